@@ -1,0 +1,15 @@
+//! What is moved: ids, geometry, manifests with their proofs, trees, names and links. Pure.
+
+mod geometry;
+mod id;
+mod link;
+mod name;
+mod proof;
+mod tree;
+
+pub use geometry::{ChunkIndex, Geometry, Layout, Place};
+pub use id::{ChunkHash, FileId, IdError, PeerId};
+pub use link::{Descriptor, Link, LinkError};
+pub use name::{NameError, SafeName};
+pub use proof::{ChunkHasher, Manifest, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
+pub use tree::{Tree, TreeEntry, TreeError, TreeKind, TreeLayout};

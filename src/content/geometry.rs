@@ -1,0 +1,191 @@
+//! How contents are cut into chunks: a function of size alone, and the numbering of many files' chunks.
+
+/// The chunks of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    size: u64,
+    chunk_bits: u32,
+}
+
+/// A chunk that exists in the geometry it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChunkIndex(u32);
+
+impl ChunkIndex {
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Geometry {
+    /// Most chunks of a file, as long as chunks can grow.
+    const AIM_CHUNKS: u64 = 4096;
+    const MIN_CHUNK_BITS: u32 = 16; // 64 KiB
+    const MAX_CHUNK_BITS: u32 = 24; // 16 MiB
+    /// Most chunks of any file.
+    pub const MAX_CHUNKS: u64 = 1 << 20;
+    /// The largest file: [`Geometry::MAX_CHUNKS`] of the largest chunks, 16 TiB.
+    pub const MAX_SIZE: u64 = Geometry::MAX_CHUNKS << Geometry::MAX_CHUNK_BITS;
+
+    /// The geometry of a file of `size` bytes: the smallest power of two from 64 KiB to 16 MiB that
+    /// gives at most 4096 chunks, or else 16 MiB. `None` if it is larger than [`Geometry::MAX_SIZE`].
+    pub fn of(size: u64) -> Option<Geometry> {
+        if size > Geometry::MAX_SIZE {
+            return None;
+        }
+        let bits = (Geometry::MIN_CHUNK_BITS..Geometry::MAX_CHUNK_BITS)
+            .find(|bits| size.div_ceil(1 << bits) <= Geometry::AIM_CHUNKS)
+            .unwrap_or(Geometry::MAX_CHUNK_BITS);
+        Some(Geometry { size, chunk_bits: bits })
+    }
+
+    /// Bytes of the file.
+    pub fn size(self) -> u64 {
+        self.size
+    }
+
+    /// Bytes of every chunk but the last.
+    pub fn chunk_size(self) -> u64 {
+        1 << self.chunk_bits
+    }
+
+    /// Chunks of the file; an empty file has none.
+    pub fn chunks(self) -> u32 {
+        self.size.div_ceil(self.chunk_size()) as u32
+    }
+
+    /// The chunk with this number, if there is one.
+    pub fn index(self, number: u32) -> Option<ChunkIndex> {
+        (number < self.chunks()).then_some(ChunkIndex(number))
+    }
+
+    /// Where a chunk begins in the file.
+    pub fn offset(self, chunk: ChunkIndex) -> u64 {
+        u64::from(chunk.0) << self.chunk_bits
+    }
+
+    /// Bytes of a chunk.
+    pub fn len(self, chunk: ChunkIndex) -> u64 {
+        (self.size - self.offset(chunk)).min(self.chunk_size())
+    }
+
+    /// True if the file has no bytes.
+    pub fn is_empty(self) -> bool {
+        self.size == 0
+    }
+}
+
+/// Where a chunk of a [`Layout`] lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The file, by its place in the layout.
+    pub file: usize,
+    /// The chunk within the file.
+    pub chunk: ChunkIndex,
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// Its bytes.
+    pub len: u64,
+}
+
+/// The chunks of several files, numbered through in order.
+///
+/// One file is a layout of one, so every transfer has the same shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    files: Vec<Geometry>,
+    /// For each file, the number of its first chunk; one more at the end.
+    starts: Vec<u32>,
+    size: u64,
+}
+
+impl Layout {
+    /// Numbers the chunks of `files`. `None` if there are more than `u32::MAX` chunks.
+    pub fn new(files: Vec<Geometry>) -> Option<Layout> {
+        let mut starts = Vec::with_capacity(files.len() + 1);
+        let mut next: u32 = 0;
+        starts.push(next);
+        for file in &files {
+            next = next.checked_add(file.chunks())?;
+            starts.push(next);
+        }
+        let size = files.iter().map(|file| file.size()).sum();
+        Some(Layout { files, starts, size })
+    }
+
+    /// Bytes of all files.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Chunks of all files.
+    pub fn chunks(&self) -> u32 {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// The files.
+    pub fn files(&self) -> &[Geometry] {
+        &self.files
+    }
+
+    /// The numbers of a file's chunks.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn chunks_of(&self, file: usize) -> std::ops::Range<u32> {
+        self.starts[file]..self.starts[file + 1]
+    }
+
+    /// Where chunk `number` lies, if there is one.
+    pub fn place(&self, number: u32) -> Option<Place> {
+        if number >= self.chunks() {
+            return None;
+        }
+        // The last file that starts at or before the chunk; empty files share a start with the next.
+        let file = self.starts.partition_point(|start| *start <= number) - 1;
+        let geometry = self.files[file];
+        let chunk = geometry.index(number - self.starts[file])?;
+        Some(Place { file, chunk, offset: geometry.offset(chunk), len: geometry.len(chunk) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_size_is_the_smallest_that_gives_at_most_4096_chunks() {
+        let size_of = |size| Geometry::of(size).map(Geometry::chunk_size);
+        assert_eq!(size_of(0), Some(64 << 10));
+        assert_eq!(size_of(256 << 20), Some(64 << 10));
+        assert_eq!(size_of((256 << 20) + 1), Some(128 << 10));
+        assert_eq!(size_of(1 << 30), Some(256 << 10));
+        assert_eq!(size_of(64 << 30), Some(16 << 20));
+        assert_eq!(size_of(Geometry::MAX_SIZE), Some(16 << 20));
+        assert_eq!(size_of(Geometry::MAX_SIZE + 1), None);
+    }
+
+    #[test]
+    fn chunks_cover_the_file_without_gap_or_overlap() {
+        for size in [0, 1, 65_535, 65_536, 65_537, (10 << 20) + 123] {
+            let geometry = Geometry::of(size).unwrap();
+            let mut next = 0;
+            for chunk in (0..geometry.chunks()).filter_map(|n| geometry.index(n)) {
+                assert_eq!(geometry.offset(chunk), next);
+                next += geometry.len(chunk);
+            }
+            assert_eq!(next, size);
+            assert_eq!(geometry.index(geometry.chunks()), None);
+        }
+    }
+
+    #[test]
+    fn a_layout_skips_empty_files() {
+        let sizes = [0, 70_000, 0, 0, 5, 0];
+        let layout = Layout::new(sizes.iter().filter_map(|size| Geometry::of(*size)).collect()).unwrap();
+        let files: Vec<_> = (0..4).map(|n| layout.place(n).map(|place| (place.file, place.len))).collect();
+        assert_eq!(files, [Some((1, 65_536)), Some((1, 4_464)), Some((4, 5)), None]);
+        assert_eq!(layout.chunks_of(1), 0..2);
+    }
+}

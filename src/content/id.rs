@@ -1,0 +1,80 @@
+//! The three identities: of a content, of a chunk at its place, and of a peer.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The plain BLAKE3 hash of a content, exactly what `b3sum` prints.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub [u8; 32]);
+
+/// The BLAKE3 chaining value of a chunk at its offset.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChunkHash(pub [u8; 32]);
+
+/// A peer, for as long as it keeps its state directory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub [u8; 16]);
+
+/// A text that is not an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id is {} hexadecimal digits", 2 * FileId::BYTES)]
+pub struct IdError;
+
+impl FileId {
+    /// Bytes of an id.
+    pub const BYTES: usize = 32;
+    /// In a LOCATE by name: no id.
+    pub const NONE: FileId = FileId([0; 32]);
+
+    /// The id of `content`.
+    pub fn of(content: &[u8]) -> FileId {
+        FileId(*blake3::hash(content).as_bytes())
+    }
+}
+
+impl ChunkHash {
+    /// Bytes of a chunk hash.
+    pub const BYTES: usize = 32;
+}
+
+impl FromStr for FileId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<FileId, IdError> {
+        blake3::Hash::from_hex(text).map(|hash| FileId(*hash.as_bytes())).map_err(|_| IdError)
+    }
+}
+
+fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0, f)
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0, f)
+    }
+}
+
+impl fmt::Display for ChunkHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0, f)
+    }
+}
+
+/// In logs and test failures, the hexadecimal form.
+macro_rules! debug_as_display {
+    ($($type:ident),*) => {$(
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+debug_as_display!(FileId, ChunkHash, PeerId);

@@ -1,0 +1,192 @@
+//! The two ways to hand a content to somebody: a `p2p:` link and a `NAME.p2p` descriptor.
+
+use std::fmt;
+use std::str::FromStr;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+use super::{FileId, IdError, NameError, SafeName};
+
+const SCHEME: &str = "p2p:";
+/// What must not stand bare in the value of a query.
+const VALUE: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'\'')
+    .add(b'+')
+    .add(b'<')
+    .add(b'>')
+    .add(b'=');
+
+/// A content and where to ask for it: `p2p:<id>?name=…&size=…&tracker=host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The content.
+    pub id: FileId,
+    /// Its name; a tree's ends with `/`.
+    pub name: Option<SafeName>,
+    /// Bytes of all its files.
+    pub size: Option<u64>,
+    /// Trackers to ask, `host:port`.
+    pub trackers: Vec<String>,
+}
+
+/// Why a text is not a link or descriptor.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// It does not start with `p2p:`.
+    #[error("a link starts with `{SCHEME}`")]
+    Scheme,
+    /// The id is not one.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The name is not safe.
+    #[error("the name is refused: {0}")]
+    Name(#[from] NameError),
+    /// The size is not a number.
+    #[error("the size is not a number of bytes")]
+    Size,
+    /// A value is not UTF-8 after decoding.
+    #[error("a value is not UTF-8")]
+    NotUtf8,
+    /// The descriptor is not the TOML it should be.
+    #[error("the descriptor is not valid: {0}")]
+    Toml(String),
+    /// The descriptor is of a version not known here.
+    #[error("descriptor version {0} is not supported")]
+    Version(u32),
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SCHEME}{}", self.id)?;
+        let mut separator = '?';
+        let mut pair = |f: &mut fmt::Formatter<'_>, key: &str, value: &str| {
+            let written = write!(f, "{separator}{key}={}", utf8_percent_encode(value, VALUE));
+            separator = '&';
+            written
+        };
+        if let Some(name) = &self.name {
+            pair(f, "name", name.as_str())?;
+        }
+        if let Some(size) = self.size {
+            pair(f, "size", &size.to_string())?;
+        }
+        self.trackers.iter().try_for_each(|tracker| pair(f, "tracker", tracker))
+    }
+}
+
+impl FromStr for Link {
+    type Err = LinkError;
+
+    /// Unknown keys are ignored, so that later versions can add some.
+    fn from_str(text: &str) -> Result<Link, LinkError> {
+        let rest = text.strip_prefix(SCHEME).ok_or(LinkError::Scheme)?;
+        let (id, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut link = Link { id: id.parse()?, name: None, size: None, trackers: Vec::new() };
+        for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            let value = percent_decode_str(value).decode_utf8().map_err(|_| LinkError::NotUtf8)?;
+            match key {
+                "name" => link.name = Some(SafeName::new(value)?),
+                "size" => link.size = Some(value.parse().map_err(|_| LinkError::Size)?),
+                "tracker" => link.trackers.push(value.into_owned()),
+                _ => {}
+            }
+        }
+        Ok(link)
+    }
+}
+
+/// The text of a `NAME.p2p` file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Descriptor {
+    version: u32,
+    name: String,
+    size: u64,
+    id: String,
+    trackers: Vec<String>,
+}
+
+impl Descriptor {
+    /// What descriptor files' names end with.
+    pub const EXTENSION: &str = "p2p";
+    /// Most bytes of a descriptor.
+    pub const MAX_BYTES: u64 = 64 << 10;
+    const VERSION: u32 = 1;
+
+    /// The descriptor that says the same as `link`; a missing name becomes the id.
+    pub fn new(link: &Link) -> Descriptor {
+        Descriptor {
+            version: Descriptor::VERSION,
+            name: link.name.as_ref().map_or_else(|| link.id.to_string(), |name| name.as_str().to_owned()),
+            size: link.size.unwrap_or(0),
+            id: link.id.to_string(),
+            trackers: link.trackers.clone(),
+        }
+    }
+
+    /// Reads a descriptor as the link that says the same.
+    ///
+    /// # Errors
+    /// [`LinkError`] says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Link, LinkError> {
+        let descriptor: Descriptor =
+            toml::from_str(text).map_err(|error| LinkError::Toml(error.message().to_owned()))?;
+        if descriptor.version != Descriptor::VERSION {
+            return Err(LinkError::Version(descriptor.version));
+        }
+        Ok(Link {
+            id: descriptor.id.parse()?,
+            name: Some(SafeName::new(descriptor.name)?),
+            size: Some(descriptor.size),
+            trackers: descriptor.trackers,
+        })
+    }
+}
+
+impl fmt::Display for Descriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&toml::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> Link {
+        Link {
+            id: FileId::of(b"x"),
+            name: Some(SafeName::new("a b/50% ü&=?#\n.txt").unwrap()),
+            size: Some(7),
+            trackers: vec!["host:9700".into(), "[::1]:1".into()],
+        }
+    }
+
+    #[test]
+    fn a_link_reads_back() {
+        assert_eq!(link().to_string().parse(), Ok(link()));
+        assert!(!link().to_string().contains([' ', '\n']));
+    }
+
+    #[test]
+    fn a_descriptor_reads_back() {
+        let text = Descriptor::new(&link()).to_string();
+        assert_eq!(Descriptor::parse(&text), Ok(link()));
+    }
+
+    #[test]
+    fn refuses_bad_links() {
+        assert_eq!("http:x".parse::<Link>(), Err(LinkError::Scheme));
+        assert_eq!("p2p:12".parse::<Link>(), Err(LinkError::Id(IdError)));
+        let id = FileId::of(b"x");
+        let name = format!("p2p:{id}?name=../x").parse::<Link>();
+        assert_eq!(name, Err(LinkError::Name(NameError::Dots)));
+        assert_eq!(format!("p2p:{id}?size=-1").parse::<Link>(), Err(LinkError::Size));
+    }
+}

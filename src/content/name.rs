@@ -1,0 +1,138 @@
+//! The one function that decides whether a name from outside may be used as a path.
+
+use std::fmt;
+
+/// Why a name is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No name at all.
+    #[error("it is empty")]
+    Empty,
+    /// Above [`SafeName::MAX_BYTES`], or a part above [`SafeName::MAX_PART_BYTES`].
+    #[error("it is too long")]
+    TooLong,
+    /// It starts with `/`.
+    #[error("it is an absolute path")]
+    Absolute,
+    /// It has an empty part, `.` or `..`.
+    #[error("it has a part that is empty, `.` or `..`")]
+    Dots,
+    /// It has a NUL byte.
+    #[error("it has a NUL byte")]
+    Nul,
+    /// A part is the name of this program's own state folder.
+    #[error("`.p2p` is reserved")]
+    Reserved,
+}
+
+/// A `/`-separated relative path that stays inside the folder it is joined to.
+///
+/// A tree's name ends with one `/`. Symbolic links are the business of whoever opens the path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SafeName(String);
+
+impl SafeName {
+    /// Longest name, in bytes.
+    pub const MAX_BYTES: usize = 4096;
+    /// Longest part of a name, in bytes: what file systems take.
+    pub const MAX_PART_BYTES: usize = 255;
+    /// The folder in which this program keeps its state, never shared.
+    pub const STATE_FOLDER: &str = ".p2p";
+
+    /// Checks `name`.
+    ///
+    /// # Errors
+    /// [`NameError`] says what is wrong with it.
+    pub fn new(name: impl Into<String>) -> Result<SafeName, NameError> {
+        let name = name.into();
+        if name.len() > SafeName::MAX_BYTES {
+            return Err(NameError::TooLong);
+        }
+        if name.starts_with('/') {
+            return Err(NameError::Absolute);
+        }
+        let path = name.strip_suffix('/').unwrap_or(&name);
+        if path.is_empty() {
+            return Err(NameError::Empty);
+        }
+        path.split('/').try_for_each(check_part)?;
+        Ok(SafeName(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// True for the name of a tree.
+    pub fn is_tree(&self) -> bool {
+        self.0.ends_with('/')
+    }
+
+    /// The name without a tree's `/`.
+    pub fn path(&self) -> &str {
+        self.0.strip_suffix('/').unwrap_or(&self.0)
+    }
+
+    /// The last part.
+    pub fn base(&self) -> &str {
+        self.path().rsplit('/').next().unwrap_or_default()
+    }
+}
+
+fn check_part(part: &str) -> Result<(), NameError> {
+    match part {
+        "" | "." | ".." => Err(NameError::Dots),
+        SafeName::STATE_FOLDER => Err(NameError::Reserved),
+        part if part.contains('\0') => Err(NameError::Nul),
+        part if part.len() > SafeName::MAX_PART_BYTES => Err(NameError::TooLong),
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Display for SafeName {
+    /// The name with control characters escaped, so that it stays on its line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c.is_control() {
+                true => write!(f, "{}", c.escape_default())?,
+                false => write!(f, "{c}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_relative_paths() {
+        for name in ["a", "a/b c/ü\"'\n", "photos/", "...", "a..b", ".hidden"] {
+            assert_eq!(SafeName::new(name).as_ref().map(SafeName::as_str), Ok(name));
+        }
+    }
+
+    #[test]
+    fn refuses_what_could_leave_the_folder() {
+        let cases = [
+            ("", NameError::Empty),
+            ("/", NameError::Absolute),
+            ("/etc/passwd", NameError::Absolute),
+            ("..", NameError::Dots),
+            ("a/../../b", NameError::Dots),
+            ("./a", NameError::Dots),
+            ("a//b", NameError::Dots),
+            ("a//", NameError::Dots),
+            ("a\0b", NameError::Nul),
+            (".p2p/index", NameError::Reserved),
+            ("a/.p2p/", NameError::Reserved),
+        ];
+        for (name, error) in cases {
+            assert_eq!(SafeName::new(name), Err(error), "{name:?}");
+        }
+        assert_eq!(SafeName::new("x".repeat(256)), Err(NameError::TooLong));
+        assert_eq!(SafeName::new("x/".repeat(2049)), Err(NameError::TooLong));
+    }
+}

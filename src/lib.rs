@@ -1,0 +1,16 @@
+//! `p2p` shares folders and files between machines over its own framed TCP protocol.
+//!
+//! Code map, from what depends on nothing to what depends on everything:
+//!
+//! - [`content`]: ids, geometry, manifests, trees, names, links. Pure.
+//! - [`wire`]: messages, ids, limits, codec. Pure; `docs/PROTOCOL.md` is its specification.
+//! - [`net`]: connections: preface, HELLO, framing, tracing.
+//! - [`tracker`]: the directory of who has what, and the threads that serve it.
+//! - [`peer`]: sharing, serving and fetching.
+//! - [`cli`]: one module per family of commands.
+//!
+//! Arrows point upwards in this list only, and never between `tracker` and `peer`.
+
+pub mod content;
+pub mod net;
+pub mod wire;

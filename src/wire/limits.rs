@@ -1,0 +1,49 @@
+//! Every limit of the protocol, named. `docs/PROTOCOL.md` lists each with what happens past it.
+
+/// The framing version carried in the preface.
+pub const FRAMING_VERSION: u16 = 1;
+/// The oldest protocol version this build speaks.
+pub const MIN_VERSION: u16 = 1;
+/// The newest protocol version this build speaks.
+pub const MAX_VERSION: u16 = 1;
+
+/// Largest frame before HELLO is done, in bytes after the length field.
+pub const MAX_HELLO_FRAME_BYTES: usize = 2048;
+/// Largest frame after HELLO, except CHUNK, in bytes after the length field.
+pub const MAX_FRAME_BYTES: usize = 1 << 20;
+/// Longest name (a `/`-separated relative path), in bytes of UTF-8.
+pub const MAX_NAME_BYTES: usize = 4096;
+/// Longest peer name, host name or software name, in bytes of UTF-8.
+pub const MAX_LABEL_BYTES: usize = 255;
+/// Longest explanation in an ERROR, in bytes of UTF-8.
+pub const MAX_DETAIL_BYTES: usize = 1024;
+/// Most offers in one REGISTER or UPDATE.
+pub const MAX_OFFERS: usize = 1024;
+/// Most contents that one peer may have registered at a tracker.
+pub const MAX_OFFERS_PER_PEER: usize = 2_000_000;
+/// Most chunk ranges in one HAVE or LOCATE.
+pub const MAX_RANGES: usize = 4096;
+/// Most contents (variants of one name) in one LOCATED.
+pub const MAX_VARIANTS: usize = 64;
+/// Most holders of one variant in one LOCATED.
+pub const MAX_HOLDERS: usize = 256;
+/// Most near matches in one LOCATED.
+pub const MAX_NEAR: usize = 8;
+/// Most entries in one LISTING.
+pub const MAX_ENTRIES: usize = 1000;
+/// Most peers in one PEERS answer.
+pub const MAX_PEERS: usize = 1000;
+/// Most chunks of one content: what a bitmap, a HAVE range or a tree may cover.
+pub const MAX_CHUNKS: u32 = 1 << 22;
+/// Most hashes in one proof's run.
+pub const MAX_PROOF_RUN: usize = 4096;
+/// Most hashes beside a proof's run: the depth of the tree over the chunks of the largest file.
+pub const MAX_PROOF_PATH: usize = 20;
+/// Most chunks asked for by one GET_CHUNK.
+pub const MAX_RUN: u16 = 256;
+/// Most chunk requests waiting on one connection; past it a request is REFUSED as busy.
+pub const MAX_QUEUED_CHUNKS: usize = 4096;
+/// Most contents open on one connection at once.
+pub const MAX_SLOTS: usize = 256;
+/// How long a connection may take to finish HELLO, in milliseconds.
+pub const HELLO_TIMEOUT_MS: u32 = 5_000;
