@@ -411,6 +411,11 @@ impl<R: Message, S: Message> Control<R, S> {
         self.stream.try_clone().map(Arc::new)
     }
 
+    /// The socket, to wait for.
+    pub fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// How long [`Control::receive`] waits; `None` waits for ever.
     ///
     /// # Errors

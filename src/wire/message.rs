@@ -524,7 +524,7 @@ messages! {
             first: u32,
             /// How many chunks.
             count: u16,
-            /// True if each CHUNK should carry the proof of its hash.
+            /// True if a CHUNK should carry the proof of its run, unless one on this slot already has.
             proof: bool,
         }
         /// Notice: the answer to a chunk request is no longer wanted; if it has not begun it is REFUSED as cancelled.

@@ -1,0 +1,223 @@
+//! The socket of a connection that carries chunks: non-blocking, one thread, woken by other threads.
+//!
+//! Owns buffers and readiness, knows nothing of what the messages mean. A thread that runs such a
+//! connection never blocks in a read or write; it waits in [`Bulk::wait`] for the socket, for
+//! [`Wake`], or for a deadline.
+
+use std::io;
+use std::marker::PhantomData;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::sendfile;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::net::trace::{self, Direction, Side};
+use crate::net::{NetError, Session};
+use crate::wire::{Common, Hello, Message, RawHeader, Text};
+
+/// The read buffer: a few blocks, so that one read serves many small messages and hashing finds
+/// its bytes in cache.
+const READ_BUFFER_BYTES: usize = 512 << 10;
+/// When less than this is free at the end of the read buffer, what is left moves to its front.
+const MIN_READ_BYTES: usize = 128 << 10;
+/// Most bytes waiting to be sent that do not come from a file.
+pub(super) const MAX_UNSENT_BYTES: usize = 4 << 20;
+
+/// Wakes the thread of one connection. Cheap when it is awake already.
+#[derive(Debug)]
+pub(super) struct Wake {
+    event: OwnedFd,
+    pending: AtomicBool,
+}
+
+impl Wake {
+    pub(super) fn new() -> io::Result<Wake> {
+        let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Wake { event, pending: AtomicBool::new(false) })
+    }
+
+    pub(super) fn wake(&self) {
+        if !self.pending.swap(true, Ordering::SeqCst) {
+            // It can only fail when the counter is full, and then the thread is awake anyway.
+            let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// Called by the woken thread before it looks for what there is to do.
+    fn awake(&self) {
+        if self.pending.load(Ordering::SeqCst) {
+            let _ = rustix::io::read(&self.event, &mut [0; 8]);
+            self.pending.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits until woken or until the socket has something to read; true if it has.
+    pub(super) fn wait_with(&self, socket: &impl AsFd, timeout: Duration) -> io::Result<bool> {
+        let mut ready = [PollFd::new(socket, PollFlags::IN), PollFd::new(&self.event, PollFlags::IN)];
+        wait_for(&mut ready, timeout)?;
+        let readable = !ready[0].revents().is_empty();
+        self.awake();
+        Ok(readable)
+    }
+
+    /// Waits until woken.
+    pub(super) fn wait_alone(&self, timeout: Duration) -> io::Result<()> {
+        wait_for(&mut [PollFd::new(&self.event, PollFlags::IN)], timeout)?;
+        self.awake();
+        Ok(())
+    }
+}
+
+fn wait_for(ready: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
+    let timeout =
+        Timespec { tv_sec: timeout.as_secs().min(86_400) as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+    match poll(ready, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One connection that carries chunks; `S` is what this side sends.
+#[derive(Debug)]
+pub(super) struct Bulk<S> {
+    stream: TcpStream,
+    pub(super) addr: SocketAddr,
+    side: Side,
+    wake: Arc<Wake>,
+    read: Box<[u8]>,
+    start: usize,
+    end: usize,
+    unsent: BytesMut,
+    sends: PhantomData<S>,
+}
+
+impl<S: Message + From<Common>> Bulk<S> {
+    pub(super) fn new(session: Session, side: Side, wake: Arc<Wake>) -> Result<(Bulk<S>, Hello), NetError> {
+        session.stream.set_nonblocking(true)?;
+        let mut read = vec![0; READ_BUFFER_BYTES].into_boxed_slice();
+        read[..session.rest.len()].copy_from_slice(&session.rest);
+        let bulk = Bulk {
+            stream: session.stream,
+            addr: session.addr,
+            side,
+            wake,
+            read,
+            start: 0,
+            end: session.rest.len(),
+            unsent: BytesMut::new(),
+            sends: PhantomData,
+        };
+        Ok((bulk, session.theirs))
+    }
+
+    /// What has arrived and was not consumed.
+    pub(super) fn arrived(&self) -> &[u8] {
+        &self.read[self.start..self.end]
+    }
+
+    /// Most bytes that [`Bulk::arrived`] can hold.
+    pub(super) const CAPACITY: usize = READ_BUFFER_BYTES - MIN_READ_BYTES;
+
+    pub(super) fn consume(&mut self, bytes: usize) {
+        self.start += bytes;
+        debug_assert!(self.start <= self.end);
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Reads once. False if nothing is there now.
+    pub(super) fn fill(&mut self) -> Result<bool, NetError> {
+        if READ_BUFFER_BYTES - self.end < MIN_READ_BYTES {
+            self.read.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        match recv(&self.stream, &mut self.read[self.end..], RecvFlags::empty()) {
+            Ok((_, 0)) => Err(NetError::Closed),
+            Ok((_, got)) => {
+                self.end += got;
+                Ok(true)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(error) => Err(io::Error::from(error).into()),
+        }
+    }
+
+    /// Puts a message behind those waiting.
+    pub(super) fn queue(&mut self, request: u32, message: impl Into<S>) {
+        let message = message.into();
+        let start = self.unsent.len();
+        message.put_frame(request, &mut self.unsent);
+        trace::message(self.side, Direction::Out, self.addr, request, &message, self.unsent.len() - start);
+    }
+
+    /// The bytes waiting to be sent, to append to.
+    pub(super) fn unsent(&mut self) -> &mut BytesMut {
+        &mut self.unsent
+    }
+
+    /// Sends what waits. True when all of it is with the system; `more` if a file's bytes follow.
+    pub(super) fn flush(&mut self, more: bool) -> Result<bool, NetError> {
+        let flags = SendFlags::NOSIGNAL | if more { SendFlags::MORE } else { SendFlags::empty() };
+        while !self.unsent.is_empty() {
+            match send(&self.stream, &self.unsent, flags) {
+                Ok(sent) => self.unsent.advance(sent),
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends up to `len` bytes of `file` from `offset`, which moves on. `None` if nothing can be sent now.
+    pub(super) fn send_file(
+        &mut self,
+        file: impl AsFd,
+        offset: &mut u64,
+        len: usize,
+    ) -> Result<Option<usize>, NetError> {
+        match sendfile(&self.stream, file, Some(offset), len) {
+            Ok(sent) => Ok(Some(sent)),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Err(error) => Err(io::Error::from(error).into()),
+        }
+    }
+
+    /// Waits until there is something to read, room to write (if `write`), a wake or the deadline.
+    pub(super) fn wait(&self, read: bool, write: bool, until: Option<Instant>) -> Result<(), NetError> {
+        const IDLE: Duration = Duration::from_secs(60);
+        let timeout = until.map_or(IDLE, |until| until.saturating_duration_since(Instant::now()));
+        let mut interest = PollFlags::empty();
+        interest.set(PollFlags::IN, read);
+        interest.set(PollFlags::OUT, write);
+        let mut ready = [PollFd::new(&self.stream, interest), PollFd::new(&self.wake.event, PollFlags::IN)];
+        wait_for(&mut ready, timeout)?;
+        self.wake.awake();
+        Ok(())
+    }
+
+    /// The header of the next frame, if it is there.
+    pub(super) fn header(&self) -> Result<Option<RawHeader>, NetError> {
+        Ok(RawHeader::peek(self.arrived())?)
+    }
+
+    /// Tells the other side why the connection ends, if it should know, and closes it.
+    pub(super) fn end(mut self, error: &NetError) {
+        if let Some(code) = error.code() {
+            self.queue(0, Common::Error(crate::wire::Error { code, detail: Text::new(error.to_string()) }));
+            let _ = self.flush(false);
+            let _ = self.stream.set_nonblocking(false);
+            crate::net::close_gently(&self.stream);
+        }
+    }
+}

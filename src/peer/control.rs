@@ -1,0 +1,165 @@
+//! The local socket by which other processes on this machine speak to a running peer.
+//!
+//! `STATE/control.sock`; one JSON request on a line, JSON answers on lines: `{"status":{}}` is answered
+//! with one [`PeerStatus`], `{"get":{…}}` with a [`TransferStatus`] now and then, and at the end with
+//! `{"done":Report}` or `{"error":{"code","message"}}`, the code being the exit code of the tool.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::job::{Dest, FetchError, Job, Report, Want};
+use super::transfer::TransferStatus;
+use super::{Inner, lock};
+use crate::content::SafeName;
+
+/// The socket's name in the state directory.
+const SOCKET: &str = "control.sock";
+/// Longest request, in bytes.
+const MAX_REQUEST_BYTES: u64 = 64 << 10;
+/// How often the state of a transfer is told.
+const TELL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What a running peer says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub addr: String,
+    /// Files it shares from its folder.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// Uploads served now.
+    pub uploads: u16,
+    /// Downloads running now.
+    pub downloads: u16,
+    /// Bytes of chunks sent since the start.
+    pub sent: u64,
+    /// The trackers.
+    pub trackers: Vec<TrackerStatus>,
+    /// Fetches since the start.
+    pub transfers: Vec<TransferStatus>,
+}
+
+/// A tracker as a peer sees it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrackerStatus {
+    /// Its address.
+    pub addr: String,
+    /// Whether the peer is connected to it now.
+    pub connected: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Request {
+    Status {},
+    Get { id: String, name: String, dest: PathBuf, force: bool, wait_ms: Option<u64> },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer<'a> {
+    Done(&'a Report),
+    Error { code: u8, message: String },
+}
+
+/// Listens on the socket of the state directory; one left by a process that is gone is replaced.
+pub(super) fn listen(state: &Path) -> io::Result<UnixListener> {
+    // A socket's address has little room: reach the directory through a descriptor of it.
+    let folder = File::open(state)?;
+    let path = format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd());
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Removes the socket, so that others see at once that nobody listens.
+pub(super) fn remove(state: &Path) {
+    let _ = std::fs::remove_file(state.join(SOCKET));
+}
+
+/// Answers one request.
+pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    let mut line = String::new();
+    BufReader::new(&stream).take(MAX_REQUEST_BYTES).read_line(&mut line)?;
+    let refuse = |message: String| say(&stream, &Answer::Error { code: 2, message });
+    match serde_json::from_str(&line) {
+        Err(error) => refuse(format!("not a request: {error}")),
+        Ok(Request::Status {}) => say(&stream, &status(peer)),
+        Ok(Request::Get { id, name, dest, force, wait_ms }) => {
+            let (Ok(id), Ok(name)) = (id.parse(), SafeName::new(name)) else {
+                return refuse("the id or the name is not one".to_owned());
+            };
+            let wait = wait_ms.map(Duration::from_millis);
+            let job = Job::start(peer, Want { id, name }, Dest { path: dest, force, wait })?;
+            follow(&job, &stream)
+        }
+    }
+}
+
+fn follow(job: &Job, stream: &UnixStream) -> io::Result<()> {
+    loop {
+        match job.wait(TELL_INTERVAL) {
+            None => say(stream, &job.status())?,
+            Some(Ok(report)) => return say(stream, &Answer::Done(&report)),
+            Some(Err(error)) => {
+                return say(stream, &Answer::Error { code: error.exit_code(), message: error.to_string() });
+            }
+        }
+    }
+}
+
+fn say(mut stream: &UnixStream, answer: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+fn status(peer: &Inner) -> PeerStatus {
+    use super::Registry;
+    let summary = peer.share.as_ref().map_or_else(Default::default, |share| share.summary());
+    let (uploads, downloads) = peer.load();
+    PeerStatus {
+        name: peer.identity.name.clone(),
+        addr: peer.addr.to_string(),
+        files: summary.files as u64,
+        bytes: summary.bytes,
+        uploads,
+        downloads,
+        sent: peer.uploads.sent.load(std::sync::atomic::Ordering::Relaxed),
+        trackers: peer
+            .trackers()
+            .states()
+            .into_iter()
+            .map(|(addr, connected)| TrackerStatus { addr, connected })
+            .collect(),
+        transfers: lock(&peer.jobs).iter().map(|job| Job::from(job.clone()).status()).collect(),
+    }
+}
+
+impl FetchError {
+    /// The exit code of a tool that fails with this, as in the README.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            FetchError::NotFound(_) => 3,
+            FetchError::NobodyReached(_) => 4,
+            FetchError::Integrity(_) | FetchError::BadTree(_) => 5,
+            FetchError::Exists(_) | FetchError::Disk(_) => 1,
+            FetchError::Interrupted => 130,
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! The asking side of one connection: carries out orders, takes in chunks, proves and stores them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use super::bulk::{Bulk, Wake};
+use super::chunk_set::{self, ChunkSet};
+use super::ledger::add;
+use super::lock;
+use super::scheduler::{Event, SourceId};
+use super::store::StoreError;
+use super::transfer::{Order, SourceLink, Transfer};
+use super::uploads::Throttle;
+use crate::content::{ChunkHash, ChunkHasher, Place, chunk_hasher};
+use crate::net::trace::{self, Direction, Side};
+use crate::net::{NetError, Session};
+use crate::wire::limits::{MAX_PEER_FRAME_BYTES, MAX_RUN};
+use crate::wire::{
+    ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, List, Message, Open,
+    RawHeader, Refusal, ToServer,
+};
+
+/// Chunk data is hashed and written in multiples of this many bytes, but for a chunk's end.
+const BLOCK_BYTES: usize = 64 << 10;
+/// The one content that this connection is for.
+const SLOT: u16 = 0;
+
+/// Why a connection to a source ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchEnd {
+    /// The connection failed, or the source broke the protocol.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The source does not have the content after all.
+    #[error("refused: {}", .0.label())]
+    Refused(Refusal),
+    /// The source has another content under that id, or a wrong idea of its size.
+    #[error("the source has another size for this content")]
+    Geometry,
+    /// This side's disk failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the connection showed of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Nothing was wrong.
+    Kept,
+    /// It sent wrong bytes too often.
+    Lost,
+}
+
+/// Fetches from the source behind `session`, dialled as `target`, until the transfer is over or the
+/// connection ends.
+pub(super) fn run(
+    transfer: &Transfer,
+    session: Session,
+    target: &str,
+    throttle: Option<&Throttle>,
+) -> Result<Trust, FetchEnd> {
+    let wake = Arc::new(Wake::new().map_err(NetError::from)?);
+    let (bulk, theirs) = Bulk::new(session, Side::Fetch, wake.clone())?;
+    let mut opening = Opening { bulk, started: Instant::now() };
+    let have = opening.open(transfer)?;
+    let id = transfer.new_source();
+    let name = theirs.name.to_string();
+    let link = Arc::new(SourceLink::new(id, theirs.peer, name, target.to_owned(), wake, have.is_full()));
+    transfer.join(link.clone(), have, opening.started.elapsed());
+    let (requests, incoming) = (HashMap::new(), None);
+    let fetching = Fetching {
+        bulk: opening.bulk,
+        transfer,
+        link,
+        id,
+        requests,
+        next_request: 2,
+        incoming,
+        throttle,
+        paused_until: None,
+    };
+    let end = fetching.run();
+    let trust = transfer.leave(id);
+    match end {
+        Err(FetchEnd::Store(error)) => transfer.fail(error),
+        other => other?,
+    }
+    Ok(trust)
+}
+
+/// A connection whose OPEN is not answered yet.
+struct Opening {
+    bulk: Bulk<ToServer>,
+    started: Instant,
+}
+
+impl Opening {
+    fn open(&mut self, transfer: &Transfer) -> Result<ChunkSet, FetchEnd> {
+        let open = Open { slot: SLOT, id: transfer.id, view: transfer.view };
+        self.bulk.queue(1, open);
+        loop {
+            let flushed = self.bulk.flush(false)?;
+            if transfer.is_over() {
+                return Err(NetError::Closed.into());
+            }
+            if let Some((_, message)) = next_message(&mut self.bulk)? {
+                return match message {
+                    FromServer::Opened(opened) => {
+                        let fits = opened.chunks == transfer.layout.chunks()
+                            && opened.size == transfer.layout.size();
+                        let have = ChunkSet::from_bits(&opened.have, transfer.layout.chunks());
+                        have.filter(|_| fits).ok_or(FetchEnd::Geometry)
+                    }
+                    FromServer::Refused(refused) => Err(FetchEnd::Refused(refused.reason)),
+                    other => Err(unexpected(other).into()),
+                };
+            }
+            if !self.bulk.fill()? {
+                // Patience is bounded by the transfer: its end closes connections that never opened.
+                let soon = Instant::now() + std::time::Duration::from_millis(500);
+                self.bulk.wait(true, !flushed, Some(soon))?;
+            }
+        }
+    }
+}
+
+fn unexpected(message: FromServer) -> NetError {
+    match message {
+        FromServer::Common(Common::Error(error)) => {
+            NetError::Refused { code: error.code, detail: error.detail.into_string() }
+        }
+        FromServer::Common(Common::Leave) => NetError::Closed,
+        other => NetError::Unexpected(other.label()),
+    }
+}
+
+/// A message other than CHUNK, if a whole one is there.
+fn next_message(bulk: &mut Bulk<ToServer>) -> Result<Option<(u32, FromServer)>, NetError> {
+    let Some(header) = bulk.header()? else { return Ok(None) };
+    let whole = HEADER_BYTES + header.body_bytes;
+    if whole > MAX_PEER_FRAME_BYTES {
+        let (got, limit) = (whole, MAX_PEER_FRAME_BYTES);
+        return Err(NetError::Frame(crate::wire::FrameError::TooLarge { got, limit }));
+    }
+    let Some(frame) = bulk.arrived().get(HEADER_BYTES..whole) else { return Ok(None) };
+    let message = FromServer::decode(header.id, bytes::Bytes::copy_from_slice(frame))?;
+    bulk.consume(whole);
+    trace::message(Side::Fetch, Direction::In, bulk.addr, header.request, &message, whole);
+    Ok(Some((header.request, message)))
+}
+
+/// A chunk whose data is arriving.
+struct Incoming {
+    number: u32,
+    place: Place,
+    hasher: ChunkHasher,
+    /// What the chunk should be; none: the data is thrown away.
+    wanted: Option<Wanted>,
+    within: u64,
+}
+
+struct Wanted {
+    hash: ChunkHash,
+    owner: Arc<Mutex<SourceId>>,
+}
+
+struct Fetching<'a> {
+    bulk: Bulk<ToServer>,
+    transfer: &'a Transfer,
+    link: Arc<SourceLink>,
+    id: SourceId,
+    /// Chunks asked for, by request; none for "whichever".
+    requests: HashMap<u32, Option<u32>>,
+    next_request: u32,
+    incoming: Option<Incoming>,
+    throttle: Option<&'a Throttle>,
+    /// The rate limit's pause: nothing is read before.
+    paused_until: Option<Instant>,
+}
+
+impl Fetching<'_> {
+    fn run(mut self) -> Result<(), FetchEnd> {
+        let outcome = self.work();
+        if let Some(incoming) = &self.incoming {
+            self.transfer.abandon(incoming.number, self.id);
+        }
+        match outcome {
+            Err(FetchEnd::Net(NetError::Closed)) if self.transfer.is_over() => Ok(()),
+            Err(FetchEnd::Net(error)) => {
+                self.bulk.end(&error);
+                Err(error.into())
+            }
+            other => other,
+        }
+    }
+
+    fn work(&mut self) -> Result<(), FetchEnd> {
+        loop {
+            if self.obey()? {
+                return Ok(());
+            }
+            let flushed = self.bulk.flush(false)?;
+            self.take_in()?;
+            if let Some(until) = self.paused_until.filter(|until| Instant::now() < *until) {
+                self.bulk.wait(false, !flushed, Some(until))?;
+            } else if !self.bulk.fill()? {
+                self.bulk.wait(true, !flushed, None)?;
+            }
+        }
+    }
+
+    /// Turns orders into requests, neighbouring chunks into runs. True if the connection is to end.
+    fn obey(&mut self) -> Result<bool, FetchEnd> {
+        let orders = self.link.take_orders();
+        if orders.is_empty() {
+            return Ok(false);
+        }
+        let before = self.bulk.unsent().len();
+        let mut news = Vec::new();
+        let mut runs: Vec<(u32, u16, bool)> = Vec::new();
+        for order in orders {
+            match order {
+                Order::Ask(chunk) => join_runs(&mut runs, chunk, self.needs_proof(chunk)),
+                Order::AskAny => match runs.last_mut() {
+                    Some((ANY_CHUNK, count, _)) if *count < MAX_RUN => *count += 1,
+                    _ => runs.push((ANY_CHUNK, 1, true)),
+                },
+                Order::Cancel(chunk) => self.cancel(chunk),
+                Order::Tell(chunk) => news.push(chunk),
+                Order::Close => {
+                    self.bulk.queue(self.next_request, Common::Leave);
+                    let _ = self.bulk.flush(false);
+                    return Ok(true);
+                }
+            }
+        }
+        for (first, count, proof) in runs {
+            self.ask(first, count, proof);
+        }
+        if !news.is_empty() {
+            news.sort_unstable();
+            let gained = List::new(chunk_set::ranges(news));
+            self.bulk.queue(0, (AskerHas { slot: SLOT, gained }));
+        }
+        let sent = self.bulk.unsent().len() - before;
+        add(&self.transfer.ledger.overhead, sent);
+        Ok(false)
+    }
+
+    fn needs_proof(&self, chunk: u32) -> bool {
+        self.transfer.layout.place(chunk).is_some_and(|place| self.transfer.hash_of(place).is_none())
+    }
+
+    fn ask(&mut self, first: u32, count: u16, proof: bool) {
+        if self.next_request.checked_add(u32::from(count)).is_none() {
+            self.next_request = 2;
+        }
+        let request = self.next_request;
+        for at in 0..u32::from(count) {
+            let chunk = (first != ANY_CHUNK).then(|| first + at);
+            self.requests.insert(request + at, chunk);
+        }
+        self.next_request += u32::from(count);
+        self.bulk.queue(request, (GetChunk { slot: SLOT, first, count, proof }));
+    }
+
+    fn cancel(&mut self, chunk: u32) {
+        let target =
+            self.requests.iter().find(|(_, asked)| **asked == Some(chunk)).map(|(request, _)| *request);
+        if let Some(target) = target {
+            self.bulk.queue(0, (Cancel { target }));
+        }
+    }
+
+    /// Takes in all that has arrived and can be used.
+    fn take_in(&mut self) -> Result<(), FetchEnd> {
+        loop {
+            if self.incoming.is_some() {
+                if !self.take_data()? {
+                    return Ok(());
+                }
+                continue;
+            }
+            let Some(header) = self.bulk.header()? else { return Ok(()) };
+            if header.id == ChunkHead::ID {
+                if !self.take_head(header)? {
+                    return Ok(());
+                }
+                continue;
+            }
+            let Some((request, message)) = next_message(&mut self.bulk)? else { return Ok(()) };
+            add(&self.transfer.ledger.overhead, HEADER_BYTES + 1);
+            self.take_message(request, message)?;
+        }
+    }
+
+    fn take_message(&mut self, request: u32, message: FromServer) -> Result<(), FetchEnd> {
+        match message {
+            FromServer::Refused(refused) => {
+                let chunk = self.requests.remove(&request).ok_or(NetError::Unexpected("REFUSED"))?;
+                self.transfer.step([Event::Refused(self.id, chunk, refused.reason)], Some(self.id));
+            }
+            FromServer::ServerHas(has) if has.slot == SLOT => {
+                add(&self.transfer.ledger.overhead, has.gained.len() * 8 + 6);
+                self.transfer.step([Event::Gained(self.id, has.gained.into_vec())], Some(self.id));
+            }
+            FromServer::Common(Common::Ping) => self.bulk.queue(request, Common::Pong),
+            FromServer::Common(Common::Ok | Common::Pong) => {}
+            other => return Err(unexpected(other).into()),
+        }
+        Ok(())
+    }
+
+    /// Takes the head of a CHUNK, and settles what becomes of its data. False if more bytes are needed.
+    fn take_head(&mut self, header: RawHeader) -> Result<bool, FetchEnd> {
+        let arrived = self.bulk.arrived();
+        let body = &arrived[HEADER_BYTES..arrived.len().min(HEADER_BYTES + header.body_bytes)];
+        let Some((head, head_bytes)) = ChunkHead::peek(body).map_err(NetError::from)? else {
+            return match body.len() == header.body_bytes {
+                true => Err(NetError::Decode(crate::wire::DecodeError::Truncated).into()),
+                false => Ok(false),
+            };
+        };
+        let asked = self.requests.remove(&header.request).ok_or(NetError::Unexpected("CHUNK"))?;
+        let place = self.transfer.layout.place(head.index);
+        let data_bytes = (header.body_bytes - head_bytes) as u64;
+        let place =
+            place.filter(|place| place.len == data_bytes && asked.is_none_or(|chunk| chunk == head.index));
+        let Some(place) = place else { return Err(NetError::Unexpected("chunk number or length").into()) };
+        if trace::on(Side::Fetch, true) {
+            let fields = format!("chunk {} of {} B", head.index, place.len);
+            trace::line(
+                Side::Fetch,
+                Direction::In,
+                self.bulk.addr,
+                header.request,
+                "CHUNK",
+                &fields,
+                header.body_bytes,
+            );
+        }
+        add(&self.transfer.ledger.overhead, HEADER_BYTES + head_bytes);
+        self.bulk.consume(HEADER_BYTES + head_bytes);
+        if asked.is_none() {
+            self.transfer.step([Event::Arriving(self.id, head.index)], Some(self.id));
+        }
+        let proved = head.proof.hashes.is_empty() || self.transfer.learn(place, head.proof);
+        let hash = self.transfer.hash_of(place).filter(|_| proved);
+        let wanted = match hash {
+            None => None,
+            Some(hash) => self.transfer.begin(head.index, self.id).map(|owner| Wanted { hash, owner }),
+        };
+        if hash.is_none() {
+            self.transfer.step([Event::Corrupt(self.id, head.index)], Some(self.id));
+            add(&self.transfer.ledger.rejected, place.len as usize);
+        } else if wanted.is_none() {
+            add(&self.transfer.ledger.duplicate, place.len as usize);
+        }
+        let hasher = chunk_hasher(self.transfer.layout.files()[place.file], place.chunk);
+        self.incoming = Some(Incoming { number: head.index, place, hasher, wanted, within: 0 });
+        Ok(true)
+    }
+
+    /// Takes data of the chunk that is arriving. False if more bytes are needed.
+    fn take_data(&mut self) -> Result<bool, FetchEnd> {
+        let Some(incoming) = &mut self.incoming else { return Ok(true) };
+        let arrived = self.bulk.arrived();
+        let left = (incoming.place.len - incoming.within) as usize;
+        let small = self.transfer.layout.files()[incoming.place.file].chunks() == 1;
+        let part = match arrived.len() {
+            enough if enough >= left => left,
+            some => some / BLOCK_BYTES * BLOCK_BYTES,
+        };
+        if part == 0 {
+            return Ok(false);
+        }
+        let data = &arrived[..part];
+        if let Some(wanted) = &incoming.wanted {
+            incoming.hasher.update(data);
+            if !small {
+                let owner = lock(&wanted.owner);
+                if *owner == self.id {
+                    self.transfer.store.write(incoming.place, incoming.within, data)?;
+                }
+            }
+        }
+        incoming.within += part as u64;
+        let whole = incoming.within == incoming.place.len;
+        if let Some(throttle) = self.throttle {
+            let now = Instant::now();
+            self.paused_until = Some(now + throttle.take(part, now));
+        }
+        self.transfer.step([Event::Progress(self.id, part as u64)], Some(self.id));
+        if whole {
+            self.finish_chunk(part)?;
+        }
+        self.bulk.consume(part);
+        Ok(true)
+    }
+
+    /// All data of the chunk has been hashed; `last` bytes of it are still in the buffer.
+    fn finish_chunk(&mut self, last: usize) -> Result<(), FetchEnd> {
+        let Some(incoming) = self.incoming.take() else { return Ok(()) };
+        let Incoming { number, place, hasher, wanted, .. } = incoming;
+        let Some(wanted) = wanted else {
+            let settled = Event::Refused(self.id, Some(number), Refusal::Cancelled);
+            self.transfer.step([settled], Some(self.id));
+            return Ok(());
+        };
+        if hasher.finish() != wanted.hash {
+            self.transfer.abandon(number, self.id);
+            add(&self.transfer.ledger.rejected, place.len as usize);
+            self.transfer.step([Event::Corrupt(self.id, number)], Some(self.id));
+            return Ok(());
+        }
+        if !self.transfer.claim(number, self.id) {
+            add(&self.transfer.ledger.duplicate, place.len as usize);
+            let settled = Event::Refused(self.id, Some(number), Refusal::Cancelled);
+            self.transfer.step([settled], Some(self.id));
+            return Ok(());
+        }
+        if self.transfer.layout.files()[place.file].chunks() == 1 {
+            self.transfer.store.write_small(place.file, &self.bulk.arrived()[..last])?;
+        } else {
+            self.transfer.store.keep(number, place, wanted.hash)?;
+        }
+        add(&self.transfer.ledger.useful, place.len as usize);
+        self.transfer.kept(number, self.id);
+        Ok(())
+    }
+}
+
+/// Adds `chunk` to the last run if it continues it and is asked for in the same way.
+fn join_runs(runs: &mut Vec<(u32, u16, bool)>, chunk: u32, proof: bool) {
+    match runs.last_mut() {
+        Some((first, count, proofs))
+            if *first != ANY_CHUNK
+                && first.checked_add(u32::from(*count)) == Some(chunk)
+                && *proofs == proof
+                && *count < MAX_RUN =>
+        {
+            *count += 1;
+        }
+        _ => runs.push((chunk, 1, proof)),
+    }
+}

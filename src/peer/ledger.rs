@@ -1,0 +1,47 @@
+//! What a transfer's bytes were: useful, thrown away, or overhead.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// Counters of one transfer, added to by its connections.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) useful: AtomicU64,
+    pub(super) duplicate: AtomicU64,
+    pub(super) rejected: AtomicU64,
+    pub(super) overhead: AtomicU64,
+    pub(super) sent: AtomicU64,
+}
+
+/// Bytes of one transfer, by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerView {
+    /// Bytes of chunks that were proved and kept.
+    pub useful: u64,
+    /// Bytes of chunks that were here already.
+    pub duplicate: u64,
+    /// Bytes of chunks that were not what they should be.
+    pub rejected: u64,
+    /// Bytes of everything that is not a chunk's data, both ways, without TCP and below.
+    pub overhead: u64,
+    /// Bytes of chunks sent to others.
+    pub sent: u64,
+}
+
+pub(super) fn add(counter: &AtomicU64, bytes: usize) {
+    counter.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
+impl Ledger {
+    pub(super) fn view(&self) -> LedgerView {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LedgerView {
+            useful: read(&self.useful),
+            duplicate: read(&self.duplicate),
+            rejected: read(&self.rejected),
+            overhead: read(&self.overhead),
+            sent: read(&self.sent),
+        }
+    }
+}

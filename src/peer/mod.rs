@@ -1,0 +1,490 @@
+//! A peer: shares a folder, serves chunks, fetches files.
+//!
+//! This file wires the parts together and owns the threads: one that accepts connections, one for each
+//! connection, one for each tracker, one for each transfer. What is decided, is decided elsewhere.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+mod backoff;
+mod bulk;
+pub mod chunk_set;
+mod control;
+mod fetch;
+mod held;
+mod job;
+mod ledger;
+mod neighbours;
+pub mod scheduler;
+mod serve;
+pub mod share;
+mod store;
+mod trackers;
+mod transfer;
+mod uploads;
+
+pub use control::{PeerStatus, TrackerStatus};
+pub use job::{Dest, FetchError, Job, Report, Want};
+pub use ledger::LedgerView;
+pub use store::StoreError;
+pub use transfer::{SourceReport, TransferStatus};
+
+use crate::content::{FileId, PeerId, SafeName};
+use crate::net::trace::Side;
+use crate::net::{self, Identity};
+use crate::wire::{Offer, Role, View};
+use bulk::Wake;
+use held::Held;
+use serve::{Asker, Host};
+use share::Share;
+use trackers::{Registry, Trackers};
+use uploads::Uploads;
+
+/// Locks `mutex`. A thread that panicked inside left a value that is still whole: every step on
+/// shared values is small, and the panic itself is reported where the thread is joined.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a peer may use.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections accepted at once.
+    pub max_connections: usize,
+    /// Sources of one transfer.
+    pub max_neighbours: usize,
+    /// Bytes asked for and not yet here, of one transfer.
+    pub max_inflight_bytes: u64,
+    /// Bytes a second sent, of all uploads; none: no limit.
+    pub up: Option<u64>,
+    /// Bytes a second received, of all downloads; none: no limit.
+    pub down: Option<u64>,
+    /// How often the tracker is asked for other sources while a transfer runs.
+    pub refresh: Duration,
+    /// A finished file is on the disk before it gets its name, so that it survives a power cut.
+    pub fsync: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_connections: 512,
+            max_neighbours: 16,
+            max_inflight_bytes: 64 << 20,
+            up: None,
+            down: None,
+            refresh: Duration::from_secs(15),
+            fsync: false,
+        }
+    }
+}
+
+/// How a peer is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder or file to share; none: only what is fetched.
+    pub folder: Option<PathBuf>,
+    /// Names of what is shared begin with the folder's own name.
+    pub prefix: bool,
+    /// Where the peer keeps its state; none: `FOLDER/.p2p`, or beside what is fetched.
+    pub state: Option<PathBuf>,
+    /// The trackers, `host:port`.
+    pub trackers: Vec<String>,
+    /// Where to accept connections, `host:port`; port 0 takes a free one.
+    pub listen: String,
+    /// The peer's name.
+    pub name: String,
+    /// `HOST` or `HOST:PORT` that others should dial; none: the address the tracker sees.
+    pub advertise: Option<String>,
+    /// Whether changes in the folder are noticed while running.
+    pub watch: bool,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// Why a peer cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// The address is in use, or is not one of this machine.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(String, io::Error),
+    /// The folder cannot be shared.
+    #[error(transparent)]
+    Share(#[from] share::ShareError),
+    /// The system has no room for another thread or descriptor.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// A running peer. Dropping it does not stop it; [`Peer::stop`] does.
+#[derive(Debug)]
+pub struct Peer {
+    inner: Arc<Inner>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the threads of a peer share.
+#[derive(Debug)]
+struct Inner {
+    identity: Identity,
+    addr: SocketAddr,
+    advertise: (String, u16),
+    limits: Limits,
+    state: Option<PathBuf>,
+    share: Option<Arc<Share>>,
+    uploads: Arc<Uploads>,
+    throttle_down: Option<uploads::Throttle>,
+    trackers: OnceLock<Trackers>,
+    jobs: Mutex<Vec<Arc<job::Inner>>>,
+    askers: Mutex<Vec<Weak<Asker>>>,
+    connections: AtomicUsize,
+    stopping: AtomicBool,
+    wake: Wake,
+    control_wake: Wake,
+}
+
+/// Starts a peer: indexes the folder (`progress` hears how far it is), listens, registers.
+///
+/// # Errors
+/// [`PeerError`] when the folder cannot be shared or the address not be listened on.
+pub fn start(config: Config, progress: impl FnMut(share::ScanProgress)) -> Result<Peer, PeerError> {
+    let listener =
+        TcpListener::bind(&config.listen).map_err(|error| PeerError::Listen(config.listen.clone(), error))?;
+    listener.set_nonblocking(true)?;
+    let addr = listener.local_addr()?;
+    let share = open_share(&config, progress)?;
+    let state = config.state.clone().or_else(|| share.as_ref().map(|share| share.state().to_owned()));
+    let peer = state.as_deref().map_or_else(|| Ok(random_id()), kept_id)?;
+    let advertise = endpoint(config.advertise.as_deref(), addr);
+    let identity = Identity { peer, name: config.name, listen_port: advertise.1 };
+    let inner = Arc::new(Inner {
+        identity,
+        addr,
+        advertise,
+        state,
+        share,
+        uploads: Arc::new(Uploads::new(config.limits.up)),
+        throttle_down: config.limits.down.map(uploads::Throttle::new),
+        limits: config.limits,
+        trackers: OnceLock::new(),
+        jobs: Mutex::new(Vec::new()),
+        askers: Mutex::new(Vec::new()),
+        connections: AtomicUsize::new(0),
+        stopping: AtomicBool::new(false),
+        wake: Wake::new()?,
+        control_wake: Wake::new()?,
+    });
+    let registry: Arc<dyn Registry> = inner.clone();
+    let trackers = Trackers::start(&config.trackers, &inner.identity, &registry)?;
+    let _ = inner.trackers.set(trackers);
+    let mut threads = Vec::new();
+    let accepting = inner.clone();
+    threads
+        .push(std::thread::Builder::new().name("accept".into()).spawn(move || accepting.accept(&listener))?);
+    if let Some(share) = inner.share.clone() {
+        let following = inner.clone();
+        threads.push(
+            std::thread::Builder::new().name("changes".into()).spawn(move || following.follow(&share))?,
+        );
+    }
+    if let Some(state) = inner.state.clone().filter(|_| inner.share.is_some()) {
+        let listener = control::listen(&state)?;
+        let controlled = inner.clone();
+        threads.push(
+            std::thread::Builder::new()
+                .name("control".into())
+                .spawn(move || controlled.control(&listener))?,
+        );
+    }
+    Ok(Peer { inner, threads })
+}
+
+fn open_share(
+    config: &Config,
+    progress: impl FnMut(share::ScanProgress),
+) -> Result<Option<Arc<Share>>, PeerError> {
+    let Some(folder) = &config.folder else { return Ok(None) };
+    let share = share::Config {
+        folder: folder.clone(),
+        prefix: config.prefix,
+        state: config.state.clone(),
+        watch: config.watch,
+    };
+    Ok(Some(Share::open(share, progress)?))
+}
+
+fn random_id() -> PeerId {
+    PeerId(std::array::from_fn(|_| fastrand::u8(..)))
+}
+
+/// The id kept in the state directory, made on first use.
+fn kept_id(state: &Path) -> io::Result<PeerId> {
+    let path = state.join("peer-id");
+    if let Ok(bytes) = std::fs::read(&path)
+        && let Ok(id) = bytes.try_into()
+    {
+        return Ok(PeerId(id));
+    }
+    let id = random_id();
+    std::fs::create_dir_all(state)?;
+    std::fs::write(&path, id.0)?;
+    Ok(id)
+}
+
+/// What others should dial: host (empty: as the tracker sees it) and port.
+fn endpoint(advertise: Option<&str>, addr: SocketAddr) -> (String, u16) {
+    let seen = if addr.ip().is_unspecified() { String::new() } else { addr.ip().to_string() };
+    match advertise {
+        None => (seen, addr.port()),
+        Some(text) => match text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some((host, port)) if !host.contains(':') || host.starts_with('[') => {
+                (host.trim_matches(['[', ']']).to_owned(), port)
+            }
+            _ => (text.to_owned(), addr.port()),
+        },
+    }
+}
+
+impl Peer {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.inner.addr
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.inner.identity.name
+    }
+
+    /// What it shares from its folder.
+    pub fn summary(&self) -> share::Summary {
+        self.inner.share.as_ref().map_or_else(share::Summary::default, |share| share.summary())
+    }
+
+    /// Everything it offers now.
+    pub fn offers(&self) -> Vec<Offer> {
+        self.inner.offers()
+    }
+
+    /// Fetches `want` into `dest`; what happens is told by the returned job.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub fn fetch(&self, want: Want, dest: Dest) -> io::Result<Job> {
+        Job::start(&self.inner, want, dest)
+    }
+
+    /// The trackers, and whether each is connected.
+    pub fn trackers(&self) -> Vec<(String, bool)> {
+        self.inner.trackers().states()
+    }
+
+    /// Uploads served and downloads running now.
+    pub fn load(&self) -> (u16, u16) {
+        self.inner.load()
+    }
+
+    /// Fetches that have been started, the oldest first.
+    pub fn jobs(&self) -> Vec<Job> {
+        lock(&self.inner.jobs).iter().cloned().map(Job::from).collect()
+    }
+
+    /// Stops: transfers end with what is proved kept, LEAVE is sent, connections are closed.
+    pub fn stop(self) {
+        for job in self.jobs() {
+            job.cancel();
+        }
+        for job in self.jobs() {
+            job.join();
+        }
+        self.inner.stopping.store(true, Ordering::Release);
+        self.inner.trackers().stop();
+        self.inner.wake.wake();
+        self.inner.control_wake.wake();
+        if let Some(share) = &self.inner.share {
+            share.stop();
+        }
+        for asker in lock(&self.inner.askers).drain(..).filter_map(|asker| asker.upgrade()) {
+            asker.wake.wake();
+        }
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Inner {
+    fn trackers(&self) -> &Trackers {
+        self.trackers.get().expect("set before any thread that uses it is started")
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn accept(self: Arc<Self>, listener: &TcpListener) {
+        const PAUSE: Duration = Duration::from_millis(50);
+        while !self.is_stopping() {
+            match listener.accept() {
+                Ok((stream, _)) => self.clone().take_connection(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let _ = self.wake.wait_with(listener, Duration::from_secs(60));
+                }
+                Err(error) => {
+                    // No descriptors left, most likely: others may close some.
+                    tracing::warn!("cannot accept a connection: {error}");
+                    let _ = self.wake.wait_alone(PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Takes requests on the local socket, a thread each.
+    fn control(self: Arc<Self>, listener: &UnixListener) {
+        while !self.is_stopping() {
+            let Ok((stream, _)) = listener.accept() else {
+                let _ = self.control_wake.wait_with(listener, Duration::from_secs(60));
+                continue;
+            };
+            let inner = self.clone();
+            let answering = move || {
+                if let Err(error) = control::answer(&inner, stream) {
+                    tracing::debug!("a request on the local socket ended: {error}");
+                }
+            };
+            if let Err(error) = std::thread::Builder::new().name("control".into()).spawn(answering) {
+                tracing::warn!("no thread for a request: {error}");
+            }
+        }
+        if let Some(state) = &self.state {
+            control::remove(state);
+        }
+    }
+
+    fn take_connection(self: Arc<Self>, stream: TcpStream) {
+        if self.connections.fetch_add(1, Ordering::AcqRel) >= self.limits.max_connections {
+            self.connections.fetch_sub(1, Ordering::AcqRel);
+            return; // the other side sees the connection close, and tries elsewhere
+        }
+        let inner = self.clone();
+        let spawned = std::thread::Builder::new().name("serve".into()).spawn(move || {
+            inner.serve(stream);
+            inner.connections.fetch_sub(1, Ordering::AcqRel);
+        });
+        if let Err(error) = spawned {
+            self.connections.fetch_sub(1, Ordering::AcqRel);
+            tracing::warn!("no thread for a connection: {error}");
+        }
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        let part = |theirs| match theirs {
+            Role::Ask => Some(Role::Serve),
+            Role::Serve => Some(Role::Ask),
+            Role::Member | Role::Tracker => None,
+        };
+        let outcome = stream.set_nonblocking(false).map_err(net::NetError::from).and_then(|()| {
+            let session = net::welcome(stream, &self.identity, Side::Serve, part)?;
+            match session.theirs.role {
+                Role::Serve => self.fetch_from(session),
+                _ => serve::run(self, session, &|| self.is_stopping()),
+            }
+        });
+        if let Err(error) = outcome {
+            tracing::debug!("a serving connection ended: {error}");
+        }
+    }
+
+    /// A peer that cannot be dialled offers to serve: the youngest running transfer asks it.
+    fn fetch_from(&self, session: net::Session) -> Result<(), net::NetError> {
+        let running = lock(&self.jobs).iter().rev().find_map(|job| job.fetching());
+        let addr = session.addr.to_string();
+        match running.map(|transfer| fetch::run(&transfer, session, &addr, self.throttle_down.as_ref())) {
+            Some(Err(fetch::FetchEnd::Net(error))) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the trackers what changes in the folder.
+    fn follow(self: Arc<Self>, share: &Share) {
+        for change in share.changes() {
+            let removed: Vec<_> = change.removed.into_iter().collect();
+            self.trackers().update(&change.added, &removed);
+        }
+    }
+}
+
+impl Host for Inner {
+    fn find(&self, id: FileId, view: View) -> Option<Held> {
+        let fetching = lock(&self.jobs).iter().find_map(|job| job.serving(id, view));
+        match fetching {
+            Some(transfer) => Some(Held::Fetching(transfer)),
+            None => self.share.as_ref()?.find(id, view).map(Held::Shared),
+        }
+    }
+
+    fn met(&self, id: FileId, view: View, peer: PeerId, addr: String) {
+        if let Some(transfer) = lock(&self.jobs).iter().find_map(|job| job.serving(id, view)) {
+            transfer.suggest(peer, addr);
+        }
+    }
+
+    fn join(&self, asker: &Arc<Asker>) {
+        let mut askers = lock(&self.askers);
+        askers.retain(|asker| asker.strong_count() > 0);
+        askers.push(Arc::downgrade(asker));
+    }
+
+    fn uploads(&self) -> &Arc<Uploads> {
+        &self.uploads
+    }
+
+    fn downloads(&self) -> u16 {
+        self.load().1
+    }
+}
+
+impl Registry for Inner {
+    fn offers(&self) -> Vec<Offer> {
+        let mut offers = self.share.as_ref().map_or_else(Vec::new, |share| share.offers());
+        offers.extend(lock(&self.jobs).iter().filter_map(|job| job.offer()));
+        offers
+    }
+
+    fn parts(&self) -> Vec<(FileId, Vec<(u32, u32)>)> {
+        lock(&self.jobs)
+            .iter()
+            .filter_map(|job| job.fetching())
+            .map(|transfer| (transfer.id, transfer.had().ranges()))
+            .collect()
+    }
+
+    fn load(&self) -> (u16, u16) {
+        let uploads = self.uploads.busy.load(Ordering::Relaxed).min(u32::from(u16::MAX)) as u16;
+        let downloads = lock(&self.jobs)
+            .iter()
+            .filter(|job| job.fetching().is_some_and(|transfer| !transfer.is_over()))
+            .count();
+        (uploads, downloads as u16)
+    }
+
+    fn endpoint(&self) -> (String, u16) {
+        self.advertise.clone()
+    }
+}
+
+/// What a name is called at a tracker.
+fn offered_name(name: &SafeName) -> crate::wire::Name {
+    crate::wire::Name::new(name.as_str())
+}
+
+/// How long until `deadline`, if there is one.
+fn left(deadline: Option<Instant>) -> Option<Duration> {
+    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+}

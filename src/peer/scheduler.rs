@@ -1,0 +1,492 @@
+//! Which chunk to ask of which source, and when: one value for each transfer. Pure.
+//!
+//! A chunk that is wanted is *open*, or *in flight* with one or (while stealing) two sources, or *had*.
+//! Events and `now` go in, effects come out; no socket, file, thread, clock or random source inside, so
+//! that the simulator runs the very code that production runs.
+//!
+//! - How much is in flight at a source follows from its measured rate × (round trip + a short
+//!   horizon), never from a count, so a slow source is given little and a fast one enough.
+//! - Among what a source has, the chunk that the fewest sources have goes first (rarest first).
+//! - A source that has everything is asked for "whichever you think best" until it says that every chunk
+//!   has left it once: so the first copy of a file leaves its seeder once.
+//! - When nothing is open, a source with room takes over chunks that would come much later from another.
+
+mod rarity;
+mod source;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::chunk_set::ChunkSet;
+use crate::content::Layout;
+use crate::wire::Refusal;
+use rarity::Rarity;
+use source::Source;
+pub use source::SourceView;
+
+/// A connection that serves this transfer. Numbers are never reused within a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub u32);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A source answered OPEN.
+    Joined {
+        /// The source.
+        source: SourceId,
+        /// What it has.
+        have: ChunkSet,
+        /// How long it took to answer.
+        round_trip: Duration,
+    },
+    /// A source gained chunks, as runs.
+    Gained(SourceId, Vec<(u32, u32)>),
+    /// A source is gone.
+    Left(SourceId),
+    /// The head of a chunk came from a source; tells what "whichever" turned out to be.
+    Arriving(SourceId, u32),
+    /// Bytes of a chunk came from a source.
+    Progress(SourceId, u64),
+    /// A chunk came from a source, is proved and stored.
+    Arrived(SourceId, u32),
+    /// What came from a source is not the chunk.
+    Corrupt(SourceId, u32),
+    /// A source refused a chunk, or ([`None`]) to choose one.
+    Refused(SourceId, Option<u32>, Refusal),
+    /// Time passed.
+    Tick,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask a source for a chunk.
+    Ask(SourceId, u32),
+    /// Ask a source for a chunk of its choice.
+    AskAny(SourceId),
+    /// Tell a source that a chunk is no longer wanted from it.
+    Cancel(SourceId, u32),
+    /// Close a source: it sent wrong bytes too often, or nothing for too long.
+    Close(SourceId),
+}
+
+/// What may be in flight.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most bytes in flight of the whole transfer.
+    pub max_inflight_bytes: u64,
+}
+
+/// How often [`Event::Tick`] should come while sources are connected.
+pub const TICK: Duration = Duration::from_millis(25);
+
+/// A chunk may come from this many sources at once while it is being taken over.
+const MAX_COPIES_IN_FLIGHT: usize = 2;
+/// A takeover must promise to be this many times faster.
+const STEAL_FACTOR: u32 = 2;
+/// And it must save at least this much.
+const STEAL_GAIN: Duration = Duration::from_millis(40);
+/// Corrupt chunks after which a source is closed.
+pub const MAX_CORRUPT: u32 = 3;
+
+/// The scheduler of one transfer.
+#[derive(Debug)]
+pub struct Scheduler {
+    layout: Arc<Layout>,
+    limits: Limits,
+    had: ChunkSet,
+    wanted: ChunkSet,
+    /// Wanted chunks that are in flight nowhere, by how many sources have them.
+    open: Rarity,
+    in_flight: BTreeMap<u32, Vec<SourceId>>,
+    sources: BTreeMap<SourceId, Source>,
+    inflight_bytes: u64,
+    /// Where the search for the next chunk starts; differs between peers so that their choices do.
+    cursor: u32,
+    last_steal: Option<Instant>,
+}
+
+impl Scheduler {
+    /// A scheduler for the chunks `wanted` of `layout`; `had` are here already. `seed` makes this peer's
+    /// choices differ from other peers'.
+    pub fn new(
+        layout: Arc<Layout>,
+        had: ChunkSet,
+        wanted: &ChunkSet,
+        limits: Limits,
+        seed: u64,
+    ) -> Scheduler {
+        let chunks = layout.chunks();
+        let mut open = ChunkSet::empty(chunks);
+        wanted.iter().filter(|chunk| !had.contains(*chunk)).for_each(|chunk| {
+            open.insert(chunk);
+        });
+        Scheduler {
+            limits,
+            wanted: open.clone(),
+            had,
+            open: Rarity::new(open),
+            in_flight: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            inflight_bytes: 0,
+            cursor: (seed % u64::from(chunks.max(1))) as u32,
+            last_steal: None,
+            layout,
+        }
+    }
+
+    /// The chunks that are here.
+    pub fn had(&self) -> &ChunkSet {
+        &self.had
+    }
+
+    /// Chunks still wanted.
+    pub fn left(&self) -> u32 {
+        self.wanted.count()
+    }
+
+    /// True when every wanted chunk is here.
+    pub fn is_done(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    /// Wanted chunks that no connected source has, as runs.
+    pub fn unavailable(&self) -> Vec<(u32, u32)> {
+        if self.sources.values().any(|source| source.have.is_full()) {
+            return Vec::new();
+        }
+        self.open.unavailable().ranges()
+    }
+
+    /// What is known of each source.
+    pub fn sources(&self) -> impl Iterator<Item = (SourceId, SourceView)> + '_ {
+        self.sources.iter().map(|(id, source)| (*id, source.view(self.useful(source))))
+    }
+
+    /// How many wanted chunks the source has, to tell useful neighbours from useless ones.
+    fn useful(&self, source: &Source) -> u32 {
+        match source.have.is_full() {
+            true => self.wanted.count(),
+            false => source.have.iter().filter(|chunk| self.wanted.contains(*chunk)).count() as u32,
+        }
+    }
+
+    /// Takes in one event and says what to do.
+    #[must_use]
+    pub fn step(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        let mut out = Vec::new();
+        match event {
+            Event::Joined { source, have, round_trip } => {
+                self.joined(source, have, round_trip, now, &mut out)
+            }
+            Event::Gained(source, gained) => self.gained(source, &gained, now, &mut out),
+            Event::Left(source) => self.left_by(source, now, &mut out),
+            Event::Arriving(source, chunk) => self.arriving(source, chunk, &mut out),
+            Event::Progress(source, bytes) => self.progress(source, bytes, now),
+            Event::Arrived(source, chunk) => self.arrived(source, chunk, now, &mut out),
+            Event::Corrupt(source, chunk) => self.corrupt(source, chunk, now, &mut out),
+            Event::Refused(source, chunk, reason) => self.refused(source, chunk, reason, now, &mut out),
+            Event::Tick => self.tick(now, &mut out),
+        }
+        self.check();
+        out
+    }
+
+    fn joined(
+        &mut self,
+        id: SourceId,
+        have: ChunkSet,
+        round_trip: Duration,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) {
+        if !have.is_full() {
+            have.iter().for_each(|chunk| self.open.more_common(chunk));
+        }
+        let replaced = self.sources.insert(id, Source::new(have, round_trip, now));
+        debug_assert!(replaced.is_none(), "source numbers are never reused");
+        self.fill(id, now, out);
+    }
+
+    fn gained(&mut self, id: SourceId, gained: &[(u32, u32)], now: Instant, out: &mut Vec<Effect>) {
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        let was_full = source.have.is_full();
+        let chunks = gained
+            .iter()
+            .flat_map(|(first, count)| *first..first.saturating_add(*count).min(self.layout.chunks()));
+        for chunk in chunks {
+            if source.have.insert(chunk) {
+                self.open.more_common(chunk);
+            }
+        }
+        if source.have.is_full() && !was_full {
+            // From now on it counts as a seeder, which makes every chunk equally common.
+            (0..self.layout.chunks()).for_each(|chunk| self.open.less_common(chunk));
+            source.chooses = false;
+        }
+        self.fill(id, now, out);
+    }
+
+    fn left_by(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
+        let Some(source) = self.sources.remove(&id) else { return };
+        if !source.have.is_full() {
+            source.have.iter().for_each(|chunk| self.open.less_common(chunk));
+        }
+        self.inflight_bytes -= source.inflight_bytes;
+        for chunk in source.asked_chunks() {
+            self.release(id, chunk);
+        }
+        self.fill_all(now, out);
+    }
+
+    /// `chunk` is no longer in flight at `id`; if nowhere else either, it is open again.
+    fn release(&mut self, id: SourceId, chunk: u32) {
+        let Some(holders) = self.in_flight.get_mut(&chunk) else { return };
+        holders.retain(|holder| *holder != id);
+        if holders.is_empty() {
+            self.in_flight.remove(&chunk);
+            if self.wanted.contains(chunk) {
+                self.open.insert(chunk);
+            }
+        }
+    }
+
+    /// Forgets that `chunk` was asked of `id`, with its bytes.
+    fn settle(&mut self, id: SourceId, chunk: u32) {
+        if let Some(bytes) = self.sources.get_mut(&id).and_then(|source| source.settle(chunk)) {
+            self.inflight_bytes -= bytes;
+        }
+        self.release(id, chunk);
+    }
+
+    fn arriving(&mut self, id: SourceId, chunk: u32, out: &mut Vec<Effect>) {
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        if !source.begun(chunk) {
+            return; // it was asked for by number
+        }
+        if self.wanted.contains(chunk) {
+            self.open.remove(chunk);
+            let holders = self.in_flight.entry(chunk).or_default();
+            out.extend(holders.iter().map(|other| Effect::Cancel(*other, chunk)));
+            holders.push(id);
+        }
+    }
+
+    fn progress(&mut self, id: SourceId, bytes: u64, now: Instant) {
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.delivered(bytes, now);
+        }
+    }
+
+    fn arrived(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.chunks += 1;
+        }
+        self.settle(id, chunk);
+        self.had.insert(chunk);
+        self.wanted.remove(chunk);
+        self.open.remove(chunk);
+        for other in self.in_flight.remove(&chunk).unwrap_or_default() {
+            out.push(Effect::Cancel(other, chunk));
+        }
+        self.fill(id, now, out);
+    }
+
+    fn corrupt(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+        self.settle(id, chunk);
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        source.corrupt += 1;
+        if source.corrupt >= MAX_CORRUPT {
+            out.push(Effect::Close(id));
+        }
+        // Elsewhere first; the liar's turn comes again only when nobody else has it.
+        self.disbelieve(id, chunk);
+        self.fill_all(now, out);
+    }
+
+    /// The source does not have `chunk`, whatever it said.
+    fn disbelieve(&mut self, id: SourceId, chunk: u32) {
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        if source.have.is_full() {
+            // It is no seeder any more: all that it has counts by the chunk from now on.
+            source.have.iter().for_each(|chunk| self.open.more_common(chunk));
+            source.chooses = false;
+        }
+        if source.have.remove(chunk) {
+            self.open.less_common(chunk);
+        }
+    }
+
+    fn refused(
+        &mut self,
+        id: SourceId,
+        chunk: Option<u32>,
+        reason: Refusal,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        match chunk {
+            None => {
+                self.inflight_bytes -= source.settle_any();
+                match reason {
+                    Refusal::NothingBetter => source.chooses = false,
+                    _ => source.back_off(now),
+                }
+            }
+            Some(chunk) => {
+                self.settle(id, chunk);
+                match reason {
+                    Refusal::Cancelled => {}
+                    Refusal::Busy => {
+                        if let Some(source) = self.sources.get_mut(&id) {
+                            source.back_off(now);
+                        }
+                    }
+                    Refusal::NotHere | Refusal::NotYet | Refusal::Gone | Refusal::NothingBetter => {
+                        self.disbelieve(id, chunk)
+                    }
+                }
+                self.fill_all(now, out);
+            }
+        }
+        self.fill(id, now, out);
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let ids: Vec<SourceId> = self.sources.keys().copied().collect();
+        for id in ids {
+            let Some(source) = self.sources.get_mut(&id) else { continue };
+            if source.is_lost(now) {
+                out.push(Effect::Close(id));
+            } else if source.stalls(now) {
+                self.give_to_others(id, out);
+            }
+        }
+        self.fill_all(now, out);
+    }
+
+    /// Opens the chunks that a stalled source owes; its own answer still counts if it comes first.
+    fn give_to_others(&mut self, id: SourceId, out: &mut Vec<Effect>) {
+        let owed: Vec<u32> =
+            self.sources.get(&id).map(|source| source.asked_chunks().collect()).unwrap_or_default();
+        for chunk in owed {
+            if self.in_flight.get(&chunk).is_some_and(|holders| holders.len() == 1)
+                && self.held_elsewhere(id, chunk)
+            {
+                out.push(Effect::Cancel(id, chunk));
+                self.settle(id, chunk);
+            }
+        }
+    }
+
+    fn held_elsewhere(&self, id: SourceId, chunk: u32) -> bool {
+        self.sources
+            .iter()
+            .any(|(other, source)| *other != id && !source.stalled && source.have.contains(chunk))
+    }
+
+    fn fill_all(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let mut ids: Vec<(Duration, SourceId)> =
+            self.sources.iter().map(|(id, source)| (source.expected(0), *id)).collect();
+        ids.sort_unstable();
+        for (_, id) in ids {
+            self.fill(id, now, out);
+        }
+    }
+
+    /// Asks `id` for as much as its window has room for.
+    fn fill(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
+        while self.inflight_bytes < self.limits.max_inflight_bytes {
+            let Some(source) = self.sources.get(&id) else { return };
+            if !source.has_room(now) {
+                return;
+            }
+            // A free choice will take one of the open chunks: so many are as good as in flight.
+            if self.open.count() <= self.choices_in_flight() && self.open.count() > 0 {
+                return;
+            }
+            if source.chooses && self.open.count() > 0 {
+                let bytes = self.layout.size().div_ceil(u64::from(self.layout.chunks().max(1))).max(1);
+                self.ask_any(id, bytes, now, out);
+                continue;
+            }
+            let Some(chunk) = self.open.rarest(&source.have, self.cursor) else {
+                self.steal(id, now, out);
+                return;
+            };
+            self.ask(id, chunk, now, out);
+            self.cursor = chunk + 1;
+        }
+    }
+
+    fn choices_in_flight(&self) -> u32 {
+        self.sources.values().filter(|source| !source.stalled).map(|source| source.any_in_flight).sum()
+    }
+
+    fn ask_any(&mut self, id: SourceId, bytes: u64, now: Instant, out: &mut Vec<Effect>) {
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.ask_any(bytes, now);
+            self.inflight_bytes += bytes;
+            out.push(Effect::AskAny(id));
+        }
+    }
+
+    fn ask(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+        let bytes = self.layout.place(chunk).map_or(0, |place| place.len);
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.ask(chunk, bytes, now);
+            self.inflight_bytes += bytes;
+            self.open.remove(chunk);
+            self.in_flight.entry(chunk).or_default().push(id);
+            out.push(Effect::Ask(id, chunk));
+        }
+    }
+
+    /// Takes over the chunk that would come latest from another source, if `id` is much faster.
+    fn steal(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
+        if self.last_steal == Some(now) || self.in_flight.is_empty() {
+            return;
+        }
+        let Some(thief) = self.sources.get(&id) else { return };
+        let mut worst: Option<(Duration, SourceId, u32)> = None;
+        for (victim_id, victim) in self.sources.iter().filter(|(other, _)| **other != id) {
+            for (chunk, due) in victim.due(now) {
+                let single =
+                    self.in_flight.get(&chunk).is_some_and(|holders| holders.len() < MAX_COPIES_IN_FLIGHT);
+                if single && thief.have.contains(chunk) && worst.is_none_or(|(latest, ..)| due > latest) {
+                    worst = Some((due, *victim_id, chunk));
+                }
+            }
+        }
+        let Some((due, victim, chunk)) = worst else { return };
+        let bytes = self.layout.place(chunk).map_or(0, |place| place.len);
+        if due > thief.expected(bytes) * STEAL_FACTOR + STEAL_GAIN {
+            out.push(Effect::Cancel(victim, chunk));
+            self.ask(id, chunk, now, out);
+            self.last_steal = Some(now);
+        }
+    }
+
+    /// Recounts what the fields claim; only in debug builds.
+    fn check(&self) {
+        if cfg!(debug_assertions) && self.layout.chunks() <= 256 {
+            let bytes: u64 = self.sources.values().map(|source| source.inflight_bytes).sum();
+            assert_eq!(bytes, self.inflight_bytes, "bytes in flight");
+            for chunk in 0..self.layout.chunks() {
+                let states = [
+                    self.open.contains(chunk),
+                    self.in_flight.contains_key(&chunk),
+                    !self.wanted.contains(chunk),
+                ];
+                assert_eq!(
+                    states.iter().filter(|state| **state).count(),
+                    1,
+                    "chunk {chunk} is in exactly one state: {states:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,560 @@
+//! Where a transfer's bytes go: unfinished files, their journal, and the rename into place.
+//!
+//! Unfinished files live in `STATE/partial/ID/`, on the file system of the destination: one sparse file
+//! for each file of more than one chunk, written at offsets, and one journal of proved chunks. A chunk
+//! is journalled after its bytes were written; what a journal says is read and proved again before it
+//! is believed, so the journal is a hint, needs no sync, and a damaged one costs only time. Files of
+//! one chunk are proved in memory, written beside, and renamed. Nothing unproved is ever renamed.
+
+mod journal;
+mod place;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rustix::fs::{FallocateFlags, Mode, OFlags, Timespec, Timestamps, fallocate, futimens, openat};
+
+use super::chunk_set::ChunkSet;
+use super::lock;
+use crate::content::{
+    ChunkHash, FileId, Geometry, Layout, Manifest, Place, SafeName, Tree, TreeKind, chunk_hasher,
+};
+use journal::Journal;
+use place::Folder;
+
+/// Most unfinished files kept open at once.
+const MAX_OPEN_FILES: usize = 256;
+/// Bytes read at once when what is on disk is proved again.
+const PROVE_BYTES: usize = 1 << 20;
+
+/// Why something could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A different file is there already.
+    #[error("{0} exists and is different")]
+    Exists(String),
+    /// A symbolic link, or something else that is not a folder, stands where a folder should be.
+    #[error("{0} is not a folder, or is a symbolic link")]
+    NotAFolder(String),
+    /// The disk has no room.
+    #[error("no room left on the disk for {0}")]
+    Full(String),
+    /// The merged hashes are not the file's id: memory or disk failed.
+    #[error("{0} is not what its id says, although every chunk was proved: memory or disk is failing")]
+    Integrity(String),
+    /// The system refused.
+    #[error("{path}: {error}")]
+    Io {
+        /// On what.
+        path: String,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+impl StoreError {
+    fn at(path: &str) -> impl Fn(io::Error) -> StoreError + '_ {
+        move |error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(path.to_owned()),
+            io::ErrorKind::AlreadyExists => StoreError::Exists(path.to_owned()),
+            _ => StoreError::Io { path: path.to_owned(), error },
+        }
+    }
+}
+
+/// One path that a file of the transfer gets.
+#[derive(Debug, Clone)]
+struct Name {
+    path: String,
+    executable: bool,
+    mtime_ns: Option<i64>,
+}
+
+/// One distinct file of the transfer.
+#[derive(Debug)]
+struct Slot {
+    id: FileId,
+    geometry: Geometry,
+    names: Vec<Name>,
+    /// Chunks not here yet.
+    left: AtomicU32,
+    /// The unfinished file while it is open.
+    data: Mutex<Option<Arc<File>>>,
+    /// Proved hashes, for the proof of the whole; only for files of more than one chunk.
+    hashes: Mutex<Vec<Option<ChunkHash>>>,
+}
+
+/// What to fetch and how to name it.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) layout: Arc<Layout>,
+    slots: Vec<Slot>,
+    folders: Vec<String>,
+}
+
+impl Plan {
+    /// One file, as `name` in the destination folder.
+    pub(super) fn file(id: FileId, geometry: Geometry, name: &str) -> Option<Plan> {
+        let layout = Arc::new(Layout::new(vec![geometry])?);
+        let name = Name { path: name.to_owned(), executable: false, mtime_ns: None };
+        Some(Plan { layout, slots: vec![Slot::new(id, geometry, vec![name])], folders: Vec::new() })
+    }
+
+    /// All files and empty folders of a tree.
+    pub(super) fn tree(tree: &Tree) -> Result<Plan, crate::content::TreeError> {
+        let members = tree.layout()?;
+        let mut slots: Vec<Slot> = members
+            .ids
+            .iter()
+            .zip(members.layout.files())
+            .map(|(id, geometry)| Slot::new(*id, *geometry, Vec::new()))
+            .collect();
+        let mut folders = Vec::new();
+        for (entry, file) in tree.entries().iter().zip(&members.file_of) {
+            let path = entry.path.as_str().to_owned();
+            match file {
+                None => folders.push(path),
+                Some(file) => {
+                    let executable = entry.kind == TreeKind::Executable;
+                    slots[*file].names.push(Name { path, executable, mtime_ns: Some(entry.mtime_ns) });
+                }
+            }
+        }
+        Ok(Plan { layout: Arc::new(members.layout), slots, folders })
+    }
+
+    /// The file's id.
+    pub(super) fn id_of(&self, file: usize) -> FileId {
+        self.slots[file].id
+    }
+
+    /// How many distinct files there are.
+    pub(super) fn files(&self) -> usize {
+        self.slots.len()
+    }
+}
+
+impl Slot {
+    fn new(id: FileId, geometry: Geometry, names: Vec<Name>) -> Slot {
+        Slot {
+            id,
+            geometry,
+            names,
+            left: AtomicU32::new(geometry.chunks()),
+            data: Mutex::new(None),
+            hashes: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn label(&self) -> &str {
+        self.names.first().map_or("a file", |name| &name.path)
+    }
+}
+
+/// How a destination is treated.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// Different files that are in the way are replaced.
+    pub(super) force: bool,
+    /// A finished file is on the disk, not only in memory, before it gets its name.
+    pub(super) fsync: bool,
+}
+
+/// The destination of one transfer.
+#[derive(Debug)]
+pub(super) struct Store {
+    plan: Plan,
+    manner: Manner,
+    root: Folder,
+    partial: Folder,
+    partial_path: PathBuf,
+    journal: Journal,
+    /// Files that are open, oldest first.
+    open: Mutex<Vec<usize>>,
+    files_done: AtomicUsize,
+}
+
+impl Store {
+    /// Prepares `root` (made if it is not there) to receive the plan; unfinished files live below
+    /// `state`. Returns the chunks that are there already, each proved by reading it.
+    pub(super) fn open(
+        plan: Plan,
+        id: FileId,
+        root: &Path,
+        state: &Path,
+        manner: Manner,
+    ) -> Result<(Store, ChunkSet), StoreError> {
+        let fresh = !root.exists();
+        std::fs::create_dir_all(root).map_err(StoreError::at(&root.display().to_string()))?;
+        let partial_path = state.join("partial").join(id.to_string());
+        let at = partial_path.display().to_string();
+        std::fs::create_dir_all(&partial_path).map_err(StoreError::at(&at))?;
+        let partial = Folder::open(&partial_path).map_err(StoreError::at(&at))?;
+        let (journal, records) =
+            Journal::open(&partial_path.join("journal"), id).map_err(StoreError::at(&at))?;
+        let root_folder = Folder::open(root).map_err(StoreError::at(&root.display().to_string()))?;
+        let store = Store {
+            manner,
+            root: root_folder,
+            partial,
+            partial_path,
+            journal,
+            open: Mutex::new(Vec::new()),
+            files_done: AtomicUsize::new(0),
+            plan,
+        };
+        let mut had = ChunkSet::empty(store.plan.layout.chunks());
+        store.resume(&records, &mut had);
+        if !fresh {
+            store.find_finished(&mut had)?;
+        }
+        store.finish_what_needs_no_chunk(&had)?;
+        Ok((store, had))
+    }
+
+    /// The plan.
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// How many files have their names.
+    pub(super) fn files_done(&self) -> usize {
+        self.files_done.load(Ordering::Relaxed)
+    }
+
+    /// Believes the journal where the bytes on disk have the journalled hash.
+    fn resume(&self, records: &[(u32, ChunkHash)], had: &mut ChunkSet) {
+        let mut buffer = Vec::new();
+        for (number, hash) in records {
+            let Some(place) = self.plan.layout.place(*number) else { continue };
+            let slot = &self.plan.slots[place.file];
+            let Ok(file) = self.partial.open_existing(&place.file.to_string()) else { continue };
+            if slot.geometry.chunks() > 1
+                && hash_at(&file, slot.geometry, place, &mut buffer).ok() == Some(*hash)
+                && had.insert(*number)
+            {
+                slot.note(place, *hash);
+                slot.left.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Finds files that are in place and right, on all cores; complains about others unless forced.
+    fn find_finished(&self, had: &mut ChunkSet) -> Result<(), StoreError> {
+        let next = AtomicUsize::new(0);
+        let found = Mutex::new(Vec::new());
+        let trouble = Mutex::new(None);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    loop {
+                        let file = next.fetch_add(1, Ordering::Relaxed);
+                        if file >= self.plan.slots.len() {
+                            return;
+                        }
+                        match self.finished(&self.plan.slots[file]) {
+                            Ok(true) => lock(&found).push(file),
+                            Ok(false) => {}
+                            Err(error) => *lock(&trouble) = Some(error),
+                        }
+                    }
+                });
+            }
+        });
+        if let Some(error) = lock(&trouble).take() {
+            return Err(error);
+        }
+        for file in lock(&found).drain(..) {
+            self.plan.layout.chunks_of(file).for_each(|chunk| {
+                had.insert(chunk);
+            });
+            self.plan.slots[file].left.store(0, Ordering::Relaxed);
+            self.files_done.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// True if every name of the slot is there with the right bytes.
+    fn finished(&self, slot: &Slot) -> Result<bool, StoreError> {
+        let mut all = true;
+        for name in &slot.names {
+            match self.root.open_file(&name.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => all = false,
+                Err(error) if place::is_link_or_no_folder(&error) => {
+                    return Err(StoreError::NotAFolder(name.path.clone()));
+                }
+                Err(error) => return Err(StoreError::at(&name.path)(error)),
+                Ok(file) => {
+                    let right =
+                        id_of(&file, slot.geometry).map_err(StoreError::at(&name.path))? == Some(slot.id);
+                    if right {
+                        set_times(&file, name).map_err(StoreError::at(&name.path))?;
+                    } else if !self.manner.force {
+                        return Err(StoreError::Exists(name.path.clone()));
+                    }
+                    all &= right;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Makes empty folders and empty files, and names files whose last chunk a kill left unnamed.
+    fn finish_what_needs_no_chunk(&self, had: &ChunkSet) -> Result<(), StoreError> {
+        for folder in &self.plan.folders {
+            self.root.folder(folder).map_err(|error| folder_error(folder, error))?;
+        }
+        for (file, slot) in self.plan.slots.iter().enumerate() {
+            let named = slot.left.load(Ordering::Relaxed) == 0
+                && slot.geometry.chunks() > 0
+                && self.finished(slot)?;
+            if slot.geometry.is_empty() {
+                self.write_small(file, &[])?;
+            } else if slot.left.load(Ordering::Relaxed) == 0 && !named {
+                debug_assert!(self.plan.layout.chunks_of(file).all(|chunk| had.contains(chunk)));
+                self.name_finished(file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a part of a chunk of a file of more than one chunk, proved or not.
+    pub(super) fn write(&self, place: Place, within: u64, data: &[u8]) -> Result<(), StoreError> {
+        let file = self.data(place.file)?;
+        file.write_all_at(data, place.offset + within)
+            .map_err(StoreError::at(self.plan.slots[place.file].label()))
+    }
+
+    /// Keeps a proved chunk whose bytes were written; the last one gives the file its name. The file
+    /// is finished when this returns true.
+    pub(super) fn keep(&self, number: u32, place: Place, hash: ChunkHash) -> Result<bool, StoreError> {
+        let slot = &self.plan.slots[place.file];
+        slot.note(place, hash);
+        self.journal.append(number, hash).map_err(StoreError::at(slot.label()))?;
+        let last = slot.left.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last {
+            self.name_finished(place.file)?;
+        }
+        Ok(last)
+    }
+
+    /// Writes a file of at most one chunk, proved, and names it.
+    pub(super) fn write_small(&self, file: usize, data: &[u8]) -> Result<(), StoreError> {
+        let slot = &self.plan.slots[file];
+        let temporary = file.to_string();
+        for name in &slot.names {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+            let fd = openat(self.partial.fd(), &temporary, flags, mode(name))
+                .map_err(|error| StoreError::at(&name.path)(error.into()))?;
+            let out = File::from(fd);
+            io::Write::write_all(&mut &out, data).map_err(StoreError::at(&name.path))?;
+            self.name(&temporary, &out, name, slot)?;
+        }
+        slot.left.store(0, Ordering::Release);
+        self.files_done.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Proves the whole of a finished file and renames it into place; further names get copies.
+    fn name_finished(&self, file: usize) -> Result<(), StoreError> {
+        let slot = &self.plan.slots[file];
+        let Some((first, others)) = slot.names.split_first() else { return Ok(()) };
+        let hashes: Option<Vec<ChunkHash>> = lock(&slot.hashes).iter().copied().collect();
+        let merged = hashes.and_then(|hashes| Manifest::new(slot.geometry, hashes).ok());
+        if merged.is_none_or(|(_, id)| id != slot.id) {
+            let _ = std::fs::remove_dir_all(&self.partial_path);
+            return Err(StoreError::Integrity(first.path.clone()));
+        }
+        let data = self.data(file)?;
+        for name in others {
+            let temporary = format!("{file}.copy");
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+            let fd = openat(self.partial.fd(), &temporary, flags, mode(name))
+                .map_err(|error| StoreError::at(&name.path)(error.into()))?;
+            let mut copy = File::from(fd);
+            let mut from =
+                self.partial.open_existing(&file.to_string()).map_err(StoreError::at(&name.path))?;
+            io::copy(&mut from, &mut copy).map_err(StoreError::at(&name.path))?;
+            self.name(&temporary, &copy, name, slot)?;
+        }
+        if first.executable {
+            rustix::fs::fchmod(&data, mode(first) & !umask(&data))
+                .map_err(|error| StoreError::at(&first.path)(error.into()))?;
+        }
+        self.name(&file.to_string(), &data, first, slot)?;
+        self.files_done.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives a finished temporary file its name, times and, if wanted, permanence.
+    fn name(&self, temporary: &str, file: &File, name: &Name, slot: &Slot) -> Result<(), StoreError> {
+        let at = StoreError::at(&name.path);
+        set_times(file, name).map_err(&at)?;
+        if self.manner.fsync {
+            file.sync_all().map_err(&at)?;
+        }
+        let (folder, base) = match name.path.rsplit_once('/') {
+            Some((folder, base)) => {
+                (self.root.folder(folder).map_err(|error| folder_error(folder, error))?, base)
+            }
+            None => (self.root.itself(), name.path.as_str()),
+        };
+        match place::rename(self.partial.fd(), temporary, &folder, base, self.manner.force) {
+            // Somebody else may have put the very same file there: another name's copy, or a former run.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.finished(slot)? {
+                true => Ok(()),
+                false => Err(StoreError::Exists(name.path.clone())),
+            },
+            renamed => renamed.map_err(&at),
+        }?;
+        if self.manner.fsync {
+            rustix::fs::fsync(&*folder).map_err(|error| at(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// The unfinished file, made at its full size if it is not there yet.
+    fn data(&self, file: usize) -> Result<Arc<File>, StoreError> {
+        let slot = &self.plan.slots[file];
+        let mut data = lock(&slot.data);
+        if let Some(open) = &*data {
+            return Ok(open.clone());
+        }
+        let at = StoreError::at(slot.label());
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let fd = openat(self.partial.fd(), file.to_string(), flags, Mode::from_raw_mode(0o666))
+            .map_err(|error| at(error.into()))?;
+        let opened = Arc::new(File::from(fd));
+        if opened.metadata().map_err(&at)?.len() != slot.geometry.size() {
+            reserve(&opened, slot.geometry.size()).map_err(&at)?;
+        }
+        *data = Some(opened.clone());
+        drop(data);
+        self.close_oldest(file);
+        Ok(opened)
+    }
+
+    fn close_oldest(&self, newest: usize) {
+        let mut open = lock(&self.open);
+        open.push(newest);
+        let oldest = (open.len() > MAX_OPEN_FILES).then(|| open.remove(0));
+        drop(open);
+        if let Some(oldest) = oldest.filter(|oldest| *oldest != newest) {
+            lock(&self.plan.slots[oldest].data).take();
+        }
+    }
+
+    /// A file of the transfer to serve proved chunks from, wherever it is now.
+    pub(super) fn reader(&self, file: usize) -> io::Result<Arc<File>> {
+        let slot = &self.plan.slots[file];
+        if let Some(open) = &*lock(&slot.data) {
+            return Ok(open.clone());
+        }
+        let name = slot.names.first().ok_or(io::ErrorKind::NotFound)?;
+        let opened =
+            self.partial.open_existing(&file.to_string()).or_else(|_| self.root.open_file(&name.path));
+        opened.map(Arc::new)
+    }
+
+    /// All is done: removes the temporary directory.
+    pub(super) fn finish(&self) {
+        let _ = std::fs::remove_dir_all(&self.partial_path);
+        // The folders above go too if nothing else is in them.
+        for folder in self.partial_path.ancestors().skip(1).take(2) {
+            if std::fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// The finished files' names with what a share index needs to know of them.
+    pub(super) fn finished_files(&self) -> impl Iterator<Item = (String, FileId, Vec<ChunkHash>)> + '_ {
+        self.plan.slots.iter().flat_map(|slot| {
+            let hashes: Vec<ChunkHash> = lock(&slot.hashes).iter().flatten().copied().collect();
+            slot.names.iter().map(move |name| (name.path.clone(), slot.id, hashes.clone()))
+        })
+    }
+}
+
+impl Slot {
+    fn note(&self, place: Place, hash: ChunkHash) {
+        let mut hashes = lock(&self.hashes);
+        hashes.resize(self.geometry.chunks() as usize, None);
+        hashes[place.chunk.get() as usize] = Some(hash);
+    }
+}
+
+fn folder_error(folder: &str, error: io::Error) -> StoreError {
+    match place::is_link_or_no_folder(&error) {
+        true => StoreError::NotAFolder(folder.to_owned()),
+        false => StoreError::at(folder)(error),
+    }
+}
+
+fn mode(name: &Name) -> Mode {
+    Mode::from_raw_mode(if name.executable { 0o777 } else { 0o666 })
+}
+
+/// The process's file mode mask, seen from a file that was made with mode 0666.
+fn umask(file: &File) -> Mode {
+    use std::os::unix::fs::MetadataExt;
+    let made = file.metadata().map_or(0o644, |metadata| metadata.mode());
+    let denied = 0o666 & !made;
+    // Who may not read does not get to execute either.
+    Mode::from_raw_mode(denied | (denied & 0o444) >> 2)
+}
+
+fn set_times(file: &File, name: &Name) -> io::Result<()> {
+    let Some(mtime_ns) = name.mtime_ns else { return Ok(()) };
+    const SECOND_NS: i64 = 1_000_000_000;
+    let mtime = Timespec { tv_sec: mtime_ns.div_euclid(SECOND_NS), tv_nsec: mtime_ns.rem_euclid(SECOND_NS) };
+    let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
+    Ok(futimens(file, &Timestamps { last_access: omit, last_modification: mtime })?)
+}
+
+/// Reserves room, so that a full disk shows before the download and not at its end.
+fn reserve(file: &File, size: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, size) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(size),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn hash_at(file: &File, geometry: Geometry, place: Place, buffer: &mut Vec<u8>) -> io::Result<ChunkHash> {
+    buffer.resize(PROVE_BYTES, 0);
+    let mut hasher = chunk_hasher(geometry, place.chunk);
+    let mut done = 0;
+    while done < place.len {
+        let part = PROVE_BYTES.min((place.len - done) as usize);
+        file.read_exact_at(&mut buffer[..part], place.offset + done)?;
+        hasher.update(&buffer[..part]);
+        done += part as u64;
+    }
+    Ok(hasher.finish())
+}
+
+/// The id of what `file` holds; `None` if it has another size.
+fn id_of(file: &File, geometry: Geometry) -> io::Result<Option<FileId>> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() != geometry.size() {
+        return Ok(None);
+    }
+    let layout = Layout::new(vec![geometry]).ok_or(io::ErrorKind::FileTooLarge)?;
+    let mut buffer = Vec::new();
+    let hashes: io::Result<Vec<ChunkHash>> = (0..layout.chunks())
+        .filter_map(|chunk| layout.place(chunk))
+        .map(|place| hash_at(file, geometry, place, &mut buffer))
+        .collect();
+    Ok(Manifest::new(geometry, hashes?).ok().map(|(_, id)| id))
+}
+
+/// The name under which a file without one is stored.
+pub(super) fn name_or_id(name: Option<&SafeName>, id: FileId) -> String {
+    name.map_or_else(|| id.to_string(), |name| name.base().to_owned())
+}

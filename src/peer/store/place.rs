@@ -1,0 +1,111 @@
+//! Files below a folder, reached so that no symbolic link and no `..` can lead out of it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, mkdirat, openat, openat2, renameat_with, statat,
+};
+use rustix::io::Errno;
+
+use crate::peer::lock;
+
+/// Folders whose descriptors are kept; past it the cache starts anew.
+const MAX_OPEN_FOLDERS: usize = 64;
+
+/// A folder that is the root of what is written.
+#[derive(Debug)]
+pub(super) struct Folder {
+    fd: Arc<OwnedFd>,
+    below: Mutex<HashMap<String, Arc<OwnedFd>>>,
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+impl Folder {
+    pub(super) fn open(path: &Path) -> io::Result<Folder> {
+        let fd = openat(CWD, path, FOLDER, Mode::empty())?;
+        Ok(Folder { fd: Arc::new(fd), below: Mutex::new(HashMap::new()) })
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    pub(super) fn itself(&self) -> Arc<OwnedFd> {
+        self.fd.clone()
+    }
+
+    /// The folder at the safe relative `path`, made with all its parents if they are not there.
+    pub(super) fn folder(&self, path: &str) -> io::Result<Arc<OwnedFd>> {
+        if let Some(fd) = lock(&self.below).get(path) {
+            return Ok(fd.clone());
+        }
+        let mut at = self.fd.clone();
+        for part in path.split('/') {
+            at = Arc::new(step(&at, part)?);
+        }
+        let mut below = lock(&self.below);
+        if below.len() >= MAX_OPEN_FOLDERS {
+            below.clear();
+        }
+        below.insert(path.to_owned(), at.clone());
+        Ok(at)
+    }
+
+    /// Opens the file at the safe relative `path`, which no symbolic link may be part of.
+    pub(super) fn open_file(&self, path: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        Ok(File::from(openat2(&self.fd, path, flags, Mode::empty(), resolve)?))
+    }
+
+    /// Opens a file of this folder to read.
+    pub(super) fn open_existing(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(openat(&self.fd, name, flags, Mode::empty())?))
+    }
+}
+
+fn step(at: &OwnedFd, part: &str) -> io::Result<OwnedFd> {
+    let open = || openat(at, part, FOLDER | OFlags::NOFOLLOW, Mode::empty());
+    match open() {
+        Err(Errno::NOENT) => {
+            match mkdirat(at, part, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            Ok(open()?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// True if a symbolic link, or something that is no folder, was on the way.
+pub(super) fn is_link_or_no_folder(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::LOOP | Errno::NOTDIR | Errno::XDEV))
+}
+
+/// Renames a file from one folder into another; replaces what is there only if told to.
+pub(super) fn rename(
+    from: BorrowedFd<'_>,
+    old: &str,
+    to: &OwnedFd,
+    new: &str,
+    replace: bool,
+) -> io::Result<()> {
+    let flags = if replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+    match renameat_with(from, old, to, new, flags) {
+        // Some file systems cannot promise not to replace: look first.
+        Err(Errno::INVAL) if !replace => match statat(to, new, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Err(Errno::EXIST.into()),
+            Err(_) => Ok(renameat_with(from, old, to, new, RenameFlags::empty())?),
+        },
+        renamed => Ok(renamed?),
+    }
+}

@@ -1,0 +1,317 @@
+//! The links to the trackers: one thread each, which registers, reports, asks, and comes back after failures.
+//!
+//! What a peer registers is soft state: whenever a link is made anew, all of it is told again.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::backoff::Backoff;
+use super::bulk::Wake;
+use super::lock;
+use crate::content::FileId;
+use crate::net::trace::Side;
+use crate::net::{self, Control, Identity, NetError, Session};
+use crate::wire::limits::{MAX_OFFERS, MAX_RANGES};
+use crate::wire::{
+    Common, FromTracker, HaveChunks, Heartbeat, Label, List, Locate, Located, Name, Offer, Register, Report,
+    Role, ToTracker, Update,
+};
+
+/// How long a tracker may take to answer before the link counts as broken.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// First and longest pause before a broken link is made anew; doubled each time, with jitter.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often it is looked whether the load has changed, which is told at once.
+const LOAD_INTERVAL: Duration = Duration::from_secs(1);
+/// Signs of life in one lease.
+const HEARTBEATS_PER_LEASE: u32 = 3;
+/// Orders that wait for a link; past it the oldest are dropped, which a new link makes good.
+const MAX_ORDERS: usize = 4096;
+
+/// What the peer registers, gathered when a link is made.
+pub(super) trait Registry: Send + Sync {
+    /// Everything that is offered now.
+    fn offers(&self) -> Vec<Offer>;
+    /// For contents that are here in part: the chunks that are.
+    fn parts(&self) -> Vec<(FileId, Vec<(u32, u32)>)>;
+    /// Uploads and downloads of now.
+    fn load(&self) -> (u16, u16);
+    /// Host to advertise (empty: as seen), and port.
+    fn endpoint(&self) -> (String, u16);
+}
+
+#[derive(Debug)]
+enum Order {
+    Update { added: Vec<Offer>, removed: Vec<(Name, FileId)> },
+    Have(FileId, Vec<(u32, u32)>),
+    Locate(Locate, Sender<Located>),
+    Report(Report),
+}
+
+/// One tracker.
+#[derive(Debug)]
+struct Link {
+    addr: String,
+    wake: Wake,
+    orders: Mutex<VecDeque<Order>>,
+    connected: AtomicBool,
+}
+
+/// All trackers of a peer.
+#[derive(Debug)]
+pub(super) struct Trackers {
+    links: Vec<Arc<Link>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Trackers {
+    /// Starts a link to each tracker.
+    pub(super) fn start(
+        addrs: &[String],
+        me: &Identity,
+        registry: &Arc<dyn Registry>,
+    ) -> std::io::Result<Trackers> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let mut links = Vec::new();
+        let mut threads = Vec::new();
+        for addr in addrs {
+            let link = Arc::new(Link {
+                addr: addr.clone(),
+                wake: Wake::new()?,
+                orders: Mutex::new(VecDeque::new()),
+                connected: AtomicBool::new(false),
+            });
+            links.push(link.clone());
+            let worker =
+                Worker { link, me: me.clone(), registry: registry.clone(), stopping: stopping.clone() };
+            threads.push(
+                std::thread::Builder::new().name(format!("tracker {addr}")).spawn(move || worker.run())?,
+            );
+        }
+        Ok(Trackers { links, threads: Mutex::new(threads), stopping })
+    }
+
+    /// The trackers and whether they are connected.
+    pub(super) fn states(&self) -> Vec<(String, bool)> {
+        self.links.iter().map(|link| (link.addr.clone(), link.connected.load(Ordering::Relaxed))).collect()
+    }
+
+    pub(super) fn any_connected(&self) -> bool {
+        self.links.iter().any(|link| link.connected.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn update(&self, added: &[Offer], removed: &[(Name, FileId)]) {
+        for link in &self.links {
+            link.order(Order::Update { added: added.to_vec(), removed: removed.to_vec() });
+        }
+    }
+
+    pub(super) fn have(&self, id: FileId, gained: &[(u32, u32)]) {
+        for link in &self.links {
+            link.order(Order::Have(id, gained.to_vec()));
+        }
+    }
+
+    pub(super) fn report(&self, report: &Report) {
+        for link in &self.links {
+            link.order(Order::Report(report.clone()));
+        }
+    }
+
+    /// Asks every tracker; answers come as they arrive, none from a tracker that is away.
+    pub(super) fn locate(&self, locate: &Locate) -> Receiver<Located> {
+        let (sender, receiver) = bounded(self.links.len());
+        for link in &self.links {
+            link.order(Order::Locate(locate.clone(), sender.clone()));
+        }
+        receiver
+    }
+
+    /// Tells each tracker LEAVE, and waits until it is done or hopeless.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        for link in &self.links {
+            link.wake.wake();
+        }
+        for thread in lock(&self.threads).drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Link {
+    fn order(&self, order: Order) {
+        let mut orders = lock(&self.orders);
+        if orders.len() >= MAX_ORDERS {
+            orders.pop_front();
+        }
+        orders.push_back(order);
+        drop(orders);
+        self.wake.wake();
+    }
+}
+
+struct Worker {
+    link: Arc<Link>,
+    me: Identity,
+    registry: Arc<dyn Registry>,
+    stopping: Arc<AtomicBool>,
+}
+
+type Line = Control<FromTracker, ToTracker>;
+
+impl Worker {
+    fn run(self) {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut told = false;
+        while !self.stopping.load(Ordering::Acquire) {
+            let outcome = self.connect().and_then(|mut line| {
+                self.link.connected.store(true, Ordering::Relaxed);
+                if told {
+                    tracing::info!("tracker {} is back", self.link.addr);
+                }
+                (told, backoff) = (false, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
+                self.serve(&mut line)
+            });
+            self.link.connected.store(false, Ordering::Relaxed);
+            let Err(error) = outcome else { return };
+            if !told {
+                tracing::warn!("tracker {}: {error}; trying again", self.link.addr);
+                told = true;
+            }
+            self.pause(backoff.next());
+        }
+    }
+
+    fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !self.stopping.load(Ordering::Acquire) {
+            let left = until.saturating_duration_since(Instant::now());
+            let _ = self.link.wake.wait_alone(left);
+        }
+        // Questions asked meanwhile have no answer.
+        lock(&self.link.orders).retain(|order| !matches!(order, Order::Locate(..)));
+    }
+
+    fn connect(&self) -> Result<(Line, Duration), NetError> {
+        let session: Session =
+            net::greet(net::dial(&self.link.addr)?, &self.me, Role::Member, Role::Tracker, Side::Tracker)?;
+        let mut line = Line::new(session, Side::Tracker);
+        line.set_timeout(Some(ANSWER_TIMEOUT))?;
+        // Orders from before are part of what is registered now, but for questions.
+        lock(&self.link.orders).retain(|order| matches!(order, Order::Locate(..)));
+        let mut offers = self.registry.offers();
+        let rest = offers.split_off(offers.len().min(MAX_OFFERS));
+        let (host, port) = self.registry.endpoint();
+        let register = Register { host: Label::new(host), port, offers: List::new(offers) };
+        let lease = match line.call(&register.into())? {
+            FromTracker::Registered(registered) => Duration::from_millis(u64::from(registered.lease_ms)),
+            other => return Err(refused(other)),
+        };
+        self.update(&mut line, rest, Vec::new())?;
+        for (id, ranges) in self.registry.parts() {
+            self.have(&mut line, id, ranges)?;
+        }
+        Ok((line, lease))
+    }
+
+    fn serve(&self, (line, lease): &mut (Line, Duration)) -> Result<(), NetError> {
+        let interval = *lease / HEARTBEATS_PER_LEASE;
+        let mut next_heartbeat = Instant::now() + interval;
+        let mut last_load = self.registry.load();
+        loop {
+            while let Some(order) = { lock(&self.link.orders).pop_front() } {
+                self.carry_out(line, order)?;
+            }
+            if self.stopping.load(Ordering::Acquire) {
+                let _ = line.call(&ToTracker::from(Common::Leave));
+                return Ok(());
+            }
+            let load = self.registry.load();
+            if Instant::now() >= next_heartbeat || load != last_load {
+                let heartbeat = Heartbeat { uploads: load.0, downloads: load.1, space: 0 };
+                expect_ok(line.call(&heartbeat.into())?)?;
+                last_load = load;
+                next_heartbeat = Instant::now() + interval;
+            }
+            let left = next_heartbeat.saturating_duration_since(Instant::now()).min(LOAD_INTERVAL);
+            if self.link.wake.wait_with(line.socket(), left)? {
+                // Trackers speak unasked only to leave; a closed connection shows here too.
+                match line.receive()? {
+                    (_, FromTracker::Keep(_) | FromTracker::Drop(_)) => {}
+                    (_, other) => return Err(refused(other)),
+                }
+            }
+        }
+    }
+
+    fn carry_out(&self, line: &mut Line, order: Order) -> Result<(), NetError> {
+        match order {
+            Order::Update { added, removed } => self.update(line, added, removed),
+            Order::Have(id, ranges) => self.have(line, id, ranges),
+            Order::Report(report) => expect_ok(line.call(&report.into())?),
+            Order::Locate(locate, reply) => match line.call(&locate.into())? {
+                FromTracker::Located(located) => {
+                    let _ = reply.send(located);
+                    Ok(())
+                }
+                other => Err(refused(other)),
+            },
+        }
+    }
+
+    fn update(
+        &self,
+        line: &mut Line,
+        mut added: Vec<Offer>,
+        mut removed: Vec<(Name, FileId)>,
+    ) -> Result<(), NetError> {
+        while !added.is_empty() || !removed.is_empty() {
+            let more_added = added.split_off(added.len().min(MAX_OFFERS));
+            let more_removed = removed.split_off(removed.len().min(MAX_OFFERS));
+            let update = Update { added: List::new(added), removed: List::new(removed) };
+            expect_ok(line.call(&update.into())?)?;
+            (added, removed) = (more_added, more_removed);
+        }
+        Ok(())
+    }
+
+    fn have(&self, line: &mut Line, id: FileId, mut ranges: Vec<(u32, u32)>) -> Result<(), NetError> {
+        while !ranges.is_empty() {
+            let more = ranges.split_off(ranges.len().min(MAX_RANGES));
+            expect_ok(line.call(&HaveChunks { id, gained: List::new(ranges) }.into())?)?;
+            ranges = more;
+        }
+        Ok(())
+    }
+}
+
+/// An ERROR about one request is not the end of the link, but worth a line in the log.
+fn expect_ok(answer: FromTracker) -> Result<(), NetError> {
+    match answer {
+        FromTracker::Common(Common::Ok) => Ok(()),
+        FromTracker::Common(Common::Error(error)) => {
+            tracing::warn!("the tracker refuses: {} {}", error.code.label(), &*error.detail);
+            Ok(())
+        }
+        other => Err(refused(other)),
+    }
+}
+
+fn refused(answer: FromTracker) -> NetError {
+    use crate::wire::Message;
+    match answer {
+        FromTracker::Common(Common::Error(error)) => {
+            NetError::Refused { code: error.code, detail: error.detail.into_string() }
+        }
+        FromTracker::Common(Common::Leave) => NetError::Closed,
+        other => NetError::Unexpected(other.label()),
+    }
+}

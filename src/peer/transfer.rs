@@ -1,0 +1,531 @@
+//! One content on its way here: the scheduler behind its lock, its proofs, its sources and askers.
+//!
+//! Threads of source connections bring events and carry effects out; nothing here touches a socket.
+//! Locks are taken one at a time and never while reading, writing or hashing, but for the short
+//! write of a block under its chunk's own lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use serde::{Deserialize, Serialize};
+
+use super::bulk::Wake;
+use super::chunk_set::ChunkSet;
+use super::fetch::Trust;
+use super::job::FetchError;
+use super::ledger::{Ledger, LedgerView};
+use super::lock;
+use super::neighbours::Neighbours;
+use super::scheduler::{Effect, Event, Limits, MAX_CORRUPT, Scheduler, SourceId, SourceView};
+use super::serve::Asker;
+use super::store::{Store, StoreError};
+use crate::content::{ChunkHash, FileId, Layout, PeerId, Place, Proof, SafeName, proof_run};
+use crate::wire::View;
+
+/// What the thread of a source connection is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Ask(u32),
+    AskAny,
+    Cancel(u32),
+    /// Tell the source that this chunk is here.
+    Tell(u32),
+    Close,
+}
+
+/// The connection to a source, as other threads see it.
+#[derive(Debug)]
+pub(super) struct SourceLink {
+    pub(super) id: SourceId,
+    pub(super) peer: PeerId,
+    pub(super) name: String,
+    pub(super) addr: String,
+    pub(super) wake: Arc<Wake>,
+    orders: Mutex<Vec<Order>>,
+    /// The source chooses chunks, and wants to know what is here.
+    wants_news: bool,
+}
+
+impl SourceLink {
+    pub(super) fn new(
+        id: SourceId,
+        peer: PeerId,
+        name: String,
+        addr: String,
+        wake: Arc<Wake>,
+        wants_news: bool,
+    ) -> SourceLink {
+        SourceLink { id, peer, name, addr, wake, orders: Mutex::new(Vec::new()), wants_news }
+    }
+
+    pub(super) fn take_orders(&self) -> Vec<Order> {
+        std::mem::take(&mut *lock(&self.orders))
+    }
+
+    fn order(&self, order: Order) {
+        lock(&self.orders).push(order);
+    }
+}
+
+/// How a transfer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    Done,
+    Cancelled,
+    Failed(Arc<StoreFailure>),
+}
+
+/// A storage error that several threads may report.
+#[derive(Debug)]
+pub(super) struct StoreFailure(StoreError);
+
+impl StoreFailure {
+    pub(super) fn to_fetch_error(&self) -> FetchError {
+        match &self.0 {
+            StoreError::Exists(path) => FetchError::Exists(path.clone()),
+            StoreError::Integrity(_) => FetchError::Integrity(self.0.to_string()),
+            other => FetchError::Disk(other.to_string()),
+        }
+    }
+}
+
+impl PartialEq for StoreFailure {
+    fn eq(&self, other: &StoreFailure) -> bool {
+        self.0.to_string() == other.0.to_string()
+    }
+}
+impl Eq for StoreFailure {}
+
+/// Who may write a chunk that is arriving, and which chunks nobody may write any more.
+#[derive(Debug)]
+struct Writers {
+    kept: ChunkSet,
+    owners: HashMap<u32, Arc<Mutex<SourceId>>>,
+}
+
+/// A transfer.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub(super) id: FileId,
+    pub(super) view: View,
+    pub(super) name: SafeName,
+    pub(super) layout: Arc<Layout>,
+    pub(super) store: Store,
+    pub(super) ledger: Ledger,
+    pub(super) started: Instant,
+    resumed_bytes: u64,
+    scheduler: Mutex<Scheduler>,
+    writers: Mutex<Writers>,
+    proofs: Mutex<HashMap<(usize, u32), Arc<Proof>>>,
+    sources: Mutex<BTreeMap<SourceId, Arc<SourceLink>>>,
+    past_sources: Mutex<BTreeMap<SourceId, SourceReport>>,
+    next_source: AtomicU32,
+    askers: Mutex<Vec<(Weak<Asker>, u16)>>,
+    neighbours: Mutex<Neighbours>,
+    /// Tells the driving thread that there is something to do before its next turn.
+    news: Sender<()>,
+    heard: Receiver<()>,
+    end: Mutex<Option<(End, Instant)>>,
+    stopping: AtomicBool,
+}
+
+/// One source of a transfer, for people.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// The peer's id.
+    pub peer: String,
+    /// Its name.
+    pub name: String,
+    /// Where it was dialled.
+    pub addr: String,
+    /// Bytes taken from it.
+    pub bytes: u64,
+    /// Chunks taken from it.
+    pub chunks: u64,
+    /// Chunks of it thrown away because they were wrong.
+    pub corrupt: u32,
+    /// Bytes a second it delivered lately.
+    pub rate: f64,
+    /// Milliseconds it took to answer.
+    pub round_trip_ms: f64,
+    /// Milliseconds that a chunk asked of it now would take.
+    pub cost_ms: f64,
+    /// Bytes asked of it and not yet here.
+    pub inflight_bytes: u64,
+    /// Wanted chunks that it has.
+    pub useful: u32,
+    /// True while connected.
+    pub connected: bool,
+}
+
+/// How far a transfer is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransferStatus {
+    /// The content's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `locating`, `fetching`, `done`, `cancelled` or `failed`.
+    pub state: String,
+    /// Bytes of all files.
+    pub bytes_total: u64,
+    /// Bytes that are here and proved.
+    pub bytes_done: u64,
+    /// Of these, what was here before.
+    pub bytes_resumed: u64,
+    /// Files of the transfer.
+    pub files_total: usize,
+    /// Files that have their names.
+    pub files_done: usize,
+    /// Seconds since the start.
+    pub seconds: f64,
+    /// Bytes a second since the start.
+    pub rate: f64,
+    /// Where it comes from.
+    pub sources: Vec<SourceReport>,
+    /// What the bytes were.
+    pub ledger: LedgerView,
+}
+
+impl Transfer {
+    pub(super) fn new(
+        id: FileId,
+        view: View,
+        name: SafeName,
+        store: Store,
+        had: ChunkSet,
+        limits: &super::Limits,
+    ) -> Transfer {
+        let layout = store.plan().layout.clone();
+        let resumed_bytes = had.iter().filter_map(|chunk| layout.place(chunk)).map(|place| place.len).sum();
+        let wanted = ChunkSet::full(layout.chunks());
+        let seed = fastrand::u64(..);
+        let scheduler = Scheduler::new(
+            layout.clone(),
+            had.clone(),
+            &wanted,
+            Limits { max_inflight_bytes: limits.max_inflight_bytes },
+            seed,
+        );
+        let (news, heard) = crossbeam_channel::bounded(1);
+        let transfer = Transfer {
+            id,
+            view,
+            name,
+            layout,
+            store,
+            ledger: Ledger::default(),
+            started: Instant::now(),
+            resumed_bytes,
+            scheduler: Mutex::new(scheduler),
+            writers: Mutex::new(Writers { kept: had, owners: HashMap::new() }),
+            proofs: Mutex::new(HashMap::new()),
+            sources: Mutex::new(BTreeMap::new()),
+            past_sources: Mutex::new(BTreeMap::new()),
+            next_source: AtomicU32::new(0),
+            askers: Mutex::new(Vec::new()),
+            neighbours: Mutex::new(Neighbours::new(limits.max_neighbours, seed)),
+            news,
+            heard,
+            end: Mutex::new(None),
+            stopping: AtomicBool::new(false),
+        };
+        transfer.end_if_done();
+        transfer
+    }
+
+    // Scheduling.
+
+    pub(super) fn new_source(&self) -> SourceId {
+        SourceId(self.next_source.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Takes in events together, and orders what follows from them. `me` is the source whose thread
+    /// calls, which needs no waking.
+    pub(super) fn step(&self, events: impl IntoIterator<Item = Event>, me: Option<SourceId>) {
+        let now = Instant::now();
+        let effects: Vec<Effect> = {
+            let mut scheduler = lock(&self.scheduler);
+            events.into_iter().flat_map(|event| scheduler.step(event, now)).collect()
+        };
+        if effects.is_empty() {
+            return;
+        }
+        let sources = lock(&self.sources);
+        for effect in effects {
+            let (id, order) = match effect {
+                Effect::Ask(id, chunk) => (id, Order::Ask(chunk)),
+                Effect::AskAny(id) => (id, Order::AskAny),
+                Effect::Cancel(id, chunk) => (id, Order::Cancel(chunk)),
+                Effect::Close(id) => (id, Order::Close),
+            };
+            if let Some(link) = sources.get(&id) {
+                link.order(order);
+                if Some(id) != me {
+                    link.wake.wake();
+                }
+            }
+        }
+    }
+
+    pub(super) fn join(&self, link: Arc<SourceLink>, have: ChunkSet, round_trip: Duration) {
+        let id = link.id;
+        if link.wants_news {
+            let kept = lock(&self.writers).kept.clone();
+            kept.iter().for_each(|chunk| link.order(Order::Tell(chunk)));
+        }
+        lock(&self.sources).insert(id, link);
+        self.step([Event::Joined { source: id, have, round_trip }], Some(id));
+    }
+
+    pub(super) fn leave(&self, id: SourceId) -> Trust {
+        let view = lock(&self.scheduler).sources().find(|(source, _)| *source == id).map(|(_, view)| view);
+        let link = lock(&self.sources).remove(&id);
+        if let (Some(view), Some(link)) = (view, link) {
+            let report = self.report(&link, &view, false);
+            lock(&self.past_sources).insert(id, report);
+        }
+        self.step([Event::Left(id)], None);
+        let _ = self.news.try_send(());
+        match view {
+            Some(view) if view.corrupt >= MAX_CORRUPT => Trust::Lost,
+            _ => Trust::Kept,
+        }
+    }
+
+    /// Peers that are connected now.
+    pub(super) fn connected(&self) -> Vec<(SourceId, PeerId)> {
+        lock(&self.sources).values().map(|link| (link.id, link.peer)).collect()
+    }
+
+    /// Closes a source that others should take the place of.
+    pub(super) fn close(&self, id: SourceId) {
+        if let Some(link) = lock(&self.sources).get(&id) {
+            link.order(Order::Close);
+            link.wake.wake();
+        }
+    }
+
+    /// What is known of each source.
+    pub(super) fn source_views(&self) -> Vec<(SourceId, SourceView)> {
+        lock(&self.scheduler).sources().collect()
+    }
+
+    /// Wanted chunks that no source has.
+    pub(super) fn unavailable(&self) -> Vec<(u32, u32)> {
+        lock(&self.scheduler).unavailable()
+    }
+
+    /// True if `chunk` is here, proved and written.
+    pub(super) fn has(&self, chunk: u32) -> bool {
+        lock(&self.scheduler).had().contains(chunk)
+    }
+
+    /// The chunks that are here.
+    pub(super) fn had(&self) -> ChunkSet {
+        lock(&self.scheduler).had().clone()
+    }
+
+    // Proofs.
+
+    /// The proved hash of a chunk, if it is known.
+    pub(super) fn hash_of(&self, place: Place) -> Option<ChunkHash> {
+        let geometry = self.layout.files()[place.file];
+        if geometry.chunks() == 1 {
+            return Some(ChunkHash(self.store.plan().id_of(place.file).0));
+        }
+        let (first, _) = proof_run(geometry, place.chunk);
+        let proof = lock(&self.proofs).get(&(place.file, first)).cloned()?;
+        proof.hashes.get((place.chunk.get() - first) as usize).copied()
+    }
+
+    /// Takes in a proof; false if it proves nothing.
+    pub(super) fn learn(&self, place: Place, proof: Proof) -> bool {
+        let geometry = self.layout.files()[place.file];
+        let (first, count) = proof_run(geometry, place.chunk);
+        let fits = proof.first == first && proof.hashes.len() as u32 == count;
+        let proved = fits && proof.check(self.store.plan().id_of(place.file), geometry).is_ok();
+        if proved {
+            lock(&self.proofs).entry((place.file, first)).or_insert_with(|| Arc::new(proof));
+        }
+        proved
+    }
+
+    /// The proof of the run that a chunk lies in, if it is known.
+    pub(super) fn proof_of(&self, place: Place) -> Option<Arc<Proof>> {
+        let (first, _) = proof_run(self.layout.files()[place.file], place.chunk);
+        lock(&self.proofs).get(&(place.file, first)).cloned()
+    }
+
+    // Writing. A chunk has one writer, the one that began last, and none once it is kept.
+
+    /// Makes `source` the writer of `chunk`; `None` if the chunk is here already.
+    pub(super) fn begin(&self, chunk: u32, source: SourceId) -> Option<Arc<Mutex<SourceId>>> {
+        let mut writers = lock(&self.writers);
+        if writers.kept.contains(chunk) {
+            return None;
+        }
+        let owner = writers.owners.entry(chunk).or_insert_with(|| Arc::new(Mutex::new(source))).clone();
+        drop(writers);
+        *lock(&owner) = source;
+        Some(owner)
+    }
+
+    /// True if the caller, whose bytes were proved, is the one to keep the chunk.
+    pub(super) fn claim(&self, chunk: u32, source: SourceId) -> bool {
+        let mut writers = lock(&self.writers);
+        let owns = writers.owners.get(&chunk).is_some_and(|owner| *lock(owner) == source);
+        if owns {
+            writers.owners.remove(&chunk);
+        }
+        owns && writers.kept.insert(chunk)
+    }
+
+    /// The caller's bytes were wrong or are not coming.
+    pub(super) fn abandon(&self, chunk: u32, source: SourceId) {
+        let mut writers = lock(&self.writers);
+        if writers.owners.get(&chunk).is_some_and(|owner| *lock(owner) == source) {
+            writers.owners.remove(&chunk);
+        }
+    }
+
+    /// A chunk is stored: tells sources and askers, and ends the transfer if it was the last.
+    pub(super) fn kept(&self, chunk: u32, source: SourceId) {
+        for link in lock(&self.sources).values().filter(|link| link.wants_news) {
+            link.order(Order::Tell(chunk));
+        }
+        let mut askers = lock(&self.askers);
+        askers.retain(|(asker, slot)| match asker.upgrade() {
+            Some(asker) => {
+                asker.gain(*slot, chunk);
+                true
+            }
+            None => false,
+        });
+        drop(askers);
+        self.step([Event::Arrived(source, chunk)], Some(source));
+        self.end_if_done();
+    }
+
+    /// From now on `asker` hears of gains. Call it before reading what is had, so that none is missed.
+    pub(super) fn subscribe(&self, asker: &Arc<Asker>, slot: u16) {
+        lock(&self.askers).push((Arc::downgrade(asker), slot));
+    }
+
+    // The end.
+
+    fn end_if_done(&self) {
+        if lock(&self.scheduler).is_done() {
+            self.finish(End::Done);
+        }
+    }
+
+    pub(super) fn fail(&self, error: StoreError) {
+        self.finish(End::Failed(Arc::new(StoreFailure(error))));
+    }
+
+    /// Ends the transfer, once; closes its sources.
+    pub(super) fn finish(&self, how: End) {
+        let mut end = lock(&self.end);
+        if end.is_none() {
+            if how == End::Done {
+                self.store.finish();
+            }
+            *end = Some((how, Instant::now()));
+        }
+        drop(end);
+        self.stopping.store(true, Ordering::Release);
+        let _ = self.news.try_send(());
+        for link in lock(&self.sources).values() {
+            link.order(Order::Close);
+            link.wake.wake();
+        }
+    }
+
+    pub(super) fn end(&self) -> Option<End> {
+        lock(&self.end).as_ref().map(|(end, _)| end.clone())
+    }
+
+    /// True once no more chunks are wanted, for whatever reason.
+    pub(super) fn is_over(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Waits until there is news for the driving thread or its next turn is due. How the transfer
+    /// ended, if it did.
+    pub(super) fn wait_news(&self, timeout: Duration) -> Option<End> {
+        if self.end().is_none() {
+            let _ = self.heard.recv_timeout(timeout);
+        }
+        self.end()
+    }
+
+    // Neighbours.
+
+    /// Looks at, or changes, whom this transfer is connected to.
+    pub(super) fn neighbours<T>(&self, with: impl FnOnce(&mut Neighbours) -> T) -> T {
+        with(&mut lock(&self.neighbours))
+    }
+
+    /// Somebody has, or wants, the content.
+    pub(super) fn suggest(&self, peer: PeerId, addr: String) {
+        self.neighbours(|neighbours| neighbours.suggest(peer, addr));
+        let _ = self.news.try_send(());
+    }
+
+    // For people.
+
+    fn report(&self, link: &SourceLink, view: &SourceView, connected: bool) -> SourceReport {
+        SourceReport {
+            peer: link.peer.to_string(),
+            name: link.name.clone(),
+            addr: link.addr.clone(),
+            bytes: view.bytes,
+            chunks: view.chunks,
+            corrupt: view.corrupt,
+            rate: view.rate,
+            round_trip_ms: view.round_trip.as_secs_f64() * 1e3,
+            cost_ms: view.cost.as_secs_f64() * 1e3,
+            inflight_bytes: view.inflight_bytes,
+            useful: view.useful,
+            connected,
+        }
+    }
+
+    pub(super) fn status(&self) -> TransferStatus {
+        let views = self.source_views();
+        let mut sources: Vec<SourceReport> = lock(&self.past_sources).values().cloned().collect();
+        {
+            let links = lock(&self.sources);
+            sources
+                .extend(views.iter().filter_map(|(id, view)| Some(self.report(links.get(id)?, view, true))));
+        }
+        let ledger = self.ledger.view();
+        let end = lock(&self.end).clone();
+        let until = end.as_ref().map_or_else(Instant::now, |(_, at)| *at);
+        let seconds = until.saturating_duration_since(self.started).as_secs_f64();
+        TransferStatus {
+            id: self.id.to_string(),
+            name: self.name.as_str().to_owned(),
+            state: match end {
+                None => "fetching",
+                Some((End::Done, _)) => "done",
+                Some((End::Cancelled, _)) => "cancelled",
+                Some((End::Failed(_), _)) => "failed",
+            }
+            .to_owned(),
+            bytes_total: self.layout.size(),
+            bytes_done: self.resumed_bytes + ledger.useful,
+            bytes_resumed: self.resumed_bytes,
+            files_total: self.store.plan().files(),
+            files_done: self.store.files_done(),
+            seconds,
+            rate: ledger.useful as f64 / seconds.max(1e-6),
+            sources,
+            ledger,
+        }
+    }
+}

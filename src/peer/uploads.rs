@@ -1,0 +1,242 @@
+//! What all serving connections share: who may send now, what has been given to whom, how much.
+//!
+//! A few connections send at a time and the others wait their turn: chunks then arrive one after the
+//! other at full rate instead of all together late, and can be passed on so much earlier.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::chunk_set::ChunkSet;
+use super::lock;
+use super::serve::Asker;
+use crate::content::FileId;
+
+/// Connections that send chunks at the same time.
+const SLOTS: usize = 4;
+
+/// Chunks that are given to one asker in a row: a proof's run.
+const CHOICE_RUN: u32 = 16;
+
+/// The state that serving connections share.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    turns: Mutex<Turns>,
+    seeds: Mutex<BTreeMap<FileId, Seed>>,
+    /// Connections with something to send.
+    pub(super) busy: AtomicU32,
+    /// Chunk requests waiting, of all connections.
+    pub(super) queued: AtomicU32,
+    /// Bytes of chunks sent since the start.
+    pub(super) sent: AtomicU64,
+    pub(super) throttle: Option<Throttle>,
+}
+
+#[derive(Debug, Default)]
+struct Turns {
+    sending: usize,
+    waiting: VecDeque<Arc<Asker>>,
+}
+
+/// Leave to send one chunk; the next connection's turn comes when it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn(Arc<Uploads>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.pass_on();
+    }
+}
+
+impl Uploads {
+    pub(super) fn new(rate: Option<u64>) -> Uploads {
+        Uploads {
+            turns: Mutex::new(Turns::default()),
+            seeds: Mutex::new(BTreeMap::new()),
+            busy: AtomicU32::new(0),
+            queued: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
+            throttle: rate.map(Throttle::new),
+        }
+    }
+
+    /// Leave to send, or a place in the queue: `asker` is woken when its turn comes.
+    pub(super) fn turn(self: &Arc<Self>, asker: &Arc<Asker>) -> Option<Turn> {
+        if asker.granted.swap(false, Ordering::AcqRel) {
+            return Some(Turn(self.clone()));
+        }
+        let mut turns = lock(&self.turns);
+        if turns.sending < SLOTS && turns.waiting.is_empty() {
+            turns.sending += 1;
+            return Some(Turn(self.clone()));
+        }
+        if !turns.waiting.iter().any(|waiting| Arc::ptr_eq(waiting, asker))
+            && !asker.granted.load(Ordering::Acquire)
+        {
+            turns.waiting.push_back(asker.clone());
+        }
+        None
+    }
+
+    fn pass_on(&self) {
+        let mut turns = lock(&self.turns);
+        match turns.waiting.pop_front() {
+            Some(next) => {
+                next.granted.store(true, Ordering::Release);
+                next.wake.wake();
+            }
+            None => turns.sending -= 1,
+        }
+    }
+
+    /// The connection is closing: gives its turn, or its place in the queue, to others.
+    pub(super) fn forget(&self, asker: &Arc<Asker>) {
+        lock(&self.turns).waiting.retain(|waiting| !Arc::ptr_eq(waiting, asker));
+        if asker.granted.swap(false, Ordering::AcqRel) {
+            self.pass_on();
+        }
+    }
+
+    /// An asker opened a content that is whole here.
+    pub(super) fn seed_opened(&self, id: FileId, chunks: u32) {
+        lock(&self.seeds).entry(id).or_insert_with(|| Seed::new(chunks)).askers += 1;
+    }
+
+    /// That asker is gone; what only it was given counts as not given.
+    pub(super) fn seed_closed(&self, id: FileId, given: &ChunkSet) {
+        let mut seeds = lock(&self.seeds);
+        if let Some(seed) = seeds.get_mut(&id) {
+            given.iter().for_each(|chunk| seed.take_back(chunk));
+            seed.askers -= 1;
+            if seed.askers == 0 {
+                seeds.remove(&id);
+            }
+        }
+    }
+
+    /// An asker has, or is being sent, a chunk.
+    pub(super) fn seed_gave(&self, id: FileId, chunk: u32) {
+        if let Some(seed) = lock(&self.seeds).get_mut(&id) {
+            seed.give(chunk);
+        }
+    }
+
+    /// A chunk that no asker has, if there is one, to follow `last`, the last one this asker was given.
+    pub(super) fn seed_choice(&self, id: FileId, last: Option<u32>) -> Option<u32> {
+        lock(&self.seeds).get_mut(&id).and_then(|seed| seed.choose(last))
+    }
+}
+
+/// Which chunks of a content the present askers have between them.
+#[derive(Debug)]
+struct Seed {
+    askers: u32,
+    copies: Vec<u16>,
+    ungiven: ChunkSet,
+    cursor: u32,
+}
+
+impl Seed {
+    fn new(chunks: u32) -> Seed {
+        Seed { askers: 0, copies: vec![0; chunks as usize], ungiven: ChunkSet::full(chunks), cursor: 0 }
+    }
+
+    /// Each asker gets a run of its own as long as there are any, so that the proof of a run, which
+    /// travels with its first chunk, leaves once too.
+    fn choose(&mut self, last: Option<u32>) -> Option<u32> {
+        let next =
+            last.map(|last| last + 1).filter(|next| next % CHOICE_RUN != 0 && self.ungiven.contains(*next));
+        next.or_else(|| {
+            let chunk = self.ungiven.next(self.cursor)?;
+            self.cursor = (chunk / CHOICE_RUN + 1) * CHOICE_RUN;
+            Some(chunk)
+        })
+    }
+
+    fn give(&mut self, chunk: u32) {
+        if let Some(copies) = self.copies.get_mut(chunk as usize) {
+            *copies = copies.saturating_add(1);
+            self.ungiven.remove(chunk);
+        }
+    }
+
+    fn take_back(&mut self, chunk: u32) {
+        if let Some(copies) = self.copies.get_mut(chunk as usize) {
+            *copies = copies.saturating_sub(1);
+            if *copies == 0 {
+                self.ungiven.insert(chunk);
+            }
+        }
+    }
+}
+
+/// A token bucket: so many bytes a second, and a little ahead.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    rate: f64,
+    state: Mutex<(f64, Instant)>,
+}
+
+impl Throttle {
+    /// Bytes may run ahead of the rate by what it gives in this time.
+    const AHEAD: Duration = Duration::from_millis(20);
+
+    pub(super) fn new(bytes_per_second: u64) -> Throttle {
+        let rate = bytes_per_second.max(1) as f64;
+        Throttle { rate, state: Mutex::new((0.0, Instant::now())) }
+    }
+
+    /// Takes `bytes`, and says how long to wait before the next ones.
+    pub(super) fn take(&self, bytes: usize, now: Instant) -> Duration {
+        let mut state = lock(&self.state);
+        let (debt, at) = *state;
+        let passed = now.saturating_duration_since(at).as_secs_f64() * self.rate;
+        let debt = (debt - passed).max(-Throttle::AHEAD.as_secs_f64() * self.rate) + bytes as f64;
+        *state = (debt, now);
+        Duration::from_secs_f64((debt / self.rate).max(0.0))
+    }
+}
+
+/// A flag that wakes nobody: whether it is an asker's turn.
+pub(super) type Granted = AtomicBool;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_each_chunk_once_and_again_when_it_was_lost() {
+        let uploads = Uploads::new(None);
+        let id = FileId::of(b"x");
+        uploads.seed_opened(id, 3);
+        uploads.seed_opened(id, 3);
+        let mut first = ChunkSet::empty(3);
+        for _ in 0..3 {
+            let chunk = uploads.seed_choice(id, None).unwrap();
+            uploads.seed_gave(id, chunk);
+            first.insert(chunk);
+        }
+        assert!(first.is_full());
+        assert_eq!(uploads.seed_choice(id, None), None);
+        uploads.seed_gave(id, 1);
+        uploads.seed_closed(id, &first);
+        let lost: Vec<u32> = (0..2)
+            .filter_map(|_| uploads.seed_choice(id, None).inspect(|chunk| uploads.seed_gave(id, *chunk)))
+            .collect();
+        assert_eq!(lost, [0, 2], "chunk 1 is still with the second asker");
+        assert_eq!(uploads.seed_choice(id, None), None);
+    }
+
+    #[test]
+    fn a_throttle_holds_its_rate() {
+        let throttle = Throttle::new(1000);
+        let start = Instant::now();
+        let mut now = start;
+        for _ in 0..50 {
+            now += throttle.take(100, now);
+        }
+        let seconds = (now - start).as_secs_f64();
+        assert!((4.8..=5.0).contains(&seconds), "5000 bytes at 1000 a second took {seconds} s");
+    }
+}
