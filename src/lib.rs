@@ -13,5 +13,7 @@
 
 pub mod content;
 pub mod net;
+pub mod net;
 pub mod peer;
+pub mod tracker;
 pub mod wire;

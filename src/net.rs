@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -452,18 +453,29 @@ impl<R: Message, S: Message> Control<R, S> {
     }
 
     fn fill(&mut self) -> Result<(), NetError> {
-        // The buffer lives on the stack, so that an idle connection keeps no memory for it.
-        let mut buffer = [0; READ_BYTES];
-        match self.stream.read(&mut buffer)? {
-            0 => Err(NetError::Closed),
-            got => {
-                if self.read.is_empty() {
-                    self.read = BytesMut::new();
-                }
-                self.read.extend_from_slice(&buffer[..got]);
-                Ok(())
+        // The buffer lives on the stack, so that an idle connection keeps no memory for it; and it is
+        // not cleared first, so that only the part that is used costs anything.
+        let mut buffer = [MaybeUninit::<u8>::uninit(); READ_BYTES];
+        let got = loop {
+            match rustix::io::read(&self.stream, &mut buffer) {
+                Ok((got, _)) => break got,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(io::Error::from(error).into()),
             }
+        };
+        if got.is_empty() {
+            return Err(NetError::Closed);
         }
+        if self.read.is_empty() {
+            self.read = BytesMut::new();
+        }
+        self.read.extend_from_slice(got);
+        Ok(())
+    }
+
+    /// Bytes of the messages waiting to be sent.
+    pub fn queued_bytes(&self) -> usize {
+        self.write.len()
     }
 
     /// Puts a message behind those waiting to be sent.

@@ -85,6 +85,13 @@ impl RawHeader {
         out.put_u8(self.id);
         out.put_u32(self.request);
     }
+
+    /// Writes the header over the first bytes of `out`, which are at least [`HEADER_BYTES`].
+    pub(super) fn put_over(self, mut out: &mut [u8]) {
+        out.put_u32((self.body_bytes + HEADER_BYTES - LENGTH_BYTES) as u32);
+        out.put_u8(self.id);
+        out.put_u32(self.request);
+    }
 }
 
 /// Splits a byte stream into frames, and writes messages as frames.

@@ -3,7 +3,7 @@
 //! Requests have numbers other than 0 and get exactly one answer with the same number; notices
 //! have the number 0 and get none.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::field::{Bits, Cursor, DecodeError, Field, List, Text};
 use super::frame::{HEADER_BYTES, RawHeader};
@@ -40,12 +40,11 @@ pub trait Message: Sized + std::fmt::Debug {
     /// Appends the whole frame.
     fn put_frame(&self, request: u32, out: &mut BytesMut) {
         let start = out.len();
-        out.put_bytes(0, HEADER_BYTES);
+        let header = RawHeader { body_bytes: 0, id: self.id(), request };
+        header.put(out);
         self.put_body(out);
-        let body = out.split_off(start + HEADER_BYTES);
-        out.truncate(start);
-        RawHeader { body_bytes: body.len(), id: self.id(), request }.put(out);
-        out.unsplit(body);
+        let body_bytes = out.len() - start - HEADER_BYTES;
+        RawHeader { body_bytes, ..header }.put_over(&mut out[start..]);
     }
 }
 

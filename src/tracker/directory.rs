@@ -1,0 +1,528 @@
+//! Who has what: names, contents and their holders, peers and their leases.
+//!
+//! Owns all state of a tracker. Pure: no socket, no thread, no clock; `now` is an argument and
+//! random choices come from a seed. A registration belongs to the connection that made it: what
+//! another connection says of the same peer, or its end, does not touch it.
+//!
+//! A peer that goes is out of every answer at once, but its contents are cleared away in slices by
+//! [`Directory::sweep`], so that nobody waits behind a peer with a million files.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashTable;
+
+use super::contents::{Claim, Contents};
+use super::names::Names;
+use super::slab::Slab;
+use super::swarm::Runs;
+use crate::content::{FileId, PeerId, SafeName};
+use crate::wire::{Complaint, Offer, PeerInfo, Status, limits};
+
+mod listing;
+mod locate;
+#[cfg(test)]
+mod tests;
+
+pub use listing::{Near, Page};
+pub use locate::{Query, Wanted};
+
+/// How long a complaint about a dead peer counts, and how long it then stays out of answers.
+const SUSPICION: Duration = Duration::from_secs(60);
+/// Distinct peers that must call a peer dead before it is believed of one that shows life.
+const DEAD_VOTES: usize = 2;
+/// Most complaining peers remembered of one kind about one peer.
+const MAX_ACCUSERS: usize = 8;
+/// Most chunks that one peer may report as missing in one registration.
+const MAX_MISSING_REPORTS: u32 = 1024;
+/// Most different claims about one id that one peer may make: as a file and as a tree.
+const MAX_CLAIMS: usize = 2;
+
+/// What the directory may grow to.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Most registrations (a name and content at a peer) of all peers.
+    pub registrations: usize,
+    /// Most bytes for the bitmaps of one peer's partial contents.
+    pub bitmap_bytes_per_peer: usize,
+    /// Most bytes for all bitmaps.
+    pub bitmap_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { registrations: 20_000_000, bitmap_bytes_per_peer: 16 << 20, bitmap_bytes: 1 << 30 }
+    }
+}
+
+/// Why a request changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// This connection has no registration, or no longer.
+    #[error("this needs REGISTER first")]
+    NotRegistered,
+    /// The sender did not register that content.
+    #[error("the content {0} is not registered by this peer")]
+    NotOffered(FileId),
+    /// A name is not a safe relative path.
+    #[error("the name {0:?} is not allowed: {1}")]
+    BadName(String, crate::content::NameError),
+    /// What an offer says of its content cannot be.
+    #[error("the offer of {0:?} cannot be true: size, total and chunks do not fit")]
+    BadOffer(String),
+    /// Chunk numbers beyond the content.
+    #[error("there are fewer chunks in the content")]
+    BadChunks,
+    /// A bound is reached; the text says which.
+    #[error("this tracker takes no more {0}")]
+    Full(&'static str),
+}
+
+/// Who sends a request: the connection, and the peer it says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sender {
+    /// The connection; never the same number twice.
+    pub connection: u64,
+    /// The peer.
+    pub peer: PeerId,
+}
+
+/// What a peer says of itself when it registers.
+#[derive(Debug, Clone, Default)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// The host where it listens.
+    pub host: String,
+    /// The port where it listens; 0 if it cannot be dialled.
+    pub port: u16,
+}
+
+/// A peer's load as its heartbeats tell it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Uploads it serves now.
+    pub uploads: u16,
+    /// Downloads it runs now.
+    pub downloads: u16,
+    /// Bytes it would lend to others.
+    pub space: u64,
+}
+
+/// A registered peer.
+#[derive(Debug, Default)]
+struct Peer {
+    id: Option<PeerId>,
+    profile: Profile,
+    connection: u64,
+    seen: Option<Instant>,
+    load: Load,
+    /// How often it was suggested since its last heartbeat: load that it could not tell yet.
+    suggested: u32,
+    /// The numbers of the pairs of name and content that it registered.
+    pairs: HashTable<u32>,
+    bitmap_bytes: usize,
+    dead_votes: Vec<(PeerId, Instant)>,
+    suspect_until: Option<Instant>,
+    corrupt_votes: Vec<PeerId>,
+    missing_reports: u32,
+}
+
+/// The whole state of a tracker.
+#[derive(Debug)]
+pub struct Directory {
+    lease: Duration,
+    bounds: Bounds,
+    started: Instant,
+    epoch: u64,
+    rng: fastrand::Rng,
+    names: Names,
+    contents: Contents,
+    peers: Slab<Peer>,
+    by_id: BTreeMap<PeerId, u32>,
+    /// Peers that are gone, with the pairs still to be cleared away.
+    leaving: Vec<(u32, Vec<u32>)>,
+    registrations: usize,
+    bitmap_bytes: usize,
+    located: u64,
+}
+
+impl Directory {
+    /// An empty directory. `seed` decides its random choices and its epoch.
+    pub fn new(lease: Duration, bounds: Bounds, seed: u64, now: Instant) -> Directory {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        Directory {
+            lease,
+            bounds,
+            started: now,
+            epoch: rng.u64(..),
+            rng,
+            names: Names::default(),
+            contents: Contents::default(),
+            peers: Slab::default(),
+            by_id: BTreeMap::new(),
+            leaving: Vec::new(),
+            registrations: 0,
+            bitmap_bytes: 0,
+            located: 0,
+        }
+    }
+
+    /// How long a registration lives without a sign of life.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// A number that differs after each start of the tracker.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Registers the sender anew, with nothing yet; an older registration of the same peer, whatever
+    /// its connection, is gone.
+    pub fn register(&mut self, sender: Sender, profile: Profile, now: Instant) {
+        self.retire(sender.peer);
+        let peer = Peer {
+            id: Some(sender.peer),
+            profile,
+            connection: sender.connection,
+            seen: Some(now),
+            ..Peer::default()
+        };
+        let number = self.peers.add(peer);
+        self.by_id.insert(sender.peer, number);
+    }
+
+    /// Notes a sign of life.
+    pub fn touch(&mut self, sender: Sender, now: Instant) {
+        if let Ok(peer) = self.registered(sender) {
+            self.peers[peer].seen = Some(now);
+        }
+    }
+
+    /// Changes what the sender shares: first takes `removed` away, then adds `added`; or, if
+    /// anything is wrong with the request, neither.
+    ///
+    /// # Errors
+    /// [`Denial`]; nothing was changed.
+    pub fn update(
+        &mut self,
+        sender: Sender,
+        removed: &[(crate::wire::Name, FileId)],
+        added: &[Offer],
+    ) -> Result<(), Denial> {
+        let peer = self.registered(sender)?;
+        added.iter().try_for_each(check_offer)?;
+        self.check_room(peer, added)?;
+        for (name, id) in removed {
+            self.withdraw(peer, name, id);
+        }
+        added.iter().for_each(|offer| self.offer(peer, offer));
+        Ok(())
+    }
+
+    /// Adds chunks to what the sender has of a content.
+    ///
+    /// # Errors
+    /// [`Denial`]; nothing was changed.
+    pub fn have(&mut self, sender: Sender, id: FileId, gained: &Runs) -> Result<(), Denial> {
+        let peer = self.registered(sender)?;
+        let held: Vec<u32> =
+            self.contents.with_id(&id).filter(|content| self.contents.holds(*content, peer)).collect();
+        if held.is_empty() {
+            return Err(Denial::NotOffered(id));
+        }
+        // The sum bounds the work, too: no chunk needs to be named twice.
+        let sum: u64 = gained.iter().map(|(_, count)| u64::from(*count)).sum();
+        for content in &held {
+            let chunks = self.contents.claim(*content).chunks;
+            let fits =
+                |(first, count): &(u32, u32)| first.checked_add(*count).is_some_and(|end| end <= chunks);
+            if sum > u64::from(chunks) || !gained.iter().all(fits) {
+                return Err(Denial::BadChunks);
+            }
+            if !self.affords_bitmap(*content, peer) {
+                return Err(Denial::Full("partial contents of this peer"));
+            }
+        }
+        for content in held {
+            self.counting_bitmap(content, peer, |contents| contents.gain(content, peer, gained));
+        }
+        Ok(())
+    }
+
+    /// Notes the sender's load.
+    ///
+    /// # Errors
+    /// [`Denial::NotRegistered`].
+    pub fn heartbeat(&mut self, sender: Sender, load: Load, now: Instant) -> Result<(), Denial> {
+        let peer = self.registered(sender)?;
+        let peer = &mut self.peers[peer];
+        peer.seen = Some(now);
+        peer.load = load;
+        peer.suggested = 0;
+        Ok(())
+    }
+
+    /// Notes a complaint about `accused`; what is not known here is passed over.
+    ///
+    /// No peer alone can keep a peer that shows life out of the answers: DEAD needs a second voice
+    /// or a silence of half a lease, MISSING takes single chunks, CORRUPT only prefers others.
+    ///
+    /// # Errors
+    /// [`Denial::NotRegistered`].
+    pub fn report(
+        &mut self,
+        sender: Sender,
+        accused: PeerId,
+        complaint: Complaint,
+        about: (FileId, u32),
+        now: Instant,
+    ) -> Result<(), Denial> {
+        let reporter = self.registered(sender)?;
+        let Some(accused) = self.by_id.get(&accused).copied().filter(|accused| *accused != reporter) else {
+            return Ok(());
+        };
+        match complaint {
+            Complaint::Dead => self.report_dead(sender.peer, accused, now),
+            Complaint::Missing => self.report_missing(reporter, accused, about),
+            Complaint::Corrupt => {
+                let votes = &mut self.peers[accused].corrupt_votes;
+                if votes.len() < MAX_ACCUSERS && !votes.contains(&sender.peer) {
+                    votes.push(sender.peer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn report_dead(&mut self, reporter: PeerId, accused: u32, now: Instant) {
+        let half_lease = self.lease / 2;
+        let accused = &mut self.peers[accused];
+        accused.dead_votes.retain(|(by, at)| *by != reporter && now.duration_since(*at) < SUSPICION);
+        if accused.dead_votes.len() < MAX_ACCUSERS {
+            accused.dead_votes.push((reporter, now));
+        }
+        let silent = accused.seen.is_some_and(|seen| now.duration_since(seen) >= half_lease);
+        if silent || accused.dead_votes.len() >= DEAD_VOTES {
+            accused.suspect_until = Some(now + SUSPICION);
+        }
+    }
+
+    fn report_missing(&mut self, reporter: u32, accused: u32, (id, chunk): (FileId, u32)) {
+        let held: Vec<u32> =
+            self.contents.with_id(&id).filter(|content| self.contents.holds(*content, accused)).collect();
+        for content in held {
+            let budget = &mut self.peers[reporter].missing_reports;
+            if chunk >= self.contents.claim(content).chunks || *budget >= MAX_MISSING_REPORTS {
+                continue;
+            }
+            *budget += 1;
+            if self.affords_bitmap(content, accused) {
+                self.counting_bitmap(content, accused, |contents| contents.lose(content, accused, chunk));
+            }
+        }
+    }
+
+    /// Ends the sender's registration, at its wish or because its connection ended.
+    pub fn leave(&mut self, sender: Sender) {
+        if self.registered(sender).is_ok() {
+            self.retire(sender.peer);
+        }
+    }
+
+    /// Ends the registrations whose lease ran out, and returns the peers.
+    pub fn expire(&mut self, now: Instant) -> Vec<PeerId> {
+        let silent = |peer: &Peer| peer.seen.is_some_and(|seen| now.duration_since(seen) >= self.lease);
+        let expired: Vec<PeerId> =
+            self.by_id.iter().filter(|(_, peer)| silent(&self.peers[**peer])).map(|(id, _)| *id).collect();
+        expired.iter().for_each(|peer| self.retire(*peer));
+        expired
+    }
+
+    /// Clears away at most `limit` contents of peers that are gone. Returns true if there are more.
+    pub fn sweep(&mut self, limit: usize) -> bool {
+        for _ in 0..limit {
+            let Some((peer, pairs)) = self.leaving.last_mut() else {
+                return false;
+            };
+            let peer = *peer;
+            match pairs.pop() {
+                Some(pair) => self.drop_pair(peer, pair),
+                None => {
+                    self.leaving.pop();
+                    self.peers.take(peer);
+                }
+            }
+        }
+        !self.leaving.is_empty()
+    }
+
+    /// How the tracker is.
+    pub fn status(&self, now: Instant) -> Status {
+        Status {
+            uptime_ms: now.duration_since(self.started).as_millis() as u64,
+            epoch: self.epoch,
+            peers: self.by_id.len() as u32,
+            names: self.names.len() as u32,
+            registrations: self.registrations as u64,
+            located: self.located,
+        }
+    }
+
+    /// At most `limit` registered peers after one, in order of id, and whether there are more.
+    pub fn peers(&self, after: PeerId, limit: usize, now: Instant) -> (Vec<PeerInfo>, bool) {
+        let mut rest = self.by_id.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
+        let page = rest.by_ref().take(limit.clamp(1, limits::MAX_PEERS));
+        let page = page.map(|(id, peer)| self.peers[*peer].info(*id, now)).collect();
+        (page, rest.next().is_some())
+    }
+
+    fn registered(&self, sender: Sender) -> Result<u32, Denial> {
+        let peer = self.by_id.get(&sender.peer).copied();
+        peer.filter(|peer| self.peers[*peer].connection == sender.connection).ok_or(Denial::NotRegistered)
+    }
+
+    /// Takes a peer out of every answer; its contents go with [`Directory::sweep`].
+    fn retire(&mut self, id: PeerId) {
+        if let Some(number) = self.by_id.remove(&id) {
+            let peer = &mut self.peers[number];
+            peer.id = None;
+            let pairs = std::mem::take(&mut peer.pairs).into_iter().collect();
+            self.leaving.push((number, pairs));
+        }
+    }
+
+    fn check_room(&self, peer: u32, added: &[Offer]) -> Result<(), Denial> {
+        if self.peers[peer].pairs.len() + added.len() > limits::MAX_OFFERS_PER_PEER {
+            return Err(Denial::Full("contents of this peer"));
+        }
+        let bytes = added.iter().map(|offer| offer.name.len()).sum();
+        let room = self.registrations + added.len() <= self.bounds.registrations;
+        if !room || !self.names.has_room(bytes, added.len()) {
+            return Err(Denial::Full("registrations"));
+        }
+        self.check_claims(peer, added)
+    }
+
+    /// An id has one true claim, or two (a file may hold a tree's listing). Without this bound one
+    /// peer could pile up contents under one id and make everybody's search in it slow.
+    fn check_claims(&self, peer: u32, added: &[Offer]) -> Result<(), Denial> {
+        let mut claims: Vec<(FileId, Claim)> =
+            added.iter().map(|offer| (offer.id, Claim::of(offer))).collect();
+        claims.sort_unstable();
+        claims.dedup();
+        for same in claims.chunk_by(|a, b| a.0 == b.0) {
+            let id = same[0].0;
+            let held = self.contents.with_id(&id).filter(|content| self.contents.holds(*content, peer));
+            let others = held.filter(|held| !same.contains(&(id, self.contents.claim(*held)))).count();
+            if same.len() + others > MAX_CLAIMS {
+                let culprit = added.iter().find(|offer| offer.id == id).map(|offer| offer.name.to_string());
+                return Err(Denial::BadOffer(culprit.unwrap_or_default()));
+            }
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self, peer: u32, offer: &Offer) {
+        let (name, claim) = (offer.name.as_bytes(), Claim::of(offer));
+        let content = match self.contents.find(&offer.id, &claim) {
+            Some(content) => content,
+            None => self.contents.add(offer.id, claim),
+        };
+        let pair = match self.names.find(&self.contents, name, &offer.id, &claim) {
+            Ok(pair) => pair,
+            Err(place) => self.names.add(&mut self.contents, place, name, content),
+        };
+        if self.peers[peer].add_pair(pair) {
+            self.registrations += 1;
+            self.names.register(pair);
+            self.counting_bitmap(content, peer, |contents| contents.add_name(content, peer, offer.complete));
+        } else if offer.complete {
+            self.counting_bitmap(content, peer, |contents| contents.complete(content, peer));
+        }
+    }
+
+    fn withdraw(&mut self, peer: u32, name: &str, id: &FileId) {
+        let pairs: Vec<u32> = self.names.with_id(&self.contents, name.as_bytes(), id).collect();
+        for pair in pairs {
+            if self.peers[peer].remove_pair(pair) {
+                self.drop_pair(peer, pair);
+            }
+        }
+    }
+
+    fn drop_pair(&mut self, peer: u32, pair: u32) {
+        let content = self.names.content(pair);
+        self.registrations -= 1;
+        self.counting_bitmap(content, peer, |contents| contents.remove_name(content, peer));
+        if let Some(content) = self.names.unregister(&mut self.contents, pair) {
+            self.contents.remove(content);
+        }
+    }
+
+    /// True if the peer may have a bitmap of this content.
+    fn affords_bitmap(&self, content: u32, peer: u32) -> bool {
+        let need = self.contents.bitmap_bytes(content).saturating_sub(self.contents.bitmap(content, peer));
+        self.peers[peer].bitmap_bytes + need <= self.bounds.bitmap_bytes_per_peer
+            && self.bitmap_bytes + need <= self.bounds.bitmap_bytes
+    }
+
+    /// Makes a change to a peer's part of a content and keeps count of the bitmaps' bytes.
+    fn counting_bitmap(&mut self, content: u32, peer: u32, change: impl FnOnce(&mut Contents)) {
+        let before = self.contents.bitmap(content, peer);
+        change(&mut self.contents);
+        let after = self.contents.bitmap(content, peer);
+        self.bitmap_bytes = self.bitmap_bytes + after - before;
+        self.peers[peer].bitmap_bytes = self.peers[peer].bitmap_bytes + after - before;
+    }
+}
+
+impl Peer {
+    fn info(&self, id: PeerId, now: Instant) -> PeerInfo {
+        let silent = self.seen.map_or(Duration::ZERO, |seen| now.duration_since(seen));
+        PeerInfo {
+            peer: id,
+            name: crate::wire::Label::new(&*self.profile.name),
+            host: crate::wire::Label::new(&*self.profile.host),
+            port: self.profile.port,
+            offers: self.pairs.len() as u32,
+            uploads: self.load.uploads,
+            downloads: self.load.downloads,
+            silent_ms: u32::try_from(silent.as_millis()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Returns false if the pair was there already.
+    fn add_pair(&mut self, pair: u32) -> bool {
+        let entry = self.pairs.entry(spread(pair), |other| *other == pair, |other| spread(*other));
+        let new = matches!(entry, hashbrown::hash_table::Entry::Vacant(_));
+        entry.or_insert(pair);
+        new
+    }
+
+    /// Returns false if the pair was not there.
+    fn remove_pair(&mut self, pair: u32) -> bool {
+        let found = self.pairs.find_entry(spread(pair), |other| *other == pair);
+        found.map(|entry| entry.remove()).is_ok()
+    }
+}
+
+impl Claim {
+    fn of(offer: &Offer) -> Claim {
+        Claim { size: offer.size, total: offer.total, chunks: offer.chunks }
+    }
+}
+
+/// Pair numbers are small and dense: one multiplication spreads them over the table.
+fn spread(pair: u32) -> u64 {
+    u64::from(pair).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn check_offer(offer: &Offer) -> Result<(), Denial> {
+    let name = SafeName::new(&*offer.name).map_err(|error| Denial::BadName(offer.name.to_string(), error))?;
+    match Claim::of(offer).is_possible(name.is_tree()) {
+        true => Ok(()),
+        false => Err(Denial::BadOffer(name.as_str().to_owned())),
+    }
+}

@@ -1,0 +1,267 @@
+//! LOCATE: which contents a name or id stands for, and which of their holders to suggest.
+//!
+//! For fetching, the choice makes a random graph: every asker gets other neighbours, seeders and
+//! leechers mixed, so that no part of a swarm is cut off; among the drawn, the less loaded win.
+
+use std::time::Instant;
+
+use super::{Directory, Peer};
+use crate::content::{FileId, PeerId};
+use crate::tracker::swarm::{self, Bits, Runs};
+use crate::wire::{Holder, Label, List, Name, Purpose, Variant, limits};
+
+/// Holders suggested when the asker names no number.
+const DEFAULT_NEIGHBOURS: usize = 16;
+/// Holders drawn for each one suggested, so that there is a choice by load.
+const DRAWN_PER_PLACE: usize = 2;
+/// Most variants of a name looked at to find those with the most seeders.
+const MAX_VARIANTS_SEEN: usize = 1024;
+/// Most names of a content looked at to find the first in order.
+const MAX_NAMES_SEEN: usize = 64;
+/// Most holders in one answer, all variants together, so that it stays within a frame.
+const MAX_HOLDERS_IN_ALL: usize = 1024;
+/// Most words of bitmaps compared with the missing chunks for one answer.
+const MAX_WORDS_COMPARED: usize = 1 << 20;
+/// By how many uploads each peer that complained of corrupt chunks makes a holder dearer.
+const CORRUPT_COST: u32 = 64;
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// Every content under a name.
+    Name(&'a str),
+    /// One content, whatever its names.
+    Id(FileId),
+}
+
+/// A question for holders.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    /// What is looked for.
+    pub wanted: Wanted<'a>,
+    /// What the answer is for.
+    pub purpose: Purpose,
+    /// Most holders of each variant; 0 for the default.
+    pub max: usize,
+    /// If not empty: only holders of one of these chunks.
+    pub missing: &'a Runs,
+    /// Who asks; never suggested to itself.
+    pub asker: PeerId,
+}
+
+/// A holder, and how many chunks it has.
+type Chosen = (u32, u32);
+
+impl Directory {
+    /// Every content that is looked for, the one with the most seeders first, with some of its
+    /// holders. By id there is one variant for each claim about the id, under the first of its names.
+    pub fn locate(&mut self, query: &Query<'_>, now: Instant) -> Vec<Variant> {
+        self.located += 1;
+        let mut found: Vec<(u32, String)> = match query.wanted {
+            Wanted::Name(name) => {
+                let pairs = self.names.with_name(name.as_bytes()).take(MAX_VARIANTS_SEEN);
+                pairs.map(|pair| (self.names.content(pair), name.to_owned())).collect()
+            }
+            Wanted::Id(id) => {
+                let contents = self.contents.with_id(&id).take(MAX_VARIANTS_SEEN);
+                contents.map(|content| (content, self.first_name(content))).collect()
+            }
+        };
+        found.sort_by_key(|(content, _)| std::cmp::Reverse(self.contents.counts(*content).0));
+        found.truncate(limits::MAX_VARIANTS);
+        let share = MAX_HOLDERS_IN_ALL / found.len().max(1);
+        found.into_iter().map(|(content, name)| self.variant(content, name, query, share, now)).collect()
+    }
+
+    fn variant(
+        &mut self,
+        content: u32,
+        name: String,
+        query: &Query<'_>,
+        share: usize,
+        now: Instant,
+    ) -> Variant {
+        let wanted = (!query.missing.is_empty())
+            .then(|| swarm::bits_of(query.missing, self.contents.claim(content).chunks));
+        let most = share.min(limits::MAX_HOLDERS);
+        let chosen = match (query.purpose, query.max) {
+            (Purpose::Inspect, 0) => self.inspect(content, most, wanted.as_ref()),
+            (Purpose::Inspect, max) => self.inspect(content, max.min(most), wanted.as_ref()),
+            (Purpose::Fetch, 0) => {
+                self.suggest(content, DEFAULT_NEIGHBOURS.min(most), wanted, query.asker, now)
+            }
+            (Purpose::Fetch, max) => self.suggest(content, max.min(most), wanted, query.asker, now),
+        };
+        let holders = chosen.into_iter().filter_map(|(peer, have)| self.peers[peer].holder(have)).collect();
+        let ((seeders, leechers), claim) = (self.contents.counts(content), self.contents.claim(content));
+        Variant {
+            name: Name::new(name),
+            id: *self.contents.id(content),
+            size: claim.size,
+            total: claim.total,
+            chunks: claim.chunks,
+            seeders: seeders as u32,
+            leechers: leechers as u32,
+            holders: List::new(holders),
+        }
+    }
+
+    fn first_name(&self, content: u32) -> String {
+        let names = self.names.of_content(&self.contents, content).take(MAX_NAMES_SEEN);
+        let first = names.map(|pair| self.names.text(pair)).min().unwrap_or_default();
+        String::from_utf8_lossy(first).into_owned()
+    }
+
+    /// Holders in order: seeders, then leechers, each by id.
+    fn inspect(&self, content: u32, max: usize, wanted: Option<&Bits>) -> Vec<Chosen> {
+        let (seeders, leechers) = self.contents.counts(content);
+        let chunks = self.contents.claim(content).chunks;
+        let seeders = (0..seeders).filter_map(|nth| Some((self.contents.seeder(content, nth)?, chunks)));
+        let mut all: Vec<Chosen> = seeders.collect();
+        self.first_by_id(&mut all, max);
+        let mut budget = MAX_WORDS_COMPARED;
+        let leechers = (0..leechers).filter_map(|nth| self.part(content, nth, wanted, &mut budget));
+        let mut parts: Vec<Chosen> = leechers.collect();
+        self.first_by_id(&mut parts, max - all.len());
+        all.append(&mut parts);
+        all
+    }
+
+    fn first_by_id(&self, holders: &mut Vec<Chosen>, max: usize) {
+        holders.retain(|(peer, _)| self.peers[*peer].id.is_some());
+        holders.sort_unstable_by_key(|(peer, _)| self.peers[*peer].id);
+        holders.truncate(max);
+    }
+
+    /// The `nth` leecher if it has one of the wanted chunks.
+    fn part(&self, content: u32, nth: usize, wanted: Option<&Bits>, budget: &mut usize) -> Option<Chosen> {
+        let leecher = self.contents.leecher(content, nth)?;
+        let useful = wanted.is_none_or(|wanted| {
+            let affordable = *budget >= wanted.len();
+            *budget = budget.saturating_sub(wanted.len());
+            affordable && leecher.has_any(wanted)
+        });
+        useful.then_some((leecher.peer, leecher.have))
+    }
+
+    /// A random choice of holders that can be dialled: half of the places for seeders, the rest for
+    /// leechers, and what one kind leaves free for the other.
+    fn suggest(
+        &mut self,
+        content: u32,
+        max: usize,
+        wanted: Option<Bits>,
+        asker: PeerId,
+        now: Instant,
+    ) -> Vec<Chosen> {
+        let (seeders, leechers) = self.contents.counts(content);
+        let chunks = self.contents.claim(content).chunks;
+        let places = max * DRAWN_PER_PLACE;
+        let mut budget = MAX_WORDS_COMPARED;
+        let mut rng = self.rng.fork();
+        let can = |peer: u32| self.peers[peer].can_be_suggested(asker, now);
+        let seeds = draw(&mut rng, seeders, places, |nth| {
+            self.contents.seeder(content, nth).filter(|peer| can(*peer)).map(|peer| (peer, chunks))
+        });
+        let parts = draw(&mut rng, leechers, places, |nth| {
+            self.part(content, nth, wanted.as_ref(), &mut budget).filter(|(peer, _)| can(*peer))
+        });
+        let (seeds, parts) = (self.cheapest_first(seeds), self.cheapest_first(parts));
+        let chosen = mix(&seeds, &parts, max);
+        for (peer, _) in &chosen {
+            self.peers[*peer].suggested += 1;
+        }
+        chosen
+    }
+
+    fn cheapest_first(&self, mut drawn: Vec<Chosen>) -> Vec<Chosen> {
+        // A stable sort: where the cost is equal, the order of drawing stands, and that is random.
+        drawn.sort_by_key(|(peer, _)| self.peers[*peer].cost());
+        drawn
+    }
+}
+
+impl Peer {
+    fn can_be_suggested(&self, asker: PeerId, now: Instant) -> bool {
+        let suspect = self.suspect_until.is_some_and(|until| now < until);
+        self.profile.port != 0 && !suspect && self.id.is_some_and(|id| id != asker)
+    }
+
+    fn cost(&self) -> u32 {
+        let load = u32::from(self.load.uploads).saturating_add(self.suggested);
+        load.saturating_add(self.corrupt_votes.len() as u32 * CORRUPT_COST)
+    }
+
+    /// As it stands in an answer; `None` for a peer that is gone.
+    fn holder(&self, have: u32) -> Option<Holder> {
+        Some(Holder {
+            peer: self.id?,
+            name: Label::new(&*self.profile.name),
+            host: Label::new(&*self.profile.host),
+            port: self.profile.port,
+            have,
+            uploads: self.load.uploads,
+            downloads: self.load.downloads,
+        })
+    }
+}
+
+/// Draws up to `places` of `count` candidates in random order, passing over those that `pick` refuses.
+fn draw(
+    rng: &mut fastrand::Rng,
+    count: usize,
+    places: usize,
+    mut pick: impl FnMut(usize) -> Option<Chosen>,
+) -> Vec<Chosen> {
+    /// Up to this many candidates a shuffle of all costs less than a walk.
+    const SHUFFLED: usize = 256;
+    if count <= SHUFFLED {
+        let mut order: [u8; SHUFFLED] = std::array::from_fn(|nth| nth as u8);
+        let order = &mut order[..count];
+        rng.shuffle(order);
+        return order.iter().filter_map(|nth| pick(usize::from(*nth))).take(places).collect();
+    }
+    walk(rng, count).filter_map(pick).take(places).collect()
+}
+
+/// Every number below `count` once: from a random start, in random steps that share no factor with it.
+fn walk(rng: &mut fastrand::Rng, count: usize) -> impl Iterator<Item = usize> + use<> {
+    let step = loop {
+        let step = rng.usize(1..count.max(2));
+        if shared_factor(step, count) == 1 {
+            break step;
+        }
+    };
+    let start = rng.usize(..count.max(1));
+    (0..count).scan(start, move |at, _| {
+        let here = *at;
+        *at = (*at + step) % count;
+        Some(here)
+    })
+}
+
+fn shared_factor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { shared_factor(b, a % b) }
+}
+
+/// At most `max`, seeders and leechers in turn.
+fn mix(seeds: &[Chosen], parts: &[Chosen], max: usize) -> Vec<Chosen> {
+    let longer = seeds.len().max(parts.len());
+    let in_turn = (0..longer).flat_map(|nth| [seeds.get(nth), parts.get(nth)]);
+    in_turn.flatten().copied().take(max).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_passes_everyone_once() {
+        let mut rng = fastrand::Rng::with_seed(5);
+        for count in [1, 2, 3, 257, 1000] {
+            let mut seen: Vec<usize> = walk(&mut rng, count).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..count).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The tracker's threads: one accepts, one ends leases, one turns away, and one for each connection.
+//!
+//! Owns sockets and threads, decides nothing about the directory. Every open connection is in one
+//! table from before its thread starts until its thread ends, so that a stop reaches all of them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Config;
+use super::session::{Session, Shared};
+use crate::net::{self, Control, Identity, NetError, trace::Side};
+use crate::wire::{self, Common, ErrorCode, FromTracker, Message, Preface, Role, ToTracker};
+
+/// Stack of each thread: the read buffer and a few frames, and room to spare.
+const STACK_BYTES: usize = 128 << 10;
+/// How long to wait before accepting again when the system has no more descriptors or threads.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long connections may take to read the last message when the tracker stops.
+const STOP_PATIENCE: Duration = Duration::from_millis(500);
+/// Answers waiting on one connection are sent when they are this many bytes.
+const MAX_QUEUED_BYTES: usize = 64 << 10;
+/// Connections waiting to be turned away; more are closed without a word.
+const MAX_TURNED_AWAY: usize = 64;
+
+/// What all threads of a tracker share.
+#[derive(Debug)]
+pub(super) struct Server {
+    config: Config,
+    identity: Identity,
+    shared: Shared,
+    listener: TcpListener,
+    connections: Mutex<Connections>,
+    /// Told when a connection ends and when the tracker begins to stop.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    open: BTreeMap<u64, TcpStream>,
+    accepted: u64,
+    stopping: bool,
+}
+
+/// Starts the threads that are there from the start.
+pub(super) fn spawn(server: &Arc<Server>) -> io::Result<Vec<JoinHandle<()>>> {
+    let (turn_away, turned_away) = bounded(MAX_TURNED_AWAY);
+    let (accepting, expiring) = (Arc::clone(server), Arc::clone(server));
+    Ok(vec![
+        thread("tracker-accept", move || accepting.accept(&turn_away))?,
+        thread("tracker-lease", move || expiring.expire())?,
+        thread("tracker-refuse", move || refuse_all(&turned_away))?,
+    ])
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(run)
+}
+
+impl Server {
+    pub(super) fn new(config: Config, identity: Identity, shared: Shared, listener: TcpListener) -> Server {
+        let connections = Mutex::new(Connections::default());
+        Server { config, identity, shared, listener, connections, changed: Condvar::new() }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Ends all connections and lets all threads run out.
+    pub(super) fn stop(&self) {
+        let mut connections = self.connections();
+        connections.stopping = true;
+        // The thread of each connection wakes up with "closed", and has its last word.
+        connections.shutdown(Shutdown::Read);
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
+        self.changed.notify_all();
+        let busy = |connections: &mut Connections| !connections.open.is_empty();
+        let (connections, _) = self
+            .changed
+            .wait_timeout_while(connections, STOP_PATIENCE, busy)
+            .unwrap_or_else(PoisonError::into_inner);
+        connections.shutdown(Shutdown::Both);
+        drop(self.changed.wait_while(connections, busy).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Blocks until the last connection of a stopping tracker has ended.
+    pub(super) fn wait(&self) {
+        let running = |connections: &mut Connections| !connections.stopping || !connections.open.is_empty();
+        drop(self.changed.wait_while(self.connections(), running).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a while. Returns false as soon as the tracker is stopping.
+    fn pause(&self, time: Duration) -> bool {
+        let running = |connections: &mut Connections| !connections.stopping;
+        let waited = self.changed.wait_timeout_while(self.connections(), time, running);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.stopping
+    }
+
+    fn accept(self: Arc<Server>, turn_away: &Sender<TcpStream>) {
+        loop {
+            let outcome =
+                self.listener.accept().and_then(|(stream, addr)| self.admit(stream, addr, turn_away));
+            if let Err(error) = outcome {
+                if !self.pause(ACCEPT_PAUSE) {
+                    return;
+                }
+                tracing::warn!("cannot take a connection: {error}");
+            }
+        }
+    }
+
+    /// Starts the thread of a new connection, or turns it away.
+    fn admit(
+        self: &Arc<Server>,
+        stream: TcpStream,
+        addr: SocketAddr,
+        turn_away: &Sender<TcpStream>,
+    ) -> io::Result<()> {
+        let number = {
+            let mut connections = self.connections();
+            if connections.stopping || connections.open.len() >= self.config.max_connections {
+                // If even the queue of those to turn away is full, the connection just closes.
+                let _ = turn_away.try_send(stream);
+                return Ok(());
+            }
+            connections.accepted += 1;
+            let number = connections.accepted;
+            connections.open.insert(number, stream.try_clone()?);
+            number
+        };
+        let open = Open { server: Arc::clone(self), number };
+        thread("tracker-member", move || open.server.serve(stream, addr, open.number)).map(drop)
+    }
+
+    fn serve(&self, stream: TcpStream, addr: SocketAddr, number: u64) {
+        let choose = |role| (role == Role::Member).then_some(Role::Tracker);
+        let session = match net::welcome(stream, &self.identity, Side::Tracker, choose) {
+            Ok(session) => session,
+            Err(error) => return tracing::debug!("{addr}: {error}"),
+        };
+        let mut control = Control::<ToTracker, FromTracker>::new(session, Side::Tracker);
+        let mut session = Session::new(number, addr.ip(), &control.theirs);
+        let ended = self.converse(&mut control, &mut session);
+        session.end(&self.shared);
+        match ended {
+            Ok(()) => tracing::debug!("{addr} left"),
+            Err(NetError::Closed) if self.connections().stopping => {
+                let _ = control.send(0, &stopping());
+            }
+            Err(error) => {
+                tracing::debug!("{addr}: {error}");
+                control.end(&error);
+            }
+        }
+    }
+
+    /// Answers until the other side leaves or the connection is of no use any more.
+    fn converse(
+        &self,
+        control: &mut Control<ToTracker, FromTracker>,
+        session: &mut Session,
+    ) -> Result<(), NetError> {
+        control.set_timeout(Some(self.config.idle))?;
+        loop {
+            let mut next = Some(control.receive()?);
+            while let Some((request, message)) = next {
+                let reply = session.answer(&self.shared, message, Instant::now());
+                if let Some(answer) = &reply.answer {
+                    control.queue(request, answer);
+                }
+                if reply.close {
+                    return control.flush();
+                }
+                if control.queued_bytes() >= MAX_QUEUED_BYTES {
+                    control.flush()?;
+                }
+                next = control.received()?;
+            }
+            control.flush()?;
+        }
+    }
+
+    fn expire(self: Arc<Server>) {
+        const CHECKS_PER_LEASE: u32 = 8;
+        let between = self.config.lease / CHECKS_PER_LEASE;
+        let between = between.clamp(Duration::from_millis(5), Duration::from_secs(1));
+        while self.pause(between) {
+            let expired = self.shared.lock().expire(Instant::now());
+            self.shared.sweep();
+            for peer in expired {
+                tracing::info!("the lease of peer {peer} ran out");
+            }
+        }
+    }
+}
+
+impl Connections {
+    fn shutdown(&self, how: Shutdown) {
+        for stream in self.open.values() {
+            let _ = stream.shutdown(how);
+        }
+    }
+}
+
+/// A connection's row in the table; takes it out when its thread ends, however it ends.
+struct Open {
+    server: Arc<Server>,
+    number: u64,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.server.connections().open.remove(&self.number);
+        self.server.changed.notify_all();
+    }
+}
+
+fn stopping() -> FromTracker {
+    let detail = wire::Text::new("the tracker is stopping");
+    Common::Error(wire::Error { code: ErrorCode::Stopping, detail }).into()
+}
+
+/// Tells connections beyond the limit why they are closed.
+fn refuse_all(turned_away: &Receiver<TcpStream>) {
+    let detail = wire::Text::new("this tracker has as many connections as it takes");
+    let message = Common::Error(wire::Error { code: ErrorCode::Limit, detail });
+    let mut bytes = bytes::BytesMut::from(&Preface::OURS.encode()[..]);
+    message.put_frame(0, &mut bytes);
+    for mut stream in turned_away {
+        // A new connection's buffer takes these few bytes at once; who does not read them loses them.
+        if stream.set_nonblocking(true).is_ok() && io::Write::write_all(&mut stream, &bytes).is_ok() {
+            let _ = stream.set_nonblocking(false);
+            net::close_gently(&stream);
+        }
+    }
+}
