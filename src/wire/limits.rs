@@ -11,6 +11,8 @@ pub const MAX_VERSION: u16 = 1;
 pub const MAX_HELLO_FRAME_BYTES: usize = 2048;
 /// Largest frame after HELLO, except CHUNK, in bytes after the length field.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
+/// Largest frame between peers after HELLO, except CHUNK, in bytes after the length field.
+pub const MAX_PEER_FRAME_BYTES: usize = 320 << 10;
 /// Longest name (a `/`-separated relative path), in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 4096;
 /// Longest peer name, host name or software name, in bytes of UTF-8.
@@ -34,7 +36,7 @@ pub const MAX_ENTRIES: usize = 1000;
 /// Most peers in one PEERS answer.
 pub const MAX_PEERS: usize = 1000;
 /// Most chunks of one content: what a bitmap, a HAVE range or a tree may cover.
-pub const MAX_CHUNKS: u32 = 1 << 22;
+pub const MAX_CHUNKS: u32 = 1 << 21;
 /// Most hashes in one proof's run.
 pub const MAX_PROOF_RUN: usize = 4096;
 /// Most hashes beside a proof's run: the depth of the tree over the chunks of the largest file.

@@ -431,7 +431,9 @@ proptest! {
 fn over_limit<M: Message>(id: u8, head: &[&[u8]], limit_of_got: (usize, usize)) {
     let (limit, got) = limit_of_got;
     match M::decode(id, head.concat().into()) {
-        Err(DecodeError::OverLimit { limit: l, got: g, .. }) => assert_eq!((l, g), (limit, got), "0x{id:02x}"),
+        Err(DecodeError::OverLimit { limit: l, got: g, .. }) => {
+            assert_eq!((l, g), (limit, got), "0x{id:02x}")
+        }
         other => panic!("0x{id:02x}: {other:?}"),
     }
 }
@@ -522,7 +524,9 @@ fn frames_outside_their_limits_are_refused_by_their_length_alone() {
         [(FrameCodec::before_hello(), MAX_HELLO_FRAME_BYTES), (open_codec(), MAX_FRAME_BYTES)]
     {
         let large = refused(codec, limit + 1);
-        assert!(matches!(large, Err(FrameError::TooLarge { got, limit: l }) if (got, l) == (limit + 1, limit)));
+        assert!(
+            matches!(large, Err(FrameError::TooLarge { got, limit: l }) if (got, l) == (limit + 1, limit))
+        );
     }
     assert!(matches!(refused(FrameCodec::before_hello(), MAX_HELLO_FRAME_BYTES), Ok(None)));
     assert!(matches!(refused(open_codec(), MAX_FRAME_BYTES), Ok(None)));
