@@ -8,6 +8,8 @@ mod frame;
 pub mod limits;
 mod macros;
 mod message;
+#[cfg(test)]
+mod tests;
 
 pub use field::{Bits, DecodeError, List, Text};
 pub use frame::{

@@ -1,0 +1,326 @@
+//! Executes `docs/PROTOCOL.md`: its ids, limits, numbers, field names and hex are the code's, and
+//! the code's are in it. Whoever changes a number in one place alone is told here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use bytes::{Bytes, BytesMut};
+use p2p::content::{
+    ChunkHash, Descriptor, FileId, Geometry, Link, Manifest, Proof, SafeName, Tree, hash_chunk,
+};
+use p2p::wire::{
+    ChunkHead, Common, Complaint, ErrorCode, FromServer, FromTracker, HEADER_BYTES, Message, Preface,
+    Purpose, RawHeader, Refusal, Role, ToServer, ToTracker, View,
+};
+
+const DOC: &str = include_str!("../docs/PROTOCOL.md");
+const LIMITS: &str = include_str!("../src/wire/limits.rs");
+const MESSAGES: &str = include_str!("../src/wire/message.rs");
+
+/// The text from one heading to the next of the same or a higher level.
+fn section(heading: &str) -> &'static str {
+    let start = DOC.find(&format!("\n{heading}")).unwrap_or_else(|| panic!("no section {heading:?}")) + 1;
+    let depth = heading.bytes().take_while(|byte| *byte == b'#').count();
+    let ends = |line: &str| {
+        let hashes = line.bytes().take_while(|byte| *byte == b'#').count();
+        (1..=depth).contains(&hashes) && line.as_bytes().get(hashes) == Some(&b' ')
+    };
+    let mut end = start + DOC[start..].find('\n').expect("a line ends");
+    let mut fenced = false;
+    for line in DOC[end..].split_inclusive('\n') {
+        fenced ^= line.starts_with("```");
+        if !fenced && ends(line) {
+            break;
+        }
+        end += line.len();
+    }
+    &DOC[start..end]
+}
+
+/// The cells of every row of every table in `text`, without code marks; heads and rules left out.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_row = |at: usize| lines.get(at).is_some_and(|line| line.starts_with('|'));
+    let is_head = |at: usize| lines.get(at + 1).is_some_and(|line| line.starts_with("|--"));
+    let is_rule = |at: usize| lines[at].starts_with("|--");
+    let cells = |line: &str| {
+        let line = line.trim().trim_start_matches('|').trim_end_matches('|');
+        line.split('|').map(|cell| cell.trim().replace('`', "")).collect()
+    };
+    (0..lines.len())
+        .filter(|at| is_row(*at) && !is_head(*at) && !is_rule(*at))
+        .map(|at| cells(lines[at]))
+        .collect()
+}
+
+/// The contents of every fenced block of a language in `text`.
+fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    let inside = |rest: &'static str| rest.split("```").next().unwrap_or_default();
+    text.match_indices(&fence).map(|(at, _)| inside(&text[at + fence.len()..])).collect()
+}
+
+/// Hexadecimal digits as bytes; everything behind `#` is a comment.
+fn unhex(text: &'static str) -> Vec<u8> {
+    let bare = |line: &'static str| line.split('#').next().unwrap_or_default().split_whitespace();
+    let digits: String = text.lines().flat_map(bare).collect();
+    assert!(digits.len() % 2 == 0, "half a byte in {text}");
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits");
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+fn tables() -> [(&'static str, &'static [(u8, &'static str)]); 5] {
+    [
+        ("any", Common::TABLE),
+        ("member to tracker", ToTracker::TABLE),
+        ("tracker to member", FromTracker::TABLE),
+        ("asker to server", ToServer::TABLE),
+        ("server to asker", FromServer::TABLE),
+    ]
+}
+
+#[test]
+fn message_ids_are_those_of_the_code() {
+    let overview = section("## 8. Messages").split("\n### ").next().unwrap_or_default();
+    let documented: BTreeSet<(String, String, String)> =
+        rows(overview).into_iter().map(|row| (row[0].clone(), row[1].clone(), row[2].clone())).collect();
+    let coded: BTreeSet<(String, String, String)> = tables()
+        .iter()
+        .flat_map(|(direction, table)| table.iter().map(move |(id, name)| (*direction, id, name)))
+        .map(|(direction, id, name)| (format!("{id:02x}"), (*name).to_owned(), direction.to_owned()))
+        .collect();
+    assert_eq!(documented, coded);
+    let ids: BTreeSet<&String> = coded.iter().map(|(id, ..)| id).collect();
+    assert_eq!(ids.len(), coded.len(), "no id has two meanings");
+}
+
+/// The value of an integer constant's expression: numbers and shifts.
+fn value_of(expression: &str) -> u64 {
+    let number = |text: &str| text.trim().replace('_', "").parse::<u64>().expect("a number");
+    let mut parts = expression.split("<<").map(number);
+    let first = parts.next().expect("an expression");
+    parts.fold(first, |value, shift| value << shift)
+}
+
+#[test]
+fn limits_are_those_of_the_code() {
+    let coded: BTreeMap<String, u64> = LIMITS
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.strip_suffix(';')?.split_once(" = "))
+        .map(|(name, value)| (name.split(':').next().unwrap_or(name).to_owned(), value_of(value)))
+        .collect();
+    assert_eq!(coded.len(), LIMITS.matches("pub const ").count(), "every constant was read");
+    let documented: BTreeMap<String, u64> = rows(section("## 7. Limits"))
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].parse().unwrap_or_else(|_| panic!("{row:?}"))))
+        .collect();
+    assert_eq!(documented, coded);
+}
+
+fn numbers_agree(heading: &str, coded: impl Iterator<Item = (u64, &'static str)>) {
+    let coded: BTreeMap<u64, String> = coded.map(|(number, name)| (number, name.to_owned())).collect();
+    let documented: BTreeMap<u64, String> = rows(section(heading))
+        .into_iter()
+        .map(|row| (row[0].parse().unwrap_or_else(|_| panic!("{row:?}")), row[1].clone()))
+        .collect();
+    assert_eq!(documented, coded, "{heading}");
+}
+
+#[test]
+fn numbers_are_those_of_the_code() {
+    numbers_agree("### 9.1 Roles", Role::ALL.iter().map(|v| (v.number().into(), v.label())));
+    numbers_agree("### 9.2 Refusals", Refusal::ALL.iter().map(|v| (v.number().into(), v.label())));
+    numbers_agree("### 9.3 Complaints", Complaint::ALL.iter().map(|v| (v.number().into(), v.label())));
+    numbers_agree("### 9.4 Views", View::ALL.iter().map(|v| (v.number().into(), v.label())));
+    numbers_agree("### 9.5 Purposes", Purpose::ALL.iter().map(|v| (v.number().into(), v.label())));
+    numbers_agree("## 11. Error codes", ErrorCode::ALL.iter().map(|v| (v.number().into(), v.label())));
+}
+
+fn heading_of(id: u8, name: &str) -> String {
+    format!("#### {name} ({id:02x})")
+}
+
+/// Decodes one frame of a direction and encodes it again.
+fn reencode<M: Message + Debug>(bytes: &[u8], header: RawHeader) -> Vec<u8> {
+    let body = Bytes::copy_from_slice(&bytes[HEADER_BYTES..]);
+    let message = M::decode(header.id, body).unwrap_or_else(|error| panic!("{error}: {bytes:02x?}"));
+    let mut out = BytesMut::new();
+    message.put_frame(header.request, &mut out);
+    out.to_vec()
+}
+
+fn reencode_chunk(bytes: &[u8], header: RawHeader) -> Vec<u8> {
+    let body = &bytes[HEADER_BYTES..];
+    let (head, len) = ChunkHead::peek(body).expect("a good head").expect("a whole head");
+    let data = &body[len..];
+    let mut out = BytesMut::new();
+    head.put_frame(header.request, data.len(), &mut out);
+    out.extend_from_slice(data);
+    out.to_vec()
+}
+
+fn check_frame(bytes: &[u8], direction: &str) -> RawHeader {
+    let header = RawHeader::peek(bytes).expect("a length").expect("a header");
+    assert_eq!(header.body_bytes + HEADER_BYTES, bytes.len(), "stated length of {bytes:02x?}");
+    let again = match direction {
+        _ if header.id == ChunkHead::ID => reencode_chunk(bytes, header),
+        "any" => reencode::<Common>(bytes, header),
+        "member to tracker" => reencode::<ToTracker>(bytes, header),
+        "tracker to member" => reencode::<FromTracker>(bytes, header),
+        "asker to server" => reencode::<ToServer>(bytes, header),
+        _ => reencode::<FromServer>(bytes, header),
+    };
+    assert_eq!(again, bytes, "id {:02x}", header.id);
+    header
+}
+
+#[test]
+fn every_message_has_golden_hex_that_reads_back() {
+    for (direction, table) in tables() {
+        for (id, name) in table {
+            let hex = blocks(section(&heading_of(*id, name)), "hex");
+            assert!(!hex.is_empty(), "{name} ({id:02x}) has no hex");
+            for block in hex {
+                assert_eq!(check_frame(&unhex(block), direction).id, *id, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_hex_stands_outside_the_messages() {
+    let in_messages: usize = tables()
+        .iter()
+        .flat_map(|(_, table)| table.iter())
+        .map(|(id, name)| blocks(section(&heading_of(*id, name)), "hex").len())
+        .sum();
+    let frame = blocks(section("## 4. Frame"), "hex");
+    frame.iter().for_each(|block| assert_eq!(check_frame(&unhex(block), "any").id, 0x03));
+    assert_eq!(blocks(DOC, "hex").len(), in_messages + frame.len());
+}
+
+/// The names of the fields declared behind `declaration` in `message.rs`, in order.
+fn coded_fields(declaration: &str) -> Vec<String> {
+    let start =
+        MESSAGES.find(declaration).unwrap_or_else(|| panic!("no {declaration:?}")) + declaration.len();
+    let body = MESSAGES[start..].split('}').next().unwrap_or_default();
+    let field = |line: &str| Some(line.trim().strip_suffix(',')?.split_once(": ")?.0.to_owned());
+    body.lines().filter(|line| !line.trim().starts_with("//")).filter_map(field).collect()
+}
+
+/// The field names of the last table before the first hex in `text` whose rows fit `column`.
+fn documented_fields(text: &str, column: usize) -> Vec<String> {
+    let before = text.split("```").next().unwrap_or_default();
+    let table = before.split("\n\n").filter(|part| part.starts_with('|')).last().unwrap_or_default();
+    rows(table).into_iter().map(|row| row[column].clone()).collect()
+}
+
+#[test]
+fn fields_stand_in_the_order_of_the_code() {
+    for (_, table) in tables() {
+        for (id, name) in table {
+            let declaration = match *id {
+                0x01 => "    Hello {\n".to_owned(),
+                0x02 => "    Error {\n".to_owned(),
+                0x03..0x10 => continue,
+                _ => {
+                    let start = format!("0x{id:02x} \"{name}\" ");
+                    let at = MESSAGES.find(&start).expect("a declaration");
+                    MESSAGES[at..].split_inclusive('{').next().unwrap_or_default().to_owned()
+                }
+            };
+            let mut coded = coded_fields(&declaration);
+            if *id == ChunkHead::ID {
+                coded.push("data".to_owned());
+            }
+            assert_eq!(documented_fields(section(&heading_of(*id, name)), 2), coded, "{name}");
+        }
+    }
+    for name in ["Offer", "Holder", "Variant", "Entry", "PeerInfo"] {
+        let at = DOC.find(&format!("\n**{name}**")).unwrap_or_else(|| panic!("no {name}"));
+        let table = DOC[at..].split("\n\n").nth(1).unwrap_or_default();
+        let documented: Vec<String> = rows(table).into_iter().map(|row| row[1].clone()).collect();
+        assert_eq!(documented, coded_fields(&format!("    {name} {{\n")), "{name}");
+    }
+}
+
+#[test]
+fn the_preface_is_ours() {
+    let preface = blocks(section("### 3.1 Preface"), "preface");
+    assert_eq!(preface.iter().map(|block| unhex(block)).collect::<Vec<_>>(), [Preface::OURS.encode()]);
+}
+
+/// The pattern of section 5.1.
+fn pattern() -> Vec<u8> {
+    (0..200_000_usize).map(|i| (i + i / 251) as u8).collect()
+}
+
+fn manifest_of(data: &[u8]) -> (Manifest, FileId) {
+    let geometry = Geometry::of(data.len() as u64).expect("a size");
+    let chunks = (0..geometry.chunks()).filter_map(|number| geometry.index(number));
+    let hashes = chunks.map(|chunk| {
+        let start = geometry.offset(chunk) as usize;
+        hash_chunk(geometry, chunk, &data[start..start + geometry.len(chunk) as usize])
+    });
+    Manifest::new(geometry, hashes.collect()).expect("a manifest")
+}
+
+#[test]
+fn the_pattern_has_the_stated_id_and_hashes() {
+    let (manifest, id) = manifest_of(&pattern());
+    assert_eq!(blocks(section("### 5.1"), "text").concat().trim(), id.to_string());
+    let listed: String = (0..).zip(manifest.hashes()).map(|(n, hash)| format!("{n} {hash}\n")).collect();
+    assert_eq!(blocks(section("### 5.3"), "text").concat(), listed);
+}
+
+#[test]
+fn the_geometry_table_is_true() {
+    for row in rows(section("### 5.2")) {
+        let [size, chunk_size, chunks] = [0, 1, 2].map(|at| row[at].parse::<u64>().expect("a number"));
+        let geometry = Geometry::of(size).expect("a size");
+        assert_eq!((geometry.chunk_size(), u64::from(geometry.chunks())), (chunk_size, chunks), "{size}");
+    }
+    assert_eq!((Geometry::MAX_CHUNKS, Geometry::MAX_SIZE), (1 << 20, 1 << 44), "as the text says");
+}
+
+#[test]
+fn the_proof_is_what_the_pattern_gives() {
+    let (manifest, id) = manifest_of(&pattern());
+    let proof = manifest.prove(3, 1).expect("a run");
+    let bytes = unhex(blocks(section("### 5.5"), "proof")[0]);
+    let hash = |at: usize| ChunkHash(bytes[at..at + 32].try_into().expect("32 bytes"));
+    assert_eq!(bytes[..7], [0, 0, 0, 3, 0, 1, 2]);
+    let stated = Proof { first: 3, hashes: vec![hash(7)], path: vec![hash(39), hash(71)] };
+    assert_eq!((bytes.len(), &stated), (7 + 3 * 32, &proof));
+    assert_eq!(stated.check(id, manifest.geometry()), Ok(()));
+}
+
+#[test]
+fn the_listing_is_a_tree_with_the_stated_id_and_members() {
+    let text = section("### 5.6 Trees");
+    let bytes = unhex(blocks(text, "tree")[0]);
+    let tree = Tree::decode(&bytes).expect("a tree");
+    assert_eq!(tree.encode(), bytes);
+    assert!(text.contains(&FileId::of(&bytes).to_string()));
+    let members = tree.layout().expect("members");
+    assert_eq!(members.ids, [FileId::of(b"hello")]);
+    assert_eq!(members.layout.chunks(), 1);
+    let paths: Vec<&str> = tree.entries().iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!(paths, ["bin/run", "hello.txt", "later"]);
+}
+
+#[test]
+fn link_and_descriptor_say_the_same() {
+    let text = blocks(section("### 6.2"), "link")[0].trim();
+    let link: Link = text.parse().expect("a link");
+    assert_eq!(link.to_string(), text);
+    assert_eq!(link.name.as_ref().map(SafeName::as_str), Some("my notes/hello.txt"));
+    let toml = blocks(section("### 6.3"), "toml")[0];
+    assert_eq!(Descriptor::parse(toml), Ok(link.clone()));
+    assert_eq!(Descriptor::new(&link).to_string(), toml);
+}
+
+#[test]
+fn the_empty_contents_id_is_stated() {
+    assert!(section("## 12. Verification").contains(&FileId::of(b"").to_string()));
+}
