@@ -13,7 +13,6 @@
 
 pub mod content;
 pub mod net;
-pub mod net;
 pub mod peer;
 pub mod tracker;
 pub mod wire;
