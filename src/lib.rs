@@ -13,4 +13,5 @@
 
 pub mod content;
 pub mod net;
+pub mod peer;
 pub mod wire;

@@ -1,0 +1,3 @@
+//! A peer: shares a folder, serves chunks, fetches files.
+
+pub mod share;
