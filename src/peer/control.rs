@@ -136,7 +136,7 @@ fn status(peer: &Inner) -> PeerStatus {
     PeerStatus {
         name: peer.identity.name.clone(),
         addr: peer.addr.to_string(),
-        files: summary.files as u64,
+        files: summary.files,
         bytes: summary.bytes,
         uploads,
         downloads,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::chunk_set::ChunkSet;
 use super::ledger::add;
-use super::share::Shared;
+use super::share::{Holding, Members, Share, Source};
 use super::transfer::Transfer;
-use crate::content::{Layout, Place, Proof, proof_run};
-use crate::wire::Refusal;
+use crate::content::{FileId, Layout, Place, Proof, proof_run};
+use crate::wire::{Refusal, View};
 
 /// Where a chunk's bytes are.
 #[derive(Debug)]
@@ -26,6 +26,75 @@ pub(super) enum Held {
     Shared(Shared),
     /// On its way here, or fetched and not part of a shared folder.
     Fetching(Arc<Transfer>),
+}
+
+/// A content of the shared folder, as one connection serves it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    share: Arc<Share>,
+    id: FileId,
+    what: What,
+    /// The file that was served last: the next chunk is likely of the same.
+    open: Option<(usize, Arc<File>)>,
+}
+
+#[derive(Debug)]
+enum What {
+    File(Layout, Source),
+    Listing(Layout, Arc<[u8]>),
+    Members(Arc<Members>),
+}
+
+impl Shared {
+    pub(super) fn find(share: &Arc<Share>, id: FileId, view: View) -> Option<Shared> {
+        let what = match share.find(id, view)? {
+            Holding::File(geometry, source) => What::File(Layout::new(vec![geometry])?, source),
+            Holding::Listing(geometry, bytes) => What::Listing(Layout::new(vec![geometry])?, bytes),
+            Holding::Members(members) => What::Members(members),
+        };
+        Some(Shared { share: share.clone(), id, what, open: None })
+    }
+
+    fn layout(&self) -> &Layout {
+        match &self.what {
+            What::File(layout, _) | What::Listing(layout, _) => layout,
+            What::Members(members) => &members.layout.layout,
+        }
+    }
+
+    fn id_of(&self, file: usize) -> Option<FileId> {
+        match &self.what {
+            What::File(..) | What::Listing(..) => Some(self.id),
+            What::Members(members) => members.layout.ids.get(file).copied(),
+        }
+    }
+
+    /// The file's bytes, if it is still what was hashed.
+    fn data(&mut self, file: usize) -> Result<Data, Refusal> {
+        let source = match &self.what {
+            What::Listing(_, bytes) => return Ok(Data::Memory(bytes.clone())),
+            What::File(_, source) => source,
+            What::Members(members) => members.sources.get(file).ok_or(Refusal::Gone)?,
+        };
+        if let Some((_, opened)) = self.open.as_ref().filter(|(open, _)| *open == file) {
+            return Ok(Data::File(opened.clone()));
+        }
+        match self.share.open_source(source) {
+            Ok(Some(opened)) => {
+                let opened = Arc::new(opened);
+                self.open = Some((file, opened.clone()));
+                Ok(Data::File(opened))
+            }
+            Ok(None) | Err(_) => {
+                self.share.withdraw(&source.path);
+                Err(Refusal::Gone)
+            }
+        }
+    }
+
+    fn prove(&self, file: usize, first: u32, count: u32) -> Option<Proof> {
+        self.share.manifest(self.id_of(file)?)?.prove(first, count).ok()
+    }
 }
 
 impl Held {
@@ -47,11 +116,9 @@ impl Held {
     /// Where the bytes of a chunk are; only of proved ones.
     pub(super) fn data(&mut self, number: u32, place: Place) -> Result<Data, Refusal> {
         match self {
-            Held::Shared(shared) => shared.data(place.file).ok_or(Refusal::Gone),
+            Held::Shared(shared) => shared.data(place.file),
+            Held::Fetching(transfer) if !transfer.has(number) => Err(Refusal::NotYet),
             Held::Fetching(transfer) => {
-                if !transfer.has(number) {
-                    return Err(Refusal::NotYet);
-                }
                 transfer.store.reader(place.file).map(Data::File).map_err(|_| Refusal::Gone)
             }
         }
@@ -66,7 +133,7 @@ impl Held {
         match self {
             Held::Shared(shared) => {
                 let (first, count) = proof_run(geometry, place.chunk);
-                shared.manifest(place.file)?.prove(first, count).ok().map(Arc::new)
+                shared.prove(place.file, first, count).map(Arc::new)
             }
             Held::Fetching(transfer) => transfer.proof_of(place),
         }
@@ -75,7 +142,7 @@ impl Held {
     /// The proof of any aligned run of a file's chunks; a content on its way here knows too few hashes.
     pub(super) fn manifest_run(&self, file: usize, first: u32, count: u32) -> Option<Proof> {
         match self {
-            Held::Shared(shared) => shared.manifest(file)?.prove(first, count).ok(),
+            Held::Shared(shared) => shared.prove(file, first, count),
             Held::Fetching(_) => None,
         }
     }

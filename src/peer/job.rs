@@ -2,6 +2,7 @@
 //!
 //! Owns the thread that finds neighbours and gives the scheduler its time.
 
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
@@ -14,6 +15,7 @@ use super::chunk_set::ChunkSet;
 use super::fetch::{self, FetchEnd};
 use super::neighbours::Outcome;
 use super::scheduler::{Event, TICK};
+use super::share::Adopted;
 use super::store::{Manner, Plan, Store, StoreError};
 use super::transfer::{End, Transfer, TransferStatus};
 use super::{Inner as Peer, LedgerView, left, lock, offered_name};
@@ -422,16 +424,27 @@ impl Running {
         }
     }
 
-    /// Enters the finished files into the share index, if they lie in the shared folder.
+    /// Enters the finished files into the share, if they lie in the shared folder.
     fn adopt(&self, transfer: &Transfer) {
         let Some(share) = &self.peer.share else { return };
-        let root = match self.job.want.name.is_tree() {
-            true => self.job.dest.path.clone(),
-            false => self.job.dest.path.parent().map(PathBuf::from).unwrap_or_default(),
+        let dest = &self.job.dest.path;
+        let folder = if self.job.want.name.is_tree() { Some(dest.as_path()) } else { dest.parent() };
+        let below = folder.and_then(|folder| fs::canonicalize(folder).ok());
+        let Some(below) = below.as_ref().and_then(|folder| folder.strip_prefix(share.root()).ok()) else {
+            return;
         };
+        let mut adopted = Vec::new();
         for (name, id, hashes) in transfer.store.finished_files() {
-            share.adopt(&root.join(name), id, hashes);
+            let path = below.join(name);
+            let metadata = fs::metadata(share.root().join(&path));
+            let path = path.to_str().and_then(|path| SafeName::new(path).ok());
+            adopted.extend(path.zip(metadata.ok()).map(|(path, metadata)| (path, id, hashes, metadata)));
         }
+        let adopted: Vec<Adopted<'_>> = adopted
+            .iter()
+            .map(|(path, id, hashes, metadata)| Adopted { path, id: *id, hashes: hashes.clone(), metadata })
+            .collect();
+        share.adopt(&adopted);
     }
 }
 

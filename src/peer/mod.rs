@@ -5,12 +5,15 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select};
 
 mod backoff;
 mod bulk;
@@ -40,7 +43,7 @@ use crate::net::trace::Side;
 use crate::net::{self, Identity};
 use crate::wire::{Offer, Role, View};
 use bulk::Wake;
-use held::Held;
+use held::{Held, Shared};
 use serve::{Asker, Host};
 use share::Share;
 use trackers::{Registry, Trackers};
@@ -147,22 +150,33 @@ struct Inner {
     stopping: AtomicBool,
     wake: Wake,
     control_wake: Wake,
+    /// Dropped when the peer stops, which threads that wait on channels see as `quitting`.
+    quit: Mutex<Option<Sender<()>>>,
+    quitting: Receiver<()>,
 }
 
 /// Starts a peer: indexes the folder (`progress` hears how far it is), listens, registers.
 ///
 /// # Errors
 /// [`PeerError`] when the folder cannot be shared or the address not be listened on.
-pub fn start(config: Config, progress: impl FnMut(share::ScanProgress)) -> Result<Peer, PeerError> {
+pub fn start(
+    config: Config,
+    progress: &mut dyn FnMut(share::Progress) -> ControlFlow<()>,
+) -> Result<Peer, PeerError> {
     let listener =
         TcpListener::bind(&config.listen).map_err(|error| PeerError::Listen(config.listen.clone(), error))?;
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
     let share = open_share(&config, progress)?;
-    let state = config.state.clone().or_else(|| share.as_ref().map(|share| share.state().to_owned()));
+    let state = match (&config.state, &share) {
+        (Some(state), _) => Some(state.clone()),
+        (None, Some(_)) => config.folder.as_deref().map(state_of).transpose()?,
+        (None, None) => None,
+    };
     let peer = state.as_deref().map_or_else(|| Ok(random_id()), kept_id)?;
     let advertise = endpoint(config.advertise.as_deref(), addr);
     let identity = Identity { peer, name: config.name, listen_port: advertise.1 };
+    let (quit, quitting) = crossbeam_channel::bounded(0);
     let inner = Arc::new(Inner {
         identity,
         addr,
@@ -179,6 +193,8 @@ pub fn start(config: Config, progress: impl FnMut(share::ScanProgress)) -> Resul
         stopping: AtomicBool::new(false),
         wake: Wake::new()?,
         control_wake: Wake::new()?,
+        quit: Mutex::new(Some(quit)),
+        quitting,
     });
     let registry: Arc<dyn Registry> = inner.clone();
     let trackers = Trackers::start(&config.trackers, &inner.identity, &registry)?;
@@ -207,16 +223,29 @@ pub fn start(config: Config, progress: impl FnMut(share::ScanProgress)) -> Resul
 
 fn open_share(
     config: &Config,
-    progress: impl FnMut(share::ScanProgress),
+    progress: &mut dyn FnMut(share::Progress) -> ControlFlow<()>,
 ) -> Result<Option<Arc<Share>>, PeerError> {
     let Some(folder) = &config.folder else { return Ok(None) };
-    let share = share::Config {
-        folder: folder.clone(),
-        prefix: config.prefix,
-        state: config.state.clone(),
-        watch: config.watch,
+    let prefix = match config.prefix && folder.is_dir() {
+        true => std::fs::canonicalize(folder)?.file_name().map(|name| format!("{}/", name.to_string_lossy())),
+        false => None,
     };
+    let state = config.state.clone().map_or_else(|| state_of(folder), Ok)?;
+    let share = share::Config { folder: folder.clone(), prefix, state, watch: config.watch, threads: 0 };
     Ok(Some(Share::open(share, progress)?))
+}
+
+/// Where the state of a shared folder is kept: inside it, or, for a file or a folder that cannot be
+/// written, in the cache of this user.
+fn state_of(folder: &Path) -> io::Result<PathBuf> {
+    let inside = folder.join(SafeName::STATE_FOLDER);
+    if folder.is_dir() && std::fs::create_dir_all(&inside).is_ok() {
+        return Ok(inside);
+    }
+    let path = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let key = FileId::of(path.as_os_str().as_encoded_bytes()).to_string();
+    let cache = dirs::cache_dir().unwrap_or_else(std::env::temp_dir);
+    Ok(cache.join("p2p").join(&key[..16]))
 }
 
 fn random_id() -> PeerId {
@@ -307,9 +336,7 @@ impl Peer {
         self.inner.trackers().stop();
         self.inner.wake.wake();
         self.inner.control_wake.wake();
-        if let Some(share) = &self.inner.share {
-            share.stop();
-        }
+        drop(lock(&self.inner.quit).take());
         for asker in lock(&self.inner.askers).drain(..).filter_map(|asker| asker.upgrade()) {
             asker.wake.wake();
         }
@@ -413,9 +440,15 @@ impl Inner {
 
     /// Tells the trackers what changes in the folder.
     fn follow(self: Arc<Self>, share: &Share) {
-        for change in share.changes() {
-            let removed: Vec<_> = change.removed.into_iter().collect();
-            self.trackers().update(&change.added, &removed);
+        let changes = share.changes();
+        loop {
+            select! {
+                recv(changes) -> change => match change {
+                    Ok(change) => self.trackers().update(&change.added, &change.removed),
+                    Err(_) => return,
+                },
+                recv(self.quitting) -> _ => return,
+            }
         }
     }
 }
@@ -425,7 +458,7 @@ impl Host for Inner {
         let fetching = lock(&self.jobs).iter().find_map(|job| job.serving(id, view));
         match fetching {
             Some(transfer) => Some(Held::Fetching(transfer)),
-            None => self.share.as_ref()?.find(id, view).map(Held::Shared),
+            None => Shared::find(self.share.as_ref()?, id, view).map(Held::Shared),
         }
     }
 

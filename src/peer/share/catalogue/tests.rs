@@ -1,0 +1,158 @@
+//! The catalogue against one built anew, and the offers it makes.
+
+use super::super::record::Stamp;
+use super::*;
+
+fn record(content: &str) -> Record {
+    let stamp = Stamp { size: content.len() as u64, mtime_ns: 1, inode: 1 };
+    Record { stamp, executable: false, id: FileId::of(content.as_bytes()) }
+}
+
+fn entered(files: &[(&str, &str)]) -> Vec<(Arc<str>, Record)> {
+    files.iter().map(|(path, content)| (Arc::from(*path), record(content))).collect()
+}
+
+fn names(offers: &[Offer]) -> Vec<&str> {
+    offers.iter().map(|offer| &*offer.name).collect()
+}
+
+fn removed(change: &Change) -> Vec<&str> {
+    change.removed.iter().map(|(name, _)| &**name).collect()
+}
+
+#[test]
+fn every_folder_but_the_root_is_a_tree() {
+    let mut catalogue = Catalogue::new(None);
+    let folders_new = vec![Arc::from("a/empty")];
+    let change = catalogue.apply(Delta {
+        entered: entered(&[("top", "x"), ("a/b/f", "yy"), ("a/g", "x")]),
+        folders_new,
+        ..Delta::default()
+    });
+    assert_eq!(names(&change.added), ["top", "a/b/f", "a/g", "a/", "a/b/", "a/empty/"]);
+    assert_eq!(change.removed, []);
+    let mut offers = change.added.clone();
+    offers.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut all = catalogue.offers();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    assert_eq!(all, offers);
+    let tree = catalogue.tree("a").unwrap();
+    let listed: Vec<_> = tree.entries().iter().map(|entry| (entry.path.as_str(), entry.kind)).collect();
+    assert_eq!(listed, [("b/f", TreeKind::File), ("empty", TreeKind::EmptyFolder), ("g", TreeKind::File)]);
+    let offer = offers.iter().find(|offer| &*offer.name == "a/").unwrap();
+    assert_eq!((offer.id, offer.total, offer.chunks), (FileId::of(&tree.encode()), 3, 2));
+    assert_eq!(catalogue.summary(), Summary { files: 3, bytes: 4 });
+}
+
+#[test]
+fn with_a_prefix_the_root_is_a_tree_too() {
+    let mut catalogue = Catalogue::new(Some("photos/".to_owned()));
+    let change = catalogue.apply(Delta { entered: entered(&[("a/b", "x")]), ..Delta::default() });
+    assert_eq!(names(&change.added), ["photos/a/b", "photos/", "photos/a/"]);
+    assert_eq!(catalogue.folder_of(change.added[1].id), Some(""));
+}
+
+#[test]
+fn a_changed_file_changes_the_trees_above_it_and_no_others() {
+    let mut catalogue = Catalogue::new(None);
+    catalogue.apply(Delta {
+        entered: entered(&[("a/b/f", "1"), ("a/c/g", "2"), ("d/h", "3")]),
+        ..Delta::default()
+    });
+    let change = catalogue.apply(Delta { entered: entered(&[("a/b/f", "new")]), ..Delta::default() });
+    assert_eq!(removed(&change), ["a/b/f", "a/", "a/b/"]);
+    assert_eq!(names(&change.added), ["a/b/f", "a/", "a/b/"]);
+    let same = catalogue.apply(Delta { entered: entered(&[("a/b/f", "new")]), ..Delta::default() });
+    assert!(same.is_empty());
+}
+
+#[test]
+fn equal_contents_have_one_id_and_several_paths() {
+    let mut catalogue = Catalogue::new(None);
+    catalogue.apply(Delta { entered: entered(&[("a", "same"), ("b", "same")]), ..Delta::default() });
+    let id = FileId::of(b"same");
+    let paths =
+        |catalogue: &Catalogue| catalogue.files_of(id).map(|(path, _)| path.clone()).collect::<Vec<_>>();
+    assert_eq!(paths(&catalogue), [Arc::from("a"), Arc::from("b")]);
+    catalogue.apply(Delta { gone: vec![Arc::from("a")], ..Delta::default() });
+    assert_eq!(paths(&catalogue), [Arc::from("b")]);
+    catalogue.apply(Delta { gone: vec![Arc::from("b")], ..Delta::default() });
+    assert!(!catalogue.has_file(id));
+}
+
+#[test]
+fn a_scan_differs_only_within_its_scope() {
+    let mut catalogue = Catalogue::new(None);
+    let all = [("a", "0"), ("a-b", "1"), ("d/f", "2"), ("d/g", "3"), ("d/s/h", "4"), ("d0", "5")];
+    catalogue.apply(Delta { entered: entered(&all), ..Delta::default() });
+    let found = |content| {
+        let Record { stamp, executable, .. } = record(content);
+        Found { stamp, executable }
+    };
+    let scan = Scan {
+        scope: Arc::from("d"),
+        files: vec![
+            (Arc::from("d/a"), found("9")),
+            (Arc::from("d/f"), found("longer")),
+            (Arc::from("d/g"), Found { executable: true, ..found("3") }),
+        ],
+        folders: vec![Arc::from("d"), Arc::from("d/new")],
+    };
+    let differences = catalogue.compare(&scan);
+    let paths =
+        |list: &[(Arc<str>, Record)]| list.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>();
+    assert_eq!(paths(&differences.gone), ["d/f", "d/s/h"]);
+    assert_eq!(paths(&differences.touched), ["d/g"]);
+    let unknown: Vec<_> = differences.unknown.iter().map(|(path, _)| &**path).collect();
+    assert_eq!(unknown, ["d/a", "d/f"]);
+    assert_eq!(differences.folders_gone, [Arc::from("d/s")]);
+    assert_eq!(differences.folders_new, [Arc::from("d/new")]);
+}
+
+/// Steps at random give what the same files give in one step, and changes add up to the offers.
+#[test]
+fn many_steps_are_as_good_as_one() {
+    let seed = std::env::var("P2P_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut catalogue = Catalogue::new(Some("root/".to_owned()));
+    let mut files: BTreeMap<Arc<str>, Record> = BTreeMap::new();
+    let mut told: BTreeMap<String, FileId> = BTreeMap::new();
+    for step in 0..300 {
+        let mut delta = Delta::default();
+        for _ in 0..rng.usize(1..4) {
+            let path: Arc<str> = (0..rng.usize(1..4))
+                .map(|_| rng.choice(["x", "y", "z"]).unwrap())
+                .collect::<Vec<_>>()
+                .join("/")
+                .into();
+            let path: Arc<str> = format!("{path}.f").into(); // no file is ever a folder
+            match rng.bool() && files.remove(&path).is_some() {
+                true => delta.gone.push(path),
+                false => {
+                    let record = record(rng.choice(["1", "22", "333"]).unwrap());
+                    delta.gone.retain(|gone| *gone != path);
+                    delta.entered.retain(|(entered, _)| *entered != path); // a path once in a step
+                    delta.entered.push((path.clone(), record));
+                    files.insert(path, record);
+                }
+            }
+        }
+        delta.entered.retain(|(path, _)| files.contains_key(path));
+        let change = catalogue.apply(delta);
+        for (name, id) in &change.removed {
+            assert_eq!(told.remove(&**name), Some(*id), "seed {seed}, step {step}");
+        }
+        for offer in &change.added {
+            assert_eq!(told.insert(offer.name.to_string(), offer.id), None, "seed {seed}, step {step}");
+        }
+        let mut anew = Catalogue::new(Some("root/".to_owned()));
+        let folders_new = catalogue.folders.keys().cloned().collect();
+        let entered = files.clone().into_iter().collect();
+        anew.apply(Delta { entered, folders_new, ..Delta::default() });
+        assert_eq!(anew.offers(), catalogue.offers(), "seed {seed}, step {step}");
+        assert_eq!(anew.by_id, catalogue.by_id, "seed {seed}, step {step}");
+        let offered: BTreeMap<_, _> =
+            catalogue.offers().into_iter().map(|offer| (offer.name.to_string(), offer.id)).collect();
+        assert_eq!(offered, told, "seed {seed}, step {step}");
+    }
+}

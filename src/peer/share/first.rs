@@ -1,0 +1,281 @@
+//! The first look at a share: what the walk finds, joined with what the index remembers; the rest is
+//! hashed. Returns when everything is known.
+
+use std::collections::HashMap;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use crate::content::{FileId, Geometry, SafeName};
+
+use super::catalogue::{Catalogue, Change, Delta, Scan};
+use super::hash::{Job, Outcome, Report, hash_all};
+use super::index::{Busy, Index, Row, Rows};
+use super::recent::Recent;
+use super::record::{Record, Stamp};
+use super::walk::{Visitor, Walker};
+use super::watch::{Mailbox, Watches};
+use super::{
+    Caches, Config, Core, LISTINGS_BYTES, MANIFESTS_BYTES, MEMBERS_BYTES, Progress, ShareError, State,
+};
+
+/// How often what was hashed is written down: what a kill can cost.
+const COMMIT_EVERY: Duration = Duration::from_secs(2);
+
+/// What the walk and the index say together.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Joined {
+    known: Vec<(Arc<str>, Record)>,
+    jobs: Vec<Job>,
+    /// Rows whose path has gone or holds something else.
+    stale: Vec<(Box<str>, Row)>,
+}
+
+pub(super) fn look(
+    config: Config,
+    changes: Sender<Change>,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Core, ShareError> {
+    let threads = match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let (root, only) = resolve(&config)?;
+    let (index, rows) =
+        Index::open(&config.state).map_err(|Busy| ShareError::Busy { path: config.folder.clone() })?;
+    let watches = if config.watch { watch(&root) } else { None };
+    let walker = walker(&config, root, only, threads, watches.clone());
+    let (scan, links) = walker.scan("");
+    let folders = scan.folders.clone();
+    let Joined { mut known, jobs, stale } = join(scan, rows, &index);
+    let mailbox = Mailbox::new()?;
+    known.extend(hash_unknown(&walker, &index, &mailbox, threads, jobs, progress)?);
+    let mut catalogue = Catalogue::new(config.prefix);
+    catalogue.apply(Delta { entered: known, folders_new: folders, ..Delta::default() });
+    tidy(&index, &catalogue, stale);
+    let state = State {
+        catalogue,
+        ghosts: HashMap::new(),
+        hashing: HashMap::new(),
+        links: links.into_iter().map(|link| (link.shown, link.target)).collect(),
+    };
+    let caches = Caches {
+        manifests: Recent::new(MANIFESTS_BYTES),
+        listings: Recent::new(LISTINGS_BYTES),
+        members: Recent::new(MEMBERS_BYTES),
+    };
+    Ok(Core {
+        walker,
+        threads,
+        index,
+        state: RwLock::new(state),
+        caches: Mutex::new(caches),
+        changes,
+        mailbox,
+        watches,
+        stop: AtomicBool::new(false),
+    })
+}
+
+/// The folder to walk, and the only file in it that is shared if it is a file.
+fn resolve(config: &Config) -> Result<(PathBuf, Option<String>), ShareError> {
+    let unsuitable = |reason| ShareError::Unsuitable { path: config.folder.clone(), reason };
+    if let Some(prefix) = &config.prefix {
+        let checked = SafeName::new(prefix.as_str()).map(|name| name.is_tree());
+        match checked {
+            Ok(true) => {}
+            Ok(false) => return Err(unsuitable("the prefix must end with `/`")),
+            Err(source) => return Err(ShareError::Prefix { prefix: prefix.clone(), source }),
+        }
+    }
+    let of_folder = |source| ShareError::Folder { path: config.folder.clone(), source };
+    let path = fs::canonicalize(&config.folder).map_err(of_folder)?;
+    if path.is_dir() {
+        fs::read_dir(&path).map_err(of_folder)?;
+        return Ok((path, None));
+    }
+    if !path.is_file() {
+        return Err(unsuitable("it is neither a file nor a folder"));
+    }
+    if fs::File::open(&path).map_err(of_folder)?.metadata().map_err(of_folder)?.len() > Geometry::MAX_SIZE {
+        return Err(unsuitable("it is larger than any file may be"));
+    }
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.filter(|name| SafeName::new(*name).is_ok());
+    let name = name.ok_or_else(|| unsuitable("its name is not UTF-8 or is reserved"))?.to_owned();
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    Ok((folder, Some(name)))
+}
+
+fn watch(root: &Path) -> Option<Arc<Watches>> {
+    match Watches::new(root.to_owned()) {
+        Ok(watches) => Some(Arc::new(watches)),
+        Err(error) => {
+            tracing::warn!("changes in the shared folder will not be seen until the next start: {error}");
+            None
+        }
+    }
+}
+
+fn walker(
+    config: &Config,
+    root: PathBuf,
+    only: Option<String>,
+    threads: usize,
+    watches: Option<Arc<Watches>>,
+) -> Walker {
+    let state = fs::canonicalize(&config.state).ok();
+    let state = state.as_ref().and_then(|state| state.strip_prefix(&root).ok()).and_then(Path::to_str);
+    let visitor = watches.map(|watches| -> Box<Visitor> { Box::new(move |folder| watches.add(folder)) });
+    Walker {
+        state: state.map(str::to_owned),
+        root,
+        only,
+        prefix: config.prefix.clone().unwrap_or_default(),
+        threads,
+        visitor,
+        warned: Mutex::default(),
+    }
+}
+
+/// Joins two lists that are both in order of path. A file that was renamed since is known by its looks.
+fn join(scan: Scan, rows: Rows, index: &Index) -> Joined {
+    let mut out = Joined::default();
+    let mut rows = rows.into_iter().peekable();
+    for (path, found) in scan.files {
+        while let Some(row) = rows.next_if(|(at, _)| **at < *path) {
+            out.stale.push(row);
+        }
+        match rows.next_if(|(at, _)| **at == *path) {
+            Some((_, row)) if row.stamp == found.stamp => out.known.push((path, found.with_id(row.id))),
+            row => {
+                out.stale.extend(row);
+                out.jobs.push(Job { path, found });
+            }
+        }
+    }
+    out.stale.extend(rows);
+    recognise(&mut out, index);
+    out
+}
+
+fn recognise(joined: &mut Joined, index: &Index) {
+    let gone: HashMap<Stamp, FileId> = joined.stale.iter().map(|(_, row)| (row.stamp, row.id)).collect();
+    let known = &mut joined.known;
+    joined.jobs.retain(|job| {
+        let Some(id) = gone.get(&job.found.stamp) else { return true };
+        let record = job.found.with_id(*id);
+        index.put(&job.path, &record, Vec::new());
+        known.push((job.path.clone(), record));
+        false
+    });
+}
+
+fn hash_unknown(
+    walker: &Walker,
+    index: &Index,
+    mailbox: &Mailbox,
+    threads: usize,
+    jobs: Vec<Job>,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Vec<(Arc<str>, Record)>, ShareError> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let bytes = jobs.iter().map(|job| job.found.stamp.size).sum();
+    let mut now = Progress { files: jobs.len() as u64, bytes, ..Progress::default() };
+    let stop = AtomicBool::new(progress(now).is_break());
+    let mut hashed = Vec::with_capacity(jobs.len());
+    let (mut told, mut committed) = (Instant::now(), Instant::now());
+    hash_all(&walker.root, jobs, threads, &stop, |report| {
+        match report {
+            Report::Read(bytes) => now.bytes_done = bytes,
+            Report::Done(job, outcome) => {
+                now.files_done += 1;
+                hashed.extend(enter(walker, index, mailbox, job, outcome));
+            }
+        }
+        if told.elapsed() >= Duration::from_millis(100) {
+            told = Instant::now();
+            if progress(now).is_break() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+        if committed.elapsed() >= COMMIT_EVERY || index.is_worth_a_commit() {
+            index.commit();
+            committed = Instant::now();
+        }
+    });
+    match stop.into_inner() {
+        true => Err(ShareError::Stopped),
+        false => {
+            let _ = progress(Progress { bytes_done: now.bytes, ..now });
+            Ok(hashed)
+        }
+    }
+}
+
+fn enter(
+    walker: &Walker,
+    index: &Index,
+    mailbox: &Mailbox,
+    job: Job,
+    outcome: Outcome,
+) -> Option<(Arc<str>, Record)> {
+    match outcome {
+        Outcome::Hashed(record, hashes) => {
+            index.put(&job.path, &record, hashes);
+            return Some((job.path, record));
+        }
+        Outcome::Unstable => mailbox.post(job.path),
+        Outcome::Failed(error) => walker.warn_of(&job.path, &error),
+        Outcome::Stopped => {}
+    }
+    None
+}
+
+/// Forgets rows of paths that went and chunk hashes of contents that went.
+fn tidy(index: &Index, catalogue: &Catalogue, stale: Vec<(Box<str>, Row)>) {
+    index.remove(stale.iter().map(|(path, _)| &**path).filter(|path| catalogue.file(path).is_none()));
+    index.commit();
+    index.prune(catalogue.hashed_contents(), |id| catalogue.has_file(id));
+    index.commit();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Found;
+    use super::*;
+
+    fn found(inode: u64) -> Found {
+        Found { stamp: Stamp { size: 5, mtime_ns: 1, inode }, executable: false }
+    }
+
+    fn row(path: &str, inode: u64) -> (Box<str>, Row) {
+        (Box::from(path), Row { stamp: found(inode).stamp, id: FileId([inode as u8; 32]) })
+    }
+
+    #[test]
+    fn what_looks_as_it_did_is_known_even_under_another_name() {
+        let state = tempfile::tempdir().unwrap();
+        let (index, _) = Index::open(state.path()).unwrap();
+        let files = [("a", 1), ("c", 9), ("d", 4), ("e", 5)];
+        let scan = Scan {
+            files: files.map(|(path, inode)| (Arc::from(path), found(inode))).to_vec(),
+            ..Scan::default()
+        };
+        let rows = vec![row("a", 1), row("b", 5), row("c", 3), row("f", 6)];
+        let joined = join(scan, rows, &index);
+        let known: Vec<_> = joined.known.iter().map(|(path, record)| (&**path, record.id.0[0])).collect();
+        assert_eq!(known, [("a", 1), ("e", 5)]);
+        let jobs: Vec<_> = joined.jobs.iter().map(|job| &*job.path).collect();
+        assert_eq!(jobs, ["c", "d"]);
+        let stale: Vec<_> = joined.stale.iter().map(|(path, _)| &**path).collect();
+        assert_eq!(stale, ["b", "c", "f"]);
+    }
+}

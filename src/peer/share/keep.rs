@@ -1,0 +1,290 @@
+//! Keeping a share up to date: one thread that looks at what changed, and two that hash it, one for
+//! small files and one for large ones, so that a large file does not hold up the small.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::catalogue::{Delta, Differences, Scan};
+use super::debounce::{Debounce, QUIET};
+use super::hash::{Job, Outcome, Report, age_of, hash_all, open_stamped};
+use super::record::{Found, Record, is_within};
+use super::walk::Followed;
+use super::{Core, State};
+
+/// Files above this are hashed in a lane of their own.
+const LARGE_BYTES: u64 = 64 << 20;
+/// How long hashed files may wait for others before they are offered.
+const OFFER_EVERY: Duration = Duration::from_millis(200);
+/// How long what was hashed may wait to be written down.
+const COMMIT_AFTER: Duration = Duration::from_secs(1);
+/// How often everything is looked at when not everything can be watched.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) fn start(core: &Arc<Core>) -> io::Result<Vec<JoinHandle<()>>> {
+    let (small, small_jobs) = unbounded();
+    let (large, large_jobs) = unbounded();
+    let spawn = |name: &str, jobs: Receiver<Vec<Job>>| {
+        let core = core.clone();
+        thread::Builder::new().name(name.to_owned()).spawn(move || hash_lane(&core, &jobs))
+    };
+    let small_lane = spawn("hash-small", small_jobs)?;
+    let large_lane = spawn("hash-large", large_jobs)?;
+    let keeper = Keeper { core: core.clone(), debounce: Debounce::new(), small, large };
+    let keeper = thread::Builder::new().name("share-keeper".to_owned()).spawn(move || keeper.run())?;
+    Ok(vec![keeper, small_lane, large_lane])
+}
+
+/// The thread that looks. The lanes end when it drops their channels.
+struct Keeper {
+    core: Arc<Core>,
+    debounce: Debounce,
+    small: Sender<Vec<Job>>,
+    large: Sender<Vec<Job>>,
+}
+
+impl Keeper {
+    fn run(mut self) {
+        let watches = self.core.watches.clone();
+        let mut next_look = Instant::now() + LOOK_EVERY;
+        let mut commit_at = None;
+        loop {
+            let blind = watches.as_ref().is_some_and(|watches| watches.is_blind());
+            let deadlines = [self.debounce.next_deadline(), blind.then_some(next_look), commit_at];
+            let next = deadlines.into_iter().flatten().min();
+            self.core
+                .mailbox
+                .wait(watches.as_deref(), next.map(|next| next.saturating_duration_since(Instant::now())));
+            if self.core.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let now = Instant::now();
+            self.collect(now);
+            if blind && now >= next_look {
+                self.debounce.touch(Arc::from(""), now - QUIET);
+            }
+            let due = self.debounce.take_due(now);
+            if !due.is_empty() {
+                self.look(&due);
+                let took = now.elapsed();
+                self.debounce.looked(took);
+                next_look = Instant::now() + LOOK_EVERY.max(took * 10);
+            }
+            let waiting = self.core.index.is_waiting();
+            commit_at = commit_at.or(waiting.then_some(now + COMMIT_AFTER));
+            if commit_at.is_some_and(|at| at <= now) {
+                self.core.index.commit();
+                commit_at = None;
+            }
+        }
+    }
+
+    /// Takes in what watches and other threads say.
+    fn collect(&mut self, now: Instant) {
+        let only = self.core.walker.only.as_deref();
+        let mut touch = |path: Arc<str>| {
+            if path.is_empty() || only.is_none_or(|only| *path == *only) {
+                self.debounce.touch(path, now);
+            }
+        };
+        if let Some(watches) = &self.core.watches {
+            watches.read(&mut touch);
+        }
+        self.core.mailbox.take().into_iter().for_each(touch);
+    }
+
+    fn look(&mut self, paths: &[Arc<str>]) {
+        let (jobs, unstable) = self.core.look(paths);
+        for path in unstable {
+            self.debounce.touch(path, Instant::now());
+        }
+        let (large, small): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| job.found.stamp.size > LARGE_BYTES);
+        // The lanes live until this thread drops the channels.
+        for (jobs, lane) in [(small, &self.small), (large, &self.large)] {
+            if !jobs.is_empty() {
+                let _ = lane.send(jobs);
+            }
+        }
+    }
+}
+
+fn hash_lane(core: &Core, jobs: &Receiver<Vec<Job>>) {
+    while let Ok(mut batch) = jobs.recv() {
+        batch.extend(jobs.try_iter().flatten());
+        let mut done = Vec::new();
+        let mut offered = Instant::now();
+        hash_all(&core.walker.root, batch, core.threads, &core.stop, |report| {
+            if let Report::Done(job, outcome) = report {
+                done.push((job, outcome));
+            }
+            if offered.elapsed() >= OFFER_EVERY {
+                core.settle(std::mem::take(&mut done));
+                offered = Instant::now();
+            }
+        });
+        core.settle(done);
+    }
+}
+
+impl Core {
+    /// Looks at paths that may have changed: takes back what is not there any more, and gives the files
+    /// to hash and those to look at again because they are still being written.
+    fn look(&self, paths: &[Arc<str>]) -> (Vec<Job>, Vec<Arc<str>>) {
+        let scans = self.scan(paths);
+        let mut all = Differences::default();
+        {
+            let mut state = self.write();
+            for (scan, links) in scans {
+                let differences = state.catalogue.compare(&scan);
+                renew_links(&mut state, &scan, links);
+                extend(&mut all, differences);
+            }
+            self.take_back(&mut state, &mut all);
+        }
+        if let (Some(watches), false) = (&self.watches, all.folders_gone.is_empty()) {
+            let gone: BTreeSet<&str> = all.folders_gone.iter().map(|path| &**path).collect();
+            watches.forget(|folder| gone.contains(folder));
+        }
+        self.sort_out(all.unknown)
+    }
+
+    /// Scans each path, the places it is linked from, and nothing twice.
+    fn scan(&self, paths: &[Arc<str>]) -> Vec<(Scan, Vec<Followed>)> {
+        let mut wanted: BTreeSet<Arc<str>> = paths.iter().cloned().collect();
+        {
+            let state = self.read();
+            let linked = paths.iter().flat_map(|path| linked_from(&state, path));
+            wanted.extend(linked);
+        }
+        if wanted.contains("")
+            && let Some(watches) = &self.watches
+        {
+            watches.open_eyes();
+        }
+        let mut covered: BTreeSet<Arc<str>> = BTreeSet::new();
+        let mut scans = Vec::new();
+        for path in wanted {
+            if is_covered(&covered, &path) {
+                continue;
+            }
+            let (scan, links) = self.walker.scan(&path);
+            // What is a folder, or is not there, has nothing more to say about what is below it.
+            if scan.files.first().is_none_or(|(first, _)| *first != path) {
+                covered.insert(path);
+            }
+            scans.push((scan, links));
+        }
+        scans
+    }
+
+    /// Withdraws what went, before anything else is done about it.
+    fn take_back(&self, state: &mut State, all: &mut Differences) {
+        for (path, record) in &all.gone {
+            self.raise_ghost(state, record.stamp, record.id);
+            state.hashing.remove(path);
+        }
+        self.index.remove(all.gone.iter().map(|(path, _)| &**path));
+        let delta = Delta {
+            gone: all.gone.iter().map(|(path, _)| path.clone()).collect(),
+            entered: std::mem::take(&mut all.touched),
+            folders_gone: all.folders_gone.clone(),
+            folders_new: std::mem::take(&mut all.folders_new),
+        };
+        self.step(state, delta);
+    }
+
+    /// Offers at once what is known under another name; the rest is to be hashed, now or when it is
+    /// stable.
+    fn sort_out(&self, unknown: Vec<(Arc<str>, Found)>) -> (Vec<Job>, Vec<Arc<str>>) {
+        let mut unstable = Vec::new();
+        let mut jobs = Vec::new();
+        let mut known = Vec::new();
+        for (path, found) in unknown {
+            let ghost = self.read().ghosts.get(&found.stamp).copied();
+            match ghost.map(|id| found.with_id(id)).filter(|record| self.is_whole(&path, record)) {
+                Some(record) => known.push((path, record)),
+                None if age_of(found.stamp).is_some_and(|age| age < QUIET) => unstable.push(path),
+                None => jobs.push(Job { path, found }),
+            }
+        }
+        let mut state = self.write();
+        jobs.retain(|job| state.hashing.get(&job.path) != Some(&job.found.stamp));
+        state.hashing.extend(jobs.iter().map(|job| (job.path.clone(), job.found.stamp)));
+        for (path, record) in &known {
+            self.index.put(path, record, Vec::new());
+        }
+        self.step(&mut state, Delta { entered: known, ..Delta::default() });
+        (jobs, unstable)
+    }
+
+    /// True if a file that came back can be read and its chunk hashes are still there.
+    fn is_whole(&self, path: &str, record: &Record) -> bool {
+        let opened = open_stamped(&self.walker.root, path, record.stamp);
+        let chunks = crate::content::Geometry::of(record.stamp.size).map_or(0, |geometry| geometry.chunks());
+        opened.is_ok_and(|file| file.is_some()) && (chunks <= 1 || self.index.hashes(record.id).is_some())
+    }
+
+    /// Offers what was hashed and is still wanted.
+    fn settle(&self, done: Vec<(Job, Outcome)>) {
+        let mut delta = Delta::default();
+        let mut state = self.write();
+        for (job, outcome) in done {
+            if state.hashing.get(&job.path) != Some(&job.found.stamp) {
+                continue; // it has changed again, which was seen
+            }
+            state.hashing.remove(&job.path);
+            match outcome {
+                Outcome::Hashed(record, hashes) => {
+                    self.index.put(&job.path, &record, hashes);
+                    delta.entered.push((job.path, record));
+                }
+                Outcome::Unstable => self.mailbox.post(job.path),
+                Outcome::Failed(error) => self.walker.warn_of(&job.path, &error),
+                Outcome::Stopped => {}
+            }
+        }
+        self.step(&mut state, delta);
+        drop(state);
+        self.mailbox.wake(); // there is something to commit
+    }
+}
+
+fn extend(all: &mut Differences, more: Differences) {
+    all.gone.extend(more.gone);
+    all.unknown.extend(more.unknown);
+    all.touched.extend(more.touched);
+    all.folders_gone.extend(more.folders_gone);
+    all.folders_new.extend(more.folders_new);
+}
+
+fn renew_links(state: &mut State, scan: &Scan, links: Vec<Followed>) {
+    state.links.retain(|shown, _| !is_within(shown, &scan.scope));
+    state.links.extend(links.into_iter().map(|link| (link.shown, link.target)));
+}
+
+/// The paths under which links show what lies at `path`.
+fn linked_from(state: &State, path: &str) -> Vec<Arc<str>> {
+    let show = |(shown, target): (&Arc<str>, &Arc<str>)| match path.strip_prefix(&**target) {
+        Some("") => Some(shown.clone()),
+        Some(rest) if rest.starts_with('/') => Some(Arc::from(format!("{shown}{rest}"))),
+        _ => (is_within(target, path) && !path.is_empty()).then(|| shown.clone()),
+    };
+    state.links.iter().filter_map(show).collect()
+}
+
+fn is_covered(covered: &BTreeSet<Arc<str>>, path: &str) -> bool {
+    let mut above = path;
+    while !above.is_empty() {
+        above = super::parent(above);
+        if covered.contains(above) {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,92 @@
+//! What is remembered of one file: how it looks from outside, and what is in it. Pure values.
+//!
+//! The invariant: two looks at a path that give the same [`Stamp`] saw the same bytes. It is as good
+//! as the file system's clock, so a file younger than a tick of that clock is not stamped (see `hash`).
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::content::FileId;
+
+/// How a file looks from outside; any write to it changes this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// Bytes.
+    pub size: u64,
+    /// Modification time in nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// The inode's number.
+    pub inode: u64,
+}
+
+impl Stamp {
+    /// The stamp in what the file system says of a file.
+    pub fn of(metadata: &Metadata) -> Stamp {
+        let mtime_ns = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+        Stamp { size: metadata.len(), mtime_ns, inode: metadata.ino() }
+    }
+}
+
+/// A regular file as the walk found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) stamp: Stamp,
+    pub(super) executable: bool,
+}
+
+impl Found {
+    pub(super) fn of(metadata: &Metadata) -> Found {
+        // The owner's bit stands for all: it is the one that is set again on the other side.
+        Found { stamp: Stamp::of(metadata), executable: metadata.mode() & 0o100 != 0 }
+    }
+
+    pub(super) fn with_id(self, id: FileId) -> Record {
+        Record { stamp: self.stamp, executable: self.executable, id }
+    }
+}
+
+/// A file that is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) stamp: Stamp,
+    pub(super) executable: bool,
+    pub(super) id: FileId,
+}
+
+/// A place where a content lies on disk, and how the file looked when its bytes were hashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The path below the shared folder.
+    pub path: Arc<str>,
+    /// How the file must look when it is opened; otherwise it holds something else by now.
+    pub stamp: Stamp,
+}
+
+/// The path in the file system of `path` below `root`; the empty path is the root itself.
+pub(super) fn below(root: &Path, path: &str) -> PathBuf {
+    match path.is_empty() {
+        true => root.to_owned(),
+        false => root.join(path),
+    }
+}
+
+/// The folder of `path`; the empty path is the root's.
+pub(super) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// True if `path` is `folder` or lies below it.
+pub(super) fn is_within(path: &str, folder: &str) -> bool {
+    folder.is_empty()
+        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// `folder` and `name` as one path.
+pub(super) fn join(folder: &str, name: &str) -> String {
+    match folder.is_empty() {
+        true => name.to_owned(),
+        false => format!("{folder}/{name}"),
+    }
+}

@@ -1,0 +1,362 @@
+//! Shares of real folders. Nothing sleeps: changes are waited for through the channel.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// What a change may take until it is told, on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn config(folder: &Path) -> Config {
+    Config { folder: folder.to_owned(), prefix: None, state: folder.join(".p2p"), watch: false, threads: 2 }
+}
+
+fn open(config: Config) -> (Arc<Share>, Progress) {
+    let mut last = Progress::default();
+    let share = Share::open(config, &mut |progress| {
+        last = progress;
+        ControlFlow::Continue(())
+    });
+    (share.unwrap(), last)
+}
+
+fn write(folder: &TempDir, files: &[(&str, &str)]) {
+    for (path, content) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+fn offered(share: &Share) -> BTreeMap<String, FileId> {
+    share.offers().into_iter().map(|offer| (offer.name.to_string(), offer.id)).collect()
+}
+
+fn names(share: &Share) -> Vec<String> {
+    offered(share).into_keys().collect()
+}
+
+/// A share that is followed through its changes alone.
+struct Followed {
+    share: Arc<Share>,
+    told: BTreeMap<String, FileId>,
+}
+
+impl Followed {
+    fn new(folder: &TempDir) -> Followed {
+        let (share, _) = open(Config { watch: true, ..config(folder.path()) });
+        let told = offered(&share);
+        Followed { share, told }
+    }
+
+    /// Takes in changes until what was told is as wanted, and gives the removals on the way.
+    fn until(&mut self, what: &str, wanted: impl Fn(&BTreeMap<String, FileId>) -> bool) -> Vec<String> {
+        let deadline = Instant::now() + DEADLINE;
+        let mut removed = Vec::new();
+        while !wanted(&self.told) {
+            let Ok(change) = self.share.changes().recv_deadline(deadline) else {
+                panic!("{what}: told {:?}, offered {:?}", self.told.keys(), names(&self.share));
+            };
+            for (name, id) in change.removed {
+                assert_eq!(self.told.remove(&*name), Some(id), "{what}");
+                removed.push(name.into_string());
+            }
+            for offer in change.added {
+                assert_eq!(self.told.insert(offer.name.into_string(), offer.id), None, "{what}");
+            }
+        }
+        removed
+    }
+
+    fn until_names(&mut self, what: &str, names: &[&str]) -> Vec<String> {
+        self.until(what, |told| told.keys().eq(names))
+    }
+}
+
+#[test]
+fn files_and_folders_are_offered_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "l".repeat(255);
+    write(&folder, &[("a b'\"\n", "1"), ("d/ü/x", "22"), ("d/y", "22"), (".p2p/secret", "no"), (&long, "")]);
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    let (share, progress) = open(config(folder.path()));
+    assert_eq!(names(&share), ["a b'\"\n", "d/", "d/y", "d/ü/", "d/ü/x", "empty/", &long]);
+    assert_eq!(share.summary(), Summary { files: 4, bytes: 5 });
+    assert_eq!((progress.files, progress.files_done, progress.bytes_done), (4, 4, 5));
+    assert_eq!(share.id_at("d/y"), Some(FileId::of(b"22")));
+}
+
+#[test]
+fn a_restart_hashes_only_what_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = "x".repeat(200_000);
+    write(&folder, &[("same", &large), ("renamed", &large), ("changed", "1"), ("removed", "2")]);
+    let (share, progress) = open(config(folder.path()));
+    assert_eq!(progress.files, 4);
+    let before = offered(&share);
+    drop(share);
+    let (share, progress) = open(config(folder.path()));
+    assert_eq!(progress.files, 0);
+    assert_eq!(offered(&share), before);
+    drop(share);
+    write(&folder, &[("changed", "new"), ("added", "3")]);
+    fs::rename(folder.path().join("renamed"), folder.path().join("d")).unwrap();
+    fs::remove_file(folder.path().join("removed")).unwrap();
+    let (share, progress) = open(config(folder.path()));
+    assert_eq!(progress.files, 2);
+    assert_eq!(names(&share), ["added", "changed", "d", "same"]);
+    assert_eq!(share.id_at("d"), Some(FileId::of(large.as_bytes())));
+    assert_eq!(share.manifest(FileId::of(large.as_bytes())).unwrap().hashes().len(), 4);
+}
+
+#[test]
+fn a_second_share_of_a_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = open(config(folder.path()));
+    let second = Share::open(config(folder.path()), &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(second, Err(ShareError::Busy { .. })));
+}
+
+#[test]
+fn what_cannot_be_shared_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |config| Share::open(config, &mut |_| ControlFlow::Continue(())).err();
+    let missing = Config { folder: folder.path().join("missing"), ..config(folder.path()) };
+    assert!(matches!(open(missing), Some(ShareError::Folder { .. })));
+    let prefix = Config { prefix: Some("../".to_owned()), ..config(folder.path()) };
+    assert!(matches!(open(prefix), Some(ShareError::Prefix { .. })));
+    let null = Config { folder: PathBuf::from("/dev/null"), ..config(folder.path()) };
+    assert!(matches!(open(null), Some(ShareError::Unsuitable { .. })));
+}
+
+#[test]
+fn breaking_off_keeps_what_was_hashed() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "1")]);
+    let broken = Share::open(config(folder.path()), &mut |_| ControlFlow::Break(()));
+    assert!(matches!(broken, Err(ShareError::Stopped)));
+    assert_eq!(open(config(folder.path())).1.files_done, 1);
+}
+
+#[test]
+fn links_are_followed_inside_the_folder_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    write(&outside, &[("secret", "no")]);
+    write(&folder, &[("d/file", "1"), (".p2p/state", "no")]);
+    let at = |path: &str| folder.path().join(path);
+    symlink("d/file", at("to-file")).unwrap();
+    symlink("../d", at("d/loop")).unwrap();
+    symlink("d", at("to-folder")).unwrap();
+    symlink(outside.path().join("secret"), at("out")).unwrap();
+    symlink(outside.path(), at("out-folder")).unwrap();
+    symlink(".p2p", at("state")).unwrap();
+    symlink("nowhere", at("dangling")).unwrap();
+    symlink("self", at("self")).unwrap();
+    symlink("..", at("d/up")).unwrap();
+    fs::create_dir(at("e")).unwrap();
+    symlink("../f", at("e/there")).unwrap();
+    fs::create_dir(at("f")).unwrap();
+    symlink("../e", at("f/back")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("fifo"), 0o600.into()).unwrap();
+    let (share, _) = open(config(folder.path()));
+    let expected =
+        ["d/", "d/file", "e/", "e/there/", "f/", "f/back/", "to-file", "to-folder/", "to-folder/file"];
+    assert_eq!(names(&share), expected);
+}
+
+#[test]
+fn equal_contents_are_served_from_any_path_that_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "same"), ("b", "same")]);
+    let (share, _) = open(config(folder.path()));
+    let id = FileId::of(b"same");
+    let path = |share: &Share| match share.find(id, View::Bytes) {
+        Some(Holding::File(_, source)) => {
+            assert!(share.open_source(&source).unwrap().is_some());
+            Some(source.path.to_string())
+        }
+        _ => None,
+    };
+    assert_eq!(path(&share).as_deref(), Some("a"));
+    write(&folder, &[("a", "something else")]);
+    assert_eq!(path(&share).as_deref(), Some("b"));
+    fs::remove_file(folder.path().join("b")).unwrap();
+    assert_eq!(path(&share), None);
+}
+
+#[test]
+fn trees_are_served_as_listings_and_as_members() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = "y".repeat(70_000);
+    write(&folder, &[("t/a", "same"), ("t/b/c", &large), ("t/d", "same")]);
+    fs::set_permissions(folder.path().join("t/d"), fs::Permissions::from_mode(0o755)).unwrap();
+    let (share, _) = open(Config { prefix: Some("all/".to_owned()), ..config(folder.path()) });
+    let id = offered(&share)["all/t/"];
+    let Some(Holding::Listing(geometry, bytes)) = share.find(id, View::Bytes) else { panic!("no listing") };
+    assert_eq!((FileId::of(&bytes), geometry.size()), (id, bytes.len() as u64));
+    let tree = crate::content::Tree::decode(&bytes).unwrap();
+    assert_eq!(tree.entries().len(), 3);
+    assert_eq!(tree.entries()[2].kind, crate::content::TreeKind::Executable);
+    let Some(Holding::Members(members)) = share.find(id, View::Members) else { panic!("no members") };
+    assert_eq!(members.layout.ids, [FileId::of(b"same"), FileId::of(large.as_bytes())]);
+    let paths: Vec<_> = members.sources.iter().map(|source| &*source.path).collect();
+    assert_eq!(paths, ["t/a", "t/b/c"]);
+    assert!(matches!(share.find(offered(&share)["all/"], View::Members), Some(Holding::Members(_))));
+    assert!(share.find(FileId::of(b"same"), View::Members).is_none());
+    for (id, chunks) in [(id, 1), (FileId::of(b"same"), 1), (FileId::of(large.as_bytes()), 2)] {
+        assert_eq!(share.manifest(id).unwrap().hashes().len(), chunks);
+    }
+    assert!(share.manifest(FileId::of(b"unknown")).is_none());
+}
+
+#[test]
+fn a_single_file_is_shared_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("one", "1"), ("other", "2"), ("d/one", "3")]);
+    let (share, _) = open(Config { folder: folder.path().join("one"), watch: true, ..config(folder.path()) });
+    let mut followed = Followed { told: offered(&share), share };
+    assert_eq!(names(&followed.share), ["one"]);
+    write(&folder, &[("third", "3"), ("one", "new")]);
+    followed.until("changed", |told| told.get("one") == Some(&FileId::of(b"new")));
+    assert_eq!(names(&followed.share), ["one"]);
+}
+
+#[test]
+fn additions_changes_renames_and_removals_are_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "1"), ("d/b", "2")]);
+    let at = |path: &str| folder.path().join(path);
+    let mut followed = Followed::new(&folder);
+    write(&folder, &[("new", "3")]);
+    followed.until_names("added", &["a", "d/", "d/b", "new"]);
+    write(&folder, &[("a", "changed")]);
+    let removed = followed.until("changed", |told| told.get("a") == Some(&FileId::of(b"changed")));
+    assert_eq!(removed, ["a"]);
+    fs::rename(at("new"), at("d/moved")).unwrap();
+    followed.until_names("renamed", &["a", "d/", "d/b", "d/moved"]);
+    write(&folder, &[("x/y/z/deep", "4")]);
+    followed.until_names("deep", &["a", "d/", "d/b", "d/moved", "x/", "x/y/", "x/y/z/", "x/y/z/deep"]);
+    fs::rename(at("x"), at("d/x")).unwrap();
+    let moved = ["a", "d/", "d/b", "d/moved", "d/x/", "d/x/y/", "d/x/y/z/", "d/x/y/z/deep"];
+    followed.until_names("folder moved", &moved);
+    write(&folder, &[("d/x/y/late", "5")]);
+    followed.until("in the moved folder", |told| told.contains_key("d/x/y/late"));
+    fs::remove_dir_all(at("d")).unwrap();
+    followed.until_names("removed", &["a"]);
+    fs::create_dir(at("empty")).unwrap();
+    followed.until_names("empty folder", &["a", "empty/"]);
+}
+
+#[test]
+fn a_folder_moved_out_is_no_longer_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    write(&folder, &[("d/a", "1"), ("b", "2")]);
+    let mut followed = Followed::new(&folder);
+    fs::rename(folder.path().join("d"), outside.path().join("d")).unwrap();
+    followed.until_names("moved out", &["b"]);
+    write(&outside, &[("d/c", "3")]);
+    fs::rename(outside.path().join("d"), folder.path().join("e")).unwrap();
+    followed.until_names("moved in", &["b", "e/", "e/a", "e/c"]);
+}
+
+#[test]
+fn changes_are_seen_through_links() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("d/file", "1")]);
+    symlink("d", folder.path().join("link")).unwrap();
+    symlink("d/later", folder.path().join("dangling")).unwrap();
+    let mut followed = Followed::new(&folder);
+    write(&folder, &[("d/file", "2"), ("d/later", "3")]);
+    followed.until("through links", |told| {
+        told.get("link/file") == Some(&FileId::of(b"2"))
+            && told.get("link/later") == Some(&FileId::of(b"3"))
+            && told.get("dangling") == Some(&FileId::of(b"3"))
+    });
+    fs::remove_dir_all(folder.path().join("d")).unwrap();
+    followed.until("removed", BTreeMap::is_empty);
+}
+
+#[test]
+fn a_mode_changes_the_tree_and_not_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("d/run", "1")]);
+    let mut followed = Followed::new(&folder);
+    let tree = followed.told["d/"];
+    fs::set_permissions(folder.path().join("d/run"), fs::Permissions::from_mode(0o755)).unwrap();
+    let removed = followed.until("mode", |told| told.get("d/").is_some_and(|id| *id != tree));
+    assert_eq!(removed, ["d/"]);
+}
+
+#[test]
+fn a_flood_of_files_is_seen_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut followed = Followed::new(&folder);
+    for n in 0..3000 {
+        write(&folder, &[(&format!("{}/{}/f{n}", n % 7, n % 5), "x")]);
+    }
+    followed.until("flood", |told| told.keys().filter(|name| !name.ends_with('/')).count() == 3000);
+    fs::rename(folder.path().join("3"), folder.path().join("moved")).unwrap();
+    followed.until("moved", |told| told.contains_key("moved/") && !told.contains_key("3/"));
+    assert_eq!(followed.told, offered(&followed.share));
+}
+
+#[test]
+fn an_adopted_file_is_offered_without_hashing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut followed = Followed::new(&folder);
+    let content = "z".repeat(100_000);
+    write(&folder, &[("got/it", &content)]);
+    let geometry = Geometry::of(100_000).unwrap();
+    let hash = |n: u32, data: &[u8]| hash_chunk(geometry, geometry.index(n).unwrap(), data);
+    let bytes = content.as_bytes();
+    let hashes = vec![hash(0, &bytes[..65_536]), hash(1, &bytes[65_536..])];
+    let path = SafeName::new("got/it").unwrap();
+    let metadata = folder.path().join("got/it").metadata().unwrap();
+    let id = FileId::of(bytes);
+    followed.share.adopt(&[Adopted { path: &path, id, hashes, metadata: &metadata }]);
+    assert_eq!(followed.share.id_at("got/it"), Some(id));
+    followed.until_names("adopted", &["got/", "got/it"]);
+    assert_eq!(followed.share.manifest(id).unwrap().hashes().len(), 2);
+    drop(followed);
+    assert_eq!(open(config(folder.path())).1.files, 0);
+}
+
+#[test]
+fn a_withdrawn_file_is_hashed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "1")]);
+    let mut followed = Followed::new(&folder);
+    followed.share.withdraw("a");
+    assert_eq!(names(&followed.share), [""; 0]);
+    followed.until_names("withdrawn", &[]);
+    followed.until_names("hashed again", &["a"]);
+}
+
+#[test]
+fn where_the_state_cannot_be_kept_files_are_shared_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "1"), ("file", "")]);
+    let state = folder.path().join("file/state");
+    let (share, _) = open(Config { state, ..config(folder.path()) });
+    assert_eq!(names(&share), ["a", "file"]);
+}
+
+#[test]
+fn lost_chunk_hashes_are_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = "w".repeat(100_000);
+    write(&folder, &[("a", &content)]);
+    let mut followed = Followed::new(&folder);
+    let id = FileId::of(content.as_bytes());
+    followed.share.core.index.remove_hashes([id]);
+    assert!(followed.share.manifest(id).is_none());
+    followed.until_names("withdrawn", &[]);
+    followed.until_names("hashed again", &["a"]);
+    assert!(followed.share.manifest(id).is_some());
+}

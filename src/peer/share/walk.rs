@@ -1,0 +1,343 @@
+//! The walk: what lies in a shared folder, by threads that each list one folder at a time.
+//!
+//! Reads folders and stamps, never a file's bytes. The invariant: nothing outside the shared folder
+//! is found, whatever symbolic links say, and each folder is announced to the visitor before it is
+//! listed, so that a watch set there misses nothing.
+
+use std::collections::HashSet;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+
+use crate::content::{Geometry, NameError, SafeName};
+use crate::wire::limits;
+
+use super::catalogue::Scan;
+use super::lock;
+use super::record::{Found, below, is_within, join};
+
+/// Most paths that get a warning of their own.
+const MAX_WARNED: usize = 10_000;
+
+/// Called with the path of each folder as it really is, before it is listed.
+pub(super) type Visitor = dyn Fn(&str) + Send + Sync;
+
+/// A symbolic link that is followed: the path that people see, and the path it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Followed {
+    pub(super) shown: Arc<str>,
+    pub(super) target: Arc<str>,
+}
+
+/// Walks one shared folder, again and again.
+pub(super) struct Walker {
+    /// The shared folder, resolved.
+    pub(super) root: PathBuf,
+    /// The only file that is shared, if it is not the whole folder.
+    pub(super) only: Option<String>,
+    /// What stands before a path in its name.
+    pub(super) prefix: String,
+    /// The state folder's path below the root, if it is there under another name than usual.
+    pub(super) state: Option<String>,
+    /// Threads of a walk.
+    pub(super) threads: usize,
+    pub(super) visitor: Option<Box<Visitor>>,
+    pub(super) warned: Mutex<HashSet<String>>,
+}
+
+/// A folder to list.
+#[derive(Debug, Clone)]
+struct Folder {
+    shown: Arc<str>,
+    real: Arc<str>,
+    /// The folders from which links were followed to come here.
+    jumps: Option<Arc<Jump>>,
+}
+
+#[derive(Debug)]
+struct Jump {
+    from: Arc<str>,
+    before: Option<Arc<Jump>>,
+}
+
+/// What a path leads to.
+enum Step {
+    File(Found),
+    Folder(Folder),
+    Nothing,
+}
+
+/// What one thread found.
+#[derive(Default)]
+struct Finds {
+    files: Vec<(Arc<str>, Found)>,
+    folders: Vec<Arc<str>>,
+    links: Vec<Followed>,
+}
+
+/// Folders waiting to be listed; the walk is over when none waits and no thread is listing one.
+struct Queue {
+    waiting: Vec<Folder>,
+    busy: usize,
+    found: usize,
+}
+
+impl Walker {
+    /// What is at `scope` and below it now, and the links followed on the way. Never fails: what
+    /// cannot be read is not found.
+    pub(super) fn scan(&self, scope: &str) -> (Scan, Vec<Followed>) {
+        let mut finds = Finds::default();
+        match self.descend(scope, &mut finds) {
+            Step::File(found) => finds.files.push((Arc::from(scope), found)),
+            Step::Folder(folder) => self.walk(folder, &mut finds),
+            Step::Nothing => {}
+        }
+        finds.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        finds.folders.sort_unstable();
+        let Finds { files, folders, links } = finds;
+        (Scan { scope: Arc::from(scope), files, folders }, links)
+    }
+
+    /// Goes from the root to `scope` by the same steps as a walk, so that it finds the same there.
+    fn descend(&self, scope: &str, finds: &mut Finds) -> Step {
+        let root = Folder { shown: Arc::from(""), real: Arc::from(""), jumps: None };
+        let mut step = match fs::metadata(&self.root).is_ok_and(|metadata| metadata.is_dir()) {
+            true => Step::Folder(root),
+            false => Step::Nothing,
+        };
+        for part in scope.split('/').filter(|part| !part.is_empty()) {
+            let Step::Folder(folder) = step else { return Step::Nothing };
+            let path = join(&folder.real, part);
+            step = match fs::symlink_metadata(below(&self.root, &path)) {
+                Ok(metadata) => self.step(&folder, part, &metadata, finds),
+                Err(_) => Step::Nothing,
+            };
+        }
+        step
+    }
+
+    fn walk(&self, start: Folder, finds: &mut Finds) {
+        let queue = Mutex::new(Queue { waiting: vec![start], busy: 0, found: 0 });
+        let more = Condvar::new();
+        let parts = thread::scope(|scope| {
+            let help = || {
+                let mut finds = Finds::default();
+                while let Some(folder) = next_folder(&queue, &more) {
+                    let inner = self.list(&folder, &mut finds);
+                    self.give_back(&queue, &more, inner, finds.files.len());
+                }
+                finds
+            };
+            let helpers: Vec<_> = (1..self.threads).map(|_| scope.spawn(help)).collect();
+            let mut parts = vec![help()];
+            parts.extend(helpers.into_iter().filter_map(|helper| helper.join().ok()));
+            parts
+        });
+        for part in parts {
+            finds.files.extend(part.files);
+            finds.folders.extend(part.folders);
+            finds.links.extend(part.links);
+        }
+    }
+
+    fn give_back(&self, queue: &Mutex<Queue>, more: &Condvar, inner: Vec<Folder>, files: usize) {
+        let mut queue = lock(queue);
+        queue.busy -= 1;
+        queue.found += inner.len();
+        // Links can make a small folder endless without a loop, by doubling at each level.
+        if queue.found + files > limits::MAX_OFFERS_PER_PEER {
+            self.warn("", "the folder has more files than a peer may share; the rest is skipped");
+            queue.waiting.clear();
+        } else {
+            queue.waiting.extend(inner);
+        }
+        more.notify_all();
+    }
+
+    /// Lists one folder; gives the folders in it.
+    fn list(&self, folder: &Folder, finds: &mut Finds) -> Vec<Folder> {
+        if let Some(visit) = &self.visitor {
+            visit(&folder.real);
+        }
+        let mut inner = Vec::new();
+        let entries = match fs::read_dir(below(&self.root, &folder.real)) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.warn_of(&folder.shown, &error);
+                return inner;
+            }
+        };
+        // The root is entered in the catalogue by whoever gave it a name.
+        if !folder.shown.is_empty() || !self.prefix.is_empty() {
+            finds.folders.push(folder.shown.clone());
+        }
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                self.warn(&join(&folder.shown, &name.to_string_lossy()), "skipped: its name is not UTF-8");
+                continue;
+            };
+            if !self.is_wanted(folder, name) {
+                continue;
+            }
+            // The entry's metadata costs no walk along its path, unlike that of its path.
+            let Ok(metadata) = entry.metadata() else { continue };
+            match self.step(folder, name, &metadata, finds) {
+                Step::File(found) => finds.files.push((Arc::from(join(&folder.shown, name)), found)),
+                Step::Folder(folder) => inner.push(folder),
+                Step::Nothing => {}
+            }
+        }
+        inner
+    }
+
+    fn is_wanted(&self, folder: &Folder, name: &str) -> bool {
+        let only = self.only.as_deref();
+        name != SafeName::STATE_FOLDER && only.is_none_or(|only| folder.shown.is_empty() && name == only)
+    }
+
+    /// From a folder to what has this name in it, along a link if it is one.
+    fn step(&self, folder: &Folder, name: &str, metadata: &Metadata, finds: &mut Finds) -> Step {
+        let shown = join(&folder.shown, name);
+        if let Err(error) = self.check_name(&shown, metadata.is_dir()) {
+            if error != NameError::Reserved {
+                self.warn(&shown, &format!("skipped: {error}"));
+            }
+            return Step::Nothing;
+        }
+        if metadata.is_symlink() {
+            return self.follow(folder, name, shown, finds);
+        }
+        self.arrive(shown, join(&folder.real, name), folder.jumps.clone(), metadata)
+    }
+
+    fn arrive(&self, shown: String, real: String, jumps: Option<Arc<Jump>>, metadata: &Metadata) -> Step {
+        if metadata.is_dir() {
+            if self.state.as_deref() == Some(&*real) || self.only.is_some() {
+                return Step::Nothing;
+            }
+            let shown: Arc<str> = shown.into();
+            // One allocation for both, unless a link was followed.
+            let real = if *shown == *real { shown.clone() } else { real.into() };
+            return Step::Folder(Folder { shown, real, jumps });
+        }
+        if !metadata.is_file() {
+            return Step::Nothing;
+        }
+        if metadata.len() > Geometry::MAX_SIZE {
+            self.warn(&shown, "skipped: larger than any file may be");
+            return Step::Nothing;
+        }
+        if metadata.mode() & 0o444 == 0 && !rustix::process::geteuid().is_root() {
+            self.warn(&shown, "skipped: it cannot be read");
+            return Step::Nothing;
+        }
+        Step::File(Found::of(metadata))
+    }
+
+    fn follow(&self, folder: &Folder, name: &str, shown: String, finds: &mut Finds) -> Step {
+        let link = below(&self.root, &join(&folder.real, name));
+        let Some(target) = self.resolve(&link, &shown) else { return Step::Nothing };
+        let shown_as: Arc<str> = Arc::from(shown.as_str());
+        finds.links.push(Followed { shown: shown_as, target: Arc::from(target.as_str()) });
+        let Ok(metadata) = fs::metadata(below(&self.root, &target)) else { return Step::Nothing };
+        if metadata.is_dir() && loops(folder, &target) {
+            self.warn(&shown, "skipped: the link leads to a folder that it is in itself");
+            return Step::Nothing;
+        }
+        if metadata.is_dir() && self.check_name(&shown, true).is_err() {
+            return Step::Nothing;
+        }
+        let jump = Jump { from: folder.real.clone(), before: folder.jumps.clone() };
+        self.arrive(shown, target, Some(Arc::new(jump)), &metadata)
+    }
+
+    /// Where a link leads, as a path below the root. A link to nothing leads to where the file will be.
+    fn resolve(&self, link: &Path, shown: &str) -> Option<String> {
+        let target = match fs::canonicalize(link) {
+            Ok(target) => target,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => future_target(link)?,
+            Err(error) => {
+                self.warn_of(shown, &error);
+                return None;
+            }
+        };
+        let Ok(inside) = target.strip_prefix(&self.root) else {
+            self.warn(shown, "skipped: the link leads out of the shared folder");
+            return None;
+        };
+        let hidden = inside.components().any(|part| part.as_os_str() == SafeName::STATE_FOLDER);
+        let inside = inside.to_str().filter(|_| !hidden);
+        if inside.is_none() {
+            self.warn(shown, "skipped: the link leads to what is not shared");
+        }
+        inside.map(str::to_owned)
+    }
+
+    fn check_name(&self, shown: &str, is_folder: bool) -> Result<(), NameError> {
+        let end = if is_folder { "/" } else { "" };
+        SafeName::new([&self.prefix, shown, end].concat()).map(|_| ())
+    }
+
+    pub(super) fn warn_of(&self, path: &str, error: &io::Error) {
+        // What vanished since it was listed is no news: the watch tells of it.
+        if error.kind() != io::ErrorKind::NotFound {
+            self.warn(path, &format!("skipped: {error}"));
+        }
+    }
+
+    /// Warns once for each path, however often it is walked over.
+    pub(super) fn warn(&self, path: &str, why: &str) {
+        let mut warned = lock(&self.warned);
+        if warned.len() < MAX_WARNED && warned.insert(path.to_owned()) {
+            tracing::warn!(path, "{why}");
+        }
+    }
+}
+
+fn next_folder(queue: &Mutex<Queue>, more: &Condvar) -> Option<Folder> {
+    let mut queue = lock(queue);
+    loop {
+        if let Some(folder) = queue.waiting.pop() {
+            queue.busy += 1;
+            return Some(folder);
+        }
+        if queue.busy == 0 {
+            return None;
+        }
+        queue = more.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+    }
+}
+
+/// True if `target` is the folder itself, or above it or above a folder on the way to it.
+fn loops(folder: &Folder, target: &str) -> bool {
+    let mut jump = folder.jumps.as_deref();
+    let mut from = &folder.real;
+    loop {
+        if is_within(from, target) {
+            return true;
+        }
+        let Some(Jump { from: earlier, before }) = jump else { return false };
+        from = earlier;
+        jump = before.as_deref();
+    }
+}
+
+/// Where a link to nothing leads, without looking: `..` are taken off by name.
+fn future_target(link: &Path) -> Option<PathBuf> {
+    let folder = fs::canonicalize(link.parent()?).ok()?;
+    let mut target = PathBuf::new();
+    for part in folder.join(fs::read_link(link).ok()?).components() {
+        match part {
+            Component::ParentDir => {
+                target.pop();
+            }
+            Component::CurDir => {}
+            part => target.push(part),
+        }
+    }
+    Some(target)
+}
