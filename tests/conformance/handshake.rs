@@ -1,0 +1,234 @@
+//! Preface, HELLO and the version rule: section 3.
+
+use crate::client::{
+    ASK, Body, Client, Fields, Hello, MAX_HELLO_FRAME_BYTES, MEMBER, PREFACE, SERVE, TRACKER, code, frame, id,
+};
+use crate::target::{self, Target};
+
+fn both(check: impl Fn(&Target)) {
+    check(&target::tracker());
+    check(&target::peer().target);
+}
+
+/// What is left of a connection that begins with these bytes.
+fn begins_with(target: &Target, bytes: &[&[u8]]) -> Client {
+    let mut client = Client::dial(&target.addr);
+    client.send(&bytes.concat());
+    client
+}
+
+#[test]
+fn a_good_hello_is_answered_with_the_fitting_role() {
+    both(|target| {
+        let (mut client, theirs) = Client::greet(&target.addr, &Hello::new(target.role));
+        assert_eq!(theirs.role, target.theirs);
+        client.is_alive();
+    });
+}
+
+#[test]
+fn a_hello_may_come_byte_by_byte() {
+    both(|target| {
+        let mut client = Client::dial(&target.addr);
+        client.trickle(&PREFACE);
+        client.trickle(&Hello::new(target.role).frame());
+        assert_eq!(client.hear_hello().role, target.theirs);
+        client.is_alive();
+    });
+}
+
+#[test]
+fn a_foreign_preface_gets_a_preface_and_an_error() {
+    both(|target| {
+        for (at, value, code) in [
+            (0, b'P', code::BAD_MAGIC),
+            (3, b'!', code::BAD_MAGIC),
+            (4, 1, code::UNSUPPORTED_VERSION),
+            (5, 0, code::UNSUPPORTED_VERSION),
+            (5, 2, code::UNSUPPORTED_VERSION),
+            (6, 1, code::UNSUPPORTED_MODE),
+            (7, 1, code::UNSUPPORTED_MODE),
+        ] {
+            let mut preface = PREFACE;
+            preface[at] = value;
+            begins_with(target, &[&preface]).is_turned_away(code);
+        }
+        begins_with(target, &[b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"]).is_turned_away(code::BAD_MAGIC);
+    });
+}
+
+#[test]
+fn versions_without_overlap_are_refused_and_others_accepted() {
+    both(|target| {
+        for versions in [(0, 0), (2, 2), (2, u16::MAX), (5, 1), (u16::MAX, 0)] {
+            let hello = Hello { versions, ..Hello::new(target.role) };
+            begins_with(target, &[&PREFACE, &hello.frame()]).is_turned_away(code::UNSUPPORTED_VERSION);
+        }
+        for versions in [(0, 1), (1, 1), (1, 9), (0, u16::MAX)] {
+            target.greet_as(&Hello { versions, ..Hello::new(target.role) }).is_alive();
+        }
+    });
+}
+
+#[test]
+fn unknown_features_are_ignored() {
+    both(|target| {
+        target.greet_as(&Hello { features: u64::MAX, ..Hello::new(target.role) }).is_alive();
+    });
+}
+
+#[test]
+fn a_tracker_speaks_to_members_only() {
+    let target = target::tracker();
+    for role in [ASK, SERVE, TRACKER] {
+        begins_with(&target, &[&PREFACE, &Hello::new(role).frame()]).is_turned_away(code::UNEXPECTED);
+    }
+}
+
+#[test]
+fn a_peer_serves_those_who_ask_and_asks_those_who_serve() {
+    let target = target::peer().target;
+    for role in [MEMBER, TRACKER] {
+        begins_with(&target, &[&PREFACE, &Hello::new(role).frame()]).is_turned_away(code::UNEXPECTED);
+    }
+    let (_, theirs) = Client::greet(&target.addr, &Hello::new(SERVE));
+    assert_eq!(theirs.role, ASK);
+}
+
+#[test]
+fn an_unknown_role_is_malformed() {
+    both(|target| {
+        for role in [0, 5, u8::MAX] {
+            begins_with(target, &[&PREFACE, &Hello::new(role).frame()]).is_turned_away(code::MALFORMED);
+        }
+    });
+}
+
+#[test]
+fn who_says_to_be_the_other_side_is_told_so() {
+    both(|target| {
+        let (_, theirs) = Client::greet(&target.addr, &Hello::new(target.role));
+        let mirror = Hello { peer: theirs.peer, ..Hello::new(target.role) };
+        begins_with(target, &[&PREFACE, &mirror.frame()]).is_turned_away(code::MYSELF);
+    });
+}
+
+#[test]
+fn anything_before_hello_is_unexpected() {
+    both(|target| {
+        for id in [id::PING, id::PONG, id::LEAVE, id::OK, id::GET_STATUS, id::GET_LOAD, 0x00, 0xff] {
+            let first = frame(id, 1, &Body::new());
+            begins_with(target, &[&PREFACE, &first]).is_turned_away(code::UNEXPECTED);
+        }
+    });
+}
+
+#[test]
+fn an_error_before_hello_closes() {
+    both(|target| {
+        let error = frame(id::ERROR, 1, &Body::new().u16(code::MYSELF).text("never mind"));
+        begins_with(target, &[&PREFACE, &error]).has_ended();
+    });
+}
+
+#[test]
+fn a_second_hello_is_unexpected() {
+    both(|target| {
+        let mut client = target.greet();
+        client.send(&Hello::new(target.role).frame());
+        client.ends_with(code::UNEXPECTED);
+    });
+}
+
+#[test]
+fn a_body_cut_at_every_length_is_malformed() {
+    both(|target| {
+        let body = Hello::new(target.role).body().0;
+        for len in 0..body.len() {
+            let cut = frame(id::HELLO, 1, &Body::new().raw(&body[..len]));
+            begins_with(target, &[&PREFACE, &cut]).is_turned_away(code::MALFORMED);
+        }
+        let long = frame(id::HELLO, 1, &Body(body).u8(0));
+        begins_with(target, &[&PREFACE, &long]).is_turned_away(code::MALFORMED);
+    });
+}
+
+#[test]
+fn a_handshake_cut_at_every_byte_ends_without_a_word() {
+    both(|target| {
+        let whole = [&PREFACE[..], &Hello::new(target.role).frame()].concat();
+        for len in 0..whole.len() {
+            let client = begins_with(target, &[&whole[..len]]);
+            client.cut();
+            client.has_ended();
+        }
+        target.greet().is_alive();
+    });
+}
+
+#[test]
+fn frames_before_hello_are_small() {
+    both(|target| {
+        for length in [MAX_HELLO_FRAME_BYTES as u32 + 1, 1 << 20, u32::MAX] {
+            begins_with(target, &[&PREFACE, &length.to_be_bytes()]).is_turned_away(code::TOO_LARGE);
+        }
+        for length in 0..5_u32 {
+            begins_with(target, &[&PREFACE, &length.to_be_bytes()]).is_turned_away(code::MALFORMED);
+        }
+        let padding = MAX_HELLO_FRAME_BYTES - 5 - Hello::new(target.role).body().0.len();
+        let largest = Hello::new(target.role).body().raw(&vec![0; padding]);
+        let largest = frame(id::HELLO, 1, &largest);
+        begins_with(target, &[&PREFACE, &largest]).is_turned_away(code::MALFORMED);
+    });
+}
+
+#[test]
+fn texts_in_hello_have_limits_and_are_utf8() {
+    both(|target| {
+        let head = Hello::new(target.role).body().0[..31].to_vec();
+        let hello = |name: &[u8]| {
+            let body = Body(head.clone()).u16(name.len() as u16).raw(name).text("x");
+            frame(id::HELLO, 1, &body)
+        };
+        begins_with(target, &[&PREFACE, &hello(&[b'x'; 255])]).hear_hello();
+        begins_with(target, &[&PREFACE, &hello(&[b'x'; 256])]).is_turned_away(code::MALFORMED);
+        begins_with(target, &[&PREFACE, &hello(&[0xff, 0xfe])]).is_turned_away(code::MALFORMED);
+    });
+}
+
+#[test]
+fn requests_may_follow_hello_at_once() {
+    both(|target| {
+        let ping = frame(id::PING, 7, &Body::new());
+        let mut client = begins_with(target, &[&PREFACE, &Hello::new(target.role).frame(), &ping]);
+        client.hear_hello();
+        assert_eq!(client.answer_to(7).id, id::PONG);
+    });
+}
+
+#[test]
+fn silence_is_ended_after_the_handshakes_time() {
+    // The one test that has to wait: for all of them at once.
+    let (tracker, peer) = (target::tracker(), target::peer());
+    let targets = [&tracker, &peer.target];
+    let cases: Vec<Client> = targets
+        .iter()
+        .flat_map(|target| {
+            let hello = Hello::new(target.role).frame();
+            let half = [&PREFACE[..], &hello[..hello.len() / 2]].concat();
+            [begins_with(target, &[]), begins_with(target, &[&PREFACE]), begins_with(target, &[&half])]
+        })
+        .collect();
+    cases.into_iter().for_each(|client| client.is_turned_away(code::TIMED_OUT));
+}
+
+#[test]
+fn errors_have_words() {
+    both(|target| {
+        let mut client = begins_with(target, &[b"12345678"]);
+        client.hear_preface();
+        let error = client.read();
+        let mut fields = Fields(&error.body[2..]);
+        assert!(!fields.text().is_empty());
+    });
+}

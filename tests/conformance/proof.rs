@@ -1,0 +1,117 @@
+//! Geometry and proofs as section 5 has them, written again from its words.
+
+use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+
+use crate::client::Fields;
+
+pub type Hash = [u8; 32];
+
+/// Hashes of a run, and the siblings that prove them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    pub first: u32,
+    pub hashes: Vec<Hash>,
+    pub path: Vec<Hash>,
+}
+
+impl Proof {
+    pub fn read(fields: &mut Fields<'_>) -> Proof {
+        let (first, hashes, path) = (fields.u32(), fields.u16(), fields.u8());
+        assert!(hashes <= 4096 && path <= 20);
+        let mut take = |count: usize| (0..count).map(|_| fields.hash()).collect();
+        Proof { first, hashes: take(hashes.into()), path: take(path.into()) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.first == 0 && self.hashes.is_empty() && self.path.is_empty()
+    }
+
+    /// The hash of a chunk of the run.
+    #[track_caller]
+    pub fn hash_of(&self, chunk: u32) -> Hash {
+        let at = chunk.checked_sub(self.first).expect("a run that contains the chunk");
+        *self.hashes.get(at as usize).expect("a run that contains the chunk")
+    }
+
+    /// Section 5.5, line by line.
+    pub fn is_right(&self, id: Hash, size: u64) -> bool {
+        let chunks = chunks(size);
+        let (first, count) = (self.first, self.hashes.len() as u32);
+        let span = count.next_power_of_two();
+        if count == 0 || first + count > chunks || first % span != 0 {
+            return false;
+        }
+        if count != span && first + count != chunks {
+            return false;
+        }
+        let (mut row, mut width, mut number) = (self.hashes.clone(), chunks, first / span);
+        for _ in 0..span.ilog2() {
+            if width != 2 {
+                row = merge_row(&row);
+                width = width.div_ceil(2);
+            }
+        }
+        if let [left, right] = row[..] {
+            return self.path.is_empty() && root(left, right) == id;
+        }
+        let (mut node, mut path) = (row[0], self.path.iter().copied());
+        while width > 1 {
+            if (number ^ 1) < width {
+                let Some(sibling) = path.next() else { return false };
+                let (left, right) = if number % 2 == 0 { (node, sibling) } else { (sibling, node) };
+                if width == 2 {
+                    return path.next().is_none() && root(left, right) == id;
+                }
+                node = parent(left, right);
+            }
+            (number, width) = (number / 2, width.div_ceil(2));
+        }
+        path.next().is_none() && node == id
+    }
+}
+
+fn merge_row(row: &[Hash]) -> Vec<Hash> {
+    row.chunks(2)
+        .map(|pair| match pair {
+            [left, right] => parent(*left, *right),
+            odd => odd[0],
+        })
+        .collect()
+}
+
+fn parent(left: Hash, right: Hash) -> Hash {
+    merge_subtrees_non_root(&left, &right, Mode::Hash)
+}
+
+fn root(left: Hash, right: Hash) -> Hash {
+    *merge_subtrees_root(&left, &right, Mode::Hash).as_bytes()
+}
+
+/// The chunk size for a content of this size, section 5.2.
+pub fn chunk_size(size: u64) -> u64 {
+    let mut chunk_size = 64 << 10;
+    while chunk_size < 16 << 20 && size.div_ceil(chunk_size) > 4096 {
+        chunk_size *= 2;
+    }
+    chunk_size
+}
+
+pub fn chunks(size: u64) -> u32 {
+    size.div_ceil(chunk_size(size)) as u32
+}
+
+/// Bytes of a chunk.
+pub fn chunk_len(size: u64, chunk: u32) -> u64 {
+    chunk_size(size).min(size - u64::from(chunk) * chunk_size(size))
+}
+
+/// The hash of a chunk, section 5.3.
+pub fn chunk_hash(size: u64, chunk: u32, data: &[u8]) -> Hash {
+    assert_eq!(data.len() as u64, chunk_len(size, chunk), "the length of chunk {chunk}");
+    if chunks(size) == 1 {
+        return *blake3::hash(data).as_bytes();
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.set_input_offset(u64::from(chunk) * chunk_size(size));
+    hasher.update(data).finalize_non_root()
+}
