@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use support::{DEADLINE, Daemon, Output, Sample, eventually, pattern, run, run_with};
+use support::{Daemon, Output, Sample, eventually, pattern, run, run_with};
 use tempfile::TempDir;
 
 const USAGE: i32 = 2;
@@ -156,7 +156,10 @@ fn status_of_a_folder_asks_its_peer() {
     let swarm = Swarm::of(one_file("a", pattern(10, 1)));
     let folder = swarm.sample.path().to_str().expect("a UTF-8 path");
     let words = run(&["status", folder]).expect(0).stdout;
-    assert!(words.starts_with(&format!("peer seeder listening on {}, sharing 1 file", swarm.peer.target())), "{words}");
+    assert!(
+        words.starts_with(&format!("peer seeder listening on {}, sharing 1 file", swarm.peer.target())),
+        "{words}"
+    );
     let status = json(&run(&["status", folder, "--json"]).expect(0).stdout);
     assert_eq!(status["name"], "seeder");
 }
@@ -176,7 +179,8 @@ fn a_file_is_fetched_by_name_id_link_and_descriptor() {
 
     let descriptor = swarm.fetched("big.p2p");
     let descriptor = descriptor.to_str().expect("a UTF-8 path");
-    let created = swarm.ask(&["create", arrived.to_str().expect("UTF-8"), "-o", descriptor, "--json"]).expect(0);
+    let created =
+        swarm.ask(&["create", arrived.to_str().expect("UTF-8"), "-o", descriptor, "--json"]).expect(0);
     let created = json(&created.stdout);
     assert_eq!(created["id"], blake3::hash(&content).to_string());
     for what in [descriptor, created["link"].as_str().expect("a link")] {
@@ -298,8 +302,7 @@ fn an_interrupted_get_keeps_what_it_has() {
     let place = swarm.place.path().to_str().expect("a UTF-8 path").to_owned();
     let tracker = swarm.tracker.target();
     let args = ["get", "a", &place, "--tracker", &tracker, "--down", "1MB/s", "--json"];
-    let slow = support::Background::start(&args);
-    slow.wait_for_stdout("\"progress\"");
+    let slow = Daemon::underway(&args, "\"progress\"");
     slow.signal(Signal::INT);
     let stopped = slow.wait().expect(INTERRUPTED);
     assert!(stopped.stderr.contains("what arrived is kept"), "{}", stopped.stderr);
@@ -320,5 +323,4 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         command.stdout(writer);
     });
     assert_eq!(output.expect(0).stderr, "");
-    let _ = DEADLINE;
 }

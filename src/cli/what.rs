@@ -118,7 +118,12 @@ pub(super) fn resolve(
             Round::Found(variants) => return Ok(variants),
             Round::Nobody(failures) => (swarm::nobody(&failures), format!("no tracker at {failures}"), true),
             Round::NotFound { near, settled } => {
-                let why = format!("nobody who has {} is there", what.label());
+                let why = match is_link(what) {
+                    true => format!("nobody who has {} is there", what.label()),
+                    false => {
+                        format!("the tracker has just started and knows nobody who has {}", what.label())
+                    }
+                };
                 (not_found(what, &near), why, !settled || is_link(what))
             }
         };
