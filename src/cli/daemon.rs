@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::units::{count, shown, size};
 use super::{Exit, Failure};
 use crate::content::SafeName;
-use crate::peer::{Report, TransferStatus, Want};
+use crate::peer::{Dest, Report, TransferStatus, Want};
 
 /// The socket's name inside the state folder.
 const SOCKET: &str = "control.sock";
@@ -75,10 +75,14 @@ impl Daemon {
     }
 
     /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.
-    pub(super) fn get(&mut self, want: &Want, dest: &Path, force: bool) -> Result<(), Failure> {
-        let dest = std::path::absolute(dest).unwrap_or_else(|_| dest.to_owned());
+    pub(super) fn get(&mut self, want: &Want, dest: Dest) -> Result<(), Failure> {
+        let path = std::path::absolute(&dest.path).unwrap_or(dest.path);
         let request = json!({ "get": {
-            "id": want.id.to_string(), "name": want.name.as_str(), "dest": dest, "force": force,
+            "id": want.id.to_string(),
+            "name": want.name.as_str(),
+            "dest": path,
+            "force": dest.force,
+            "wait_ms": dest.wait.map(|wait| wait.as_millis() as u64),
         }});
         self.say(&request)
     }
@@ -123,9 +127,7 @@ pub(super) fn went_away() -> Failure {
 /// The failure in an answer, if it is one; its code is an exit code.
 fn fault(answer: &Value) -> Option<Failure> {
     let fault: Fault = serde_json::from_value(answer.get("error")?.clone()).ok()?;
-    let codes = [Exit::Usage, Exit::NotFound, Exit::Unreachable, Exit::Integrity, Exit::Interrupted];
-    let exit = codes.into_iter().find(|exit| *exit as u8 == fault.code).unwrap_or(Exit::Other);
-    Some(Failure::new(exit, fault.message))
+    Some(Failure::new(Exit::of(fault.code), fault.message))
 }
 
 /// The nearest part of `path` that exists, resolved.

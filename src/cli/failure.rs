@@ -31,6 +31,12 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The exit code with this number, as a running peer gives it.
+    pub(crate) fn of(code: u8) -> Exit {
+        let others = [Exit::Usage, Exit::NotFound, Exit::Unreachable, Exit::Integrity, Exit::Interrupted];
+        others.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Exit::Other)
+    }
+
     /// The table for `--help`.
     pub(crate) const HELP: &str = "Exit codes: 0 done, 1 other failure, 2 bad usage, 3 not found, \
         4 nobody can be reached, 5 integrity failure, 130 interrupted.";
@@ -148,14 +154,7 @@ impl From<PeerError> for Failure {
 
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Failure {
-        let exit = match &error {
-            FetchError::NotFound(_) => Exit::NotFound,
-            FetchError::NobodyReached(_) => Exit::Unreachable,
-            FetchError::Integrity(_) => Exit::Integrity,
-            FetchError::Interrupted => Exit::Interrupted,
-            FetchError::Exists(_) | FetchError::BadTree(_) | FetchError::Disk(_) => Exit::Other,
-        };
-        Failure::new(exit, error.to_string())
+        Failure::new(Exit::of(error.exit_code()), error.to_string())
     }
 }
 

@@ -79,9 +79,7 @@ impl Job {
         let mut summary = self.summary();
         for want in self.choice.wants() {
             let mut progress = Progress::new(self.args.json, &self.choice.name);
-            let wait = self.args.wait.limit();
-            let dest = Dest { path: path.to_owned(), force: self.args.force, wait };
-            let job = peer.fetch(want, dest).map_err(cannot_start)?;
+            let job = peer.fetch(want, self.dest(path)).map_err(cannot_start)?;
             summary.add(&follow::job(&job, &mut progress, &self.stop)?);
         }
         summary.print(self.args.json)?;
@@ -103,7 +101,7 @@ impl Job {
             let mut daemon =
                 daemon.take().or_else(|| Daemon::around(path)).ok_or_else(super::daemon::went_away)?;
             let mut progress = Progress::new(self.args.json, &self.choice.name);
-            daemon.get(&want, path, self.args.force)?;
+            daemon.get(&want, self.dest(path))?;
             summary.add(&follow::daemon(daemon, &mut progress, &self.stop)?);
         }
         summary.print(self.args.json)
@@ -111,6 +109,10 @@ impl Job {
 
     fn start(&self) -> Result<Peer, Failure> {
         start_fetcher(&self.args.engine, self.what.trackers(&self.args.trackers.trackers))
+    }
+
+    fn dest(&self, path: &Path) -> Dest {
+        Dest { path: path.to_owned(), force: self.args.force, wait: self.args.wait.limit() }
     }
 
     fn check_union(&self, peer: &Peer) -> Result<(), Failure> {
