@@ -11,6 +11,7 @@
 //!
 //! Arrows point upwards in this list only, and never between `tracker` and `peer`.
 
+pub mod cli;
 pub mod content;
 pub mod net;
 pub mod peer;

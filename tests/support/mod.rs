@@ -21,6 +21,7 @@ use tempfile::TempDir;
 
 mod folder;
 
+#[allow(unused_imports, reason = "each test program uses a part of it")]
 pub use folder::{Sample, pattern};
 
 /// How long anything may take before a test gives up: far above what a busy machine needs.
@@ -176,8 +177,15 @@ impl Process {
         let mut child = command.spawn().expect("the binary starts");
         let (out, err) = (Arc::<Said>::default(), Arc::<Said>::default());
         let mut listeners = Vec::new();
-        listeners.extend(child.stdout.take().map(|pipe| listen(pipe, Arc::clone(&out))));
-        listeners.extend(child.stderr.take().map(|pipe| listen(pipe, Arc::clone(&err))));
+        // A pipe that `prepare` replaced is not heard here.
+        match child.stdout.take() {
+            Some(pipe) => listeners.push(listen(pipe, Arc::clone(&out))),
+            None => out.end(),
+        }
+        match child.stderr.take() {
+            Some(pipe) => listeners.push(listen(pipe, Arc::clone(&err))),
+            None => err.end(),
+        }
         Process { args: args.join(" "), child, out, err, listeners, status: None, _home: home }
     }
 
@@ -257,6 +265,19 @@ impl Daemon {
                 panic!("p2p {args:?} does not become ready: {end:?}");
             }
         }
+    }
+
+    /// Any command that goes on for a while, as soon as its standard output has `text`. It has no address.
+    #[track_caller]
+    pub fn underway(args: &[&str], text: &str) -> Daemon {
+        let mut process = Process::spawn(args, |_| {});
+        let found = process.out.wait(DEADLINE, |said| said.contains(text).then_some(()));
+        if found.is_none() {
+            let end = process.wait(Duration::ZERO);
+            panic!("p2p {args:?} does not say {text:?}: {end:?}");
+        }
+        let addr = SocketAddr::from(([0, 0, 0, 0], 0));
+        Daemon { process, line: String::new(), addr }
     }
 
     /// Where it listens.

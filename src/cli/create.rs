@@ -1,0 +1,85 @@
+//! `p2p create`: the descriptor and link of a file or folder, without sharing it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::args::CreateArgs;
+use super::daemons::link_name;
+use super::failure::reason;
+use super::scan::Scan;
+use super::scratch::Scratch;
+use super::{Failure, output};
+use crate::content::{Descriptor, Link, SafeName};
+use crate::peer::PeerError;
+use crate::peer::share::{self, Share};
+use crate::wire::Offer;
+
+/// `create --json`
+#[derive(Debug, Serialize)]
+struct Line {
+    name: String,
+    id: String,
+    /// Bytes of all files.
+    size: u64,
+    link: String,
+    descriptor: PathBuf,
+}
+
+/// `p2p create PATH`
+pub(super) fn create(args: &CreateArgs) -> Result<(), Failure> {
+    let path = fs::canonicalize(&args.path)
+        .map_err(|_| Failure::usage(format!("there is no file or folder {}", args.path.display())))?;
+    let name = link_name(&path)?;
+    let output = args.output.clone().unwrap_or_else(|| default_output(&name));
+    let offer = describe(&path, &name)?;
+    let trackers = args.trackers.trackers.clone();
+    let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers };
+    write(&output, &Descriptor::new(&link).to_string(), args.force)?;
+    report(&link, &offer.name, output, args.json)
+}
+
+/// Hashes what is at `path` as if to share it, but leaves nothing beside it.
+fn describe(path: &Path, name: &SafeName) -> Result<Offer, Failure> {
+    let scratch = Scratch::new()?;
+    let config = share::Config {
+        folder: path.to_owned(),
+        prefix: true,
+        state: Some(scratch.path().to_owned()),
+        watch: false,
+    };
+    let mut scan = Scan::new();
+    let share = Share::open(config, |progress| scan.tell(&progress)).map_err(PeerError::from)?;
+    let offer = share.offers().into_iter().find(|offer| *offer.name == *name.as_str());
+    share.stop();
+    offer.ok_or_else(|| Failure::other(format!("{} cannot be read", path.display())))
+}
+
+fn default_output(name: &SafeName) -> PathBuf {
+    PathBuf::from(format!("{}.{}", name.base(), Descriptor::EXTENSION))
+}
+
+fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
+    let opened = OpenOptions::new().write(true).create(true).create_new(!force).truncate(true).open(path);
+    opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::other(format!("{} exists; --force overwrites it, -o names another", path.display()))
+        }
+        _ => Failure::other(format!("cannot write {}: {}", path.display(), reason(&error))),
+    })
+}
+
+fn report(link: &Link, name: &str, descriptor: PathBuf, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::json(&Line {
+            name: name.to_owned(),
+            id: link.id.to_string(),
+            size: link.size.unwrap_or(0),
+            link: link.to_string(),
+            descriptor,
+        });
+    }
+    output::line(&format!("wrote {}\n{link}", descriptor.display()))
+}

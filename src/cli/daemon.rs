@@ -1,0 +1,186 @@
+//! The running peer of a folder, asked over the local socket inside the folder.
+//!
+//! One request a connection: a line of JSON; answers are lines of JSON too.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::units::{count, shown, size};
+use super::{Exit, Failure};
+use crate::content::SafeName;
+use crate::peer::{Dest, Report, TransferStatus, Want};
+
+/// The socket's name inside the state folder.
+const SOCKET: &str = "control.sock";
+/// Longest path of a local socket.
+const MAX_SOCKET_PATH_BYTES: usize = 107;
+
+/// A connection to a running peer.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    stream: BufReader<UnixStream>,
+}
+
+/// What a running peer tells about a transfer.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// How far it is.
+    Status(TransferStatus),
+    /// It is done.
+    Done(Report),
+}
+
+#[derive(Debug, Deserialize)]
+struct Fault {
+    code: u8,
+    message: String,
+}
+
+impl Daemon {
+    /// The peer that is sharing `folder` itself, if one is running.
+    pub(super) fn of_folder(folder: &Path) -> Option<Daemon> {
+        let state = folder.join(SafeName::STATE_FOLDER);
+        let socket = state.join(SOCKET);
+        let stream = match socket.as_os_str().len() <= MAX_SOCKET_PATH_BYTES {
+            true => UnixStream::connect(&socket),
+            false => {
+                // A socket's address has little room: reach the folder through a descriptor of it.
+                let folder = File::open(&state).ok()?;
+                UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))
+            }
+        };
+        stream.ok().map(|stream| Daemon { stream: BufReader::new(stream) })
+    }
+
+    /// The peer that is sharing the folder that `path` is in, nearest first.
+    pub(super) fn around(path: &Path) -> Option<Daemon> {
+        let path = existing(path)?;
+        path.ancestors().find_map(Daemon::of_folder)
+    }
+
+    /// What the peer is doing.
+    pub(super) fn status(&mut self) -> Result<Value, Failure> {
+        self.say(&json!({ "status": {} }))?;
+        let answer = self.hear()?;
+        match fault(&answer) {
+            Some(failure) => Err(failure),
+            None => Ok(answer),
+        }
+    }
+
+    /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.
+    pub(super) fn get(&mut self, want: &Want, dest: Dest) -> Result<(), Failure> {
+        let path = std::path::absolute(&dest.path).unwrap_or(dest.path);
+        let request = json!({ "get": {
+            "id": want.id.to_string(),
+            "name": want.name.as_str(),
+            "dest": path,
+            "force": dest.force,
+            "wait_ms": dest.wait.map(|wait| wait.as_millis() as u64),
+        }});
+        self.say(&request)
+    }
+
+    /// The next that the peer tells of the fetch.
+    pub(super) fn told(&mut self) -> Result<Told, Failure> {
+        let mut answer = self.hear()?;
+        if let Some(failure) = fault(&answer) {
+            return Err(failure);
+        }
+        let told = match answer.get_mut("done") {
+            Some(done) => serde_json::from_value(done.take()).map(Told::Done),
+            None => serde_json::from_value(answer).map(Told::Status),
+        };
+        told.map_err(|error| Failure::other(format!("the running peer answered strangely: {error}")))
+    }
+
+    /// A handle that hangs up from another thread.
+    pub(super) fn handle(&self) -> Option<UnixStream> {
+        self.stream.get_ref().try_clone().ok()
+    }
+
+    fn say(&mut self, request: &Value) -> Result<(), Failure> {
+        let line = format!("{request}\n");
+        self.stream.get_mut().write_all(line.as_bytes()).map_err(|_| went_away())
+    }
+
+    fn hear(&mut self) -> Result<Value, Failure> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line) {
+            Ok(1..) => serde_json::from_str(&line)
+                .map_err(|error| Failure::other(format!("the running peer answered strangely: {error}"))),
+            _ => Err(went_away()),
+        }
+    }
+}
+
+pub(super) fn went_away() -> Failure {
+    Failure::unreachable("the running peer went away; what it has proved is kept, start it again to go on")
+}
+
+/// The failure in an answer, if it is one; its code is an exit code.
+fn fault(answer: &Value) -> Option<Failure> {
+    let fault: Fault = serde_json::from_value(answer.get("error")?.clone()).ok()?;
+    Some(Failure::new(Exit::of(fault.code), fault.message))
+}
+
+/// The nearest part of `path` that exists, resolved.
+fn existing(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    path.ancestors().find_map(|part| fs::canonicalize(part).ok())
+}
+
+/// A peer's status for people.
+pub(super) fn render(status: &Value) -> String {
+    let text = |key: &str| shown(status.get(key).and_then(Value::as_str).unwrap_or("?"));
+    let number = |key: &str| status.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let mut lines = vec![format!(
+        "peer {} listening on {}, sharing {} ({}); {}, {}",
+        text("name"),
+        text("addr"),
+        count(number("files"), "file"),
+        size(number("bytes")),
+        count(number("uploads"), "upload"),
+        count(number("downloads"), "download"),
+    )];
+    let transfers = status.get("transfers").and_then(Value::as_array);
+    lines.extend(transfers.into_iter().flatten().filter_map(transfer_line));
+    lines.join("\n")
+}
+
+fn transfer_line(transfer: &Value) -> Option<String> {
+    let status: TransferStatus = serde_json::from_value(transfer.clone()).ok()?;
+    Some(format!(
+        "  {}: {}, {} of {}, {}/s from {}",
+        shown(&status.name),
+        shown(&status.state),
+        size(status.bytes_done),
+        size(status.bytes_total),
+        size(status.rate as u64),
+        count(connected(&status), "peer"),
+    ))
+}
+
+/// Sources of a transfer that are connected now.
+pub(super) fn connected(status: &TransferStatus) -> u64 {
+    status.sources.iter().filter(|source| source.connected).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peers_error_code_is_an_exit_code() {
+        let failure = fault(&json!({ "error": { "code": 5, "message": "bad bytes" } })).unwrap();
+        assert_eq!((failure.exit, failure.to_string()), (Exit::Integrity, "bad bytes".into()));
+        assert_eq!(fault(&json!({ "error": { "code": 77, "message": "" } })).unwrap().exit, Exit::Other);
+        assert!(fault(&json!({ "done": {} })).is_none());
+    }
+}

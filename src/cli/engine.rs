@@ -1,0 +1,98 @@
+//! From what was typed to what a peer needs.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use super::args::EngineArgs;
+use crate::peer;
+
+/// The kernel's list of its own addresses.
+const ADDRESSES: &str = "/proc/net/fib_trie";
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+
+/// The configuration of a peer that shares `folder`, or nothing.
+pub(super) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<PathBuf>) -> peer::Config {
+    let name = args.name.clone().unwrap_or_else(|| default_name(folder.as_deref()));
+    peer::Config {
+        watch: folder.is_some(),
+        folder,
+        prefix: false,
+        state: args.temp.clone(),
+        trackers,
+        listen: args.listen.clone(),
+        name,
+        advertise: args.advertise.clone(),
+        limits: peer::Limits {
+            max_connections: args.max_connections,
+            max_inflight_bytes: args.max_in_flight.0,
+            max_neighbours: args.max_neighbours,
+            up: args.up.map(|rate| rate.0),
+            down: args.down.map(|rate| rate.0),
+            refresh: args.refresh.0,
+            fsync: args.fsync,
+        },
+    }
+}
+
+/// `FOLDER@HOST`, or `HOST` without a folder.
+fn default_name(folder: Option<&Path>) -> String {
+    let host = fs::read_to_string(HOST_NAME).unwrap_or_default();
+    let host = match host.trim() {
+        "" => "host",
+        host => host,
+    };
+    let folder = folder.and_then(|folder| fs::canonicalize(folder).ok());
+    match folder.as_deref().and_then(Path::file_name) {
+        Some(base) => format!("{}@{host}", base.to_string_lossy()),
+        None => host.to_owned(),
+    }
+}
+
+/// An address of this machine that others can dial: that of the default route, else any that is not the
+/// loopback, else the loopback.
+pub(super) fn outward_address() -> IpAddr {
+    // Connecting a datagram socket sends nothing, but chooses the route. The address is of a net that is
+    // reserved for documentation (RFC 5737).
+    let routed = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    });
+    let routed =
+        routed.ok().map(|addr| addr.ip()).filter(|addr| !addr.is_loopback() && !addr.is_unspecified());
+    let listed = || local_addresses(&fs::read_to_string(ADDRESSES).unwrap_or_default()).into_iter().next();
+    routed.or_else(|| listed().map(IpAddr::V4)).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+/// The addresses in the kernel's routing trie that are its own: a leaf `|-- ADDRESS`, then `/32 host LOCAL`.
+fn local_addresses(trie: &str) -> Vec<Ipv4Addr> {
+    let mut found = Vec::new();
+    let mut leaf = None;
+    for line in trie.lines().map(str::trim) {
+        if let Some(address) = line.strip_prefix("|-- ") {
+            leaf = address.parse::<Ipv4Addr>().ok();
+        } else if line == "/32 host LOCAL" {
+            found.extend(leaf.take().filter(|address| !address.is_loopback()));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_own_addresses_in_the_trie() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 2 0 2\n     |-- 10.1.2.0\n        /24 link UNICAST\n     \
+                    |-- 10.1.2.3\n        /32 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n";
+        assert_eq!(local_addresses(trie), [Ipv4Addr::new(10, 1, 2, 3)]);
+    }
+
+    #[test]
+    fn a_peer_is_named_after_folder_and_host() {
+        let host = default_name(None);
+        assert_eq!(default_name(Some(Path::new("/usr"))), format!("usr@{host}"));
+        assert_eq!(default_name(Some(Path::new("/"))), host);
+    }
+}

@@ -1,0 +1,170 @@
+//! How a command fails: one sentence and one exit code.
+//!
+//! The exit codes stand here once; everything that can go wrong below is mapped to them here.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use crate::net::NetError;
+use crate::peer::{FetchError, PeerError};
+use crate::tracker::StartError;
+
+/// The exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Anything that has no code of its own.
+    Other = 1,
+    /// What was typed or configured makes no sense.
+    Usage = 2,
+    /// Nobody shares what was asked for.
+    NotFound = 3,
+    /// No tracker, or nobody who has it, can be reached.
+    Unreachable = 4,
+    /// What arrived is not what was asked for.
+    Integrity = 5,
+    /// Stopped by SIGINT or SIGTERM.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The exit code with this number, as a running peer gives it.
+    pub(crate) fn of(code: u8) -> Exit {
+        let others = [Exit::Usage, Exit::NotFound, Exit::Unreachable, Exit::Integrity, Exit::Interrupted];
+        others.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Exit::Other)
+    }
+
+    /// The table for `--help`.
+    pub(crate) const HELP: &str = "Exit codes: 0 done, 1 other failure, 2 bad usage, 3 not found, \
+        4 nobody can be reached, 5 integrity failure, 130 interrupted.";
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the process exits.
+    pub exit: Exit,
+    /// What happened, to what, and what can be done; empty if everything has been said.
+    sentence: String,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, sentence: impl Into<String>) -> Failure {
+        Failure { exit, sentence: sentence.into() }
+    }
+
+    pub(crate) fn usage(sentence: impl Into<String>) -> Failure {
+        Failure::new(Exit::Usage, sentence)
+    }
+
+    pub(crate) fn unreachable(sentence: impl Into<String>) -> Failure {
+        Failure::new(Exit::Unreachable, sentence)
+    }
+
+    pub(crate) fn not_found(sentence: impl Into<String>) -> Failure {
+        Failure::new(Exit::NotFound, sentence)
+    }
+
+    pub(crate) fn other(sentence: impl Into<String>) -> Failure {
+        Failure::new(Exit::Other, sentence)
+    }
+
+    /// Everything that had to be said has been said.
+    pub(crate) fn quiet(exit: Exit) -> Failure {
+        Failure::new(exit, "")
+    }
+
+    /// Writes the sentence on standard error.
+    pub fn print(&self) {
+        if !self.sentence.is_empty() {
+            eprintln!("p2p: {self}");
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+/// Writing an answer failed. A reader that has seen enough (`p2p ls | head`) is no failure.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::quiet(Exit::Done),
+            _ => Failure::other(format!("cannot write the answer: {}", reason(&error))),
+        }
+    }
+}
+
+/// The words of an I/O error without the number behind them.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = words.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// The words of a connection's failure.
+pub(crate) fn net_reason(error: &NetError) -> String {
+    match error {
+        NetError::Io(error) => reason(error),
+        other => other.to_string(),
+    }
+}
+
+/// What to do about an address that cannot be listened on.
+fn cannot_listen(address: &str, error: &io::Error) -> Failure {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "; choose another with --listen, port 0 takes any free one",
+        io::ErrorKind::AddrNotAvailable => "; it is no address of this machine",
+        io::ErrorKind::PermissionDenied => "; choose a port above 1023",
+        _ => "",
+    };
+    Failure::other(format!("cannot listen on {address}: {}{remedy}", reason(error)))
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        match &error {
+            StartError::Listen { listen, source } => cannot_listen(listen, source),
+            _ => Failure::other(error.to_string()),
+        }
+    }
+}
+
+impl From<PeerError> for Failure {
+    fn from(error: PeerError) -> Failure {
+        match &error {
+            PeerError::Listen(address, error) => cannot_listen(address, error),
+            _ => Failure::other(error.to_string()),
+        }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Failure {
+        Failure::new(Exit::of(error.exit_code()), error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_words() {
+        assert_eq!(reason(&io::Error::from_raw_os_error(111)), "connection refused");
+        assert_eq!(reason(&io::Error::from_raw_os_error(2)), "no such file or directory");
+    }
+}

@@ -1,0 +1,125 @@
+//! `p2p find`: who has something, how much of it, and how busy they are.
+
+use serde::Serialize;
+
+use super::args::FindArgs;
+use super::swarm::endpoint;
+use super::table::{Align, Table};
+use super::units::{count, shown, size};
+use super::what::{What, resolve};
+use super::{Failure, output};
+use crate::wire::{Holder, Variant};
+
+/// One line of `find --json`.
+#[derive(Debug, Serialize)]
+struct Line {
+    name: String,
+    id: String,
+    /// Bytes of all files.
+    size: u64,
+    chunks: u32,
+    seeders: u32,
+    leechers: u32,
+    holders: Vec<HolderLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct HolderLine {
+    peer: String,
+    name: String,
+    /// `host:port`, or nothing if it cannot be dialled.
+    address: Option<String>,
+    /// Chunks it has.
+    have: u32,
+    uploads: u16,
+    downloads: u16,
+}
+
+/// `p2p find WHAT`
+pub(super) fn find(args: &FindArgs) -> Result<(), Failure> {
+    let what = What::parse(&args.what)?;
+    let variants = resolve(&what, &args.trackers.trackers, args.wait)?;
+    for (place, variant) in variants.iter().enumerate() {
+        match args.json {
+            true => output::json(&line(variant))?,
+            false => {
+                let gap = if place > 0 { "\n" } else { "" };
+                output::line(&format!("{gap}{}", render(variant)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn render(variant: &Variant) -> String {
+    let columns = [
+        ("PEER", Align::Left),
+        ("ADDRESS", Align::Left),
+        ("HAS", Align::Right),
+        ("UPLOADS", Align::Right),
+        ("DOWNLOADS", Align::Right),
+    ];
+    let mut table = Table::new(columns);
+    for holder in variant.holders.iter() {
+        let line = holder_line(holder);
+        let address = line.address.unwrap_or_else(|| "cannot be dialled".into());
+        let [uploads, downloads] = [line.uploads, line.downloads].map(|number| number.to_string());
+        table.row([shown(&line.name), shown(&address), share(line.have, variant.chunks), uploads, downloads]);
+    }
+    let (seeders, leechers) = (u64::from(variant.seeders), u64::from(variant.leechers));
+    let more = (seeders + leechers).saturating_sub(variant.holders.len() as u64);
+    let rest = if more > 0 { format!("\nand {} more", count(more, "peer")) } else { String::new() };
+    format!(
+        "{}  {}  {}, {}\n{}\n{}{rest}",
+        shown(&variant.name),
+        size(variant.total),
+        count(seeders, "seeder"),
+        count(leechers, "leecher"),
+        variant.id,
+        table.render(),
+    )
+}
+
+/// `have` of `chunks` in percent; all of nothing is all.
+fn share(have: u32, chunks: u32) -> String {
+    match u64::from(have) * 100 {
+        _ if have >= chunks => "100%".into(),
+        hundredfold => format!("{}%", hundredfold / u64::from(chunks)),
+    }
+}
+
+fn line(variant: &Variant) -> Line {
+    Line {
+        name: variant.name.to_string(),
+        id: variant.id.to_string(),
+        size: variant.total,
+        chunks: variant.chunks,
+        seeders: variant.seeders,
+        leechers: variant.leechers,
+        holders: variant.holders.iter().map(holder_line).collect(),
+    }
+}
+
+fn holder_line(holder: &Holder) -> HolderLine {
+    HolderLine {
+        peer: holder.peer.to_string(),
+        name: holder.name.to_string(),
+        address: (holder.port > 0).then(|| endpoint(&holder.host, holder.port)),
+        have: holder.have,
+        uploads: holder.uploads,
+        downloads: holder.downloads,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_all_is_a_hundred_percent() {
+        assert_eq!(share(0, 0), "100%");
+        assert_eq!(share(0, 3), "0%");
+        assert_eq!(share(999, 1000), "99%");
+        assert_eq!(share(3, 3), "100%");
+    }
+}

@@ -1,0 +1,158 @@
+//! `p2p get`: find it, fetch it, say how it went.
+//!
+//! The fetch is done by the peer that shares the destination's folder, if one is running, else by a peer
+//! inside this process, which shares what it has while it runs.
+
+mod choice;
+mod dest;
+mod follow;
+mod progress;
+mod summary;
+mod union;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use super::args::GetArgs;
+use super::daemon::Daemon;
+use super::daemons::start_fetcher;
+use super::failure::reason;
+use super::signals::Stop;
+use super::what::{What, resolve};
+use super::{Failure, output};
+use crate::peer::{Dest, Peer, Want};
+use choice::Choice;
+use progress::Progress;
+use summary::Summary;
+
+/// `p2p get WHAT [DEST]`
+pub(super) fn get(args: GetArgs) -> Result<(), Failure> {
+    let json = args.json;
+    let outcome = fetch(args);
+    if let (Err(failure), true) = (&outcome, json) {
+        output::json(&summary::fault(failure))?;
+    }
+    outcome
+}
+
+fn fetch(args: GetArgs) -> Result<(), Failure> {
+    let stop = Stop::install()?;
+    let what = What::parse(&args.what)?;
+    dest::check(&args.dest)?;
+    let variants = resolve(&what, &args.trackers.trackers, args.wait)?;
+    let choice = choice::choose(&what, variants)?;
+    let path = dest::path(&args.dest, &choice.name)?;
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(|error| {
+            Failure::other(format!("cannot make {}: {}", parent.display(), reason(&error)))
+        })?;
+    }
+    let job = Job { what, choice, stop, args };
+    match Daemon::around(&path) {
+        Some(daemon) => job.hand_over(daemon, &path),
+        None => job.run(&path),
+    }
+}
+
+/// All that is known once the content has been found.
+struct Job {
+    what: What,
+    choice: Choice,
+    stop: Stop,
+    args: GetArgs,
+}
+
+impl Job {
+    /// Fetches with a peer of this process.
+    fn run(&self, path: &Path) -> Result<(), Failure> {
+        let peer = self.start()?;
+        self.stop.graceful();
+        let outcome = self.run_with(&peer, path);
+        peer.stop();
+        outcome
+    }
+
+    fn run_with(&self, peer: &Peer, path: &Path) -> Result<(), Failure> {
+        self.check_union(peer)?;
+        let mut summary = self.summary();
+        for want in self.choice.wants() {
+            let mut progress = Progress::new(self.args.json, &self.choice.name);
+            let job = peer.fetch(want, self.dest(path)).map_err(cannot_start)?;
+            summary.add(&follow::job(&job, &mut progress, &self.stop)?);
+        }
+        summary.print(self.args.json)?;
+        self.seed()
+    }
+
+    /// Lets the running peer fetch; only the check of several trees is done here.
+    fn hand_over(&self, first: Daemon, path: &Path) -> Result<(), Failure> {
+        if self.choice.is_union() {
+            let peer = self.start()?;
+            let checked = self.check_union(&peer);
+            peer.stop();
+            checked?;
+        }
+        self.stop.graceful();
+        let mut summary = self.summary();
+        let mut daemon = Some(first);
+        for want in self.choice.wants() {
+            let mut daemon =
+                daemon.take().or_else(|| Daemon::around(path)).ok_or_else(super::daemon::went_away)?;
+            let mut progress = Progress::new(self.args.json, &self.choice.name);
+            daemon.get(&want, self.dest(path))?;
+            summary.add(&follow::daemon(daemon, &mut progress, &self.stop)?);
+        }
+        summary.print(self.args.json)
+    }
+
+    fn start(&self) -> Result<Peer, Failure> {
+        start_fetcher(&self.args.engine, self.what.trackers(&self.args.trackers.trackers))
+    }
+
+    fn dest(&self, path: &Path) -> Dest {
+        Dest { path: path.to_owned(), force: self.args.force, wait: self.args.wait.limit() }
+    }
+
+    fn check_union(&self, peer: &Peer) -> Result<(), Failure> {
+        match self.choice.is_union() {
+            true => union::check(peer, &self.choice, &self.stop, self.args.wait),
+            false => Ok(()),
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        Summary::new(&self.choice.name)
+    }
+
+    /// Stays to share, if asked to. A signal is how that ends as a rule, so it is no failure.
+    fn seed(&self) -> Result<(), Failure> {
+        let until = match (self.args.seed, self.args.seed_for) {
+            (true, _) => None,
+            (false, Some(period)) => Some(Instant::now() + period.0),
+            (false, None) => return Ok(()),
+        };
+        eprintln!(
+            "sharing {} {}",
+            self.choice.name,
+            match until {
+                None => "until stopped".to_owned(),
+                Some(_) => self.args.seed_for.map_or_else(String::new, |period| format!("for {period}")),
+            }
+        );
+        self.stop.wait_until(until);
+        Ok(())
+    }
+}
+
+impl Choice {
+    /// What to ask a peer for, in order.
+    fn wants(&self) -> impl Iterator<Item = Want> + '_ {
+        self.ids.iter().map(|id| Want { id: *id, name: self.name.clone() })
+    }
+}
+
+fn cannot_start(error: io::Error) -> Failure {
+    Failure::other(format!("cannot start the fetch: {}", reason(&error)))
+}

@@ -1,0 +1,123 @@
+//! The last line: how much came from how many peers, how long it took, at what rate.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cli::units::{count, elapsed, rate, size};
+use crate::cli::{Failure, output};
+use crate::content::SafeName;
+use crate::peer::Report;
+
+/// What all transfers of one `get` come to.
+#[derive(Debug)]
+pub(super) struct Summary {
+    name: SafeName,
+    bytes: u64,
+    /// Of `bytes`, what was here before.
+    had: u64,
+    peers: BTreeSet<String>,
+    time: Duration,
+    reports: Vec<Report>,
+}
+
+/// The last line of `get --json`.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    done: &'a [Report],
+}
+
+/// The last line of `get --json` after a failure.
+#[derive(Debug, Serialize)]
+pub(super) struct FaultLine {
+    error: Fault,
+}
+
+#[derive(Debug, Serialize)]
+struct Fault {
+    code: u8,
+    message: String,
+}
+
+/// A failure as JSON; the code is the exit code.
+pub(super) fn fault(failure: &Failure) -> FaultLine {
+    FaultLine { error: Fault { code: failure.exit as u8, message: failure.to_string() } }
+}
+
+impl Summary {
+    pub(super) fn new(name: &SafeName) -> Summary {
+        Summary {
+            name: name.clone(),
+            bytes: 0,
+            had: 0,
+            peers: BTreeSet::new(),
+            time: Duration::ZERO,
+            reports: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, report: &Report) {
+        let status = &report.status;
+        self.bytes += status.bytes_total;
+        self.had += status.bytes_resumed;
+        self.peers.extend(
+            status.sources.iter().filter(|source| source.bytes > 0).map(|source| source.peer.clone()),
+        );
+        self.time += Duration::try_from_secs_f64(status.seconds).unwrap_or_default();
+        self.reports.push(report.clone());
+    }
+
+    pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
+        match json {
+            true => output::json(&Line { done: &self.reports }),
+            false => output::line(&self.sentence()),
+        }
+    }
+
+    fn sentence(&self) -> String {
+        let fetched = self.bytes.saturating_sub(self.had);
+        let before = match (self.had, fetched) {
+            (0, _) => String::new(),
+            (_, 0) => ", all of it already here".into(),
+            (had, _) => format!(", {} of it already here", size(had)),
+        };
+        let from = match fetched {
+            0 => String::new(),
+            _ => format!(" from {}", count(self.peers.len() as u64, "peer")),
+        };
+        let speed = match fetched {
+            0 => String::new(),
+            bytes => format!(" ({})", rate(bytes, self.time)),
+        };
+        format!(
+            "got {}, {}{before}{from} in {}{speed}, verified",
+            self.name,
+            size(self.bytes),
+            elapsed(self.time)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(bytes: u64, had: u64) -> String {
+        let mut summary = Summary::new(&SafeName::new("big.iso").unwrap());
+        (summary.bytes, summary.had, summary.time) = (bytes, had, Duration::from_millis(420));
+        summary.peers.extend(["a".to_owned(), "b".to_owned(), "c".to_owned()]);
+        summary.sentence()
+    }
+
+    #[test]
+    fn says_it_in_one_line() {
+        let all = "got big.iso, 1.0 GiB from 3 peers in 0.42 s (2.4 GiB/s), verified";
+        assert_eq!(summary(1 << 30, 0), all);
+        let rest =
+            "got big.iso, 1.0 GiB, 512.0 MiB of it already here from 3 peers in 0.42 s (1.2 GiB/s), verified";
+        assert_eq!(summary(1 << 30, 1 << 29), rest);
+        assert_eq!(summary(5, 5), "got big.iso, 5 B, all of it already here in 0.42 s, verified");
+        assert_eq!(summary(0, 0), "got big.iso, 0 B in 0.42 s, verified");
+    }
+}

@@ -1,0 +1,114 @@
+//! Several peers share different trees under one name: they become one folder if no path says otherwise.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::choice::Choice;
+use super::follow;
+use super::progress::Progress;
+use crate::cli::failure::reason;
+use crate::cli::scratch::Scratch;
+use crate::cli::signals::Stop;
+use crate::cli::units::Patience;
+use crate::cli::{Exit, Failure};
+use crate::content::{FileId, SafeName, Tree, TreeKind};
+use crate::peer::{Dest, Peer, Want};
+
+/// Most conflicts listed.
+const MAX_LISTED: usize = 20;
+
+/// Fetches the listings and refuses if two of them have different files at one path.
+pub(super) fn check(peer: &Peer, choice: &Choice, stop: &Stop, patience: Patience) -> Result<(), Failure> {
+    let folder = Scratch::new()?;
+    let listing = |id: &FileId| listing(peer, *id, &folder, stop, patience);
+    let trees = choice.ids.iter().map(listing).collect::<Result<Vec<_>, _>>()?;
+    let conflicts = conflicts(&trees);
+    if conflicts.is_empty() {
+        return Ok(());
+    }
+    let rest = conflicts.len().saturating_sub(MAX_LISTED);
+    let more = if rest > 0 { format!("\n  and {rest} more") } else { String::new() };
+    let paths: String = conflicts.iter().take(MAX_LISTED).map(|path| format!("\n  {path}")).collect();
+    let ids: String = choice.ids.iter().map(|id| format!("\n  {id}")).collect();
+    Err(Failure::usage(format!(
+        "several folders are called {}, and they differ at:{paths}{more}\nask for one of them by its id:{ids}",
+        choice.name
+    )))
+}
+
+fn listing(
+    peer: &Peer,
+    id: FileId,
+    folder: &Scratch,
+    stop: &Stop,
+    patience: Patience,
+) -> Result<Tree, Failure> {
+    let path = folder.path().join(id.to_string());
+    let name = SafeName::new(id.to_string()).map_err(|error| Failure::other(error.to_string()))?;
+    let mut progress = Progress::new(false, &name);
+    let dest = Dest { path: path.clone(), force: true, wait: patience.limit() };
+    let job = peer.fetch(Want { id, name }, dest).map_err(super::cannot_start)?;
+    follow::job(&job, &mut progress, stop)?;
+    let failed =
+        |what: String| Failure::new(Exit::Integrity, format!("the listing {id} cannot be used: {what}"));
+    let bytes = fs::read(&path).map_err(|error| failed(reason(&error)))?;
+    Tree::decode(&bytes).map_err(|error| failed(error.to_string()))
+}
+
+/// Paths at which the trees cannot be united: different files, or a file where another tree has a folder.
+fn conflicts(trees: &[Tree]) -> Vec<SafeName> {
+    let mut files: BTreeMap<&SafeName, FileId> = BTreeMap::new();
+    let mut bad = std::collections::BTreeSet::new();
+    let entries = || trees.iter().flat_map(Tree::entries);
+    for entry in entries().filter(|entry| entry.kind != TreeKind::EmptyFolder) {
+        if *files.entry(&entry.path).or_insert(entry.id) != entry.id {
+            bad.insert(entry.path.clone());
+        }
+    }
+    for entry in entries() {
+        if entry.kind == TreeKind::EmptyFolder && files.contains_key(&entry.path) {
+            bad.insert(entry.path.clone());
+        }
+        let above = entry
+            .path
+            .as_str()
+            .match_indices('/')
+            .filter_map(|(at, _)| SafeName::new(&entry.path.as_str()[..at]).ok());
+        bad.extend(above.filter(|folder| files.contains_key(folder)));
+    }
+    bad.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::TreeEntry;
+
+    fn tree(entries: &[(&str, &str)]) -> Tree {
+        let entry = |(path, content): &(&str, &str)| TreeEntry {
+            path: SafeName::new(*path).unwrap(),
+            kind: if content.is_empty() { TreeKind::EmptyFolder } else { TreeKind::File },
+            mtime_ns: 0,
+            size: content.len() as u64,
+            id: FileId::of(content.as_bytes()),
+        };
+        Tree::new(entries.iter().map(entry).collect()).unwrap()
+    }
+
+    fn between(a: &[(&str, &str)], b: &[(&str, &str)]) -> Vec<String> {
+        conflicts(&[tree(a), tree(b)]).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn equal_and_separate_paths_unite() {
+        assert!(between(&[("a", "x"), ("d/b", "y")], &[("a", "x"), ("d/c", "z"), ("e", "")]).is_empty());
+        assert!(between(&[("d", "")], &[("d/c", "z")]).is_empty());
+    }
+
+    #[test]
+    fn different_files_and_files_for_folders_do_not() {
+        assert_eq!(between(&[("a", "x"), ("b", "x")], &[("a", "y"), ("b", "x")]), ["a"]);
+        assert_eq!(between(&[("d", "x")], &[("d/c", "z")]), ["d"]);
+        assert_eq!(between(&[("d", "x")], &[("d", "")]), ["d"]);
+    }
+}

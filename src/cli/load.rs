@@ -1,0 +1,107 @@
+//! `p2p load`: how busy a peer is, asked of the peer itself.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::args::LoadArgs;
+use super::failure::net_reason;
+use super::swarm::{self, endpoint};
+use super::units::{Patience, count, elapsed, shown};
+use super::{Failure, output};
+use crate::net::trace::Side;
+use crate::net::{self, Control, Identity, NetError};
+use crate::wire::{FromServer, GetLoad, Load, Message, Role, ToServer};
+
+/// How long a peer may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `load --json`
+#[derive(Debug, Serialize)]
+struct Line {
+    peer: String,
+    name: String,
+    address: String,
+    uploads: u16,
+    downloads: u16,
+    /// Chunk requests waiting, of all connections.
+    queued: u32,
+    /// Round trip of the question.
+    latency_us: u64,
+}
+
+/// `p2p load PEER`
+pub(super) fn load(args: &LoadArgs) -> Result<(), Failure> {
+    let address = match is_address(&args.peer) {
+        true => args.peer.clone(),
+        false => address_of(&args.peer, &args.trackers.trackers)?,
+    };
+    let line = ask(&address).map_err(|error| {
+        Failure::unreachable(format!(
+            "the peer at {} cannot be asked: {}",
+            shown(&address),
+            net_reason(&error)
+        ))
+    })?;
+    if args.json {
+        return output::json(&line);
+    }
+    output::line(&format!(
+        "{} at {}: {}, {}, {} waiting, answered in {}",
+        shown(&line.name),
+        line.address,
+        count(u64::from(line.uploads), "upload"),
+        count(u64::from(line.downloads), "download"),
+        count(u64::from(line.queued), "request"),
+        elapsed(Duration::from_micros(line.latency_us)),
+    ))
+}
+
+fn is_address(peer: &str) -> bool {
+    peer.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+/// The address of the only peer with this name.
+fn address_of(name: &str, trackers: &[String]) -> Result<String, Failure> {
+    let mut tracker = swarm::connect(trackers, Patience::For(Duration::ZERO))?;
+    let peers = tracker.peers()?;
+    let named: Vec<_> = peers.iter().filter(|peer| &*peer.name == name).collect();
+    match named.as_slice() {
+        [] => Err(Failure::not_found(format!(
+            "the tracker at {} knows no peer called {}; `p2p status` lists them",
+            tracker.address,
+            shown(name)
+        ))),
+        [peer] if peer.port == 0 => Err(Failure::unreachable(format!("{} cannot be dialled", shown(name)))),
+        [peer] => Ok(endpoint(&peer.host, peer.port)),
+        several => {
+            let addresses: Vec<_> = several.iter().map(|peer| endpoint(&peer.host, peer.port)).collect();
+            let addresses = shown(&addresses.join(", "));
+            Err(Failure::usage(format!(
+                "several peers are called {}: ask for one of {addresses}",
+                shown(name)
+            )))
+        }
+    }
+}
+
+fn ask(address: &str) -> Result<Line, NetError> {
+    let stream = net::dial(address).map_err(NetError::Io)?;
+    let session = net::greet(stream, &Identity::tool(), Role::Ask, Role::Serve, Side::Fetch)?;
+    let (peer, name, addr) = (session.theirs.peer, session.theirs.name.to_string(), session.addr);
+    let mut control = Control::<FromServer, ToServer>::new(session, Side::Fetch);
+    control.set_timeout(Some(ANSWER_TIMEOUT))?;
+    let asked = Instant::now();
+    match control.call(&GetLoad {}.into())? {
+        FromServer::Load(Load { uploads, downloads, queued }) => Ok(Line {
+            peer: peer.to_string(),
+            name,
+            address: addr.to_string(),
+            uploads,
+            downloads,
+            queued,
+            latency_us: asked.elapsed().as_micros() as u64,
+        }),
+        other => Err(NetError::Unexpected(other.label())),
+    }
+}

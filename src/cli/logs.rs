@@ -1,0 +1,28 @@
+//! Logs and wire traces: both on standard error.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+use super::args::LogArgs;
+use crate::net::trace::{self, Side};
+
+/// Sets up both, once at the start.
+pub(super) fn start(args: &LogArgs) {
+    let level = match args.quiet {
+        true => EnvFilter::new("error"),
+        false => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    for side in [Side::Tracker, Side::Serve, Side::Fetch] {
+        trace::set(side, args.verbose.min(trace::ALL));
+    }
+    for (side, level) in &args.trace {
+        trace::set(*side, *level);
+    }
+}

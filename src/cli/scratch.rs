@@ -1,0 +1,35 @@
+//! A folder for what is needed only for a moment.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::failure::reason;
+
+/// A folder that goes away with this value.
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes one that nobody else can look into.
+    pub(super) fn new() -> Result<Scratch, Failure> {
+        let path = std::env::temp_dir().join(format!("p2p-{:016x}", fastrand::u64(..)));
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| Failure::other(format!("cannot make {}: {}", path.display(), reason(&error))))?;
+        Ok(Scratch(path))
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,258 @@
+//! The configuration file, as other defaults for the options.
+//!
+//! A value in the file becomes the default of the option it is named after, so that options and
+//! environment beat it without further rules, and `--help` shows what really holds. A value is checked
+//! by the option itself, before anything else happens.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches};
+use toml::{Table, Value};
+
+use super::args::Cli;
+use super::failure::reason;
+use super::{Exit, Failure};
+
+/// Keys that may stand before any section: they hold for every command that has the option.
+const SHARED_KEYS: &[&str] = &[
+    "trackers",
+    "name",
+    "advertise",
+    "wait",
+    "refresh",
+    "max-connections",
+    "max-in-flight",
+    "max-neighbours",
+    "up",
+    "down",
+    "fsync",
+];
+/// Keys that only a command's own section may have: they mean something else at each.
+const SECTION_KEYS: &[&str] = &["listen", "tracker-listen", "temp", "lease", "seed-for"];
+/// Commands that may have a section.
+const SECTIONS: &[&str] = &["tracker", "peer", "share", "ls", "find", "get", "create", "load", "status"];
+/// The environment's list of trackers.
+const TRACKER_VARIABLE: &str = "P2P_TRACKER";
+
+/// Reads the command line, the environment and the configuration file.
+///
+/// # Errors
+/// Bad usage, in a sentence; or a quiet success when help or the version was asked for and shown.
+pub fn read() -> Result<Cli, Failure> {
+    let command = without_empty_environment(Cli::command());
+    let configured = match path() {
+        Some(path) => configure(command.clone(), &path),
+        None => Ok(command.clone()),
+    };
+    // Help must not depend on a sound configuration file.
+    let (command, broken) = match configured {
+        Ok(command) => (command, None),
+        Err(failure) => (command, Some(failure)),
+    };
+    let matches = command.try_get_matches().map_err(|error| {
+        let _ = error.print();
+        Failure::quiet(if error.use_stderr() { Exit::Usage } else { Exit::Done })
+    })?;
+    match broken {
+        Some(failure) => Err(failure),
+        None => Cli::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string())),
+    }
+}
+
+fn path() -> Option<PathBuf> {
+    Some(dirs::config_dir()?.join("p2p").join("config.toml"))
+}
+
+/// An empty variable is one that is not set.
+fn without_empty_environment(mut command: clap::Command) -> clap::Command {
+    if env::var_os(TRACKER_VARIABLE).is_some_and(|value| value.is_empty()) {
+        for name in SECTIONS {
+            command = command.mut_subcommand(name, |section| match has(&section, "trackers") {
+                true => section.mut_arg("trackers", |option| option.env(Resettable::Reset)),
+                false => section,
+            });
+        }
+    }
+    command
+}
+
+/// `command` with the defaults from the file at `path`, if there is one.
+fn configure(command: clap::Command, path: &Path) -> Result<clap::Command, Failure> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(command);
+        }
+        Err(error) => {
+            return Err(Failure::usage(format!("cannot read {}: {}", path.display(), reason(&error))));
+        }
+    };
+    apply(command, &text).map_err(|fault| Failure::usage(format!("{}: {fault}", path.display())))
+}
+
+fn apply(mut command: clap::Command, text: &str) -> Result<clap::Command, String> {
+    let table: Table = text.parse().map_err(|error: toml::de::Error| match error.span() {
+        Some(span) => {
+            let line = text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
+            format!("line {line} is not valid TOML: {}", error.message())
+        }
+        None => format!("it is not valid TOML: {}", error.message()),
+    })?;
+    for (key, value) in &table {
+        if let Some(section) = value.as_table() {
+            known(key, SECTIONS, "section")?;
+            continue_section(&mut command, key, section)?;
+        } else {
+            known(key, SHARED_KEYS, "key")?;
+        }
+    }
+    // A section is nearer to its command than what stands before all sections.
+    for name in SECTIONS {
+        let own = table.get(*name).and_then(Value::as_table);
+        for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
+            if own.is_none_or(|own| !own.contains_key(key)) {
+                command = set(command, name, key, value)?;
+            }
+        }
+    }
+    Ok(command)
+}
+
+fn continue_section(command: &mut clap::Command, name: &str, section: &Table) -> Result<(), String> {
+    for (key, value) in section {
+        let all: Vec<_> = SHARED_KEYS.iter().chain(SECTION_KEYS).copied().collect();
+        known(key, &all, "key")?;
+        if command.find_subcommand(name).is_none_or(|command| !has(command, &id_of(key))) {
+            return Err(format!("`{key}` has no meaning in section [{name}]"));
+        }
+        *command = set(std::mem::take(command), name, key, value)?;
+    }
+    Ok(())
+}
+
+fn known(key: &str, keys: &[&str], what: &str) -> Result<(), String> {
+    match keys.contains(&key) {
+        true => Ok(()),
+        false => Err(format!("unknown {what} `{key}`; there are {}", keys.join(", "))),
+    }
+}
+
+/// The option's id in the definitions.
+fn id_of(key: &str) -> String {
+    key.replace('-', "_")
+}
+
+fn has(command: &clap::Command, id: &str) -> bool {
+    command.get_arguments().any(|option| option.get_id() == id)
+}
+
+/// Makes `value` the default of option `key` of command `name`, if it has that option.
+fn set(command: clap::Command, name: &str, key: &str, value: &Value) -> Result<clap::Command, String> {
+    let id = id_of(key);
+    let Some(option) = command
+        .find_subcommand(name)
+        .and_then(|section| section.get_arguments().find(|option| option.get_id() == &*id))
+    else {
+        return Ok(command);
+    };
+    let values = texts(key, value)?;
+    check(option, key, &values)?;
+    let values: Vec<clap::builder::OsStr> = values.into_iter().map(Into::into).collect();
+    Ok(command.mut_subcommand(name, |section| section.mut_arg(id, |option| option.default_values(values))))
+}
+
+fn texts(key: &str, value: &Value) -> Result<Vec<String>, String> {
+    let one = |value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Boolean(choice) => Ok(choice.to_string()),
+        _ => Err(format!("the value of `{key}` must be a text, a number or true/false")),
+    };
+    match value {
+        Value::Array(values) if key == "trackers" => values.iter().map(one).collect(),
+        value => Ok(vec![one(value)?]),
+    }
+}
+
+/// Has the option itself read the values.
+fn check(option: &clap::Arg, key: &str, values: &[String]) -> Result<(), String> {
+    let typed = values.iter().map(|value| format!("--{}={value}", option.get_long().unwrap_or(key)));
+    let alone = clap::Command::new("p2p")
+        .no_binary_name(true)
+        .arg(option.clone().env(Resettable::Reset).default_value(Resettable::Reset));
+    match alone.try_get_matches_from(typed) {
+        Ok(_) if !values.is_empty() => Ok(()),
+        Ok(_) => Err(format!("`{key}` is empty")),
+        Err(error) => {
+            let cause =
+                std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+            Err(format!("`{}` is no value of `{key}`{cause}", values.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Command;
+    use super::*;
+
+    /// What `p2p` makes of `typed` with a configuration file of `text`, whatever the environment is.
+    fn parse(text: &str, typed: &[&str]) -> Result<Command, String> {
+        let command = apply(Cli::command(), text)?;
+        let matches =
+            command.try_get_matches_from([&["p2p"], typed].concat()).map_err(|error| error.to_string())?;
+        Ok(Cli::from_arg_matches(&matches).map_err(|error| error.to_string())?.command)
+    }
+
+    fn lease(text: &str, typed: &[&str]) -> String {
+        match parse(text, typed) {
+            Ok(Command::Tracker(args)) => args.lease.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_beat_sections_beat_shared_keys_beat_defaults() {
+        let connections = |text, typed: &[&str]| match parse(text, typed) {
+            Ok(Command::Tracker(args)) => args.max_connections,
+            other => panic!("{other:?}"),
+        };
+        let file = "max-connections = 7\n[tracker]\nmax-connections = 8";
+        assert_ne!(connections("", &["tracker"]), 7);
+        assert_eq!(connections("max-connections = 7", &["tracker"]), 7);
+        assert_eq!(connections(file, &["tracker"]), 8);
+        assert_eq!(connections(file, &["tracker", "--max-connections", "9"]), 9);
+        assert_eq!(lease("[tracker]\nlease = \"5s\"", &["tracker"]), "5s");
+    }
+
+    #[test]
+    fn trackers_are_a_list() {
+        let trackers = |typed: &[&str]| match parse("trackers = [\"a\", \"b:5\"]", typed) {
+            Ok(Command::Peer(args)) => args.trackers.trackers,
+            other => panic!("{other:?}"),
+        };
+        // The environment of whoever runs this test may have its own idea of the second.
+        if env::var_os(TRACKER_VARIABLE).is_none() {
+            assert_eq!(trackers(&["peer", "."]), ["a:9700", "b:5"]);
+        }
+        assert_eq!(trackers(&["peer", ".", "--tracker", "c"]), ["c:9700"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let fault = |text| parse(text, &["tracker"]).err().unwrap_or_default();
+        assert!(fault("trackerz = 1").starts_with("unknown key `trackerz`; there are trackers, "));
+        assert!(fault("[trackr]\n").starts_with("unknown section `trackr`"));
+        assert!(fault("\n\nx = = 1").starts_with("line 3 is not valid TOML"));
+        assert_eq!(fault("[tracker]\nup = 5"), "`up` has no meaning in section [tracker]");
+        assert!(fault("listen = \"x\"").starts_with("unknown key `listen`"));
+        assert!(
+            fault("[tracker]\nlease = \"soon\"").starts_with("`soon` is no value of `lease`: a duration")
+        );
+        assert_eq!(fault("trackers = []"), "`trackers` is empty");
+    }
+}

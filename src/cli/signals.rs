@@ -1,0 +1,83 @@
+//! SIGINT and SIGTERM.
+//!
+//! A command that has nothing to keep exits at once. One that has says so with [`Stop::graceful`], is
+//! told of the first signal, and is cut off by the second.
+
+use std::io;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::{Exit, Failure};
+
+/// Whether this process has been asked to stop.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stop {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    graceful: AtomicBool,
+    asked: Mutex<bool>,
+    told: Condvar,
+}
+
+impl Stop {
+    /// Catches both signals from now on.
+    pub(super) fn install() -> Result<Stop, Failure> {
+        let failed = |error: io::Error| Failure::other(format!("cannot catch signals: {error}"));
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+        let stop = Stop::default();
+        let shared = stop.shared.clone();
+        let watch = move || {
+            for _ in signals.forever() {
+                shared.signal();
+            }
+        };
+        thread::Builder::new().name("signals".into()).stack_size(64 << 10).spawn(watch).map_err(failed)?;
+        Ok(stop)
+    }
+
+    /// From now on there is something to finish after a signal.
+    pub(super) fn graceful(&self) {
+        self.shared.graceful.store(true, Ordering::Relaxed);
+    }
+
+    /// True once a signal has come.
+    pub(super) fn asked(&self) -> bool {
+        *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a signal, at most until `deadline`; true if it came.
+    pub(super) fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        let mut asked = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*asked {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                break;
+            }
+            // A wait without a deadline wakes up now and then, for the lack of a longer duration.
+            let left = left.unwrap_or(Duration::from_secs(3600));
+            let woken = self.shared.told.wait_timeout(asked, left);
+            asked = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *asked
+    }
+}
+
+impl Shared {
+    fn signal(&self) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if *asked || !self.graceful.load(Ordering::Relaxed) {
+            process::exit(Exit::Interrupted as i32);
+        }
+        *asked = true;
+        self.told.notify_all();
+    }
+}

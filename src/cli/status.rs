@@ -1,0 +1,145 @@
+//! `p2p status`: what the peer of a folder is doing, or what the trackers see.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::args::StatusArgs;
+use super::daemon::Daemon;
+use super::failure::net_reason;
+use super::swarm::{Tracker, endpoint};
+use super::table::{Align, Table};
+use super::units::{count, elapsed, shown};
+use super::{Failure, output};
+use crate::wire::{PeerInfo, Status};
+
+/// One line of `status --json` without a folder.
+#[derive(Debug, Serialize)]
+struct Line {
+    tracker: String,
+    uptime_ms: u64,
+    peers: Vec<PeerLine>,
+    /// Pairs of name and content.
+    names: u32,
+    /// Registrations: a name and content at a peer.
+    registrations: u64,
+    /// Questions for contents answered since the start.
+    located: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct PeerLine {
+    peer: String,
+    name: String,
+    /// `host:port`, or nothing if it cannot be dialled.
+    address: Option<String>,
+    offers: u32,
+    uploads: u16,
+    downloads: u16,
+    /// Since its last sign of life.
+    silent_ms: u32,
+}
+
+/// `p2p status [FOLDER]`
+pub(super) fn status(args: &StatusArgs) -> Result<(), Failure> {
+    match &args.folder {
+        Some(folder) => of_folder(folder, args.json),
+        None => of_trackers(&args.trackers.trackers, args.json),
+    }
+}
+
+/// Every tracker that can be reached; a failure only if none can.
+fn of_trackers(trackers: &[String], json: bool) -> Result<(), Failure> {
+    let mut failures = Vec::new();
+    for address in trackers {
+        let mut tracker = match Tracker::connect(address) {
+            Ok(tracker) => tracker,
+            Err(error) => {
+                failures.push(format!("{address} ({})", net_reason(&error)));
+                continue;
+            }
+        };
+        let line = line(address, &tracker.status()?, &tracker.peers()?);
+        match json {
+            true => output::json(&line)?,
+            false => output::line(&render(&line))?,
+        }
+    }
+    let sentence = format!(
+        "no tracker at {}; start one with `p2p tracker`, or name another with --tracker",
+        failures.join(", ")
+    );
+    match failures.len() {
+        0 => Ok(()),
+        some if some < trackers.len() => {
+            eprintln!("p2p: {sentence}");
+            Ok(())
+        }
+        _ => Err(Failure::unreachable(sentence)),
+    }
+}
+
+fn line(address: &str, status: &Status, peers: &[PeerInfo]) -> Line {
+    let peer_line = |peer: &PeerInfo| PeerLine {
+        peer: peer.peer.to_string(),
+        name: peer.name.to_string(),
+        address: (peer.port > 0).then(|| endpoint(&peer.host, peer.port)),
+        offers: peer.offers,
+        uploads: peer.uploads,
+        downloads: peer.downloads,
+        silent_ms: peer.silent_ms,
+    };
+    Line {
+        tracker: address.to_owned(),
+        uptime_ms: status.uptime_ms,
+        peers: peers.iter().map(peer_line).collect(),
+        names: status.names,
+        registrations: status.registrations,
+        located: status.located,
+    }
+}
+
+fn render(line: &Line) -> String {
+    let columns = [
+        ("PEER", Align::Left),
+        ("ADDRESS", Align::Left),
+        ("CONTENTS", Align::Right),
+        ("UPLOADS", Align::Right),
+        ("DOWNLOADS", Align::Right),
+        ("SILENT", Align::Right),
+    ];
+    let mut table = Table::new(columns);
+    for peer in &line.peers {
+        let address = peer.address.clone().unwrap_or_else(|| "cannot be dialled".into());
+        let [offers, uploads, downloads] = [peer.offers, u32::from(peer.uploads), u32::from(peer.downloads)]
+            .map(|number| number.to_string());
+        let silent = elapsed(Duration::from_millis(u64::from(peer.silent_ms)));
+        table.row([shown(&peer.name), shown(&address), offers, uploads, downloads, silent]);
+    }
+    format!(
+        "tracker {}: up {}, {}, {}, {}, {} answered\n{}",
+        line.tracker,
+        elapsed(Duration::from_millis(line.uptime_ms)),
+        count(line.peers.len() as u64, "peer"),
+        count(u64::from(line.names), "name"),
+        count(line.registrations, "registration"),
+        count(line.located, "question"),
+        table.render(),
+    )
+}
+
+fn of_folder(folder: &Path, json: bool) -> Result<(), Failure> {
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("there is no folder {}", folder.display())));
+    }
+    let Some(mut daemon) = Daemon::of_folder(folder) else {
+        let remedy = format!("start one with `p2p peer {}`", folder.display());
+        return Err(Failure::unreachable(format!("no peer is sharing {}; {remedy}", folder.display())));
+    };
+    let status = daemon.status()?;
+    match json {
+        true => output::json(&status),
+        false => output::line(&super::daemon::render(&status)),
+    }
+}

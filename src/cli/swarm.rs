@@ -1,0 +1,199 @@
+//! Asking trackers, as a tool that shares nothing.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use super::failure::net_reason;
+use super::units::Patience;
+use crate::content::FileId;
+use crate::content::PeerId;
+use crate::net::trace::Side;
+use crate::net::{self, Control, Identity, NetError};
+use crate::wire::{
+    Common, Entry, FromTracker, GetList, GetPeers, GetStatus, Label, List, Locate, Located, Name, PeerInfo,
+    Purpose, Role, Status, ToTracker, limits,
+};
+
+/// How long a tracker may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an absent tracker is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// A connection to one tracker.
+#[derive(Debug)]
+pub(super) struct Tracker {
+    /// As it was given.
+    pub(super) address: String,
+    control: Control<FromTracker, ToTracker>,
+}
+
+/// A wait for somebody who is not there yet: says so once, and how long it lasts.
+#[derive(Debug)]
+pub(super) struct Wait {
+    patience: Patience,
+    start: Instant,
+    told: bool,
+}
+
+impl Wait {
+    pub(super) fn new(patience: Patience) -> Wait {
+        Wait { patience, start: Instant::now(), told: false }
+    }
+
+    /// Waits until it is time to try again; false once patience is over.
+    pub(super) fn again(&mut self, why: &str) -> bool {
+        let waited = self.start.elapsed();
+        if self.patience.is_over(waited) {
+            return false;
+        }
+        if !self.told {
+            eprintln!("{why}; waiting, --wait is {}", self.patience);
+            self.told = true;
+        }
+        thread::sleep(match self.patience {
+            Patience::For(most) => RETRY.min(most - waited),
+            Patience::Forever => RETRY,
+        });
+        true
+    }
+}
+
+/// Connects to the first tracker that can be reached, trying again for as long as patience lasts.
+pub(super) fn connect(trackers: &[String], patience: Patience) -> Result<Tracker, Failure> {
+    let mut wait = Wait::new(patience);
+    loop {
+        let failures = match first_of(trackers) {
+            Ok(tracker) => return Ok(tracker),
+            Err(failures) => failures,
+        };
+        if !wait.again(&format!("no tracker at {failures}")) {
+            return Err(nobody(&failures));
+        }
+    }
+}
+
+/// The failure of asking trackers of which none can be reached.
+pub(super) fn nobody(failures: &str) -> Failure {
+    Failure::unreachable(format!(
+        "no tracker can be reached at {failures}; start one with `p2p tracker`, or name another with --tracker"
+    ))
+}
+
+/// The first that answers, or all of them with what was wrong.
+fn first_of(trackers: &[String]) -> Result<Tracker, String> {
+    let mut failures = Vec::new();
+    for address in trackers {
+        match Tracker::connect(address) {
+            Ok(tracker) => return Ok(tracker),
+            Err(error) => failures.push(format!("{address} ({})", net_reason(&error))),
+        }
+    }
+    Err(failures.join(", "))
+}
+
+impl Tracker {
+    /// Connects to the tracker at `address`.
+    pub(super) fn connect(address: &str) -> Result<Tracker, NetError> {
+        let stream = net::dial(address).map_err(NetError::Io)?;
+        let session = net::greet(stream, &Identity::tool(), Role::Member, Role::Tracker, Side::Tracker)?;
+        let control = Control::new(session, Side::Tracker);
+        control.set_timeout(Some(ANSWER_TIMEOUT))?;
+        Ok(Tracker { address: address.to_owned(), control })
+    }
+
+    /// Who has the content called `name`, or with this id if `name` is empty.
+    pub(super) fn locate(&mut self, name: &str, id: FileId) -> Result<Located, Failure> {
+        let question = Locate {
+            name: Name::new(name),
+            id,
+            purpose: Purpose::Inspect,
+            max: limits::MAX_HOLDERS as u16,
+            missing: List::default(),
+        };
+        match self.ask(question)? {
+            FromTracker::Located(located) => Ok(located),
+            other => Err(self.strange(&other)),
+        }
+    }
+
+    /// Calls `each` for every entry whose name matches, in order.
+    pub(super) fn list(
+        &mut self,
+        pattern: &str,
+        mut each: impl FnMut(Entry) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut after = Name::default();
+        loop {
+            let limit = limits::MAX_ENTRIES as u16;
+            let page = match self.ask(GetList { pattern: Name::new(pattern), after: after.clone(), limit })? {
+                FromTracker::Listing(page) => page,
+                other => return Err(self.strange(&other)),
+            };
+            let last = page.entries.last().map(|entry| entry.name.clone());
+            let more = page.more;
+            page.entries.into_vec().into_iter().try_for_each(&mut each)?;
+            match last {
+                // A tracker that repeats itself must not keep this loop going for ever.
+                Some(last) if more && *last > *after => after = last,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// All registered peers in order of id.
+    pub(super) fn peers(&mut self) -> Result<Vec<PeerInfo>, Failure> {
+        let mut all: Vec<PeerInfo> = Vec::new();
+        let mut after = PeerId([0; 16]);
+        loop {
+            let page = match self.ask(GetPeers { after, limit: limits::MAX_PEERS as u16 })? {
+                FromTracker::Peers(page) => page,
+                other => return Err(self.strange(&other)),
+            };
+            let more = page.more;
+            all.extend(page.peers.into_vec());
+            match all.last() {
+                Some(last) if more && last.peer > after => after = last.peer,
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// How the tracker is.
+    pub(super) fn status(&mut self) -> Result<Status, Failure> {
+        match self.ask(GetStatus {})? {
+            FromTracker::Status(status) => Ok(status),
+            other => Err(self.strange(&other)),
+        }
+    }
+
+    fn ask(&mut self, question: impl Into<ToTracker>) -> Result<FromTracker, Failure> {
+        match self.control.call(&question.into()) {
+            Ok(FromTracker::Common(Common::Error(error))) => Err(Failure::other(format!(
+                "the tracker at {} says {}: {}",
+                self.address,
+                error.code.label(),
+                &*error.detail
+            ))),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(Failure::unreachable(format!(
+                "the tracker at {} went away: {}; try again",
+                self.address,
+                net_reason(&error)
+            ))),
+        }
+    }
+
+    fn strange(&self, answer: &FromTracker) -> Failure {
+        use crate::wire::Message;
+        Failure::other(format!("the tracker at {} answered with {}", self.address, answer.label()))
+    }
+}
+
+/// `host:port` as it can be dialled, with brackets where the host is an IPv6 address.
+pub(super) fn endpoint(host: &Label, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{}]:{port}", &**host),
+        false => format!("{}:{port}", &**host),
+    }
+}

@@ -1,0 +1,326 @@
+//! Every command against a real tracker and real peers: what they print, in words and in JSON, and how
+//! they exit.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use support::{Daemon, Output, Sample, eventually, pattern, run, run_with};
+use tempfile::TempDir;
+
+const USAGE: i32 = 2;
+const OTHER: i32 = 1;
+const NOT_FOUND: i32 = 3;
+const INTERRUPTED: i32 = 130;
+
+/// A tracker, a peer that shares a sample folder, and a place for what is fetched.
+struct Swarm {
+    tracker: Daemon,
+    peer: Daemon,
+    sample: Sample,
+    place: TempDir,
+}
+
+impl Swarm {
+    #[track_caller]
+    fn of(sample: Sample) -> Swarm {
+        let tracker = Daemon::tracker(&[]);
+        let peer = peer(&tracker, sample.path(), "seeder");
+        let swarm = Swarm { tracker, peer, sample, place: TempDir::new().expect("a temporary folder") };
+        swarm.wait_for_peers(1);
+        swarm
+    }
+
+    #[track_caller]
+    fn wait_for_peers(&self, peers: usize) {
+        eventually("the tracker knows the peers and what they have", || {
+            let status = json(&self.ask(&["status", "--json"]).stdout);
+            let known = status["peers"].as_array()?;
+            (known.len() == peers && known.iter().all(|peer| peer["offers"] != 0)).then_some(())
+        });
+    }
+
+    /// Runs a command of this swarm.
+    #[track_caller]
+    fn ask(&self, args: &[&str]) -> Output {
+        run(&[args, &["--tracker", &self.tracker.target()]].concat())
+    }
+
+    /// `get` into this swarm's place.
+    #[track_caller]
+    fn get(&self, what: &str, args: &[&str]) -> Output {
+        let place = self.place.path().to_str().expect("a UTF-8 path");
+        self.ask(&[&["get", what, place, "--wait", "10s"], args].concat())
+    }
+
+    fn fetched(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// The lines of `ls --json`.
+    #[track_caller]
+    fn listing(&self, pattern: &str) -> Vec<Value> {
+        self.ask(&["ls", pattern, "--json"]).expect(0).stdout.lines().map(json).collect()
+    }
+
+    #[track_caller]
+    fn id(&self, name: &str) -> String {
+        let lines = self.listing(name);
+        let line = lines.iter().find(|line| line["name"] == name).expect("the name is listed");
+        line["id"].as_str().expect("an id").to_owned()
+    }
+}
+
+#[track_caller]
+fn peer(tracker: &Daemon, folder: &Path, name: &str) -> Daemon {
+    Daemon::peer(folder, &["--tracker", &tracker.target(), "--name", name])
+}
+
+#[track_caller]
+fn json(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+fn one_file(name: &str, content: Vec<u8>) -> Sample {
+    let mut sample = Sample::empty();
+    sample.add(name, content);
+    sample
+}
+
+#[test]
+fn ready_lines_say_where_and_what() {
+    let swarm = Swarm::of(one_file("a", pattern(2048, 1)));
+    assert_eq!(swarm.tracker.line(), format!("tracker listening on {}", swarm.tracker.target()));
+    let line = format!("peer seeder listening on {}, sharing 1 file (2.0 KiB)", swarm.peer.target());
+    assert_eq!(swarm.peer.line(), line);
+    swarm.peer.stop().expect(0);
+    swarm.tracker.stop().expect(0);
+}
+
+#[test]
+fn ls_lists_in_words_and_json() {
+    let swarm = Swarm::of(Sample::awkward());
+    let content = &swarm.sample.files()[1].1;
+    let lines = swarm.listing("one byte");
+    let expected = serde_json::json!({
+        "name": "one byte", "id": blake3::hash(content).to_string(), "size": 1, "seeders": 1, "leechers": 0,
+    });
+    assert_eq!(lines, [expected]);
+    let words = swarm.ask(&["ls", "tree/*"]).expect(0).stdout;
+    assert!(words.starts_with("NAME "), "{words}");
+    assert!(words.contains("tree/b c/\"quoted\"\\n "), "{words}");
+    assert!(swarm.listing("*").iter().any(|line| line["name"] == "tree/"));
+    assert_eq!(swarm.listing("nothing like it"), [] as [Value; 0]);
+}
+
+#[test]
+fn find_tells_who_has_it() {
+    let swarm = Swarm::of(one_file("big.bin", pattern(300_000, 1)));
+    let found = json(&swarm.ask(&["find", "big.bin", "--json"]).expect(0).stdout);
+    let holder = &found["holders"][0];
+    assert_eq!((&found["chunks"], &found["seeders"]), (&5.into(), &1.into()));
+    assert_eq!(holder["name"], "seeder");
+    assert_eq!(holder["address"], swarm.peer.target());
+    assert_eq!(holder["have"], 5);
+    let words = swarm.ask(&["find", &swarm.id("big.bin")]).expect(0).stdout;
+    assert!(words.contains("big.bin  293.0 KiB  1 seeder, 0 leechers"), "{words}");
+    assert!(words.contains("100%"), "{words}");
+}
+
+#[test]
+fn what_nobody_has_is_not_found_with_a_hint() {
+    let swarm = Swarm::of(one_file("holiday.jpg", pattern(10, 1)));
+    let failure = swarm.ask(&["find", "holidays.jpg", "--wait", "0"]).expect(NOT_FOUND).stderr;
+    assert!(failure.contains("nobody shares holidays.jpg; did you mean holiday.jpg?"), "{failure}");
+    let id = blake3::hash(b"of nothing here").to_string();
+    let failure = swarm.ask(&["get", &id, "--wait", "0"]).expect(NOT_FOUND).stderr;
+    assert!(failure.contains("`p2p ls` lists what there is"), "{failure}");
+}
+
+#[test]
+fn load_asks_by_name_and_by_address() {
+    let swarm = Swarm::of(one_file("a", pattern(10, 1)));
+    let by_name = json(&swarm.ask(&["load", "seeder", "--json"]).expect(0).stdout);
+    assert_eq!((&by_name["name"], &by_name["uploads"]), (&"seeder".into(), &0.into()));
+    let words = run(&["load", &swarm.peer.target()]).expect(0).stdout;
+    assert!(words.contains("0 uploads, 0 downloads, 0 requests waiting, answered in"), "{words}");
+    let failure = swarm.ask(&["load", "nobody"]).expect(NOT_FOUND).stderr;
+    assert!(failure.contains("knows no peer called nobody"), "{failure}");
+}
+
+#[test]
+fn status_of_a_folder_asks_its_peer() {
+    let swarm = Swarm::of(one_file("a", pattern(10, 1)));
+    let folder = swarm.sample.path().to_str().expect("a UTF-8 path");
+    let words = run(&["status", folder]).expect(0).stdout;
+    assert!(
+        words.starts_with(&format!("peer seeder listening on {}, sharing 1 file", swarm.peer.target())),
+        "{words}"
+    );
+    let status = json(&run(&["status", folder, "--json"]).expect(0).stdout);
+    assert_eq!(status["name"], "seeder");
+}
+
+#[test]
+fn a_file_is_fetched_by_name_id_link_and_descriptor() {
+    let content = pattern(200_000, 3);
+    let swarm = Swarm::of(one_file("docs/big.bin", content.clone()));
+    let output = swarm.get("docs/big.bin", &[]).expect(0);
+    let summary = output.stdout;
+    assert!(summary.starts_with("got docs/big.bin, 195.3 KiB from 1 peer in "), "{summary}");
+    assert!(summary.ends_with("/s), verified\n"), "{summary}");
+    let arrived = swarm.fetched("big.bin");
+    assert!(fs::read(&arrived).expect("the file") == content);
+    let again = swarm.get(&swarm.id("docs/big.bin"), &[]).expect(0).stdout;
+    assert!(again.contains("all of it already here"), "{again}");
+
+    let descriptor = swarm.fetched("big.p2p");
+    let descriptor = descriptor.to_str().expect("a UTF-8 path");
+    let created =
+        swarm.ask(&["create", arrived.to_str().expect("UTF-8"), "-o", descriptor, "--json"]).expect(0);
+    let created = json(&created.stdout);
+    assert_eq!(created["id"], blake3::hash(&content).to_string());
+    for what in [descriptor, created["link"].as_str().expect("a link")] {
+        fs::remove_file(&arrived).expect("the file goes");
+        let place = swarm.place.path().to_str().expect("a UTF-8 path");
+        // The tracker is named in the link itself.
+        run(&["get", what, place, "--wait", "10s"]).expect(0);
+        assert!(fs::read(&arrived).expect("the file") == content);
+    }
+}
+
+#[test]
+fn a_folder_is_fetched_with_all_that_is_in_it() {
+    let swarm = Swarm::of(Sample::awkward());
+    let summary = swarm.get("tree", &[]).expect(0).stdout;
+    assert!(summary.starts_with("got tree/, "), "{summary}");
+    swarm.sample.expect_copy("tree/", &swarm.fetched("tree"));
+    assert!(swarm.fetched("tree/nothing").is_dir());
+    let (ours, theirs) = (swarm.sample.path().join("tree/run.sh"), swarm.fetched("tree/run.sh"));
+    let (ours, theirs) = (fs::metadata(ours).expect("ours"), fs::metadata(theirs).expect("theirs"));
+    assert_eq!(ours.permissions(), theirs.permissions());
+    assert_eq!(ours.modified().expect("a time"), theirs.modified().expect("a time"));
+}
+
+#[test]
+fn a_different_file_is_not_overwritten_without_force() {
+    let content = pattern(70_000, 3);
+    let swarm = Swarm::of(one_file("a", content.clone()));
+    fs::write(swarm.fetched("a"), "mine").expect("my own file");
+    let failure = swarm.get("a", &[]).expect(OTHER).stderr;
+    assert!(failure.contains("--force"), "{failure}");
+    assert_eq!(fs::read(swarm.fetched("a")).expect("my own file"), b"mine");
+    swarm.get("a", &["--force"]).expect(0);
+    assert!(fs::read(swarm.fetched("a")).expect("the file") == content);
+}
+
+#[test]
+fn two_contents_under_one_name_are_not_chosen_between() {
+    let swarm = Swarm::of(one_file("a", pattern(10, 1)));
+    let other = one_file("a", pattern(10, 2));
+    let _second = peer(&swarm.tracker, other.path(), "other");
+    swarm.wait_for_peers(2);
+    let failure = swarm.get("a", &[]).expect(USAGE).stderr;
+    assert!(failure.contains("several contents are called a; ask for one of them by its id"), "{failure}");
+    assert!(failure.contains("seeder") && failure.contains("other"), "{failure}");
+    let id = blake3::hash(&pattern(10, 2)).to_string();
+    swarm.get(&id, &[]).expect(0);
+    assert_eq!(fs::read(swarm.fetched("a")).expect("the file"), pattern(10, 2));
+}
+
+#[test]
+fn folders_under_one_name_become_one_unless_they_contradict() {
+    let mut mine = Sample::empty();
+    mine.add("photos/a", pattern(10, 1));
+    mine.add("photos/b", pattern(10, 2));
+    let swarm = Swarm::of(mine);
+    let mut theirs = Sample::empty();
+    theirs.add("photos/b", pattern(10, 2));
+    theirs.add("photos/c", pattern(10, 3));
+    let second = peer(&swarm.tracker, theirs.path(), "second");
+    swarm.wait_for_peers(2);
+    swarm.get("photos/", &[]).expect(0);
+    for (name, seed) in [("a", 1), ("b", 2), ("c", 3)] {
+        assert_eq!(fs::read(swarm.fetched("photos").join(name)).expect(name), pattern(10, seed));
+    }
+    second.stop();
+    theirs.add("photos/b", pattern(10, 9));
+    let _second = peer(&swarm.tracker, theirs.path(), "second");
+    swarm.wait_for_peers(2);
+    let failure = swarm.get("photos/", &[]).expect(USAGE).stderr;
+    assert!(failure.contains("several folders are called photos/, and they differ at:\n  b\n"), "{failure}");
+}
+
+#[test]
+fn a_running_peer_does_the_work_for_its_folder() {
+    let content = pattern(200_000, 3);
+    let swarm = Swarm::of(one_file("a", content.clone()));
+    let mine = Sample::empty();
+    let _daemon = peer(&swarm.tracker, mine.path(), "mine");
+    let folder = mine.path().to_str().expect("a UTF-8 path");
+    swarm.ask(&["get", "a", folder]).expect(0);
+    assert!(fs::read(mine.path().join("a")).expect("the file") == content);
+    eventually("the peer shares what it fetched", || {
+        let found = json(&swarm.ask(&["find", "a", "--json"]).expect(0).stdout);
+        (found["seeders"] == 2).then_some(())
+    });
+}
+
+#[test]
+fn share_prints_the_line_for_the_other_side() {
+    let sample = Sample::awkward();
+    let folder = sample.path().join("tree");
+    let folder = folder.to_str().expect("a UTF-8 path");
+    let listen = ["--tracker-listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--advertise", "127.0.0.1"];
+    let share = Daemon::start(&[&["share", folder][..], &listen].concat());
+    share.wait_for_stdout("p2p get 'p2p:");
+    let said = share.stdout();
+    let link = said.split('\'').nth(1).expect("a link in quotes").to_owned();
+    let place = TempDir::new().expect("a temporary folder");
+    run(&["get", &link, place.path().to_str().expect("a UTF-8 path"), "--wait", "10s"]).expect(0);
+    sample.expect_copy("tree/", &place.path().join("tree"));
+    share.stop().expect(0);
+}
+
+#[test]
+fn get_in_json_ends_with_done_or_error() {
+    let swarm = Swarm::of(one_file("a", pattern(200_000, 3)));
+    let output = swarm.get("a", &["--json"]).expect(0).stdout;
+    let last = json(output.lines().last().expect("a line"));
+    assert!(last["done"].is_array(), "{last}");
+    let output = swarm.ask(&["get", "nope", "--json", "--wait", "0"]).expect(NOT_FOUND).stdout;
+    assert_eq!(json(&output)["error"]["code"], 3);
+}
+
+#[test]
+fn an_interrupted_get_keeps_what_it_has() {
+    let content = pattern(4 << 20, 3);
+    let swarm = Swarm::of(one_file("a", content.clone()));
+    let place = swarm.place.path().to_str().expect("a UTF-8 path").to_owned();
+    let tracker = swarm.tracker.target();
+    let args = ["get", "a", &place, "--tracker", &tracker, "--down", "1MB/s", "--json"];
+    let slow = Daemon::underway(&args, "\"progress\"");
+    slow.signal(Signal::INT);
+    let stopped = slow.wait().expect(INTERRUPTED);
+    assert!(stopped.stderr.contains("what arrived is kept"), "{}", stopped.stderr);
+    assert!(!swarm.fetched("a").exists());
+    let done = swarm.get("a", &[]).expect(0).stdout;
+    assert!(done.contains("of it already here"), "{done}");
+    assert!(fs::read(swarm.fetched("a")).expect("the file") == content);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let swarm = Swarm::of(Sample::awkward());
+    let tracker = swarm.tracker.target();
+    // A pipe whose reading end is closed before anything is written.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = run_with(&["ls", "--tracker", &tracker], |command| {
+        command.stdout(writer);
+    });
+    assert_eq!(output.expect(0).stderr, "");
+}
