@@ -46,14 +46,14 @@ fn describe(path: &Path, name: &SafeName) -> Result<Offer, Failure> {
     let scratch = Scratch::new()?;
     let config = share::Config {
         folder: path.to_owned(),
-        prefix: true,
-        state: Some(scratch.path().to_owned()),
+        prefix: name.is_tree().then(|| name.as_str().to_owned()),
+        state: scratch.path().to_owned(),
         watch: false,
+        threads: 0,
     };
     let mut scan = Scan::new();
-    let share = Share::open(config, |progress| scan.tell(&progress)).map_err(PeerError::from)?;
+    let share = Share::open(config, &mut |progress| scan.tell(progress)).map_err(PeerError::from)?;
     let offer = share.offers().into_iter().find(|offer| *offer.name == *name.as_str());
-    share.stop();
     offer.ok_or_else(|| Failure::other(format!("{} cannot be read", path.display())))
 }
 

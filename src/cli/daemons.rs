@@ -126,7 +126,7 @@ fn built_in_tracker(listen: &str) -> Result<Tracker, Failure> {
 /// Starts a peer, telling of a long scan on standard error.
 pub(super) fn start_peer(config: peer::Config) -> Result<Peer, Failure> {
     let mut scan = Scan::new();
-    let peer = peer::start(config, |progress| scan.tell(&progress));
+    let peer = peer::start(config, &mut |progress| scan.tell(progress));
     drop(scan);
     Ok(peer?)
 }
@@ -137,7 +137,7 @@ fn ready(peer: &Peer) -> String {
         "peer {} listening on {}, sharing {} ({})",
         peer.name(),
         peer.addr(),
-        count(summary.files as u64, "file"),
+        count(summary.files, "file"),
         size(summary.bytes)
     )
 }

@@ -1,10 +1,11 @@
 //! How far the hashing of a large folder is, on standard error.
 
 use std::io::{self, IsTerminal};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::units::{count, size};
-use crate::peer::share::ScanProgress;
+use crate::peer::share::Progress;
 
 /// How long a scan is quiet, and between two words of it.
 const TELL: Duration = Duration::from_secs(2);
@@ -23,14 +24,24 @@ impl Scan {
     }
 
     /// Hears how far it is.
-    pub(super) fn tell(&mut self, progress: &ScanProgress) {
-        if self.last.elapsed() < TELL {
-            return;
+    pub(super) fn tell(&mut self, progress: Progress) -> ControlFlow<()> {
+        if self.last.elapsed() >= TELL {
+            self.write(progress);
         }
+        ControlFlow::Continue(())
+    }
+
+    fn write(&mut self, progress: Progress) {
         self.last = Instant::now();
         self.told = true;
         let (start, end) = if self.terminal { ("\r\x1b[K", "") } else { ("", "\n") };
-        eprint!("{start}hashed {} ({}){end}", count(progress.files as u64, "file"), size(progress.bytes));
+        let Progress { files, files_done, bytes, bytes_done } = progress;
+        eprint!(
+            "{start}hashed {files_done} of {} ({} of {}){end}",
+            count(files, "file"),
+            size(bytes_done),
+            size(bytes)
+        );
     }
 }
 

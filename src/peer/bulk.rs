@@ -20,6 +20,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
+use crate::wire::limits::MAX_PEER_FRAME_BYTES;
 use crate::wire::{Common, Hello, Message, RawHeader, Text};
 
 /// The read buffer: a few blocks, so that one read serves many small messages and hashing finds
@@ -27,6 +28,8 @@ use crate::wire::{Common, Hello, Message, RawHeader, Text};
 const READ_BUFFER_BYTES: usize = 512 << 10;
 /// When less than this is free at the end of the read buffer, what is left moves to its front.
 const MIN_READ_BYTES: usize = 128 << 10;
+/// A whole frame other than CHUNK must fit, whatever is before it.
+const _: () = assert!(READ_BUFFER_BYTES - MIN_READ_BYTES > MAX_PEER_FRAME_BYTES);
 /// Most bytes waiting to be sent that do not come from a file.
 pub(super) const MAX_UNSENT_BYTES: usize = 4 << 20;
 
@@ -121,9 +124,6 @@ impl<S: Message + From<Common>> Bulk<S> {
     pub(super) fn arrived(&self) -> &[u8] {
         &self.read[self.start..self.end]
     }
-
-    /// Most bytes that [`Bulk::arrived`] can hold.
-    pub(super) const CAPACITY: usize = READ_BUFFER_BYTES - MIN_READ_BYTES;
 
     pub(super) fn consume(&mut self, bytes: usize) {
         self.start += bytes;

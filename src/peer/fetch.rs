@@ -241,7 +241,7 @@ impl Fetching<'_> {
         if !news.is_empty() {
             news.sort_unstable();
             let gained = List::new(chunk_set::ranges(news));
-            self.bulk.queue(0, (AskerHas { slot: SLOT, gained }));
+            self.bulk.queue(0, AskerHas { slot: SLOT, gained });
         }
         let sent = self.bulk.unsent().len() - before;
         add(&self.transfer.ledger.overhead, sent);
@@ -262,14 +262,14 @@ impl Fetching<'_> {
             self.requests.insert(request + at, chunk);
         }
         self.next_request += u32::from(count);
-        self.bulk.queue(request, (GetChunk { slot: SLOT, first, count, proof }));
+        self.bulk.queue(request, GetChunk { slot: SLOT, first, count, proof });
     }
 
     fn cancel(&mut self, chunk: u32) {
         let target =
             self.requests.iter().find(|(_, asked)| **asked == Some(chunk)).map(|(request, _)| *request);
         if let Some(target) = target {
-            self.bulk.queue(0, (Cancel { target }));
+            self.bulk.queue(0, Cancel { target });
         }
     }
 

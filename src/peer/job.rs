@@ -106,7 +106,7 @@ pub struct Job(Arc<Inner>);
 enum Stage {
     Locating,
     Fetching,
-    Ended(Result<Report, FetchError>),
+    Ended(Box<Result<Report, FetchError>>),
 }
 
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl Job {
             .wait_timeout_while(stage, timeout, |stage| !matches!(stage, Stage::Ended(_)))
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         match &*stage {
-            Stage::Ended(outcome) => Some(outcome.clone()),
+            Stage::Ended(outcome) => Some(Result::clone(outcome)),
             _ => None,
         }
     }
@@ -257,7 +257,7 @@ impl Running {
                 self.peer.trackers().update(&[], &[(offer.name, offer.id)]);
             }
         }
-        self.job.set_stage(Stage::Ended(outcome));
+        self.job.set_stage(Stage::Ended(Box::new(outcome)));
     }
 
     fn fetch(&self) -> Result<Report, FetchError> {

@@ -20,9 +20,7 @@ use rustix::fs::{FallocateFlags, Mode, OFlags, Timespec, Timestamps, fallocate, 
 
 use super::chunk_set::ChunkSet;
 use super::lock;
-use crate::content::{
-    ChunkHash, FileId, Geometry, Layout, Manifest, Place, SafeName, Tree, TreeKind, chunk_hasher,
-};
+use crate::content::{ChunkHash, FileId, Geometry, Layout, Manifest, Place, Tree, TreeKind, chunk_hasher};
 use journal::Journal;
 use place::Folder;
 
@@ -552,9 +550,4 @@ fn id_of(file: &File, geometry: Geometry) -> io::Result<Option<FileId>> {
         .map(|place| hash_at(file, geometry, place, &mut buffer))
         .collect();
     Ok(Manifest::new(geometry, hashes?).ok().map(|(_, id)| id))
-}
-
-/// The name under which a file without one is stored.
-pub(super) fn name_or_id(name: Option<&SafeName>, id: FileId) -> String {
-    name.map_or_else(|| id.to_string(), |name| name.base().to_owned())
 }
