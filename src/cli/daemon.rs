@@ -156,15 +156,13 @@ pub(super) fn render(status: &Value) -> String {
 
 fn transfer_line(transfer: &Value) -> Option<String> {
     let status: TransferStatus = serde_json::from_value(transfer.clone()).ok()?;
-    Some(format!(
-        "  {}: {}, {} of {}, {}/s from {}",
-        shown(&status.name),
-        shown(&status.state),
-        size(status.bytes_done),
-        size(status.bytes_total),
-        size(status.rate as u64),
-        count(connected(&status), "peer"),
-    ))
+    let (name, state) = (shown(&status.name), shown(&status.state));
+    let (done, total) = (size(status.bytes_done), size(status.bytes_total));
+    if status.bytes_done == status.bytes_total {
+        return Some(format!("  {name}: {state}, {total}"));
+    }
+    let peers = count(connected(&status), "peer");
+    Some(format!("  {name}: {state}, {done} of {total}, {}/s from {peers}", size(status.rate as u64)))
 }
 
 /// Sources of a transfer that are connected now.

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
+use super::args::DEFAULT_TRACKER;
 use super::failure::{net_reason, reason};
 use super::swarm::{self, Tracker, Wait};
 use super::units::{Patience, shown};
@@ -50,12 +51,15 @@ impl What {
         })
     }
 
-    /// The link's trackers, then those of the configuration.
+    /// The link's trackers, then those of the configuration; the default only if there is no other.
     pub(super) fn trackers(&self, configured: &[String]) -> Vec<String> {
         let mut all = match self {
             What::Link(link) => link.trackers.clone(),
             _ => Vec::new(),
         };
+        if !all.is_empty() && configured == [DEFAULT_TRACKER] {
+            return all;
+        }
         for tracker in configured {
             if !all.contains(tracker) {
                 all.push(tracker.clone());
@@ -217,5 +221,6 @@ mod tests {
         let link = format!("p2p:{}?tracker=a:1&tracker=b:2", FileId::of(b"x"));
         let what = What::parse(&link).unwrap();
         assert_eq!(what.trackers(&["b:2".into(), "c:3".into()]), ["a:1", "b:2", "c:3"]);
+        assert_eq!(what.trackers(&[DEFAULT_TRACKER.into()]), ["a:1", "b:2"]);
     }
 }
