@@ -16,7 +16,7 @@ use super::fetch::{self, FetchEnd};
 use super::neighbours::Outcome;
 use super::scheduler::{Event, TICK};
 use super::share::Adopted;
-use super::store::{Manner, Plan, Store, StoreError};
+use super::store::{Manner, Plan, Store, StoreError, remove_if_empty};
 use super::transfer::{End, Transfer, TransferStatus};
 use super::{Inner as Peer, LedgerView, left, lock, offered_name};
 use crate::content::{FileId, Geometry, PeerId, SafeName, Tree, TreeError};
@@ -120,6 +120,8 @@ pub(super) struct Inner {
     transfers: Mutex<Vec<Arc<Transfer>>>,
     cancelled: std::sync::atomic::AtomicBool,
     offer: Mutex<Option<Offer>>,
+    /// The listing of a tree, as a file to serve it from while this runs.
+    listing: Mutex<Option<PathBuf>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -140,6 +142,7 @@ impl Job {
             transfers: Mutex::new(Vec::new()),
             cancelled: std::sync::atomic::AtomicBool::new(false),
             offer: Mutex::new(None),
+            listing: Mutex::new(None),
             thread: Mutex::new(None),
         });
         lock(&peer.jobs).push(inner.clone());
@@ -187,6 +190,10 @@ impl Job {
     pub(super) fn join(&self) {
         if let Some(thread) = lock(&self.0.thread).take() {
             let _ = thread.join();
+        }
+        if let Some(listing) = lock(&self.0.listing).take() {
+            let _ = fs::remove_file(&listing);
+            remove_if_empty(listing.ancestors().skip(1).take(2));
         }
     }
 }
