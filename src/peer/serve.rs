@@ -20,13 +20,10 @@ use super::uploads::{Granted, Turn, Uploads};
 use crate::content::{FileId, Place, Proof, proof_run};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
-use crate::wire::limits::{
-    MAX_CHUNKS, MAX_PEER_FRAME_BYTES, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS,
-};
+use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS};
 use crate::wire::{
-    ANY_CHUNK, ChunkHead, Common, DecodeError, ErrorCode, FrameError, FromServer, GetChunk, GetManifest,
-    HEADER_BYTES, List, Load, Manifest, Message, Open, Opened, Refusal, Refused, ServerHas, Text, ToServer,
-    View,
+    ANY_CHUNK, ChunkHead, Common, DecodeError, ErrorCode, FromServer, GetChunk, GetManifest, HEADER_BYTES,
+    List, Load, Manifest, Open, Opened, Refusal, Refused, ServerHas, Text, ToServer, View,
 };
 
 /// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
@@ -233,18 +230,8 @@ impl Serving<'_> {
     // Requests.
 
     fn take_in(&mut self) -> Result<(), NetError> {
-        while let Some(header) = self.bulk.header()? {
-            let whole = HEADER_BYTES + header.body_bytes;
-            if whole > MAX_PEER_FRAME_BYTES {
-                return Err(NetError::Frame(FrameError::TooLarge {
-                    got: whole,
-                    limit: MAX_PEER_FRAME_BYTES,
-                }));
-            }
-            let Some(body) = self.bulk.arrived().get(HEADER_BYTES..whole) else { break };
-            let message = ToServer::decode(header.id, bytes::Bytes::copy_from_slice(body))?;
-            self.bulk.consume(whole);
-            trace::message(Side::Serve, Direction::In, self.bulk.addr, header.request, &message, whole);
+        while let Some(header) = self.bulk.header(None, 0)? {
+            let Some(message) = self.bulk.message(header)? else { break };
             self.take_message(header.request, message)?;
         }
         Ok(())
