@@ -176,7 +176,9 @@ impl Server {
             while let Some((request, message)) = next {
                 let reply = session.answer(&self.shared, message, Instant::now());
                 if let Some(answer) = &reply.answer {
-                    control.queue(request, answer);
+                    // An ERROR that ends the connection is about the connection, not the request.
+                    let ends = reply.close && matches!(answer, FromTracker::Common(Common::Error(_)));
+                    control.queue(if ends { 0 } else { request }, answer);
                 }
                 if reply.close {
                     return control.flush();
