@@ -41,7 +41,7 @@ impl Place {
     /// The same, held until a line arrives on its standard input: many can then start at one moment.
     pub(crate) fn gated(&self, program: &Path) -> Command {
         let mut command = self.command(Path::new("/bin/sh"));
-        command.args(["-c", "read gate; exec \"$0\" \"$@\""]).arg(program);
+        command.args(["-c", "echo gate; read gate; exec \"$0\" \"$@\""]).arg(program);
         command
     }
 }

@@ -12,15 +12,15 @@ mod contender;
 mod raw;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 
 use contender::{Contender, Item, Kind, contenders};
-use report::{Results, Row};
+use report::{Fetched, Results, Row};
 use support::machine::Machine;
-use support::stats::Sample;
 use support::{files, interrupt, machine};
 
 /// Measures fetching files and folders against rsync, nginx with curl, a bare copy and tar.
@@ -55,12 +55,21 @@ struct Arguments {
 /// Bytes in each file of the folder row.
 const SMALL: u64 = 10 << 10;
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("transfer: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
     interrupt::install()?;
     let machine = Machine::read();
     let mut rows = Vec::new();
-    for (medium, item) in plan(&arguments) {
+    for (medium, item) in plan(arguments) {
         if arguments.only.as_ref().is_some_and(|only| !item.label(&medium).contains(only)) {
             continue;
         }
@@ -111,17 +120,16 @@ fn measure(medium: &Medium, item: &Item, runs: usize) -> Result<Row> {
     row.missing.extend(missing);
     if let Some(ours) = present.iter_mut().find(|contender| contender.name() == contender::OURS) {
         files::settle(&destination)?;
-        row.memory = ours.memory(item, &destination)?;
+        row.memory = ours.memory(item, &destination).unwrap_or_default();
     }
-    let mut times = vec![Vec::new(); present.len()];
     for round in 0..runs {
-        for turn in 0..present.len() {
-            let index = (turn + round) % present.len();
-            times[index].push(once(present[index].as_mut(), item, &source, &destination, round == 0)?);
-        }
-    }
-    for (contender, runs) in present.iter().zip(times) {
-        row.times.extend(Sample::new(runs).map(|sample| (contender.name().to_owned(), sample)));
+        let turn = usize::from(!present.is_empty());
+        present.rotate_left(turn);
+        present.retain_mut(|contender| {
+            let fetched = once(contender.as_mut(), item, &source, &destination, round == 0);
+            row.take(contender.name(), fetched)
+        });
+        interrupt::check()?;
     }
     Ok(row)
 }
@@ -130,16 +138,16 @@ fn measure(medium: &Medium, item: &Item, runs: usize) -> Result<Row> {
 fn once(
     contender: &mut dyn Contender,
     item: &Item,
-    source: &std::path::Path,
-    destination: &std::path::Path,
+    source: &Path,
+    destination: &Path,
     compare: bool,
-) -> Result<f64> {
-    files::settle(destination)?;
+) -> Result<Fetched> {
+    let settled = files::settle(destination)?;
     let seconds = contender.fetch(item, destination)?;
     if compare {
         files::same(&source.join(item.name()), &destination.join(item.name()))?;
     }
-    Ok(seconds)
+    Ok(Fetched { seconds, settled })
 }
 
 impl Item {

@@ -24,11 +24,20 @@ pub(crate) struct Results {
 pub(crate) struct Row {
     label: String,
     bytes: u64,
+    /// Fetches that began while the disk was still writing for others.
+    unsettled: usize,
     /// Seconds, by contender.
     pub(crate) times: BTreeMap<String, Sample>,
     pub(crate) memory: Option<Memory>,
     /// Contenders that could not take part, and why.
     pub(crate) missing: Vec<String>,
+}
+
+/// One fetch.
+pub(crate) struct Fetched {
+    pub(crate) seconds: f64,
+    /// Whether the disk was at rest when it began.
+    pub(crate) settled: bool,
 }
 
 /// Highest resident sizes of both sides of our transfer.
@@ -43,7 +52,25 @@ const CONTENDERS: [&str; 5] = [OURS, "rsync", "curl + b3sum", "tar", "bare copy"
 
 impl Row {
     pub(crate) fn new(label: String, bytes: u64) -> Self {
-        Self { label, bytes, times: BTreeMap::new(), memory: None, missing: Vec::new() }
+        Self { label, bytes, unsettled: 0, times: BTreeMap::new(), memory: None, missing: Vec::new() }
+    }
+
+    /// Notes one fetch; false takes the contender out of the row, with the reason.
+    pub(crate) fn take(&mut self, name: &str, fetched: Result<Fetched>) -> bool {
+        match fetched {
+            Ok(Fetched { seconds, settled }) => {
+                let mut runs = self.times.remove(name).map_or_else(Vec::new, |sample| sample.runs);
+                runs.push(seconds);
+                self.times.extend(Sample::new(runs).map(|sample| (name.to_owned(), sample)));
+                self.unsettled += usize::from(!settled);
+                true
+            }
+            Err(error) => {
+                self.times.remove(name);
+                self.missing.push(format!("{name}: {error:#}"));
+                false
+            }
+        }
     }
 
     /// How many times faster than `name` we are, by the medians.
@@ -74,7 +101,13 @@ impl Results {
         let mut text = format!("{}\n\n{}\n{}", self.machine.sentence(), self.times(), self.ratios());
         for row in &self.rows {
             for missing in &row.missing {
-                text.push_str(&format!("\n{}: {missing}", row.label));
+                text.push_str(&format!("\nMissing in {}: {}\n", row.label, missing.trim_end()));
+            }
+            if row.unsettled > 0 {
+                text.push_str(&format!(
+                    "\n{}: the disk was busy before {} fetches.\n",
+                    row.label, row.unsettled
+                ));
             }
         }
         text
