@@ -123,17 +123,11 @@ impl Lab {
             "ip",
             &self.bridge,
             &format!(
-                "link add {port} addrgenmode none type veth peer name eth0 netns {namespace}\n\
+                "link add {port} type veth peer name eth0 netns {namespace}\n\
                  link set {port} master br0\nlink set {port} up\n"
             ),
         )?;
-        batch(
-            "ip",
-            namespace,
-            &format!(
-                "link set eth0 addrgenmode none\naddr add {address}/16 dev eth0\nlink set eth0 up\nlink set lo up\n"
-            ),
-        )
+        batch("ip", namespace, &format!("addr add {address}/16 dev eth0\nlink set eth0 up\nlink set lo up\n"))
     }
 
     fn everyone(&self) -> impl Iterator<Item = &Host> {
