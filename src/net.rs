@@ -517,7 +517,8 @@ impl<R: Message, S: Message> Control<R, S> {
     }
 
     /// Sends a request and waits for its answer; an ERROR becomes [`NetError::Refused`] at the caller
-    /// who matches on it. Messages with other numbers are passed over.
+    /// who matches on it. An ERROR that ends the connection, which has the number 0, is the answer, too;
+    /// other messages with other numbers are passed over.
     ///
     /// # Errors
     /// When no answer comes within the timeout, or the connection is broken.
@@ -526,6 +527,7 @@ impl<R: Message, S: Message> Control<R, S> {
         loop {
             match self.receive()? {
                 (number, answer) if number == request => return Ok(answer),
+                (0, last_words) if last_words.label() == "ERROR" => return Ok(last_words),
                 _ => {}
             }
         }
