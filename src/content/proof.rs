@@ -184,7 +184,7 @@ fn run_level(chunks: u32, first: u32, count: u32) -> Result<u32, ProofError> {
     }
     let span = count.checked_next_power_of_two().ok_or(ProofError::Shape)?;
     let whole = count == span || end == chunks;
-    if !whole || first % span != 0 {
+    if !whole || !first.is_multiple_of(span) {
         return Err(ProofError::Shape);
     }
     Ok(span.trailing_zeros())
