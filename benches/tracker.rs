@@ -66,10 +66,15 @@ fn speed() {
     let mut sharer = ours.register(0, 1_000, 0);
     let redis = Process::redis();
     let (mut located, mut got, mut benchmarked) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut our_cpu, mut redis_cpu) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
+        let before = ours.cpu_seconds();
         located.push(ask(ours.locators(CONNECTIONS), whole_frame));
+        our_cpu.push((ours.cpu_seconds() - before) * 1e6 / REQUESTS as f64);
         if let Some(redis) = &redis {
+            let before = redis.cpu_seconds();
             got.push(ask(redis.getters(), |bytes| bytes.ends_with(b"\r\n").then_some(bytes.len())));
+            redis_cpu.push((redis.cpu_seconds() - before) * 1e6 / REQUESTS as f64);
             benchmarked.extend(redis.benchmark());
         }
     }
@@ -98,6 +103,11 @@ fn speed() {
         same_client.p50_us,
         same_client.p99_us,
         ours.p50_us / same_client.p50_us
+    );
+    let (ours, redis) = (median(our_cpu), median(redis_cpu));
+    println!(
+        "| processor time per request, against redis GET by the same client | {ours:.1} µs | {redis:.1} µs | {:.2} |",
+        ours / redis
     );
 }
 
@@ -223,6 +233,15 @@ impl Process {
         let request = b"*2\r\n$3\r\nGET\r\n$16\r\nkey:__rand_int__\r\n";
         let client = |_| Client::new(TcpStream::connect(&self.addr).expect("redis listens"), request);
         (0..CONNECTIONS).map(client).collect()
+    }
+
+    /// Processor time of all the process's threads, user and system.
+    fn cpu_seconds(&self) -> f64 {
+        const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ is the same on every Linux
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("/proc");
+        // The fields after the program's name, which is in brackets, from the third on.
+        let fields = stat.rsplit(')').next().expect("a name in brackets").split_whitespace();
+        fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
     }
 
     fn resident_mib(&self) -> f64 {
