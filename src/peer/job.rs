@@ -477,8 +477,9 @@ impl<'a> Driver<'a> {
             announced: ChunkSet::empty(transfer.layout.chunks()),
             transfer,
             next_announce: now + ANNOUNCE_INTERVAL,
-            next_locate: now + FIRST_RELOCATE,
-            locate_pause: FIRST_RELOCATE,
+            // At once: peers that start together have all registered by now, and find each other.
+            next_locate: now,
+            locate_pause: FIRST_RELOCATE / 2,
             answers: None,
             threads: Vec::new(),
             alone_since: None,

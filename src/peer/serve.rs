@@ -123,6 +123,12 @@ impl Slot {
         self.proved.insert((place.file, first));
         Some(proof)
     }
+
+    /// The proof did not leave after all.
+    fn forget_proof(&mut self, place: Place) {
+        let (first, _) = proof_run(self.held.layout().files()[place.file], place.chunk);
+        self.proved.remove(&(place.file, first));
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -446,11 +452,6 @@ impl Serving<'_> {
             self.refuse(job.request, Refusal::NothingBetter);
             return Ok(());
         };
-        if let Some(given) = &mut slot.given
-            && given.insert(number)
-        {
-            self.host.uploads().seed_gave(slot.id, number);
-        }
         let data = match slot.held.data(number, place) {
             Ok(data) => data,
             Err(reason) => {
@@ -458,6 +459,11 @@ impl Serving<'_> {
                 return Ok(());
             }
         };
+        if let Some(given) = &mut slot.given
+            && given.insert(number)
+        {
+            self.host.uploads().seed_gave(slot.id, number);
+        }
         let proof = if job.proof { slot.proof(place) } else { None };
         slot.held.count_sent(place.len as usize);
         let head = ChunkHead {
@@ -495,6 +501,7 @@ impl Serving<'_> {
                 unsent.resize(at + len, 0);
                 if file.read_exact_at(&mut unsent[at..], place.offset).is_err() {
                     unsent.truncate(start);
+                    slot.forget_proof(place);
                     self.refuse(job.request, Refusal::Gone);
                 }
             }
