@@ -523,6 +523,7 @@ impl Serving<'_> {
                     turn: turn.take(),
                     since: Instant::now(),
                 });
+                self.bulk.data_follows();
             }
         }
         Ok(())
@@ -547,6 +548,7 @@ impl Serving<'_> {
             }
         }
         self.sending = None;
+        self.bulk.data_left();
         Ok(Pace::More)
     }
 
