@@ -98,6 +98,8 @@ pub(super) struct Bulk<S> {
     start: usize,
     end: usize,
     unsent: BytesMut,
+    /// Messages that must wait until the data begun by the last frame of `unsent` has left.
+    behind: Option<BytesMut>,
     sends: PhantomData<S>,
 }
 
@@ -115,6 +117,7 @@ impl<S: Message + From<Common>> Bulk<S> {
             start: 0,
             end: session.rest.len(),
             unsent: BytesMut::new(),
+            behind: None,
             sends: PhantomData,
         };
         Ok((bulk, session.theirs))
@@ -155,9 +158,23 @@ impl<S: Message + From<Common>> Bulk<S> {
     /// Puts a message behind those waiting.
     pub(super) fn queue(&mut self, request: u32, message: impl Into<S>) {
         let message = message.into();
-        let start = self.unsent.len();
-        message.put_frame(request, &mut self.unsent);
-        trace::message(self.side, Direction::Out, self.addr, request, &message, self.unsent.len() - start);
+        let out = self.behind.as_mut().unwrap_or(&mut self.unsent);
+        let start = out.len();
+        message.put_frame(request, out);
+        trace::message(self.side, Direction::Out, self.addr, request, &message, out.len() - start);
+    }
+
+    /// The last frame of what waits is a head whose data comes from a file: until
+    /// [`Bulk::data_left`] nothing else may be put behind it.
+    pub(super) fn data_follows(&mut self) {
+        self.behind = Some(BytesMut::new());
+    }
+
+    /// The data has left: what was queued meanwhile comes next.
+    pub(super) fn data_left(&mut self) {
+        if let Some(behind) = self.behind.take() {
+            self.unsent.unsplit(behind);
+        }
     }
 
     /// The bytes waiting to be sent, to append to.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chunk_set::ChunkSet;
 use super::fetch::{self, FetchEnd};
-use super::neighbours::Outcome;
+use super::neighbours::{ANNOUNCE_INTERVAL, FEW_SOURCES, FIRST_RELOCATE, Outcome, USELESS_FOR};
 use super::scheduler::{Event, TICK};
 use super::share::Adopted;
 use super::store::{Manner, Plan, Store, StoreError, remove_if_empty};
@@ -23,15 +23,6 @@ use crate::content::{FileId, Geometry, PeerId, SafeName, Tree, TreeError};
 use crate::net::trace::Side;
 use crate::net::{self, NetError};
 use crate::wire::{Complaint, Locate, Name, Offer, Purpose, Report as Complain, Role, Variant, View};
-
-/// First pause before the tracker is asked again while there are too few sources.
-const FIRST_RELOCATE: Duration = Duration::from_millis(250);
-/// With fewer sources than this the tracker is asked again early.
-const FEW_SOURCES: usize = 4;
-/// How often chunks gained are told to the trackers.
-const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
-/// A neighbour that has nothing useful for this long is exchanged, if there are others.
-const USELESS_FOR: Duration = Duration::from_secs(5);
 
 /// What to fetch.
 #[derive(Debug, Clone)]

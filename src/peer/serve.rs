@@ -9,13 +9,14 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::bulk::{Bulk, MAX_UNSENT_BYTES, Wake};
 use super::chunk_set::{self, ChunkSet};
 use super::held::{Data, Held};
 use super::ledger::add;
 use super::lock;
+use super::serving::{NEWS_INTERVAL, TURN_PATIENCE};
 use super::uploads::{Granted, Turn, Uploads};
 use crate::content::{FileId, Place, Proof, proof_run};
 use crate::net::trace::{self, Direction, Side};
@@ -30,10 +31,6 @@ use crate::wire::{
 const COPY_BYTES: u64 = 32 << 10;
 /// Short chunks are gathered until this much waits to be sent.
 const GATHER_BYTES: usize = 256 << 10;
-/// Gains are told at most this often, unless something is being sent anyway.
-const NEWS_INTERVAL: Duration = Duration::from_millis(10);
-/// A connection that cannot send for this long gives up its turn: not our uplink is what is slow.
-const TURN_PATIENCE: Duration = Duration::from_millis(50);
 /// Bytes of one sendfile call, between which requests are read.
 const SEND_BYTES: usize = 1 << 20;
 
@@ -58,6 +55,13 @@ pub(super) struct Asker {
     /// It is this connection's turn to send.
     pub(super) granted: Granted,
     news: Mutex<Vec<(u16, u32)>>,
+}
+
+/// A connection is itself and no other.
+impl PartialEq for Asker {
+    fn eq(&self, other: &Asker) -> bool {
+        std::ptr::eq(self, other)
+    }
 }
 
 impl Asker {
@@ -513,6 +517,7 @@ impl Serving<'_> {
                     turn: turn.take(),
                     since: Instant::now(),
                 });
+                self.bulk.data_follows();
             }
         }
         Ok(())
@@ -537,6 +542,7 @@ impl Serving<'_> {
             }
         }
         self.sending = None;
+        self.bulk.data_left();
         Ok(Pace::More)
     }
 
