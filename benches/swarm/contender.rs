@@ -143,7 +143,7 @@ impl Contender {
     /// Whether a line of a fetcher's standard output says that everything has arrived and is proved.
     pub(crate) fn is_done(self, line: &str) -> bool {
         match self {
-            Self::P2p => event(line).is_some_and(|event| event["event"] == "done"),
+            Self::P2p => event(line).is_some_and(|event| event["done"].is_array()),
             _ => line == "done",
         }
     }
@@ -199,16 +199,18 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// From a line of standard output; None if it holds none.
+    /// The sum over the contents that the last line reports; None for any other line.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let event = event(line)?;
-        let ledger = event.get("ledger").unwrap_or(&event);
-        let field = |names: &[&str]| names.iter().find_map(|name| ledger.get(*name)?.as_u64());
+        let reports = event["done"].as_array()?;
+        let sum = |field: &str| {
+            reports.iter().filter_map(|report| report["status"]["ledger"][field].as_u64()).sum::<u64>()
+        };
         Some(Self {
-            bytes: field(&["bytes", "useful"])?,
-            duplicate: field(&["duplicate"]).unwrap_or(0),
-            rejected: field(&["rejected"]).unwrap_or(0),
-            overhead: field(&["overhead"]).unwrap_or(0),
+            bytes: sum("useful"),
+            duplicate: sum("duplicate"),
+            rejected: sum("rejected"),
+            overhead: sum("overhead"),
         })
     }
 }

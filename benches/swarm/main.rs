@@ -118,6 +118,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     println!("{}", results.markdown());
     println!("saved {}", support::document::save("swarm", &results)?.display());
+    interrupt::check()?;
     if arguments.write {
         results.write()?;
     }

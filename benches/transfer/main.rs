@@ -80,6 +80,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let results = Results { machine, rows };
     println!("{}", results.markdown());
     println!("saved {}", support::document::save("transfer", &results)?.display());
+    interrupt::check()?;
     if arguments.write {
         results.write()?;
     }
