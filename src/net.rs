@@ -3,6 +3,7 @@
 //! Owns sockets, decides nothing. The bulk connections between peers start here with [`greet`] and
 //! [`welcome`], and then run their own non-blocking loop.
 
+use std::borrow::Borrow;
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -23,8 +24,9 @@ pub mod trace;
 
 use trace::{Direction, Side};
 
-/// Bytes read from a socket at once on connections that carry no chunks.
-const READ_BYTES: usize = 16 << 10;
+/// Bytes read from a socket at once on connections that carry no chunks: every page of the buffer
+/// costs each idle connection a page of its thread's stack.
+const READ_BYTES: usize = 4 << 10;
 /// How long a dial may take before the next address is tried.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a write may be stuck before the connection counts as broken.
@@ -151,11 +153,12 @@ impl Identity {
     }
 }
 
-/// A connection whose HELLO is done.
+/// A connection whose HELLO is done. `S` is how the socket is held: as it is, or in an `Arc` with
+/// which another thread can shut it down.
 #[derive(Debug)]
-pub struct Session {
+pub struct Session<S = TcpStream> {
     /// The socket, blocking, with write timeouts set.
-    pub stream: TcpStream,
+    pub stream: S,
     /// The other side's address.
     pub addr: SocketAddr,
     /// What the other side said of itself.
@@ -183,13 +186,13 @@ pub fn dial(target: &str) -> io::Result<TcpStream> {
 ///
 /// # Errors
 /// [`NetError`]; the other side has been told where that makes sense.
-pub fn greet(
-    stream: TcpStream,
+pub fn greet<S: Borrow<TcpStream>>(
+    stream: S,
     me: &Identity,
     role: Role,
     wanted: Role,
     side: Side,
-) -> Result<Session, NetError> {
+) -> Result<Session<S>, NetError> {
     Handshake::new(stream, side)?.run(
         me,
         role,
@@ -205,12 +208,12 @@ pub fn greet(
 ///
 /// # Errors
 /// [`NetError`]; the other side has been told where that makes sense.
-pub fn welcome(
-    stream: TcpStream,
+pub fn welcome<S: Borrow<TcpStream>>(
+    stream: S,
     me: &Identity,
     side: Side,
     choose: impl FnOnce(Role) -> Option<Role>,
-) -> Result<Session, NetError> {
+) -> Result<Session<S>, NetError> {
     Handshake::new(stream, side)?.run(
         me,
         Role::Tracker,
@@ -219,8 +222,8 @@ pub fn welcome(
     )
 }
 
-struct Handshake {
-    stream: TcpStream,
+struct Handshake<S> {
+    stream: S,
     addr: SocketAddr,
     side: Side,
     deadline: Instant,
@@ -228,11 +231,12 @@ struct Handshake {
     codec: FrameCodec,
 }
 
-impl Handshake {
-    fn new(stream: TcpStream, side: Side) -> Result<Handshake, NetError> {
-        let addr = stream.peer_addr()?;
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+impl<S: Borrow<TcpStream>> Handshake<S> {
+    fn new(stream: S, side: Side) -> Result<Handshake<S>, NetError> {
+        let socket = stream.borrow();
+        let addr = socket.peer_addr()?;
+        socket.set_nodelay(true)?;
+        socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let deadline = Instant::now() + Duration::from_millis(u64::from(limits::HELLO_TIMEOUT_MS));
         Ok(Handshake {
             stream,
@@ -251,11 +255,11 @@ impl Handshake {
         role: Role,
         settle: impl FnOnce(Role) -> Result<Role, NetError>,
         first: bool,
-    ) -> Result<Session, NetError> {
+    ) -> Result<Session<S>, NetError> {
         let outcome = self.exchange(me, role, settle, first);
         match outcome {
             Ok(theirs) => {
-                self.stream.set_read_timeout(None)?;
+                self.stream.borrow().set_read_timeout(None)?;
                 Ok(Session { stream: self.stream, addr: self.addr, theirs, rest: self.read })
             }
             Err(error) => {
@@ -302,7 +306,7 @@ impl Handshake {
         }
         message.put_frame(1, &mut out);
         trace::message(self.side, Direction::Out, self.addr, 1, message, out.len());
-        self.stream.write_all(&out)?;
+        self.stream.borrow().write_all(&out)?;
         Ok(())
     }
 
@@ -332,8 +336,8 @@ impl Handshake {
             if left.is_zero() {
                 return Err(NetError::TimedOut);
             }
-            self.stream.set_read_timeout(Some(left))?;
-            match self.stream.read(&mut buffer)? {
+            self.stream.borrow().set_read_timeout(Some(left))?;
+            match self.stream.borrow().read(&mut buffer)? {
                 0 => return Err(NetError::Closed),
                 got => self.read.extend_from_slice(&buffer[..got]),
             }
@@ -347,7 +351,7 @@ impl Handshake {
         if let Some(code) = error.code() {
             let message = Common::Error(wire::Error { code, detail: wire::Text::new(error.to_string()) });
             let _ = self.say(&message, !preface_sent);
-            close_gently(&self.stream);
+            close_gently(self.stream.borrow());
         }
     }
 }
@@ -373,7 +377,7 @@ pub fn close_gently(stream: &TcpStream) {
 /// `R` is what arrives, `S` is what is sent.
 #[derive(Debug)]
 pub struct Control<R, S> {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     /// The other side's address.
     pub addr: SocketAddr,
     /// What the other side said of itself.
@@ -388,11 +392,11 @@ pub struct Control<R, S> {
 
 impl<R: Message, S: Message> Control<R, S> {
     /// Continues a session.
-    pub fn new(session: Session, side: Side) -> Control<R, S> {
+    pub fn new(session: Session<impl Into<Arc<TcpStream>>>, side: Side) -> Control<R, S> {
         let mut codec = FrameCodec::before_hello();
         codec.hello_done();
         Control {
-            stream: session.stream,
+            stream: session.stream.into(),
             addr: session.addr,
             theirs: session.theirs,
             side,
@@ -405,11 +409,8 @@ impl<R: Message, S: Message> Control<R, S> {
     }
 
     /// A handle with which another thread can shut the connection down.
-    ///
-    /// # Errors
-    /// When the system has no more file descriptors.
-    pub fn handle(&self) -> io::Result<Arc<TcpStream>> {
-        self.stream.try_clone().map(Arc::new)
+    pub fn handle(&self) -> Arc<TcpStream> {
+        Arc::clone(&self.stream)
     }
 
     /// The socket, to wait for.
@@ -456,6 +457,9 @@ impl<R: Message, S: Message> Control<R, S> {
         // The buffer lives on the stack, so that an idle connection keeps no memory for it; and it is
         // not cleared first, so that only the part that is used costs anything.
         let mut buffer = [MaybeUninit::<u8>::uninit(); READ_BYTES];
+        if self.read.is_empty() {
+            self.read = BytesMut::new();
+        }
         let got = loop {
             match rustix::io::read(&self.stream, &mut buffer) {
                 Ok((got, _)) => break got,
@@ -465,9 +469,6 @@ impl<R: Message, S: Message> Control<R, S> {
         };
         if got.is_empty() {
             return Err(NetError::Closed);
-        }
-        if self.read.is_empty() {
-            self.read = BytesMut::new();
         }
         self.read.extend_from_slice(got);
         Ok(())
@@ -490,7 +491,7 @@ impl<R: Message, S: Message> Control<R, S> {
     /// # Errors
     /// When the connection is broken.
     pub fn flush(&mut self) -> Result<(), NetError> {
-        let sent = self.stream.write_all(&self.write);
+        let sent = (&*self.stream).write_all(&self.write);
         self.write = BytesMut::new();
         Ok(sent?)
     }
@@ -516,7 +517,8 @@ impl<R: Message, S: Message> Control<R, S> {
     }
 
     /// Sends a request and waits for its answer; an ERROR becomes [`NetError::Refused`] at the caller
-    /// who matches on it. Messages with other numbers are passed over.
+    /// who matches on it. An ERROR that ends the connection, which has the number 0, is the answer, too;
+    /// other messages with other numbers are passed over.
     ///
     /// # Errors
     /// When no answer comes within the timeout, or the connection is broken.
@@ -525,6 +527,7 @@ impl<R: Message, S: Message> Control<R, S> {
         loop {
             match self.receive()? {
                 (number, answer) if number == request => return Ok(answer),
+                (0, last_words) if last_words.label() == "ERROR" => return Ok(last_words),
                 _ => {}
             }
         }

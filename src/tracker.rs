@@ -138,8 +138,7 @@ impl fmt::Debug for Tracker {
     }
 }
 
-/// Lets the process have as many sockets as the system allows: two descriptors a connection soon
-/// go beyond the usual limit of 1024.
+/// Lets the process have as many sockets as the system allows, beyond the usual limit of 1024.
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

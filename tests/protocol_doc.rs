@@ -64,7 +64,7 @@ fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
 fn unhex(text: &'static str) -> Vec<u8> {
     let bare = |line: &'static str| line.split('#').next().unwrap_or_default().split_whitespace();
     let digits: String = text.lines().flat_map(bare).collect();
-    assert!(digits.len() % 2 == 0, "half a byte in {text}");
+    assert!(digits.len().is_multiple_of(2), "half a byte in {text}");
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits");
     (0..digits.len()).step_by(2).map(byte).collect()
 }

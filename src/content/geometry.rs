@@ -23,6 +23,8 @@ impl Geometry {
     const AIM_CHUNKS: u64 = 4096;
     const MIN_CHUNK_BITS: u32 = 16; // 64 KiB
     const MAX_CHUNK_BITS: u32 = 24; // 16 MiB
+    /// Bytes of the largest chunks.
+    pub const MAX_CHUNK_SIZE: u64 = 1 << Geometry::MAX_CHUNK_BITS;
     /// Most chunks of any file.
     pub const MAX_CHUNKS: u64 = 1 << 20;
     /// The largest file: [`Geometry::MAX_CHUNKS`] of the largest chunks, 16 TiB.

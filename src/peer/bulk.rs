@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
@@ -21,7 +21,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
 use crate::wire::limits::MAX_PEER_FRAME_BYTES;
-use crate::wire::{Common, Hello, Message, RawHeader, Text};
+use crate::wire::{Common, FrameError, HEADER_BYTES, Hello, Message, RawHeader, Text};
 
 /// The read buffer: a few blocks, so that one read serves many small messages and hashing finds
 /// its bytes in cache.
@@ -98,6 +98,8 @@ pub(super) struct Bulk<S> {
     start: usize,
     end: usize,
     unsent: BytesMut,
+    /// Messages that must wait until the data begun by the last frame of `unsent` has left.
+    behind: Option<BytesMut>,
     sends: PhantomData<S>,
 }
 
@@ -115,6 +117,7 @@ impl<S: Message + From<Common>> Bulk<S> {
             start: 0,
             end: session.rest.len(),
             unsent: BytesMut::new(),
+            behind: None,
             sends: PhantomData,
         };
         Ok((bulk, session.theirs))
@@ -155,9 +158,23 @@ impl<S: Message + From<Common>> Bulk<S> {
     /// Puts a message behind those waiting.
     pub(super) fn queue(&mut self, request: u32, message: impl Into<S>) {
         let message = message.into();
-        let start = self.unsent.len();
-        message.put_frame(request, &mut self.unsent);
-        trace::message(self.side, Direction::Out, self.addr, request, &message, self.unsent.len() - start);
+        let out = self.behind.as_mut().unwrap_or(&mut self.unsent);
+        let start = out.len();
+        message.put_frame(request, out);
+        trace::message(self.side, Direction::Out, self.addr, request, &message, out.len() - start);
+    }
+
+    /// The last frame of what waits is a head whose data comes from a file: until
+    /// [`Bulk::data_left`] nothing else may be put behind it.
+    pub(super) fn data_follows(&mut self) {
+        self.behind = Some(BytesMut::new());
+    }
+
+    /// The data has left: what was queued meanwhile comes next.
+    pub(super) fn data_left(&mut self) {
+        if let Some(behind) = self.behind.take() {
+            self.unsent.unsplit(behind);
+        }
     }
 
     /// The bytes waiting to be sent, to append to.
@@ -206,9 +223,33 @@ impl<S: Message + From<Common>> Bulk<S> {
         Ok(())
     }
 
-    /// The header of the next frame, if it is there.
-    pub(super) fn header(&self) -> Result<Option<RawHeader>, NetError> {
+    /// The header of the next frame, if it is there. A length outside the limits is an error before
+    /// the rest of the header has come; the body of `big`, if any, may be as long as `big_bytes`.
+    pub(super) fn header(&self, big: Option<u8>, big_bytes: usize) -> Result<Option<RawHeader>, NetError> {
+        let Some((length, rest)) = self.arrived().split_first_chunk::<4>() else { return Ok(None) };
+        let got = u32::from_be_bytes(*length) as usize;
+        let limit = match rest.first() {
+            Some(id) if big == Some(*id) => big_bytes,
+            None if big.is_some() => big_bytes,
+            _ => MAX_PEER_FRAME_BYTES,
+        };
+        if got > limit {
+            return Err(NetError::Frame(FrameError::TooLarge { got, limit }));
+        }
+        if got < RawHeader::MIN_LENGTH {
+            return Err(NetError::Frame(FrameError::TooSmall(got)));
+        }
         Ok(RawHeader::peek(self.arrived())?)
+    }
+
+    /// The next message, if all of it is there.
+    pub(super) fn message<R: Message>(&mut self, header: RawHeader) -> Result<Option<R>, NetError> {
+        let whole = HEADER_BYTES + header.body_bytes;
+        let Some(body) = self.arrived().get(HEADER_BYTES..whole) else { return Ok(None) };
+        let message = R::decode(header.id, Bytes::copy_from_slice(body))?;
+        self.consume(whole);
+        trace::message(self.side, Direction::In, self.addr, header.request, &message, whole);
+        Ok(Some(message))
     }
 
     /// Tells the other side why the connection ends, if it should know, and closes it.

@@ -12,10 +12,10 @@ use super::scheduler::{Event, SourceId};
 use super::store::StoreError;
 use super::transfer::{Order, SourceLink, Transfer};
 use super::uploads::Throttle;
-use crate::content::{ChunkHash, ChunkHasher, Place, chunk_hasher};
+use crate::content::{ChunkHash, ChunkHasher, Geometry, Place, chunk_hasher};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
-use crate::wire::limits::{MAX_PEER_FRAME_BYTES, MAX_RUN};
+use crate::wire::limits::MAX_RUN;
 use crate::wire::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, List, Message, Open,
     RawHeader, Refusal, ToServer,
@@ -104,7 +104,9 @@ impl Opening {
             if transfer.is_over() {
                 return Err(NetError::Closed.into());
             }
-            if let Some((_, message)) = next_message(&mut self.bulk)? {
+            if let Some(header) = self.bulk.header(None, 0)?
+                && let Some(message) = self.bulk.message(header)?
+            {
                 return match message {
                     FromServer::Opened(opened) => {
                         let fits = opened.chunks == transfer.layout.chunks()
@@ -135,20 +137,9 @@ fn unexpected(message: FromServer) -> NetError {
     }
 }
 
-/// A message other than CHUNK, if a whole one is there.
-fn next_message(bulk: &mut Bulk<ToServer>) -> Result<Option<(u32, FromServer)>, NetError> {
-    let Some(header) = bulk.header()? else { return Ok(None) };
-    let whole = HEADER_BYTES + header.body_bytes;
-    if whole > MAX_PEER_FRAME_BYTES {
-        let (got, limit) = (whole, MAX_PEER_FRAME_BYTES);
-        return Err(NetError::Frame(crate::wire::FrameError::TooLarge { got, limit }));
-    }
-    let Some(frame) = bulk.arrived().get(HEADER_BYTES..whole) else { return Ok(None) };
-    let message = FromServer::decode(header.id, bytes::Bytes::copy_from_slice(frame))?;
-    bulk.consume(whole);
-    trace::message(Side::Fetch, Direction::In, bulk.addr, header.request, &message, whole);
-    Ok(Some((header.request, message)))
-}
+/// Most bytes of a CHUNK after its length field.
+const MAX_CHUNK_FRAME_BYTES: usize =
+    RawHeader::MIN_LENGTH + ChunkHead::MAX_BYTES + Geometry::MAX_CHUNK_SIZE as usize;
 
 /// A chunk whose data is arriving.
 struct Incoming {
@@ -282,16 +273,17 @@ impl Fetching<'_> {
                 }
                 continue;
             }
-            let Some(header) = self.bulk.header()? else { return Ok(()) };
+            let header = self.bulk.header(Some(ChunkHead::ID), MAX_CHUNK_FRAME_BYTES)?;
+            let Some(header) = header else { return Ok(()) };
             if header.id == ChunkHead::ID {
                 if !self.take_head(header)? {
                     return Ok(());
                 }
                 continue;
             }
-            let Some((request, message)) = next_message(&mut self.bulk)? else { return Ok(()) };
-            add(&self.transfer.ledger.overhead, HEADER_BYTES + 1);
-            self.take_message(request, message)?;
+            let Some(message) = self.bulk.message(header)? else { return Ok(()) };
+            add(&self.transfer.ledger.overhead, HEADER_BYTES + header.body_bytes);
+            self.take_message(header.request, message)?;
         }
     }
 
@@ -302,7 +294,6 @@ impl Fetching<'_> {
                 self.transfer.step([Event::Refused(self.id, chunk, refused.reason)], Some(self.id));
             }
             FromServer::ServerHas(has) if has.slot == SLOT => {
-                add(&self.transfer.ledger.overhead, has.gained.len() * 8 + 6);
                 self.transfer.step([Event::Gained(self.id, has.gained.into_vec())], Some(self.id));
             }
             FromServer::Common(Common::Ping) => self.bulk.queue(request, Common::Pong),

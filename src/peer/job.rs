@@ -13,25 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use super::chunk_set::ChunkSet;
 use super::fetch::{self, FetchEnd};
-use super::neighbours::Outcome;
+use super::neighbours::{ANNOUNCE_INTERVAL, FEW_SOURCES, FIRST_RELOCATE, Outcome, USELESS_FOR};
 use super::scheduler::{Event, TICK};
 use super::share::Adopted;
-use super::store::{Manner, Plan, Store, StoreError};
+use super::store::{Manner, Plan, Store, StoreError, remove_if_empty};
 use super::transfer::{End, Transfer, TransferStatus};
 use super::{Inner as Peer, LedgerView, left, lock, offered_name};
 use crate::content::{FileId, Geometry, PeerId, SafeName, Tree, TreeError};
 use crate::net::trace::Side;
 use crate::net::{self, NetError};
 use crate::wire::{Complaint, Locate, Name, Offer, Purpose, Report as Complain, Role, Variant, View};
-
-/// First pause before the tracker is asked again while there are too few sources.
-const FIRST_RELOCATE: Duration = Duration::from_millis(250);
-/// With fewer sources than this the tracker is asked again early.
-const FEW_SOURCES: usize = 4;
-/// How often chunks gained are told to the trackers.
-const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
-/// A neighbour that has nothing useful for this long is exchanged, if there are others.
-const USELESS_FOR: Duration = Duration::from_secs(5);
 
 /// What to fetch.
 #[derive(Debug, Clone)]
@@ -120,6 +111,8 @@ pub(super) struct Inner {
     transfers: Mutex<Vec<Arc<Transfer>>>,
     cancelled: std::sync::atomic::AtomicBool,
     offer: Mutex<Option<Offer>>,
+    /// The listing of a tree, as a file to serve it from while this runs.
+    listing: Mutex<Option<PathBuf>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -140,6 +133,7 @@ impl Job {
             transfers: Mutex::new(Vec::new()),
             cancelled: std::sync::atomic::AtomicBool::new(false),
             offer: Mutex::new(None),
+            listing: Mutex::new(None),
             thread: Mutex::new(None),
         });
         lock(&peer.jobs).push(inner.clone());
@@ -187,6 +181,10 @@ impl Job {
     pub(super) fn join(&self) {
         if let Some(thread) = lock(&self.0.thread).take() {
             let _ = thread.join();
+        }
+        if let Some(listing) = lock(&self.0.listing).take() {
+            let _ = fs::remove_file(&listing);
+            remove_if_empty(listing.ancestors().skip(1).take(2));
         }
     }
 }
@@ -470,8 +468,9 @@ impl<'a> Driver<'a> {
             announced: ChunkSet::empty(transfer.layout.chunks()),
             transfer,
             next_announce: now + ANNOUNCE_INTERVAL,
-            next_locate: now + FIRST_RELOCATE,
-            locate_pause: FIRST_RELOCATE,
+            // At once: peers that start together have all registered by now, and find each other.
+            next_locate: now,
+            locate_pause: FIRST_RELOCATE / 2,
             answers: None,
             threads: Vec::new(),
             alone_since: None,

@@ -16,9 +16,18 @@ const MAX_CANDIDATES: usize = 256;
 /// second one puts a second core to work.
 const LONE_CONNECTIONS: u32 = 2;
 
+/// First pause before the tracker is asked again while there are too few sources.
+pub(crate) const FIRST_RELOCATE: Duration = Duration::from_millis(250);
+/// With fewer sources than this the tracker is asked again early.
+pub(crate) const FEW_SOURCES: usize = 4;
+/// How often chunks gained are told to the trackers.
+pub(crate) const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
+/// A neighbour that has nothing useful for this long is exchanged, if there are others.
+pub(crate) const USELESS_FOR: Duration = Duration::from_secs(5);
+
 /// How a connection to a neighbour ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// The network or the other side's end; try again later.
     Failed,
     /// It was closed because it was of no use now.
@@ -37,19 +46,19 @@ struct Candidate {
 
 /// The neighbours of one transfer.
 #[derive(Debug)]
-pub(super) struct Neighbours {
+pub(crate) struct Neighbours {
     candidates: BTreeMap<PeerId, Candidate>,
     max: usize,
     rng: fastrand::Rng,
 }
 
 impl Neighbours {
-    pub(super) fn new(max: usize, seed: u64) -> Neighbours {
+    pub(crate) fn new(max: usize, seed: u64) -> Neighbours {
         Neighbours { candidates: BTreeMap::new(), max, rng: fastrand::Rng::with_seed(seed) }
     }
 
     /// Somebody has, or wants, the content.
-    pub(super) fn suggest(&mut self, peer: PeerId, addr: String) {
+    pub(crate) fn suggest(&mut self, peer: PeerId, addr: String) {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
             candidate.addr = addr;
         } else if self.candidates.len() < MAX_CANDIDATES {
@@ -58,12 +67,12 @@ impl Neighbours {
     }
 
     /// Connections that exist or are being made.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.candidates.values().map(|candidate| candidate.connections as usize).sum()
     }
 
     /// Peers that could be dialled now and are not connected.
-    pub(super) fn spare(&self, now: Instant) -> usize {
+    pub(crate) fn spare(&self, now: Instant) -> usize {
         self.candidates
             .values()
             .filter(|candidate| candidate.connections == 0 && ready(candidate, now))
@@ -72,7 +81,7 @@ impl Neighbours {
 
     /// Whom to dial now. Each is counted as connected until [`Neighbours::ended`].
     #[must_use]
-    pub(super) fn dial(&mut self, now: Instant) -> Vec<(PeerId, String)> {
+    pub(crate) fn dial(&mut self, now: Instant) -> Vec<(PeerId, String)> {
         let room = self.max.saturating_sub(self.connections());
         let mut ready: Vec<PeerId> = self
             .candidates
@@ -94,7 +103,7 @@ impl Neighbours {
     }
 
     /// A connection that [`Neighbours::dial`] asked for has ended.
-    pub(super) fn ended(&mut self, peer: PeerId, outcome: Outcome, now: Instant) {
+    pub(crate) fn ended(&mut self, peer: PeerId, outcome: Outcome, now: Instant) {
         let Some(candidate) = self.candidates.get_mut(&peer) else { return };
         candidate.connections = candidate.connections.saturating_sub(1);
         let pause = match outcome {
@@ -110,7 +119,7 @@ impl Neighbours {
     }
 
     /// The connection to a peer works: its failures are forgotten.
-    pub(super) fn works(&mut self, peer: PeerId) {
+    pub(crate) fn works(&mut self, peer: PeerId) {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
             candidate.failures = 0;
         }

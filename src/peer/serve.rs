@@ -9,34 +9,28 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::bulk::{Bulk, MAX_UNSENT_BYTES, Wake};
 use super::chunk_set::{self, ChunkSet};
 use super::held::{Data, Held};
 use super::ledger::add;
 use super::lock;
+use super::serving::{NEWS_INTERVAL, TURN_PATIENCE};
 use super::uploads::{Granted, Turn, Uploads};
 use crate::content::{FileId, Place, Proof, proof_run};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
-use crate::wire::limits::{
-    MAX_CHUNKS, MAX_PEER_FRAME_BYTES, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS,
-};
+use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS};
 use crate::wire::{
-    ANY_CHUNK, ChunkHead, Common, DecodeError, ErrorCode, FrameError, FromServer, GetChunk, GetManifest,
-    HEADER_BYTES, List, Load, Manifest, Message, Open, Opened, Refusal, Refused, ServerHas, Text, ToServer,
-    View,
+    ANY_CHUNK, ChunkHead, Common, DecodeError, ErrorCode, FromServer, GetChunk, GetManifest, HEADER_BYTES,
+    List, Load, Manifest, Open, Opened, Refusal, Refused, ServerHas, Text, ToServer, View,
 };
 
 /// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
 const COPY_BYTES: u64 = 32 << 10;
 /// Short chunks are gathered until this much waits to be sent.
 const GATHER_BYTES: usize = 256 << 10;
-/// Gains are told at most this often, unless something is being sent anyway.
-const NEWS_INTERVAL: Duration = Duration::from_millis(10);
-/// A connection that cannot send for this long gives up its turn: not our uplink is what is slow.
-const TURN_PATIENCE: Duration = Duration::from_millis(50);
 /// Bytes of one sendfile call, between which requests are read.
 const SEND_BYTES: usize = 1 << 20;
 
@@ -61,6 +55,13 @@ pub(super) struct Asker {
     /// It is this connection's turn to send.
     pub(super) granted: Granted,
     news: Mutex<Vec<(u16, u32)>>,
+}
+
+/// A connection is itself and no other.
+impl PartialEq for Asker {
+    fn eq(&self, other: &Asker) -> bool {
+        std::ptr::eq(self, other)
+    }
 }
 
 impl Asker {
@@ -125,6 +126,12 @@ impl Slot {
         let proof = self.held.proof(place)?;
         self.proved.insert((place.file, first));
         Some(proof)
+    }
+
+    /// The proof did not leave after all.
+    fn forget_proof(&mut self, place: Place) {
+        let (first, _) = proof_run(self.held.layout().files()[place.file], place.chunk);
+        self.proved.remove(&(place.file, first));
     }
 }
 
@@ -233,18 +240,8 @@ impl Serving<'_> {
     // Requests.
 
     fn take_in(&mut self) -> Result<(), NetError> {
-        while let Some(header) = self.bulk.header()? {
-            let whole = HEADER_BYTES + header.body_bytes;
-            if whole > MAX_PEER_FRAME_BYTES {
-                return Err(NetError::Frame(FrameError::TooLarge {
-                    got: whole,
-                    limit: MAX_PEER_FRAME_BYTES,
-                }));
-            }
-            let Some(body) = self.bulk.arrived().get(HEADER_BYTES..whole) else { break };
-            let message = ToServer::decode(header.id, bytes::Bytes::copy_from_slice(body))?;
-            self.bulk.consume(whole);
-            trace::message(Side::Serve, Direction::In, self.bulk.addr, header.request, &message, whole);
+        while let Some(header) = self.bulk.header(None, 0)? {
+            let Some(message) = self.bulk.message(header)? else { break };
             self.take_message(header.request, message)?;
         }
         Ok(())
@@ -459,11 +456,6 @@ impl Serving<'_> {
             self.refuse(job.request, Refusal::NothingBetter);
             return Ok(());
         };
-        if let Some(given) = &mut slot.given
-            && given.insert(number)
-        {
-            self.host.uploads().seed_gave(slot.id, number);
-        }
         let data = match slot.held.data(number, place) {
             Ok(data) => data,
             Err(reason) => {
@@ -471,6 +463,11 @@ impl Serving<'_> {
                 return Ok(());
             }
         };
+        if let Some(given) = &mut slot.given
+            && given.insert(number)
+        {
+            self.host.uploads().seed_gave(slot.id, number);
+        }
         let proof = if job.proof { slot.proof(place) } else { None };
         slot.held.count_sent(place.len as usize);
         let head = ChunkHead {
@@ -508,6 +505,7 @@ impl Serving<'_> {
                 unsent.resize(at + len, 0);
                 if file.read_exact_at(&mut unsent[at..], place.offset).is_err() {
                     unsent.truncate(start);
+                    slot.forget_proof(place);
                     self.refuse(job.request, Refusal::Gone);
                 }
             }
@@ -519,6 +517,7 @@ impl Serving<'_> {
                     turn: turn.take(),
                     since: Instant::now(),
                 });
+                self.bulk.data_follows();
             }
         }
         Ok(())
@@ -543,6 +542,7 @@ impl Serving<'_> {
             }
         }
         self.sending = None;
+        self.bulk.data_left();
         Ok(Pace::More)
     }
 

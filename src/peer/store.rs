@@ -462,12 +462,7 @@ impl Store {
     /// All is done: removes the temporary directory.
     pub(super) fn finish(&self) {
         let _ = std::fs::remove_dir_all(&self.partial_path);
-        // The folders above go too if nothing else is in them.
-        for folder in self.partial_path.ancestors().skip(1).take(2) {
-            if std::fs::remove_dir(folder).is_err() {
-                break;
-            }
-        }
+        remove_if_empty(self.partial_path.ancestors().skip(1).take(2));
     }
 
     /// The finished files' names with what a share index needs to know of them.
@@ -485,6 +480,11 @@ impl Slot {
         hashes.resize(self.geometry.chunks() as usize, None);
         hashes[place.chunk.get() as usize] = Some(hash);
     }
+}
+
+/// Removes folders, innermost first, up to the first that something is in.
+pub(super) fn remove_if_empty<'a>(folders: impl IntoIterator<Item = &'a Path>) {
+    let _ = folders.into_iter().try_for_each(std::fs::remove_dir);
 }
 
 fn folder_error(folder: &str, error: io::Error) -> StoreError {

@@ -16,7 +16,7 @@ use super::lock;
 use crate::content::FileId;
 use crate::net::trace::Side;
 use crate::net::{self, Control, Identity, NetError, Session};
-use crate::wire::limits::{MAX_OFFERS, MAX_RANGES};
+use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS, MAX_RANGES};
 use crate::wire::{
     Common, FromTracker, HaveChunks, Heartbeat, Label, List, Locate, Located, Name, Offer, Register, Report,
     Role, ToTracker, Update,
@@ -208,7 +208,7 @@ impl Worker {
         // Orders from before are part of what is registered now, but for questions.
         lock(&self.link.orders).retain(|order| matches!(order, Order::Locate(..)));
         let mut offers = self.registry.offers();
-        let rest = offers.split_off(offers.len().min(MAX_OFFERS));
+        let rest = split_for_frame(&mut offers, |offer| &offer.name);
         let (host, port) = self.registry.endpoint();
         let register = Register { host: Label::new(host), port, offers: List::new(offers) };
         let lease = match line.call(&register.into())? {
@@ -274,8 +274,8 @@ impl Worker {
         mut removed: Vec<(Name, FileId)>,
     ) -> Result<(), NetError> {
         while !added.is_empty() || !removed.is_empty() {
-            let more_added = added.split_off(added.len().min(MAX_OFFERS));
-            let more_removed = removed.split_off(removed.len().min(MAX_OFFERS));
+            let more_added = split_for_frame(&mut added, |offer| &offer.name);
+            let more_removed = split_for_frame(&mut removed, |(name, _)| name);
             let update = Update { added: List::new(added), removed: List::new(removed) };
             expect_ok(line.call(&update.into())?)?;
             (added, removed) = (more_added, more_removed);
@@ -291,6 +291,19 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Cuts off what would make a frame too large, by count or by the bytes of its names. Two lists of half
+/// a frame each fit one frame.
+fn split_for_frame<T>(items: &mut Vec<T>, name: impl Fn(&T) -> &Name) -> Vec<T> {
+    const FIXED_BYTES: usize = 64; // what an offer has beside its name
+    let mut bytes = 0;
+    let fits = items.iter().take(MAX_OFFERS).take_while(|item| {
+        bytes += name(item).len() + FIXED_BYTES;
+        bytes <= MAX_FRAME_BYTES / 2 - FIXED_BYTES - MAX_LABEL_BYTES
+    });
+    let fits = fits.count();
+    items.split_off(fits)
 }
 
 /// An ERROR about one request is not the end of the link, but worth a line in the log.

@@ -1,9 +1,8 @@
 //! What all serving connections share: who may send now, what has been given to whom, how much.
 //!
-//! A few connections send at a time and the others wait their turn: chunks then arrive one after the
-//! other at full rate instead of all together late, and can be passed on so much earlier.
+//! Owns the locks around what [`super::serving`] decides.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,18 +10,13 @@ use std::time::{Duration, Instant};
 use super::chunk_set::ChunkSet;
 use super::lock;
 use super::serve::Asker;
+use super::serving::{Seed, Turns};
 use crate::content::FileId;
-
-/// Connections that send chunks at the same time.
-const SLOTS: usize = 4;
-
-/// Chunks that are given to one asker in a row: a proof's run.
-const CHOICE_RUN: u32 = 16;
 
 /// The state that serving connections share.
 #[derive(Debug)]
 pub(super) struct Uploads {
-    turns: Mutex<Turns>,
+    turns: Mutex<Turns<Arc<Asker>>>,
     seeds: Mutex<BTreeMap<FileId, Seed>>,
     /// Connections with something to send.
     pub(super) busy: AtomicU32,
@@ -31,12 +25,6 @@ pub(super) struct Uploads {
     /// Bytes of chunks sent since the start.
     pub(super) sent: AtomicU64,
     pub(super) throttle: Option<Throttle>,
-}
-
-#[derive(Debug, Default)]
-struct Turns {
-    sending: usize,
-    waiting: VecDeque<Arc<Asker>>,
 }
 
 /// Leave to send one chunk; the next connection's turn comes when it is dropped.
@@ -52,7 +40,7 @@ impl Drop for Turn {
 impl Uploads {
     pub(super) fn new(rate: Option<u64>) -> Uploads {
         Uploads {
-            turns: Mutex::new(Turns::default()),
+            turns: Mutex::new(Turns::new()),
             seeds: Mutex::new(BTreeMap::new()),
             busy: AtomicU32::new(0),
             queued: AtomicU32::new(0),
@@ -67,32 +55,23 @@ impl Uploads {
             return Some(Turn(self.clone()));
         }
         let mut turns = lock(&self.turns);
-        if turns.sending < SLOTS && turns.waiting.is_empty() {
-            turns.sending += 1;
+        // It may have been granted while the lock was not held.
+        if asker.granted.swap(false, Ordering::AcqRel) || turns.take(asker.clone()) {
             return Some(Turn(self.clone()));
-        }
-        if !turns.waiting.iter().any(|waiting| Arc::ptr_eq(waiting, asker))
-            && !asker.granted.load(Ordering::Acquire)
-        {
-            turns.waiting.push_back(asker.clone());
         }
         None
     }
 
     fn pass_on(&self) {
-        let mut turns = lock(&self.turns);
-        match turns.waiting.pop_front() {
-            Some(next) => {
-                next.granted.store(true, Ordering::Release);
-                next.wake.wake();
-            }
-            None => turns.sending -= 1,
+        if let Some(next) = lock(&self.turns).pass_on() {
+            next.granted.store(true, Ordering::Release);
+            next.wake.wake();
         }
     }
 
     /// The connection is closing: gives its turn, or its place in the queue, to others.
     pub(super) fn forget(&self, asker: &Arc<Asker>) {
-        lock(&self.turns).waiting.retain(|waiting| !Arc::ptr_eq(waiting, asker));
+        lock(&self.turns).forget(asker);
         if asker.granted.swap(false, Ordering::AcqRel) {
             self.pass_on();
         }
@@ -125,49 +104,6 @@ impl Uploads {
     /// A chunk that no asker has, if there is one, to follow `last`, the last one this asker was given.
     pub(super) fn seed_choice(&self, id: FileId, last: Option<u32>) -> Option<u32> {
         lock(&self.seeds).get_mut(&id).and_then(|seed| seed.choose(last))
-    }
-}
-
-/// Which chunks of a content the present askers have between them.
-#[derive(Debug)]
-struct Seed {
-    askers: u32,
-    copies: Vec<u16>,
-    ungiven: ChunkSet,
-    cursor: u32,
-}
-
-impl Seed {
-    fn new(chunks: u32) -> Seed {
-        Seed { askers: 0, copies: vec![0; chunks as usize], ungiven: ChunkSet::full(chunks), cursor: 0 }
-    }
-
-    /// Each asker gets a run of its own as long as there are any, so that the proof of a run, which
-    /// travels with its first chunk, leaves once too.
-    fn choose(&mut self, last: Option<u32>) -> Option<u32> {
-        let next =
-            last.map(|last| last + 1).filter(|next| next % CHOICE_RUN != 0 && self.ungiven.contains(*next));
-        next.or_else(|| {
-            let chunk = self.ungiven.next(self.cursor)?;
-            self.cursor = (chunk / CHOICE_RUN + 1) * CHOICE_RUN;
-            Some(chunk)
-        })
-    }
-
-    fn give(&mut self, chunk: u32) {
-        if let Some(copies) = self.copies.get_mut(chunk as usize) {
-            *copies = copies.saturating_add(1);
-            self.ungiven.remove(chunk);
-        }
-    }
-
-    fn take_back(&mut self, chunk: u32) {
-        if let Some(copies) = self.copies.get_mut(chunk as usize) {
-            *copies = copies.saturating_sub(1);
-            if *copies == 0 {
-                self.ungiven.insert(chunk);
-            }
-        }
     }
 }
 

@@ -10,10 +10,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashTable;
-
 use super::contents::{Claim, Contents};
 use super::names::Names;
+use super::order::Order;
 use super::slab::Slab;
 use super::swarm::Runs;
 use crate::content::{FileId, PeerId, SafeName};
@@ -119,8 +118,8 @@ struct Peer {
     load: Load,
     /// How often it was suggested since its last heartbeat: load that it could not tell yet.
     suggested: u32,
-    /// The numbers of the pairs of name and content that it registered.
-    pairs: HashTable<u32>,
+    /// The numbers of the pairs of name and content that it registered, in order.
+    pairs: Order,
     bitmap_bytes: usize,
     dead_votes: Vec<(PeerId, Instant)>,
     suspect_until: Option<Instant>,
@@ -388,7 +387,7 @@ impl Directory {
         if let Some(number) = self.by_id.remove(&id) {
             let peer = &mut self.peers[number];
             peer.id = None;
-            let pairs = std::mem::take(&mut peer.pairs).into_iter().collect();
+            let pairs = std::mem::take(&mut peer.pairs).into_vec();
             self.leaving.push((number, pairs));
         }
     }
@@ -495,16 +494,22 @@ impl Peer {
 
     /// Returns false if the pair was there already.
     fn add_pair(&mut self, pair: u32) -> bool {
-        let entry = self.pairs.entry(spread(pair), |other| *other == pair, |other| spread(*other));
-        let new = matches!(entry, hashbrown::hash_table::Entry::Vacant(_));
-        entry.or_insert(pair);
+        let place = self.pairs.partition(|other| other < pair);
+        let new = self.pairs.from(place).next() != Some(pair);
+        if new {
+            self.pairs.insert(place, pair);
+        }
         new
     }
 
     /// Returns false if the pair was not there.
     fn remove_pair(&mut self, pair: u32) -> bool {
-        let found = self.pairs.find_entry(spread(pair), |other| *other == pair);
-        found.map(|entry| entry.remove()).is_ok()
+        let place = self.pairs.partition(|other| other < pair);
+        let there = self.pairs.from(place).next() == Some(pair);
+        if there {
+            self.pairs.remove(place);
+        }
+        there
     }
 }
 
@@ -512,11 +517,6 @@ impl Claim {
     fn of(offer: &Offer) -> Claim {
         Claim { size: offer.size, total: offer.total, chunks: offer.chunks }
     }
-}
-
-/// Pair numbers are small and dense: one multiplication spreads them over the table.
-fn spread(pair: u32) -> u64 {
-    u64::from(pair).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 fn check_offer(offer: &Offer) -> Result<(), Denial> {

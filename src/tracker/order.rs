@@ -11,6 +11,7 @@ const LEAF: usize = 512;
 pub(super) struct Order {
     /// No leaf is empty.
     leaves: Vec<Vec<u32>>,
+    len: usize,
 }
 
 /// A position between elements; any change of the sequence makes it void.
@@ -40,8 +41,19 @@ impl Order {
         first.iter().chain(rest.iter().flatten()).copied()
     }
 
+    /// How many elements there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The elements in order.
+    pub(super) fn into_vec(self) -> Vec<u32> {
+        self.leaves.concat()
+    }
+
     /// Puts an element at a place.
     pub(super) fn insert(&mut self, place: Place, element: u32) {
+        self.len += 1;
         let Some(leaf) = self.leaves.get_mut(place.leaf) else {
             self.leaves.push(vec![element]);
             return;
@@ -69,6 +81,7 @@ impl Order {
         let (index, at) = if behind { (place.leaf + 1, 0) } else { (place.leaf, place.at) };
         if let Some(leaf) = self.leaves.get_mut(index) {
             leaf.remove(at);
+            self.len -= 1;
             if leaf.is_empty() {
                 self.leaves.remove(index);
             }
@@ -106,6 +119,6 @@ mod tests {
         for value in twin {
             order.remove(order.partition(|element| element < value));
         }
-        assert!(order.leaves.is_empty());
+        assert!(order.leaves.is_empty() && order.len() == 0);
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Server {
 
 #[derive(Debug, Default)]
 struct Connections {
-    open: BTreeMap<u64, TcpStream>,
+    open: BTreeMap<u64, Arc<TcpStream>>,
     accepted: u64,
     stopping: bool,
 }
@@ -126,7 +126,7 @@ impl Server {
         addr: SocketAddr,
         turn_away: &Sender<TcpStream>,
     ) -> io::Result<()> {
-        let number = {
+        let (number, stream) = {
             let mut connections = self.connections();
             if connections.stopping || connections.open.len() >= self.config.max_connections {
                 // If even the queue of those to turn away is full, the connection just closes.
@@ -134,15 +134,15 @@ impl Server {
                 return Ok(());
             }
             connections.accepted += 1;
-            let number = connections.accepted;
-            connections.open.insert(number, stream.try_clone()?);
-            number
+            let (number, stream) = (connections.accepted, Arc::new(stream));
+            connections.open.insert(number, Arc::clone(&stream));
+            (number, stream)
         };
         let open = Open { server: Arc::clone(self), number };
         thread("tracker-member", move || open.server.serve(stream, addr, open.number)).map(drop)
     }
 
-    fn serve(&self, stream: TcpStream, addr: SocketAddr, number: u64) {
+    fn serve(&self, stream: Arc<TcpStream>, addr: SocketAddr, number: u64) {
         let choose = |role| (role == Role::Member).then_some(Role::Tracker);
         let session = match net::welcome(stream, &self.identity, Side::Tracker, choose) {
             Ok(session) => session,
@@ -176,7 +176,9 @@ impl Server {
             while let Some((request, message)) = next {
                 let reply = session.answer(&self.shared, message, Instant::now());
                 if let Some(answer) = &reply.answer {
-                    control.queue(request, answer);
+                    // An ERROR that ends the connection is about the connection, not the request.
+                    let ends = reply.close && matches!(answer, FromTracker::Common(Common::Error(_)));
+                    control.queue(if ends { 0 } else { request }, answer);
                 }
                 if reply.close {
                     return control.flush();

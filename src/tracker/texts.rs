@@ -7,37 +7,51 @@ const MIN_DEAD_BYTES: usize = 1 << 20;
 /// Bytes of the length before each text.
 const LENGTH_BYTES: usize = 2;
 
-/// Texts in one buffer, each with its length before it.
+/// Bytes of a block. Blocks never move or grow: one buffer would leave holes each time it did.
+const BLOCK_BYTES: usize = 1 << 16;
+/// Most bytes that the last text which did not fit may leave unused in a block.
+const MAX_TEXT_BYTES: usize = 4096 + LENGTH_BYTES;
+
+/// Texts one behind the other, each with its length before it.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
-    bytes: Vec<u8>,
+    blocks: Vec<Vec<u8>>,
     dead: usize,
 }
 
 impl Texts {
     /// True if `bytes` more in `texts` more texts still have addresses.
     pub(super) fn has_room(&self, bytes: usize, texts: usize) -> bool {
-        self.bytes.len() + bytes + texts * LENGTH_BYTES <= u32::MAX as usize
+        const MOST_BLOCKS: usize = (u32::MAX as usize + 1) / BLOCK_BYTES;
+        let more = (bytes + texts * LENGTH_BYTES) / (BLOCK_BYTES - MAX_TEXT_BYTES) + 1;
+        self.blocks.len() + more <= MOST_BLOCKS
     }
 
-    /// Stores a text of at most 65,535 bytes and says where it is.
+    /// Stores a text of at most 4096 bytes and says where it is.
     pub(super) fn add(&mut self, text: &[u8]) -> u32 {
-        let at = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
-        self.bytes.extend_from_slice(text);
+        let fits = |block: &Vec<u8>| block.len() + LENGTH_BYTES + text.len() <= BLOCK_BYTES;
+        if !self.blocks.last().is_some_and(fits) {
+            self.blocks.push(Vec::with_capacity(BLOCK_BYTES));
+        }
+        let number = self.blocks.len() - 1;
+        let block = &mut self.blocks[number];
+        let at = (number * BLOCK_BYTES + block.len()) as u32;
+        block.extend_from_slice(&(text.len() as u16).to_be_bytes());
+        block.extend_from_slice(text);
         at
     }
 
     /// The text that is there.
     pub(super) fn get(&self, at: u32) -> &[u8] {
-        let (length, rest) = self.bytes.split_at(at as usize).1.split_at(LENGTH_BYTES);
+        let (block, at) = (at as usize / BLOCK_BYTES, at as usize % BLOCK_BYTES);
+        let (length, rest) = self.blocks[block].split_at(at).1.split_at(LENGTH_BYTES);
         &rest[..length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))]
     }
 
     /// Gives a text up. Returns true if [`Texts::tidy`] is worth its while.
     pub(super) fn release(&mut self, at: u32) -> bool {
         self.dead += LENGTH_BYTES + self.get(at).len();
-        self.dead > MIN_DEAD_BYTES && self.dead > self.bytes.len() / 2
+        self.dead > MIN_DEAD_BYTES && self.dead > self.blocks.len() * BLOCK_BYTES / 2
     }
 
     /// Moves the living texts together, and tells each owner where its text is now.

@@ -63,6 +63,9 @@ pub struct RawHeader {
 }
 
 impl RawHeader {
+    /// Least number in the length field: type and request, no body.
+    pub const MIN_LENGTH: usize = HEADER_BYTES - LENGTH_BYTES;
+
     /// Reads a header if all of it is there.
     ///
     /// # Errors
@@ -73,7 +76,7 @@ impl RawHeader {
         };
         let [l0, l1, l2, l3, id, r0, r1, r2, r3] = *header;
         let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-        let Some(body_bytes) = length.checked_sub(HEADER_BYTES - LENGTH_BYTES) else {
+        let Some(body_bytes) = length.checked_sub(RawHeader::MIN_LENGTH) else {
             return Err(FrameError::TooSmall(length));
         };
         Ok(Some(RawHeader { body_bytes, id, request: u32::from_be_bytes([r0, r1, r2, r3]) }))
@@ -124,7 +127,7 @@ impl Decoder for FrameCodec {
             if length > self.max_frame_bytes {
                 return Err(FrameError::TooLarge { got: length, limit: self.max_frame_bytes });
             }
-            if length < HEADER_BYTES - LENGTH_BYTES {
+            if length < RawHeader::MIN_LENGTH {
                 return Err(FrameError::TooSmall(length));
             }
         }

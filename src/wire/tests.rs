@@ -442,10 +442,6 @@ fn text_above(limit: usize) -> ([u8; 2], (usize, usize)) {
     ((limit as u16 + 1).to_be_bytes(), (limit, limit + 1))
 }
 
-fn list_above(limit: usize) -> ([u8; 4], (usize, usize)) {
-    ((limit as u32 + 1).to_be_bytes(), (limit, limit + 1))
-}
-
 #[test]
 fn texts_above_their_limit_are_refused_before_they_are_read() {
     let (name, both) = text_above(MAX_NAME_BYTES);
@@ -460,25 +456,28 @@ fn texts_above_their_limit_are_refused_before_they_are_read() {
     over_limit::<Common>(0x02, &[&[0, 1], &detail], both);
 }
 
+/// [`over_limit`] for a count of list items behind `head`.
+fn list_over_limit<M: Message>(id: u8, head: &[u8], limit: usize) {
+    let count = (limit as u32 + 1).to_be_bytes();
+    over_limit::<M>(id, &[head, &count], (limit, limit + 1));
+}
+
 #[test]
 fn lists_above_their_limit_are_refused_before_they_are_read() {
-    let check = |limit, decode: &dyn Fn(&[u8], (usize, usize))| {
-        let (count, both) = list_above(limit);
-        decode(&count, both);
-    };
-    check(MAX_OFFERS, &|n, both| over_limit::<ToTracker>(0x10, &[&[0; 4], n], both));
-    check(MAX_OFFERS, &|n, both| over_limit::<ToTracker>(0x11, &[n], both));
-    check(MAX_OFFERS, &|n, both| over_limit::<ToTracker>(0x11, &[&[0; 4], n], both));
-    check(MAX_RANGES, &|n, both| over_limit::<ToTracker>(0x12, &[&[0; 32], n], both));
-    check(MAX_RANGES, &|n, both| over_limit::<ToServer>(0x56, &[&[0; 2], n], both));
-    check(MAX_RANGES, &|n, both| over_limit::<FromServer>(0x75, &[&[0; 2], n], both));
-    check(MAX_VARIANTS, &|n, both| over_limit::<FromTracker>(0x31, &[n], both));
-    check(MAX_NEAR, &|n, both| over_limit::<FromTracker>(0x31, &[&[0; 4], n], both));
-    check(MAX_ENTRIES, &|n, both| over_limit::<FromTracker>(0x32, &[n], both));
-    check(MAX_PEERS, &|n, both| over_limit::<FromTracker>(0x34, &[n], both));
-    let holders = [&[0, 0, 0, 1][..], &[0; 2 + 32 + 8 + 8 + 4 + 4 + 4]].concat();
-    check(MAX_HOLDERS, &|n, both| over_limit::<FromTracker>(0x31, &[&holders, n], both));
-    check(MAX_CHUNKS as usize / 8, &|n, both| over_limit::<FromServer>(0x70, &[&[0; 12], &[2], n], both));
+    list_over_limit::<ToTracker>(0x10, &[0; 4], MAX_OFFERS);
+    list_over_limit::<ToTracker>(0x11, &[], MAX_OFFERS);
+    list_over_limit::<ToTracker>(0x11, &[0; 4], MAX_OFFERS);
+    list_over_limit::<ToTracker>(0x12, &[0; 32], MAX_RANGES);
+    list_over_limit::<ToServer>(0x56, &[0; 2], MAX_RANGES);
+    list_over_limit::<FromServer>(0x75, &[0; 2], MAX_RANGES);
+    list_over_limit::<FromTracker>(0x31, &[], MAX_VARIANTS);
+    list_over_limit::<FromTracker>(0x31, &[0; 4], MAX_NEAR);
+    list_over_limit::<FromTracker>(0x32, &[], MAX_ENTRIES);
+    list_over_limit::<FromTracker>(0x34, &[], MAX_PEERS);
+    let before_holders = [&[0, 0, 0, 1][..], &[0; 2 + 32 + 8 + 8 + 4 + 4 + 4]].concat();
+    list_over_limit::<FromTracker>(0x31, &before_holders, MAX_HOLDERS);
+    let before_bitmap = [&[0; 12][..], &[2]].concat();
+    list_over_limit::<FromServer>(0x70, &before_bitmap, MAX_CHUNKS as usize / 8);
 }
 
 #[test]

@@ -418,7 +418,7 @@ impl Client {
 
     /// The preface and an ERROR with this code, whatever its number, and then the connection ends.
     #[track_caller]
-    pub fn is_turned_away(mut self, code: u16) {
+    pub fn turned_away(mut self, code: u16) {
         self.hear_preface();
         let frame = self.read();
         assert_eq!(frame.error(), code, "{}", String::from_utf8_lossy(&frame.body));

@@ -107,14 +107,19 @@ fn ids_of_other_directions_and_unknown_ones_are_unexpected() {
     });
 }
 
+/// Only the nine bytes of a frame that announces this length.
+fn header(length: u32) -> Vec<u8> {
+    Body::new().u32(length).u8(id::ERROR).u32(2).0
+}
+
 #[test]
-fn frames_outside_their_limits_are_refused_by_their_length_alone() {
+fn frames_outside_their_limits_are_refused_before_their_body() {
     both(|target| {
         for length in [MAX_FRAME_BYTES as u32 + 1, u32::MAX] {
-            sends(target, &length.to_be_bytes()).ends_with(code::TOO_LARGE);
+            sends(target, &header(length)).ends_with(code::TOO_LARGE);
         }
-        for length in 0..5_u32 {
-            sends(target, &length.to_be_bytes()).ends_with(code::MALFORMED);
+        for length in 0..5 {
+            sends(target, &header(length)).ends_with(code::MALFORMED);
         }
     });
 }
@@ -123,7 +128,7 @@ fn frames_outside_their_limits_are_refused_by_their_length_alone() {
 fn a_peer_takes_smaller_frames_than_a_tracker() {
     const MAX_PEER_FRAME_BYTES: u32 = 327_680;
     let target = target::peer().target;
-    sends(&target, &(MAX_PEER_FRAME_BYTES + 1).to_be_bytes()).ends_with(code::TOO_LARGE);
+    sends(&target, &header(MAX_PEER_FRAME_BYTES + 1)).ends_with(code::TOO_LARGE);
 }
 
 #[test]

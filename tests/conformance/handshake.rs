@@ -51,9 +51,9 @@ fn a_foreign_preface_gets_a_preface_and_an_error() {
         ] {
             let mut preface = PREFACE;
             preface[at] = value;
-            begins_with(target, &[&preface]).is_turned_away(code);
+            begins_with(target, &[&preface]).turned_away(code);
         }
-        begins_with(target, &[b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"]).is_turned_away(code::BAD_MAGIC);
+        begins_with(target, &[b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"]).turned_away(code::BAD_MAGIC);
     });
 }
 
@@ -62,7 +62,7 @@ fn versions_without_overlap_are_refused_and_others_accepted() {
     both(|target| {
         for versions in [(0, 0), (2, 2), (2, u16::MAX), (5, 1), (u16::MAX, 0)] {
             let hello = Hello { versions, ..Hello::new(target.role) };
-            begins_with(target, &[&PREFACE, &hello.frame()]).is_turned_away(code::UNSUPPORTED_VERSION);
+            begins_with(target, &[&PREFACE, &hello.frame()]).turned_away(code::UNSUPPORTED_VERSION);
         }
         for versions in [(0, 1), (1, 1), (1, 9), (0, u16::MAX)] {
             target.greet_as(&Hello { versions, ..Hello::new(target.role) }).is_alive();
@@ -81,7 +81,7 @@ fn unknown_features_are_ignored() {
 fn a_tracker_speaks_to_members_only() {
     let target = target::tracker();
     for role in [ASK, SERVE, TRACKER] {
-        begins_with(&target, &[&PREFACE, &Hello::new(role).frame()]).is_turned_away(code::UNEXPECTED);
+        begins_with(&target, &[&PREFACE, &Hello::new(role).frame()]).turned_away(code::UNEXPECTED);
     }
 }
 
@@ -89,7 +89,7 @@ fn a_tracker_speaks_to_members_only() {
 fn a_peer_serves_those_who_ask_and_asks_those_who_serve() {
     let target = target::peer().target;
     for role in [MEMBER, TRACKER] {
-        begins_with(&target, &[&PREFACE, &Hello::new(role).frame()]).is_turned_away(code::UNEXPECTED);
+        begins_with(&target, &[&PREFACE, &Hello::new(role).frame()]).turned_away(code::UNEXPECTED);
     }
     let (_, theirs) = Client::greet(&target.addr, &Hello::new(SERVE));
     assert_eq!(theirs.role, ASK);
@@ -99,7 +99,7 @@ fn a_peer_serves_those_who_ask_and_asks_those_who_serve() {
 fn an_unknown_role_is_malformed() {
     both(|target| {
         for role in [0, 5, u8::MAX] {
-            begins_with(target, &[&PREFACE, &Hello::new(role).frame()]).is_turned_away(code::MALFORMED);
+            begins_with(target, &[&PREFACE, &Hello::new(role).frame()]).turned_away(code::MALFORMED);
         }
     });
 }
@@ -109,7 +109,7 @@ fn who_says_to_be_the_other_side_is_told_so() {
     both(|target| {
         let (_, theirs) = Client::greet(&target.addr, &Hello::new(target.role));
         let mirror = Hello { peer: theirs.peer, ..Hello::new(target.role) };
-        begins_with(target, &[&PREFACE, &mirror.frame()]).is_turned_away(code::MYSELF);
+        begins_with(target, &[&PREFACE, &mirror.frame()]).turned_away(code::MYSELF);
     });
 }
 
@@ -118,7 +118,7 @@ fn anything_before_hello_is_unexpected() {
     both(|target| {
         for id in [id::PING, id::PONG, id::LEAVE, id::OK, id::GET_STATUS, id::GET_LOAD, 0x00, 0xff] {
             let first = frame(id, 1, &Body::new());
-            begins_with(target, &[&PREFACE, &first]).is_turned_away(code::UNEXPECTED);
+            begins_with(target, &[&PREFACE, &first]).turned_away(code::UNEXPECTED);
         }
     });
 }
@@ -146,10 +146,10 @@ fn a_body_cut_at_every_length_is_malformed() {
         let body = Hello::new(target.role).body().0;
         for len in 0..body.len() {
             let cut = frame(id::HELLO, 1, &Body::new().raw(&body[..len]));
-            begins_with(target, &[&PREFACE, &cut]).is_turned_away(code::MALFORMED);
+            begins_with(target, &[&PREFACE, &cut]).turned_away(code::MALFORMED);
         }
         let long = frame(id::HELLO, 1, &Body(body).u8(0));
-        begins_with(target, &[&PREFACE, &long]).is_turned_away(code::MALFORMED);
+        begins_with(target, &[&PREFACE, &long]).turned_away(code::MALFORMED);
     });
 }
 
@@ -170,15 +170,15 @@ fn a_handshake_cut_at_every_byte_ends_without_a_word() {
 fn frames_before_hello_are_small() {
     both(|target| {
         for length in [MAX_HELLO_FRAME_BYTES as u32 + 1, 1 << 20, u32::MAX] {
-            begins_with(target, &[&PREFACE, &length.to_be_bytes()]).is_turned_away(code::TOO_LARGE);
+            begins_with(target, &[&PREFACE, &length.to_be_bytes()]).turned_away(code::TOO_LARGE);
         }
         for length in 0..5_u32 {
-            begins_with(target, &[&PREFACE, &length.to_be_bytes()]).is_turned_away(code::MALFORMED);
+            begins_with(target, &[&PREFACE, &length.to_be_bytes()]).turned_away(code::MALFORMED);
         }
         let padding = MAX_HELLO_FRAME_BYTES - 5 - Hello::new(target.role).body().0.len();
         let largest = Hello::new(target.role).body().raw(&vec![0; padding]);
         let largest = frame(id::HELLO, 1, &largest);
-        begins_with(target, &[&PREFACE, &largest]).is_turned_away(code::MALFORMED);
+        begins_with(target, &[&PREFACE, &largest]).turned_away(code::MALFORMED);
     });
 }
 
@@ -191,8 +191,8 @@ fn texts_in_hello_have_limits_and_are_utf8() {
             frame(id::HELLO, 1, &body)
         };
         begins_with(target, &[&PREFACE, &hello(&[b'x'; 255])]).hear_hello();
-        begins_with(target, &[&PREFACE, &hello(&[b'x'; 256])]).is_turned_away(code::MALFORMED);
-        begins_with(target, &[&PREFACE, &hello(&[0xff, 0xfe])]).is_turned_away(code::MALFORMED);
+        begins_with(target, &[&PREFACE, &hello(&[b'x'; 256])]).turned_away(code::MALFORMED);
+        begins_with(target, &[&PREFACE, &hello(&[0xff, 0xfe])]).turned_away(code::MALFORMED);
     });
 }
 
@@ -219,7 +219,7 @@ fn silence_is_ended_after_the_handshakes_time() {
             [begins_with(target, &[]), begins_with(target, &[&PREFACE]), begins_with(target, &[&half])]
         })
         .collect();
-    cases.into_iter().for_each(|client| client.is_turned_away(code::TIMED_OUT));
+    cases.into_iter().for_each(|client| client.turned_away(code::TIMED_OUT));
 }
 
 #[test]

@@ -51,39 +51,85 @@ fn read_chunk(frame: &Frame) -> (u32, Proof, Vec<u8>) {
     (index, proof, fields.0.to_vec())
 }
 
-/// Asks for a run of chunks, and returns the answers by request, counted from the first.
-fn ask_for(client: &mut Client, slot: u16, first: u32, count: u16, proof: bool) -> BTreeMap<u32, Frame> {
+/// What has been proved of a content's hashes: a run's proof comes only once.
+#[derive(Debug, Default)]
+struct Known(BTreeMap<(Hash, u32), Hash>);
+
+impl Known {
+    /// Checks the proof, if there is one, and the data of a content's chunk.
+    #[track_caller]
+    fn check(&mut self, id: Hash, size: u64, chunk: u32, proof: &Proof, data: &[u8]) {
+        if !proof.is_empty() {
+            assert!(proof.is_right(id, size), "the proof with chunk {chunk}");
+            let hashes = (proof.first..).zip(&proof.hashes);
+            self.0.extend(hashes.map(|(number, hash)| ((id, number), *hash)));
+        }
+        // The hash of an only chunk is the id, and needs no proof.
+        let only = (chunks(size) == 1).then_some(&id);
+        let hash = only.or(self.0.get(&(id, chunk)));
+        assert_eq!(Some(&chunk_hash(size, chunk, data)), hash, "chunk {chunk}");
+    }
+}
+
+/// Answers as they came, each with its request counted from the first.
+type Answers = Vec<(u32, Frame)>;
+
+/// Asks for a run of chunks.
+fn ask_for(client: &mut Client, slot: u16, first: u32, count: u16, proof: bool) -> Answers {
     let number = client.take_numbers(u32::from(count));
     client.send(&frame(id::GET_CHUNK, number, &get_chunk(slot, first, count, proof)));
     answers(client, number, u32::from(count))
 }
 
+/// Asks for one chunk.
+fn ask_for_one(client: &mut Client, slot: u16, chunk: u32, proof: bool) -> (u32, Proof, Vec<u8>) {
+    read_chunk(&ask_for(client, slot, chunk, 1, proof)[0].1)
+}
+
 /// Exactly one answer to each of these requests.
-fn answers(client: &mut Client, number: u32, count: u32) -> BTreeMap<u32, Frame> {
-    let mut answers = BTreeMap::new();
-    for _ in 0..count {
-        let answer = client.answer();
-        let at = answer.request.checked_sub(number).filter(|at| *at < count).expect("a number asked with");
-        assert!(answers.insert(at, answer).is_none(), "two answers to one request");
-    }
+fn answers(client: &mut Client, number: u32, count: u32) -> Answers {
+    let mut open: BTreeSet<u32> = (0..count).collect();
+    (0..count)
+        .map(|_| {
+            let answer = client.answer();
+            let request = answer.request.wrapping_sub(number);
+            assert!(open.remove(&request), "nothing is owed to request {}", answer.request);
+            (request, answer)
+        })
+        .collect()
+}
+
+/// The answer to one of them.
+fn answer_of(answers: &Answers, request: u32) -> &Frame {
+    let found = answers.iter().find(|(number, _)| *number == request);
+    &found.expect("every request has an answer").1
+}
+
+/// Why those of them that were refused were.
+fn reasons(answers: &Answers) -> BTreeSet<u8> {
     answers
+        .iter()
+        .filter(|(_, answer)| answer.id == id::REFUSED)
+        .map(|(_, answer)| answer.refusal())
+        .collect()
 }
 
 #[test]
 fn every_chunk_comes_with_a_proof_and_together_they_are_the_content() {
     let peer = target::peer();
     let mut client = opened(&peer);
-    let mut content = Vec::new();
+    let mut known = Known::default();
+    let mut content = BTreeMap::new();
     for first in (0..chunks(peer.size)).step_by(usize::from(MAX_RUN)) {
         let count = (chunks(peer.size) - first).min(u32::from(MAX_RUN)) as u16;
-        for (at, answer) in ask_for(&mut client, 0, first, count, true) {
+        for (request, answer) in ask_for(&mut client, 0, first, count, true) {
             let (index, proof, data) = read_chunk(&answer);
-            assert_eq!(index, first + at);
-            assert!(proof.is_right(peer.id, peer.size), "chunk {index}");
-            assert_eq!(chunk_hash(peer.size, index, &data), proof.hash_of(index), "chunk {index}");
-            content.extend(data);
+            assert_eq!(index, first + request);
+            known.check(peer.id, peer.size, index, &proof, &data);
+            content.insert(index, data);
         }
     }
+    let content: Vec<u8> = content.into_values().flatten().collect();
     assert_eq!(*blake3::hash(&content).as_bytes(), peer.id);
 }
 
@@ -91,8 +137,10 @@ fn every_chunk_comes_with_a_proof_and_together_they_are_the_content() {
 fn a_proof_is_sent_only_if_asked_for() {
     let peer = target::peer();
     let mut client = opened(&peer);
-    let (_, proof, data) = read_chunk(&ask_for(&mut client, 0, 1, 1, false)[&0]);
+    let (_, proof, data) = ask_for_one(&mut client, 0, 1, false);
     assert!(proof.is_empty());
+    let again = ask_for_one(&mut client, 0, 1, true).1;
+    assert!(again.is_right(peer.id, peer.size), "the first that was asked for");
     let manifest = client.call(id::GET_MANIFEST, &get_manifest(0, 0, 1, 1), id::MANIFEST).fields(Proof::read);
     assert!(manifest.is_right(peer.id, peer.size));
     assert_eq!(chunk_hash(peer.size, 1, &data), manifest.hash_of(1));
@@ -147,7 +195,7 @@ fn slots_are_limited_and_can_be_used_again() {
     assert_eq!(client.ask(id::OPEN, &open(7, peer.id, BYTES)).error(), code::LIMIT);
     client.call(id::CLOSE, &Body::new().u16(255), id::OK);
     client.call(id::OPEN, &open(7, peer.id, BYTES), id::OPENED);
-    read_chunk(&ask_for(&mut client, 7, 0, 1, true)[&0]);
+    ask_for_one(&mut client, 7, 0, true);
 }
 
 #[test]
@@ -202,18 +250,17 @@ fn hashes_that_do_not_exist_end_the_connection() {
 fn any_chunk_gives_each_chunk_at_most_once_and_then_nothing_better() {
     let peer = target::peer();
     let mut client = opened(&peer);
-    let mut seen = BTreeSet::new();
-    let mut refused = 0;
+    let (mut seen, mut known, mut refused) = (BTreeSet::new(), Known::default(), 0);
     for _ in 0..chunks(peer.size).div_ceil(u32::from(MAX_RUN)) + 1 {
-        for answer in ask_for(&mut client, 0, ANY_CHUNK, MAX_RUN, true).values() {
+        for (_, answer) in ask_for(&mut client, 0, ANY_CHUNK, MAX_RUN, true) {
             if answer.id == id::REFUSED {
                 assert_eq!(answer.refusal(), refusal::NOTHING_BETTER);
                 refused += 1;
                 continue;
             }
-            let (index, proof, data) = read_chunk(answer);
+            let (index, proof, data) = read_chunk(&answer);
             assert!(seen.insert(index), "chunk {index} twice");
-            assert_eq!(chunk_hash(peer.size, index, &data), proof.hash_of(index));
+            known.check(peer.id, peer.size, index, &proof, &data);
         }
     }
     assert!(refused > 0);
@@ -225,10 +272,10 @@ fn any_chunk_leaves_out_what_the_asker_says_it_has() {
     let mut client = opened(&peer);
     let last = chunks(peer.size) - 1;
     client.send(&frame(id::ASKER_HAVE, 0, &Body::new().u16(0).ranges(&[(0, last), (last + 1, 5)])));
-    for answer in ask_for(&mut client, 0, ANY_CHUNK, 4, false).values() {
+    for (_, answer) in ask_for(&mut client, 0, ANY_CHUNK, 4, false) {
         match answer.id {
             id::REFUSED => assert_eq!(answer.refusal(), refusal::NOTHING_BETTER),
-            _ => assert_eq!(read_chunk(answer).0, last),
+            _ => assert_eq!(read_chunk(&answer).0, last),
         }
     }
 }
@@ -257,11 +304,8 @@ fn a_cancelled_request_still_has_exactly_one_answer() {
         bytes.extend(frame(id::CANCEL, 0, &Body::new().u32(number + at)));
     }
     client.send(&bytes);
-    for answer in answers(&mut client, number, COUNT).values() {
-        if answer.id == id::REFUSED {
-            assert_eq!(answer.refusal(), refusal::CANCELLED);
-        }
-    }
+    let all = answers(&mut client, number, COUNT);
+    assert!(reasons(&all).is_subset(&[refusal::CANCELLED].into()));
     client.is_alive();
 }
 
@@ -275,11 +319,8 @@ fn closing_a_slot_answers_what_still_waits() {
     bytes.extend(frame(id::CLOSE, number + COUNT, &Body::new().u16(0)));
     client.send(&bytes);
     let all = answers(&mut client, number, COUNT + 1);
-    assert_eq!(all[&COUNT].id, id::OK);
-    let reasons = [refusal::CANCELLED, refusal::NOTHING_BETTER];
-    for answer in all.values().filter(|answer| answer.id == id::REFUSED) {
-        assert!(reasons.contains(&answer.refusal()));
-    }
+    assert_eq!(answer_of(&all, COUNT).id, id::OK);
+    assert!(reasons(&all).is_subset(&[refusal::CANCELLED, refusal::NOTHING_BETTER].into()));
 }
 
 #[test]
@@ -297,10 +338,9 @@ fn past_the_queue_requests_are_busy_and_none_is_lost() {
         scope.spawn(move || sender.send(&bytes));
         answers(&mut client, number, count)
     });
-    for answer in all.values().filter(|answer| answer.id == id::REFUSED) {
-        assert_eq!(answer.refusal(), refusal::BUSY);
-    }
-    assert!(all.values().filter(|answer| answer.id == id::CHUNK).count() >= MAX_QUEUED_CHUNKS as usize);
+    assert!(reasons(&all).is_subset(&[refusal::BUSY].into()));
+    let chunks = all.iter().filter(|(_, answer)| answer.id == id::CHUNK).count();
+    assert!(chunks >= MAX_QUEUED_CHUNKS as usize);
 }
 
 #[test]
@@ -319,7 +359,7 @@ fn leave_answers_what_still_waits_and_ends() {
     let mut bytes = frame(id::GET_CHUNK, number, &get_chunk(0, ANY_CHUNK, COUNT as u16, false));
     bytes.extend(frame(id::LEAVE, number + COUNT, &Body::new()));
     client.send(&bytes);
-    assert_eq!(answers(&mut client, number, COUNT + 1)[&COUNT].id, id::OK);
+    assert_eq!(answer_of(&answers(&mut client, number, COUNT + 1), COUNT).id, id::OK);
     client.has_ended();
 }
 
@@ -355,8 +395,8 @@ fn a_thousand_pipelined_requests_are_all_answered() {
         requests.iter().zip(number..).flat_map(|((id, body, _), at)| frame(*id, at, body)).collect();
     client.send(&bytes);
     let all = answers(&mut client, number, 1000);
-    for ((_, _, expected), answer) in requests.iter().zip(all.values()) {
-        assert_eq!(answer.id, *expected);
+    for (request, answer) in all {
+        assert_eq!(answer.id, requests[request as usize].2);
     }
 }
 
@@ -387,15 +427,13 @@ fn a_tree_is_fetched_and_then_its_members_as_one() {
     let mut client = peer.target.greet();
     let answer = client.call(id::OPEN, &open(0, tree, BYTES), id::OPENED);
     let (size, count) = read_opened(&answer);
-    let listing: Vec<u8> = ask_for(&mut client, 0, 0, count as u16, true)
-        .into_values()
-        .flat_map(|answer| {
-            let (index, proof, data) = read_chunk(&answer);
-            assert!(proof.is_right(tree, size));
-            assert_eq!(chunk_hash(size, index, &data), proof.hash_of(index));
-            data
-        })
-        .collect();
+    let mut known = Known::default();
+    let fetched = (0..count).flat_map(|number| {
+        let (index, proof, data) = ask_for_one(&mut client, 0, number, true);
+        known.check(tree, size, index, &proof, &data);
+        data
+    });
+    let listing: Vec<u8> = fetched.collect();
     assert_eq!(*blake3::hash(&listing).as_bytes(), tree);
     fetch_members(&mut client, tree, &members(&listing));
 }
@@ -406,12 +444,12 @@ fn fetch_members(client: &mut Client, tree: Hash, members: &[(u64, Hash)]) {
     let places: Vec<(usize, u32)> =
         (0..).zip(members).flat_map(|(at, (size, _))| (0..chunks(*size)).map(move |n| (at, n))).collect();
     assert_eq!(read_opened(&answer), (total, places.len() as u32));
+    let mut known = Known::default();
     for (index, (member, chunk)) in (0..).zip(places) {
         let (size, hash) = members[member];
-        let (told, proof, data) = read_chunk(&ask_for(client, 1, index, 1, true)[&0]);
+        let (told, proof, data) = ask_for_one(client, 1, index, true);
         assert_eq!(told, index);
-        assert!(proof.is_right(hash, size), "chunk {chunk} of member {member}");
-        assert_eq!(chunk_hash(size, chunk, &data), proof.hash_of(chunk));
+        known.check(hash, size, chunk, &proof, &data);
         let get = get_manifest(1, member as u32, chunk, 1);
         let manifest = client.call(id::GET_MANIFEST, &get, id::MANIFEST).fields(Proof::read);
         assert!(manifest.is_right(hash, size), "manifest of member {member}");

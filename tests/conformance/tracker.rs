@@ -287,7 +287,7 @@ fn update_takes_away_and_adds_or_does_neither() {
     let update = Body::new().list(&[offer(&new, hash, true)]).list(&[removed(&old), removed(&other)]);
     member.client.call(id::UPDATE, &update, id::OK);
     let names = |client: &mut Client| all_names(client, &format!("{prefix}/*"), 100).0;
-    assert_eq!(names(&mut member.client), [new.clone()]);
+    assert_eq!(names(&mut member.client), [&*new]);
     let broken =
         Body::new().list(&[offer(&other, hash, true), offer("..", hash, true)]).list(&[removed(&new)]);
     assert_eq!(member.client.ask(id::UPDATE, &broken).error(), code::BAD_NAME);
@@ -428,7 +428,7 @@ fn the_newer_registration_of_a_peer_takes_over() {
     new.call(id::REGISTER, &register(4002, &[offer(&second, hash, true)]), id::REGISTERED);
     let mut guest = target.greet();
     let names = |client: &mut Client| all_names(client, &format!("{prefix}/*"), 100).0;
-    assert_eq!(names(&mut guest), [second.clone()]);
+    assert_eq!(names(&mut guest), [&*second]);
     let heartbeat = Body::new().u16(0).u16(0).u64(0);
     assert_eq!(old.ask(id::HEARTBEAT, &heartbeat).error(), code::NOT_REGISTERED);
     old.call(id::LEAVE, &Body::new(), id::OK);

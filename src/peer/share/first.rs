@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -27,6 +28,11 @@ use super::{
 /// How often what was hashed is written down: what a kill can cost.
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
 
+/// How long an index may be busy before another peer is to blame: a process that was killed while it
+/// wrote holds its lock until the write is on the disk.
+const BUSY_PATIENCE: Duration = Duration::from_secs(2);
+const BUSY_RETRY: Duration = Duration::from_millis(20);
+
 /// What the walk and the index say together.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Joined {
@@ -42,12 +48,12 @@ pub(super) fn look(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Core, ShareError> {
     let threads = match config.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
     let (root, only) = resolve(&config)?;
     let (index, rows) =
-        Index::open(&config.state).map_err(|Busy| ShareError::Busy { path: config.folder.clone() })?;
+        open_index(&config.state).map_err(|Busy| ShareError::Busy { path: config.folder.clone() })?;
     let watches = if config.watch { watch(&root) } else { None };
     let walker = walker(&config, root, only, threads, watches.clone());
     let (scan, links) = walker.scan("");
@@ -80,6 +86,17 @@ pub(super) fn look(
         watches,
         stop: AtomicBool::new(false),
     })
+}
+
+/// Opens the index; if it is busy, again for as long as a killed process may take to let go of it.
+fn open_index(state: &Path) -> Result<(Index, Rows), Busy> {
+    let deadline = Instant::now() + BUSY_PATIENCE;
+    loop {
+        match Index::open(state) {
+            Err(Busy) if Instant::now() < deadline => thread::sleep(BUSY_RETRY),
+            opened => return opened,
+        }
+    }
 }
 
 /// The folder to walk, and the only file in it that is shared if it is a file.

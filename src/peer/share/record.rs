@@ -3,7 +3,8 @@
 //! The invariant: two looks at a path that give the same [`Stamp`] saw the same bytes. It is as good
 //! as the file system's clock, so a file younger than a tick of that clock is not stamped (see `hash`).
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +63,18 @@ pub struct Source {
     pub path: Arc<str>,
     /// How the file must look when it is opened; otherwise it holds something else by now.
     pub stamp: Stamp,
+}
+
+impl Source {
+    /// True if an opened file still looks as it did: to be asked again while it is being served, because
+    /// a file that is written in place keeps its descriptor.
+    ///
+    /// # Errors
+    /// Those of `fstat`.
+    pub fn fits(&self, file: &File) -> io::Result<bool> {
+        let metadata = file.metadata()?;
+        Ok(metadata.is_file() && Stamp::of(&metadata) == self.stamp)
+    }
 }
 
 /// The path in the file system of `path` below `root`; the empty path is the root itself.

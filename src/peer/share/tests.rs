@@ -190,6 +190,21 @@ fn equal_contents_are_served_from_any_path_that_fits() {
 }
 
 #[test]
+fn an_open_file_that_is_written_to_fits_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "1")]);
+    let (share, _) = open(config(folder.path()));
+    let Some(Holding::File(_, source)) = share.find(FileId::of(b"1"), View::Bytes) else {
+        panic!("not found")
+    };
+    let opened = share.open_source(&source).unwrap().unwrap();
+    assert!(source.fits(&opened).unwrap());
+    write(&folder, &[("a", "22")]);
+    assert!(!source.fits(&opened).unwrap());
+    assert!(share.open_source(&source).unwrap().is_none());
+}
+
+#[test]
 fn trees_are_served_as_listings_and_as_members() {
     let folder = tempfile::tempdir().unwrap();
     let large = "y".repeat(70_000);
