@@ -381,6 +381,7 @@ impl Running {
             .ok_or(FetchError::BadTree(TreeError::TooLarge))?;
         let manner = Manner { force: true, fsync: false };
         let (store, had) = Store::open(plan, variant.id, &listings, &state, manner)?;
+        *lock(&self.job.listing) = Some(file.clone());
         let listing = self.begin(View::Bytes, store, had)?;
         self.drive(&listing, variant)?;
         let bytes =
