@@ -109,9 +109,10 @@ pub(crate) fn rate(bytes: u64, elapsed: Duration) -> String {
     format!("{}/s", size((bytes as f64 / seconds) as u64))
 }
 
-/// A time for people, with as many digits as matter: `4.2 ms`, `3.1 s`, `2m 5s`.
+/// A time for people, with as many digits as matter: `310 µs`, `4.2 ms`, `3.1 s`, `2m 5s`.
 pub(crate) fn elapsed(time: Duration) -> String {
     match time.as_secs_f64() {
+        seconds if seconds < 0.001 => format!("{:.0} µs", seconds * 1e6),
         seconds if seconds < 0.1 => format!("{:.1} ms", seconds * 1e3),
         seconds if seconds < 10.0 => format!("{seconds:.2} s"),
         seconds if seconds < 100.0 => format!("{seconds:.1} s"),
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(size(1 << 30), "1.0 GiB");
         assert_eq!(rate(1 << 30, Duration::from_millis(500)), "2.0 GiB/s");
         assert_eq!(elapsed(Duration::from_millis(420)), "0.42 s");
-        assert_eq!(elapsed(Duration::from_micros(310)), "0.3 ms");
+        assert_eq!(elapsed(Duration::from_micros(310)), "310 µs");
         assert_eq!(elapsed(Duration::from_secs(125)), "2m 5s");
         assert_eq!(shown("a\nb\u{1b}"), "a\\nb\\u{1b}");
     }
