@@ -7,6 +7,7 @@
 //! - [`net`]: connections: preface, HELLO, framing, tracing.
 //! - [`tracker`]: the directory of who has what, and the threads that serve it.
 //! - [`peer`]: sharing, serving and fetching.
+//! - [`sim`]: a swarm in virtual time, made of the parts above that decide.
 //! - [`cli`]: one module per family of commands.
 //!
 //! Arrows point upwards in this list only, and never between `tracker` and `peer`.
@@ -15,5 +16,6 @@ pub mod cli;
 pub mod content;
 pub mod net;
 pub mod peer;
+pub mod sim;
 pub mod tracker;
 pub mod wire;

@@ -1,0 +1,285 @@
+//! How a peer comes, looks for neighbours, and goes: what `peer::job` does around `peer::neighbours`.
+
+use std::time::Duration;
+
+use super::Fate;
+use super::connection::Connection;
+use super::peer::{Fetch, id_of, number_of};
+use super::queue::{Happening, Nanos};
+use super::world::{World, content};
+use crate::peer::chunk_set::{self, ChunkSet};
+use crate::peer::neighbours::{
+    ANNOUNCE_INTERVAL, FEW_SOURCES, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR,
+};
+use crate::peer::scheduler::{Event, Limits, Scheduler, TICK};
+use crate::tracker::directory::{Load, Profile, Query, Sender, Wanted};
+use crate::wire::{Complaint, Name, Offer, Purpose};
+
+/// Pause between questions to the tracker when all is well.
+const REFRESH: Duration = Duration::from_secs(15);
+/// A dial that nobody answers is given up after this.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often leases are looked at, and signs of life given.
+pub(super) const LEASE_INTERVAL: Duration = Duration::from_secs(1);
+/// Round trips until OPEN arrives: the connection, HELLO, and half of the question itself.
+const OPEN_TRIPS: u64 = 5;
+
+fn nanos(duration: Duration) -> Nanos {
+    duration.as_nanos() as u64
+}
+
+impl World<'_> {
+    fn sender(p: u32) -> Sender {
+        Sender { connection: u64::from(p) + 1, peer: id_of(p) }
+    }
+
+    /// Enters a peer into the directory, with the file as whole or as wanted.
+    pub(super) fn register(&mut self, p: u32, complete: bool) {
+        let now = self.instant();
+        let profile = Profile { name: format!("peer {p}"), host: "h".to_owned(), port: 1 };
+        self.directory.register(World::sender(p), profile, now);
+        let (size, chunks) = (self.layout.size(), self.chunks);
+        let offer = Offer { name: Name::new("file"), id: content(), size, total: size, chunks, complete };
+        let entered = self.directory.update(World::sender(p), &[], &[offer]);
+        debug_assert_eq!(entered, Ok(()));
+    }
+
+    /// A fetcher starts.
+    pub(super) fn join(&mut self, p: u32) {
+        let now = self.now;
+        let seed = self.rng.u64(..);
+        let limits = Limits { max_inflight_bytes: crate::peer::Limits::default().max_inflight_bytes };
+        let none = ChunkSet::empty(self.chunks);
+        let all = ChunkSet::full(self.chunks);
+        let runs = self.chunks.div_ceil(super::asking::PROOF_RUN);
+        let peer = &mut self.peers[p as usize];
+        peer.alive = true;
+        peer.joined = now;
+        peer.idle_since = Some(now);
+        peer.fetch = Some(Box::new(Fetch {
+            scheduler: Scheduler::new(self.layout.clone(), none.clone(), &all, limits, seed),
+            neighbours: Neighbours::new(self.scenario.degree, seed),
+            connections: Vec::new(),
+            kept: none.clone(),
+            writers: Default::default(),
+            proved: ChunkSet::empty(runs),
+            announced: none,
+            next_announce: now + nanos(ANNOUNCE_INTERVAL),
+            next_locate: now + nanos(FIRST_RELOCATE),
+            locate_pause: nanos(FIRST_RELOCATE),
+            next_exchange: now + nanos(USELESS_FOR),
+            located: Vec::new(),
+            turn_due: false,
+        }));
+        self.ask_tracker(p, &[]);
+        self.register(p, false);
+        self.queue.push(now + nanos(TICK), Happening::Turn(p));
+    }
+
+    fn ask_tracker(&mut self, p: u32, missing: &[(u32, u32)]) {
+        let now = self.instant();
+        let query = Query {
+            wanted: Wanted::Id(content()),
+            purpose: Purpose::Fetch,
+            max: (self.scenario.degree * 2).min(64),
+            missing,
+            asker: id_of(p),
+        };
+        let found = self.directory.locate(&query, now);
+        let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
+        let holders = found.iter().flat_map(|variant| variant.holders.iter());
+        fetch.located = holders.map(|holder| number_of(holder.peer)).collect();
+        self.queue.push(self.now + 2 * self.delay, Happening::Located(p));
+    }
+
+    /// The tracker's answer is here.
+    pub(super) fn located(&mut self, p: u32) {
+        let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
+        for holder in std::mem::take(&mut fetch.located) {
+            fetch.neighbours.suggest(id_of(holder), String::new());
+        }
+        self.turn_soon(p);
+    }
+
+    /// The driving thread is woken before its time.
+    pub(super) fn turn_soon(&mut self, p: u32) {
+        let peer = &mut self.peers[p as usize];
+        let (alive, done) = (peer.alive, peer.done.is_some());
+        if let Some(fetch) = &mut peer.fetch
+            && alive
+            && !done
+            && !std::mem::replace(&mut fetch.turn_due, true)
+        {
+            self.queue.push(self.now, Happening::Turn(p));
+        }
+    }
+
+    /// The driving thread of a transfer has its turn.
+    pub(super) fn turn(&mut self, p: u32) {
+        let peer = &mut self.peers[p as usize];
+        if !peer.alive || peer.done.is_some() {
+            return;
+        }
+        let Some(fetch) = &mut peer.fetch else { return };
+        if !std::mem::take(&mut fetch.turn_due) {
+            self.queue.push(self.now + nanos(TICK), Happening::Turn(p));
+        }
+        self.step(p, Event::Tick);
+        let now = self.instant();
+        let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
+        for (id, _) in fetch.neighbours.dial(now) {
+            self.dial(p, number_of(id));
+        }
+        let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
+        let due = |at: &mut Nanos, pause: Duration| {
+            let due = self.now >= *at;
+            if due {
+                *at = self.now + nanos(pause);
+            }
+            due
+        };
+        let announce = due(&mut fetch.next_announce, ANNOUNCE_INTERVAL);
+        let exchange = due(&mut fetch.next_exchange, USELESS_FOR);
+        let locate = self.now >= fetch.next_locate;
+        if announce {
+            self.announce(p);
+        }
+        if locate {
+            self.locate(p);
+        }
+        if exchange {
+            self.exchange(p);
+        }
+    }
+
+    fn dial(&mut self, p: u32, server: u32) {
+        let c = self.connections.len() as u32;
+        let runs = self.chunks.div_ceil(super::asking::PROOF_RUN);
+        self.connections.push(Connection::new(server, p, runs));
+        self.queue.push(self.now + OPEN_TRIPS * self.delay, Happening::Open(c));
+        if self.peers[server as usize].vanished {
+            self.queue.push(self.now + nanos(DIAL_TIMEOUT), Happening::EndedForAsker(c));
+        }
+    }
+
+    /// Tells the tracker which chunks came since last time.
+    pub(super) fn announce(&mut self, p: u32) {
+        let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
+        let gained = fetch.kept.iter().filter(|chunk| !fetch.announced.contains(*chunk));
+        let ranges = chunk_set::ranges(gained);
+        if ranges.is_empty() {
+            return;
+        }
+        fetch.announced = fetch.kept.clone();
+        let told = self.directory.have(World::sender(p), content(), &ranges);
+        debug_assert_eq!(told, Ok(()));
+    }
+
+    fn connected(&self, p: u32) -> usize {
+        let fetch = self.peers[p as usize].fetch.as_ref();
+        fetch.map_or(0, |fetch| fetch.scheduler.sources().count())
+    }
+
+    fn locate(&mut self, p: u32) {
+        let few = self.connected(p) < FEW_SOURCES;
+        let now = self.now;
+        let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
+        let missing = fetch.scheduler.unavailable();
+        fetch.locate_pause = match few || !missing.is_empty() {
+            true => (fetch.locate_pause * 2).min(nanos(REFRESH)),
+            false => nanos(REFRESH),
+        };
+        fetch.next_locate = now + fetch.locate_pause;
+        self.ask_tracker(p, &missing);
+    }
+
+    /// Closes a neighbour that has nothing we want, if there are others to try.
+    fn exchange(&mut self, p: u32) {
+        let now = self.instant();
+        let full = self.connected(p) >= self.scenario.degree;
+        let Some(fetch) = &self.peers[p as usize].fetch else { return };
+        if !full || fetch.neighbours.spare(now) == 0 {
+            return;
+        }
+        let useless = fetch.scheduler.sources().find(|(_, view)| view.useful == 0);
+        if let Some(c) = useless.and_then(|(id, _)| fetch.connections.get(id.0 as usize).copied()) {
+            self.asker_ends(c, Outcome::Useless, true);
+        }
+    }
+
+    pub(super) fn complain(&mut self, p: u32, about: u32, complaint: Complaint) {
+        let now = self.instant();
+        let _ = self.directory.report(World::sender(p), id_of(about), complaint, (content(), 0), now);
+    }
+
+    /// The asker sees that a connection has ended, or that nobody answers its dial.
+    pub(super) fn ended_for_asker(&mut self, c: u32) {
+        let connection = &self.connections[c as usize];
+        let (p, server) = (connection.asker, connection.server);
+        if connection.source.is_some() && self.peers[server as usize].vanished {
+            return; // it was the dial's clock, and the dial had worked
+        }
+        if connection.asker_open && connection.source.is_none() && !self.peers[server as usize].alive {
+            self.complain(p, server, Complaint::Dead);
+        }
+        self.asker_ends(c, Outcome::Failed, false);
+    }
+
+    /// A transfer that is complete closes its sources, and tells the tracker.
+    pub(super) fn end_if_done(&mut self, p: u32) {
+        let now = self.now;
+        let peer = &mut self.peers[p as usize];
+        let Some(fetch) = &peer.fetch else { return };
+        if !fetch.scheduler.is_done() || peer.done.is_some() {
+            return;
+        }
+        peer.done = Some(now);
+        let connections = fetch.connections.clone();
+        self.announce(p);
+        for c in connections {
+            self.asker_ends(c, Outcome::Useless, true);
+        }
+        self.count_done(p);
+    }
+
+    /// A peer ends.
+    pub(super) fn end(&mut self, p: u32, fate: Fate) {
+        let peer = &mut self.peers[p as usize];
+        if !std::mem::take(&mut peer.alive) {
+            return;
+        }
+        peer.vanished = fate == Fate::Vanishes;
+        if peer.vanished {
+            return;
+        }
+        self.directory.leave(World::sender(p));
+        let at = self.now + self.delay;
+        for (c, connection) in self.connections.iter().enumerate() {
+            if connection.server == p && connection.asker_open {
+                self.queue.push(at, Happening::EndedForAsker(c as u32));
+            }
+            if connection.asker == p && connection.server_open {
+                self.queue.push(at, Happening::EndedForServer(c as u32));
+            }
+        }
+    }
+
+    /// Signs of life reach the tracker, and leases end.
+    pub(super) fn leases(&mut self) {
+        let now = self.instant();
+        for p in 0..self.peers.len() as u32 {
+            let peer = &self.peers[p as usize];
+            if peer.alive {
+                let busy = peer.askers.iter().filter(|c| {
+                    let connection = &self.connections[**c as usize];
+                    connection.writing || !connection.jobs.is_empty()
+                });
+                let downloads = u16::from(peer.fetch.is_some() && peer.done.is_none());
+                let load = Load { uploads: busy.count() as u16, downloads, space: 0 };
+                let _ = self.directory.heartbeat(World::sender(p), load, now);
+            }
+        }
+        self.directory.expire(now);
+        self.queue.push(self.now + nanos(LEASE_INTERVAL), Happening::Leases);
+    }
+}

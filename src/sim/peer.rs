@@ -1,0 +1,120 @@
+//! A simulated peer: its link, what it serves, what it fetches.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::queue::Nanos;
+use super::{Link, Manner};
+use crate::content::PeerId;
+use crate::peer::chunk_set::ChunkSet;
+use crate::peer::neighbours::Neighbours;
+use crate::peer::scheduler::{Scheduler, SourceId};
+use crate::peer::serving::{Seed, Turns};
+
+/// The transfer of a fetching peer.
+#[derive(Debug)]
+pub(super) struct Fetch {
+    pub(super) scheduler: Scheduler,
+    pub(super) neighbours: Neighbours,
+    /// The connection of each source, by the source's number.
+    pub(super) connections: Vec<u32>,
+    /// The chunks that were delivered whole and true: what the scheduler must say it has.
+    pub(super) kept: ChunkSet,
+    /// Who writes a chunk that is arriving: the one that began last.
+    pub(super) writers: BTreeMap<u32, SourceId>,
+    /// Runs whose proof is known.
+    pub(super) proved: ChunkSet,
+    pub(super) announced: ChunkSet,
+    pub(super) next_announce: Nanos,
+    pub(super) next_locate: Nanos,
+    pub(super) locate_pause: Nanos,
+    pub(super) next_exchange: Nanos,
+    /// Holders in the tracker's answer that is on its way.
+    pub(super) located: Vec<u32>,
+    /// An early turn has been called for.
+    pub(super) turn_due: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) link: Link,
+    pub(super) manner: Manner,
+    pub(super) alive: bool,
+    pub(super) vanished: bool,
+    pub(super) joined: Nanos,
+    pub(super) done: Option<Nanos>,
+    /// None for the seeder, and before the peer joins.
+    pub(super) fetch: Option<Box<Fetch>>,
+    // The link.
+    /// Connections that wait for the uplink.
+    pub(super) ready: VecDeque<u32>,
+    pub(super) sending: bool,
+    pub(super) idle_since: Option<Nanos>,
+    pub(super) idle: Nanos,
+    pub(super) debt: f64,
+    pub(super) down_free: Nanos,
+    // Serving.
+    pub(super) turns: Turns<u32>,
+    pub(super) seed: Option<Seed>,
+    pub(super) askers: Vec<u32>,
+    // The ledger.
+    pub(super) sent: u64,
+    pub(super) useful: u64,
+    pub(super) duplicate: u64,
+    pub(super) rejected: u64,
+    pub(super) overhead: u64,
+}
+
+/// The peer's id, from which its number can be read.
+pub(super) fn id_of(number: u32) -> PeerId {
+    let mut id = [0; 16];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    id[15] = 1;
+    PeerId(id)
+}
+
+/// The number of a peer.
+pub(super) fn number_of(id: PeerId) -> u32 {
+    u32::from_be_bytes([id.0[0], id.0[1], id.0[2], id.0[3]])
+}
+
+impl Peer {
+    pub(super) fn new(link: Link, manner: Manner) -> Peer {
+        Peer {
+            link,
+            manner,
+            alive: false,
+            vanished: false,
+            joined: 0,
+            done: None,
+            fetch: None,
+            ready: VecDeque::new(),
+            sending: false,
+            idle_since: None,
+            idle: 0,
+            debt: 0.0,
+            down_free: 0,
+            turns: Turns::new(),
+            seed: None,
+            askers: Vec::new(),
+            sent: 0,
+            useful: 0,
+            duplicate: 0,
+            rejected: 0,
+            overhead: 0,
+        }
+    }
+
+    /// True if a chunk is here.
+    pub(super) fn has(&self, chunk: u32) -> bool {
+        self.fetch.as_ref().is_none_or(|fetch| fetch.scheduler.had().contains(chunk))
+    }
+
+    /// The chunks that are here.
+    pub(super) fn have(&self, chunks: u32) -> ChunkSet {
+        self.fetch.as_ref().map_or_else(|| ChunkSet::full(chunks), |fetch| fetch.scheduler.had().clone())
+    }
+
+    pub(super) fn is_honest(&self) -> bool {
+        self.manner == Manner::Honest
+    }
+}

@@ -1,0 +1,276 @@
+//! The serving side of a connection, as `peer::serve` does it around the policy of `peer::serving`.
+
+use super::Manner;
+use super::connection::{Job, Load};
+use super::queue::{Happening, Message};
+use super::world::World;
+use crate::peer::chunk_set::{self, ChunkSet};
+use crate::peer::serving::{NEWS_INTERVAL, Seed, TURN_PATIENCE};
+use crate::wire::{ANY_CHUNK, Refusal};
+
+/// Frame header and head of a CHUNK without its proof.
+const HEAD_BYTES: u32 = 9 + 11;
+/// A REFUSED.
+const REFUSED_BYTES: u32 = 10;
+/// A HAVE without its runs, and each of its runs.
+const HAVE_BYTES: u32 = 9 + 4;
+const RUN_BYTES: u32 = 8;
+
+impl World<'_> {
+    /// OPEN arrives at the server.
+    pub(super) fn open(&mut self, c: u32) {
+        let connection = &self.connections[c as usize];
+        let (server, asker) = (connection.server, connection.asker);
+        if !self.peers[server as usize].alive {
+            if !self.peers[server as usize].vanished {
+                self.queue.push(self.now + self.delay, Happening::EndedForAsker(c));
+            }
+            return; // an asker of nobody gives up by its own clock
+        }
+        if self.peers[server as usize].askers.len() >= self.scenario.max_askers {
+            self.queue.push(self.now + self.delay, Happening::EndedForAsker(c));
+            return;
+        }
+        let have = match self.peers[server as usize].manner {
+            Manner::Boasts => ChunkSet::full(self.chunks),
+            _ => self.peers[server as usize].have(self.chunks),
+        };
+        let bitmap = if have.is_full() || have.is_empty() { 0 } else { self.chunks.div_ceil(8) };
+        let peer = &mut self.peers[server as usize];
+        peer.askers.push(c);
+        let connection = &mut self.connections[c as usize];
+        connection.server_open = true;
+        if have.is_full() {
+            peer.seed.get_or_insert_with(|| Seed::new(self.chunks)).askers += 1;
+            connection.given = Some(ChunkSet::empty(self.chunks));
+        }
+        connection.opening = Some(have);
+        if let Some(fetch) = &mut peer.fetch {
+            fetch.neighbours.suggest(super::peer::id_of(asker), String::new());
+            self.turn_soon(server);
+        }
+        let at = self.short(server, asker, 25 + bitmap);
+        self.queue.push(at, Happening::Opened(c));
+    }
+
+    /// A request arrives.
+    pub(super) fn asked(&mut self, c: u32, chunk: u32, proof: bool) {
+        let connection = &mut self.connections[c as usize];
+        let server = &self.peers[connection.server as usize];
+        if !connection.server_open || !server.alive || server.manner == Manner::Silent {
+            return;
+        }
+        connection.jobs.push_back(Job { chunk, proof });
+        self.pump(c);
+    }
+
+    pub(super) fn cancelled(&mut self, c: u32, chunk: u32) {
+        let connection = &mut self.connections[c as usize];
+        if !connection.server_open {
+            return;
+        }
+        let before = connection.jobs.len();
+        connection.jobs.retain(|job| job.chunk != chunk);
+        if connection.jobs.len() < before {
+            self.say(c, Message::Refused(chunk, Refusal::Cancelled), REFUSED_BYTES);
+        }
+        self.pump(c);
+    }
+
+    /// The asker has a chunk now.
+    pub(super) fn told(&mut self, c: u32, chunk: u32) {
+        let connection = &mut self.connections[c as usize];
+        if let Some(given) = &mut connection.given
+            && given.insert(chunk)
+            && let Some(seed) = &mut self.peers[connection.server as usize].seed
+        {
+            seed.give(chunk);
+        }
+    }
+
+    /// Starts the next answer if it is this connection's turn.
+    pub(super) fn pump(&mut self, c: u32) {
+        let connection = &mut self.connections[c as usize];
+        if connection.writing {
+            return;
+        }
+        let granted = std::mem::take(&mut connection.granted);
+        let server = connection.server;
+        if connection.jobs.is_empty() || !connection.server_open {
+            if granted {
+                self.pass_on(server);
+            }
+            return;
+        }
+        if !granted && !self.peers[server as usize].turns.take(c) {
+            return;
+        }
+        while let Some(job) = self.connections[c as usize].jobs.pop_front() {
+            if self.begin(c, job) {
+                return self.written(c);
+            }
+        }
+        self.pass_on(server);
+    }
+
+    /// Writes a chunk to the stream; false if it was refused.
+    fn begin(&mut self, c: u32, job: Job) -> bool {
+        let length = |chunk| self.layout.place(chunk).map_or(0, |place| place.len as u32);
+        let connection = &mut self.connections[c as usize];
+        let peer = &mut self.peers[connection.server as usize];
+        let any = job.chunk == ANY_CHUNK;
+        let chunk = match (any, &mut peer.seed) {
+            (false, _) => Some(job.chunk),
+            (true, Some(seed)) if connection.given.is_some() => {
+                connection.last_choice = seed.choose(connection.last_choice);
+                connection.last_choice
+            }
+            (true, _) => None,
+        };
+        let Some(chunk) = chunk else {
+            self.say(c, Message::Refused(ANY_CHUNK, Refusal::NothingBetter), REFUSED_BYTES);
+            return false;
+        };
+        if let (Some(given), Some(seed)) = (&mut connection.given, &mut peer.seed)
+            && given.insert(chunk)
+        {
+            seed.give(chunk);
+        }
+        if !peer.has(chunk) {
+            assert!(!peer.is_honest(), "an honest peer was asked for a chunk that it never announced");
+            self.say(c, Message::Refused(job.chunk, Refusal::NotHere), REFUSED_BYTES);
+            return false;
+        }
+        let corrupt = match peer.manner {
+            Manner::Corrupts(share) => self.rng.f64() < share,
+            _ => false,
+        };
+        let proof = match job.proof && connection.proved.insert(chunk / super::asking::PROOF_RUN) {
+            true => self.proof_bytes,
+            false => 0,
+        };
+        let bytes = length(chunk);
+        peer.sent += u64::from(bytes);
+        connection.writing = true;
+        connection.turn = true;
+        connection.progress = self.now;
+        let server = connection.server;
+        self.peers[server as usize].overhead += u64::from(HEAD_BYTES + proof);
+        self.write(c, Load::Chunk { chunk, any, corrupt, bytes }, HEAD_BYTES + proof + bytes);
+        if server == 0 {
+            self.seeder_has_sent();
+        }
+        true
+    }
+
+    /// The network took bytes of a stream: when the last are with the system, the turn is over.
+    pub(super) fn written(&mut self, c: u32) {
+        let connection = &mut self.connections[c as usize];
+        if !connection.writing {
+            return;
+        }
+        if connection.unsent + connection.in_network > self.scenario.socket_buffer {
+            connection.progress = self.now;
+            if !connection.patience_due && connection.turn {
+                connection.patience_due = true;
+                let at = self.now + TURN_PATIENCE.as_nanos() as u64;
+                self.queue.push(at, Happening::Patience(c));
+            }
+            return;
+        }
+        connection.writing = false;
+        let server = connection.server;
+        if std::mem::take(&mut connection.turn) {
+            self.pass_on(server);
+        }
+        self.pump(c);
+    }
+
+    pub(super) fn patience(&mut self, c: u32) {
+        let connection = &mut self.connections[c as usize];
+        connection.patience_due = false;
+        if !connection.turn {
+            return;
+        }
+        let ends = connection.progress + TURN_PATIENCE.as_nanos() as u64;
+        if self.now >= ends {
+            connection.turn = false;
+            let server = connection.server;
+            self.pass_on(server);
+        } else {
+            connection.patience_due = true;
+            self.queue.push(ends, Happening::Patience(c));
+        }
+    }
+
+    fn pass_on(&mut self, server: u32) {
+        if let Some(next) = self.peers[server as usize].turns.pass_on() {
+            self.connections[next as usize].granted = true;
+            self.pump(next);
+        }
+    }
+
+    /// A peer has a chunk: its askers will hear of it.
+    pub(super) fn gained(&mut self, p: u32, chunk: u32) {
+        let askers = std::mem::take(&mut self.peers[p as usize].askers);
+        for c in &askers {
+            let connection = &mut self.connections[*c as usize];
+            if connection.given.is_none() {
+                connection.news.push(chunk);
+                self.tell(*c);
+            }
+        }
+        self.peers[p as usize].askers = askers;
+    }
+
+    pub(super) fn news(&mut self, c: u32) {
+        self.connections[c as usize].news_due = false;
+        self.tell(c);
+    }
+
+    fn tell(&mut self, c: u32) {
+        let connection = &mut self.connections[c as usize];
+        if connection.news.is_empty() || !connection.server_open {
+            return;
+        }
+        if self.now < connection.next_news {
+            if !connection.news_due {
+                connection.news_due = true;
+                self.queue.push(connection.next_news, Happening::News(c));
+            }
+            return;
+        }
+        connection.next_news = self.now + NEWS_INTERVAL.as_nanos() as u64;
+        connection.news.sort_unstable();
+        let gained = chunk_set::ranges(connection.news.drain(..));
+        let bytes = HAVE_BYTES + RUN_BYTES * gained.len() as u32;
+        self.say(c, Message::Gains(gained), bytes);
+    }
+
+    /// The server is done with a connection.
+    pub(super) fn server_ends(&mut self, c: u32) {
+        let connection = &mut self.connections[c as usize];
+        if !std::mem::take(&mut connection.server_open) {
+            return;
+        }
+        let server = connection.server;
+        let given = connection.given.take();
+        let turns = u32::from(std::mem::take(&mut connection.turn))
+            + u32::from(std::mem::take(&mut connection.granted));
+        connection.clear();
+        connection.writing = false;
+        let peer = &mut self.peers[server as usize];
+        peer.askers.retain(|asker| *asker != c);
+        peer.turns.forget(&c);
+        if let (Some(given), Some(seed)) = (given, &mut peer.seed) {
+            given.iter().for_each(|chunk| seed.take_back(chunk));
+            seed.askers -= 1;
+            if seed.askers == 0 {
+                peer.seed = None;
+            }
+        }
+        for _ in 0..turns {
+            self.pass_on(server);
+        }
+    }
+}
