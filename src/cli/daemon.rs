@@ -2,6 +2,7 @@
 //!
 //! One request a connection: a line of JSON; answers are lines of JSON too.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
@@ -165,9 +166,10 @@ fn transfer_line(transfer: &Value) -> Option<String> {
     Some(format!("  {name}: {state}, {done} of {total}, {}/s from {peers}", size(status.rate as u64)))
 }
 
-/// Sources of a transfer that are connected now.
+/// Peers that a transfer is connected to now; one peer may have several connections.
 pub(super) fn connected(status: &TransferStatus) -> u64 {
-    status.sources.iter().filter(|source| source.connected).count() as u64
+    let peers = status.sources.iter().filter(|source| source.connected).map(|source| &source.peer);
+    peers.collect::<BTreeSet<_>>().len() as u64
 }
 
 #[cfg(test)]

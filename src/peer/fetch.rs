@@ -333,9 +333,7 @@ impl Fetching<'_> {
         }
         add(&self.transfer.ledger.overhead, HEADER_BYTES + head_bytes);
         self.bulk.consume(HEADER_BYTES + head_bytes);
-        if asked.is_none() {
-            self.transfer.step([Event::Arriving(self.id, head.index)], Some(self.id));
-        }
+        self.transfer.step([Event::Arriving(self.id, head.index)], Some(self.id));
         let proved = head.proof.hashes.is_empty() || self.transfer.learn(place, head.proof);
         let hash = self.transfer.hash_of(place).filter(|_| proved);
         let wanted = match hash {

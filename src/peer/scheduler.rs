@@ -22,8 +22,8 @@ use super::chunk_set::ChunkSet;
 use crate::content::Layout;
 use crate::wire::Refusal;
 use rarity::Rarity;
-use source::Source;
 pub use source::SourceView;
+use source::{Owed, Source};
 
 /// A connection that serves this transfer. Numbers are never reused within a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,8 +86,10 @@ pub const TICK: Duration = Duration::from_millis(25);
 const MAX_COPIES_IN_FLIGHT: usize = 2;
 /// A takeover must promise to be this many times faster.
 const STEAL_FACTOR: u32 = 2;
-/// And it must save at least this much.
+/// And it must save at least this much beyond that.
 const STEAL_GAIN: Duration = Duration::from_millis(40);
+/// Both times as much for a chunk that has begun to arrive, and so comes twice.
+const BEGUN_FACTOR: u32 = 4;
 /// Corrupt chunks after which a source is closed.
 pub const MAX_CORRUPT: u32 = 3;
 
@@ -105,7 +107,6 @@ pub struct Scheduler {
     inflight_bytes: u64,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
     cursor: u32,
-    last_steal: Option<Instant>,
 }
 
 impl Scheduler {
@@ -132,7 +133,6 @@ impl Scheduler {
             sources: BTreeMap::new(),
             inflight_bytes: 0,
             cursor: (seed % u64::from(chunks.max(1))) as u32,
-            last_steal: None,
             layout,
         }
     }
@@ -446,28 +446,38 @@ impl Scheduler {
     }
 
     /// Takes over the chunk that would come latest from another source, if `id` is much faster.
+    ///
+    /// A chunk that has not begun is cancelled first and asked for when the other source has let go of
+    /// it, so it never comes twice. One that has begun comes twice, so much more must be gained by it.
     fn steal(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
-        if self.last_steal == Some(now) || self.in_flight.is_empty() {
-            return;
-        }
-        let Some(thief) = self.sources.get(&id) else { return };
-        let mut worst: Option<(Duration, SourceId, u32)> = None;
+        let Some(thief) = self.sources.get(&id).filter(|thief| thief.may_steal(now)) else { return };
+        let mut worst: Option<(Duration, SourceId, Owed)> = None;
         for (victim_id, victim) in self.sources.iter().filter(|(other, _)| **other != id) {
-            for (chunk, due) in victim.due(now) {
-                let single =
-                    self.in_flight.get(&chunk).is_some_and(|holders| holders.len() < MAX_COPIES_IN_FLIGHT);
-                if single && thief.have.contains(chunk) && worst.is_none_or(|(latest, ..)| due > latest) {
-                    worst = Some((due, *victim_id, chunk));
+            for owed in victim.owed(now) {
+                let loss = if owed.begun { STEAL_FACTOR * BEGUN_FACTOR } else { STEAL_FACTOR };
+                let gain = owed.due.saturating_sub(thief.expected(owed.bytes) * loss);
+                let threshold = if owed.begun { STEAL_GAIN * BEGUN_FACTOR } else { STEAL_GAIN };
+                let better = gain > threshold && worst.as_ref().is_none_or(|(most, ..)| gain > *most);
+                if better && thief.have.contains(owed.chunk) && self.in_flight_once(owed.chunk) {
+                    worst = Some((gain, *victim_id, owed));
                 }
             }
         }
-        let Some((due, victim, chunk)) = worst else { return };
-        let bytes = self.layout.place(chunk).map_or(0, |place| place.len);
-        if due > thief.expected(bytes) * STEAL_FACTOR + STEAL_GAIN {
-            out.push(Effect::Cancel(victim, chunk));
-            self.ask(id, chunk, now, out);
-            self.last_steal = Some(now);
+        let Some((_, victim, owed)) = worst else { return };
+        out.push(Effect::Cancel(victim, owed.chunk));
+        if let Some(victim) = self.sources.get_mut(&victim) {
+            victim.cancelled(owed.chunk);
         }
+        if let Some(thief) = self.sources.get_mut(&id) {
+            thief.has_stolen(now);
+        }
+        if owed.begun {
+            self.ask(id, owed.chunk, now, out);
+        }
+    }
+
+    fn in_flight_once(&self, chunk: u32) -> bool {
+        self.in_flight.get(&chunk).is_some_and(|holders| holders.len() < MAX_COPIES_IN_FLIGHT)
     }
 
     /// Recounts what the fields claim; only in debug builds.

@@ -23,6 +23,8 @@ const MIN_STALL: Duration = Duration::from_millis(400);
 /// A stalled source is lost after this many times as long, but not before [`MIN_LOST`].
 const LOST_STALLS: u32 = 8;
 const MIN_LOST: Duration = Duration::from_secs(10);
+/// A source takes over from others at most this often.
+const STEAL_INTERVAL: Duration = Duration::from_millis(20);
 /// A source that says it is busy is left alone this long.
 const BUSY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -55,6 +57,19 @@ pub struct SourceView {
 struct Asked {
     chunk: u32,
     bytes: u64,
+    begun: bool,
+    cancelled: bool,
+}
+
+/// A chunk that a source owes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owed {
+    pub(super) chunk: u32,
+    pub(super) bytes: u64,
+    /// Its bytes have begun to arrive.
+    pub(super) begun: bool,
+    /// How long until it should be here.
+    pub(super) due: Duration,
 }
 
 #[derive(Debug)]
@@ -79,6 +94,7 @@ pub(super) struct Source {
     last_sign: Instant,
     longest_pause: Duration,
     paused_until: Option<Instant>,
+    last_steal: Option<Instant>,
 }
 
 impl Source {
@@ -102,6 +118,7 @@ impl Source {
             last_sign: now,
             longest_pause: Duration::ZERO,
             paused_until: None,
+            last_steal: None,
         }
     }
 
@@ -132,7 +149,7 @@ impl Source {
 
     pub(super) fn ask(&mut self, chunk: u32, bytes: u64, now: Instant) {
         self.wake(now);
-        self.asked.push(Asked { chunk, bytes });
+        self.asked.push(Asked { chunk, bytes, begun: false, cancelled: false });
         self.inflight_bytes += bytes;
     }
 
@@ -154,13 +171,17 @@ impl Source {
 
     /// One of the free choices turned out to be `chunk`. False if the chunk was asked for by number.
     pub(super) fn begun(&mut self, chunk: u32) -> bool {
-        if self.any_in_flight == 0 || self.asked.iter().any(|asked| asked.chunk == chunk) {
+        if let Some(asked) = self.asked.iter_mut().find(|asked| asked.chunk == chunk) {
+            asked.begun = true;
+            return false;
+        }
+        if self.any_in_flight == 0 {
             return false;
         }
         let bytes = self.any_bytes / u64::from(self.any_in_flight);
         self.any_bytes -= bytes;
         self.any_in_flight -= 1;
-        self.asked.push(Asked { chunk, bytes });
+        self.asked.push(Asked { chunk, bytes, begun: true, cancelled: false });
         true
     }
 
@@ -232,15 +253,33 @@ impl Source {
             + Duration::from_secs_f64(((self.inflight_bytes + bytes) as f64 / self.rate).min(3600.0))
     }
 
-    /// The chunks owed, each with the time until it should be here: answers come in the order asked.
-    pub(super) fn due(&self, now: Instant) -> impl Iterator<Item = (u32, Duration)> + '_ {
+    /// The chunks owed that nobody has cancelled: answers come in the order asked.
+    pub(super) fn owed(&self, now: Instant) -> impl Iterator<Item = Owed> + '_ {
         let silent = now.saturating_duration_since(self.last_sign);
         let late = silent.saturating_sub(self.round_trip + HORIZON);
         let rate = if self.rate > 0.0 { self.rate } else { FIRST_WINDOW as f64 / HORIZON.as_secs_f64() };
         let mut ahead = 0;
-        self.asked.iter().map(move |asked| {
+        let owed = self.asked.iter().map(move |asked| {
             ahead += asked.bytes;
-            (asked.chunk, late + Duration::from_secs_f64((ahead as f64 / rate).min(3600.0)))
-        })
+            let due = late + Duration::from_secs_f64((ahead as f64 / rate).min(3600.0));
+            (asked.cancelled, Owed { chunk: asked.chunk, bytes: asked.bytes, begun: asked.begun, due })
+        });
+        owed.filter(|(cancelled, _)| !cancelled).map(|(_, owed)| owed)
+    }
+
+    pub(super) fn cancelled(&mut self, chunk: u32) {
+        if let Some(asked) = self.asked.iter_mut().find(|asked| asked.chunk == chunk) {
+            asked.cancelled = true;
+        }
+    }
+
+    /// One takeover in a while: the last one must have had time to show what it brought.
+    pub(super) fn may_steal(&self, now: Instant) -> bool {
+        let pause = STEAL_INTERVAL.max(self.round_trip * 2);
+        self.last_steal.is_none_or(|last| now.saturating_duration_since(last) >= pause)
+    }
+
+    pub(super) fn has_stolen(&mut self, now: Instant) {
+        self.last_steal = Some(now);
     }
 }
