@@ -149,7 +149,7 @@ impl Contender {
     }
 }
 
-/// The settings that brought aria2 furthest: no local discovery, no waiting, everybody a peer.
+/// No local discovery, no waiting, everybody a peer. Chosen by reasoning: no other set was compared.
 const ARIA2: [&str; 13] = [
     "--seed-ratio=0",
     "--enable-dht=false",

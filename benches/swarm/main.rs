@@ -19,7 +19,7 @@ mod scenario;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 
 use contender::Contender;
@@ -76,13 +76,17 @@ struct Arguments {
     /// Update docs/BENCHMARKS.md and its plot.
     #[arg(long)]
     write: bool,
-    /// Passed by cargo.
+    /// Passed by `cargo bench`; `cargo test --all-targets`, which starts this program too, does not.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if !arguments.bench {
+        eprintln!("swarm: nothing measured: start it as `cargo bench --bench swarm`");
+        return ExitCode::SUCCESS;
+    }
     if let Some(obstacle) = lab::obstacle() {
         eprintln!("swarm: nothing measured: {obstacle}");
         return ExitCode::SUCCESS;
@@ -98,6 +102,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     interrupt::install()?;
+    if arguments.no_offload && support::process::find("ethtool").is_none() {
+        bail!("--no-offload needs the program ethtool: install the package of that name");
+    }
     let mut results = Results { machine: Machine::read(), outcomes: Vec::new(), missing: Vec::new() };
     let present = contenders(arguments, &mut results.missing);
     for scenario in scenarios(arguments) {

@@ -48,6 +48,8 @@ pub(crate) struct Outcome {
     /// Payload the seeder's link carried, in copies of what was shared.
     pub(crate) copies: f64,
     pub(crate) seeder: Usage,
+    /// Whether the seeder was killed: it may never come to send as much as the scenario waits for.
+    pub(crate) seeder_killed: bool,
     /// Part of all cores' time that was used: near 1, the machine and not the links was the limit.
     pub(crate) machine_busy: f64,
 }
@@ -112,6 +114,7 @@ struct Race<'a> {
     scenario: &'a Scenario,
     seeding: Seeding,
     seeder_usage: Usage,
+    seeder_killed: bool,
     runners: Vec<Runner>,
     seeder_host: Host,
 }
@@ -135,7 +138,8 @@ impl<'a> Race<'a> {
             runner.process.wait_line(Duration::from_secs(60), |line| line == "gate")?;
         }
         let seeder_host = lab.hosts[0].clone();
-        Ok(Self { contender, scenario, seeding, seeder_usage: Usage::default(), runners, seeder_host })
+        let seeder_usage = Usage::default();
+        Ok(Self { contender, scenario, seeding, seeder_usage, seeder_killed: false, runners, seeder_host })
     }
 
     /// From the opening of the gate until everybody who lives has everything, or nobody will.
@@ -144,7 +148,6 @@ impl<'a> Race<'a> {
         let bound = self.scenario.bound(1.0);
         let limit = bound * 20 + Duration::from_secs(30);
         let begin = Instant::now();
-        let mut seeder_lives = true;
         while self.runners.iter().any(Runner::is_running) && begin.elapsed() < limit {
             interrupt::check()?;
             self.open_gates(begin)?;
@@ -155,14 +158,14 @@ impl<'a> Race<'a> {
                 self.kill_doomed();
             }
             let copies = watch.sent() as f64 / self.scenario.size as f64;
-            if seeder_lives && self.scenario.kill_seeder_after.is_some_and(|after| copies >= after) {
+            if !self.seeder_killed && self.scenario.kill_seeder_after.is_some_and(|after| copies >= after) {
                 self.seeder_usage = self.seeding.seeder.usage();
                 self.seeding.seeder.kill();
-                seeder_lives = false;
+                self.seeder_killed = true;
             }
             thread::sleep(TICK);
         }
-        if seeder_lives {
+        if !self.seeder_killed {
             self.seeder_usage = self.seeding.seeder.usage();
         }
         for runner in self.runners.iter_mut().filter(|runner| !runner.killed) {
@@ -219,6 +222,7 @@ impl<'a> Race<'a> {
             fetchers,
             copies,
             seeder: self.seeder_usage,
+            seeder_killed: self.seeder_killed,
             machine_busy: used as f64 / all.max(1) as f64,
         })
     }

@@ -62,6 +62,13 @@ impl Outcome {
         Some((received as f64 / (whole.count() as f64 * self.scenario.size as f64) - 1.0) * 100.0)
     }
 
+    /// The scenario, and what of it did not come about.
+    fn label(&self) -> String {
+        let spared = self.scenario.kill_seeder_after.is_some() && !self.seeder_killed;
+        let label = self.scenario.label();
+        if spared { format!("{label} (done before that, so it was not killed)") } else { label }
+    }
+
     /// For standard error, as soon as it is known.
     pub(crate) fn line(&self) -> String {
         let (finished, all) = self.finished();
@@ -71,7 +78,7 @@ impl Outcome {
         format!(
             "{}, {}, N = {}: {finished} of {all} finished, eta {eta}, {:.2} copies, machine {:.0} % busy{failure}",
             self.contender,
-            self.scenario.label(),
+            self.label(),
             self.scenario.fetchers,
             self.copies,
             self.machine_busy * 100.0
@@ -110,7 +117,7 @@ impl Results {
             let mean = (!times.is_empty()).then(|| times.iter().sum::<f64>() / times.len() as f64);
             let unfinished = format!("{finished} of {all} finished");
             table.row([
-                outcome.scenario.label(),
+                outcome.label(),
                 outcome.scenario.fetchers.to_string(),
                 outcome.contender.clone(),
                 same.len().to_string(),
@@ -146,7 +153,7 @@ impl Results {
             };
             let (cpu, memory) = (mean_cpu(&outcome.fetchers), peak(&outcome.fetchers));
             table.row([
-                outcome.scenario.label(),
+                outcome.label(),
                 outcome.scenario.fetchers.to_string(),
                 outcome.contender.clone(),
                 percent(|ledger| ledger.duplicate),
@@ -162,9 +169,7 @@ impl Results {
 
     /// Runs of the same thing, in the order in which the things came first.
     fn groups(&self) -> Vec<Vec<&Outcome>> {
-        let key = |outcome: &Outcome| {
-            (outcome.contender.clone(), outcome.scenario.label(), outcome.scenario.fetchers)
-        };
+        let key = |outcome: &Outcome| (outcome.contender.clone(), outcome.label(), outcome.scenario.fetchers);
         let mut groups: Vec<Vec<&Outcome>> = Vec::new();
         for outcome in &self.outcomes {
             match groups.iter_mut().find(|group| key(group[0]) == key(outcome)) {

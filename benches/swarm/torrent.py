@@ -55,7 +55,7 @@ def make(out, payload, url):
 def peer(torrent, folder, role):
     import libtorrent as lt
 
-    # TCP only, quick to connect and to unchoke, deep buffers: the best of the settings that were tried.
+    # TCP only, quick to connect and to unchoke, deep buffers. Chosen by reasoning: no other set was compared.
     session = lt.session(
         {
             "listen_interfaces": "0.0.0.0:6881",

@@ -47,7 +47,7 @@ struct Arguments {
     /// Update docs/BENCHMARKS.md and its plot.
     #[arg(long)]
     write: bool,
-    /// Passed by cargo.
+    /// Passed by `cargo bench`; `cargo test --all-targets`, which starts this program too, does not.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -56,7 +56,12 @@ struct Arguments {
 const SMALL: u64 = 10 << 10;
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    if !arguments.bench {
+        eprintln!("transfer: nothing measured: start it as `cargo bench --bench transfer`");
+        return ExitCode::SUCCESS;
+    }
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("transfer: {error:#}");
