@@ -215,7 +215,9 @@ impl Worker<'_> {
 
     fn hash_span(&self, large: &Large, span: std::ops::Range<u32>, buffer: &mut [u8]) {
         let mut hashes = vec![ChunkHash([0; 32]); span.len()];
-        let hashed = match lock(&large.failed).is_some() {
+        // On a line of its own: the lock must not be held while the span is hashed.
+        let has_failed = lock(&large.failed).is_some();
+        let hashed = match has_failed {
             true => Ok(()), // another span told why
             false => self.hash_chunks(&large.file, large.geometry, span.clone(), buffer, &mut hashes),
         };
