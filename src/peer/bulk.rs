@@ -211,7 +211,8 @@ impl<S: Message + From<Common>> Bulk<S> {
     }
 
     /// Waits until there is something to read, room to write (if `write`), a wake or the deadline.
-    pub(super) fn wait(&self, read: bool, write: bool, until: Option<Instant>) -> Result<(), NetError> {
+    /// True if there may be something to read.
+    pub(super) fn wait(&self, read: bool, write: bool, until: Option<Instant>) -> Result<bool, NetError> {
         const IDLE: Duration = Duration::from_secs(60);
         let timeout = until.map_or(IDLE, |until| until.saturating_duration_since(Instant::now()));
         let mut interest = PollFlags::empty();
@@ -219,8 +220,9 @@ impl<S: Message + From<Common>> Bulk<S> {
         interest.set(PollFlags::OUT, write);
         let mut ready = [PollFd::new(&self.stream, interest), PollFd::new(&self.wake.event, PollFlags::IN)];
         wait_for(&mut ready, timeout)?;
+        let readable = !ready[0].revents().difference(PollFlags::OUT).is_empty();
         self.wake.awake();
-        Ok(())
+        Ok(readable)
     }
 
     /// The header of the next frame, if it is there. A length outside the limits is an error before

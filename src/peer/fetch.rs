@@ -187,6 +187,7 @@ impl Fetching<'_> {
     }
 
     fn work(&mut self) -> Result<(), FetchEnd> {
+        let mut readable = true;
         loop {
             if self.obey()? {
                 return Ok(());
@@ -195,8 +196,10 @@ impl Fetching<'_> {
             self.take_in()?;
             if let Some(until) = self.paused_until.filter(|until| Instant::now() < *until) {
                 self.bulk.wait(false, !flushed, Some(until))?;
-            } else if !self.bulk.fill()? {
-                self.bulk.wait(true, !flushed, None)?;
+            } else if readable {
+                readable = self.bulk.fill()?;
+            } else {
+                readable = self.bulk.wait(true, !flushed, None)?;
             }
         }
     }

@@ -76,7 +76,9 @@ impl Shared {
             What::File(_, source) => source,
             What::Members(members) => members.sources.get(file).ok_or(Refusal::Gone)?,
         };
-        if let Some((_, opened)) = self.open.as_ref().filter(|(open, _)| *open == file) {
+        let open =
+            self.open.as_ref().filter(|(open, opened)| *open == file && source.fits(opened).unwrap_or(false));
+        if let Some((_, opened)) = open {
             return Ok(Data::File(opened.clone()));
         }
         match self.share.open_source(source) {

@@ -15,6 +15,7 @@ use super::chunk_set::ChunkSet;
 use super::fetch::{self, FetchEnd};
 use super::neighbours::{ANNOUNCE_INTERVAL, FEW_SOURCES, FIRST_RELOCATE, Outcome, USELESS_FOR};
 use super::scheduler::{Event, TICK};
+use super::serving::NEWS_INTERVAL;
 use super::share::Adopted;
 use super::store::{Manner, Plan, Store, StoreError, remove_if_empty};
 use super::transfer::{End, Transfer, TransferStatus};
@@ -410,7 +411,8 @@ impl Running {
         let mut driver = Driver::new(self, transfer.clone());
         driver.suggest(variant);
         loop {
-            if let Some(end) = transfer.wait_news(TICK) {
+            if let Some(end) = transfer.wait_news(NEWS_INTERVAL) {
+                transfer.tell_news();
                 driver.announce();
                 driver.join();
                 return match end {
@@ -452,6 +454,7 @@ struct Driver<'a> {
     running: &'a Running,
     transfer: Arc<Transfer>,
     announced: ChunkSet,
+    next_tick: Instant,
     next_announce: Instant,
     next_locate: Instant,
     locate_pause: Duration,
@@ -468,6 +471,7 @@ impl<'a> Driver<'a> {
             running,
             announced: ChunkSet::empty(transfer.layout.chunks()),
             transfer,
+            next_tick: now,
             next_announce: now + ANNOUNCE_INTERVAL,
             // At once: peers that start together have all registered by now, and find each other.
             next_locate: now,
@@ -500,7 +504,11 @@ impl<'a> Driver<'a> {
 
     fn turn(&mut self) -> Result<(), FetchError> {
         let now = Instant::now();
-        self.transfer.step([Event::Tick], None);
+        self.transfer.tell_news();
+        if now >= self.next_tick {
+            self.transfer.step([Event::Tick], None);
+            self.next_tick = now + TICK;
+        }
         self.take_answers();
         for (peer, addr) in self.transfer.neighbours(|neighbours| neighbours.dial(now)) {
             self.dial(peer, addr);

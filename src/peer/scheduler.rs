@@ -38,6 +38,8 @@ pub enum Event {
         source: SourceId,
         /// What it has.
         have: ChunkSet,
+        /// It may be asked for whichever chunk it thinks best.
+        chooses: bool,
         /// How long it took to answer.
         round_trip: Duration,
     },
@@ -178,8 +180,8 @@ impl Scheduler {
     pub fn step(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut out = Vec::new();
         match event {
-            Event::Joined { source, have, round_trip } => {
-                self.joined(source, have, round_trip, now, &mut out)
+            Event::Joined { source, have, chooses, round_trip } => {
+                self.joined(source, Source::new(have, chooses, round_trip, now), now, &mut out);
             }
             Event::Gained(source, gained) => self.gained(source, &gained, now, &mut out),
             Event::Left(source) => self.left_by(source, now, &mut out),
@@ -194,18 +196,11 @@ impl Scheduler {
         out
     }
 
-    fn joined(
-        &mut self,
-        id: SourceId,
-        have: ChunkSet,
-        round_trip: Duration,
-        now: Instant,
-        out: &mut Vec<Effect>,
-    ) {
-        if !have.is_full() {
-            have.iter().for_each(|chunk| self.open.more_common(chunk));
+    fn joined(&mut self, id: SourceId, source: Source, now: Instant, out: &mut Vec<Effect>) {
+        if !source.have.is_full() {
+            source.have.iter().for_each(|chunk| self.open.more_common(chunk));
         }
-        let replaced = self.sources.insert(id, Source::new(have, round_trip, now));
+        let replaced = self.sources.insert(id, source);
         debug_assert!(replaced.is_none(), "source numbers are never reused");
         self.fill(id, now, out);
     }

@@ -16,7 +16,7 @@ use super::chunk_set::{self, ChunkSet};
 use super::held::{Data, Held};
 use super::ledger::add;
 use super::lock;
-use super::serving::{NEWS_INTERVAL, TURN_PATIENCE};
+use super::serving::TURN_PATIENCE;
 use super::uploads::{Granted, Turn, Uploads};
 use crate::content::{FileId, Place, Proof, proof_run};
 use crate::net::trace::{self, Direction, Side};
@@ -65,9 +65,9 @@ impl PartialEq for Asker {
 }
 
 impl Asker {
-    /// A chunk of the content open as `slot` is here from now on.
-    pub(super) fn gain(&self, slot: u16, chunk: u32) {
-        lock(&self.news).push((slot, chunk));
+    /// These chunks of the content open as `slot` are here from now on.
+    pub(super) fn gain(&self, slot: u16, chunks: &[u32]) {
+        lock(&self.news).extend(chunks.iter().map(|chunk| (slot, *chunk)));
         self.wake.wake();
     }
 }
@@ -89,7 +89,6 @@ pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) ->
         queue: VecDeque::new(),
         sending: None,
         busy: false,
-        next_news: Instant::now(),
         held_until: None,
         leaving: false,
     };
@@ -173,7 +172,6 @@ struct Serving<'a> {
     queue: VecDeque<Job>,
     sending: Option<Sending>,
     busy: bool,
-    next_news: Instant,
     /// The rate limit's pause.
     held_until: Option<Instant>,
     leaving: bool,
@@ -183,7 +181,7 @@ impl Serving<'_> {
     fn work(&mut self, stop: &dyn Fn() -> bool) -> Result<(), NetError> {
         loop {
             self.take_in()?;
-            let news = self.tell_news();
+            self.tell_news();
             let pace = self.send()?;
             self.note_busy();
             if stop() {
@@ -194,7 +192,8 @@ impl Serving<'_> {
             if self.leaving && matches!(pace, Pace::Idle) {
                 return Ok(());
             }
-            if self.bulk.fill()? || matches!(pace, Pace::More) {
+            if matches!(pace, Pace::More) {
+                self.bulk.fill()?;
                 continue;
             }
             let patience = self
@@ -202,8 +201,10 @@ impl Serving<'_> {
                 .as_ref()
                 .filter(|sending| sending.turn.is_some())
                 .map(|sending| sending.since + TURN_PATIENCE);
-            let until = [news, patience, self.held_until].into_iter().flatten().min();
-            self.bulk.wait(true, matches!(pace, Pace::Full), until)?;
+            let until = [patience, self.held_until].into_iter().flatten().min();
+            if self.bulk.wait(true, matches!(pace, Pace::Full), until)? {
+                self.bulk.fill()?;
+            }
         }
     }
 
@@ -385,25 +386,15 @@ impl Serving<'_> {
 
     // News.
 
-    /// Tells of gains, if it is time; says when it will be otherwise.
-    fn tell_news(&mut self) -> Option<Instant> {
-        let now = Instant::now();
-        let mut news = lock(&self.asker.news);
-        if news.is_empty() {
-            return None;
-        }
-        if now < self.next_news && self.bulk.unsent().is_empty() {
-            return Some(self.next_news);
-        }
-        let mut news = std::mem::take(&mut *news);
-        self.next_news = now + NEWS_INTERVAL;
+    /// Tells of gains. They come gathered ([`Transfer::tell_news`]), so there is nothing to wait for.
+    fn tell_news(&mut self) {
+        let mut news = std::mem::take(&mut *lock(&self.asker.news));
         news.sort_unstable();
         for of_slot in news.chunk_by(|a, b| a.0 == b.0) {
             let slot = of_slot[0].0;
             let gained = List::new(chunk_set::ranges(of_slot.iter().map(|(_, chunk)| *chunk)));
             self.bulk.queue(0, ServerHas { slot, gained });
         }
-        None
     }
 
     // Chunks.

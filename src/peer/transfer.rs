@@ -21,6 +21,7 @@ use super::lock;
 use super::neighbours::Neighbours;
 use super::scheduler::{Effect, Event, Limits, MAX_CORRUPT, Scheduler, SourceId, SourceView};
 use super::serve::Asker;
+use super::serving::NEWS_INTERVAL;
 use super::store::{Store, StoreError};
 use crate::content::{ChunkHash, FileId, Layout, PeerId, Place, Proof, SafeName, proof_run};
 use crate::wire::View;
@@ -106,6 +107,13 @@ struct Writers {
     owners: HashMap<u32, Arc<Mutex<SourceId>>>,
 }
 
+/// Chunks that came and that askers have not been told of.
+#[derive(Debug)]
+struct News {
+    chunks: Vec<u32>,
+    told: Instant,
+}
+
 /// A transfer.
 #[derive(Debug)]
 pub(super) struct Transfer {
@@ -124,6 +132,7 @@ pub(super) struct Transfer {
     past_sources: Mutex<BTreeMap<SourceId, SourceReport>>,
     next_source: AtomicU32,
     askers: Mutex<Vec<(Weak<Asker>, u16)>>,
+    untold: Mutex<News>,
     neighbours: Mutex<Neighbours>,
     /// Tells the driving thread that there is something to do before its next turn.
     news: Sender<()>,
@@ -227,6 +236,7 @@ impl Transfer {
             past_sources: Mutex::new(BTreeMap::new()),
             next_source: AtomicU32::new(0),
             askers: Mutex::new(Vec::new()),
+            untold: Mutex::new(News { chunks: Vec::new(), told: Instant::now() }),
             neighbours: Mutex::new(Neighbours::new(limits.max_neighbours, seed)),
             news,
             heard,
@@ -277,8 +287,14 @@ impl Transfer {
             let kept = lock(&self.writers).kept.clone();
             kept.iter().for_each(|chunk| link.order(Order::Tell(chunk)));
         }
-        lock(&self.sources).insert(id, link);
-        self.step([Event::Joined { source: id, have, round_trip }], Some(id));
+        let chooses = {
+            let mut sources = lock(&self.sources);
+            // Two that choose would choose the same chunks: only one is left free to.
+            let only = sources.values().all(|other| other.peer == link.peer || !other.wants_news);
+            sources.insert(id, link);
+            only && have.is_full()
+        };
+        self.step([Event::Joined { source: id, have, chooses, round_trip }], Some(id));
     }
 
     pub(super) fn leave(&self, id: SourceId) -> Trust {
@@ -369,7 +385,7 @@ impl Transfer {
             return None;
         }
         let owner = writers.owners.entry(chunk).or_insert_with(|| Arc::new(Mutex::new(source))).clone();
-        drop(writers);
+        // Still under `writers`: otherwise the chunk could be kept between the look and the taking.
         *lock(&owner) = source;
         Some(owner)
     }
@@ -397,17 +413,36 @@ impl Transfer {
         for link in lock(&self.sources).values().filter(|link| link.wants_news) {
             link.order(Order::Tell(chunk));
         }
-        let mut askers = lock(&self.askers);
-        askers.retain(|(asker, slot)| match asker.upgrade() {
-            Some(asker) => {
-                asker.gain(*slot, chunk);
-                true
-            }
-            None => false,
-        });
-        drop(askers);
         self.step([Event::Arrived(source, chunk)], Some(source));
+        let mut news = lock(&self.untold);
+        news.chunks.push(chunk);
+        let due = news.told.elapsed() >= NEWS_INTERVAL;
+        drop(news);
+        if due {
+            self.tell_news();
+        }
         self.end_if_done();
+    }
+
+    /// Tells askers of the chunks that came since last time, also those that they told us of: it is how
+    /// they see that what they passed on has arrived.
+    pub(super) fn tell_news(&self) {
+        let chunks = {
+            let mut news = lock(&self.untold);
+            news.told = Instant::now();
+            std::mem::take(&mut news.chunks)
+        };
+        if chunks.is_empty() {
+            return;
+        }
+        let askers: Vec<(Arc<Asker>, u16)> = {
+            let mut askers = lock(&self.askers);
+            askers.retain(|(asker, _)| asker.strong_count() > 0);
+            askers.iter().filter_map(|(asker, slot)| Some((asker.upgrade()?, *slot))).collect()
+        };
+        for (asker, slot) in &askers {
+            asker.gain(*slot, &chunks);
+        }
     }
 
     /// From now on `asker` hears of gains. Call it before reading what is had, so that none is missed.

@@ -36,7 +36,8 @@ impl World<'_> {
             let kept: Vec<u32> = fetch.kept.iter().collect();
             kept.into_iter().for_each(|chunk| self.tell_source(c, chunk, 8));
         }
-        self.step(p, Event::Joined { source, have, round_trip });
+        let chooses = have.is_full();
+        self.step(p, Event::Joined { source, have, chooses, round_trip });
     }
 
     fn tell_source(&mut self, c: u32, chunk: u32, bytes: u32) {

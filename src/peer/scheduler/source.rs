@@ -15,8 +15,10 @@ const MAX_WINDOW: u64 = 32 << 20;
 const MAX_GROWTH: u64 = 4;
 /// At least this many requests are in flight, so that one waits while another is on its way.
 const MIN_REQUESTS: usize = 2;
-/// A rate is measured over at least this time or one window.
+/// A rate is measured over this time, or over one window if that comes sooner.
 const SAMPLE: Duration = Duration::from_millis(100);
+/// But over no less than this: what waited in a buffer comes all at once, and is no rate.
+const MIN_SAMPLE: Duration = Duration::from_millis(20);
 /// A source is stalled when it is silent for this many times its usual longest pause, or [`MIN_STALL`].
 const STALL_PAUSES: u32 = 4;
 const MIN_STALL: Duration = Duration::from_millis(400);
@@ -98,9 +100,9 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(have: ChunkSet, round_trip: Duration, now: Instant) -> Source {
+    pub(super) fn new(have: ChunkSet, chooses: bool, round_trip: Duration, now: Instant) -> Source {
         Source {
-            chooses: have.is_full(),
+            chooses,
             have,
             any_in_flight: 0,
             any_bytes: 0,
@@ -215,7 +217,8 @@ impl Source {
         self.bytes += bytes;
         self.sample_bytes += bytes;
         let elapsed = now.saturating_duration_since(self.sample_start);
-        if elapsed.is_zero() || (elapsed < SAMPLE && self.sample_bytes < self.window) {
+        if elapsed < MIN_SAMPLE.max(self.round_trip) || (elapsed < SAMPLE && self.sample_bytes < self.window)
+        {
             return;
         }
         let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
