@@ -476,6 +476,12 @@ impl Transfer {
         let _ = self.news.try_send(());
     }
 
+    /// Somebody asks us for the content.
+    pub(super) fn met(&self, peer: PeerId, addr: String) {
+        self.neighbours(|neighbours| neighbours.met(peer, addr));
+        let _ = self.news.try_send(());
+    }
+
     // For people.
 
     fn report(&self, link: &SourceLink, view: &SourceView, connected: bool) -> SourceReport {

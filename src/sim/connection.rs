@@ -10,7 +10,7 @@ use crate::peer::scheduler::SourceId;
 /// What a stream carries.
 #[derive(Debug)]
 pub(super) enum Load {
-    Chunk { chunk: u32, any: bool, corrupt: bool, bytes: u32 },
+    Chunk { chunk: u32, corrupt: bool, bytes: u32 },
     Message(Message),
 }
 

@@ -46,7 +46,7 @@ impl World<'_> {
         }
         connection.opening = Some(have);
         if let Some(fetch) = &mut peer.fetch {
-            fetch.neighbours.suggest(super::peer::id_of(asker), String::new());
+            fetch.neighbours.met(super::peer::id_of(asker), String::new());
             self.turn_soon(server);
         }
         let at = self.short(server, asker, 25 + bitmap);
@@ -156,7 +156,7 @@ impl World<'_> {
         connection.progress = self.now;
         let server = connection.server;
         self.peers[server as usize].overhead += u64::from(HEAD_BYTES + proof);
-        self.write(c, Load::Chunk { chunk, any, corrupt, bytes }, HEAD_BYTES + proof + bytes);
+        self.write(c, Load::Chunk { chunk, corrupt, bytes }, HEAD_BYTES + proof + bytes);
         if server == 0 {
             self.seeder_has_sent();
         }
