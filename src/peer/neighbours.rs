@@ -46,6 +46,8 @@ struct Candidate {
     mutual: bool,
     /// A connection was made.
     works: bool,
+    /// It has everything.
+    whole: bool,
     /// Another takes its place.
     closing: bool,
 }
@@ -103,6 +105,7 @@ impl Neighbours {
             not_before: None,
             mutual,
             works: false,
+            whole: false,
             closing: false,
         };
         self.candidates.insert(peer, candidate);
@@ -130,8 +133,8 @@ impl Neighbours {
     #[must_use]
     pub(crate) fn dial(&mut self, now: Instant) -> Vec<(PeerId, String)> {
         let lone = self.candidates.len() == 1;
-        let mut chosen = self.to_fill(now);
-        chosen.extend(self.to_exchange());
+        let mut chosen = self.choose_for_places(now);
+        chosen.extend(self.exchange());
         let mut out = Vec::new();
         for peer in chosen {
             let Some(candidate) = self.candidates.get_mut(&peer) else { continue };
@@ -144,7 +147,7 @@ impl Neighbours {
 
     /// Peers for the free places: first those who ask us, because what each side gains then reaches
     /// the other. At first half of the places are kept for such.
-    fn to_fill(&mut self, now: Instant) -> Vec<PeerId> {
+    fn choose_for_places(&mut self, now: Instant) -> Vec<PeerId> {
         let room = self.max.saturating_sub(self.connections());
         let mut ready: Vec<PeerId> = self
             .candidates
@@ -165,15 +168,16 @@ impl Neighbours {
     }
 
     /// Newcomers that take another's place; the other's connection is to be closed.
-    fn to_exchange(&mut self) -> Vec<PeerId> {
+    fn exchange(&mut self) -> Vec<PeerId> {
         let mut chosen = Vec::new();
         for peer in std::mem::take(&mut self.newcomers) {
             let idle = self.candidates.get(&peer).is_some_and(|candidate| candidate.connections == 0);
             if !idle || self.connections() + chosen.len() < self.max {
                 continue; // it finds a free place, or has found one
             }
-            let stays = |candidate: &Candidate| candidate.works && !candidate.closing;
-            let staying = self.candidates.iter().filter(|(_, candidate)| stays(candidate));
+            // Whole ones stay: what leaves the seeder must reach many at once.
+            let may_go = |candidate: &Candidate| candidate.works && !candidate.closing && !candidate.whole;
+            let staying = self.candidates.iter().filter(|(_, candidate)| may_go(candidate));
             let victim = self.rng.choice(staying.map(|(peer, _)| *peer).collect::<Vec<_>>());
             if let Some(victim) = victim.and_then(|victim| self.candidates.get_mut(&victim)) {
                 victim.closing = true;
@@ -209,6 +213,13 @@ impl Neighbours {
             }
         };
         candidate.not_before = Some(now + pause);
+    }
+
+    /// A peer has everything.
+    pub(crate) fn is_whole(&mut self, peer: PeerId) {
+        if let Some(candidate) = self.candidates.get_mut(&peer) {
+            candidate.whole = true;
+        }
     }
 
     /// The connection to a peer works: its failures are forgotten.

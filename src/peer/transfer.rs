@@ -277,6 +277,9 @@ impl Transfer {
             let kept = lock(&self.writers).kept.clone();
             kept.iter().for_each(|chunk| link.order(Order::Tell(chunk)));
         }
+        if have.is_full() {
+            self.neighbours(|neighbours| neighbours.is_whole(link.peer));
+        }
         lock(&self.sources).insert(id, link);
         self.step([Event::Joined { source: id, have, round_trip }], Some(id));
     }

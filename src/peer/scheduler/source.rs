@@ -14,7 +14,7 @@ const MAX_WINDOW: u64 = 32 << 20;
 /// The window grows at most by this factor each time as much as it holds has been delivered.
 const MAX_GROWTH: u64 = 4;
 /// At least this many requests are in flight, so that one waits while another is on its way.
-const MIN_REQUESTS: usize = 2;
+const MIN_REQUESTS: usize = 1;
 /// A rate is measured over at least this time or one window.
 const SAMPLE: Duration = Duration::from_millis(100);
 /// A source is stalled when it is silent for this many times its usual longest pause, or [`MIN_STALL`].
