@@ -31,6 +31,9 @@ impl World<'_> {
         let source = SourceId(fetch.connections.len() as u32);
         fetch.connections.push(c);
         fetch.neighbours.works(super::peer::id_of(connection.server));
+        if have.is_full() {
+            fetch.neighbours.is_whole(super::peer::id_of(connection.server));
+        }
         connection.source = Some(source);
         if connection.wants_news {
             let kept: Vec<u32> = fetch.kept.iter().collect();
