@@ -31,6 +31,7 @@ mod world;
 
 use std::time::Duration;
 
+use crate::peer::serving::UNSENT_AHEAD;
 pub use outcome::{Breach, Outcome};
 
 /// A host's link, bytes a second each way, headers included.
@@ -103,8 +104,9 @@ pub struct Scenario {
     pub degree: usize,
     /// Most connections that one peer serves.
     pub max_askers: usize,
-    /// Bytes that a socket takes ahead of what was delivered.
-    pub socket_buffer: u32,
+    /// Bytes that a socket takes ahead of what has left the host; none: 128 KiB, with what has left and
+    /// was not acknowledged.
+    pub unsent_ahead: Option<u32>,
     /// The run is broken off at this time, which counts as a breach.
     pub deadline: Duration,
 }
@@ -126,7 +128,7 @@ impl Scenario {
             delay: Duration::from_micros(200),
             degree: 16,
             max_askers: 512,
-            socket_buffer: 128 << 10,
+            unsent_ahead: Some(UNSENT_AHEAD),
             deadline: Duration::ZERO,
         };
         scenario.deadline = scenario.bound() * 40 + Duration::from_secs(120);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chunk_set::ChunkSet;
 use super::fetch::{self, FetchEnd};
-use super::neighbours::{ANNOUNCE_INTERVAL, FEW_SOURCES, FIRST_RELOCATE, Outcome, USELESS_FOR};
+use super::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
 use super::scheduler::{Event, TICK};
 use super::serving::NEWS_INTERVAL;
 use super::share::Adopted;
@@ -513,6 +513,7 @@ impl<'a> Driver<'a> {
         for (peer, addr) in self.transfer.neighbours(|neighbours| neighbours.dial(now)) {
             self.dial(peer, addr);
         }
+        self.close_exchanged();
         if now >= self.next_announce {
             self.announce();
             self.next_announce = now + ANNOUNCE_INTERVAL;
@@ -546,12 +547,8 @@ impl<'a> Driver<'a> {
 
     fn locate(&mut self, now: Instant) {
         let missing = self.transfer.unavailable();
-        let few = self.transfer.connected().len() < FEW_SOURCES;
         self.answers = Some(self.peer().trackers().locate(&self.running.question(missing.clone())));
-        self.locate_pause = match few || !missing.is_empty() {
-            true => (self.locate_pause * 2).min(self.peer().limits.refresh),
-            false => self.peer().limits.refresh,
-        };
+        self.locate_pause = (self.locate_pause * 2).min(self.peer().limits.refresh);
         self.next_locate = now + self.locate_pause;
     }
 
@@ -577,6 +574,21 @@ impl<'a> Driver<'a> {
         if !gained.is_empty() {
             self.peer().trackers().have(self.transfer.id, &super::chunk_set::ranges(gained));
             self.announced = had;
+        }
+    }
+
+    /// Closes connections whose places others have taken.
+    fn close_exchanged(&self) {
+        let closing = self.transfer.neighbours(|neighbours| neighbours.to_close());
+        if closing.is_empty() {
+            return;
+        }
+        let connected = self.transfer.connected();
+        for peer in closing {
+            // Of several connections the last one: the same one however often this is said.
+            if let Some((id, _)) = connected.iter().rev().find(|(_, other)| *other == peer) {
+                self.transfer.close(*id);
+            }
         }
     }
 

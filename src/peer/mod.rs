@@ -465,7 +465,7 @@ impl Host for Inner {
 
     fn met(&self, id: FileId, view: View, peer: PeerId, addr: String) {
         if let Some(transfer) = lock(&self.jobs).iter().find_map(|job| job.serving(id, view)) {
-            transfer.suggest(peer, addr);
+            transfer.met(peer, addr);
         }
     }
 

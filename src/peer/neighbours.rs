@@ -10,16 +10,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// A peer that sent wrong bytes or broke the protocol is left alone this long.
 const BAN: Duration = Duration::from_secs(300);
+/// After the first dial, half of the places are kept for so long for those who come to us.
+const KEPT_FREE: Duration = Duration::from_millis(100);
 /// Most candidates remembered.
 const MAX_CANDIDATES: usize = 256;
 /// Connections to the only peer known to have the content: one thread each side hashes and writes, so a
 /// second one puts a second core to work.
 const LONE_CONNECTIONS: u32 = 2;
 
-/// First pause before the tracker is asked again while there are too few sources.
+/// First pause before the tracker is asked again; each one is twice as long, up to the refresh.
 pub(crate) const FIRST_RELOCATE: Duration = Duration::from_millis(250);
-/// With fewer sources than this the tracker is asked again early.
-pub(crate) const FEW_SOURCES: usize = 4;
 /// How often chunks gained are told to the trackers.
 pub(crate) const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
 /// A neighbour that has nothing useful for this long is exchanged, if there are others.
@@ -42,6 +42,14 @@ struct Candidate {
     connections: u32,
     failures: u32,
     not_before: Option<Instant>,
+    /// It asks us for the content, too.
+    mutual: bool,
+    /// A connection was made.
+    works: bool,
+    /// It has everything.
+    whole: bool,
+    /// Another takes its place.
+    closing: bool,
 }
 
 /// The neighbours of one transfer.
@@ -50,25 +58,67 @@ pub(crate) struct Neighbours {
     candidates: BTreeMap<PeerId, Candidate>,
     max: usize,
     rng: fastrand::Rng,
+    /// How many peers were ever heard of.
+    known: usize,
+    /// Newcomers that are to take another's place.
+    newcomers: Vec<PeerId>,
+    first_dial: Option<Instant>,
 }
 
 impl Neighbours {
     pub(crate) fn new(max: usize, seed: u64) -> Neighbours {
-        Neighbours { candidates: BTreeMap::new(), max, rng: fastrand::Rng::with_seed(seed) }
+        Neighbours {
+            candidates: BTreeMap::new(),
+            max,
+            rng: fastrand::Rng::with_seed(seed),
+            known: 0,
+            newcomers: Vec::new(),
+            first_dial: None,
+        }
     }
 
     /// Somebody has, or wants, the content.
     pub(crate) fn suggest(&mut self, peer: PeerId, addr: String) {
+        self.learn(peer, addr, false);
+    }
+
+    /// Somebody asks us for the content, and so has or will have some of it.
+    pub(crate) fn met(&mut self, peer: PeerId, addr: String) {
+        self.learn(peer, addr, true);
+    }
+
+    /// A newcomer takes the place of another with the chance that makes every peer ever heard of as
+    /// likely to be a neighbour as any other. Without that, those who come first know only each other.
+    fn learn(&mut self, peer: PeerId, addr: String, mutual: bool) {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
             candidate.addr = addr;
-        } else if self.candidates.len() < MAX_CANDIDATES {
-            self.candidates.insert(peer, Candidate { addr, connections: 0, failures: 0, not_before: None });
+            candidate.mutual |= mutual;
+            return;
+        }
+        if self.candidates.len() >= MAX_CANDIDATES {
+            return;
+        }
+        let candidate = Candidate {
+            addr,
+            connections: 0,
+            failures: 0,
+            not_before: None,
+            mutual,
+            works: false,
+            whole: false,
+            closing: false,
+        };
+        self.candidates.insert(peer, candidate);
+        self.known += 1;
+        if self.connections() >= self.max && self.rng.usize(..self.known) < self.max {
+            self.newcomers.push(peer);
         }
     }
 
-    /// Connections that exist or are being made.
+    /// Connections that exist or are being made, without those being closed.
     pub(crate) fn connections(&self) -> usize {
-        self.candidates.values().map(|candidate| candidate.connections as usize).sum()
+        let staying = self.candidates.values().filter(|candidate| !candidate.closing);
+        staying.map(|candidate| candidate.connections as usize).sum()
     }
 
     /// Peers that could be dialled now and are not connected.
@@ -82,18 +132,11 @@ impl Neighbours {
     /// Whom to dial now. Each is counted as connected until [`Neighbours::ended`].
     #[must_use]
     pub(crate) fn dial(&mut self, now: Instant) -> Vec<(PeerId, String)> {
-        let room = self.max.saturating_sub(self.connections());
-        let mut ready: Vec<PeerId> = self
-            .candidates
-            .iter()
-            .filter(|(_, candidate)| candidate.connections == 0 && ready(candidate, now))
-            .map(|(peer, _)| *peer)
-            .collect();
-        self.rng.shuffle(&mut ready);
-        ready.truncate(room);
         let lone = self.candidates.len() == 1;
+        let mut chosen = self.choose_for_places(now);
+        chosen.extend(self.exchange());
         let mut out = Vec::new();
-        for peer in ready {
+        for peer in chosen {
             let Some(candidate) = self.candidates.get_mut(&peer) else { continue };
             let connections = if lone { LONE_CONNECTIONS } else { 1 };
             candidate.connections += connections;
@@ -102,10 +145,64 @@ impl Neighbours {
         out
     }
 
+    /// Peers for the free places: first those who ask us, because what each side gains then reaches
+    /// the other. At first half of the places are kept for such.
+    fn choose_for_places(&mut self, now: Instant) -> Vec<PeerId> {
+        let room = self.max.saturating_sub(self.connections());
+        let mut ready: Vec<PeerId> = self
+            .candidates
+            .iter()
+            .filter(|(_, candidate)| candidate.connections == 0 && ready(candidate, now))
+            .map(|(peer, _)| *peer)
+            .collect();
+        self.rng.shuffle(&mut ready);
+        let (mut chosen, mut others): (Vec<_>, Vec<_>) =
+            ready.into_iter().partition(|peer| self.candidates[peer].mutual);
+        let settled = now.saturating_duration_since(*self.first_dial.get_or_insert(now)) >= KEPT_FREE;
+        let most = if settled { self.max } else { self.max.div_ceil(2) };
+        let own = |candidate: &&Candidate| candidate.connections > 0 && !candidate.mutual;
+        others.truncate(most.saturating_sub(self.candidates.values().filter(own).count()));
+        chosen.append(&mut others);
+        chosen.truncate(room);
+        chosen
+    }
+
+    /// Newcomers that take another's place; the other's connection is to be closed.
+    fn exchange(&mut self) -> Vec<PeerId> {
+        let mut chosen = Vec::new();
+        for peer in std::mem::take(&mut self.newcomers) {
+            let idle = self.candidates.get(&peer).is_some_and(|candidate| candidate.connections == 0);
+            if !idle || self.connections() + chosen.len() < self.max {
+                continue; // it finds a free place, or has found one
+            }
+            // Whole ones stay: what leaves the seeder must reach many at once.
+            let may_go = |candidate: &Candidate| candidate.works && !candidate.closing && !candidate.whole;
+            let staying = self.candidates.iter().filter(|(_, candidate)| may_go(candidate));
+            let victim = self.rng.choice(staying.map(|(peer, _)| *peer).collect::<Vec<_>>());
+            if let Some(victim) = victim.and_then(|victim| self.candidates.get_mut(&victim)) {
+                victim.closing = true;
+                chosen.push(peer);
+            }
+        }
+        chosen
+    }
+
+    /// Peers of whose connections one is to be closed, again and again until it has ended: another
+    /// takes the place, or the peer is no longer the only one and needs no second connection.
+    #[must_use]
+    pub(crate) fn to_close(&self) -> Vec<PeerId> {
+        let alone = self.candidates.len() <= 1;
+        let surplus = |candidate: &Candidate| candidate.connections > 1 && !alone;
+        let closing = self.candidates.iter().filter(|(_, c)| c.closing || surplus(c));
+        closing.map(|(peer, _)| *peer).collect()
+    }
+
     /// A connection that [`Neighbours::dial`] asked for has ended.
     pub(crate) fn ended(&mut self, peer: PeerId, outcome: Outcome, now: Instant) {
         let Some(candidate) = self.candidates.get_mut(&peer) else { return };
         candidate.connections = candidate.connections.saturating_sub(1);
+        candidate.closing = false;
+        candidate.works = candidate.connections > 0;
         let pause = match outcome {
             Outcome::Banned => BAN,
             Outcome::Useless => LONGEST_PAUSE,
@@ -118,10 +215,18 @@ impl Neighbours {
         candidate.not_before = Some(now + pause);
     }
 
+    /// A peer has everything.
+    pub(crate) fn is_whole(&mut self, peer: PeerId) {
+        if let Some(candidate) = self.candidates.get_mut(&peer) {
+            candidate.whole = true;
+        }
+    }
+
     /// The connection to a peer works: its failures are forgotten.
     pub(crate) fn works(&mut self, peer: PeerId) {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
             candidate.failures = 0;
+            candidate.works = true;
         }
     }
 }
@@ -138,14 +243,20 @@ mod tests {
         PeerId([number; 16])
     }
 
+    fn suggested(numbers: std::ops::RangeInclusive<u8>, max: usize) -> Neighbours {
+        let mut neighbours = Neighbours::new(max, 1);
+        numbers.for_each(|number| neighbours.suggest(peer(number), format!("h:{number}")));
+        neighbours
+    }
+
     #[test]
     fn dials_up_to_its_degree_and_backs_off() {
-        let now = Instant::now();
-        let mut neighbours = Neighbours::new(2, 1);
-        for number in 1..=3 {
-            neighbours.suggest(peer(number), format!("h:{number}"));
-        }
-        let first = neighbours.dial(now);
+        let start = Instant::now();
+        let mut neighbours = suggested(1..=3, 2);
+        let mut first = neighbours.dial(start);
+        assert_eq!(first.len(), 1, "half of the places are kept free");
+        let now = start + KEPT_FREE;
+        first.extend(neighbours.dial(now));
         assert_eq!(first.len(), 2);
         assert_eq!(neighbours.dial(now), []);
         neighbours.ended(first[0].0, Outcome::Failed, now);
@@ -159,9 +270,49 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_us_gets_a_place_that_was_kept_free() {
+        let now = Instant::now();
+        let mut neighbours = suggested(1..=4, 4);
+        assert_eq!(neighbours.dial(now).len(), 2);
+        neighbours.met(peer(9), "h:9".into());
+        assert_eq!(neighbours.dial(now), [(peer(9), "h:9".into())]);
+    }
+
+    #[test]
+    fn late_comers_are_neighbours_as_often_as_early_ones() {
+        let now = Instant::now();
+        let (mut early, mut late) = (0, 0);
+        for seed in 0..200 {
+            let mut neighbours = Neighbours::new(4, seed);
+            let mut connected: Vec<PeerId> = Vec::new();
+            for number in 1..=16 {
+                neighbours.met(peer(number), String::new());
+                for (dialled, _) in neighbours.dial(now) {
+                    neighbours.works(dialled);
+                    connected.push(dialled);
+                }
+                for closed in neighbours.to_close() {
+                    neighbours.ended(closed, Outcome::Useless, now);
+                    let at = connected.iter().position(|other| *other == closed).unwrap();
+                    connected.remove(at);
+                }
+            }
+            assert_eq!((connected.len(), neighbours.connections()), (4, 4));
+            early += connected.iter().filter(|other| other.0[0] <= 8).count();
+            late += connected.iter().filter(|other| other.0[0] > 8).count();
+        }
+        assert!((350..450).contains(&early) && (350..450).contains(&late), "{early} early, {late} late");
+    }
+
+    #[test]
     fn the_only_holder_gets_two_connections() {
         let mut neighbours = Neighbours::new(8, 1);
         neighbours.suggest(peer(1), "h:1".into());
         assert_eq!(neighbours.dial(Instant::now()).len(), 2);
+        assert_eq!(neighbours.to_close(), []);
+        neighbours.suggest(peer(2), "h:2".into());
+        assert_eq!(neighbours.to_close(), [peer(1)], "one is enough when there are others");
+        neighbours.ended(peer(1), Outcome::Useless, Instant::now());
+        assert_eq!(neighbours.to_close(), []);
     }
 }

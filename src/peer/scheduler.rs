@@ -109,6 +109,7 @@ pub struct Scheduler {
     inflight_bytes: u64,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
     cursor: u32,
+    rng: fastrand::Rng,
 }
 
 impl Scheduler {
@@ -134,6 +135,7 @@ impl Scheduler {
             in_flight: BTreeMap::new(),
             sources: BTreeMap::new(),
             inflight_bytes: 0,
+            rng: fastrand::Rng::with_seed(seed),
             cursor: (seed % u64::from(chunks.max(1))) as u32,
             layout,
         }
@@ -413,8 +415,18 @@ impl Scheduler {
                 return;
             };
             self.ask(id, chunk, now, out);
-            self.cursor = chunk + 1;
+            self.move_cursor(chunk);
         }
+    }
+
+    /// Where to look next. Peers that want the same chunks of the same source must not ask for them in
+    /// the same order, or the source sends each to all of them before it sends another. Among whole
+    /// sources alone there is nothing to spread, and a file is best read from front to back.
+    fn move_cursor(&mut self, asked: u32) {
+        self.cursor = match self.sources.values().all(|source| source.have.is_full()) {
+            true => asked + 1,
+            false => self.rng.u32(..self.layout.chunks().max(1)),
+        };
     }
 
     fn choices_in_flight(&self) -> u32 {

@@ -16,7 +16,7 @@ use super::chunk_set::{self, ChunkSet};
 use super::held::{Data, Held};
 use super::ledger::add;
 use super::lock;
-use super::serving::TURN_PATIENCE;
+use super::serving::{TURN_PATIENCE, UNSENT_AHEAD};
 use super::uploads::{Granted, Turn, Uploads};
 use crate::content::{FileId, Place, Proof, proof_run};
 use crate::net::trace::{self, Direction, Side};
@@ -51,6 +51,8 @@ pub(super) trait Host: Sync {
 /// A serving connection as other threads see it.
 #[derive(Debug)]
 pub(super) struct Asker {
+    /// Its number among all connections that were served.
+    pub(super) number: u32,
     pub(super) wake: Arc<Wake>,
     /// It is this connection's turn to send.
     pub(super) granted: Granted,
@@ -76,8 +78,10 @@ impl Asker {
 pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) -> Result<(), NetError> {
     let wake = Arc::new(Wake::new()?);
     let listen = session.theirs.listen_port;
+    socket2::SockRef::from(&session.stream).set_tcp_notsent_lowat(UNSENT_AHEAD)?;
     let (bulk, theirs) = Bulk::new(session, Side::Serve, wake.clone())?;
-    let asker = Arc::new(Asker { wake, granted: Granted::new(false), news: Mutex::new(Vec::new()) });
+    let number = host.uploads().number();
+    let asker = Arc::new(Asker { number, wake, granted: Granted::new(false), news: Mutex::new(Vec::new()) });
     host.join(&asker);
     let mut serving = Serving {
         host,
@@ -109,6 +113,8 @@ struct Slot {
     chunks: u32,
     /// For a whole content: what the asker has or is being sent.
     given: Option<ChunkSet>,
+    /// For a whole content: what the asker says it has.
+    told: ChunkSet,
     /// The last chunk that was given by this side's choice.
     last_choice: Option<u32>,
     /// Runs, by file and first chunk, whose proof has been sent.
@@ -228,13 +234,15 @@ impl Serving<'_> {
         self.note_busy();
         self.host.uploads().forget(&self.asker);
         for slot in std::mem::take(&mut self.slots).into_values() {
-            self.closed(&slot);
+            self.closed(&slot, self.leaving);
         }
     }
 
-    fn closed(&self, slot: &Slot) {
+    /// An asker that leaves in order goes on to share what it said it has.
+    fn closed(&self, slot: &Slot, orderly: bool) {
         if let Some(given) = &slot.given {
-            self.host.uploads().seed_closed(slot.id, given);
+            let nothing = ChunkSet::empty(0);
+            self.host.uploads().seed_closed(slot.id, given, if orderly { &slot.told } else { &nothing });
         }
     }
 
@@ -256,7 +264,7 @@ impl Serving<'_> {
                     .slots
                     .remove(&close.slot)
                     .ok_or(NetError::Unexpected("CLOSE of a slot that is not open"))?;
-                self.closed(&slot);
+                self.closed(&slot, self.leaving);
                 self.drop_jobs(|job| job.slot == close.slot);
                 self.bulk.queue(request, Common::Ok);
             }
@@ -310,9 +318,10 @@ impl Serving<'_> {
             self.host.uploads().seed_opened(open.id, chunks);
         }
         let given = whole.then(|| ChunkSet::empty(chunks));
+        let told = ChunkSet::empty(if whole { chunks } else { 0 });
         self.slots.insert(
             open.slot,
-            Slot { id: open.id, held, chunks, given, last_choice: None, proved: BTreeSet::new() },
+            Slot { id: open.id, held, chunks, given, told, last_choice: None, proved: BTreeSet::new() },
         );
         self.bulk.queue(request, opened);
     }
@@ -373,6 +382,7 @@ impl Serving<'_> {
         let uploads = self.host.uploads();
         for (first, count) in gained {
             for chunk in *first..first.saturating_add(*count).min(slot.chunks) {
+                slot.told.insert(chunk);
                 if given.insert(chunk) {
                     uploads.seed_gave(slot.id, chunk);
                 }
@@ -410,12 +420,13 @@ impl Serving<'_> {
             return self.send_on();
         }
         if self.queue.is_empty() {
+            self.host.uploads().decline(&self.asker);
             return Ok(if self.bulk.flush(false)? { Pace::Idle } else { Pace::Full });
         }
         if self.bulk.unsent().len() > MAX_UNSENT_BYTES && !self.bulk.flush(false)? {
             return Ok(Pace::Full);
         }
-        let Some(turn) = self.host.uploads().turn(&self.asker) else {
+        let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice()) else {
             return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
         };
         let mut turn = Some(turn);
@@ -428,6 +439,12 @@ impl Serving<'_> {
             true => self.send_on(),
             false => Ok(if self.bulk.flush(false)? { Pace::More } else { Pace::Full }),
         }
+    }
+
+    /// The content of which whichever chunk is asked for next, if so.
+    fn next_choice(&self) -> Option<FileId> {
+        let job = self.queue.front().filter(|job| job.chunk == ANY_CHUNK)?;
+        self.slots.get(&job.slot).map(|slot| slot.id)
     }
 
     /// Begins to answer a job: refuses, copies a short chunk, or sets up a long one to be sent.
@@ -457,7 +474,10 @@ impl Serving<'_> {
         if let Some(given) = &mut slot.given
             && given.insert(number)
         {
-            self.host.uploads().seed_gave(slot.id, number);
+            match job.chunk {
+                ANY_CHUNK => self.host.uploads().seed_gave_first(slot.id, number, self.asker.number),
+                _ => self.host.uploads().seed_gave(slot.id, number),
+            }
         }
         let proof = if job.proof { slot.proof(place) } else { None };
         slot.held.count_sent(place.len as usize);

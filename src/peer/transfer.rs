@@ -287,6 +287,9 @@ impl Transfer {
             let kept = lock(&self.writers).kept.clone();
             kept.iter().for_each(|chunk| link.order(Order::Tell(chunk)));
         }
+        if have.is_full() {
+            self.neighbours(|neighbours| neighbours.is_whole(link.peer));
+        }
         let chooses = {
             let mut sources = lock(&self.sources);
             // Two that choose would choose the same chunks: only one is left free to.
@@ -508,6 +511,12 @@ impl Transfer {
     /// Somebody has, or wants, the content.
     pub(super) fn suggest(&self, peer: PeerId, addr: String) {
         self.neighbours(|neighbours| neighbours.suggest(peer, addr));
+        let _ = self.news.try_send(());
+    }
+
+    /// Somebody asks us for the content.
+    pub(super) fn met(&self, peer: PeerId, addr: String) {
+        self.neighbours(|neighbours| neighbours.met(peer, addr));
         let _ = self.news.try_send(());
     }
 

@@ -16,15 +16,29 @@ use crate::content::FileId;
 /// The state that serving connections share.
 #[derive(Debug)]
 pub(super) struct Uploads {
-    turns: Mutex<Turns<Arc<Asker>>>,
+    turns: Mutex<Turns<Waiting>>,
     seeds: Mutex<BTreeMap<FileId, Seed>>,
     /// Connections with something to send.
     pub(super) busy: AtomicU32,
     /// Chunk requests waiting, of all connections.
     pub(super) queued: AtomicU32,
+    next_asker: AtomicU32,
     /// Bytes of chunks sent since the start.
     pub(super) sent: AtomicU64,
     pub(super) throttle: Option<Throttle>,
+}
+
+/// A connection that waits for its turn; if to send a chunk of our choice, of which content.
+#[derive(Debug)]
+struct Waiting {
+    asker: Arc<Asker>,
+    choice: Option<FileId>,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Waiting) -> bool {
+        self.asker == other.asker
+    }
 }
 
 /// Leave to send one chunk; the next connection's turn comes when it is dropped.
@@ -44,37 +58,51 @@ impl Uploads {
             seeds: Mutex::new(BTreeMap::new()),
             busy: AtomicU32::new(0),
             queued: AtomicU32::new(0),
+            next_asker: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             throttle: rate.map(Throttle::new),
         }
     }
 
-    /// Leave to send, or a place in the queue: `asker` is woken when its turn comes.
-    pub(super) fn turn(self: &Arc<Self>, asker: &Arc<Asker>) -> Option<Turn> {
+    /// Leave to send, or a place in the queue: `asker` is woken when its turn comes. `choice` is the
+    /// content of which it wants whichever chunk, if it does.
+    pub(super) fn turn(self: &Arc<Self>, asker: &Arc<Asker>, choice: Option<FileId>) -> Option<Turn> {
         if asker.granted.swap(false, Ordering::AcqRel) {
             return Some(Turn(self.clone()));
         }
         let mut turns = lock(&self.turns);
         // It may have been granted while the lock was not held.
-        if asker.granted.swap(false, Ordering::AcqRel) || turns.take(asker.clone()) {
+        if asker.granted.swap(false, Ordering::AcqRel) || turns.take(Waiting { asker: asker.clone(), choice })
+        {
             return Some(Turn(self.clone()));
         }
         None
     }
 
     fn pass_on(&self) {
-        if let Some(next) = lock(&self.turns).pass_on() {
-            next.granted.store(true, Ordering::Release);
-            next.wake.wake();
+        let mut turns = lock(&self.turns);
+        let seeds = lock(&self.seeds);
+        let unspread = |waiting: &Waiting| {
+            let seed = waiting.choice.and_then(|id| seeds.get(&id));
+            seed.map_or(0, |seed| seed.unspread(waiting.asker.number))
+        };
+        if let Some(Waiting { asker, .. }) = turns.pass_on(unspread) {
+            asker.granted.store(true, Ordering::Release);
+            asker.wake.wake();
+        }
+    }
+
+    /// The connection has nothing to send: a turn that came to it meanwhile goes to others.
+    pub(super) fn decline(&self, asker: &Asker) {
+        if asker.granted.swap(false, Ordering::AcqRel) {
+            self.pass_on();
         }
     }
 
     /// The connection is closing: gives its turn, or its place in the queue, to others.
     pub(super) fn forget(&self, asker: &Arc<Asker>) {
-        lock(&self.turns).forget(asker);
-        if asker.granted.swap(false, Ordering::AcqRel) {
-            self.pass_on();
-        }
+        lock(&self.turns).forget(&Waiting { asker: asker.clone(), choice: None });
+        self.decline(asker);
     }
 
     /// An asker opened a content that is whole here.
@@ -82,11 +110,12 @@ impl Uploads {
         lock(&self.seeds).entry(id).or_insert_with(|| Seed::new(chunks)).askers += 1;
     }
 
-    /// That asker is gone; what only it was given counts as not given.
-    pub(super) fn seed_closed(&self, id: FileId, given: &ChunkSet) {
+    /// That asker is gone; what only it was given counts as not given, but for `kept`: what it surely
+    /// has and goes on to share.
+    pub(super) fn seed_closed(&self, id: FileId, given: &ChunkSet, kept: &ChunkSet) {
         let mut seeds = lock(&self.seeds);
         if let Some(seed) = seeds.get_mut(&id) {
-            given.iter().for_each(|chunk| seed.take_back(chunk));
+            given.iter().filter(|chunk| !kept.contains(*chunk)).for_each(|chunk| seed.take_back(chunk));
             seed.askers -= 1;
             if seed.askers == 0 {
                 seeds.remove(&id);
@@ -99,6 +128,18 @@ impl Uploads {
         if let Some(seed) = lock(&self.seeds).get_mut(&id) {
             seed.give(chunk);
         }
+    }
+
+    /// A chunk of our choice is being sent to the asker of this number, the first one to have it.
+    pub(super) fn seed_gave_first(&self, id: FileId, chunk: u32, asker: u32) {
+        if let Some(seed) = lock(&self.seeds).get_mut(&id) {
+            seed.give_first(chunk, asker);
+        }
+    }
+
+    /// A number for a new asker.
+    pub(super) fn number(&self) -> u32 {
+        self.next_asker.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A chunk that no asker has, if there is one, to follow `last`, the last one this asker was given.
@@ -156,7 +197,7 @@ mod tests {
         assert!(first.is_full());
         assert_eq!(uploads.seed_choice(id, None), None);
         uploads.seed_gave(id, 1);
-        uploads.seed_closed(id, &first);
+        uploads.seed_closed(id, &first, &ChunkSet::empty(3));
         let lost: Vec<u32> = (0..2)
             .filter_map(|_| uploads.seed_choice(id, None).inspect(|chunk| uploads.seed_gave(id, *chunk)))
             .collect();

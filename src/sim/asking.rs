@@ -31,6 +31,9 @@ impl World<'_> {
         let source = SourceId(fetch.connections.len() as u32);
         fetch.connections.push(c);
         fetch.neighbours.works(super::peer::id_of(connection.server));
+        if have.is_full() {
+            fetch.neighbours.is_whole(super::peer::id_of(connection.server));
+        }
         connection.source = Some(source);
         if connection.wants_news {
             let kept: Vec<u32> = fetch.kept.iter().collect();
@@ -129,8 +132,8 @@ impl World<'_> {
             let Some(front) = self.connections[c as usize].items.front_mut() else { return };
             if !front.begun {
                 front.begun = true;
-                if let Load::Chunk { chunk, any, .. } = front.load {
-                    let wanted = self.head(c, chunk, any);
+                if let Load::Chunk { chunk, .. } = front.load {
+                    let wanted = self.head(c, chunk);
                     match self.connections[c as usize].items.front_mut() {
                         Some(front) => front.wanted = wanted,
                         None => return,
@@ -150,12 +153,10 @@ impl World<'_> {
     }
 
     /// The head of a chunk; true if its data is wanted.
-    fn head(&mut self, c: u32, chunk: u32, any: bool) -> bool {
+    fn head(&mut self, c: u32, chunk: u32) -> bool {
         let (p, source) = (self.connections[c as usize].asker, self.connections[c as usize].source);
         let Some(source) = source else { return false };
-        if any {
-            self.step(p, Event::Arriving(source, chunk));
-        }
+        self.step(p, Event::Arriving(source, chunk));
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return false };
         fetch.proved.insert(chunk / PROOF_RUN);
         let wanted = !fetch.kept.contains(chunk);

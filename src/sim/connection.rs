@@ -10,7 +10,7 @@ use crate::peer::scheduler::SourceId;
 /// What a stream carries.
 #[derive(Debug)]
 pub(super) enum Load {
-    Chunk { chunk: u32, any: bool, corrupt: bool, bytes: u32 },
+    Chunk { chunk: u32, corrupt: bool, bytes: u32 },
     Message(Message),
 }
 
@@ -53,6 +53,8 @@ pub(super) struct Connection {
     // Serving.
     pub(super) jobs: VecDeque<Job>,
     pub(super) given: Option<ChunkSet>,
+    /// For a whole content: what the asker says it has.
+    pub(super) told: ChunkSet,
     pub(super) last_choice: Option<u32>,
     /// Runs whose proof has been sent.
     pub(super) proved: ChunkSet,
@@ -87,6 +89,7 @@ impl Connection {
             ready: false,
             jobs: VecDeque::new(),
             given: None,
+            told: ChunkSet::empty(0),
             last_choice: None,
             proved: ChunkSet::empty(runs),
             news: Vec::new(),
@@ -125,6 +128,7 @@ impl Connection {
         self.news = Vec::new();
         self.unsent = 0;
         self.given = None;
+        self.told = ChunkSet::empty(0);
         self.proved = ChunkSet::empty(0);
     }
 }

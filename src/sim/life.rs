@@ -8,9 +8,7 @@ use super::peer::{Fetch, id_of, number_of};
 use super::queue::{Happening, Nanos};
 use super::world::{World, content};
 use crate::peer::chunk_set::{self, ChunkSet};
-use crate::peer::neighbours::{
-    ANNOUNCE_INTERVAL, FEW_SOURCES, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR,
-};
+use crate::peer::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR};
 use crate::peer::scheduler::{Event, Limits, Scheduler, TICK};
 use crate::tracker::directory::{Load, Profile, Query, Sender, Wanted};
 use crate::wire::{Complaint, Name, Offer, Purpose};
@@ -65,8 +63,8 @@ impl World<'_> {
             proved: ChunkSet::empty(runs),
             announced: none,
             next_announce: now + nanos(ANNOUNCE_INTERVAL),
-            next_locate: now + nanos(FIRST_RELOCATE),
-            locate_pause: nanos(FIRST_RELOCATE),
+            next_locate: now,
+            locate_pause: nanos(FIRST_RELOCATE) / 2,
             next_exchange: now + nanos(USELESS_FOR),
             located: Vec::new(),
             turn_due: false,
@@ -130,6 +128,7 @@ impl World<'_> {
         for (id, _) in fetch.neighbours.dial(now) {
             self.dial(p, number_of(id));
         }
+        self.close_exchanged(p);
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
         let due = |at: &mut Nanos, pause: Duration| {
             let due = self.now >= *at;
@@ -149,6 +148,22 @@ impl World<'_> {
         }
         if exchange {
             self.exchange(p);
+        }
+    }
+
+    /// Closes connections whose places others have taken.
+    fn close_exchanged(&mut self, p: u32) {
+        let Some(fetch) = &self.peers[p as usize].fetch else { return };
+        for victim in fetch.neighbours.to_close() {
+            let server = number_of(victim);
+            let Some(fetch) = &self.peers[p as usize].fetch else { return };
+            let open = fetch.connections.iter().copied().rev().find(|c| {
+                let connection = &self.connections[*c as usize];
+                connection.server == server && connection.asker_open
+            });
+            if let Some(c) = open {
+                self.asker_ends(c, Outcome::Useless, true);
+            }
         }
     }
 
@@ -181,14 +196,10 @@ impl World<'_> {
     }
 
     fn locate(&mut self, p: u32) {
-        let few = self.connected(p) < FEW_SOURCES;
         let now = self.now;
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
         let missing = fetch.scheduler.unavailable();
-        fetch.locate_pause = match few || !missing.is_empty() {
-            true => (fetch.locate_pause * 2).min(nanos(REFRESH)),
-            false => nanos(REFRESH),
-        };
+        fetch.locate_pause = (fetch.locate_pause * 2).min(nanos(REFRESH));
         fetch.next_locate = now + fetch.locate_pause;
         self.ask_tracker(p, &missing);
     }

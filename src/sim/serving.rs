@@ -10,6 +10,8 @@ use crate::wire::{ANY_CHUNK, Refusal};
 
 /// Frame header and head of a CHUNK without its proof.
 const HEAD_BYTES: u32 = 9 + 11;
+/// What a socket takes, sent or not, until it is acknowledged.
+const SOCKET_BYTES: u32 = 128 << 10;
 /// A REFUSED.
 const REFUSED_BYTES: u32 = 10;
 /// A HAVE without its runs, and each of its runs.
@@ -43,10 +45,11 @@ impl World<'_> {
         if have.is_full() {
             peer.seed.get_or_insert_with(|| Seed::new(self.chunks)).askers += 1;
             connection.given = Some(ChunkSet::empty(self.chunks));
+            connection.told = ChunkSet::empty(self.chunks);
         }
         connection.opening = Some(have);
         if let Some(fetch) = &mut peer.fetch {
-            fetch.neighbours.suggest(super::peer::id_of(asker), String::new());
+            fetch.neighbours.met(super::peer::id_of(asker), String::new());
             self.turn_soon(server);
         }
         let at = self.short(server, asker, 25 + bitmap);
@@ -80,6 +83,7 @@ impl World<'_> {
     /// The asker has a chunk now.
     pub(super) fn told(&mut self, c: u32, chunk: u32) {
         let connection = &mut self.connections[c as usize];
+        connection.told.insert(chunk);
         if let Some(given) = &mut connection.given
             && given.insert(chunk)
             && let Some(seed) = &mut self.peers[connection.server as usize].seed
@@ -134,7 +138,10 @@ impl World<'_> {
         if let (Some(given), Some(seed)) = (&mut connection.given, &mut peer.seed)
             && given.insert(chunk)
         {
-            seed.give(chunk);
+            match any {
+                true => seed.give_first(chunk, c),
+                false => seed.give(chunk),
+            }
         }
         if !peer.has(chunk) {
             assert!(!peer.is_honest(), "an honest peer was asked for a chunk that it never announced");
@@ -156,7 +163,7 @@ impl World<'_> {
         connection.progress = self.now;
         let server = connection.server;
         self.peers[server as usize].overhead += u64::from(HEAD_BYTES + proof);
-        self.write(c, Load::Chunk { chunk, any, corrupt, bytes }, HEAD_BYTES + proof + bytes);
+        self.write(c, Load::Chunk { chunk, corrupt, bytes }, HEAD_BYTES + proof + bytes);
         if server == 0 {
             self.seeder_has_sent();
         }
@@ -169,7 +176,11 @@ impl World<'_> {
         if !connection.writing {
             return;
         }
-        if connection.unsent + connection.in_network > self.scenario.socket_buffer {
+        let ahead = match self.scenario.unsent_ahead {
+            Some(most) => connection.unsent > most,
+            None => connection.unsent + connection.in_network > SOCKET_BYTES,
+        };
+        if ahead {
             connection.progress = self.now;
             if !connection.patience_due && connection.turn {
                 connection.patience_due = true;
@@ -204,7 +215,13 @@ impl World<'_> {
     }
 
     fn pass_on(&mut self, server: u32) {
-        if let Some(next) = self.peers[server as usize].turns.pass_on() {
+        let (peer, connections) = (&mut self.peers[server as usize], &self.connections);
+        let seed = peer.seed.as_ref();
+        let cost = |c: &u32| match connections[*c as usize].jobs.front() {
+            Some(job) if job.chunk == ANY_CHUNK => seed.map_or(0, |seed| seed.unspread(*c)),
+            _ => 0,
+        };
+        if let Some(next) = peer.turns.pass_on(cost) {
             self.connections[next as usize].granted = true;
             self.pump(next);
         }
@@ -255,6 +272,8 @@ impl World<'_> {
         }
         let server = connection.server;
         let given = connection.given.take();
+        let orderly = !connection.asker_open && self.peers[connection.asker as usize].alive;
+        let kept = if orderly { connection.told.clone() } else { ChunkSet::empty(self.chunks) };
         let turns = u32::from(std::mem::take(&mut connection.turn))
             + u32::from(std::mem::take(&mut connection.granted));
         connection.clear();
@@ -263,7 +282,7 @@ impl World<'_> {
         peer.askers.retain(|asker| *asker != c);
         peer.turns.forget(&c);
         if let (Some(given), Some(seed)) = (given, &mut peer.seed) {
-            given.iter().for_each(|chunk| seed.take_back(chunk));
+            given.iter().filter(|chunk| !kept.contains(*chunk)).for_each(|chunk| seed.take_back(chunk));
             seed.askers -= 1;
             if seed.askers == 0 {
                 peer.seed = None;

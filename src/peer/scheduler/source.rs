@@ -14,7 +14,7 @@ const MAX_WINDOW: u64 = 32 << 20;
 /// The window grows at most by this factor each time as much as it holds has been delivered.
 const MAX_GROWTH: u64 = 4;
 /// At least this many requests are in flight, so that one waits while another is on its way.
-const MIN_REQUESTS: usize = 2;
+const MIN_REQUESTS: usize = 1;
 /// A rate is measured over this time, or over one window if that comes sooner.
 const SAMPLE: Duration = Duration::from_millis(100);
 /// But over no less than this: what waited in a buffer comes all at once, and is no rate.
