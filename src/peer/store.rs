@@ -519,7 +519,7 @@ fn set_times(file: &File, name: &Name) -> io::Result<()> {
 /// a reservation writes zeros to every page that the download then writes again.
 fn reserve(file: &File, size: u64) -> io::Result<()> {
     const TMPFS_MAGIC: i64 = 0x0102_1994; // statfs(2)
-    if rustix::fs::fstatfs(file).is_ok_and(|stat| stat.f_type as i64 == TMPFS_MAGIC)
+    if rustix::fs::fstatfs(file).is_ok_and(|stat| stat.f_type == TMPFS_MAGIC)
         || std::env::var("P2P_RESERVE").is_ok()
     {
         return file.set_len(size);
