@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 mod backoff;
 mod bulk;
 pub mod chunk_set;
+mod config;
 mod control;
 mod fetch;
 mod held;
@@ -33,6 +34,7 @@ mod trackers;
 mod transfer;
 mod uploads;
 
+pub use config::{Config, Limits, PeerError};
 pub use control::{PeerStatus, TrackerStatus};
 pub use job::{Dest, FetchError, Job, Report, Want};
 pub use ledger::LedgerView;
@@ -44,6 +46,7 @@ use crate::net::trace::Side;
 use crate::net::{self, Identity};
 use crate::wire::{Offer, Role, View};
 use bulk::Wake;
+use config::{endpoint, kept_id, random_id, state_of};
 use held::{Held, Shared};
 use serve::{Asker, Host};
 use share::Share;
@@ -54,76 +57,6 @@ use uploads::Uploads;
 /// shared values is small, and the panic itself is reported where the thread is joined.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What a peer may use.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Connections accepted at once.
-    pub max_connections: usize,
-    /// Sources of one transfer.
-    pub max_neighbours: usize,
-    /// Bytes asked for and not yet here, of one transfer.
-    pub max_inflight_bytes: u64,
-    /// Bytes a second sent, of all uploads; none: no limit.
-    pub up: Option<u64>,
-    /// Bytes a second received, of all downloads; none: no limit.
-    pub down: Option<u64>,
-    /// How often the tracker is asked for other sources while a transfer runs.
-    pub refresh: Duration,
-    /// A finished file is on the disk before it gets its name, so that it survives a power cut.
-    pub fsync: bool,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            max_connections: 512,
-            max_neighbours: 16,
-            max_inflight_bytes: 64 << 20,
-            up: None,
-            down: None,
-            refresh: Duration::from_secs(15),
-            fsync: false,
-        }
-    }
-}
-
-/// How a peer is set up.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The folder or file to share; none: only what is fetched.
-    pub folder: Option<PathBuf>,
-    /// Names of what is shared begin with the folder's own name.
-    pub prefix: bool,
-    /// Where the peer keeps its state; none: `FOLDER/.p2p`, or beside what is fetched.
-    pub state: Option<PathBuf>,
-    /// The trackers, `host:port`.
-    pub trackers: Vec<String>,
-    /// Where to accept connections, `host:port`; port 0 takes a free one.
-    pub listen: String,
-    /// The peer's name.
-    pub name: String,
-    /// `HOST` or `HOST:PORT` that others should dial; none: the address the tracker sees.
-    pub advertise: Option<String>,
-    /// Whether changes in the folder are noticed while running.
-    pub watch: bool,
-    /// What it may use.
-    pub limits: Limits,
-}
-
-/// Why a peer cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum PeerError {
-    /// The address is in use, or is not one of this machine.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(String, io::Error),
-    /// The folder cannot be shared.
-    #[error(transparent)]
-    Share(#[from] share::ShareError),
-    /// The system has no room for another thread or descriptor.
-    #[error("{0}")]
-    Io(#[from] io::Error),
 }
 
 /// A running peer. Dropping it does not stop it; [`Peer::stop`] does.
@@ -234,51 +167,6 @@ fn open_share(
     let state = config.state.clone().map_or_else(|| state_of(folder), Ok)?;
     let share = share::Config { folder: folder.clone(), prefix, state, watch: config.watch, threads: 0 };
     Ok(Some(Share::open(share, progress)?))
-}
-
-/// Where the state of a shared folder is kept: inside it, or, for a file or a folder that cannot be
-/// written, in the cache of this user.
-fn state_of(folder: &Path) -> io::Result<PathBuf> {
-    let inside = folder.join(SafeName::STATE_FOLDER);
-    if folder.is_dir() && std::fs::create_dir_all(&inside).is_ok() {
-        return Ok(inside);
-    }
-    let path = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    let key = FileId::of(path.as_os_str().as_encoded_bytes()).to_string();
-    let cache = dirs::cache_dir().unwrap_or_else(std::env::temp_dir);
-    Ok(cache.join("p2p").join(&key[..16]))
-}
-
-fn random_id() -> PeerId {
-    PeerId(std::array::from_fn(|_| fastrand::u8(..)))
-}
-
-/// The id kept in the state directory, made on first use.
-fn kept_id(state: &Path) -> io::Result<PeerId> {
-    let path = state.join("peer-id");
-    if let Ok(bytes) = std::fs::read(&path)
-        && let Ok(id) = bytes.try_into()
-    {
-        return Ok(PeerId(id));
-    }
-    let id = random_id();
-    std::fs::create_dir_all(state)?;
-    std::fs::write(&path, id.0)?;
-    Ok(id)
-}
-
-/// What others should dial: host (empty: as the tracker sees it) and port.
-fn endpoint(advertise: Option<&str>, addr: SocketAddr) -> (String, u16) {
-    let seen = if addr.ip().is_unspecified() { String::new() } else { addr.ip().to_string() };
-    match advertise {
-        None => (seen, addr.port()),
-        Some(text) => match text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-            Some((host, port)) if !host.contains(':') || host.starts_with('[') => {
-                (host.trim_matches(['[', ']']).to_owned(), port)
-            }
-            _ => (text.to_owned(), addr.port()),
-        },
-    }
 }
 
 impl Peer {

@@ -4,42 +4,37 @@
 //! short ones are copied, so that many fit one write. Requests are read while a chunk is being sent,
 //! so that a cancel comes in time.
 
+mod sending;
+mod slot;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::bulk::{Bulk, MAX_UNSENT_BYTES, Wake};
+use super::bulk::{Bulk, Wake};
 use super::chunk_set::{self, ChunkSet};
-use super::held::{Data, Held};
-use super::ledger::add;
+use super::held::Held;
 use super::lock;
 use super::serving::{TURN_PATIENCE, UNSENT_AHEAD};
-use super::uploads::{Granted, Turn, Uploads};
-use crate::content::{FileId, Place, Proof, proof_run};
-use crate::net::trace::{self, Direction, Side};
+use super::uploads::{Granted, Uploads};
+use crate::content::{FileId, PeerId};
+use crate::net::trace::Side;
 use crate::net::{NetError, Session};
 use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS};
 use crate::wire::{
-    ANY_CHUNK, ChunkHead, Common, DecodeError, ErrorCode, FromServer, GetChunk, GetManifest, HEADER_BYTES,
-    List, Load, Manifest, Open, Opened, Refusal, Refused, ServerHas, Text, ToServer, View,
+    ANY_CHUNK, Common, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open, Opened,
+    Refusal, Refused, ServerHas, Text, ToServer, View,
 };
-
-/// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
-const COPY_BYTES: u64 = 32 << 10;
-/// Short chunks are gathered until this much waits to be sent.
-const GATHER_BYTES: usize = 256 << 10;
-/// Bytes of one sendfile call, between which requests are read.
-const SEND_BYTES: usize = 1 << 20;
+use sending::{Pace, Sending};
+use slot::Slot;
 
 /// What a serving connection needs from its peer.
 pub(super) trait Host: Sync {
     /// The content, if it is here.
     fn find(&self, id: FileId, view: View) -> Option<Held>;
     /// A connection from a peer that listens on `addr` opened a content that is on its way here too.
-    fn met(&self, id: FileId, view: View, peer: crate::content::PeerId, addr: String);
+    fn met(&self, id: FileId, view: View, peer: PeerId, addr: String);
     /// A serving connection has begun; it is woken when the peer stops.
     fn join(&self, asker: &Arc<Asker>);
     /// The state shared by all serving connections.
@@ -107,39 +102,6 @@ pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) ->
     }
 }
 
-struct Slot {
-    id: FileId,
-    held: Held,
-    chunks: u32,
-    /// For a whole content: what the asker has or is being sent.
-    given: Option<ChunkSet>,
-    /// For a whole content: what the asker says it has.
-    told: ChunkSet,
-    /// The last chunk that was given by this side's choice.
-    last_choice: Option<u32>,
-    /// Runs, by file and first chunk, whose proof has been sent.
-    proved: BTreeSet<(usize, u32)>,
-}
-
-impl Slot {
-    /// The proof of a chunk's run, unless this connection has carried it.
-    fn proof(&mut self, place: Place) -> Option<Arc<Proof>> {
-        let (first, _) = proof_run(self.held.layout().files()[place.file], place.chunk);
-        if self.proved.contains(&(place.file, first)) {
-            return None;
-        }
-        let proof = self.held.proof(place)?;
-        self.proved.insert((place.file, first));
-        Some(proof)
-    }
-
-    /// The proof did not leave after all.
-    fn forget_proof(&mut self, place: Place) {
-        let (first, _) = proof_run(self.held.layout().files()[place.file], place.chunk);
-        self.proved.remove(&(place.file, first));
-    }
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Job {
     request: u32,
@@ -148,30 +110,10 @@ struct Job {
     proof: bool,
 }
 
-struct Sending {
-    file: Arc<File>,
-    offset: u64,
-    left: usize,
-    turn: Option<Turn>,
-    since: Instant,
-}
-
-/// What a pass over the queue ended with.
-enum Pace {
-    /// Nothing to send.
-    Idle,
-    /// More can be sent at once.
-    More,
-    /// The socket has no room.
-    Full,
-    /// Another connection's turn, or the rate limit's pause.
-    NotNow,
-}
-
 struct Serving<'a> {
     host: &'a dyn Host,
     bulk: Bulk<FromServer>,
-    peer: crate::content::PeerId,
+    peer: PeerId,
     listen: Option<String>,
     asker: Arc<Asker>,
     slots: BTreeMap<u16, Slot>,
@@ -405,164 +347,5 @@ impl Serving<'_> {
             let gained = List::new(chunk_set::ranges(of_slot.iter().map(|(_, chunk)| *chunk)));
             self.bulk.queue(0, ServerHas { slot, gained });
         }
-    }
-
-    // Chunks.
-
-    fn send(&mut self) -> Result<Pace, NetError> {
-        if let Some(until) = self.held_until {
-            if Instant::now() < until {
-                return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
-            }
-            self.held_until = None;
-        }
-        if self.sending.is_some() {
-            return self.send_on();
-        }
-        if self.queue.is_empty() {
-            self.host.uploads().decline(&self.asker);
-            return Ok(if self.bulk.flush(false)? { Pace::Idle } else { Pace::Full });
-        }
-        if self.bulk.unsent().len() > MAX_UNSENT_BYTES && !self.bulk.flush(false)? {
-            return Ok(Pace::Full);
-        }
-        let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice()) else {
-            return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
-        };
-        let mut turn = Some(turn);
-        while self.sending.is_none() && self.bulk.unsent().len() < GATHER_BYTES {
-            let Some(job) = self.queue.pop_front() else { break };
-            self.host.uploads().queued.fetch_sub(1, Ordering::Relaxed);
-            self.begin(job, &mut turn)?;
-        }
-        match self.sending.is_some() {
-            true => self.send_on(),
-            false => Ok(if self.bulk.flush(false)? { Pace::More } else { Pace::Full }),
-        }
-    }
-
-    /// The content of which whichever chunk is asked for next, if so.
-    fn next_choice(&self) -> Option<FileId> {
-        let job = self.queue.front().filter(|job| job.chunk == ANY_CHUNK)?;
-        self.slots.get(&job.slot).map(|slot| slot.id)
-    }
-
-    /// Begins to answer a job: refuses, copies a short chunk, or sets up a long one to be sent.
-    fn begin(&mut self, job: Job, turn: &mut Option<Turn>) -> Result<(), NetError> {
-        let Some(slot) = self.slots.get_mut(&job.slot) else { return Ok(()) };
-        let number = match job.chunk {
-            ANY_CHUNK if slot.given.is_some() => {
-                slot.last_choice = self.host.uploads().seed_choice(slot.id, slot.last_choice);
-                slot.last_choice
-            }
-            ANY_CHUNK => None,
-            number => Some(number),
-        };
-        let Some((number, place)) =
-            number.and_then(|number| Some((number, slot.held.layout().place(number)?)))
-        else {
-            self.refuse(job.request, Refusal::NothingBetter);
-            return Ok(());
-        };
-        let data = match slot.held.data(number, place) {
-            Ok(data) => data,
-            Err(reason) => {
-                self.refuse(job.request, reason);
-                return Ok(());
-            }
-        };
-        if let Some(given) = &mut slot.given
-            && given.insert(number)
-        {
-            match job.chunk {
-                ANY_CHUNK => self.host.uploads().seed_gave_first(slot.id, number, self.asker.number),
-                _ => self.host.uploads().seed_gave(slot.id, number),
-            }
-        }
-        let proof = if job.proof { slot.proof(place) } else { None };
-        slot.held.count_sent(place.len as usize);
-        let head = ChunkHead {
-            index: number,
-            proof: proof.map_or_else(Proof::default, |proof| Proof::clone(&proof)),
-        };
-        let len = place.len as usize;
-        let uploads = self.host.uploads();
-        add(&uploads.sent, len);
-        if let Some(throttle) = &uploads.throttle {
-            let now = Instant::now();
-            self.held_until = Some(now + throttle.take(len, now));
-        }
-        if trace::on(Side::Serve, true) {
-            let fields = format!("chunk {number} of {len} B");
-            trace::line(
-                Side::Serve,
-                Direction::Out,
-                self.bulk.addr,
-                job.request,
-                "CHUNK",
-                &fields,
-                len + HEADER_BYTES,
-            );
-        }
-        let unsent = self.bulk.unsent();
-        let start = unsent.len();
-        head.put_frame(job.request, len, unsent);
-        match data {
-            Data::Memory(bytes) => {
-                unsent.extend_from_slice(&bytes[place.offset as usize..place.offset as usize + len])
-            }
-            Data::File(file) if place.len <= COPY_BYTES => {
-                let at = unsent.len();
-                unsent.resize(at + len, 0);
-                if file.read_exact_at(&mut unsent[at..], place.offset).is_err() {
-                    unsent.truncate(start);
-                    slot.forget_proof(place);
-                    self.refuse(job.request, Refusal::Gone);
-                }
-            }
-            Data::File(file) => {
-                self.sending = Some(Sending {
-                    file,
-                    offset: place.offset,
-                    left: len,
-                    turn: turn.take(),
-                    since: Instant::now(),
-                });
-                self.bulk.data_follows();
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends on with the chunk that was begun.
-    fn send_on(&mut self) -> Result<Pace, NetError> {
-        if !self.bulk.flush(true)? {
-            return Ok(self.blocked());
-        }
-        let Some(sending) = &mut self.sending else { return Ok(Pace::More) };
-        while sending.left > 0 {
-            let part = sending.left.min(SEND_BYTES);
-            match self.bulk.send_file(&sending.file, &mut sending.offset, part)? {
-                None => return Ok(self.blocked()),
-                // The file became shorter under our feet: the asker sees the connection end.
-                Some(0) => return Err(NetError::Decode(DecodeError::Truncated)),
-                Some(sent) => {
-                    sending.left -= sent;
-                    sending.since = Instant::now();
-                }
-            }
-        }
-        self.sending = None;
-        self.bulk.data_left();
-        Ok(Pace::More)
-    }
-
-    fn blocked(&mut self) -> Pace {
-        if let Some(sending) = &mut self.sending
-            && sending.since.elapsed() >= TURN_PATIENCE
-        {
-            sending.turn = None;
-        }
-        Pace::Full
     }
 }

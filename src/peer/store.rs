@@ -6,28 +6,31 @@
 //! is believed, so the journal is a hint, needs no sync, and a damaged one costs only time. Files of
 //! one chunk are proved in memory, written beside, and renamed. Nothing unproved is ever renamed.
 
+mod files;
 mod journal;
 mod place;
+mod plan;
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::{FallocateFlags, Mode, OFlags, Timespec, Timestamps, fallocate, futimens, openat};
+use rustix::fs::{Mode, OFlags, openat};
 
 use super::chunk_set::ChunkSet;
 use super::lock;
-use crate::content::{ChunkHash, FileId, Geometry, Layout, Manifest, Place, Tree, TreeKind, chunk_hasher};
+use crate::content::{ChunkHash, FileId, Manifest, Place};
+use files::{hash_at, id_of, mode, reserve, set_times, umask};
 use journal::Journal;
 use place::Folder;
+pub(super) use plan::Plan;
+use plan::{Name, Slot};
 
 /// Most unfinished files kept open at once.
 const MAX_OPEN_FILES: usize = 256;
-/// Bytes read at once when what is on disk is proved again.
-const PROVE_BYTES: usize = 1 << 20;
 
 /// Why something could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -61,95 +64,6 @@ impl StoreError {
             io::ErrorKind::AlreadyExists => StoreError::Exists(path.to_owned()),
             _ => StoreError::Io { path: path.to_owned(), error },
         }
-    }
-}
-
-/// One path that a file of the transfer gets.
-#[derive(Debug, Clone)]
-struct Name {
-    path: String,
-    executable: bool,
-    mtime_ns: Option<i64>,
-}
-
-/// One distinct file of the transfer.
-#[derive(Debug)]
-struct Slot {
-    id: FileId,
-    geometry: Geometry,
-    names: Vec<Name>,
-    /// Chunks not here yet.
-    left: AtomicU32,
-    /// The unfinished file while it is open.
-    data: Mutex<Option<Arc<File>>>,
-    /// Proved hashes, for the proof of the whole; only for files of more than one chunk.
-    hashes: Mutex<Vec<Option<ChunkHash>>>,
-}
-
-/// What to fetch and how to name it.
-#[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) layout: Arc<Layout>,
-    slots: Vec<Slot>,
-    folders: Vec<String>,
-}
-
-impl Plan {
-    /// One file, as `name` in the destination folder.
-    pub(super) fn file(id: FileId, geometry: Geometry, name: &str) -> Option<Plan> {
-        let layout = Arc::new(Layout::new(vec![geometry])?);
-        let name = Name { path: name.to_owned(), executable: false, mtime_ns: None };
-        Some(Plan { layout, slots: vec![Slot::new(id, geometry, vec![name])], folders: Vec::new() })
-    }
-
-    /// All files and empty folders of a tree.
-    pub(super) fn tree(tree: &Tree) -> Result<Plan, crate::content::TreeError> {
-        let members = tree.layout()?;
-        let mut slots: Vec<Slot> = members
-            .ids
-            .iter()
-            .zip(members.layout.files())
-            .map(|(id, geometry)| Slot::new(*id, *geometry, Vec::new()))
-            .collect();
-        let mut folders = Vec::new();
-        for (entry, file) in tree.entries().iter().zip(&members.file_of) {
-            let path = entry.path.as_str().to_owned();
-            match file {
-                None => folders.push(path),
-                Some(file) => {
-                    let executable = entry.kind == TreeKind::Executable;
-                    slots[*file].names.push(Name { path, executable, mtime_ns: Some(entry.mtime_ns) });
-                }
-            }
-        }
-        Ok(Plan { layout: Arc::new(members.layout), slots, folders })
-    }
-
-    /// The file's id.
-    pub(super) fn id_of(&self, file: usize) -> FileId {
-        self.slots[file].id
-    }
-
-    /// How many distinct files there are.
-    pub(super) fn files(&self) -> usize {
-        self.slots.len()
-    }
-}
-
-impl Slot {
-    fn new(id: FileId, geometry: Geometry, names: Vec<Name>) -> Slot {
-        Slot {
-            id,
-            geometry,
-            names,
-            left: AtomicU32::new(geometry.chunks()),
-            data: Mutex::new(None),
-            hashes: Mutex::new(Vec::new()),
-        }
-    }
-
-    fn label(&self) -> &str {
-        self.names.first().map_or("a file", |name| &name.path)
     }
 }
 
@@ -474,14 +388,6 @@ impl Store {
     }
 }
 
-impl Slot {
-    fn note(&self, place: Place, hash: ChunkHash) {
-        let mut hashes = lock(&self.hashes);
-        hashes.resize(self.geometry.chunks() as usize, None);
-        hashes[place.chunk.get() as usize] = Some(hash);
-    }
-}
-
 /// Removes folders, innermost first, up to the first that something is in.
 pub(super) fn remove_if_empty<'a>(folders: impl IntoIterator<Item = &'a Path>) {
     let _ = folders.into_iter().try_for_each(std::fs::remove_dir);
@@ -492,69 +398,4 @@ fn folder_error(folder: &str, error: io::Error) -> StoreError {
         true => StoreError::NotAFolder(folder.to_owned()),
         false => StoreError::at(folder)(error),
     }
-}
-
-fn mode(name: &Name) -> Mode {
-    Mode::from_raw_mode(if name.executable { 0o777 } else { 0o666 })
-}
-
-/// The process's file mode mask, seen from a file that was made with mode 0666.
-fn umask(file: &File) -> Mode {
-    use std::os::unix::fs::MetadataExt;
-    let made = file.metadata().map_or(0o644, |metadata| metadata.mode());
-    let denied = 0o666 & !made;
-    // Who may not read does not get to execute either.
-    Mode::from_raw_mode(denied | (denied & 0o444) >> 2)
-}
-
-fn set_times(file: &File, name: &Name) -> io::Result<()> {
-    let Some(mtime_ns) = name.mtime_ns else { return Ok(()) };
-    const SECOND_NS: i64 = 1_000_000_000;
-    let mtime = Timespec { tv_sec: mtime_ns.div_euclid(SECOND_NS), tv_nsec: mtime_ns.rem_euclid(SECOND_NS) };
-    let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
-    Ok(futimens(file, &Timestamps { last_access: omit, last_modification: mtime })?)
-}
-
-/// Reserves room, so that a full disk shows before the download and not at its end. Not in memory: there
-/// a reservation writes zeros to every page that the download then writes again.
-fn reserve(file: &File, size: u64) -> io::Result<()> {
-    const TMPFS_MAGIC: i64 = 0x0102_1994; // statfs(2)
-    if rustix::fs::fstatfs(file).is_ok_and(|stat| stat.f_type == TMPFS_MAGIC)
-        || std::env::var("P2P_RESERVE").is_ok()
-    {
-        return file.set_len(size);
-    }
-    match fallocate(file, FallocateFlags::empty(), 0, size) {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(size),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn hash_at(file: &File, geometry: Geometry, place: Place, buffer: &mut Vec<u8>) -> io::Result<ChunkHash> {
-    buffer.resize(PROVE_BYTES, 0);
-    let mut hasher = chunk_hasher(geometry, place.chunk);
-    let mut done = 0;
-    while done < place.len {
-        let part = PROVE_BYTES.min((place.len - done) as usize);
-        file.read_exact_at(&mut buffer[..part], place.offset + done)?;
-        hasher.update(&buffer[..part]);
-        done += part as u64;
-    }
-    Ok(hasher.finish())
-}
-
-/// The id of what `file` holds; `None` if it has another size.
-fn id_of(file: &File, geometry: Geometry) -> io::Result<Option<FileId>> {
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() != geometry.size() {
-        return Ok(None);
-    }
-    let layout = Layout::new(vec![geometry]).ok_or(io::ErrorKind::FileTooLarge)?;
-    let mut buffer = Vec::new();
-    let hashes: io::Result<Vec<ChunkHash>> = (0..layout.chunks())
-        .filter_map(|chunk| layout.place(chunk))
-        .map(|place| hash_at(file, geometry, place, &mut buffer))
-        .collect();
-    Ok(Manifest::new(geometry, hashes?).ok().map(|(_, id)| id))
 }

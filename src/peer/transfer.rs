@@ -4,19 +4,20 @@
 //! Locks are taken one at a time and never while reading, writing or hashing, but for the short
 //! write of a block under its chunk's own lock.
 
+mod link;
+mod status;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use serde::{Deserialize, Serialize};
 
-use super::bulk::Wake;
 use super::chunk_set::ChunkSet;
 use super::fetch::Trust;
 use super::job::FetchError;
-use super::ledger::{Ledger, LedgerView};
+use super::ledger::Ledger;
 use super::lock;
 use super::neighbours::Neighbours;
 use super::scheduler::{Effect, Event, Limits, MAX_CORRUPT, Scheduler, SourceId, SourceView};
@@ -25,51 +26,8 @@ use super::serving::NEWS_INTERVAL;
 use super::store::{Store, StoreError};
 use crate::content::{ChunkHash, FileId, Layout, PeerId, Place, Proof, SafeName, proof_run};
 use crate::wire::View;
-
-/// What the thread of a source connection is told to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    Ask(u32),
-    AskAny,
-    Cancel(u32),
-    /// Tell the source that this chunk is here.
-    Tell(u32),
-    Close,
-}
-
-/// The connection to a source, as other threads see it.
-#[derive(Debug)]
-pub(super) struct SourceLink {
-    pub(super) id: SourceId,
-    pub(super) peer: PeerId,
-    pub(super) name: String,
-    pub(super) addr: String,
-    pub(super) wake: Arc<Wake>,
-    orders: Mutex<Vec<Order>>,
-    /// The source chooses chunks, and wants to know what is here.
-    wants_news: bool,
-}
-
-impl SourceLink {
-    pub(super) fn new(
-        id: SourceId,
-        peer: PeerId,
-        name: String,
-        addr: String,
-        wake: Arc<Wake>,
-        wants_news: bool,
-    ) -> SourceLink {
-        SourceLink { id, peer, name, addr, wake, orders: Mutex::new(Vec::new()), wants_news }
-    }
-
-    pub(super) fn take_orders(&self) -> Vec<Order> {
-        std::mem::take(&mut *lock(&self.orders))
-    }
-
-    fn order(&self, order: Order) {
-        lock(&self.orders).push(order);
-    }
-}
+pub(super) use link::{Order, SourceLink};
+pub use status::{SourceReport, TransferStatus};
 
 /// How a transfer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,64 +97,6 @@ pub(super) struct Transfer {
     heard: Receiver<()>,
     end: Mutex<Option<(End, Instant)>>,
     stopping: AtomicBool,
-}
-
-/// One source of a transfer, for people.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SourceReport {
-    /// The peer's id.
-    pub peer: String,
-    /// Its name.
-    pub name: String,
-    /// Where it was dialled.
-    pub addr: String,
-    /// Bytes taken from it.
-    pub bytes: u64,
-    /// Chunks taken from it.
-    pub chunks: u64,
-    /// Chunks of it thrown away because they were wrong.
-    pub corrupt: u32,
-    /// Bytes a second it delivered lately.
-    pub rate: f64,
-    /// Milliseconds it took to answer.
-    pub round_trip_ms: f64,
-    /// Milliseconds that a chunk asked of it now would take.
-    pub cost_ms: f64,
-    /// Bytes asked of it and not yet here.
-    pub inflight_bytes: u64,
-    /// Wanted chunks that it has.
-    pub useful: u32,
-    /// True while connected.
-    pub connected: bool,
-}
-
-/// How far a transfer is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TransferStatus {
-    /// The content's id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// `locating`, `fetching`, `done`, `cancelled` or `failed`.
-    pub state: String,
-    /// Bytes of all files.
-    pub bytes_total: u64,
-    /// Bytes that are here and proved.
-    pub bytes_done: u64,
-    /// Of these, what was here before.
-    pub bytes_resumed: u64,
-    /// Files of the transfer.
-    pub files_total: usize,
-    /// Files that have their names.
-    pub files_done: usize,
-    /// Seconds since the start.
-    pub seconds: f64,
-    /// Bytes a second since the start.
-    pub rate: f64,
-    /// Where it comes from.
-    pub sources: Vec<SourceReport>,
-    /// What the bytes were.
-    pub ledger: LedgerView,
 }
 
 impl Transfer {
@@ -518,58 +418,5 @@ impl Transfer {
     pub(super) fn met(&self, peer: PeerId, addr: String) {
         self.neighbours(|neighbours| neighbours.met(peer, addr));
         let _ = self.news.try_send(());
-    }
-
-    // For people.
-
-    fn report(&self, link: &SourceLink, view: &SourceView, connected: bool) -> SourceReport {
-        SourceReport {
-            peer: link.peer.to_string(),
-            name: link.name.clone(),
-            addr: link.addr.clone(),
-            bytes: view.bytes,
-            chunks: view.chunks,
-            corrupt: view.corrupt,
-            rate: view.rate,
-            round_trip_ms: view.round_trip.as_secs_f64() * 1e3,
-            cost_ms: view.cost.as_secs_f64() * 1e3,
-            inflight_bytes: view.inflight_bytes,
-            useful: view.useful,
-            connected,
-        }
-    }
-
-    pub(super) fn status(&self) -> TransferStatus {
-        let views = self.source_views();
-        let mut sources: Vec<SourceReport> = lock(&self.past_sources).values().cloned().collect();
-        {
-            let links = lock(&self.sources);
-            sources
-                .extend(views.iter().filter_map(|(id, view)| Some(self.report(links.get(id)?, view, true))));
-        }
-        let ledger = self.ledger.view();
-        let end = lock(&self.end).clone();
-        let until = end.as_ref().map_or_else(Instant::now, |(_, at)| *at);
-        let seconds = until.saturating_duration_since(self.started).as_secs_f64();
-        TransferStatus {
-            id: self.id.to_string(),
-            name: self.name.as_str().to_owned(),
-            state: match end {
-                None => "fetching",
-                Some((End::Done, _)) => "done",
-                Some((End::Cancelled, _)) => "cancelled",
-                Some((End::Failed(_), _)) => "failed",
-            }
-            .to_owned(),
-            bytes_total: self.layout.size(),
-            bytes_done: self.resumed_bytes + ledger.useful,
-            bytes_resumed: self.resumed_bytes,
-            files_total: self.store.plan().files(),
-            files_done: self.store.files_done(),
-            seconds,
-            rate: ledger.useful as f64 / seconds.max(1e-6),
-            sources,
-            ledger,
-        }
     }
 }

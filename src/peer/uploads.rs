@@ -130,21 +130,19 @@ impl Uploads {
         }
     }
 
-    /// A chunk of our choice is being sent to the asker of this number, the first one to have it.
-    pub(super) fn seed_gave_first(&self, id: FileId, chunk: u32, asker: u32) {
-        if let Some(seed) = lock(&self.seeds).get_mut(&id) {
-            seed.give_first(chunk, asker);
-        }
-    }
-
     /// A number for a new asker.
     pub(super) fn number(&self) -> u32 {
         self.next_asker.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A chunk that no asker has, if there is one, to follow `last`, the last one this asker was given.
-    pub(super) fn seed_choice(&self, id: FileId, last: Option<u32>) -> Option<u32> {
-        lock(&self.seeds).get_mut(&id).and_then(|seed| seed.choose(last))
+    /// Gives the asker of this number a chunk that no asker has, if there is one, to follow `last`, the
+    /// last one it was given.
+    pub(super) fn seed_choice(&self, id: FileId, last: Option<u32>, asker: u32) -> Option<u32> {
+        let mut seeds = lock(&self.seeds);
+        let seed = seeds.get_mut(&id)?;
+        let chunk = seed.choose(last)?;
+        seed.give_first(chunk, asker);
+        Some(chunk)
     }
 }
 
@@ -190,19 +188,15 @@ mod tests {
         uploads.seed_opened(id, 3);
         let mut first = ChunkSet::empty(3);
         for _ in 0..3 {
-            let chunk = uploads.seed_choice(id, None).unwrap();
-            uploads.seed_gave(id, chunk);
-            first.insert(chunk);
+            first.insert(uploads.seed_choice(id, None, 1).unwrap());
         }
         assert!(first.is_full());
-        assert_eq!(uploads.seed_choice(id, None), None);
+        assert_eq!(uploads.seed_choice(id, None, 2), None);
         uploads.seed_gave(id, 1);
         uploads.seed_closed(id, &first, &ChunkSet::empty(3));
-        let lost: Vec<u32> = (0..2)
-            .filter_map(|_| uploads.seed_choice(id, None).inspect(|chunk| uploads.seed_gave(id, *chunk)))
-            .collect();
+        let lost: Vec<u32> = (0..2).filter_map(|_| uploads.seed_choice(id, None, 2)).collect();
         assert_eq!(lost, [0, 2], "chunk 1 is still with the second asker");
-        assert_eq!(uploads.seed_choice(id, None), None);
+        assert_eq!(uploads.seed_choice(id, None, 2), None);
     }
 
     #[test]

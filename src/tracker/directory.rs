@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use super::contents::{Claim, Contents};
 use super::names::Names;
-use super::order::Order;
 use super::slab::Slab;
 use super::swarm::Runs;
 use crate::content::{FileId, PeerId, SafeName};
@@ -20,11 +19,14 @@ use crate::wire::{Complaint, Offer, PeerInfo, Status, limits};
 
 mod listing;
 mod locate;
+mod peer;
 #[cfg(test)]
 mod tests;
 
 pub use listing::{Near, Page};
 pub use locate::{Query, Wanted};
+use peer::Peer;
+pub use peer::{Load, Profile, Sender};
 
 /// How long a complaint about a dead peer counts, and how long it then stays out of answers.
 const SUSPICION: Duration = Duration::from_secs(60);
@@ -75,56 +77,6 @@ pub enum Denial {
     /// A bound is reached; the text says which.
     #[error("this tracker takes no more {0}")]
     Full(&'static str),
-}
-
-/// Who sends a request: the connection, and the peer it says it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sender {
-    /// The connection; never the same number twice.
-    pub connection: u64,
-    /// The peer.
-    pub peer: PeerId,
-}
-
-/// What a peer says of itself when it registers.
-#[derive(Debug, Clone, Default)]
-pub struct Profile {
-    /// Its name.
-    pub name: String,
-    /// The host where it listens.
-    pub host: String,
-    /// The port where it listens; 0 if it cannot be dialled.
-    pub port: u16,
-}
-
-/// A peer's load as its heartbeats tell it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Uploads it serves now.
-    pub uploads: u16,
-    /// Downloads it runs now.
-    pub downloads: u16,
-    /// Bytes it would lend to others.
-    pub space: u64,
-}
-
-/// A registered peer.
-#[derive(Debug, Default)]
-struct Peer {
-    id: Option<PeerId>,
-    profile: Profile,
-    connection: u64,
-    seen: Option<Instant>,
-    load: Load,
-    /// How often it was suggested since its last heartbeat: load that it could not tell yet.
-    suggested: u32,
-    /// The numbers of the pairs of name and content that it registered, in order.
-    pairs: Order,
-    bitmap_bytes: usize,
-    dead_votes: Vec<(PeerId, Instant)>,
-    suspect_until: Option<Instant>,
-    corrupt_votes: Vec<PeerId>,
-    missing_reports: u32,
 }
 
 /// The whole state of a tracker.
@@ -474,42 +426,6 @@ impl Directory {
         let after = self.contents.bitmap(content, peer);
         self.bitmap_bytes = self.bitmap_bytes + after - before;
         self.peers[peer].bitmap_bytes = self.peers[peer].bitmap_bytes + after - before;
-    }
-}
-
-impl Peer {
-    fn info(&self, id: PeerId, now: Instant) -> PeerInfo {
-        let silent = self.seen.map_or(Duration::ZERO, |seen| now.duration_since(seen));
-        PeerInfo {
-            peer: id,
-            name: crate::wire::Label::new(&*self.profile.name),
-            host: crate::wire::Label::new(&*self.profile.host),
-            port: self.profile.port,
-            offers: self.pairs.len() as u32,
-            uploads: self.load.uploads,
-            downloads: self.load.downloads,
-            silent_ms: u32::try_from(silent.as_millis()).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// Returns false if the pair was there already.
-    fn add_pair(&mut self, pair: u32) -> bool {
-        let place = self.pairs.partition(|other| other < pair);
-        let new = self.pairs.from(place).next() != Some(pair);
-        if new {
-            self.pairs.insert(place, pair);
-        }
-        new
-    }
-
-    /// Returns false if the pair was not there.
-    fn remove_pair(&mut self, pair: u32) -> bool {
-        let place = self.pairs.partition(|other| other < pair);
-        let there = self.pairs.from(place).next() == Some(pair);
-        if there {
-            self.pairs.remove(place);
-        }
-        there
     }
 }
 

@@ -1,0 +1,189 @@
+//! A blocking connection that carries messages only.
+
+use std::io::{self, Write};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio_util::codec::Decoder;
+
+use super::trace::{self, Direction, Side};
+use super::{NetError, READ_BYTES, Session, close_gently};
+use crate::wire::{self, Common, FrameCodec, Hello, Message};
+
+/// A connection on which requests and answers alternate at leisure: everything but chunks.
+///
+/// `R` is what arrives, `S` is what is sent.
+#[derive(Debug)]
+pub struct Control<R, S> {
+    stream: Arc<TcpStream>,
+    /// The other side's address.
+    pub addr: SocketAddr,
+    /// What the other side said of itself.
+    pub theirs: Hello,
+    side: Side,
+    codec: FrameCodec,
+    read: BytesMut,
+    write: BytesMut,
+    next_request: u32,
+    speaks: PhantomData<(R, S)>,
+}
+
+impl<R: Message, S: Message> Control<R, S> {
+    /// Continues a session.
+    pub fn new(session: Session<impl Into<Arc<TcpStream>>>, side: Side) -> Control<R, S> {
+        let mut codec = FrameCodec::before_hello();
+        codec.hello_done();
+        Control {
+            stream: session.stream.into(),
+            addr: session.addr,
+            theirs: session.theirs,
+            side,
+            codec,
+            read: session.rest,
+            write: BytesMut::new(),
+            next_request: 1,
+            speaks: PhantomData,
+        }
+    }
+
+    /// A handle with which another thread can shut the connection down.
+    pub fn handle(&self) -> Arc<TcpStream> {
+        Arc::clone(&self.stream)
+    }
+
+    /// The socket, to wait for.
+    pub fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// How long [`Control::receive`] waits; `None` waits for ever.
+    ///
+    /// # Errors
+    /// When the socket is closed.
+    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    /// The next message and its request number.
+    ///
+    /// # Errors
+    /// [`NetError::TimedOut`] leaves the connection usable; after any other error it is not.
+    pub fn receive(&mut self) -> Result<(u32, R), NetError> {
+        loop {
+            if let Some(received) = self.received()? {
+                return Ok(received);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// A message that has already arrived, if there is a whole one.
+    ///
+    /// # Errors
+    /// When the bytes are not a message of this direction.
+    pub fn received(&mut self) -> Result<Option<(u32, R)>, NetError> {
+        let Some(frame) = self.codec.decode(&mut self.read)? else {
+            return Ok(None);
+        };
+        let size = frame.body.len() + wire::HEADER_BYTES;
+        let message = R::decode(frame.id, frame.body)?;
+        trace::message(self.side, Direction::In, self.addr, frame.request, &message, size);
+        Ok(Some((frame.request, message)))
+    }
+
+    fn fill(&mut self) -> Result<(), NetError> {
+        // The buffer lives on the stack, so that an idle connection keeps no memory for it; and it is
+        // not cleared first, so that only the part that is used costs anything.
+        let mut buffer = [MaybeUninit::<u8>::uninit(); READ_BYTES];
+        if self.read.is_empty() {
+            self.read = BytesMut::new();
+        }
+        let got = loop {
+            match rustix::io::read(&self.stream, &mut buffer) {
+                Ok((got, _)) => break got,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+        };
+        if got.is_empty() {
+            return Err(NetError::Closed);
+        }
+        self.read.extend_from_slice(got);
+        Ok(())
+    }
+
+    /// Bytes of the messages waiting to be sent.
+    pub fn queued_bytes(&self) -> usize {
+        self.write.len()
+    }
+
+    /// Puts a message behind those waiting to be sent.
+    pub fn queue(&mut self, request: u32, message: &S) {
+        let start = self.write.len();
+        message.put_frame(request, &mut self.write);
+        trace::message(self.side, Direction::Out, self.addr, request, message, self.write.len() - start);
+    }
+
+    /// Sends all messages waiting.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn flush(&mut self) -> Result<(), NetError> {
+        let sent = (&*self.stream).write_all(&self.write);
+        self.write = BytesMut::new();
+        Ok(sent?)
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn send(&mut self, request: u32, message: &S) -> Result<(), NetError> {
+        self.queue(request, message);
+        self.flush()
+    }
+
+    /// Sends a request and returns its number.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn request(&mut self, message: &S) -> Result<u32, NetError> {
+        let request = self.next_request;
+        self.next_request = self.next_request.checked_add(1).unwrap_or(1);
+        self.send(request, message)?;
+        Ok(request)
+    }
+
+    /// Sends a request and waits for its answer; an ERROR becomes [`NetError::Refused`] at the caller
+    /// who matches on it. An ERROR that ends the connection, which has the number 0, is the answer, too;
+    /// other messages with other numbers are passed over.
+    ///
+    /// # Errors
+    /// When no answer comes within the timeout, or the connection is broken.
+    pub fn call(&mut self, message: &S) -> Result<R, NetError> {
+        let request = self.request(message)?;
+        loop {
+            match self.receive()? {
+                (number, answer) if number == request => return Ok(answer),
+                (0, last_words) if last_words.label() == "ERROR" => return Ok(last_words),
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells the other side why the connection ends, if it should know, and closes it.
+    pub fn end(mut self, error: &NetError)
+    where
+        S: From<Common>,
+    {
+        if let Some(code) = error.code() {
+            let message = Common::Error(wire::Error { code, detail: wire::Text::new(error.to_string()) });
+            let _ = self.send(0, &S::from(message));
+            close_gently(&self.stream);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Preface and HELLO, the same for both sides.
+
+use std::borrow::Borrow;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio_util::codec::Decoder;
+
+use super::trace::{self, Direction, Side};
+use super::{Identity, NetError, Session, WRITE_TIMEOUT, close_gently};
+use crate::wire::{self, Common, FrameCodec, Hello, Message, PREFACE_BYTES, Preface, Role, limits};
+
+pub(super) struct Handshake<S> {
+    stream: S,
+    addr: SocketAddr,
+    side: Side,
+    deadline: Instant,
+    read: BytesMut,
+    codec: FrameCodec,
+}
+
+impl<S: Borrow<TcpStream>> Handshake<S> {
+    pub(super) fn new(stream: S, side: Side) -> Result<Handshake<S>, NetError> {
+        let socket = stream.borrow();
+        let addr = socket.peer_addr()?;
+        socket.set_nodelay(true)?;
+        socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        let deadline = Instant::now() + Duration::from_millis(u64::from(limits::HELLO_TIMEOUT_MS));
+        Ok(Handshake {
+            stream,
+            addr,
+            side,
+            deadline,
+            read: BytesMut::new(),
+            codec: FrameCodec::before_hello(),
+        })
+    }
+
+    /// The dialler speaks first; the other side answers once it knows what the dialler wants to be.
+    pub(super) fn run(
+        mut self,
+        me: &Identity,
+        role: Role,
+        settle: impl FnOnce(Role) -> Result<Role, NetError>,
+        first: bool,
+    ) -> Result<Session<S>, NetError> {
+        let outcome = self.exchange(me, role, settle, first);
+        match outcome {
+            Ok(theirs) => {
+                self.stream.borrow().set_read_timeout(None)?;
+                Ok(Session { stream: self.stream, addr: self.addr, theirs, rest: self.read })
+            }
+            Err(error) => {
+                self.tell(&error, first);
+                Err(error)
+            }
+        }
+    }
+
+    fn exchange(
+        &mut self,
+        me: &Identity,
+        role: Role,
+        settle: impl FnOnce(Role) -> Result<Role, NetError>,
+        first: bool,
+    ) -> Result<Hello, NetError> {
+        if first {
+            self.say(&me.hello(role).into(), true)?;
+        }
+        self.need(PREFACE_BYTES)?;
+        if let Some(preface) = self.read.first_chunk::<PREFACE_BYTES>() {
+            Preface::check(*preface)?;
+        }
+        let _ = self.read.split_to(PREFACE_BYTES);
+        let theirs = self.hear()?;
+        let agreed = settle(theirs.role);
+        if theirs.max_version < limits::MIN_VERSION || theirs.min_version > limits::MAX_VERSION {
+            return Err(NetError::Version(theirs.min_version, theirs.max_version));
+        }
+        if theirs.peer == me.peer {
+            return Err(NetError::Myself);
+        }
+        let role = agreed?;
+        if !first {
+            self.say(&me.hello(role).into(), true)?;
+        }
+        Ok(theirs)
+    }
+
+    fn say(&mut self, message: &Common, preface: bool) -> Result<(), NetError> {
+        let mut out = BytesMut::new();
+        if preface {
+            out.extend_from_slice(&Preface::OURS.encode());
+        }
+        message.put_frame(1, &mut out);
+        trace::message(self.side, Direction::Out, self.addr, 1, message, out.len());
+        self.stream.borrow().write_all(&out)?;
+        Ok(())
+    }
+
+    fn hear(&mut self) -> Result<Hello, NetError> {
+        loop {
+            if let Some(frame) = self.codec.decode(&mut self.read)? {
+                let size = frame.body.len() + wire::HEADER_BYTES;
+                let message = Common::decode(frame.id, frame.body)?;
+                trace::message(self.side, Direction::In, self.addr, frame.request, &message, size);
+                return match message {
+                    Common::Hello(hello) => Ok(hello),
+                    Common::Error(error) => {
+                        Err(NetError::Refused { code: error.code, detail: error.detail.into_string() })
+                    }
+                    other => Err(NetError::Unexpected(other.label())),
+                };
+            }
+            let have = self.read.len();
+            self.need(have + 1)?;
+        }
+    }
+
+    fn need(&mut self, bytes: usize) -> Result<(), NetError> {
+        let mut buffer = [0; limits::MAX_HELLO_FRAME_BYTES];
+        while self.read.len() < bytes {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(NetError::TimedOut);
+            }
+            self.stream.borrow().set_read_timeout(Some(left))?;
+            match self.stream.borrow().read(&mut buffer)? {
+                0 => return Err(NetError::Closed),
+                got => self.read.extend_from_slice(&buffer[..got]),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the other side what was wrong, if it is something to tell. The preface goes first, so
+    /// that even a stranger can find the frame.
+    fn tell(&mut self, error: &NetError, preface_sent: bool) {
+        if let Some(code) = error.code() {
+            let message = Common::Error(wire::Error { code, detail: wire::Text::new(error.to_string()) });
+            let _ = self.say(&message, !preface_sent);
+            close_gently(self.stream.borrow());
+        }
+    }
+}

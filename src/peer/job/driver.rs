@@ -1,0 +1,247 @@
+//! Finds neighbours for one transfer and gives its scheduler time.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::running::Running;
+use super::{FetchError, Peer};
+use crate::content::PeerId;
+use crate::net::trace::Side;
+use crate::net::{self, NetError};
+use crate::peer::chunk_set::{self, ChunkSet};
+use crate::peer::fetch::{self, FetchEnd};
+use crate::peer::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
+use crate::peer::scheduler::{Event, TICK};
+use crate::peer::transfer::{End, Transfer};
+use crate::wire::{Complaint, Report as Complain, Role, Variant};
+
+/// What the driving of one transfer remembers between turns.
+pub(super) struct Driver<'a> {
+    running: &'a Running,
+    transfer: Arc<Transfer>,
+    announced: ChunkSet,
+    next_tick: Instant,
+    next_announce: Instant,
+    next_locate: Instant,
+    locate_pause: Duration,
+    answers: Option<crossbeam_channel::Receiver<crate::wire::Located>>,
+    threads: Vec<JoinHandle<()>>,
+    alone_since: Option<Instant>,
+    next_exchange: Instant,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(running: &'a Running, transfer: Arc<Transfer>) -> Driver<'a> {
+        let now = Instant::now();
+        Driver {
+            running,
+            announced: ChunkSet::empty(transfer.layout.chunks()),
+            transfer,
+            next_tick: now,
+            next_announce: now + ANNOUNCE_INTERVAL,
+            // At once: peers that start together have all registered by now, and find each other.
+            next_locate: now,
+            locate_pause: FIRST_RELOCATE / 2,
+            answers: None,
+            threads: Vec::new(),
+            alone_since: None,
+            next_exchange: now + USELESS_FOR,
+        }
+    }
+
+    fn peer(&self) -> &Arc<Peer> {
+        &self.running.peer
+    }
+
+    pub(super) fn suggest(&mut self, variant: &Variant) {
+        for holder in variant
+            .holders
+            .iter()
+            .filter(|holder| holder.port != 0 && holder.peer != self.peer().identity.peer)
+        {
+            let host = if holder.host.contains(':') {
+                format!("[{}]", &*holder.host)
+            } else {
+                holder.host.to_string()
+            };
+            self.transfer.suggest(holder.peer, format!("{host}:{}", holder.port));
+        }
+    }
+
+    pub(super) fn turn(&mut self) -> Result<(), FetchError> {
+        let now = Instant::now();
+        self.transfer.tell_news();
+        if now >= self.next_tick {
+            self.transfer.step([Event::Tick], None);
+            self.next_tick = now + TICK;
+        }
+        self.take_answers();
+        for (peer, addr) in self.transfer.neighbours(|neighbours| neighbours.dial(now)) {
+            self.dial(peer, addr);
+        }
+        self.close_exchanged();
+        if now >= self.next_announce {
+            self.announce();
+            self.next_announce = now + ANNOUNCE_INTERVAL;
+        }
+        if now >= self.next_locate {
+            self.locate(now);
+        }
+        if now >= self.next_exchange {
+            self.exchange(now);
+            self.next_exchange = now + USELESS_FOR;
+        }
+        self.give_up_if_alone(now)
+    }
+
+    fn dial(&mut self, peer: PeerId, addr: String) {
+        let transfer = self.transfer.clone();
+        let local = self.peer().clone();
+        self.threads.retain(|thread| !thread.is_finished());
+        let spawned = std::thread::Builder::new().name(format!("fetch {addr}")).spawn(move || {
+            let end = source(&local, &transfer, &addr);
+            let outcome = judge(&local, &transfer, peer, &addr, end);
+            transfer.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
+        });
+        match spawned {
+            Ok(thread) => self.threads.push(thread),
+            Err(_) => {
+                self.transfer.neighbours(|neighbours| neighbours.ended(peer, Outcome::Failed, Instant::now()))
+            }
+        }
+    }
+
+    fn locate(&mut self, now: Instant) {
+        let missing = self.transfer.unavailable();
+        self.answers = Some(self.peer().trackers().locate(&self.running.question(missing.clone())));
+        self.locate_pause = (self.locate_pause * 2).min(self.peer().limits.refresh);
+        self.next_locate = now + self.locate_pause;
+    }
+
+    fn take_answers(&mut self) {
+        let answers: Vec<_> = self.answers.iter().flat_map(|answers| answers.try_iter()).collect();
+        for located in answers {
+            let id = self.transfer.id;
+            located
+                .variants
+                .iter()
+                .filter(|variant| variant.id == id)
+                .for_each(|variant| self.suggest(variant));
+        }
+    }
+
+    /// Tells the trackers which chunks came since last time.
+    pub(super) fn announce(&mut self) {
+        if self.running.job.offer().is_none() {
+            return;
+        }
+        let had = self.transfer.had();
+        let gained: Vec<u32> = had.iter().filter(|chunk| !self.announced.contains(*chunk)).collect();
+        if !gained.is_empty() {
+            self.peer().trackers().have(self.transfer.id, &chunk_set::ranges(gained));
+            self.announced = had;
+        }
+    }
+
+    /// Closes connections whose places others have taken.
+    fn close_exchanged(&self) {
+        let closing = self.transfer.neighbours(|neighbours| neighbours.to_close());
+        if closing.is_empty() {
+            return;
+        }
+        let connected = self.transfer.connected();
+        for peer in closing {
+            // Of several connections the last one: the same one however often this is said.
+            if let Some((id, _)) = connected.iter().rev().find(|(_, other)| *other == peer) {
+                self.transfer.close(*id);
+            }
+        }
+    }
+
+    /// Closes neighbours that have nothing we want, if there are others to try.
+    fn exchange(&self, now: Instant) {
+        let full = self.transfer.connected().len() >= self.peer().limits.max_neighbours;
+        if !full || self.transfer.neighbours(|neighbours| neighbours.spare(now)) == 0 {
+            return;
+        }
+        if let Some((id, _)) = self.transfer.source_views().into_iter().find(|(_, view)| view.useful == 0) {
+            self.transfer.close(id);
+        }
+    }
+
+    fn give_up_if_alone(&mut self, now: Instant) -> Result<(), FetchError> {
+        let helped = self.transfer.source_views().iter().any(|(_, view)| view.useful > 0);
+        if helped {
+            self.alone_since = None;
+            return Ok(());
+        }
+        let since = *self.alone_since.get_or_insert(now);
+        let job = &self.running.job;
+        if job.dest.wait.is_some_and(|wait| now.saturating_duration_since(since) >= wait.max(FIRST_RELOCATE))
+        {
+            self.transfer.finish(End::Cancelled);
+            let name = &job.want.name;
+            return Err(match self.peer().trackers().any_connected() {
+                true => FetchError::NobodyReached(format!(
+                    "nobody who has what is missing of {name} could be reached; what has arrived is kept for next time"
+                )),
+                false => FetchError::NobodyReached(format!(
+                    "no tracker and no source of {name} could be reached; what has arrived is kept for next time"
+                )),
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits for the connections of a transfer that has ended; each sees that soon.
+    pub(super) fn join(&mut self) {
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One connection to a source, from dial to end.
+fn source(peer: &Peer, transfer: &Transfer, addr: &str) -> Result<fetch::Trust, FetchEnd> {
+    let stream = net::dial(addr).map_err(NetError::from)?;
+    let session = net::greet(stream, &peer.identity, Role::Ask, Role::Serve, Side::Fetch)?;
+    transfer.neighbours(|neighbours| neighbours.works(session.theirs.peer));
+    fetch::run(transfer, session, addr, peer.throttle_down.as_ref())
+}
+
+/// What the end of a connection says about the neighbour; complaints go to the trackers.
+fn judge(
+    peer: &Peer,
+    transfer: &Transfer,
+    who: PeerId,
+    addr: &str,
+    end: Result<fetch::Trust, FetchEnd>,
+) -> Outcome {
+    let complain =
+        |complaint| peer.trackers().report(&Complain { peer: who, id: transfer.id, chunk: 0, complaint });
+    match end {
+        Ok(fetch::Trust::Kept) => Outcome::Useless,
+        Ok(fetch::Trust::Lost) => {
+            complain(Complaint::Corrupt);
+            tracing::warn!("{addr} sent wrong bytes; it is not asked any more");
+            Outcome::Banned
+        }
+        Err(FetchEnd::Net(NetError::Io(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            complain(Complaint::Dead);
+            Outcome::Failed
+        }
+        Err(
+            FetchEnd::Net(NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_))
+            | FetchEnd::Geometry,
+        ) => {
+            tracing::warn!("{addr} breaks the protocol; it is not asked any more");
+            Outcome::Banned
+        }
+        Err(error) => {
+            tracing::debug!("{addr}: {error}");
+            Outcome::Failed
+        }
+    }
+}

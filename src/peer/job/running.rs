@@ -1,0 +1,227 @@
+//! The thread of a job: asks the trackers, fetches the listing of a tree, prepares the destination, and
+//! sees the transfer to its end.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::driver::Driver;
+use super::{FetchError, Inner, Peer, Report, Stage, Want};
+use crate::content::{Geometry, SafeName, Tree, TreeError};
+use crate::peer::chunk_set::ChunkSet;
+use crate::peer::neighbours::FIRST_RELOCATE;
+use crate::peer::serving::NEWS_INTERVAL;
+use crate::peer::share::Adopted;
+use crate::peer::store::{Manner, Plan, Store};
+use crate::peer::transfer::{End, Transfer};
+use crate::peer::{left, lock, offered_name};
+use crate::wire::{Locate, Name, Offer, Purpose, Variant, View};
+
+/// The thread of a job.
+pub(super) struct Running {
+    pub(super) peer: Arc<Peer>,
+    pub(super) job: Arc<Inner>,
+}
+
+impl Running {
+    pub(super) fn run(&self) {
+        let outcome = self.fetch();
+        if outcome.is_err() {
+            let offer = lock(&self.job.offer).take();
+            if let Some(offer) = offer {
+                self.peer.trackers().update(&[], &[(offer.name, offer.id)]);
+            }
+        }
+        self.job.set_stage(Stage::Ended(Box::new(outcome)));
+    }
+
+    fn fetch(&self) -> Result<Report, FetchError> {
+        let Want { id, name } = &self.job.want;
+        let variant = self.locate()?;
+        let geometry = Geometry::of(variant.size)
+            .ok_or_else(|| FetchError::Integrity(format!("{name} is said to be larger than any file")))?;
+        let transfer = match name.is_tree() {
+            false => self.file_transfer(geometry, &variant)?,
+            true => self.tree_transfer(geometry, &variant)?,
+        };
+        self.job.set_stage(Stage::Fetching);
+        self.offer(&transfer, &variant);
+        self.drive(&transfer, &variant)?;
+        self.adopt(&transfer);
+        let path = self.job.dest.path.display().to_string();
+        tracing::debug!("{id} is done");
+        let mut status = transfer.status();
+        status.seconds = self.job.started.elapsed().as_secs_f64();
+        Ok(Report { status, path })
+    }
+
+    /// Asks the trackers until one knows the content.
+    fn locate(&self) -> Result<Variant, FetchError> {
+        let deadline = self.job.dest.wait.map(|wait| Instant::now() + wait);
+        let mut pause = FIRST_RELOCATE;
+        let mut answered = false;
+        loop {
+            let answers = self.peer.trackers().locate(&self.question(Vec::new()));
+            while let Some(located) = self.receive(&answers, deadline) {
+                answered = true;
+                if let Some(variant) = located.variants.iter().find(|variant| variant.id == self.job.want.id)
+                {
+                    return Ok(variant.clone());
+                }
+            }
+            if self.job.is_cancelled() {
+                return Err(FetchError::Interrupted);
+            }
+            if left(deadline).is_some_and(|left| left.is_zero()) {
+                let name = self.job.want.name.to_string();
+                return Err(match answered {
+                    true => FetchError::NotFound(name),
+                    false => {
+                        FetchError::NobodyReached(format!("no tracker could be reached to ask for {name}"))
+                    }
+                });
+            }
+            std::thread::park_timeout(left(deadline).map_or(pause, |left| left.min(pause)));
+            pause = (pause * 2).min(self.peer.limits.refresh);
+        }
+    }
+
+    pub(super) fn question(&self, missing: Vec<(u32, u32)>) -> Locate {
+        Locate {
+            name: Name::default(),
+            id: self.job.want.id,
+            purpose: Purpose::Fetch,
+            max: (self.peer.limits.max_neighbours * 2).min(64) as u16,
+            missing: crate::wire::List::new(missing),
+        }
+    }
+
+    /// The next answer, unless the deadline or a cancel comes first.
+    fn receive(
+        &self,
+        answers: &crossbeam_channel::Receiver<crate::wire::Located>,
+        deadline: Option<Instant>,
+    ) -> Option<crate::wire::Located> {
+        const LOOK: Duration = Duration::from_millis(50);
+        loop {
+            match answers.recv_timeout(LOOK) {
+                Ok(located) => return Some(located),
+                Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return None,
+                Err(crossbeam_channel::RecvTimeoutError::Timeout) => {
+                    if self.job.is_cancelled() || left(deadline).is_some_and(|left| left.is_zero()) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn state_for(&self, beside: &std::path::Path) -> PathBuf {
+        self.peer.state.clone().unwrap_or_else(|| beside.join(SafeName::STATE_FOLDER))
+    }
+
+    fn manner(&self) -> Manner {
+        Manner { force: self.job.dest.force, fsync: self.peer.limits.fsync }
+    }
+
+    fn begin(&self, view: View, store: Store, had: ChunkSet) -> Result<Arc<Transfer>, FetchError> {
+        let name = self.job.want.name.clone();
+        let limits = &self.peer.limits;
+        let transfer = Arc::new(Transfer::new(self.job.want.id, view, name, store, had, limits));
+        lock(&self.job.transfers).push(transfer.clone());
+        if self.job.is_cancelled() {
+            return Err(FetchError::Interrupted);
+        }
+        Ok(transfer)
+    }
+
+    fn file_transfer(&self, geometry: Geometry, variant: &Variant) -> Result<Arc<Transfer>, FetchError> {
+        let path = &self.job.dest.path;
+        let folder =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| ".".as_ref());
+        let base = path.file_name().and_then(|base| base.to_str());
+        let base = base.ok_or_else(|| FetchError::Disk(format!("{} is not a file name", path.display())))?;
+        let plan = Plan::file(variant.id, geometry, base).ok_or(FetchError::BadTree(TreeError::TooLarge))?;
+        let (store, had) = Store::open(plan, variant.id, folder, &self.state_for(folder), self.manner())?;
+        self.begin(View::Bytes, store, had)
+    }
+
+    /// Fetches the listing, then prepares the transfer of what it lists.
+    fn tree_transfer(&self, geometry: Geometry, variant: &Variant) -> Result<Arc<Transfer>, FetchError> {
+        if geometry.size() > Tree::MAX_BYTES {
+            return Err(FetchError::BadTree(TreeError::TooLarge));
+        }
+        let state = self.state_for(&self.job.dest.path);
+        let listings = state.join("trees");
+        let file = listings.join(variant.id.to_string());
+        let plan = Plan::file(variant.id, geometry, &variant.id.to_string())
+            .ok_or(FetchError::BadTree(TreeError::TooLarge))?;
+        let manner = Manner { force: true, fsync: false };
+        let (store, had) = Store::open(plan, variant.id, &listings, &state, manner)?;
+        *lock(&self.job.listing) = Some(file.clone());
+        let listing = self.begin(View::Bytes, store, had)?;
+        self.drive(&listing, variant)?;
+        let bytes =
+            std::fs::read(&file).map_err(|error| FetchError::Disk(format!("{}: {error}", file.display())))?;
+        let plan = Plan::tree(&Tree::decode(&bytes)?)?;
+        let (store, had) = Store::open(plan, variant.id, &self.job.dest.path, &state, self.manner())?;
+        self.begin(View::Members, store, had)
+    }
+
+    /// Registers this peer as one that will have the content.
+    fn offer(&self, transfer: &Transfer, variant: &Variant) {
+        let offer = Offer {
+            name: offered_name(&self.job.want.name),
+            id: transfer.id,
+            size: variant.size,
+            total: transfer.layout.size(),
+            chunks: transfer.layout.chunks(),
+            complete: false,
+        };
+        *lock(&self.job.offer) = Some(offer.clone());
+        self.peer.trackers().update(&[offer], &[]);
+    }
+
+    /// Finds neighbours and gives the scheduler its time until the transfer ends.
+    fn drive(&self, transfer: &Arc<Transfer>, variant: &Variant) -> Result<(), FetchError> {
+        let mut driver = Driver::new(self, transfer.clone());
+        driver.suggest(variant);
+        loop {
+            if let Some(end) = transfer.wait_news(NEWS_INTERVAL) {
+                transfer.tell_news();
+                driver.announce();
+                driver.join();
+                return match end {
+                    End::Done => Ok(()),
+                    End::Cancelled => Err(FetchError::Interrupted),
+                    End::Failed(error) => Err(error.to_fetch_error()),
+                };
+            }
+            driver.turn()?;
+        }
+    }
+
+    /// Enters the finished files into the share, if they lie in the shared folder.
+    fn adopt(&self, transfer: &Transfer) {
+        let Some(share) = &self.peer.share else { return };
+        let dest = &self.job.dest.path;
+        let folder = if self.job.want.name.is_tree() { Some(dest.as_path()) } else { dest.parent() };
+        let below = folder.and_then(|folder| fs::canonicalize(folder).ok());
+        let Some(below) = below.as_ref().and_then(|folder| folder.strip_prefix(share.root()).ok()) else {
+            return;
+        };
+        let mut adopted = Vec::new();
+        for (name, id, hashes) in transfer.store.finished_files() {
+            let path = below.join(name);
+            let metadata = fs::metadata(share.root().join(&path));
+            let path = path.to_str().and_then(|path| SafeName::new(path).ok());
+            adopted.extend(path.zip(metadata.ok()).map(|(path, metadata)| (path, id, hashes, metadata)));
+        }
+        let adopted: Vec<Adopted<'_>> = adopted
+            .iter()
+            .map(|(path, id, hashes, metadata)| Adopted { path, id: *id, hashes: hashes.clone(), metadata })
+            .collect();
+        share.adopt(&adopted);
+    }
+}

@@ -1,0 +1,188 @@
+//! From a queued request to bytes in the socket.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{Job, Serving};
+use crate::content::{FileId, Proof};
+use crate::net::NetError;
+use crate::net::trace::{self, Direction, Side};
+use crate::peer::bulk::MAX_UNSENT_BYTES;
+use crate::peer::held::Data;
+use crate::peer::ledger::add;
+use crate::peer::serving::TURN_PATIENCE;
+use crate::peer::uploads::Turn;
+use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
+
+/// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
+const COPY_BYTES: u64 = 32 << 10;
+/// Short chunks are gathered until this much waits to be sent.
+const GATHER_BYTES: usize = 256 << 10;
+/// Bytes of one sendfile call, between which requests are read.
+const SEND_BYTES: usize = 1 << 20;
+
+/// A chunk whose data is on its way out.
+pub(super) struct Sending {
+    file: Arc<File>,
+    offset: u64,
+    left: usize,
+    pub(super) turn: Option<Turn>,
+    pub(super) since: Instant,
+}
+
+/// What a pass over the queue ended with.
+pub(super) enum Pace {
+    /// Nothing to send.
+    Idle,
+    /// More can be sent at once.
+    More,
+    /// The socket has no room.
+    Full,
+    /// Another connection's turn, or the rate limit's pause.
+    NotNow,
+}
+
+impl Serving<'_> {
+    pub(super) fn send(&mut self) -> Result<Pace, NetError> {
+        if let Some(until) = self.held_until {
+            if Instant::now() < until {
+                return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
+            }
+            self.held_until = None;
+        }
+        if self.sending.is_some() {
+            return self.send_on();
+        }
+        if self.queue.is_empty() {
+            self.host.uploads().decline(&self.asker);
+            return Ok(if self.bulk.flush(false)? { Pace::Idle } else { Pace::Full });
+        }
+        if self.bulk.unsent().len() > MAX_UNSENT_BYTES && !self.bulk.flush(false)? {
+            return Ok(Pace::Full);
+        }
+        let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice()) else {
+            return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
+        };
+        let mut turn = Some(turn);
+        while self.sending.is_none() && self.bulk.unsent().len() < GATHER_BYTES {
+            let Some(job) = self.queue.pop_front() else { break };
+            self.host.uploads().queued.fetch_sub(1, Ordering::Relaxed);
+            self.begin(job, &mut turn);
+        }
+        match self.sending.is_some() {
+            true => self.send_on(),
+            false => Ok(if self.bulk.flush(false)? { Pace::More } else { Pace::Full }),
+        }
+    }
+
+    /// The content of which whichever chunk is asked for next, if so.
+    fn next_choice(&self) -> Option<FileId> {
+        let job = self.queue.front().filter(|job| job.chunk == ANY_CHUNK)?;
+        self.slots.get(&job.slot).map(|slot| slot.id)
+    }
+
+    /// Begins to answer a job: refuses, copies a short chunk, or sets up a long one to be sent.
+    fn begin(&mut self, job: Job, turn: &mut Option<Turn>) {
+        let Some(number) = self.choose(job) else { return self.refuse(job.request, Refusal::NothingBetter) };
+        let Some(slot) = self.slots.get_mut(&job.slot) else { return };
+        let Some(place) = slot.held.layout().place(number) else { return };
+        let data = match slot.held.data(number, place) {
+            Ok(data) => data,
+            Err(reason) => return self.refuse(job.request, reason),
+        };
+        let len = place.len as usize;
+        let unsent = self.bulk.unsent();
+        let start = unsent.len();
+        let proof = job.proof.then(|| slot.proof(place)).flatten();
+        let proof = proof.map_or_else(Proof::default, |proof| Proof::clone(&proof));
+        ChunkHead { index: number, proof }.put_frame(job.request, len, unsent);
+        match data {
+            Data::Memory(bytes) => {
+                unsent.extend_from_slice(&bytes[place.offset as usize..place.offset as usize + len])
+            }
+            Data::File(file) if place.len <= COPY_BYTES => {
+                let at = unsent.len();
+                unsent.resize(at + len, 0);
+                if file.read_exact_at(&mut unsent[at..], place.offset).is_err() {
+                    unsent.truncate(start);
+                    slot.forget_proof(place);
+                    return self.refuse(job.request, Refusal::Gone);
+                }
+            }
+            Data::File(file) => {
+                let (offset, since) = (place.offset, Instant::now());
+                self.sending = Some(Sending { file, offset, left: len, turn: turn.take(), since });
+                self.bulk.data_follows();
+            }
+        }
+        self.count(job, number, len);
+    }
+
+    /// The chunk to answer with: the one that was asked for, or our choice.
+    fn choose(&mut self, job: Job) -> Option<u32> {
+        if job.chunk != ANY_CHUNK {
+            return Some(job.chunk);
+        }
+        let slot = self.slots.get_mut(&job.slot).filter(|slot| slot.given.is_some())?;
+        let number = self.host.uploads().seed_choice(slot.id, slot.last_choice, self.asker.number);
+        slot.last_choice = number;
+        slot.given.iter_mut().zip(number).for_each(|(given, number)| _ = given.insert(number));
+        number
+    }
+
+    /// Counts a chunk that is on its way out.
+    fn count(&mut self, job: Job, number: u32, len: usize) {
+        let uploads = self.host.uploads();
+        if let Some(slot) = self.slots.get_mut(&job.slot) {
+            slot.held.count_sent(len);
+            if slot.given.as_mut().is_some_and(|given| given.insert(number)) {
+                uploads.seed_gave(slot.id, number);
+            }
+        }
+        add(&uploads.sent, len);
+        if let Some(throttle) = &uploads.throttle {
+            let now = Instant::now();
+            self.held_until = Some(now + throttle.take(len, now));
+        }
+        if trace::on(Side::Serve, true) {
+            let fields = format!("chunk {number} of {len} B");
+            let whole = len + HEADER_BYTES;
+            trace::line(Side::Serve, Direction::Out, self.bulk.addr, job.request, "CHUNK", &fields, whole);
+        }
+    }
+
+    /// Sends on with the chunk that was begun.
+    fn send_on(&mut self) -> Result<Pace, NetError> {
+        if !self.bulk.flush(true)? {
+            return Ok(self.blocked());
+        }
+        let Some(sending) = &mut self.sending else { return Ok(Pace::More) };
+        while sending.left > 0 {
+            let part = sending.left.min(SEND_BYTES);
+            match self.bulk.send_file(&sending.file, &mut sending.offset, part)? {
+                None => return Ok(self.blocked()),
+                // The file became shorter under our feet: the asker sees the connection end.
+                Some(0) => return Err(NetError::Decode(DecodeError::Truncated)),
+                Some(sent) => {
+                    sending.left -= sent;
+                    sending.since = Instant::now();
+                }
+            }
+        }
+        self.sending = None;
+        self.bulk.data_left();
+        Ok(Pace::More)
+    }
+
+    fn blocked(&mut self) -> Pace {
+        if let Some(sending) = &mut self.sending
+            && sending.since.elapsed() >= TURN_PATIENCE
+        {
+            sending.turn = None;
+        }
+        Pace::Full
+    }
+}

@@ -1,0 +1,80 @@
+//! Single files: modes, times, room, and the proof of what is on disk.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use rustix::fs::{FallocateFlags, Mode, Timespec, Timestamps, fallocate, futimens};
+
+use super::plan::Name;
+use crate::content::{ChunkHash, FileId, Geometry, Layout, Manifest, Place, chunk_hasher};
+
+/// Bytes read at once when what is on disk is proved again.
+const PROVE_BYTES: usize = 1 << 20;
+
+pub(super) fn mode(name: &Name) -> Mode {
+    Mode::from_raw_mode(if name.executable { 0o777 } else { 0o666 })
+}
+
+/// The process's file mode mask, seen from a file that was made with mode 0666.
+pub(super) fn umask(file: &File) -> Mode {
+    let made = file.metadata().map_or(0o644, |metadata| metadata.mode());
+    let denied = 0o666 & !made;
+    // Who may not read does not get to execute either.
+    Mode::from_raw_mode(denied | (denied & 0o444) >> 2)
+}
+
+pub(super) fn set_times(file: &File, name: &Name) -> io::Result<()> {
+    let Some(mtime_ns) = name.mtime_ns else { return Ok(()) };
+    const SECOND_NS: i64 = 1_000_000_000;
+    let mtime = Timespec { tv_sec: mtime_ns.div_euclid(SECOND_NS), tv_nsec: mtime_ns.rem_euclid(SECOND_NS) };
+    let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
+    Ok(futimens(file, &Timestamps { last_access: omit, last_modification: mtime })?)
+}
+
+/// Reserves room, so that a full disk shows before the download and not at its end. Not in memory: there
+/// a reservation writes zeros to every page that the download then writes again.
+pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
+    const TMPFS_MAGIC: i64 = 0x0102_1994; // statfs(2)
+    if rustix::fs::fstatfs(file).is_ok_and(|stat| stat.f_type == TMPFS_MAGIC) {
+        return file.set_len(size);
+    }
+    match fallocate(file, FallocateFlags::empty(), 0, size) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(size),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) fn hash_at(
+    file: &File,
+    geometry: Geometry,
+    place: Place,
+    buffer: &mut Vec<u8>,
+) -> io::Result<ChunkHash> {
+    buffer.resize(PROVE_BYTES, 0);
+    let mut hasher = chunk_hasher(geometry, place.chunk);
+    let mut done = 0;
+    while done < place.len {
+        let part = PROVE_BYTES.min((place.len - done) as usize);
+        file.read_exact_at(&mut buffer[..part], place.offset + done)?;
+        hasher.update(&buffer[..part]);
+        done += part as u64;
+    }
+    Ok(hasher.finish())
+}
+
+/// The id of what `file` holds; `None` if it has another size.
+pub(super) fn id_of(file: &File, geometry: Geometry) -> io::Result<Option<FileId>> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() != geometry.size() {
+        return Ok(None);
+    }
+    let layout = Layout::new(vec![geometry]).ok_or(io::ErrorKind::FileTooLarge)?;
+    let mut buffer = Vec::new();
+    let hashes: io::Result<Vec<ChunkHash>> = (0..layout.chunks())
+        .filter_map(|chunk| layout.place(chunk))
+        .map(|place| hash_at(file, geometry, place, &mut buffer))
+        .collect();
+    Ok(Manifest::new(geometry, hashes?).ok().map(|(_, id)| id))
+}
