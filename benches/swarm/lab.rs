@@ -25,7 +25,7 @@ const QUEUE_MS: u32 = 50;
 /// rate is never reached, and little enough that the first burst does not flatter a short transfer:
 /// 32 KiB is 2.6 ms at 100 Mbit/s. (tbf splits offloaded segments that are larger than the bucket, and
 /// counts the headers of all the packets they stand for, so offloading does not bend the rate.)
-const LEAST_BURST: u64 = 32 << 10;
+const LEAST_BURST: u64 = 70_000;
 
 /// The rate of one host's link, bits per second each way, Ethernet headers included.
 #[derive(Clone, Copy, Debug)]

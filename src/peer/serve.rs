@@ -16,7 +16,7 @@ use super::bulk::{Bulk, Wake};
 use super::chunk_set::{self, ChunkSet};
 use super::held::Held;
 use super::lock;
-use super::serving::{TURN_PATIENCE, UNSENT_AHEAD};
+use super::serving::{TURN_PATIENCE, UNSENT_AHEAD, news_interval};
 use super::uploads::{Granted, Uploads};
 use crate::content::{FileId, PeerId};
 use crate::net::trace::Side;
@@ -51,7 +51,23 @@ pub(super) struct Asker {
     pub(super) wake: Arc<Wake>,
     /// It is this connection's turn to send.
     pub(super) granted: Granted,
-    news: Mutex<Vec<(u16, u32)>>,
+    news: Mutex<News>,
+}
+
+/// What an asker was not told yet.
+#[derive(Debug)]
+struct News {
+    /// Chunks that came, and the slot of their content.
+    gains: Vec<(u16, u32)>,
+    told: Instant,
+    /// It has requests that are not answered.
+    has_requests: bool,
+}
+
+impl News {
+    fn is_due(&self) -> bool {
+        !self.has_requests || self.told.elapsed() >= news_interval(true)
+    }
 }
 
 /// A connection is itself and no other.
@@ -64,8 +80,11 @@ impl PartialEq for Asker {
 impl Asker {
     /// These chunks of the content open as `slot` are here from now on.
     pub(super) fn gain(&self, slot: u16, chunks: &[u32]) {
-        lock(&self.news).extend(chunks.iter().map(|chunk| (slot, *chunk)));
-        self.wake.wake();
+        let mut news = lock(&self.news);
+        news.gains.extend(chunks.iter().map(|chunk| (slot, *chunk)));
+        if news.is_due() {
+            self.wake.wake();
+        }
     }
 }
 
@@ -76,7 +95,8 @@ pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) ->
     socket2::SockRef::from(&session.stream).set_tcp_notsent_lowat(UNSENT_AHEAD)?;
     let (bulk, theirs) = Bulk::new(session, Side::Serve, wake.clone())?;
     let number = host.uploads().number();
-    let asker = Arc::new(Asker { number, wake, granted: Granted::new(false), news: Mutex::new(Vec::new()) });
+    let news = News { gains: Vec::new(), told: Instant::now(), has_requests: false };
+    let asker = Arc::new(Asker { number, wake, granted: Granted::new(false), news: Mutex::new(news) });
     host.join(&asker);
     let mut serving = Serving {
         host,
@@ -87,7 +107,6 @@ pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) ->
         slots: BTreeMap::new(),
         queue: VecDeque::new(),
         sending: None,
-        busy: false,
         held_until: None,
         leaving: false,
     };
@@ -119,7 +138,6 @@ struct Serving<'a> {
     slots: BTreeMap<u16, Slot>,
     queue: VecDeque<Job>,
     sending: Option<Sending>,
-    busy: bool,
     /// The rate limit's pause.
     held_until: Option<Instant>,
     leaving: bool,
@@ -131,7 +149,7 @@ impl Serving<'_> {
             self.take_in()?;
             self.tell_news();
             let pace = self.send()?;
-            self.note_busy();
+            let rested = self.note_busy();
             if stop() {
                 self.bulk.queue(0, Common::Leave);
                 let _ = self.bulk.flush(false);
@@ -143,6 +161,9 @@ impl Serving<'_> {
             if matches!(pace, Pace::More) {
                 self.bulk.fill()?;
                 continue;
+            }
+            if rested {
+                continue; // what was not told while there were requests is told now
             }
             let patience = self
                 .sending
@@ -156,17 +177,17 @@ impl Serving<'_> {
         }
     }
 
-    fn note_busy(&mut self) {
+    /// True if the last request has just been answered.
+    fn note_busy(&mut self) -> bool {
         let busy = self.sending.is_some() || !self.queue.is_empty();
-        if busy != self.busy {
-            self.busy = busy;
-            let count = &self.host.uploads().busy;
-            if busy {
-                count.fetch_add(1, Ordering::Relaxed)
-            } else {
-                count.fetch_sub(1, Ordering::Relaxed)
-            };
+        let before = std::mem::replace(&mut lock(&self.asker.news).has_requests, busy);
+        let count = &self.host.uploads().busy;
+        match (before, busy) {
+            (false, true) => _ = count.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = count.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
         }
+        before && !busy
     }
 
     fn close_all(&mut self) {
@@ -338,11 +359,18 @@ impl Serving<'_> {
 
     // News.
 
-    /// Tells of gains. They come gathered ([`Transfer::tell_news`]), so there is nothing to wait for.
+    /// Tells of gains that are due. They come gathered ([`Transfer::tell_news`]).
     fn tell_news(&mut self) {
-        let mut news = std::mem::take(&mut *lock(&self.asker.news));
-        news.sort_unstable();
-        for of_slot in news.chunk_by(|a, b| a.0 == b.0) {
+        let mut gains = {
+            let mut news = lock(&self.asker.news);
+            if news.gains.is_empty() || !news.is_due() {
+                return;
+            }
+            news.told = Instant::now();
+            std::mem::take(&mut news.gains)
+        };
+        gains.sort_unstable();
+        for of_slot in gains.chunk_by(|a, b| a.0 == b.0) {
             let slot = of_slot[0].0;
             let gained = List::new(chunk_set::ranges(of_slot.iter().map(|(_, chunk)| *chunk)));
             self.bulk.queue(0, ServerHas { slot, gained });

@@ -9,16 +9,24 @@ use std::time::Duration;
 use super::chunk_set::ChunkSet;
 
 /// Connections that send chunks at the same time.
-const SLOTS: usize = 6;
+const SLOTS: usize = 4;
 /// Chunks that are given to one asker in a row: a proof's run.
 const CHOICE_RUN: u32 = 16;
-/// Gains are told at most this often, unless something is being sent anyway.
-pub(crate) const NEWS_INTERVAL: Duration = Duration::from_millis(10);
+/// Gains are gathered for this long before any asker hears of them.
+pub(crate) const NEWS_INTERVAL: Duration = Duration::from_millis(25);
+/// An asker that has requests with us hears of gains this late: it has enough to do, and in a swarm of
+/// many neighbours telling of each chunk at once costs more than sending the chunks.
+const NEWS_PATIENCE: Duration = Duration::from_millis(50);
 /// Bytes that a socket takes ahead of what has left the host. What it has taken cannot be put in a
 /// better order, and gains wait behind it.
 pub(crate) const UNSENT_AHEAD: u32 = 32 << 10;
 /// A connection that cannot send for this long gives up its turn: not our uplink is what is slow.
-pub(crate) const TURN_PATIENCE: Duration = Duration::from_millis(50);
+pub(crate) const TURN_PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long after an asker was last told of gains it is told of others.
+pub(crate) fn news_interval(has_requests: bool) -> Duration {
+    if has_requests { NEWS_PATIENCE } else { NEWS_INTERVAL }
+}
 
 /// Who may send, and who waits for it in which order.
 #[derive(Debug)]

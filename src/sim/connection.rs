@@ -59,7 +59,7 @@ pub(super) struct Connection {
     /// Runs whose proof has been sent.
     pub(super) proved: ChunkSet,
     pub(super) news: Vec<u32>,
-    pub(super) next_news: Nanos,
+    pub(super) last_news: Nanos,
     pub(super) news_due: bool,
     /// A chunk is being written to the socket.
     pub(super) writing: bool,
@@ -93,7 +93,7 @@ impl Connection {
             last_choice: None,
             proved: ChunkSet::empty(runs),
             news: Vec::new(),
-            next_news: 0,
+            last_news: 0,
             news_due: false,
             writing: false,
             turn: false,

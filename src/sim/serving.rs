@@ -5,7 +5,7 @@ use super::connection::{Job, Load};
 use super::queue::{Happening, Message};
 use super::world::World;
 use crate::peer::chunk_set::{self, ChunkSet};
-use crate::peer::serving::{NEWS_INTERVAL, Seed, TURN_PATIENCE};
+use crate::peer::serving::{Seed, TURN_PATIENCE, news_interval};
 use crate::wire::{ANY_CHUNK, Refusal};
 
 /// Frame header and head of a CHUNK without its proof.
@@ -104,7 +104,7 @@ impl World<'_> {
             if granted {
                 self.pass_on(server);
             }
-            return;
+            return self.tell(c);
         }
         if !granted && !self.peers[server as usize].turns.take(c) {
             return;
@@ -250,14 +250,16 @@ impl World<'_> {
         if connection.news.is_empty() || !connection.server_open {
             return;
         }
-        if self.now < connection.next_news {
+        let has_requests = connection.writing || !connection.jobs.is_empty();
+        let due = connection.last_news + news_interval(has_requests).as_nanos() as u64;
+        if self.now < due {
             if !connection.news_due {
                 connection.news_due = true;
-                self.queue.push(connection.next_news, Happening::News(c));
+                self.queue.push(due, Happening::News(c));
             }
             return;
         }
-        connection.next_news = self.now + NEWS_INTERVAL.as_nanos() as u64;
+        connection.last_news = self.now;
         connection.news.sort_unstable();
         let gained = chunk_set::ranges(connection.news.drain(..));
         let bytes = HAVE_BYTES + RUN_BYTES * gained.len() as u32;
