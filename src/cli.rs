@@ -28,6 +28,7 @@ mod what;
 
 pub use args::{Cli, Command};
 pub use failure::{Exit, Failure};
+pub(crate) use settings::check as check_config;
 pub use settings::read as read_arguments;
 
 /// Does what was typed.

@@ -9,11 +9,13 @@
 //! - [`peer`]: sharing, serving and fetching.
 //! - [`sim`]: a swarm in virtual time, made of the parts above that decide.
 //! - [`cli`]: one module per family of commands.
+//! - [`fuzzing`]: what is promised about bytes from outside, for tests alone.
 //!
 //! Arrows point upwards in this list only, and never between `tracker` and `peer`.
 
 pub mod cli;
 pub mod content;
+pub mod fuzzing;
 pub mod net;
 pub mod peer;
 pub mod sim;

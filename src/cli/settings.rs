@@ -94,6 +94,11 @@ fn configure(command: clap::Command, path: &Path) -> Result<clap::Command, Failu
     apply(command, &text).map_err(|fault| Failure::usage(format!("{}: {fault}", path.display())))
 }
 
+/// Whether `text` would do as a configuration file.
+pub(crate) fn check(text: &str) -> Result<(), String> {
+    apply(Cli::command(), text).map(|_| ())
+}
+
 fn apply(mut command: clap::Command, text: &str) -> Result<clap::Command, String> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| match error.span() {
         Some(span) => {
@@ -160,7 +165,7 @@ fn set(command: clap::Command, name: &str, key: &str, value: &Value) -> Result<c
         return Ok(command);
     };
     let values = texts(key, value)?;
-    check(option, key, &values)?;
+    check_value(option, key, &values)?;
     let values: Vec<clap::builder::OsStr> = values.into_iter().map(Into::into).collect();
     Ok(command.mut_subcommand(name, |section| section.mut_arg(id, |option| option.default_values(values))))
 }
@@ -179,7 +184,7 @@ fn texts(key: &str, value: &Value) -> Result<Vec<String>, String> {
 }
 
 /// Has the option itself read the values.
-fn check(option: &clap::Arg, key: &str, values: &[String]) -> Result<(), String> {
+fn check_value(option: &clap::Arg, key: &str, values: &[String]) -> Result<(), String> {
     let typed = values.iter().map(|value| format!("--{}={value}", option.get_long().unwrap_or(key)));
     let alone = clap::Command::new("p2p")
         .no_binary_name(true)

@@ -103,13 +103,17 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Numbers the chunks of `files`. `None` if there are more than `u32::MAX` chunks.
+    /// Most chunks of all files: what a bitmap has room for. A listing of a few hundred bytes could
+    /// otherwise make its reader set up billions of them.
+    pub const MAX_CHUNKS: u32 = 1 << 21;
+
+    /// Numbers the chunks of `files`. `None` if there are more than [`Layout::MAX_CHUNKS`].
     pub fn new(files: Vec<Geometry>) -> Option<Layout> {
         let mut starts = Vec::with_capacity(files.len() + 1);
         let mut next: u32 = 0;
         starts.push(next);
         for file in &files {
-            next = next.checked_add(file.chunks())?;
+            next = next.checked_add(file.chunks()).filter(|next| *next <= Layout::MAX_CHUNKS)?;
             starts.push(next);
         }
         let size = files.iter().map(|file| file.size()).sum();

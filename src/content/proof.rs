@@ -154,7 +154,9 @@ impl Proof {
         let mut number = self.first >> level;
         let mut node = match nodes.as_slice() {
             [only] => *only,
-            [left, right] if width == 2 => return equal(merge_root(left, right), id),
+            [left, right] if width == 2 && self.path.is_empty() => {
+                return equal(merge_root(left, right), id);
+            }
             _ => return Err(ProofError::Shape),
         };
         while width > 1 {
@@ -172,7 +174,10 @@ impl Proof {
             number /= 2;
             width = width.div_ceil(2);
         }
-        equal(FileId(node.0), id)
+        match path.next() {
+            None => equal(FileId(node.0), id),
+            Some(_) => Err(ProofError::Shape),
+        }
     }
 }
 

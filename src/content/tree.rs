@@ -62,6 +62,9 @@ pub enum TreeError {
     /// The entries are not in order, or one path is inside another's file.
     #[error("its entries are not in order")]
     Order,
+    /// An empty folder has a size, a time or an id of its own.
+    #[error("it has an empty folder that is not empty")]
+    Folder,
     /// A file is larger than any file may be, or there are too many.
     #[error("it is too large")]
     TooLarge,
@@ -74,10 +77,12 @@ impl Tree {
     /// The tree of these entries, in any order.
     ///
     /// # Errors
-    /// [`TreeError::Order`] if two entries have one path or a file is used as a folder.
+    /// [`TreeError::Order`] if two entries have one path or a file is used as a folder,
+    /// [`TreeError::Folder`] if an empty folder has anything.
     pub fn new(mut entries: Vec<TreeEntry>) -> Result<Tree, TreeError> {
         entries.sort_unstable_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
         check_paths(&entries)?;
+        entries.iter().try_for_each(check_folder)?;
         Ok(Tree { entries })
     }
 
@@ -86,9 +91,9 @@ impl Tree {
         &self.entries
     }
 
-    /// Bytes of all files.
+    /// Bytes of all files; `u64::MAX` if they are more, which one content under many paths can pretend.
     pub fn total(&self) -> u64 {
-        self.entries.iter().map(|entry| entry.size).sum()
+        self.entries.iter().fold(0, |total, entry| total.saturating_add(entry.size))
     }
 
     /// The listing as bytes.
@@ -196,7 +201,18 @@ fn decode_entry(bytes: &mut &[u8]) -> Result<TreeEntry, TreeError> {
     if path.is_tree() {
         return Err(TreeError::Path(super::NameError::Dots));
     }
-    Ok(TreeEntry { path, kind, mtime_ns, size, id })
+    let entry = TreeEntry { path, kind, mtime_ns, size, id };
+    check_folder(&entry)?;
+    Ok(entry)
+}
+
+/// An empty folder has nothing but its path.
+fn check_folder(entry: &TreeEntry) -> Result<(), TreeError> {
+    let bare = entry.size == 0 && entry.mtime_ns == 0 && entry.id == FileId::of(b"");
+    match entry.kind == TreeKind::EmptyFolder && !bare {
+        true => Err(TreeError::Folder),
+        false => Ok(()),
+    }
 }
 
 /// No path twice, and no path below another entry's path.
@@ -224,7 +240,7 @@ mod tests {
     }
 
     fn sample() -> Tree {
-        let empty = TreeEntry { kind: TreeKind::EmptyFolder, ..entry("empty", b"") };
+        let empty = TreeEntry { kind: TreeKind::EmptyFolder, mtime_ns: 0, ..entry("empty", b"") };
         Tree::new(vec![entry("b/x", b"same"), empty, entry("a", b"same"), entry("b.txt", b"other")]).unwrap()
     }
 
@@ -249,6 +265,30 @@ mod tests {
             Err(TreeError::Order)
         );
         assert_eq!(Tree::new(vec![entry("a", b""), entry("a", b"x")]), Err(TreeError::Order));
+    }
+
+    #[test]
+    fn refuses_folders_that_have_something() {
+        let empty = || TreeEntry { kind: TreeKind::EmptyFolder, mtime_ns: 0, ..entry("empty", b"") };
+        assert!(Tree::new(vec![empty()]).is_ok());
+        for folder in [
+            TreeEntry { size: 1, ..empty() },
+            TreeEntry { mtime_ns: 1, ..empty() },
+            TreeEntry { id: FileId::of(b"x"), ..empty() },
+        ] {
+            assert_eq!(Tree::new(vec![folder.clone()]), Err(TreeError::Folder));
+            let bytes = Tree { entries: vec![folder] }.encode();
+            assert_eq!(Tree::decode(&bytes), Err(TreeError::Folder));
+        }
+    }
+
+    #[test]
+    fn more_chunks_than_can_be_numbered_are_refused_before_anything_is_made_for_them() {
+        let huge = |path: &str| TreeEntry { size: Geometry::MAX_SIZE, ..entry(path, path.as_bytes()) };
+        let two = Tree::new(vec![huge("a"), huge("b")]).unwrap();
+        assert_eq!(two.layout().unwrap().layout.chunks(), Layout::MAX_CHUNKS);
+        let three = Tree::new(vec![huge("a"), huge("b"), entry("c", b"x")]).unwrap();
+        assert_eq!(three.layout().err(), Some(TreeError::TooLarge));
     }
 
     #[test]

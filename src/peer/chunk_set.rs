@@ -151,6 +151,13 @@ impl ChunkSet {
     }
 }
 
+/// The chunk numbers below `len` in runs from outside: `len` of them at most, so that runs that lie on
+/// each other cost their sender more than whoever reads them.
+pub(crate) fn numbers(runs: &[(u32, u32)], len: u32) -> impl Iterator<Item = u32> + '_ {
+    let run = move |(first, count): &(u32, u32)| *first..first.saturating_add(*count).min(len);
+    runs.iter().flat_map(run).take(len as usize)
+}
+
 /// Ascending numbers as runs of first and count.
 pub fn ranges(chunks: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
     let mut out: Vec<(u32, u32)> = Vec::new();
@@ -193,6 +200,13 @@ mod tests {
                 assert_eq!(a.next_common(&b, from), scan, "{len} {from}");
             }
         }
+    }
+
+    #[test]
+    fn runs_from_outside_are_bounded() {
+        let read = |runs: &[(u32, u32)], len| numbers(runs, len).collect::<Vec<_>>();
+        assert_eq!(read(&[(0, 2), (4, 9), (7, u32::MAX)], 6), [0, 1, 4, 5]);
+        assert_eq!(numbers(&[(0, u32::MAX); 4096], 100).count(), 100);
     }
 
     #[test]

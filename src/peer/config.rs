@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::share;
+use super::store::set_aside;
 use crate::content::{FileId, PeerId, SafeName};
 
 /// What a peer may use.
@@ -95,17 +96,24 @@ pub(super) fn random_id() -> PeerId {
     PeerId(std::array::from_fn(|_| fastrand::u8(..)))
 }
 
-/// The id kept in the state directory, made on first use.
+/// The id kept in the state directory, made on first use. A damaged one is replaced: others then take
+/// this peer for a new one, which costs nothing.
 pub(super) fn kept_id(state: &Path) -> io::Result<PeerId> {
+    std::fs::create_dir_all(state)?;
     let path = state.join("peer-id");
-    if let Ok(bytes) = std::fs::read(&path)
-        && let Ok(id) = bytes.try_into()
-    {
-        return Ok(PeerId(id));
+    match std::fs::read(&path).map(|bytes| bytes.try_into().ok().map(PeerId)) {
+        Ok(Some(id)) => return Ok(id),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Ok(None) => tracing::warn!("{} is damaged; this peer gets a new id", path.display()),
+        Err(error) => {
+            tracing::warn!("{} cannot be read, this peer gets a new id: {error}", path.display());
+            set_aside(&path);
+        }
     }
     let id = random_id();
-    std::fs::create_dir_all(state)?;
-    std::fs::write(&path, id.0)?;
+    if let Err(error) = std::fs::write(&path, id.0) {
+        tracing::warn!("{} cannot be written, the next start will have another id: {error}", path.display());
+    }
     Ok(id)
 }
 

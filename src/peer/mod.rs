@@ -29,7 +29,7 @@ pub mod scheduler;
 mod serve;
 pub(crate) mod serving;
 pub mod share;
-mod store;
+pub(crate) mod store;
 mod trackers;
 mod transfer;
 mod uploads;

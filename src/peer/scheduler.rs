@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::chunk_set::ChunkSet;
+use super::chunk_set::{self, ChunkSet};
 use crate::content::Layout;
 use crate::wire::Refusal;
 use rarity::Rarity;
@@ -210,10 +210,7 @@ impl Scheduler {
     fn gained(&mut self, id: SourceId, gained: &[(u32, u32)], now: Instant, out: &mut Vec<Effect>) {
         let Some(source) = self.sources.get_mut(&id) else { return };
         let was_full = source.have.is_full();
-        let chunks = gained
-            .iter()
-            .flat_map(|(first, count)| *first..first.saturating_add(*count).min(self.layout.chunks()));
-        for chunk in chunks {
+        for chunk in chunk_set::numbers(gained, self.layout.chunks()) {
             if source.have.insert(chunk) {
                 self.open.more_common(chunk);
             }

@@ -343,12 +343,10 @@ impl Serving<'_> {
         let Some(slot) = self.slots.get_mut(&number) else { return };
         let Some(given) = &mut slot.given else { return };
         let uploads = self.host.uploads();
-        for (first, count) in gained {
-            for chunk in *first..first.saturating_add(*count).min(slot.chunks) {
-                slot.told.insert(chunk);
-                if given.insert(chunk) {
-                    uploads.seed_gave(slot.id, chunk);
-                }
+        for chunk in chunk_set::numbers(gained, slot.chunks) {
+            slot.told.insert(chunk);
+            if given.insert(chunk) {
+                uploads.seed_gave(slot.id, chunk);
             }
         }
     }

@@ -28,6 +28,7 @@ use crate::wire::{Offer, View};
 mod catalogue;
 mod debounce;
 mod first;
+pub(crate) mod fuzzing;
 mod hash;
 mod index;
 mod keep;

@@ -7,6 +7,7 @@
 //! one chunk are proved in memory, written beside, and renamed. Nothing unproved is ever renamed.
 
 mod files;
+pub(crate) mod fuzzing;
 mod journal;
 mod place;
 mod plan;
@@ -18,11 +19,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::chunk_set::ChunkSet;
 use super::lock;
 use crate::content::{ChunkHash, FileId, Manifest, Place};
+pub(super) use files::set_aside;
 use files::{hash_at, id_of, mode, reserve, set_times, umask};
 use journal::Journal;
 use place::Folder;
@@ -101,14 +104,16 @@ impl Store {
         manner: Manner,
     ) -> Result<(Store, ChunkSet), StoreError> {
         let fresh = !root.exists();
-        std::fs::create_dir_all(root).map_err(StoreError::at(&root.display().to_string()))?;
+        let root_at = root.display().to_string();
+        std::fs::create_dir_all(root).map_err(|error| folder_error(&root_at, error))?;
         let partial_path = state.join("partial").join(id.to_string());
         let at = partial_path.display().to_string();
-        std::fs::create_dir_all(&partial_path).map_err(StoreError::at(&at))?;
+        make_own_folder(&state.join("partial")).map_err(StoreError::at(&at))?;
+        make_own_folder(&partial_path).map_err(StoreError::at(&at))?;
         let partial = Folder::open(&partial_path).map_err(StoreError::at(&at))?;
         let (journal, records) =
             Journal::open(&partial_path.join("journal"), id).map_err(StoreError::at(&at))?;
-        let root_folder = Folder::open(root).map_err(StoreError::at(&root.display().to_string()))?;
+        let root_folder = Folder::open(root).map_err(StoreError::at(&root_at))?.synced(manner.fsync);
         let store = Store {
             manner,
             root: root_folder,
@@ -195,25 +200,27 @@ impl Store {
     fn finished(&self, slot: &Slot) -> Result<bool, StoreError> {
         let mut all = true;
         for name in &slot.names {
-            match self.root.open_file(&name.path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => all = false,
-                Err(error) if place::is_link_or_no_folder(&error) => {
-                    return Err(StoreError::NotAFolder(name.path.clone()));
-                }
-                Err(error) => return Err(StoreError::at(&name.path)(error)),
-                Ok(file) => {
-                    let right =
-                        id_of(&file, slot.geometry).map_err(StoreError::at(&name.path))? == Some(slot.id);
-                    if right {
-                        set_times(&file, name).map_err(StoreError::at(&name.path))?;
-                    } else if !self.manner.force {
-                        return Err(StoreError::Exists(name.path.clone()));
-                    }
-                    all &= right;
-                }
-            }
+            all &= self.in_place(slot, name)?;
         }
         Ok(all)
+    }
+
+    /// True if the file is there under this name with the right bytes, which another name does not tell:
+    /// a kill can come between two names of one file.
+    fn in_place(&self, slot: &Slot, name: &Name) -> Result<bool, StoreError> {
+        let at = StoreError::at(&name.path);
+        let file = match self.root.open_file(&name.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(folder_error(&name.path, error)),
+            Ok(file) => file,
+        };
+        let right = id_of(&file, slot.geometry).map_err(&at)? == Some(slot.id);
+        match right {
+            true => set_times(&file, name).map_err(&at)?,
+            false if !self.manner.force => return Err(StoreError::Exists(name.path.clone())),
+            false => {}
+        }
+        Ok(right)
     }
 
     /// Makes empty folders and empty files, and names files whose last chunk a kill left unnamed.
@@ -260,10 +267,9 @@ impl Store {
         let slot = &self.plan.slots[file];
         let temporary = file.to_string();
         for name in &slot.names {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-            let fd = openat(self.partial.fd(), &temporary, flags, mode(name))
-                .map_err(|error| StoreError::at(&name.path)(error.into()))?;
-            let out = File::from(fd);
+            let out = self
+                .temporary(&temporary, OFlags::WRONLY | OFlags::TRUNC, mode(name))
+                .map_err(StoreError::at(&name.path))?;
             io::Write::write_all(&mut &out, data).map_err(StoreError::at(&name.path))?;
             self.name(&temporary, &out, name, slot)?;
         }
@@ -285,10 +291,9 @@ impl Store {
         let data = self.data(file)?;
         for name in others {
             let temporary = format!("{file}.copy");
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-            let fd = openat(self.partial.fd(), &temporary, flags, mode(name))
-                .map_err(|error| StoreError::at(&name.path)(error.into()))?;
-            let mut copy = File::from(fd);
+            let mut copy = self
+                .temporary(&temporary, OFlags::WRONLY | OFlags::TRUNC, mode(name))
+                .map_err(StoreError::at(&name.path))?;
             let mut from =
                 self.partial.open_existing(&file.to_string()).map_err(StoreError::at(&name.path))?;
             io::copy(&mut from, &mut copy).map_err(StoreError::at(&name.path))?;
@@ -318,7 +323,7 @@ impl Store {
         };
         match place::rename(self.partial.fd(), temporary, &folder, base, self.manner.force) {
             // Somebody else may have put the very same file there: another name's copy, or a former run.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.finished(slot)? {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.in_place(slot, name)? {
                 true => Ok(()),
                 false => Err(StoreError::Exists(name.path.clone())),
             },
@@ -338,10 +343,8 @@ impl Store {
             return Ok(open.clone());
         }
         let at = StoreError::at(slot.label());
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-        let fd = openat(self.partial.fd(), file.to_string(), flags, Mode::from_raw_mode(0o666))
-            .map_err(|error| at(error.into()))?;
-        let opened = Arc::new(File::from(fd));
+        let mode = Mode::from_raw_mode(0o666);
+        let opened = Arc::new(self.temporary(&file.to_string(), OFlags::RDWR, mode).map_err(&at)?);
         if opened.metadata().map_err(&at)?.len() != slot.geometry.size() {
             reserve(&opened, slot.geometry.size()).map_err(&at)?;
         }
@@ -349,6 +352,15 @@ impl Store {
         drop(data);
         self.close_oldest(file);
         Ok(opened)
+    }
+
+    /// A file in the folder of unfinished ones; what lies there and is no file is set aside.
+    fn temporary(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<File> {
+        if let Some(file) = self.partial.temporary(name, flags, mode)? {
+            return Ok(file);
+        }
+        set_aside(&self.partial_path.join(name));
+        self.partial.temporary(name, flags, mode)?.ok_or_else(|| Errno::EXIST.into())
     }
 
     fn close_oldest(&self, newest: usize) {
@@ -379,11 +391,14 @@ impl Store {
         remove_if_empty(self.partial_path.ancestors().skip(1).take(2));
     }
 
-    /// The finished files' names with what a share index needs to know of them.
+    /// The finished files' names with what a share index needs to know of them. Those whose chunk hashes
+    /// are not known, because they were there before, are left to whoever hashes them.
     pub(super) fn finished_files(&self) -> impl Iterator<Item = (String, FileId, Vec<ChunkHash>)> + '_ {
         self.plan.slots.iter().flat_map(|slot| {
             let hashes: Vec<ChunkHash> = lock(&slot.hashes).iter().flatten().copied().collect();
-            slot.names.iter().map(move |name| (name.path.clone(), slot.id, hashes.clone()))
+            let known = slot.geometry.chunks() <= 1 || hashes.len() == slot.geometry.chunks() as usize;
+            let names = if known { slot.names.as_slice() } else { &[] };
+            names.iter().map(move |name| (name.path.clone(), slot.id, hashes.clone()))
         })
     }
 }
@@ -393,9 +408,21 @@ pub(super) fn remove_if_empty<'a>(folders: impl IntoIterator<Item = &'a Path>) {
     let _ = folders.into_iter().try_for_each(std::fs::remove_dir);
 }
 
+/// Makes a folder of our own; anything else in its place is set aside.
+pub(super) fn make_own_folder(path: &Path) -> io::Result<()> {
+    let is_folder = std::fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
+    if matches!(is_folder, Ok(false)) {
+        set_aside(path);
+    }
+    std::fs::create_dir_all(path)
+}
+
 fn folder_error(folder: &str, error: io::Error) -> StoreError {
-    match place::is_link_or_no_folder(&error) {
+    match place::is_link_or_no_folder(&error) || error.kind() == io::ErrorKind::AlreadyExists {
         true => StoreError::NotAFolder(folder.to_owned()),
         false => StoreError::at(folder)(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,7 @@ pub const MAX_ENTRIES: usize = 1000;
 pub const MAX_PEERS: usize = 1000;
 /// Most chunks of one content: what a bitmap, a HAVE range or a tree may cover.
 pub const MAX_CHUNKS: u32 = 1 << 21;
+const _: () = assert!(MAX_CHUNKS == crate::content::Layout::MAX_CHUNKS);
 /// Most hashes in one proof's run.
 pub const MAX_PROOF_RUN: usize = 4096;
 /// Most hashes beside a proof's run: the depth of the tree over the chunks of the largest file.

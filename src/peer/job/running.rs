@@ -13,7 +13,7 @@ use crate::peer::chunk_set::ChunkSet;
 use crate::peer::neighbours::FIRST_RELOCATE;
 use crate::peer::serving::NEWS_INTERVAL;
 use crate::peer::share::Adopted;
-use crate::peer::store::{Manner, Plan, Store};
+use crate::peer::store::{Manner, Plan, Store, make_own_folder};
 use crate::peer::transfer::{End, Transfer};
 use crate::peer::{left, lock, offered_name};
 use crate::wire::{Locate, Name, Offer, Purpose, Variant, View};
@@ -154,6 +154,8 @@ impl Running {
         }
         let state = self.state_for(&self.job.dest.path);
         let listings = state.join("trees");
+        make_own_folder(&listings)
+            .map_err(|error| FetchError::Disk(format!("{}: {error}", listings.display())))?;
         let file = listings.join(variant.id.to_string());
         let plan = Plan::file(variant.id, geometry, &variant.id.to_string())
             .ok_or(FetchError::BadTree(TreeError::TooLarge))?;

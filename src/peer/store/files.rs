@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 
 use rustix::fs::{FallocateFlags, Mode, Timespec, Timestamps, fallocate, futimens};
 
@@ -32,10 +33,28 @@ pub(super) fn set_times(file: &File, name: &Name) -> io::Result<()> {
     Ok(futimens(file, &Timestamps { last_access: omit, last_modification: mtime })?)
 }
 
+/// Renames what lies in the way of a file of our own, so that nothing of somebody else's is lost. True if
+/// the way is free.
+pub(in crate::peer) fn set_aside(path: &Path) -> bool {
+    const MOST: u32 = 100;
+    let name = |number: u32| format!("{}.damaged{}", path.display(), number);
+    let Some(aside) = (1..=MOST).map(name).find(|aside| std::fs::symlink_metadata(aside).is_err()) else {
+        return false;
+    };
+    let renamed = std::fs::rename(path, &aside).is_ok();
+    if renamed {
+        tracing::warn!("{} is not what it should be; it is now {aside}", path.display());
+    }
+    renamed
+}
+
 /// Reserves room, so that a full disk shows before the download and not at its end. Not in memory: there
-/// a reservation writes zeros to every page that the download then writes again.
+/// a reservation writes zeros to every page that the download then writes again. What is too long is cut.
 pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
     const TMPFS_MAGIC: i64 = 0x0102_1994; // statfs(2)
+    if file.metadata()?.len() > size {
+        file.set_len(size)?;
+    }
     if rustix::fs::fstatfs(file).is_ok_and(|stat| stat.f_type == TMPFS_MAGIC) {
         return file.set_len(size);
     }

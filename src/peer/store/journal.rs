@@ -1,84 +1,189 @@
 //! The list of proved chunks of an unfinished transfer.
 //!
-//! Layout: magic, the content's id, then records of chunk number (`u32`, big-endian) and chunk hash. A
-//! record is appended in one write; a torn or foreign tail is ignored, and every record is checked
-//! against the bytes on disk before it is believed.
+//! Layout: magic, the content's id, then records of chunk number (`u32`, big-endian), chunk hash, and the
+//! first bytes of a hash of both and the id. A record is appended in one write. Whatever was lost, torn or
+//! changed is passed over, and every record is checked against the bytes on disk before it is believed.
+//! The record's own check is there for what the bytes on disk cannot tell: a number that was changed into
+//! that of another file's chunk, which is still a hole, when the right chunk is zeros too.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
+
+use super::files::set_aside;
 use crate::content::{ChunkHash, FileId};
 
-const MAGIC: &[u8; 8] = b"p2pjrnl1";
+const MAGIC: &[u8; 8] = b"p2pjrnl2";
+/// What every version's magic begins with.
+const KIND_BYTES: usize = 7;
 const HEADER_BYTES: usize = MAGIC.len() + FileId::BYTES;
-const RECORD_BYTES: usize = 4 + ChunkHash::BYTES;
+const CHECK_BYTES: usize = 4;
+const RECORD_BYTES: usize = 4 + ChunkHash::BYTES + CHECK_BYTES;
 
 /// An open journal.
 #[derive(Debug)]
 pub(super) struct Journal {
     file: File,
+    id: FileId,
+}
+
+/// What the bytes of a journal say.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    records: Vec<(u32, ChunkHash)>,
+    /// Why not everything in it is used.
+    fault: Option<&'static str>,
 }
 
 impl Journal {
-    /// Opens the journal at `path`, and reads what it says. One of another content or version, or a
-    /// damaged one, is begun anew.
+    /// Opens the journal at `path`, and reads what it says. What is damaged costs a warning and the
+    /// chunks it was about; one of another content or version, or something else that lies there, is
+    /// begun anew.
     pub(super) fn open(path: &Path, id: FileId) -> io::Result<(Journal, Vec<(u32, ChunkHash)>)> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut file = open_plain(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let records = parse(&bytes, id);
-        let whole = records.as_ref().map_or(0, |records| HEADER_BYTES + records.len() * RECORD_BYTES);
-        if whole != bytes.len() || whole == 0 {
-            file.set_len(whole as u64)?;
+        let Said { records, fault } = read(&bytes, id);
+        if let Some(fault) = fault {
+            tracing::warn!(path = %path.display(), "the journal of an unfinished transfer {fault}; what it does not tell is fetched again");
         }
-        if whole == 0 {
-            file.write_all(&[MAGIC.as_slice(), &id.0].concat())?;
+        let journal = Journal { file, id };
+        // Written anew, so that damage is told once and what is appended begins where a record should.
+        if fault.is_some() || bytes.is_empty() {
+            journal.rewrite(&records)?;
         }
-        Ok((Journal { file }, records.unwrap_or_default()))
+        Ok((journal, records))
+    }
+
+    fn rewrite(&self, records: &[(u32, ChunkHash)]) -> io::Result<()> {
+        self.file.set_len(0)?;
+        let records = records.iter().flat_map(|(chunk, hash)| encode(self.id, *chunk, *hash));
+        (&self.file).write_all(&MAGIC.iter().copied().chain(self.id.0).chain(records).collect::<Vec<u8>>())
     }
 
     /// Adds a chunk whose bytes were written.
     pub(super) fn append(&self, chunk: u32, hash: ChunkHash) -> io::Result<()> {
-        let mut record = [0; RECORD_BYTES];
-        let (number, value) = record.split_at_mut(4);
-        number.copy_from_slice(&chunk.to_be_bytes());
-        value.copy_from_slice(&hash.0);
-        (&self.file).write_all(&record)
+        (&self.file).write_all(&encode(self.id, chunk, hash))
     }
 }
 
-/// The records of a journal of `id`; `None` if it is not one.
-fn parse(bytes: &[u8], id: FileId) -> Option<Vec<(u32, ChunkHash)>> {
-    let records = bytes.strip_prefix(MAGIC)?.strip_prefix(&id.0)?;
-    let record = |record: &[u8]| {
-        let (number, hash) = record.split_first_chunk::<4>()?;
-        Some((u32::from_be_bytes(*number), ChunkHash(hash.try_into().ok()?)))
+/// Opens a plain file to read and append; anything else in its place is set aside.
+fn open_plain(path: &Path) -> io::Result<File> {
+    let open = || {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+        let file = OpenOptions::new().read(true).append(true).create(true).custom_flags(flags).open(path)?;
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::ErrorKind::InvalidInput.into()),
+        }
     };
-    records.chunks_exact(RECORD_BYTES).map(record).collect()
+    open().or_else(|error: io::Error| match set_aside(path) {
+        true => open(),
+        false => Err(error),
+    })
+}
+
+fn encode(id: FileId, chunk: u32, hash: ChunkHash) -> [u8; RECORD_BYTES] {
+    let mut record = [0; RECORD_BYTES];
+    let (plain, check) = record.split_at_mut(RECORD_BYTES - CHECK_BYTES);
+    plain[..4].copy_from_slice(&chunk.to_be_bytes());
+    plain[4..].copy_from_slice(&hash.0);
+    check.copy_from_slice(&check_of(id, plain));
+    record
+}
+
+fn check_of(id: FileId, plain: &[u8]) -> [u8; CHECK_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&id.0).update(plain);
+    let mut check = [0; CHECK_BYTES];
+    hasher.finalize_xof().fill(&mut check);
+    check
+}
+
+/// What a journal of `id` says, as far as it can be used.
+fn read(bytes: &[u8], id: FileId) -> Said {
+    if bytes.is_empty() {
+        return Said::default();
+    }
+    let Some(records) = bytes.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(&id.0)) else {
+        let version = bytes.len() >= HEADER_BYTES && bytes.starts_with(&MAGIC[..KIND_BYTES]);
+        let fault = if version { "is of another version" } else { "is damaged" };
+        return Said { records: Vec::new(), fault: Some(fault) };
+    };
+    let (whole, torn) = records.as_chunks::<RECORD_BYTES>();
+    let records: Vec<_> = whole.iter().filter_map(|record| decode(record, id)).collect();
+    let damaged = !torn.is_empty() || records.len() < whole.len();
+    Said { records, fault: damaged.then_some("is damaged") }
+}
+
+fn decode(record: &[u8; RECORD_BYTES], id: FileId) -> Option<(u32, ChunkHash)> {
+    let (plain, check) = record.split_last_chunk::<CHECK_BYTES>()?;
+    let (number, hash) = plain.split_first_chunk::<4>()?;
+    (*check == check_of(id, plain)).then_some((u32::from_be_bytes(*number), ChunkHash(hash.try_into().ok()?)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn records_read_back_and_a_torn_tail_is_cut() {
+    const RECORDS: [(u32, ChunkHash); 3] =
+        [(7, ChunkHash([1; 32])), (8, ChunkHash([2; 32])), (9, ChunkHash([3; 32]))];
+
+    fn id() -> FileId {
+        FileId::of(b"x")
+    }
+
+    /// A journal of [`RECORDS`], changed, and what it says when it is opened.
+    fn after(change: impl FnOnce(&mut Vec<u8>)) -> Vec<(u32, ChunkHash)> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let id = FileId::of(b"x");
-        let (journal, records) = Journal::open(&path, id).unwrap();
+        let (journal, records) = Journal::open(&path, id()).unwrap();
         assert_eq!(records, []);
-        journal.append(7, ChunkHash([1; 32])).unwrap();
-        journal.append(8, ChunkHash([2; 32])).unwrap();
-        let length = std::fs::metadata(&path).unwrap().len();
-        File::options().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
-        let (journal, records) = Journal::open(&path, id).unwrap();
-        assert_eq!(records, [(7, ChunkHash([1; 32]))]);
-        journal.append(9, ChunkHash([3; 32])).unwrap();
-        let (_, records) = Journal::open(&path, id).unwrap();
-        assert_eq!(records, [(7, ChunkHash([1; 32])), (9, ChunkHash([3; 32]))]);
-        let (_, records) = Journal::open(&path, FileId::of(b"y")).unwrap();
-        assert_eq!(records, [], "another content's journal is begun anew");
+        RECORDS.iter().for_each(|(chunk, hash)| journal.append(*chunk, *hash).unwrap());
+        let mut bytes = std::fs::read(&path).unwrap();
+        change(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        let (journal, found) = Journal::open(&path, id()).unwrap();
+        journal.append(10, ChunkHash([4; 32])).unwrap();
+        let (_, again) = Journal::open(&path, id()).unwrap();
+        assert_eq!(again, [found.clone(), vec![(10, ChunkHash([4; 32]))]].concat());
+        assert_eq!(read(&std::fs::read(&path).unwrap(), id()).fault, None, "damage is told once");
+        found
+    }
+
+    #[test]
+    fn what_is_whole_is_found_whatever_happened_to_the_rest() {
+        assert_eq!(after(|_| {}), RECORDS);
+        assert_eq!(after(|bytes| bytes.truncate(bytes.len() - 1)), RECORDS[..2]);
+        assert_eq!(after(|bytes| bytes[HEADER_BYTES + 2] ^= 1), RECORDS[1..], "a number changed");
+        assert_eq!(after(|bytes| bytes[HEADER_BYTES + RECORD_BYTES..][..RECORD_BYTES].fill(0)).len(), 2);
+        assert_eq!(after(|bytes| bytes.extend([0; 3 * RECORD_BYTES])), RECORDS, "a hole at the end");
+    }
+
+    #[test]
+    fn what_is_no_journal_of_this_is_begun_anew() {
+        assert_eq!(after(|bytes| bytes.clear()), []);
+        assert_eq!(after(|bytes| bytes.truncate(20)), []);
+        assert_eq!(after(|bytes| bytes[7] = b'1'), [], "another version");
+        assert_eq!(after(|bytes| bytes[9] ^= 1), [], "another content");
+        assert_eq!(after(|bytes| *bytes = b"something else".to_vec()), []);
+    }
+
+    #[test]
+    fn what_is_no_file_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let other = folder.path().join("other");
+        std::fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        drop(Journal::open(&path, id()).unwrap());
+        assert_eq!(std::fs::read(&other).unwrap(), b"precious");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        drop(Journal::open(&path, id()).unwrap());
+        assert!(path.is_file() && folder.path().join("journal.damaged2").is_dir());
     }
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, mkdirat, openat, openat2, renameat_with, statat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, fsync, mkdirat, openat, openat2, renameat_with,
+    statat,
 };
 use rustix::io::Errno;
 
@@ -21,6 +22,8 @@ const MAX_OPEN_FOLDERS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Folder {
     fd: Arc<OwnedFd>,
+    /// A folder that is made is on the disk before anything is put into it.
+    synced: bool,
     below: Mutex<HashMap<String, Arc<OwnedFd>>>,
 }
 
@@ -29,7 +32,11 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLO
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Folder> {
         let fd = openat(CWD, path, FOLDER, Mode::empty())?;
-        Ok(Folder { fd: Arc::new(fd), below: Mutex::new(HashMap::new()) })
+        Ok(Folder { fd: Arc::new(fd), synced: false, below: Mutex::new(HashMap::new()) })
+    }
+
+    pub(super) fn synced(self, synced: bool) -> Folder {
+        Folder { synced, ..self }
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -47,7 +54,7 @@ impl Folder {
         }
         let mut at = self.fd.clone();
         for part in path.split('/') {
-            at = Arc::new(step(&at, part)?);
+            at = Arc::new(step(&at, part, self.synced)?);
         }
         let mut below = lock(&self.below);
         if below.len() >= MAX_OPEN_FOLDERS {
@@ -64,20 +71,36 @@ impl Folder {
         Ok(File::from(openat2(&self.fd, path, flags, Mode::empty(), resolve)?))
     }
 
+    /// Opens a file of this folder to write, made if it is not there. `None` if what lies there is no file:
+    /// it would lead elsewhere, or block.
+    pub(super) fn temporary(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<Option<File>> {
+        let flags = flags | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        match openat(&self.fd, name, flags, mode) {
+            Ok(fd) => {
+                Ok(Some(File::from(fd)).filter(|file| file.metadata().is_ok_and(|data| data.is_file())))
+            }
+            Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Opens a file of this folder to read.
     pub(super) fn open_existing(&self, name: &str) -> io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(File::from(openat(&self.fd, name, flags, Mode::empty())?))
     }
 }
 
-fn step(at: &OwnedFd, part: &str) -> io::Result<OwnedFd> {
+fn step(at: &OwnedFd, part: &str, synced: bool) -> io::Result<OwnedFd> {
     let open = || openat(at, part, FOLDER | OFlags::NOFOLLOW, Mode::empty());
     match open() {
         Err(Errno::NOENT) => {
             match mkdirat(at, part, Mode::from_raw_mode(0o777)) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
+            }
+            if synced {
+                fsync(at)?;
             }
             Ok(open()?)
         }

@@ -1,0 +1,141 @@
+//! What a kill or a stranger can leave behind, and what the store makes of it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::content::{Geometry, Layout, SafeName, Tree, TreeEntry, TreeKind, hash_chunk};
+
+const MANNER: Manner = Manner { force: false, fsync: false };
+const ID: FileId = FileId([5; 32]);
+
+/// A folder of `names` that all have `content`, and where it goes.
+struct Case {
+    content: Vec<u8>,
+    names: Vec<&'static str>,
+    folder: TempDir,
+}
+
+impl Case {
+    fn new(len: usize, names: &[&'static str]) -> Case {
+        let content = (0..len).map(|at| (at / 7) as u8).collect();
+        Case { content, names: names.to_vec(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    fn partial(&self) -> PathBuf {
+        self.folder.path().join("state/partial").join(ID.to_string())
+    }
+
+    fn id(&self) -> FileId {
+        let geometry = Geometry::of(self.content.len() as u64).unwrap();
+        let hashes = self.chunks().iter().map(|(_, _, hash)| *hash).collect();
+        Manifest::new(geometry, hashes).unwrap().1
+    }
+
+    fn chunks(&self) -> Vec<(u32, Place, ChunkHash)> {
+        let geometry = Geometry::of(self.content.len() as u64).unwrap();
+        let layout = Layout::new(vec![geometry]).unwrap();
+        let places = (0..layout.chunks()).map(|number| (number, layout.place(number).unwrap()));
+        places
+            .map(|(number, place)| (number, place, hash_chunk(geometry, place.chunk, self.bytes(place))))
+            .collect()
+    }
+
+    fn bytes(&self, place: Place) -> &[u8] {
+        &self.content[place.offset as usize..][..place.len as usize]
+    }
+
+    fn open(&self) -> Result<(Store, ChunkSet), StoreError> {
+        let entry = |name: &&str| TreeEntry {
+            path: SafeName::new(*name).unwrap(),
+            kind: TreeKind::File,
+            mtime_ns: 1,
+            size: self.content.len() as u64,
+            id: self.id(),
+        };
+        let tree = Tree::new(self.names.iter().map(entry).collect()).unwrap();
+        Store::open(Plan::tree(&tree).unwrap(), ID, &self.root(), &self.folder.path().join("state"), MANNER)
+    }
+
+    /// Stores what is missing, and looks at every name.
+    fn complete(&self) {
+        let (store, had) = self.open().unwrap();
+        for (number, place, hash) in self.chunks().into_iter().filter(|(number, ..)| !had.contains(*number)) {
+            if self.chunks().len() == 1 {
+                store.write_small(0, &self.content).unwrap();
+            } else {
+                store.write(place, 0, self.bytes(place)).unwrap();
+                store.keep(number, place, hash).unwrap();
+            }
+        }
+        assert_eq!(store.files_done(), 1);
+        store.finish();
+        assert!(!self.partial().exists());
+        for name in &self.names {
+            assert!(fs::read(self.root().join(name)).unwrap() == self.content, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_kill_between_two_names_of_a_file_leaves_no_riddle() {
+    for len in [5, 70_000] {
+        for there in ["a", "b", "c/d"] {
+            let case = Case::new(len, &["a", "b", "c/d"]);
+            fs::create_dir_all(case.root().join("c")).unwrap();
+            fs::write(case.root().join(there), &case.content).unwrap();
+            case.complete();
+        }
+    }
+}
+
+#[test]
+fn a_different_file_under_a_name_is_not_replaced() {
+    for len in [5, 70_000] {
+        let case = Case::new(len, &["a", "b"]);
+        fs::create_dir_all(case.root()).unwrap();
+        fs::write(case.root().join("b"), "mine").unwrap();
+        assert!(matches!(case.open().err(), Some(StoreError::Exists(name)) if name == "b"));
+        assert_eq!(fs::read(case.root().join("b")).unwrap(), b"mine");
+    }
+}
+
+#[test]
+fn what_lies_where_unfinished_files_go_does_no_harm() {
+    for len in [5, 70_000] {
+        let longer = |case: &Case| fs::write(case.partial().join("0"), vec![1; 90_000]).unwrap();
+        let folder = |case: &Case| fs::create_dir_all(case.partial().join("0/x")).unwrap();
+        let link = |case: &Case| symlink("../../../precious", case.partial().join("0")).unwrap();
+        let lies: [&dyn Fn(&Case); 3] = [&longer, &folder, &link];
+        for lie in lies {
+            let case = Case::new(len, &["a", "b"]);
+            fs::write(case.folder.path().join("precious"), "precious").unwrap();
+            fs::create_dir_all(case.partial()).unwrap();
+            lie(&case);
+            case.complete();
+            assert_eq!(fs::read(case.folder.path().join("precious")).unwrap(), b"precious");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_folder_makes_room_for_one() {
+    let case = Case::new(70_000, &["a"]);
+    fs::create_dir_all(case.folder.path().join("state")).unwrap();
+    fs::write(case.folder.path().join("state/partial"), "precious").unwrap();
+    case.complete();
+    assert_eq!(fs::read(case.folder.path().join("state/partial.damaged1")).unwrap(), b"precious");
+}
+
+#[test]
+fn a_folder_that_is_a_file_is_named_as_such() {
+    let case = Case::new(5, &["a"]);
+    fs::write(case.root(), "mine").unwrap();
+    assert!(matches!(case.open().err(), Some(StoreError::NotAFolder(_))));
+}
