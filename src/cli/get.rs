@@ -43,7 +43,7 @@ fn fetch(args: GetArgs) -> Result<(), Failure> {
     dest::check(&args.dest)?;
     let variants = resolve(&what, &args.trackers.trackers, args.wait)?;
     let choice = choice::choose(&what, variants)?;
-    let path = dest::path(&args.dest, &choice.name)?;
+    let path = dest::path(&args.dest, &choice.name, &choice.ids)?;
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent).map_err(|error| {
             Failure::other(format!("cannot make {}: {}", parent.display(), reason(&error)))

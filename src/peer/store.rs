@@ -94,19 +94,19 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Prepares `root` (made if it is not there) to receive the plan; unfinished files live below
-    /// `state`. Returns the chunks that are there already, each proved by reading it.
+    /// Prepares `root` (made if it is not there) to receive the plan; unfinished files live in
+    /// `STATE/partial/KEY`, which no other transfer uses. Returns the chunks that are there already, each proved by reading it.
     pub(super) fn open(
         plan: Plan,
         id: FileId,
+        (state, key): (&Path, &str),
         root: &Path,
-        state: &Path,
         manner: Manner,
     ) -> Result<(Store, ChunkSet), StoreError> {
         let fresh = !root.exists();
         let root_at = root.display().to_string();
         std::fs::create_dir_all(root).map_err(|error| folder_error(&root_at, error))?;
-        let partial_path = state.join("partial").join(id.to_string());
+        let partial_path = state.join("partial").join(key);
         let at = partial_path.display().to_string();
         make_own_folder(&state.join("partial")).map_err(StoreError::at(&at))?;
         make_own_folder(&partial_path).map_err(StoreError::at(&at))?;

@@ -280,6 +280,19 @@ impl Daemon {
         Daemon { process, line: String::new(), addr }
     }
 
+    /// Any command, without waiting for anything it says. It has no address.
+    #[track_caller]
+    pub fn launch(args: &[&str]) -> Daemon {
+        let addr = SocketAddr::from(([0, 0, 0, 0], 0));
+        Daemon { process: Process::spawn(args, |_| {}), line: String::new(), addr }
+    }
+
+    /// True if it has ended, whoever ended it.
+    pub fn has_ended(&mut self) -> bool {
+        // Not reaped here: `wait` does that, and until then its number is its own.
+        self.process.out.has_ended(Duration::ZERO)
+    }
+
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Failure;
-use crate::content::SafeName;
+use crate::content::{FileId, SafeName};
 
 /// Refuses, before anybody is asked, a DEST that no content could go to.
 pub(super) fn check(dest: &Path) -> Result<(), Failure> {
@@ -25,9 +25,10 @@ pub(super) fn check(dest: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The file or folder to make: inside DEST if that is a folder or ends with `/`, else DEST itself.
-pub(super) fn path(dest: &Path, name: &SafeName) -> Result<PathBuf, Failure> {
-    let path = match inside(dest) {
+/// The file or folder to make: inside DEST if that is a folder or ends with `/`, else DEST itself; also
+/// if DEST is the folder that an interrupted fetch of one of `ids` has made.
+pub(super) fn path(dest: &Path, name: &SafeName, ids: &[FileId]) -> Result<PathBuf, Failure> {
+    let path = match inside(dest) && !(name.is_tree() && is_unfinished(dest, name, ids)) {
         true => dest.join(name.base()),
         false => dest.to_owned(),
     };
@@ -42,6 +43,13 @@ pub(super) fn path(dest: &Path, name: &SafeName) -> Result<PathBuf, Failure> {
         ))),
         _ => Ok(path),
     }
+}
+
+/// True if a fetch of the folder has begun to fill `dest` itself. A peer keeps its state where it shares, so
+/// that what is unfinished there may be below; then it has its name already.
+fn is_unfinished(dest: &Path, name: &SafeName, ids: &[FileId]) -> bool {
+    let partial = dest.join(SafeName::STATE_FOLDER).join("partial");
+    ids.iter().any(|id| partial.join(id.to_string()).is_dir()) && !dest.join(name.base()).exists()
 }
 
 /// True if the content goes into `dest` under its own name.
@@ -61,11 +69,23 @@ mod tests {
     fn goes_into_folders_and_onto_paths() {
         let here = tempfile::tempdir().unwrap();
         let at = |rest: &str| PathBuf::from(format!("{}/{rest}", here.path().display()));
-        assert_eq!(path(here.path(), &name("a/b.iso")).unwrap(), at("b.iso"));
-        assert_eq!(path(&at("new/"), &name("a/b.iso")).unwrap(), at("new/b.iso"));
-        assert_eq!(path(&at("new"), &name("a/b.iso")).unwrap(), at("new"));
-        assert_eq!(path(here.path(), &name("a/photos/")).unwrap(), at("photos"));
-        assert_eq!(path(&at("pics"), &name("photos/")).unwrap(), at("pics"));
+        assert_eq!(path(here.path(), &name("a/b.iso"), &[]).unwrap(), at("b.iso"));
+        assert_eq!(path(&at("new/"), &name("a/b.iso"), &[]).unwrap(), at("new/b.iso"));
+        assert_eq!(path(&at("new"), &name("a/b.iso"), &[]).unwrap(), at("new"));
+        assert_eq!(path(here.path(), &name("a/photos/"), &[]).unwrap(), at("photos"));
+        assert_eq!(path(&at("pics"), &name("photos/"), &[]).unwrap(), at("pics"));
+    }
+
+    #[test]
+    fn the_same_words_mean_the_same_place_after_an_interruption() {
+        let here = tempfile::tempdir().unwrap();
+        let id = FileId::of(b"tree");
+        let to = |ids: &[FileId]| path(here.path(), &name("a/photos/"), ids).unwrap();
+        std::fs::create_dir_all(here.path().join(".p2p/partial").join(id.to_string())).unwrap();
+        assert_eq!(to(&[FileId::of(b"other"), id]), here.path());
+        assert_eq!(to(&[FileId::of(b"other")]), here.path().join("photos"));
+        std::fs::create_dir(here.path().join("photos")).unwrap();
+        assert_eq!(to(&[id]), here.path().join("photos"), "it was a peer's state");
     }
 
     #[test]
@@ -74,8 +94,8 @@ mod tests {
         let at = |rest: &str| PathBuf::from(format!("{}/{rest}", here.path().display()));
         std::fs::write(at("file"), "").unwrap();
         std::fs::create_dir(at("folder")).unwrap();
-        assert!(path(&at("file"), &name("photos/")).is_err());
-        assert!(path(here.path(), &name("folder")).is_err());
+        assert!(path(&at("file"), &name("photos/"), &[]).is_err());
+        assert!(path(here.path(), &name("folder"), &[]).is_err());
         assert!(check(&at("file/")).is_err());
         assert!(check(&at("none/x")).is_err());
         assert!(check(&at("none/")).is_ok());

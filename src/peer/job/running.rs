@@ -143,7 +143,9 @@ impl Running {
         let base = path.file_name().and_then(|base| base.to_str());
         let base = base.ok_or_else(|| FetchError::Disk(format!("{} is not a file name", path.display())))?;
         let plan = Plan::file(variant.id, geometry, base).ok_or(FetchError::BadTree(TreeError::TooLarge))?;
-        let (store, had) = Store::open(plan, variant.id, folder, &self.state_for(folder), self.manner())?;
+        let state = self.state_for(folder);
+        let key = variant.id.to_string();
+        let (store, had) = Store::open(plan, variant.id, (&state, &key), folder, self.manner())?;
         self.begin(View::Bytes, store, had)
     }
 
@@ -154,20 +156,25 @@ impl Running {
         }
         let state = self.state_for(&self.job.dest.path);
         let listings = state.join("trees");
-        make_own_folder(&listings)
-            .map_err(|error| FetchError::Disk(format!("{}: {error}", listings.display())))?;
-        let file = listings.join(variant.id.to_string());
-        let plan = Plan::file(variant.id, geometry, &variant.id.to_string())
-            .ok_or(FetchError::BadTree(TreeError::TooLarge))?;
+        let key = variant.id.to_string();
+        // That of the members first: by it an interrupted fetch is known to have begun here.
+        for folder in [&state.join("partial").join(&key), &listings] {
+            make_own_folder(folder)
+                .map_err(|error| FetchError::Disk(format!("{}: {error}", folder.display())))?;
+        }
+        let file = listings.join(&key);
+        let plan = Plan::file(variant.id, geometry, &key).ok_or(FetchError::BadTree(TreeError::TooLarge))?;
         let manner = Manner { force: true, fsync: false };
-        let (store, had) = Store::open(plan, variant.id, &listings, &state, manner)?;
+        // Not with the members' unfinished files of an earlier run, which go when the listing is done.
+        let own = (&*state, &*format!("{key}.listing"));
+        let (store, had) = Store::open(plan, variant.id, own, &listings, manner)?;
         *lock(&self.job.listing) = Some(file.clone());
         let listing = self.begin(View::Bytes, store, had)?;
         self.drive(&listing, variant)?;
         let bytes =
             std::fs::read(&file).map_err(|error| FetchError::Disk(format!("{}: {error}", file.display())))?;
         let plan = Plan::tree(&Tree::decode(&bytes)?)?;
-        let (store, had) = Store::open(plan, variant.id, &self.job.dest.path, &state, self.manner())?;
+        let (store, had) = Store::open(plan, variant.id, (&state, &key), &self.job.dest.path, self.manner())?;
         self.begin(View::Members, store, had)
     }
 

@@ -60,7 +60,8 @@ impl Case {
             id: self.id(),
         };
         let tree = Tree::new(self.names.iter().map(entry).collect()).unwrap();
-        Store::open(Plan::tree(&tree).unwrap(), ID, &self.root(), &self.folder.path().join("state"), MANNER)
+        let state = self.folder.path().join("state");
+        Store::open(Plan::tree(&tree).unwrap(), ID, (&state, &ID.to_string()), &self.root(), MANNER)
     }
 
     /// Stores what is missing, and looks at every name.
