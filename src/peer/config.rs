@@ -106,8 +106,9 @@ pub(super) fn kept_id(state: &Path) -> io::Result<PeerId> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Ok(None) => tracing::warn!("{} is damaged; this peer gets a new id", path.display()),
         Err(error) => {
-            tracing::warn!("{} cannot be read, this peer gets a new id: {error}", path.display());
-            set_aside(&path);
+            if !set_aside(&path, "cannot be read") {
+                tracing::warn!("{} cannot be read, this peer gets a new id: {error}", path.display());
+            }
         }
     }
     let id = random_id();

@@ -32,6 +32,7 @@ pub(crate) mod fuzzing;
 mod hash;
 mod index;
 mod keep;
+mod log;
 mod recent;
 mod record;
 mod walk;
@@ -276,6 +277,7 @@ impl Share {
             self.core.index.put(&path, &record, hashes);
             delta.entered.push((path, record));
         }
+        self.core.index.sync_first(&self.core.walker.root);
         let mut state = self.core.write();
         for (path, _) in &delta.entered {
             state.hashing.remove(path);

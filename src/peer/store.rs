@@ -359,7 +359,7 @@ impl Store {
         if let Some(file) = self.partial.temporary(name, flags, mode)? {
             return Ok(file);
         }
-        set_aside(&self.partial_path.join(name));
+        set_aside(&self.partial_path.join(name), "is not a file");
         self.partial.temporary(name, flags, mode)?.ok_or_else(|| Errno::EXIST.into())
     }
 
@@ -412,7 +412,7 @@ pub(super) fn remove_if_empty<'a>(folders: impl IntoIterator<Item = &'a Path>) {
 pub(super) fn make_own_folder(path: &Path) -> io::Result<()> {
     let is_folder = std::fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
     if matches!(is_folder, Ok(false)) {
-        set_aside(path);
+        set_aside(path, "is not a folder");
     }
     std::fs::create_dir_all(path)
 }

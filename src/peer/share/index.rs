@@ -1,39 +1,28 @@
 //! The index: a file that remembers what was hashed, so that a restart does not hash again.
 //!
-//! Only a cache: losing it costs time and nothing else, so damage is set aside and never an error.
-//! The invariant: a row is written together with the chunk hashes of its id, in one transaction.
+//! Only a cache: losing it costs time and nothing else, so damage is told and never an error. A row is
+//! believed if the file still has its stamp, chunk hashes if they merge to their id; so what is lost
+//! or too old does no harm, and what was changed is found by the check of each entry (`log`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use redb::backends::InMemoryBackend;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError};
-
 use crate::content::{ChunkHash, FileId};
+use crate::peer::store::set_aside;
 
 use super::lock;
+use super::log::{Entry, Log, Opened, Unusable};
 use super::record::{Record, Stamp};
 
 /// The index's file in the state folder.
-const FILE: &str = "index.redb";
-/// Where a damaged index goes, in case somebody wants to look at it.
-const SET_ASIDE: &str = "index.redb.damaged";
-/// Changes with the meaning of the tables.
-const VERSION: u64 = 1;
-/// Bytes of the database's own cache. The page cache holds the file anyway.
-const CACHE_BYTES: usize = 8 << 20;
+const FILE: &str = "index";
 /// Waiting changes are worth a commit when they are so many bytes.
 const COMMIT_BYTES: usize = 16 << 20;
-
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-/// Path to row: size, modification time, inode, id, check.
-const FILES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("files");
-/// Id to chunk hashes, for files of more than one chunk.
-const CHUNKS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("chunks");
+/// What a row takes besides its path, about.
+const ROW_BYTES: usize = 80;
 
 /// Another process has the index open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,12 +38,14 @@ pub(super) struct Row {
 /// The rows of an index when it was opened, in order of path.
 pub(super) type Rows = Vec<(Box<str>, Row)>;
 
-/// Changes not yet in the database.
+/// Changes not yet in the file.
 #[derive(Debug, Default)]
 struct Batch {
     files: BTreeMap<Arc<str>, Option<Row>>,
     chunks: BTreeMap<FileId, Option<Vec<ChunkHash>>>,
     bytes: usize,
+    /// A folder with files that may be in memory only: they must be on the disk before a row says so.
+    unsynced: Option<PathBuf>,
 }
 
 #[derive(Debug, Default)]
@@ -67,74 +58,35 @@ struct Waiting {
 /// An open index.
 #[derive(Debug)]
 pub(super) struct Index {
-    db: Database,
+    /// None where no file can be written: everything goes on waiting.
+    log: Option<Mutex<Log>>,
     waiting: Mutex<Waiting>,
     committing: Mutex<()>,
-}
-
-/// Why an index could not be opened or written.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("another process has it open")]
-    Busy,
-    #[error("it is of another version")]
-    Version,
-    #[error("a row in it is damaged")]
-    Damaged,
-    #[error("{0}")]
-    Database(#[source] Box<redb::Error>),
-    #[error("reading it failed in a way that should not be possible")]
-    Panicked,
-}
-
-impl<E: Into<redb::Error>> From<E> for Trouble {
-    fn from(error: E) -> Trouble {
-        Trouble::Database(Box::new(error.into()))
-    }
-}
-
-impl Trouble {
-    /// True if the place is at fault, so that a new file there would fare no better.
-    fn is_of_the_place(&self) -> bool {
-        use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-        let Trouble::Database(error) = self else { return false };
-        let redb::Error::Io(error) = &**error else { return false };
-        matches!(error.kind(), NotFound | PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull)
-    }
 }
 
 impl Index {
     /// Opens the index in the folder `state`, which is made if need be, and reads it.
     ///
-    /// What is damaged is set aside; where no file can be written, the index is kept in memory.
+    /// What is no index is set aside; where no file can be written, the index is kept in memory.
     pub(super) fn open(state: &Path) -> Result<(Index, Rows), Busy> {
         let path = state.join(FILE);
-        let made = fs::create_dir_all(state).map_err(redb::Error::Io).map_err(Trouble::from);
-        let opened = match made.and_then(|()| open_guarded(&path)) {
-            Err(Trouble::Busy) => return Err(Busy),
-            Err(trouble) if !trouble.is_of_the_place() => {
-                tracing::warn!(path = %path.display(), "the share index is set aside, everything is hashed anew: {trouble}");
-                let _ = fs::rename(&path, state.join(SET_ASIDE));
-                open_guarded(&path)
+        let made = fs::create_dir_all(state).map_err(Unusable::Io);
+        let opened = match made.and_then(|()| Log::open(&path)) {
+            Err(Unusable::Other(what)) => {
+                set_aside(&path, what);
+                Log::open(&path)
             }
             opened => opened,
         };
-        opened.or_else(|trouble| match trouble {
-            Trouble::Busy => Err(Busy),
-            trouble => {
-                tracing::warn!(path = %path.display(), "no share index here, the next start will hash anew: {trouble}");
-                Ok((Index::in_memory(), Rows::new()))
+        let (log, rows) = match opened {
+            Ok(Opened { log, rows }) => (Some(Mutex::new(log)), rows),
+            Err(Unusable::Busy) => return Err(Busy),
+            Err(unusable) => {
+                tracing::warn!(path = %path.display(), "no share index here, the next start will hash anew: {unusable}");
+                (None, Rows::new())
             }
-        })
-    }
-
-    fn in_memory() -> Index {
-        let db = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(InMemoryBackend::new());
-        Index::with(db.expect("a database in memory meets no error"))
-    }
-
-    fn with(db: Database) -> Index {
-        Index { db, waiting: Mutex::default(), committing: Mutex::default() }
+        };
+        Ok((Index { log, waiting: Mutex::default(), committing: Mutex::default() }, rows))
     }
 
     /// Enters what was found in a file. `hashes` is empty for files of at most one chunk.
@@ -146,6 +98,13 @@ impl Index {
         if !hashes.is_empty() {
             batch.chunks.insert(record.id, Some(hashes));
         }
+    }
+
+    /// Files below `folder` were written just now and are entered without having been read from there:
+    /// before their rows are, the system is told to write them down. After a power cut a file can have its
+    /// size and time, and zeros for content.
+    pub(super) fn sync_first(&self, folder: &Path) {
+        lock(&self.waiting).next.unsynced = Some(folder.to_owned());
     }
 
     /// Forgets paths; their chunk hashes stay.
@@ -170,25 +129,23 @@ impl Index {
             return known.clone();
         }
         drop(waiting);
-        read_hashes(&self.db, id).unwrap_or_else(|trouble| {
-            tracing::warn!(%id, "the share index cannot be read: {trouble}");
-            None
-        })
+        lock(self.log.as_ref()?).hashes(id)
     }
 
-    /// True if something waits to be written.
+    /// True if something waits to be written, and can be.
     pub(super) fn is_waiting(&self) -> bool {
         let waiting = lock(&self.waiting);
-        !(waiting.next.files.is_empty() && waiting.next.chunks.is_empty())
+        self.log.is_some() && !(waiting.next.files.is_empty() && waiting.next.chunks.is_empty())
     }
 
     /// True if waiting changes are enough for a commit.
     pub(super) fn is_worth_a_commit(&self) -> bool {
-        lock(&self.waiting).next.bytes >= COMMIT_BYTES
+        self.log.is_some() && lock(&self.waiting).next.bytes >= COMMIT_BYTES
     }
 
     /// Writes what waits. If that fails, it goes on waiting.
     pub(super) fn commit(&self) {
+        let Some(log) = &self.log else { return };
         let _one_at_a_time = lock(&self.committing);
         let batch = {
             let mut waiting = lock(&self.waiting);
@@ -198,11 +155,11 @@ impl Index {
         if batch.files.is_empty() && batch.chunks.is_empty() {
             return;
         }
-        let written = write(&self.db, &batch);
+        let written = batch.synced().and_then(|()| lock(log).append(batch.entries()));
         let mut waiting = lock(&self.waiting);
         waiting.writing = Arc::default();
-        if let Err(trouble) = written {
-            tracing::warn!("the share index cannot be written, it is kept in memory: {trouble}");
+        if let Err(error) = written {
+            tracing::warn!("the share index cannot be written, it is kept in memory: {error}");
             if let Some(batch) = Arc::into_inner(batch) {
                 put_back(&mut waiting.next, batch);
             }
@@ -211,9 +168,10 @@ impl Index {
 
     /// Forgets the chunk hashes of ids that `is_used` does not know, if there are more than `used`.
     pub(super) fn prune(&self, used: u64, is_used: impl Fn(FileId) -> bool) {
-        match unused_hashes(&self.db, used, is_used) {
-            Ok(unused) => self.remove_hashes(unused),
-            Err(trouble) => tracing::warn!("the share index cannot be read: {trouble}"),
+        let Some(log) = &self.log else { return };
+        let known = lock(log).hashed_ids();
+        if known.len() as u64 > used {
+            self.remove_hashes(known.into_iter().filter(|id| !is_used(*id)).collect::<BTreeSet<_>>());
         }
     }
 }
@@ -224,142 +182,35 @@ impl Drop for Index {
     }
 }
 
+impl Batch {
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let files = self.files.iter().map(|(path, row)| match row {
+            Some(row) => Entry::Row(path, *row),
+            None => Entry::NoRow(path),
+        });
+        let chunks = self.chunks.iter().map(|(id, hashes)| match hashes {
+            Some(hashes) => Entry::Hashes(*id, hashes),
+            None => Entry::NoHashes(*id),
+        });
+        files.chain(chunks)
+    }
+
+    /// Has the system write down what the rows are about, if it may not have yet.
+    fn synced(&self) -> io::Result<()> {
+        match &self.unsynced {
+            Some(folder) => Ok(rustix::fs::syncfs(fs::File::open(folder)?)?),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Changes that could not be written go back under those that came since.
 fn put_back(next: &mut Batch, mut batch: Batch) {
     std::mem::swap(next, &mut batch);
     next.files.append(&mut batch.files);
     next.chunks.append(&mut batch.chunks);
     next.bytes += batch.bytes;
-}
-
-/// Opens and reads, and takes a panic on bytes that no writer wrote for damage.
-fn open_guarded(path: &Path) -> Result<(Index, Rows), Trouble> {
-    catch_unwind(AssertUnwindSafe(|| open(path))).unwrap_or(Err(Trouble::Panicked))
-}
-
-fn open(path: &Path) -> Result<(Index, Rows), Trouble> {
-    let db = match Builder::new().set_cache_size(CACHE_BYTES).create(path) {
-        Err(DatabaseError::DatabaseAlreadyOpen) => return Err(Trouble::Busy),
-        db => db?,
-    };
-    check_version(&db)?;
-    let rows = read_rows(&db)?;
-    Ok((Index::with(db), rows))
-}
-
-fn check_version(db: &Database) -> Result<(), Trouble> {
-    match db.begin_read()?.open_table(META) {
-        Ok(meta) => match meta.get("version")?.map(|version| version.value()) {
-            Some(VERSION) => Ok(()),
-            _ => Err(Trouble::Version),
-        },
-        Err(TableError::TableDoesNotExist(_)) => write(db, &Batch::default()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn read_rows(db: &Database) -> Result<Rows, Trouble> {
-    let table = db.begin_read()?.open_table(FILES)?;
-    let mut rows = Rows::new();
-    for item in table.iter()? {
-        let (path, row) = item?;
-        let row = decode_row(path.value(), row.value()).ok_or(Trouble::Damaged)?;
-        rows.push((Box::from(path.value()), row));
-    }
-    Ok(rows)
-}
-
-fn read_hashes(db: &Database, id: FileId) -> Result<Option<Vec<ChunkHash>>, Trouble> {
-    let table = db.begin_read()?.open_table(CHUNKS)?;
-    let Some(found) = table.get(&id.0)? else { return Ok(None) };
-    let (hashes, _) = found.value().as_chunks::<{ ChunkHash::BYTES }>();
-    Ok(Some(hashes.iter().copied().map(ChunkHash).collect()))
-}
-
-fn unused_hashes(
-    db: &Database,
-    used: u64,
-    is_used: impl Fn(FileId) -> bool,
-) -> Result<BTreeSet<FileId>, Trouble> {
-    use redb::ReadableTableMetadata;
-    let table = db.begin_read()?.open_table(CHUNKS)?;
-    let mut unused = BTreeSet::new();
-    if table.len()? > used {
-        for item in table.iter()? {
-            let id = FileId(*item?.0.value());
-            if !is_used(id) {
-                unused.insert(id);
-            }
-        }
-    }
-    Ok(unused)
-}
-
-fn write(db: &Database, batch: &Batch) -> Result<(), Trouble> {
-    let transaction = db.begin_write()?;
-    {
-        transaction.open_table(META)?.insert("version", VERSION)?;
-        let mut files = transaction.open_table(FILES)?;
-        for (path, row) in &batch.files {
-            match row {
-                Some(row) => files.insert(&**path, &encode_row(path, row)[..])?,
-                None => files.remove(&**path)?,
-            };
-        }
-        let mut chunks = transaction.open_table(CHUNKS)?;
-        for (id, hashes) in &batch.chunks {
-            match hashes {
-                Some(hashes) => {
-                    let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
-                    chunks.insert(&id.0, &bytes[..])?;
-                }
-                None => drop(chunks.remove(&id.0)?),
-            }
-        }
-    }
-    transaction.commit()?;
-    Ok(())
-}
-
-const PLAIN_ROW_BYTES: usize = 8 + 8 + 8 + FileId::BYTES;
-/// A row ends with the first bytes of a hash of itself and its path, because the database does not
-/// look for damage when it was closed in order, and a wrong id would be told to everybody.
-const CHECK_BYTES: usize = 8;
-const ROW_BYTES: usize = PLAIN_ROW_BYTES + CHECK_BYTES;
-
-fn encode_row(path: &str, row: &Row) -> [u8; ROW_BYTES] {
-    let mut out = [0; ROW_BYTES];
-    out[..8].copy_from_slice(&row.stamp.size.to_be_bytes());
-    out[8..16].copy_from_slice(&row.stamp.mtime_ns.to_be_bytes());
-    out[16..24].copy_from_slice(&row.stamp.inode.to_be_bytes());
-    out[24..PLAIN_ROW_BYTES].copy_from_slice(&row.id.0);
-    let check = check_of(path, &out[..PLAIN_ROW_BYTES]);
-    out[PLAIN_ROW_BYTES..].copy_from_slice(&check);
-    out
-}
-
-fn decode_row(path: &str, bytes: &[u8]) -> Option<Row> {
-    let (plain, check) = bytes.split_at_checked(PLAIN_ROW_BYTES)?;
-    if check != check_of(path, plain) {
-        return None;
-    }
-    let (size, rest) = plain.split_first_chunk()?;
-    let (mtime_ns, rest) = rest.split_first_chunk()?;
-    let (inode, id) = rest.split_first_chunk()?;
-    let stamp = Stamp {
-        size: u64::from_be_bytes(*size),
-        mtime_ns: i64::from_be_bytes(*mtime_ns),
-        inode: u64::from_be_bytes(*inode),
-    };
-    Some(Row { stamp, id: FileId(id.try_into().ok()?) })
-}
-
-fn check_of(path: &str, plain: &[u8]) -> [u8; CHECK_BYTES] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(plain).update(path.as_bytes());
-    let mut check = [0; CHECK_BYTES];
-    hasher.finalize_xof().fill(&mut check);
-    check
+    next.unsynced = batch.unsynced.or(next.unsynced.take());
 }
 
 #[cfg(test)]
@@ -404,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_set_aside() {
+    fn damage_costs_rows_and_nothing_else() {
         let state = tempfile::tempdir().unwrap();
         let path = state.path().join(FILE);
         let (index, _) = Index::open(state.path()).unwrap();

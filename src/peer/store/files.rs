@@ -33,9 +33,9 @@ pub(super) fn set_times(file: &File, name: &Name) -> io::Result<()> {
     Ok(futimens(file, &Timestamps { last_access: omit, last_modification: mtime })?)
 }
 
-/// Renames what lies in the way of a file of our own, so that nothing of somebody else's is lost. True if
-/// the way is free.
-pub(in crate::peer) fn set_aside(path: &Path) -> bool {
+/// Renames what lies in the way of a file of our own, because it `what`, so that nothing of somebody else's
+/// is lost. True if the way is free.
+pub(in crate::peer) fn set_aside(path: &Path, what: &str) -> bool {
     const MOST: u32 = 100;
     let name = |number: u32| format!("{}.damaged{}", path.display(), number);
     let Some(aside) = (1..=MOST).map(name).find(|aside| std::fs::symlink_metadata(aside).is_err()) else {
@@ -43,7 +43,7 @@ pub(in crate::peer) fn set_aside(path: &Path) -> bool {
     };
     let renamed = std::fs::rename(path, &aside).is_ok();
     if renamed {
-        tracing::warn!("{} is not what it should be; it is now {aside}", path.display());
+        tracing::warn!("{} {what}; it is called {aside} now, and begun anew", path.display());
     }
     renamed
 }

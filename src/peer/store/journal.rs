@@ -80,7 +80,7 @@ fn open_plain(path: &Path) -> io::Result<File> {
             false => Err(io::ErrorKind::InvalidInput.into()),
         }
     };
-    open().or_else(|error: io::Error| match set_aside(path) {
+    open().or_else(|error: io::Error| match set_aside(path, "is not a file") {
         true => open(),
         false => Err(error),
     })
