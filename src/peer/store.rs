@@ -26,7 +26,7 @@ use super::chunk_set::ChunkSet;
 use super::lock;
 use crate::content::{ChunkHash, FileId, Manifest, Place};
 pub(super) use files::set_aside;
-use files::{hash_at, id_of, mode, reserve, set_times, umask};
+use files::{hash_at, id_of, mode, reserve, set_times, sync_above, umask};
 use journal::Journal;
 use place::Folder;
 pub(super) use plan::Plan;
@@ -106,6 +106,9 @@ impl Store {
         let fresh = !root.exists();
         let root_at = root.display().to_string();
         std::fs::create_dir_all(root).map_err(|error| folder_error(&root_at, error))?;
+        if manner.fsync {
+            sync_above(root);
+        }
         let partial_path = state.join("partial").join(key);
         let at = partial_path.display().to_string();
         make_own_folder(&state.join("partial")).map_err(StoreError::at(&at))?;

@@ -33,6 +33,14 @@ pub(super) fn set_times(file: &File, name: &Name) -> io::Result<()> {
     Ok(futimens(file, &Timestamps { last_access: omit, last_modification: mtime })?)
 }
 
+/// Has the names of a folder and of those above it written down, as far as they can be opened: any of them
+/// may have been made a moment ago.
+pub(super) fn sync_above(folder: &Path) {
+    let real = std::fs::canonicalize(folder).unwrap_or_default();
+    let above = real.ancestors().skip(1).map_while(|above| File::open(above).ok());
+    above.for_each(|above| drop(above.sync_all()));
+}
+
 /// Renames what lies in the way of a file of our own, because it `what`, so that nothing of somebody else's
 /// is lost. True if the way is free.
 pub(in crate::peer) fn set_aside(path: &Path, what: &str) -> bool {
