@@ -4,7 +4,7 @@
 //! last byte, and every journalled chunk is on the disk. In the end everything is there, and what was
 //! sent twice is no more than what was under way at the kills.
 //!
-//! `cargo test --release --test kill -- --ignored --nocapture` kills a thousand times and prints figures.
+//! `cargo test --test kill -- --ignored --nocapture` kills a thousand times and prints figures.
 //! `P2P_KILL_SEED` chooses the points.
 
 mod support;
