@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 const NAME: &str = "tree/";
 
+/// Does something to what lies at a path.
+type Damage<'a> = &'a dyn Fn(&Path);
+
 /// A folder, who shares it, and where it goes.
 struct Ground {
     tracker: Daemon,
@@ -164,7 +167,7 @@ fn a_damaged_journal_costs_time_alone() {
         fs::remove_file(journal).unwrap();
         symlink(&precious, journal).unwrap();
     };
-    let cases: [(&dyn Fn(&Path), &str); 5] = [
+    let cases: [(Damage<'_>, &str); 5] = [
         (&torn, "is damaged"),
         (&old, "is of another version"),
         (&other, "is damaged"),
@@ -229,7 +232,7 @@ fn a_damaged_index_or_id_costs_time_alone() {
         fs::remove_file(path).unwrap();
         fs::create_dir_all(path.join("x")).unwrap();
     };
-    let cases: [(&dyn Fn(&Path), &Path, &str); 7] = [
+    let cases: [(Damage<'_>, &Path, &str); 7] = [
         (&cut, &index, "is damaged"),
         (&changed, &index, "is damaged"),
         (&old, &index, "is of another version"),
@@ -288,7 +291,7 @@ fn with_fsync_a_name_is_the_last_to_come() {
         };
         let (from, rest) = renamed.split_once(", ").expect("arguments");
         let temporary = rest.split('"').nth(1).expect("the old name");
-        let to = rest.splitn(2, ", ").nth(1).expect("the new folder");
+        let to = rest.split_once(", ").expect("the new folder").1;
         let file = format!("{}/{temporary}", path_of(from));
         let of = |call: &&&str| call.contains(&format!("<{file}>"));
         let last = calls[..at].iter().rfind(of).expect("it was written");

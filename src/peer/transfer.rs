@@ -194,6 +194,11 @@ impl Transfer {
             let mut sources = lock(&self.sources);
             // Two that choose would choose the same chunks: only one is left free to.
             let only = sources.values().all(|other| other.peer == link.peer || !other.wants_news);
+            // `finish` closes those that are in the map when it comes by, and says so before: one that comes
+            // after it would never be told.
+            if self.is_over() {
+                link.order(Order::Close);
+            }
             sources.insert(id, link);
             only && have.is_full()
         };
@@ -418,5 +423,38 @@ impl Transfer {
     pub(super) fn met(&self, peer: PeerId, addr: String) {
         self.neighbours(|neighbours| neighbours.met(peer, addr));
         let _ = self.news.try_send(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Geometry;
+    use crate::peer::Wake;
+    use crate::peer::store::{Manner, Plan};
+
+    #[test]
+    fn a_source_that_comes_when_all_is_over_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = FileId::of(b"x");
+        let plan = Plan::file(id, Geometry::of(1).unwrap(), "x").unwrap();
+        let state = folder.path().join("state");
+        let manner = Manner { force: false, fsync: false };
+        let (store, had) = Store::open(plan, id, (&state, "x"), folder.path(), manner).unwrap();
+        let name = SafeName::new("x").unwrap();
+        let transfer = Transfer::new(id, View::Bytes, name, store, had, &crate::peer::Limits::default());
+        let link = |id| {
+            let wake = Arc::new(Wake::new().unwrap());
+            let link = SourceLink::new(id, PeerId([1; 16]), String::new(), String::new(), wake, true);
+            let link = Arc::new(link);
+            transfer.join(link.clone(), ChunkSet::full(1), Duration::ZERO);
+            link
+        };
+        let before = link(transfer.new_source());
+        transfer.finish(End::Cancelled);
+        let after = link(transfer.new_source());
+        for link in [before, after] {
+            assert!(link.take_orders().contains(&Order::Close));
+        }
     }
 }
