@@ -126,20 +126,30 @@ impl Said {
 
     /// Waits until `found` finds something, the pipe ends, or the deadline passes.
     fn wait<T>(&self, deadline: Duration, found: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let waiting = |state: &mut (String, bool)| !state.1 && found(&state.0).is_none();
-        let (state, _) = self
-            .more
-            .wait_timeout_while(self.lock(), deadline, waiting)
-            .unwrap_or_else(PoisonError::into_inner);
+        let state = self.wait_while(deadline, |state| !state.1 && found(&state.0).is_none());
         found(&state.0)
     }
 
     fn has_ended(&self, deadline: Duration) -> bool {
-        let (state, _) = self
-            .more
-            .wait_timeout_while(self.lock(), deadline, |state| !state.1)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.1
+        self.wait_while(deadline, |state| !state.1).1
+    }
+
+    /// Time in which this process was stopped, together with those it waits for, hardly counts.
+    fn wait_while(
+        &self,
+        deadline: Duration,
+        goes_on: impl Fn(&(String, bool)) -> bool,
+    ) -> MutexGuard<'_, (String, bool)> {
+        const LOOK: Duration = Duration::from_millis(200);
+        let mut left = deadline;
+        let mut state = self.lock();
+        while goes_on(&state) && !left.is_zero() {
+            let begun = Instant::now();
+            let waited = self.more.wait_timeout(state, LOOK.min(left));
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            left = left.saturating_sub(begun.elapsed().min(2 * LOOK));
+        }
+        state
     }
 }
 
