@@ -30,8 +30,6 @@ const READ_BUFFER_BYTES: usize = 512 << 10;
 const MIN_READ_BYTES: usize = 128 << 10;
 /// A whole frame other than CHUNK must fit, whatever is before it.
 const _: () = assert!(READ_BUFFER_BYTES - MIN_READ_BYTES > MAX_PEER_FRAME_BYTES);
-/// Most bytes waiting to be sent that do not come from a file.
-pub(super) const MAX_UNSENT_BYTES: usize = 4 << 20;
 
 /// Wakes the thread of one connection. Cheap when it is awake already.
 #[derive(Debug)]

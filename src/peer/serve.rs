@@ -16,7 +16,7 @@ use super::bulk::{Bulk, Wake};
 use super::chunk_set::{self, ChunkSet};
 use super::held::Held;
 use super::lock;
-use super::serving::{TURN_PATIENCE, UNSENT_AHEAD, news_interval};
+use super::serving::{UNSENT_AHEAD, news_interval};
 use super::uploads::{Granted, Uploads};
 use crate::content::{FileId, PeerId};
 use crate::net::trace::Side;
@@ -26,7 +26,7 @@ use crate::wire::{
     ANY_CHUNK, Common, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open, Opened,
     Refusal, Refused, ServerHas, Text, ToServer, View,
 };
-use sending::{Pace, Sending};
+use sending::{HeldTurn, Pace, Sending};
 use slot::Slot;
 
 /// What a serving connection needs from its peer.
@@ -107,6 +107,7 @@ pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) ->
         slots: BTreeMap::new(),
         queue: VecDeque::new(),
         sending: None,
+        turn: None,
         held_until: None,
         leaving: false,
     };
@@ -138,6 +139,7 @@ struct Serving<'a> {
     slots: BTreeMap<u16, Slot>,
     queue: VecDeque<Job>,
     sending: Option<Sending>,
+    turn: Option<HeldTurn>,
     /// The rate limit's pause.
     held_until: Option<Instant>,
     leaving: bool,
@@ -165,11 +167,7 @@ impl Serving<'_> {
             if rested {
                 continue; // what was not told while there were requests is told now
             }
-            let patience = self
-                .sending
-                .as_ref()
-                .filter(|sending| sending.turn.is_some())
-                .map(|sending| sending.since + TURN_PATIENCE);
+            let patience = self.turn.as_ref().map(HeldTurn::ends);
             let until = [patience, self.held_until].into_iter().flatten().min();
             if self.bulk.wait(true, matches!(pace, Pace::Full), until)? {
                 self.bulk.fill()?;
@@ -194,6 +192,7 @@ impl Serving<'_> {
         self.host.uploads().queued.fetch_sub(self.queue.len() as u32, Ordering::Relaxed);
         self.queue.clear();
         self.sending = None;
+        self.turn = None;
         self.note_busy();
         self.host.uploads().forget(&self.asker);
         for slot in std::mem::take(&mut self.slots).into_values() {
@@ -205,7 +204,7 @@ impl Serving<'_> {
     fn closed(&self, slot: &Slot, orderly: bool) {
         if let Some(given) = &slot.given {
             let nothing = ChunkSet::empty(0);
-            self.host.uploads().seed_closed(slot.id, given, if orderly { &slot.told } else { &nothing });
+            self.host.uploads().seed_closed(slot.content, given, if orderly { &slot.told } else { &nothing });
         }
     }
 
@@ -277,14 +276,15 @@ impl Serving<'_> {
         let chunks = held.layout().chunks();
         let opened = Opened { size: held.layout().size(), chunks, have: have.to_bits() };
         let whole = have.is_full();
+        let content = (open.id, open.view);
         if whole {
-            self.host.uploads().seed_opened(open.id, chunks);
+            self.host.uploads().seed_opened(content, chunks);
         }
         let given = whole.then(|| ChunkSet::empty(chunks));
         let told = ChunkSet::empty(if whole { chunks } else { 0 });
         self.slots.insert(
             open.slot,
-            Slot { id: open.id, held, chunks, given, told, last_choice: None, proved: BTreeSet::new() },
+            Slot { content, held, chunks, given, told, last_choice: None, proved: BTreeSet::new() },
         );
         self.bulk.queue(request, opened);
     }
@@ -346,7 +346,7 @@ impl Serving<'_> {
         for chunk in chunk_set::numbers(gained, slot.chunks) {
             slot.told.insert(chunk);
             if given.insert(chunk) {
-                uploads.seed_gave(slot.id, chunk);
+                uploads.seed_gave(slot.content, chunk);
             }
         }
     }

@@ -12,12 +12,13 @@ use super::lock;
 use super::serve::Asker;
 use super::serving::{Seed, Turns};
 use crate::content::FileId;
+use crate::wire::View;
 
 /// The state that serving connections share.
 #[derive(Debug)]
 pub(super) struct Uploads {
     turns: Mutex<Turns<Waiting>>,
-    seeds: Mutex<BTreeMap<FileId, Seed>>,
+    seeds: Mutex<BTreeMap<Content, Seed>>,
     /// Connections with something to send.
     pub(super) busy: AtomicU32,
     /// Chunk requests waiting, of all connections.
@@ -28,11 +29,14 @@ pub(super) struct Uploads {
     pub(super) throttle: Option<Throttle>,
 }
 
+/// A content as it is opened: a tree's listing and its members have one id, but chunks of their own.
+pub(super) type Content = (FileId, View);
+
 /// A connection that waits for its turn; if to send a chunk of our choice, of which content.
 #[derive(Debug)]
 struct Waiting {
     asker: Arc<Asker>,
-    choice: Option<FileId>,
+    choice: Option<Content>,
 }
 
 impl PartialEq for Waiting {
@@ -66,7 +70,7 @@ impl Uploads {
 
     /// Leave to send, or a place in the queue: `asker` is woken when its turn comes. `choice` is the
     /// content of which it wants whichever chunk, if it does.
-    pub(super) fn turn(self: &Arc<Self>, asker: &Arc<Asker>, choice: Option<FileId>) -> Option<Turn> {
+    pub(super) fn turn(self: &Arc<Self>, asker: &Arc<Asker>, choice: Option<Content>) -> Option<Turn> {
         if asker.granted.swap(false, Ordering::AcqRel) {
             return Some(Turn(self.clone()));
         }
@@ -83,7 +87,7 @@ impl Uploads {
         let mut turns = lock(&self.turns);
         let seeds = lock(&self.seeds);
         let unspread = |waiting: &Waiting| {
-            let seed = waiting.choice.and_then(|id| seeds.get(&id));
+            let seed = waiting.choice.and_then(|content| seeds.get(&content));
             seed.map_or(0, |seed| seed.unspread(waiting.asker.number))
         };
         if let Some(Waiting { asker, .. }) = turns.pass_on(unspread) {
@@ -106,26 +110,26 @@ impl Uploads {
     }
 
     /// An asker opened a content that is whole here.
-    pub(super) fn seed_opened(&self, id: FileId, chunks: u32) {
-        lock(&self.seeds).entry(id).or_insert_with(|| Seed::new(chunks)).askers += 1;
+    pub(super) fn seed_opened(&self, content: Content, chunks: u32) {
+        lock(&self.seeds).entry(content).or_insert_with(|| Seed::new(chunks)).askers += 1;
     }
 
     /// That asker is gone; what only it was given counts as not given, but for `kept`: what it surely
     /// has and goes on to share.
-    pub(super) fn seed_closed(&self, id: FileId, given: &ChunkSet, kept: &ChunkSet) {
+    pub(super) fn seed_closed(&self, content: Content, given: &ChunkSet, kept: &ChunkSet) {
         let mut seeds = lock(&self.seeds);
-        if let Some(seed) = seeds.get_mut(&id) {
+        if let Some(seed) = seeds.get_mut(&content) {
             given.iter().filter(|chunk| !kept.contains(*chunk)).for_each(|chunk| seed.take_back(chunk));
             seed.askers -= 1;
             if seed.askers == 0 {
-                seeds.remove(&id);
+                seeds.remove(&content);
             }
         }
     }
 
     /// An asker has, or is being sent, a chunk.
-    pub(super) fn seed_gave(&self, id: FileId, chunk: u32) {
-        if let Some(seed) = lock(&self.seeds).get_mut(&id) {
+    pub(super) fn seed_gave(&self, content: Content, chunk: u32) {
+        if let Some(seed) = lock(&self.seeds).get_mut(&content) {
             seed.give(chunk);
         }
     }
@@ -137,9 +141,9 @@ impl Uploads {
 
     /// Gives the asker of this number a chunk that no asker has, if there is one, to follow `last`, the
     /// last one it was given.
-    pub(super) fn seed_choice(&self, id: FileId, last: Option<u32>, asker: u32) -> Option<u32> {
+    pub(super) fn seed_choice(&self, content: Content, last: Option<u32>, asker: u32) -> Option<u32> {
         let mut seeds = lock(&self.seeds);
-        let seed = seeds.get_mut(&id)?;
+        let seed = seeds.get_mut(&content)?;
         let chunk = seed.choose(last)?;
         seed.give_first(chunk, asker);
         Some(chunk)
@@ -183,7 +187,8 @@ mod tests {
     #[test]
     fn a_seed_gives_each_chunk_once_and_again_when_it_was_lost() {
         let uploads = Uploads::new(None);
-        let id = FileId::of(b"x");
+        let id = (FileId::of(b"x"), View::Members);
+        uploads.seed_opened((id.0, View::Bytes), 1);
         uploads.seed_opened(id, 3);
         uploads.seed_opened(id, 3);
         let mut first = ChunkSet::empty(3);

@@ -24,7 +24,7 @@ macro_rules! layout {
 macro_rules! code {
     ($(#[$doc:meta])* $name:ident: $int:ty { $($(#[$value_doc:meta])* $value:ident = $number:literal $label:literal),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum $name { $($(#[$value_doc])* $value),* }
 
         impl $name {

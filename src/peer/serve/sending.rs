@@ -7,30 +7,40 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::{Job, Serving};
-use crate::content::{FileId, Proof};
+use crate::content::Proof;
 use crate::net::NetError;
 use crate::net::trace::{self, Direction, Side};
-use crate::peer::bulk::MAX_UNSENT_BYTES;
 use crate::peer::held::Data;
 use crate::peer::ledger::add;
 use crate::peer::serving::TURN_PATIENCE;
-use crate::peer::uploads::Turn;
+use crate::peer::uploads::{Content, Turn};
 use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
 
 /// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
 const COPY_BYTES: u64 = 32 << 10;
-/// Short chunks are gathered until this much waits to be sent.
-const GATHER_BYTES: usize = 256 << 10;
+/// Short chunks are gathered until this much waits to be sent: one turn's worth.
+const GATHER_BYTES: usize = 64 << 10;
 /// Bytes of one sendfile call, between which requests are read.
 const SEND_BYTES: usize = 1 << 20;
 
-/// A chunk whose data is on its way out.
+/// A chunk whose data comes from a file, on its way out.
 pub(super) struct Sending {
     file: Arc<File>,
     offset: u64,
     left: usize,
-    pub(super) turn: Option<Turn>,
-    pub(super) since: Instant,
+}
+
+/// Leave to send, until what was begun with it is with the system or does not get on.
+pub(super) struct HeldTurn {
+    _turn: Turn,
+    /// When the socket last took something.
+    since: Instant,
+}
+
+impl HeldTurn {
+    pub(super) fn ends(&self) -> Instant {
+        self.since + TURN_PATIENCE
+    }
 }
 
 /// What a pass over the queue ended with.
@@ -53,39 +63,36 @@ impl Serving<'_> {
             }
             self.held_until = None;
         }
-        if self.sending.is_some() {
+        if self.sending.is_some() || self.turn.is_some() {
             return self.send_on();
         }
         if self.queue.is_empty() {
             self.host.uploads().decline(&self.asker);
             return Ok(if self.bulk.flush(false)? { Pace::Idle } else { Pace::Full });
         }
-        if self.bulk.unsent().len() > MAX_UNSENT_BYTES && !self.bulk.flush(false)? {
+        if self.bulk.unsent().len() >= GATHER_BYTES && !self.bulk.flush(false)? {
             return Ok(Pace::Full);
         }
         let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice()) else {
             return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
         };
-        let mut turn = Some(turn);
+        self.turn = Some(HeldTurn { _turn: turn, since: Instant::now() });
         while self.sending.is_none() && self.bulk.unsent().len() < GATHER_BYTES {
             let Some(job) = self.queue.pop_front() else { break };
             self.host.uploads().queued.fetch_sub(1, Ordering::Relaxed);
-            self.begin(job, &mut turn);
+            self.begin(job);
         }
-        match self.sending.is_some() {
-            true => self.send_on(),
-            false => Ok(if self.bulk.flush(false)? { Pace::More } else { Pace::Full }),
-        }
+        self.send_on()
     }
 
     /// The content of which whichever chunk is asked for next, if so.
-    fn next_choice(&self) -> Option<FileId> {
+    fn next_choice(&self) -> Option<Content> {
         let job = self.queue.front().filter(|job| job.chunk == ANY_CHUNK)?;
-        self.slots.get(&job.slot).map(|slot| slot.id)
+        self.slots.get(&job.slot).map(|slot| slot.content)
     }
 
     /// Begins to answer a job: refuses, copies a short chunk, or sets up a long one to be sent.
-    fn begin(&mut self, job: Job, turn: &mut Option<Turn>) {
+    fn begin(&mut self, job: Job) {
         let Some(number) = self.choose(job) else { return self.refuse(job.request, Refusal::NothingBetter) };
         let Some(slot) = self.slots.get_mut(&job.slot) else { return };
         let Some(place) = slot.held.layout().place(number) else { return };
@@ -113,8 +120,7 @@ impl Serving<'_> {
                 }
             }
             Data::File(file) => {
-                let (offset, since) = (place.offset, Instant::now());
-                self.sending = Some(Sending { file, offset, left: len, turn: turn.take(), since });
+                self.sending = Some(Sending { file, offset: place.offset, left: len });
                 self.bulk.data_follows();
             }
         }
@@ -127,7 +133,7 @@ impl Serving<'_> {
             return Some(job.chunk);
         }
         let slot = self.slots.get_mut(&job.slot).filter(|slot| slot.given.is_some())?;
-        let number = self.host.uploads().seed_choice(slot.id, slot.last_choice, self.asker.number);
+        let number = self.host.uploads().seed_choice(slot.content, slot.last_choice, self.asker.number);
         slot.last_choice = number;
         slot.given.iter_mut().zip(number).for_each(|(given, number)| _ = given.insert(number));
         number
@@ -139,7 +145,7 @@ impl Serving<'_> {
         if let Some(slot) = self.slots.get_mut(&job.slot) {
             slot.held.count_sent(len);
             if slot.given.as_mut().is_some_and(|given| given.insert(number)) {
-                uploads.seed_gave(slot.id, number);
+                uploads.seed_gave(slot.content, number);
             }
         }
         add(&uploads.sent, len);
@@ -154,34 +160,34 @@ impl Serving<'_> {
         }
     }
 
-    /// Sends on with the chunk that was begun.
+    /// Sends on with what was begun.
     fn send_on(&mut self) -> Result<Pace, NetError> {
-        if !self.bulk.flush(true)? {
+        if !self.bulk.flush(self.sending.is_some())? {
             return Ok(self.blocked());
         }
-        let Some(sending) = &mut self.sending else { return Ok(Pace::More) };
-        while sending.left > 0 {
-            let part = sending.left.min(SEND_BYTES);
-            match self.bulk.send_file(&sending.file, &mut sending.offset, part)? {
-                None => return Ok(self.blocked()),
-                // The file became shorter under our feet: the asker sees the connection end.
-                Some(0) => return Err(NetError::Decode(DecodeError::Truncated)),
-                Some(sent) => {
-                    sending.left -= sent;
-                    sending.since = Instant::now();
+        if let Some(sending) = &mut self.sending {
+            while sending.left > 0 {
+                let part = sending.left.min(SEND_BYTES);
+                match self.bulk.send_file(&sending.file, &mut sending.offset, part)? {
+                    None => return Ok(self.blocked()),
+                    // The file became shorter under our feet: the asker sees the connection end.
+                    Some(0) => return Err(NetError::Decode(DecodeError::Truncated)),
+                    Some(sent) => {
+                        sending.left -= sent;
+                        self.turn.iter_mut().for_each(|turn| turn.since = Instant::now());
+                    }
                 }
             }
+            self.sending = None;
+            self.bulk.data_left();
         }
-        self.sending = None;
-        self.bulk.data_left();
+        self.turn = None;
         Ok(Pace::More)
     }
 
     fn blocked(&mut self) -> Pace {
-        if let Some(sending) = &mut self.sending
-            && sending.since.elapsed() >= TURN_PATIENCE
-        {
-            sending.turn = None;
+        if self.turn.as_ref().is_some_and(|turn| Instant::now() >= turn.ends()) {
+            self.turn = None;
         }
         Pace::Full
     }

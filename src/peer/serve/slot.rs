@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::content::{FileId, Place, Proof, proof_run};
+use crate::content::{Place, Proof, proof_run};
 use crate::peer::chunk_set::ChunkSet;
 use crate::peer::held::Held;
+use crate::peer::uploads::Content;
 
 pub(super) struct Slot {
-    pub(super) id: FileId,
+    pub(super) content: Content,
     pub(super) held: Held,
     pub(super) chunks: u32,
     /// For a whole content: what the asker has or is being sent.
