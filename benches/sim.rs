@@ -1,11 +1,19 @@
 //! `cargo bench --bench sim`: how close swarms of many sizes come to the fluid bound, in virtual time.
 //!
 //! `cargo bench --bench sim -- NAME…` runs only the rows whose names contain one of these words;
-//! `P2P_SEED` sets the seed of all rows, `--curve` also prints how much was kept in each twentieth of T*.
+//! `P2P_SEED` sets the seed of all rows, `--curve` also prints how much was kept in each twentieth of T*,
+//! `--write` puts table and plot into docs/BENCHMARKS.md.
 
+#[path = "support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use p2p::sim::{Fate, Link, Manner, Outcome, Scenario};
+use support::document;
+use support::plot::{self, Series};
+use support::table::Table;
 
 const MIB: u64 = 1 << 20;
 
@@ -70,54 +78,66 @@ fn liars(count: usize, size: u64, link: Link, seed: u64) -> Scenario {
     scenario
 }
 
-fn line(name: &str, outcome: &Outcome, took: Duration) {
+const COLUMNS: [&str; 15] = [
+    "virtual time; links of 100 Mbit/s",
+    "T* s",
+    "T_first",
+    "T_mean",
+    "T_last",
+    "η",
+    "η each",
+    "copies",
+    "duplicate %",
+    "rejected %",
+    "protocol %",
+    "uplinks idle %",
+    "seeder idle %",
+    "events, millions",
+    "took s",
+];
+
+fn cells(name: &str, outcome: &Outcome, took: Duration) -> [String; 15] {
     let mut times: Vec<f64> = outcome.times.iter().map(Duration::as_secs_f64).collect();
     times.sort_by(f64::total_cmp);
     let mean = times.iter().sum::<f64>() / times.len().max(1) as f64;
-    println!(
-        "{name:<22} {:>7.2} {:>7.2} {mean:>7.2} {:>7.2} {:>6.3} {:>6.3} {:>7.3} {:>6.2}% {:>6.2}% {:>6.2}% {:>5.1}% {:>5.1}% {:>6} {:>8.1} {:>7.1}",
-        outcome.bound.as_secs_f64(),
-        times.first().copied().unwrap_or(f64::NAN),
-        outcome.last.as_secs_f64(),
-        outcome.eta(),
-        outcome.eta_each(),
-        outcome.seeder_copies,
-        100.0 * outcome.duplicate as f64 / outcome.useful as f64,
-        100.0 * outcome.rejected as f64 / outcome.useful as f64,
-        100.0 * outcome.overhead as f64 / outcome.useful as f64,
-        100.0 * outcome.idle,
-        100.0 * outcome.seeder_idle,
-        outcome.most_askers,
-        outcome.happenings as f64 / 1e6,
-        took.as_secs_f64(),
-    );
+    let percent = |bytes: u64| format!("{:.2}", 100.0 * bytes as f64 / outcome.useful as f64);
+    [
+        name.to_owned(),
+        format!("{:.2}", outcome.bound.as_secs_f64()),
+        format!("{:.2}", times.first().copied().unwrap_or(f64::NAN)),
+        format!("{mean:.2}"),
+        format!("{:.2}", outcome.last.as_secs_f64()),
+        format!("{:.3}", outcome.eta()),
+        format!("{:.3}", outcome.eta_each()),
+        format!("{:.2}", outcome.seeder_copies),
+        percent(outcome.duplicate),
+        percent(outcome.rejected),
+        percent(outcome.overhead),
+        format!("{:.1}", 100.0 * outcome.idle),
+        format!("{:.1}", 100.0 * outcome.seeder_idle),
+        format!("{:.1}", outcome.happenings as f64 / 1e6),
+        format!("{:.1}", took.as_secs_f64()),
+    ]
 }
 
-fn main() {
+/// The plain rows as points of one line for each size.
+fn note(series: &mut Vec<Series>, name: &str, outcome: &Outcome) {
+    let Some((count, size)) = name.strip_prefix("N=").and_then(|rest| rest.split_once(' ')) else { return };
+    let Ok(count) = count.parse() else { return };
+    let point = (count, outcome.eta());
+    match series.iter_mut().find(|line| line.label == size) {
+        Some(line) => line.points.push(point),
+        None => series.push(Series { label: size.to_owned(), points: vec![point] }),
+    }
+}
+
+fn main() -> ExitCode {
     let seed = std::env::var("P2P_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&String> = args.iter().filter(|arg| !arg.starts_with("--")).collect();
     let curve = args.iter().any(|arg| arg == "--curve");
-    println!("seed {seed}; links of 100 Mbit/s, headers included: η can be 0.956 at most");
-    println!(
-        "{:<22} {:>7} {:>7} {:>7} {:>7} {:>6} {:>6} {:>7} {:>7} {:>7} {:>7} {:>6} {:>6} {:>6} {:>8} {:>7}",
-        "",
-        "T*",
-        "first",
-        "mean",
-        "last",
-        "η",
-        "η each",
-        "copies",
-        "twice",
-        "wrong",
-        "other",
-        "idle",
-        "s.idle",
-        "askers",
-        "Mevents",
-        "wall s"
-    );
+    let mut table = Table::new(COLUMNS);
+    let mut series = Vec::new();
     for (name, scenario) in rows(seed) {
         if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
             continue;
@@ -125,13 +145,33 @@ fn main() {
         let start = Instant::now();
         match scenario.run() {
             Ok(outcome) => {
-                line(&name, &outcome, start.elapsed());
+                eprintln!("{name}: eta {:.3} after {:.1} s", outcome.eta(), start.elapsed().as_secs_f64());
                 if curve {
                     let parts: Vec<String> = outcome.curve.iter().map(|part| format!("{part:.2}")).collect();
-                    println!("    {}", parts.join(" "));
+                    eprintln!("    {}", parts.join(" "));
                 }
+                note(&mut series, &name, &outcome);
+                table.row(cells(&name, &outcome, start.elapsed()));
             }
-            Err(breach) => println!("{name:<22} {breach}"),
+            Err(breach) => {
+                eprintln!("{name}: {breach}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    let text = format!("Seed {seed}. Headers are counted: η can be 0.956 at most.\n\n{}", table.markdown());
+    println!("{text}");
+    if !args.iter().any(|arg| arg == "--write") {
+        return ExitCode::SUCCESS;
+    }
+    let title = "Simulated: η of N fetchers (higher is better, 0.956 at most)";
+    let written = document::write_plot("sim", &plot::lines(title, "fetchers", "η", &series))
+        .and_then(|()| document::write_section("sim", &format!("{text}\n![η in the simulator](sim.svg)")));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sim: {error:#}");
+            ExitCode::FAILURE
         }
     }
 }
