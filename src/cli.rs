@@ -10,6 +10,7 @@ mod daemon;
 mod daemons;
 mod engine;
 mod failure;
+mod fault;
 mod find;
 mod get;
 mod list;

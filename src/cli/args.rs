@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use super::fault::{Fault, latency_file};
 use super::units::{Bytes, Patience, Period};
 use super::{Exit, Failure};
 use crate::net::trace;
+use crate::peer::Latencies;
 use crate::{peer, tracker};
 
 /// Where a tracker is looked for if nobody says anything else.
@@ -17,6 +19,7 @@ pub(super) const TRACKER_LISTEN: &str = "0.0.0.0:9700";
 /// The port of a tracker whose address has none.
 pub(super) const TRACKER_PORT: u16 = 9700;
 
+const EXPERIMENTS: &str = "For tests and experiments";
 const LOGS: &str = "Logs and traces (on standard error)";
 
 const PRECEDENCE: &str = "Options beat the environment (P2P_TRACKER, a comma-separated list), which beats \
@@ -107,6 +110,13 @@ pub(super) struct PeerArgs {
     pub(super) trackers: TrackerList,
     #[command(flatten)]
     pub(super) engine: EngineArgs,
+    /// Misbehave on purpose, for tests: corrupt=P, drop=P, delay=TIME, refuse=P, lie[=P], stall=P, with
+    /// the probability P for each chunk
+    #[arg(long, value_name = "KIND[=VALUE]", value_delimiter = ',', help_heading = EXPERIMENTS)]
+    pub(super) fault: Vec<Fault>,
+    /// Decides which chunks the faults hit
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = EXPERIMENTS)]
+    pub(super) fault_seed: u64,
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +172,9 @@ pub(super) struct EngineArgs {
     #[arg(long, value_name = "BOOL", default_value_t = peer::Limits::default().fsync,
           action = clap::ArgAction::Set)]
     pub(super) fsync: bool,
+    /// Answer each peer so much later as this TOML file says: default = MS, pairs = [["A", "B", MS], …]
+    #[arg(long, value_name = "FILE", value_parser = latency_file, help_heading = EXPERIMENTS)]
+    pub(super) latency_file: Option<Latencies>,
 }
 
 #[derive(Debug, Args)]

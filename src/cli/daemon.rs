@@ -150,6 +150,9 @@ pub(super) fn render(status: &Value) -> String {
         count(number("uploads"), "upload"),
         count(number("downloads"), "download"),
     )];
+    if let Some(faults) = status.get("faults").and_then(Value::as_str) {
+        lines.push(format!("  it misbehaves on purpose: {}", shown(faults)));
+    }
     let transfers = status.get("transfers").and_then(Value::as_array);
     lines.extend(transfers.into_iter().flatten().filter_map(transfer_line));
     lines.join("\n")

@@ -32,6 +32,8 @@ pub(super) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
             refresh: args.refresh.0,
             fsync: args.fsync,
         },
+        faults: None,
+        latencies: args.latency_file.clone().unwrap_or_default(),
     }
 }
 

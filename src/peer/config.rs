@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::share;
 use super::store::set_aside;
+use super::{FaultPlan, Latencies, share};
 use crate::content::{FileId, PeerId, SafeName};
 
 /// What a peer may use.
@@ -63,6 +63,10 @@ pub struct Config {
     pub watch: bool,
     /// What it may use.
     pub limits: Limits,
+    /// How it misbehaves on purpose; none: not at all.
+    pub faults: Option<FaultPlan>,
+    /// How much later its answers reach others, for experiments on one machine.
+    pub latencies: Latencies,
 }
 
 /// Why a peer cannot run.

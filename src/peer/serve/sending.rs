@@ -10,6 +10,7 @@ use super::{Job, Serving};
 use crate::content::Proof;
 use crate::net::NetError;
 use crate::net::trace::{self, Direction, Side};
+use crate::peer::faults::{Fate, Faults};
 use crate::peer::held::Data;
 use crate::peer::ledger::add;
 use crate::peer::serving::TURN_PATIENCE;
@@ -66,6 +67,9 @@ impl Serving<'_> {
         if self.sending.is_some() || self.turn.is_some() {
             return self.send_on();
         }
+        if self.faults.as_ref().is_some_and(Faults::has_cut) {
+            return self.cut_off();
+        }
         if self.queue.is_empty() {
             self.host.uploads().decline(&self.asker);
             return Ok(if self.bulk.flush(false)? { Pace::Idle } else { Pace::Full });
@@ -80,7 +84,10 @@ impl Serving<'_> {
         while self.sending.is_none() && self.bulk.unsent().len() < GATHER_BYTES {
             let Some(job) = self.queue.pop_front() else { break };
             self.host.uploads().queued.fetch_sub(1, Ordering::Relaxed);
-            self.begin(job);
+            match self.fate() {
+                Fate::Sound => self.begin(job),
+                fate => self.misbehave(fate, job),
+            }
         }
         self.send_on()
     }
@@ -128,7 +135,7 @@ impl Serving<'_> {
     }
 
     /// The chunk to answer with: the one that was asked for, or our choice.
-    fn choose(&mut self, job: Job) -> Option<u32> {
+    pub(super) fn choose(&mut self, job: Job) -> Option<u32> {
         if job.chunk != ANY_CHUNK {
             return Some(job.chunk);
         }
@@ -140,7 +147,7 @@ impl Serving<'_> {
     }
 
     /// Counts a chunk that is on its way out.
-    fn count(&mut self, job: Job, number: u32, len: usize) {
+    pub(super) fn count(&mut self, job: Job, number: u32, len: usize) {
         let uploads = self.host.uploads();
         if let Some(slot) = self.slots.get_mut(&job.slot) {
             slot.held.count_sent(len);
