@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use super::fault::{Fault, latency_file};
+use super::fault::{Fault, latency_file, policy};
 use super::units::{Bytes, Patience, Period};
 use super::{Exit, Failure};
 use crate::net::trace;
 use crate::peer::Latencies;
+use crate::peer::scheduler::Policy;
 use crate::{peer, tracker};
 
 /// Where a tracker is looked for if nobody says anything else.
@@ -172,6 +173,9 @@ pub(super) struct EngineArgs {
     #[arg(long, value_name = "BOOL", default_value_t = peer::Limits::default().fsync,
           action = clap::ArgAction::Set)]
     pub(super) fsync: bool,
+    /// How sources are chosen, to compare: both, latency, load or random
+    #[arg(long, value_name = "POLICY", default_value = "both", value_parser = policy, hide = true)]
+    pub(super) policy: Policy,
     /// Answer each peer so much later as this TOML file says: default = MS, pairs = [["A", "B", MS], …]
     #[arg(long, value_name = "FILE", value_parser = latency_file, help_heading = EXPERIMENTS)]
     pub(super) latency_file: Option<Latencies>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::failure::reason;
 use super::units::Period;
+use crate::peer::scheduler::Policy;
 use crate::peer::{FaultPlan, Latencies};
 
 /// One kind of fault, and how much of it.
@@ -62,6 +63,17 @@ pub(super) fn plan(faults: &[Fault], seed: u64) -> Option<FaultPlan> {
         }
     }
     (!faults.is_empty()).then_some(plan)
+}
+
+/// How sources are chosen.
+pub(super) fn policy(text: &str) -> Result<Policy, String> {
+    match text {
+        "both" => Ok(Policy::Both),
+        "latency" => Ok(Policy::Latency),
+        "load" => Ok(Policy::Load),
+        "random" => Ok(Policy::Random),
+        _ => Err("the policies are both, latency, load and random".into()),
+    }
 }
 
 /// The latencies in a file.

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::scheduler::Policy;
 use super::store::set_aside;
+use super::{FaultPlan, Latencies, share};
 use super::{FaultPlan, Latencies, share};
 use crate::content::{FileId, PeerId, SafeName};
 
@@ -26,6 +28,8 @@ pub struct Limits {
     pub refresh: Duration,
     /// A finished file is on the disk before it gets its name, so that it survives a power cut.
     pub fsync: bool,
+    /// By what sources are chosen.
+    pub policy: Policy,
 }
 
 impl Default for Limits {
@@ -38,6 +42,7 @@ impl Default for Limits {
             down: None,
             refresh: Duration::from_secs(15),
             fsync: false,
+            policy: Policy::default(),
         }
     }
 }

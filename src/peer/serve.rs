@@ -117,6 +117,7 @@ pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) ->
         sending: None,
         turn: None,
         held_until: None,
+        paid: false,
         leaving: false,
         faults,
         late: Line::of(host.latency(&theirs.name)),
@@ -152,6 +153,8 @@ struct Serving<'a> {
     turn: Option<HeldTurn>,
     /// The rate limit's pause.
     held_until: Option<Instant>,
+    /// The next chunk has waited for its share of the rate.
+    paid: bool,
     leaving: bool,
     faults: Option<Faults>,
     /// Requests that a latency keeps from being here yet.
@@ -268,10 +271,12 @@ impl Serving<'_> {
             ToServer::Cancel(cancel) => self.drop_jobs(|job| job.request == cancel.target),
             ToServer::GetLoad(_) => {
                 let uploads = self.host.uploads();
+                let others = uploads.busy.load(Ordering::Relaxed) - u32::from(self.busy);
                 let load = Load {
-                    uploads: uploads.busy.load(Ordering::Relaxed).min(u32::from(u16::MAX)) as u16,
+                    uploads: others.min(u32::from(u16::MAX)) as u16,
                     downloads: self.host.downloads(),
                     queued: uploads.queued.load(Ordering::Relaxed),
+                    rate: uploads.rate(),
                 };
                 self.bulk.queue(request, load);
             }

@@ -20,7 +20,7 @@ use super::job::FetchError;
 use super::ledger::Ledger;
 use super::lock;
 use super::neighbours::Neighbours;
-use super::scheduler::{Effect, Event, Limits, MAX_CORRUPT, Scheduler, SourceId, SourceView};
+use super::scheduler::{Effect, Event, Limits, MAX_CORRUPT, Scheduler, SourceId, SourceLoad, SourceView};
 use super::serve::Asker;
 use super::serving::NEWS_INTERVAL;
 use super::store::{Store, StoreError};
@@ -116,7 +116,7 @@ impl Transfer {
             layout.clone(),
             had.clone(),
             &wanted,
-            Limits { max_inflight_bytes: limits.max_inflight_bytes },
+            Limits { max_inflight_bytes: limits.max_inflight_bytes, policy: limits.policy },
             seed,
         );
         let (news, heard) = crossbeam_channel::bounded(1);
@@ -169,6 +169,7 @@ impl Transfer {
             let (id, order) = match effect {
                 Effect::Ask(id, chunk) => (id, Order::Ask(chunk)),
                 Effect::AskAny(id) => (id, Order::AskAny),
+                Effect::AskLoad(id) => (id, Order::AskLoad),
                 Effect::Cancel(id, chunk) => (id, Order::Cancel(chunk)),
                 Effect::Close(id) => (id, Order::Close),
             };
@@ -181,7 +182,13 @@ impl Transfer {
         }
     }
 
-    pub(super) fn join(&self, link: Arc<SourceLink>, have: ChunkSet, round_trip: Duration) {
+    pub(super) fn join(
+        &self,
+        link: Arc<SourceLink>,
+        have: ChunkSet,
+        round_trip: Duration,
+        load: Option<SourceLoad>,
+    ) {
         let id = link.id;
         if link.wants_news {
             let kept = lock(&self.writers).kept.clone();
@@ -202,7 +209,7 @@ impl Transfer {
             sources.insert(id, link);
             only && have.is_full()
         };
-        self.step([Event::Joined { source: id, have, chooses, round_trip }], Some(id));
+        self.step([Event::Joined { source: id, have, chooses, round_trip, load }], Some(id));
     }
 
     pub(super) fn leave(&self, id: SourceId) -> Trust {

@@ -77,6 +77,9 @@ impl Serving<'_> {
         if self.bulk.unsent().len() >= GATHER_BYTES && !self.bulk.flush(false)? {
             return Ok(Pace::Full);
         }
+        if self.must_wait() {
+            return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
+        }
         let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice()) else {
             return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
         };
@@ -88,8 +91,31 @@ impl Serving<'_> {
                 Fate::Sound => self.begin(job),
                 fate => self.misbehave(fate, job),
             }
+            if std::mem::take(&mut self.paid) {
+                break; // the next one has to wait for itself
+            }
         }
         self.send_on()
+    }
+
+    /// Under a rate limit, a chunk leaves when all of it could have left at that rate, behind those that
+    /// were next before it. True if that is not yet.
+    fn must_wait(&mut self) -> bool {
+        let Some(throttle) = self.host.uploads().throttle.as_ref().filter(|_| !self.paid) else {
+            return false;
+        };
+        let Some(job) = self.queue.front() else { return false };
+        let Some(slot) = self.slots.get(&job.slot) else { return false };
+        let layout = slot.held.layout();
+        let len = match layout.place(job.chunk) {
+            Some(place) => place.len,
+            None => layout.size() / u64::from(layout.chunks().max(1)), // whichever
+        };
+        let now = Instant::now();
+        let wait = throttle.take(len as usize, now);
+        self.paid = true;
+        self.held_until = (!wait.is_zero()).then(|| now + wait);
+        self.held_until.is_some()
     }
 
     /// The content of which whichever chunk is asked for next, if so.
@@ -156,10 +182,7 @@ impl Serving<'_> {
             }
         }
         add(&uploads.sent, len);
-        if let Some(throttle) = &uploads.throttle {
-            let now = Instant::now();
-            self.held_until = Some(now + throttle.take(len, now));
-        }
+        uploads.pace.note(len, Instant::now());
         if trace::on(Side::Serve, true) {
             let fields = format!("chunk {number} of {len} B");
             let whole = len + HEADER_BYTES;
