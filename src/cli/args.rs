@@ -60,6 +60,8 @@ pub enum Command {
     Load(LoadArgs),
     /// Show what a peer is doing, or what the tracker sees
     Status(StatusArgs),
+    /// Show what a peer knows of each source of its transfers, and why it asks it or not
+    Why(WhyArgs),
     /// Print completions for a shell
     Completions {
         /// The shell.
@@ -270,6 +272,16 @@ pub(super) struct StatusArgs {
     pub(super) folder: Option<PathBuf>,
     #[command(flatten)]
     pub(super) trackers: TrackerList,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WhyArgs {
+    /// The folder that a peer is sharing, or the id of what the peer of this folder fetches
+    #[arg(value_name = "FOLDER|ID", default_value = ".")]
+    pub(super) what: String,
     /// One JSON object a line
     #[arg(long)]
     pub(super) json: bool,

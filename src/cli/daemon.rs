@@ -75,6 +75,14 @@ impl Daemon {
         }
     }
 
+    /// What the peer has fetched since its start, or is fetching.
+    pub(super) fn transfers(&mut self) -> Result<Vec<TransferStatus>, Failure> {
+        let mut status = self.status()?;
+        let transfers = status.get_mut("transfers").map(Value::take).unwrap_or_default();
+        serde_json::from_value(transfers)
+            .map_err(|error| Failure::other(format!("the running peer answered strangely: {error}")))
+    }
+
     /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.
     pub(super) fn get(&mut self, want: &Want, dest: Dest) -> Result<(), Failure> {
         let path = std::path::absolute(&dest.path).unwrap_or(dest.path);

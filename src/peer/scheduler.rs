@@ -15,6 +15,7 @@ mod cost;
 mod rarity;
 mod source;
 mod takeover;
+mod why;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use cost::{Policy, SourceLoad};
 use rarity::Rarity;
 use source::Source;
 pub use source::SourceView;
+pub use why::Reason;
 
 /// A connection that serves this transfer. Numbers are never reused within a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +112,8 @@ pub struct Scheduler {
     /// Wanted chunks that are in flight nowhere, by how many sources have them.
     open: Rarity,
     in_flight: BTreeMap<u32, Vec<SourceId>>,
+    /// How often a chunk that is still wanted was taken over.
+    moved: BTreeMap<u32, i32>,
     sources: BTreeMap<SourceId, Source>,
     inflight_bytes: u64,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
@@ -138,6 +142,7 @@ impl Scheduler {
             had,
             open: Rarity::new(open),
             in_flight: BTreeMap::new(),
+            moved: BTreeMap::new(),
             sources: BTreeMap::new(),
             inflight_bytes: 0,
             rng: fastrand::Rng::with_seed(seed),
@@ -170,8 +175,12 @@ impl Scheduler {
     }
 
     /// What is known of each source.
-    pub fn sources(&self) -> impl Iterator<Item = (SourceId, SourceView)> + '_ {
-        self.sources.iter().map(|(id, source)| (*id, source.view(self.useful(source))))
+    pub fn sources(&self, now: Instant) -> impl Iterator<Item = (SourceId, SourceView)> + '_ {
+        let (costs, bytes) = (self.costs(), self.usual_bytes());
+        self.sources.iter().map(move |(id, source)| {
+            let reason = self.reason(*id, source, &costs, now);
+            (*id, source.view(self.useful(source), bytes, reason))
+        })
     }
 
     /// How many wanted chunks the source has, to tell useful neighbours from useless ones.
@@ -295,6 +304,7 @@ impl Scheduler {
         self.settle(id, chunk);
         self.had.insert(chunk);
         self.wanted.remove(chunk);
+        self.moved.remove(&chunk);
         self.open.remove(chunk);
         for other in self.in_flight.remove(&chunk).unwrap_or_default() {
             out.push(Effect::Cancel(other, chunk));

@@ -20,7 +20,9 @@ use super::job::FetchError;
 use super::ledger::Ledger;
 use super::lock;
 use super::neighbours::Neighbours;
-use super::scheduler::{Effect, Event, Limits, MAX_CORRUPT, Scheduler, SourceId, SourceLoad, SourceView};
+use super::scheduler::{
+    Effect, Event, Limits, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView,
+};
 use super::serve::Asker;
 use super::serving::NEWS_INTERVAL;
 use super::store::{Store, StoreError};
@@ -96,6 +98,8 @@ pub(super) struct Transfer {
     news: Sender<()>,
     heard: Receiver<()>,
     end: Mutex<Option<(End, Instant)>>,
+    /// What was known of each source when the transfer ended.
+    last_views: Mutex<Vec<(SourceId, SourceView)>>,
     stopping: AtomicBool,
 }
 
@@ -141,6 +145,7 @@ impl Transfer {
             news,
             heard,
             end: Mutex::new(None),
+            last_views: Mutex::new(Vec::new()),
             stopping: AtomicBool::new(false),
         };
         transfer.end_if_done();
@@ -213,7 +218,13 @@ impl Transfer {
     }
 
     pub(super) fn leave(&self, id: SourceId) -> Trust {
-        let view = lock(&self.scheduler).sources().find(|(source, _)| *source == id).map(|(_, view)| view);
+        let over = lock(&self.last_views).iter().find(|(source, _)| *source == id).map(|(_, view)| *view);
+        let view = over.or_else(|| {
+            let views = self.source_views();
+            let view = views.into_iter().find(|(source, _)| *source == id)?.1;
+            let banned = matches!(view.reason, Reason::Banned(_));
+            Some(SourceView { reason: if banned { view.reason } else { Reason::Gone }, ..view })
+        });
         let link = lock(&self.sources).remove(&id);
         if let (Some(view), Some(link)) = (view, link) {
             let report = self.report(&link, &view, false);
@@ -242,7 +253,7 @@ impl Transfer {
 
     /// What is known of each source.
     pub(super) fn source_views(&self) -> Vec<(SourceId, SourceView)> {
-        lock(&self.scheduler).sources().collect()
+        lock(&self.scheduler).sources(Instant::now()).collect()
     }
 
     /// Wanted chunks that no source has.
@@ -379,6 +390,8 @@ impl Transfer {
 
     /// Ends the transfer, once; closes its sources.
     pub(super) fn finish(&self, how: End) {
+        let views = self.source_views();
+        lock(&self.last_views).extend(views.into_iter().filter(|_| !self.is_over()));
         let mut end = lock(&self.end);
         if end.is_none() {
             if how == End::Done {

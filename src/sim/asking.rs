@@ -109,8 +109,9 @@ impl World<'_> {
 
     /// The scheduler has had enough of a source.
     fn close(&mut self, p: u32, c: u32, source: SourceId) {
+        let now = self.instant();
         let fetch = self.peers[p as usize].fetch.as_ref();
-        let view = fetch.and_then(|fetch| fetch.scheduler.sources().find(|(id, _)| *id == source));
+        let view = fetch.and_then(|fetch| fetch.scheduler.sources(now).find(|(id, _)| *id == source));
         let lies = view.is_some_and(|(_, view)| view.corrupt >= crate::peer::scheduler::MAX_CORRUPT);
         if lies {
             let server = self.connections[c as usize].server;

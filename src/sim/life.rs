@@ -195,7 +195,7 @@ impl World<'_> {
 
     fn connected(&self, p: u32) -> usize {
         let fetch = self.peers[p as usize].fetch.as_ref();
-        fetch.map_or(0, |fetch| fetch.scheduler.sources().count())
+        fetch.map_or(0, |fetch| fetch.scheduler.sources(self.instant()).count())
     }
 
     fn locate(&mut self, p: u32) {
@@ -215,7 +215,7 @@ impl World<'_> {
         if !full || fetch.neighbours.spare(now) == 0 {
             return;
         }
-        let useless = fetch.scheduler.sources().find(|(_, view)| view.useful == 0);
+        let useless = fetch.scheduler.sources(now).find(|(_, view)| view.useful == 0);
         if let Some(c) = useless.and_then(|(id, _)| fetch.connections.get(id.0 as usize).copied()) {
             self.asker_ends(c, Outcome::Useless, true);
         }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::cost::{SourceLoad, seconds};
+use super::why::Reason;
 use crate::peer::chunk_set::ChunkSet;
 
 /// A source is asked ahead for what it delivers in this time beyond its round trip: long enough to ride
@@ -58,6 +59,8 @@ pub struct SourceView {
     pub cost: Duration,
     /// True if it owes chunks and is silent.
     pub stalled: bool,
+    /// Why it is, or is not, asked.
+    pub reason: Reason,
 }
 
 #[derive(Debug)]
@@ -142,7 +145,7 @@ impl Source {
         }
     }
 
-    pub(super) fn view(&self, useful: u32) -> SourceView {
+    pub(super) fn view(&self, useful: u32, chunk_bytes: u64, reason: Reason) -> SourceView {
         SourceView {
             have: self.have.count(),
             useful,
@@ -153,8 +156,9 @@ impl Source {
             bytes: self.bytes,
             chunks: self.chunks,
             corrupt: self.corrupt,
-            cost: self.expected(0),
+            cost: self.expected(chunk_bytes),
             stalled: self.stalled,
+            reason,
         }
     }
 

@@ -15,6 +15,9 @@ const STEAL_GAIN: Duration = Duration::from_millis(40);
 const BEGUN_FACTOR: u32 = 4;
 /// From a source that has delivered nothing yet little needs to be gained: nothing is lost by leaving it.
 const LEAVE_NEW_FACTOR: f64 = 1.1;
+/// But each time a chunk is moved the next time needs so much more: what the others said of their load is
+/// from before all those came who left, too.
+const MOVED_FACTOR: f64 = 1.5;
 const LEAVE_NEW_GAIN: Duration = Duration::from_millis(10);
 /// Waiting for a source further away than this to let go would cost more than a chunk that comes twice.
 const FAR: Duration = Duration::from_millis(10);
@@ -50,6 +53,7 @@ impl Scheduler {
         out.push(Effect::Cancel(victim, owed.chunk));
         let Some(source) = self.sources.get_mut(&victim) else { return false };
         source.cancelled(owed.chunk);
+        *self.moved.entry(owed.chunk).or_default() += 1;
         let at_once = owed.begun || source.round_trip > FAR;
         if let Some(thief) = self.sources.get_mut(&id) {
             thief.has_stolen(now);
@@ -70,7 +74,10 @@ impl Scheduler {
             for owed in victim.owed(now).filter(|_| new || may_steal) {
                 let (factor, least) = match (owed.begun, new) {
                     (true, _) => (f64::from(STEAL_FACTOR * BEGUN_FACTOR), STEAL_GAIN * BEGUN_FACTOR),
-                    (false, true) => (LEAVE_NEW_FACTOR, LEAVE_NEW_GAIN),
+                    (false, true) => {
+                        let moved = self.moved.get(&owed.chunk).copied().unwrap_or(0);
+                        (LEAVE_NEW_FACTOR * MOVED_FACTOR.powi(moved), LEAVE_NEW_GAIN)
+                    }
                     (false, false) => (f64::from(STEAL_FACTOR), STEAL_GAIN),
                 };
                 let gain = owed.due.saturating_sub(thief.expected(owed.bytes).mul_f64(factor));
