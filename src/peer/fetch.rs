@@ -64,6 +64,7 @@ pub(super) fn run(
 ) -> Result<Trust, FetchEnd> {
     let wake = Arc::new(Wake::new().map_err(NetError::from)?);
     let (bulk, theirs) = Bulk::new(session, Side::Fetch, wake.clone())?;
+    transfer.opens(&wake);
     let mut opening = Opening { bulk, started: Instant::now() };
     let (have, load) = opening.open(transfer)?;
     let id = transfer.new_source();

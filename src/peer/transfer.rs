@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::bulk::Wake;
 use super::chunk_set::ChunkSet;
 use super::fetch::Trust;
 use super::job::FetchError;
@@ -88,6 +89,8 @@ pub(super) struct Transfer {
     scheduler: Mutex<Scheduler>,
     writers: Mutex<Writers>,
     proofs: Mutex<HashMap<(usize, u32), Arc<Proof>>>,
+    /// Connections that are no sources yet.
+    opening: Mutex<Vec<Weak<Wake>>>,
     sources: Mutex<BTreeMap<SourceId, Arc<SourceLink>>>,
     past_sources: Mutex<BTreeMap<SourceId, SourceReport>>,
     next_source: AtomicU32,
@@ -136,6 +139,7 @@ impl Transfer {
             scheduler: Mutex::new(scheduler),
             writers: Mutex::new(Writers { kept: had, owners: HashMap::new() }),
             proofs: Mutex::new(HashMap::new()),
+            opening: Mutex::new(Vec::new()),
             sources: Mutex::new(BTreeMap::new()),
             past_sources: Mutex::new(BTreeMap::new()),
             next_source: AtomicU32::new(0),
@@ -185,6 +189,13 @@ impl Transfer {
                 }
             }
         }
+    }
+
+    /// A connection is being opened; the end of the transfer wakes it.
+    pub(super) fn opens(&self, wake: &Arc<Wake>) {
+        let mut opening = lock(&self.opening);
+        opening.retain(|wake| wake.strong_count() > 0);
+        opening.push(Arc::downgrade(wake));
     }
 
     pub(super) fn join(
@@ -402,6 +413,7 @@ impl Transfer {
         drop(end);
         self.stopping.store(true, Ordering::Release);
         let _ = self.news.try_send(());
+        lock(&self.opening).iter().filter_map(Weak::upgrade).for_each(|wake| wake.wake());
         for link in lock(&self.sources).values() {
             link.order(Order::Close);
             link.wake.wake();
