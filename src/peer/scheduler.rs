@@ -227,6 +227,7 @@ impl Scheduler {
     fn loaded(&mut self, id: SourceId, load: SourceLoad, now: Instant, out: &mut Vec<Effect>) {
         let Some(source) = self.sources.get_mut(&id) else { return };
         source.told(load, source.load_asked(now), now);
+        source.answered(now);
         self.fill_all(now, out);
     }
 
@@ -369,6 +370,9 @@ impl Scheduler {
                 }
                 self.fill_all(now, out);
             }
+        }
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.answered(now);
         }
         self.fill(id, now, out);
     }

@@ -113,3 +113,17 @@ fn long_transfers_settle_instead_of_running_back_and_forth() {
         assert!(last <= even * 1.15, "seed {seed}: {last:.3} s for the last, {even:.3} s at the least");
     }
 }
+
+#[test]
+fn servers_that_promise_too_much_are_no_dead_end() {
+    for seed in seeds(20) {
+        let mut servers: Vec<_> = [3e4, 36e3, 24e3].map(|rate| Server::new(rate, 2)).into();
+        servers.iter_mut().for_each(|server| server.says = 5e6);
+        let mut world = World::new(servers, seed);
+        world.add(3, &[ms(100), ms(130), ms(200)], Duration::ZERO);
+        world.run();
+        let took = world.last().as_secs_f64();
+        // Each serves two others in turn: a chunk takes 6.6 s, and each has to send one.
+        assert!(took <= 40.0, "seed {seed}: {took:.1} s");
+    }
+}

@@ -19,6 +19,8 @@ pub(crate) const CHUNK: u64 = 64 << 10;
 pub(crate) struct Server {
     /// Bytes a second.
     pub(crate) rate: f64,
+    /// What it says of its rate.
+    pub(crate) says: f64,
     /// Others that always want the next chunk.
     pub(crate) background: u32,
     /// Chunks sent to fetchers.
@@ -32,12 +34,12 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(rate: f64, background: u32) -> Server {
         let turns = (0..background).map(|_| None).collect();
-        Server { rate, background, sent: 0, turns, queues: BTreeMap::new(), sending: None }
+        Server { rate, says: rate, background, sent: 0, turns, queues: BTreeMap::new(), sending: None }
     }
 
     fn load(&self, asker: usize) -> SourceLoad {
         let others = self.queues.keys().filter(|other| **other != asker).count() as u32;
-        SourceLoad { uploads: (self.background + others) as u16, rate: self.rate as u64 }
+        SourceLoad { uploads: (self.background + others) as u16, rate: self.says as u64 }
     }
 }
 

@@ -24,6 +24,11 @@ const MIN_SAMPLE: Duration = Duration::from_millis(20);
 /// A source is stalled when it is silent for this many times its usual longest pause, or [`MIN_STALL`].
 const STALL_PAUSES: u32 = 4;
 const MIN_STALL: Duration = Duration::from_millis(400);
+/// Of a source that has delivered nothing yet: so many times what it should take, within bounds.
+const NEW_STALL: u32 = 2;
+const MOST_NEW_STALL: Duration = Duration::from_secs(20);
+/// A source that stalled and then answered is left alone for its stall time, but no longer than this.
+const MOST_STALL_PAUSE: Duration = Duration::from_secs(1);
 /// A stalled source is lost after this many times as long, but not before [`MIN_LOST`].
 const LOST_STALLS: u32 = 8;
 const MIN_LOST: Duration = Duration::from_secs(10);
@@ -103,6 +108,8 @@ pub(super) struct Source {
     bytes: u64,
     pub(super) chunks: u64,
     pub(super) stalled: bool,
+    /// How often it stalled since it delivered something.
+    stalls: u32,
     pub(super) round_trip: Duration,
     told: Option<Told>,
     /// When its load was asked for, until it answers.
@@ -131,6 +138,7 @@ impl Source {
             bytes: 0,
             chunks: 0,
             stalled: false,
+            stalls: 0,
             round_trip,
             told: None,
             load_asked: None,
@@ -246,6 +254,7 @@ impl Source {
         self.longest_pause = pause.max(self.longest_pause * 15 / 16);
         self.last_sign = now;
         self.stalled = false;
+        self.stalls = 0;
         self.bytes += bytes;
         self.sample_bytes += bytes;
         let elapsed = now.saturating_duration_since(self.sample_start);
@@ -264,7 +273,21 @@ impl Source {
     }
 
     fn stall_time(&self) -> Duration {
-        (self.longest_pause.max(self.round_trip) * STALL_PAUSES).max(MIN_STALL)
+        let usual = (self.longest_pause.max(self.round_trip) * STALL_PAUSES).max(MIN_STALL);
+        let usual = usual * (1 << self.stalls.min(6)); // or its turn would never come, however often it is asked
+        match self.is_new() {
+            // Others may be served before us, as it said.
+            true => usual.max((self.expected(0) * NEW_STALL).min(MOST_NEW_STALL)),
+            false => usual,
+        }
+    }
+
+    /// It answered, if not with a chunk: one that stalled may be asked again, but later each time.
+    pub(super) fn answered(&mut self, now: Instant) {
+        if self.stalled && self.inflight_bytes == 0 {
+            self.stalled = false;
+            self.paused_until = Some(now + self.stall_time().min(MOST_STALL_PAUSE));
+        }
     }
 
     /// True, once each time, when the source owes chunks and is silent for too long.
@@ -272,6 +295,7 @@ impl Source {
         let silent = now.saturating_duration_since(self.last_sign);
         let stalls = !self.stalled && self.inflight_bytes > 0 && silent > self.stall_time();
         self.stalled |= stalls;
+        self.stalls += u32::from(stalls);
         stalls
     }
 
