@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,7 @@ impl Draw {
 
 /// What runs while fetches are measured. Children end when it is dropped.
 pub(crate) struct Lab {
+    draws: Vec<Draw>,
     tracker: Server,
     _holders: Vec<Server>,
     _busy: Vec<Running>,
@@ -71,13 +73,13 @@ impl Lab {
             holders.push(holder(nth, &folder, &latencies, &tracker.address, root)?);
         }
         let busy = keep_busy(&draws, &tracker.address, root)?;
-        let lab = Self { tracker, _holders: holders, _busy: busy, latencies, scratch };
-        lab.wait_until_busy(&draws)?;
+        let lab = Self { draws, tracker, _holders: holders, _busy: busy, latencies, scratch };
+        lab.wait_until_busy()?;
         Ok(lab)
     }
 
     /// Waits until the tracker knows that every holder serves those who keep it busy.
-    fn wait_until_busy(&self, draws: &[Draw]) -> Result<()> {
+    fn wait_until_busy(&self) -> Result<()> {
         let deadline = Instant::now() + READY;
         loop {
             interrupt::check()?;
@@ -86,7 +88,7 @@ impl Lab {
             p2p::isolate(&mut ask, self.scratch.path());
             let answer: serde_json::Value = serde_json::from_slice(&ask.output()?.stdout)?;
             let peers = answer["peers"].as_array().context("the tracker's peers")?;
-            let busy = draws.iter().enumerate().all(|(nth, draw)| {
+            let busy = self.draws.iter().enumerate().all(|(nth, draw)| {
                 let name = format!("holder-{nth}");
                 let uploads = peers.iter().find(|peer| peer["name"] == *name).map(|peer| &peer["uploads"]);
                 uploads.and_then(serde_json::Value::as_u64) == Some(CONNECTIONS * draw.busy)
@@ -99,8 +101,20 @@ impl Lab {
         }
     }
 
-    /// Seconds that one fetch by `policy` takes, from one of the first `holders`.
+    /// Seconds that one fetch by `policy` takes, from one of the first `holders`. One during which this
+    /// machine stood still is made again, when everybody is busy again.
     pub(crate) fn fetch(&self, policy: &str, holders: usize) -> Result<f64> {
+        loop {
+            let (seconds, stood_still) = watched(|| self.fetch_once(policy, holders));
+            if !stood_still {
+                return seconds;
+            }
+            eprintln!("the machine stood still; the fetch is made again");
+            self.wait_until_busy()?;
+        }
+    }
+
+    fn fetch_once(&self, policy: &str, holders: usize) -> Result<f64> {
         let destination = self.scratch.path().join("destination");
         let _ = fs::remove_dir_all(&destination);
         fs::create_dir_all(&destination)?;
@@ -112,6 +126,27 @@ impl Lab {
         get.arg("--latency-file").arg(&self.latencies);
         process::timed(&mut get)
     }
+}
+
+/// Does something, and tells whether this process could not run for a while meanwhile.
+fn watched<T>(what: impl FnOnce() -> T) -> (T, bool) {
+    const TICK: Duration = Duration::from_millis(20);
+    const STILL: Duration = Duration::from_millis(400);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let (mut last, mut still) = (Instant::now(), false);
+            while !done.load(Ordering::Relaxed) {
+                thread::sleep(TICK);
+                still |= last.elapsed() > STILL;
+                last = Instant::now();
+            }
+            still
+        });
+        let outcome = what();
+        done.store(true, Ordering::Relaxed);
+        (outcome, watch.join().unwrap_or(true))
+    })
 }
 
 fn latency_file(draws: &[Draw]) -> Result<String> {

@@ -59,19 +59,35 @@ fn main() -> ExitCode {
     }
 }
 
+/// Number of holders, policy and seconds of each fetch of one draw.
+fn measure(seed: u64, rounds: usize) -> Result<Vec<(usize, &'static str, f64)>> {
+    let lab = Lab::start(seed)?;
+    let (mut turn, mut fetches) = (POLICIES.to_vec(), Vec::new());
+    for _ in 0..rounds {
+        turn.rotate_left(1);
+        for holders in HOLDERS {
+            for policy in &turn {
+                fetches.push((holders, *policy, lab.fetch(policy, holders)?));
+            }
+        }
+    }
+    Ok(fetches)
+}
+
 fn run(arguments: &Arguments) -> Result<()> {
     interrupt::install()?;
     let mut results = Results::new(Machine::read());
     for seed in 1..=arguments.seeds {
-        let lab = Lab::start(seed)?;
-        let mut turn: Vec<&str> = POLICIES.to_vec();
-        for _ in 0..arguments.rounds {
-            turn.rotate_left(1);
-            for holders in HOLDERS {
-                for policy in &turn {
-                    results.add(seed, holders, policy, lab.fetch(policy, holders)?);
-                }
+        let fetches = match measure(seed, arguments.rounds) {
+            Ok(fetches) => fetches,
+            Err(error) => {
+                interrupt::check()?;
+                eprintln!("seed {seed} once more: {error:#}");
+                measure(seed, arguments.rounds)?
             }
+        };
+        for (holders, policy, seconds) in fetches {
+            results.add(seed, holders, policy, seconds);
         }
         eprintln!("seed {seed}: {}", results.line(seed));
     }

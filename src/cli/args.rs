@@ -114,7 +114,7 @@ pub(super) struct PeerArgs {
     #[command(flatten)]
     pub(super) engine: EngineArgs,
     /// Misbehave on purpose, for tests: corrupt=P, drop=P, delay=TIME, refuse=P, lie[=P], stall=P, with
-    /// the probability P for each chunk
+    /// the probability P for each chunk [default: none]
     #[arg(long, value_name = "KIND[=VALUE]", value_delimiter = ',', help_heading = EXPERIMENTS)]
     pub(super) fault: Vec<Fault>,
     /// Decides which chunks the faults hit
@@ -178,7 +178,8 @@ pub(super) struct EngineArgs {
     /// How sources are chosen, to compare: both, latency, load or random
     #[arg(long, value_name = "POLICY", default_value = "both", value_parser = policy, hide = true)]
     pub(super) policy: Policy,
-    /// Answer each peer so much later as this TOML file says: default = MS, pairs = [["A", "B", MS], …]
+    /// Answer each peer so much later as this TOML file says: default = MS,
+    /// pairs = [["A", "B", MS], …] [default: no latency]
     #[arg(long, value_name = "FILE", value_parser = latency_file, help_heading = EXPERIMENTS)]
     pub(super) latency_file: Option<Latencies>,
 }
