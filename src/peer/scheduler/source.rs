@@ -34,6 +34,8 @@ const LOST_STALLS: u32 = 8;
 const MIN_LOST: Duration = Duration::from_secs(10);
 /// A source takes over from others at most this often.
 const STEAL_INTERVAL: Duration = Duration::from_millis(20);
+/// A source is new for this long.
+const JUST_NOW: Duration = Duration::from_millis(20);
 /// What an idle source says of its load is asked again after this.
 const LOAD_AGE: Duration = Duration::from_secs(1);
 /// A source that says it is busy is left alone this long.
@@ -97,6 +99,7 @@ struct Told {
 
 #[derive(Debug)]
 pub(super) struct Source {
+    came: Instant,
     pub(super) have: ChunkSet,
     /// It may be asked for whichever chunk it thinks best.
     pub(super) chooses: bool,
@@ -128,6 +131,7 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(have: ChunkSet, chooses: bool, round_trip: Duration, now: Instant) -> Source {
         Source {
+            came: now,
             chooses,
             have,
             any_in_flight: 0,
@@ -348,6 +352,11 @@ impl Source {
             self.load_asked = Some(now);
         }
         wanted
+    }
+
+    /// True if it came now, and so has said now what its load is.
+    pub(super) fn has_just_come(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.came) < JUST_NOW
     }
 
     /// How long ago its load was asked for, if it has not answered.

@@ -15,9 +15,10 @@ const STEAL_GAIN: Duration = Duration::from_millis(40);
 const BEGUN_FACTOR: u32 = 4;
 /// From a source that has delivered nothing yet little needs to be gained: nothing is lost by leaving it.
 const LEAVE_NEW_FACTOR: f64 = 1.1;
-/// But each time a chunk is moved the next time needs so much more: what the others said of their load is
-/// from before all those came who left, too.
+/// But each time a chunk is moved the next time needs so much more, unless the source has just come:
+/// what the others said is from before all those came who left, too.
 const MOVED_FACTOR: f64 = 1.5;
+const MOST_MOVED: i32 = 8;
 const LEAVE_NEW_GAIN: Duration = Duration::from_millis(10);
 /// Waiting for a source further away than this to let go would cost more than a chunk that comes twice.
 const FAR: Duration = Duration::from_millis(10);
@@ -67,7 +68,7 @@ impl Scheduler {
     /// The chunk owed by another source that `id` would have sooner by the most, if by enough.
     fn worst_off(&self, id: SourceId, now: Instant) -> Option<(SourceId, Owed)> {
         let thief = self.sources.get(&id).filter(|_| self.limits.policy == Policy::Both)?;
-        let may_steal = thief.may_steal(now);
+        let (may_steal, fresh) = (thief.may_steal(now), thief.has_just_come(now));
         let mut worst: Option<(Duration, SourceId, Owed)> = None;
         for (victim_id, victim) in self.sources.iter().filter(|(other, _)| **other != id) {
             let new = victim.is_new() && victim.speed().is_some() && thief.speed().is_some();
@@ -75,14 +76,14 @@ impl Scheduler {
                 let (factor, least) = match (owed.begun, new) {
                     (true, _) => (f64::from(STEAL_FACTOR * BEGUN_FACTOR), STEAL_GAIN * BEGUN_FACTOR),
                     (false, true) => {
-                        let moved = self.moved.get(&owed.chunk).copied().unwrap_or(0);
-                        (LEAVE_NEW_FACTOR * MOVED_FACTOR.powi(moved), LEAVE_NEW_GAIN)
+                        let moved = self.moved.get(&owed.chunk).filter(|_| !fresh).copied().unwrap_or(0);
+                        (LEAVE_NEW_FACTOR * MOVED_FACTOR.powi(moved.min(MOST_MOVED)), LEAVE_NEW_GAIN)
                     }
                     (false, false) => (f64::from(STEAL_FACTOR), STEAL_GAIN),
                 };
                 let gain = owed.due.saturating_sub(thief.expected(owed.bytes).mul_f64(factor));
                 let better = gain > least && worst.as_ref().is_none_or(|(most, ..)| gain > *most);
-                if better && thief.have.contains(owed.chunk) && self.in_flight_once(owed.chunk) {
+                if better && thief.have.contains(owed.chunk) && self.may_be_copied(&owed, new, id) {
                     worst = Some((gain, *victim_id, owed));
                 }
             }
@@ -90,7 +91,13 @@ impl Scheduler {
         worst.map(|(_, victim, owed)| (victim, owed))
     }
 
-    fn in_flight_once(&self, chunk: u32) -> bool {
-        self.in_flight.get(&chunk).is_some_and(|holders| holders.len() < MAX_COPIES_IN_FLIGHT)
+    /// Not more than two copies of a chunk may be on their way. One that has been cancelled before it began
+    /// counts as long as it takes, but for a source that has delivered nothing: there it waits for its turn.
+    fn may_be_copied(&self, owed: &Owed, new: bool, thief: SourceId) -> bool {
+        let Some(holders) = self.in_flight.get(&owed.chunk).filter(|holders| !holders.contains(&thief))
+        else {
+            return false;
+        };
+        (new && !owed.begun) || holders.len() < MAX_COPIES_IN_FLIGHT
     }
 }
