@@ -271,7 +271,8 @@ impl Serving<'_> {
             ToServer::Cancel(cancel) => self.drop_jobs(|job| job.request == cancel.target),
             ToServer::GetLoad(_) => {
                 let uploads = self.host.uploads();
-                let others = uploads.busy.load(Ordering::Relaxed) - u32::from(self.busy);
+                let mine = u32::from(lock(&self.asker.news).has_requests);
+                let others = uploads.busy.load(Ordering::Relaxed).saturating_sub(mine);
                 let load = Load {
                     uploads: others.min(u32::from(u16::MAX)) as u16,
                     downloads: self.host.downloads(),
