@@ -95,7 +95,7 @@ impl Lab {
             });
             match busy {
                 true => return Ok(()),
-                false if Instant::now() > deadline => bail!("the holders are not as busy as drawn: {answer}"),
+                false if Instant::now() > deadline => bail!("the holders are not as busy as drawn"),
                 false => thread::sleep(Duration::from_millis(100)),
             }
         }

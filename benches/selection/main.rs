@@ -74,19 +74,24 @@ fn measure(seed: u64, rounds: usize) -> Result<Vec<(usize, &'static str, f64)>> 
     Ok(fetches)
 }
 
+/// [`measure`], again if it fails: on a machine that stands still for minutes, leases end.
+fn measure_patiently(seed: u64, rounds: usize) -> Result<Vec<(usize, &'static str, f64)>> {
+    const ATTEMPTS: usize = 6;
+    for _ in 1..ATTEMPTS {
+        match measure(seed, rounds) {
+            Ok(fetches) => return Ok(fetches),
+            Err(error) => eprintln!("seed {seed} once more: {error:#}"),
+        }
+        interrupt::check()?;
+    }
+    measure(seed, rounds)
+}
+
 fn run(arguments: &Arguments) -> Result<()> {
     interrupt::install()?;
     let mut results = Results::new(Machine::read());
     for seed in 1..=arguments.seeds {
-        let fetches = match measure(seed, arguments.rounds) {
-            Ok(fetches) => fetches,
-            Err(error) => {
-                interrupt::check()?;
-                eprintln!("seed {seed} once more: {error:#}");
-                measure(seed, arguments.rounds)?
-            }
-        };
-        for (holders, policy, seconds) in fetches {
+        for (holders, policy, seconds) in measure_patiently(seed, arguments.rounds)? {
             results.add(seed, holders, policy, seconds);
         }
         eprintln!("seed {seed}: {}", results.line(seed));
