@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::scheduler::Policy;
 use super::store::set_aside;
 use super::{FaultPlan, Latencies, share};
-use super::{FaultPlan, Latencies, share};
 use crate::content::{FileId, PeerId, SafeName};
 
 /// What a peer may use.
