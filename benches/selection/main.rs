@@ -63,6 +63,7 @@ fn main() -> ExitCode {
 fn measure(seed: u64, rounds: usize) -> Result<Vec<(usize, &'static str, f64)>> {
     let lab = Lab::start(seed)?;
     let (mut turn, mut fetches) = (POLICIES.to_vec(), Vec::new());
+    turn.rotate_left(seed as usize % POLICIES.len());
     for _ in 0..rounds {
         turn.rotate_left(1);
         for holders in HOLDERS {
