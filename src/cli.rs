@@ -10,6 +10,7 @@ mod daemon;
 mod daemons;
 mod engine;
 mod failure;
+mod fault;
 mod find;
 mod get;
 mod list;
@@ -25,6 +26,7 @@ mod swarm;
 mod table;
 mod units;
 mod what;
+mod why;
 
 pub use args::{Cli, Command};
 pub use failure::{Exit, Failure};
@@ -47,6 +49,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Create(args) => create::create(&args),
         Command::Load(args) => load::load(&args),
         Command::Status(args) => status::status(&args),
+        Command::Why(args) => why::why(&args),
         Command::Completions { shell } => args::completions(shell),
     }
 }

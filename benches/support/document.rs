@@ -18,9 +18,14 @@ pub(crate) fn save(name: &str, results: &impl Serialize) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Replaces the section `name` of the document.
+/// Replaces the section `name` of `docs/BENCHMARKS.md`.
 pub(crate) fn write_section(name: &str, text: &str) -> Result<()> {
-    let path = root().join("docs/BENCHMARKS.md");
+    write_section_of("docs/BENCHMARKS.md", name, text)
+}
+
+/// Replaces the section `name` of a document of the project.
+pub(crate) fn write_section_of(document: &str, name: &str, text: &str) -> Result<()> {
+    let path = root().join(document);
     let document = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let replaced = replace_section(&document, name, text)
         .with_context(|| format!("{} has no section {name}", path.display()))?;

@@ -86,7 +86,8 @@ impl Server {
         Self::start(command, name, scratch, " listening on ")
     }
 
-    fn start(mut command: Command, name: &str, scratch: &Path, mark: &str) -> Result<Self> {
+    /// Any command that says where it listens behind `mark`.
+    pub(crate) fn start(mut command: Command, name: &str, scratch: &Path, mark: &str) -> Result<Self> {
         isolate(&mut command, scratch);
         let process = Running::start(command, name, scratch)?;
         let Line { text, .. } = process.wait_line(READY, |line| line.contains(mark))?;

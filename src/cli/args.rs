@@ -5,9 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use super::fault::{Fault, latency_file, policy};
 use super::units::{Bytes, Patience, Period};
 use super::{Exit, Failure};
 use crate::net::trace;
+use crate::peer::Latencies;
+use crate::peer::scheduler::Policy;
 use crate::{peer, tracker};
 
 /// Where a tracker is looked for if nobody says anything else.
@@ -17,6 +20,7 @@ pub(super) const TRACKER_LISTEN: &str = "0.0.0.0:9700";
 /// The port of a tracker whose address has none.
 pub(super) const TRACKER_PORT: u16 = 9700;
 
+const EXPERIMENTS: &str = "For tests and experiments";
 const LOGS: &str = "Logs and traces (on standard error)";
 
 const PRECEDENCE: &str = "Options beat the environment (P2P_TRACKER, a comma-separated list), which beats \
@@ -56,6 +60,8 @@ pub enum Command {
     Load(LoadArgs),
     /// Show what a peer is doing, or what the tracker sees
     Status(StatusArgs),
+    /// Show what a peer knows of each source of its transfers, and why it asks it or not
+    Why(WhyArgs),
     /// Print completions for a shell
     Completions {
         /// The shell.
@@ -107,6 +113,13 @@ pub(super) struct PeerArgs {
     pub(super) trackers: TrackerList,
     #[command(flatten)]
     pub(super) engine: EngineArgs,
+    /// Misbehave on purpose, for tests: corrupt=P, drop=P, delay=TIME, refuse=P, lie[=P], stall=P, with
+    /// the probability P for each chunk [default: none]
+    #[arg(long, value_name = "KIND[=VALUE]", value_delimiter = ',', help_heading = EXPERIMENTS)]
+    pub(super) fault: Vec<Fault>,
+    /// Decides which chunks the faults hit
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = EXPERIMENTS)]
+    pub(super) fault_seed: u64,
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +175,13 @@ pub(super) struct EngineArgs {
     #[arg(long, value_name = "BOOL", default_value_t = peer::Limits::default().fsync,
           action = clap::ArgAction::Set)]
     pub(super) fsync: bool,
+    /// How sources are chosen, to compare: both, latency, load or random
+    #[arg(long, value_name = "POLICY", default_value = "both", value_parser = policy, hide = true)]
+    pub(super) policy: Policy,
+    /// Answer each peer so much later as this TOML file says: default = MS,
+    /// pairs = [["A", "B", MS], …] [default: no latency]
+    #[arg(long, value_name = "FILE", value_parser = latency_file, help_heading = EXPERIMENTS)]
+    pub(super) latency_file: Option<Latencies>,
 }
 
 #[derive(Debug, Args)]
@@ -253,6 +273,16 @@ pub(super) struct StatusArgs {
     pub(super) folder: Option<PathBuf>,
     #[command(flatten)]
     pub(super) trackers: TrackerList,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WhyArgs {
+    /// The folder that a peer is sharing, or the id of what the peer of this folder fetches
+    #[arg(value_name = "FOLDER|ID", default_value = ".")]
+    pub(super) what: String,
     /// One JSON object a line
     #[arg(long)]
     pub(super) json: bool,

@@ -75,6 +75,14 @@ impl Daemon {
         }
     }
 
+    /// What the peer has fetched since its start, or is fetching.
+    pub(super) fn transfers(&mut self) -> Result<Vec<TransferStatus>, Failure> {
+        let mut status = self.status()?;
+        let transfers = status.get_mut("transfers").map(Value::take).unwrap_or_default();
+        serde_json::from_value(transfers)
+            .map_err(|error| Failure::other(format!("the running peer answered strangely: {error}")))
+    }
+
     /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.
     pub(super) fn get(&mut self, want: &Want, dest: Dest) -> Result<(), Failure> {
         let path = std::path::absolute(&dest.path).unwrap_or(dest.path);
@@ -150,6 +158,9 @@ pub(super) fn render(status: &Value) -> String {
         count(number("uploads"), "upload"),
         count(number("downloads"), "download"),
     )];
+    if let Some(faults) = status.get("faults").and_then(Value::as_str) {
+        lines.push(format!("  it misbehaves on purpose: {}", shown(faults)));
+    }
     let transfers = status.get("transfers").and_then(Value::as_array);
     lines.extend(transfers.into_iter().flatten().filter_map(transfer_line));
     lines.join("\n")

@@ -7,7 +7,7 @@ use super::args::{EngineArgs, PeerArgs, ShareArgs, TRACKER_LISTEN, TrackerArgs};
 use super::scan::Scan;
 use super::signals::Stop;
 use super::units::{count, size};
-use super::{Exit, Failure, engine, output};
+use super::{Exit, Failure, engine, fault, output};
 use crate::content::{Link, SafeName};
 use crate::peer::{self, Peer};
 use crate::tracker::{self, Tracker};
@@ -38,7 +38,11 @@ pub(super) fn peer(args: PeerArgs) -> Result<(), Failure> {
             if args.folder.exists() { "; `p2p share` shares a single file" } else { "; make it first" };
         return Err(Failure::usage(format!("there is no folder {}{remedy}", args.folder.display())));
     }
-    let config = engine::config(&args.engine, args.trackers.trackers, Some(args.folder));
+    let mut config = engine::config(&args.engine, args.trackers.trackers, Some(args.folder));
+    config.faults = fault::plan(&args.fault, args.fault_seed);
+    if let Some(faults) = &config.faults {
+        eprintln!("warning: this peer misbehaves on purpose: {faults}");
+    }
     let peer = start_peer(config)?;
     stop.graceful();
     output::line(&ready(&peer))?;

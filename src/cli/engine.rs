@@ -31,7 +31,10 @@ pub(super) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
             down: args.down.map(|rate| rate.0),
             refresh: args.refresh.0,
             fsync: args.fsync,
+            policy: args.policy,
         },
+        faults: None,
+        latencies: args.latency_file.clone().unwrap_or_default(),
     }
 }
 

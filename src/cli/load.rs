@@ -26,6 +26,8 @@ struct Line {
     downloads: u16,
     /// Chunk requests waiting, of all connections.
     queued: u32,
+    /// Bytes a second that all uploads together can get; 0 if not known.
+    rate: u64,
     /// Round trip of the question.
     latency_us: u64,
 }
@@ -93,13 +95,14 @@ fn ask(address: &str) -> Result<Line, NetError> {
     control.set_timeout(Some(ANSWER_TIMEOUT))?;
     let asked = Instant::now();
     match control.call(&GetLoad {}.into())? {
-        FromServer::Load(Load { uploads, downloads, queued }) => Ok(Line {
+        FromServer::Load(Load { uploads, downloads, queued, rate }) => Ok(Line {
             peer: peer.to_string(),
             name,
             address: addr.to_string(),
             uploads,
             downloads,
             queued,
+            rate,
             latency_us: asked.elapsed().as_micros() as u64,
         }),
         other => Err(NetError::Unexpected(other.label())),

@@ -34,7 +34,8 @@ const SHARED_KEYS: &[&str] = &[
 /// Keys that only a command's own section may have: they mean something else at each.
 const SECTION_KEYS: &[&str] = &["listen", "tracker-listen", "temp", "lease", "seed-for"];
 /// Commands that may have a section.
-const SECTIONS: &[&str] = &["tracker", "peer", "share", "ls", "find", "get", "create", "load", "status"];
+const SECTIONS: &[&str] =
+    &["tracker", "peer", "share", "ls", "find", "get", "create", "load", "status", "why"];
 /// The environment's list of trackers.
 const TRACKER_VARIABLE: &str = "P2P_TRACKER";
 

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::share;
+use super::scheduler::Policy;
 use super::store::set_aside;
+use super::{FaultPlan, Latencies, share};
 use crate::content::{FileId, PeerId, SafeName};
 
 /// What a peer may use.
@@ -26,6 +27,8 @@ pub struct Limits {
     pub refresh: Duration,
     /// A finished file is on the disk before it gets its name, so that it survives a power cut.
     pub fsync: bool,
+    /// By what sources are chosen.
+    pub policy: Policy,
 }
 
 impl Default for Limits {
@@ -38,6 +41,7 @@ impl Default for Limits {
             down: None,
             refresh: Duration::from_secs(15),
             fsync: false,
+            policy: Policy::default(),
         }
     }
 }
@@ -63,6 +67,10 @@ pub struct Config {
     pub watch: bool,
     /// What it may use.
     pub limits: Limits,
+    /// How it misbehaves on purpose; none: not at all.
+    pub faults: Option<FaultPlan>,
+    /// How much later its answers reach others, for experiments on one machine.
+    pub latencies: Latencies,
 }
 
 /// Why a peer cannot run.

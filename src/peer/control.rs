@@ -43,6 +43,9 @@ pub struct PeerStatus {
     pub downloads: u16,
     /// Bytes of chunks sent since the start.
     pub sent: u64,
+    /// How it misbehaves on purpose, if it does.
+    #[serde(default)]
+    pub faults: Option<String>,
     /// The trackers.
     pub trackers: Vec<TrackerStatus>,
     /// Fetches since the start.
@@ -141,6 +144,7 @@ fn status(peer: &Inner) -> PeerStatus {
         uploads,
         downloads,
         sent: peer.uploads.sent.load(std::sync::atomic::Ordering::Relaxed),
+        faults: peer.faults.as_ref().map(ToString::to_string),
         trackers: peer
             .trackers()
             .states()

@@ -8,7 +8,7 @@ use super::bulk::{Bulk, Wake};
 use super::chunk_set::{self, ChunkSet};
 use super::ledger::add;
 use super::lock;
-use super::scheduler::{Event, SourceId};
+use super::scheduler::{Event, SourceId, SourceLoad};
 use super::store::StoreError;
 use super::transfer::{Order, SourceLink, Transfer};
 use super::uploads::Throttle;
@@ -17,12 +17,14 @@ use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
 use crate::wire::limits::MAX_RUN;
 use crate::wire::{
-    ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, List, Message, Open,
-    RawHeader, Refusal, ToServer,
+    ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, FromServer, GetChunk, GetLoad, HEADER_BYTES, List, Load,
+    Message, Open, RawHeader, Refusal, ToServer,
 };
 
 /// Chunk data is hashed and written in multiples of this many bytes, but for a chunk's end.
 const BLOCK_BYTES: usize = 64 << 10;
+/// The request by which the content is opened; the one before it asks for the load.
+const OPEN: u32 = 2;
 /// The one content that this connection is for.
 const SLOT: u16 = 0;
 
@@ -62,12 +64,14 @@ pub(super) fn run(
 ) -> Result<Trust, FetchEnd> {
     let wake = Arc::new(Wake::new().map_err(NetError::from)?);
     let (bulk, theirs) = Bulk::new(session, Side::Fetch, wake.clone())?;
+    transfer.opens(&wake);
     let mut opening = Opening { bulk, started: Instant::now() };
-    let have = opening.open(transfer)?;
+    let (have, load) = opening.open(transfer)?;
     let id = transfer.new_source();
     let name = theirs.name.to_string();
     let link = Arc::new(SourceLink::new(id, theirs.peer, name, target.to_owned(), wake, have.is_full()));
-    transfer.join(link.clone(), have, opening.started.elapsed());
+    let round_trip = opening.started.elapsed();
+    transfer.join(link.clone(), have, round_trip, load);
     let (requests, incoming) = (HashMap::new(), None);
     let fetching = Fetching {
         bulk: opening.bulk,
@@ -75,7 +79,7 @@ pub(super) fn run(
         link,
         id,
         requests,
-        next_request: 2,
+        next_request: OPEN + 1,
         incoming,
         throttle,
         paused_until: None,
@@ -96,9 +100,11 @@ struct Opening {
 }
 
 impl Opening {
-    fn open(&mut self, transfer: &Transfer) -> Result<ChunkSet, FetchEnd> {
+    fn open(&mut self, transfer: &Transfer) -> Result<(ChunkSet, Option<SourceLoad>), FetchEnd> {
+        let mut load = None;
         let open = Open { slot: SLOT, id: transfer.id, view: transfer.view };
-        self.bulk.queue(1, open);
+        self.bulk.queue(OPEN - 1, GetLoad {});
+        self.bulk.queue(OPEN, open);
         loop {
             let flushed = self.bulk.flush(false)?;
             if transfer.is_over() {
@@ -112,7 +118,11 @@ impl Opening {
                         let fits = opened.chunks == transfer.layout.chunks()
                             && opened.size == transfer.layout.size();
                         let have = ChunkSet::from_bits(&opened.have, transfer.layout.chunks());
-                        have.filter(|_| fits).ok_or(FetchEnd::Geometry)
+                        have.filter(|_| fits).map(|have| (have, load)).ok_or(FetchEnd::Geometry)
+                    }
+                    FromServer::Load(told) => {
+                        load = Some(load_of(&told));
+                        continue;
                     }
                     FromServer::Refused(refused) => Err(FetchEnd::Refused(refused.reason)),
                     other => Err(unexpected(other).into()),
@@ -125,6 +135,10 @@ impl Opening {
             }
         }
     }
+}
+
+fn load_of(load: &Load) -> SourceLoad {
+    SourceLoad { uploads: load.uploads, rate: load.rate }
 }
 
 fn unexpected(message: FromServer) -> NetError {
@@ -211,7 +225,7 @@ impl Fetching<'_> {
             return Ok(false);
         }
         let before = self.bulk.unsent().len();
-        let mut news = Vec::new();
+        let (mut news, mut load) = (Vec::new(), false);
         let mut runs: Vec<(u32, u16, bool)> = Vec::new();
         for order in orders {
             match order {
@@ -221,6 +235,7 @@ impl Fetching<'_> {
                     _ => runs.push((ANY_CHUNK, 1, true)),
                 },
                 Order::Cancel(chunk) => self.cancel(chunk),
+                Order::AskLoad => load = true,
                 Order::Tell(chunk) => news.push(chunk),
                 Order::Close => {
                     self.bulk.queue(self.next_request, Common::Leave);
@@ -231,6 +246,11 @@ impl Fetching<'_> {
         }
         for (first, count, proof) in runs {
             self.ask(first, count, proof);
+        }
+        if load {
+            // Behind the chunks: the answer tells how many others are served before them.
+            self.bulk.queue(self.next_request, GetLoad {});
+            self.next_request = self.next_request.checked_add(1).unwrap_or(OPEN + 1);
         }
         if !news.is_empty() {
             news.sort_unstable();
@@ -248,7 +268,7 @@ impl Fetching<'_> {
 
     fn ask(&mut self, first: u32, count: u16, proof: bool) {
         if self.next_request.checked_add(u32::from(count)).is_none() {
-            self.next_request = 2;
+            self.next_request = OPEN + 1;
         }
         let request = self.next_request;
         for at in 0..u32::from(count) {
@@ -298,6 +318,9 @@ impl Fetching<'_> {
             }
             FromServer::ServerHas(has) if has.slot == SLOT => {
                 self.transfer.step([Event::Gained(self.id, has.gained.into_vec())], Some(self.id));
+            }
+            FromServer::Load(load) => {
+                self.transfer.step([Event::Loaded(self.id, load_of(&load))], Some(self.id));
             }
             FromServer::Common(Common::Ping) => self.bulk.queue(request, Common::Pong),
             FromServer::Common(Common::Ok | Common::Pong) => {}

@@ -20,9 +20,11 @@ mod bulk;
 pub mod chunk_set;
 mod config;
 mod control;
+mod faults;
 mod fetch;
 mod held;
 mod job;
+mod latency;
 mod ledger;
 pub(crate) mod neighbours;
 pub mod scheduler;
@@ -36,7 +38,9 @@ mod uploads;
 
 pub use config::{Config, Limits, PeerError};
 pub use control::{PeerStatus, TrackerStatus};
+pub use faults::FaultPlan;
 pub use job::{Dest, FetchError, Job, Report, Want};
+pub use latency::{Latencies, LatencyError};
 pub use ledger::LedgerView;
 pub use store::StoreError;
 pub use transfer::{SourceReport, TransferStatus};
@@ -73,6 +77,8 @@ struct Inner {
     addr: SocketAddr,
     advertise: (String, u16),
     limits: Limits,
+    faults: Option<FaultPlan>,
+    latencies: Latencies,
     state: Option<PathBuf>,
     share: Option<Arc<Share>>,
     uploads: Arc<Uploads>,
@@ -120,6 +126,8 @@ pub fn start(
         uploads: Arc::new(Uploads::new(config.limits.up)),
         throttle_down: config.limits.down.map(uploads::Throttle::new),
         limits: config.limits,
+        faults: config.faults,
+        latencies: config.latencies,
         trackers: OnceLock::new(),
         jobs: Mutex::new(Vec::new()),
         askers: Mutex::new(Vec::new()),
@@ -369,6 +377,15 @@ impl Host for Inner {
 
     fn downloads(&self) -> u16 {
         self.load().1
+    }
+
+    fn faults(&self) -> Option<&FaultPlan> {
+        self.faults.as_ref()
+    }
+
+    fn latency(&self, name: &str) -> Duration {
+        let delay = self.faults.as_ref().map_or(Duration::ZERO, |plan| plan.delay);
+        self.latencies.between(&self.identity.name, name) + delay
     }
 }
 

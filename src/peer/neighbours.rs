@@ -115,6 +115,11 @@ impl Neighbours {
         }
     }
 
+    /// True if any peer was ever heard of.
+    pub(crate) fn knows_any(&self) -> bool {
+        self.known > 0
+    }
+
     /// Connections that exist or are being made, without those being closed.
     pub(crate) fn connections(&self) -> usize {
         let staying = self.candidates.values().filter(|candidate| !candidate.closing);

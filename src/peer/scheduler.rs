@@ -11,8 +11,11 @@
 //!   has left it once: so the first copy of a file leaves its seeder once.
 //! - When nothing is open, a source with room takes over chunks that would come much later from another.
 
+mod cost;
 mod rarity;
 mod source;
+mod takeover;
+mod why;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,9 +24,11 @@ use std::time::{Duration, Instant};
 use super::chunk_set::{self, ChunkSet};
 use crate::content::Layout;
 use crate::wire::Refusal;
+pub use cost::{Policy, SourceLoad};
 use rarity::Rarity;
+use source::Source;
 pub use source::SourceView;
-use source::{Owed, Source};
+pub use why::Reason;
 
 /// A connection that serves this transfer. Numbers are never reused within a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +47,11 @@ pub enum Event {
         chooses: bool,
         /// How long it took to answer.
         round_trip: Duration,
+        /// What it said of its load, if it did.
+        load: Option<SourceLoad>,
     },
+    /// A source told its load.
+    Loaded(SourceId, SourceLoad),
     /// A source gained chunks, as runs.
     Gained(SourceId, Vec<(u32, u32)>),
     /// A source is gone.
@@ -68,6 +77,8 @@ pub enum Effect {
     Ask(SourceId, u32),
     /// Ask a source for a chunk of its choice.
     AskAny(SourceId),
+    /// Ask a source for its load, behind what it was asked for before.
+    AskLoad(SourceId),
     /// Tell a source that a chunk is no longer wanted from it.
     Cancel(SourceId, u32),
     /// Close a source: it sent wrong bytes too often, or nothing for too long.
@@ -79,19 +90,15 @@ pub enum Effect {
 pub struct Limits {
     /// Most bytes in flight of the whole transfer.
     pub max_inflight_bytes: u64,
+    /// By what sources are chosen.
+    pub policy: Policy,
 }
 
 /// How often [`Event::Tick`] should come while sources are connected.
 pub const TICK: Duration = Duration::from_millis(25);
 
-/// A chunk may come from this many sources at once while it is being taken over.
-const MAX_COPIES_IN_FLIGHT: usize = 2;
-/// A takeover must promise to be this many times faster.
-const STEAL_FACTOR: u32 = 2;
-/// And it must save at least this much beyond that.
-const STEAL_GAIN: Duration = Duration::from_millis(40);
-/// Both times as much for a chunk that has begun to arrive, and so comes twice.
-const BEGUN_FACTOR: u32 = 4;
+/// Of so few chunks each is asked for by number: there is little to spread, and the source can be left.
+const FEW_CHUNKS: u32 = 4;
 /// Corrupt chunks after which a source is closed.
 pub const MAX_CORRUPT: u32 = 3;
 
@@ -105,6 +112,8 @@ pub struct Scheduler {
     /// Wanted chunks that are in flight nowhere, by how many sources have them.
     open: Rarity,
     in_flight: BTreeMap<u32, Vec<SourceId>>,
+    /// How often a chunk that is still wanted was taken over.
+    moved: BTreeMap<u32, i32>,
     sources: BTreeMap<SourceId, Source>,
     inflight_bytes: u64,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
@@ -133,6 +142,7 @@ impl Scheduler {
             had,
             open: Rarity::new(open),
             in_flight: BTreeMap::new(),
+            moved: BTreeMap::new(),
             sources: BTreeMap::new(),
             inflight_bytes: 0,
             rng: fastrand::Rng::with_seed(seed),
@@ -165,8 +175,12 @@ impl Scheduler {
     }
 
     /// What is known of each source.
-    pub fn sources(&self) -> impl Iterator<Item = (SourceId, SourceView)> + '_ {
-        self.sources.iter().map(|(id, source)| (*id, source.view(self.useful(source))))
+    pub fn sources(&self, now: Instant) -> impl Iterator<Item = (SourceId, SourceView)> + '_ {
+        let (costs, bytes) = (self.costs(), self.usual_bytes());
+        self.sources.iter().map(move |(id, source)| {
+            let reason = self.reason(*id, source, &costs, now);
+            (*id, source.view(self.useful(source), bytes, reason))
+        })
     }
 
     /// How many wanted chunks the source has, to tell useful neighbours from useless ones.
@@ -182,12 +196,15 @@ impl Scheduler {
     pub fn step(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut out = Vec::new();
         match event {
-            Event::Joined { source, have, chooses, round_trip } => {
-                self.joined(source, Source::new(have, chooses, round_trip, now), now, &mut out);
+            Event::Joined { source, have, chooses, round_trip, load } => {
+                let mut joined = Source::new(have, chooses, round_trip, now);
+                load.into_iter().for_each(|load| joined.told(load, None, now));
+                self.joined(source, joined, now, &mut out);
             }
+            Event::Loaded(source, load) => self.loaded(source, load, now, &mut out),
             Event::Gained(source, gained) => self.gained(source, &gained, now, &mut out),
             Event::Left(source) => self.left_by(source, now, &mut out),
-            Event::Arriving(source, chunk) => self.arriving(source, chunk, &mut out),
+            Event::Arriving(source, chunk) => self.arriving(source, chunk, now, &mut out),
             Event::Progress(source, bytes) => self.progress(source, bytes, now),
             Event::Arrived(source, chunk) => self.arrived(source, chunk, now, &mut out),
             Event::Corrupt(source, chunk) => self.corrupt(source, chunk, now, &mut out),
@@ -205,6 +222,13 @@ impl Scheduler {
         let replaced = self.sources.insert(id, source);
         debug_assert!(replaced.is_none(), "source numbers are never reused");
         self.fill(id, now, out);
+    }
+
+    fn loaded(&mut self, id: SourceId, load: SourceLoad, now: Instant, out: &mut Vec<Effect>) {
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        source.told(load, source.load_asked(now), now);
+        source.answered(now);
+        self.fill_all(now, out);
     }
 
     fn gained(&mut self, id: SourceId, gained: &[(u32, u32)], now: Instant, out: &mut Vec<Effect>) {
@@ -255,9 +279,9 @@ impl Scheduler {
         self.release(id, chunk);
     }
 
-    fn arriving(&mut self, id: SourceId, chunk: u32, out: &mut Vec<Effect>) {
+    fn arriving(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
         let Some(source) = self.sources.get_mut(&id) else { return };
-        if !source.begun(chunk) {
+        if !source.begun(chunk, now) {
             return; // it was asked for by number
         }
         if self.wanted.contains(chunk) {
@@ -281,6 +305,7 @@ impl Scheduler {
         self.settle(id, chunk);
         self.had.insert(chunk);
         self.wanted.remove(chunk);
+        self.moved.remove(&chunk);
         self.open.remove(chunk);
         for other in self.in_flight.remove(&chunk).unwrap_or_default() {
             out.push(Effect::Cancel(other, chunk));
@@ -346,6 +371,9 @@ impl Scheduler {
                 self.fill_all(now, out);
             }
         }
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.answered(now);
+        }
         self.fill(id, now, out);
     }
 
@@ -358,36 +386,20 @@ impl Scheduler {
             } else if source.stalls(now) {
                 self.give_to_others(id, out);
             }
+            self.ask_load(id, now, out);
         }
         self.fill_all(now, out);
     }
 
-    /// Opens the chunks that a stalled source owes; its own answer still counts if it comes first.
-    fn give_to_others(&mut self, id: SourceId, out: &mut Vec<Effect>) {
-        let owed: Vec<u32> =
-            self.sources.get(&id).map(|source| source.asked_chunks().collect()).unwrap_or_default();
-        for chunk in owed {
-            if self.in_flight.get(&chunk).is_some_and(|holders| holders.len() == 1)
-                && self.held_elsewhere(id, chunk)
-            {
-                out.push(Effect::Cancel(id, chunk));
-                self.settle(id, chunk);
-            }
+    fn fill_all(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        for id in self.by_cost() {
+            self.fill(id, now, out);
         }
     }
 
-    fn held_elsewhere(&self, id: SourceId, chunk: u32) -> bool {
-        self.sources
-            .iter()
-            .any(|(other, source)| *other != id && !source.stalled && source.have.contains(chunk))
-    }
-
-    fn fill_all(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let mut ids: Vec<(Duration, SourceId)> =
-            self.sources.iter().map(|(id, source)| (source.expected(0), *id)).collect();
-        ids.sort_unstable();
-        for (_, id) in ids {
-            self.fill(id, now, out);
+    fn ask_load(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
+        if self.sources.get_mut(&id).is_some_and(|source| source.should_tell(now)) {
+            out.push(Effect::AskLoad(id));
         }
     }
 
@@ -402,15 +414,20 @@ impl Scheduler {
             if self.open.count() <= self.choices_in_flight() && self.open.count() > 0 {
                 return;
             }
-            if source.chooses && self.open.count() > 0 {
+            if source.chooses && self.layout.chunks() > FEW_CHUNKS && self.open.count() > 0 {
                 let bytes = self.layout.size().div_ceil(u64::from(self.layout.chunks().max(1))).max(1);
                 self.ask_any(id, bytes, now, out);
                 continue;
             }
             let Some(chunk) = self.open.rarest(&source.have, self.cursor) else {
-                self.steal(id, now, out);
-                return;
+                match self.steal(id, now, out) {
+                    true => continue,
+                    false => return,
+                }
             };
+            if self.much_cheaper_elsewhere(id, chunk, now).is_some() {
+                return;
+            }
             self.ask(id, chunk, now, out);
             self.move_cursor(chunk);
         }
@@ -446,42 +463,8 @@ impl Scheduler {
             self.open.remove(chunk);
             self.in_flight.entry(chunk).or_default().push(id);
             out.push(Effect::Ask(id, chunk));
+            self.ask_load(id, now, out);
         }
-    }
-
-    /// Takes over the chunk that would come latest from another source, if `id` is much faster.
-    ///
-    /// A chunk that has not begun is cancelled first and asked for when the other source has let go of
-    /// it, so it never comes twice. One that has begun comes twice, so much more must be gained by it.
-    fn steal(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
-        let Some(thief) = self.sources.get(&id).filter(|thief| thief.may_steal(now)) else { return };
-        let mut worst: Option<(Duration, SourceId, Owed)> = None;
-        for (victim_id, victim) in self.sources.iter().filter(|(other, _)| **other != id) {
-            for owed in victim.owed(now) {
-                let loss = if owed.begun { STEAL_FACTOR * BEGUN_FACTOR } else { STEAL_FACTOR };
-                let gain = owed.due.saturating_sub(thief.expected(owed.bytes) * loss);
-                let threshold = if owed.begun { STEAL_GAIN * BEGUN_FACTOR } else { STEAL_GAIN };
-                let better = gain > threshold && worst.as_ref().is_none_or(|(most, ..)| gain > *most);
-                if better && thief.have.contains(owed.chunk) && self.in_flight_once(owed.chunk) {
-                    worst = Some((gain, *victim_id, owed));
-                }
-            }
-        }
-        let Some((_, victim, owed)) = worst else { return };
-        out.push(Effect::Cancel(victim, owed.chunk));
-        if let Some(victim) = self.sources.get_mut(&victim) {
-            victim.cancelled(owed.chunk);
-        }
-        if let Some(thief) = self.sources.get_mut(&id) {
-            thief.has_stolen(now);
-        }
-        if owed.begun {
-            self.ask(id, owed.chunk, now, out);
-        }
-    }
-
-    fn in_flight_once(&self, chunk: u32) -> bool {
-        self.in_flight.get(&chunk).is_some_and(|holders| holders.len() < MAX_COPIES_IN_FLIGHT)
     }
 
     /// Recounts what the fields claim; only in debug builds.

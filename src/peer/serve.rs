@@ -4,17 +4,20 @@
 //! short ones are copied, so that many fit one write. Requests are read while a chunk is being sent,
 //! so that a cancel comes in time.
 
+mod faulty;
 mod sending;
 mod slot;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bulk::{Bulk, Wake};
 use super::chunk_set::{self, ChunkSet};
+use super::faults::{FaultPlan, Faults};
 use super::held::Held;
+use super::latency::Line;
 use super::lock;
 use super::serving::{UNSENT_AHEAD, news_interval};
 use super::uploads::{Granted, Uploads};
@@ -41,6 +44,10 @@ pub(super) trait Host: Sync {
     fn uploads(&self) -> &Arc<Uploads>;
     /// Downloads that run now.
     fn downloads(&self) -> u16;
+    /// How this peer misbehaves, if it is told to.
+    fn faults(&self) -> Option<&FaultPlan>;
+    /// How much later than they could this peer's answers reach the peer of this name.
+    fn latency(&self, name: &str) -> Duration;
 }
 
 /// A serving connection as other threads see it.
@@ -98,6 +105,7 @@ pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) ->
     let news = News { gains: Vec::new(), told: Instant::now(), has_requests: false };
     let asker = Arc::new(Asker { number, wake, granted: Granted::new(false), news: Mutex::new(news) });
     host.join(&asker);
+    let faults = host.faults().map(|plan| Faults::new(plan, number));
     let mut serving = Serving {
         host,
         peer: theirs.peer,
@@ -109,7 +117,10 @@ pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) ->
         sending: None,
         turn: None,
         held_until: None,
+        paid: false,
         leaving: false,
+        faults,
+        late: Line::of(host.latency(&theirs.name)),
     };
     let outcome = serving.work(stop);
     serving.close_all();
@@ -142,7 +153,12 @@ struct Serving<'a> {
     turn: Option<HeldTurn>,
     /// The rate limit's pause.
     held_until: Option<Instant>,
+    /// The next chunk has waited for its share of the rate.
+    paid: bool,
     leaving: bool,
+    faults: Option<Faults>,
+    /// Requests that a latency keeps from being here yet.
+    late: Option<Line<(u32, ToServer)>>,
 }
 
 impl Serving<'_> {
@@ -168,7 +184,8 @@ impl Serving<'_> {
                 continue; // what was not told while there were requests is told now
             }
             let patience = self.turn.as_ref().map(HeldTurn::ends);
-            let until = [patience, self.held_until].into_iter().flatten().min();
+            let late = self.late.as_ref().and_then(Line::next_due);
+            let until = [patience, self.held_until, late].into_iter().flatten().min();
             if self.bulk.wait(true, matches!(pace, Pace::Full), until)? {
                 self.bulk.fill()?;
             }
@@ -189,6 +206,8 @@ impl Serving<'_> {
     }
 
     fn close_all(&mut self) {
+        let leave = |(_, message): &(u32, ToServer)| matches!(message, ToServer::Common(Common::Leave));
+        self.leaving |= self.late.iter().flat_map(Line::lost).any(leave);
         self.host.uploads().queued.fetch_sub(self.queue.len() as u32, Ordering::Relaxed);
         self.queue.clear();
         self.sending = None;
@@ -211,11 +230,28 @@ impl Serving<'_> {
     // Requests.
 
     fn take_in(&mut self) -> Result<(), NetError> {
-        while let Some(header) = self.bulk.header(None, 0)? {
-            let Some(message) = self.bulk.message(header)? else { break };
-            self.take_message(header.request, message)?;
+        while let Some((request, message)) = self.next_message()? {
+            self.take_message(request, message)?;
         }
         Ok(())
+    }
+
+    /// The next message; where a latency is imposed, when its time has come.
+    fn next_message(&mut self) -> Result<Option<(u32, ToServer)>, NetError> {
+        let Some(mut late) = self.late.take() else { return self.arrived_message() };
+        let now = Instant::now();
+        while let Some(message) = self.arrived_message()? {
+            late.push(message, now).map_err(|_| NetError::Unexpected("so many requests at once"))?;
+        }
+        let next = late.pop(now);
+        self.late = Some(late);
+        Ok(next)
+    }
+
+    fn arrived_message(&mut self) -> Result<Option<(u32, ToServer)>, NetError> {
+        let Some(header) = self.bulk.header(None, 0)? else { return Ok(None) };
+        let message = self.bulk.message(header)?;
+        Ok(message.map(|message| (header.request, message)))
     }
 
     fn take_message(&mut self, request: u32, message: ToServer) -> Result<(), NetError> {
@@ -235,10 +271,13 @@ impl Serving<'_> {
             ToServer::Cancel(cancel) => self.drop_jobs(|job| job.request == cancel.target),
             ToServer::GetLoad(_) => {
                 let uploads = self.host.uploads();
+                let mine = u32::from(lock(&self.asker.news).has_requests);
+                let others = uploads.busy.load(Ordering::Relaxed).saturating_sub(mine);
                 let load = Load {
-                    uploads: uploads.busy.load(Ordering::Relaxed).min(u32::from(u16::MAX)) as u16,
+                    uploads: others.min(u32::from(u16::MAX)) as u16,
                     downloads: self.host.downloads(),
                     queued: uploads.queued.load(Ordering::Relaxed),
+                    rate: uploads.rate(),
                 };
                 self.bulk.queue(request, load);
             }
@@ -272,8 +311,9 @@ impl Serving<'_> {
                 self.host.met(open.id, open.view, self.peer, addr.clone());
             }
         }
-        let have = held.have();
         let chunks = held.layout().chunks();
+        let lies = self.faults.as_ref().is_some_and(Faults::lies);
+        let have = if lies { ChunkSet::full(chunks) } else { held.have() };
         let opened = Opened { size: held.layout().size(), chunks, have: have.to_bits() };
         let whole = have.is_full();
         let content = (open.id, open.view);

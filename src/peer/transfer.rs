@@ -14,13 +14,16 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::bulk::Wake;
 use super::chunk_set::ChunkSet;
 use super::fetch::Trust;
 use super::job::FetchError;
 use super::ledger::Ledger;
 use super::lock;
 use super::neighbours::Neighbours;
-use super::scheduler::{Effect, Event, Limits, MAX_CORRUPT, Scheduler, SourceId, SourceView};
+use super::scheduler::{
+    Effect, Event, Limits, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView,
+};
 use super::serve::Asker;
 use super::serving::NEWS_INTERVAL;
 use super::store::{Store, StoreError};
@@ -86,6 +89,8 @@ pub(super) struct Transfer {
     scheduler: Mutex<Scheduler>,
     writers: Mutex<Writers>,
     proofs: Mutex<HashMap<(usize, u32), Arc<Proof>>>,
+    /// Connections that are no sources yet.
+    opening: Mutex<Vec<Weak<Wake>>>,
     sources: Mutex<BTreeMap<SourceId, Arc<SourceLink>>>,
     past_sources: Mutex<BTreeMap<SourceId, SourceReport>>,
     next_source: AtomicU32,
@@ -96,6 +101,8 @@ pub(super) struct Transfer {
     news: Sender<()>,
     heard: Receiver<()>,
     end: Mutex<Option<(End, Instant)>>,
+    /// What was known of each source when the transfer ended.
+    last_views: Mutex<Vec<(SourceId, SourceView)>>,
     stopping: AtomicBool,
 }
 
@@ -116,7 +123,7 @@ impl Transfer {
             layout.clone(),
             had.clone(),
             &wanted,
-            Limits { max_inflight_bytes: limits.max_inflight_bytes },
+            Limits { max_inflight_bytes: limits.max_inflight_bytes, policy: limits.policy },
             seed,
         );
         let (news, heard) = crossbeam_channel::bounded(1);
@@ -132,6 +139,7 @@ impl Transfer {
             scheduler: Mutex::new(scheduler),
             writers: Mutex::new(Writers { kept: had, owners: HashMap::new() }),
             proofs: Mutex::new(HashMap::new()),
+            opening: Mutex::new(Vec::new()),
             sources: Mutex::new(BTreeMap::new()),
             past_sources: Mutex::new(BTreeMap::new()),
             next_source: AtomicU32::new(0),
@@ -141,6 +149,7 @@ impl Transfer {
             news,
             heard,
             end: Mutex::new(None),
+            last_views: Mutex::new(Vec::new()),
             stopping: AtomicBool::new(false),
         };
         transfer.end_if_done();
@@ -169,6 +178,7 @@ impl Transfer {
             let (id, order) = match effect {
                 Effect::Ask(id, chunk) => (id, Order::Ask(chunk)),
                 Effect::AskAny(id) => (id, Order::AskAny),
+                Effect::AskLoad(id) => (id, Order::AskLoad),
                 Effect::Cancel(id, chunk) => (id, Order::Cancel(chunk)),
                 Effect::Close(id) => (id, Order::Close),
             };
@@ -181,7 +191,20 @@ impl Transfer {
         }
     }
 
-    pub(super) fn join(&self, link: Arc<SourceLink>, have: ChunkSet, round_trip: Duration) {
+    /// A connection is being opened; the end of the transfer wakes it.
+    pub(super) fn opens(&self, wake: &Arc<Wake>) {
+        let mut opening = lock(&self.opening);
+        opening.retain(|wake| wake.strong_count() > 0);
+        opening.push(Arc::downgrade(wake));
+    }
+
+    pub(super) fn join(
+        &self,
+        link: Arc<SourceLink>,
+        have: ChunkSet,
+        round_trip: Duration,
+        load: Option<SourceLoad>,
+    ) {
         let id = link.id;
         if link.wants_news {
             let kept = lock(&self.writers).kept.clone();
@@ -202,11 +225,17 @@ impl Transfer {
             sources.insert(id, link);
             only && have.is_full()
         };
-        self.step([Event::Joined { source: id, have, chooses, round_trip }], Some(id));
+        self.step([Event::Joined { source: id, have, chooses, round_trip, load }], Some(id));
     }
 
     pub(super) fn leave(&self, id: SourceId) -> Trust {
-        let view = lock(&self.scheduler).sources().find(|(source, _)| *source == id).map(|(_, view)| view);
+        let over = lock(&self.last_views).iter().find(|(source, _)| *source == id).map(|(_, view)| *view);
+        let view = over.or_else(|| {
+            let views = self.source_views();
+            let view = views.into_iter().find(|(source, _)| *source == id)?.1;
+            let banned = matches!(view.reason, Reason::Banned(_));
+            Some(SourceView { reason: if banned { view.reason } else { Reason::Gone }, ..view })
+        });
         let link = lock(&self.sources).remove(&id);
         if let (Some(view), Some(link)) = (view, link) {
             let report = self.report(&link, &view, false);
@@ -235,7 +264,7 @@ impl Transfer {
 
     /// What is known of each source.
     pub(super) fn source_views(&self) -> Vec<(SourceId, SourceView)> {
-        lock(&self.scheduler).sources().collect()
+        lock(&self.scheduler).sources(Instant::now()).collect()
     }
 
     /// Wanted chunks that no source has.
@@ -372,6 +401,8 @@ impl Transfer {
 
     /// Ends the transfer, once; closes its sources.
     pub(super) fn finish(&self, how: End) {
+        let views = self.source_views();
+        lock(&self.last_views).extend(views.into_iter().filter(|_| !self.is_over()));
         let mut end = lock(&self.end);
         if end.is_none() {
             if how == End::Done {
@@ -382,6 +413,7 @@ impl Transfer {
         drop(end);
         self.stopping.store(true, Ordering::Release);
         let _ = self.news.try_send(());
+        lock(&self.opening).iter().filter_map(Weak::upgrade).for_each(|wake| wake.wake());
         for link in lock(&self.sources).values() {
             link.order(Order::Close);
             link.wake.wake();

@@ -27,6 +27,7 @@ pub(super) struct Uploads {
     /// Bytes of chunks sent since the start.
     pub(super) sent: AtomicU64,
     pub(super) throttle: Option<Throttle>,
+    pub(super) pace: Pace,
 }
 
 /// A content as it is opened: a tree's listing and its members have one id, but chunks of their own.
@@ -65,7 +66,13 @@ impl Uploads {
             next_asker: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             throttle: rate.map(Throttle::new),
+            pace: Pace::new(),
         }
+    }
+
+    /// Bytes a second that all uploads can get together: the limit, or the most seen; 0 if not known.
+    pub(super) fn rate(&self) -> u64 {
+        self.throttle.as_ref().map_or_else(|| self.pace.most(), |throttle| throttle.rate as u64)
     }
 
     /// Leave to send, or a place in the queue: `asker` is woken when its turn comes. `choice` is the
@@ -177,6 +184,40 @@ impl Throttle {
     }
 }
 
+/// The most that was ever sent in a short while: less says nothing, for it may be all that was asked for.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Bytes since when.
+    window: Mutex<(u64, Instant)>,
+    most: AtomicU64,
+}
+
+impl Pace {
+    const WINDOW: Duration = Duration::from_millis(250);
+
+    fn new() -> Pace {
+        Pace { window: Mutex::new((0, Instant::now())), most: AtomicU64::new(0) }
+    }
+
+    /// `bytes` are on their way out.
+    pub(super) fn note(&self, bytes: usize, now: Instant) {
+        let mut window = lock(&self.window);
+        let (sum, since) = *window;
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed < Pace::WINDOW {
+            window.0 += bytes as u64;
+            return;
+        }
+        // What was sent in a window that a pause made long is less than what could have been.
+        self.most.fetch_max((sum as f64 / elapsed.as_secs_f64()) as u64, Ordering::Relaxed);
+        *window = (bytes as u64, now);
+    }
+
+    fn most(&self) -> u64 {
+        self.most.load(Ordering::Relaxed)
+    }
+}
+
 /// A flag that wakes nobody: whether it is an asker's turn.
 pub(super) type Granted = AtomicBool;
 
@@ -202,6 +243,16 @@ mod tests {
         let lost: Vec<u32> = (0..2).filter_map(|_| uploads.seed_choice(id, None, 2)).collect();
         assert_eq!(lost, [0, 2], "chunk 1 is still with the second asker");
         assert_eq!(uploads.seed_choice(id, None, 2), None);
+    }
+
+    #[test]
+    fn the_pace_is_the_most_that_was_sent() {
+        let pace = Pace::new();
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        (0..10).for_each(|nth| pace.note(10_000, at(nth * 50)));
+        (20..30).for_each(|nth| pace.note(1_000, at(nth * 50)));
+        assert!((150_000..=200_000).contains(&pace.most()), "{}", pace.most());
     }
 
     #[test]

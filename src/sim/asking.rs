@@ -6,7 +6,7 @@ use super::connection::{Item, Load};
 use super::queue::{Happening, Message};
 use super::world::World;
 use crate::peer::neighbours::Outcome;
-use crate::peer::scheduler::{Effect, Event, SourceId};
+use crate::peer::scheduler::{Effect, Event, SourceId, SourceLoad};
 use crate::wire::{ANY_CHUNK, Complaint, Refusal};
 
 /// Chunks whose proof travels together.
@@ -20,7 +20,7 @@ impl World<'_> {
     /// OPENED arrives: the source is of use from now on.
     pub(super) fn opened(&mut self, c: u32) {
         let connection = &mut self.connections[c as usize];
-        let p = connection.asker;
+        let (p, server) = (connection.asker, connection.server);
         let Some(have) = connection.opening.take() else { return };
         if !connection.asker_open {
             return;
@@ -40,7 +40,18 @@ impl World<'_> {
             kept.into_iter().for_each(|chunk| self.tell_source(c, chunk, 8));
         }
         let chooses = have.is_full();
-        self.step(p, Event::Joined { source, have, chooses, round_trip });
+        let load = Some(self.load_of(server));
+        self.step(p, Event::Joined { source, have, chooses, round_trip, load });
+    }
+
+    /// What a peer says of its load.
+    fn load_of(&self, server: u32) -> SourceLoad {
+        let busy = |c: &&u32| {
+            let connection = &self.connections[**c as usize];
+            connection.writing || !connection.jobs.is_empty()
+        };
+        let uploads = self.peers[server as usize].askers.iter().filter(busy).count() as u16;
+        SourceLoad { uploads, rate: 0 }
     }
 
     fn tell_source(&mut self, c: u32, chunk: u32, bytes: u32) {
@@ -60,6 +71,7 @@ impl World<'_> {
             let (source, bytes) = match effect {
                 Effect::Ask(source, _) => (source, ASK_BYTES),
                 Effect::AskAny(source) => (source, ASK_BYTES),
+                Effect::AskLoad(_) => continue, // of no weight, and of use before the first chunk only
                 Effect::Cancel(source, _) => (source, CANCEL_BYTES),
                 Effect::Close(source) => (source, 9),
             };
@@ -89,6 +101,7 @@ impl World<'_> {
                 self.queue.push(at, Happening::Asked(c, chunk, proof));
             }
             Effect::AskAny(_) => self.queue.push(at, Happening::Asked(c, ANY_CHUNK, true)),
+            Effect::AskLoad(_) => {}
             Effect::Cancel(_, chunk) => self.queue.push(at, Happening::Cancelled(c, chunk)),
             Effect::Close(source) => self.close(p, c, source),
         }
@@ -96,8 +109,9 @@ impl World<'_> {
 
     /// The scheduler has had enough of a source.
     fn close(&mut self, p: u32, c: u32, source: SourceId) {
+        let now = self.instant();
         let fetch = self.peers[p as usize].fetch.as_ref();
-        let view = fetch.and_then(|fetch| fetch.scheduler.sources().find(|(id, _)| *id == source));
+        let view = fetch.and_then(|fetch| fetch.scheduler.sources(now).find(|(id, _)| *id == source));
         let lies = view.is_some_and(|(_, view)| view.corrupt >= crate::peer::scheduler::MAX_CORRUPT);
         if lies {
             let server = self.connections[c as usize].server;

@@ -9,7 +9,7 @@ use super::queue::{Happening, Nanos};
 use super::world::{World, content};
 use crate::peer::chunk_set::{self, ChunkSet};
 use crate::peer::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR};
-use crate::peer::scheduler::{Event, Limits, Scheduler, TICK};
+use crate::peer::scheduler::{Event, Limits, Policy, Scheduler, TICK};
 use crate::tracker::directory::{Load, Profile, Query, Sender, Wanted};
 use crate::wire::{Complaint, Name, Offer, Purpose};
 
@@ -46,7 +46,10 @@ impl World<'_> {
     pub(super) fn join(&mut self, p: u32) {
         let now = self.now;
         let seed = self.rng.u64(..);
-        let limits = Limits { max_inflight_bytes: crate::peer::Limits::default().max_inflight_bytes };
+        let limits = Limits {
+            max_inflight_bytes: crate::peer::Limits::default().max_inflight_bytes,
+            policy: Policy::Both,
+        };
         let none = ChunkSet::empty(self.chunks);
         let all = ChunkSet::full(self.chunks);
         let runs = self.chunks.div_ceil(super::asking::PROOF_RUN);
@@ -192,7 +195,7 @@ impl World<'_> {
 
     fn connected(&self, p: u32) -> usize {
         let fetch = self.peers[p as usize].fetch.as_ref();
-        fetch.map_or(0, |fetch| fetch.scheduler.sources().count())
+        fetch.map_or(0, |fetch| fetch.scheduler.sources(self.instant()).count())
     }
 
     fn locate(&mut self, p: u32) {
@@ -212,7 +215,7 @@ impl World<'_> {
         if !full || fetch.neighbours.spare(now) == 0 {
             return;
         }
-        let useless = fetch.scheduler.sources().find(|(_, view)| view.useful == 0);
+        let useless = fetch.scheduler.sources(now).find(|(_, view)| view.useful == 0);
         if let Some(c) = useless.and_then(|(id, _)| fetch.connections.get(id.0 as usize).copied()) {
             self.asker_ends(c, Outcome::Useless, true);
         }
@@ -241,7 +244,8 @@ impl World<'_> {
         let now = self.now;
         let peer = &mut self.peers[p as usize];
         let Some(fetch) = &peer.fetch else { return };
-        if !fetch.scheduler.is_done() || peer.done.is_some() {
+        // What was on its way when a peer was killed may still arrive; it changes nothing any more.
+        if !fetch.scheduler.is_done() || peer.done.is_some() || !peer.alive {
             return;
         }
         peer.done = Some(now);

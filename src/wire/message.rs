@@ -574,12 +574,14 @@ messages! {
         }
         /// The answer to GET_LOAD.
         0x74 "LOAD" Load {
-            /// Uploads served now.
+            /// Uploads served now, without one on the connection that asks.
             uploads: u16,
             /// Downloads running now.
             downloads: u16,
             /// Chunk requests waiting, of all connections.
             queued: u32,
+            /// Bytes a second that all uploads together can get; 0 if that is not known yet.
+            rate: u64,
         }
         /// Notice: chunks that the server has gained.
         0x75 "HAVE" ServerHas {

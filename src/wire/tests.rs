@@ -234,7 +234,7 @@ impl Sampled for FromServer {
             Some(FromServer::Opened(_)) => Manifest { proof: proof() }.into(),
             Some(FromServer::Manifest(_)) => ChunkHead { index: 17, proof: proof() }.into(),
             Some(FromServer::ChunkHead(_)) => Refused { reason: Refusal::Gone }.into(),
-            Some(FromServer::Refused(_)) => Load { uploads: 1, downloads: 2, queued: 3 }.into(),
+            Some(FromServer::Refused(_)) => Load { uploads: 1, downloads: 2, queued: 3, rate: 4 }.into(),
             Some(FromServer::Load(_)) => ServerHas { slot: 1, gained: ranges() }.into(),
             Some(FromServer::ServerHas(_)) => return None,
         })

@@ -347,7 +347,7 @@ fn past_the_queue_requests_are_busy_and_none_is_lost() {
 fn load_is_told_without_a_slot() {
     let peer = target::peer();
     let load = peer.target.greet().call(id::GET_LOAD, &Body::new(), id::LOAD);
-    load.fields(|fields| (fields.u16(), fields.u16(), fields.u32()));
+    load.fields(|fields| (fields.u16(), fields.u16(), fields.u32(), fields.u64()));
 }
 
 #[test]

@@ -13,9 +13,9 @@ use crate::net::{self, NetError};
 use crate::peer::chunk_set::{self, ChunkSet};
 use crate::peer::fetch::{self, FetchEnd};
 use crate::peer::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
-use crate::peer::scheduler::{Event, TICK};
+use crate::peer::scheduler::{Event, Policy, TICK};
 use crate::peer::transfer::{End, Transfer};
-use crate::wire::{Complaint, Report as Complain, Role, Variant};
+use crate::wire::{Complaint, Holder, Report as Complain, Role, Variant};
 
 /// What the driving of one transfer remembers between turns.
 pub(super) struct Driver<'a> {
@@ -56,11 +56,9 @@ impl<'a> Driver<'a> {
     }
 
     pub(super) fn suggest(&mut self, variant: &Variant) {
-        for holder in variant
-            .holders
-            .iter()
-            .filter(|holder| holder.port != 0 && holder.peer != self.peer().identity.peer)
-        {
+        let usable = |holder: &&Holder| holder.port != 0 && holder.peer != self.peer().identity.peer;
+        let holders: Vec<&Holder> = variant.holders.iter().filter(usable).collect();
+        for holder in self.chosen(holders) {
             let host = if holder.host.contains(':') {
                 format!("[{}]", &*holder.host)
             } else {
@@ -68,6 +66,17 @@ impl<'a> Driver<'a> {
             };
             self.transfer.suggest(holder.peer, format!("{host}:{}", holder.port));
         }
+    }
+
+    /// Policies that choose one source before any is asked keep to it.
+    fn chosen<'h>(&self, holders: Vec<&'h Holder>) -> Vec<&'h Holder> {
+        let one = match self.peer().limits.policy {
+            Policy::Both | Policy::Latency => return holders,
+            _ if self.transfer.neighbours(|neighbours| neighbours.knows_any()) => None,
+            Policy::Load => holders.into_iter().min_by_key(|holder| holder.uploads + holder.downloads),
+            Policy::Random => fastrand::choice(holders),
+        };
+        one.into_iter().collect()
     }
 
     pub(super) fn turn(&mut self) -> Result<(), FetchError> {

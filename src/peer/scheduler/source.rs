@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use super::cost::{SourceLoad, seconds};
+use super::why::Reason;
 use crate::peer::chunk_set::ChunkSet;
 
 /// A source is asked ahead for what it delivers in this time beyond its round trip: long enough to ride
 /// out a scheduling hiccup of either machine, short enough to keep its queue useful to others.
-const HORIZON: Duration = Duration::from_millis(60);
+pub(super) const HORIZON: Duration = Duration::from_millis(60);
 /// In flight at a source of which nothing is known yet, in bytes.
-const FIRST_WINDOW: u64 = 256 << 10;
+pub(super) const FIRST_WINDOW: u64 = 256 << 10;
 /// Most bytes in flight at one source.
 const MAX_WINDOW: u64 = 32 << 20;
 /// The window grows at most by this factor each time as much as it holds has been delivered.
@@ -22,11 +24,20 @@ const MIN_SAMPLE: Duration = Duration::from_millis(20);
 /// A source is stalled when it is silent for this many times its usual longest pause, or [`MIN_STALL`].
 const STALL_PAUSES: u32 = 4;
 const MIN_STALL: Duration = Duration::from_millis(400);
+/// Of a source that has delivered nothing yet: so many times what it should take, within bounds.
+const NEW_STALL: u32 = 2;
+const MOST_NEW_STALL: Duration = Duration::from_secs(20);
+/// A source that stalled and then answered is left alone for its stall time, but no longer than this.
+const MOST_STALL_PAUSE: Duration = Duration::from_secs(1);
 /// A stalled source is lost after this many times as long, but not before [`MIN_LOST`].
 const LOST_STALLS: u32 = 8;
 const MIN_LOST: Duration = Duration::from_secs(10);
 /// A source takes over from others at most this often.
 const STEAL_INTERVAL: Duration = Duration::from_millis(20);
+/// A source is new for this long.
+const JUST_NOW: Duration = Duration::from_millis(20);
+/// What an idle source says of its load is asked again after this.
+const LOAD_AGE: Duration = Duration::from_secs(1);
 /// A source that says it is busy is left alone this long.
 const BUSY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -43,6 +54,8 @@ pub struct SourceView {
     pub round_trip: Duration,
     /// Bytes asked of it and not yet here.
     pub inflight_bytes: u64,
+    /// What it said of its load last.
+    pub load: Option<SourceLoad>,
     /// Bytes of chunks that came from it.
     pub bytes: u64,
     /// Chunks taken from it.
@@ -53,12 +66,15 @@ pub struct SourceView {
     pub cost: Duration,
     /// True if it owes chunks and is silent.
     pub stalled: bool,
+    /// Why it is, or is not, asked.
+    pub reason: Reason,
 }
 
 #[derive(Debug)]
 struct Asked {
     chunk: u32,
     bytes: u64,
+    at: Instant,
     begun: bool,
     cancelled: bool,
 }
@@ -74,8 +90,16 @@ pub(super) struct Owed {
     pub(super) due: Duration,
 }
 
+/// What a source said of its load, and when.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    load: SourceLoad,
+    at: Instant,
+}
+
 #[derive(Debug)]
 pub(super) struct Source {
+    came: Instant,
     pub(super) have: ChunkSet,
     /// It may be asked for whichever chunk it thinks best.
     pub(super) chooses: bool,
@@ -87,7 +111,12 @@ pub(super) struct Source {
     bytes: u64,
     pub(super) chunks: u64,
     pub(super) stalled: bool,
-    round_trip: Duration,
+    /// How often it stalled since it delivered something.
+    stalls: u32,
+    pub(super) round_trip: Duration,
+    told: Option<Told>,
+    /// When its load was asked for, until it answers.
+    load_asked: Option<Instant>,
     window: u64,
     /// Bytes a second; 0 until the first sample.
     rate: f64,
@@ -102,6 +131,7 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(have: ChunkSet, chooses: bool, round_trip: Duration, now: Instant) -> Source {
         Source {
+            came: now,
             chooses,
             have,
             any_in_flight: 0,
@@ -112,7 +142,10 @@ impl Source {
             bytes: 0,
             chunks: 0,
             stalled: false,
+            stalls: 0,
             round_trip,
+            told: None,
+            load_asked: None,
             window: FIRST_WINDOW,
             rate: 0.0,
             sample_start: now,
@@ -124,18 +157,20 @@ impl Source {
         }
     }
 
-    pub(super) fn view(&self, useful: u32) -> SourceView {
+    pub(super) fn view(&self, useful: u32, chunk_bytes: u64, reason: Reason) -> SourceView {
         SourceView {
             have: self.have.count(),
             useful,
             rate: self.rate,
             round_trip: self.round_trip,
             inflight_bytes: self.inflight_bytes,
+            load: self.told.map(|told| told.load),
             bytes: self.bytes,
             chunks: self.chunks,
             corrupt: self.corrupt,
-            cost: self.expected(0),
+            cost: self.expected(chunk_bytes),
             stalled: self.stalled,
+            reason,
         }
     }
 
@@ -145,13 +180,21 @@ impl Source {
 
     pub(super) fn has_room(&self, now: Instant) -> bool {
         let requests = self.asked.len() + self.any_in_flight as usize;
-        let paused = self.paused_until.is_some_and(|until| now < until);
-        !paused && !self.stalled && (requests < MIN_REQUESTS || self.inflight_bytes < self.window)
+        self.is_well(now) && (requests < MIN_REQUESTS || self.inflight_bytes < self.window)
+    }
+
+    /// True unless it is silent, or has said that it is busy.
+    pub(super) fn is_well(&self, now: Instant) -> bool {
+        !self.stalled && !self.paused(now)
+    }
+
+    pub(super) fn paused(&self, now: Instant) -> bool {
+        self.paused_until.is_some_and(|until| now < until)
     }
 
     pub(super) fn ask(&mut self, chunk: u32, bytes: u64, now: Instant) {
         self.wake(now);
-        self.asked.push(Asked { chunk, bytes, begun: false, cancelled: false });
+        self.asked.push(Asked { chunk, bytes, at: now, begun: false, cancelled: false });
         self.inflight_bytes += bytes;
     }
 
@@ -166,13 +209,14 @@ impl Source {
     fn wake(&mut self, now: Instant) {
         if self.inflight_bytes == 0 {
             self.last_sign = now;
-            self.sample_start = now;
+            // Nothing can be here before that, however fast the source is.
+            self.sample_start = now + self.round_trip;
             self.sample_bytes = 0;
         }
     }
 
     /// One of the free choices turned out to be `chunk`. False if the chunk was asked for by number.
-    pub(super) fn begun(&mut self, chunk: u32) -> bool {
+    pub(super) fn begun(&mut self, chunk: u32, now: Instant) -> bool {
         if let Some(asked) = self.asked.iter_mut().find(|asked| asked.chunk == chunk) {
             asked.begun = true;
             return false;
@@ -183,7 +227,7 @@ impl Source {
         let bytes = self.any_bytes / u64::from(self.any_in_flight);
         self.any_bytes -= bytes;
         self.any_in_flight -= 1;
-        self.asked.push(Asked { chunk, bytes, begun: true, cancelled: false });
+        self.asked.push(Asked { chunk, bytes, at: now, begun: true, cancelled: false });
         true
     }
 
@@ -214,6 +258,7 @@ impl Source {
         self.longest_pause = pause.max(self.longest_pause * 15 / 16);
         self.last_sign = now;
         self.stalled = false;
+        self.stalls = 0;
         self.bytes += bytes;
         self.sample_bytes += bytes;
         let elapsed = now.saturating_duration_since(self.sample_start);
@@ -223,14 +268,30 @@ impl Source {
         }
         let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
         self.rate = if self.rate == 0.0 { sample } else { (self.rate + sample) / 2.0 };
-        let aim = (self.rate * (self.round_trip + HORIZON).as_secs_f64()) as u64;
+        // Far sources have a long pipe: as much again must be asked for while it is on its way, or the
+        // window could not grow to what the source can give.
+        let aim = (self.rate * (self.round_trip + HORIZON.max(self.round_trip)).as_secs_f64()) as u64;
         self.window = aim.clamp(self.window / 2, self.window.saturating_mul(MAX_GROWTH)).clamp(1, MAX_WINDOW);
         self.sample_start = now;
         self.sample_bytes = 0;
     }
 
     fn stall_time(&self) -> Duration {
-        (self.longest_pause.max(self.round_trip) * STALL_PAUSES).max(MIN_STALL)
+        let usual = (self.longest_pause.max(self.round_trip) * STALL_PAUSES).max(MIN_STALL);
+        let usual = usual * (1 << self.stalls.min(6)); // or its turn would never come, however often it is asked
+        match self.is_new() {
+            // Others may be served before us, as it said.
+            true => usual.max((self.expected(0) * NEW_STALL).min(MOST_NEW_STALL)),
+            false => usual,
+        }
+    }
+
+    /// It answered, if not with a chunk: one that stalled may be asked again, but later each time.
+    pub(super) fn answered(&mut self, now: Instant) {
+        if self.stalled && self.inflight_bytes == 0 {
+            self.stalled = false;
+            self.paused_until = Some(now + self.stall_time().min(MOST_STALL_PAUSE));
+        }
     }
 
     /// True, once each time, when the source owes chunks and is silent for too long.
@@ -238,6 +299,7 @@ impl Source {
         let silent = now.saturating_duration_since(self.last_sign);
         let stalls = !self.stalled && self.inflight_bytes > 0 && silent > self.stall_time();
         self.stalled |= stalls;
+        self.stalls += u32::from(stalls);
         stalls
     }
 
@@ -247,27 +309,84 @@ impl Source {
         self.stalled && silent > (self.stall_time() * LOST_STALLS).max(MIN_LOST)
     }
 
+    /// True until a rate has been measured.
+    pub(super) fn is_new(&self) -> bool {
+        self.rate <= 0.0
+    }
+
+    /// Bytes a second to expect: what was measured, else its share of what it says it can.
+    pub(super) fn speed(&self) -> Option<f64> {
+        match self.is_new() {
+            true => self.told.map(|told| told.load.share()),
+            false => Some(self.rate),
+        }
+    }
+
     /// How long `bytes` more would take from here.
     pub(super) fn expected(&self, bytes: u64) -> Duration {
-        if self.rate <= 0.0 {
-            return self.round_trip + HORIZON;
+        let queue = self.speed().map_or(HORIZON, |speed| seconds(self.inflight_bytes + bytes, speed));
+        self.round_trip + queue
+    }
+
+    /// It told its load, and took so long to answer.
+    pub(super) fn told(&mut self, load: SourceLoad, round_trip: Option<Duration>, now: Instant) {
+        self.told = Some(Told { load, at: now });
+        self.load_asked = None;
+        if let Some(round_trip) = round_trip {
+            // Longer may be the queue in front of the answer, but for an idle source.
+            let longer = if self.inflight_bytes == 0 { round_trip } else { self.round_trip };
+            self.round_trip = round_trip.min((self.round_trip * 7 + longer) / 8);
         }
-        self.round_trip
-            + Duration::from_secs_f64(((self.inflight_bytes + bytes) as f64 / self.rate).min(3600.0))
+    }
+
+    /// True, once in a while, if its load should be asked for: to know its turn when it was first asked
+    /// for something, or to know an idle source.
+    pub(super) fn should_tell(&mut self, now: Instant) -> bool {
+        let old = |told: &Told| now.saturating_duration_since(told.at) >= LOAD_AGE;
+        let wanted = self.load_asked.is_none()
+            && self.told.as_ref().is_some_and(|told| match self.inflight_bytes {
+                0 => old(told),
+                _ => self.is_new() && self.asked.first().is_some_and(|first| told.at <= first.at),
+            });
+        if wanted {
+            self.load_asked = Some(now);
+        }
+        wanted
+    }
+
+    /// True if it came now, and so has said now what its load is.
+    pub(super) fn has_just_come(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.came) < JUST_NOW
+    }
+
+    /// How long ago its load was asked for, if it has not answered.
+    pub(super) fn load_asked(&self, now: Instant) -> Option<Duration> {
+        self.load_asked.map(|asked| now.saturating_duration_since(asked))
     }
 
     /// The chunks owed that nobody has cancelled: answers come in the order asked.
     pub(super) fn owed(&self, now: Instant) -> impl Iterator<Item = Owed> + '_ {
         let silent = now.saturating_duration_since(self.last_sign);
         let late = silent.saturating_sub(self.round_trip + HORIZON);
-        let rate = if self.rate > 0.0 { self.rate } else { FIRST_WINDOW as f64 / HORIZON.as_secs_f64() };
+        let rate = self.speed().unwrap_or(FIRST_WINDOW as f64 / HORIZON.as_secs_f64());
         let mut ahead = 0;
         let owed = self.asked.iter().map(move |asked| {
             ahead += asked.bytes;
-            let due = late + Duration::from_secs_f64((ahead as f64 / rate).min(3600.0));
+            let due = match self.is_new() {
+                false => late + self.trip_left(asked, now) + seconds(ahead, rate),
+                true => {
+                    // Nothing has come: the time runs from when it was asked for.
+                    let at = asked.at + self.round_trip + seconds(ahead, rate);
+                    at.saturating_duration_since(now) + now.saturating_duration_since(at + HORIZON)
+                }
+            };
             (asked.cancelled, Owed { chunk: asked.chunk, bytes: asked.bytes, begun: asked.begun, due })
         });
         owed.filter(|(cancelled, _)| !cancelled).map(|(_, owed)| owed)
+    }
+
+    fn trip_left(&self, asked: &Asked, now: Instant) -> Duration {
+        (asked.at + self.round_trip).saturating_duration_since(now)
     }
 
     pub(super) fn cancelled(&mut self, chunk: u32) {

@@ -10,6 +10,7 @@ use super::{Job, Serving};
 use crate::content::Proof;
 use crate::net::NetError;
 use crate::net::trace::{self, Direction, Side};
+use crate::peer::faults::{Fate, Faults};
 use crate::peer::held::Data;
 use crate::peer::ledger::add;
 use crate::peer::serving::TURN_PATIENCE;
@@ -66,12 +67,18 @@ impl Serving<'_> {
         if self.sending.is_some() || self.turn.is_some() {
             return self.send_on();
         }
+        if self.faults.as_ref().is_some_and(Faults::has_cut) {
+            return self.cut_off();
+        }
         if self.queue.is_empty() {
             self.host.uploads().decline(&self.asker);
             return Ok(if self.bulk.flush(false)? { Pace::Idle } else { Pace::Full });
         }
         if self.bulk.unsent().len() >= GATHER_BYTES && !self.bulk.flush(false)? {
             return Ok(Pace::Full);
+        }
+        if self.must_wait() {
+            return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
         }
         let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice()) else {
             return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
@@ -80,9 +87,35 @@ impl Serving<'_> {
         while self.sending.is_none() && self.bulk.unsent().len() < GATHER_BYTES {
             let Some(job) = self.queue.pop_front() else { break };
             self.host.uploads().queued.fetch_sub(1, Ordering::Relaxed);
-            self.begin(job);
+            match self.fate() {
+                Fate::Sound => self.begin(job),
+                fate => self.misbehave(fate, job),
+            }
+            if std::mem::take(&mut self.paid) {
+                break; // the next one has to wait for itself
+            }
         }
         self.send_on()
+    }
+
+    /// Under a rate limit, a chunk leaves when all of it could have left at that rate, behind those that
+    /// were next before it. True if that is not yet.
+    fn must_wait(&mut self) -> bool {
+        let Some(throttle) = self.host.uploads().throttle.as_ref().filter(|_| !self.paid) else {
+            return false;
+        };
+        let Some(job) = self.queue.front() else { return false };
+        let Some(slot) = self.slots.get(&job.slot) else { return false };
+        let layout = slot.held.layout();
+        let len = match layout.place(job.chunk) {
+            Some(place) => place.len,
+            None => layout.size() / u64::from(layout.chunks().max(1)), // whichever
+        };
+        let now = Instant::now();
+        let wait = throttle.take(len as usize, now);
+        self.paid = true;
+        self.held_until = (!wait.is_zero()).then(|| now + wait);
+        self.held_until.is_some()
     }
 
     /// The content of which whichever chunk is asked for next, if so.
@@ -128,7 +161,7 @@ impl Serving<'_> {
     }
 
     /// The chunk to answer with: the one that was asked for, or our choice.
-    fn choose(&mut self, job: Job) -> Option<u32> {
+    pub(super) fn choose(&mut self, job: Job) -> Option<u32> {
         if job.chunk != ANY_CHUNK {
             return Some(job.chunk);
         }
@@ -140,7 +173,7 @@ impl Serving<'_> {
     }
 
     /// Counts a chunk that is on its way out.
-    fn count(&mut self, job: Job, number: u32, len: usize) {
+    pub(super) fn count(&mut self, job: Job, number: u32, len: usize) {
         let uploads = self.host.uploads();
         if let Some(slot) = self.slots.get_mut(&job.slot) {
             slot.held.count_sent(len);
@@ -149,10 +182,7 @@ impl Serving<'_> {
             }
         }
         add(&uploads.sent, len);
-        if let Some(throttle) = &uploads.throttle {
-            let now = Instant::now();
-            self.held_until = Some(now + throttle.take(len, now));
-        }
+        uploads.pace.note(len, Instant::now());
         if trace::on(Side::Serve, true) {
             let fields = format!("chunk {number} of {len} B");
             let whole = len + HEADER_BYTES;

@@ -12,6 +12,7 @@ use crate::peer::scheduler::SourceId;
 pub(in crate::peer) enum Order {
     Ask(u32),
     AskAny,
+    AskLoad,
     Cancel(u32),
     /// Tell the source that this chunk is here.
     Tell(u32),

@@ -36,6 +36,15 @@ pub struct SourceReport {
     pub useful: u32,
     /// True while connected.
     pub connected: bool,
+    /// Uploads to others that it served when it was asked last, if it said so.
+    #[serde(default)]
+    pub uploads: Option<u16>,
+    /// Why it is, or is not, asked: a word.
+    #[serde(default)]
+    pub reason: String,
+    /// The same in a sentence.
+    #[serde(default)]
+    pub why: String,
 }
 
 /// How far a transfer is.
@@ -82,6 +91,9 @@ impl Transfer {
             inflight_bytes: view.inflight_bytes,
             useful: view.useful,
             connected,
+            uploads: view.load.map(|load| load.uploads),
+            reason: view.reason.label().to_owned(),
+            why: view.reason.to_string(),
         }
     }
 

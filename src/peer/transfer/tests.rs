@@ -19,7 +19,7 @@ fn a_source_that_comes_when_all_is_over_is_told() {
         let wake = Arc::new(Wake::new().unwrap());
         let link = SourceLink::new(id, PeerId([1; 16]), String::new(), String::new(), wake, true);
         let link = Arc::new(link);
-        transfer.join(link.clone(), ChunkSet::full(1), Duration::ZERO);
+        transfer.join(link.clone(), ChunkSet::full(1), Duration::ZERO, None);
         link
     };
     let before = link(transfer.new_source());

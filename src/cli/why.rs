@@ -1,0 +1,89 @@
+//! `p2p why`: what a running peer knows of each source of its transfers, and why it asks it or not.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::args::WhyArgs;
+use super::daemon::Daemon;
+use super::table::{Align, Table};
+use super::units::{elapsed, shown, size};
+use super::{Failure, output};
+use crate::content::FileId;
+use crate::peer::{SourceReport, TransferStatus};
+
+/// `why --json`, a line for each transfer.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    name: &'a str,
+    state: &'a str,
+    sources: &'a [SourceReport],
+}
+
+/// `p2p why [FOLDER|ID]`
+pub(super) fn why(args: &WhyArgs) -> Result<(), Failure> {
+    let id = args.what.parse::<FileId>().ok();
+    let folder = Path::new(if id.is_some() { "." } else { args.what.as_str() });
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("there is no folder {}, and it is no id", folder.display())));
+    }
+    let Some(mut daemon) = Daemon::around(folder) else {
+        let remedy = format!("start one with `p2p peer {}`", folder.display());
+        return Err(Failure::unreachable(format!("no peer is sharing {}; {remedy}", folder.display())));
+    };
+    let transfers = daemon.transfers()?;
+    let wanted: Vec<&TransferStatus> =
+        transfers.iter().filter(|transfer| id.is_none_or(|id| transfer.id == id.to_string())).collect();
+    if wanted.is_empty() {
+        let what = id.map_or_else(|| "anything".to_owned(), |id| id.to_string());
+        return Err(Failure::not_found(format!("this peer has not fetched {what} since it was started")));
+    }
+    for (place, transfer) in wanted.iter().enumerate() {
+        let TransferStatus { id, name, state, sources, .. } = transfer;
+        match args.json {
+            true => output::json(&Line { id, name, state, sources })?,
+            false => {
+                let gap = if place > 0 { "\n" } else { "" };
+                output::line(&format!("{gap}{}", render(transfer)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn render(transfer: &TransferStatus) -> String {
+    let columns = [
+        ("SOURCE", Align::Left),
+        ("LATENCY", Align::Right),
+        ("LOAD", Align::Right),
+        ("RATE", Align::Right),
+        ("QUEUE", Align::Right),
+        ("COST", Align::Right),
+        ("CHUNKS", Align::Right),
+        ("WHY", Align::Left),
+    ];
+    let mut table = Table::new(columns);
+    for source in &transfer.sources {
+        table.row([
+            shown(&source.name),
+            time(source.round_trip_ms),
+            source.uploads.map_or_else(|| "?".to_owned(), |uploads| uploads.to_string()),
+            if source.rate > 0.0 { format!("{}/s", size(source.rate as u64)) } else { "?".to_owned() },
+            size(source.inflight_bytes),
+            time(source.cost_ms),
+            source.chunks.to_string(),
+            shown(&source.why),
+        ]);
+    }
+    let head = format!("{}: {}", shown(&transfer.name), shown(&transfer.state));
+    match transfer.sources.is_empty() {
+        true => format!("{head}, no source yet"),
+        false => format!("{head}\n{}", table.render()),
+    }
+}
+
+fn time(ms: f64) -> String {
+    elapsed(Duration::from_secs_f64((ms / 1e3).clamp(0.0, 86_400.0)))
+}
