@@ -36,7 +36,7 @@ fn rows(seed: u64) -> Vec<(String, Scenario)> {
         (format!("seeder-killed N={count}"), Scenario { seeder_killed_after: Some(1.1), ..scenario })
     }));
     rows.extend([16].map(|count| (format!("liars N={count}"), liars(count, 64 * MIB, link, seed))));
-    rows.push(("N=10000 64MiB".to_owned(), Scenario::even(10_000, 64 * MIB, link, seed)));
+    rows.push(("N=10000 16MiB".to_owned(), Scenario::even(10_000, 16 * MIB, link, seed)));
     rows
 }
 
