@@ -2,20 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bulk::{Bulk, Wake};
 use super::chunk_set::{self, ChunkSet};
 use super::ledger::add;
 use super::lock;
 use super::scheduler::{Event, SourceId};
+use super::silence::{Look, Silence};
 use super::store::StoreError;
 use super::transfer::{Order, SourceLink, Transfer};
 use super::uploads::Throttle;
 use crate::content::{ChunkHash, ChunkHasher, Geometry, Place, chunk_hasher};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
-use crate::wire::limits::MAX_RUN;
+use crate::wire::limits::{MAX_RUN, MAX_TOLD};
 use crate::wire::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, List, Message, Open,
     RawHeader, Refusal, ToServer,
@@ -25,6 +26,8 @@ use crate::wire::{
 const BLOCK_BYTES: usize = 64 << 10;
 /// The one content that this connection is for.
 const SLOT: u16 = 0;
+/// A source may take this long to answer OPEN.
+const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a connection to a source ended.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +82,8 @@ pub(super) fn run(
         incoming,
         throttle,
         paused_until: None,
+        silence: Silence::new(Instant::now(), opening.started.elapsed()),
+        told: 0,
     };
     let end = fetching.run();
     let trust = transfer.leave(id);
@@ -118,9 +123,12 @@ impl Opening {
                     other => Err(unexpected(other).into()),
                 };
             }
+            if self.started.elapsed() >= OPEN_PATIENCE {
+                return Err(NetError::TimedOut.into());
+            }
             if !self.bulk.fill()? {
-                // Patience is bounded by the transfer: its end closes connections that never opened.
-                let soon = Instant::now() + std::time::Duration::from_millis(500);
+                // Not for long: the end of the transfer wakes nobody who is no source yet.
+                let soon = Instant::now() + Duration::from_millis(500);
                 self.bulk.wait(true, !flushed, Some(soon))?;
             }
         }
@@ -168,6 +176,9 @@ struct Fetching<'a> {
     throttle: Option<&'a Throttle>,
     /// The rate limit's pause: nothing is read before.
     paused_until: Option<Instant>,
+    silence: Silence,
+    /// Chunks that the source has said it gained, with repetitions.
+    told: u64,
 }
 
 impl Fetching<'_> {
@@ -195,12 +206,31 @@ impl Fetching<'_> {
             let flushed = self.bulk.flush(false)?;
             self.take_in()?;
             if let Some(until) = self.paused_until.filter(|until| Instant::now() < *until) {
+                // Whoever does not listen cannot complain of silence.
+                self.silence.heard(until);
                 self.bulk.wait(false, !flushed, Some(until))?;
             } else if readable {
                 readable = self.bulk.fill()?;
+                if readable {
+                    self.silence.heard(Instant::now());
+                }
             } else {
-                readable = self.bulk.wait(true, !flushed, None)?;
+                let until = self.break_silence()?;
+                readable = self.bulk.wait(true, !flushed, Some(until))?;
             }
+        }
+    }
+
+    /// Asks a silent source whether it lives, and gives it up if it does not answer. When to look again.
+    fn break_silence(&mut self) -> Result<Instant, NetError> {
+        match self.silence.look(!self.requests.is_empty(), Instant::now()) {
+            Look::Again(at) => Ok(at),
+            Look::Ask(at) => {
+                self.bulk.queue(self.next_request, Common::Ping);
+                self.bulk.flush(false)?;
+                Ok(at)
+            }
+            Look::Lost => Err(NetError::TimedOut),
         }
     }
 
@@ -297,6 +327,11 @@ impl Fetching<'_> {
                 self.transfer.step([Event::Refused(self.id, chunk, refused.reason)], Some(self.id));
             }
             FromServer::ServerHas(has) if has.slot == SLOT => {
+                let chunks = self.transfer.layout.chunks();
+                self.told += chunk_set::named(&has.gained, chunks);
+                if self.told > u64::from(MAX_TOLD) * u64::from(chunks) {
+                    return Err(NetError::Unexpected("HAVE of more chunks than there are").into());
+                }
                 self.transfer.step([Event::Gained(self.id, has.gained.into_vec())], Some(self.id));
             }
             FromServer::Common(Common::Ping) => self.bulk.queue(request, Common::Pong),

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ pub mod chunk_set;
 mod config;
 mod control;
 mod fetch;
+mod guests;
 mod held;
 mod job;
 mod ledger;
@@ -29,6 +30,7 @@ pub mod scheduler;
 mod serve;
 pub(crate) mod serving;
 pub mod share;
+mod silence;
 pub(crate) mod store;
 mod trackers;
 mod transfer;
@@ -47,6 +49,7 @@ use crate::net::{self, Identity};
 use crate::wire::{Offer, Role, View};
 use bulk::Wake;
 use config::{endpoint, kept_id, random_id, state_of};
+use guests::{Guest, Guests};
 use held::{Held, Shared};
 use serve::{Asker, Host};
 use share::Share;
@@ -80,7 +83,7 @@ struct Inner {
     trackers: OnceLock<Trackers>,
     jobs: Mutex<Vec<Arc<job::Inner>>>,
     askers: Mutex<Vec<Weak<Asker>>>,
-    connections: AtomicUsize,
+    guests: Arc<Guests>,
     stopping: AtomicBool,
     wake: Wake,
     control_wake: Wake,
@@ -98,7 +101,7 @@ pub fn start(
     progress: &mut dyn FnMut(share::Progress) -> ControlFlow<()>,
 ) -> Result<Peer, PeerError> {
     let listener =
-        TcpListener::bind(&config.listen).map_err(|error| PeerError::Listen(config.listen.clone(), error))?;
+        net::listen(&config.listen).map_err(|error| PeerError::Listen(config.listen.clone(), error))?;
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
     let share = open_share(&config, progress)?;
@@ -119,11 +122,11 @@ pub fn start(
         share,
         uploads: Arc::new(Uploads::new(config.limits.up)),
         throttle_down: config.limits.down.map(uploads::Throttle::new),
+        guests: Guests::new(config.limits.max_connections),
         limits: config.limits,
         trackers: OnceLock::new(),
         jobs: Mutex::new(Vec::new()),
         askers: Mutex::new(Vec::new()),
-        connections: AtomicUsize::new(0),
         stopping: AtomicBool::new(false),
         wake: Wake::new()?,
         control_wake: Wake::new()?,
@@ -248,7 +251,7 @@ impl Inner {
         const PAUSE: Duration = Duration::from_millis(50);
         while !self.is_stopping() {
             match listener.accept() {
-                Ok((stream, _)) => self.clone().take_connection(stream),
+                Ok((stream, addr)) => self.clone().take_connection(stream, addr),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let _ = self.wake.wait_with(listener, Duration::from_secs(60));
                 }
@@ -283,23 +286,17 @@ impl Inner {
         }
     }
 
-    fn take_connection(self: Arc<Self>, stream: TcpStream) {
-        if self.connections.fetch_add(1, Ordering::AcqRel) >= self.limits.max_connections {
-            self.connections.fetch_sub(1, Ordering::AcqRel);
-            return; // the other side sees the connection close, and tries elsewhere
-        }
+    fn take_connection(self: Arc<Self>, stream: TcpStream, addr: SocketAddr) {
+        let Some(guest) = self.guests.let_in(&stream, addr) else { return };
         let inner = self.clone();
-        let spawned = std::thread::Builder::new().name("serve".into()).spawn(move || {
-            inner.serve(stream);
-            inner.connections.fetch_sub(1, Ordering::AcqRel);
-        });
+        let spawned =
+            std::thread::Builder::new().name("serve".into()).spawn(move || inner.serve(stream, &guest));
         if let Err(error) = spawned {
-            self.connections.fetch_sub(1, Ordering::AcqRel);
             tracing::warn!("no thread for a connection: {error}");
         }
     }
 
-    fn serve(&self, stream: TcpStream) {
+    fn serve(&self, stream: TcpStream, guest: &Guest) {
         let part = |theirs| match theirs {
             Role::Ask => Some(Role::Serve),
             Role::Serve => Some(Role::Ask),
@@ -307,9 +304,10 @@ impl Inner {
         };
         let outcome = stream.set_nonblocking(false).map_err(net::NetError::from).and_then(|()| {
             let session = net::welcome(stream, &self.identity, Side::Serve, part)?;
+            guest.greeted();
             match session.theirs.role {
                 Role::Serve => self.fetch_from(session),
-                _ => serve::run(self, session, &|| self.is_stopping()),
+                _ => serve::run(self, session, &guest.activity, &|| self.is_stopping()),
             }
         });
         if let Err(error) = outcome {
