@@ -49,6 +49,8 @@ pub struct Faults {
     pub corrupt: Option<(Way, u64)>,
     /// New connections are cut at once.
     pub refuse: bool,
+    /// The same as `held`, for connections up to this number.
+    held_up_to: u64,
 }
 
 #[derive(Debug, Default)]
@@ -127,6 +129,12 @@ impl Proxy {
         let state = self.shared.lock();
         state.open.values().for_each(|(near, far)| cut(near, far, how));
         state.open.len()
+    }
+
+    /// From now on what is open now carries nothing, and nobody is told; what comes later does.
+    pub fn hold_open_ones(&self) {
+        let mut state = self.shared.lock();
+        state.faults.held_up_to = state.accepted;
     }
 
     /// Connections taken so far.
@@ -216,7 +224,7 @@ fn connect(shared: &Arc<Shared>, near: TcpStream, far: TcpStream) -> io::Result<
     let pump = |way, (from, to): (TcpStream, TcpStream)| {
         let (shared, running) = (Arc::clone(shared), Arc::clone(&running));
         thread::spawn(move || {
-            let _ = Pump { shared: &shared, way, from: &from, to: &to, at: 0 }.run();
+            let _ = Pump { shared: &shared, number, way, from: &from, to: &to, at: 0 }.run();
             let _ = to.shutdown(Shutdown::Write);
             // The last of the two closes the row.
             if Arc::into_inner(running).is_some() {
@@ -231,6 +239,7 @@ fn connect(shared: &Arc<Shared>, near: TcpStream, far: TcpStream) -> io::Result<
 
 struct Pump<'a> {
     shared: &'a Shared,
+    number: u64,
     way: Way,
     from: &'a TcpStream,
     to: &'a TcpStream,
@@ -264,12 +273,13 @@ impl Pump<'_> {
     fn pass(&mut self, block: &mut [u8]) -> io::Result<()> {
         let faults = self.shared.lock().faults;
         let due = Instant::now() + faults.delay;
-        let pause = faults.rate.map_or(Duration::ZERO, |rate| {
-            Duration::from_secs_f64(block.len() as f64 / rate.max(1) as f64)
-        });
+        let pause = faults
+            .rate
+            .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(block.len() as f64 / rate.max(1) as f64));
         let left = due.saturating_duration_since(Instant::now()).max(pause);
         let on = left.is_zero() || self.shared.wait(left, |_| true);
-        if !on || !self.shared.wait(Duration::from_secs(3600), |state| state.faults.held) {
+        let held = |state: &State| state.faults.held || self.number <= state.faults.held_up_to;
+        if !on || !self.shared.wait(Duration::from_secs(3600), held) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         if let Some((way, at)) = faults.corrupt
