@@ -104,13 +104,17 @@ pub fn start(
         net::listen(&config.listen).map_err(|error| PeerError::Listen(config.listen.clone(), error))?;
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
-    let share = open_share(&config, progress)?;
-    let state = match (&config.state, &share) {
+    let state = match (&config.state, &config.folder) {
         (Some(state), _) => Some(state.clone()),
-        (None, Some(_)) => config.folder.as_deref().map(state_of).transpose()?,
+        (None, Some(folder)) => Some(state_of(folder)?),
         (None, None) => None,
     };
-    let peer = state.as_deref().map_or_else(|| Ok(random_id()), kept_id)?;
+    // Before the folder is hashed, which may take long: a place for the state is missed at once.
+    let peer = match &state {
+        Some(state) => kept_id(state).map_err(|error| PeerError::State { path: state.clone(), error })?,
+        None => random_id(),
+    };
+    let share = open_share(&config, progress)?;
     let advertise = endpoint(config.advertise.as_deref(), addr);
     let identity = Identity { peer, name: config.name, listen_port: advertise.1 };
     let (quit, quitting) = crossbeam_channel::bounded(0);
@@ -147,7 +151,8 @@ pub fn start(
         );
     }
     if let Some(state) = inner.state.clone().filter(|_| inner.share.is_some()) {
-        let listener = control::listen(&state)?;
+        let refused = |error| PeerError::State { path: state.clone(), error };
+        let listener = control::listen(&state).map_err(refused)?;
         let controlled = inner.clone();
         threads.push(
             std::thread::Builder::new()
