@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Most strangers from one address.
-pub const MAX_STRANGERS_PER_ADDRESS: usize = 64;
+/// Most strangers from one address: as many honest ones may come at the same moment, say a room full of
+/// machines behind one address whose tracker is back.
+pub const MAX_STRANGERS_PER_ADDRESS: usize = 256;
 /// Most strangers in all.
-pub const MAX_STRANGERS: usize = 512;
+pub const MAX_STRANGERS: usize = 1024;
 /// One address may have this part of all guests.
 pub const ADDRESS_SHARE: usize = 4;
 

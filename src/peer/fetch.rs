@@ -26,6 +26,8 @@ use crate::wire::{
 const BLOCK_BYTES: usize = 64 << 10;
 /// The one content that this connection is for.
 const SLOT: u16 = 0;
+/// Missing chunks of one source that the trackers are told of.
+const MAX_MISSING_TOLD: u32 = 16;
 /// A source may take this long to answer OPEN.
 const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -84,6 +86,7 @@ pub(super) fn run(
         paused_until: None,
         silence: Silence::new(Instant::now(), opening.started.elapsed()),
         told: 0,
+        missing: 0,
     };
     let end = fetching.run();
     let trust = transfer.leave(id);
@@ -179,6 +182,8 @@ struct Fetching<'a> {
     silence: Silence,
     /// Chunks that the source has said it gained, with repetitions.
     told: u64,
+    /// Chunks reported as missing.
+    missing: u32,
 }
 
 impl Fetching<'_> {
@@ -223,7 +228,8 @@ impl Fetching<'_> {
 
     /// Asks a silent source whether it lives, and gives it up if it does not answer. When to look again.
     fn break_silence(&mut self) -> Result<Instant, NetError> {
-        match self.silence.look(!self.requests.is_empty(), Instant::now()) {
+        let owes = self.incoming.is_some() || !self.requests.is_empty();
+        match self.silence.look(owes, Instant::now()) {
             Look::Again(at) => Ok(at),
             Look::Ask(at) => {
                 self.bulk.queue(self.next_request, Common::Ping);
@@ -324,6 +330,9 @@ impl Fetching<'_> {
         match message {
             FromServer::Refused(refused) => {
                 let chunk = self.requests.remove(&request).ok_or(NetError::Unexpected("REFUSED"))?;
+                if let (Some(chunk), Refusal::NotHere | Refusal::Gone) = (chunk, refused.reason) {
+                    self.tell_of_missing(chunk);
+                }
                 self.transfer.step([Event::Refused(self.id, chunk, refused.reason)], Some(self.id));
             }
             FromServer::ServerHas(has) if has.slot == SLOT => {
@@ -339,6 +348,14 @@ impl Fetching<'_> {
             other => return Err(unexpected(other).into()),
         }
         Ok(())
+    }
+
+    /// The source has said it has `chunk`, and has not; a few such cases tell the trackers enough.
+    fn tell_of_missing(&mut self, chunk: u32) {
+        if self.missing < MAX_MISSING_TOLD {
+            self.missing += 1;
+            self.transfer.lacks(self.link.peer, chunk);
+        }
     }
 
     /// Takes the head of a CHUNK, and settles what becomes of its data. False if more bytes are needed.

@@ -129,6 +129,11 @@ impl Neighbours {
             .count()
     }
 
+    /// Where everybody known is dialled.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.candidates.values().map(|candidate| candidate.addr.clone()).collect()
+    }
+
     /// Whom to dial now. Each is counted as connected until [`Neighbours::ended`].
     #[must_use]
     pub(crate) fn dial(&mut self, now: Instant) -> Vec<(PeerId, String)> {

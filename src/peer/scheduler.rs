@@ -532,3 +532,6 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,10 @@ pub(super) struct Transfer {
     heard: Receiver<()>,
     end: Mutex<Option<(End, Instant)>>,
     stopping: AtomicBool,
+    /// Chunks that peers refused although they had announced them, for the trackers to know.
+    missing: Mutex<Vec<(PeerId, u32)>>,
+    /// Nobody is connected who has what is missing.
+    alone: AtomicBool,
 }
 
 impl Transfer {
@@ -142,6 +146,8 @@ impl Transfer {
             heard,
             end: Mutex::new(None),
             stopping: AtomicBool::new(false),
+            missing: Mutex::new(Vec::new()),
+            alone: AtomicBool::new(false),
         };
         transfer.end_if_done();
         transfer
@@ -241,6 +247,30 @@ impl Transfer {
     /// Wanted chunks that no source has.
     pub(super) fn unavailable(&self) -> Vec<(u32, u32)> {
         lock(&self.scheduler).unavailable()
+    }
+
+    /// Notes whether nobody is connected who has what is missing, and has not been for a moment.
+    pub(super) fn set_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
+    /// True if a chunk has been proved in this run or an earlier one.
+    pub(super) fn has_proved(&self) -> bool {
+        !lock(&self.scheduler).had().is_empty()
+    }
+
+    /// A peer does not have a chunk that it announced.
+    pub(super) fn lacks(&self, peer: PeerId, chunk: u32) {
+        lock(&self.missing).push((peer, chunk));
+    }
+
+    /// What was found missing since last time.
+    pub(super) fn take_missing(&self) -> Vec<(PeerId, u32)> {
+        std::mem::take(&mut lock(&self.missing))
     }
 
     /// True if `chunk` is here, proved and written.

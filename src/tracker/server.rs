@@ -29,7 +29,7 @@ const MAX_QUEUED_BYTES: usize = 64 << 10;
 /// A message that has not arrived whole may have so many bytes without being counted as large.
 const MAX_SMALL_BYTES: usize = 16 << 10;
 /// Most large messages under way at a time.
-const MAX_LARGE_MESSAGES: usize = 64;
+const MAX_LARGE_MESSAGES: usize = 32;
 /// A message that has begun may take this long to arrive whole.
 const MESSAGE_PATIENCE: Duration = Duration::from_secs(30);
 /// Connections waiting to be turned away; more are closed without a word.

@@ -1,0 +1,45 @@
+//! What becomes of a chunk that came wrong, in virtual time.
+
+use std::time::Duration;
+
+use super::*;
+use crate::content::Geometry;
+
+const CHUNKS: u32 = 4;
+const ROUND_TRIP: Duration = Duration::from_millis(1);
+
+fn scheduler() -> Scheduler {
+    let file = Geometry::of(u64::from(CHUNKS) << 16).unwrap();
+    let layout = Arc::new(Layout::new(vec![file]).unwrap());
+    let all = ChunkSet::full(CHUNKS);
+    Scheduler::new(layout, ChunkSet::empty(CHUNKS), &all, Limits { max_inflight_bytes: 1 << 30 }, 1)
+}
+
+fn join(scheduler: &mut Scheduler, source: SourceId, have: ChunkSet, now: Instant) -> Vec<Effect> {
+    scheduler.step(Event::Joined { source, have, chooses: false, round_trip: ROUND_TRIP }, now)
+}
+
+#[test]
+fn a_wrong_chunk_is_asked_again_of_the_only_one_who_has_it_until_that_one_is_closed() {
+    let (mut scheduler, now, only) = (scheduler(), Instant::now(), SourceId(0));
+    let asked = join(&mut scheduler, only, ChunkSet::full(CHUNKS), now);
+    assert!(asked.contains(&Effect::Ask(only, 0)), "{asked:?}");
+    for _ in 1..MAX_CORRUPT {
+        let again = scheduler.step(Event::Corrupt(only, 0), now);
+        assert_eq!(again, [Effect::Ask(only, 0)]);
+    }
+    let last = scheduler.step(Event::Corrupt(only, 0), now);
+    assert!(last.contains(&Effect::Close(only)), "{last:?}");
+}
+
+#[test]
+fn a_wrong_chunk_is_asked_elsewhere_first_and_again_when_nobody_else_is_left() {
+    let (mut scheduler, now) = (scheduler(), Instant::now());
+    let (liar, honest) = (SourceId(0), SourceId(1));
+    let asked = join(&mut scheduler, liar, ChunkSet::full(CHUNKS), now);
+    assert_eq!(asked.len(), CHUNKS as usize);
+    assert_eq!(join(&mut scheduler, honest, ChunkSet::full(CHUNKS), now), []);
+    assert_eq!(scheduler.step(Event::Corrupt(liar, 2), now), [Effect::Ask(honest, 2)]);
+    let left = scheduler.step(Event::Left(honest), now);
+    assert_eq!(left, [Effect::Ask(liar, 2)], "nobody else has it");
+}
