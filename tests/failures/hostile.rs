@@ -19,7 +19,7 @@ const CROWD: usize = 1000;
 /// Threads that a daemon has without any connection, and room for honest ones.
 const THREADS_OF_ITS_OWN: u64 = 40;
 /// Strangers of one address that are let in at a time (`net::door::MAX_STRANGERS_PER_ADDRESS`).
-const MAX_STRANGERS_PER_ADDRESS: u64 = 64;
+const MAX_STRANGERS_PER_ADDRESS: u64 = 256;
 /// Guests of one address at a peer with default limits (`Door::max_per_address`).
 const MAX_GUESTS_OF_PEER: u64 = 128;
 /// What a stranger may cost, thread and all.
@@ -31,8 +31,8 @@ const ASKER_KIB: u64 = 64;
 /// What one connection may have waiting in a peer: unsent answers, and one frame.
 const GREEDY_KIB: u64 = 10 << 10;
 /// What all large messages that never end may cost a tracker: `MAX_LARGE_MESSAGES` of a frame each, in
-/// buffers that double as they grow.
-const LARGE_MESSAGES_KIB: u64 = 64 * (2 << 10);
+/// buffers that double as they grow, and what the allocator keeps of those before.
+const LARGE_MESSAGES_KIB: u64 = 32 * (4 << 10);
 /// What allocators and buffers may vary.
 const SLACK_KIB: u64 = 4 << 10;
 

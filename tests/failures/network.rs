@@ -38,8 +38,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::of(SMALL)
+    }
+
+    fn of(bytes: usize) -> Bench {
         let lab = Lab::new();
-        let content = pattern(SMALL, 7);
+        let content = pattern(bytes, 7);
         let sample = one_file("small", content.clone());
         let (seeder, peer_proxy) = lab.peer_behind_proxy(&sample, "seeder", &[]);
         let tracker_proxy = Proxy::to(lab.tracker.addr());
@@ -169,10 +173,10 @@ fn a_lone_half_open_source_is_waited_for_and_dialled_again() {
 
 #[test]
 fn a_half_open_source_alone_ends_in_giving_up_with_what_is_proved_kept() {
-    let bench = Bench::new();
-    bench.peer_proxy.set(|faults| faults.rate = Some(100_000));
-    let fetch = bench.lab.fetching("small", &["--wait", "1s"]);
-    eventually("it has begun", || (bench.peer_proxy.carried(Way::Out) > 80_000).then_some(()));
+    let bench = Bench::of(1 << 20);
+    bench.peer_proxy.set(|faults| faults.rate = Some(300_000));
+    let fetch = bench.lab.fetching("small", &["--wait", "500ms"]);
+    eventually("it has begun", || (bench.peer_proxy.carried(Way::Out) > 300_000).then_some(()));
     bench.peer_proxy.set(|faults| faults.held = true);
     let output = fetch.wait().expect(UNREACHABLE);
     assert!(output.stderr.contains("kept for next time"), "{}", output.stderr);

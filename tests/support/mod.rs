@@ -20,10 +20,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 mod folder;
+mod port;
 mod proxy;
 
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub use folder::{Sample, pattern};
+#[allow(unused_imports, reason = "each test program uses a part of it")]
+pub use port::Port;
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub use proxy::{Cut, Faults, Later, Proxy, Way};
 

@@ -43,7 +43,7 @@ pub struct Faults {
     pub held: bool,
     /// Each block is carried so much later.
     pub delay: Duration,
-    /// At most so many bytes a second, each way of each connection.
+    /// At most so many bytes a second each way, of all connections together: the rate of a link.
     pub rate: Option<u64>,
     /// The byte at this position that way is turned over.
     pub corrupt: Option<(Way, u64)>,
@@ -59,6 +59,8 @@ struct State {
     open: BTreeMap<u64, (TcpStream, TcpStream)>,
     accepted: u64,
     carried: [u64; 2],
+    /// When the link has room again, each way.
+    free: [Option<Instant>; 2],
     stopping: bool,
 }
 
@@ -270,13 +272,22 @@ impl Pump<'_> {
         }
     }
 
+    /// When a block has got through the link.
+    fn due(&self, bytes: usize, faults: &Faults) -> Instant {
+        let now = Instant::now();
+        let through = faults.rate.map_or(now, |rate| {
+            let mut state = self.shared.lock();
+            let free = &mut state.free[self.way as usize];
+            let start = free.map_or(now, |free| free.max(now));
+            *free.insert(start + Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64))
+        });
+        through + faults.delay
+    }
+
     fn pass(&mut self, block: &mut [u8]) -> io::Result<()> {
         let faults = self.shared.lock().faults;
-        let due = Instant::now() + faults.delay;
-        let pause = faults
-            .rate
-            .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(block.len() as f64 / rate.max(1) as f64));
-        let left = due.saturating_duration_since(Instant::now()).max(pause);
+        let due = self.due(block.len(), &faults);
+        let left = due.saturating_duration_since(Instant::now());
         let on = left.is_zero() || self.shared.wait(left, |_| true);
         let held = |state: &State| state.faults.held || self.number <= state.faults.held_up_to;
         if !on || !self.shared.wait(Duration::from_secs(3600), held) {
