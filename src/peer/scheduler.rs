@@ -354,8 +354,11 @@ impl Scheduler {
             None => {
                 self.inflight_bytes -= source.settle_any();
                 match reason {
-                    Refusal::NothingBetter => source.chooses = false,
-                    _ => source.back_off(now),
+                    // From now on by number, so that each chunk that it lacks is settled.
+                    Refusal::NothingBetter | Refusal::NotHere | Refusal::NotYet | Refusal::Gone => {
+                        source.chooses = false
+                    }
+                    Refusal::Busy | Refusal::Cancelled => source.back_off(now),
                 }
             }
             Some(chunk) => {

@@ -193,9 +193,12 @@ impl Transfer {
             let kept = lock(&self.writers).kept.clone();
             kept.iter().for_each(|chunk| link.order(Order::Tell(chunk)));
         }
-        if have.is_full() {
-            self.neighbours(|neighbours| neighbours.is_whole(link.peer));
-        }
+        self.neighbours(|neighbours| {
+            neighbours.works(link.peer);
+            if have.is_full() {
+                neighbours.is_whole(link.peer);
+            }
+        });
         let chooses = {
             let mut sources = lock(&self.sources);
             // Two that choose would choose the same chunks: only one is left free to.
@@ -208,6 +211,10 @@ impl Transfer {
             sources.insert(id, link);
             only && have.is_full()
         };
+        if self.is_over() {
+            // It ended before this source was among those that are closed with it.
+            self.close(id);
+        }
         self.step([Event::Joined { source: id, have, chooses, round_trip }], Some(id));
     }
 

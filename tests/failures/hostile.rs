@@ -32,7 +32,7 @@ const ASKER_KIB: u64 = 64;
 const GREEDY_KIB: u64 = 10 << 10;
 /// What all large messages that never end may cost a tracker: `MAX_LARGE_MESSAGES` of a frame each, in
 /// buffers that double as they grow, and what the allocator keeps of those before.
-const LARGE_MESSAGES_KIB: u64 = 32 * (4 << 10);
+const LARGE_MESSAGES_KIB: u64 = 32 * (5 << 10);
 /// What allocators and buffers may vary.
 const SLACK_KIB: u64 = 4 << 10;
 

@@ -232,7 +232,6 @@ impl<'a> Driver<'a> {
 fn source(peer: &Peer, transfer: &Transfer, addr: &str) -> Result<fetch::Trust, FetchEnd> {
     let stream = net::dial(addr).map_err(NetError::from)?;
     let session = net::greet(stream, &peer.identity, Role::Ask, Role::Serve, Side::Fetch)?;
-    transfer.neighbours(|neighbours| neighbours.works(session.theirs.peer));
     fetch::run(transfer, session, addr, peer.throttle_down.as_ref())
 }
 

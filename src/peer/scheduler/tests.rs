@@ -33,6 +33,25 @@ fn a_wrong_chunk_is_asked_again_of_the_only_one_who_has_it_until_that_one_is_clo
 }
 
 #[test]
+fn a_source_that_can_choose_nothing_any_more_is_asked_by_number_and_then_no_more() {
+    let (mut scheduler, now, only) = (scheduler(), Instant::now(), SourceId(0));
+    let have = ChunkSet::full(CHUNKS);
+    let joined = Event::Joined { source: only, have, chooses: true, round_trip: ROUND_TRIP };
+    let asked = scheduler.step(joined, now);
+    assert_eq!(asked, vec![Effect::AskAny(only); CHUNKS as usize]);
+    let mut numbers = Vec::new();
+    for _ in 0..CHUNKS {
+        numbers.extend(scheduler.step(Event::Refused(only, None, Refusal::Gone), now));
+    }
+    assert_eq!(numbers.len(), CHUNKS as usize, "{numbers:?}");
+    for chunk in 0..CHUNKS {
+        assert!(numbers.contains(&Effect::Ask(only, chunk)));
+        assert_eq!(scheduler.step(Event::Refused(only, Some(chunk), Refusal::Gone), now), []);
+    }
+    assert!(scheduler.sources().all(|(_, view)| view.useful == 0), "it is of no use");
+}
+
+#[test]
 fn a_wrong_chunk_is_asked_elsewhere_first_and_again_when_nobody_else_is_left() {
     let (mut scheduler, now) = (scheduler(), Instant::now());
     let (liar, honest) = (SourceId(0), SourceId(1));
