@@ -211,10 +211,6 @@ impl Transfer {
             sources.insert(id, link);
             only && have.is_full()
         };
-        if self.is_over() {
-            // It ended before this source was among those that are closed with it.
-            self.close(id);
-        }
         self.step([Event::Joined { source: id, have, chooses, round_trip }], Some(id));
     }
 

@@ -126,7 +126,7 @@ fn who_asks_while_the_tracker_is_away_is_told_waits_and_goes_on() {
         &["ls", "file", "--wait", "30s"],
     ]
     .iter()
-    .map(|args| Daemon::spawned(&[args, &["--tracker", &target][..]].concat()))
+    .map(|args| Daemon::launch(&[args, &["--tracker", &target][..]].concat()))
     .collect();
     for ask in &asks {
         ask.wait_for_log("(connection refused); waiting, --wait is 30s");
@@ -150,7 +150,7 @@ fn waiting_ends_when_it_was_said_to() {
         run(&[command, "file", "--tracker", &target, "--wait", "700ms"]).expect(UNREACHABLE);
         assert!(start.elapsed() >= Duration::from_millis(700), "{command}: {:?}", start.elapsed());
     }
-    let patient = Daemon::spawned(&["get", "file", "--tracker", &target, "--wait", "forever"]);
+    let patient = Daemon::launch(&["get", "file", "--tracker", &target, "--wait", "forever"]);
     patient.wait_for_log("waiting, --wait is forever");
     patient.signal(Signal::INT);
     patient.wait().expect(INTERRUPTED);
@@ -162,7 +162,7 @@ fn a_tracker_that_has_just_come_back_is_given_time_to_hear_of_it() {
     let _tracker = tracker_on(&port);
     let lab = Lab::new(); // for its place only
     let args = ["get", "file", lab.dest(), "--listen", "127.0.0.1:0", "--tracker", &port.target()];
-    let early = Daemon::spawned(&args);
+    let early = Daemon::launch(&args);
     early.wait_for_log("the tracker has just started and knows nobody who has file");
     let content = pattern(100_000, 3);
     let sample = one_file("file", content.clone());
@@ -179,7 +179,7 @@ fn a_tracker_that_hangs_is_given_up_and_asked_again() {
     lab.wait_for_seeders("file", 1);
     lab.tracker.signal(Signal::STOP);
     let tracker = lab.tracker.target();
-    let ask = Daemon::spawned(&["find", "file", "--json", "--tracker", &tracker]);
+    let ask = Daemon::launch(&["find", "file", "--json", "--tracker", &tracker]);
     ask.wait_for_log("(no answer came in time); waiting, --wait is 30s");
     lab.tracker.signal(Signal::CONT);
     let found = json(&ask.wait().expect(DONE).stdout);
