@@ -5,7 +5,7 @@
 
 use std::borrow::Borrow;
 use std::io::{self, Read};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -14,6 +14,7 @@ use crate::content::PeerId;
 use crate::wire::{self, ErrorCode, FrameError, Hello, PrefaceError, Role, limits};
 
 mod control;
+pub mod door;
 mod handshake;
 pub mod trace;
 
@@ -26,6 +27,8 @@ use trace::Side;
 const READ_BYTES: usize = 4 << 10;
 /// How long a dial may take before the next address is tried.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that may wait to be accepted; the system may allow fewer.
+const BACKLOG: i32 = 4096;
 /// How long a write may be stuck before the connection counts as broken.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -177,6 +180,32 @@ pub fn dial(target: &str) -> io::Result<TcpStream> {
         }
     }
     Err(last)
+}
+
+/// Listens on `host:port`, with room for many who dial at the same moment: a queue that is full makes
+/// honest ones wait for a second and more.
+///
+/// # Errors
+/// The last address's error, or that there is no such host.
+pub fn listen(target: &str) -> io::Result<TcpListener> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for addr in target.to_socket_addrs()? {
+        match listen_on(addr) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    // A port whose last connections are still in their last minute can be had again at once.
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// The dialling side of preface and HELLO: says `role`, expects `wanted`.

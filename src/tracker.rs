@@ -3,14 +3,14 @@
 //! Owns the threads, through `server`; what they answer is decided by `session` from the `directory`,
 //! both without a socket or a clock. A tracker keeps nothing on disk: peers tell it all again.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use crate::content::PeerId;
-use crate::net::Identity;
+use crate::net::{self, Identity};
 use directory::{Bounds, Directory};
 use server::Server;
 use session::Shared;
@@ -85,7 +85,7 @@ pub struct Tracker {
 /// [`StartError`] says what the system refused.
 pub fn start(config: Config) -> Result<Tracker, StartError> {
     let refused = |source| StartError::Listen { listen: config.listen.clone(), source };
-    let listener = TcpListener::bind(&*config.listen).map_err(refused)?;
+    let listener = net::listen(&config.listen).map_err(refused)?;
     let addr = listener.local_addr().map_err(refused)?;
     raise_descriptor_limit();
     let directory = Directory::new(config.lease, config.bounds, fastrand::u64(..), Instant::now());

@@ -191,6 +191,9 @@ pub(super) struct LsArgs {
     pub(super) pattern: String,
     #[command(flatten)]
     pub(super) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "0")]
+    pub(super) wait: Patience,
     /// One JSON object a line
     #[arg(long)]
     pub(super) json: bool,

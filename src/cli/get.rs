@@ -78,7 +78,7 @@ impl Job {
         self.check_union(peer)?;
         let mut summary = self.summary();
         for want in self.choice.wants() {
-            let mut progress = Progress::new(self.args.json, &self.choice.name);
+            let mut progress = Progress::new(self.args.json, &self.choice.name, self.args.wait);
             let job = peer.fetch(want, self.dest(path)).map_err(cannot_start)?;
             summary.add(&follow::job(&job, &mut progress, &self.stop)?);
         }
@@ -100,7 +100,7 @@ impl Job {
         for want in self.choice.wants() {
             let mut daemon =
                 daemon.take().or_else(|| Daemon::around(path)).ok_or_else(super::daemon::went_away)?;
-            let mut progress = Progress::new(self.args.json, &self.choice.name);
+            let mut progress = Progress::new(self.args.json, &self.choice.name, self.args.wait);
             daemon.get(&want, self.dest(path))?;
             summary.add(&follow::daemon(daemon, &mut progress, &self.stop)?);
         }

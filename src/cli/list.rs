@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::LsArgs;
 use super::table::{Align, Table};
-use super::units::{Patience, shown, size};
+use super::units::{shown, size};
 use super::{Failure, output, swarm};
 use crate::wire::Entry;
 
@@ -21,7 +21,7 @@ struct Line<'a> {
 
 /// `p2p ls [PATTERN]`
 pub(super) fn ls(args: &LsArgs) -> Result<(), Failure> {
-    let mut tracker = swarm::connect(&args.trackers.trackers, Patience::For(std::time::Duration::ZERO))?;
+    let mut tracker = swarm::connect(&args.trackers.trackers, args.wait)?;
     if args.json {
         return tracker.list(&args.pattern, |entry| output::json(&line(&entry)));
     }

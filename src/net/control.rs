@@ -1,5 +1,6 @@
 //! A blocking connection that carries messages only.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -29,6 +30,8 @@ pub struct Control<R, S> {
     read: BytesMut,
     write: BytesMut,
     next_request: u32,
+    /// The timeout that the socket has, once it was set.
+    timeout: Cell<Option<Option<Duration>>>,
     speaks: PhantomData<(R, S)>,
 }
 
@@ -46,6 +49,7 @@ impl<R: Message, S: Message> Control<R, S> {
             read: session.rest,
             write: BytesMut::new(),
             next_request: 1,
+            timeout: Cell::new(None),
             speaks: PhantomData,
         }
     }
@@ -65,7 +69,11 @@ impl<R: Message, S: Message> Control<R, S> {
     /// # Errors
     /// When the socket is closed.
     pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_read_timeout(timeout)
+        if self.timeout.get() != Some(timeout) {
+            self.stream.set_read_timeout(timeout)?;
+            self.timeout.set(Some(timeout));
+        }
+        Ok(())
     }
 
     /// The next message and its request number.
@@ -95,7 +103,16 @@ impl<R: Message, S: Message> Control<R, S> {
         Ok(Some((frame.request, message)))
     }
 
-    fn fill(&mut self) -> Result<(), NetError> {
+    /// Bytes of a message that has not arrived whole.
+    pub fn partial_bytes(&self) -> usize {
+        self.read.len()
+    }
+
+    /// Waits for more bytes of the next message.
+    ///
+    /// # Errors
+    /// [`NetError::TimedOut`] leaves the connection usable; after any other error it is not.
+    pub fn fill(&mut self) -> Result<(), NetError> {
         // The buffer lives on the stack, so that an idle connection keeps no memory for it; and it is
         // not cleared first, so that only the part that is used costs anything.
         let mut buffer = [MaybeUninit::<u8>::uninit(); READ_BYTES];

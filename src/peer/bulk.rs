@@ -26,10 +26,15 @@ use crate::wire::{Common, FrameError, HEADER_BYTES, Hello, Message, RawHeader, T
 /// The read buffer: a few blocks, so that one read serves many small messages and hashing finds
 /// its bytes in cache.
 const READ_BUFFER_BYTES: usize = 512 << 10;
-/// When less than this is free at the end of the read buffer, what is left moves to its front.
-const MIN_READ_BYTES: usize = 128 << 10;
+/// The read buffer of a side that only hears requests, until one is longer: a stranger costs little.
+const SMALL_BUFFER_BYTES: usize = 16 << 10;
+/// When less than this part is free at the end of the read buffer, what is left moves to its front.
+const MIN_FREE: usize = 4;
+const MIN_READ_BYTES: usize = READ_BUFFER_BYTES / MIN_FREE;
 /// A whole frame other than CHUNK must fit, whatever is before it.
 const _: () = assert!(READ_BUFFER_BYTES - MIN_READ_BYTES > MAX_PEER_FRAME_BYTES);
+/// Bytes of answers that may wait to be sent before no more requests are read.
+pub(super) const MAX_UNSENT_BYTES: usize = 4 << 20;
 
 /// Wakes the thread of one connection. Cheap when it is awake already.
 #[derive(Debug)]
@@ -92,7 +97,9 @@ pub(super) struct Bulk<S> {
     pub(super) addr: SocketAddr,
     side: Side,
     wake: Arc<Wake>,
-    read: Box<[u8]>,
+    read: Vec<u8>,
+    /// When bytes last went in or out.
+    moved: Instant,
     start: usize,
     end: usize,
     unsent: BytesMut,
@@ -104,7 +111,8 @@ pub(super) struct Bulk<S> {
 impl<S: Message + From<Common>> Bulk<S> {
     pub(super) fn new(session: Session, side: Side, wake: Arc<Wake>) -> Result<(Bulk<S>, Hello), NetError> {
         session.stream.set_nonblocking(true)?;
-        let mut read = vec![0; READ_BUFFER_BYTES].into_boxed_slice();
+        let bytes = if side == Side::Serve { SMALL_BUFFER_BYTES } else { READ_BUFFER_BYTES };
+        let mut read = vec![0; bytes];
         read[..session.rest.len()].copy_from_slice(&session.rest);
         let bulk = Bulk {
             stream: session.stream,
@@ -112,6 +120,7 @@ impl<S: Message + From<Common>> Bulk<S> {
             side,
             wake,
             read,
+            moved: Instant::now(),
             start: 0,
             end: session.rest.len(),
             unsent: BytesMut::new(),
@@ -135,21 +144,45 @@ impl<S: Message + From<Common>> Bulk<S> {
         }
     }
 
-    /// Reads once. False if nothing is there now.
+    /// When bytes last went in or out.
+    pub(super) fn moved(&self) -> Instant {
+        self.moved
+    }
+
+    /// Bytes that wait to be sent.
+    pub(super) fn unsent_bytes(&self) -> usize {
+        self.unsent.len() + self.behind.as_ref().map_or(0, BytesMut::len)
+    }
+
+    /// Reads once. False if nothing is there now, or no room for it.
     pub(super) fn fill(&mut self) -> Result<bool, NetError> {
-        if READ_BUFFER_BYTES - self.end < MIN_READ_BYTES {
-            self.read.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
+        self.make_room();
+        if self.end == self.read.len() {
+            return Ok(false);
         }
         match recv(&self.stream, &mut self.read[self.end..], RecvFlags::empty()) {
             Ok((_, 0)) => Err(NetError::Closed),
             Ok((_, got)) => {
                 self.end += got;
+                self.moved = Instant::now();
                 Ok(true)
             }
             Err(Errno::AGAIN | Errno::INTR) => Ok(false),
             Err(error) => Err(io::Error::from(error).into()),
+        }
+    }
+
+    /// Moves what is left to the front when little is free behind it, and makes a small buffer large when
+    /// that is not enough.
+    fn make_room(&mut self) {
+        if self.read.len() - self.end >= self.read.len() / MIN_FREE {
+            return;
+        }
+        self.read.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.read.len() - self.end < self.read.len() / MIN_FREE && self.read.len() < READ_BUFFER_BYTES {
+            self.read.resize(READ_BUFFER_BYTES, 0);
         }
     }
 
@@ -185,7 +218,10 @@ impl<S: Message + From<Common>> Bulk<S> {
         let flags = SendFlags::NOSIGNAL | if more { SendFlags::MORE } else { SendFlags::empty() };
         while !self.unsent.is_empty() {
             match send(&self.stream, &self.unsent, flags) {
-                Ok(sent) => self.unsent.advance(sent),
+                Ok(sent) => {
+                    self.unsent.advance(sent);
+                    self.moved = Instant::now();
+                }
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(io::Error::from(error).into()),
@@ -202,7 +238,10 @@ impl<S: Message + From<Common>> Bulk<S> {
         len: usize,
     ) -> Result<Option<usize>, NetError> {
         match sendfile(&self.stream, file, Some(offset), len) {
-            Ok(sent) => Ok(Some(sent)),
+            Ok(sent) => {
+                self.moved = Instant::now();
+                Ok(Some(sent))
+            }
             Err(Errno::AGAIN | Errno::INTR) => Ok(None),
             Err(error) => Err(io::Error::from(error).into()),
         }

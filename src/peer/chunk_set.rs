@@ -170,6 +170,12 @@ pub fn ranges(chunks: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
     out
 }
 
+/// How many chunks of `len` the runs name, repetitions and all; an empty run counts, for it is work too.
+pub fn named(runs: &[(u32, u32)], len: u32) -> u64 {
+    let clipped = |first: u32, count: u32| first.saturating_add(count).min(len).saturating_sub(first);
+    runs.iter().map(|(first, count)| u64::from(clipped(*first, *count).max(1))).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,5 +219,6 @@ mod tests {
     fn runs_join_neighbours() {
         assert_eq!(ranges([1, 2, 3, 7, 9, 10]), [(1, 3), (7, 1), (9, 2)]);
         assert_eq!(ChunkSet::full(70).ranges(), [(0, 70)]);
+        assert_eq!(named(&[(0, 4), (2, u32::MAX), (9, 1), (0, 0)], 5), 4 + 3 + 1 + 1);
     }
 }

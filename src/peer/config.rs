@@ -82,6 +82,14 @@ pub enum PeerError {
     /// The folder cannot be shared.
     #[error(transparent)]
     Share(#[from] share::ShareError),
+    /// The state folder cannot be written.
+    #[error("cannot keep this peer's state in {}: {error}", path.display())]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// The system has no room for another thread or descriptor.
     #[error("{0}")]
     Io(#[from] io::Error),

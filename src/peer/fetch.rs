@@ -2,20 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bulk::{Bulk, Wake};
 use super::chunk_set::{self, ChunkSet};
 use super::ledger::add;
 use super::lock;
 use super::scheduler::{Event, SourceId, SourceLoad};
+use super::silence::{Look, Silence};
 use super::store::StoreError;
 use super::transfer::{Order, SourceLink, Transfer};
 use super::uploads::Throttle;
 use crate::content::{ChunkHash, ChunkHasher, Geometry, Place, chunk_hasher};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
-use crate::wire::limits::MAX_RUN;
+use crate::wire::limits::{MAX_RUN, MAX_TOLD};
 use crate::wire::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, FromServer, GetChunk, GetLoad, HEADER_BYTES, List, Load,
     Message, Open, RawHeader, Refusal, ToServer,
@@ -27,6 +28,10 @@ const BLOCK_BYTES: usize = 64 << 10;
 const OPEN: u32 = 2;
 /// The one content that this connection is for.
 const SLOT: u16 = 0;
+/// Missing chunks of one source that the trackers are told of.
+const MAX_MISSING_TOLD: u32 = 16;
+/// A source may take this long to answer OPEN.
+const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a connection to a source ended.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +88,9 @@ pub(super) fn run(
         incoming,
         throttle,
         paused_until: None,
+        silence: Silence::new(Instant::now(), opening.started.elapsed()),
+        told: 0,
+        missing: 0,
     };
     let end = fetching.run();
     let trust = transfer.leave(id);
@@ -128,9 +136,12 @@ impl Opening {
                     other => Err(unexpected(other).into()),
                 };
             }
+            if self.started.elapsed() >= OPEN_PATIENCE {
+                return Err(NetError::TimedOut.into());
+            }
             if !self.bulk.fill()? {
-                // Patience is bounded by the transfer: its end closes connections that never opened.
-                let soon = Instant::now() + std::time::Duration::from_millis(500);
+                // Not for long: the end of the transfer wakes nobody who is no source yet.
+                let soon = Instant::now() + Duration::from_millis(500);
                 self.bulk.wait(true, !flushed, Some(soon))?;
             }
         }
@@ -182,6 +193,11 @@ struct Fetching<'a> {
     throttle: Option<&'a Throttle>,
     /// The rate limit's pause: nothing is read before.
     paused_until: Option<Instant>,
+    silence: Silence,
+    /// Chunks that the source has said it gained, with repetitions.
+    told: u64,
+    /// Chunks reported as missing.
+    missing: u32,
 }
 
 impl Fetching<'_> {
@@ -209,12 +225,32 @@ impl Fetching<'_> {
             let flushed = self.bulk.flush(false)?;
             self.take_in()?;
             if let Some(until) = self.paused_until.filter(|until| Instant::now() < *until) {
+                // Whoever does not listen cannot complain of silence.
+                self.silence.heard(until);
                 self.bulk.wait(false, !flushed, Some(until))?;
             } else if readable {
                 readable = self.bulk.fill()?;
+                if readable {
+                    self.silence.heard(Instant::now());
+                }
             } else {
-                readable = self.bulk.wait(true, !flushed, None)?;
+                let until = self.break_silence()?;
+                readable = self.bulk.wait(true, !flushed, Some(until))?;
             }
+        }
+    }
+
+    /// Asks a silent source whether it lives, and gives it up if it does not answer. When to look again.
+    fn break_silence(&mut self) -> Result<Instant, NetError> {
+        let owes = self.incoming.is_some() || !self.requests.is_empty();
+        match self.silence.look(owes, Instant::now()) {
+            Look::Again(at) => Ok(at),
+            Look::Ask(at) => {
+                self.bulk.queue(self.next_request, Common::Ping);
+                self.bulk.flush(false)?;
+                Ok(at)
+            }
+            Look::Lost => Err(NetError::TimedOut),
         }
     }
 
@@ -314,9 +350,17 @@ impl Fetching<'_> {
         match message {
             FromServer::Refused(refused) => {
                 let chunk = self.requests.remove(&request).ok_or(NetError::Unexpected("REFUSED"))?;
+                if let (Some(chunk), Refusal::NotHere | Refusal::Gone) = (chunk, refused.reason) {
+                    self.tell_of_missing(chunk);
+                }
                 self.transfer.step([Event::Refused(self.id, chunk, refused.reason)], Some(self.id));
             }
             FromServer::ServerHas(has) if has.slot == SLOT => {
+                let chunks = self.transfer.layout.chunks();
+                self.told += chunk_set::named(&has.gained, chunks);
+                if self.told > u64::from(MAX_TOLD) * u64::from(chunks) {
+                    return Err(NetError::Unexpected("HAVE of more chunks than there are").into());
+                }
                 self.transfer.step([Event::Gained(self.id, has.gained.into_vec())], Some(self.id));
             }
             FromServer::Load(load) => {
@@ -327,6 +371,14 @@ impl Fetching<'_> {
             other => return Err(unexpected(other).into()),
         }
         Ok(())
+    }
+
+    /// The source has said it has `chunk`, and has not; a few such cases tell the trackers enough.
+    fn tell_of_missing(&mut self, chunk: u32) {
+        if self.missing < MAX_MISSING_TOLD {
+            self.missing += 1;
+            self.transfer.lacks(self.link.peer, chunk);
+        }
     }
 
     /// Takes the head of a CHUNK, and settles what becomes of its data. False if more bytes are needed.

@@ -66,6 +66,17 @@ pub enum FetchError {
     Interrupted,
 }
 
+impl FetchError {
+    /// True if it may come of a false claim about the content, so that another claim is worth a try.
+    fn may_be_a_false_claim(&self) -> bool {
+        match self {
+            FetchError::NobodyReached(_) | FetchError::Integrity(_) | FetchError::BadTree(_) => true,
+            FetchError::NotFound(_) | FetchError::Exists(_) | FetchError::Disk(_) => false,
+            FetchError::Interrupted => false,
+        }
+    }
+}
+
 impl From<StoreError> for FetchError {
     fn from(error: StoreError) -> FetchError {
         match error {
@@ -227,6 +238,7 @@ impl Inner {
             rate: 0.0,
             sources: Vec::new(),
             ledger: LedgerView::default(),
+            waiting_for: Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ mod config;
 mod control;
 mod faults;
 mod fetch;
+mod guests;
 mod held;
 mod job;
 mod latency;
@@ -31,6 +32,7 @@ pub mod scheduler;
 mod serve;
 pub(crate) mod serving;
 pub mod share;
+mod silence;
 pub(crate) mod store;
 mod trackers;
 mod transfer;
@@ -51,6 +53,7 @@ use crate::net::{self, Identity};
 use crate::wire::{Offer, Role, View};
 use bulk::Wake;
 use config::{endpoint, kept_id, random_id, state_of};
+use guests::{Guest, Guests};
 use held::{Held, Shared};
 use serve::{Asker, Host};
 use share::Share;
@@ -86,7 +89,7 @@ struct Inner {
     trackers: OnceLock<Trackers>,
     jobs: Mutex<Vec<Arc<job::Inner>>>,
     askers: Mutex<Vec<Weak<Asker>>>,
-    connections: AtomicUsize,
+    guests: Arc<Guests>,
     stopping: AtomicBool,
     wake: Wake,
     control_wake: Wake,
@@ -104,16 +107,20 @@ pub fn start(
     progress: &mut dyn FnMut(share::Progress) -> ControlFlow<()>,
 ) -> Result<Peer, PeerError> {
     let listener =
-        TcpListener::bind(&config.listen).map_err(|error| PeerError::Listen(config.listen.clone(), error))?;
+        net::listen(&config.listen).map_err(|error| PeerError::Listen(config.listen.clone(), error))?;
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
-    let share = open_share(&config, progress)?;
-    let state = match (&config.state, &share) {
+    let state = match (&config.state, &config.folder) {
         (Some(state), _) => Some(state.clone()),
-        (None, Some(_)) => config.folder.as_deref().map(state_of).transpose()?,
+        (None, Some(folder)) => Some(state_of(folder)?),
         (None, None) => None,
     };
-    let peer = state.as_deref().map_or_else(|| Ok(random_id()), kept_id)?;
+    // Before the folder is hashed, which may take long: a place for the state is missed at once.
+    let peer = match &state {
+        Some(state) => kept_id(state).map_err(|error| PeerError::State { path: state.clone(), error })?,
+        None => random_id(),
+    };
+    let share = open_share(&config, progress)?;
     let advertise = endpoint(config.advertise.as_deref(), addr);
     let identity = Identity { peer, name: config.name, listen_port: advertise.1 };
     let (quit, quitting) = crossbeam_channel::bounded(0);
@@ -125,13 +132,13 @@ pub fn start(
         share,
         uploads: Arc::new(Uploads::new(config.limits.up)),
         throttle_down: config.limits.down.map(uploads::Throttle::new),
+        guests: Guests::new(config.limits.max_connections),
         limits: config.limits,
         faults: config.faults,
         latencies: config.latencies,
         trackers: OnceLock::new(),
         jobs: Mutex::new(Vec::new()),
         askers: Mutex::new(Vec::new()),
-        connections: AtomicUsize::new(0),
         stopping: AtomicBool::new(false),
         wake: Wake::new()?,
         control_wake: Wake::new()?,
@@ -152,7 +159,8 @@ pub fn start(
         );
     }
     if let Some(state) = inner.state.clone().filter(|_| inner.share.is_some()) {
-        let listener = control::listen(&state)?;
+        let refused = |error| PeerError::State { path: state.clone(), error };
+        let listener = control::listen(&state).map_err(refused)?;
         let controlled = inner.clone();
         threads.push(
             std::thread::Builder::new()
@@ -256,7 +264,7 @@ impl Inner {
         const PAUSE: Duration = Duration::from_millis(50);
         while !self.is_stopping() {
             match listener.accept() {
-                Ok((stream, _)) => self.clone().take_connection(stream),
+                Ok((stream, addr)) => self.clone().take_connection(stream, addr),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let _ = self.wake.wait_with(listener, Duration::from_secs(60));
                 }
@@ -291,23 +299,17 @@ impl Inner {
         }
     }
 
-    fn take_connection(self: Arc<Self>, stream: TcpStream) {
-        if self.connections.fetch_add(1, Ordering::AcqRel) >= self.limits.max_connections {
-            self.connections.fetch_sub(1, Ordering::AcqRel);
-            return; // the other side sees the connection close, and tries elsewhere
-        }
+    fn take_connection(self: Arc<Self>, stream: TcpStream, addr: SocketAddr) {
+        let Some(guest) = self.guests.let_in(&stream, addr) else { return };
         let inner = self.clone();
-        let spawned = std::thread::Builder::new().name("serve".into()).spawn(move || {
-            inner.serve(stream);
-            inner.connections.fetch_sub(1, Ordering::AcqRel);
-        });
+        let spawned =
+            std::thread::Builder::new().name("serve".into()).spawn(move || inner.serve(stream, &guest));
         if let Err(error) = spawned {
-            self.connections.fetch_sub(1, Ordering::AcqRel);
             tracing::warn!("no thread for a connection: {error}");
         }
     }
 
-    fn serve(&self, stream: TcpStream) {
+    fn serve(&self, stream: TcpStream, guest: &Guest) {
         let part = |theirs| match theirs {
             Role::Ask => Some(Role::Serve),
             Role::Serve => Some(Role::Ask),
@@ -315,9 +317,10 @@ impl Inner {
         };
         let outcome = stream.set_nonblocking(false).map_err(net::NetError::from).and_then(|()| {
             let session = net::welcome(stream, &self.identity, Side::Serve, part)?;
+            guest.greeted();
             match session.theirs.role {
                 Role::Serve => self.fetch_from(session),
-                _ => serve::run(self, session, &|| self.is_stopping()),
+                _ => serve::run(self, session, &guest.activity, &|| self.is_stopping()),
             }
         });
         if let Err(error) = outcome {

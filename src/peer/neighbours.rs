@@ -12,6 +12,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const BAN: Duration = Duration::from_secs(300);
 /// After the first dial, half of the places are kept for so long for those who come to us.
 const KEPT_FREE: Duration = Duration::from_millis(100);
+/// A place is kept for so long for who has been dialled and does not answer; then others are tried beside.
+const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 /// Most candidates remembered.
 const MAX_CANDIDATES: usize = 256;
 /// Connections to the only peer known to have the content: one thread each side hashes and writes, so a
@@ -44,8 +46,11 @@ struct Candidate {
     not_before: Option<Instant>,
     /// It asks us for the content, too.
     mutual: bool,
-    /// A connection was made.
+    /// A connection was made, and the content opened on it.
     works: bool,
+    dialled: Option<Instant>,
+    /// It was dialled long ago and does not answer.
+    overdue: bool,
     /// It has everything.
     whole: bool,
     /// Another takes its place.
@@ -105,6 +110,8 @@ impl Neighbours {
             not_before: None,
             mutual,
             works: false,
+            dialled: None,
+            overdue: false,
             whole: false,
             closing: false,
         };
@@ -120,9 +127,9 @@ impl Neighbours {
         self.known > 0
     }
 
-    /// Connections that exist or are being made, without those being closed.
+    /// Connections that exist or are being made, without those being closed and those long in the making.
     pub(crate) fn connections(&self) -> usize {
-        let staying = self.candidates.values().filter(|candidate| !candidate.closing);
+        let staying = self.candidates.values().filter(|candidate| !candidate.closing && !candidate.overdue);
         staying.map(|candidate| candidate.connections as usize).sum()
     }
 
@@ -134,9 +141,19 @@ impl Neighbours {
             .count()
     }
 
+    /// Where everybody known is dialled.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.candidates.values().map(|candidate| candidate.addr.clone()).collect()
+    }
+
     /// Whom to dial now. Each is counted as connected until [`Neighbours::ended`].
     #[must_use]
     pub(crate) fn dial(&mut self, now: Instant) -> Vec<(PeerId, String)> {
+        for candidate in self.candidates.values_mut() {
+            let late =
+                candidate.dialled.is_some_and(|at| now.saturating_duration_since(at) >= PLACE_PATIENCE);
+            candidate.overdue = late && !candidate.works && candidate.connections > 0;
+        }
         let lone = self.candidates.len() == 1;
         let mut chosen = self.choose_for_places(now);
         chosen.extend(self.exchange());
@@ -145,6 +162,7 @@ impl Neighbours {
             let Some(candidate) = self.candidates.get_mut(&peer) else { continue };
             let connections = if lone { LONE_CONNECTIONS } else { 1 };
             candidate.connections += connections;
+            candidate.dialled = Some(now);
             out.extend((0..connections).map(|_| (peer, candidate.addr.clone())));
         }
         out
@@ -165,7 +183,8 @@ impl Neighbours {
             ready.into_iter().partition(|peer| self.candidates[peer].mutual);
         let settled = now.saturating_duration_since(*self.first_dial.get_or_insert(now)) >= KEPT_FREE;
         let most = if settled { self.max } else { self.max.div_ceil(2) };
-        let own = |candidate: &&Candidate| candidate.connections > 0 && !candidate.mutual;
+        let own =
+            |candidate: &&Candidate| candidate.connections > 0 && !candidate.mutual && !candidate.overdue;
         others.truncate(most.saturating_sub(self.candidates.values().filter(own).count()));
         chosen.append(&mut others);
         chosen.truncate(room);
@@ -232,6 +251,7 @@ impl Neighbours {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
             candidate.failures = 0;
             candidate.works = true;
+            candidate.overdue = false;
         }
     }
 }
@@ -272,6 +292,19 @@ mod tests {
         let third = neighbours.dial(now + FIRST_PAUSE);
         assert_eq!(third.len(), 1);
         assert_eq!(third[0].0, first[0].0);
+    }
+
+    #[test]
+    fn who_does_not_answer_keeps_no_place_for_long() {
+        let start = Instant::now();
+        let mut neighbours = suggested(1..=3, 1);
+        let mute = neighbours.dial(start);
+        assert_eq!(mute.len(), 1);
+        assert_eq!(neighbours.dial(start + PLACE_PATIENCE / 2), []);
+        let second = neighbours.dial(start + PLACE_PATIENCE);
+        assert_eq!(second.len(), 1, "another is tried beside");
+        neighbours.works(second[0].0);
+        assert_eq!(neighbours.dial(start + PLACE_PATIENCE * 3), [], "who answers keeps the place");
     }
 
     #[test]

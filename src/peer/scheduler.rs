@@ -256,6 +256,7 @@ impl Scheduler {
         for chunk in source.asked_chunks() {
             self.release(id, chunk);
         }
+        self.believe_the_last();
         self.fill_all(now, out);
     }
 
@@ -320,9 +321,36 @@ impl Scheduler {
         if source.corrupt >= MAX_CORRUPT {
             out.push(Effect::Close(id));
         }
-        // Elsewhere first; the liar's turn comes again only when nobody else has it.
+        source.doubted.push(chunk);
         self.disbelieve(id, chunk);
+        self.believe_the_last();
         self.fill_all(now, out);
+    }
+
+    /// A chunk that was wrong is asked for elsewhere first. When nobody else has it, the turn comes again
+    /// to who sent it: the wire may have been at fault, and [`MAX_CORRUPT`] ends it if not.
+    fn believe_the_last(&mut self) {
+        if self.sources.values().all(|source| source.doubted.is_empty()) {
+            return;
+        }
+        let held = |chunk: u32| self.sources.values().any(|source| source.have.contains(chunk));
+        let doubted: Vec<(SourceId, u32)> = self
+            .sources
+            .iter()
+            .flat_map(|(id, source)| source.doubted.iter().map(move |chunk| (*id, *chunk)))
+            .filter(|(_, chunk)| self.wanted.contains(*chunk) && !held(*chunk))
+            .collect();
+        for (id, chunk) in doubted {
+            let Some(source) = self.sources.get_mut(&id) else { continue };
+            source.doubted.retain(|other| *other != chunk);
+            if source.have.insert(chunk) {
+                self.open.more_common(chunk);
+            }
+            if source.have.is_full() {
+                // It counts as a seeder again.
+                (0..self.layout.chunks()).for_each(|chunk| self.open.less_common(chunk));
+            }
+        }
     }
 
     /// The source does not have `chunk`, whatever it said.
@@ -351,8 +379,11 @@ impl Scheduler {
             None => {
                 self.inflight_bytes -= source.settle_any();
                 match reason {
-                    Refusal::NothingBetter => source.chooses = false,
-                    _ => source.back_off(now),
+                    // From now on by number, so that each chunk that it lacks is settled.
+                    Refusal::NothingBetter | Refusal::NotHere | Refusal::NotYet | Refusal::Gone => {
+                        source.chooses = false
+                    }
+                    Refusal::Busy | Refusal::Cancelled => source.back_off(now),
                 }
             }
             Some(chunk) => {
@@ -487,3 +518,6 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::bulk::{Bulk, Wake};
+use super::bulk::{Bulk, MAX_UNSENT_BYTES, Wake};
 use super::chunk_set::{self, ChunkSet};
 use super::faults::{FaultPlan, Faults};
 use super::held::Held;
@@ -22,15 +22,19 @@ use super::lock;
 use super::serving::{UNSENT_AHEAD, news_interval};
 use super::uploads::{Granted, Uploads};
 use crate::content::{FileId, PeerId};
+use crate::net::door::Activity;
 use crate::net::trace::Side;
 use crate::net::{NetError, Session};
-use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS};
+use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS, MAX_TOLD};
 use crate::wire::{
     ANY_CHUNK, Common, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open, Opened,
     Refusal, Refused, ServerHas, Text, ToServer, View,
 };
 use sending::{HeldTurn, Pace, Sending};
 use slot::Slot;
+
+/// A connection on which nothing has moved either way for so long is closed.
+const IDLE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a serving connection needs from its peer.
 pub(super) trait Host: Sync {
@@ -96,7 +100,12 @@ impl Asker {
 }
 
 /// Serves one connection until it ends.
-pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) -> Result<(), NetError> {
+pub(super) fn run(
+    host: &dyn Host,
+    session: Session,
+    activity: &Activity,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), NetError> {
     let wake = Arc::new(Wake::new()?);
     let listen = session.theirs.listen_port;
     socket2::SockRef::from(&session.stream).set_tcp_notsent_lowat(UNSENT_AHEAD)?;
@@ -122,7 +131,7 @@ pub(super) fn run(host: &dyn Host, session: Session, stop: &dyn Fn() -> bool) ->
         faults,
         late: Line::of(host.latency(&theirs.name)),
     };
-    let outcome = serving.work(stop);
+    let outcome = serving.work(activity, stop);
     serving.close_all();
     match outcome {
         Err(error) => {
@@ -162,7 +171,7 @@ struct Serving<'a> {
 }
 
 impl Serving<'_> {
-    fn work(&mut self, stop: &dyn Fn() -> bool) -> Result<(), NetError> {
+    fn work(&mut self, activity: &Activity, stop: &dyn Fn() -> bool) -> Result<(), NetError> {
         loop {
             self.take_in()?;
             self.tell_news();
@@ -177,19 +186,33 @@ impl Serving<'_> {
                 return Ok(());
             }
             if matches!(pace, Pace::More) {
-                self.bulk.fill()?;
+                if self.bulk.fill()? {
+                    activity.note(Instant::now());
+                }
                 continue;
             }
             if rested {
                 continue; // what was not told while there were requests is told now
             }
+            let idle = self.bulk.moved() + IDLE_PATIENCE;
+            if Instant::now() >= idle {
+                return Err(NetError::TimedOut);
+            }
             let patience = self.turn.as_ref().map(HeldTurn::ends);
             let late = self.late.as_ref().and_then(Line::next_due);
-            let until = [patience, self.held_until, late].into_iter().flatten().min();
-            if self.bulk.wait(true, matches!(pace, Pace::Full), until)? {
+            let until = [patience, self.held_until, late, Some(idle)].into_iter().flatten().min();
+            // Who does not take answers is not asked for more questions.
+            let hears = !self.is_choked();
+            if self.bulk.wait(hears, !hears || matches!(pace, Pace::Full), until)? && hears {
                 self.bulk.fill()?;
+                activity.note(Instant::now());
             }
         }
+    }
+
+    /// True while more waits to be sent than may.
+    fn is_choked(&self) -> bool {
+        self.bulk.unsent_bytes() > MAX_UNSENT_BYTES
     }
 
     /// True if the last request has just been answered.
@@ -230,7 +253,8 @@ impl Serving<'_> {
     // Requests.
 
     fn take_in(&mut self) -> Result<(), NetError> {
-        while let Some((request, message)) = self.next_message()? {
+        while !self.is_choked() {
+            let Some((request, message)) = self.next_message()? else { break };
             self.take_message(request, message)?;
         }
         Ok(())
@@ -281,7 +305,7 @@ impl Serving<'_> {
                 };
                 self.bulk.queue(request, load);
             }
-            ToServer::AskerHas(has) => self.asker_has(has.slot, &has.gained),
+            ToServer::AskerHas(has) => self.asker_has(has.slot, &has.gained)?,
             ToServer::Common(Common::Ping) => self.bulk.queue(request, Common::Pong),
             ToServer::Common(Common::Leave) => {
                 self.bulk.queue(request, Common::Ok);
@@ -324,7 +348,16 @@ impl Serving<'_> {
         let told = ChunkSet::empty(if whole { chunks } else { 0 });
         self.slots.insert(
             open.slot,
-            Slot { content, held, chunks, given, told, last_choice: None, proved: BTreeSet::new() },
+            Slot {
+                content,
+                held,
+                chunks,
+                given,
+                told,
+                told_chunks: 0,
+                last_choice: None,
+                proved: BTreeSet::new(),
+            },
         );
         self.bulk.queue(request, opened);
     }
@@ -379,9 +412,13 @@ impl Serving<'_> {
         }
     }
 
-    fn asker_has(&mut self, number: u16, gained: &[(u32, u32)]) {
-        let Some(slot) = self.slots.get_mut(&number) else { return };
-        let Some(given) = &mut slot.given else { return };
+    fn asker_has(&mut self, number: u16, gained: &[(u32, u32)]) -> Result<(), NetError> {
+        let Some(slot) = self.slots.get_mut(&number) else { return Ok(()) };
+        slot.told_chunks += chunk_set::named(gained, slot.chunks);
+        if slot.told_chunks > u64::from(MAX_TOLD) * u64::from(slot.chunks) {
+            return Err(NetError::Unexpected("HAVE of more chunks than there are"));
+        }
+        let Some(given) = &mut slot.given else { return Ok(()) };
         let uploads = self.host.uploads();
         for chunk in chunk_set::numbers(gained, slot.chunks) {
             slot.told.insert(chunk);
@@ -389,6 +426,7 @@ impl Serving<'_> {
                 uploads.seed_gave(slot.content, chunk);
             }
         }
+        Ok(())
     }
 
     fn refuse(&mut self, request: u32, reason: Refusal) {

@@ -45,8 +45,13 @@ pub enum StoreError {
     #[error("{0} is not a folder, or is a symbolic link")]
     NotAFolder(String),
     /// The disk has no room.
-    #[error("no room left on the disk for {0}")]
+    #[error(
+        "no room left on the disk for {0}; what has arrived is kept: make room, and the same command goes on"
+    )]
     Full(String),
+    /// What is there may not be written.
+    #[error("{0} cannot be written: {1}; choose another place")]
+    Forbidden(String, &'static str),
     /// The merged hashes are not the file's id: memory or disk failed.
     #[error("{0} is not what its id says, although every chunk was proved: memory or disk is failing")]
     Integrity(String),
@@ -65,6 +70,15 @@ impl StoreError {
         move |error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(path.to_owned()),
             io::ErrorKind::AlreadyExists => StoreError::Exists(path.to_owned()),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                StoreError::Forbidden(path.to_owned(), "its file system is read-only")
+            }
+            io::ErrorKind::PermissionDenied => {
+                StoreError::Forbidden(path.to_owned(), "this user has no right to")
+            }
+            io::ErrorKind::FileTooLarge => {
+                StoreError::Forbidden(path.to_owned(), "files of this size are not allowed there")
+            }
             _ => StoreError::Io { path: path.to_owned(), error },
         }
     }

@@ -18,8 +18,8 @@ use crate::net::trace::Side;
 use crate::net::{self, Control, Identity, NetError, Session};
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS, MAX_RANGES};
 use crate::wire::{
-    Common, FromTracker, HaveChunks, Heartbeat, Label, List, Locate, Located, Name, Offer, Register, Report,
-    Role, ToTracker, Update,
+    Common, ErrorCode, FromTracker, HaveChunks, Heartbeat, Label, List, Locate, Located, Name, Offer,
+    Register, Report, Role, ToTracker, Update,
 };
 
 /// How long a tracker may take to answer before the link counts as broken.
@@ -237,7 +237,13 @@ impl Worker {
             let load = self.registry.load();
             if Instant::now() >= next_heartbeat || load != last_load {
                 let heartbeat = Heartbeat { uploads: load.0, downloads: load.1, space: 0 };
-                expect_ok(line.call(&heartbeat.into())?)?;
+                match line.call(&heartbeat.into())? {
+                    // The lease ran out while this process, or the network, slept: register anew.
+                    FromTracker::Common(Common::Error(error)) if error.code == ErrorCode::NotRegistered => {
+                        return Err(refused(FromTracker::Common(Common::Error(error))));
+                    }
+                    answer => expect_ok(answer)?,
+                }
                 last_load = load;
                 next_heartbeat = Instant::now() + interval;
             }

@@ -104,6 +104,10 @@ pub(super) struct Transfer {
     /// What was known of each source when the transfer ended.
     last_views: Mutex<Vec<(SourceId, SourceView)>>,
     stopping: AtomicBool,
+    /// Chunks that peers refused although they had announced them, for the trackers to know.
+    missing: Mutex<Vec<(PeerId, u32)>>,
+    /// Nobody is connected who has what is missing.
+    alone: AtomicBool,
 }
 
 impl Transfer {
@@ -151,6 +155,8 @@ impl Transfer {
             end: Mutex::new(None),
             last_views: Mutex::new(Vec::new()),
             stopping: AtomicBool::new(false),
+            missing: Mutex::new(Vec::new()),
+            alone: AtomicBool::new(false),
         };
         transfer.end_if_done();
         transfer
@@ -210,9 +216,12 @@ impl Transfer {
             let kept = lock(&self.writers).kept.clone();
             kept.iter().for_each(|chunk| link.order(Order::Tell(chunk)));
         }
-        if have.is_full() {
-            self.neighbours(|neighbours| neighbours.is_whole(link.peer));
-        }
+        self.neighbours(|neighbours| {
+            neighbours.works(link.peer);
+            if have.is_full() {
+                neighbours.is_whole(link.peer);
+            }
+        });
         let chooses = {
             let mut sources = lock(&self.sources);
             // Two that choose would choose the same chunks: only one is left free to.
@@ -270,6 +279,30 @@ impl Transfer {
     /// Wanted chunks that no source has.
     pub(super) fn unavailable(&self) -> Vec<(u32, u32)> {
         lock(&self.scheduler).unavailable()
+    }
+
+    /// Notes whether nobody is connected who has what is missing, and has not been for a moment.
+    pub(super) fn set_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
+    /// True if a chunk has been proved in this run or an earlier one.
+    pub(super) fn has_proved(&self) -> bool {
+        !lock(&self.scheduler).had().is_empty()
+    }
+
+    /// A peer does not have a chunk that it announced.
+    pub(super) fn lacks(&self, peer: PeerId, chunk: u32) {
+        lock(&self.missing).push((peer, chunk));
+    }
+
+    /// What was found missing since last time.
+    pub(super) fn take_missing(&self) -> Vec<(PeerId, u32)> {
+        std::mem::take(&mut lock(&self.missing))
     }
 
     /// True if `chunk` is here, proved and written.

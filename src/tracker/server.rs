@@ -3,7 +3,7 @@
 //! Owns sockets and threads, decides nothing about the directory. Every open connection is in one
 //! table from before its thread starts until its thread ends, so that a stop reaches all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Config;
 use super::session::{Session, Shared};
+use crate::net::door::{Activity, Door, Entry};
 use crate::net::{self, Control, Identity, NetError, trace::Side};
 use crate::wire::{self, Common, ErrorCode, FromTracker, Message, Preface, Role, ToTracker};
 
@@ -25,6 +26,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
 /// Answers waiting on one connection are sent when they are this many bytes.
 const MAX_QUEUED_BYTES: usize = 64 << 10;
+/// A message that has not arrived whole may have so many bytes without being counted as large.
+const MAX_SMALL_BYTES: usize = 16 << 10;
+/// Most large messages under way at a time.
+const MAX_LARGE_MESSAGES: usize = 32;
+/// A message that has begun may take this long to arrive whole.
+const MESSAGE_PATIENCE: Duration = Duration::from_secs(30);
 /// Connections waiting to be turned away; more are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
 
@@ -40,9 +47,12 @@ pub(super) struct Server {
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Connections {
     open: BTreeMap<u64, Arc<TcpStream>>,
+    door: Door,
+    /// Connections with a large message under way, the oldest first.
+    large: VecDeque<u64>,
     accepted: u64,
     stopping: bool,
 }
@@ -64,7 +74,13 @@ fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
 
 impl Server {
     pub(super) fn new(config: Config, identity: Identity, shared: Shared, listener: TcpListener) -> Server {
-        let connections = Mutex::new(Connections::default());
+        let connections = Mutex::new(Connections {
+            open: BTreeMap::new(),
+            door: Door::new(config.max_connections, config.lease, Instant::now()),
+            large: VecDeque::new(),
+            accepted: 0,
+            stopping: false,
+        });
         Server { config, identity, shared, listener, connections, changed: Condvar::new() }
     }
 
@@ -126,31 +142,24 @@ impl Server {
         addr: SocketAddr,
         turn_away: &Sender<TcpStream>,
     ) -> io::Result<()> {
-        let (number, stream) = {
-            let mut connections = self.connections();
-            if connections.stopping || connections.open.len() >= self.config.max_connections {
-                // If even the queue of those to turn away is full, the connection just closes.
-                let _ = turn_away.try_send(stream);
-                return Ok(());
-            }
-            connections.accepted += 1;
-            let (number, stream) = (connections.accepted, Arc::new(stream));
-            connections.open.insert(number, Arc::clone(&stream));
-            (number, stream)
+        let Some((number, stream, activity)) = self.connections().let_in(stream, addr, turn_away) else {
+            return Ok(());
         };
-        let open = Open { server: Arc::clone(self), number };
-        thread("tracker-member", move || open.server.serve(stream, addr, open.number)).map(drop)
+        let open = Open { server: Arc::clone(self), number, activity };
+        thread("tracker-member", move || open.server.serve(stream, addr, &open)).map(drop)
     }
 
-    fn serve(&self, stream: Arc<TcpStream>, addr: SocketAddr, number: u64) {
+    fn serve(&self, stream: Arc<TcpStream>, addr: SocketAddr, open: &Open) {
         let choose = |role| (role == Role::Member).then_some(Role::Tracker);
         let session = match net::welcome(stream, &self.identity, Side::Tracker, choose) {
             Ok(session) => session,
             Err(error) => return tracing::debug!("{addr}: {error}"),
         };
+        let number = open.number;
+        self.connections().door.greeted(number, Instant::now());
         let mut control = Control::<ToTracker, FromTracker>::new(session, Side::Tracker);
         let mut session = Session::new(number, addr.ip(), &control.theirs);
-        let ended = self.converse(&mut control, &mut session);
+        let ended = self.converse(&mut control, &mut session, open);
         session.end(&self.shared);
         match ended {
             Ok(()) => tracing::debug!("{addr} left"),
@@ -169,10 +178,11 @@ impl Server {
         &self,
         control: &mut Control<ToTracker, FromTracker>,
         session: &mut Session,
+        open: &Open,
     ) -> Result<(), NetError> {
-        control.set_timeout(Some(self.config.idle))?;
         loop {
-            let mut next = Some(control.receive()?);
+            let mut next = Some(self.receive(control, open)?);
+            open.activity.note(Instant::now());
             while let Some((request, message)) = next {
                 let reply = session.answer(&self.shared, message, Instant::now());
                 if let Some(answer) = &reply.answer {
@@ -192,6 +202,51 @@ impl Server {
         }
     }
 
+    /// The next message. One that is long, or comes slowly, has less room and time than silence has.
+    fn receive(
+        &self,
+        control: &mut Control<ToTracker, FromTracker>,
+        open: &Open,
+    ) -> Result<(u32, ToTracker), NetError> {
+        let mut begun = None;
+        let mut large = None;
+        loop {
+            if let Some(received) = control.received()? {
+                return Ok(received);
+            }
+            let partial = control.partial_bytes();
+            if partial > MAX_SMALL_BYTES && large.is_none() {
+                large = Some(self.large_message(open.number));
+            }
+            let timeout = match partial {
+                0 => self.config.idle,
+                _ => {
+                    let since = *begun.get_or_insert_with(Instant::now);
+                    let left = MESSAGE_PATIENCE.saturating_sub(since.elapsed());
+                    if left.is_zero() {
+                        return Err(NetError::TimedOut);
+                    }
+                    left.min(self.config.idle)
+                }
+            };
+            control.set_timeout(Some(timeout))?;
+            control.fill()?;
+        }
+    }
+
+    /// Notes that a large message is under way; when there are too many, the oldest ends with its
+    /// connection: an honest one takes moments.
+    fn large_message(&self, number: u64) -> Large<'_> {
+        let mut connections = self.connections();
+        if connections.large.len() >= MAX_LARGE_MESSAGES
+            && let Some(oldest) = connections.large.pop_front()
+        {
+            connections.cut(oldest);
+        }
+        connections.large.push_back(number);
+        Large { server: self, number }
+    }
+
     fn expire(self: Arc<Server>) {
         const CHECKS_PER_LEASE: u32 = 8;
         let between = self.config.lease / CHECKS_PER_LEASE;
@@ -207,6 +262,39 @@ impl Server {
 }
 
 impl Connections {
+    /// Takes a connection in, or turns it away.
+    fn let_in(
+        &mut self,
+        stream: TcpStream,
+        addr: SocketAddr,
+        turn_away: &Sender<TcpStream>,
+    ) -> Option<(u64, Arc<TcpStream>, Activity)> {
+        let number = self.accepted + 1;
+        let entry = match self.stopping {
+            true => Entry::Full,
+            false => self.door.enter(number, addr.ip(), Instant::now()),
+        };
+        let Entry::Welcome { activity, instead_of } = entry else {
+            // If even the queue of those to turn away is full, the connection just closes.
+            let _ = turn_away.try_send(stream);
+            return None;
+        };
+        if let Some(gone) = instead_of {
+            self.cut(gone);
+        }
+        self.accepted = number;
+        let stream = Arc::new(stream);
+        self.open.insert(number, Arc::clone(&stream));
+        Some((number, stream, activity))
+    }
+
+    /// Cuts a connection: its thread sees the end and clears up.
+    fn cut(&self, number: u64) {
+        if let Some(stream) = self.open.get(&number) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
     fn shutdown(&self, how: Shutdown) {
         for stream in self.open.values() {
             let _ = stream.shutdown(how);
@@ -218,11 +306,27 @@ impl Connections {
 struct Open {
     server: Arc<Server>,
     number: u64,
+    activity: Activity,
+}
+
+/// A large message under way; no more when it is dropped.
+struct Large<'a> {
+    server: &'a Server,
+    number: u64,
+}
+
+impl Drop for Large<'_> {
+    fn drop(&mut self) {
+        self.server.connections().large.retain(|number| *number != self.number);
+    }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.server.connections().open.remove(&self.number);
+        let mut connections = self.server.connections();
+        connections.open.remove(&self.number);
+        connections.door.leave(self.number);
+        drop(connections);
         self.server.changed.notify_all();
     }
 }

@@ -46,6 +46,8 @@ pub const MAX_PROOF_PATH: usize = 20;
 pub const MAX_RUN: u16 = 256;
 /// Most chunk requests waiting on one connection; past it a request is REFUSED as busy.
 pub const MAX_QUEUED_CHUNKS: usize = 4096;
+/// How often one connection may tell as many chunks as a content has, in all HAVE about it.
+pub const MAX_TOLD: u32 = 2;
 /// Most contents open on one connection at once.
 pub const MAX_SLOTS: usize = 256;
 /// How long a connection may take to finish HELLO, in milliseconds.

@@ -20,9 +20,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 mod folder;
+mod port;
+mod proxy;
 
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub use folder::{Sample, pattern};
+#[allow(unused_imports, reason = "each test program uses a part of it")]
+pub use port::Port;
+#[allow(unused_imports, reason = "each test program uses a part of it")]
+pub use proxy::{Cut, Faults, Later, Proxy, Way};
 
 /// How long anything may take before a test gives up: far above what a busy machine needs.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -304,6 +310,14 @@ impl Daemon {
     pub fn has_ended(&mut self) -> bool {
         // Not reaped here: `wait` does that, and until then its number is its own.
         self.process.out.has_ended(Duration::ZERO)
+    }
+
+    /// A line of `/proc/PID/status`: `VmRSS` in KiB, `Threads`.
+    #[track_caller]
+    pub fn proc_status(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).expect(key);
+        line.split_whitespace().next().and_then(|number| number.parse().ok()).expect(key)
     }
 
     /// Where it listens.

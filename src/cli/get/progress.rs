@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::daemon::connected;
-use crate::cli::units::{Period, count, size};
+use crate::cli::units::{Patience, Period, count, shown, size};
 use crate::cli::{Failure, output};
 use crate::content::SafeName;
 use crate::peer::TransferStatus;
@@ -22,6 +22,9 @@ const JSON_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Progress {
     form: Form,
     last: Instant,
+    wait: Patience,
+    /// It has been said whom the transfer waits for.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -38,17 +41,18 @@ struct Line<'a> {
 }
 
 impl Progress {
-    pub(super) fn new(json: bool, name: &SafeName) -> Progress {
+    pub(super) fn new(json: bool, name: &SafeName, wait: Patience) -> Progress {
         let form = match (json, io::stderr().is_terminal()) {
             (true, _) => Form::Json,
             (false, true) => Form::Bar(bar(name)),
             (false, false) => Form::Lines,
         };
-        Progress { form, last: Instant::now() }
+        Progress { form, last: Instant::now(), wait, told: false }
     }
 
     /// Shows `status`, if it is time to.
     pub(super) fn show(&mut self, status: &TransferStatus) -> Result<(), Failure> {
+        self.tell_of_waiting(status);
         match &self.form {
             Form::Bar(bar) => {
                 bar.set_length(status.bytes_total);
@@ -57,7 +61,7 @@ impl Progress {
             }
             Form::Lines if self.last.elapsed() >= LINE_EVERY => {
                 self.last = Instant::now();
-                eprintln!("{}: {}", crate::cli::units::shown(&status.name), describe(status));
+                eprintln!("{}: {}", shown(&status.name), describe(status));
             }
             Form::Json if self.last.elapsed() >= JSON_EVERY => {
                 self.last = Instant::now();
@@ -66,6 +70,21 @@ impl Progress {
             Form::Lines | Form::Json => {}
         }
         Ok(())
+    }
+}
+
+impl Progress {
+    /// Says whom the transfer waits for, once each time.
+    fn tell_of_waiting(&mut self, status: &TransferStatus) {
+        let waits = !status.waiting_for.is_empty();
+        if waits && !self.told {
+            let line = waiting(status, self.wait);
+            match &self.form {
+                Form::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
+                Form::Lines | Form::Json => eprintln!("{line}"),
+            }
+        }
+        self.told = waits;
     }
 }
 
@@ -83,6 +102,21 @@ fn bar(name: &SafeName) -> ProgressBar {
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
     bar.set_prefix(name.to_string());
     bar
+}
+
+/// Whom a transfer waits for, and how long.
+fn waiting(status: &TransferStatus, wait: Patience) -> String {
+    const MOST_NAMES: usize = 5;
+    let names: Vec<String> = status.waiting_for.iter().take(MOST_NAMES).map(|name| shown(name)).collect();
+    let more = match status.waiting_for.len().saturating_sub(MOST_NAMES) {
+        0 => String::new(),
+        more => format!(" and {} more", count(more as u64, "other")),
+    };
+    format!(
+        "nobody who has what is missing of {} can be reached; waiting for {}{more}, --wait is {wait}",
+        shown(&status.name),
+        names.join(", "),
+    )
 }
 
 /// Bytes, rate, time left, sources.

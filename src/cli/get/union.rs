@@ -45,7 +45,7 @@ fn listing(
 ) -> Result<Tree, Failure> {
     let path = folder.path().join(id.to_string());
     let name = SafeName::new(id.to_string()).map_err(|error| Failure::other(error.to_string()))?;
-    let mut progress = Progress::new(false, &name);
+    let mut progress = Progress::new(false, &name, patience);
     let dest = Dest { path: path.clone(), force: true, wait: patience.limit() };
     let job = peer.fetch(Want { id, name }, dest).map_err(super::cannot_start)?;
     follow::job(&job, &mut progress, stop)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::running::Running;
+use super::running::{Claim, Running};
 use super::{FetchError, Peer};
 use crate::content::PeerId;
 use crate::net::trace::Side;
@@ -16,6 +16,9 @@ use crate::peer::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELES
 use crate::peer::scheduler::{Event, Policy, TICK};
 use crate::peer::transfer::{End, Transfer};
 use crate::wire::{Complaint, Holder, Report as Complain, Role, Variant};
+
+/// Being without a source for so long is no passing thing any more.
+const ALONE_AFTER: Duration = Duration::from_millis(500);
 
 /// What the driving of one transfer remembers between turns.
 pub(super) struct Driver<'a> {
@@ -30,10 +33,16 @@ pub(super) struct Driver<'a> {
     threads: Vec<JoinHandle<()>>,
     alone_since: Option<Instant>,
     next_exchange: Instant,
+    /// What is claimed of the content: who claims something else is nobody to ask.
+    claim: Variant,
+    /// Others claim something else.
+    disputed: bool,
+    /// How long to go on without a source; none: for ever.
+    wait: Option<Duration>,
 }
 
 impl<'a> Driver<'a> {
-    pub(super) fn new(running: &'a Running, transfer: Arc<Transfer>) -> Driver<'a> {
+    pub(super) fn new(running: &'a Running, transfer: Arc<Transfer>, claim: Claim<'_>) -> Driver<'a> {
         let now = Instant::now();
         Driver {
             running,
@@ -48,6 +57,9 @@ impl<'a> Driver<'a> {
             threads: Vec::new(),
             alone_since: None,
             next_exchange: now + USELESS_FOR,
+            claim: claim.variant.clone(),
+            disputed: claim.disputed,
+            wait: claim.wait,
         }
     }
 
@@ -91,6 +103,7 @@ impl<'a> Driver<'a> {
             self.dial(peer, addr);
         }
         self.close_exchanged();
+        self.report_missing();
         if now >= self.next_announce {
             self.announce();
             self.next_announce = now + ANNOUNCE_INTERVAL;
@@ -132,11 +145,12 @@ impl<'a> Driver<'a> {
     fn take_answers(&mut self) {
         let answers: Vec<_> = self.answers.iter().flat_map(|answers| answers.try_iter()).collect();
         for located in answers {
-            let id = self.transfer.id;
+            let what = |variant: &Variant| (variant.id, variant.size, variant.total, variant.chunks);
+            let claim = what(&self.claim);
             located
                 .variants
                 .iter()
-                .filter(|variant| variant.id == id)
+                .filter(|variant| what(variant) == claim)
                 .for_each(|variant| self.suggest(variant));
         }
     }
@@ -151,6 +165,14 @@ impl<'a> Driver<'a> {
         if !gained.is_empty() {
             self.peer().trackers().have(self.transfer.id, &chunk_set::ranges(gained));
             self.announced = had;
+        }
+    }
+
+    /// Tells the trackers of chunks that peers have announced and do not have.
+    fn report_missing(&self) {
+        for (peer, chunk) in self.transfer.take_missing() {
+            let complaint = Complaint::Missing;
+            self.peer().trackers().report(&Complain { peer, id: self.transfer.id, chunk, complaint });
         }
     }
 
@@ -182,14 +204,17 @@ impl<'a> Driver<'a> {
 
     fn give_up_if_alone(&mut self, now: Instant) -> Result<(), FetchError> {
         let helped = self.transfer.source_views().iter().any(|(_, view)| view.useful > 0);
+        // Whoever makes a false claim may look like a source, but proves nothing.
+        let helped = helped && (!self.disputed || self.transfer.has_proved());
         if helped {
             self.alone_since = None;
+            self.transfer.set_alone(false);
             return Ok(());
         }
         let since = *self.alone_since.get_or_insert(now);
+        self.transfer.set_alone(now.saturating_duration_since(since) >= ALONE_AFTER);
         let job = &self.running.job;
-        if job.dest.wait.is_some_and(|wait| now.saturating_duration_since(since) >= wait.max(FIRST_RELOCATE))
-        {
+        if self.wait.is_some_and(|wait| now.saturating_duration_since(since) >= wait.max(FIRST_RELOCATE)) {
             self.transfer.finish(End::Cancelled);
             let name = &job.want.name;
             return Err(match self.peer().trackers().any_connected() {
@@ -216,7 +241,6 @@ impl<'a> Driver<'a> {
 fn source(peer: &Peer, transfer: &Transfer, addr: &str) -> Result<fetch::Trust, FetchEnd> {
     let stream = net::dial(addr).map_err(NetError::from)?;
     let session = net::greet(stream, &peer.identity, Role::Ask, Role::Serve, Side::Fetch)?;
-    transfer.neighbours(|neighbours| neighbours.works(session.theirs.peer));
     fetch::run(transfer, session, addr, peer.throttle_down.as_ref())
 }
 

@@ -18,6 +18,20 @@ use crate::peer::transfer::{End, Transfer};
 use crate::peer::{left, lock, offered_name};
 use crate::wire::{Locate, Name, Offer, Purpose, Variant, View};
 
+/// When several things are claimed of one id, each is tried for so long without a source; twice as long the
+/// next time.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What some holders claim of the content.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim<'a> {
+    pub(super) variant: &'a Variant,
+    /// Others claim something else.
+    pub(super) disputed: bool,
+    /// How long to go on without a source; none: for ever.
+    pub(super) wait: Option<Duration>,
+}
+
 /// The thread of a job.
 pub(super) struct Running {
     pub(super) peer: Arc<Peer>,
@@ -28,26 +42,55 @@ impl Running {
     pub(super) fn run(&self) {
         let outcome = self.fetch();
         if outcome.is_err() {
-            let offer = lock(&self.job.offer).take();
-            if let Some(offer) = offer {
-                self.peer.trackers().update(&[], &[(offer.name, offer.id)]);
-            }
+            self.withdraw();
         }
         self.job.set_stage(Stage::Ended(Box::new(outcome)));
     }
 
+    /// What was offered is not coming.
+    fn withdraw(&self) {
+        let offer = lock(&self.job.offer).take();
+        if let Some(offer) = offer {
+            self.peer.trackers().update(&[], &[(offer.name, offer.id)]);
+        }
+    }
+
     fn fetch(&self) -> Result<Report, FetchError> {
+        let start = Instant::now();
+        let mut patience = CLAIM_PATIENCE;
+        loop {
+            let claims = self.locate()?;
+            let alone = claims.len() == 1;
+            for claim in &claims {
+                let wait = if alone { self.job.dest.wait } else { Some(patience) };
+                let outcome = self.fetch_claimed(Claim { variant: claim, disputed: !alone, wait });
+                let over = self.job.dest.wait.is_some_and(|wait| start.elapsed() >= wait);
+                match outcome {
+                    Err(error) if !alone && !over && error.may_be_a_false_claim() => {
+                        tracing::debug!("{} bytes are not what {} is: {error}", claim.size, claim.id);
+                        self.withdraw();
+                    }
+                    outcome => return outcome,
+                }
+            }
+            patience *= 2;
+        }
+    }
+
+    /// Fetches the content as one holder or another claims it to be. Only one claim about an id is true;
+    /// to a false one there is no proof.
+    fn fetch_claimed(&self, claim: Claim<'_>) -> Result<Report, FetchError> {
+        let variant = claim.variant;
         let Want { id, name } = &self.job.want;
-        let variant = self.locate()?;
         let geometry = Geometry::of(variant.size)
             .ok_or_else(|| FetchError::Integrity(format!("{name} is said to be larger than any file")))?;
         let transfer = match name.is_tree() {
-            false => self.file_transfer(geometry, &variant)?,
-            true => self.tree_transfer(geometry, &variant)?,
+            false => self.file_transfer(geometry, variant)?,
+            true => self.tree_transfer(geometry, claim)?,
         };
         self.job.set_stage(Stage::Fetching);
-        self.offer(&transfer, &variant);
-        self.drive(&transfer, &variant)?;
+        self.offer(&transfer, variant);
+        self.drive(&transfer, claim)?;
         self.adopt(&transfer);
         let path = self.job.dest.path.display().to_string();
         tracing::debug!("{id} is done");
@@ -56,8 +99,8 @@ impl Running {
         Ok(Report { status, path })
     }
 
-    /// Asks the trackers until one knows the content.
-    fn locate(&self) -> Result<Variant, FetchError> {
+    /// Asks the trackers until one knows the content: all that is claimed of it, what most say first.
+    fn locate(&self) -> Result<Vec<Variant>, FetchError> {
         let deadline = self.job.dest.wait.map(|wait| Instant::now() + wait);
         let mut pause = FIRST_RELOCATE;
         let mut answered = false;
@@ -65,9 +108,16 @@ impl Running {
             let answers = self.peer.trackers().locate(&self.question(Vec::new()));
             while let Some(located) = self.receive(&answers, deadline) {
                 answered = true;
-                if let Some(variant) = located.variants.iter().find(|variant| variant.id == self.job.want.id)
-                {
-                    return Ok(variant.clone());
+                let mut claims = located.variants.into_vec();
+                claims.retain(|claim| claim.id == self.job.want.id);
+                // A listing may be known as a file, too, which is another claim.
+                let tree = self.job.want.name.is_tree();
+                let fits = |claim: &Variant| claim.name.ends_with('/') == tree;
+                if claims.iter().any(fits) {
+                    claims.retain(fits);
+                }
+                if !claims.is_empty() {
+                    return Ok(claims);
                 }
             }
             if self.job.is_cancelled() {
@@ -150,7 +200,8 @@ impl Running {
     }
 
     /// Fetches the listing, then prepares the transfer of what it lists.
-    fn tree_transfer(&self, geometry: Geometry, variant: &Variant) -> Result<Arc<Transfer>, FetchError> {
+    fn tree_transfer(&self, geometry: Geometry, claim: Claim<'_>) -> Result<Arc<Transfer>, FetchError> {
+        let variant = claim.variant;
         if geometry.size() > Tree::MAX_BYTES {
             return Err(FetchError::BadTree(TreeError::TooLarge));
         }
@@ -170,7 +221,7 @@ impl Running {
         let (store, had) = Store::open(plan, variant.id, own, &listings, manner)?;
         *lock(&self.job.listing) = Some(file.clone());
         let listing = self.begin(View::Bytes, store, had)?;
-        self.drive(&listing, variant)?;
+        self.drive(&listing, claim)?;
         let bytes =
             std::fs::read(&file).map_err(|error| FetchError::Disk(format!("{}: {error}", file.display())))?;
         let plan = Plan::tree(&Tree::decode(&bytes)?)?;
@@ -193,9 +244,9 @@ impl Running {
     }
 
     /// Finds neighbours and gives the scheduler its time until the transfer ends.
-    fn drive(&self, transfer: &Arc<Transfer>, variant: &Variant) -> Result<(), FetchError> {
-        let mut driver = Driver::new(self, transfer.clone());
-        driver.suggest(variant);
+    fn drive(&self, transfer: &Arc<Transfer>, claim: Claim<'_>) -> Result<(), FetchError> {
+        let mut driver = Driver::new(self, transfer.clone(), claim);
+        driver.suggest(claim.variant);
         loop {
             if let Some(end) = transfer.wait_news(NEWS_INTERVAL) {
                 transfer.tell_news();

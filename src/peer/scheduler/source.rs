@@ -108,6 +108,8 @@ pub(super) struct Source {
     asked: Vec<Asked>,
     pub(super) inflight_bytes: u64,
     pub(super) corrupt: u32,
+    /// Chunks that it says it has, and that were wrong when they came.
+    pub(super) doubted: Vec<u32>,
     bytes: u64,
     pub(super) chunks: u64,
     pub(super) stalled: bool,
@@ -139,6 +141,7 @@ impl Source {
             asked: Vec::new(),
             inflight_bytes: 0,
             corrupt: 0,
+            doubted: Vec::new(),
             bytes: 0,
             chunks: 0,
             stalled: false,

@@ -16,6 +16,8 @@ pub(super) struct Slot {
     pub(super) given: Option<ChunkSet>,
     /// For a whole content: what the asker says it has.
     pub(super) told: ChunkSet,
+    /// How many chunks it said that it gained, with repetitions.
+    pub(super) told_chunks: u64,
     /// The last chunk that was given by this side's choice.
     pub(super) last_choice: Option<u32>,
     /// Runs, by file and first chunk, whose proof has been sent.

@@ -2,7 +2,10 @@
 //! small files and one for large ones, so that a large file does not hold up the small.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -23,6 +26,9 @@ const LARGE_BYTES: u64 = 64 << 20;
 const OFFER_EVERY: Duration = Duration::from_millis(200);
 /// How long what was hashed may wait to be written down.
 const COMMIT_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked whether the shared folder is still the same one: no event tells of another
+/// that is mounted, or made, in its place.
+const ROOT_EVERY: Duration = Duration::from_secs(2);
 /// How often everything is looked at when not everything can be watched.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -35,7 +41,8 @@ pub(super) fn start(core: &Arc<Core>) -> io::Result<Vec<JoinHandle<()>>> {
     };
     let small_lane = spawn("hash-small", small_jobs)?;
     let large_lane = spawn("hash-large", large_jobs)?;
-    let keeper = Keeper { core: core.clone(), debounce: Debounce::new(), small, large };
+    let root = identity(&core.walker.root);
+    let keeper = Keeper { core: core.clone(), debounce: Debounce::new(), small, large, root };
     let keeper = thread::Builder::new().name("share-keeper".to_owned()).spawn(move || keeper.run())?;
     Ok(vec![keeper, small_lane, large_lane])
 }
@@ -46,16 +53,20 @@ struct Keeper {
     debounce: Debounce,
     small: Sender<Vec<Job>>,
     large: Sender<Vec<Job>>,
+    /// Which folder the shared one was when last seen.
+    root: Option<(u64, u64)>,
 }
 
 impl Keeper {
     fn run(mut self) {
         let watches = self.core.watches.clone();
         let mut next_look = Instant::now() + LOOK_EVERY;
+        let mut next_root = Instant::now() + ROOT_EVERY;
         let mut commit_at = None;
         loop {
             let blind = watches.as_ref().is_some_and(|watches| watches.is_blind());
-            let deadlines = [self.debounce.next_deadline(), blind.then_some(next_look), commit_at];
+            let root_at = watches.as_ref().map(|_| next_root);
+            let deadlines = [self.debounce.next_deadline(), blind.then_some(next_look), commit_at, root_at];
             let next = deadlines.into_iter().flatten().min();
             self.core
                 .mailbox
@@ -68,8 +79,15 @@ impl Keeper {
             if blind && now >= next_look {
                 self.debounce.touch(Arc::from(""), now - QUIET);
             }
+            if root_at.is_some_and(|at| at <= now) {
+                self.check_root(now);
+                next_root = now + ROOT_EVERY;
+            }
             let due = self.debounce.take_due(now);
             if !due.is_empty() {
+                if due.iter().any(|path| path.is_empty()) {
+                    self.root = identity(&self.core.walker.root); // before it is looked at
+                }
                 self.look(&due);
                 let took = now.elapsed();
                 self.debounce.looked(took);
@@ -81,6 +99,22 @@ impl Keeper {
                 self.core.index.commit();
                 commit_at = None;
             }
+        }
+    }
+
+    /// Looks at everything if the shared folder is another one than before.
+    fn check_root(&mut self, now: Instant) {
+        let root = identity(&self.core.walker.root);
+        if root != self.root {
+            let path = self.core.walker.root.display();
+            match root {
+                None => {
+                    tracing::warn!(%path, "the shared folder is gone; nothing is shared until it is back")
+                }
+                Some(_) => tracing::warn!(%path, "the shared folder is another one now; looking at it anew"),
+            }
+            self.root = root;
+            self.debounce.touch(Arc::from(""), now - QUIET);
         }
     }
 
@@ -253,6 +287,12 @@ impl Core {
         drop(state);
         self.mailbox.wake(); // there is something to commit
     }
+}
+
+/// Which folder it is, if it is there.
+fn identity(root: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(root).ok().filter(fs::Metadata::is_dir)?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn extend(all: &mut Differences, more: Differences) {

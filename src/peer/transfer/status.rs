@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{End, SourceLink, Transfer};
 use crate::peer::ledger::LedgerView;
 use crate::peer::lock;
-use crate::peer::scheduler::SourceView;
+use crate::peer::scheduler::{MAX_CORRUPT, SourceView};
 
 /// One source of a transfer, for people.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,6 +74,10 @@ pub struct TransferStatus {
     pub sources: Vec<SourceReport>,
     /// What the bytes were.
     pub ledger: LedgerView,
+    /// Who is waited for while nobody who has what is missing can be reached: names, or addresses of
+    /// those never met.
+    #[serde(default)]
+    pub waiting_for: Vec<String>,
 }
 
 impl Transfer {
@@ -126,8 +130,24 @@ impl Transfer {
             files_done: self.store.files_done(),
             seconds,
             rate: ledger.useful as f64 / seconds.max(1e-6),
+            waiting_for: self.waiting_for(&sources),
             sources,
             ledger,
         }
+    }
+
+    /// Who could help if they came back.
+    fn waiting_for(&self, sources: &[SourceReport]) -> Vec<String> {
+        if self.end().is_some() || !self.is_alone() {
+            return Vec::new();
+        }
+        let helped = sources.iter().filter(|source| source.corrupt < MAX_CORRUPT);
+        let mut names: Vec<String> = helped.map(|source| source.name.clone()).collect();
+        if names.is_empty() {
+            names = self.neighbours(|neighbours| neighbours.addresses());
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }

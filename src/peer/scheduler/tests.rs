@@ -1,0 +1,74 @@
+//! What becomes of a chunk that came wrong, in virtual time.
+
+use std::time::Duration;
+
+use super::*;
+use crate::content::Geometry;
+
+const CHUNKS: u32 = 4;
+const ROUND_TRIP: Duration = Duration::from_millis(1);
+
+fn scheduler() -> Scheduler {
+    scheduler_of(CHUNKS)
+}
+
+fn scheduler_of(chunks: u32) -> Scheduler {
+    let file = Geometry::of(u64::from(chunks) << 16).unwrap();
+    let layout = Arc::new(Layout::new(vec![file]).unwrap());
+    let all = ChunkSet::full(chunks);
+    let limits = Limits { max_inflight_bytes: 1 << 30, policy: Policy::default() };
+    Scheduler::new(layout, ChunkSet::empty(chunks), &all, limits, 1)
+}
+
+fn join(scheduler: &mut Scheduler, source: SourceId, have: ChunkSet, now: Instant) -> Vec<Effect> {
+    scheduler.step(Event::Joined { source, have, chooses: false, round_trip: ROUND_TRIP, load: None }, now)
+}
+
+#[test]
+fn a_wrong_chunk_is_asked_again_of_the_only_one_who_has_it_until_that_one_is_closed() {
+    let (mut scheduler, now, only) = (scheduler(), Instant::now(), SourceId(0));
+    let asked = join(&mut scheduler, only, ChunkSet::full(CHUNKS), now);
+    assert!(asked.contains(&Effect::Ask(only, 0)), "{asked:?}");
+    for _ in 1..MAX_CORRUPT {
+        let again = scheduler.step(Event::Corrupt(only, 0), now);
+        assert_eq!(again, [Effect::Ask(only, 0)]);
+    }
+    let last = scheduler.step(Event::Corrupt(only, 0), now);
+    assert!(last.contains(&Effect::Close(only)), "{last:?}");
+}
+
+#[test]
+fn a_source_that_can_choose_nothing_any_more_is_asked_by_number_and_then_no_more() {
+    const CHUNKS: u32 = FEW_CHUNKS + 1;
+    let (mut scheduler, now, only) = (scheduler_of(CHUNKS), Instant::now(), SourceId(0));
+    let have = ChunkSet::full(CHUNKS);
+    let joined = Event::Joined { source: only, have, chooses: true, round_trip: ROUND_TRIP, load: None };
+    let mut asked = scheduler.step(joined, now);
+    assert!(!asked.is_empty() && asked.iter().all(|effect| *effect == Effect::AskAny(only)), "{asked:?}");
+    let mut numbers = Vec::new();
+    while let Some(effect) = asked.pop() {
+        let refused = match effect {
+            Effect::Ask(_, chunk) => {
+                numbers.push(chunk);
+                Some(chunk)
+            }
+            _ => None,
+        };
+        asked.extend(scheduler.step(Event::Refused(only, refused, Refusal::Gone), now));
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, Vec::from_iter(0..CHUNKS), "each is asked for by its number, once");
+    assert!(scheduler.sources(now).all(|(_, view)| view.useful == 0), "it is of no use");
+}
+
+#[test]
+fn a_wrong_chunk_is_asked_elsewhere_first_and_again_when_nobody_else_is_left() {
+    let (mut scheduler, now) = (scheduler(), Instant::now());
+    let (liar, honest) = (SourceId(0), SourceId(1));
+    let asked = join(&mut scheduler, liar, ChunkSet::full(CHUNKS), now);
+    assert_eq!(asked.len(), CHUNKS as usize);
+    assert_eq!(join(&mut scheduler, honest, ChunkSet::full(CHUNKS), now), []);
+    assert_eq!(scheduler.step(Event::Corrupt(liar, 2), now), [Effect::Ask(honest, 2)]);
+    let left = scheduler.step(Event::Left(honest), now);
+    assert_eq!(left, [Effect::Ask(liar, 2)], "nobody else has it");
+}

@@ -1,0 +1,306 @@
+//! Strangers who mean harm: many, silent, slow, greedy. What they may cost is stated here, and that honest
+//! ones are served meanwhile.
+//!
+//! They come from another address of the loopback, as they would from another machine.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::client::{ASK, Body, Client, Hello, MEMBER, PREFACE, SERVE, code, frame, id};
+use crate::lab::{DONE, Lab, one_file};
+use crate::support::{DEADLINE, Daemon, eventually, pattern};
+
+/// How many come at once.
+const CROWD: usize = 1000;
+/// Threads that a daemon has without any connection, and room for honest ones.
+const THREADS_OF_ITS_OWN: u64 = 40;
+/// Strangers of one address that are let in at a time (`net::door::MAX_STRANGERS_PER_ADDRESS`).
+const MAX_STRANGERS_PER_ADDRESS: u64 = 256;
+/// Guests of one address at a peer with default limits (`Door::max_per_address`).
+const MAX_GUESTS_OF_PEER: u64 = 128;
+/// What a stranger may cost, thread and all.
+const STRANGER_KIB: u64 = 32;
+/// What a silent member may cost a tracker.
+const MEMBER_KIB: u64 = 32;
+/// What a silent asker may cost a peer.
+const ASKER_KIB: u64 = 64;
+/// What one connection may have waiting in a peer: unsent answers, and one frame.
+const GREEDY_KIB: u64 = 10 << 10;
+/// What all large messages that never end may cost a tracker: `MAX_LARGE_MESSAGES` of a frame each, in
+/// buffers that double as they grow, and what the allocator keeps of those before.
+const LARGE_MESSAGES_KIB: u64 = 32 * (5 << 10);
+/// What allocators and buffers may vary.
+const SLACK_KIB: u64 = 4 << 10;
+
+/// Dials from 127.0.0.66.
+fn dial(target: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let stranger = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 66), 0));
+    socket.bind(&stranger.into()).expect("an address of the loopback");
+    socket.connect(&target.into()).expect("a connection");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(DEADLINE)).expect("an open socket");
+    stream.set_write_timeout(Some(DEADLINE)).expect("an open socket");
+    stream
+}
+
+/// Sends what the other side takes; it may have cut the connection.
+fn send(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+    stream.write_all(bytes).is_ok()
+}
+
+fn greeting(role: u8) -> Vec<u8> {
+    [&PREFACE[..], &Hello::new(role).frame()].concat()
+}
+
+/// Dials and greets; the answer is read, so that the connection is a guest.
+fn greet(target: SocketAddr, role: u8) -> Option<TcpStream> {
+    let mut stream = dial(target);
+    let mut preface = [0; 8];
+    let heard = send(&mut stream, &greeting(role)) && stream.read_exact(&mut preface).is_ok();
+    let mut header = [0; 9];
+    (heard && stream.read_exact(&mut header).is_ok() && header[4] == id::HELLO).then_some(stream)
+}
+
+/// Runs `crowd` while `honest` goes on, and gives back what the crowd held to the end.
+fn limits_hold(daemon: &Daemon, before: u64, threads: u64, kib: u64) {
+    // The peak, for what was given back does not count.
+    let (peak, now) = (daemon.proc_status("VmHWM"), daemon.proc_status("Threads"));
+    assert!(now <= threads + THREADS_OF_ITS_OWN, "{now} threads");
+    assert!(peak <= before + kib + SLACK_KIB, "{peak} KiB, {before} KiB before");
+}
+
+/// A peer that shares a small file, its tracker, and what an honest `get` and `find` of it take.
+struct Town {
+    lab: Lab,
+    peer: Daemon,
+    content: Vec<u8>,
+    _sample: crate::support::Sample,
+}
+
+impl Town {
+    fn new() -> Town {
+        let lab = Lab::new();
+        let content = pattern(300_000, 5);
+        let sample = one_file("file", content.clone());
+        let peer = lab.peer(&sample, "honest", &[]);
+        lab.wait_for_seeders("file", 1);
+        let town = Town { lab, peer, content, _sample: sample };
+        town.honest(); // what is allocated once is not the crowd's
+        town
+    }
+
+    /// An honest `get`, which asks tracker and peer: how long it took.
+    #[track_caller]
+    fn honest(&self) -> Duration {
+        let start = Instant::now();
+        self.lab.get("file", &["--wait", "10s"]).expect(DONE);
+        let took = start.elapsed();
+        self.lab.expect_file("file", &self.content);
+        std::fs::remove_file(self.lab.fetched("file")).expect("the file goes");
+        took
+    }
+
+    fn median(&self) -> Duration {
+        let mut times: Vec<Duration> = (0..9).map(|_| self.honest()).collect();
+        times.sort_unstable();
+        times[times.len() / 2]
+    }
+}
+
+#[test]
+fn a_thousand_strangers_who_say_nothing_cost_a_tracker_and_a_peer_little() {
+    let town = Town::new();
+    for daemon in [&town.lab.tracker, &town.peer] {
+        let before = daemon.proc_status("VmRSS");
+        let crowd: Vec<TcpStream> = (0..CROWD).map(|_| dial(daemon.addr())).collect();
+        town.honest();
+        limits_hold(daemon, before, MAX_STRANGERS_PER_ADDRESS, MAX_STRANGERS_PER_ADDRESS * STRANGER_KIB);
+        drop(crowd);
+    }
+}
+
+#[test]
+fn a_thousand_slow_greetings_cost_a_tracker_and_a_peer_little() {
+    let town = Town::new();
+    for (daemon, role) in [(&town.lab.tracker, MEMBER), (&town.peer, ASK)] {
+        let before = daemon.proc_status("VmRSS");
+        let greeting = greeting(role);
+        let mut crowd: Vec<TcpStream> = (0..CROWD).map(|_| dial(daemon.addr())).collect();
+        for byte in greeting[..20].chunks(1) {
+            crowd.iter_mut().for_each(|stream| {
+                send(stream, byte);
+            });
+        }
+        town.honest();
+        limits_hold(daemon, before, MAX_STRANGERS_PER_ADDRESS, MAX_STRANGERS_PER_ADDRESS * STRANGER_KIB);
+    }
+}
+
+#[test]
+fn a_thousand_silent_members_cost_a_tracker_little_each() {
+    let town = Town::new();
+    let before = town.lab.tracker.proc_status("VmRSS");
+    let crowd: Vec<_> = (0..CROWD).filter_map(|_| greet(town.lab.tracker.addr(), MEMBER)).collect();
+    assert_eq!(crowd.len(), CROWD, "a tracker has room for so many");
+    town.honest();
+    limits_hold(&town.lab.tracker, before, CROWD as u64, CROWD as u64 * MEMBER_KIB);
+}
+
+#[test]
+fn a_thousand_silent_askers_are_let_in_to_a_share_of_the_places() {
+    let town = Town::new();
+    let before = town.peer.proc_status("VmRSS");
+    let crowd: Vec<_> = (0..CROWD).filter_map(|_| greet(town.peer.addr(), ASK)).collect();
+    assert!(crowd.len() as u64 >= MAX_GUESTS_OF_PEER, "{}", crowd.len());
+    town.honest();
+    let threads = MAX_GUESTS_OF_PEER + MAX_STRANGERS_PER_ADDRESS;
+    limits_hold(&town.peer, before, threads, threads * ASKER_KIB);
+}
+
+#[test]
+fn a_flood_of_connections_that_come_and_go_costs_nothing_that_stays() {
+    let town = Town::new();
+    for daemon in [&town.lab.tracker, &town.peer] {
+        let before = daemon.proc_status("VmRSS");
+        let target = daemon.addr();
+        let flood = thread::spawn(move || (0..CROWD).for_each(|_| drop(dial(target))));
+        town.honest();
+        flood.join().expect("the flood has passed");
+        town.honest();
+        limits_hold(daemon, before, MAX_STRANGERS_PER_ADDRESS, MAX_STRANGERS_PER_ADDRESS * STRANGER_KIB);
+        eventually("the threads have gone", || {
+            (daemon.proc_status("Threads") <= THREADS_OF_ITS_OWN).then_some(())
+        });
+    }
+}
+
+#[test]
+fn registrations_that_never_end_have_bounded_room() {
+    let town = Town::new();
+    let before = town.lab.tracker.proc_status("VmRSS");
+    // The head of a REGISTER of a megabyte, and all of it but the last byte.
+    let length: u32 = 1 << 20;
+    let mut start = Body::new().u32(length).u8(id::REGISTER).u32(1).text("").u16(0).u32(1024).0;
+    start.resize(length as usize + 3, b'a');
+    let mut crowd: Vec<_> = (0..300).filter_map(|_| greet(town.lab.tracker.addr(), MEMBER)).collect();
+    crowd.iter_mut().for_each(|stream| {
+        send(stream, &start);
+    });
+    town.honest();
+    let kib = LARGE_MESSAGES_KIB + crowd.len() as u64 * MEMBER_KIB;
+    limits_hold(&town.lab.tracker, before, crowd.len() as u64, kib);
+}
+
+/// The answer to a message after HELLO is an ERROR that closes, or the end of the connection.
+#[track_caller]
+fn is_refused(target: &str, role: u8, bytes: &[u8], code: u16) {
+    let (mut client, _) = Client::greet(target, &Hello::new(role));
+    client.send(bytes);
+    client.ends_with(code);
+}
+
+#[test]
+fn absurd_sizes_and_lengths_are_refused_before_they_cost_anything() {
+    let town = Town::new();
+    let (tracker, peer) = (town.lab.tracker.target(), town.peer.target());
+    let before = (town.lab.tracker.proc_status("VmRSS"), town.peer.proc_status("VmRSS"));
+    let giant = |id: u8| Body::new().u32(u32::MAX).u8(id).u32(1).0;
+    is_refused(&tracker, MEMBER, &giant(id::REGISTER), code::TOO_LARGE);
+    is_refused(&peer, ASK, &giant(id::OPEN), code::TOO_LARGE);
+    // A list that says it has four thousand million entries, in a frame of a few bytes.
+    let long = Body::new().text("").u16(0).u32(u32::MAX);
+    is_refused(&tracker, MEMBER, &frame(id::REGISTER, 2, &long), code::MALFORMED);
+    let ranges = Body::new().u16(0).u32(u32::MAX);
+    is_refused(&peer, ASK, &frame(id::ASKER_HAVE, 0, &ranges), code::MALFORMED);
+    // A file of all the bytes there can be, in all the chunks there can be.
+    let (mut client, _) = Client::greet(&tracker, &Hello::new(MEMBER));
+    let offer = Body::new().text("file").raw(&[7; 32]).u64(u64::MAX).u64(u64::MAX).u32(u32::MAX).u8(1);
+    let register = Body::new().text("").u16(1).list(&[offer]);
+    assert_eq!(client.ask(id::REGISTER, &register).error(), code::MALFORMED);
+    client.is_alive();
+    limits_hold(&town.lab.tracker, before.0, 0, 0);
+    limits_hold(&town.peer, before.1, 0, 0);
+    town.honest();
+}
+
+#[test]
+fn replies_nobody_asked_for_end_the_connection() {
+    let town = Town::new();
+    let (tracker, peer) = (town.lab.tracker.target(), town.peer.target());
+    is_refused(&tracker, MEMBER, &frame(id::PONG, 9, &Body::new()), code::UNEXPECTED);
+    is_refused(&tracker, MEMBER, &frame(id::LOCATED, 9, &Body::new().u32(0).u32(0)), code::UNEXPECTED);
+    is_refused(&peer, ASK, &frame(id::REFUSED, 9, &Body::new().u8(1)), code::UNEXPECTED);
+    // Offering to serve what nobody fetches.
+    let (client, theirs) = Client::greet(&peer, &Hello::new(SERVE));
+    assert_eq!(theirs.role, ASK);
+    client.has_ended();
+    town.honest();
+}
+
+/// Writes until the other side takes no more for a while, or the connection ends; bytes written.
+fn stuff(stream: &mut TcpStream, bytes: &[u8], most: usize) -> usize {
+    stream.set_write_timeout(Some(Duration::from_millis(300))).expect("an open socket");
+    let mut written = 0;
+    while written < most {
+        match stream.write(bytes) {
+            Ok(some) => written += some,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    written
+}
+
+#[test]
+fn who_asks_and_never_listens_is_not_asked_on() {
+    let town = Town::new();
+    let before = town.peer.proc_status("VmRSS");
+    let mut greedy = greet(town.peer.addr(), ASK).expect("a place");
+    let hash = *blake3::hash(&town.content).as_bytes();
+    assert!(send(&mut greedy, &frame(id::OPEN, 2, &Body::new().u16(0).raw(&hash).u8(0))));
+    // Each question is 23 bytes, its answer 180: 64 MiB of questions would be half a gigabyte of answers.
+    let question = frame(id::GET_MANIFEST, 3, &Body::new().u16(0).u32(0).u32(0).u32(5));
+    let questions = question.repeat(2000);
+    let most = 64 << 20;
+    let written = stuff(&mut greedy, &questions, most);
+    assert!(written < most, "all of it was taken");
+    town.honest();
+    limits_hold(&town.peer, before, MAX_STRANGERS_PER_ADDRESS, GREEDY_KIB);
+}
+
+#[test]
+fn who_tells_the_same_for_ever_is_closed() {
+    let town = Town::new();
+    let (mut client, _) = Client::greet(&town.peer.target(), &Hello::new(ASK));
+    let hash = *blake3::hash(&town.content).as_bytes();
+    client.call(id::OPEN, &Body::new().u16(0).raw(&hash).u8(0), id::OPENED);
+    let all = frame(id::ASKER_HAVE, 0, &Body::new().u16(0).ranges(&[(0, u32::MAX)]));
+    client.send(&all.repeat(2));
+    client.is_alive();
+    client.send(&all);
+    client.ends_with(code::UNEXPECTED);
+}
+
+#[test]
+#[ignore = "measures: cargo test --release --test failures -- --ignored --nocapture honest_latency"]
+fn honest_latency_among_a_thousand_strangers_at_most_doubles() {
+    let town = Town::new();
+    let alone = town.median();
+    for daemon in [&town.lab.tracker, &town.peer] {
+        let crowd: Vec<TcpStream> = (0..CROWD).map(|_| dial(daemon.addr())).collect();
+        let among = town.median();
+        println!("{}: alone {alone:?}, among {CROWD} silent strangers {among:?}", daemon.line());
+        assert!(among <= alone * 2, "{among:?} is more than twice {alone:?}");
+        drop(crowd);
+        let role = if daemon.pid() == town.peer.pid() { ASK } else { MEMBER };
+        let crowd: Vec<_> = (0..CROWD).filter_map(|_| greet(daemon.addr(), role)).collect();
+        let among = town.median();
+        println!("{}: among {} silent guests {among:?}", daemon.line(), crowd.len());
+        assert!(among <= alone * 2, "{among:?} is more than twice {alone:?}");
+    }
+}

@@ -1,0 +1,20 @@
+//! What happens when something breaks: real processes, a network that is made to fail, full and vanishing
+//! disks, trackers and peers that are killed, and strangers who mean harm.
+//!
+//! `docs/RELIABILITY.md` lists what is promised and which of these tests holds it.
+
+#![allow(unreachable_pub, reason = "the modules of one test program")]
+
+#[path = "../conformance/client.rs"]
+#[allow(dead_code, reason = "written for the conformance tests; a part of it is used here")]
+mod client;
+mod disk;
+mod gone;
+mod hostile;
+mod lab;
+mod liar;
+mod network;
+mod peer;
+#[path = "../support/mod.rs"]
+mod support;
+mod tracker;
