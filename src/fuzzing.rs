@@ -43,6 +43,7 @@ targets! {
     "link" => texts::link,
     "descriptor" => texts::descriptor,
     "config" => texts::config,
+    "latencies" => texts::latencies,
     "tree" => files::tree,
     "proof" => proofs::proof,
     "place" => files::place,

@@ -79,6 +79,7 @@ short_runs! {
     link "link" 20_000,
     descriptor "descriptor" 4_000,
     config "config" 200,
+    latencies "latencies" 1_000,
     tree "tree" 10_000,
     proof "proof" 4_000,
     place "place" 2_000,

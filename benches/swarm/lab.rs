@@ -21,10 +21,11 @@ use crate::support::process;
 /// rate; 50 ms is the queue of an ordinary switch or access router, and above the round trip by far.
 const QUEUE_MS: u32 = 50;
 
-/// The least a shaper may send at once. A bucket must hold at least one timer tick of traffic or the
-/// rate is never reached, and little enough that the first burst does not flatter a short transfer:
-/// 32 KiB is 2.6 ms at 100 Mbit/s. (tbf splits offloaded segments that are larger than the bucket, and
-/// counts the headers of all the packets they stand for, so offloading does not bend the rate.)
+/// The least a shaper may send at once, in bytes. A bucket must hold at least one timer tick of traffic or
+/// the rate is never reached, and little enough that the first burst does not flatter a short transfer:
+/// this is 5.6 ms at 100 Mbit/s. It also holds the largest offloaded packet (64 KiB and headers): tbf takes
+/// apart what does not fit, and then half of this machine's work was to carry single packets. tbf counts
+/// the headers of all the packets that an offloaded one stands for, so offloading does not bend the rate.
 const LEAST_BURST: u64 = 70_000;
 
 /// The rate of one host's link, bits per second each way, Ethernet headers included.

@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 
 use crate::cli;
 use crate::content::{Descriptor, Link, SafeName};
+use crate::peer::Latencies;
 
 /// A name that passes goes down, part by part, whatever the system makes of it.
 pub(super) fn name(bytes: &[u8], _: &Path) {
@@ -41,5 +42,13 @@ pub(super) fn config(bytes: &[u8], _: &Path) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Err(sentence) = cli::check_config(text) {
         assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?} is one line");
+    }
+}
+
+/// So is a file of latencies.
+pub(super) fn latencies(bytes: &[u8], _: &Path) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Err(error) = Latencies::parse(text) {
+        assert!(!error.to_string().is_empty());
     }
 }

@@ -25,6 +25,10 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "name" => {
             texts(&["a", "photos/", "a b/ü\n/c.txt", "../x", "/etc/passwd", "a//b", ".p2p/index", "..."])
         }
+        "latencies" => texts(&[
+            "default = 100\npairs = [[\"a\", \"b\", 5000], [\"a\", \"c\", 0]]\n",
+            "pairs = [[\"a\", 1]]",
+        ]),
         "place" => texts(&[
             "f",
             "d",
