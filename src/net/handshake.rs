@@ -1,7 +1,7 @@
 //! Preface and HELLO, the same for both sides.
 
 use std::borrow::Borrow;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -127,9 +127,12 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
                 return Err(NetError::TimedOut);
             }
             self.stream.borrow().set_read_timeout(Some(left))?;
-            match self.stream.borrow().read(&mut buffer)? {
-                0 => return Err(NetError::Closed),
-                got => self.read.extend_from_slice(&buffer[..got]),
+            match self.stream.borrow().read(&mut buffer) {
+                Ok(0) => return Err(NetError::Closed),
+                Ok(got) => self.read.extend_from_slice(&buffer[..got]),
+                // As after a process was stopped and goes on.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
