@@ -21,7 +21,9 @@ const MOVED_FACTOR: f64 = 1.5;
 const MOST_MOVED: i32 = 8;
 const LEAVE_NEW_GAIN: Duration = Duration::from_millis(10);
 /// Waiting for a source further away than this to let go would cost more than a chunk that comes twice.
-const FAR: Duration = Duration::from_millis(10);
+/// Near ones may seem as far as 45 ms while their uplinks are full.
+const FAR: Duration = Duration::from_millis(75);
+
 impl Scheduler {
     /// Opens the chunks that a stalled source owes; its own answer still counts if it comes first.
     pub(super) fn give_to_others(&mut self, id: SourceId, out: &mut Vec<Effect>) {
