@@ -98,7 +98,7 @@ fn a_cut_between_peers_anywhere_costs_another_try_and_no_more() {
 }
 
 #[test]
-#[ignore = "every byte: a minute; cargo test --test failures -- --ignored every_single_byte"]
+#[ignore = "every byte: a minute and a half; cargo test --test failures -- --ignored every_single_byte"]
 fn every_single_byte_between_peers() {
     cut_between_peers(&positions(260, 1200, 1));
 }
@@ -109,7 +109,7 @@ fn a_cut_before_the_tracker_anywhere_costs_another_try_and_no_more() {
 }
 
 #[test]
-#[ignore = "every byte: minutes; cargo test --test failures -- --ignored every_single_byte"]
+#[ignore = "every byte: a minute and a half; cargo test --test failures -- --ignored every_single_byte"]
 fn every_single_byte_before_the_tracker() {
     cut_before_the_tracker(&positions(400, 460, 1));
 }
