@@ -136,13 +136,13 @@ impl Opening {
                     other => Err(unexpected(other).into()),
                 };
             }
-            if self.started.elapsed() >= OPEN_PATIENCE {
+            let until = self.started + OPEN_PATIENCE;
+            if Instant::now() >= until {
                 return Err(NetError::TimedOut.into());
             }
             if !self.bulk.fill()? {
-                // Not for long: the end of the transfer wakes nobody who is no source yet.
-                let soon = Instant::now() + Duration::from_millis(500);
-                self.bulk.wait(true, !flushed, Some(soon))?;
+                // The end of the transfer wakes this too ([`Transfer::opens`]).
+                self.bulk.wait(true, !flushed, Some(until))?;
             }
         }
     }

@@ -178,8 +178,9 @@ impl Scheduler {
     pub fn sources(&self, now: Instant) -> impl Iterator<Item = (SourceId, SourceView)> + '_ {
         let (costs, bytes) = (self.costs(), self.usual_bytes());
         self.sources.iter().map(move |(id, source)| {
-            let reason = self.reason(*id, source, &costs, now);
-            (*id, source.view(self.useful(source), bytes, reason))
+            let useful = self.useful(source);
+            let reason = self.reason(*id, source, useful, &costs, now);
+            (*id, source.view(useful, bytes, reason))
         })
     }
 
@@ -189,6 +190,14 @@ impl Scheduler {
             true => self.wanted.count(),
             false => source.have.iter().filter(|chunk| self.wanted.contains(*chunk)).count() as u32,
         }
+    }
+
+    /// True if any source has a wanted chunk.
+    pub fn is_helped(&self) -> bool {
+        self.sources.values().any(|source| {
+            let mut have = source.have.iter();
+            have.any(|chunk| self.wanted.contains(chunk))
+        })
     }
 
     /// Takes in one event and says what to do.
@@ -456,7 +465,7 @@ impl Scheduler {
                     false => return,
                 }
             };
-            if self.much_cheaper_elsewhere(id, chunk, now).is_some() {
+            if self.much_cheaper_elsewhere(id, chunk, now) {
                 return;
             }
             self.ask(id, chunk, now, out);

@@ -48,15 +48,16 @@ impl Silence {
     #[must_use]
     pub(super) fn look(&mut self, owes: bool, now: Instant) -> Look {
         let pause = if owes { ASK_AFTER } else { KEEP_ALIVE };
+        // From the question on: the silence before it was nobody's duty to break.
+        let patience = self.lost_after.saturating_sub(ASK_AFTER);
         match self.asked {
             None if now >= self.heard + pause => {
                 self.asked = Some(now);
-                Look::Ask(now + self.lost_after.saturating_sub(ASK_AFTER))
+                Look::Ask(now + patience)
             }
             None => Look::Again(self.heard + pause),
-            // From the question on: the silence before it was nobody's duty to break.
-            Some(asked) if now >= asked + self.lost_after.saturating_sub(ASK_AFTER) => Look::Lost,
-            Some(asked) => Look::Again(asked + self.lost_after.saturating_sub(ASK_AFTER)),
+            Some(asked) if now >= asked + patience => Look::Lost,
+            Some(asked) => Look::Again(asked + patience),
         }
     }
 }

@@ -276,6 +276,11 @@ impl Transfer {
         lock(&self.scheduler).sources(Instant::now()).collect()
     }
 
+    /// True if any source has a wanted chunk.
+    pub(super) fn is_helped(&self) -> bool {
+        lock(&self.scheduler).is_helped()
+    }
+
     /// Wanted chunks that no source has.
     pub(super) fn unavailable(&self) -> Vec<(u32, u32)> {
         lock(&self.scheduler).unavailable()
@@ -434,8 +439,10 @@ impl Transfer {
 
     /// Ends the transfer, once; closes its sources.
     pub(super) fn finish(&self, how: End) {
-        let views = self.source_views();
-        lock(&self.last_views).extend(views.into_iter().filter(|_| !self.is_over()));
+        if !self.is_over() {
+            let views = self.source_views();
+            *lock(&self.last_views) = views;
+        }
         let mut end = lock(&self.end);
         if end.is_none() {
             if how == End::Done {

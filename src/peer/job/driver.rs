@@ -203,9 +203,8 @@ impl<'a> Driver<'a> {
     }
 
     fn give_up_if_alone(&mut self, now: Instant) -> Result<(), FetchError> {
-        let helped = self.transfer.source_views().iter().any(|(_, view)| view.useful > 0);
         // Whoever makes a false claim may look like a source, but proves nothing.
-        let helped = helped && (!self.disputed || self.transfer.has_proved());
+        let helped = self.transfer.is_helped() && (!self.disputed || self.transfer.has_proved());
         if helped {
             self.alone_since = None;
             self.transfer.set_alone(false);

@@ -69,29 +69,19 @@ impl Scheduler {
         self.layout.place(0).map_or(0, |place| place.len)
     }
 
-    /// If another source would have `chunk` and all else that is open much sooner than `id`: what the
-    /// chunk costs at `id`, and what there.
-    pub(super) fn much_cheaper_elsewhere(
-        &self,
-        id: SourceId,
-        chunk: u32,
-        now: Instant,
-    ) -> Option<(Duration, Duration)> {
-        let here = self.sources.get(&id).filter(|_| self.limits.policy == Policy::Both)?;
-        let bytes = self.layout.place(chunk)?.len;
-        let mine = here.expected(bytes);
-        let threshold = mine.checked_sub(LEAVE_GAIN)? / LEAVE_FACTOR;
-        let open = u64::from(self.open.count()).saturating_mul(self.usual_bytes()).max(bytes);
+    /// True if another source would have `chunk` and all else that is open much sooner than `id` would
+    /// have the chunk. Only sources whose speed is known are compared.
+    pub(super) fn much_cheaper_elsewhere(&self, id: SourceId, chunk: u32, now: Instant) -> bool {
         let knows = |source: &&Source| source.speed().is_some();
-        here.speed()?;
+        let here = self.sources.get(&id).filter(|_| self.limits.policy == Policy::Both).filter(knows);
+        let (Some(here), Some(place)) = (here, self.layout.place(chunk)) else { return false };
+        let Some(most) = here.expected(place.len).checked_sub(LEAVE_GAIN) else { return false };
+        let open = u64::from(self.open.count()).saturating_mul(self.usual_bytes()).max(place.len);
         self.sources
             .iter()
             .filter(|(other, source)| **other != id && source.is_well(now) && source.have.contains(chunk))
             .map(|(_, source)| source)
             .filter(knows)
-            .map(|source| source.expected(open))
-            .filter(|theirs| *theirs < threshold)
-            .min()
-            .map(|theirs| (mine, theirs))
+            .any(|source| source.expected(open) < most / LEAVE_FACTOR)
     }
 }

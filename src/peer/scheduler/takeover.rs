@@ -15,11 +15,11 @@ const STEAL_GAIN: Duration = Duration::from_millis(40);
 const BEGUN_FACTOR: u32 = 4;
 /// From a source that has delivered nothing yet little needs to be gained: nothing is lost by leaving it.
 const LEAVE_NEW_FACTOR: f64 = 1.1;
+const LEAVE_NEW_GAIN: Duration = Duration::from_millis(10);
 /// But each time a chunk is moved the next time needs so much more, unless the source has just come:
 /// what the others said is from before all those came who left, too.
 const MOVED_FACTOR: f64 = 1.5;
 const MOST_MOVED: i32 = 8;
-const LEAVE_NEW_GAIN: Duration = Duration::from_millis(10);
 /// Waiting for a source further away than this to let go would cost more than a chunk that comes twice.
 /// Near ones may seem as far as 45 ms while their uplinks are full.
 const FAR: Duration = Duration::from_millis(75);

@@ -84,11 +84,13 @@ impl fmt::Display for Rounded {
 }
 
 impl Scheduler {
-    /// Why `id` is, or is not, asked; `costs` are those of all sources, in order.
+    /// Why `id`, which has so many wanted chunks, is, or is not, asked; `costs` are those of all sources, in
+    /// order.
     pub(super) fn reason(
         &self,
         id: SourceId,
         source: &Source,
+        useful: u32,
         costs: &[(Duration, SourceId)],
         now: Instant,
     ) -> Reason {
@@ -102,9 +104,7 @@ impl Scheduler {
             () if source.inflight_bytes > 0 && cheapest => Reason::Cheapest,
             () if source.inflight_bytes > 0 => Reason::Helps,
             () if source.chunks > 0 => Reason::Delivered,
-            () if source.have.is_empty() || (!self.is_done() && self.useful(source) == 0) => {
-                Reason::NothingWanted
-            }
+            () if source.have.is_empty() || (!self.is_done() && useful == 0) => Reason::NothingWanted,
             () => match best.filter(|_| !cheapest) {
                 Some(best) => Reason::Slower(mine, best),
                 None => Reason::NotNeeded,

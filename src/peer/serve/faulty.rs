@@ -4,7 +4,6 @@ use std::os::unix::fs::FileExt;
 
 use super::sending::Pace;
 use super::{Job, Serving};
-use crate::content::Proof;
 use crate::net::NetError;
 use crate::peer::faults::{Fate, Faults};
 use crate::peer::held::Data;
@@ -46,8 +45,7 @@ impl Serving<'_> {
                 }
             }
         }
-        let proof = job.proof.then(|| slot.proof(place)).flatten();
-        let proof = proof.map_or_else(Proof::default, |proof| Proof::clone(&proof));
+        let proof = slot.proof(job.proof, place);
         if let Some(middle) = bytes.get_mut(len / 2) {
             *middle ^= 1;
         }

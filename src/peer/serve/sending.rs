@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::{Job, Serving};
-use crate::content::Proof;
 use crate::net::NetError;
 use crate::net::trace::{self, Direction, Side};
 use crate::peer::faults::{Fate, Faults};
@@ -136,8 +135,7 @@ impl Serving<'_> {
         let len = place.len as usize;
         let unsent = self.bulk.unsent();
         let start = unsent.len();
-        let proof = job.proof.then(|| slot.proof(place)).flatten();
-        let proof = proof.map_or_else(Proof::default, |proof| Proof::clone(&proof));
+        let proof = slot.proof(job.proof, place);
         ChunkHead { index: number, proof }.put_frame(job.request, len, unsent);
         match data {
             Data::Memory(bytes) => {

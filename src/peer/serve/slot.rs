@@ -1,7 +1,6 @@
 //! One content that an asker has opened.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::content::{Place, Proof, proof_run};
 use crate::peer::chunk_set::ChunkSet;
@@ -25,15 +24,16 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// The proof of a chunk's run, unless this connection has carried it.
-    pub(super) fn proof(&mut self, place: Place) -> Option<Arc<Proof>> {
+    /// The proof that goes with a chunk: that of its run if it is wanted, known, and was not carried by
+    /// this connection; else an empty one.
+    pub(super) fn proof(&mut self, wanted: bool, place: Place) -> Proof {
         let (first, _) = proof_run(self.held.layout().files()[place.file], place.chunk);
-        if self.proved.contains(&(place.file, first)) {
-            return None;
+        if !wanted || self.proved.contains(&(place.file, first)) {
+            return Proof::default();
         }
-        let proof = self.held.proof(place)?;
+        let Some(proof) = self.held.proof(place) else { return Proof::default() };
         self.proved.insert((place.file, first));
-        Some(proof)
+        Proof::clone(&proof)
     }
 
     /// The proof did not leave after all.
