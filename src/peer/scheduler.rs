@@ -166,9 +166,10 @@ impl Scheduler {
         self.wanted.is_empty()
     }
 
-    /// Wanted chunks that no connected source has, as runs.
+    /// Wanted chunks that no connected source has, as runs; none before the first source has come, when
+    /// those who start together, and have nothing yet, are worth knowing too.
     pub fn unavailable(&self) -> Vec<(u32, u32)> {
-        if self.sources.values().any(|source| source.have.is_full()) {
+        if self.sources.is_empty() || self.sources.values().any(|source| source.have.is_full()) {
             return Vec::new();
         }
         self.open.unavailable().ranges()

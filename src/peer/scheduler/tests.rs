@@ -72,3 +72,13 @@ fn a_wrong_chunk_is_asked_elsewhere_first_and_again_when_nobody_else_is_left() {
     let left = scheduler.step(Event::Left(honest), now);
     assert_eq!(left, [Effect::Ask(liar, 2)], "nobody else has it");
 }
+
+#[test]
+fn nothing_is_missing_before_the_first_source_has_come() {
+    let (mut scheduler, now) = (scheduler(), Instant::now());
+    assert_eq!(scheduler.unavailable(), [], "those who start with us have nothing, and are worth knowing");
+    let _ = join(&mut scheduler, SourceId(0), ChunkSet::empty(CHUNKS), now);
+    assert_eq!(scheduler.unavailable(), [(0, CHUNKS)]);
+    let _ = join(&mut scheduler, SourceId(1), ChunkSet::full(CHUNKS), now);
+    assert_eq!(scheduler.unavailable(), []);
+}
