@@ -19,7 +19,7 @@ use super::faults::{FaultPlan, Faults};
 use super::held::Held;
 use super::latency::Line;
 use super::lock;
-use super::serving::{UNSENT_AHEAD, news_interval};
+use super::serving::{Telling, UNSENT_AHEAD};
 use super::uploads::{Granted, Uploads};
 use crate::content::{FileId, PeerId};
 use crate::net::door::Activity;
@@ -57,8 +57,7 @@ pub(super) trait Host: Sync {
 /// A serving connection as other threads see it.
 #[derive(Debug)]
 pub(super) struct Asker {
-    /// Its number among all connections that were served.
-    pub(super) number: u32,
+    pub(super) peer: PeerId,
     pub(super) wake: Arc<Wake>,
     /// It is this connection's turn to send.
     pub(super) granted: Granted,
@@ -70,14 +69,15 @@ pub(super) struct Asker {
 struct News {
     /// Chunks that came, and the slot of their content.
     gains: Vec<(u16, u32)>,
-    told: Instant,
+    telling: Telling,
     /// It has requests that are not answered.
     has_requests: bool,
 }
 
 impl News {
-    fn is_due(&self) -> bool {
-        !self.has_requests || self.told.elapsed() >= news_interval(true)
+    fn are_due(&self) -> bool {
+        let due = || self.telling.due(self.has_requests).is_none_or(|due| Instant::now() >= due);
+        !self.gains.is_empty() && due()
     }
 }
 
@@ -89,11 +89,16 @@ impl PartialEq for Asker {
 }
 
 impl Asker {
-    /// These chunks of the content open as `slot` are here from now on.
-    pub(super) fn gain(&self, slot: u16, chunks: &[u32]) {
-        let mut news = lock(&self.news);
-        news.gains.extend(chunks.iter().map(|chunk| (slot, *chunk)));
-        if news.is_due() {
+    /// This chunk of the content open as `slot` is here from now on.
+    pub(super) fn gain(&self, slot: u16, chunk: u32) {
+        lock(&self.news).gains.push((slot, chunk));
+        self.nudge();
+    }
+
+    /// Wakes the connection if it is time to tell of gains.
+    pub(super) fn nudge(&self) {
+        let due = lock(&self.news).are_due();
+        if due {
             self.wake.wake();
         }
     }
@@ -111,8 +116,9 @@ pub(super) fn run(
     socket2::SockRef::from(&session.stream).set_tcp_notsent_lowat(UNSENT_AHEAD)?;
     let (bulk, theirs) = Bulk::new(session, Side::Serve, wake.clone())?;
     let number = host.uploads().number();
-    let news = News { gains: Vec::new(), told: Instant::now(), has_requests: false };
-    let asker = Arc::new(Asker { number, wake, granted: Granted::new(false), news: Mutex::new(news) });
+    let news = News { gains: Vec::new(), telling: Telling::new(), has_requests: false };
+    let asker =
+        Arc::new(Asker { peer: theirs.peer, wake, granted: Granted::new(false), news: Mutex::new(news) });
     host.join(&asker);
     let faults = host.faults().map(|plan| Faults::new(plan, number));
     let mut serving = Serving {
@@ -174,7 +180,7 @@ impl Serving<'_> {
     fn work(&mut self, activity: &Activity, stop: &dyn Fn() -> bool) -> Result<(), NetError> {
         loop {
             self.take_in()?;
-            self.tell_news();
+            self.tell_due_news();
             let pace = self.send()?;
             let rested = self.note_busy();
             if stop() {
@@ -435,14 +441,21 @@ impl Serving<'_> {
 
     // News.
 
-    /// Tells of gains that are due. They come gathered ([`Transfer::tell_news`]).
+    /// Tells of gains if it is time.
+    fn tell_due_news(&mut self) {
+        let due = lock(&self.asker.news).are_due();
+        if due {
+            self.tell_news();
+        }
+    }
+
     fn tell_news(&mut self) {
         let mut gains = {
             let mut news = lock(&self.asker.news);
-            if news.gains.is_empty() || !news.is_due() {
+            if news.gains.is_empty() {
                 return;
             }
-            news.told = Instant::now();
+            news.telling.told(Instant::now());
             std::mem::take(&mut news.gains)
         };
         gains.sort_unstable();

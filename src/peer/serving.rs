@@ -3,29 +3,79 @@
 //! A few connections send at a time and the others wait their turn: chunks then arrive one after the
 //! other at full rate instead of all together late, and can be passed on so much earlier.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use super::chunk_set::ChunkSet;
 
 /// Connections that send chunks at the same time.
-const SLOTS: usize = 4;
+const SLOTS: usize = 2;
 /// Chunks that are given to one asker in a row: a proof's run.
 const CHOICE_RUN: u32 = 16;
-/// Gains are gathered for this long before any asker hears of them.
+/// So many times an asker is told of gains at once: at the start little is there to be passed on, and all
+/// wait for it.
+const EARLY_TELLS: u32 = 32;
+/// From then on gains are gathered for this long,
 pub(crate) const NEWS_INTERVAL: Duration = Duration::from_millis(25);
-/// An asker that has requests with us hears of gains this late: it has enough to do, and in a swarm of
-/// many neighbours telling of each chunk at once costs more than sending the chunks.
+/// and for an asker that has requests with us for this long: it has enough to do, and in a swarm of many
+/// neighbours telling of each chunk at once costs more than sending the chunks.
 const NEWS_PATIENCE: Duration = Duration::from_millis(50);
 /// Bytes that a socket takes ahead of what has left the host. What it has taken cannot be put in a
 /// better order, and gains wait behind it.
-pub(crate) const UNSENT_AHEAD: u32 = 32 << 10;
-/// A connection that cannot send for this long gives up its turn: not our uplink is what is slow.
-pub(crate) const TURN_PATIENCE: Duration = Duration::from_millis(20);
+pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
+/// A connection that gets less than one part in so many of our uplink, and has for this long, gives up its
+/// turn: not our uplink is what is slow.
+const TURN_SHARE: u64 = 4;
+const TURN_PATIENCE: Duration = Duration::from_millis(20);
 
-/// How long after an asker was last told of gains it is told of others.
-pub(crate) fn news_interval(has_requests: bool) -> Duration {
-    if has_requests { NEWS_PATIENCE } else { NEWS_INTERVAL }
+/// When an asker is told of gains.
+#[derive(Debug)]
+pub(crate) struct Telling {
+    early: u32,
+    told: Option<Instant>,
+}
+
+impl Telling {
+    pub(crate) fn new() -> Telling {
+        Telling { early: EARLY_TELLS, told: None }
+    }
+
+    /// The moment from which gains are told although nothing else is sent; none if at once.
+    pub(crate) fn due(&self, has_requests: bool) -> Option<Instant> {
+        let interval = if has_requests { NEWS_PATIENCE } else { NEWS_INTERVAL };
+        self.told.filter(|_| self.early == 0).map(|told| told + interval)
+    }
+
+    /// It has been told of all there was.
+    pub(crate) fn told(&mut self, now: Instant) {
+        self.early = self.early.saturating_sub(1);
+        self.told = Some(now);
+    }
+}
+
+/// How long a connection keeps its turn when the socket does not take all at once.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    ends: Instant,
+}
+
+impl Hold {
+    pub(crate) fn begin(now: Instant) -> Hold {
+        Hold { ends: now + TURN_PATIENCE }
+    }
+
+    pub(crate) fn ends(&self) -> Instant {
+        self.ends
+    }
+
+    /// The connection got rid of `bytes`; all connections together can of `rate` a second, 0 if that is
+    /// not known.
+    pub(crate) fn sent(&mut self, bytes: u64, rate: u64, now: Instant) {
+        self.ends = match rate {
+            0 => now + TURN_PATIENCE,
+            rate => self.ends + Duration::from_secs_f64((bytes * TURN_SHARE) as f64 / rate as f64),
+        };
+    }
 }
 
 /// Who may send, and who waits for it in which order.
@@ -70,27 +120,27 @@ impl<A: PartialEq> Turns<A> {
 
 /// Which chunks of a content the present askers have between them.
 #[derive(Debug)]
-pub(crate) struct Seed {
+pub(crate) struct Seed<P> {
     /// Connections that have the content open.
     pub(crate) askers: u32,
     copies: Vec<u16>,
     ungiven: ChunkSet,
     cursor: u32,
-    /// Chunks that one asker alone was given, with the number of that asker.
-    alone: BTreeMap<u32, u32>,
-    /// How many these are for each asker.
-    unspread: BTreeMap<u32, u32>,
+    /// Who was the first to be given a chunk that not all askers have yet.
+    first: BTreeMap<u32, P>,
+    /// The same the other way round.
+    given_first: BTreeMap<P, BTreeSet<u32>>,
 }
 
-impl Seed {
-    pub(crate) fn new(chunks: u32) -> Seed {
+impl<P: Ord + Copy> Seed<P> {
+    pub(crate) fn new(chunks: u32) -> Seed<P> {
         Seed {
             askers: 0,
             copies: vec![0; chunks as usize],
             ungiven: ChunkSet::full(chunks),
             cursor: 0,
-            alone: BTreeMap::new(),
-            unspread: BTreeMap::new(),
+            first: BTreeMap::new(),
+            given_first: BTreeMap::new(),
         }
     }
 
@@ -112,29 +162,32 @@ impl Seed {
         if let Some(copies) = self.copies.get_mut(chunk as usize) {
             *copies = copies.saturating_add(1);
             self.ungiven.remove(chunk);
-            self.is_spread(chunk);
+            if u32::from(*copies) >= self.askers {
+                self.is_spread(chunk);
+            }
         }
     }
 
     /// A chunk of our choice is being sent to `asker`, the first one to have it.
-    pub(crate) fn give_first(&mut self, chunk: u32, asker: u32) {
+    pub(crate) fn give_first(&mut self, chunk: u32, asker: P) {
         self.give(chunk);
-        self.alone.insert(chunk, asker);
-        *self.unspread.entry(asker).or_default() += 1;
+        self.first.insert(chunk, asker);
+        self.given_first.entry(asker).or_default().insert(chunk);
     }
 
     fn is_spread(&mut self, chunk: u32) {
-        if let Some(asker) = self.alone.remove(&chunk)
-            && let Some(count) = self.unspread.get_mut(&asker)
+        if let Some(asker) = self.first.remove(&chunk)
+            && let Some(chunks) = self.given_first.get_mut(&asker)
         {
-            *count -= 1;
+            chunks.remove(&chunk);
         }
     }
 
-    /// How many of the chunks that `asker` was the first to be given no other asker has yet: who
-    /// passes on quickly should be given more, and who cannot keep up less.
-    pub(crate) fn unspread(&self, asker: u32) -> u32 {
-        self.unspread.get(&asker).copied().unwrap_or(0)
+    /// How many copies the askers lack of the chunks that `asker` was the first to be given: who passes
+    /// on quickly should be given more, and who cannot keep up less.
+    pub(crate) fn unspread(&self, asker: P) -> u32 {
+        let lacking = |chunk: &u32| self.askers.saturating_sub(u32::from(self.copies[*chunk as usize]));
+        self.given_first.get(&asker).map_or(0, |chunks| chunks.iter().map(lacking).sum())
     }
 
     /// An asker that had a chunk is gone.
@@ -156,18 +209,52 @@ mod tests {
     #[test]
     fn the_next_turn_is_for_who_passes_on_what_it_gets() {
         let mut seed = Seed::new(4);
+        seed.askers = 3;
         for (chunk, asker) in [(0, 7), (1, 7), (2, 8)] {
             seed.give_first(chunk, asker);
         }
-        assert_eq!((seed.unspread(7), seed.unspread(8)), (2, 1));
+        assert_eq!((seed.unspread(7), seed.unspread(8)), (4, 2), "two askers lack each chunk");
         let mut turns = Turns::new();
         let waiting: Vec<u32> = (0..SLOTS as u32).chain([7, 8]).filter(|asker| !turns.take(*asker)).collect();
         assert_eq!(waiting, [7, 8]);
         assert_eq!(turns.pass_on(|asker| seed.unspread(*asker)), Some(8));
-        seed.give(0);
-        seed.give(1);
+        [0, 1, 0, 1].into_iter().for_each(|chunk| seed.give(chunk));
         assert_eq!(seed.unspread(7), 0, "others have them now");
         assert!(!turns.take(8));
         assert_eq!(turns.pass_on(|asker| seed.unspread(*asker)), Some(7));
+    }
+
+    #[test]
+    fn gains_are_told_at_once_at_first_and_gathered_later() {
+        let (mut telling, now) = (Telling::new(), Instant::now());
+        for _ in 0..EARLY_TELLS {
+            assert_eq!(telling.due(true), None);
+            telling.told(now);
+        }
+        assert_eq!(telling.due(true), Some(now + NEWS_PATIENCE));
+        assert_eq!(telling.due(false), Some(now + NEWS_INTERVAL));
+    }
+
+    #[test]
+    fn a_turn_lasts_while_the_connection_gets_its_share_of_the_uplink() {
+        const RATE: u64 = 1_000_000;
+        let start = Instant::now();
+        let mut hold = Hold::begin(start);
+        let (mut now, step) = (start, Duration::from_millis(5));
+        let share = RATE / TURN_SHARE / 200; // in one step
+        for _ in 0..100 {
+            now += step;
+            hold.sent(share, RATE, now);
+            assert!(now < hold.ends(), "just enough");
+        }
+        let slow = (0..100).position(|_| {
+            now += step;
+            hold.sent(share / 2, RATE, now);
+            now >= hold.ends()
+        });
+        assert!(slow.is_some_and(|steps| (4..12).contains(&steps)), "{slow:?}");
+        let mut unknown = Hold::begin(start);
+        unknown.sent(1, 0, now);
+        assert_eq!(unknown.ends(), now + TURN_PATIENCE, "any progress will do");
     }
 }

@@ -25,7 +25,6 @@ use super::scheduler::{
     Effect, Event, Limits, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView,
 };
 use super::serve::Asker;
-use super::serving::NEWS_INTERVAL;
 use super::store::{Store, StoreError};
 use crate::content::{ChunkHash, FileId, Layout, PeerId, Place, Proof, SafeName, proof_run};
 use crate::wire::View;
@@ -68,13 +67,6 @@ struct Writers {
     owners: HashMap<u32, Arc<Mutex<SourceId>>>,
 }
 
-/// Chunks that came and that askers have not been told of.
-#[derive(Debug)]
-struct News {
-    chunks: Vec<u32>,
-    told: Instant,
-}
-
 /// A transfer.
 #[derive(Debug)]
 pub(super) struct Transfer {
@@ -95,7 +87,6 @@ pub(super) struct Transfer {
     past_sources: Mutex<BTreeMap<SourceId, SourceReport>>,
     next_source: AtomicU32,
     askers: Mutex<Vec<(Weak<Asker>, u16)>>,
-    untold: Mutex<News>,
     neighbours: Mutex<Neighbours>,
     /// Tells the driving thread that there is something to do before its next turn.
     news: Sender<()>,
@@ -148,7 +139,6 @@ impl Transfer {
             past_sources: Mutex::new(BTreeMap::new()),
             next_source: AtomicU32::new(0),
             askers: Mutex::new(Vec::new()),
-            untold: Mutex::new(News { chunks: Vec::new(), told: Instant::now() }),
             neighbours: Mutex::new(Neighbours::new(limits.max_neighbours, seed)),
             news,
             heard,
@@ -389,34 +379,24 @@ impl Transfer {
             link.order(Order::Tell(chunk));
         }
         self.step([Event::Arrived(source, chunk)], Some(source));
-        let mut news = lock(&self.untold);
-        news.chunks.push(chunk);
-        let due = news.told.elapsed() >= NEWS_INTERVAL;
-        drop(news);
-        if due {
-            self.tell_news();
-        }
+        // Also those who told us of it: it is how they see that what they passed on has arrived.
+        self.each_asker(|asker, slot| asker.gain(slot, chunk));
         self.end_if_done();
     }
 
-    /// Tells askers of the chunks that came since last time, also those that they told us of: it is how
-    /// they see that what they passed on has arrived.
+    /// Wakes the askers for whom it is time to hear of gains.
     pub(super) fn tell_news(&self) {
-        let chunks = {
-            let mut news = lock(&self.untold);
-            news.told = Instant::now();
-            std::mem::take(&mut news.chunks)
-        };
-        if chunks.is_empty() {
-            return;
-        }
+        self.each_asker(|asker, _| asker.nudge());
+    }
+
+    fn each_asker(&self, with: impl Fn(&Asker, u16)) {
         let askers: Vec<(Arc<Asker>, u16)> = {
             let mut askers = lock(&self.askers);
             askers.retain(|(asker, _)| asker.strong_count() > 0);
             askers.iter().filter_map(|(asker, slot)| Some((asker.upgrade()?, *slot))).collect()
         };
         for (asker, slot) in &askers {
-            asker.gain(*slot, &chunks);
+            with(asker, *slot);
         }
     }
 

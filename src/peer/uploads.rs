@@ -11,14 +11,14 @@ use super::chunk_set::ChunkSet;
 use super::lock;
 use super::serve::Asker;
 use super::serving::{Seed, Turns};
-use crate::content::FileId;
+use crate::content::{FileId, PeerId};
 use crate::wire::View;
 
 /// The state that serving connections share.
 #[derive(Debug)]
 pub(super) struct Uploads {
     turns: Mutex<Turns<Waiting>>,
-    seeds: Mutex<BTreeMap<Content, Seed>>,
+    seeds: Mutex<BTreeMap<Content, Seed<PeerId>>>,
     /// Connections with something to send.
     pub(super) busy: AtomicU32,
     /// Chunk requests waiting, of all connections.
@@ -95,7 +95,7 @@ impl Uploads {
         let seeds = lock(&self.seeds);
         let unspread = |waiting: &Waiting| {
             let seed = waiting.choice.and_then(|content| seeds.get(&content));
-            seed.map_or(0, |seed| seed.unspread(waiting.asker.number))
+            seed.map_or(0, |seed| seed.unspread(waiting.asker.peer))
         };
         if let Some(Waiting { asker, .. }) = turns.pass_on(unspread) {
             asker.granted.store(true, Ordering::Release);
@@ -146,9 +146,9 @@ impl Uploads {
         self.next_asker.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Gives the asker of this number a chunk that no asker has, if there is one, to follow `last`, the
+    /// Gives this asker a chunk that no asker has, if there is one, to follow `last`, the
     /// last one it was given.
-    pub(super) fn seed_choice(&self, content: Content, last: Option<u32>, asker: u32) -> Option<u32> {
+    pub(super) fn seed_choice(&self, content: Content, last: Option<u32>, asker: PeerId) -> Option<u32> {
         let mut seeds = lock(&self.seeds);
         let seed = seeds.get_mut(&content)?;
         let chunk = seed.choose(last)?;
@@ -234,15 +234,15 @@ mod tests {
         uploads.seed_opened(id, 3);
         let mut first = ChunkSet::empty(3);
         for _ in 0..3 {
-            first.insert(uploads.seed_choice(id, None, 1).unwrap());
+            first.insert(uploads.seed_choice(id, None, PeerId([1; 16])).unwrap());
         }
         assert!(first.is_full());
-        assert_eq!(uploads.seed_choice(id, None, 2), None);
+        assert_eq!(uploads.seed_choice(id, None, PeerId([2; 16])), None);
         uploads.seed_gave(id, 1);
         uploads.seed_closed(id, &first, &ChunkSet::empty(3));
-        let lost: Vec<u32> = (0..2).filter_map(|_| uploads.seed_choice(id, None, 2)).collect();
+        let lost: Vec<u32> = (0..2).filter_map(|_| uploads.seed_choice(id, None, PeerId([2; 16]))).collect();
         assert_eq!(lost, [0, 2], "chunk 1 is still with the second asker");
-        assert_eq!(uploads.seed_choice(id, None, 2), None);
+        assert_eq!(uploads.seed_choice(id, None, PeerId([2; 16])), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::network::{FIRST_WINDOW, MAX_WINDOW};
 use super::queue::{Message, Nanos};
 use crate::peer::chunk_set::ChunkSet;
 use crate::peer::scheduler::SourceId;
+use crate::peer::serving::{Hold, Telling};
 
 /// What a stream carries.
 #[derive(Debug)]
@@ -59,13 +60,14 @@ pub(super) struct Connection {
     /// Runs whose proof has been sent.
     pub(super) proved: ChunkSet,
     pub(super) news: Vec<u32>,
-    pub(super) last_news: Nanos,
+    pub(super) telling: Telling,
     pub(super) news_due: bool,
     /// A chunk is being written to the socket.
     pub(super) writing: bool,
     pub(super) turn: bool,
     pub(super) granted: bool,
-    pub(super) progress: Nanos,
+    /// How long it keeps its turn.
+    pub(super) hold: Option<Hold>,
     pub(super) patience_due: bool,
     /// Asking: the source wants to know what is here.
     pub(super) wants_news: bool,
@@ -93,12 +95,12 @@ impl Connection {
             last_choice: None,
             proved: ChunkSet::empty(runs),
             news: Vec::new(),
-            last_news: 0,
+            telling: Telling::new(),
             news_due: false,
             writing: false,
             turn: false,
             granted: false,
-            progress: 0,
+            hold: None,
             patience_due: false,
             wants_news: false,
         }

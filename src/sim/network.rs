@@ -136,7 +136,7 @@ impl World<'_> {
             self.take_in(c, bytes);
         }
         if self.connections[c as usize].server_open {
-            self.written(c);
+            self.written(c, bytes);
             self.make_ready(c);
         }
     }

@@ -54,7 +54,7 @@ pub(super) struct Peer {
     pub(super) down_free: Nanos,
     // Serving.
     pub(super) turns: Turns<u32>,
-    pub(super) seed: Option<Seed>,
+    pub(super) seed: Option<Seed<u32>>,
     pub(super) askers: Vec<u32>,
     // The ledger.
     pub(super) sent: u64,

@@ -5,7 +5,7 @@ use super::connection::{Job, Load};
 use super::queue::{Happening, Message};
 use super::world::World;
 use crate::peer::chunk_set::{self, ChunkSet};
-use crate::peer::serving::{Seed, TURN_PATIENCE, news_interval};
+use crate::peer::serving::{Hold, Seed};
 use crate::wire::{ANY_CHUNK, Refusal};
 
 /// Frame header and head of a CHUNK without its proof.
@@ -109,9 +109,10 @@ impl World<'_> {
         if !granted && !self.peers[server as usize].turns.take(c) {
             return;
         }
+        self.tell_news(c);
         while let Some(job) = self.connections[c as usize].jobs.pop_front() {
             if self.begin(c, job) {
-                return self.written(c);
+                return self.written(c, 0);
             }
         }
         self.pass_on(server);
@@ -119,10 +120,11 @@ impl World<'_> {
 
     /// Writes a chunk to the stream; false if it was refused.
     fn begin(&mut self, c: u32, job: Job) -> bool {
+        let now = self.instant();
         let length = |chunk| self.layout.place(chunk).map_or(0, |place| place.len as u32);
         let connection = &mut self.connections[c as usize];
         let peer = &mut self.peers[connection.server as usize];
-        let any = job.chunk == ANY_CHUNK;
+        let (any, asker) = (job.chunk == ANY_CHUNK, connection.asker);
         let chunk = match (any, &mut peer.seed) {
             (false, _) => Some(job.chunk),
             (true, Some(seed)) if connection.given.is_some() => {
@@ -139,7 +141,7 @@ impl World<'_> {
             && given.insert(chunk)
         {
             match any {
-                true => seed.give_first(chunk, c),
+                true => seed.give_first(chunk, asker),
                 false => seed.give(chunk),
             }
         }
@@ -160,7 +162,7 @@ impl World<'_> {
         peer.sent += u64::from(bytes);
         connection.writing = true;
         connection.turn = true;
-        connection.progress = self.now;
+        connection.hold = Some(Hold::begin(now));
         let server = connection.server;
         self.peers[server as usize].overhead += u64::from(HEAD_BYTES + proof);
         self.write(c, Load::Chunk { chunk, corrupt, bytes }, HEAD_BYTES + proof + bytes);
@@ -171,7 +173,8 @@ impl World<'_> {
     }
 
     /// The network took bytes of a stream: when the last are with the system, the turn is over.
-    pub(super) fn written(&mut self, c: u32) {
+    pub(super) fn written(&mut self, c: u32, bytes: u32) {
+        let now = self.instant();
         let connection = &mut self.connections[c as usize];
         if !connection.writing {
             return;
@@ -181,10 +184,13 @@ impl World<'_> {
             None => connection.unsent + connection.in_network > SOCKET_BYTES,
         };
         if ahead {
-            connection.progress = self.now;
-            if !connection.patience_due && connection.turn {
+            let rate = self.peers[connection.server as usize].link.up as u64;
+            let Some(hold) = connection.hold.as_mut().filter(|_| connection.turn) else { return };
+            hold.sent(u64::from(bytes), rate, now);
+            if !connection.patience_due {
                 connection.patience_due = true;
-                let at = self.now + TURN_PATIENCE.as_nanos() as u64;
+                let ends = hold.ends();
+                let at = self.nanos(ends);
                 self.queue.push(at, Happening::Patience(c));
             }
             return;
@@ -200,10 +206,10 @@ impl World<'_> {
     pub(super) fn patience(&mut self, c: u32) {
         let connection = &mut self.connections[c as usize];
         connection.patience_due = false;
-        if !connection.turn {
-            return;
-        }
-        let ends = connection.progress + TURN_PATIENCE.as_nanos() as u64;
+        let Some(hold) = connection.hold.as_ref().filter(|_| connection.turn) else { return };
+        let ends = hold.ends();
+        let ends = self.nanos(ends);
+        let connection = &mut self.connections[c as usize];
         if self.now >= ends {
             connection.turn = false;
             let server = connection.server;
@@ -218,7 +224,9 @@ impl World<'_> {
         let (peer, connections) = (&mut self.peers[server as usize], &self.connections);
         let seed = peer.seed.as_ref();
         let cost = |c: &u32| match connections[*c as usize].jobs.front() {
-            Some(job) if job.chunk == ANY_CHUNK => seed.map_or(0, |seed| seed.unspread(*c)),
+            Some(job) if job.chunk == ANY_CHUNK => {
+                seed.map_or(0, |seed| seed.unspread(connections[*c as usize].asker))
+            }
             _ => 0,
         };
         if let Some(next) = peer.turns.pass_on(cost) {
@@ -251,15 +259,25 @@ impl World<'_> {
             return;
         }
         let has_requests = connection.writing || !connection.jobs.is_empty();
-        let due = connection.last_news + news_interval(has_requests).as_nanos() as u64;
+        let due = connection.telling.due(has_requests);
+        let due = due.map_or(0, |due| self.nanos(due));
         if self.now < due {
-            if !connection.news_due {
-                connection.news_due = true;
+            let connection = &mut self.connections[c as usize];
+            if !std::mem::replace(&mut connection.news_due, true) {
                 self.queue.push(due, Happening::News(c));
             }
             return;
         }
-        connection.last_news = self.now;
+        self.tell_news(c);
+    }
+
+    fn tell_news(&mut self, c: u32) {
+        let now = self.instant();
+        let connection = &mut self.connections[c as usize];
+        if connection.news.is_empty() {
+            return;
+        }
+        connection.telling.told(now);
         connection.news.sort_unstable();
         let gained = chunk_set::ranges(connection.news.drain(..));
         let bytes = HAVE_BYTES + RUN_BYTES * gained.len() as u32;

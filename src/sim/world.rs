@@ -103,6 +103,10 @@ impl<'a> World<'a> {
         self.base + Duration::from_nanos(self.now)
     }
 
+    pub(super) fn nanos(&self, instant: Instant) -> Nanos {
+        instant.saturating_duration_since(self.base).as_nanos() as Nanos
+    }
+
     pub(super) fn bytes_of(&self, chunk: u32) -> u32 {
         self.layout.place(chunk).map_or(0, |place| place.len as u32)
     }

@@ -8,9 +8,9 @@ use crate::peer::chunk_set::ChunkSet;
 
 /// A source is asked ahead for what it delivers in this time beyond its round trip: long enough to ride
 /// out a scheduling hiccup of either machine, short enough to keep its queue useful to others.
-pub(super) const HORIZON: Duration = Duration::from_millis(60);
+pub(super) const HORIZON: Duration = Duration::from_millis(30);
 /// In flight at a source of which nothing is known yet, in bytes.
-pub(super) const FIRST_WINDOW: u64 = 256 << 10;
+pub(super) const FIRST_WINDOW: u64 = 64 << 10;
 /// Most bytes in flight at one source.
 const MAX_WINDOW: u64 = 32 << 20;
 /// The window grows at most by this factor each time as much as it holds has been delivered.
@@ -23,7 +23,7 @@ const SAMPLE: Duration = Duration::from_millis(100);
 const MIN_SAMPLE: Duration = Duration::from_millis(20);
 /// A source is stalled when it is silent for this many times its usual longest pause, or [`MIN_STALL`].
 const STALL_PAUSES: u32 = 4;
-const MIN_STALL: Duration = Duration::from_millis(400);
+pub(super) const MIN_STALL: Duration = Duration::from_millis(400);
 /// Of a source that has delivered nothing yet: so many times what it should take, within bounds.
 const NEW_STALL: u32 = 2;
 const MOST_NEW_STALL: Duration = Duration::from_secs(20);
@@ -32,6 +32,8 @@ const MOST_STALL_PAUSE: Duration = Duration::from_secs(1);
 /// A stalled source is lost after this many times as long, but not before [`MIN_LOST`].
 const LOST_STALLS: u32 = 8;
 const MIN_LOST: Duration = Duration::from_secs(10);
+/// What is asked within this time after a delivery follows from it.
+const AT_ONCE: Duration = Duration::from_millis(1);
 /// A source takes over from others at most this often.
 const STEAL_INTERVAL: Duration = Duration::from_millis(20);
 /// A source is new for this long.
@@ -210,7 +212,9 @@ impl Source {
 
     /// An idle source's silence and rate begin anew when it is asked again.
     fn wake(&mut self, now: Instant) {
-        if self.inflight_bytes == 0 {
+        // Who is asked again as soon as it has delivered was not idle: the round trip is part of its rate.
+        let idle = now.saturating_duration_since(self.last_sign) >= AT_ONCE;
+        if self.inflight_bytes == 0 && (idle || self.bytes == 0) {
             self.last_sign = now;
             // Nothing can be here before that, however fast the source is.
             self.sample_start = now + self.round_trip;

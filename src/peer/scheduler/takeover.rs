@@ -11,6 +11,9 @@ const MAX_COPIES_IN_FLIGHT: usize = 2;
 const STEAL_FACTOR: u32 = 2;
 /// And it must save at least this much beyond that.
 const STEAL_GAIN: Duration = Duration::from_millis(40);
+/// Near the end, when a chunk that comes twice costs little and everybody waits for the last one, much less.
+const LAST_FACTOR: f64 = 1.5;
+const LAST_GAIN: Duration = Duration::from_millis(10);
 /// Both times as much for a chunk that has begun to arrive, and so comes twice.
 const BEGUN_FACTOR: u32 = 4;
 /// From a source that has delivered nothing yet little needs to be gained: nothing is lost by leaving it.
@@ -50,14 +53,16 @@ impl Scheduler {
     ///
     /// A chunk that has not begun is cancelled first and asked for when the other source has let go of
     /// it, so it never comes twice. One that has begun comes twice, so much more must be gained by it.
-    /// Of a far source letting go takes so long that it, too, is asked for at once.
+    /// Of a far source letting go takes so long that it, too, is asked for at once. So are the last chunks:
+    /// a source lets go when it has sent what it had begun.
     pub(super) fn steal(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) -> bool {
         let Some((victim, owed)) = self.worst_off(id, now) else { return false };
+        let nearly_done = self.is_nearly_done();
         out.push(Effect::Cancel(victim, owed.chunk));
         let Some(source) = self.sources.get_mut(&victim) else { return false };
         source.cancelled(owed.chunk);
         *self.moved.entry(owed.chunk).or_default() += 1;
-        let at_once = owed.begun || source.round_trip > FAR;
+        let at_once = owed.begun || source.round_trip > FAR || nearly_done;
         if let Some(thief) = self.sources.get_mut(&id) {
             thief.has_stolen(now);
         }
@@ -70,12 +75,15 @@ impl Scheduler {
     /// The chunk owed by another source that `id` would have sooner by the most, if by enough.
     fn worst_off(&self, id: SourceId, now: Instant) -> Option<(SourceId, Owed)> {
         let thief = self.sources.get(&id).filter(|_| self.limits.policy == Policy::Both)?;
+        let nearly_done = self.is_nearly_done();
         let (may_steal, fresh) = (thief.may_steal(now), thief.has_just_come(now));
         let mut worst: Option<(Duration, SourceId, Owed)> = None;
         for (victim_id, victim) in self.sources.iter().filter(|(other, _)| **other != id) {
             let new = victim.is_new() && victim.speed().is_some() && thief.speed().is_some();
             for owed in victim.owed(now).filter(|_| new || may_steal) {
                 let (factor, least) = match (owed.begun, new) {
+                    (true, _) if nearly_done => (f64::from(STEAL_FACTOR), STEAL_GAIN),
+                    (false, false) if nearly_done => (LAST_FACTOR, LAST_GAIN),
                     (true, _) => (f64::from(STEAL_FACTOR * BEGUN_FACTOR), STEAL_GAIN * BEGUN_FACTOR),
                     (false, true) => {
                         let moved = self.moved.get(&owed.chunk).filter(|_| !fresh).copied().unwrap_or(0);
@@ -91,6 +99,11 @@ impl Scheduler {
             }
         }
         worst.map(|(_, victim, owed)| (victim, owed))
+    }
+
+    /// True when there are fewer chunks left than sources to ask for them.
+    fn is_nearly_done(&self) -> bool {
+        self.open.count() == 0 && self.wanted.count() as usize <= self.sources.len()
     }
 
     /// Not more than two copies of a chunk may be on their way. One that has been cancelled before it began

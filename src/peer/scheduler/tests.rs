@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::source::MIN_STALL;
 use super::*;
 use crate::content::Geometry;
 
 const CHUNKS: u32 = 4;
+const CHUNK_BYTES: u64 = 1 << 16;
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 
 fn scheduler() -> Scheduler {
@@ -26,8 +28,8 @@ fn join(scheduler: &mut Scheduler, source: SourceId, have: ChunkSet, now: Instan
 
 #[test]
 fn a_wrong_chunk_is_asked_again_of_the_only_one_who_has_it_until_that_one_is_closed() {
-    let (mut scheduler, now, only) = (scheduler(), Instant::now(), SourceId(0));
-    let asked = join(&mut scheduler, only, ChunkSet::full(CHUNKS), now);
+    let (mut scheduler, now, only) = (scheduler_of(1), Instant::now(), SourceId(0));
+    let asked = join(&mut scheduler, only, ChunkSet::full(1), now);
     assert!(asked.contains(&Effect::Ask(only, 0)), "{asked:?}");
     for _ in 1..MAX_CORRUPT {
         let again = scheduler.step(Event::Corrupt(only, 0), now);
@@ -63,14 +65,14 @@ fn a_source_that_can_choose_nothing_any_more_is_asked_by_number_and_then_no_more
 
 #[test]
 fn a_wrong_chunk_is_asked_elsewhere_first_and_again_when_nobody_else_is_left() {
-    let (mut scheduler, now) = (scheduler(), Instant::now());
+    let (mut scheduler, now) = (scheduler_of(1), Instant::now());
     let (liar, honest) = (SourceId(0), SourceId(1));
-    let asked = join(&mut scheduler, liar, ChunkSet::full(CHUNKS), now);
-    assert_eq!(asked.len(), CHUNKS as usize);
-    assert_eq!(join(&mut scheduler, honest, ChunkSet::full(CHUNKS), now), []);
-    assert_eq!(scheduler.step(Event::Corrupt(liar, 2), now), [Effect::Ask(honest, 2)]);
+    let asked = join(&mut scheduler, liar, ChunkSet::full(1), now);
+    assert_eq!(asked.len(), 1);
+    assert_eq!(join(&mut scheduler, honest, ChunkSet::full(1), now), []);
+    assert_eq!(scheduler.step(Event::Corrupt(liar, 0), now), [Effect::Ask(honest, 0)]);
     let left = scheduler.step(Event::Left(honest), now);
-    assert_eq!(left, [Effect::Ask(liar, 2)], "nobody else has it");
+    assert_eq!(left, [Effect::Ask(liar, 0)], "nobody else has it");
 }
 
 #[test]
@@ -81,4 +83,35 @@ fn nothing_is_missing_before_the_first_source_has_come() {
     assert_eq!(scheduler.unavailable(), [(0, CHUNKS)]);
     let _ = join(&mut scheduler, SourceId(1), ChunkSet::full(CHUNKS), now);
     assert_eq!(scheduler.unavailable(), []);
+}
+
+#[test]
+fn the_last_chunks_are_asked_elsewhere_without_waiting_for_a_slow_source_to_let_go() {
+    let (mut scheduler, start) = (scheduler(), Instant::now());
+    let (slow, fast) = (SourceId(0), SourceId(1));
+    let mut one = ChunkSet::empty(CHUNKS);
+    one.insert(0);
+    let asked = join(&mut scheduler, slow, one, start);
+    assert_eq!(asked, [Effect::Ask(slow, 0)]);
+    let mut asked = join(&mut scheduler, fast, ChunkSet::full(CHUNKS), start);
+    let mut now = start;
+    let mut elsewhere = None;
+    while elsewhere.is_none() && now < start + MIN_STALL {
+        now += Duration::from_millis(5);
+        let mut next = Vec::new();
+        for chunk in asked.iter().filter_map(|effect| match effect {
+            Effect::Ask(source, chunk) if *source == fast => Some(*chunk),
+            _ => None,
+        }) {
+            next.extend(scheduler.step(Event::Progress(fast, CHUNK_BYTES), now));
+            next.extend(scheduler.step(Event::Arrived(fast, chunk), now));
+        }
+        // The slow one sends a little, and so does not stall.
+        next.extend(scheduler.step(Event::Progress(slow, 64), now));
+        next.extend(scheduler.step(Event::Tick, now));
+        elsewhere = next.iter().position(|effect| *effect == Effect::Ask(fast, 0));
+        asked = next;
+    }
+    let asked_at = elsewhere.expect("it is asked of the fast one");
+    assert_eq!(asked[asked_at - 1], Effect::Cancel(slow, 0), "and of the slow one no more: {asked:?}");
 }

@@ -12,7 +12,7 @@ use crate::net::trace::{self, Direction, Side};
 use crate::peer::faults::{Fate, Faults};
 use crate::peer::held::Data;
 use crate::peer::ledger::add;
-use crate::peer::serving::TURN_PATIENCE;
+use crate::peer::serving::Hold;
 use crate::peer::uploads::{Content, Turn};
 use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
 
@@ -33,13 +33,12 @@ pub(super) struct Sending {
 /// Leave to send, until what was begun with it is with the system or does not get on.
 pub(super) struct HeldTurn {
     _turn: Turn,
-    /// When the socket last took something.
-    since: Instant,
+    hold: Hold,
 }
 
 impl HeldTurn {
     pub(super) fn ends(&self) -> Instant {
-        self.since + TURN_PATIENCE
+        self.hold.ends()
     }
 }
 
@@ -82,7 +81,8 @@ impl Serving<'_> {
         let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice()) else {
             return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
         };
-        self.turn = Some(HeldTurn { _turn: turn, since: Instant::now() });
+        self.turn = Some(HeldTurn { _turn: turn, hold: Hold::begin(Instant::now()) });
+        self.tell_news(); // it goes along
         while self.sending.is_none() && self.bulk.unsent().len() < GATHER_BYTES {
             let Some(job) = self.queue.pop_front() else { break };
             self.host.uploads().queued.fetch_sub(1, Ordering::Relaxed);
@@ -164,7 +164,7 @@ impl Serving<'_> {
             return Some(job.chunk);
         }
         let slot = self.slots.get_mut(&job.slot).filter(|slot| slot.given.is_some())?;
-        let number = self.host.uploads().seed_choice(slot.content, slot.last_choice, self.asker.number);
+        let number = self.host.uploads().seed_choice(slot.content, slot.last_choice, self.peer);
         slot.last_choice = number;
         slot.given.iter_mut().zip(number).for_each(|(given, number)| _ = given.insert(number));
         number
@@ -202,7 +202,8 @@ impl Serving<'_> {
                     Some(0) => return Err(NetError::Decode(DecodeError::Truncated)),
                     Some(sent) => {
                         sending.left -= sent;
-                        self.turn.iter_mut().for_each(|turn| turn.since = Instant::now());
+                        let (rate, now) = (self.host.uploads().rate(), Instant::now());
+                        self.turn.iter_mut().for_each(|turn| turn.hold.sent(sent as u64, rate, now));
                     }
                 }
             }
