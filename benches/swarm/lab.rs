@@ -184,11 +184,13 @@ impl Host {
     }
 }
 
-/// Bytes sent by `eth0` of the calling thread's namespace: cheap, but offloaded segments count one header only.
-pub(crate) fn sent_here() -> u64 {
+/// Bytes that `eth0` of the calling thread's namespace has sent and received: cheap, but offloaded segments
+/// count one header only.
+pub(crate) fn counters() -> (u64, u64) {
     let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
-    let line = table.lines().find_map(|line| line.trim_start().strip_prefix("eth0:"));
-    line.and_then(|line| line.split_whitespace().nth(8)?.parse().ok()).unwrap_or(0)
+    let line = table.lines().find_map(|line| line.trim_start().strip_prefix("eth0:")).unwrap_or_default();
+    let field = |nth| line.split_whitespace().nth(nth).and_then(|field| field.parse().ok()).unwrap_or(0);
+    (field(8), field(0))
 }
 
 fn shape(namespace: &str, device: &str, rate: u64) -> Result<()> {

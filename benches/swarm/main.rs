@@ -15,6 +15,7 @@ mod link_rate;
 mod race;
 mod report;
 mod scenario;
+mod timeline;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -74,6 +75,9 @@ struct Arguments {
     /// Let no interface hand over more than one packet at a time (needs ethtool, costs CPU).
     #[arg(long)]
     no_offload: bool,
+    /// Show how busy the links were, from the start to the end.
+    #[arg(long)]
+    timeline: bool,
     /// Where the files lie; a disk would be measured too, so this is a tmpfs.
     #[arg(long, default_value = "/dev/shm")]
     folder_for_files: PathBuf,
@@ -124,7 +128,7 @@ fn run(arguments: &Arguments) -> Result<()> {
                 {
                     continue;
                 }
-                match race::run(*contender, &scenario, &payload, !arguments.no_offload) {
+                match race::run(*contender, &scenario, &payload, !arguments.no_offload, arguments.timeline) {
                     Ok(outcome) => {
                         eprintln!("{}", outcome.line());
                         results.outcomes.push(outcome);

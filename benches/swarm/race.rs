@@ -2,20 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::contender::{Contender, Ledger, Seeding};
-use crate::lab::{self, Host, Lab, Traffic};
+use crate::lab::{Host, Lab, Traffic};
 use crate::link_rate;
 use crate::scenario::Scenario;
 use crate::support::process::{Running, Usage};
 use crate::support::{files, interrupt};
+use crate::timeline::{self, Watch};
 
 /// How often the swarm is looked at. Arrivals are stamped by the threads that read them, not by this.
 const TICK: Duration = Duration::from_millis(5);
@@ -60,6 +59,7 @@ pub(crate) fn run(
     scenario: &Scenario,
     payload: &Path,
     offload: bool,
+    wants_timeline: bool,
 ) -> Result<Outcome> {
     let scratch = files::scratch(payload.parent().and_then(Path::parent).context("a scratch folder")?)?;
     let lab = Lab::new(&scenario.links(), offload)?;
@@ -69,7 +69,7 @@ pub(crate) fn run(
     let seeding = contender.seed(&lab, payload, scratch.path())?;
     let mut race = Race::prepare(contender, scenario, &lab, seeding, payload, scratch.path())?;
     let before = Weights::read(&lab)?;
-    race.go()?;
+    race.go(wants_timeline)?;
     let after = Weights::read(&lab)?;
     race.outcome(tcp_share, &before, &after, payload)
 }
@@ -116,7 +116,7 @@ struct Race<'a> {
     seeder_usage: Usage,
     seeder_killed: bool,
     runners: Vec<Runner>,
-    seeder_host: Host,
+    hosts: Vec<Host>,
 }
 
 impl<'a> Race<'a> {
@@ -137,14 +137,15 @@ impl<'a> Race<'a> {
         for runner in &runners {
             runner.process.wait_line(Duration::from_secs(60), |line| line == "gate")?;
         }
-        let seeder_host = lab.hosts[0].clone();
+        let hosts = lab.hosts.clone();
         let seeder_usage = Usage::default();
-        Ok(Self { contender, scenario, seeding, seeder_usage, seeder_killed: false, runners, seeder_host })
+        Ok(Self { contender, scenario, seeding, seeder_usage, seeder_killed: false, runners, hosts })
     }
 
     /// From the opening of the gate until everybody who lives has everything, or nobody will.
-    fn go(&mut self) -> Result<()> {
-        let watch = Watch::start(&self.seeder_host)?;
+    fn go(&mut self, wants_timeline: bool) -> Result<()> {
+        let watched = if wants_timeline { self.hosts.len() } else { 1 };
+        let watches = self.hosts[..watched].iter().map(Watch::start).collect::<Result<Vec<_>>>()?;
         let bound = self.scenario.bound(1.0);
         let limit = bound * 20 + Duration::from_secs(30);
         let begin = Instant::now();
@@ -157,13 +158,16 @@ impl<'a> Race<'a> {
             if begin.elapsed() > bound / 2 {
                 self.kill_doomed();
             }
-            let copies = watch.sent() as f64 / self.scenario.size as f64;
+            let copies = watches[0].sent() as f64 / self.scenario.size as f64;
             if !self.seeder_killed && self.scenario.kill_seeder_after.is_some_and(|after| copies >= after) {
                 self.seeder_usage = self.seeding.seeder.usage();
                 self.seeding.seeder.kill();
                 self.seeder_killed = true;
             }
             thread::sleep(TICK);
+        }
+        if wants_timeline {
+            eprintln!("{}", timeline::table(watches));
         }
         if !self.seeder_killed {
             self.seeder_usage = self.seeding.seeder.usage();
@@ -274,42 +278,5 @@ impl Runner {
             self.done = None;
         }
         Ok(fs::remove_dir_all(&self.destination)?)
-    }
-}
-
-/// Reads the seeder's interface counter on a thread of its own.
-struct Watch {
-    sent: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<Result<()>>>,
-}
-
-impl Watch {
-    fn start(host: &Host) -> Result<Self> {
-        let (sent, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (counter, stopped) = (Arc::clone(&sent), Arc::clone(&stop));
-        let thread = host.spawn(move || {
-            let first = lab::sent_here();
-            while !stopped.load(Ordering::Relaxed) {
-                counter.store(lab::sent_here() - first, Ordering::Relaxed);
-                thread::sleep(TICK);
-            }
-            Ok(())
-        })?;
-        Ok(Self { sent, stop, thread: Some(thread) })
-    }
-
-    /// Bytes since the start; a little more than payload.
-    fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let joined =
-            self.thread.take().map(|thread| thread.join().map_err(|_| anyhow!("the watch panicked")));
-        debug_assert!(joined.is_none_or(|joined| joined.is_ok()));
     }
 }
