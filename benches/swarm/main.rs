@@ -215,7 +215,7 @@ fn suite() -> Vec<Scenario> {
         Scenario { slow_half: true, ..plain(16) },
         Scenario { join: true, ..plain(16) },
         Scenario { kill_fetchers: 0.3, ..plain(16) },
-        Scenario { kill_seeder_after: Some(1.1), ..plain(8) },
+        Scenario { kill_seeder_after: Some(1.02), ..plain(8) },
         Scenario { files: 2000, size: 2000 * (32 << 10), ..plain(16) },
     ]);
     all

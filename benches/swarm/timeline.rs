@@ -78,7 +78,8 @@ pub(crate) fn table(watches: Vec<Watch>) -> String {
     let hosts: Vec<(Link, Vec<Sample>)> =
         watches.into_iter().filter_map(|mut watch| Some((watch.link?, watch.end()))).collect();
     let end = hosts.iter().filter_map(|(_, samples)| Some(samples.last()?.at)).max().unwrap_or_default();
-    let mut table = Table::new(["until s", "seeder up", "up, mean", "up, least", "down, mean", "down, least"]);
+    let mut table =
+        Table::new(["until s", "seeder up", "up, mean", "up, least", "down, mean", "down, least"]);
     let mut from = Duration::ZERO;
     while from < end {
         let until = from + if from < EARLY { EARLY_ROW } else { ROW };

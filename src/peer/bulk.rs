@@ -90,6 +90,17 @@ fn wait_for(ready: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
     }
 }
 
+/// What a read found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// Nothing is there now, or there is no room for it.
+    Nothing,
+    /// All that was there: there was room for more.
+    Part,
+    /// As much as there was room for; more may be there.
+    All,
+}
+
 /// One connection that carries chunks; `S` is what this side sends.
 #[derive(Debug)]
 pub(super) struct Bulk<S> {
@@ -154,20 +165,20 @@ impl<S: Message + From<Common>> Bulk<S> {
         self.unsent.len() + self.behind.as_ref().map_or(0, BytesMut::len)
     }
 
-    /// Reads once. False if nothing is there now, or no room for it.
-    pub(super) fn fill(&mut self) -> Result<bool, NetError> {
+    /// Reads once, and says what it found.
+    pub(super) fn fill(&mut self) -> Result<Filled, NetError> {
         self.make_room();
         if self.end == self.read.len() {
-            return Ok(false);
+            return Ok(Filled::Nothing);
         }
         match recv(&self.stream, &mut self.read[self.end..], RecvFlags::empty()) {
             Ok((_, 0)) => Err(NetError::Closed),
             Ok((_, got)) => {
                 self.end += got;
                 self.moved = Instant::now();
-                Ok(true)
+                Ok(if self.end == self.read.len() { Filled::All } else { Filled::Part })
             }
-            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(Filled::Nothing),
             Err(error) => Err(io::Error::from(error).into()),
         }
     }

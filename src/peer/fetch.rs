@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::bulk::{Bulk, Wake};
+use super::bulk::{Bulk, Filled, Wake};
 use super::chunk_set::{self, ChunkSet};
 use super::ledger::add;
 use super::lock;
@@ -140,7 +140,7 @@ impl Opening {
             if Instant::now() >= until {
                 return Err(NetError::TimedOut.into());
             }
-            if !self.bulk.fill()? {
+            if self.bulk.fill()? == Filled::Nothing {
                 // The end of the transfer wakes this too ([`Transfer::opens`]).
                 self.bulk.wait(true, !flushed, Some(until))?;
             }
@@ -219,20 +219,22 @@ impl Fetching<'_> {
     fn work(&mut self) -> Result<(), FetchEnd> {
         let mut readable = true;
         loop {
+            self.take_in()?;
+            // Behind what was taken in: most orders follow from it.
             if self.obey()? {
                 return Ok(());
             }
             let flushed = self.bulk.flush(false)?;
-            self.take_in()?;
             if let Some(until) = self.paused_until.filter(|until| Instant::now() < *until) {
                 // Whoever does not listen cannot complain of silence.
                 self.silence.heard(until);
                 self.bulk.wait(false, !flushed, Some(until))?;
             } else if readable {
-                readable = self.bulk.fill()?;
-                if readable {
+                let filled = self.bulk.fill()?;
+                if filled != Filled::Nothing {
                     self.silence.heard(Instant::now());
                 }
+                readable = filled == Filled::All;
             } else {
                 let until = self.break_silence()?;
                 readable = self.bulk.wait(true, !flushed, Some(until))?;

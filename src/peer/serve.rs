@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::bulk::{Bulk, MAX_UNSENT_BYTES, Wake};
+use super::bulk::{Bulk, Filled, MAX_UNSENT_BYTES, Wake};
 use super::chunk_set::{self, ChunkSet};
 use super::faults::{FaultPlan, Faults};
 use super::held::Held;
@@ -192,7 +192,7 @@ impl Serving<'_> {
                 return Ok(());
             }
             if matches!(pace, Pace::More) {
-                if self.bulk.fill()? {
+                if self.bulk.fill()? != Filled::Nothing {
                     activity.note(Instant::now());
                 }
                 continue;

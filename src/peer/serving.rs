@@ -16,10 +16,10 @@ const CHOICE_RUN: u32 = 16;
 /// wait for it.
 const EARLY_TELLS: u32 = 32;
 /// From then on gains are gathered for this long,
-pub(crate) const NEWS_INTERVAL: Duration = Duration::from_millis(25);
-/// and for an asker that has requests with us for this long: it has enough to do, and in a swarm of many
-/// neighbours telling of each chunk at once costs more than sending the chunks.
-const NEWS_PATIENCE: Duration = Duration::from_millis(50);
+const NEWS_INTERVAL: Duration = Duration::from_millis(50);
+/// and for an asker that has requests with us for this long, if no chunk takes them along before: it has
+/// enough to do, and in a swarm of many neighbours telling of each chunk costs more than sending the chunks.
+const NEWS_PATIENCE: Duration = Duration::from_millis(200);
 /// Bytes that a socket takes ahead of what has left the host. What it has taken cannot be put in a
 /// better order, and gains wait behind it.
 pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;

@@ -64,6 +64,8 @@ pub(super) struct Connection {
     pub(super) news_due: bool,
     /// A chunk is being written to the socket.
     pub(super) writing: bool,
+    /// Bytes of it that the socket takes as soon as little enough is unsent.
+    pub(super) taken: u32,
     pub(super) turn: bool,
     pub(super) granted: bool,
     /// How long it keeps its turn.
@@ -98,6 +100,7 @@ impl Connection {
             telling: Telling::new(),
             news_due: false,
             writing: false,
+            taken: 0,
             turn: false,
             granted: false,
             hold: None,

@@ -161,6 +161,7 @@ impl World<'_> {
         let bytes = length(chunk);
         peer.sent += u64::from(bytes);
         connection.writing = true;
+        connection.taken = bytes.min(SOCKET_BYTES);
         connection.turn = true;
         connection.hold = Some(Hold::begin(now));
         let server = connection.server;
@@ -180,7 +181,7 @@ impl World<'_> {
             return;
         }
         let ahead = match self.scenario.unsent_ahead {
-            Some(most) => connection.unsent > most,
+            Some(most) => connection.unsent > most + connection.taken,
             None => connection.unsent + connection.in_network > SOCKET_BYTES,
         };
         if ahead {

@@ -11,7 +11,7 @@ use super::{FetchError, Inner, Peer, Report, Stage, Want};
 use crate::content::{Geometry, SafeName, Tree, TreeError};
 use crate::peer::chunk_set::ChunkSet;
 use crate::peer::neighbours::FIRST_RELOCATE;
-use crate::peer::serving::NEWS_INTERVAL;
+use crate::peer::scheduler::TICK;
 use crate::peer::share::Adopted;
 use crate::peer::store::{Manner, Plan, Store, make_own_folder};
 use crate::peer::transfer::{End, Transfer};
@@ -248,7 +248,7 @@ impl Running {
         let mut driver = Driver::new(self, transfer.clone(), claim);
         driver.suggest(claim.variant);
         loop {
-            if let Some(end) = transfer.wait_news(NEWS_INTERVAL) {
+            if let Some(end) = transfer.wait_news(TICK) {
                 transfer.tell_news();
                 driver.announce();
                 driver.join();
