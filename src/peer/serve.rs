@@ -72,11 +72,13 @@ struct News {
     telling: Telling,
     /// It has requests that are not answered.
     has_requests: bool,
+    /// Askers of the same content.
+    askers: u32,
 }
 
 impl News {
     fn are_due(&self) -> bool {
-        let due = || self.telling.due(self.has_requests).is_none_or(|due| Instant::now() >= due);
+        let due = || self.telling.due(self.has_requests, self.askers).is_none_or(|due| Instant::now() >= due);
         !self.gains.is_empty() && due()
     }
 }
@@ -89,9 +91,13 @@ impl PartialEq for Asker {
 }
 
 impl Asker {
-    /// This chunk of the content open as `slot` is here from now on.
-    pub(super) fn gain(&self, slot: u16, chunk: u32) {
-        lock(&self.news).gains.push((slot, chunk));
+    /// This chunk of the content open as `slot` by so many `askers` is here from now on.
+    pub(super) fn gain(&self, slot: u16, chunk: u32, askers: u32) {
+        {
+            let mut news = lock(&self.news);
+            news.gains.push((slot, chunk));
+            news.askers = askers;
+        }
         self.nudge();
     }
 
@@ -116,7 +122,7 @@ pub(super) fn run(
     socket2::SockRef::from(&session.stream).set_tcp_notsent_lowat(UNSENT_AHEAD)?;
     let (bulk, theirs) = Bulk::new(session, Side::Serve, wake.clone())?;
     let number = host.uploads().number();
-    let news = News { gains: Vec::new(), telling: Telling::new(), has_requests: false };
+    let news = News { gains: Vec::new(), telling: Telling::new(), has_requests: false, askers: 0 };
     let asker =
         Arc::new(Asker { peer: theirs.peer, wake, granted: Granted::new(false), news: Mutex::new(news) });
     host.join(&asker);

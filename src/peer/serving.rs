@@ -15,11 +15,13 @@ const CHOICE_RUN: u32 = 16;
 /// So many times an asker is told of gains at once: at the start little is there to be passed on, and all
 /// wait for it.
 const EARLY_TELLS: u32 = 32;
-/// From then on gains are gathered for this long,
-const NEWS_INTERVAL: Duration = Duration::from_millis(50);
-/// and for an asker that has requests with us for this long, if no chunk takes them along before: it has
-/// enough to do, and in a swarm of many neighbours telling of each chunk costs more than sending the chunks.
-const NEWS_PATIENCE: Duration = Duration::from_millis(200);
+/// From then on gains are gathered for so long for each asker that is to be told of them,
+const NEWS_INTERVAL: Duration = Duration::from_millis(3);
+/// and for so long if it has requests with us and no chunk takes them along before: it has enough to do, and
+/// among many neighbours telling each of each chunk costs more than sending the chunks.
+const NEWS_PATIENCE: Duration = Duration::from_millis(12);
+/// No gain waits longer than for so many askers.
+const MOST_ASKERS: u32 = 32;
 /// Bytes that a socket takes ahead of what has left the host. What it has taken cannot be put in a
 /// better order, and gains wait behind it.
 pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
@@ -40,10 +42,11 @@ impl Telling {
         Telling { early: EARLY_TELLS, told: None }
     }
 
-    /// The moment from which gains are told although nothing else is sent; none if at once.
-    pub(crate) fn due(&self, has_requests: bool) -> Option<Instant> {
+    /// The moment from which gains are told to one of so many `askers` although nothing else is sent; none
+    /// if at once.
+    pub(crate) fn due(&self, has_requests: bool, askers: u32) -> Option<Instant> {
         let interval = if has_requests { NEWS_PATIENCE } else { NEWS_INTERVAL };
-        self.told.filter(|_| self.early == 0).map(|told| told + interval)
+        self.told.filter(|_| self.early == 0).map(|told| told + interval * askers.min(MOST_ASKERS))
     }
 
     /// It has been told of all there was.
@@ -228,11 +231,12 @@ mod tests {
     fn gains_are_told_at_once_at_first_and_gathered_later() {
         let (mut telling, now) = (Telling::new(), Instant::now());
         for _ in 0..EARLY_TELLS {
-            assert_eq!(telling.due(true), None);
+            assert_eq!(telling.due(true, 2), None);
             telling.told(now);
         }
-        assert_eq!(telling.due(true), Some(now + NEWS_PATIENCE));
-        assert_eq!(telling.due(false), Some(now + NEWS_INTERVAL));
+        assert_eq!(telling.due(true, 2), Some(now + NEWS_PATIENCE * 2));
+        assert_eq!(telling.due(false, 1), Some(now + NEWS_INTERVAL));
+        assert_eq!(telling.due(false, 10_000), Some(now + NEWS_INTERVAL * MOST_ASKERS));
     }
 
     #[test]

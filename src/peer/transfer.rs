@@ -380,23 +380,24 @@ impl Transfer {
         }
         self.step([Event::Arrived(source, chunk)], Some(source));
         // Also those who told us of it: it is how they see that what they passed on has arrived.
-        self.each_asker(|asker, slot| asker.gain(slot, chunk));
+        self.each_asker(|asker, slot, askers| asker.gain(slot, chunk, askers));
         self.end_if_done();
     }
 
     /// Wakes the askers for whom it is time to hear of gains.
     pub(super) fn tell_news(&self) {
-        self.each_asker(|asker, _| asker.nudge());
+        self.each_asker(|asker, _, _| asker.nudge());
     }
 
-    fn each_asker(&self, with: impl Fn(&Asker, u16)) {
+    /// With each asker, its slot, and how many there are.
+    fn each_asker(&self, with: impl Fn(&Asker, u16, u32)) {
         let askers: Vec<(Arc<Asker>, u16)> = {
             let mut askers = lock(&self.askers);
             askers.retain(|(asker, _)| asker.strong_count() > 0);
             askers.iter().filter_map(|(asker, slot)| Some((asker.upgrade()?, *slot))).collect()
         };
         for (asker, slot) in &askers {
-            with(asker, *slot);
+            with(asker, *slot, askers.len() as u32);
         }
     }
 

@@ -238,7 +238,7 @@ impl World<'_> {
 
     /// A peer has a chunk: its askers will hear of it.
     pub(super) fn gained(&mut self, p: u32, chunk: u32) {
-        let askers = std::mem::take(&mut self.peers[p as usize].askers);
+        let askers = self.peers[p as usize].askers.clone();
         for c in &askers {
             let connection = &mut self.connections[*c as usize];
             if connection.given.is_none() {
@@ -246,7 +246,6 @@ impl World<'_> {
                 self.tell(*c);
             }
         }
-        self.peers[p as usize].askers = askers;
     }
 
     pub(super) fn news(&mut self, c: u32) {
@@ -260,7 +259,8 @@ impl World<'_> {
             return;
         }
         let has_requests = connection.writing || !connection.jobs.is_empty();
-        let due = connection.telling.due(has_requests);
+        let askers = self.peers[connection.server as usize].askers.len() as u32;
+        let due = connection.telling.due(has_requests, askers);
         let due = due.map_or(0, |due| self.nanos(due));
         if self.now < due {
             let connection = &mut self.connections[c as usize];
