@@ -63,7 +63,10 @@ impl Watch {
 
     fn end(&mut self) -> Vec<Sample> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().and_then(|thread| thread.join().ok()?.ok()).unwrap_or_default()
+        let Some(thread) = self.thread.take() else { return Vec::new() };
+        let samples = thread.join().ok().and_then(Result::ok);
+        debug_assert!(samples.is_some(), "the watch failed");
+        samples.unwrap_or_default()
     }
 }
 

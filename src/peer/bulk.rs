@@ -96,9 +96,9 @@ pub(super) enum Filled {
     /// Nothing is there now, or there is no room for it.
     Nothing,
     /// All that was there: there was room for more.
-    Part,
+    Drained,
     /// As much as there was room for; more may be there.
-    All,
+    ToTheBrim,
 }
 
 /// One connection that carries chunks; `S` is what this side sends.
@@ -176,7 +176,7 @@ impl<S: Message + From<Common>> Bulk<S> {
             Ok((_, got)) => {
                 self.end += got;
                 self.moved = Instant::now();
-                Ok(if self.end == self.read.len() { Filled::All } else { Filled::Part })
+                Ok(if self.end == self.read.len() { Filled::ToTheBrim } else { Filled::Drained })
             }
             Err(Errno::AGAIN | Errno::INTR) => Ok(Filled::Nothing),
             Err(error) => Err(io::Error::from(error).into()),

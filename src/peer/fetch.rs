@@ -234,7 +234,7 @@ impl Fetching<'_> {
                 if filled != Filled::Nothing {
                     self.silence.heard(Instant::now());
                 }
-                readable = filled == Filled::All;
+                readable = filled == Filled::ToTheBrim;
             } else {
                 let until = self.break_silence()?;
                 readable = self.bulk.wait(true, !flushed, Some(until))?;
