@@ -258,6 +258,14 @@ impl<S: Message + From<Common>> Bulk<S> {
         }
     }
 
+    /// True if little enough waits in the socket that it should be given more. A write that the system takes
+    /// does not tell: it looks at what waits only when it begins a new segment.
+    pub(super) fn has_room(&self) -> Result<bool, NetError> {
+        let mut ready = [PollFd::new(&self.stream, PollFlags::OUT)];
+        wait_for(&mut ready, Duration::ZERO)?;
+        Ok(!ready[0].revents().is_empty())
+    }
+
     /// Waits until there is something to read, room to write (if `write`), a wake or the deadline.
     /// True if there may be something to read.
     pub(super) fn wait(&self, read: bool, write: bool, until: Option<Instant>) -> Result<bool, NetError> {

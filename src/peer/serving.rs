@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::chunk_set::ChunkSet;
 
 /// Connections that send chunks at the same time.
-const SLOTS: usize = 2;
+const SLOTS: usize = 3;
 /// Chunks that are given to one asker in a row: a proof's run.
 const CHOICE_RUN: u32 = 16;
 /// So many times an asker is told of gains at once: at the start little is there to be passed on, and all
@@ -25,10 +25,25 @@ const MOST_ASKERS: u32 = 32;
 /// Bytes that a socket takes ahead of what has left the host. What it has taken cannot be put in a
 /// better order, and gains wait behind it.
 pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
+/// A socket that takes a whole chunk at once leaves nothing to be put in order: then all who ask are sent to at
+/// the same time, each slowly. It is given what the uplink carries in this time,
+const PIECE_TIME: Duration = Duration::from_millis(2);
+/// but no less than this, for each piece costs a call and a wake,
+const LEAST_PIECE: usize = 16 << 10;
+/// and all there is if that is more than this: chunks are gone in no time anyway.
+const MOST_PIECE: usize = 256 << 10;
 /// A connection that gets less than one part in so many of our uplink, and has for this long, gives up its
 /// turn: not our uplink is what is slow.
 const TURN_SHARE: u64 = 4;
 const TURN_PATIENCE: Duration = Duration::from_millis(20);
+
+/// Bytes of a chunk that a socket should be given at a time, the next ones when these have left it, at an uplink
+/// of `rate` bytes a second; none if that is fast or not known (0): all at once. One connection alone is no
+/// exception: the others' chunks would come behind what its socket had taken.
+pub(crate) fn piece_bytes(rate: u64) -> Option<usize> {
+    let piece = (rate as f64 * PIECE_TIME.as_secs_f64()) as usize;
+    (1..MOST_PIECE).contains(&piece).then(|| piece.max(LEAST_PIECE))
+}
 
 /// When an asker is told of gains.
 #[derive(Debug)]
@@ -225,6 +240,14 @@ mod tests {
         assert_eq!(seed.unspread(7), 0, "others have them now");
         assert!(!turns.take(8));
         assert_eq!(turns.pass_on(|asker| seed.unspread(*asker)), Some(7));
+    }
+
+    #[test]
+    fn a_slow_uplink_is_given_a_chunk_in_pieces() {
+        assert_eq!(piece_bytes(0), None, "not known");
+        assert_eq!(piece_bytes(1_250_000), Some(LEAST_PIECE), "10 Mbit/s");
+        assert_eq!(piece_bytes(12_500_000), Some(25_000), "100 Mbit/s");
+        assert_eq!(piece_bytes(1_250_000_000), None, "10 Gbit/s");
     }
 
     #[test]

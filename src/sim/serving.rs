@@ -5,7 +5,7 @@ use super::connection::{Job, Load};
 use super::queue::{Happening, Message};
 use super::world::World;
 use crate::peer::chunk_set::{self, ChunkSet};
-use crate::peer::serving::{Hold, Seed};
+use crate::peer::serving::{Hold, Seed, piece_bytes};
 use crate::wire::{ANY_CHUNK, Refusal};
 
 /// Frame header and head of a CHUNK without its proof.
@@ -161,7 +161,10 @@ impl World<'_> {
         let bytes = length(chunk);
         peer.sent += u64::from(bytes);
         connection.writing = true;
-        connection.taken = bytes.min(SOCKET_BYTES);
+        connection.taken = match piece_bytes(peer.link.up as u64) {
+            Some(_) => 0, // and it waits until it has left
+            None => bytes.min(SOCKET_BYTES),
+        };
         connection.turn = true;
         connection.hold = Some(Hold::begin(now));
         let server = connection.server;

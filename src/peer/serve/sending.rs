@@ -12,7 +12,7 @@ use crate::net::trace::{self, Direction, Side};
 use crate::peer::faults::{Fate, Faults};
 use crate::peer::held::Data;
 use crate::peer::ledger::add;
-use crate::peer::serving::Hold;
+use crate::peer::serving::{Hold, piece_bytes};
 use crate::peer::uploads::{Content, Turn};
 use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
 
@@ -20,7 +20,8 @@ use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
 const COPY_BYTES: u64 = 32 << 10;
 /// Short chunks are gathered until this much waits to be sent: one turn's worth.
 const GATHER_BYTES: usize = 64 << 10;
-/// Bytes of one sendfile call, between which requests are read.
+
+/// Bytes of one sendfile call to a fast uplink, between which requests are read.
 const SEND_BYTES: usize = 1 << 20;
 
 /// A chunk whose data comes from a file, on its way out.
@@ -193,9 +194,13 @@ impl Serving<'_> {
         if !self.bulk.flush(self.sending.is_some())? {
             return Ok(self.blocked());
         }
+        let piece = piece_bytes(self.host.uploads().rate());
         if let Some(sending) = &mut self.sending {
             while sending.left > 0 {
-                let part = sending.left.min(SEND_BYTES);
+                if piece.is_some() && !self.bulk.has_room()? {
+                    return Ok(self.blocked());
+                }
+                let part = sending.left.min(piece.unwrap_or(SEND_BYTES));
                 match self.bulk.send_file(&sending.file, &mut sending.offset, part)? {
                     None => return Ok(self.blocked()),
                     // The file became shorter under our feet: the asker sees the connection end.
@@ -209,6 +214,9 @@ impl Serving<'_> {
             }
             self.sending = None;
             self.bulk.data_left();
+        }
+        if self.turn.is_some() && piece.is_some() && !self.bulk.has_room()? {
+            return Ok(self.blocked()); // the next one's chunk would only share the uplink with this one
         }
         self.turn = None;
         Ok(Pace::More)
