@@ -20,7 +20,6 @@ use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
 const COPY_BYTES: u64 = 32 << 10;
 /// Short chunks are gathered until this much waits to be sent: one turn's worth.
 const GATHER_BYTES: usize = 64 << 10;
-
 /// Bytes of one sendfile call to a fast uplink, between which requests are read.
 const SEND_BYTES: usize = 1 << 20;
 
