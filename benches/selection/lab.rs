@@ -96,6 +96,7 @@ impl Lab {
             match busy {
                 true => return Ok(()),
                 false if Instant::now() > deadline => bail!("the holders are not as busy as drawn"),
+                // Holders tell the tracker on their own time, and it answers only who asks.
                 false => thread::sleep(Duration::from_millis(100)),
             }
         }
@@ -137,7 +138,7 @@ fn watched<T>(what: impl FnOnce() -> T) -> (T, bool) {
         let watch = scope.spawn(|| {
             let (mut last, mut still) = (Instant::now(), false);
             while !done.load(Ordering::Relaxed) {
-                thread::sleep(TICK);
+                thread::sleep(TICK); // what is measured: waking late shows that nobody could run
                 still |= last.elapsed() > STILL;
                 last = Instant::now();
             }

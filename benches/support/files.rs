@@ -140,7 +140,7 @@ pub(crate) fn settle(destination: &Path) -> Result<bool> {
         if Instant::now() > deadline {
             return Ok(false);
         }
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20)); // the kernel has no event for write-back that is done
     }
     Ok(true)
 }

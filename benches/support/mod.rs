@@ -1,8 +1,7 @@
 //! What the benchmark programs share: processes, the machine, statistics, tables, plots, the document.
 //!
-//! Nothing here knows what is measured. Every benchmark is a crate of its own and uses only a part
-//! of this module, hence the allowance for code that one of them leaves unused.
-#![allow(dead_code)]
+//! Nothing here knows what is measured.
+#![allow(dead_code, reason = "every benchmark is a crate of its own and uses only a part of this module")]
 
 pub(crate) mod document;
 pub(crate) mod files;

@@ -105,7 +105,7 @@ impl Running {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5)); // std waits for a child without a deadline or not at all
         }
         self.kill();
     }
@@ -163,7 +163,7 @@ pub(crate) fn peak_of(command: &mut Command) -> Result<u64> {
         if let Some(status) = child.try_wait()? {
             return if status.success() { Ok(peak) } else { bail!("{command:?} failed: {status}") };
         }
-        thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1)); // the peak is gone with the process: the last look must be fresh
     }
 }
 
@@ -203,7 +203,7 @@ pub(crate) fn wait_port(port: u16, limit: Duration) -> Result<()> {
         if Instant::now() > deadline {
             bail!("nothing listens on port {port} after {limit:?}");
         }
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10)); // nothing tells when another process begins to listen
     }
     Ok(())
 }

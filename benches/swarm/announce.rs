@@ -42,6 +42,7 @@ impl Announce {
         while self.known.load(Ordering::Relaxed) < count {
             interrupt::check()?;
             ensure!(Instant::now() < deadline, "the seeder did not announce itself in {limit:?}");
+            // An interrupt is to be seen as well, and nothing is timed yet.
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())

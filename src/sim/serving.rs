@@ -241,12 +241,12 @@ impl World<'_> {
 
     /// A peer has a chunk: its askers will hear of it.
     pub(super) fn gained(&mut self, p: u32, chunk: u32) {
-        let askers = self.peers[p as usize].askers.clone();
-        for c in &askers {
-            let connection = &mut self.connections[*c as usize];
+        for nth in 0..self.peers[p as usize].askers.len() {
+            let c = self.peers[p as usize].askers[nth];
+            let connection = &mut self.connections[c as usize];
             if connection.given.is_none() {
                 connection.news.push(chunk);
-                self.tell(*c);
+                self.tell(c);
             }
         }
     }

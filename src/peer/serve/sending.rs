@@ -193,7 +193,8 @@ impl Serving<'_> {
         if !self.bulk.flush(self.sending.is_some())? {
             return Ok(self.blocked());
         }
-        let piece = piece_bytes(self.host.uploads().rate());
+        let rate = self.host.uploads().rate();
+        let piece = piece_bytes(rate);
         if let Some(sending) = &mut self.sending {
             while sending.left > 0 {
                 if piece.is_some() && !self.bulk.has_room()? {
@@ -206,7 +207,7 @@ impl Serving<'_> {
                     Some(0) => return Err(NetError::Decode(DecodeError::Truncated)),
                     Some(sent) => {
                         sending.left -= sent;
-                        let (rate, now) = (self.host.uploads().rate(), Instant::now());
+                        let now = Instant::now();
                         self.turn.iter_mut().for_each(|turn| turn.hold.sent(sent as u64, rate, now));
                     }
                 }
