@@ -36,6 +36,13 @@ const MOST_PIECE: usize = 256 << 10;
 /// turn: not our uplink is what is slow.
 const TURN_SHARE: u64 = 4;
 const TURN_PATIENCE: Duration = Duration::from_millis(20);
+/// But only while the chunks that have begun leave more than one part in five of our uplink free: when it is
+/// full, one more connection would only lengthen the queue that makes all of them slow.
+const FULL_SHARE: f64 = 0.8;
+/// The uplink is booked no further ahead than this, should its rate have been taken for too low.
+const MOST_BOOKED: Duration = Duration::from_millis(300);
+/// The next one begins its chunk within this time.
+const TURN_GAP: Duration = Duration::from_millis(2);
 
 /// Bytes of a chunk that a socket should be given at a time, the next ones when these have left it, at an uplink
 /// of `rate` bytes a second; none if that is fast or not known (0): all at once. One connection alone is no
@@ -86,6 +93,11 @@ impl Hold {
         self.ends
     }
 
+    /// It keeps its turn until then at least.
+    pub(crate) fn extend(&mut self, until: Instant) {
+        self.ends = self.ends.max(until);
+    }
+
     /// The connection got rid of `bytes`; all connections together can of `rate` a second, 0 if that is
     /// not known.
     pub(crate) fn sent(&mut self, bytes: u64, rate: u64, now: Instant) {
@@ -93,6 +105,32 @@ impl Hold {
             0 => now + TURN_PATIENCE,
             rate => self.ends + Duration::from_secs_f64((bytes * TURN_SHARE) as f64 / rate as f64),
         };
+    }
+}
+
+/// For how long the chunks that have begun keep the uplink busy.
+#[derive(Debug, Default)]
+pub(crate) struct Booking {
+    until: Option<Instant>,
+}
+
+impl Booking {
+    /// A chunk begins to leave; all together can at `rate` bytes a second, 0 if that is not known.
+    pub(crate) fn begun(&mut self, bytes: usize, rate: u64, now: Instant) {
+        if rate > 0 {
+            let takes = Duration::from_secs_f64(bytes as f64 / (rate as f64 * FULL_SHARE));
+            let until = self.until.map_or(now, |until| until.max(now)) + takes;
+            self.until = Some(until.min(now + MOST_BOOKED));
+        }
+    }
+
+    /// A connection is too slow for its turn: until when it is to keep it all the same, if so.
+    pub(crate) fn give_up(&mut self, now: Instant) -> Option<Instant> {
+        let until = self.until.filter(|until| *until > now);
+        if until.is_none() {
+            self.until = Some(now + TURN_GAP);
+        }
+        until
     }
 }
 
@@ -260,6 +298,25 @@ mod tests {
         assert_eq!(telling.due(true, 2), Some(now + NEWS_PATIENCE * 2));
         assert_eq!(telling.due(false, 1), Some(now + NEWS_INTERVAL));
         assert_eq!(telling.due(false, 10_000), Some(now + NEWS_INTERVAL * MOST_ASKERS));
+    }
+
+    #[test]
+    fn turns_are_given_up_while_the_uplink_is_not_full() {
+        const CHUNK: usize = 10_000;
+        let (mut booking, start) = (Booking::default(), Instant::now());
+        assert_eq!(booking.give_up(start), None, "nothing was sent yet");
+        assert_eq!(booking.give_up(start), Some(start + TURN_GAP), "one at a time");
+        let mut now = start + TURN_GAP;
+        booking.begun(CHUNK, 1_000_000, now);
+        let full = Duration::from_secs_f64(0.010 / FULL_SHARE);
+        assert_eq!(booking.give_up(now), Some(now + full));
+        now += full;
+        assert_eq!(booking.give_up(now), None, "its time is over");
+        (0..1000).for_each(|_| booking.begun(CHUNK, 1_000_000, now));
+        assert_eq!(booking.give_up(now), Some(now + MOST_BOOKED));
+        let mut unknown = Booking::default();
+        unknown.begun(CHUNK, 0, now);
+        assert_eq!(unknown.give_up(now), None, "a rate that is not known says nothing");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::chunk_set::ChunkSet;
 use super::lock;
 use super::serve::Asker;
-use super::serving::{Seed, Turns};
+use super::serving::{Booking, Seed, Turns};
 use crate::content::{FileId, PeerId};
 use crate::wire::View;
 
@@ -27,7 +27,8 @@ pub(super) struct Uploads {
     /// Bytes of chunks sent since the start.
     pub(super) sent: AtomicU64,
     pub(super) throttle: Option<Throttle>,
-    pub(super) pace: Pace,
+    pace: Pace,
+    booking: Mutex<Booking>,
 }
 
 /// A content as it is opened: a tree's listing and its members have one id, but chunks of their own.
@@ -67,12 +68,25 @@ impl Uploads {
             sent: AtomicU64::new(0),
             throttle: rate.map(Throttle::new),
             pace: Pace::new(),
+            booking: Mutex::new(Booking::default()),
         }
     }
 
-    /// Bytes a second that all uploads can get together: the limit, or the most seen; 0 if not known.
+    /// Bytes a second that all uploads can get together: the limit, or what was seen; 0 if not known.
     pub(super) fn rate(&self) -> u64 {
-        self.throttle.as_ref().map_or_else(|| self.pace.most(), |throttle| throttle.rate as u64)
+        self.throttle.as_ref().map_or_else(|| self.pace.rate(), |throttle| throttle.rate as u64)
+    }
+
+    /// A chunk begins to leave.
+    pub(super) fn begun(&self, bytes: usize, now: Instant) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.pace.note(bytes, now);
+        lock(&self.booking).begun(bytes, self.rate(), now);
+    }
+
+    /// A connection is too slow for its turn: until when it is to keep it all the same, if so.
+    pub(super) fn give_up(&self, now: Instant) -> Option<Instant> {
+        lock(&self.booking).give_up(now)
     }
 
     /// Leave to send, or a place in the queue: `asker` is woken when its turn comes. `choice` is the
@@ -100,6 +114,8 @@ impl Uploads {
         if let Some(Waiting { asker, .. }) = turns.pass_on(unspread) {
             asker.granted.store(true, Ordering::Release);
             asker.wake.wake();
+        } else {
+            self.pace.has_spare();
         }
     }
 
@@ -184,23 +200,35 @@ impl Throttle {
     }
 }
 
-/// The most that was ever sent in a short while: less says nothing, for it may be all that was asked for.
+/// What all uploads together get: while turns are waited for all the time, what is sent then. Otherwise the most
+/// that was ever sent in a short while, for less says nothing: it may be all that was asked for.
 #[derive(Debug)]
-pub(super) struct Pace {
+struct Pace {
     /// Bytes since when.
     window: Mutex<(u64, Instant)>,
-    most: AtomicU64,
+    /// In this window a turn was free.
+    spare: AtomicBool,
+    rate: AtomicU64,
 }
 
 impl Pace {
     const WINDOW: Duration = Duration::from_millis(250);
 
     fn new() -> Pace {
-        Pace { window: Mutex::new((0, Instant::now())), most: AtomicU64::new(0) }
+        Pace {
+            window: Mutex::new((0, Instant::now())),
+            spare: AtomicBool::new(false),
+            rate: AtomicU64::new(0),
+        }
+    }
+
+    /// A turn ended and nobody waited for it.
+    fn has_spare(&self) {
+        self.spare.store(true, Ordering::Relaxed);
     }
 
     /// `bytes` are on their way out.
-    pub(super) fn note(&self, bytes: usize, now: Instant) {
+    fn note(&self, bytes: usize, now: Instant) {
         let mut window = lock(&self.window);
         let (sum, since) = *window;
         let elapsed = now.saturating_duration_since(since);
@@ -208,13 +236,19 @@ impl Pace {
             window.0 += bytes as u64;
             return;
         }
-        // What was sent in a window that a pause made long is less than what could have been.
-        self.most.fetch_max((sum as f64 / elapsed.as_secs_f64()) as u64, Ordering::Relaxed);
+        let sample = (sum as f64 / elapsed.as_secs_f64()) as u64;
+        let before = self.rate.load(Ordering::Relaxed);
+        // The first chunks vanish in empty sockets: that was too much, and what a pause made less is too little.
+        let rate = match self.spare.swap(false, Ordering::Relaxed) || before == 0 {
+            true => before.max(sample),
+            false => (before * 3 + sample) / 4,
+        };
+        self.rate.store(rate, Ordering::Relaxed);
         *window = (bytes as u64, now);
     }
 
-    fn most(&self) -> u64 {
-        self.most.load(Ordering::Relaxed)
+    fn rate(&self) -> u64 {
+        self.rate.load(Ordering::Relaxed)
     }
 }
 
@@ -246,13 +280,18 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_is_the_most_that_was_sent() {
+    fn the_pace_is_what_was_sent_while_all_waited_and_else_the_most() {
         let pace = Pace::new();
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         (0..10).for_each(|nth| pace.note(10_000, at(nth * 50)));
-        (20..30).for_each(|nth| pace.note(1_000, at(nth * 50)));
-        assert!((150_000..=200_000).contains(&pace.most()), "{}", pace.most());
+        for nth in 20..30 {
+            pace.has_spare();
+            pace.note(1_000, at(nth * 50));
+        }
+        assert!((150_000..=200_000).contains(&pace.rate()), "{}", pace.rate());
+        (30..200).for_each(|nth| pace.note(5_000, at(nth * 50)));
+        assert!((95_000..=105_000).contains(&pace.rate()), "{}", pace.rate());
     }
 
     #[test]

@@ -167,6 +167,7 @@ impl World<'_> {
         };
         connection.turn = true;
         connection.hold = Some(Hold::begin(now));
+        peer.booking.begun(bytes as usize, peer.link.up as u64, now);
         let server = connection.server;
         self.peers[server as usize].overhead += u64::from(HEAD_BYTES + proof);
         self.write(c, Load::Chunk { chunk, corrupt, bytes }, HEAD_BYTES + proof + bytes);
@@ -208,20 +209,24 @@ impl World<'_> {
     }
 
     pub(super) fn patience(&mut self, c: u32) {
+        let now = self.instant();
         let connection = &mut self.connections[c as usize];
         connection.patience_due = false;
-        let Some(hold) = connection.hold.as_ref().filter(|_| connection.turn) else { return };
+        let Some(hold) = connection.hold.as_mut().filter(|_| connection.turn) else { return };
+        let server = connection.server;
+        if now >= hold.ends() {
+            match self.peers[server as usize].booking.give_up(now) {
+                Some(until) => hold.extend(until),
+                None => {
+                    connection.turn = false;
+                    return self.pass_on(server);
+                }
+            }
+        }
+        connection.patience_due = true;
         let ends = hold.ends();
         let ends = self.nanos(ends);
-        let connection = &mut self.connections[c as usize];
-        if self.now >= ends {
-            connection.turn = false;
-            let server = connection.server;
-            self.pass_on(server);
-        } else {
-            connection.patience_due = true;
-            self.queue.push(ends, Happening::Patience(c));
-        }
+        self.queue.push(ends, Happening::Patience(c));
     }
 
     fn pass_on(&mut self, server: u32) {

@@ -6,8 +6,10 @@ use super::cost::{SourceLoad, seconds};
 use super::why::Reason;
 use crate::peer::chunk_set::ChunkSet;
 
-/// A source is asked ahead for what it delivers in this time beyond its round trip: long enough to ride
-/// out a scheduling hiccup of either machine, short enough to keep its queue useful to others.
+/// A source is asked ahead for what it delivers in this time beyond its round trip: long enough for requests
+/// that wait behind our own chunks in a full uplink (50 ms), short enough to keep its queue useful to others.
+const ASK_AHEAD: Duration = Duration::from_millis(80);
+/// The usual time for a first window, and what is no delay yet: a scheduling hiccup of either machine.
 pub(super) const HORIZON: Duration = Duration::from_millis(30);
 /// In flight at a source of which nothing is known yet, in bytes.
 pub(super) const FIRST_WINDOW: u64 = 64 << 10;
@@ -277,7 +279,7 @@ impl Source {
         self.rate = if self.rate == 0.0 { sample } else { (self.rate + sample) / 2.0 };
         // Far sources have a long pipe: as much again must be asked for while it is on its way, or the
         // window could not grow to what the source can give.
-        let aim = (self.rate * (self.round_trip + HORIZON.max(self.round_trip)).as_secs_f64()) as u64;
+        let aim = (self.rate * (self.round_trip + ASK_AHEAD.max(self.round_trip)).as_secs_f64()) as u64;
         self.window = aim.clamp(self.window / 2, self.window.saturating_mul(MAX_GROWTH)).clamp(1, MAX_WINDOW);
         self.sample_start = now;
         self.sample_bytes = 0;

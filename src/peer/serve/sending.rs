@@ -11,7 +11,6 @@ use crate::net::NetError;
 use crate::net::trace::{self, Direction, Side};
 use crate::peer::faults::{Fate, Faults};
 use crate::peer::held::Data;
-use crate::peer::ledger::add;
 use crate::peer::serving::{Hold, piece_bytes};
 use crate::peer::uploads::{Content, Turn};
 use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
@@ -179,8 +178,7 @@ impl Serving<'_> {
                 uploads.seed_gave(slot.content, number);
             }
         }
-        add(&uploads.sent, len);
-        uploads.pace.note(len, Instant::now());
+        uploads.begun(len, Instant::now());
         if trace::on(Side::Serve, true) {
             let fields = format!("chunk {number} of {len} B");
             let whole = len + HEADER_BYTES;
@@ -223,8 +221,12 @@ impl Serving<'_> {
     }
 
     fn blocked(&mut self) -> Pace {
-        if self.turn.as_ref().is_some_and(|turn| Instant::now() >= turn.ends()) {
-            self.turn = None;
+        let now = Instant::now();
+        if let Some(turn) = self.turn.as_mut().filter(|turn| now >= turn.ends()) {
+            match self.host.uploads().give_up(now) {
+                Some(until) => turn.hold.extend(until),
+                None => self.turn = None,
+            }
         }
         Pace::Full
     }
