@@ -96,8 +96,7 @@ impl Lab {
             match busy {
                 true => return Ok(()),
                 false if Instant::now() > deadline => bail!("the holders are not as busy as drawn"),
-                // Holders tell the tracker on their own time, and it answers only who asks.
-                false => thread::sleep(Duration::from_millis(100)),
+                false => thread::sleep(Duration::from_millis(100)), // the tracker answers only who asks
             }
         }
     }

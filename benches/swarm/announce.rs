@@ -42,8 +42,7 @@ impl Announce {
         while self.known.load(Ordering::Relaxed) < count {
             interrupt::check()?;
             ensure!(Instant::now() < deadline, "the seeder did not announce itself in {limit:?}");
-            // An interrupt is to be seen as well, and nothing is timed yet.
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10)); // an interrupt must be seen too, and no wait sees both
         }
         Ok(())
     }
@@ -65,7 +64,7 @@ fn serve(listener: &TcpListener, stop: &AtomicBool, known: &AtomicUsize) -> Resu
         match listener.accept() {
             // A client that goes away in the middle spoils its own announcement only.
             Ok((socket, from)) => drop(answer(socket, from, &mut peers)),
-            Err(_) => std::thread::sleep(Duration::from_millis(2)),
+            Err(_) => std::thread::sleep(Duration::from_millis(2)), // accept waits for no flag
         }
     }
     Ok(())

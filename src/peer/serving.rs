@@ -94,9 +94,14 @@ impl Hold {
         self.ends
     }
 
-    /// It keeps its turn until then at least.
-    pub(crate) fn extend(&mut self, until: Instant) {
-        self.ends = self.ends.max(until);
+    /// True if its turn is to be given up; not while the uplink is `full`, which says until when.
+    pub(crate) fn is_over(&mut self, now: Instant, full: impl FnOnce() -> Option<Instant>) -> bool {
+        if now < self.ends {
+            return false;
+        }
+        let until = full();
+        self.ends = until.unwrap_or(self.ends);
+        until.is_none()
     }
 
     /// The connection got rid of `bytes`; all connections together can of `rate` a second, 0 if that is

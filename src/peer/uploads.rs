@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::chunk_set::ChunkSet;
+use super::ledger::add;
 use super::lock;
 use super::serve::Asker;
 use super::serving::{Booking, Seed, Turns};
@@ -79,7 +80,7 @@ impl Uploads {
 
     /// A chunk begins to leave.
     pub(super) fn begun(&self, bytes: usize, now: Instant) {
-        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        add(&self.sent, bytes);
         self.pace.note(bytes, now);
         lock(&self.booking).begun(bytes, self.rate(), now);
     }

@@ -1,5 +1,7 @@
 //! The serving side of a connection, as `peer::serve` does it around the policy of `peer::serving`.
 
+use std::time::Instant;
+
 use super::Manner;
 use super::connection::{Job, Load};
 use super::queue::{Happening, Message};
@@ -192,13 +194,8 @@ impl World<'_> {
             let rate = self.peers[connection.server as usize].link.up as u64;
             let Some(hold) = connection.hold.as_mut().filter(|_| connection.turn) else { return };
             hold.sent(u64::from(bytes), rate, now);
-            if !connection.patience_due {
-                connection.patience_due = true;
-                let ends = hold.ends();
-                let at = self.nanos(ends);
-                self.queue.push(at, Happening::Patience(c));
-            }
-            return;
+            let ends = hold.ends();
+            return self.look_again(c, ends);
         }
         connection.writing = false;
         let server = connection.server;
@@ -214,19 +211,20 @@ impl World<'_> {
         connection.patience_due = false;
         let Some(hold) = connection.hold.as_mut().filter(|_| connection.turn) else { return };
         let server = connection.server;
-        if now >= hold.ends() {
-            match self.peers[server as usize].booking.give_up(now) {
-                Some(until) => hold.extend(until),
-                None => {
-                    connection.turn = false;
-                    return self.pass_on(server);
-                }
-            }
+        if hold.is_over(now, || self.peers[server as usize].booking.give_up(now)) {
+            connection.turn = false;
+            return self.pass_on(server);
         }
-        connection.patience_due = true;
         let ends = hold.ends();
-        let ends = self.nanos(ends);
-        self.queue.push(ends, Happening::Patience(c));
+        self.look_again(c, ends);
+    }
+
+    /// Looks when it ends whether a turn is over, once however often it moves.
+    fn look_again(&mut self, c: u32, ends: Instant) {
+        if !std::mem::replace(&mut self.connections[c as usize].patience_due, true) {
+            let at = self.nanos(ends);
+            self.queue.push(at, Happening::Patience(c));
+        }
     }
 
     fn pass_on(&mut self, server: u32) {

@@ -221,11 +221,10 @@ impl Serving<'_> {
     }
 
     fn blocked(&mut self) -> Pace {
-        let now = Instant::now();
-        if let Some(turn) = self.turn.as_mut().filter(|turn| now >= turn.ends()) {
-            match self.host.uploads().give_up(now) {
-                Some(until) => turn.hold.extend(until),
-                None => self.turn = None,
+        if let Some(turn) = &mut self.turn {
+            let now = Instant::now();
+            if turn.hold.is_over(now, || self.host.uploads().give_up(now)) {
+                self.turn = None;
             }
         }
         Pace::Full
