@@ -314,7 +314,8 @@ impl Fetching<'_> {
             self.requests.insert(request + at, chunk);
         }
         self.next_request += u32::from(count);
-        self.bulk.queue(request, GetChunk { slot: SLOT, first, count, proof });
+        let behind = self.transfer.is_behind();
+        self.bulk.queue(request, GetChunk { slot: SLOT, first, count, proof, behind });
     }
 
     fn cancel(&mut self, chunk: u32) {

@@ -201,13 +201,20 @@ impl Scheduler {
         })
     }
 
+    /// True if its sources gained more than this side, in the mean, since each came: who is far from the seeders,
+    /// or behind a full uplink, should be served first, for all should be done at the same time.
+    pub fn is_behind(&self) -> bool {
+        let mine = self.had.count();
+        self.sources.values().filter_map(|source| source.lead(mine)).sum::<i64>() < 0
+    }
+
     /// Takes in one event and says what to do.
     #[must_use]
     pub fn step(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut out = Vec::new();
         match event {
             Event::Joined { source, have, chooses, round_trip, load } => {
-                let mut joined = Source::new(have, chooses, round_trip, now);
+                let mut joined = Source::new(have, self.had.count(), chooses, round_trip, now);
                 load.into_iter().for_each(|load| joined.told(load, None, now));
                 self.joined(source, joined, now, &mut out);
             }

@@ -160,6 +160,7 @@ struct Job {
     slot: u16,
     chunk: u32,
     proof: bool,
+    behind: bool,
 }
 
 struct Serving<'a> {
@@ -409,7 +410,8 @@ impl Serving<'_> {
                 self.refuse(request + at, Refusal::Busy);
                 continue;
             }
-            self.queue.push_back(Job { request: request + at, slot: get.slot, chunk, proof: get.proof });
+            let (request, slot) = (request + at, get.slot);
+            self.queue.push_back(Job { request, slot, chunk, proof: get.proof, behind: get.behind });
             self.host.uploads().queued.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())

@@ -10,6 +10,9 @@ use super::chunk_set::ChunkSet;
 
 /// Connections that send chunks at the same time.
 const SLOTS: usize = 3;
+/// Nobody waits for more turns than so many times as many as wait, whatever its rank: those of another content may
+/// be behind all the time.
+const MOST_ROUNDS: u64 = 4;
 /// Chunks that are given to one asker in a row: a proof's run.
 const CHOICE_RUN: u32 = 16;
 /// So many times an asker is told of gains at once: at the start little is there to be passed on, and all
@@ -140,16 +143,33 @@ impl Booking {
     }
 }
 
+/// Whose turn comes first: the smallest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    unspread: u32,
+    keeps_up: bool,
+}
+
+impl Rank {
+    /// Of an asker that others get on faster than, if it is `behind`; `unspread` if it wants a chunk of our choice:
+    /// [`Seed::unspread`], else 0.
+    pub(crate) fn new(unspread: u32, behind: bool) -> Rank {
+        Rank { unspread, keeps_up: !behind }
+    }
+}
+
 /// Who may send, and who waits for it in which order.
 #[derive(Debug)]
 pub(crate) struct Turns<A> {
     sending: usize,
-    waiting: VecDeque<A>,
+    /// In the order in which they came, with what `passed_on` was then.
+    waiting: VecDeque<(A, u64)>,
+    passed_on: u64,
 }
 
 impl<A: PartialEq> Turns<A> {
     pub(crate) fn new() -> Turns<A> {
-        Turns { sending: 0, waiting: VecDeque::new() }
+        Turns { sending: 0, waiting: VecDeque::new(), passed_on: 0 }
     }
 
     /// Leave for `asker` to send, or a place in the queue.
@@ -158,25 +178,33 @@ impl<A: PartialEq> Turns<A> {
             self.sending += 1;
             return true;
         }
-        if !self.waiting.contains(&asker) {
-            self.waiting.push_back(asker);
+        if self.waiting.iter().all(|(waiting, _)| *waiting != asker) {
+            self.waiting.push_back((asker, self.passed_on));
         }
         false
     }
 
-    /// A turn is over: whose it is now. The smallest `cost` comes first, among equals who waits longest.
-    pub(crate) fn pass_on(&mut self, cost: impl Fn(&A) -> u32) -> Option<A> {
-        let cheapest = (0..self.waiting.len()).min_by_key(|at| self.waiting.get(*at).map(&cost));
-        let next = cheapest.and_then(|at| self.waiting.remove(at));
-        if next.is_none() {
-            self.sending -= 1;
+    /// A turn is over: whose it is now. The smallest rank comes first, among equals who waits longest.
+    pub(crate) fn pass_on(&mut self, rank: impl Fn(&A) -> Rank) -> Option<A> {
+        let rank_at = |at: &usize| self.waiting.get(*at).map(|(asker, _)| rank(asker));
+        let first = if self.is_overdue() { Some(0) } else { (0..self.waiting.len()).min_by_key(rank_at) };
+        let next = first.and_then(|at| self.waiting.remove(at));
+        match next {
+            Some(_) => self.passed_on += 1,
+            None => self.sending -= 1,
         }
-        next
+        next.map(|(asker, _)| asker)
+    }
+
+    /// True if who waits longest has seen too many turns go to others.
+    fn is_overdue(&self) -> bool {
+        let most = self.waiting.len() as u64 * MOST_ROUNDS;
+        self.waiting.front().is_some_and(|(_, since)| self.passed_on - since >= most)
     }
 
     /// The asker waits no more.
     pub(crate) fn forget(&mut self, asker: &A) {
-        self.waiting.retain(|waiting| waiting != asker);
+        self.waiting.retain(|(waiting, _)| waiting != asker);
     }
 }
 
@@ -279,11 +307,27 @@ mod tests {
         let mut turns = Turns::new();
         let waiting: Vec<u32> = (0..SLOTS as u32).chain([7, 8]).filter(|asker| !turns.take(*asker)).collect();
         assert_eq!(waiting, [7, 8]);
-        assert_eq!(turns.pass_on(|asker| seed.unspread(*asker)), Some(8));
+        let rank = |seed: &Seed<u32>, asker: &u32| Rank::new(seed.unspread(*asker), false);
+        assert_eq!(turns.pass_on(|asker| rank(&seed, asker)), Some(8));
         [0, 1, 0, 1].into_iter().for_each(|chunk| seed.give(chunk));
         assert_eq!(seed.unspread(7), 0, "others have them now");
         assert!(!turns.take(8));
-        assert_eq!(turns.pass_on(|asker| seed.unspread(*asker)), Some(7));
+        assert_eq!(turns.pass_on(|asker| rank(&seed, asker)), Some(7));
+    }
+
+    #[test]
+    fn who_is_behind_comes_first_but_nobody_waits_for_ever() {
+        const BEHIND: [u32; 3] = [7, 8, 9];
+        let mut turns = Turns::new();
+        (0..SLOTS as u32).for_each(|asker| assert!(turns.take(asker)));
+        assert!(!turns.take(1), "it came first, and keeps up");
+        let rank = |asker: &u32| Rank::new(0, BEHIND.contains(asker));
+        let turns_until = (1..100).find(|_| {
+            BEHIND.into_iter().for_each(|asker| assert!(!turns.take(asker)));
+            turns.pass_on(rank) == Some(1)
+        });
+        assert_eq!(turns_until, Some(MOST_ROUNDS as usize * 4 + 1), "four waited");
+        assert_eq!(turns.pass_on(rank), Some(8), "among equals who waits longest");
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub(super) struct Transfer {
     /// What was known of each source when the transfer ended.
     last_views: Mutex<Vec<(SourceId, SourceView)>>,
     stopping: AtomicBool,
+    /// What [`Scheduler::is_behind`] said last.
+    behind: AtomicBool,
     /// Chunks that peers refused although they had announced them, for the trackers to know.
     missing: Mutex<Vec<(PeerId, u32)>>,
     /// Nobody is connected who has what is missing.
@@ -145,6 +147,7 @@ impl Transfer {
             end: Mutex::new(None),
             last_views: Mutex::new(Vec::new()),
             stopping: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
             missing: Mutex::new(Vec::new()),
             alone: AtomicBool::new(false),
         };
@@ -164,7 +167,9 @@ impl Transfer {
         let now = Instant::now();
         let effects: Vec<Effect> = {
             let mut scheduler = lock(&self.scheduler);
-            events.into_iter().flat_map(|event| scheduler.step(event, now)).collect()
+            let effects = events.into_iter().flat_map(|event| scheduler.step(event, now)).collect();
+            self.behind.store(scheduler.is_behind(), Ordering::Relaxed);
+            effects
         };
         if effects.is_empty() {
             return;
@@ -185,6 +190,11 @@ impl Transfer {
                 }
             }
         }
+    }
+
+    /// True if others get on faster than this transfer.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// A connection is being opened; the end of the transfer wakes it.

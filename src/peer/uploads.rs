@@ -11,7 +11,7 @@ use super::chunk_set::ChunkSet;
 use super::ledger::add;
 use super::lock;
 use super::serve::Asker;
-use super::serving::{Booking, Seed, Turns};
+use super::serving::{Booking, Rank, Seed, Turns};
 use crate::content::{FileId, PeerId};
 use crate::wire::View;
 
@@ -35,11 +35,14 @@ pub(super) struct Uploads {
 /// A content as it is opened: a tree's listing and its members have one id, but chunks of their own.
 pub(super) type Content = (FileId, View);
 
-/// A connection that waits for its turn; if to send a chunk of our choice, of which content.
+/// A connection that waits for its turn.
 #[derive(Debug)]
 struct Waiting {
     asker: Arc<Asker>,
+    /// It is to send a chunk of our choice of this content.
     choice: Option<Content>,
+    /// It is for an asker that is behind others.
+    behind: bool,
 }
 
 impl PartialEq for Waiting {
@@ -91,15 +94,20 @@ impl Uploads {
     }
 
     /// Leave to send, or a place in the queue: `asker` is woken when its turn comes. `choice` is the
-    /// content of which it wants whichever chunk, if it does.
-    pub(super) fn turn(self: &Arc<Self>, asker: &Arc<Asker>, choice: Option<Content>) -> Option<Turn> {
+    /// content of which it wants whichever chunk, if it does; `behind` if others get on faster than it.
+    pub(super) fn turn(
+        self: &Arc<Self>,
+        asker: &Arc<Asker>,
+        choice: Option<Content>,
+        behind: bool,
+    ) -> Option<Turn> {
         if asker.granted.swap(false, Ordering::AcqRel) {
             return Some(Turn(self.clone()));
         }
         let mut turns = lock(&self.turns);
         // It may have been granted while the lock was not held.
-        if asker.granted.swap(false, Ordering::AcqRel) || turns.take(Waiting { asker: asker.clone(), choice })
-        {
+        let waiting = Waiting { asker: asker.clone(), choice, behind };
+        if asker.granted.swap(false, Ordering::AcqRel) || turns.take(waiting) {
             return Some(Turn(self.clone()));
         }
         None
@@ -108,11 +116,11 @@ impl Uploads {
     fn pass_on(&self) {
         let mut turns = lock(&self.turns);
         let seeds = lock(&self.seeds);
-        let unspread = |waiting: &Waiting| {
+        let rank = |waiting: &Waiting| {
             let seed = waiting.choice.and_then(|content| seeds.get(&content));
-            seed.map_or(0, |seed| seed.unspread(waiting.asker.peer))
+            Rank::new(seed.map_or(0, |seed| seed.unspread(waiting.asker.peer)), waiting.behind)
         };
-        if let Some(Waiting { asker, .. }) = turns.pass_on(unspread) {
+        if let Some(Waiting { asker, .. }) = turns.pass_on(rank) {
             asker.granted.store(true, Ordering::Release);
             asker.wake.wake();
         } else {
@@ -129,7 +137,7 @@ impl Uploads {
 
     /// The connection is closing: gives its turn, or its place in the queue, to others.
     pub(super) fn forget(&self, asker: &Arc<Asker>) {
-        lock(&self.turns).forget(&Waiting { asker: asker.clone(), choice: None });
+        lock(&self.turns).forget(&Waiting { asker: asker.clone(), choice: None, behind: false });
         self.decline(asker);
     }
 

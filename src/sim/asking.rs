@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::connection::{Item, Load};
-use super::queue::{Happening, Message};
+use super::connection::{Item, Job, Load};
+use super::queue::{Happening, Message, Nanos};
 use super::world::World;
 use crate::peer::neighbours::Outcome;
 use crate::peer::scheduler::{Effect, Event, SourceId, SourceLoad};
@@ -12,7 +12,7 @@ use crate::wire::{ANY_CHUNK, Complaint, Refusal};
 /// Chunks whose proof travels together.
 pub(super) const PROOF_RUN: u32 = 16;
 /// A GET_CHUNK, a CANCEL, a HAVE of one chunk.
-const ASK_BYTES: u32 = 18;
+const ASK_BYTES: u32 = 19;
 const CANCEL_BYTES: u32 = 13;
 const TELL_BYTES: u32 = 21;
 
@@ -95,16 +95,19 @@ impl World<'_> {
             bytes => self.short(p, server, bytes),
         };
         match effect {
-            Effect::Ask(_, chunk) => {
-                let fetch = self.peers[p as usize].fetch.as_ref();
-                let proof = fetch.is_some_and(|fetch| !fetch.proved.contains(chunk / PROOF_RUN));
-                self.queue.push(at, Happening::Asked(c, chunk, proof));
-            }
-            Effect::AskAny(_) => self.queue.push(at, Happening::Asked(c, ANY_CHUNK, true)),
+            Effect::Ask(_, chunk) => self.ask(p, c, chunk, at),
+            Effect::AskAny(_) => self.ask(p, c, ANY_CHUNK, at),
             Effect::AskLoad(_) => {}
             Effect::Cancel(_, chunk) => self.queue.push(at, Happening::Cancelled(c, chunk)),
             Effect::Close(source) => self.close(p, c, source),
         }
+    }
+
+    fn ask(&mut self, p: u32, c: u32, chunk: u32, at: Nanos) {
+        let Some(fetch) = &self.peers[p as usize].fetch else { return };
+        let proof = chunk == ANY_CHUNK || !fetch.proved.contains(chunk / PROOF_RUN);
+        let behind = fetch.scheduler.is_behind();
+        self.queue.push(at, Happening::Asked(c, Job { chunk, proof, behind }));
     }
 
     /// The scheduler has had enough of a source.

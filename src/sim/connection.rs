@@ -25,10 +25,13 @@ pub(super) struct Item {
     pub(super) wanted: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// A request that waits: for a chunk or [`ANY_CHUNK`](crate::wire::ANY_CHUNK), with its proof or without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Job {
     pub(super) chunk: u32,
     pub(super) proof: bool,
+    /// Others get on faster than the asker.
+    pub(super) behind: bool,
 }
 
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::connection::Job;
 use crate::wire::Refusal;
 
 /// Nanoseconds since the start of the run.
@@ -23,8 +24,8 @@ pub(super) enum Happening {
     Open(u32),
     /// OPENED arrives.
     Opened(u32),
-    /// A request arrives, for a chunk or any, with its proof or without.
-    Asked(u32, u32, bool),
+    /// A request arrives.
+    Asked(u32, Job),
     Cancelled(u32, u32),
     /// The asker has a chunk now.
     Told(u32, u32),

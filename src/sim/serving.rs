@@ -7,7 +7,7 @@ use super::connection::{Job, Load};
 use super::queue::{Happening, Message};
 use super::world::World;
 use crate::peer::chunk_set::{self, ChunkSet};
-use crate::peer::serving::{Hold, Seed, piece_bytes};
+use crate::peer::serving::{Hold, Rank, Seed, piece_bytes};
 use crate::wire::{ANY_CHUNK, Refusal};
 
 /// Frame header and head of a CHUNK without its proof.
@@ -59,13 +59,13 @@ impl World<'_> {
     }
 
     /// A request arrives.
-    pub(super) fn asked(&mut self, c: u32, chunk: u32, proof: bool) {
+    pub(super) fn asked(&mut self, c: u32, job: Job) {
         let connection = &mut self.connections[c as usize];
         let server = &self.peers[connection.server as usize];
         if !connection.server_open || !server.alive || server.manner == Manner::Silent {
             return;
         }
-        connection.jobs.push_back(Job { chunk, proof });
+        connection.jobs.push_back(job);
         self.pump(c);
     }
 
@@ -230,13 +230,14 @@ impl World<'_> {
     fn pass_on(&mut self, server: u32) {
         let (peer, connections) = (&mut self.peers[server as usize], &self.connections);
         let seed = peer.seed.as_ref();
-        let cost = |c: &u32| match connections[*c as usize].jobs.front() {
-            Some(job) if job.chunk == ANY_CHUNK => {
-                seed.map_or(0, |seed| seed.unspread(connections[*c as usize].asker))
-            }
-            _ => 0,
+        let rank = |c: &u32| {
+            let connection = &connections[*c as usize];
+            let job = connection.jobs.front();
+            let seed = seed.filter(|_| job.is_some_and(|job| job.chunk == ANY_CHUNK));
+            let unspread = seed.map_or(0, |seed| seed.unspread(connection.asker));
+            Rank::new(unspread, job.is_some_and(|job| job.behind))
         };
-        if let Some(next) = peer.turns.pass_on(cost) {
+        if let Some(next) = peer.turns.pass_on(rank) {
             self.connections[next as usize].granted = true;
             self.pump(next);
         }

@@ -147,7 +147,7 @@ impl<'a> World<'a> {
             Happening::Delivered(c, bytes) => self.delivered(c, bytes),
             Happening::Open(c) => self.open(c),
             Happening::Opened(c) => self.opened(c),
-            Happening::Asked(c, chunk, proof) => self.asked(c, chunk, proof),
+            Happening::Asked(c, job) => self.asked(c, job),
             Happening::Cancelled(c, chunk) => self.cancelled(c, chunk),
             Happening::Told(c, chunk) => self.told(c, chunk),
             Happening::News(c) => self.news(c),

@@ -525,6 +525,8 @@ messages! {
             count: u16,
             /// True if a CHUNK should carry the proof of its run, unless one on this slot already has.
             proof: bool,
+            /// True if the peers it is connected to have gained more than the asker since they met.
+            behind: bool,
         }
         /// Notice: the answer to a chunk request is no longer wanted; if it has not begun it is REFUSED as cancelled.
         0x54 "CANCEL" Cancel {

@@ -210,7 +210,7 @@ impl Sampled for ToServer {
             Some(ToServer::Open(_)) => Close { slot: 1 }.into(),
             Some(ToServer::Close(_)) => GetManifest { slot: 1, file: 2, first: 16, count: 16 }.into(),
             Some(ToServer::GetManifest(_)) => {
-                GetChunk { slot: 1, first: ANY_CHUNK, count: 256, proof: true }.into()
+                GetChunk { slot: 1, first: ANY_CHUNK, count: 256, proof: true, behind: true }.into()
             }
             Some(ToServer::GetChunk(_)) => Cancel { target: 5 }.into(),
             Some(ToServer::Cancel(_)) => GetLoad {}.into(),
@@ -495,7 +495,7 @@ fn numbers_without_a_meaning_are_refused() {
     fn bad<M: Message + PartialEq>(id: u8, body: &[&[u8]], what: &'static str, got: u64) {
         assert_eq!(M::decode(id, body.concat().into()), Err(DecodeError::BadValue { what, got }));
     }
-    bad::<ToServer>(0x53, &[&[0, 1], &[0; 4], &[0, 1], &[2]], "a flag", 2);
+    bad::<ToServer>(0x53, &[&[0, 1], &[0; 4], &[0, 1], &[2], &[0]], "a flag", 2);
     bad::<ToServer>(0x50, &[&[0, 1], &[0; 32], &[9]], "View", 9);
     bad::<FromServer>(0x73, &[&[0]], "Refusal", 0);
     bad::<FromServer>(0x70, &[&[0; 12], &[3]], "a bitmap's form", 3);

@@ -28,7 +28,7 @@ fn messages(target: &Target) -> Vec<(u8, Body)> {
             (id::OPEN, Body::new().u16(0).raw(&hash).u8(0)),
             (id::CLOSE, Body::new().u16(0)),
             (id::GET_MANIFEST, Body::new().u16(0).u32(0).u32(0).u32(1)),
-            (id::GET_CHUNK, Body::new().u16(0).u32(0).u16(1).u8(1)),
+            (id::GET_CHUNK, Body::new().u16(0).u32(0).u16(1).u8(1).u8(1)),
             (id::CANCEL, Body::new().u32(5)),
             (id::ASKER_HAVE, Body::new().u16(0).ranges(&[(0, 1)])),
         ],
@@ -189,7 +189,8 @@ fn numbers_without_a_meaning_are_malformed() {
     let peer = target::peer().target;
     let cases = [
         (id::OPEN, Body::new().u16(0).raw(&hash).u8(2)),
-        (id::GET_CHUNK, Body::new().u16(0).u32(0).u16(1).u8(0xff)),
+        (id::GET_CHUNK, Body::new().u16(0).u32(0).u16(1).u8(0xff).u8(0)),
+        (id::GET_CHUNK, Body::new().u16(0).u32(0).u16(1).u8(0).u8(2)),
     ];
     for (id, body) in cases {
         sends(&peer, &frame(id, 2, &body)).ends_with(code::MALFORMED);

@@ -17,7 +17,7 @@ fn open(slot: u16, hash: Hash, view: u8) -> Body {
 }
 
 fn get_chunk(slot: u16, first: u32, count: u16, proof: bool) -> Body {
-    Body::new().u16(slot).u32(first).u16(count).u8(u8::from(proof))
+    Body::new().u16(slot).u32(first).u16(count).u8(u8::from(proof)).u8(0)
 }
 
 fn get_manifest(slot: u16, file: u32, first: u32, count: u32) -> Body {

@@ -104,6 +104,9 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Source {
     came: Instant,
+    /// What it had when it came, and what was here.
+    had: u32,
+    mine: u32,
     pub(super) have: ChunkSet,
     /// It may be asked for whichever chunk it thinks best.
     pub(super) chooses: bool,
@@ -135,9 +138,17 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(have: ChunkSet, chooses: bool, round_trip: Duration, now: Instant) -> Source {
+    pub(super) fn new(
+        have: ChunkSet,
+        mine: u32,
+        chooses: bool,
+        round_trip: Duration,
+        now: Instant,
+    ) -> Source {
         Source {
             came: now,
+            had: have.count(),
+            mine,
             chooses,
             have,
             any_in_flight: 0,
@@ -179,6 +190,13 @@ impl Source {
             stalled: self.stalled,
             reason,
         }
+    }
+
+    /// How many chunks more than the source this side, which has so many, gained since it came; nothing is known
+    /// of one that had them all.
+    pub(super) fn lead(&self, mine: u32) -> Option<i64> {
+        let (gained, others) = (i64::from(mine), i64::from(self.have.count()));
+        (self.had < self.have.len()).then(|| gained - i64::from(self.mine) - (others - i64::from(self.had)))
     }
 
     pub(super) fn asked_chunks(&self) -> impl Iterator<Item = u32> + '_ {

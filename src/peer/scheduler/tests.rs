@@ -115,3 +115,29 @@ fn the_last_chunks_are_asked_elsewhere_without_waiting_for_a_slow_source_to_let_
     let asked_at = elsewhere.expect("it is asked of the fast one");
     assert_eq!(asked[asked_at - 1], Effect::Cancel(slow, 0), "and of the slow one no more: {asked:?}");
 }
+
+#[test]
+fn who_gained_less_than_its_sources_since_they_came_is_behind() {
+    let (mut scheduler, now) = (scheduler_of(16), Instant::now());
+    let (seeder, ahead, late) = (SourceId(0), SourceId(1), SourceId(2));
+    let _ = join(&mut scheduler, seeder, ChunkSet::full(16), now);
+    assert!(!scheduler.is_behind(), "a seeder gains nothing");
+    let mut many = ChunkSet::empty(16);
+    (0..8).for_each(|chunk| _ = many.insert(chunk));
+    let _ = join(&mut scheduler, ahead, many, now);
+    assert!(!scheduler.is_behind(), "what it had before says nothing");
+    let _ = scheduler.step(Event::Gained(ahead, vec![(8, 1)]), now);
+    assert!(scheduler.is_behind());
+    let _ = scheduler.step(Event::Arrived(seeder, 0), now);
+    assert!(!scheduler.is_behind(), "as much as it");
+    let _ = join(&mut scheduler, late, ChunkSet::empty(16), now);
+    let _ = scheduler.step(Event::Gained(late, vec![(3, 2)]), now);
+    assert!(scheduler.is_behind(), "what was here before it came says nothing either");
+    let _ = scheduler.step(Event::Arrived(seeder, 1), now);
+    assert!(!scheduler.is_behind(), "one more than the first, one less than the other");
+    let _ = scheduler.step(Event::Gained(ahead, vec![(9, 7)]), now);
+    assert!(scheduler.is_behind(), "it has all now, and counts still");
+    let _ = scheduler.step(Event::Left(ahead), now);
+    let _ = scheduler.step(Event::Left(late), now);
+    assert!(!scheduler.is_behind(), "with nobody but the seeder");
+}

@@ -77,7 +77,7 @@ impl Serving<'_> {
         if self.must_wait() {
             return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
         }
-        let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice()) else {
+        let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice(), self.is_behind()) else {
             return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
         };
         self.turn = Some(HeldTurn { _turn: turn, hold: Hold::begin(Instant::now()) });
@@ -120,6 +120,11 @@ impl Serving<'_> {
     fn next_choice(&self) -> Option<Content> {
         let job = self.queue.front().filter(|job| job.chunk == ANY_CHUNK)?;
         self.slots.get(&job.slot).map(|slot| slot.content)
+    }
+
+    /// True if the asker says of its next request that others get on faster.
+    fn is_behind(&self) -> bool {
+        self.queue.front().is_some_and(|job| job.behind)
     }
 
     /// Begins to answer a job: refuses, copies a short chunk, or sets up a long one to be sent.
