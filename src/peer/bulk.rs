@@ -111,6 +111,8 @@ pub(super) struct Bulk<S> {
     read: Vec<u8>,
     /// When bytes last went in or out.
     moved: Instant,
+    /// A wait found room to write, and nothing was written since.
+    room: bool,
     start: usize,
     end: usize,
     unsent: BytesMut,
@@ -132,6 +134,7 @@ impl<S: Message + From<Common>> Bulk<S> {
             wake,
             read,
             moved: Instant::now(),
+            room: false,
             start: 0,
             end: session.rest.len(),
             unsent: BytesMut::new(),
@@ -232,6 +235,7 @@ impl<S: Message + From<Common>> Bulk<S> {
                 Ok(sent) => {
                     self.unsent.advance(sent);
                     self.moved = Instant::now();
+                    self.room = false;
                 }
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::INTR) => {}
@@ -251,6 +255,7 @@ impl<S: Message + From<Common>> Bulk<S> {
         match sendfile(&self.stream, file, Some(offset), len) {
             Ok(sent) => {
                 self.moved = Instant::now();
+                self.room = false;
                 Ok(Some(sent))
             }
             Err(Errno::AGAIN | Errno::INTR) => Ok(None),
@@ -260,15 +265,18 @@ impl<S: Message + From<Common>> Bulk<S> {
 
     /// True if little enough waits in the socket that it should be given more. A write that the system takes
     /// does not tell: it looks at what waits only when it begins a new segment.
-    pub(super) fn has_room(&self) -> Result<bool, NetError> {
-        let mut ready = [PollFd::new(&self.stream, PollFlags::OUT)];
-        wait_for(&mut ready, Duration::ZERO)?;
-        Ok(!ready[0].revents().is_empty())
+    pub(super) fn has_room(&mut self) -> Result<bool, NetError> {
+        if !self.room {
+            let mut ready = [PollFd::new(&self.stream, PollFlags::OUT)];
+            wait_for(&mut ready, Duration::ZERO)?;
+            self.room = !ready[0].revents().is_empty();
+        }
+        Ok(self.room)
     }
 
     /// Waits until there is something to read, room to write (if `write`), a wake or the deadline.
     /// True if there may be something to read.
-    pub(super) fn wait(&self, read: bool, write: bool, until: Option<Instant>) -> Result<bool, NetError> {
+    pub(super) fn wait(&mut self, read: bool, write: bool, until: Option<Instant>) -> Result<bool, NetError> {
         const IDLE: Duration = Duration::from_secs(60);
         let timeout = until.map_or(IDLE, |until| until.saturating_duration_since(Instant::now()));
         let mut interest = PollFlags::empty();
@@ -276,9 +284,10 @@ impl<S: Message + From<Common>> Bulk<S> {
         interest.set(PollFlags::OUT, write);
         let mut ready = [PollFd::new(&self.stream, interest), PollFd::new(&self.wake.event, PollFlags::IN)];
         wait_for(&mut ready, timeout)?;
-        let readable = !ready[0].revents().difference(PollFlags::OUT).is_empty();
+        let found = ready[0].revents();
+        self.room = found.contains(PollFlags::OUT);
         self.wake.awake();
-        Ok(readable)
+        Ok(!found.difference(PollFlags::OUT).is_empty())
     }
 
     /// The header of the next frame, if it is there. A length outside the limits is an error before

@@ -30,11 +30,11 @@ const MOST_ASKERS: u32 = 32;
 pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
 /// A socket that takes a whole chunk at once leaves nothing to be put in order: then all who ask are sent to at
 /// the same time, each slowly. It is given what the uplink carries in this time,
-const PIECE_TIME: Duration = Duration::from_millis(2);
+const PIECE_TIME: Duration = Duration::from_millis(4);
 /// but no less than this, for each piece costs a call and a wake,
 const LEAST_PIECE: usize = 16 << 10;
 /// and all there is if that is more than this: chunks are gone in no time anyway.
-const MOST_PIECE: usize = 256 << 10;
+const MOST_PIECE: usize = 512 << 10;
 /// A connection that gets less than one part in so many of our uplink, and has for this long, gives up its
 /// turn: not our uplink is what is slow.
 const TURN_SHARE: u64 = 4;
@@ -334,7 +334,7 @@ mod tests {
     fn a_slow_uplink_is_given_a_chunk_in_pieces() {
         assert_eq!(piece_bytes(0), None, "not known");
         assert_eq!(piece_bytes(1_250_000), Some(LEAST_PIECE), "10 Mbit/s");
-        assert_eq!(piece_bytes(12_500_000), Some(25_000), "100 Mbit/s");
+        assert_eq!(piece_bytes(12_500_000), Some(50_000), "100 Mbit/s");
         assert_eq!(piece_bytes(1_250_000_000), None, "10 Gbit/s");
     }
 
