@@ -36,6 +36,7 @@ mod silence;
 pub(crate) mod store;
 mod trackers;
 mod transfer;
+pub(crate) mod uplink;
 mod uploads;
 
 pub use config::{Config, Limits, PeerError};

@@ -28,33 +28,10 @@ const MOST_ASKERS: u32 = 32;
 /// Bytes that a socket takes ahead of what has left the host. What it has taken cannot be put in a
 /// better order, and gains wait behind it.
 pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
-/// A socket that takes a whole chunk at once leaves nothing to be put in order: then all who ask are sent to at
-/// the same time, each slowly. It is given what the uplink carries in this time,
-const PIECE_TIME: Duration = Duration::from_millis(4);
-/// but no less than this, for each piece costs a call and a wake,
-const LEAST_PIECE: usize = 16 << 10;
-/// and all there is if that is more than this: chunks are gone in no time anyway.
-const MOST_PIECE: usize = 512 << 10;
 /// A connection that gets less than one part in so many of our uplink, and has for this long, gives up its
-/// turn: not our uplink is what is slow.
+/// turn, unless our uplink is full: it is not what is slow.
 const TURN_SHARE: u64 = 4;
 const TURN_PATIENCE: Duration = Duration::from_millis(20);
-/// But only while the chunks that have begun are less than so many times what our uplink carries: when it is full,
-/// one more connection would only lengthen the queue that makes all of them slow. Its rate is not known exactly;
-/// with 0.8 those with equal uplinks lost 1 % for nothing.
-const FULL_SHARE: f64 = 1.1;
-/// The uplink is booked no further ahead than this, should its rate have been taken for too low.
-const MOST_BOOKED: Duration = Duration::from_millis(300);
-/// The next one begins its chunk within this time.
-const TURN_GAP: Duration = Duration::from_millis(2);
-
-/// Bytes of a chunk that a socket should be given at a time, the next ones when these have left it, at an uplink
-/// of `rate` bytes a second; none if that is fast or not known (0): all at once. One connection alone is no
-/// exception: the others' chunks would come behind what its socket had taken.
-pub(crate) fn piece_bytes(rate: u64) -> Option<usize> {
-    let piece = (rate as f64 * PIECE_TIME.as_secs_f64()) as usize;
-    (1..MOST_PIECE).contains(&piece).then(|| piece.max(LEAST_PIECE))
-}
 
 /// When an asker is told of gains.
 #[derive(Debug)]
@@ -114,32 +91,6 @@ impl Hold {
             0 => now + TURN_PATIENCE,
             rate => self.ends + Duration::from_secs_f64((bytes * TURN_SHARE) as f64 / rate as f64),
         };
-    }
-}
-
-/// For how long the chunks that have begun keep the uplink busy.
-#[derive(Debug, Default)]
-pub(crate) struct Booking {
-    until: Option<Instant>,
-}
-
-impl Booking {
-    /// A chunk begins to leave; all together can at `rate` bytes a second, 0 if that is not known.
-    pub(crate) fn begun(&mut self, bytes: usize, rate: u64, now: Instant) {
-        if rate > 0 {
-            let takes = Duration::from_secs_f64(bytes as f64 / (rate as f64 * FULL_SHARE));
-            let until = self.until.map_or(now, |until| until.max(now)) + takes;
-            self.until = Some(until.min(now + MOST_BOOKED));
-        }
-    }
-
-    /// A connection is too slow for its turn: until when it is to keep it all the same, if so.
-    pub(crate) fn give_up(&mut self, now: Instant) -> Option<Instant> {
-        let until = self.until.filter(|until| *until > now);
-        if until.is_none() {
-            self.until = Some(now + TURN_GAP);
-        }
-        until
     }
 }
 
@@ -331,14 +282,6 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_uplink_is_given_a_chunk_in_pieces() {
-        assert_eq!(piece_bytes(0), None, "not known");
-        assert_eq!(piece_bytes(1_250_000), Some(LEAST_PIECE), "10 Mbit/s");
-        assert_eq!(piece_bytes(12_500_000), Some(50_000), "100 Mbit/s");
-        assert_eq!(piece_bytes(1_250_000_000), None, "10 Gbit/s");
-    }
-
-    #[test]
     fn gains_are_told_at_once_at_first_and_gathered_later() {
         let (mut telling, now) = (Telling::new(), Instant::now());
         for _ in 0..EARLY_TELLS {
@@ -348,25 +291,6 @@ mod tests {
         assert_eq!(telling.due(true, 2), Some(now + NEWS_PATIENCE * 2));
         assert_eq!(telling.due(false, 1), Some(now + NEWS_INTERVAL));
         assert_eq!(telling.due(false, 10_000), Some(now + NEWS_INTERVAL * MOST_ASKERS));
-    }
-
-    #[test]
-    fn turns_are_given_up_while_the_uplink_is_not_full() {
-        const CHUNK: usize = 10_000;
-        let (mut booking, start) = (Booking::default(), Instant::now());
-        assert_eq!(booking.give_up(start), None, "nothing was sent yet");
-        assert_eq!(booking.give_up(start), Some(start + TURN_GAP), "one at a time");
-        let mut now = start + TURN_GAP;
-        booking.begun(CHUNK, 1_000_000, now);
-        let full = Duration::from_secs_f64(0.010 / FULL_SHARE);
-        assert_eq!(booking.give_up(now), Some(now + full));
-        now += full;
-        assert_eq!(booking.give_up(now), None, "its time is over");
-        (0..1000).for_each(|_| booking.begun(CHUNK, 1_000_000, now));
-        assert_eq!(booking.give_up(now), Some(now + MOST_BOOKED));
-        let mut unknown = Booking::default();
-        unknown.begun(CHUNK, 0, now);
-        assert_eq!(unknown.give_up(now), None, "a rate that is not known says nothing");
     }
 
     #[test]

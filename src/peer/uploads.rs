@@ -1,6 +1,6 @@
 //! What all serving connections share: who may send now, what has been given to whom, how much.
 //!
-//! Owns the locks around what [`super::serving`] decides.
+//! Owns the locks around what [`super::serving`] and [`super::uplink`] decide.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -11,7 +11,8 @@ use super::chunk_set::ChunkSet;
 use super::ledger::add;
 use super::lock;
 use super::serve::Asker;
-use super::serving::{Booking, Rank, Seed, Turns};
+use super::serving::{Rank, Seed, Turns};
+use super::uplink::Uplink;
 use crate::content::{FileId, PeerId};
 use crate::wire::View;
 
@@ -28,8 +29,7 @@ pub(super) struct Uploads {
     /// Bytes of chunks sent since the start.
     pub(super) sent: AtomicU64,
     pub(super) throttle: Option<Throttle>,
-    pace: Pace,
-    booking: Mutex<Booking>,
+    uplink: Mutex<Uplink>,
 }
 
 /// A content as it is opened: a tree's listing and its members have one id, but chunks of their own.
@@ -71,26 +71,29 @@ impl Uploads {
             next_asker: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             throttle: rate.map(Throttle::new),
-            pace: Pace::new(),
-            booking: Mutex::new(Booking::default()),
+            uplink: Mutex::new(Uplink::new(rate)),
         }
     }
 
-    /// Bytes a second that all uploads can get together: the limit, or what was seen; 0 if not known.
+    /// See [`Uplink::rate`].
     pub(super) fn rate(&self) -> u64 {
-        self.throttle.as_ref().map_or_else(|| self.pace.rate(), |throttle| throttle.rate as u64)
+        lock(&self.uplink).rate()
+    }
+
+    /// See [`Uplink::piece_bytes`].
+    pub(super) fn piece_bytes(&self) -> Option<usize> {
+        lock(&self.uplink).piece_bytes()
     }
 
     /// A chunk begins to leave.
     pub(super) fn begun(&self, bytes: usize, now: Instant) {
         add(&self.sent, bytes);
-        self.pace.note(bytes, now);
-        lock(&self.booking).begun(bytes, self.rate(), now);
+        lock(&self.uplink).begun(bytes, now);
     }
 
-    /// A connection is too slow for its turn: until when it is to keep it all the same, if so.
+    /// See [`Uplink::give_up`].
     pub(super) fn give_up(&self, now: Instant) -> Option<Instant> {
-        lock(&self.booking).give_up(now)
+        lock(&self.uplink).give_up(now)
     }
 
     /// Leave to send, or a place in the queue: `asker` is woken when its turn comes. `choice` is the
@@ -124,7 +127,7 @@ impl Uploads {
             asker.granted.store(true, Ordering::Release);
             asker.wake.wake();
         } else {
-            self.pace.has_spare();
+            lock(&self.uplink).has_spare();
         }
     }
 
@@ -209,58 +212,6 @@ impl Throttle {
     }
 }
 
-/// What all uploads together get: while turns are waited for all the time, what is sent then. Otherwise the most
-/// that was ever sent in a short while, for less says nothing: it may be all that was asked for.
-#[derive(Debug)]
-struct Pace {
-    /// Bytes since when.
-    window: Mutex<(u64, Instant)>,
-    /// In this window a turn was free.
-    spare: AtomicBool,
-    rate: AtomicU64,
-}
-
-impl Pace {
-    const WINDOW: Duration = Duration::from_millis(250);
-
-    fn new() -> Pace {
-        Pace {
-            window: Mutex::new((0, Instant::now())),
-            spare: AtomicBool::new(false),
-            rate: AtomicU64::new(0),
-        }
-    }
-
-    /// A turn ended and nobody waited for it.
-    fn has_spare(&self) {
-        self.spare.store(true, Ordering::Relaxed);
-    }
-
-    /// `bytes` are on their way out.
-    fn note(&self, bytes: usize, now: Instant) {
-        let mut window = lock(&self.window);
-        let (sum, since) = *window;
-        let elapsed = now.saturating_duration_since(since);
-        if elapsed < Pace::WINDOW {
-            window.0 += bytes as u64;
-            return;
-        }
-        let sample = (sum as f64 / elapsed.as_secs_f64()) as u64;
-        let before = self.rate.load(Ordering::Relaxed);
-        // The first chunks vanish in empty sockets: that was too much, and what a pause made less is too little.
-        let rate = match self.spare.swap(false, Ordering::Relaxed) || before == 0 {
-            true => before.max(sample),
-            false => (before * 3 + sample) / 4,
-        };
-        self.rate.store(rate, Ordering::Relaxed);
-        *window = (bytes as u64, now);
-    }
-
-    fn rate(&self) -> u64 {
-        self.rate.load(Ordering::Relaxed)
-    }
-}
-
 /// A flag that wakes nobody: whether it is an asker's turn.
 pub(super) type Granted = AtomicBool;
 
@@ -286,21 +237,6 @@ mod tests {
         let lost: Vec<u32> = (0..2).filter_map(|_| uploads.seed_choice(id, None, PeerId([2; 16]))).collect();
         assert_eq!(lost, [0, 2], "chunk 1 is still with the second asker");
         assert_eq!(uploads.seed_choice(id, None, PeerId([2; 16])), None);
-    }
-
-    #[test]
-    fn the_pace_is_what_was_sent_while_all_waited_and_else_the_most() {
-        let pace = Pace::new();
-        let start = Instant::now();
-        let at = |ms: u64| start + Duration::from_millis(ms);
-        (0..10).for_each(|nth| pace.note(10_000, at(nth * 50)));
-        for nth in 20..30 {
-            pace.has_spare();
-            pace.note(1_000, at(nth * 50));
-        }
-        assert!((150_000..=200_000).contains(&pace.rate()), "{}", pace.rate());
-        (30..200).for_each(|nth| pace.note(5_000, at(nth * 50)));
-        assert!((95_000..=105_000).contains(&pace.rate()), "{}", pace.rate());
     }
 
     #[test]

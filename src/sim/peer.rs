@@ -8,7 +8,8 @@ use crate::content::PeerId;
 use crate::peer::chunk_set::ChunkSet;
 use crate::peer::neighbours::Neighbours;
 use crate::peer::scheduler::{Scheduler, SourceId};
-use crate::peer::serving::{Booking, Seed, Turns};
+use crate::peer::serving::{Seed, Turns};
+use crate::peer::uplink::Uplink;
 
 /// The transfer of a fetching peer.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ pub(super) struct Peer {
     pub(super) down_free: Nanos,
     // Serving.
     pub(super) turns: Turns<u32>,
-    pub(super) booking: Booking,
+    pub(super) uplink: Uplink,
     pub(super) seed: Option<Seed<u32>>,
     pub(super) askers: Vec<u32>,
     // The ledger.
@@ -95,7 +96,7 @@ impl Peer {
             debt: 0.0,
             down_free: 0,
             turns: Turns::new(),
-            booking: Booking::default(),
+            uplink: Uplink::new(None),
             seed: None,
             askers: Vec::new(),
             sent: 0,

@@ -7,7 +7,7 @@ use super::connection::{Job, Load};
 use super::queue::{Happening, Message};
 use super::world::World;
 use crate::peer::chunk_set::{self, ChunkSet};
-use crate::peer::serving::{Hold, Rank, Seed, piece_bytes};
+use crate::peer::serving::{Hold, Rank, Seed};
 use crate::wire::{ANY_CHUNK, Refusal};
 
 /// Frame header and head of a CHUNK without its proof.
@@ -163,13 +163,13 @@ impl World<'_> {
         let bytes = length(chunk);
         peer.sent += u64::from(bytes);
         connection.writing = true;
-        connection.taken = match piece_bytes(peer.link.up as u64) {
+        connection.taken = match peer.uplink.piece_bytes() {
             Some(_) => 0, // and it waits until it has left
             None => bytes.min(SOCKET_BYTES),
         };
         connection.turn = true;
         connection.hold = Some(Hold::begin(now));
-        peer.booking.begun(bytes as usize, peer.link.up as u64, now);
+        peer.uplink.begun(bytes as usize, now);
         let server = connection.server;
         self.peers[server as usize].overhead += u64::from(HEAD_BYTES + proof);
         self.write(c, Load::Chunk { chunk, corrupt, bytes }, HEAD_BYTES + proof + bytes);
@@ -191,7 +191,7 @@ impl World<'_> {
             None => connection.unsent + connection.in_network > SOCKET_BYTES,
         };
         if ahead {
-            let rate = self.peers[connection.server as usize].link.up as u64;
+            let rate = self.peers[connection.server as usize].uplink.rate();
             let Some(hold) = connection.hold.as_mut().filter(|_| connection.turn) else { return };
             hold.sent(u64::from(bytes), rate, now);
             let ends = hold.ends();
@@ -211,7 +211,7 @@ impl World<'_> {
         connection.patience_due = false;
         let Some(hold) = connection.hold.as_mut().filter(|_| connection.turn) else { return };
         let server = connection.server;
-        if hold.is_over(now, || self.peers[server as usize].booking.give_up(now)) {
+        if hold.is_over(now, || self.peers[server as usize].uplink.give_up(now)) {
             connection.turn = false;
             return self.pass_on(server);
         }
@@ -240,6 +240,8 @@ impl World<'_> {
         if let Some(next) = peer.turns.pass_on(rank) {
             self.connections[next as usize].granted = true;
             self.pump(next);
+        } else {
+            peer.uplink.has_spare();
         }
     }
 
