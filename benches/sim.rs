@@ -1,8 +1,6 @@
 //! `cargo bench --bench sim`: how close swarms of many sizes come to the fluid bound, in virtual time.
 //!
-//! `cargo bench --bench sim -- NAME…` runs only the rows whose names contain one of these words;
-//! `P2P_SEED` sets the seed of all rows, `--curve` also prints how much was kept in each twentieth of T*,
-//! `--write` puts table and plot into docs/BENCHMARKS.md.
+//! `-- --help` tells how to run a part of it.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -10,12 +8,39 @@ mod support;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use p2p::sim::{Fate, Link, Manner, Outcome, Scenario};
 use support::document;
 use support::plot::{self, Series};
 use support::table::Table;
 
 const MIB: u64 = 1 << 20;
+
+/// How close swarms of many sizes come to the fluid bound, in virtual time.
+#[derive(Parser)]
+struct Arguments {
+    /// Only the rows whose names have all the words of one of these: "N=100 64MiB" slow-half.
+    rows: Vec<String>,
+    /// The seed of all rows.
+    #[arg(long, env = "P2P_SEED", default_value_t = 1)]
+    seed: u64,
+    /// Also print how much was kept in each twentieth of T*.
+    #[arg(long)]
+    curve: bool,
+    /// Put table and plot into docs/BENCHMARKS.md.
+    #[arg(long)]
+    write: bool,
+    /// Passed by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Arguments {
+    fn names(&self, row: &str) -> bool {
+        let has = |word| row.split(' ').any(|of_row| of_row == word);
+        self.rows.is_empty() || self.rows.iter().any(|asked| asked.split(' ').all(has))
+    }
+}
 
 fn rows(seed: u64) -> Vec<(String, Scenario)> {
     let link = Link::mbit(100.0);
@@ -132,21 +157,19 @@ fn note(series: &mut Vec<Series>, name: &str, outcome: &Outcome) {
 }
 
 fn main() -> ExitCode {
-    let seed = std::env::var("P2P_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&String> = args.iter().filter(|arg| !arg.starts_with("--")).collect();
-    let curve = args.iter().any(|arg| arg == "--curve");
+    let arguments = Arguments::parse();
+    let seed = arguments.seed;
     let mut table = Table::new(COLUMNS);
     let mut series = Vec::new();
     for (name, scenario) in rows(seed) {
-        if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
+        if !arguments.names(&name) {
             continue;
         }
         let start = Instant::now();
         match scenario.run() {
             Ok(outcome) => {
                 eprintln!("{name}: eta {:.3} after {:.1} s", outcome.eta(), start.elapsed().as_secs_f64());
-                if curve {
+                if arguments.curve {
                     let parts: Vec<String> = outcome.curve.iter().map(|part| format!("{part:.2}")).collect();
                     eprintln!("    {}", parts.join(" "));
                 }
@@ -161,7 +184,7 @@ fn main() -> ExitCode {
     }
     let text = format!("Seed {seed}. Headers are counted: η can be 0.956 at most.\n\n{}", table.markdown());
     println!("{text}");
-    if !args.iter().any(|arg| arg == "--write") {
+    if !arguments.write {
         return ExitCode::SUCCESS;
     }
     let title = "Simulated: η of N fetchers (higher is better, 0.956 at most)";

@@ -167,7 +167,7 @@ impl<'a> Race<'a> {
             thread::sleep(TICK);
         }
         if wants_timeline {
-            eprintln!("{}", timeline::table(watches));
+            eprintln!("{}", timeline::table(watches)?);
         }
         if !self.seeder_killed {
             self.seeder_usage = self.seeding.seeder.usage();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
 
 use crate::lab::{self, Host, Link};
 use crate::support::table::Table;
@@ -61,25 +61,27 @@ impl Watch {
         self.sent.load(Ordering::Relaxed)
     }
 
-    fn end(&mut self) -> Vec<Sample> {
+    fn end(&mut self) -> Result<Vec<Sample>> {
         self.stop.store(true, Ordering::Relaxed);
-        let Some(thread) = self.thread.take() else { return Vec::new() };
-        let samples = thread.join().ok().and_then(Result::ok);
-        debug_assert!(samples.is_some(), "the watch failed");
-        samples.unwrap_or_default()
+        let thread = self.thread.take().context("the watch has ended")?;
+        thread.join().map_err(|_| anyhow!("a watch panicked"))?
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.end();
+        let _ = self.end(); // whoever wanted its samples has asked for them
     }
 }
 
 /// The share of its rate at which each link worked, row by row, in percent. The first watch is the seeder's.
-pub(crate) fn table(watches: Vec<Watch>) -> String {
-    let hosts: Vec<(Link, Vec<Sample>)> =
-        watches.into_iter().filter_map(|mut watch| Some((watch.link?, watch.end()))).collect();
+pub(crate) fn table(watches: Vec<Watch>) -> Result<String> {
+    let mut hosts: Vec<(Link, Vec<Sample>)> = Vec::new();
+    for mut watch in watches {
+        if let Some(link) = watch.link {
+            hosts.push((link, watch.end()?));
+        }
+    }
     let end = hosts.iter().filter_map(|(_, samples)| Some(samples.last()?.at)).max().unwrap_or_default();
     let mut table =
         Table::new(["until s", "seeder up", "up, mean", "up, least", "down, mean", "down, least"]);
@@ -110,7 +112,7 @@ pub(crate) fn table(watches: Vec<Watch>) -> String {
         ]);
         from = until;
     }
-    table.markdown()
+    Ok(table.markdown())
 }
 
 /// The last sample that is not later than `when`.
