@@ -39,9 +39,9 @@ impl Uplink {
         Uplink { limit, seen: 0, window: None, spare: false, booked_until: None }
     }
 
-    /// Bytes a second that all uploads can get together: the limit, or what was seen; 0 if not known. Seen is,
-    /// while turns are waited for all the time, what is sent then; otherwise the most that was ever sent in a
-    /// short while, for less says nothing: it may be all that was asked for.
+    /// Bytes a second that all uploads can get together: the limit, or what was seen; 0 if not known. Seen is the most
+    /// that was sent in a short while; it falls only while turns are waited for all the time, for else less
+    /// may be all that was asked for.
     pub(crate) fn rate(&self) -> u64 {
         self.limit.unwrap_or(self.seen)
     }
@@ -80,11 +80,11 @@ impl Uplink {
             return;
         }
         let sample = (*sum as f64 / elapsed.as_secs_f64()) as u64;
-        // The first chunks vanish in empty sockets: that was too much, and what a pause made less is too little.
-        self.seen = match std::mem::take(&mut self.spare) || self.seen == 0 {
-            true => self.seen.max(sample),
+        let kept = match std::mem::take(&mut self.spare) {
+            true => self.seen,
             false => (self.seen * 3 + sample) / 4,
         };
+        self.seen = kept.max(sample);
         self.window = Some((bytes, now));
     }
 
