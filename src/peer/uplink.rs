@@ -143,5 +143,7 @@ mod tests {
         assert!((150_000..=200_000).contains(&uplink.rate()), "{}", uplink.rate());
         (30..200).for_each(|nth| uplink.begun(5_000, at(nth * 50)));
         assert!((95_000..=105_000).contains(&uplink.rate()), "{}", uplink.rate());
+        (200..215).for_each(|nth| uplink.begun(20_000, at(nth * 50)));
+        assert!((390_000..=410_000).contains(&uplink.rate()), "more is believed at once: {}", uplink.rate());
     }
 }
