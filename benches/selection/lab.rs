@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::support::p2p::{self, Place, Server};
@@ -80,25 +80,21 @@ impl Lab {
 
     /// Waits until the tracker knows that every holder serves those who keep it busy.
     fn wait_until_busy(&self) -> Result<()> {
-        let deadline = Instant::now() + READY;
-        loop {
-            interrupt::check()?;
+        let are_busy = || {
             let mut ask = Place::here().command(&p2p::binary());
             ask.args(["status", "--json", "--tracker", &self.tracker.address]);
             p2p::isolate(&mut ask, self.scratch.path());
             let answer: serde_json::Value = serde_json::from_slice(&ask.output()?.stdout)?;
             let peers = answer["peers"].as_array().context("the tracker's peers")?;
-            let busy = self.draws.iter().enumerate().all(|(nth, draw)| {
+            Ok(self.draws.iter().enumerate().all(|(nth, draw)| {
                 let name = format!("holder-{nth}");
                 let uploads = peers.iter().find(|peer| peer["name"] == *name).map(|peer| &peer["uploads"]);
                 uploads.and_then(serde_json::Value::as_u64) == Some(CONNECTIONS * draw.busy)
-            });
-            match busy {
-                true => return Ok(()),
-                false if Instant::now() > deadline => bail!("the holders are not as busy as drawn"),
-                false => thread::sleep(Duration::from_millis(100)), // the tracker answers only who asks
-            }
-        }
+            }))
+        };
+        let in_time = interrupt::poll(READY, Duration::from_millis(100), are_busy)?;
+        ensure!(in_time, "the holders are not as busy as drawn");
+        Ok(())
     }
 
     /// Seconds that one fetch by `policy` takes, from one of the first `holders`. One during which this

@@ -3,8 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
@@ -134,13 +133,6 @@ pub(crate) fn settle(destination: &Path) -> Result<bool> {
     if machine::file_system(destination) == "tmpfs" {
         return Ok(true);
     }
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while meminfo_kib("Writeback") > 1024 || meminfo_kib("Dirty") > 64 * 1024 {
-        super::interrupt::check()?;
-        if Instant::now() > deadline {
-            return Ok(false);
-        }
-        thread::sleep(Duration::from_millis(20)); // the kernel has no event for write-back that is done
-    }
-    Ok(true)
+    let rests = || Ok(meminfo_kib("Writeback") <= 1024 && meminfo_kib("Dirty") <= 64 * 1024);
+    super::interrupt::poll(Duration::from_secs(10), Duration::from_millis(20), rests)
 }

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -26,4 +28,18 @@ pub(crate) fn check() -> Result<()> {
         bail!("interrupted");
     }
     Ok(())
+}
+
+/// Looks every `tick` until it is `done`; false if it is not within `limit`. An error once a signal has arrived. For what
+/// tells nobody that it is done: other processes, and the kernel's write-back.
+pub(crate) fn poll(limit: Duration, tick: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<bool> {
+    let deadline = Instant::now() + limit;
+    while !done()? {
+        check()?;
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        thread::sleep(tick); // there is no event to wait for, and a signal must be seen too
+    }
+    Ok(true)
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -197,13 +197,10 @@ pub(crate) fn free_port() -> Result<u16> {
 
 /// Waits until something accepts connections on `port` of the loopback.
 pub(crate) fn wait_port(port: u16, limit: Duration) -> Result<()> {
-    let deadline = Instant::now() + limit;
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        interrupt::check()?;
-        if Instant::now() > deadline {
-            bail!("nothing listens on port {port} after {limit:?}");
-        }
-        thread::sleep(Duration::from_millis(10)); // nothing tells when another process begins to listen
-    }
+    let listens = || Ok(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    ensure!(
+        interrupt::poll(limit, Duration::from_millis(10), listens)?,
+        "nothing listens on port {port} after {limit:?}"
+    );
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
@@ -38,12 +38,11 @@ impl Announce {
 
     /// Waits until `count` peers have announced themselves.
     pub(crate) fn wait_for(&self, count: usize, limit: Duration) -> Result<()> {
-        let deadline = Instant::now() + limit;
-        while self.known.load(Ordering::Relaxed) < count {
-            interrupt::check()?;
-            ensure!(Instant::now() < deadline, "the seeder did not announce itself in {limit:?}");
-            std::thread::sleep(Duration::from_millis(10)); // an interrupt must be seen too, and no wait sees both
-        }
+        let known = || Ok(self.known.load(Ordering::Relaxed) >= count);
+        ensure!(
+            interrupt::poll(limit, Duration::from_millis(10), known)?,
+            "the seeder did not announce itself in {limit:?}"
+        );
         Ok(())
     }
 }
