@@ -29,7 +29,7 @@ const MOST_ASKERS: u32 = 32;
 /// better order, and gains wait behind it.
 pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
 /// A connection that gets less than one part in so many of our uplink, and has for this long, gives up its
-/// turn, unless our uplink is full: it is not what is slow.
+/// turn: not our uplink is what is slow, unless that is full.
 const TURN_SHARE: u64 = 4;
 const TURN_PATIENCE: Duration = Duration::from_millis(20);
 

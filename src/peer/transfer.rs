@@ -95,7 +95,7 @@ pub(super) struct Transfer {
     /// What was known of each source when the transfer ended.
     last_views: Mutex<Vec<(SourceId, SourceView)>>,
     stopping: AtomicBool,
-    /// What [`Scheduler::is_behind`] said last.
+    /// What [`Scheduler::is_behind`] said when something was last to be done.
     behind: AtomicBool,
     /// Chunks that peers refused although they had announced them, for the trackers to know.
     missing: Mutex<Vec<(PeerId, u32)>>,
@@ -165,15 +165,16 @@ impl Transfer {
     /// calls, which needs no waking.
     pub(super) fn step(&self, events: impl IntoIterator<Item = Event>, me: Option<SourceId>) {
         let now = Instant::now();
-        let effects: Vec<Effect> = {
+        let effects = {
             let mut scheduler = lock(&self.scheduler);
-            let effects = events.into_iter().flat_map(|event| scheduler.step(event, now)).collect();
+            let effects: Vec<Effect> =
+                events.into_iter().flat_map(|event| scheduler.step(event, now)).collect();
+            if effects.is_empty() {
+                return;
+            }
             self.behind.store(scheduler.is_behind(), Ordering::Relaxed);
             effects
         };
-        if effects.is_empty() {
-            return;
-        }
         let sources = lock(&self.sources);
         for effect in effects {
             let (id, order) = match effect {

@@ -19,6 +19,17 @@ const TURN_GAP: Duration = Duration::from_millis(2);
 /// Bytes are counted for so long before they make a rate.
 const WINDOW: Duration = Duration::from_millis(250);
 
+/// Bytes of a chunk that a socket should be given at a time, the next ones, or another's, when these have left it, at an
+/// uplink of `rate` bytes a second; none if that is fast: all at once. One connection alone is no exception: the
+/// others' chunks would come behind what its socket had taken. While the rate is not known (0) it is as much as
+/// makes sense.
+pub(crate) fn piece_bytes(rate: u64) -> Option<usize> {
+    match (rate as f64 * PIECE_TIME.as_secs_f64()) as usize {
+        0 => Some(MOST_PIECE),
+        piece => (piece < MOST_PIECE).then_some(piece.max(LEAST_PIECE)),
+    }
+}
+
 /// The uplink as all uploads together use it.
 #[derive(Debug)]
 pub(crate) struct Uplink {
@@ -44,16 +55,6 @@ impl Uplink {
     /// may be all that was asked for.
     pub(crate) fn rate(&self) -> u64 {
         self.limit.unwrap_or(self.seen)
-    }
-
-    /// Bytes of a chunk that a socket should be given at a time, the next ones, or another's, when these have left it;
-    /// none if the uplink is fast: all at once. One connection alone is no exception: the others' chunks would
-    /// come behind what its socket had taken. While the rate is not known it is as much as makes sense.
-    pub(crate) fn piece_bytes(&self) -> Option<usize> {
-        match (self.rate() as f64 * PIECE_TIME.as_secs_f64()) as usize {
-            0 => Some(MOST_PIECE),
-            piece => (piece < MOST_PIECE).then_some(piece.max(LEAST_PIECE)),
-        }
     }
 
     /// A turn ended and nobody waited for it.
@@ -105,11 +106,10 @@ mod tests {
 
     #[test]
     fn a_slow_uplink_is_given_a_chunk_in_pieces() {
-        let piece = |rate| Uplink::new(Some(rate)).piece_bytes();
-        assert_eq!(Uplink::new(None).piece_bytes(), Some(MOST_PIECE), "not known");
-        assert_eq!(piece(1_250_000), Some(LEAST_PIECE), "10 Mbit/s");
-        assert_eq!(piece(12_500_000), Some(50_000), "100 Mbit/s");
-        assert_eq!(piece(1_250_000_000), None, "10 Gbit/s");
+        assert_eq!(piece_bytes(Uplink::new(None).rate()), Some(MOST_PIECE), "not known");
+        assert_eq!(piece_bytes(1_250_000), Some(LEAST_PIECE), "10 Mbit/s");
+        assert_eq!(piece_bytes(12_500_000), Some(50_000), "100 Mbit/s");
+        assert_eq!(piece_bytes(1_250_000_000), None, "10 Gbit/s");
     }
 
     #[test]

@@ -80,11 +80,6 @@ impl Uploads {
         lock(&self.uplink).rate()
     }
 
-    /// See [`Uplink::piece_bytes`].
-    pub(super) fn piece_bytes(&self) -> Option<usize> {
-        lock(&self.uplink).piece_bytes()
-    }
-
     /// A chunk begins to leave.
     pub(super) fn begun(&self, bytes: usize, now: Instant) {
         add(&self.sent, bytes);

@@ -8,6 +8,7 @@ use super::queue::{Happening, Message};
 use super::world::World;
 use crate::peer::chunk_set::{self, ChunkSet};
 use crate::peer::serving::{Hold, Rank, Seed};
+use crate::peer::uplink::piece_bytes;
 use crate::wire::{ANY_CHUNK, Refusal};
 
 /// Frame header and head of a CHUNK without its proof.
@@ -163,7 +164,7 @@ impl World<'_> {
         let bytes = length(chunk);
         peer.sent += u64::from(bytes);
         connection.writing = true;
-        connection.taken = match peer.uplink.piece_bytes() {
+        connection.taken = match piece_bytes(peer.uplink.rate()) {
             Some(_) => 0, // and it waits until it has left
             None => bytes.min(SOCKET_BYTES),
         };

@@ -104,9 +104,8 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Source {
     came: Instant,
-    /// What it had when it came, and what was here.
-    had: u32,
-    mine: u32,
+    /// How many chunks more were here than there when it came; none if it had all, and so gains nothing.
+    head_start: Option<i64>,
     pub(super) have: ChunkSet,
     /// It may be asked for whichever chunk it thinks best.
     pub(super) chooses: bool,
@@ -147,8 +146,7 @@ impl Source {
     ) -> Source {
         Source {
             came: now,
-            had: have.count(),
-            mine,
+            head_start: (!have.is_full()).then(|| i64::from(mine) - i64::from(have.count())),
             chooses,
             have,
             any_in_flight: 0,
@@ -192,11 +190,10 @@ impl Source {
         }
     }
 
-    /// How many chunks more than the source this side, which has so many, gained since it came; nothing is known
+    /// How many chunks more than the source this side gained since it came, if it now has `mine`; nothing is known
     /// of one that had them all.
     pub(super) fn lead(&self, mine: u32) -> Option<i64> {
-        let (gained, others) = (i64::from(mine), i64::from(self.have.count()));
-        (self.had < self.have.len()).then(|| gained - i64::from(self.mine) - (others - i64::from(self.had)))
+        self.head_start.map(|head_start| i64::from(mine) - i64::from(self.have.count()) - head_start)
     }
 
     pub(super) fn asked_chunks(&self) -> impl Iterator<Item = u32> + '_ {

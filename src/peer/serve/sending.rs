@@ -12,6 +12,7 @@ use crate::net::trace::{self, Direction, Side};
 use crate::peer::faults::{Fate, Faults};
 use crate::peer::held::Data;
 use crate::peer::serving::Hold;
+use crate::peer::uplink::piece_bytes;
 use crate::peer::uploads::{Content, Turn};
 use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
 
@@ -196,7 +197,8 @@ impl Serving<'_> {
         if !self.bulk.flush(self.sending.is_some())? {
             return Ok(self.blocked());
         }
-        let (rate, piece) = (self.host.uploads().rate(), self.host.uploads().piece_bytes());
+        let rate = self.host.uploads().rate();
+        let piece = piece_bytes(rate);
         if let Some(sending) = &mut self.sending {
             while sending.left > 0 {
                 if piece.is_some() && !self.bulk.has_room()? {
