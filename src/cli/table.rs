@@ -1,4 +1,6 @@
-//! Tables for people: columns as wide as their content, numbers to the right.
+//! Tables for people: columns as wide as their content is on a terminal, numbers to the right.
+
+use comfy_table::{CellAlignment, presets};
 
 /// How a column stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,51 +11,53 @@ pub(super) enum Align {
 
 /// Rows under a heading.
 #[derive(Debug)]
-pub(super) struct Table<const N: usize> {
-    columns: [(&'static str, Align); N],
-    rows: Vec<[String; N]>,
-}
+pub(super) struct Table<const N: usize>(comfy_table::Table);
 
 impl<const N: usize> Table<N> {
     pub(super) fn new(columns: [(&'static str, Align); N]) -> Table<N> {
-        Table { columns, rows: Vec::new() }
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING).set_header(columns.map(|(title, _)| title));
+        for (column, (_, align)) in table.column_iter_mut().zip(columns) {
+            column.set_padding((0, GAP));
+            column.set_cell_alignment(match align {
+                Align::Left => CellAlignment::Left,
+                Align::Right => CellAlignment::Right,
+            });
+        }
+        Table(table)
     }
 
     pub(super) fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells);
+        self.0.add_row(cells);
     }
 
     /// The table, without a line end after the last row.
     pub(super) fn render(&self) -> String {
-        let width = |column: usize| {
-            let cells = self.rows.iter().map(|row| row[column].chars().count());
-            cells.chain([self.columns[column].0.len()]).max().unwrap_or(0)
-        };
-        let widths: [usize; N] = std::array::from_fn(width);
-        let heading = self.columns.map(|(title, _)| title.to_owned());
-        let lines = std::iter::once(&heading).chain(&self.rows).map(|row| self.line(row, &widths));
-        lines.collect::<Vec<_>>().join("\n")
-    }
-
-    fn line(&self, row: &[String; N], widths: &[usize; N]) -> String {
-        let cell = |((text, width), (_, align)): ((&String, &usize), &(_, Align))| match align {
-            Align::Left => format!("{text:<width$}"),
-            Align::Right => format!("{text:>width$}"),
-        };
-        let cells: Vec<_> = row.iter().zip(widths).zip(&self.columns).map(cell).collect();
-        cells.join("  ").trim_end().to_owned()
+        self.0.trim_fmt()
     }
 }
+
+/// Spaces between two columns.
+const GAP: u16 = 2;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rendered(names: [&str; 2]) -> String {
+        let mut table = Table::new([("NAME", Align::Left), ("SIZE", Align::Right)]);
+        table.row([names[0].into(), "12 B".into()]);
+        table.row([names[1].into(), "1 B".into()]);
+        table.render()
+    }
+
     #[test]
     fn columns_line_up() {
-        let mut table = Table::new([("NAME", Align::Left), ("SIZE", Align::Right)]);
-        table.row(["ü".into(), "12 B".into()]);
-        table.row(["longer".into(), "1 B".into()]);
-        assert_eq!(table.render(), "NAME    SIZE\nü       12 B\nlonger   1 B");
+        assert_eq!(rendered(["ü", "longer"]), "NAME    SIZE\nü       12 B\nlonger   1 B");
+    }
+
+    #[test]
+    fn characters_count_by_their_width() {
+        assert_eq!(rendered(["写真", "e\u{301}t"]), "NAME  SIZE\n写真  12 B\ne\u{301}t     1 B");
     }
 }

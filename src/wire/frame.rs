@@ -6,10 +6,9 @@
 
 use byteorder::{BigEndian, ByteOrder};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::codec::Decoder;
 
 use super::limits;
-use super::message::Message;
 
 /// Bytes of a frame's header: length, type and request.
 pub const HEADER_BYTES: usize = 9;
@@ -140,16 +139,6 @@ impl Decoder for FrameCodec {
         src.advance(HEADER_BYTES);
         let body = src.split_to(header.body_bytes).freeze();
         Ok(Some(Frame { id: header.id, request: header.request, body }))
-    }
-}
-
-impl<M: Message> Encoder<(u32, &M)> for FrameCodec {
-    type Error = FrameError;
-
-    /// Appends `message` as the frame of `request`.
-    fn encode(&mut self, (request, message): (u32, &M), out: &mut BytesMut) -> Result<(), FrameError> {
-        message.put_frame(request, out);
-        Ok(())
     }
 }
 
