@@ -275,7 +275,16 @@ fn offer(series: usize, file: usize) -> Offer {
     id.0[..8].copy_from_slice(&fastrand::Rng::with_seed((series << 32 | file) as u64).u64(..).to_be_bytes());
     id.0[8..16].copy_from_slice(&((series << 32 | file) as u64).to_be_bytes());
     let size = 1000 + file as u64;
-    Offer { name: Name::new(name(series, file)), id, size, total: size, chunks: 1, complete: true }
+    Offer {
+        name: Name::new(name(series, file)),
+        id,
+        size,
+        total: size,
+        chunks: 1,
+        complete: true,
+        original: true,
+        modified: 0,
+    }
 }
 
 /// A connection with one request outstanding.

@@ -33,7 +33,8 @@ fn connect(tracker: &Tracker, number: u8) -> Link {
 
 fn offer(name: &str, content: &[u8]) -> Offer {
     let size = content.len() as u64;
-    Offer { name: Name::new(name), id: FileId::of(content), size, total: size, chunks: 1, complete: true }
+    let (name, id) = (Name::new(name), FileId::of(content));
+    Offer { name, id, size, total: size, chunks: 1, complete: true, original: true, modified: 0 }
 }
 
 fn register(link: &mut Link, offers: Vec<Offer>) -> FromTracker {

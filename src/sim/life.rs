@@ -37,7 +37,17 @@ impl World<'_> {
         let profile = Profile { name: format!("peer {p}"), host: "h".to_owned(), port: 1 };
         self.directory.register(World::sender(p), profile, now);
         let (size, chunks) = (self.layout.size(), self.chunks);
-        let offer = Offer { name: Name::new("file"), id: content(), size, total: size, chunks, complete };
+        let name = Name::new("file");
+        let offer = Offer {
+            name,
+            id: content(),
+            size,
+            total: size,
+            chunks,
+            complete,
+            original: complete,
+            modified: 0,
+        };
         let entered = self.directory.update(World::sender(p), &[], &[offer]);
         debug_assert_eq!(entered, Ok(()));
     }

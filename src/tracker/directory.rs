@@ -25,7 +25,7 @@ mod tests;
 
 pub use listing::{Near, Page};
 pub use locate::{Query, Wanted};
-use peer::Peer;
+use peer::{Added, Peer, unmarked};
 pub use peer::{Load, Profile, Sender};
 
 /// How long a complaint about a dead peer counts, and how long it then stays out of answers.
@@ -91,7 +91,7 @@ pub struct Directory {
     contents: Contents,
     peers: Slab<Peer>,
     by_id: BTreeMap<PeerId, u32>,
-    /// Peers that are gone, with the pairs still to be cleared away.
+    /// Peers that are gone, with the pairs still to be cleared away, as they are marked there.
     leaving: Vec<(u32, Vec<u32>)>,
     registrations: usize,
     bitmap_bytes: usize,
@@ -299,7 +299,10 @@ impl Directory {
             };
             let peer = *peer;
             match pairs.pop() {
-                Some(pair) => self.drop_pair(peer, pair),
+                Some(pair) => {
+                    let (pair, original) = unmarked(pair);
+                    self.drop_pair(peer, pair, original);
+                }
                 None => {
                     self.leaving.pop();
                     self.peers.take(peer);
@@ -385,11 +388,20 @@ impl Directory {
             Ok(pair) => pair,
             Err(place) => self.names.add(&mut self.contents, place, name, content),
         };
-        if self.peers[peer].add_pair(pair) {
-            self.registrations += 1;
-            self.names.register(pair);
-            self.counting_bitmap(content, peer, |contents| contents.add_name(content, peer, offer.complete));
-        } else if offer.complete {
+        let added = self.peers[peer].add_pair(pair, offer.original);
+        match added {
+            Added::New => {
+                self.registrations += 1;
+                self.names.register(pair, offer.original, offer.modified);
+                self.counting_bitmap(content, peer, |contents| {
+                    contents.add_name(content, peer, offer.complete);
+                });
+                return;
+            }
+            Added::Raised => self.names.raise(pair, offer.modified),
+            Added::Known => {}
+        }
+        if offer.complete {
             self.counting_bitmap(content, peer, |contents| contents.complete(content, peer));
         }
     }
@@ -397,17 +409,17 @@ impl Directory {
     fn withdraw(&mut self, peer: u32, name: &str, id: &FileId) {
         let pairs: Vec<u32> = self.names.with_id(&self.contents, name.as_bytes(), id).collect();
         for pair in pairs {
-            if self.peers[peer].remove_pair(pair) {
-                self.drop_pair(peer, pair);
+            if let Some(original) = self.peers[peer].remove_pair(pair) {
+                self.drop_pair(peer, pair, original);
             }
         }
     }
 
-    fn drop_pair(&mut self, peer: u32, pair: u32) {
+    fn drop_pair(&mut self, peer: u32, pair: u32, original: bool) {
         let content = self.names.content(pair);
         self.registrations -= 1;
         self.counting_bitmap(content, peer, |contents| contents.remove_name(content, peer));
-        if let Some(content) = self.names.unregister(&mut self.contents, pair) {
+        if let Some(content) = self.names.unregister(&mut self.contents, pair, original) {
             self.contents.remove(content);
         }
     }

@@ -4,6 +4,7 @@
 //! is linked into its content's list of names. In order of name, then id, then claim.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use super::contents::{Claim, Contents, NO_NAME};
 use super::order::{Order, Place};
@@ -11,21 +12,53 @@ use super::slab::Slab;
 use super::texts::Texts;
 use crate::content::FileId;
 
+/// Numbers of pairs are below this, so that they leave a bit for a mark.
+pub(super) const MAX_PAIRS: u32 = 1 << 31;
+/// The text of a freed place.
+const NO_TEXT: u32 = u32::MAX;
+
 /// A name and a content.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pair {
     text: u32,
     content: u32,
-    /// Peers that registered the pair; 0 for a freed place.
-    registrations: u32,
+    /// When the newest of its originals was last changed, in seconds since 1970; of its copies if there is none.
+    modified: u32,
     previous: u32,
     next: u32,
+}
+
+impl Default for Pair {
+    fn default() -> Pair {
+        Pair { text: NO_TEXT, content: 0, modified: 0, previous: NO_NAME, next: NO_NAME }
+    }
+}
+
+/// The peers that registered a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Registered {
+    originals: u32,
+    copies: u32,
+}
+
+impl Registered {
+    /// By far the most common: not written down.
+    const ONE_ORIGINAL: Registered = Registered { originals: 1, copies: 0 };
+
+    fn of(&mut self, original: bool) -> &mut u32 {
+        match original {
+            true => &mut self.originals,
+            false => &mut self.copies,
+        }
+    }
 }
 
 /// All pairs of name and content.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pairs: Slab<Pair>,
+    /// Who registered a pair, unless it is one peer and it has the original.
+    registered: HashMap<u32, Registered>,
     texts: Texts,
     order: Order,
 }
@@ -38,7 +71,7 @@ impl Names {
 
     /// True if `bytes` more in `names` more names fit.
     pub(super) fn has_room(&self, bytes: usize, names: usize) -> bool {
-        self.texts.has_room(bytes, names) && self.pairs.len() + names < NO_NAME as usize
+        self.texts.has_room(bytes, names) && self.pairs.len() + names < MAX_PAIRS as usize
     }
 
     /// The name of a pair.
@@ -107,31 +140,92 @@ impl Names {
         self.order.partition(|pair| self.text(pair) < name)
     }
 
-    /// Adds a pair at the place where it was not found.
+    fn registered(&self, pair: u32) -> Registered {
+        self.registered.get(&pair).copied().unwrap_or(Registered::ONE_ORIGINAL)
+    }
+
+    fn set_registered(&mut self, pair: u32, registered: Registered) {
+        match registered {
+            Registered::ONE_ORIGINAL => self.registered.remove(&pair),
+            other => self.registered.insert(pair, other),
+        };
+    }
+
+    /// True if a peer has it as an original.
+    pub(super) fn has_original(&self, pair: u32) -> bool {
+        self.registered(pair).originals > 0
+    }
+
+    /// True if some have it as an original and some as a copy.
+    pub(super) fn is_mixed(&self, pair: u32) -> bool {
+        let Registered { originals, copies } = self.registered(pair);
+        originals > 0 && copies > 0
+    }
+
+    /// When the pair was last changed, in seconds since 1970.
+    pub(super) fn modified(&self, pair: u32) -> u64 {
+        u64::from(self.pairs[pair].modified)
+    }
+
+    /// Those of some pairs that make the name: the originals, or all if there is none.
+    pub(super) fn that_count(&self, pairs: &mut Vec<u32>) {
+        if pairs.iter().any(|pair| self.has_original(*pair)) {
+            pairs.retain(|pair| self.has_original(*pair));
+        }
+    }
+
+    /// Adds a pair at the place where it was not found. It is to be registered at once.
     pub(super) fn add(&mut self, contents: &mut Contents, place: Place, name: &[u8], content: u32) -> u32 {
         let next = contents.first_name(content);
         let text = self.texts.add(name);
-        let pair = self.pairs.add(Pair { text, content, registrations: 0, previous: NO_NAME, next });
+        let pair = self.pairs.add(Pair { text, content, next, ..Pair::default() });
         if next != NO_NAME {
             self.pairs[next].previous = pair;
         }
         contents.set_first_name(content, pair);
         self.order.insert(place, pair);
+        self.registered.insert(pair, Registered { originals: 0, copies: 0 });
         pair
     }
 
     /// Counts one more peer that registered the pair.
-    pub(super) fn register(&mut self, pair: u32) {
-        self.pairs[pair].registrations += 1;
+    pub(super) fn register(&mut self, pair: u32, original: bool, modified: u64) {
+        let mut registered = self.registered(pair);
+        self.date(pair, registered, original, modified);
+        *registered.of(original) += 1;
+        self.set_registered(pair, registered);
+    }
+
+    /// Makes a peer's copy an original.
+    pub(super) fn raise(&mut self, pair: u32, modified: u64) {
+        let mut registered = self.registered(pair);
+        self.date(pair, registered, true, modified);
+        registered.copies -= 1;
+        registered.originals += 1;
+        self.set_registered(pair, registered);
+    }
+
+    /// A copy says nothing about the age of an original: fetching may have made its times.
+    fn date(&mut self, pair: u32, before: Registered, original: bool, modified: u64) {
+        let modified = u32::try_from(modified).unwrap_or(u32::MAX);
+        let known = &mut self.pairs[pair].modified;
+        match (before.originals > 0, original) {
+            (true, false) => {}
+            (false, true) => *known = modified,
+            _ => *known = modified.max(*known),
+        }
     }
 
     /// Counts one peer less; with the last one the pair goes. Returns the content if it has no name
     /// left.
-    pub(super) fn unregister(&mut self, contents: &mut Contents, pair: u32) -> Option<u32> {
-        self.pairs[pair].registrations -= 1;
-        if self.pairs[pair].registrations > 0 {
+    pub(super) fn unregister(&mut self, contents: &mut Contents, pair: u32, original: bool) -> Option<u32> {
+        let mut registered = self.registered(pair);
+        *registered.of(original) -= 1;
+        if registered != (Registered { originals: 0, copies: 0 }) {
+            self.set_registered(pair, registered);
             return None;
         }
+        self.registered.remove(&pair);
         let content = self.content(pair);
         let (name, id, claim) = (self.text(pair), contents.id(content), contents.claim(content));
         let place =
@@ -141,7 +235,7 @@ impl Names {
         let tidy = self.texts.release(self.pairs[pair].text);
         self.pairs.take(pair);
         if tidy {
-            let living = self.pairs.places_mut().filter(|pair| pair.registrations > 0);
+            let living = self.pairs.places_mut().filter(|pair| pair.text != NO_TEXT);
             self.texts.tidy(living.map(|pair| &mut pair.text));
         }
         (contents.first_name(content) == NO_NAME).then_some(content)

@@ -159,6 +159,10 @@ layout! {
         chunks: u32,
         /// True if it holds all of them; otherwise none until HAVE says so.
         complete: bool,
+        /// True if its user put it there, which makes the name; false if the peer fetched it.
+        original: bool,
+        /// When the content was last changed there, in seconds since 1970; 0 if that is not known.
+        modified: u64,
     }
 }
 
@@ -179,6 +183,8 @@ layout! {
         uploads: u16,
         /// Downloads it runs now.
         downloads: u16,
+        /// True if it has the content as an original under the variant's name.
+        original: bool,
     }
 }
 
@@ -199,6 +205,12 @@ layout! {
         seeders: u32,
         /// Peers that hold a part.
         leechers: u32,
+        /// True if somebody has it as an original under this name; false if all are copies.
+        original: bool,
+        /// True if whoever makes a name for it calls it alike: the last part of the name is agreed on.
+        agreed: bool,
+        /// When it was last changed, as the newest of its originals says; in seconds since 1970, or 0.
+        modified: u64,
         /// The holders chosen for this answer.
         holders: List<Holder, MAX_HOLDERS>,
     }

@@ -39,7 +39,16 @@ fn ranges() -> Ranges {
 }
 
 fn offer(name: &str) -> Offer {
-    Offer { name: Text::new(name), id: id(1), size: 200_000, total: 200_000, chunks: 4, complete: true }
+    Offer {
+        name: Text::new(name),
+        id: id(1),
+        size: 200_000,
+        total: 200_000,
+        chunks: 4,
+        complete: true,
+        original: true,
+        modified: 1_700_000_000,
+    }
 }
 
 fn proof() -> Proof {
@@ -55,6 +64,7 @@ fn holder() -> Holder {
         have: 4,
         uploads: 1,
         downloads: 0,
+        original: true,
     }
 }
 
@@ -67,6 +77,9 @@ fn variant() -> Variant {
         chunks: 9,
         seeders: 1,
         leechers: 2,
+        original: false,
+        agreed: true,
+        modified: 1_700_000_000,
         holders: List::new(vec![holder(), holder()]),
     }
 }
@@ -474,7 +487,7 @@ fn lists_above_their_limit_are_refused_before_they_are_read() {
     list_over_limit::<FromTracker>(0x31, &[0; 4], MAX_NEAR);
     list_over_limit::<FromTracker>(0x32, &[], MAX_ENTRIES);
     list_over_limit::<FromTracker>(0x34, &[], MAX_PEERS);
-    let before_holders = [&[0, 0, 0, 1][..], &[0; 2 + 32 + 8 + 8 + 4 + 4 + 4]].concat();
+    let before_holders = [&[0, 0, 0, 1][..], &[0; 2 + 32 + 8 + 8 + 4 + 4 + 4 + 1 + 1 + 8]].concat();
     list_over_limit::<FromTracker>(0x31, &before_holders, MAX_HOLDERS);
     let before_bitmap = [&[0; 12][..], &[2]].concat();
     list_over_limit::<FromServer>(0x70, &before_bitmap, MAX_CHUNKS as usize / 8);

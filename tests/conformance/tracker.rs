@@ -11,6 +11,8 @@ const FETCH: u8 = 1;
 const DEAD: u8 = 1;
 const MISSING: u8 = 2;
 const CORRUPT: u8 = 3;
+/// When all that is offered here was last changed.
+const MODIFIED: u64 = 1_700_000_000;
 
 type Hash = [u8; 32];
 
@@ -23,9 +25,14 @@ fn any_prefix() -> String {
     format!("conformance/{:016x}", fastrand::u64(..))
 }
 
-/// An Offer of a file of four chunks.
+/// An Offer of a file of four chunks, an original.
 fn offer(name: &str, hash: Hash, complete: bool) -> Body {
-    Body::new().text(name).raw(&hash).u64(200_000).u64(200_000).u32(4).u8(u8::from(complete))
+    offer_as(name, hash, complete, true)
+}
+
+fn offer_as(name: &str, hash: Hash, complete: bool, original: bool) -> Body {
+    let body = Body::new().text(name).raw(&hash).u64(200_000).u64(200_000).u32(4);
+    body.u8(u8::from(complete)).u8(u8::from(original)).u64(MODIFIED)
 }
 
 fn register(port: u16, offers: &[Body]) -> Body {
@@ -63,6 +70,7 @@ struct Holder {
     port: u16,
     have: u32,
     load: (u16, u16),
+    original: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -72,6 +80,9 @@ struct Variant {
     sizes: (u64, u64, u32),
     seeders: u32,
     leechers: u32,
+    original: bool,
+    agreed: bool,
+    modified: u64,
     holders: Vec<Holder>,
 }
 
@@ -83,6 +94,7 @@ fn read_holder(fields: &mut Fields<'_>) -> Holder {
         port: fields.u16(),
         have: fields.u32(),
         load: (fields.u16(), fields.u16()),
+        original: fields.flag(),
     }
 }
 
@@ -93,6 +105,9 @@ fn read_variant(fields: &mut Fields<'_>) -> Variant {
         sizes: (fields.u64(), fields.u64(), fields.u32()),
         seeders: fields.u32(),
         leechers: fields.u32(),
+        original: fields.flag(),
+        agreed: fields.flag(),
+        modified: fields.u64(),
         holders: fields.list(256, read_holder),
     }
 }
@@ -256,7 +271,7 @@ fn offers_that_cannot_be_true_are_refused() {
     let mut member = member(&target, 1, &[]);
     let (file, tree) = (any_prefix(), any_prefix() + "/");
     let claim = |name: &str, size: u64, total: u64, chunks: u32| {
-        Body::new().text(name).raw(&any_hash()).u64(size).u64(total).u32(chunks).u8(1)
+        Body::new().text(name).raw(&any_hash()).u64(size).u64(total).u32(chunks).u8(1).u8(1).u64(0)
     };
     for bad in [
         claim(&file, 200_000, 200_000, 3),
@@ -632,4 +647,24 @@ fn frames_up_to_the_limit_are_taken() {
     let body = register(1, &offers);
     assert!((900 << 10..MAX_FRAME_BYTES).contains(&body.0.len()), "{} bytes", body.0.len());
     target.greet().call(id::REGISTER, &body, id::REGISTERED);
+}
+
+#[test]
+fn a_name_means_its_originals() {
+    let target = target::tracker();
+    let (name, old, new) = (any_prefix(), any_hash(), any_hash());
+    let mut copier = member(&target, 4001, &[offer_as(&name, old, true, false)]);
+    let stand_in = the_variant(&mut copier.client, &name, [0; 32], INSPECT);
+    assert_eq!((stand_in.hash, stand_in.original, stand_in.holders[0].original), (old, false, false));
+    let mut author = member(&target, 4002, &[offer(&name, new, true)]);
+    let made = the_variant(&mut author.client, &name, [0; 32], INSPECT);
+    assert_eq!((made.hash, made.original, made.modified), (new, true, MODIFIED));
+    let (entries, _) = listing(&mut author.client, &name, "", 9);
+    assert_eq!(entries.iter().map(|entry| entry.hash).collect::<Vec<_>>(), [new]);
+    let by_id = the_variant(&mut author.client, "", old, FETCH);
+    assert_eq!((by_id.seeders, by_id.original, by_id.holders.len()), (1, false, 1), "copies serve their id");
+    let update = Body::new().list(&[offer(&name, old, true)]).list(&[]);
+    copier.client.call(id::UPDATE, &update, id::OK);
+    let (both, _) = located(&mut author.client, &locate(&name, [0; 32], INSPECT, 0, &[]));
+    assert_eq!(both.len(), 2, "it was made an original");
 }

@@ -118,7 +118,8 @@ fn chunk_heads() -> Vec<Vec<u8>> {
 
 fn offer(name: &str, content: u8, complete: bool) -> Offer {
     let size = 4 << 16;
-    Offer { name: Name::new(name), id: FileId([content; 32]), size, total: size, chunks: 4, complete }
+    let id = FileId([content; 32]);
+    Offer { name: Name::new(name), id, size, total: size, chunks: 4, complete, original: true, modified: 7 }
 }
 
 fn session() -> Vec<u8> {

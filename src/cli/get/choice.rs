@@ -76,6 +76,9 @@ mod tests {
             chunks: 1,
             seeders: 1,
             leechers: 0,
+            original: true,
+            agreed: true,
+            modified: 0,
             holders: List::default(),
         }
     }

@@ -238,6 +238,8 @@ impl Running {
             total: transfer.layout.size(),
             chunks: transfer.layout.chunks(),
             complete: false,
+            original: false,
+            modified: 0,
         };
         *lock(&self.job.offer) = Some(offer.clone());
         self.peer.trackers().update(&[offer], &[]);

@@ -76,6 +76,8 @@ struct TreeRecord {
     size: u64,
     total: u64,
     chunks: u32,
+    /// The newest time in it, in seconds since 1970.
+    modified: u64,
 }
 
 /// All that is shared.
@@ -290,13 +292,28 @@ impl Catalogue {
     fn file_offer(&self, path: &str, record: &Record) -> Option<Offer> {
         let size = record.stamp.size;
         let chunks = Geometry::of(size)?.chunks();
-        Some(Offer { name: self.name(path, ""), id: record.id, size, total: size, chunks, complete: true })
+        Some(Offer {
+            name: self.name(path, ""),
+            id: record.id,
+            size,
+            total: size,
+            chunks,
+            complete: true,
+            original: true,
+            modified: seconds(record.stamp.mtime_ns),
+        })
     }
 
     fn tree_offer(&self, path: &str, tree: TreeRecord) -> Offer {
-        let TreeRecord { id, size, total, chunks } = tree;
-        Offer { name: self.name(path, "/"), id, size, total, chunks, complete: true }
+        let TreeRecord { id, size, total, chunks, modified } = tree;
+        let name = self.name(path, "/");
+        Offer { name, id, size, total, chunks, complete: true, original: true, modified }
     }
+}
+
+/// A time in seconds since 1970; 0 for one before.
+fn seconds(time_ns: i64) -> u64 {
+    u64::try_from(time_ns / 1_000_000_000).unwrap_or_default()
 }
 
 /// What an offer says of a tree; `None` above the limits.
@@ -308,7 +325,8 @@ fn measure(path: &str, tree: &Tree) -> Option<TreeRecord> {
         tracing::warn!(folder = path, "too large to be fetched as a whole; its files can be fetched singly");
         return None;
     }
-    Some(TreeRecord { id: FileId::of(&bytes), size, total: tree.total(), chunks })
+    let modified = tree.entries().iter().map(|entry| seconds(entry.mtime_ns)).max().unwrap_or_default();
+    Some(TreeRecord { id: FileId::of(&bytes), size, total: tree.total(), chunks, modified })
 }
 
 /// Marks every folder above `path`, the root last.

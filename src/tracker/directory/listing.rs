@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::Directory;
+use super::locate::MAX_VARIANTS_SEEN;
 use crate::tracker::glob::Glob;
 use crate::wire::{Entry, Name, limits};
 
@@ -121,9 +122,11 @@ impl Directory {
         true
     }
 
-    /// Adds every content under a name; as many as LOCATE would show.
+    /// Adds every content that a name stands for; as many as LOCATE would show.
     fn add_entries(&self, name: &[u8], page: &mut Page) {
-        for pair in self.names.with_name(name).take(limits::MAX_VARIANTS) {
+        let mut pairs: Vec<u32> = self.names.with_name(name).take(MAX_VARIANTS_SEEN).collect();
+        self.names.that_count(&mut pairs);
+        for pair in pairs.into_iter().take(limits::MAX_VARIANTS) {
             let content = self.names.content(pair);
             let ((seeders, leechers), claim) = (self.contents.counts(content), self.contents.claim(content));
             page.bytes += ENTRY_BYTES + name.len();
@@ -179,7 +182,7 @@ fn unlikeness(wanted: &[u8], name: &[u8]) -> Option<u32> {
 }
 
 /// The last part of a name, without a tree's `/`.
-fn base(name: &[u8]) -> &[u8] {
+pub(super) fn base(name: &[u8]) -> &[u8] {
     let path = name.strip_suffix(b"/").unwrap_or(name);
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }

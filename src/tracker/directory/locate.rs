@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::listing::base;
 use super::{Directory, Peer};
 use crate::content::{FileId, PeerId};
 use crate::tracker::swarm::{self, Bits, Runs};
@@ -14,9 +15,9 @@ use crate::wire::{Holder, Label, List, Name, Purpose, Variant, limits};
 const DEFAULT_NEIGHBOURS: usize = 16;
 /// Holders drawn for each one suggested, so that there is a choice by load.
 const DRAWN_PER_PLACE: usize = 2;
-/// Most variants of a name looked at to find those with the most seeders.
-const MAX_VARIANTS_SEEN: usize = 1024;
-/// Most names of a content looked at to find the first in order.
+/// Most contents of a name looked at to find its originals, and those with the most seeders.
+pub(super) const MAX_VARIANTS_SEEN: usize = 1024;
+/// Most names of a content looked at to find the first in order; with more it is not agreed on.
 const MAX_NAMES_SEEN: usize = 64;
 /// Most holders in one answer, all variants together, so that it stays within a frame.
 const MAX_HOLDERS_IN_ALL: usize = 1024;
@@ -52,84 +53,105 @@ pub struct Query<'a> {
 /// A holder, and how many chunks it has.
 type Chosen = (u32, u32);
 
+/// A content that was found, and under what it is shown.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    content: u32,
+    /// The pair whose name is shown.
+    pair: u32,
+    /// True if all who make a name for it call it alike.
+    agreed: bool,
+}
+
 impl Directory {
     /// Every content that is looked for, the one with the most seeders first, with some of its
-    /// holders. By id there is one variant for each claim about the id, under the first of its names.
+    /// holders. A name means its originals; only where there is none, its copies. By id there is one
+    /// variant for each claim about the id, under the first of the names that originals make.
     pub fn locate(&mut self, query: &Query<'_>, now: Instant) -> Vec<Variant> {
         self.located += 1;
-        let mut found: Vec<(u32, String)> = match query.wanted {
+        let mut found: Vec<Shown> = match query.wanted {
             Wanted::Name(name) => {
-                let pairs = self.names.with_name(name.as_bytes()).take(MAX_VARIANTS_SEEN);
-                pairs.map(|pair| (self.names.content(pair), name.to_owned())).collect()
+                let mut pairs = self.names.with_name(name.as_bytes()).take(MAX_VARIANTS_SEEN).collect();
+                self.names.that_count(&mut pairs);
+                let shown = |pair| Shown { content: self.names.content(pair), pair, agreed: true };
+                pairs.into_iter().map(shown).collect()
             }
             Wanted::Id(id) => {
                 let contents = self.contents.with_id(&id).take(MAX_VARIANTS_SEEN);
-                contents.map(|content| (content, self.first_name(content))).collect()
+                contents.filter_map(|content| self.shown(content)).collect()
             }
         };
-        found.sort_by_key(|(content, _)| std::cmp::Reverse(self.contents.counts(*content).0));
+        found.sort_by_key(|shown| std::cmp::Reverse(self.contents.counts(shown.content).0));
         found.truncate(limits::MAX_VARIANTS);
         let share = MAX_HOLDERS_IN_ALL / found.len().max(1);
-        found.into_iter().map(|(content, name)| self.variant(content, name, query, share, now)).collect()
+        found.into_iter().map(|shown| self.variant(shown, query, share, now)).collect()
     }
 
-    fn variant(
-        &mut self,
-        content: u32,
-        name: String,
-        query: &Query<'_>,
-        share: usize,
-        now: Instant,
-    ) -> Variant {
+    fn variant(&mut self, shown: Shown, query: &Query<'_>, share: usize, now: Instant) -> Variant {
+        let Shown { content, pair, agreed } = shown;
         let wanted = (!query.missing.is_empty())
             .then(|| swarm::bits_of(query.missing, self.contents.claim(content).chunks));
         let most = share.min(limits::MAX_HOLDERS);
         let chosen = match (query.purpose, query.max) {
-            (Purpose::Inspect, 0) => self.inspect(content, most, wanted.as_ref()),
-            (Purpose::Inspect, max) => self.inspect(content, max.min(most), wanted.as_ref()),
+            (Purpose::Inspect, 0) => self.inspect(shown, most, wanted.as_ref()),
+            (Purpose::Inspect, max) => self.inspect(shown, max.min(most), wanted.as_ref()),
             (Purpose::Fetch, 0) => {
                 self.suggest(content, DEFAULT_NEIGHBOURS.min(most), wanted, query.asker, now)
             }
             (Purpose::Fetch, max) => self.suggest(content, max.min(most), wanted, query.asker, now),
         };
-        let holders = chosen.into_iter().filter_map(|(peer, have)| self.peers[peer].holder(have)).collect();
+        let holder = |(peer, have): Chosen| self.peers[peer].holder(pair, have);
+        let holders = chosen.into_iter().filter_map(holder).collect();
         let ((seeders, leechers), claim) = (self.contents.counts(content), self.contents.claim(content));
         Variant {
-            name: Name::new(name),
+            name: Name::new(String::from_utf8_lossy(self.names.text(pair))),
             id: *self.contents.id(content),
             size: claim.size,
             total: claim.total,
             chunks: claim.chunks,
             seeders: seeders as u32,
             leechers: leechers as u32,
+            original: self.names.has_original(pair),
+            agreed,
+            modified: self.names.modified(pair),
             holders: List::new(holders),
         }
     }
 
-    fn first_name(&self, content: u32) -> String {
-        let names = self.names.of_content(&self.contents, content).take(MAX_NAMES_SEEN);
-        let first = names.map(|pair| self.names.text(pair)).min().unwrap_or_default();
-        String::from_utf8_lossy(first).into_owned()
+    /// A content under the first of its names.
+    fn shown(&self, content: u32) -> Option<Shown> {
+        let mut names = self.names.of_content(&self.contents, content);
+        let mut pairs: Vec<u32> = names.by_ref().take(MAX_NAMES_SEEN).collect();
+        self.names.that_count(&mut pairs);
+        let pair = pairs.iter().copied().min_by_key(|pair| self.names.text(*pair))?;
+        let ends = |pair: u32| base(self.names.text(pair));
+        let agreed = names.next().is_none() && pairs.iter().all(|other| ends(*other) == ends(pair));
+        Some(Shown { content, pair, agreed })
     }
 
-    /// Holders in order: seeders, then leechers, each by id.
-    fn inspect(&self, content: u32, max: usize, wanted: Option<&Bits>) -> Vec<Chosen> {
+    /// Holders in order: seeders, then leechers, in each originals first, then by id.
+    fn inspect(&self, shown: Shown, max: usize, wanted: Option<&Bits>) -> Vec<Chosen> {
+        let Shown { content, pair, .. } = shown;
         let (seeders, leechers) = self.contents.counts(content);
         let chunks = self.contents.claim(content).chunks;
         let seeders = (0..seeders).filter_map(|nth| Some((self.contents.seeder(content, nth)?, chunks)));
         let mut all: Vec<Chosen> = seeders.collect();
-        self.first_by_id(&mut all, max);
+        self.first_in_order(&mut all, pair, max);
         let mut budget = MAX_WORDS_COMPARED;
         let leechers = (0..leechers).filter_map(|nth| self.part(content, nth, wanted, &mut budget));
         let mut parts: Vec<Chosen> = leechers.collect();
-        self.first_by_id(&mut parts, max - all.len());
+        self.first_in_order(&mut parts, pair, max - all.len());
         all.append(&mut parts);
         all
     }
 
-    fn first_by_id(&self, holders: &mut Vec<Chosen>, max: usize) {
+    fn first_in_order(&self, holders: &mut Vec<Chosen>, pair: u32, max: usize) {
+        let mixed = self.names.is_mixed(pair);
         holders.retain(|(peer, _)| self.peers[*peer].id.is_some());
-        holders.sort_unstable_by_key(|(peer, _)| self.peers[*peer].id);
+        holders.sort_by_cached_key(|(peer, _)| {
+            let peer = &self.peers[*peer];
+            (mixed && !peer.has_original(pair), peer.id)
+        });
         holders.truncate(max);
     }
 
@@ -193,7 +215,7 @@ impl Peer {
     }
 
     /// As it stands in an answer; `None` for a peer that is gone.
-    fn holder(&self, have: u32) -> Option<Holder> {
+    fn holder(&self, pair: u32, have: u32) -> Option<Holder> {
         Some(Holder {
             peer: self.id?,
             name: Label::new(&*self.profile.name),
@@ -202,6 +224,7 @@ impl Peer {
             have,
             uploads: self.load.uploads,
             downloads: self.load.downloads,
+            original: self.has_original(pair),
         })
     }
 }

@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::content::PeerId;
-use crate::tracker::order::Order;
+use crate::tracker::order::{Order, Place};
 use crate::wire::{Label, PeerInfo};
+
+/// Stands in a number of [`Peer::pairs`] for what the peer fetched; without it, its user put it there.
+const COPY: u32 = crate::tracker::names::MAX_PAIRS;
 
 /// Who sends a request: the connection, and the peer it says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub(super) struct Peer {
     pub(super) load: Load,
     /// How often it was suggested since its last heartbeat: load that it could not tell yet.
     pub(super) suggested: u32,
-    /// The numbers of the pairs of name and content that it registered, in order.
+    /// The numbers of the pairs of name and content that it registered, in order, those of copies marked.
     pub(super) pairs: Order,
     pub(super) bitmap_bytes: usize,
     pub(super) dead_votes: Vec<(PeerId, Instant)>,
@@ -71,23 +74,55 @@ impl Peer {
         }
     }
 
-    /// Returns false if the pair was there already.
-    pub(super) fn add_pair(&mut self, pair: u32) -> bool {
-        let place = self.pairs.partition(|other| other < pair);
-        let new = self.pairs.from(place).next() != Some(pair);
-        if new {
-            self.pairs.insert(place, pair);
+    /// Adds a pair. A copy that is an original from now on is changed; an original stays one.
+    pub(super) fn add_pair(&mut self, pair: u32, original: bool) -> Added {
+        let (place, there) = self.find_pair(pair);
+        match there {
+            Some(false) if original => {
+                self.pairs.remove(place);
+                self.pairs.insert(place, pair);
+                Added::Raised
+            }
+            Some(_) => Added::Known,
+            None => {
+                self.pairs.insert(place, if original { pair } else { pair | COPY });
+                Added::New
+            }
         }
-        new
     }
 
-    /// Returns false if the pair was not there.
-    pub(super) fn remove_pair(&mut self, pair: u32) -> bool {
-        let place = self.pairs.partition(|other| other < pair);
-        let there = self.pairs.from(place).next() == Some(pair);
-        if there {
+    /// Takes a pair away. True if it was an original; `None` if it was not there.
+    pub(super) fn remove_pair(&mut self, pair: u32) -> Option<bool> {
+        let (place, there) = self.find_pair(pair);
+        if there.is_some() {
             self.pairs.remove(place);
         }
         there
     }
+
+    /// True if the pair is registered as an original.
+    pub(super) fn has_original(&self, pair: u32) -> bool {
+        self.find_pair(pair).1 == Some(true)
+    }
+
+    fn find_pair(&self, pair: u32) -> (Place, Option<bool>) {
+        let place = self.pairs.partition(|other| other & !COPY < pair);
+        let there = self.pairs.from(place).next().filter(|other| other & !COPY == pair);
+        (place, there.map(|other| unmarked(other).1))
+    }
+}
+
+/// A number of [`Peer::pairs`]: the pair, and whether it is an original.
+pub(super) fn unmarked(pair: u32) -> (u32, bool) {
+    (pair & !COPY, pair & COPY == 0)
+}
+
+/// What became of a pair that was registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    New,
+    /// It was a copy and is an original now.
+    Raised,
+    /// It was there already.
+    Known,
 }

@@ -11,7 +11,8 @@ fn peer(number: u8) -> Sender {
 
 fn offer(name: &str, content: u8, chunks: u32, complete: bool) -> Offer {
     let size = u64::from(chunks) << 16;
-    Offer { name: Name::new(name), id: FileId([content; 32]), size, total: size, chunks, complete }
+    let id = FileId([content; 32]);
+    Offer { name: Name::new(name), id, size, total: size, chunks, complete, original: true, modified: 0 }
 }
 
 fn directory(start: Instant) -> Directory {
@@ -56,8 +57,9 @@ impl Twin {
                 held.next().map_or(none.clone(), |row| if offer.complete { none } else { row.2.clone() });
             let there = |row: &(Sender, Offer, _)| row.0 == sender && row.1.id == offer.id;
             self.rows.iter_mut().filter(|row| there(row)).for_each(|row| row.2 = has.clone());
-            if !self.rows.iter().any(|row| there(row) && row.1.name == offer.name) {
-                self.rows.push((sender, offer.clone(), has));
+            match self.rows.iter_mut().find(|row| there(row) && row.1.name == offer.name) {
+                Some(row) => row.1.original |= offer.original,
+                None => self.rows.push((sender, offer.clone(), has)),
             }
         }
     }
@@ -81,7 +83,14 @@ impl Twin {
     }
 
     fn pairs(&self) -> Vec<(String, FileId)> {
-        let mut pairs: Vec<_> = self.rows.iter().map(|row| (row.1.name.to_string(), row.1.id)).collect();
+        let made = |name: &Name| self.rows.iter().any(|row| row.1.original && row.1.name == *name);
+        let counts = |offer: &Offer| offer.original || !made(&offer.name);
+        let counting = self.rows.iter().filter(|row| {
+            self.rows
+                .iter()
+                .any(|other| other.1.name == row.1.name && other.1.id == row.1.id && counts(&other.1))
+        });
+        let mut pairs: Vec<_> = counting.map(|row| (row.1.name.to_string(), row.1.id)).collect();
         pairs.sort_unstable();
         pairs.dedup();
         pairs
@@ -120,7 +129,8 @@ fn agrees_with_a_twin_that_scans_everything() {
             // A content's chunks follow from its number, as they do from an id: 1 to 70.
             let content = rng.u8(1..8);
             let chunks = u32::from(content) * 10;
-            let random = offer(["f", "a/b", "a", "ä", "z/"][rng.usize(..5)], content, chunks, rng.bool());
+            let name = ["f", "a/b", "a", "ä", "z/"][rng.usize(..5)];
+            let random = Offer { original: rng.bool(), ..offer(name, content, chunks, rng.bool()) };
             match rng.u8(..8) {
                 0 => {
                     directory.leave(sender);
@@ -439,4 +449,86 @@ fn peers_are_paged_in_order() {
     let ids: Vec<_> = page.iter().map(|info| (info.peer, info.silent_ms)).collect();
     assert_eq!((ids, more), (vec![(peer(3).peer, 7), (peer(4).peer, 7)], true));
     assert!(!directory.peers(peer(3).peer, 2, now).1);
+}
+
+fn copy(name: &str, content: u8) -> Offer {
+    Offer { original: false, modified: 9, ..offer(name, content, 1, true) }
+}
+
+fn ids(variants: &[Variant]) -> Vec<u8> {
+    variants.iter().map(|variant| variant.id.0[0]).collect()
+}
+
+fn listed(directory: &Directory) -> Vec<(String, u8)> {
+    let mut page = Page::new("", "", 1000);
+    assert!(directory.list(&mut page));
+    page.entries.iter().map(|entry| (entry.name.to_string(), entry.id.0[0])).collect()
+}
+
+#[test]
+fn a_name_means_its_originals_and_copies_stand_in_for_none() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let named = |directory: &mut Directory| ids(&locate(directory, Wanted::Name("f"), now));
+    join(&mut directory, peer(1), &[copy("f", 1)], now);
+    join(&mut directory, peer(2), &[copy("f", 1)], now);
+    join(&mut directory, peer(3), &[copy("f", 2)], now);
+    assert_eq!(named(&mut directory), [1, 2], "only copies: all of them");
+    join(&mut directory, peer(4), &[offer("f", 3, 1, true)], now);
+    assert_eq!(named(&mut directory), [3]);
+    assert_eq!(listed(&directory), [("f".into(), 3)]);
+    let old = locate(&mut directory, Wanted::Id(FileId([1; 32])), now);
+    assert_eq!(
+        (old[0].seeders, old[0].original, old[0].holders.len()),
+        (2, false, 2),
+        "still found by its id"
+    );
+    let fetched = Offer { complete: false, ..copy("f", 3) };
+    directory.update(peer(1), &[], &[fetched]).unwrap();
+    let new = locate(&mut directory, Wanted::Name("f"), now);
+    let holders: Vec<_> = new[0].holders.iter().map(|holder| (holder.peer, holder.original)).collect();
+    assert_eq!(holders, [(peer(4).peer, true), (peer(1).peer, false)]);
+    directory.leave(peer(4));
+    while directory.sweep(9) {}
+    assert_eq!(named(&mut directory), [1, 2, 3], "the last original is gone");
+}
+
+#[test]
+fn a_copy_becomes_an_original_and_an_original_stays_one() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    join(&mut directory, peer(1), &[copy("f", 1), copy("g", 1)], now);
+    join(&mut directory, peer(2), &[Offer { modified: 5, ..offer("f", 2, 1, true) }], now);
+    directory.update(peer(1), &[], &[Offer { modified: 3, ..offer("f", 1, 1, true) }]).unwrap();
+    directory.update(peer(1), &[], &[copy("f", 1)]).unwrap();
+    let both = locate(&mut directory, Wanted::Name("f"), now);
+    let seen: Vec<_> =
+        both.iter().map(|variant| (variant.id.0[0], variant.original, variant.modified)).collect();
+    assert_eq!(seen, [(1, true, 3), (2, true, 5)], "an original's time, not that of the copy it was");
+    let f = |content| [(Name::new("f"), FileId([content; 32]))];
+    directory.update(peer(1), &f(1), &[copy("f", 1)]).unwrap();
+    assert_eq!(ids(&locate(&mut directory, Wanted::Name("f"), now)), [2], "removed, it is a copy again");
+    directory.update(peer(2), &f(2), &[]).unwrap();
+    assert_eq!(ids(&locate(&mut directory, Wanted::Name("f"), now)), [1]);
+}
+
+#[test]
+fn what_originals_call_a_content_is_agreed_on_whatever_copies_say() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let shown = |directory: &mut Directory| {
+        let found = locate(directory, Wanted::Id(FileId([1; 32])), now);
+        (found[0].name.to_string(), found[0].agreed)
+    };
+    join(&mut directory, peer(1), &[copy(".a", 1), copy("x/z", 1)], now);
+    assert_eq!(shown(&mut directory), (".a".into(), false), "copies alone, which do not agree");
+    join(&mut directory, peer(2), &[offer("y/z", 1, 1, true)], now);
+    assert_eq!(shown(&mut directory), ("y/z".into(), true));
+    join(&mut directory, peer(3), &[offer("b/z", 1, 1, true)], now);
+    assert_eq!(shown(&mut directory), ("b/z".into(), true), "only the last part counts");
+    join(&mut directory, peer(4), &[offer(".bashrc", 1, 1, true)], now);
+    assert_eq!(shown(&mut directory), (".bashrc".into(), false));
+    let many: Vec<Offer> = (0..99).map(|n| offer(&format!("{n}/z"), 2, 1, true)).collect();
+    join(&mut directory, peer(5), &many, now);
+    assert!(!locate(&mut directory, Wanted::Id(FileId([2; 32])), now)[0].agreed, "too many to tell");
 }
