@@ -4,6 +4,7 @@
 //!
 //! - [`content`]: ids, geometry, manifests, trees, names, links. Pure.
 //! - [`wire`]: messages, ids, limits, codec. Pure; `docs/PROTOCOL.md` is its specification.
+//! - [`swarm`]: what members of a swarm decide: scheduler, neighbours, turns. Pure.
 //! - [`net`]: connections: preface, HELLO, framing, tracing.
 //! - [`tracker`]: the directory of who has what, and the threads that serve it.
 //! - [`peer`]: sharing, serving and fetching.
@@ -19,5 +20,6 @@ pub mod fuzzing;
 pub mod net;
 pub mod peer;
 pub mod sim;
+pub mod swarm;
 pub mod tracker;
 pub mod wire;

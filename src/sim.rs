@@ -1,7 +1,7 @@
 //! A swarm in virtual time: the production scheduler, neighbours, serving policy and directory on a
 //! model of links, from a seed.
 //!
-//! What is real: `peer::scheduler`, `peer::neighbours`, `peer::serving`, `tracker::directory`, and the
+//! What is real: `swarm::scheduler`, `swarm::neighbours`, `swarm::turns`, `tracker::directory`, and the
 //! sizes of messages. What is modelled is what threads and the kernel do:
 //!
 //! - A host has an uplink and a downlink, each a queue served at its rate, headers included. The uplink
@@ -31,7 +31,7 @@ mod world;
 
 use std::time::Duration;
 
-use crate::peer::serving::UNSENT_AHEAD;
+use crate::swarm::turns::UNSENT_AHEAD;
 pub use outcome::{Breach, Outcome};
 
 /// A host's link, bytes a second each way, headers included.

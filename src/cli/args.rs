@@ -10,7 +10,7 @@ use super::units::{Bytes, Patience, Period};
 use super::{Exit, Failure};
 use crate::net::trace;
 use crate::peer::Latencies;
-use crate::peer::scheduler::Policy;
+use crate::swarm::scheduler::Policy;
 use crate::{peer, tracker};
 
 /// Where a tracker is looked for if nobody says anything else.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::failure::reason;
 use super::units::Period;
-use crate::peer::scheduler::Policy;
 use crate::peer::{FaultPlan, Latencies};
+use crate::swarm::scheduler::Policy;
 
 /// One kind of fault, and how much of it.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -9,7 +9,7 @@ use tokio_util::codec::Decoder;
 
 use super::Numbers;
 use crate::content::PeerId;
-use crate::peer::chunk_set::ChunkSet;
+use crate::swarm::chunk_set::ChunkSet;
 use crate::tracker::directory::{Bounds, Directory};
 use crate::tracker::session::{Session, Shared};
 use crate::wire::{

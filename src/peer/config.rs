@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::scheduler::Policy;
 use super::store::set_aside;
 use super::{FaultPlan, Latencies, share};
 use crate::content::{FileId, PeerId, SafeName};
+use crate::swarm::scheduler::Policy;
 
 /// What a peer may use.
 #[derive(Debug, Clone)]

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::bulk::{Bulk, Filled, Wake};
-use super::chunk_set::{self, ChunkSet};
 use super::ledger::add;
 use super::lock;
-use super::scheduler::{Event, SourceId, SourceLoad};
-use super::silence::{Look, Silence};
 use super::store::StoreError;
 use super::transfer::{Order, SourceLink, Transfer};
 use super::uploads::Throttle;
 use crate::content::{ChunkHash, ChunkHasher, Geometry, Place, chunk_hasher};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
+use crate::swarm::chunk_set::{self, ChunkSet};
+use crate::swarm::scheduler::{Event, SourceId, SourceLoad};
+use crate::swarm::silence::{Look, Silence};
 use crate::wire::limits::{MAX_RUN, MAX_TOLD};
 use crate::wire::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, FromServer, GetChunk, GetLoad, HEADER_BYTES, List, Load,

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::chunk_set::ChunkSet;
 use super::ledger::add;
 use super::share::{Holding, Members, Share, Source};
 use super::transfer::Transfer;
 use crate::content::{FileId, Layout, Place, Proof, proof_run};
+use crate::swarm::chunk_set::ChunkSet;
 use crate::wire::{Refusal, View};
 
 /// Where a chunk's bytes are.

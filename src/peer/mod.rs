@@ -17,7 +17,6 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 mod backoff;
 mod bulk;
-pub mod chunk_set;
 mod config;
 mod control;
 mod faults;
@@ -27,16 +26,11 @@ mod held;
 mod job;
 mod latency;
 mod ledger;
-pub(crate) mod neighbours;
-pub mod scheduler;
 mod serve;
-pub(crate) mod serving;
 pub mod share;
-mod silence;
 pub(crate) mod store;
 mod trackers;
 mod transfer;
-pub(crate) mod uplink;
 mod uploads;
 
 pub use config::{Config, Limits, PeerError};

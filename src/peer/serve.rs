@@ -14,17 +14,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::bulk::{Bulk, Filled, MAX_UNSENT_BYTES, Wake};
-use super::chunk_set::{self, ChunkSet};
 use super::faults::{FaultPlan, Faults};
 use super::held::Held;
 use super::latency::Line;
 use super::lock;
-use super::serving::{Telling, UNSENT_AHEAD};
 use super::uploads::{Granted, Uploads};
 use crate::content::{FileId, PeerId};
 use crate::net::door::Activity;
 use crate::net::trace::Side;
 use crate::net::{NetError, Session};
+use crate::swarm::chunk_set::{self, ChunkSet};
+use crate::swarm::turns::{Telling, UNSENT_AHEAD};
 use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS, MAX_TOLD};
 use crate::wire::{
     ANY_CHUNK, Common, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open, Opened,

@@ -22,9 +22,9 @@ use std::sync::{Arc, Mutex};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::chunk_set::ChunkSet;
 use super::lock;
 use crate::content::{ChunkHash, FileId, Manifest, Place};
+use crate::swarm::chunk_set::ChunkSet;
 pub(super) use files::set_aside;
 use files::{hash_at, id_of, mode, reserve, set_times, sync_above, umask};
 use journal::Journal;

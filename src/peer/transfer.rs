@@ -15,18 +15,18 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::bulk::Wake;
-use super::chunk_set::ChunkSet;
 use super::fetch::Trust;
 use super::job::FetchError;
 use super::ledger::Ledger;
 use super::lock;
-use super::neighbours::Neighbours;
-use super::scheduler::{
-    Effect, Event, Limits, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView,
-};
 use super::serve::Asker;
 use super::store::{Store, StoreError};
 use crate::content::{ChunkHash, FileId, Layout, PeerId, Place, Proof, SafeName, proof_run};
+use crate::swarm::chunk_set::ChunkSet;
+use crate::swarm::neighbours::Neighbours;
+use crate::swarm::scheduler::{
+    Effect, Event, Limits, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView,
+};
 use crate::wire::View;
 pub(super) use link::{Order, SourceLink};
 pub use status::{SourceReport, TransferStatus};

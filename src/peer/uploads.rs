@@ -1,19 +1,19 @@
 //! What all serving connections share: who may send now, what has been given to whom, how much.
 //!
-//! Owns the locks around what [`super::serving`] and [`super::uplink`] decide.
+//! Owns the locks around what [`crate::swarm::turns`] and [`crate::swarm::uplink`] decide.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::chunk_set::ChunkSet;
 use super::ledger::add;
 use super::lock;
 use super::serve::Asker;
-use super::serving::{Rank, Seed, Turns};
-use super::uplink::Uplink;
 use crate::content::{FileId, PeerId};
+use crate::swarm::chunk_set::ChunkSet;
+use crate::swarm::turns::{Rank, Seed, Turns};
+use crate::swarm::uplink::Uplink;
 use crate::wire::View;
 
 /// The state that serving connections share.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::connection::{Item, Job, Load};
 use super::queue::{Happening, Message, Nanos};
 use super::world::World;
-use crate::peer::neighbours::Outcome;
-use crate::peer::scheduler::{Effect, Event, SourceId, SourceLoad};
+use crate::swarm::neighbours::Outcome;
+use crate::swarm::scheduler::{Effect, Event, SourceId, SourceLoad};
 use crate::wire::{ANY_CHUNK, Complaint, Refusal};
 
 /// Chunks whose proof travels together.
@@ -115,7 +115,7 @@ impl World<'_> {
         let now = self.instant();
         let fetch = self.peers[p as usize].fetch.as_ref();
         let view = fetch.and_then(|fetch| fetch.scheduler.sources(now).find(|(id, _)| *id == source));
-        let lies = view.is_some_and(|(_, view)| view.corrupt >= crate::peer::scheduler::MAX_CORRUPT);
+        let lies = view.is_some_and(|(_, view)| view.corrupt >= crate::swarm::scheduler::MAX_CORRUPT);
         if lies {
             let server = self.connections[c as usize].server;
             self.complain(p, server, Complaint::Corrupt);

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use super::network::{FIRST_WINDOW, MAX_WINDOW};
 use super::queue::{Message, Nanos};
-use crate::peer::chunk_set::ChunkSet;
-use crate::peer::scheduler::SourceId;
-use crate::peer::serving::{Hold, Telling};
+use crate::swarm::chunk_set::ChunkSet;
+use crate::swarm::scheduler::SourceId;
+use crate::swarm::turns::{Hold, Telling};
 
 /// What a stream carries.
 #[derive(Debug)]

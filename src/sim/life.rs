@@ -1,4 +1,4 @@
-//! How a peer comes, looks for neighbours, and goes: what `peer::job` does around `peer::neighbours`.
+//! How a peer comes, looks for neighbours, and goes: what `peer::job` does around `swarm::neighbours`.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use super::connection::Connection;
 use super::peer::{Fetch, id_of, number_of};
 use super::queue::{Happening, Nanos};
 use super::world::{World, content};
-use crate::peer::chunk_set::{self, ChunkSet};
-use crate::peer::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR};
-use crate::peer::scheduler::{Event, Limits, Policy, Scheduler, TICK};
+use crate::swarm::chunk_set::{self, ChunkSet};
+use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR};
+use crate::swarm::scheduler::{Event, Limits, Policy, Scheduler, TICK};
 use crate::tracker::directory::{Load, Profile, Query, Sender, Wanted};
 use crate::wire::{Complaint, Name, Offer, Purpose};
 

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use super::queue::Nanos;
 use super::{Link, Manner};
 use crate::content::PeerId;
-use crate::peer::chunk_set::ChunkSet;
-use crate::peer::neighbours::Neighbours;
-use crate::peer::scheduler::{Scheduler, SourceId};
-use crate::peer::serving::{Seed, Turns};
-use crate::peer::uplink::Uplink;
+use crate::swarm::chunk_set::ChunkSet;
+use crate::swarm::neighbours::Neighbours;
+use crate::swarm::scheduler::{Scheduler, SourceId};
+use crate::swarm::turns::{Seed, Turns};
+use crate::swarm::uplink::Uplink;
 
 /// The transfer of a fetching peer.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The serving side of a connection, as `peer::serve` does it around the policy of `peer::serving`.
+//! The serving side of a connection, as `peer::serve` does it around the policy of `swarm::turns`.
 
 use std::time::Instant;
 
@@ -6,9 +6,9 @@ use super::Manner;
 use super::connection::{Job, Load};
 use super::queue::{Happening, Message};
 use super::world::World;
-use crate::peer::chunk_set::{self, ChunkSet};
-use crate::peer::serving::{Hold, Rank, Seed};
-use crate::peer::uplink::piece_bytes;
+use crate::swarm::chunk_set::{self, ChunkSet};
+use crate::swarm::turns::{Hold, Rank, Seed};
+use crate::swarm::uplink::piece_bytes;
 use crate::wire::{ANY_CHUNK, Refusal};
 
 /// Frame header and head of a CHUNK without its proof.

@@ -9,7 +9,7 @@ use super::peer::Peer;
 use super::queue::{Happening, Message, Nanos, Queue};
 use super::{Fate, Manner, Scenario};
 use crate::content::{FileId, Geometry, Layout};
-use crate::peer::chunk_set::ChunkSet;
+use crate::swarm::chunk_set::ChunkSet;
 use crate::tracker::directory::{Bounds, Directory};
 
 /// The lease that the tracker gives.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use p2p::content::{Geometry, Layout};
-use p2p::peer::chunk_set::ChunkSet;
-use p2p::peer::scheduler::{Effect, Event, Limits, Policy, Scheduler, SourceId, SourceLoad, TICK};
+use p2p::swarm::chunk_set::ChunkSet;
+use p2p::swarm::scheduler::{Effect, Event, Limits, Policy, Scheduler, SourceId, SourceLoad, TICK};
 use p2p::wire::Refusal;
 
 /// Bytes of a chunk.

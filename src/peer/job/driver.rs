@@ -10,11 +10,11 @@ use super::{FetchError, Peer};
 use crate::content::PeerId;
 use crate::net::trace::Side;
 use crate::net::{self, NetError};
-use crate::peer::chunk_set::{self, ChunkSet};
 use crate::peer::fetch::{self, FetchEnd};
-use crate::peer::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
-use crate::peer::scheduler::{Event, Policy, TICK};
 use crate::peer::transfer::{End, Transfer};
+use crate::swarm::chunk_set::{self, ChunkSet};
+use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
+use crate::swarm::scheduler::{Event, Policy, TICK};
 use crate::wire::{Complaint, Holder, Report as Complain, Role, Variant};
 
 /// Being without a source for so long is no passing thing any more.

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use super::driver::Driver;
 use super::{FetchError, Inner, Peer, Report, Stage, Want};
 use crate::content::{Geometry, SafeName, Tree, TreeError};
-use crate::peer::chunk_set::ChunkSet;
-use crate::peer::neighbours::FIRST_RELOCATE;
-use crate::peer::scheduler::TICK;
 use crate::peer::share::Adopted;
 use crate::peer::store::{Manner, Plan, Store, make_own_folder};
 use crate::peer::transfer::{End, Transfer};
 use crate::peer::{left, lock, offered_name};
+use crate::swarm::chunk_set::ChunkSet;
+use crate::swarm::neighbours::FIRST_RELOCATE;
+use crate::swarm::scheduler::TICK;
 use crate::wire::{Locate, Name, Offer, Purpose, Variant, View};
 
 /// When several things are claimed of one id, each is tried for so long without a source; twice as long the

@@ -11,9 +11,9 @@ use crate::net::NetError;
 use crate::net::trace::{self, Direction, Side};
 use crate::peer::faults::{Fate, Faults};
 use crate::peer::held::Data;
-use crate::peer::serving::Hold;
-use crate::peer::uplink::piece_bytes;
 use crate::peer::uploads::{Content, Turn};
+use crate::swarm::turns::Hold;
+use crate::swarm::uplink::piece_bytes;
 use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
 
 /// Chunks up to this size are copied into the buffer of messages instead of sent from the file.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::content::{Place, Proof, proof_run};
-use crate::peer::chunk_set::ChunkSet;
 use crate::peer::held::Held;
 use crate::peer::uploads::Content;
+use crate::swarm::chunk_set::ChunkSet;
 
 pub(super) struct Slot {
     pub(super) content: Content,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::content::PeerId;
 use crate::peer::bulk::Wake;
 use crate::peer::lock;
-use crate::peer::scheduler::SourceId;
+use crate::swarm::scheduler::SourceId;
 
 /// What the thread of a source connection is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

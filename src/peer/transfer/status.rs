@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{End, SourceLink, Transfer};
 use crate::peer::ledger::LedgerView;
 use crate::peer::lock;
-use crate::peer::scheduler::{MAX_CORRUPT, SourceView};
+use crate::swarm::scheduler::{MAX_CORRUPT, SourceView};
 
 /// One source of a transfer, for people.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -2,17 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::cost::{SourceLoad, seconds};
-use super::why::Reason;
-use crate::peer::chunk_set::ChunkSet;
+use super::load::{FIRST_WINDOW, HORIZON, SourceLoad, seconds};
+use super::reason::Reason;
+use crate::swarm::chunk_set::ChunkSet;
 
 /// A source is asked ahead for what it delivers in this time beyond its round trip: long enough for requests
 /// that wait behind our own chunks in a full uplink (50 ms), short enough to keep its queue useful to others.
 const ASK_AHEAD: Duration = Duration::from_millis(80);
-/// The usual time for a first window, and what is no delay yet: a scheduling hiccup of either machine.
-pub(super) const HORIZON: Duration = Duration::from_millis(30);
-/// In flight at a source of which nothing is known yet, in bytes.
-pub(super) const FIRST_WINDOW: u64 = 64 << 10;
 /// Most bytes in flight at one source.
 const MAX_WINDOW: u64 = 32 << 20;
 /// The window grows at most by this factor each time as much as it holds has been delivered.

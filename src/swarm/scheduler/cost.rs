@@ -4,8 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::source::{FIRST_WINDOW, HORIZON, Source};
-use super::{Scheduler, SourceId};
+use super::Scheduler;
+use super::event::{Policy, SourceId};
+use super::source::Source;
 
 /// A source that could have all that is open in so much less time gets it, though it has no room now.
 const LEAVE_FACTOR: u32 = 2;
@@ -13,44 +14,6 @@ const LEAVE_GAIN: Duration = Duration::from_millis(40);
 /// Costs that differ by less than this share are the same: who is asked first is left to chance, so that
 /// many who know the same do not all do the same.
 const NEARLY: f64 = 0.1;
-
-/// What a source says of how busy it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceLoad {
-    /// Uploads it serves to others.
-    pub uploads: u16,
-    /// Bytes a second that all its uploads can get together; 0 if it does not know.
-    pub rate: u64,
-}
-
-impl SourceLoad {
-    /// Bytes a second that one more asker can expect.
-    pub(super) fn share(&self) -> f64 {
-        let all = match self.rate {
-            0 => FIRST_WINDOW as f64 / HORIZON.as_secs_f64(),
-            known => known as f64,
-        };
-        all / (f64::from(self.uploads) + 1.0)
-    }
-}
-
-/// By what a source is chosen. All but [`Policy::Both`] are there to be compared with it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Policy {
-    /// By the expected time: latency, queue, rate and load.
-    #[default]
-    Both,
-    /// By latency alone: who answers first.
-    Latency,
-    /// By load alone, as the tracker tells it.
-    Load,
-    /// By chance.
-    Random,
-}
-
-pub(super) fn seconds(bytes: u64, rate: f64) -> Duration {
-    Duration::from_secs_f64((bytes as f64 / rate.max(1.0)).min(3600.0))
-}
 
 impl Scheduler {
     /// The sources, the cheapest for a chunk first, equal ones in random order.

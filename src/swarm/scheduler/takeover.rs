@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::Scheduler;
+use super::event::{Effect, Policy, SourceId};
 use super::source::Owed;
-use super::{Effect, Policy, Scheduler, SourceId};
 
 /// A chunk may come from this many sources at once while it is being taken over.
 const MAX_COPIES_IN_FLIGHT: usize = 2;

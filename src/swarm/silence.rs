@@ -15,7 +15,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What to do about a silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(crate) enum Look {
     /// Nothing before this moment.
     Again(Instant),
     /// Ask whether the source lives, then look again at this moment.
@@ -26,7 +26,7 @@ pub(super) enum Look {
 
 /// The silence of one source.
 #[derive(Debug)]
-pub(super) struct Silence {
+pub(crate) struct Silence {
     heard: Instant,
     asked: Option<Instant>,
     lost_after: Duration,
@@ -34,19 +34,19 @@ pub(super) struct Silence {
 
 impl Silence {
     /// A source that has just answered within `round_trip`.
-    pub(super) fn new(now: Instant, round_trip: Duration) -> Silence {
+    pub(crate) fn new(now: Instant, round_trip: Duration) -> Silence {
         Silence { heard: now, asked: None, lost_after: LOST_AFTER.max(round_trip * LOST_ROUND_TRIPS) }
     }
 
     /// Something came, or nothing was to come before `at`.
-    pub(super) fn heard(&mut self, at: Instant) {
+    pub(crate) fn heard(&mut self, at: Instant) {
         self.heard = at;
         self.asked = None;
     }
 
     /// What to do now; `owes` if an answer is due.
     #[must_use]
-    pub(super) fn look(&mut self, owes: bool, now: Instant) -> Look {
+    pub(crate) fn look(&mut self, owes: bool, now: Instant) -> Look {
         let pause = if owes { ASK_AFTER } else { KEEP_ALIVE };
         // From the question on: the silence before it was nobody's duty to break.
         let patience = self.lost_after.saturating_sub(ASK_AFTER);

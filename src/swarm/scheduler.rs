@@ -12,95 +12,30 @@
 //! - When nothing is open, a source with room takes over chunks that would come much later from another.
 
 mod cost;
+mod event;
+mod load;
 mod rarity;
+mod reason;
 mod source;
 mod takeover;
 mod why;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::chunk_set::{self, ChunkSet};
 use crate::content::Layout;
 use crate::wire::Refusal;
-pub use cost::{Policy, SourceLoad};
+pub use event::{Effect, Event, Limits, MAX_CORRUPT, Policy, SourceId, TICK};
+pub use load::SourceLoad;
 use rarity::Rarity;
+pub use reason::Reason;
 use source::Source;
 pub use source::SourceView;
-pub use why::Reason;
-
-/// A connection that serves this transfer. Numbers are never reused within a transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceId(pub u32);
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// A source answered OPEN.
-    Joined {
-        /// The source.
-        source: SourceId,
-        /// What it has.
-        have: ChunkSet,
-        /// It may be asked for whichever chunk it thinks best.
-        chooses: bool,
-        /// How long it took to answer.
-        round_trip: Duration,
-        /// What it said of its load, if it did.
-        load: Option<SourceLoad>,
-    },
-    /// A source told its load.
-    Loaded(SourceId, SourceLoad),
-    /// A source gained chunks, as runs.
-    Gained(SourceId, Vec<(u32, u32)>),
-    /// A source is gone.
-    Left(SourceId),
-    /// The head of a chunk came from a source; tells what "whichever" turned out to be.
-    Arriving(SourceId, u32),
-    /// Bytes of a chunk came from a source.
-    Progress(SourceId, u64),
-    /// A chunk came from a source, is proved and stored.
-    Arrived(SourceId, u32),
-    /// What came from a source is not the chunk.
-    Corrupt(SourceId, u32),
-    /// A source refused a chunk, or ([`None`]) to choose one.
-    Refused(SourceId, Option<u32>, Refusal),
-    /// Time passed.
-    Tick,
-}
-
-/// What to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Ask a source for a chunk.
-    Ask(SourceId, u32),
-    /// Ask a source for a chunk of its choice.
-    AskAny(SourceId),
-    /// Ask a source for its load, behind what it was asked for before.
-    AskLoad(SourceId),
-    /// Tell a source that a chunk is no longer wanted from it.
-    Cancel(SourceId, u32),
-    /// Close a source: it sent wrong bytes too often, or nothing for too long.
-    Close(SourceId),
-}
-
-/// What may be in flight.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Most bytes in flight of the whole transfer.
-    pub max_inflight_bytes: u64,
-    /// By what sources are chosen.
-    pub policy: Policy,
-}
-
-/// How often [`Event::Tick`] should come while sources are connected.
-pub const TICK: Duration = Duration::from_millis(25);
 
 /// Of so few chunks each is asked for by number: there is little to spread, and the source can be left.
 const FEW_CHUNKS: u32 = 4;
-/// Corrupt chunks after which a source is closed.
-pub const MAX_CORRUPT: u32 = 3;
 
 /// The scheduler of one transfer.
 #[derive(Debug)]

@@ -1,10 +1,7 @@
-//! Why a source is, or is not, asked: for people. Decides nothing.
+//! Why a source is, or is not, asked: in words.
 
 use std::fmt;
-use std::time::{Duration, Instant};
-
-use super::source::Source;
-use super::{MAX_CORRUPT, Scheduler, SourceId};
+use std::time::Duration;
 
 /// Why a source is used, or why it is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,45 +77,6 @@ impl fmt::Display for Rounded {
             short if short >= 0.01 => write!(f, "{:.0} ms", short * 1e3),
             tiny => write!(f, "{:.1} ms", tiny * 1e3),
         }
-    }
-}
-
-impl Scheduler {
-    /// Why `id`, which has so many wanted chunks, is, or is not, asked; `costs` are those of all sources, in
-    /// order.
-    pub(super) fn reason(
-        &self,
-        id: SourceId,
-        source: &Source,
-        useful: u32,
-        costs: &[(Duration, SourceId)],
-        now: Instant,
-    ) -> Reason {
-        let mine = source.expected(self.usual_bytes());
-        let best = costs.iter().find(|(_, other)| *other != id).map(|(cost, _)| *cost);
-        let cheapest = best.is_none_or(|best| mine <= best);
-        match () {
-            () if source.corrupt >= MAX_CORRUPT => Reason::Banned(source.corrupt),
-            () if source.stalled => Reason::Silent,
-            () if source.paused(now) => Reason::Busy,
-            () if source.inflight_bytes > 0 && cheapest => Reason::Cheapest,
-            () if source.inflight_bytes > 0 => Reason::Helps,
-            () if source.chunks > 0 => Reason::Delivered,
-            () if source.have.is_empty() || (!self.is_done() && useful == 0) => Reason::NothingWanted,
-            () => match best.filter(|_| !cheapest) {
-                Some(best) => Reason::Slower(mine, best),
-                None => Reason::NotNeeded,
-            },
-        }
-    }
-
-    /// The costs of all sources for a chunk, in order.
-    pub(super) fn costs(&self) -> Vec<(Duration, SourceId)> {
-        let bytes = self.usual_bytes();
-        let mut costs: Vec<_> =
-            self.sources.iter().map(|(id, source)| (source.expected(bytes), *id)).collect();
-        costs.sort_unstable();
-        costs
     }
 }
 

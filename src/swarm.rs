@@ -1,0 +1,11 @@
+//! What a swarm's members decide: whom to ask for what, whom to dial, whose turn it is, who has hung.
+//!
+//! Everything here is pure: events and `now` go in, effects or answers come out; no socket, file, thread,
+//! clock or unseeded chance. Peers wrap it in threads and locks, the simulator in neither.
+
+pub mod chunk_set;
+pub(crate) mod neighbours;
+pub mod scheduler;
+pub(crate) mod silence;
+pub(crate) mod turns;
+pub(crate) mod uplink;

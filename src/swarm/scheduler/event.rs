@@ -1,0 +1,91 @@
+//! What the scheduler is told, and what it wants done.
+
+use std::time::Duration;
+
+use super::load::SourceLoad;
+use crate::swarm::chunk_set::ChunkSet;
+use crate::wire::Refusal;
+
+/// A connection that serves this transfer. Numbers are never reused within a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub u32);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A source answered OPEN.
+    Joined {
+        /// The source.
+        source: SourceId,
+        /// What it has.
+        have: ChunkSet,
+        /// It may be asked for whichever chunk it thinks best.
+        chooses: bool,
+        /// How long it took to answer.
+        round_trip: Duration,
+        /// What it said of its load, if it did.
+        load: Option<SourceLoad>,
+    },
+    /// A source told its load.
+    Loaded(SourceId, SourceLoad),
+    /// A source gained chunks, as runs.
+    Gained(SourceId, Vec<(u32, u32)>),
+    /// A source is gone.
+    Left(SourceId),
+    /// The head of a chunk came from a source; tells what "whichever" turned out to be.
+    Arriving(SourceId, u32),
+    /// Bytes of a chunk came from a source.
+    Progress(SourceId, u64),
+    /// A chunk came from a source, is proved and stored.
+    Arrived(SourceId, u32),
+    /// What came from a source is not the chunk.
+    Corrupt(SourceId, u32),
+    /// A source refused a chunk, or ([`None`]) to choose one.
+    Refused(SourceId, Option<u32>, Refusal),
+    /// Time passed.
+    Tick,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask a source for a chunk.
+    Ask(SourceId, u32),
+    /// Ask a source for a chunk of its choice.
+    AskAny(SourceId),
+    /// Ask a source for its load, behind what it was asked for before.
+    AskLoad(SourceId),
+    /// Tell a source that a chunk is no longer wanted from it.
+    Cancel(SourceId, u32),
+    /// Close a source: it sent wrong bytes too often, or nothing for too long.
+    Close(SourceId),
+}
+
+/// What may be in flight.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most bytes in flight of the whole transfer.
+    pub max_inflight_bytes: u64,
+    /// By what sources are chosen.
+    pub policy: Policy,
+}
+
+/// How often [`Event::Tick`] should come while sources are connected.
+pub const TICK: Duration = Duration::from_millis(25);
+
+/// Corrupt chunks after which a source is closed.
+pub const MAX_CORRUPT: u32 = 3;
+
+/// By what a source is chosen. All but [`Policy::Both`] are there to be compared with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// By the expected time: latency, queue, rate and load.
+    #[default]
+    Both,
+    /// By latency alone: who answers first.
+    Latency,
+    /// By load alone, as the tracker tells it.
+    Load,
+    /// By chance.
+    Random,
+}
