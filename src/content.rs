@@ -1,13 +1,17 @@
 //! What is moved: ids, geometry, manifests with their proofs, trees, names and links. Pure.
 
+mod claim;
 mod geometry;
+mod host;
 mod id;
 mod link;
 mod name;
 mod proof;
 mod tree;
 
+pub use claim::Claim;
 pub use geometry::{ChunkIndex, Geometry, Layout, Place};
+pub use host::Host;
 pub use id::{ChunkHash, FileId, IdError, PeerId};
 pub use link::{Descriptor, Link, LinkError};
 pub use name::{NameError, SafeName};

@@ -3,6 +3,7 @@
 //! `docs/PROTOCOL.md` is the specification of this module, and a test compares the two in both
 //! directions. Pure: bytes in, values out; no socket, no clock.
 
+mod claim;
 mod field;
 mod frame;
 pub mod limits;

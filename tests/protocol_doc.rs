@@ -317,7 +317,7 @@ fn link_and_descriptor_say_the_same() {
     assert_eq!(link.name.as_ref().map(SafeName::as_str), Some("my notes/hello.txt"));
     let toml = blocks(section("### 6.3"), "toml")[0];
     assert_eq!(Descriptor::parse(toml), Ok(link.clone()));
-    assert_eq!(Descriptor::new(&link).to_string(), toml);
+    assert_eq!(Descriptor::new(&link, 5).to_string(), toml);
 }
 
 #[test]

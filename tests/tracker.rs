@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use p2p::content::{FileId, PeerId};
+use p2p::content::{FileId, Host, PeerId};
 use p2p::net::{self, Control, Identity, NetError, trace::Side};
 use p2p::tracker::{self, Config, Tracker};
 use p2p::wire::*;
@@ -38,7 +38,7 @@ fn offer(name: &str, content: &[u8]) -> Offer {
 }
 
 fn register(link: &mut Link, offers: Vec<Offer>) -> FromTracker {
-    let message = Register { host: Label::default(), port: 4000, offers: List::new(offers) };
+    let message = Register { host: Host::default(), port: 4000, offers: List::new(offers) };
     link.call(&message.into()).unwrap()
 }
 

@@ -37,7 +37,7 @@ pub(super) fn create(args: &CreateArgs) -> Result<(), Failure> {
     let offer = describe(&path, &name)?;
     let trackers = args.trackers.trackers.clone();
     let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers };
-    write(&output, &Descriptor::new(&link).to_string(), args.force)?;
+    write(&output, &Descriptor::new(&link, offer.total).to_string(), args.force)?;
     report(&link, &offer.name, output, args.json)
 }
 

@@ -147,6 +147,7 @@ impl From<PeerError> for Failure {
     fn from(error: PeerError) -> Failure {
         match &error {
             PeerError::Listen(address, error) => cannot_listen(address, error),
+            PeerError::Advertise(_) => Failure::usage(error.to_string()),
             PeerError::State { path, error } => Failure::other(format!(
                 "cannot keep this peer's state in {}: {}; name another folder with --temp",
                 path.display(),

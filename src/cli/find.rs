@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::args::FindArgs;
-use super::swarm::endpoint;
 use super::table::{Align, Table};
 use super::units::{count, shown, size};
 use super::what::{What, resolve};
@@ -104,7 +103,7 @@ fn holder_line(holder: &Holder) -> HolderLine {
     HolderLine {
         peer: holder.peer.to_string(),
         name: holder.name.to_string(),
-        address: (holder.port > 0).then(|| endpoint(&holder.host, holder.port)),
+        address: (holder.port > 0).then(|| holder.host.endpoint(holder.port)),
         have: holder.have,
         uploads: holder.uploads,
         downloads: holder.downloads,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::LoadArgs;
 use super::failure::net_reason;
-use super::swarm::{self, endpoint};
+use super::swarm;
 use super::units::{Patience, count, elapsed, shown};
 use super::{Failure, output};
 use crate::net::trace::Side;
@@ -75,9 +75,9 @@ fn address_of(name: &str, trackers: &[String]) -> Result<String, Failure> {
             shown(name)
         ))),
         [peer] if peer.port == 0 => Err(Failure::unreachable(format!("{} cannot be dialled", shown(name)))),
-        [peer] => Ok(endpoint(&peer.host, peer.port)),
+        [peer] => Ok(peer.host.endpoint(peer.port)),
         several => {
-            let addresses: Vec<_> = several.iter().map(|peer| endpoint(&peer.host, peer.port)).collect();
+            let addresses: Vec<_> = several.iter().map(|peer| peer.host.endpoint(peer.port)).collect();
             let addresses = shown(&addresses.join(", "));
             Err(Failure::usage(format!(
                 "several peers are called {}: ask for one of {addresses}",

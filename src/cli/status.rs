@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::StatusArgs;
 use super::daemon::Daemon;
 use super::failure::net_reason;
-use super::swarm::{Tracker, endpoint};
+use super::swarm::Tracker;
 use super::table::{Align, Table};
 use super::units::{count, elapsed, shown};
 use super::{Failure, output};
@@ -84,7 +84,7 @@ fn line(address: &str, status: &Status, peers: &[PeerInfo]) -> Line {
     let peer_line = |peer: &PeerInfo| PeerLine {
         peer: peer.peer.to_string(),
         name: peer.name.to_string(),
-        address: (peer.port > 0).then(|| endpoint(&peer.host, peer.port)),
+        address: (peer.port > 0).then(|| peer.host.endpoint(peer.port)),
         offers: peer.offers,
         uploads: peer.uploads,
         downloads: peer.downloads,

@@ -11,8 +11,8 @@ use crate::content::PeerId;
 use crate::net::trace::Side;
 use crate::net::{self, Control, Identity, NetError};
 use crate::wire::{
-    Common, Entry, FromTracker, GetList, GetPeers, GetStatus, Label, List, Locate, Located, Name, PeerInfo,
-    Purpose, Role, Status, ToTracker, limits,
+    Common, Entry, FromTracker, GetList, GetPeers, GetStatus, List, Locate, Located, Name, PeerInfo, Purpose,
+    Role, Status, ToTracker, limits,
 };
 
 /// How long a tracker may take to answer.
@@ -187,13 +187,5 @@ impl Tracker {
     fn strange(&self, answer: &FromTracker) -> Failure {
         use crate::wire::Message;
         Failure::other(format!("the tracker at {} answered with {}", self.address, answer.label()))
-    }
-}
-
-/// `host:port` as it can be dialled, with brackets where the host is an IPv6 address.
-pub(super) fn endpoint(host: &Label, port: u16) -> String {
-    match host.contains(':') {
-        true => format!("[{}]:{port}", &**host),
-        false => format!("{}:{port}", &**host),
     }
 }

@@ -26,6 +26,18 @@ impl FileId {
     /// In a LOCATE by name: no id.
     pub const NONE: FileId = FileId([0; 32]);
 
+    /// The id of a content of no bytes.
+    pub const NOTHING: FileId = FileId([
+        0xaf, 0x13, 0x49, 0xb9, 0xf5, 0xf9, 0xa1, 0xa6, 0xa0, 0x40, 0x4d, 0xea, 0x36, 0xdc, 0xc9, 0x49, 0x9b,
+        0xcb, 0x25, 0xc9, 0xad, 0xc1, 0x12, 0xb7, 0xcc, 0x9a, 0x93, 0xca, 0xe4, 0x1f, 0x32, 0x62,
+    ]);
+
+    /// False if this is the id of no content of `size` bytes, as far as can be told without the bytes: a
+    /// content has the id of nothing if it is empty, and only then.
+    pub fn can_be_of(&self, size: u64) -> bool {
+        *self != FileId::NONE && (size == 0) == (*self == FileId::NOTHING)
+    }
+
     /// The id of `content`.
     pub fn of(content: &[u8]) -> FileId {
         FileId(*blake3::hash(content).as_bytes())
@@ -78,3 +90,13 @@ macro_rules! debug_as_display {
     )*};
 }
 debug_as_display!(FileId, ChunkHash, PeerId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_nothing_is_that_of_no_bytes() {
+        assert_eq!(FileId::NOTHING, FileId::of(b""));
+    }
+}

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::{FileId, IdError, NameError, SafeName};
+use super::{FileId, Host, IdError, NameError, SafeName};
 
 const SCHEME: &str = "p2p:";
 /// What must not stand bare in the value of a query.
@@ -50,6 +50,12 @@ pub enum LinkError {
     /// The size is not a number.
     #[error("the size is not a number of bytes")]
     Size,
+    /// No content of this size has this id.
+    #[error("no file of that size has that id")]
+    Impossible,
+    /// A tracker is not `HOST:PORT`.
+    #[error("a tracker in it is not HOST:PORT")]
+    Tracker,
     /// A value is not UTF-8 after decoding.
     #[error("a value is not UTF-8")]
     NotUtf8,
@@ -59,6 +65,22 @@ pub enum LinkError {
     /// The descriptor is of a version not known here.
     #[error("descriptor version {0} is not supported")]
     Version(u32),
+}
+
+impl Link {
+    /// The link, unless what strangers wrote into it cannot be.
+    fn checked(self) -> Result<Link, LinkError> {
+        // All files of a tree can be empty, though its listing is not; without a name it may be one.
+        let file = self.name.as_ref().is_some_and(|name| !name.is_tree());
+        let possible = |size| self.id.can_be_of(size) || (size == 0 && !file);
+        if !self.size.is_none_or(possible) {
+            return Err(LinkError::Impossible);
+        }
+        match self.trackers.iter().all(|tracker| Host::is_endpoint(tracker)) {
+            true => Ok(self),
+            false => Err(LinkError::Tracker),
+        }
+    }
 }
 
 impl fmt::Display for Link {
@@ -97,7 +119,7 @@ impl FromStr for Link {
                 _ => {}
             }
         }
-        Ok(link)
+        link.checked()
     }
 }
 
@@ -119,12 +141,12 @@ impl Descriptor {
     pub const MAX_BYTES: u64 = 64 << 10;
     const VERSION: u32 = 1;
 
-    /// The descriptor that says the same as `link`; a missing name becomes the id.
-    pub fn new(link: &Link) -> Descriptor {
+    /// The descriptor that says the same as `link`, whose files have `size` bytes; a missing name becomes the id.
+    pub fn new(link: &Link, size: u64) -> Descriptor {
         Descriptor {
             version: Descriptor::VERSION,
             name: link.name.as_ref().map_or_else(|| link.id.to_string(), |name| name.as_str().to_owned()),
-            size: link.size.unwrap_or(0),
+            size,
             id: link.id.to_string(),
             trackers: link.trackers.clone(),
         }
@@ -140,12 +162,13 @@ impl Descriptor {
         if descriptor.version != Descriptor::VERSION {
             return Err(LinkError::Version(descriptor.version));
         }
-        Ok(Link {
+        let link = Link {
             id: descriptor.id.parse()?,
             name: Some(SafeName::new(descriptor.name)?),
             size: Some(descriptor.size),
             trackers: descriptor.trackers,
-        })
+        };
+        link.checked()
     }
 }
 
@@ -176,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_descriptor_reads_back() {
-        let text = Descriptor::new(&link()).to_string();
+        let text = Descriptor::new(&link(), 7).to_string();
         assert_eq!(Descriptor::parse(&text), Ok(link()));
     }
 
@@ -188,5 +211,22 @@ mod tests {
         let name = format!("p2p:{id}?name=../x").parse::<Link>();
         assert_eq!(name, Err(LinkError::Name(NameError::Dots)));
         assert_eq!(format!("p2p:{id}?size=-1").parse::<Link>(), Err(LinkError::Size));
+        for tracker in ["", "a", "a%00b:1", "a%1b[2J:1", "a b:1", "a:x"] {
+            let link = format!("p2p:{id}?tracker={tracker}").parse::<Link>();
+            assert_eq!(link, Err(LinkError::Tracker), "{tracker}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_no_content_of_the_id_has_is_refused() {
+        let (id, nothing) = (FileId::of(b"x"), FileId::NOTHING);
+        for bad in [format!("p2p:{id}?name=a&size=0"), format!("p2p:{nothing}?size=1")] {
+            assert_eq!(bad.parse::<Link>(), Err(LinkError::Impossible), "{bad}");
+        }
+        for good in [format!("p2p:{id}?name=a/&size=0"), format!("p2p:{nothing}?name=a&size=0")] {
+            assert!(good.parse::<Link>().is_ok(), "{good}");
+        }
+        let lie = Link { size: Some(0), name: Some(SafeName::new("a").unwrap()), ..link() };
+        assert_eq!(Descriptor::parse(&Descriptor::new(&lie, 0).to_string()), Err(LinkError::Impossible));
     }
 }

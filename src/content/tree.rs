@@ -65,6 +65,9 @@ pub enum TreeError {
     /// An empty folder has a size, a time or an id of its own.
     #[error("it has an empty folder that is not empty")]
     Folder,
+    /// No file of its size has its id.
+    #[error("it has a file of a size that its id cannot have")]
+    Id,
     /// A file is larger than any file may be, or there are too many.
     #[error("it is too large")]
     TooLarge,
@@ -78,11 +81,11 @@ impl Tree {
     ///
     /// # Errors
     /// [`TreeError::Order`] if two entries have one path or a file is used as a folder,
-    /// [`TreeError::Folder`] if an empty folder has anything.
+    /// [`TreeError::Folder`] if an empty folder has anything, [`TreeError::Id`] if an id cannot be of its size.
     pub fn new(mut entries: Vec<TreeEntry>) -> Result<Tree, TreeError> {
         entries.sort_unstable_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
         check_paths(&entries)?;
-        entries.iter().try_for_each(check_folder)?;
+        entries.iter().try_for_each(check_entry)?;
         Ok(Tree { entries })
     }
 
@@ -202,16 +205,17 @@ fn decode_entry(bytes: &mut &[u8]) -> Result<TreeEntry, TreeError> {
         return Err(TreeError::Path(super::NameError::Dots));
     }
     let entry = TreeEntry { path, kind, mtime_ns, size, id };
-    check_folder(&entry)?;
+    check_entry(&entry)?;
     Ok(entry)
 }
 
-/// An empty folder has nothing but its path.
-fn check_folder(entry: &TreeEntry) -> Result<(), TreeError> {
-    let bare = entry.size == 0 && entry.mtime_ns == 0 && entry.id == FileId::of(b"");
-    match entry.kind == TreeKind::EmptyFolder && !bare {
-        true => Err(TreeError::Folder),
-        false => Ok(()),
+/// An empty folder has nothing but its path, and no other id goes with no bytes.
+fn check_entry(entry: &TreeEntry) -> Result<(), TreeError> {
+    let bare = entry.size == 0 && entry.mtime_ns == 0 && entry.id == FileId::NOTHING;
+    match entry.kind {
+        TreeKind::EmptyFolder if !bare => Err(TreeError::Folder),
+        _ if !entry.id.can_be_of(entry.size) => Err(TreeError::Id),
+        _ => Ok(()),
     }
 }
 
@@ -279,6 +283,16 @@ mod tests {
             assert_eq!(Tree::new(vec![folder.clone()]), Err(TreeError::Folder));
             let bytes = Tree { entries: vec![folder] }.encode();
             assert_eq!(Tree::decode(&bytes), Err(TreeError::Folder));
+        }
+    }
+
+    #[test]
+    fn refuses_sizes_that_no_content_of_the_id_has() {
+        let empty = TreeEntry { size: 0, ..entry("a", b"x") };
+        let grown = TreeEntry { size: 1, ..entry("a", b"") };
+        for lie in [empty, grown] {
+            assert_eq!(Tree::new(vec![lie.clone()]), Err(TreeError::Id));
+            assert_eq!(Tree::decode(&Tree { entries: vec![lie] }.encode()), Err(TreeError::Id));
         }
     }
 

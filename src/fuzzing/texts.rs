@@ -33,7 +33,7 @@ pub(super) fn link(bytes: &[u8], _: &Path) {
 pub(super) fn descriptor(bytes: &[u8], _: &Path) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(link) = Descriptor::parse(text) else { return };
-    let written = Descriptor::new(&link).to_string();
+    let written = Descriptor::new(&link, link.size.unwrap_or(0)).to_string();
     assert_eq!(Descriptor::parse(&written), Ok(link), "{written}");
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::store::set_aside;
 use super::{FaultPlan, Latencies, share};
-use crate::content::{FileId, PeerId, SafeName};
+use crate::content::{FileId, Host, PeerId, SafeName};
 use crate::swarm::scheduler::Policy;
 
 /// What a peer may use.
@@ -90,6 +90,9 @@ pub enum PeerError {
         /// What the system says.
         error: io::Error,
     },
+    /// What others should dial is no address and no host name.
+    #[error("{0:?} is not a HOST or HOST:PORT that others could dial; give --advertise another")]
+    Advertise(String),
     /// The system has no room for another thread or descriptor.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -135,15 +138,33 @@ pub(super) fn kept_id(state: &Path) -> io::Result<PeerId> {
 }
 
 /// What others should dial: host (empty: as the tracker sees it) and port.
-pub(super) fn endpoint(advertise: Option<&str>, addr: SocketAddr) -> (String, u16) {
-    let seen = if addr.ip().is_unspecified() { String::new() } else { addr.ip().to_string() };
-    match advertise {
-        None => (seen, addr.port()),
-        Some(text) => match text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-            Some((host, port)) if !host.contains(':') || host.starts_with('[') => {
-                (host.trim_matches(['[', ']']).to_owned(), port)
-            }
-            _ => (text.to_owned(), addr.port()),
-        },
+pub(super) fn endpoint(advertise: Option<&str>, addr: SocketAddr) -> Result<(Host, u16), PeerError> {
+    let Some(text) = advertise else {
+        let seen = if addr.ip().is_unspecified() { Host::default() } else { addr.ip().into() };
+        return Ok((seen, addr.port()));
+    };
+    let (host, port) = match text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+        Some((host, port)) if !host.contains(':') || host.starts_with('[') => (host, port),
+        _ => (text, addr.port()),
+    };
+    let host = Host::new(host.trim_matches(['[', ']']));
+    Ok((host.ok_or_else(|| PeerError::Advertise(text.to_owned()))?, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_advertised_is_a_host_and_perhaps_a_port() {
+        let addr = SocketAddr::from(([0, 0, 0, 0], 7));
+        let advertised = |text| endpoint(text, addr).map(|(host, port)| (host.to_string(), port)).ok();
+        assert_eq!(advertised(None), Some((String::new(), 7)));
+        assert_eq!(advertised(Some("h.example")), Some(("h.example".into(), 7)));
+        assert_eq!(advertised(Some("h.example:9")), Some(("h.example".into(), 9)));
+        assert_eq!(advertised(Some("[::1]:9")), Some(("::1".into(), 9)));
+        assert_eq!(advertised(Some("[::1]")), Some(("::1".into(), 7)));
+        assert_eq!(advertised(Some("::1")), Some(("::1".into(), 7)));
+        assert_eq!(advertised(Some("h example")), None);
     }
 }

@@ -10,7 +10,7 @@ use super::lock;
 use super::store::StoreError;
 use super::transfer::{Order, SourceLink, Transfer};
 use super::uploads::Throttle;
-use crate::content::{ChunkHash, ChunkHasher, Geometry, Place, chunk_hasher};
+use crate::content::{ChunkHash, ChunkHasher, FileId, Geometry, Place, chunk_hasher};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
 use crate::swarm::chunk_set::{self, ChunkSet};
@@ -491,7 +491,11 @@ impl Fetching<'_> {
             return Ok(());
         }
         if self.transfer.layout.files()[place.file].chunks() == 1 {
-            self.transfer.store.write_small(place.file, &self.bulk.arrived()[..last])?;
+            self.transfer.store.write_small(
+                place.file,
+                &self.bulk.arrived()[..last],
+                FileId(wanted.hash.0),
+            )?;
         } else {
             self.transfer.store.keep(number, place, wanted.hash)?;
         }

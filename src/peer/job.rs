@@ -81,7 +81,7 @@ impl From<StoreError> for FetchError {
     fn from(error: StoreError) -> FetchError {
         match error {
             StoreError::Exists(path) => FetchError::Exists(path),
-            StoreError::Integrity(_) => FetchError::Integrity(error.to_string()),
+            StoreError::Integrity(_) | StoreError::Impossible(_) => FetchError::Integrity(error.to_string()),
             other => FetchError::Disk(other.to_string()),
         }
     }

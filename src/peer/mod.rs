@@ -73,7 +73,7 @@ pub struct Peer {
 struct Inner {
     identity: Identity,
     addr: SocketAddr,
-    advertise: (String, u16),
+    advertise: (crate::content::Host, u16),
     limits: Limits,
     faults: Option<FaultPlan>,
     latencies: Latencies,
@@ -116,7 +116,7 @@ pub fn start(
         None => random_id(),
     };
     let share = open_share(&config, progress)?;
-    let advertise = endpoint(config.advertise.as_deref(), addr);
+    let advertise = endpoint(config.advertise.as_deref(), addr)?;
     let identity = Identity { peer, name: config.name, listen_port: advertise.1 };
     let (quit, quitting) = crossbeam_channel::bounded(0);
     let inner = Arc::new(Inner {
@@ -411,7 +411,7 @@ impl Registry for Inner {
         (uploads, downloads as u16)
     }
 
-    fn endpoint(&self) -> (String, u16) {
+    fn endpoint(&self) -> (crate::content::Host, u16) {
         self.advertise.clone()
     }
 }

@@ -52,6 +52,9 @@ pub enum StoreError {
     /// What is there may not be written.
     #[error("{0} cannot be written: {1}; choose another place")]
     Forbidden(String, &'static str),
+    /// No content of its size has its id.
+    #[error("{0} is said to have a size that its id cannot have")]
+    Impossible(String),
     /// The merged hashes are not the file's id: memory or disk failed.
     #[error("{0} is not what its id says, although every chunk was proved: memory or disk is failing")]
     Integrity(String),
@@ -117,6 +120,9 @@ impl Store {
         root: &Path,
         manner: Manner,
     ) -> Result<(Store, ChunkSet), StoreError> {
+        if let Some(slot) = plan.slots.iter().find(|slot| !slot.id.can_be_of(slot.geometry.size())) {
+            return Err(StoreError::Impossible(slot.label().to_owned()));
+        }
         let fresh = !root.exists();
         let root_at = root.display().to_string();
         std::fs::create_dir_all(root).map_err(|error| folder_error(&root_at, error))?;
@@ -250,7 +256,7 @@ impl Store {
                 && slot.geometry.chunks() > 0
                 && self.finished(slot)?;
             if slot.geometry.is_empty() {
-                self.write_small(file, &[])?;
+                self.write_small(file, &[], FileId::of(&[]))?;
             } else if slot.left.load(Ordering::Relaxed) == 0 && !named {
                 debug_assert!(self.plan.layout.chunks_of(file).all(|chunk| had.contains(chunk)));
                 self.name_finished(file)?;
@@ -279,8 +285,8 @@ impl Store {
         Ok(last)
     }
 
-    /// Writes a file of at most one chunk, proved, and names it.
-    pub(super) fn write_small(&self, file: usize, data: &[u8]) -> Result<(), StoreError> {
+    /// Writes a file of at most one chunk, whose bytes were hashed to `id`, and names it.
+    pub(super) fn write_small(&self, file: usize, data: &[u8], id: FileId) -> Result<(), StoreError> {
         let slot = &self.plan.slots[file];
         let temporary = file.to_string();
         for name in &slot.names {
@@ -288,7 +294,7 @@ impl Store {
                 .temporary(&temporary, OFlags::WRONLY | OFlags::TRUNC, mode(name))
                 .map_err(StoreError::at(&name.path))?;
             io::Write::write_all(&mut &out, data).map_err(StoreError::at(&name.path))?;
-            self.name(&temporary, &out, name, slot)?;
+            self.name(&temporary, &out, id, (name, slot))?;
         }
         slot.left.store(0, Ordering::Release);
         self.files_done.fetch_add(1, Ordering::Relaxed);
@@ -301,10 +307,7 @@ impl Store {
         let Some((first, others)) = slot.names.split_first() else { return Ok(()) };
         let hashes: Option<Vec<ChunkHash>> = lock(&slot.hashes).iter().copied().collect();
         let merged = hashes.and_then(|hashes| Manifest::new(slot.geometry, hashes).ok());
-        if merged.is_none_or(|(_, id)| id != slot.id) {
-            let _ = std::fs::remove_dir_all(&self.partial_path);
-            return Err(StoreError::Integrity(first.path.clone()));
-        }
+        let id = merged.map_or(FileId::NONE, |(_, id)| id);
         let data = self.data(file)?;
         for name in others {
             let temporary = format!("{file}.copy");
@@ -314,19 +317,30 @@ impl Store {
             let mut from =
                 self.partial.open_existing(&file.to_string()).map_err(StoreError::at(&name.path))?;
             io::copy(&mut from, &mut copy).map_err(StoreError::at(&name.path))?;
-            self.name(&temporary, &copy, name, slot)?;
+            self.name(&temporary, &copy, id, (name, slot))?;
         }
         if first.executable {
             rustix::fs::fchmod(&data, mode(first) & !umask(&data))
                 .map_err(|error| StoreError::at(&first.path)(error.into()))?;
         }
-        self.name(&file.to_string(), &data, first, slot)?;
+        self.name(&file.to_string(), &data, id, (first, slot))?;
         self.files_done.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Gives a finished temporary file its name, times and, if wanted, permanence.
-    fn name(&self, temporary: &str, file: &File, name: &Name, slot: &Slot) -> Result<(), StoreError> {
+    /// Gives a finished temporary file its name, times and, if wanted, permanence. Every name is given here,
+    /// and only to bytes whose `id` was computed from them and is the one wanted.
+    fn name(
+        &self,
+        temporary: &str,
+        file: &File,
+        id: FileId,
+        (name, slot): (&Name, &Slot),
+    ) -> Result<(), StoreError> {
+        if id != slot.id {
+            let _ = std::fs::remove_dir_all(&self.partial_path);
+            return Err(StoreError::Integrity(name.path.clone()));
+        }
         let at = StoreError::at(&name.path);
         set_times(file, name).map_err(&at)?;
         if self.manner.fsync {

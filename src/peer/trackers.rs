@@ -13,13 +13,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::backoff::Backoff;
 use super::bulk::Wake;
 use super::lock;
-use crate::content::FileId;
+use crate::content::{FileId, Host};
 use crate::net::trace::Side;
 use crate::net::{self, Control, Identity, NetError, Session};
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS, MAX_RANGES};
 use crate::wire::{
-    Common, ErrorCode, FromTracker, HaveChunks, Heartbeat, Label, List, Locate, Located, Name, Offer,
-    Register, Report, Role, ToTracker, Update,
+    Common, ErrorCode, FromTracker, HaveChunks, Heartbeat, List, Locate, Located, Name, Offer, Register,
+    Report, Role, ToTracker, Update,
 };
 
 /// How long a tracker may take to answer before the link counts as broken.
@@ -43,7 +43,7 @@ pub(super) trait Registry: Send + Sync {
     /// Uploads and downloads of now.
     fn load(&self) -> (u16, u16);
     /// Host to advertise (empty: as seen), and port.
-    fn endpoint(&self) -> (String, u16);
+    fn endpoint(&self) -> (Host, u16);
 }
 
 #[derive(Debug)]
@@ -91,9 +91,7 @@ impl Trackers {
             links.push(link.clone());
             let worker =
                 Worker { link, me: me.clone(), registry: registry.clone(), stopping: stopping.clone() };
-            threads.push(
-                std::thread::Builder::new().name(format!("tracker {addr}")).spawn(move || worker.run())?,
-            );
+            threads.push(std::thread::Builder::new().name("tracker".into()).spawn(move || worker.run())?);
         }
         Ok(Trackers { links, threads: Mutex::new(threads), stopping })
     }
@@ -210,7 +208,7 @@ impl Worker {
         let mut offers = self.registry.offers();
         let rest = split_for_frame(&mut offers, |offer| &offer.name);
         let (host, port) = self.registry.endpoint();
-        let register = Register { host: Label::new(host), port, offers: List::new(offers) };
+        let register = Register { host, port, offers: List::new(offers) };
         let lease = match line.call(&register.into())? {
             FromTracker::Registered(registered) => Duration::from_millis(u64::from(registered.lease_ms)),
             other => return Err(refused(other)),

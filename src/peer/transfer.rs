@@ -47,7 +47,7 @@ impl StoreFailure {
     pub(super) fn to_fetch_error(&self) -> FetchError {
         match &self.0 {
             StoreError::Exists(path) => FetchError::Exists(path.clone()),
-            StoreError::Integrity(_) => FetchError::Integrity(self.0.to_string()),
+            StoreError::Integrity(_) | StoreError::Impossible(_) => FetchError::Integrity(self.0.to_string()),
             other => FetchError::Disk(other.to_string()),
         }
     }

@@ -7,6 +7,7 @@ use super::connection::Connection;
 use super::peer::{Fetch, id_of, number_of};
 use super::queue::{Happening, Nanos};
 use super::world::{World, content};
+use crate::content::Host;
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Limits, Policy, Scheduler, TICK};
@@ -34,7 +35,7 @@ impl World<'_> {
     /// Enters a peer into the directory, with the file as whole or as wanted.
     pub(super) fn register(&mut self, p: u32, complete: bool) {
         let now = self.instant();
-        let profile = Profile { name: format!("peer {p}"), host: "h".to_owned(), port: 1 };
+        let profile = Profile { name: format!("peer {p}"), host: Host::default(), port: 1 };
         self.directory.register(World::sender(p), profile, now);
         let (size, chunks) = (self.layout.size(), self.chunks);
         let name = Name::new("file");

@@ -10,34 +10,7 @@ use hashbrown::HashTable;
 
 use super::slab::Slab;
 use super::swarm::{Leecher, Runs, Swarm, bitmap_bytes};
-use crate::content::{FileId, Geometry};
-use crate::wire::limits;
-
-/// What is said of a content beside its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Claim {
-    /// Bytes of the content.
-    pub(super) size: u64,
-    /// Bytes of all files.
-    pub(super) total: u64,
-    /// Chunks of all files.
-    pub(super) chunks: u32,
-}
-
-impl Claim {
-    /// What must be said of a file of this size; `None` if there is no such file.
-    pub(super) fn of_file(size: u64) -> Option<Claim> {
-        Some(Claim { size, total: size, chunks: Geometry::of(size)?.chunks() })
-    }
-
-    /// True if the claim can be true.
-    pub(super) fn is_possible(&self, tree: bool) -> bool {
-        match tree {
-            true => self.size <= Geometry::MAX_SIZE && self.chunks <= limits::MAX_CHUNKS,
-            false => Claim::of_file(self.size) == Some(*self),
-        }
-    }
-}
+use crate::content::{Claim, FileId, Geometry};
 
 /// One content.
 #[derive(Debug)]

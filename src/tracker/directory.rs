@@ -10,11 +10,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::contents::{Claim, Contents};
+use super::contents::Contents;
 use super::names::Names;
 use super::slab::Slab;
 use super::swarm::Runs;
-use crate::content::{FileId, PeerId, SafeName};
+use crate::content::{Claim, FileId, PeerId, SafeName};
 use crate::wire::{Complaint, Offer, PeerInfo, Status, limits};
 
 mod listing;
@@ -69,7 +69,7 @@ pub enum Denial {
     #[error("the name {0:?} is not allowed: {1}")]
     BadName(String, crate::content::NameError),
     /// What an offer says of its content cannot be.
-    #[error("the offer of {0:?} cannot be true: size, total and chunks do not fit")]
+    #[error("the offer of {0:?} cannot be true: id, size, total and chunks do not fit")]
     BadOffer(String),
     /// Chunk numbers beyond the content.
     #[error("there are fewer chunks in the content")]
@@ -362,8 +362,7 @@ impl Directory {
     /// An id has one true claim, or two (a file may hold a tree's listing). Without this bound one
     /// peer could pile up contents under one id and make everybody's search in it slow.
     fn check_claims(&self, peer: u32, added: &[Offer]) -> Result<(), Denial> {
-        let mut claims: Vec<(FileId, Claim)> =
-            added.iter().map(|offer| (offer.id, Claim::of(offer))).collect();
+        let mut claims: Vec<(FileId, Claim)> = added.iter().map(|offer| (offer.id, offer.claim())).collect();
         claims.sort_unstable();
         claims.dedup();
         for same in claims.chunk_by(|a, b| a.0 == b.0) {
@@ -379,7 +378,7 @@ impl Directory {
     }
 
     fn offer(&mut self, peer: u32, offer: &Offer) {
-        let (name, claim) = (offer.name.as_bytes(), Claim::of(offer));
+        let (name, claim) = (offer.name.as_bytes(), offer.claim());
         let content = match self.contents.find(&offer.id, &claim) {
             Some(content) => content,
             None => self.contents.add(offer.id, claim),
@@ -441,15 +440,9 @@ impl Directory {
     }
 }
 
-impl Claim {
-    fn of(offer: &Offer) -> Claim {
-        Claim { size: offer.size, total: offer.total, chunks: offer.chunks }
-    }
-}
-
 fn check_offer(offer: &Offer) -> Result<(), Denial> {
     let name = SafeName::new(&*offer.name).map_err(|error| Denial::BadName(offer.name.to_string(), error))?;
-    match Claim::of(offer).is_possible(name.is_tree()) {
+    match offer.claim().is_possible(&offer.id, name.is_tree()) {
         true => Ok(()),
         false => Err(Denial::BadOffer(name.as_str().to_owned())),
     }

@@ -6,11 +6,11 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::contents::{Claim, Contents, NO_NAME};
+use super::contents::{Contents, NO_NAME};
 use super::order::{Order, Place};
 use super::slab::Slab;
 use super::texts::Texts;
-use crate::content::FileId;
+use crate::content::{Claim, FileId};
 
 /// Numbers of pairs are below this, so that they leave a bit for a mark.
 pub(super) const MAX_PAIRS: u32 = 1 << 31;

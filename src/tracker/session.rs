@@ -153,8 +153,8 @@ impl Session {
         now: Instant,
     ) -> Result<FromTracker, Denial> {
         let host = match message.host.is_empty() {
-            true => self.host.to_string(),
-            false => message.host.to_string(),
+            true => self.host.into(),
+            false => message.host.clone(),
         };
         let profile = Profile { name: self.name.clone(), host, port: message.port };
         let mut directory = shared.lock();

@@ -8,7 +8,7 @@ use byteorder::{BigEndian, ByteOrder};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits;
-use crate::content::{ChunkHash, FileId, PeerId, Proof};
+use crate::content::{ChunkHash, FileId, Host, PeerId, Proof};
 
 /// Why the bytes of a frame are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum DecodeError {
     /// A string is not UTF-8.
     #[error("a text is not UTF-8")]
     NotUtf8,
+    /// A text that is to be a host has characters that no host has.
+    #[error("a text is not a host")]
+    NotAHost,
     /// A number has no meaning in this field.
     #[error("{got} is not a value of {what}")]
     BadValue {
@@ -195,6 +198,16 @@ impl<const MAX: usize> Field for Text<MAX> {
         }
         let text = std::str::from_utf8(&from.take(len)?).map_err(|_| DecodeError::NotUtf8)?.to_owned();
         Ok(Text(text))
+    }
+}
+
+impl Field for Host {
+    fn put(&self, out: &mut BytesMut) {
+        out.put_u16(self.len() as u16);
+        out.put_slice(self.as_bytes());
+    }
+    fn take(from: &mut Cursor) -> Result<Host, DecodeError> {
+        Host::new(&Text::<{ Host::MAX_BYTES }>::take(from)?).ok_or(DecodeError::NotAHost)
     }
 }
 

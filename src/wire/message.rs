@@ -9,7 +9,7 @@ use super::field::{Bits, Cursor, DecodeError, Field, List, Text};
 use super::frame::{HEADER_BYTES, RawHeader};
 use super::limits::*;
 use super::macros::{code, layout, messages};
-use crate::content::{ChunkHash, FileId, PeerId, Proof};
+use crate::content::{ChunkHash, FileId, Host, PeerId, Proof};
 
 /// Ids below this one are [`Common`], whatever the direction.
 const FIRST_DIRECTED_ID: u8 = 0x10;
@@ -18,7 +18,7 @@ pub const ANY_CHUNK: u32 = u32::MAX;
 
 /// A name as people type it: a `/`-separated relative path; a tree's ends with `/`.
 pub type Name = Text<MAX_NAME_BYTES>;
-/// A peer's, host's or program's name.
+/// A peer's or program's name.
 pub type Label = Text<MAX_LABEL_BYTES>;
 /// Runs of chunks: first chunk and how many.
 pub type Ranges = List<(u32, u32), MAX_RANGES>;
@@ -174,7 +174,7 @@ layout! {
         /// Its name.
         name: Label,
         /// The host where it listens, an address or a name.
-        host: Label,
+        host: Host,
         /// The port where it listens; 0 if it cannot be dialled.
         port: u16,
         /// Chunks it holds.
@@ -242,7 +242,7 @@ layout! {
         /// Its name.
         name: Label,
         /// The host where it listens.
-        host: Label,
+        host: Host,
         /// The port where it listens.
         port: u16,
         /// Contents it registered.
@@ -364,7 +364,7 @@ messages! {
         /// Registers the sender, forgetting all it registered before; answered with REGISTERED.
         0x10 "REGISTER" Register {
             /// The host others should dial; empty: the address this connection comes from.
-            host: Label,
+            host: Host,
             /// The port others should dial; 0 if it cannot be dialled.
             port: u16,
             /// The first of its contents; UPDATE carries the rest.

@@ -11,7 +11,7 @@ use tokio_util::codec::Decoder;
 
 use super::limits::*;
 use super::*;
-use crate::content::{ChunkHash, FileId, PeerId, Proof};
+use crate::content::{ChunkHash, FileId, Host, PeerId, Proof};
 
 /// A message whose kinds can be walked through.
 trait Sampled: Message + Clone + PartialEq {
@@ -59,7 +59,7 @@ fn holder() -> Holder {
     Holder {
         peer: PeerId([2; 16]),
         name: Text::new("anna"),
-        host: Text::new("2001:db8::1"),
+        host: Host::new("2001:db8::1").unwrap(),
         port: 9701,
         have: 4,
         uploads: 1,
@@ -92,7 +92,7 @@ fn peer_info() -> PeerInfo {
     PeerInfo {
         peer: PeerId([2; 16]),
         name: Text::new("anna"),
-        host: Text::new("10.0.0.1"),
+        host: Host::new("10.0.0.1").unwrap(),
         port: 9701,
         offers: 12,
         uploads: 1,
@@ -145,7 +145,7 @@ impl Sampled for ToTracker {
         Some(match after {
             None => Common::Ping.into(),
             Some(ToTracker::Common(_)) => Register {
-                host: Text::new("peer.example"),
+                host: Host::new("peer.example").unwrap(),
                 port: 9701,
                 offers: List::new(vec![offer("a"), offer("b/")]),
             }
@@ -179,7 +179,7 @@ impl Sampled for ToTracker {
 
     fn more() -> Vec<ToTracker> {
         vec![
-            Register { host: Text::default(), port: 0, offers: List::default() }.into(),
+            Register { host: Host::default(), port: 0, offers: List::default() }.into(),
             Update { added: List::default(), removed: List::default() }.into(),
         ]
     }

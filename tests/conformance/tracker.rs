@@ -198,6 +198,16 @@ fn a_stated_host_is_passed_on() {
 }
 
 #[test]
+fn a_host_that_is_none_is_malformed() {
+    let target = target::tracker();
+    for host in ["peer\0.example", "peer example", "peer\n", "[::1]", "pêer", "\x1b[2J", &"a".repeat(256)] {
+        let mut client = target.greet();
+        client.request(id::REGISTER, &Body::new().text(host).u16(4001).list(&[]));
+        client.ends_with(code::MALFORMED);
+    }
+}
+
+#[test]
 fn what_nobody_has_is_an_empty_answer() {
     let target = target::tracker();
     let mut client = target.greet();
@@ -270,9 +280,10 @@ fn offers_that_cannot_be_true_are_refused() {
     let target = target::tracker();
     let mut member = member(&target, 1, &[]);
     let (file, tree) = (any_prefix(), any_prefix() + "/");
-    let claim = |name: &str, size: u64, total: u64, chunks: u32| {
-        Body::new().text(name).raw(&any_hash()).u64(size).u64(total).u32(chunks).u8(1).u8(1).u64(0)
+    let about = |name: &str, hash: Hash, size: u64, total: u64, chunks: u32| {
+        Body::new().text(name).raw(&hash).u64(size).u64(total).u32(chunks).u8(1).u8(1).u64(0)
     };
+    let claim = |name: &str, size: u64, total: u64, chunks: u32| about(name, any_hash(), size, total, chunks);
     for bad in [
         claim(&file, 200_000, 200_000, 3),
         claim(&file, 200_000, 200_000, 5),
@@ -281,13 +292,20 @@ fn offers_that_cannot_be_true_are_refused() {
         claim(&file, (1 << 44) + 1, (1 << 44) + 1, 1 << 20),
         claim(&file, u64::MAX, u64::MAX, u32::MAX),
         claim(&tree, 100, 100, (1 << 21) + 1),
-        claim(&tree, (1 << 44) + 1, 100, 1),
+        claim(&tree, (256 << 20) + 1, 100, 1),
+        claim(&file, 0, 0, 0),
+        claim(&tree, 0, 0, 0),
+        about(&file, *blake3::hash(b"").as_bytes(), 1, 1, 1),
+        about(&file, [0; 32], 1, 1, 1),
     ] {
         let update = Body::new().list(&[bad]).list(&[]);
         assert_eq!(member.client.ask(id::UPDATE, &update).error(), code::MALFORMED);
     }
-    let good =
-        [claim(&file, 0, 0, 0), claim(&file, 1 << 44, 1 << 44, 1 << 20), claim(&tree, 100, 1 << 50, 9)];
+    let good = [
+        about(&file, *blake3::hash(b"").as_bytes(), 0, 0, 0),
+        claim(&file, 1 << 44, 1 << 44, 1 << 20),
+        claim(&tree, 100, 1 << 50, 9),
+    ];
     member.client.call(id::UPDATE, &Body::new().list(&good).list(&[]), id::OK);
 }
 

@@ -2,11 +2,12 @@
 
 use bytes::BytesMut;
 use p2p::content::{
-    ChunkHash, Descriptor, FileId, Geometry, Link, Manifest, PeerId, SafeName, Tree, TreeEntry, TreeKind,
+    ChunkHash, Descriptor, FileId, Geometry, Host, Link, Manifest, PeerId, SafeName, Tree, TreeEntry,
+    TreeKind,
 };
 use p2p::wire::{
-    ChunkHead, Common, Complaint, GetList, GetPeers, GetStatus, HEADER_BYTES, HaveChunks, Heartbeat, Label,
-    List, Locate, Message, Name, Offer, Preface, Purpose, Register, Report, Text, ToTracker, Update,
+    ChunkHead, Common, Complaint, GetList, GetPeers, GetStatus, HEADER_BYTES, HaveChunks, Heartbeat, List,
+    Locate, Message, Name, Offer, Preface, Purpose, Register, Report, Text, ToTracker, Update,
 };
 
 const DOC: &str = include_str!("../../docs/PROTOCOL.md");
@@ -44,7 +45,7 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         ]),
         "link" => [texts(&blocks("link")), vec![link().to_string().into_bytes()]].concat(),
         "descriptor" => {
-            [texts(&blocks("toml")), vec![Descriptor::new(&link()).to_string().into_bytes()]].concat()
+            [texts(&blocks("toml")), vec![Descriptor::new(&link(), 7).to_string().into_bytes()]].concat()
         }
         "config" => {
             texts(&[include_str!("config.toml"), "[get]\nwait = \"forever\"\n", "up = 5\nfsync = true"])
@@ -122,6 +123,10 @@ fn offer(name: &str, content: u8, complete: bool) -> Offer {
     Offer { name: Name::new(name), id, size, total: size, chunks: 4, complete, original: true, modified: 7 }
 }
 
+fn host() -> Host {
+    Host::new("h").expect("a host")
+}
+
 fn session() -> Vec<u8> {
     let id = FileId([1; 32]);
     let locate = |name: &str, id, purpose| Locate {
@@ -132,16 +137,9 @@ fn session() -> Vec<u8> {
         missing: List::new(vec![(1, 2)]),
     };
     let messages: Vec<(u32, ToTracker)> = vec![
-        (
-            0,
-            Register { host: Label::default(), port: 1, offers: List::new(vec![offer("a", 1, true)]) }.into(),
-        ),
-        (1, Register { host: Label::new("h"), port: 2, offers: List::default() }.into()),
-        (
-            0x202,
-            Register { host: Label::new("h"), port: 2, offers: List::new(vec![offer("d/b", 1, false)]) }
-                .into(),
-        ),
+        (0, Register { host: Host::default(), port: 1, offers: List::new(vec![offer("a", 1, true)]) }.into()),
+        (1, Register { host: host(), port: 2, offers: List::default() }.into()),
+        (0x202, Register { host: host(), port: 2, offers: List::new(vec![offer("d/b", 1, false)]) }.into()),
         (
             1,
             Update {

@@ -71,12 +71,7 @@ impl<'a> Driver<'a> {
         let usable = |holder: &&Holder| holder.port != 0 && holder.peer != self.peer().identity.peer;
         let holders: Vec<&Holder> = variant.holders.iter().filter(usable).collect();
         for holder in self.chosen(holders) {
-            let host = if holder.host.contains(':') {
-                format!("[{}]", &*holder.host)
-            } else {
-                holder.host.to_string()
-            };
-            self.transfer.suggest(holder.peer, format!("{host}:{}", holder.port));
+            self.transfer.suggest(holder.peer, holder.host.endpoint(holder.port));
         }
     }
 
@@ -85,7 +80,9 @@ impl<'a> Driver<'a> {
         let one = match self.peer().limits.policy {
             Policy::Both | Policy::Latency => return holders,
             _ if self.transfer.neighbours(|neighbours| neighbours.knows_any()) => None,
-            Policy::Load => holders.into_iter().min_by_key(|holder| holder.uploads + holder.downloads),
+            Policy::Load => holders
+                .into_iter()
+                .min_by_key(|holder| u32::from(holder.uploads) + u32::from(holder.downloads)),
             Policy::Random => fastrand::choice(holders),
         };
         one.into_iter().collect()
@@ -122,7 +119,7 @@ impl<'a> Driver<'a> {
         let transfer = self.transfer.clone();
         let local = self.peer().clone();
         self.threads.retain(|thread| !thread.is_finished());
-        let spawned = std::thread::Builder::new().name(format!("fetch {addr}")).spawn(move || {
+        let spawned = std::thread::Builder::new().name("source".into()).spawn(move || {
             let end = source(&local, &transfer, &addr);
             let outcome = judge(&local, &transfer, peer, &addr, end);
             transfer.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));

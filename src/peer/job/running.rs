@@ -73,7 +73,9 @@ impl Running {
                     outcome => return outcome,
                 }
             }
-            patience *= 2;
+            // All can fail at once.
+            std::thread::park_timeout(FIRST_RELOCATE);
+            patience = patience.saturating_mul(2);
         }
     }
 

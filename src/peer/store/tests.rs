@@ -69,7 +69,7 @@ impl Case {
         let (store, had) = self.open().unwrap();
         for (number, place, hash) in self.chunks().into_iter().filter(|(number, ..)| !had.contains(*number)) {
             if self.chunks().len() == 1 {
-                store.write_small(0, &self.content).unwrap();
+                store.write_small(0, &self.content, self.id()).unwrap();
             } else {
                 store.write(place, 0, self.bytes(place)).unwrap();
                 store.keep(number, place, hash).unwrap();
@@ -139,4 +139,27 @@ fn a_folder_that_is_a_file_is_named_as_such() {
     let case = Case::new(5, &["a"]);
     fs::write(case.root(), "mine").unwrap();
     assert!(matches!(case.open().err(), Some(StoreError::NotAFolder(_))));
+}
+
+#[test]
+fn no_bytes_get_a_name_whose_id_is_another() {
+    for data in [&b""[..], b"hello", b"other"] {
+        let case = Case::new(5, &["a"]);
+        let (store, _) = case.open().unwrap();
+        let refused = store.write_small(0, data, FileId::of(data)).unwrap_err();
+        assert!(matches!(refused, StoreError::Integrity(name) if name == "a"));
+        assert!(!case.root().join("a").exists());
+    }
+}
+
+#[test]
+fn a_size_that_its_id_cannot_have_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, root) = (folder.path().join("state"), folder.path().join("root"));
+    for (id, size) in [(FileId::of(b"x"), 0), (FileId::NOTHING, 1)] {
+        let plan = Plan::file(id, Geometry::of(size).unwrap(), "a").unwrap();
+        let refused = Store::open(plan, id, (&state, "key"), &root, Manner { force: true, fsync: false });
+        assert!(matches!(refused.err(), Some(StoreError::Impossible(name)) if name == "a"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }

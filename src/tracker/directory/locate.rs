@@ -219,7 +219,7 @@ impl Peer {
         Some(Holder {
             peer: self.id?,
             name: Label::new(&*self.profile.name),
-            host: Label::new(&*self.profile.host),
+            host: self.profile.host.clone(),
             port: self.profile.port,
             have,
             uploads: self.load.uploads,

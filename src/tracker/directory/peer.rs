@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::content::PeerId;
+use crate::content::{Host, PeerId};
 use crate::tracker::order::{Order, Place};
 use crate::wire::{Label, PeerInfo};
 
@@ -24,7 +24,7 @@ pub struct Profile {
     /// Its name.
     pub name: String,
     /// The host where it listens.
-    pub host: String,
+    pub host: Host,
     /// The port where it listens; 0 if it cannot be dialled.
     pub port: u16,
 }
@@ -65,7 +65,7 @@ impl Peer {
         PeerInfo {
             peer: id,
             name: Label::new(&*self.profile.name),
-            host: Label::new(&*self.profile.host),
+            host: self.profile.host.clone(),
             port: self.profile.port,
             offers: self.pairs.len() as u32,
             uploads: self.load.uploads,

@@ -1,6 +1,7 @@
 //! The directory against a stupid twin, and its rules one by one, in virtual time.
 
 use super::*;
+use crate::content::Host;
 use crate::wire::{Name, Purpose, Variant};
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -20,7 +21,8 @@ fn directory(start: Instant) -> Directory {
 }
 
 fn join(directory: &mut Directory, sender: Sender, offers: &[Offer], now: Instant) {
-    let profile = Profile { name: format!("p{}", sender.connection), host: "10.0.0.1".into(), port: 7 };
+    let profile =
+        Profile { name: format!("p{}", sender.connection), host: Host::new("10.0.0.1").unwrap(), port: 7 };
     directory.register(sender, profile, now);
     directory.update(sender, &[], offers).unwrap();
 }
