@@ -15,5 +15,5 @@ pub use host::Host;
 pub use id::{ChunkHash, FileId, IdError, PeerId};
 pub use link::{Descriptor, Link, LinkError};
 pub use name::{NameError, SafeName};
-pub use proof::{ChunkHasher, Manifest, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
+pub use proof::{ChunkHasher, Manifest, PROOF_RUN, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
 pub use tree::{Tree, TreeEntry, TreeError, TreeKind, TreeLayout};

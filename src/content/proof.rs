@@ -68,12 +68,13 @@ impl ChunkHasher {
 }
 
 /// How many chunk hashes a proof in a CHUNK carries at most: a run of these is aligned to its length.
+pub const PROOF_RUN: u32 = 1 << RUN_BITS;
 const RUN_BITS: u32 = 4;
 
 /// The run of chunks whose hashes travel together with chunk `chunk`, as first chunk and count.
 pub fn proof_run(geometry: Geometry, chunk: ChunkIndex) -> (u32, u32) {
     let first = chunk.get() >> RUN_BITS << RUN_BITS;
-    (first, (geometry.chunks() - first).min(1 << RUN_BITS))
+    (first, (geometry.chunks() - first).min(PROOF_RUN))
 }
 
 /// All chunk hashes of a file, proved, with the merged hashes of every level above.

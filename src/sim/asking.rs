@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use super::connection::{Item, Job, Load};
-use super::queue::{Happening, Message, Nanos};
+use super::connection::{Item, Load};
+use super::happening::{Happening, Job, Message, Nanos};
 use super::world::World;
+use crate::content::PROOF_RUN;
 use crate::swarm::neighbours::Outcome;
 use crate::swarm::scheduler::{Effect, Event, SourceId, SourceLoad};
 use crate::wire::{ANY_CHUNK, Complaint, Refusal};
 
-/// Chunks whose proof travels together.
-pub(super) const PROOF_RUN: u32 = 16;
 /// A GET_CHUNK, a CANCEL, a HAVE of one chunk.
 const ASK_BYTES: u32 = 19;
 const CANCEL_BYTES: u32 = 13;

@@ -2,11 +2,19 @@
 
 use std::collections::VecDeque;
 
-use super::network::{FIRST_WINDOW, MAX_WINDOW};
-use super::queue::{Message, Nanos};
+use super::happening::{Job, Message, Nanos};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::swarm::scheduler::SourceId;
 use crate::swarm::turns::{Hold, Telling};
+
+/// Bytes taken from a connection in turn.
+pub(super) const QUANTUM: u32 = 16 << 10;
+/// The first window of a connection: ten full segments.
+const FIRST_WINDOW: u32 = 14_480;
+/// The largest window.
+const MAX_WINDOW: u32 = 1 << 20;
+/// Waiting longer than this at a downlink shrinks the window.
+const LONG_QUEUE: Nanos = 25_000_000;
 
 /// What a stream carries.
 #[derive(Debug)]
@@ -23,15 +31,6 @@ pub(super) struct Item {
     pub(super) begun: bool,
     /// For a chunk that has begun to arrive: its data is wanted.
     pub(super) wanted: bool,
-}
-
-/// A request that waits: for a chunk or [`ANY_CHUNK`](crate::wire::ANY_CHUNK), with its proof or without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Job {
-    pub(super) chunk: u32,
-    pub(super) proof: bool,
-    /// Others get on faster than the asker.
-    pub(super) behind: bool,
 }
 
 #[derive(Debug)]
@@ -115,16 +114,16 @@ impl Connection {
     /// Bytes arrived after they waited `waited` at the downlink: the window follows.
     pub(super) fn acknowledged(&mut self, bytes: u32, waited: Nanos, now: Nanos) {
         self.in_network -= bytes;
-        if waited > super::network::LONG_QUEUE {
+        if waited > LONG_QUEUE {
             self.slow_start = false;
-            if now.saturating_sub(self.last_cut) > super::network::LONG_QUEUE {
+            if now.saturating_sub(self.last_cut) > LONG_QUEUE {
                 self.last_cut = now;
                 self.window = (self.window / 10 * 7).max(FIRST_WINDOW);
             }
         } else if self.slow_start {
             self.window = (self.window + bytes).min(MAX_WINDOW);
         } else {
-            let more = u64::from(bytes) * u64::from(super::network::QUANTUM) / u64::from(self.window.max(1));
+            let more = u64::from(bytes) * u64::from(QUANTUM) / u64::from(self.window.max(1));
             self.window = (self.window + more as u32).min(MAX_WINDOW);
         }
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::Fate;
 use super::connection::Connection;
+use super::happening::{Happening, Nanos};
 use super::peer::{Fetch, id_of, number_of};
-use super::queue::{Happening, Nanos};
-use super::world::{World, content};
-use crate::content::Host;
+use super::scenario::Fate;
+use super::world::{LEASE_INTERVAL, World, content};
+use crate::content::{Host, PROOF_RUN};
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Limits, Policy, Scheduler, TICK};
@@ -18,8 +18,6 @@ use crate::wire::{Complaint, Name, Offer, Purpose};
 const REFRESH: Duration = Duration::from_secs(15);
 /// A dial that nobody answers is given up after this.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often leases are looked at, and signs of life given.
-pub(super) const LEASE_INTERVAL: Duration = Duration::from_secs(1);
 /// Round trips until OPEN arrives: the connection, HELLO, and half of the question itself.
 const OPEN_TRIPS: u64 = 5;
 
@@ -63,7 +61,7 @@ impl World<'_> {
         };
         let none = ChunkSet::empty(self.chunks);
         let all = ChunkSet::full(self.chunks);
-        let runs = self.chunks.div_ceil(super::asking::PROOF_RUN);
+        let runs = self.chunks.div_ceil(PROOF_RUN);
         let peer = &mut self.peers[p as usize];
         peer.alive = true;
         peer.joined = now;
@@ -183,7 +181,7 @@ impl World<'_> {
 
     fn dial(&mut self, p: u32, server: u32) {
         let c = self.connections.len() as u32;
-        let runs = self.chunks.div_ceil(super::asking::PROOF_RUN);
+        let runs = self.chunks.div_ceil(PROOF_RUN);
         self.connections.push(Connection::new(server, p, runs));
         self.queue.push(self.now + OPEN_TRIPS * self.delay, Happening::Open(c));
         if self.peers[server as usize].vanished {

@@ -1,18 +1,10 @@
 //! Links: how bytes of streams leave one host and arrive at another.
 
-use super::connection::{Item, Load};
+use super::connection::{Item, Load, QUANTUM};
+use super::happening::{Happening, Message, Nanos};
 use super::peer::Peer;
-use super::queue::{Happening, Message, Nanos};
 use super::world::World;
 
-/// Bytes taken from a connection in turn.
-pub(super) const QUANTUM: u32 = 16 << 10;
-/// The first window of a connection: ten full segments.
-pub(super) const FIRST_WINDOW: u32 = 14_480;
-/// The largest window.
-pub(super) const MAX_WINDOW: u32 = 1 << 20;
-/// Waiting longer than this at a downlink shrinks the window.
-pub(super) const LONG_QUEUE: Nanos = 25_000_000;
 /// A full segment on the link, and what of it is ours.
 const SEGMENT_BYTES: f64 = 1514.0;
 const SEGMENT_DATA: f64 = 1448.0;

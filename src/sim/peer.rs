@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::queue::Nanos;
-use super::{Link, Manner};
+use super::happening::Nanos;
+use super::scenario::{Link, Manner};
 use crate::content::PeerId;
 use crate::swarm::chunk_set::ChunkSet;
 use crate::swarm::neighbours::Neighbours;

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use super::Manner;
-use super::connection::{Job, Load};
-use super::queue::{Happening, Message};
+use super::connection::Load;
+use super::happening::{Happening, Job, Message};
+use super::scenario::Manner;
 use super::world::World;
+use crate::content::PROOF_RUN;
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::turns::{Hold, Rank, Seed};
 use crate::swarm::uplink::piece_bytes;
@@ -157,7 +158,7 @@ impl World<'_> {
             Manner::Corrupts(share) => self.rng.f64() < share,
             _ => false,
         };
-        let proof = match job.proof && connection.proved.insert(chunk / super::asking::PROOF_RUN) {
+        let proof = match job.proof && connection.proved.insert(chunk / PROOF_RUN) {
             true => self.proof_bytes,
             false => 0,
         };

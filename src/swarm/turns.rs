@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::chunk_set::ChunkSet;
+use crate::content::PROOF_RUN;
 
 /// Connections that send chunks at the same time.
 const SLOTS: usize = 3;
 /// Nobody waits for more turns than so many times as many as wait, whatever its rank: those of another content may
 /// be behind all the time.
 const MOST_ROUNDS: u64 = 4;
-/// Chunks that are given to one asker in a row: a proof's run.
-const CHOICE_RUN: u32 = 16;
+/// Chunks that are given to one asker in a row: a proof's run, so that each proof travels once.
+const CHOICE_RUN: u32 = PROOF_RUN;
 /// So many times an asker is told of gains at once: at the start little is there to be passed on, and all
 /// wait for it.
 const EARLY_TELLS: u32 = 32;
