@@ -5,6 +5,7 @@
 //! - [`content`]: ids, geometry, manifests, trees, names, links. Pure.
 //! - [`wire`]: messages, ids, limits, codec. Pure; `docs/PROTOCOL.md` is its specification.
 //! - [`swarm`]: what members of a swarm decide: scheduler, neighbours, turns. Pure.
+//! - `threads`, `say`: what the end of a thread means; what is written for people, whatever becomes of it.
 //! - [`net`]: connections: preface, HELLO, framing, tracing.
 //! - [`tracker`]: the directory of who has what, and the threads that serve it.
 //! - [`peer`]: sharing, serving and fetching.
@@ -14,12 +15,18 @@
 //!
 //! Arrows point upwards in this list only, and never between `tracker` and `peer`.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr))]
+
 pub mod cli;
 pub mod content;
 pub mod fuzzing;
 pub mod net;
 pub mod peer;
+mod say;
 pub mod sim;
 pub mod swarm;
+mod threads;
 pub mod tracker;
 pub mod wire;
+
+pub use threads::program;

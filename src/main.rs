@@ -5,12 +5,11 @@ use std::process::ExitCode;
 use p2p::cli;
 
 fn main() -> ExitCode {
-    let outcome = cli::read_arguments().and_then(cli::run);
-    match outcome {
+    p2p::program(|| match cli::read_arguments().and_then(cli::run) {
         Ok(()) => cli::Exit::Done.into(),
         Err(failure) => {
             failure.print();
             failure.exit.into()
         }
-    }
+    })
 }

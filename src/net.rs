@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use crate::content::PeerId;
+use crate::threads::Panicked;
 use crate::wire::{self, ErrorCode, FrameError, Hello, PrefaceError, Role, limits};
 
 mod control;
@@ -73,6 +74,9 @@ pub enum NetError {
     /// Both ends are the same peer.
     #[error("the other side is this very peer")]
     Myself,
+    /// This side has a fault, which has been told.
+    #[error("an internal error ended it: {0}")]
+    Panicked(Panicked),
 }
 
 impl From<io::Error> for NetError {
@@ -113,7 +117,7 @@ impl NetError {
             NetError::Preface(PrefaceError::Mode(_)) => Some(ErrorCode::UnsupportedMode),
             NetError::TimedOut => Some(ErrorCode::TimedOut),
             NetError::Myself => Some(ErrorCode::Myself),
-            NetError::Closed | NetError::Io(_) | NetError::Refused { .. } => None,
+            NetError::Closed | NetError::Io(_) | NetError::Refused { .. } | NetError::Panicked(_) => None,
         }
     }
 }

@@ -314,7 +314,7 @@ fn an_interrupted_get_keeps_what_it_has() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_reader_that_has_seen_enough_is_told_nothing_more() {
     let swarm = Swarm::of(Sample::awkward());
     let tracker = swarm.tracker.target();
     // A pipe whose reading end is closed before anything is written.
@@ -323,5 +323,5 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let output = run_with(&["ls", "--tracker", &tracker], |command| {
         command.stdout(writer);
     });
-    assert_eq!(output.expect(0).stderr, "");
+    assert_eq!(output.expect(OTHER).stderr, "");
 }

@@ -1,13 +1,12 @@
 //! What can be typed: every command, option and default. Defaults of a role come from the role.
 
-use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::fault::{Fault, latency_file, policy};
 use super::units::{Bytes, Patience, Period};
-use super::{Exit, Failure};
+use super::{Exit, Failure, output};
 use crate::net::trace;
 use crate::peer::Latencies;
 use crate::swarm::scheduler::Policy;
@@ -296,8 +295,7 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     // Through a buffer: the generator panics when its output is closed early.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "p2p", &mut script);
-    io::Write::write_all(&mut io::stdout(), &script)?;
-    Ok(())
+    output::line(String::from_utf8_lossy(&script).trim_end())
 }
 
 /// `HOST[:PORT]` of a tracker, with its port.

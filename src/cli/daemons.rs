@@ -10,6 +10,7 @@ use super::units::{count, size};
 use super::{Exit, Failure, engine, fault, output};
 use crate::content::{Link, SafeName};
 use crate::peer::{self, Peer};
+use crate::say;
 use crate::tracker::{self, Tracker};
 use crate::wire::Offer;
 
@@ -24,7 +25,7 @@ pub(super) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
     };
     let tracker = tracker::start(config)?;
     stop.graceful();
-    output::line(&format!("tracker listening on {}", tracker.addr()))?;
+    output::ready(&format!("tracker listening on {}", tracker.addr()));
     stop.wait_until(None);
     tracker.stop();
     Ok(())
@@ -41,11 +42,11 @@ pub(super) fn peer(args: PeerArgs) -> Result<(), Failure> {
     let mut config = engine::config(&args.engine, args.trackers.trackers, Some(args.folder));
     config.faults = fault::plan(&args.fault, args.fault_seed);
     if let Some(faults) = &config.faults {
-        eprintln!("warning: this peer misbehaves on purpose: {faults}");
+        say::line(&format!("warning: this peer misbehaves on purpose: {faults}"));
     }
     let peer = start_peer(config)?;
     stop.graceful();
-    output::line(&ready(&peer))?;
+    output::ready(&ready(&peer));
     stop.wait_until(None);
     peer.stop();
     Ok(())
@@ -65,12 +66,12 @@ pub(super) fn share(args: ShareArgs) -> Result<(), Failure> {
     let peer = start_peer(config)?;
     stop.graceful();
     if let Some(tracker) = &built_in {
-        output::line(&format!("tracker listening on {}", tracker.addr()))?;
+        output::ready(&format!("tracker listening on {}", tracker.addr()));
     }
-    output::line(&ready(&peer))?;
+    output::ready(&ready(&peer));
     let offer = offer_of(&peer, &name)?;
     let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers };
-    output::line(&format!("on the other side:\n  p2p get '{link}'"))?;
+    output::ready(&format!("on the other side:\n  p2p get '{link}'"));
     stop.wait_until(None);
     peer.stop();
     if let Some(tracker) = built_in {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use crate::net::NetError;
 use crate::peer::{FetchError, PeerError};
+use crate::say;
 use crate::tracker::StartError;
 
 /// The exit codes.
@@ -86,7 +87,7 @@ impl Failure {
     /// Writes the sentence on standard error.
     pub fn print(&self) {
         if !self.sentence.is_empty() {
-            eprintln!("p2p: {self}");
+            say::line(&format!("p2p: {self}"));
         }
     }
 }
@@ -97,11 +98,11 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Writing an answer failed. A reader that has seen enough (`p2p ls | head`) is no failure.
+/// Writing an answer failed. A reader that has seen enough (`p2p ls | head`) needs no sentence.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::quiet(Exit::Done),
+            io::ErrorKind::BrokenPipe => Failure::quiet(Exit::Other),
             _ => Failure::other(format!("cannot write the answer: {}", reason(&error))),
         }
     }

@@ -23,6 +23,7 @@ use super::signals::Stop;
 use super::what::{What, resolve};
 use super::{Failure, output};
 use crate::peer::{Dest, Peer, Want};
+use crate::say;
 use choice::Choice;
 use progress::Progress;
 use summary::Summary;
@@ -32,7 +33,7 @@ pub(super) fn get(args: GetArgs) -> Result<(), Failure> {
     let json = args.json;
     let outcome = fetch(args);
     if let (Err(failure), true) = (&outcome, json) {
-        output::json(&summary::fault(failure))?;
+        let _ = output::json(&summary::fault(failure)); // the exit code tells it too
     }
     outcome
 }
@@ -133,14 +134,14 @@ impl Job {
             (false, Some(period)) => Some(Instant::now() + period.0),
             (false, None) => return Ok(()),
         };
-        eprintln!(
+        say::line(&format!(
             "sharing {} {}",
             self.choice.name,
             match until {
                 None => "until stopped".to_owned(),
                 Some(_) => self.args.seed_for.map_or_else(String::new, |period| format!("for {period}")),
             }
-        );
+        ));
         self.stop.wait_until(until);
         Ok(())
     }

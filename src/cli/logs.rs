@@ -1,11 +1,10 @@
 //! Logs and wire traces: both on standard error.
 
-use std::io::{self, IsTerminal};
-
 use tracing_subscriber::EnvFilter;
 
 use super::args::LogArgs;
 use crate::net::trace::{self, Side};
+use crate::say;
 
 /// Sets up both, once at the start.
 pub(super) fn start(args: &LogArgs) {
@@ -15,8 +14,9 @@ pub(super) fn start(args: &LogArgs) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(level)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_writer(|| say::Lines)
+        .log_internal_errors(false)
+        .with_ansi(say::to_a_terminal())
         .with_target(false)
         .init();
     for side in [Side::Tracker, Side::Serve, Side::Fetch] {

@@ -1,18 +1,13 @@
 //! Answers on standard output.
 
-use std::io::{self, Write};
-
 use serde::Serialize;
 
 use super::Failure;
+use crate::say;
 
-/// Writes one line and sends it off.
+/// Writes one line and sends it off. An answer that is not taken is a failure.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.write_all(b"\n")?;
-    out.flush()?;
-    Ok(())
+    Ok(say::answer(text)?)
 }
 
 /// Writes one JSON object on a line of its own and sends it off.
@@ -20,4 +15,12 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value)
         .map_err(|error| Failure::other(format!("cannot write the answer as JSON: {error}")))?;
     line(&text)
+}
+
+/// Says that something which runs until it is stopped is ready. It does its work whether or not anybody
+/// wants to know.
+pub(super) fn ready(text: &str) {
+    if let Err(error) = say::answer(text) {
+        tracing::warn!("cannot say on standard output that it is ready: {error}");
+    }
 }

@@ -1,11 +1,11 @@
 //! How far the hashing of a large folder is, on standard error.
 
-use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::units::{count, size};
 use crate::peer::share::Progress;
+use crate::say;
 
 /// How long a scan is quiet, and between two words of it.
 const TELL: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ pub(super) struct Scan {
 
 impl Scan {
     pub(super) fn new() -> Scan {
-        Scan { terminal: io::stderr().is_terminal(), last: Instant::now(), told: false }
+        Scan { terminal: say::to_a_terminal(), last: Instant::now(), told: false }
     }
 
     /// Hears how far it is.
@@ -36,19 +36,19 @@ impl Scan {
         self.told = true;
         let (start, end) = if self.terminal { ("\r\x1b[K", "") } else { ("", "\n") };
         let Progress { files, files_done, bytes, bytes_done } = progress;
-        eprint!(
+        say::text(&format!(
             "{start}hashed {files_done} of {} ({} of {}){end}",
             count(files, "file"),
             size(bytes_done),
             size(bytes)
-        );
+        ));
     }
 }
 
 impl Drop for Scan {
     fn drop(&mut self) {
         if self.told && self.terminal {
-            eprintln!();
+            say::line("");
         }
     }
 }

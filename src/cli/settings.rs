@@ -55,8 +55,12 @@ pub fn read() -> Result<Cli, Failure> {
         Err(failure) => (command, Some(failure)),
     };
     let matches = command.try_get_matches().map_err(|error| {
-        let _ = error.print();
-        Failure::quiet(if error.use_stderr() { Exit::Usage } else { Exit::Done })
+        let printed = error.print();
+        match (error.use_stderr(), printed) {
+            (true, _) => Failure::quiet(Exit::Usage),
+            (false, Ok(())) => Failure::quiet(Exit::Done),
+            (false, Err(error)) => error.into(),
+        }
     })?;
     match broken {
         Some(failure) => Err(failure),

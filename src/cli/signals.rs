@@ -7,13 +7,16 @@ use std::io;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{Exit, Failure};
+use crate::threads;
+
+/// Room for the thread that waits for signals.
+const STACK_BYTES: usize = 64 << 10;
 
 /// Whether this process has been asked to stop.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +43,7 @@ impl Stop {
                 shared.signal();
             }
         };
-        thread::Builder::new().name("signals".into()).stack_size(64 << 10).spawn(watch).map_err(failed)?;
+        threads::named("signals").stack(STACK_BYTES).essential(watch).map_err(failed)?;
         Ok(stop)
     }
 
@@ -73,6 +76,7 @@ impl Stop {
 
 impl Shared {
     fn signal(&self) {
+        threads::may_panic("signals");
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if *asked || !self.graceful.load(Ordering::Relaxed) {
             process::exit(Exit::Interrupted as i32);

@@ -12,6 +12,7 @@ use super::swarm::Tracker;
 use super::table::{Align, Table};
 use super::units::{count, elapsed, shown};
 use super::{Failure, output};
+use crate::say;
 use crate::wire::{PeerInfo, Status};
 
 /// One line of `status --json` without a folder.
@@ -73,7 +74,7 @@ fn of_trackers(trackers: &[String], json: bool) -> Result<(), Failure> {
     match failures.len() {
         0 => Ok(()),
         some if some < trackers.len() => {
-            eprintln!("p2p: {sentence}");
+            say::line(&format!("p2p: {sentence}"));
             Ok(())
         }
         _ => Err(Failure::unreachable(sentence)),

@@ -10,6 +10,7 @@ use crate::content::FileId;
 use crate::content::PeerId;
 use crate::net::trace::Side;
 use crate::net::{self, Control, Identity, NetError};
+use crate::say;
 use crate::wire::{
     Common, Entry, FromTracker, GetList, GetPeers, GetStatus, List, Locate, Located, Name, PeerInfo, Purpose,
     Role, Status, ToTracker, limits,
@@ -48,7 +49,7 @@ impl Wait {
             return false;
         }
         if !self.told {
-            eprintln!("{why}; waiting, --wait is {}", self.patience);
+            say::line(&format!("{why}; waiting, --wait is {}", self.patience));
             self.told = true;
         }
         thread::sleep(match self.patience {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::say;
 use crate::wire::Message;
 
 /// The part a process plays on a connection, as far as tracing is concerned.
@@ -92,8 +93,8 @@ pub fn line(
         Direction::Out => "->",
     };
     let fields: String = fields.chars().take(MAX_FIELDS_CHARS).collect();
-    eprintln!(
+    say::line(&format!(
         "{hours:02}:{minutes:02}:{seconds:02}.{:06} {side} {arrow} {addr} {label} #{request} {bytes} B {fields}",
         now.subsec_micros()
-    );
+    ));
 }

@@ -18,6 +18,7 @@ use super::job::{Dest, FetchError, Job, Report, Want};
 use super::transfer::TransferStatus;
 use super::{Inner, lock};
 use crate::content::SafeName;
+use crate::threads;
 
 /// The socket's name in the state directory.
 const SOCKET: &str = "control.sock";
@@ -99,6 +100,7 @@ pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     let mut line = String::new();
     BufReader::new(&stream).take(MAX_REQUEST_BYTES).read_line(&mut line)?;
+    threads::may_panic("control-answer");
     let refuse = |message: String| say(&stream, &Answer::Error { code: 2, message });
     match serde_json::from_str(&line) {
         Err(error) => refuse(format!("not a request: {error}")),
@@ -108,8 +110,13 @@ pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
                 return refuse("the id or the name is not one".to_owned());
             };
             let wait = wait_ms.map(Duration::from_millis);
-            let job = Job::start(peer, Want { id, name }, Dest { path: dest, force, wait })?;
-            follow(&job, &stream)
+            match Job::start(peer, Want { id, name }, Dest { path: dest, force, wait }) {
+                Ok(job) => follow(&job, &stream),
+                Err(error) => {
+                    let message = format!("cannot start the fetch: {error}");
+                    say(&stream, &Answer::Error { code: 1, message })
+                }
+            }
         }
     }
 }
@@ -162,7 +169,7 @@ impl FetchError {
             FetchError::NotFound(_) => 3,
             FetchError::NobodyReached(_) => 4,
             FetchError::Integrity(_) | FetchError::BadTree(_) => 5,
-            FetchError::Exists(_) | FetchError::Disk(_) => 1,
+            FetchError::Exists(_) | FetchError::Disk(_) | FetchError::Internal(_) => 1,
             FetchError::Interrupted => 130,
         }
     }

@@ -16,6 +16,7 @@ use crate::net::{NetError, Session};
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::scheduler::{Event, SourceId, SourceLoad};
 use crate::swarm::silence::{Look, Silence};
+use crate::threads;
 use crate::wire::limits::{MAX_RUN, MAX_TOLD};
 use crate::wire::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, FromServer, GetChunk, GetLoad, HEADER_BYTES, List, Load,
@@ -202,7 +203,8 @@ struct Fetching<'a> {
 
 impl Fetching<'_> {
     fn run(mut self) -> Result<(), FetchEnd> {
-        let outcome = self.work();
+        let outcome = threads::caught(|| self.work())
+            .unwrap_or_else(|panicked| Err(NetError::Panicked(panicked).into()));
         if let Some(incoming) = &self.incoming {
             self.transfer.abandon(incoming.number, self.id);
         }
@@ -220,6 +222,7 @@ impl Fetching<'_> {
         let mut readable = true;
         loop {
             self.take_in()?;
+            threads::may_panic("fetch-chunk");
             // Behind what was taken in: most orders follow from it.
             if self.obey()? {
                 return Ok(());

@@ -17,6 +17,7 @@ use super::store::{StoreError, remove_if_empty};
 use super::transfer::{End, Transfer, TransferStatus};
 use super::{Inner as Peer, LedgerView, lock};
 use crate::content::{FileId, SafeName, TreeError};
+use crate::threads;
 use crate::wire::{Offer, View};
 use running::Running;
 
@@ -64,6 +65,9 @@ pub enum FetchError {
     /// It was cancelled; what is proved is kept for next time.
     #[error("interrupted; what has arrived is kept for next time")]
     Interrupted,
+    /// This program has a fault.
+    #[error("the fetch ended by an internal error ({0}); what has arrived is kept for next time")]
+    Internal(String),
 }
 
 impl FetchError {
@@ -72,7 +76,7 @@ impl FetchError {
         match self {
             FetchError::NobodyReached(_) | FetchError::Integrity(_) | FetchError::BadTree(_) => true,
             FetchError::NotFound(_) | FetchError::Exists(_) | FetchError::Disk(_) => false,
-            FetchError::Interrupted => false,
+            FetchError::Interrupted | FetchError::Internal(_) => false,
         }
     }
 }
@@ -144,9 +148,17 @@ impl Job {
             thread: Mutex::new(None),
         });
         lock(&peer.jobs).push(inner.clone());
-        let running = Running { peer: peer.clone(), job: inner.clone() };
-        let thread = std::thread::Builder::new().name("fetch".into()).spawn(move || running.run())?;
-        *lock(&inner.thread) = Some(thread);
+        let running = Arc::new(Running { peer: peer.clone(), job: inner.clone() });
+        let failing = running.clone();
+        let started = threads::named("fetch")
+            .job(move || running.run(), move |why| failing.end(Err(FetchError::Internal(why.to_owned()))));
+        match started {
+            Ok(thread) => *lock(&inner.thread) = Some(thread),
+            Err(error) => {
+                lock(&peer.jobs).retain(|job| !Arc::ptr_eq(job, &inner));
+                return Err(error);
+            }
+        }
         Ok(Job(inner))
     }
 

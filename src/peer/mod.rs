@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,7 @@ pub use transfer::{SourceReport, TransferStatus};
 use crate::content::{FileId, PeerId, SafeName};
 use crate::net::trace::Side;
 use crate::net::{self, Identity};
+use crate::threads::{self, lock};
 use crate::wire::{Offer, Role, View};
 use bulk::Wake;
 use config::{endpoint, kept_id, random_id, state_of};
@@ -54,12 +55,6 @@ use serve::{Asker, Host};
 use share::Share;
 use trackers::{Registry, Trackers};
 use uploads::Uploads;
-
-/// Locks `mutex`. A thread that panicked inside left a value that is still whole: every step on
-/// shared values is small, and the panic itself is reported where the thread is joined.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A running peer. Dropping it does not stop it; [`Peer::stop`] does.
 #[derive(Debug)]
@@ -145,23 +140,16 @@ pub fn start(
     let _ = inner.trackers.set(trackers);
     let mut threads = Vec::new();
     let accepting = inner.clone();
-    threads
-        .push(std::thread::Builder::new().name("accept".into()).spawn(move || accepting.accept(&listener))?);
+    threads.push(threads::named("accept").essential(move || accepting.accept(&listener))?);
     if let Some(share) = inner.share.clone() {
         let following = inner.clone();
-        threads.push(
-            std::thread::Builder::new().name("changes".into()).spawn(move || following.follow(&share))?,
-        );
+        threads.push(threads::named("changes").essential(move || following.follow(&share))?);
     }
     if let Some(state) = inner.state.clone().filter(|_| inner.share.is_some()) {
         let refused = |error| PeerError::State { path: state.clone(), error };
         let listener = control::listen(&state).map_err(refused)?;
         let controlled = inner.clone();
-        threads.push(
-            std::thread::Builder::new()
-                .name("control".into())
-                .spawn(move || controlled.control(&listener))?,
-        );
+        threads.push(threads::named("control").essential(move || controlled.control(&listener))?);
     }
     Ok(Peer { inner, threads })
 }
@@ -285,7 +273,8 @@ impl Inner {
                     tracing::debug!("a request on the local socket ended: {error}");
                 }
             };
-            if let Err(error) = std::thread::Builder::new().name("control".into()).spawn(answering) {
+            threads::may_panic("control");
+            if let Err(error) = threads::named("control-answer").connection(answering) {
                 tracing::warn!("no thread for a request: {error}");
             }
         }
@@ -297,9 +286,8 @@ impl Inner {
     fn take_connection(self: Arc<Self>, stream: TcpStream, addr: SocketAddr) {
         let Some(guest) = self.guests.let_in(&stream, addr) else { return };
         let inner = self.clone();
-        let spawned =
-            std::thread::Builder::new().name("serve".into()).spawn(move || inner.serve(stream, &guest));
-        if let Err(error) = spawned {
+        threads::may_panic("accept");
+        if let Err(error) = threads::named("serve").connection(move || inner.serve(stream, &guest)) {
             tracing::warn!("no thread for a connection: {error}");
         }
     }
@@ -339,7 +327,10 @@ impl Inner {
         loop {
             select! {
                 recv(changes) -> change => match change {
-                    Ok(change) => self.trackers().update(&change.added, &change.removed),
+                    Ok(change) => {
+                        threads::may_panic("changes");
+                        self.trackers().update(&change.added, &change.removed);
+                    }
                     Err(_) => return,
                 },
                 recv(self.quitting) -> _ => return,

@@ -25,6 +25,7 @@ use crate::net::trace::Side;
 use crate::net::{NetError, Session};
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::turns::{Telling, UNSENT_AHEAD};
+use crate::threads;
 use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS, MAX_TOLD};
 use crate::wire::{
     ANY_CHUNK, Common, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open, Opened,
@@ -143,7 +144,8 @@ pub(super) fn run(
         faults,
         late: Line::of(host.latency(&theirs.name)),
     };
-    let outcome = serving.work(activity, stop);
+    let outcome = threads::caught(|| serving.work(activity, stop))
+        .unwrap_or_else(|panicked| Err(NetError::Panicked(panicked)));
     serving.close_all();
     match outcome {
         Err(error) => {

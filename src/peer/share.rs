@@ -15,7 +15,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -23,6 +23,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::content::{
     ChunkHash, ChunkIndex, FileId, Geometry, Manifest, NameError, SafeName, TreeLayout, hash_chunk,
 };
+use crate::threads::lock;
 use crate::wire::{Offer, View};
 
 mod catalogue;
@@ -308,9 +309,7 @@ impl Drop for Share {
         self.core.stop.store(true, Ordering::Relaxed);
         self.core.mailbox.wake();
         for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread that follows changes in the shared folder has panicked");
-            }
+            let _ = thread.join();
         }
         self.core.lay_ghosts(&mut self.core.write());
     }
@@ -462,12 +461,6 @@ impl Core {
         };
         Manifest::new(geometry, chunks.map(hash).collect()).ok().map(|(manifest, _)| manifest)
     }
-}
-
-/// Locks `mutex`. A thread that panicked inside left a value that is still whole: every step on
-/// shared values is small, and the panic itself is reported where the thread is joined.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

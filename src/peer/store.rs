@@ -25,6 +25,7 @@ use rustix::io::Errno;
 use super::lock;
 use crate::content::{ChunkHash, FileId, Manifest, Place};
 use crate::swarm::chunk_set::ChunkSet;
+use crate::threads;
 pub(super) use files::set_aside;
 use files::{hash_at, id_of, mode, reserve, set_times, sync_above, umask};
 use journal::Journal;
@@ -188,23 +189,26 @@ impl Store {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
         let trouble = Mutex::new(None);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    loop {
-                        let file = next.fetch_add(1, Ordering::Relaxed);
-                        if file >= self.plan.slots.len() {
-                            return;
-                        }
-                        match self.finished(&self.plan.slots[file]) {
-                            Ok(true) => lock(&found).push(file),
-                            Ok(false) => {}
-                            Err(error) => *lock(&trouble) = Some(error),
-                        }
-                    }
-                });
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let look = || {
+            loop {
+                threads::may_panic("prove");
+                let file = next.fetch_add(1, Ordering::Relaxed);
+                if file >= self.plan.slots.len() {
+                    return;
+                }
+                match self.finished(&self.plan.slots[file]) {
+                    Ok(true) => lock(&found).push(file),
+                    Ok(false) => {}
+                    Err(error) => *lock(&trouble) = Some(error),
+                }
             }
+        };
+        std::thread::scope(|scope| {
+            let helpers: Vec<_> =
+                (1..cores).filter_map(|_| threads::named("prove").helper(scope, look)).collect();
+            look();
+            helpers.into_iter().for_each(threads::join);
         });
         if let Some(error) = lock(&trouble).take() {
             return Err(error);

@@ -16,6 +16,7 @@ use super::lock;
 use crate::content::{FileId, Host};
 use crate::net::trace::Side;
 use crate::net::{self, Control, Identity, NetError, Session};
+use crate::threads;
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS, MAX_RANGES};
 use crate::wire::{
     Common, ErrorCode, FromTracker, HaveChunks, Heartbeat, List, Locate, Located, Name, Offer, Register,
@@ -91,7 +92,7 @@ impl Trackers {
             links.push(link.clone());
             let worker =
                 Worker { link, me: me.clone(), registry: registry.clone(), stopping: stopping.clone() };
-            threads.push(std::thread::Builder::new().name("tracker".into()).spawn(move || worker.run())?);
+            threads.push(threads::named("tracker").essential(move || worker.run())?);
         }
         Ok(Trackers { links, threads: Mutex::new(threads), stopping })
     }
@@ -221,6 +222,7 @@ impl Worker {
     }
 
     fn serve(&self, (line, lease): &mut (Line, Duration)) -> Result<(), NetError> {
+        threads::may_panic("tracker");
         let interval = *lease / HEARTBEATS_PER_LEASE;
         let mut next_heartbeat = Instant::now() + interval;
         let mut last_load = self.registry.load();

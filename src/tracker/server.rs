@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -16,6 +16,7 @@ use super::Config;
 use super::session::{Session, Shared};
 use crate::net::door::{Activity, Door, Entry};
 use crate::net::{self, Control, Identity, NetError, trace::Side};
+use crate::threads;
 use crate::wire::{self, Common, ErrorCode, FromTracker, Message, Preface, Role, ToTracker};
 
 /// Stack of each thread: the read buffer and a few frames, and room to spare.
@@ -62,14 +63,12 @@ pub(super) fn spawn(server: &Arc<Server>) -> io::Result<Vec<JoinHandle<()>>> {
     let (turn_away, turned_away) = bounded(MAX_TURNED_AWAY);
     let (accepting, expiring) = (Arc::clone(server), Arc::clone(server));
     Ok(vec![
-        thread("tracker-accept", move || accepting.accept(&turn_away))?,
-        thread("tracker-lease", move || expiring.expire())?,
-        thread("tracker-refuse", move || refuse_all(&turned_away))?,
+        threads::named("tracker-accept")
+            .stack(STACK_BYTES)
+            .essential(move || accepting.accept(&turn_away))?,
+        threads::named("tracker-lease").stack(STACK_BYTES).essential(move || expiring.expire())?,
+        threads::named("tracker-refuse").stack(STACK_BYTES).essential(move || refuse_all(&turned_away))?,
     ])
-}
-
-fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(run)
 }
 
 impl Server {
@@ -142,11 +141,13 @@ impl Server {
         addr: SocketAddr,
         turn_away: &Sender<TcpStream>,
     ) -> io::Result<()> {
+        threads::may_panic("tracker-accept");
         let Some((number, stream, activity)) = self.connections().let_in(stream, addr, turn_away) else {
             return Ok(());
         };
         let open = Open { server: Arc::clone(self), number, activity };
-        thread("tracker-member", move || open.server.serve(stream, addr, &open)).map(drop)
+        let serve = move || open.server.serve(stream, addr, &open);
+        threads::named("tracker-member").stack(STACK_BYTES).connection(serve).map(drop)
     }
 
     fn serve(&self, stream: Arc<TcpStream>, addr: SocketAddr, open: &Open) {
@@ -159,8 +160,9 @@ impl Server {
         self.connections().door.greeted(number, Instant::now());
         let mut control = Control::<ToTracker, FromTracker>::new(session, Side::Tracker);
         let mut session = Session::new(number, addr.ip(), &control.theirs);
-        let ended = self.converse(&mut control, &mut session, open);
-        session.end(&self.shared);
+        let ended = threads::caught(|| self.converse(&mut control, &mut session, open));
+        session.end(&self.shared); // however it ended: nobody is to be sent to a peer whose connection is gone
+        let ended = ended.unwrap_or_else(|panicked| Err(NetError::Panicked(panicked)));
         match ended {
             Ok(()) => tracing::debug!("{addr} left"),
             Err(NetError::Closed) if self.connections().stopping => {
@@ -184,6 +186,7 @@ impl Server {
             let mut next = Some(self.receive(control, open)?);
             open.activity.note(Instant::now());
             while let Some((request, message)) = next {
+                threads::may_panic("tracker-member");
                 let reply = session.answer(&self.shared, message, Instant::now());
                 if let Some(answer) = &reply.answer {
                     // An ERROR that ends the connection is about the connection, not the request.
@@ -252,6 +255,7 @@ impl Server {
         let between = self.config.lease / CHECKS_PER_LEASE;
         let between = between.clamp(Duration::from_millis(5), Duration::from_secs(1));
         while self.pause(between) {
+            threads::may_panic("tracker-lease");
             let expired = self.shared.lock().expire(Instant::now());
             self.shared.sweep();
             for peer in expired {
@@ -343,6 +347,7 @@ fn refuse_all(turned_away: &Receiver<TcpStream>) {
     let mut bytes = bytes::BytesMut::from(&Preface::OURS.encode()[..]);
     message.put_frame(0, &mut bytes);
     for mut stream in turned_away {
+        threads::may_panic("tracker-refuse");
         // A new connection's buffer takes these few bytes at once; who does not read them loses them.
         if stream.set_nonblocking(true).is_ok() && io::Write::write_all(&mut stream, &bytes).is_ok() {
             let _ = stream.set_nonblocking(false);

@@ -39,7 +39,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(5);
 pub fn command(args: &[&str], home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_p2p"));
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let ours = |name: &str| name.starts_with("P2P_") || name == "RUST_LOG";
+    let ours = |name: &str| name.starts_with("P2P_") || ["RUST_LOG", "RUST_BACKTRACE"].contains(&name);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
         command.env_remove(name);
     }
@@ -272,7 +272,13 @@ impl Daemon {
     /// Any command that prints a ready line with `listening on ADDRESS`.
     #[track_caller]
     pub fn start(args: &[&str]) -> Daemon {
-        let mut process = Process::spawn(args, |_| {});
+        Daemon::start_with(args, |_| {})
+    }
+
+    /// [`Daemon::start`], with a chance to set variables or the working directory first.
+    #[track_caller]
+    pub fn start_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Daemon {
+        let mut process = Process::spawn(args, prepare);
         let ready = |text: &str| {
             let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
             lines.map(str::trim_end).find_map(|line| Some((line.to_owned(), listening_on(line)?)))
@@ -302,8 +308,14 @@ impl Daemon {
     /// Any command, without waiting for anything it says. It has no address.
     #[track_caller]
     pub fn launch(args: &[&str]) -> Daemon {
+        Daemon::launch_with(args, |_| {})
+    }
+
+    /// [`Daemon::launch`], with a chance to set variables or outputs first.
+    #[track_caller]
+    pub fn launch_with(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Daemon {
         let addr = SocketAddr::from(([0, 0, 0, 0], 0));
-        Daemon { process: Process::spawn(args, |_| {}), line: String::new(), addr }
+        Daemon { process: Process::spawn(args, prepare), line: String::new(), addr }
     }
 
     /// True if it has ended, whoever ended it.

@@ -2,7 +2,6 @@
 
 use std::net::Shutdown;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use super::progress::Progress;
@@ -11,6 +10,7 @@ use crate::cli::signals::Stop;
 use crate::cli::units::size;
 use crate::cli::{Exit, Failure};
 use crate::peer::{Job, Report, TransferStatus};
+use crate::threads;
 
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -20,7 +20,7 @@ pub(super) fn job(job: &Job, progress: &mut Progress, stop: &Stop) -> Result<Rep
     loop {
         let ended = job.wait(TICK);
         let status = job.status();
-        progress.show(&status)?;
+        progress.show(&status);
         if let Some(ended) = ended {
             return Ok(ended?);
         }
@@ -35,10 +35,11 @@ pub(super) fn job(job: &Job, progress: &mut Progress, stop: &Stop) -> Result<Rep
 pub(super) fn daemon(daemon: Daemon, progress: &mut Progress, stop: &Stop) -> Result<Report, Failure> {
     let handle = daemon.handle();
     let (tell, told) = mpsc::sync_channel(1);
-    let reader = thread::spawn(move || read(daemon, &tell));
+    let read = threads::named("daemon").connection(move || read(daemon, &tell));
+    let reader = read.map_err(super::cannot_start)?;
     let outcome = loop {
         match told.recv_timeout(TICK) {
-            Ok(Ok(Told::Status(status))) => progress.show(&status)?,
+            Ok(Ok(Told::Status(status))) => progress.show(&status),
             Ok(Ok(Told::Done(report))) => break Ok(report),
             Ok(Err(failure)) => break Err(failure),
             Err(RecvTimeoutError::Disconnected) => break Err(crate::cli::daemon::went_away()),

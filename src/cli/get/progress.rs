@@ -1,16 +1,16 @@
 //! How far a transfer is: a bar on a terminal, a line now and then elsewhere, JSON if asked for.
 
-use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::daemon::connected;
+use crate::cli::output;
 use crate::cli::units::{Patience, Period, count, shown, size};
-use crate::cli::{Failure, output};
 use crate::content::SafeName;
 use crate::peer::TransferStatus;
+use crate::say;
 
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(2);
@@ -42,7 +42,7 @@ struct Line<'a> {
 
 impl Progress {
     pub(super) fn new(json: bool, name: &SafeName, wait: Patience) -> Progress {
-        let form = match (json, io::stderr().is_terminal()) {
+        let form = match (json, say::to_a_terminal()) {
             (true, _) => Form::Json,
             (false, true) => Form::Bar(bar(name)),
             (false, false) => Form::Lines,
@@ -51,7 +51,7 @@ impl Progress {
     }
 
     /// Shows `status`, if it is time to.
-    pub(super) fn show(&mut self, status: &TransferStatus) -> Result<(), Failure> {
+    pub(super) fn show(&mut self, status: &TransferStatus) {
         self.tell_of_waiting(status);
         match &self.form {
             Form::Bar(bar) => {
@@ -61,15 +61,15 @@ impl Progress {
             }
             Form::Lines if self.last.elapsed() >= LINE_EVERY => {
                 self.last = Instant::now();
-                eprintln!("{}: {}", shown(&status.name), describe(status));
+                say::line(&format!("{}: {}", shown(&status.name), describe(status)));
             }
             Form::Json if self.last.elapsed() >= JSON_EVERY => {
                 self.last = Instant::now();
-                output::json(&Line { progress: status })?;
+                // Nobody may want to hear of it; the end is another thing.
+                let _ = output::json(&Line { progress: status });
             }
             Form::Lines | Form::Json => {}
         }
-        Ok(())
     }
 }
 
@@ -80,8 +80,8 @@ impl Progress {
         if waits && !self.told {
             let line = waiting(status, self.wait);
             match &self.form {
-                Form::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
-                Form::Lines | Form::Json => eprintln!("{line}"),
+                Form::Bar(bar) => bar.suspend(|| say::line(&line)),
+                Form::Lines | Form::Json => say::line(&line),
             }
         }
         self.told = waits;

@@ -15,6 +15,7 @@ use crate::peer::transfer::{End, Transfer};
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Policy, TICK};
+use crate::threads;
 use crate::wire::{Complaint, Holder, Report as Complain, Role, Variant};
 
 /// Being without a source for so long is no passing thing any more.
@@ -119,8 +120,9 @@ impl<'a> Driver<'a> {
         let transfer = self.transfer.clone();
         let local = self.peer().clone();
         self.threads.retain(|thread| !thread.is_finished());
-        let spawned = std::thread::Builder::new().name("source".into()).spawn(move || {
-            let end = source(&local, &transfer, &addr);
+        let spawned = threads::named("fetch-source").connection(move || {
+            let end = threads::caught(|| source(&local, &transfer, &addr))
+                .unwrap_or_else(|panicked| Err(NetError::Panicked(panicked).into()));
             let outcome = judge(&local, &transfer, peer, &addr, end);
             transfer.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
         });
@@ -235,6 +237,7 @@ impl<'a> Driver<'a> {
 
 /// One connection to a source, from dial to end.
 fn source(peer: &Peer, transfer: &Transfer, addr: &str) -> Result<fetch::Trust, FetchEnd> {
+    threads::may_panic("fetch-source");
     let stream = net::dial(addr).map_err(NetError::from)?;
     let session = net::greet(stream, &peer.identity, Role::Ask, Role::Serve, Side::Fetch)?;
     fetch::run(transfer, session, addr, peer.throttle_down.as_ref())

@@ -16,6 +16,7 @@ use crate::peer::{left, lock, offered_name};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::swarm::neighbours::FIRST_RELOCATE;
 use crate::swarm::scheduler::TICK;
+use crate::threads;
 use crate::wire::{Locate, Name, Offer, Purpose, Variant, View};
 
 /// When several things are claimed of one id, each is tried for so long without a source; twice as long the
@@ -40,8 +41,13 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn run(&self) {
-        let outcome = self.fetch();
+        self.end(self.fetch());
+    }
+
+    /// The end of the job, however it came: nothing of it goes on.
+    pub(super) fn end(&self, outcome: Result<Report, FetchError>) {
         if outcome.is_err() {
+            lock(&self.job.transfers).iter().for_each(|transfer| transfer.finish(End::Cancelled));
             self.withdraw();
         }
         self.job.set_stage(Stage::Ended(Box::new(outcome)));
@@ -91,6 +97,7 @@ impl Running {
             true => self.tree_transfer(geometry, claim)?,
         };
         self.job.set_stage(Stage::Fetching);
+        threads::may_panic("fetch");
         self.offer(&transfer, variant);
         self.drive(&transfer, claim)?;
         self.adopt(&transfer);

@@ -14,6 +14,7 @@ use crate::peer::held::Data;
 use crate::peer::uploads::{Content, Turn};
 use crate::swarm::turns::Hold;
 use crate::swarm::uplink::piece_bytes;
+use crate::threads;
 use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
 
 /// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
@@ -81,6 +82,7 @@ impl Serving<'_> {
         let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice(), self.is_behind()) else {
             return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
         };
+        threads::may_panic("serve");
         self.turn = Some(HeldTurn { _turn: turn, hold: Hold::begin(Instant::now()) });
         self.tell_news(); // it goes along
         while self.sending.is_none() && self.bulk.unsent().len() < GATHER_BYTES {

@@ -17,6 +17,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use rustix::fs::OFlags;
 
 use crate::content::{ChunkHash, FileId, Geometry, Manifest, chunk_hasher};
+use crate::threads;
 
 use super::lock;
 use super::record::{Found, Record, Stamp, below};
@@ -32,6 +33,8 @@ const BATCH_FILES: usize = 32;
 const CLOCK_TICK: Duration = Duration::from_millis(20);
 /// How often the caller is told of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// How long to wait before a thread is asked for again when the system has none.
+const THREAD_PAUSE: Duration = Duration::from_millis(50);
 
 /// A file to hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,18 +95,25 @@ pub(super) fn hash_all(
     let plan = Plan { jobs: Mutex::new(jobs.into()), large: Mutex::new(None) };
     thread::scope(|scope| {
         let (done, results) = bounded(256);
-        for _ in 0..threads.max(1) {
+        let start = || {
             let worker = Worker { root, plan: &plan, stop, read: &read, done: done.clone() };
-            scope.spawn(move || worker.run());
+            threads::named("hash").helper(scope, move || worker.run())
+        };
+        let mut workers: Vec<_> = (0..threads.max(1)).filter_map(|_| start()).collect();
+        while workers.is_empty() {
+            // The system has no thread left now; one is enough.
+            thread::sleep(THREAD_PAUSE);
+            workers.extend(start());
         }
         drop(done);
         loop {
             match results.recv_timeout(PROGRESS_EVERY) {
                 Ok((job, outcome)) => report(Report::Done(job, outcome)),
                 Err(RecvTimeoutError::Timeout) => report(Report::Read(read.load(Ordering::Relaxed))),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        workers.into_iter().for_each(threads::join);
     });
 }
 
@@ -140,6 +150,7 @@ impl Worker<'_> {
     fn run(self) {
         let mut buffer = vec![0; BUFFER_BYTES];
         while let Some(work) = self.next() {
+            threads::may_panic("hash-worker");
             match work {
                 Work::Small(jobs) => {
                     for job in jobs {

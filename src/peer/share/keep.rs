@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -19,6 +19,7 @@ use super::hash::{Job, Outcome, Report, age_of, hash_all, open_stamped};
 use super::record::{Found, Record, is_within};
 use super::walk::Followed;
 use super::{Core, State};
+use crate::threads;
 
 /// Files above this are hashed in a lane of their own.
 const LARGE_BYTES: u64 = 64 << 20;
@@ -35,15 +36,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) fn start(core: &Arc<Core>) -> io::Result<Vec<JoinHandle<()>>> {
     let (small, small_jobs) = unbounded();
     let (large, large_jobs) = unbounded();
-    let spawn = |name: &str, jobs: Receiver<Vec<Job>>| {
+    let spawn = |name, jobs: Receiver<Vec<Job>>| {
         let core = core.clone();
-        thread::Builder::new().name(name.to_owned()).spawn(move || hash_lane(&core, &jobs))
+        threads::named(name).essential(move || hash_lane(&core, &jobs))
     };
     let small_lane = spawn("hash-small", small_jobs)?;
     let large_lane = spawn("hash-large", large_jobs)?;
     let root = identity(&core.walker.root);
     let keeper = Keeper { core: core.clone(), debounce: Debounce::new(), small, large, root };
-    let keeper = thread::Builder::new().name("share-keeper".to_owned()).spawn(move || keeper.run())?;
+    let keeper = threads::named("share-keeper").essential(move || keeper.run())?;
     Ok(vec![keeper, small_lane, large_lane])
 }
 
@@ -133,6 +134,7 @@ impl Keeper {
     }
 
     fn look(&mut self, paths: &[Arc<str>]) {
+        threads::may_panic("share-keeper");
         let (jobs, unstable) = self.core.look(paths);
         for path in unstable {
             self.debounce.touch(path, Instant::now());
@@ -151,6 +153,7 @@ impl Keeper {
 fn hash_lane(core: &Core, jobs: &Receiver<Vec<Job>>) {
     while let Ok(mut batch) = jobs.recv() {
         batch.extend(jobs.try_iter().flatten());
+        threads::may_panic("hash-lane");
         let mut done = Vec::new();
         let mut offered = Instant::now();
         hash_all(&core.walker.root, batch, core.threads, &core.stop, |report| {

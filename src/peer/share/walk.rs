@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use crate::content::{Geometry, NameError, SafeName};
+use crate::threads;
 use crate::wire::limits;
 
 use super::catalogue::Scan;
@@ -126,14 +127,17 @@ impl Walker {
             let help = || {
                 let mut finds = Finds::default();
                 while let Some(folder) = next_folder(&queue, &more) {
+                    let _listing = Listing { queue: &queue, more: &more };
+                    threads::may_panic("walk");
                     let inner = self.list(&folder, &mut finds);
                     self.give_back(&queue, &more, inner, finds.files.len());
                 }
                 finds
             };
-            let helpers: Vec<_> = (1..self.threads).map(|_| scope.spawn(help)).collect();
+            let helpers: Vec<_> =
+                (1..self.threads).filter_map(|_| threads::named("walk").helper(scope, help)).collect();
             let mut parts = vec![help()];
-            parts.extend(helpers.into_iter().filter_map(|helper| helper.join().ok()));
+            parts.extend(helpers.into_iter().map(threads::join));
             parts
         });
         for part in parts {
@@ -294,6 +298,21 @@ impl Walker {
         let mut warned = lock(&self.warned);
         if warned.len() < MAX_WARNED && warned.insert(path.to_owned()) {
             tracing::warn!(path, "{why}");
+        }
+    }
+}
+
+/// A folder that is being listed: if that panics, nobody waits for what would have been found in it.
+struct Listing<'a> {
+    queue: &'a Mutex<Queue>,
+    more: &'a Condvar,
+}
+
+impl Drop for Listing<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            lock(self.queue).busy -= 1;
+            self.more.notify_all();
         }
     }
 }

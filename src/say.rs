@@ -1,0 +1,104 @@
+//! What is said to people: one writer for standard error, one for standard output.
+//!
+//! Logs, traces, warnings and last words all go through [`line`]. Standard error that cannot be written, because
+//! the disk is full or the reader is gone or stopped, costs the line and nothing else: nobody fails or
+//! waits for it for long.
+
+#![allow(clippy::disallowed_methods, reason = "this is the one place")]
+
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::threads::lock;
+
+/// How long a line waits for a reader that is slow; one that has stopped is not waited for again.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// A pipe that has room takes so many bytes at once.
+const PIECE_BYTES: usize = 4096;
+
+/// What became of what was said last on standard error.
+#[derive(Debug)]
+struct Last {
+    /// Nobody read: no line waits until somebody does.
+    stuck: bool,
+    /// A line was left without its end.
+    torn: bool,
+}
+
+static LAST: Mutex<Last> = Mutex::new(Last { stuck: false, torn: false });
+
+/// Writes a line on standard error, or loses it.
+pub(crate) fn line(text: &str) {
+    text_of(format!("{text}\n").as_bytes());
+}
+
+/// Writes text that has its own line ends, if any, on standard error, or loses it.
+pub(crate) fn text(text: &str) {
+    text_of(text.as_bytes());
+}
+
+fn text_of(bytes: &[u8]) {
+    let mut last = lock(&LAST);
+    let torn = std::mem::replace(&mut last.torn, false);
+    if torn && !write(b"\n", &mut last) {
+        last.torn = true;
+        return;
+    }
+    for (number, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
+        if !write(piece, &mut last) {
+            last.torn = number > 0;
+            return;
+        }
+    }
+}
+
+/// Writes one piece, if it is taken.
+fn write(piece: &[u8], last: &mut Last) -> bool {
+    let mut error = io::stderr();
+    let patience = if last.stuck { Duration::ZERO } else { PATIENCE };
+    last.stuck = !has_room(&error, patience);
+    !last.stuck && error.write_all(piece).is_ok()
+}
+
+/// True unless a write would wait for longer than this.
+fn has_room(output: &impl AsFd, patience: Duration) -> bool {
+    let patience = Timespec { tv_sec: 0, tv_nsec: i64::from(patience.subsec_nanos()) };
+    let mut ready = [PollFd::new(output, PollFlags::OUT)];
+    // What cannot be waited for is written without.
+    poll(&mut ready, Some(&patience)).map_or(true, |ready| ready > 0)
+}
+
+/// Standard error for those who want something to write to: each write is a whole line.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        text_of(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// True if a person reads standard error as it comes.
+pub(crate) fn to_a_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Writes an answer and its line end on standard output, and sends it off.
+///
+/// # Errors
+/// When it is not taken: an answer that nobody gets is a failure.
+pub(crate) fn answer(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}

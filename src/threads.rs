@@ -1,0 +1,172 @@
+//! Threads: what they are called, and what it means when one ends by a panic.
+//!
+//! No panic may leave half a process behind, which lives on and is deaf. So whoever starts a thread says of which
+//! kind it is. One that the process cannot do without ends the process; that of a job ends its job, and that
+//! of a connection ends its connection. The panic itself is told in one sentence. Names are constants: no
+//! text of others gets into one.
+
+#![allow(clippy::disallowed_methods, reason = "this is the one place")]
+
+use std::any::Any;
+use std::cell::Cell;
+use std::io;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::process::{self, ExitCode};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Builder, JoinHandle, Scope, ScopedJoinHandle};
+
+use crate::say;
+
+/// How a process ends when a thread fails that it cannot do without.
+const FAILED: u8 = 1;
+
+/// Locks `mutex`. A thread that panicked inside left a value that is still whole: every step on shared values
+/// is small, and the panic itself has its consequences where the thread ends.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the end of a thread by a panic means.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Essential,
+    Job,
+    Connection,
+    Helper,
+}
+
+impl Kind {
+    fn consequence(self) -> &'static str {
+        match self {
+            Kind::Essential => "this process cannot go on without it and ends",
+            Kind::Job => "what it was doing ends",
+            Kind::Connection => "its connection ends",
+            Kind::Helper => "what it was helping with ends",
+        }
+    }
+}
+
+thread_local! {
+    static KIND: Cell<Kind> = const { Cell::new(Kind::Essential) };
+}
+
+/// A thread to be started; what it does says of which kind it is.
+#[derive(Debug)]
+pub(crate) struct Thread(Builder);
+
+/// A thread of this name.
+pub(crate) fn named(name: &'static str) -> Thread {
+    Thread(Builder::new().name(name.to_owned()))
+}
+
+impl Thread {
+    /// With so much room for its stack.
+    pub(crate) fn stack(self, bytes: usize) -> Thread {
+        Thread(self.0.stack_size(bytes))
+    }
+
+    /// A thread without which the process would be half of one: its panic ends the process.
+    pub(crate) fn essential(self, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+        self.spawn(Kind::Essential, move || {
+            if caught(run).is_err() {
+                process::exit(i32::from(FAILED));
+            }
+        })
+    }
+
+    /// A thread that sees something to its end; `failed` ends that if the thread panics, and hears why.
+    pub(crate) fn job(
+        self,
+        run: impl FnOnce() + Send + 'static,
+        failed: impl FnOnce(&str) + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        self.spawn(Kind::Job, move || {
+            if let Err(Panicked(why)) = caught(run)
+                && caught(|| failed(&why)).is_err()
+            {
+                process::exit(i32::from(FAILED)); // somebody would wait for ever
+            }
+        })
+    }
+
+    /// A thread of one connection: what it holds is given back as it is dropped, and nobody else ends.
+    pub(crate) fn connection(self, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+        self.spawn(Kind::Connection, move || drop(caught(run)))
+    }
+
+    /// One of several threads that do the work of the caller, who must [`join`] it. None if the system has
+    /// no room for it: the others do more then.
+    pub(crate) fn helper<'scope, T: Send + 'scope>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        run: impl FnOnce() -> T + Send + 'scope,
+    ) -> Option<ScopedJoinHandle<'scope, T>> {
+        let run = move || {
+            KIND.set(Kind::Helper);
+            run()
+        };
+        self.0.spawn_scoped(scope, run).ok()
+    }
+
+    fn spawn(self, kind: Kind, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+        self.0.spawn(move || {
+            KIND.set(kind);
+            run();
+        })
+    }
+}
+
+/// Waits for a helper; its panic goes on here.
+pub(crate) fn join<T>(helper: ScopedJoinHandle<'_, T>) -> T {
+    helper.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+}
+
+/// A panic, and what it said.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Panicked(String);
+
+/// Does something, and goes on if that panics. What it used is dropped, or looked after by the caller.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
+    panic::catch_unwind(AssertUnwindSafe(run)).map_err(|panic| Panicked(words(&*panic).to_owned()))
+}
+
+/// Runs a whole program: every panic in it is told in one sentence, and one of this thread is exit code 1.
+pub fn program(run: impl FnOnce() -> ExitCode) -> ExitCode {
+    panic::set_hook(Box::new(tell));
+    caught(run).unwrap_or(ExitCode::from(FAILED))
+}
+
+fn tell(panic: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let place = panic.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
+    let words: String =
+        words(panic.payload()).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    say::line(&format!(
+        "p2p: internal error in thread {} at {place}: {words}; {}",
+        thread.name().unwrap_or("without a name"),
+        KIND.get().consequence(),
+    ));
+    let trace = std::backtrace::Backtrace::capture();
+    if trace.status() == std::backtrace::BacktraceStatus::Captured {
+        say::line(&trace.to_string());
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing")
+}
+
+/// Where tests let a thread panic: the place that `P2P_PANIC_IN` names, in builds for tests only.
+#[cfg(debug_assertions)]
+pub(crate) fn may_panic(place: &str) {
+    use std::sync::OnceLock;
+    static WHERE: OnceLock<Option<String>> = OnceLock::new();
+    let chosen = WHERE.get_or_init(|| std::env::var("P2P_PANIC_IN").ok());
+    assert!(chosen.as_deref() != Some(place), "as it was told to");
+}
+
+/// Where tests let a thread panic; not in this build.
+#[cfg(not(debug_assertions))]
+pub(crate) fn may_panic(_place: &str) {}
