@@ -274,7 +274,7 @@ fn with_fsync_a_name_is_the_last_to_come() {
     let args = ["get", NAME, dest.to_str().expect("a UTF-8 path"), "--fsync", "true"];
     let tracker = ground.tracker.target();
     let args = [&args[..], &["--listen", "127.0.0.1:0", "--tracker", &tracker]].concat();
-    let calls = "write,pwrite64,fsync,fdatasync,renameat2,mkdirat,mkdir";
+    let calls = "write,pwrite64,fsync,fdatasync,renameat2,linkat,mkdirat,mkdir";
     let mut traced = std::process::Command::new("strace");
     traced.args(["-f", "-y", "-s", "256", "-e", &format!("trace={calls}"), "-o"]).arg(&log);
     let plain = support::command(&args, home.path());
@@ -295,21 +295,29 @@ fn with_fsync_a_name_is_the_last_to_come() {
             assert!(synced(&calls[at..], parent), "{call}");
             made_root = true;
         }
-        let Some(renamed) = call.strip_prefix("renameat2(").filter(|_| !call.contains(".listing>")) else {
-            continue;
-        };
-        let (from, rest) = renamed.split_once(", ").expect("arguments");
-        let temporary = rest.split('"').nth(1).expect("the old name");
-        let to = rest.split_once(", ").expect("the new folder").1;
-        let file = format!("{}/{temporary}", path_of(from));
-        let of = |call: &&&str| call.contains(&format!("<{file}>"));
-        let last = calls[..at].iter().rfind(of).expect("it was written");
+        // The listing is needed for this run only.
+        let Some((file, to)) = name_given(call).filter(|(_, to)| !to.contains("/.p2p/")) else { continue };
+        let last = calls[..at].iter().rfind(|call| call.contains(&file)).expect("it was written");
         assert!(last.starts_with("fsync("), "{call} after {last}");
-        assert!(synced(&calls[at..], path_of(to)), "{call}");
+        assert!(synced(&calls[at..], to), "{call}");
         named += 1;
     }
     assert!(made_root);
     assert_eq!(named, ground.sample.files().len());
+}
+
+/// By what calls on it the file shows that a call names, and the folder of its name: of a file that had none,
+/// its descriptor, else its path.
+fn name_given(call: &str) -> Option<(String, &str)> {
+    if let Some(linked) = call.strip_prefix("linkat(") {
+        let file = linked.split('"').nth(1)?.strip_prefix("/proc/self/fd/")?;
+        let to = linked.split_once("\", ").expect("the new folder").1;
+        return Some((format!("({file}<"), path_of(to)));
+    }
+    let (from, rest) = call.strip_prefix("renameat2(")?.split_once(", ").expect("arguments");
+    let temporary = rest.split('"').nth(1).expect("the old name");
+    let to = rest.split_once(", ").expect("the new folder").1;
+    Some((format!("<{}/{temporary}>", path_of(from)), path_of(to)))
 }
 
 /// The path that `strace -y` shows behind the first descriptor.

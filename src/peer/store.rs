@@ -1,25 +1,27 @@
-//! Where a transfer's bytes go: unfinished files, their journal, and the rename into place.
+//! Where a transfer's bytes go: unfinished files, their journal, and the names.
 //!
-//! Unfinished files live in `STATE/partial/ID/`, on the file system of the destination: one sparse file
-//! for each file of more than one chunk, written at offsets, and one journal of proved chunks. A chunk
-//! is journalled after its bytes were written; what a journal says is read and proved again before it
-//! is believed, so the journal is a hint, needs no sync, and a damaged one costs only time. Files of
-//! one chunk are proved in memory, written beside, and renamed. Nothing unproved is ever renamed.
+//! Unfinished files live in `STATE/partial/ID/`: one sparse file for each file of more than one chunk, written
+//! at offsets, and one journal of proved chunks. A chunk is journalled after its bytes were written; what a
+//! journal says is read and proved again before it is believed, so the journal is a hint, needs no sync, and a
+//! damaged one costs only time. Files of one chunk are proved in memory and written where their name will be.
+//! [`naming`] gives all names; nothing unproved gets one.
 
 mod files;
 pub(crate) mod fuzzing;
 mod journal;
+mod naming;
 mod place;
 mod plan;
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::lock;
@@ -27,8 +29,9 @@ use crate::content::{ChunkHash, FileId, Manifest, Place};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::threads;
 pub(super) use files::set_aside;
-use files::{hash_at, id_of, mode, reserve, set_times, sync_above, umask};
+use files::{copy, hash_at, id_of, id_on_disk, mode, reserve, set_times, sync_above, umask};
 use journal::Journal;
+use naming::Draft;
 use place::Folder;
 pub(super) use plan::Plan;
 use plan::{Name, Slot};
@@ -50,6 +53,9 @@ pub enum StoreError {
         "no room left on the disk for {0}; what has arrived is kept: make room, and the same command goes on"
     )]
     Full(String),
+    /// What has the name is neither a file nor a link.
+    #[error("{0} is {1}; only files and links are ever replaced")]
+    InTheWay(String, &'static str),
     /// What is there may not be written.
     #[error("{0} cannot be written: {1}; choose another place")]
     Forbidden(String, &'static str),
@@ -236,18 +242,27 @@ impl Store {
     /// a kill can come between two names of one file.
     fn in_place(&self, slot: &Slot, name: &Name) -> Result<bool, StoreError> {
         let at = StoreError::at(&name.path);
-        let file = match self.root.open_file(&name.path) {
+        // Looked at before it is opened: opening a device may do something.
+        let kind = match self.root.kind(&name.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(folder_error(&name.path, error)),
-            Ok(file) => file,
+            Ok(kind) => kind,
         };
-        let right = id_of(&file, slot.geometry).map_err(&at)? == Some(slot.id);
-        match right {
-            true => set_times(&file, name).map_err(&at)?,
-            false if !self.manner.force => return Err(StoreError::Exists(name.path.clone())),
-            false => {}
+        if let Some(what) = naming::irreplaceable(kind) {
+            return Err(StoreError::InTheWay(name.path.clone(), what));
         }
-        Ok(right)
+        let right = kind == FileType::RegularFile && {
+            let file = self.root.open_file(&name.path).map_err(|error| folder_error(&name.path, error))?;
+            let right = id_of(&file, slot.geometry).map_err(&at)? == Some(slot.id);
+            if right {
+                set_times(&file, name).map_err(&at)?;
+            }
+            right
+        };
+        match right || self.manner.force {
+            true => Ok(right),
+            false => Err(StoreError::Exists(name.path.clone())),
+        }
     }
 
     /// Makes empty folders and empty files, and names files whose last chunk a kill left unnamed.
@@ -292,13 +307,10 @@ impl Store {
     /// Writes a file of at most one chunk, whose bytes were hashed to `id`, and names it.
     pub(super) fn write_small(&self, file: usize, data: &[u8], id: FileId) -> Result<(), StoreError> {
         let slot = &self.plan.slots[file];
-        let temporary = file.to_string();
         for name in &slot.names {
-            let out = self
-                .temporary(&temporary, OFlags::WRONLY | OFlags::TRUNC, mode(name))
-                .map_err(StoreError::at(&name.path))?;
-            io::Write::write_all(&mut &out, data).map_err(StoreError::at(&name.path))?;
-            self.name(&temporary, &out, id, (name, slot))?;
+            let draft = self.draft(name)?;
+            draft.file().write_all_at(data, 0).map_err(StoreError::at(&name.path))?;
+            self.name_draft(draft, id, (name, slot))?;
         }
         slot.left.store(0, Ordering::Release);
         self.files_done.fetch_add(1, Ordering::Relaxed);
@@ -314,32 +326,55 @@ impl Store {
         let id = merged.map_or(FileId::NONE, |(_, id)| id);
         let data = self.data(file)?;
         for name in others {
-            let temporary = format!("{file}.copy");
-            let mut copy = self
-                .temporary(&temporary, OFlags::WRONLY | OFlags::TRUNC, mode(name))
-                .map_err(StoreError::at(&name.path))?;
-            let mut from =
-                self.partial.open_existing(&file.to_string()).map_err(StoreError::at(&name.path))?;
-            io::copy(&mut from, &mut copy).map_err(StoreError::at(&name.path))?;
-            self.name(&temporary, &copy, id, (name, slot))?;
+            self.name_draft(self.copy_of(&data, name)?, id, (name, slot))?;
         }
+        let at = StoreError::at(&first.path);
         if first.executable {
-            rustix::fs::fchmod(&data, mode(first) & !umask(&data))
-                .map_err(|error| StoreError::at(&first.path)(error.into()))?;
+            rustix::fs::fchmod(&data, mode(first) & !umask(&data)).map_err(|error| at(error.into()))?;
         }
-        self.name(&file.to_string(), &data, id, (first, slot))?;
+        let temporary = file.to_string();
+        let moved = self.name(&data, id, (first, slot), |folder, base, replace| {
+            naming::rename(self.partial.fd(), &temporary, folder, base, replace)
+        });
+        match moved {
+            Err(StoreError::Io { error, .. }) if error.kind() == io::ErrorKind::CrossesDevices => {
+                // What was proved are the bytes that lie here.
+                let copy = self.copy_of(&data, first)?;
+                let id = id_on_disk(copy.file(), slot.geometry).map_err(&at)?.unwrap_or(FileId::NONE);
+                self.name_draft(copy, id, (first, slot))?;
+                self.partial.remove(&temporary).map_err(at)?;
+            }
+            moved => moved?,
+        }
         self.files_done.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Gives a finished temporary file its name, times and, if wanted, permanence. Every name is given here,
-    /// and only to bytes whose `id` was computed from them and is the one wanted.
+    /// A copy of a finished file, where its name will be.
+    fn copy_of(&self, data: &File, name: &Name) -> Result<Draft, StoreError> {
+        let draft = self.draft(name)?;
+        copy(data, draft.file()).map_err(StoreError::at(&name.path))?;
+        Ok(draft)
+    }
+
+    fn draft(&self, name: &Name) -> Result<Draft, StoreError> {
+        let (folder, _) = self.spot(name)?;
+        Draft::new(folder, mode(name)).map_err(StoreError::at(&name.path))
+    }
+
+    fn name_draft(&self, draft: Draft, id: FileId, name: (&Name, &Slot)) -> Result<(), StoreError> {
+        let file = draft.file().clone();
+        self.name(&file, id, name, move |_, base, replace| draft.name(base, replace))
+    }
+
+    /// Gives a finished file its times, its name by way of `give`, and, if wanted, permanence. Every name is
+    /// given here, and only to bytes whose `id` was computed from them and is the one wanted.
     fn name(
         &self,
-        temporary: &str,
         file: &File,
         id: FileId,
         (name, slot): (&Name, &Slot),
+        give: impl FnOnce(&OwnedFd, &str, bool) -> io::Result<()>,
     ) -> Result<(), StoreError> {
         if id != slot.id {
             let _ = std::fs::remove_dir_all(&self.partial_path);
@@ -350,24 +385,35 @@ impl Store {
         if self.manner.fsync {
             file.sync_all().map_err(&at)?;
         }
-        let (folder, base) = match name.path.rsplit_once('/') {
-            Some((folder, base)) => {
-                (self.root.folder(folder).map_err(|error| folder_error(folder, error))?, base)
-            }
-            None => (self.root.itself(), name.path.as_str()),
-        };
-        match place::rename(self.partial.fd(), temporary, &folder, base, self.manner.force) {
+        let (folder, base) = self.spot(name)?;
+        if self.manner.force
+            && let Some(what) = naming::obstacle(&folder, base).map_err(&at)?
+        {
+            return Err(StoreError::InTheWay(name.path.clone(), what));
+        }
+        match give(&folder, base, self.manner.force) {
             // Somebody else may have put the very same file there: another name's copy, or a former run.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.in_place(slot, name)? {
                 true => Ok(()),
                 false => Err(StoreError::Exists(name.path.clone())),
             },
-            renamed => renamed.map_err(&at),
+            given => given.map_err(&at),
         }?;
         if self.manner.fsync {
             rustix::fs::fsync(&*folder).map_err(|error| at(error.into()))?;
         }
         Ok(())
+    }
+
+    /// The folder that a name goes to, made if need be, and what it is called there.
+    fn spot<'n>(&self, name: &'n Name) -> Result<(Arc<OwnedFd>, &'n str), StoreError> {
+        match name.path.rsplit_once('/') {
+            Some((folder, base)) => {
+                let opened = self.root.folder(folder).map_err(|error| folder_error(folder, error))?;
+                Ok((opened, base))
+            }
+            None => Ok((self.root.itself(), &name.path)),
+        }
     }
 
     /// The unfinished file, made at its full size if it is not there yet.

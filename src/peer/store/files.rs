@@ -5,7 +5,11 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{FallocateFlags, Mode, Timespec, Timestamps, fallocate, futimens};
+use rustix::fs::{
+    Advice, FallocateFlags, Mode, SeekFrom, Timespec, Timestamps, fadvise, fallocate, futimens,
+    ioctl_ficlone, seek,
+};
+use rustix::io::Errno;
 
 use super::plan::Name;
 use crate::content::{ChunkHash, FileId, Geometry, Layout, Manifest, Place, chunk_hasher};
@@ -89,6 +93,46 @@ pub(super) fn hash_at(
         done += part as u64;
     }
     Ok(hasher.finish())
+}
+
+/// Copies all of `from` into the empty file `to`: as one that shares its blocks where the file system can, else
+/// what lies between its holes.
+pub(super) fn copy(from: &File, to: &File) -> io::Result<()> {
+    if ioctl_ficlone(to, from).is_ok() {
+        return Ok(());
+    }
+    let size = from.metadata()?.len();
+    to.set_len(size)?;
+    let (mut from, mut to) = (from, to);
+    let mut at = 0;
+    while let Some(data) = next_data(from, at)? {
+        let end = seek(from, SeekFrom::Hole(data)).unwrap_or(size);
+        seek(from, SeekFrom::Start(data))?;
+        seek(to, SeekFrom::Start(data))?;
+        if io::copy(&mut io::Read::take(&mut from, end - data), &mut to)? < end - data {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        at = end;
+    }
+    Ok(())
+}
+
+/// Where the data behind `at` begins, if there is more.
+fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    match seek(file, SeekFrom::Data(at)) {
+        Ok(data) => Ok(Some(data)),
+        Err(Errno::NXIO) => Ok(None),
+        // This file system knows nothing of holes.
+        Err(Errno::INVAL) => Ok((at < file.metadata()?.len()).then_some(at)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// [`id_of`], from the disk and not from memory as far as the system does as it is told.
+pub(super) fn id_on_disk(file: &File, geometry: Geometry) -> io::Result<Option<FileId>> {
+    file.sync_all()?;
+    let _ = fadvise(file, 0, None, Advice::DontNeed);
+    id_of(file, geometry)
 }
 
 /// The id of what `file` holds; `None` if it has another size.

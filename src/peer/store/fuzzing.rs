@@ -6,7 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::journal::Journal;
-use super::place::{self, Folder};
+use super::naming;
+use super::place::Folder;
 use super::plan::Plan;
 use crate::content::{ChunkHash, FileId, SafeName, Tree};
 
@@ -112,7 +113,7 @@ fn put(ground: &Ground, root: &Folder, folder: &std::os::fd::OwnedFd, base: &str
     const TEMPORARY: &str = SafeName::STATE_FOLDER; // the one name that no safe path has
     let temporary = ground.root.join(TEMPORARY);
     File::create(&temporary).expect("a temporary file");
-    match place::rename(root.fd(), TEMPORARY, folder, base, false) {
+    match naming::rename(root.fd(), TEMPORARY, folder, base, false) {
         Ok(()) => {
             let real = ground.root.join(path).canonicalize().expect("the file is where it was put");
             assert_eq!(real, ground.root.join(path));

@@ -8,8 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, fsync, mkdirat, openat, openat2, renameat_with,
-    statat,
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fsync, mkdirat, openat, openat2, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -64,6 +63,14 @@ impl Folder {
         Ok(at)
     }
 
+    /// What lies at the safe relative `path`, which no symbolic link may lead to; nothing is opened by it.
+    pub(super) fn kind(&self, path: &str) -> io::Result<FileType> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let found = openat2(&self.fd, path, flags, Mode::empty(), resolve)?;
+        Ok(FileType::from_raw_mode(fstat(found)?.st_mode))
+    }
+
     /// Opens the file at the safe relative `path`, which no symbolic link may be part of.
     pub(super) fn open_file(&self, path: &str) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -82,6 +89,11 @@ impl Folder {
             Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Removes a file of this folder.
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(unlinkat(&self.fd, name, AtFlags::empty())?)
     }
 
     /// Opens a file of this folder to read.
@@ -112,23 +124,4 @@ fn step(at: &OwnedFd, part: &str, synced: bool) -> io::Result<OwnedFd> {
 pub(super) fn is_link_or_no_folder(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::LOOP | Errno::NOTDIR | Errno::XDEV))
-}
-
-/// Renames a file from one folder into another; replaces what is there only if told to.
-pub(super) fn rename(
-    from: BorrowedFd<'_>,
-    old: &str,
-    to: &OwnedFd,
-    new: &str,
-    replace: bool,
-) -> io::Result<()> {
-    let flags = if replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
-    match renameat_with(from, old, to, new, flags) {
-        // Some file systems cannot promise not to replace: look first.
-        Err(Errno::INVAL) if !replace => match statat(to, new, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => Err(Errno::EXIST.into()),
-            Err(_) => Ok(renameat_with(from, old, to, new, RenameFlags::empty())?),
-        },
-        renamed => Ok(renamed?),
-    }
 }

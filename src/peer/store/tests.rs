@@ -16,20 +16,33 @@ struct Case {
     content: Vec<u8>,
     names: Vec<&'static str>,
     folder: TempDir,
+    /// Where the state is, if it is not beside the root.
+    elsewhere: Option<TempDir>,
+    manner: Manner,
 }
 
 impl Case {
     fn new(len: usize, names: &[&'static str]) -> Case {
         let content = (0..len).map(|at| (at / 7) as u8).collect();
-        Case { content, names: names.to_vec(), folder: tempfile::tempdir().unwrap() }
+        Case {
+            content,
+            names: names.to_vec(),
+            folder: tempfile::tempdir().unwrap(),
+            elsewhere: None,
+            manner: MANNER,
+        }
     }
 
     fn root(&self) -> PathBuf {
         self.folder.path().join("root")
     }
 
+    fn state(&self) -> PathBuf {
+        self.elsewhere.as_ref().unwrap_or(&self.folder).path().join("state")
+    }
+
     fn partial(&self) -> PathBuf {
-        self.folder.path().join("state/partial").join(ID.to_string())
+        self.state().join("partial").join(ID.to_string())
     }
 
     fn id(&self) -> FileId {
@@ -60,8 +73,8 @@ impl Case {
             id: self.id(),
         };
         let tree = Tree::new(self.names.iter().map(entry).collect()).unwrap();
-        let state = self.folder.path().join("state");
-        Store::open(Plan::tree(&tree).unwrap(), ID, (&state, &ID.to_string()), &self.root(), MANNER)
+        let plan = Plan::tree(&tree).unwrap();
+        Store::open(plan, ID, (&self.state(), &ID.to_string()), &self.root(), self.manner)
     }
 
     /// Stores what is missing, and looks at every name.
@@ -139,6 +152,81 @@ fn a_folder_that_is_a_file_is_named_as_such() {
     let case = Case::new(5, &["a"]);
     fs::write(case.root(), "mine").unwrap();
     assert!(matches!(case.open().err(), Some(StoreError::NotAFolder(_))));
+}
+
+/// A folder on another file system than temporary files, if there is one.
+fn other_file_system() -> Option<TempDir> {
+    let here = tempfile::tempdir().unwrap();
+    let device = |path: &Path| std::os::unix::fs::MetadataExt::dev(&fs::metadata(path).unwrap());
+    let other = ["/dev/shm", "/run", env!("CARGO_MANIFEST_DIR")].into_iter().find_map(|folder| {
+        let other = TempDir::new_in(folder).ok()?;
+        (device(other.path()) != device(here.path())).then_some(other)
+    });
+    if other.is_none() {
+        eprintln!("SKIPPED: there is one file system only");
+    }
+    other
+}
+
+#[test]
+fn what_is_unfinished_may_lie_on_another_file_system() {
+    for len in [5, 70_000, 3 << 20] {
+        let Some(other) = other_file_system() else { return };
+        let case = Case { elsewhere: Some(other), ..Case::new(len, &["a", "b", "c/d"]) };
+        case.complete();
+        let left = fs::read_dir(case.root()).unwrap().count();
+        assert_eq!(left, 3, "two files and a folder, nothing else");
+    }
+}
+
+#[test]
+fn force_replaces_files_and_links_and_nothing_else() {
+    let forced = |len| Case { manner: Manner { force: true, ..MANNER }, ..Case::new(len, &["a", "b"]) };
+    for len in [5, 70_000] {
+        let file = |path: &Path| fs::write(path, "old").unwrap();
+        let link = |path: &Path| symlink("elsewhere", path).unwrap();
+        for there in [&file as &dyn Fn(&Path), &link] {
+            let case = forced(len);
+            fs::create_dir_all(case.root()).unwrap();
+            fs::write(case.root().join("elsewhere"), "precious").unwrap();
+            there(&case.root().join("b"));
+            case.complete();
+            assert!(fs::symlink_metadata(case.root().join("b")).unwrap().is_file());
+            assert_eq!(fs::read(case.root().join("elsewhere")).unwrap(), b"precious");
+        }
+        let folder = |path: &Path| fs::create_dir(path).unwrap();
+        let socket = |path: &Path| drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+        let pipe = |path: &Path| {
+            rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        };
+        for there in [&folder as &dyn Fn(&Path), &socket, &pipe] {
+            let case = forced(len);
+            fs::create_dir_all(case.root()).unwrap();
+            // Before the fetch it is seen at once, and afterwards it does no harm.
+            let (store, _) = case.open().unwrap();
+            there(&case.root().join("b"));
+            assert!(matches!(case.open().err(), Some(StoreError::InTheWay(name, _)) if name == "b"));
+            let named = match len {
+                5 => store.write_small(0, &case.content, case.id()),
+                _ => case.chunks().into_iter().try_for_each(|(number, place, hash)| {
+                    store.write(place, 0, case.bytes(place))?;
+                    store.keep(number, place, hash).map(drop)
+                }),
+            };
+            assert!(matches!(named, Err(StoreError::InTheWay(name, _)) if name == "b"));
+            assert!(!fs::symlink_metadata(case.root().join("b")).unwrap().is_file());
+        }
+    }
+}
+
+#[test]
+fn a_file_that_gets_no_name_leaves_nothing() {
+    let case = Case::new(5, &["a"]);
+    let (store, _) = case.open().unwrap();
+    fs::write(case.root().join("a"), "mine").unwrap();
+    assert!(matches!(store.write_small(0, &case.content, case.id()), Err(StoreError::Exists(_))));
+    drop(store);
+    assert_eq!(fs::read_dir(case.root()).unwrap().count(), 1);
 }
 
 #[test]
