@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Inner;
 use super::job::{Dest, FetchError, Job, Report, Want};
 use super::transfer::TransferStatus;
-use super::{Inner, lock};
 use crate::content::SafeName;
 use crate::threads;
 
@@ -49,7 +49,7 @@ pub struct PeerStatus {
     pub faults: Option<String>,
     /// The trackers.
     pub trackers: Vec<TrackerStatus>,
-    /// Fetches since the start.
+    /// Fetches under way, and the last that ended.
     pub transfers: Vec<TransferStatus>,
 }
 
@@ -158,7 +158,7 @@ fn status(peer: &Inner) -> PeerStatus {
             .into_iter()
             .map(|(addr, connected)| TrackerStatus { addr, connected })
             .collect(),
-        transfers: lock(&peer.jobs).iter().map(|job| Job::from(job.clone()).status()).collect(),
+        transfers: peer.jobs.statuses(),
     }
 }
 

@@ -119,10 +119,12 @@ impl Held {
     pub(super) fn data(&mut self, number: u32, place: Place) -> Result<Data, Refusal> {
         match self {
             Held::Shared(shared) => shared.data(place.file),
+            Held::Fetching(transfer) if transfer.is_spoilt() => Err(Refusal::Gone),
             Held::Fetching(transfer) if !transfer.has(number) => Err(Refusal::NotYet),
-            Held::Fetching(transfer) => {
-                transfer.store.reader(place.file).map(Data::File).map_err(|_| Refusal::Gone)
-            }
+            Held::Fetching(transfer) => transfer.store.reader(place.file).map(Data::File).map_err(|error| {
+                tracing::debug!("{}: {error}", transfer.name);
+                Refusal::Gone
+            }),
         }
     }
 

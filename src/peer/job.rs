@@ -1,6 +1,8 @@
 //! One fetch, as others see it: what is wanted, how far it is, how it ended.
 
+mod after;
 mod driver;
+mod jobs;
 mod running;
 
 use std::fs;
@@ -18,7 +20,8 @@ use super::transfer::{End, Transfer, TransferStatus};
 use super::{Inner as Peer, LedgerView, lock};
 use crate::content::{FileId, SafeName, TreeError};
 use crate::threads;
-use crate::wire::{Offer, View};
+use crate::wire::View;
+pub(super) use jobs::Jobs;
 use running::Running;
 
 /// What to fetch.
@@ -113,6 +116,7 @@ enum Stage {
 
 #[derive(Debug)]
 pub(super) struct Inner {
+    number: u64,
     want: Want,
     dest: Dest,
     started: Instant,
@@ -121,7 +125,6 @@ pub(super) struct Inner {
     /// The listing of a tree, then the content itself.
     transfers: Mutex<Vec<Arc<Transfer>>>,
     cancelled: AtomicBool,
-    offer: Mutex<Option<Offer>>,
     /// The listing of a tree, as a file to serve it from while this runs.
     listing: Mutex<Option<PathBuf>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -136,6 +139,7 @@ impl From<Arc<Inner>> for Job {
 impl Job {
     pub(super) fn start(peer: &Arc<Peer>, want: Want, dest: Dest) -> io::Result<Job> {
         let inner = Arc::new(Inner {
+            number: peer.jobs.number(),
             want,
             dest,
             started: Instant::now(),
@@ -143,11 +147,10 @@ impl Job {
             changed: Condvar::new(),
             transfers: Mutex::new(Vec::new()),
             cancelled: AtomicBool::new(false),
-            offer: Mutex::new(None),
             listing: Mutex::new(None),
             thread: Mutex::new(None),
         });
-        lock(&peer.jobs).push(inner.clone());
+        peer.jobs.enter(&inner);
         let running = Arc::new(Running { peer: peer.clone(), job: inner.clone() });
         let failing = running.clone();
         let started = threads::named("fetch")
@@ -155,7 +158,7 @@ impl Job {
         match started {
             Ok(thread) => *lock(&inner.thread) = Some(thread),
             Err(error) => {
-                lock(&peer.jobs).retain(|job| !Arc::ptr_eq(job, &inner));
+                peer.jobs.forget(&inner);
                 return Err(error);
             }
         }
@@ -184,26 +187,20 @@ impl Job {
         }
     }
 
-    /// True while nobody who has it is known or can be reached.
-    pub fn is_waiting(&self) -> bool {
-        matches!(*lock(&self.0.stage), Stage::Locating)
-    }
-
     /// Ends it; what is proved is kept for next time.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Release);
         for transfer in lock(&self.0.transfers).iter() {
             transfer.finish(End::Cancelled);
         }
+        // Under the lock, so that who is about to wait hears of it.
+        let _stage = lock(&self.0.stage);
+        self.0.changed.notify_all();
     }
 
     pub(super) fn join(&self) {
         if let Some(thread) = lock(&self.0.thread).take() {
             let _ = thread.join();
-        }
-        if let Some(listing) = lock(&self.0.listing).take() {
-            let _ = fs::remove_file(&listing);
-            remove_if_empty(listing.ancestors().skip(1).take(2));
         }
     }
 }
@@ -213,7 +210,7 @@ impl Inner {
     pub(super) fn fetching(&self) -> Option<Arc<Transfer>> {
         let transfer = lock(&self.transfers).last().cloned()?;
         let main = (transfer.view == View::Members) == self.want.name.is_tree();
-        (main && matches!(transfer.end(), None | Some(End::Done))).then_some(transfer)
+        (main && transfer.is_servable()).then_some(transfer)
     }
 
     /// The transfer that can serve this.
@@ -221,15 +218,16 @@ impl Inner {
         let transfers = lock(&self.transfers);
         transfers
             .iter()
-            .find(|transfer| {
-                transfer.id == id && transfer.view == view && matches!(transfer.end(), None | Some(End::Done))
-            })
+            .find(|transfer| transfer.id == id && transfer.view == view && transfer.is_servable())
             .cloned()
     }
 
-    /// What the trackers are told of it.
-    pub(super) fn offer(&self) -> Option<Offer> {
-        lock(&self.offer).clone()
+    /// Nobody is served from here any more: the listing of a tree goes.
+    fn clear(&self) {
+        if let Some(listing) = lock(&self.listing).take() {
+            let _ = fs::remove_file(&listing);
+            remove_if_empty(listing.ancestors().skip(1).take(2));
+        }
     }
 
     fn is_cancelled(&self) -> bool {
@@ -237,10 +235,11 @@ impl Inner {
     }
 
     fn empty_status(&self) -> TransferStatus {
+        let state = if matches!(*lock(&self.stage), Stage::Ended(_)) { "failed" } else { "locating" };
         TransferStatus {
             id: self.want.id.to_string(),
             name: String::new(),
-            state: "locating".to_owned(),
+            state: state.to_owned(),
             bytes_total: 0,
             bytes_done: 0,
             bytes_resumed: 0,
@@ -256,6 +255,15 @@ impl Inner {
 
     fn set_stage(&self, stage: Stage) {
         *lock(&self.stage) = stage;
+        self.changed.notify_all();
+    }
+
+    /// How it ended; the first word about that counts.
+    fn end(&self, outcome: Result<Report, FetchError>) {
+        let mut stage = lock(&self.stage);
+        if !matches!(*stage, Stage::Ended(_)) {
+            *stage = Stage::Ended(Box::new(outcome));
+        }
         self.changed.notify_all();
     }
 }

@@ -26,6 +26,7 @@ mod held;
 mod job;
 mod latency;
 mod ledger;
+mod registrations;
 mod serve;
 pub mod share;
 pub(crate) mod store;
@@ -51,6 +52,8 @@ use bulk::Wake;
 use config::{endpoint, kept_id, random_id, state_of};
 use guests::{Guest, Guests};
 use held::{Held, Shared};
+use job::Jobs;
+use registrations::{Registrations, Step};
 use serve::{Asker, Host};
 use share::Share;
 use trackers::{Registry, Trackers};
@@ -77,7 +80,8 @@ struct Inner {
     uploads: Arc<Uploads>,
     throttle_down: Option<uploads::Throttle>,
     trackers: OnceLock<Trackers>,
-    jobs: Mutex<Vec<Arc<job::Inner>>>,
+    jobs: Jobs,
+    registrations: Registrations,
     askers: Mutex<Vec<Weak<Asker>>>,
     guests: Arc<Guests>,
     stopping: AtomicBool,
@@ -127,7 +131,8 @@ pub fn start(
         faults: config.faults,
         latencies: config.latencies,
         trackers: OnceLock::new(),
-        jobs: Mutex::new(Vec::new()),
+        jobs: Jobs::default(),
+        registrations: Registrations::default(),
         askers: Mutex::new(Vec::new()),
         stopping: AtomicBool::new(false),
         wake: Wake::new()?,
@@ -207,9 +212,9 @@ impl Peer {
         self.inner.load()
     }
 
-    /// Fetches that have been started, the oldest first.
+    /// Fetches that are under way or lend what they fetched, the oldest first.
     pub fn jobs(&self) -> Vec<Job> {
-        lock(&self.inner.jobs).iter().cloned().map(Job::from).collect()
+        self.inner.jobs.live().into_iter().map(Job::from).collect()
     }
 
     /// Stops: transfers end with what is proved kept, LEAVE is sent, connections are closed.
@@ -313,7 +318,7 @@ impl Inner {
 
     /// A peer that cannot be dialled offers to serve: the youngest running transfer asks it.
     fn fetch_from(&self, session: net::Session) -> Result<(), net::NetError> {
-        let running = lock(&self.jobs).iter().rev().find_map(|job| job.fetching());
+        let running = self.jobs.running().next_back().map(|(_, transfer)| transfer);
         let addr = session.addr.to_string();
         match running.map(|transfer| fetch::run(&transfer, session, &addr, self.throttle_down.as_ref())) {
             Some(Err(fetch::FetchEnd::Net(error))) => Err(error),
@@ -329,7 +334,7 @@ impl Inner {
                 recv(changes) -> change => match change {
                     Ok(change) => {
                         threads::may_panic("changes");
-                        self.trackers().update(&change.added, &change.removed);
+                        self.registrations.share_changed(change, &|id| self.shared(id), &|step| self.tell(step));
                     }
                     Err(_) => return,
                 },
@@ -339,17 +344,39 @@ impl Inner {
     }
 }
 
+/// What the trackers are told.
+impl Inner {
+    /// A transfer registers what it will have.
+    fn register(&self, job: u64, offer: Offer) {
+        self.registrations.enter(job, offer, &|step| self.tell(step));
+    }
+
+    /// A transfer gives up its registration; what the share or another transfer has stays.
+    fn withdraw(&self, job: u64) {
+        self.registrations.withdraw(job, &|id| self.shared(id), &|step| self.tell(step));
+    }
+
+    fn shared(&self, id: FileId) -> Vec<Offer> {
+        self.share.as_ref().map_or_else(Vec::new, |share| share.offers_of(id))
+    }
+
+    fn tell(&self, step: Step) {
+        self.trackers().update(&step.added, &step.removed);
+        for (_, transfer) in self.jobs.held().filter(|(_, transfer)| step.parts.contains(&transfer.id)) {
+            self.trackers().have(transfer.id, &transfer.had().ranges());
+        }
+    }
+}
+
 impl Host for Inner {
     fn find(&self, id: FileId, view: View) -> Option<Held> {
-        let fetching = lock(&self.jobs).iter().find_map(|job| job.serving(id, view));
-        match fetching {
-            Some(transfer) => Some(Held::Fetching(transfer)),
-            None => Shared::find(self.share.as_ref()?, id, view).map(Held::Shared),
-        }
+        // The share first: what it has is whole.
+        let shared = self.share.as_ref().and_then(|share| Shared::find(share, id, view)).map(Held::Shared);
+        shared.or_else(|| self.jobs.serving(id, view).map(Held::Fetching))
     }
 
     fn met(&self, id: FileId, view: View, peer: PeerId, addr: String) {
-        if let Some(transfer) = lock(&self.jobs).iter().find_map(|job| job.serving(id, view)) {
+        if let Some(transfer) = self.jobs.serving(id, view) {
             transfer.met(peer, addr);
         }
     }
@@ -380,26 +407,17 @@ impl Host for Inner {
 
 impl Registry for Inner {
     fn offers(&self) -> Vec<Offer> {
-        let mut offers = self.share.as_ref().map_or_else(Vec::new, |share| share.offers());
-        offers.extend(lock(&self.jobs).iter().filter_map(|job| job.offer()));
-        offers
+        self.registrations.with_shared(self.share.as_ref().map_or_else(Vec::new, |share| share.offers()))
     }
 
     fn parts(&self) -> Vec<(FileId, Vec<(u32, u32)>)> {
-        lock(&self.jobs)
-            .iter()
-            .filter_map(|job| job.fetching())
-            .map(|transfer| (transfer.id, transfer.had().ranges()))
-            .collect()
+        let registered = self.jobs.held().filter(|(job, _)| self.registrations.has(*job));
+        registered.map(|(_, transfer)| (transfer.id, transfer.had().ranges())).collect()
     }
 
     fn load(&self) -> (u16, u16) {
         let uploads = self.uploads.busy.load(Ordering::Relaxed).min(u32::from(u16::MAX)) as u16;
-        let downloads = lock(&self.jobs)
-            .iter()
-            .filter(|job| job.fetching().is_some_and(|transfer| !transfer.is_over()))
-            .count();
-        (uploads, downloads as u16)
+        (uploads, self.jobs.running().count().min(usize::from(u16::MAX)) as u16)
     }
 
     fn endpoint(&self) -> (crate::content::Host, u16) {

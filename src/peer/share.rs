@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -152,15 +152,15 @@ pub struct Members {
 
 /// A finished download in the shared folder.
 #[derive(Debug)]
-pub struct Adopted<'a> {
+pub struct Adopted {
     /// The path below the folder.
-    pub path: &'a SafeName,
+    pub path: SafeName,
     /// The content.
     pub id: FileId,
     /// Its chunk hashes.
     pub hashes: Vec<ChunkHash>,
-    /// What the file system says of the file after it was proved and put in place.
-    pub metadata: &'a Metadata,
+    /// How the file looked when it had been proved and put in place.
+    pub stamp: Stamp,
 }
 
 /// What a peer shares. Stops watching and hashing when it is dropped.
@@ -189,6 +189,8 @@ struct State {
     ghosts: HashMap<Stamp, FileId>,
     /// Files given to the hashing threads. What they find counts only if it is still wanted here.
     hashing: HashMap<Arc<str>, Stamp>,
+    /// What is being fetched, at or below these paths, is nothing to look at yet: in part it is nobody's.
+    expected: Vec<Arc<str>>,
     /// Links that are followed, by the path people see, to the path where events happen.
     links: BTreeMap<Arc<str>, Arc<str>>,
 }
@@ -224,6 +226,11 @@ impl Share {
     /// Everything that is shared, for REGISTER.
     pub fn offers(&self) -> Vec<Offer> {
         self.core.read().catalogue.offers()
+    }
+
+    /// What is shared of a content, as it stands in [`Share::offers`].
+    pub fn offers_of(&self, id: FileId) -> Vec<Offer> {
+        self.core.read().catalogue.offers_of(id)
     }
 
     /// How much is shared.
@@ -268,15 +275,24 @@ impl Share {
         self.core.manifest(id)
     }
 
-    /// Offers finished downloads without hashing them again.
-    pub fn adopt(&self, files: &[Adopted<'_>]) {
-        let mut delta = Delta::default();
+    /// Offers finished downloads without hashing them again, but for those that look otherwise by now; `folders`
+    /// are paths of folders that came with them.
+    pub fn adopt(&self, files: Vec<Adopted>, folders: &[SafeName]) {
+        let is_folder = |path: &&str| record::below(self.root(), path).is_dir();
+        let folders_new = folders.iter().map(SafeName::path).filter(is_folder).map(Arc::from).collect();
+        let mut delta = Delta { folders_new, ..Delta::default() };
         for file in files {
             let path: Arc<str> = Arc::from(file.path.path());
-            let record = Found::of(file.metadata).with_id(file.id);
-            let hashes = if file.hashes.len() > 1 { file.hashes.clone() } else { Vec::new() };
-            self.core.index.put(&path, &record, hashes);
-            delta.entered.push((path, record));
+            let found = fs::metadata(record::below(self.root(), &path)).ok().map(|now| Found::of(&now));
+            match found.filter(|found| found.stamp == file.stamp && self.core.walker.shares(&path)) {
+                Some(found) => {
+                    let record = found.with_id(file.id);
+                    let hashes = if file.hashes.len() > 1 { file.hashes } else { Vec::new() };
+                    self.core.index.put(&path, &record, hashes);
+                    delta.entered.push((path, record));
+                }
+                None => self.core.mailbox.post(path),
+            }
         }
         self.core.index.sync_first(&self.core.walker.root);
         let mut state = self.core.write();
@@ -287,6 +303,14 @@ impl Share {
         self.core.mailbox.wake();
     }
 
+    /// A fetch is about to fill `path`: what is found there is not shared before it is adopted, or before what
+    /// this returns is dropped.
+    pub fn expect(self: &Arc<Self>, path: &str) -> Expected {
+        let path: Arc<str> = Arc::from(path);
+        self.core.write().expected.push(path.clone());
+        Expected { share: self.clone(), path }
+    }
+
     /// A file is not what it was: it is offered again when it was hashed again.
     pub fn withdraw(&self, path: &str) {
         self.core.withdraw(path);
@@ -295,6 +319,24 @@ impl Share {
     /// Has a path and all below it looked at soon, as if it had changed.
     pub fn look_at(&self, path: &str) {
         self.core.mailbox.post(Arc::from(path));
+    }
+}
+
+/// A path that a fetch is filling.
+#[derive(Debug)]
+pub struct Expected {
+    share: Arc<Share>,
+    path: Arc<str>,
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        let mut state = self.share.core.write();
+        if let Some(at) = state.expected.iter().position(|path| *path == self.path) {
+            state.expected.remove(at);
+        }
+        drop(state);
+        self.share.look_at(&self.path); // whatever else is there
     }
 }
 

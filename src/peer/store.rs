@@ -25,11 +25,12 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::lock;
+use super::share::Stamp;
 use crate::content::{ChunkHash, FileId, Manifest, Place};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::threads;
 pub(super) use files::set_aside;
-use files::{copy, hash_at, id_of, id_on_disk, mode, reserve, set_times, sync_above, umask};
+use files::{copy, hash_at, hashes_of, id_on_disk, mode, reserve, set_times, sync_above, umask};
 use journal::Journal;
 use naming::Draft;
 use place::Folder;
@@ -253,16 +254,27 @@ impl Store {
         }
         let right = kind == FileType::RegularFile && {
             let file = self.root.open_file(&name.path).map_err(|error| folder_error(&name.path, error))?;
-            let right = id_of(&file, slot.geometry).map_err(&at)? == Some(slot.id);
-            if right {
-                set_times(&file, name).map_err(&at)?;
-            }
-            right
+            self.is_right(&file, slot, name).map_err(&at)?
         };
         match right || self.manner.force {
             true => Ok(right),
             false => Err(StoreError::Exists(name.path.clone())),
         }
+    }
+
+    /// True if the file that has this name holds the right bytes; then it gets the right time.
+    fn is_right(&self, file: &File, slot: &Slot, name: &Name) -> io::Result<bool> {
+        let before = Stamp::of(&file.metadata()?);
+        let Some((_, hashes)) = hashes_of(file, slot.geometry)?.filter(|(id, _)| *id == slot.id) else {
+            return Ok(false);
+        };
+        if Stamp::of(&file.metadata()?) != before {
+            return Ok(false); // what is written while it is read is not known
+        }
+        set_times(file, name)?;
+        note_named(file, name)?;
+        slot.note_all(hashes);
+        Ok(true)
     }
 
     /// Makes empty folders and empty files, and names files whose last chunk a kill left unnamed.
@@ -397,7 +409,9 @@ impl Store {
                 true => Ok(()),
                 false => Err(StoreError::Exists(name.path.clone())),
             },
-            given => given.map_err(&at),
+            Err(error) => Err(at(error)),
+            // With this name the system counts it as changed; so only now it looks as it will.
+            Ok(()) => note_named(file, name).map_err(&at),
         }?;
         if self.manner.fsync {
             rustix::fs::fsync(&*folder).map_err(|error| at(error.into()))?;
@@ -454,16 +468,41 @@ impl Store {
         }
     }
 
-    /// A file of the transfer to serve proved chunks from, wherever it is now.
+    /// A file of the transfer to serve proved chunks from, wherever it is now. One that has its name is served
+    /// under one of its names that still looks as it did then.
     pub(super) fn reader(&self, file: usize) -> io::Result<Arc<File>> {
         let slot = &self.plan.slots[file];
-        if let Some(open) = &*lock(&slot.data) {
-            return Ok(open.clone());
+        // Cloned, so that nothing is asked of the system under the lock.
+        let open = lock(&slot.data).clone();
+        if slot.left.load(Ordering::Acquire) > 0 {
+            return open.map_or_else(|| self.partial.open_existing(&file.to_string()).map(Arc::new), Ok);
         }
-        let name = slot.names.first().ok_or(io::ErrorKind::NotFound)?;
-        let opened =
-            self.partial.open_existing(&file.to_string()).or_else(|_| self.root.open_file(&name.path));
-        opened.map(Arc::new)
+        let named = |name: &Name| *lock(&name.named);
+        if let (Some(open), Some(stamp)) = (&open, slot.names.first().and_then(named)) {
+            match Stamp::of(&open.metadata()?) == stamp {
+                true => return Ok(open.clone()),
+                false => drop(lock(&slot.data).take()),
+            }
+        }
+        for (name, stamp) in slot.names.iter().filter_map(|name| Some((name, named(name)?))) {
+            let opened = self.root.open_file(&name.path);
+            if let Some(opened) = opened.ok().filter(|opened| has_stamp(opened, stamp)) {
+                return Ok(Arc::new(opened));
+            }
+        }
+        if slot.names.iter().all(|name| named(name).is_some()) {
+            return Err(io::Error::other(format!("{} is not what was fetched any more", slot.label())));
+        }
+        // The last chunk is here, and the name is being given.
+        open.map_or_else(|| self.partial.open_existing(&file.to_string()).map(Arc::new), Ok)
+    }
+
+    /// True if all files that have their names still look as they did then.
+    pub(super) fn is_as_named(&self) -> bool {
+        self.plan.slots.iter().flat_map(|slot| &slot.names).all(|name| {
+            let Some(stamp) = *lock(&name.named) else { return true };
+            self.root.open_file(&name.path).is_ok_and(|file| has_stamp(&file, stamp))
+        })
     }
 
     /// All is done: removes the temporary directory.
@@ -472,14 +511,19 @@ impl Store {
         remove_if_empty(self.partial_path.ancestors().skip(1).take(2));
     }
 
-    /// The finished files' names with what a share index needs to know of them. Those whose chunk hashes
-    /// are not known, because they were there before, are left to whoever hashes them.
-    pub(super) fn finished_files(&self) -> impl Iterator<Item = (String, FileId, Vec<ChunkHash>)> + '_ {
+    /// The finished files' names with what a share index needs to know of them, and how each looked when it had
+    /// got that name.
+    pub(super) fn finished_files(
+        &self,
+    ) -> impl Iterator<Item = (String, FileId, Vec<ChunkHash>, Stamp)> + '_ {
         self.plan.slots.iter().flat_map(|slot| {
             let hashes: Vec<ChunkHash> = lock(&slot.hashes).iter().flatten().copied().collect();
             let known = slot.geometry.chunks() <= 1 || hashes.len() == slot.geometry.chunks() as usize;
             let names = if known { slot.names.as_slice() } else { &[] };
-            names.iter().map(move |name| (name.path.clone(), slot.id, hashes.clone()))
+            names.iter().filter_map(move |name| {
+                let stamp = (*lock(&name.named))?;
+                Some((name.path.clone(), slot.id, hashes.clone(), stamp))
+            })
         })
     }
 }
@@ -496,6 +540,16 @@ pub(super) fn make_own_folder(path: &Path) -> io::Result<()> {
         set_aside(path, "is not a folder");
     }
     std::fs::create_dir_all(path)
+}
+
+/// Remembers how a file looks that has just got its name.
+fn note_named(file: &File, name: &Name) -> io::Result<()> {
+    *lock(&name.named) = Some(Stamp::of(&file.metadata()?));
+    Ok(())
+}
+
+fn has_stamp(file: &File, stamp: Stamp) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && Stamp::of(&metadata) == stamp)
 }
 
 fn folder_error(folder: &str, error: io::Error) -> StoreError {

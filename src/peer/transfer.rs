@@ -101,6 +101,8 @@ pub(super) struct Transfer {
     missing: Mutex<Vec<(PeerId, u32)>>,
     /// Nobody is connected who has what is missing.
     alone: AtomicBool,
+    /// A file of it is not what was fetched any more.
+    spoilt: AtomicBool,
 }
 
 impl Transfer {
@@ -150,6 +152,7 @@ impl Transfer {
             behind: AtomicBool::new(false),
             missing: Mutex::new(Vec::new()),
             alone: AtomicBool::new(false),
+            spoilt: AtomicBool::new(false),
         };
         transfer.end_if_done();
         transfer
@@ -454,6 +457,20 @@ impl Transfer {
 
     pub(super) fn end(&self) -> Option<End> {
         lock(&self.end).as_ref().map(|(end, _)| end.clone())
+    }
+
+    /// True if others may have what is here of it.
+    pub(super) fn is_servable(&self) -> bool {
+        matches!(self.end(), None | Some(End::Done)) && !self.is_spoilt()
+    }
+
+    /// A file that was finished is not what it was: nothing of this is served from now on.
+    pub(super) fn spoil(&self) {
+        self.spoilt.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_spoilt(&self) -> bool {
+        self.spoilt.load(Ordering::Acquire)
     }
 
     /// True once no more chunks are wanted, for whatever reason.

@@ -156,7 +156,7 @@ impl<'a> Driver<'a> {
 
     /// Tells the trackers which chunks came since last time.
     pub(super) fn announce(&mut self) {
-        if self.running.job.offer().is_none() {
+        if !self.peer().registrations.has(self.running.job.number) {
             return;
         }
         let had = self.transfer.had();

@@ -1,7 +1,6 @@
 //! The thread of a job: asks the trackers, fetches the listing of a tree, prepares the destination, and
 //! sees the transfer to its end.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +8,6 @@ use std::time::{Duration, Instant};
 use super::driver::Driver;
 use super::{FetchError, Inner, Peer, Report, Stage, Want};
 use crate::content::{Geometry, SafeName, Tree, TreeError};
-use crate::peer::share::Adopted;
 use crate::peer::store::{Manner, Plan, Store, make_own_folder};
 use crate::peer::transfer::{End, Transfer};
 use crate::peer::{left, lock, offered_name};
@@ -41,24 +39,29 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn run(&self) {
-        self.end(self.fetch());
+        let expected = self.expect();
+        let outcome = self.fetch();
+        if let (Ok(report), Some(transfer)) = (&outcome, self.job.fetching()) {
+            self.job.end(Ok(report.clone()));
+            self.after(&transfer, expected);
+        }
+        self.end(outcome);
     }
 
     /// The end of the job, however it came: nothing of it goes on.
     pub(super) fn end(&self, outcome: Result<Report, FetchError>) {
         if outcome.is_err() {
             lock(&self.job.transfers).iter().for_each(|transfer| transfer.finish(End::Cancelled));
-            self.withdraw();
         }
-        self.job.set_stage(Stage::Ended(Box::new(outcome)));
+        self.withdraw();
+        self.job.end(outcome);
+        self.peer.jobs.leave(&self.job);
+        self.job.clear();
     }
 
-    /// What was offered is not coming.
+    /// What was registered is not coming, or somebody else has it now.
     fn withdraw(&self) {
-        let offer = lock(&self.job.offer).take();
-        if let Some(offer) = offer {
-            self.peer.trackers().update(&[], &[(offer.name, offer.id)]);
-        }
+        self.peer.withdraw(self.job.number);
     }
 
     fn fetch(&self) -> Result<Report, FetchError> {
@@ -100,7 +103,6 @@ impl Running {
         threads::may_panic("fetch");
         self.offer(&transfer, variant);
         self.drive(&transfer, claim)?;
-        self.adopt(&transfer);
         let path = self.job.dest.path.display().to_string();
         tracing::debug!("{id} is done");
         let mut status = transfer.status();
@@ -250,8 +252,7 @@ impl Running {
             original: false,
             modified: 0,
         };
-        *lock(&self.job.offer) = Some(offer.clone());
-        self.peer.trackers().update(&[offer], &[]);
+        self.peer.register(self.job.number, offer);
     }
 
     /// Finds neighbours and gives the scheduler its time until the transfer ends.
@@ -271,28 +272,5 @@ impl Running {
             }
             driver.turn()?;
         }
-    }
-
-    /// Enters the finished files into the share, if they lie in the shared folder.
-    fn adopt(&self, transfer: &Transfer) {
-        let Some(share) = &self.peer.share else { return };
-        let dest = &self.job.dest.path;
-        let folder = if self.job.want.name.is_tree() { Some(dest.as_path()) } else { dest.parent() };
-        let below = folder.and_then(|folder| fs::canonicalize(folder).ok());
-        let Some(below) = below.as_ref().and_then(|folder| folder.strip_prefix(share.root()).ok()) else {
-            return;
-        };
-        let mut adopted = Vec::new();
-        for (name, id, hashes) in transfer.store.finished_files() {
-            let path = below.join(name);
-            let metadata = fs::metadata(share.root().join(&path));
-            let path = path.to_str().and_then(|path| SafeName::new(path).ok());
-            adopted.extend(path.zip(metadata.ok()).map(|(path, metadata)| (path, id, hashes, metadata)));
-        }
-        let adopted: Vec<Adopted<'_>> = adopted
-            .iter()
-            .map(|(path, id, hashes, metadata)| Adopted { path, id: *id, hashes: hashes.clone(), metadata })
-            .collect();
-        share.adopt(&adopted);
     }
 }

@@ -143,6 +143,15 @@ impl Catalogue {
         files.chain(trees).collect()
     }
 
+    /// The offers of one content.
+    pub(super) fn offers_of(&self, id: FileId) -> Vec<Offer> {
+        let offer = |path: &str| match path.strip_suffix('/') {
+            Some(folder) => Some(self.tree_offer(folder, (*self.folders.get(folder)?)?)),
+            None => self.file_offer(path, self.files.get(path)?),
+        };
+        self.paths_of(id).filter_map(offer).collect()
+    }
+
     /// What `scan` saw that is not in the catalogue, and the reverse, within its scope.
     pub(super) fn compare(&self, scan: &Scan) -> Differences {
         let mut out = Differences::default();

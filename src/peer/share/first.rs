@@ -68,6 +68,7 @@ pub(super) fn look(
         catalogue,
         ghosts: HashMap::new(),
         hashing: HashMap::new(),
+        expected: Vec::new(),
         links: links.into_iter().map(|link| (link.shown, link.target)).collect(),
     };
     let caches = Caches {

@@ -182,6 +182,9 @@ impl Core {
                 renew_links(&mut state, &scan, links);
                 extend(&mut all, differences);
             }
+            let comes = |path: &str| state.expected.iter().any(|expected| is_within(path, expected));
+            all.unknown.retain(|(path, _)| !comes(path));
+            all.folders_new.retain(|path| !comes(path));
             self.take_back(&mut state, &mut all);
         }
         if let (Some(watches), false) = (&self.watches, all.folders_gone.is_empty()) {

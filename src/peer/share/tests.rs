@@ -336,14 +336,29 @@ fn an_adopted_file_is_offered_without_hashing() {
     let bytes = content.as_bytes();
     let hashes = vec![hash(0, &bytes[..65_536]), hash(1, &bytes[65_536..])];
     let path = SafeName::new("got/it").unwrap();
-    let metadata = folder.path().join("got/it").metadata().unwrap();
+    let stamp = Stamp::of(&folder.path().join("got/it").metadata().unwrap());
     let id = FileId::of(bytes);
-    followed.share.adopt(&[Adopted { path: &path, id, hashes, metadata: &metadata }]);
+    followed.share.adopt(vec![Adopted { path, id, hashes, stamp }], &[]);
     assert_eq!(followed.share.id_at("got/it"), Some(id));
     followed.until_names("adopted", &["got/", "got/it"]);
     assert_eq!(followed.share.manifest(id).unwrap().hashes().len(), 2);
     drop(followed);
     assert_eq!(open(config(folder.path())).1.files, 0);
+}
+
+#[test]
+fn an_adopted_file_that_has_changed_is_hashed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut followed = Followed::new(&folder);
+    write(&folder, &[("got", "fetched")]);
+    let mut stamp = Stamp::of(&folder.path().join("got").metadata().unwrap());
+    stamp.mtime_ns -= 1;
+    let path = SafeName::new("got").unwrap();
+    followed
+        .share
+        .adopt(vec![Adopted { path, id: FileId::of(b"what came"), hashes: Vec::new(), stamp }], &[]);
+    followed.until_names("hashed", &["got"]);
+    assert_eq!(followed.share.id_at("got"), Some(FileId::of(b"fetched")));
 }
 
 #[test]

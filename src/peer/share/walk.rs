@@ -120,6 +120,12 @@ impl Walker {
         step
     }
 
+    /// True if a file at this real path would be found.
+    pub(super) fn shares(&self, path: &str) -> bool {
+        let only = self.only.as_deref().is_none_or(|only| only == path);
+        only && self.state.as_deref().is_none_or(|state| !is_within(path, state))
+    }
+
     fn walk(&self, start: Folder, finds: &mut Finds) {
         let queue = Mutex::new(Queue { waiting: vec![start], busy: 0, found: 0 });
         let more = Condvar::new();

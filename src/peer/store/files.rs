@@ -128,15 +128,15 @@ fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     }
 }
 
-/// [`id_of`], from the disk and not from memory as far as the system does as it is told.
+/// The id of what `file` holds, from the disk and not from memory as far as the system does as it is told.
 pub(super) fn id_on_disk(file: &File, geometry: Geometry) -> io::Result<Option<FileId>> {
     file.sync_all()?;
     let _ = fadvise(file, 0, None, Advice::DontNeed);
-    id_of(file, geometry)
+    Ok(hashes_of(file, geometry)?.map(|(id, _)| id))
 }
 
-/// The id of what `file` holds; `None` if it has another size.
-pub(super) fn id_of(file: &File, geometry: Geometry) -> io::Result<Option<FileId>> {
+/// The id and the chunk hashes of what `file` holds; `None` if it has another size.
+pub(super) fn hashes_of(file: &File, geometry: Geometry) -> io::Result<Option<(FileId, Vec<ChunkHash>)>> {
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() != geometry.size() {
         return Ok(None);
@@ -147,5 +147,6 @@ pub(super) fn id_of(file: &File, geometry: Geometry) -> io::Result<Option<FileId
         .filter_map(|chunk| layout.place(chunk))
         .map(|place| hash_at(file, geometry, place, &mut buffer))
         .collect();
-    Ok(Manifest::new(geometry, hashes?).ok().map(|(_, id)| id))
+    let hashes = hashes?;
+    Ok(Manifest::new(geometry, hashes.clone()).ok().map(|(_, id)| (id, hashes)))
 }

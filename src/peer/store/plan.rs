@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use crate::content::{ChunkHash, FileId, Geometry, Layout, Place, Tree, TreeError, TreeKind};
 use crate::peer::lock;
+use crate::peer::share::Stamp;
 
 /// One path that a file of the transfer gets.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Name {
     pub(super) path: String,
     pub(super) executable: bool,
     pub(super) mtime_ns: Option<i64>,
+    /// How the file looked when it had got this name.
+    pub(super) named: Mutex<Option<Stamp>>,
 }
 
 /// One distinct file of the transfer.
@@ -34,14 +37,14 @@ pub(super) struct Slot {
 pub(in crate::peer) struct Plan {
     pub(in crate::peer) layout: Arc<Layout>,
     pub(super) slots: Vec<Slot>,
-    pub(super) folders: Vec<String>,
+    pub(in crate::peer) folders: Vec<String>,
 }
 
 impl Plan {
     /// One file, as `name` in the destination folder.
     pub(in crate::peer) fn file(id: FileId, geometry: Geometry, name: &str) -> Option<Plan> {
         let layout = Arc::new(Layout::new(vec![geometry])?);
-        let name = Name { path: name.to_owned(), executable: false, mtime_ns: None };
+        let name = Name { path: name.to_owned(), executable: false, mtime_ns: None, named: Mutex::default() };
         Some(Plan { layout, slots: vec![Slot::new(id, geometry, vec![name])], folders: Vec::new() })
     }
 
@@ -61,7 +64,8 @@ impl Plan {
                 None => folders.push(path),
                 Some(file) => {
                     let executable = entry.kind == TreeKind::Executable;
-                    slots[*file].names.push(Name { path, executable, mtime_ns: Some(entry.mtime_ns) });
+                    let (mtime_ns, named) = (Some(entry.mtime_ns), Mutex::default());
+                    slots[*file].names.push(Name { path, executable, mtime_ns, named });
                 }
             }
         }
@@ -101,5 +105,11 @@ impl Slot {
         let mut hashes = lock(&self.hashes);
         hashes.resize(self.geometry.chunks() as usize, None);
         hashes[place.chunk.get() as usize] = Some(hash);
+    }
+    /// Notes the hashes of all chunks.
+    pub(super) fn note_all(&self, hashes: Vec<ChunkHash>) {
+        if self.geometry.chunks() > 1 {
+            *lock(&self.hashes) = hashes.into_iter().map(Some).collect();
+        }
     }
 }
