@@ -9,6 +9,7 @@
 mod support;
 
 mod contender;
+mod programs;
 mod raw;
 mod report;
 
@@ -18,7 +19,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use contender::{Contender, Item, Kind, contenders};
+use contender::{Contender, Item, Kind, OURS};
+use programs::{Curl, P2p, Rsync};
+use raw::{BareCopy, TarPipe};
 use report::{Fetched, Results, Row};
 use support::machine::Machine;
 use support::{files, interrupt, machine};
@@ -154,6 +157,25 @@ fn once(
         files::same(&source.join(item.name()), &destination.join(item.name()))?;
     }
     Ok(Fetched { seconds, settled })
+}
+
+/// Everybody who can move `item`, ready to do so, and why the others cannot.
+fn contenders(item: &Item, source: &Path, scratch: &Path) -> (Vec<Box<dyn Contender>>, Vec<String>) {
+    let mut present: Vec<Box<dyn Contender>> = Vec::new();
+    let mut missing = Vec::new();
+    let mut add = |name: &str, made: Result<Box<dyn Contender>>| match made {
+        Ok(contender) => present.push(contender),
+        Err(error) => missing.push(format!("{name}: {error:#}")),
+    };
+    add(OURS, P2p::start(source, scratch).map(|made| Box::new(made) as _));
+    add("rsync", Rsync::start(source, scratch).map(|made| Box::new(made) as _));
+    if item.is_folder() {
+        add("tar", TarPipe::new(source).map(|made| Box::new(made) as _));
+    } else {
+        add("curl + b3sum", Curl::start(source, scratch).map(|made| Box::new(made) as _));
+        add("bare copy", Ok(Box::new(BareCopy::new(source))));
+    }
+    (present, missing)
 }
 
 impl Item {

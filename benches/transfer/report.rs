@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::contender::OURS;
+use crate::contender::{Memory, OURS};
 use crate::support::document;
 use crate::support::machine::Machine;
 use crate::support::plot::{self, Group};
@@ -38,13 +38,6 @@ pub(crate) struct Fetched {
     pub(crate) seconds: f64,
     /// Whether the disk was at rest when it began.
     pub(crate) settled: bool,
-}
-
-/// Highest resident sizes of both sides of our transfer.
-#[derive(Clone, Copy, Serialize)]
-pub(crate) struct Memory {
-    pub(crate) seeder_kib: u64,
-    pub(crate) leecher_kib: u64,
 }
 
 /// The columns of the table, ours first.

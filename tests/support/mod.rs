@@ -19,10 +19,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+mod deadline;
 mod folder;
 mod port;
 mod proxy;
 
+pub use deadline::DEADLINE;
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub use folder::{Sample, pattern};
 #[allow(unused_imports, reason = "each test program uses a part of it")]
@@ -30,8 +32,6 @@ pub use port::Port;
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub use proxy::{Cut, Faults, Later, Proxy, Way};
 
-/// How long anything may take before a test gives up: far above what a busy machine needs.
-pub const DEADLINE: Duration = Duration::from_secs(30);
 /// The pause between two questions of [`eventually`].
 const ASK_AGAIN: Duration = Duration::from_millis(5);
 

@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::deadline::DEADLINE;
+
 /// Bytes carried at once, without a rate.
 const BLOCK_BYTES: usize = 64 << 10;
 
@@ -181,7 +183,7 @@ impl Later {
 
     fn get(&self) -> SocketAddr {
         let told = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.0.1.wait_timeout_while(told, super::DEADLINE, |target| target.is_none());
+        let waited = self.0.1.wait_timeout_while(told, DEADLINE, |target| target.is_none());
         let told = *waited.unwrap_or_else(PoisonError::into_inner).0;
         // Port 0 refuses: a target that never came.
         told.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
