@@ -174,6 +174,9 @@ pub(super) struct EngineArgs {
     #[arg(long, value_name = "BOOL", default_value_t = peer::Limits::default().fsync,
           action = clap::ArgAction::Set)]
     pub(super) fsync: bool,
+    /// How long unfinished downloads are kept that nobody goes on with
+    #[arg(long, value_name = "TIME", default_value_t = Period(peer::Limits::default().keep_partial))]
+    pub(super) keep_partial: Period,
     /// How sources are chosen, to compare: both, latency, load or random
     #[arg(long, value_name = "POLICY", default_value = "both", value_parser = policy, hide = true)]
     pub(super) policy: Policy,

@@ -31,6 +31,7 @@ pub(super) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
             down: args.down.map(|rate| rate.0),
             refresh: args.refresh.0,
             fsync: args.fsync,
+            keep_partial: args.keep_partial.0,
             policy: args.policy,
         },
         faults: None,

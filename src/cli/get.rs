@@ -10,7 +10,6 @@ mod progress;
 mod summary;
 mod union;
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Instant;
@@ -45,11 +44,6 @@ fn fetch(args: GetArgs) -> Result<(), Failure> {
     let variants = resolve(&what, &args.trackers.trackers, args.wait)?;
     let choice = choice::choose(&what, variants)?;
     let path = dest::path(&args.dest, &choice.name, &choice.ids)?;
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(|error| {
-            Failure::other(format!("cannot make {}: {}", parent.display(), reason(&error)))
-        })?;
-    }
     let job = Job { what, choice, stop, args };
     match Daemon::around(&path) {
         Some(daemon) => job.hand_over(daemon, &path),

@@ -30,6 +30,7 @@ const SHARED_KEYS: &[&str] = &[
     "up",
     "down",
     "fsync",
+    "keep-partial",
 ];
 /// Keys that only a command's own section may have: they mean something else at each.
 const SECTION_KEYS: &[&str] = &["listen", "tracker-listen", "temp", "lease", "seed-for"];

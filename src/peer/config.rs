@@ -27,6 +27,8 @@ pub struct Limits {
     pub refresh: Duration,
     /// A finished file is on the disk before it gets its name, so that it survives a power cut.
     pub fsync: bool,
+    /// How long unfinished files are kept that nobody goes on with.
+    pub keep_partial: Duration,
     /// By what sources are chosen.
     pub policy: Policy,
 }
@@ -41,6 +43,7 @@ impl Default for Limits {
             down: None,
             refresh: Duration::from_secs(15),
             fsync: false,
+            keep_partial: Duration::from_secs(7 * 24 * 60 * 60),
             policy: Policy::default(),
         }
     }

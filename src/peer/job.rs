@@ -3,9 +3,9 @@
 mod after;
 mod driver;
 mod jobs;
+mod landing;
 mod running;
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{StoreError, remove_if_empty};
+use super::store::StoreError;
 use super::transfer::{End, Transfer, TransferStatus};
 use super::{Inner as Peer, LedgerView, lock};
 use crate::content::{FileId, SafeName, TreeError};
@@ -25,7 +25,7 @@ pub(super) use jobs::Jobs;
 use running::Running;
 
 /// What to fetch.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Want {
     /// The content.
     pub id: FileId,
@@ -34,7 +34,7 @@ pub struct Want {
 }
 
 /// Where to put it, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dest {
     /// The file or folder to make.
     pub path: PathBuf,
@@ -125,8 +125,8 @@ pub(super) struct Inner {
     /// The listing of a tree, then the content itself.
     transfers: Mutex<Vec<Arc<Transfer>>>,
     cancelled: AtomicBool,
-    /// The listing of a tree, as a file to serve it from while this runs.
-    listing: Mutex<Option<PathBuf>>,
+    /// The very same fetch is under way elsewhere, and this waits for its end.
+    joined: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -138,6 +138,11 @@ impl From<Arc<Inner>> for Job {
 
 impl Job {
     pub(super) fn start(peer: &Arc<Peer>, want: Want, dest: Dest) -> io::Result<Job> {
+        // The very same fetch is one, however often it is asked for.
+        let same = |job: &Arc<Inner>| job.want == want && job.dest == dest && !job.has_ended();
+        if let Some(same) = peer.jobs.live().into_iter().find(same) {
+            return Ok(Job(same));
+        }
         let inner = Arc::new(Inner {
             number: peer.jobs.number(),
             want,
@@ -147,7 +152,7 @@ impl Job {
             changed: Condvar::new(),
             transfers: Mutex::new(Vec::new()),
             cancelled: AtomicBool::new(false),
-            listing: Mutex::new(None),
+            joined: AtomicBool::new(false),
             thread: Mutex::new(None),
         });
         peer.jobs.enter(&inner);
@@ -222,12 +227,8 @@ impl Inner {
             .cloned()
     }
 
-    /// Nobody is served from here any more: the listing of a tree goes.
-    fn clear(&self) {
-        if let Some(listing) = lock(&self.listing).take() {
-            let _ = fs::remove_file(&listing);
-            remove_if_empty(listing.ancestors().skip(1).take(2));
-        }
+    fn has_ended(&self) -> bool {
+        matches!(*lock(&self.stage), Stage::Ended(_))
     }
 
     fn is_cancelled(&self) -> bool {
@@ -239,7 +240,7 @@ impl Inner {
         TransferStatus {
             id: self.want.id.to_string(),
             name: String::new(),
-            state: state.to_owned(),
+            state: if self.joined.load(Ordering::Relaxed) { "joined" } else { state }.to_owned(),
             bytes_total: 0,
             bytes_done: 0,
             bytes_resumed: 0,

@@ -114,6 +114,9 @@ pub fn start(
         Some(state) => kept_id(state).map_err(|error| PeerError::State { path: state.clone(), error })?,
         None => random_id(),
     };
+    if let Some(state) = &state {
+        store::sweep(state, config.limits.keep_partial);
+    }
     let share = open_share(&config, progress)?;
     let advertise = endpoint(config.advertise.as_deref(), addr)?;
     let identity = Identity { peer, name: config.name, listen_port: advertise.1 };

@@ -10,6 +10,7 @@ mod files;
 pub(crate) mod fuzzing;
 mod journal;
 mod naming;
+mod partial;
 mod place;
 mod plan;
 
@@ -18,21 +19,24 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::lock;
 use super::share::Stamp;
-use crate::content::{ChunkHash, FileId, Manifest, Place};
+use crate::content::{ChunkHash, FileId, Manifest, Place, SafeName};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::threads;
 pub(super) use files::set_aside;
-use files::{copy, hash_at, hashes_of, id_on_disk, mode, reserve, set_times, sync_above, umask};
+use files::{
+    copy, hash_at, hashes_of, id_on_disk, make_own_folder, mode, reserve, set_times, sync_above, umask,
+};
 use journal::Journal;
 use naming::Draft;
+pub(super) use partial::{Partial, is_begun, sweep};
 use place::Folder;
 pub(super) use plan::Plan;
 use plan::{Name, Slot};
@@ -77,7 +81,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    fn at(path: &str) -> impl Fn(io::Error) -> StoreError + '_ {
+    pub(super) fn at(path: &str) -> impl Fn(io::Error) -> StoreError + '_ {
         move |error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(path.to_owned()),
             io::ErrorKind::AlreadyExists => StoreError::Exists(path.to_owned()),
@@ -116,30 +120,34 @@ pub(super) struct Store {
     /// Files that are open, oldest first.
     open: Mutex<Vec<usize>>,
     files_done: AtomicUsize,
+    /// What needs no chunk has been made.
+    begun: AtomicBool,
+    /// A file that is served although its name is gone.
+    held: OnceLock<(usize, Arc<File>)>,
 }
 
 impl Store {
-    /// Prepares `root` (made if it is not there) to receive the plan; unfinished files live in
-    /// `STATE/partial/KEY`, which no other transfer uses. Returns the chunks that are there already, each proved by reading it.
+    /// Prepares `root` (made if it is not there) to receive the plan; unfinished files live in the folder
+    /// `partial`, which is this transfer's alone. Returns the chunks that are there already, each proved by
+    /// reading it.
     pub(super) fn open(
         plan: Plan,
         id: FileId,
-        (state, key): (&Path, &str),
+        partial: &Path,
         root: &Path,
         manner: Manner,
     ) -> Result<(Store, ChunkSet), StoreError> {
         if let Some(slot) = plan.slots.iter().find(|slot| !slot.id.can_be_of(slot.geometry.size())) {
             return Err(StoreError::Impossible(slot.label().to_owned()));
         }
-        let fresh = !root.exists();
         let root_at = root.display().to_string();
         std::fs::create_dir_all(root).map_err(|error| folder_error(&root_at, error))?;
+        let fresh = is_fresh(root);
         if manner.fsync {
             sync_above(root);
         }
-        let partial_path = state.join("partial").join(key);
+        let partial_path = partial.to_owned();
         let at = partial_path.display().to_string();
-        make_own_folder(&state.join("partial")).map_err(StoreError::at(&at))?;
         make_own_folder(&partial_path).map_err(StoreError::at(&at))?;
         let partial = Folder::open(&partial_path).map_err(StoreError::at(&at))?;
         let (journal, records) =
@@ -153,6 +161,8 @@ impl Store {
             journal,
             open: Mutex::new(Vec::new()),
             files_done: AtomicUsize::new(0),
+            begun: AtomicBool::new(false),
+            held: OnceLock::new(),
             plan,
         };
         let mut had = ChunkSet::empty(store.plan.layout.chunks());
@@ -160,7 +170,11 @@ impl Store {
         if !fresh {
             store.find_finished(&mut had)?;
         }
-        store.finish_what_needs_no_chunk(&had)?;
+        store.finish_unnamed(&had)?;
+        // Nothing is made for a fetch of which nothing ever arrives.
+        if !had.is_empty() || store.plan.layout.chunks() == 0 {
+            store.begin()?;
+        }
         Ok((store, had))
     }
 
@@ -277,21 +291,29 @@ impl Store {
         Ok(true)
     }
 
-    /// Makes empty folders and empty files, and names files whose last chunk a kill left unnamed.
-    fn finish_what_needs_no_chunk(&self, had: &ChunkSet) -> Result<(), StoreError> {
-        for folder in &self.plan.folders {
-            self.root.folder(folder).map_err(|error| folder_error(folder, error))?;
-        }
+    /// Names files whose last chunk a kill left unnamed.
+    fn finish_unnamed(&self, had: &ChunkSet) -> Result<(), StoreError> {
         for (file, slot) in self.plan.slots.iter().enumerate() {
-            let named = slot.left.load(Ordering::Relaxed) == 0
-                && slot.geometry.chunks() > 0
-                && self.finished(slot)?;
-            if slot.geometry.is_empty() {
-                self.write_small(file, &[], FileId::of(&[]))?;
-            } else if slot.left.load(Ordering::Relaxed) == 0 && !named {
+            let whole = slot.left.load(Ordering::Relaxed) == 0 && !slot.geometry.is_empty();
+            if whole && !self.finished(slot)? {
                 debug_assert!(self.plan.layout.chunks_of(file).all(|chunk| had.contains(chunk)));
                 self.name_finished(file)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Makes what needs no chunk, once: empty folders and empty files.
+    fn begin(&self) -> Result<(), StoreError> {
+        if self.begun.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        for folder in &self.plan.folders {
+            self.root.folder(folder).map_err(|error| folder_error(folder, error))?;
+        }
+        let empty = |(_, slot): &(usize, &Slot)| slot.geometry.is_empty();
+        for (file, _) in self.plan.slots.iter().enumerate().filter(empty) {
+            self.write_small(file, &[], FileId::of(&[]))?;
         }
         Ok(())
     }
@@ -306,6 +328,7 @@ impl Store {
     /// Keeps a proved chunk whose bytes were written; the last one gives the file its name. The file
     /// is finished when this returns true.
     pub(super) fn keep(&self, number: u32, place: Place, hash: ChunkHash) -> Result<bool, StoreError> {
+        self.begin()?;
         let slot = &self.plan.slots[place.file];
         slot.note(place, hash);
         self.journal.append(number, hash).map_err(StoreError::at(slot.label()))?;
@@ -318,6 +341,7 @@ impl Store {
 
     /// Writes a file of at most one chunk, whose bytes were hashed to `id`, and names it.
     pub(super) fn write_small(&self, file: usize, data: &[u8], id: FileId) -> Result<(), StoreError> {
+        self.begin()?;
         let slot = &self.plan.slots[file];
         for name in &slot.names {
             let draft = self.draft(name)?;
@@ -472,6 +496,9 @@ impl Store {
     /// under one of its names that still looks as it did then.
     pub(super) fn reader(&self, file: usize) -> io::Result<Arc<File>> {
         let slot = &self.plan.slots[file];
+        if let Some((_, held)) = self.held.get().filter(|(held, _)| *held == file) {
+            return Ok(held.clone());
+        }
         // Cloned, so that nothing is asked of the system under the lock.
         let open = lock(&slot.data).clone();
         if slot.left.load(Ordering::Acquire) > 0 {
@@ -505,10 +532,16 @@ impl Store {
         })
     }
 
+    /// Keeps the file open, so that it can be served when it has no name any more.
+    pub(super) fn hold(&self, file: usize) -> io::Result<()> {
+        let opened = self.reader(file)?;
+        let _ = self.held.set((file, opened));
+        Ok(())
+    }
+
     /// All is done: removes the temporary directory.
     pub(super) fn finish(&self) {
-        let _ = std::fs::remove_dir_all(&self.partial_path);
-        remove_if_empty(self.partial_path.ancestors().skip(1).take(2));
+        partial::clear(&self.partial_path);
     }
 
     /// The finished files' names with what a share index needs to know of them, and how each looked when it had
@@ -528,18 +561,10 @@ impl Store {
     }
 }
 
-/// Removes folders, innermost first, up to the first that something is in.
-pub(super) fn remove_if_empty<'a>(folders: impl IntoIterator<Item = &'a Path>) {
-    let _ = folders.into_iter().try_for_each(std::fs::remove_dir);
-}
-
-/// Makes a folder of our own; anything else in its place is set aside.
-pub(super) fn make_own_folder(path: &Path) -> io::Result<()> {
-    let is_folder = std::fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
-    if matches!(is_folder, Ok(false)) {
-        set_aside(path, "is not a folder");
-    }
-    std::fs::create_dir_all(path)
+/// True if nothing is in a folder but a peer's own state.
+fn is_fresh(folder: &Path) -> bool {
+    let inside = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    inside.map(|entry| entry.file_name()).all(|name| name == SafeName::STATE_FOLDER)
 }
 
 /// Remembers how a file looks that has just got its name.
@@ -552,7 +577,7 @@ fn has_stamp(file: &File, stamp: Stamp) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.is_file() && Stamp::of(&metadata) == stamp)
 }
 
-fn folder_error(folder: &str, error: io::Error) -> StoreError {
+pub(super) fn folder_error(folder: &str, error: io::Error) -> StoreError {
     match place::is_link_or_no_folder(&error) || error.kind() == io::ErrorKind::AlreadyExists {
         true => StoreError::NotAFolder(folder.to_owned()),
         false => StoreError::at(folder)(error),

@@ -9,7 +9,7 @@ mod status;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -84,6 +84,8 @@ pub(super) struct Transfer {
     /// Connections that are no sources yet.
     opening: Mutex<Vec<Weak<Wake>>>,
     sources: Mutex<BTreeMap<SourceId, Arc<SourceLink>>>,
+    /// A source has left.
+    left: Condvar,
     past_sources: Mutex<BTreeMap<SourceId, SourceReport>>,
     next_source: AtomicU32,
     askers: Mutex<Vec<(Weak<Asker>, u16)>>,
@@ -140,6 +142,7 @@ impl Transfer {
             proofs: Mutex::new(HashMap::new()),
             opening: Mutex::new(Vec::new()),
             sources: Mutex::new(BTreeMap::new()),
+            left: Condvar::new(),
             past_sources: Mutex::new(BTreeMap::new()),
             next_source: AtomicU32::new(0),
             askers: Mutex::new(Vec::new()),
@@ -255,11 +258,18 @@ impl Transfer {
             lock(&self.past_sources).insert(id, report);
         }
         self.step([Event::Left(id)], None);
+        self.left.notify_all();
         let _ = self.news.try_send(());
         match view {
             Some(view) if view.corrupt >= MAX_CORRUPT => Trust::Lost,
             _ => Trust::Kept,
         }
+    }
+
+    /// Waits until nobody can write any more, once the transfer is over.
+    pub(super) fn wait_for_writers(&self) {
+        let sources = lock(&self.sources);
+        drop(self.left.wait_while(sources, |sources| !sources.is_empty()));
     }
 
     /// Peers that are connected now.

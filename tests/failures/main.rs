@@ -18,3 +18,4 @@ mod peer;
 #[path = "../support/mod.rs"]
 mod support;
 mod tracker;
+mod twice;

@@ -1,14 +1,15 @@
 //! The thread of a job: asks the trackers, fetches the listing of a tree, prepares the destination, and
 //! sees the transfer to its end.
 
-use std::path::PathBuf;
+use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::driver::Driver;
+use super::landing::Landing;
 use super::{FetchError, Inner, Peer, Report, Stage, Want};
-use crate::content::{Geometry, SafeName, Tree, TreeError};
-use crate::peer::store::{Manner, Plan, Store, make_own_folder};
+use crate::content::{Geometry, Tree, TreeError};
+use crate::peer::store::{Manner, Plan, Store};
 use crate::peer::transfer::{End, Transfer};
 use crate::peer::{left, lock, offered_name};
 use crate::swarm::chunk_set::ChunkSet;
@@ -56,7 +57,6 @@ impl Running {
         self.withdraw();
         self.job.end(outcome);
         self.peer.jobs.leave(&self.job);
-        self.job.clear();
     }
 
     /// What was registered is not coming, or somebody else has it now.
@@ -95,14 +95,27 @@ impl Running {
         let Want { id, name } = &self.job.want;
         let geometry = Geometry::of(variant.size)
             .ok_or_else(|| FetchError::Integrity(format!("{name} is said to be larger than any file")))?;
-        let transfer = match name.is_tree() {
-            false => self.file_transfer(geometry, variant)?,
-            true => self.tree_transfer(geometry, claim)?,
+        let landing = self.land(variant.size)?;
+        let mut content = None;
+        let fetched = (|| {
+            let transfer = match name.is_tree() {
+                false => self.file_transfer(&landing, geometry, variant)?,
+                true => self.tree_transfer(&landing, geometry, claim)?,
+            };
+            content = Some(transfer.clone());
+            self.job.set_stage(Stage::Fetching);
+            threads::may_panic("fetch");
+            self.offer(&transfer, variant);
+            self.drive(&transfer, claim)?;
+            Ok(transfer)
+        })();
+        let transfer = match fetched {
+            Ok(transfer) => transfer,
+            Err(error) => {
+                landing.give_up(content.as_deref(), &error);
+                return Err(error);
+            }
         };
-        self.job.set_stage(Stage::Fetching);
-        threads::may_panic("fetch");
-        self.offer(&transfer, variant);
-        self.drive(&transfer, claim)?;
         let path = self.job.dest.path.display().to_string();
         tracing::debug!("{id} is done");
         let mut status = transfer.status();
@@ -178,10 +191,6 @@ impl Running {
         }
     }
 
-    fn state_for(&self, beside: &std::path::Path) -> PathBuf {
-        self.peer.state.clone().unwrap_or_else(|| beside.join(SafeName::STATE_FOLDER))
-    }
-
     fn manner(&self) -> Manner {
         Manner { force: self.job.dest.force, fsync: self.peer.limits.fsync }
     }
@@ -197,46 +206,45 @@ impl Running {
         Ok(transfer)
     }
 
-    fn file_transfer(&self, geometry: Geometry, variant: &Variant) -> Result<Arc<Transfer>, FetchError> {
+    fn file_transfer(
+        &self,
+        landing: &Landing,
+        geometry: Geometry,
+        variant: &Variant,
+    ) -> Result<Arc<Transfer>, FetchError> {
         let path = &self.job.dest.path;
-        let folder =
-            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| ".".as_ref());
         let base = path.file_name().and_then(|base| base.to_str());
         let base = base.ok_or_else(|| FetchError::Disk(format!("{} is not a file name", path.display())))?;
         let plan = Plan::file(variant.id, geometry, base).ok_or(FetchError::BadTree(TreeError::TooLarge))?;
-        let state = self.state_for(folder);
-        let key = variant.id.to_string();
-        let (store, had) = Store::open(plan, variant.id, (&state, &key), folder, self.manner())?;
+        let (store, had) = Store::open(plan, variant.id, landing.unfinished(), &landing.root, self.manner())?;
         self.begin(View::Bytes, store, had)
     }
 
     /// Fetches the listing, then prepares the transfer of what it lists.
-    fn tree_transfer(&self, geometry: Geometry, claim: Claim<'_>) -> Result<Arc<Transfer>, FetchError> {
-        let variant = claim.variant;
+    fn tree_transfer(
+        &self,
+        landing: &Landing,
+        geometry: Geometry,
+        claim: Claim<'_>,
+    ) -> Result<Arc<Transfer>, FetchError> {
+        let id = claim.variant.id;
         if geometry.size() > Tree::MAX_BYTES {
             return Err(FetchError::BadTree(TreeError::TooLarge));
         }
-        let state = self.state_for(&self.job.dest.path);
-        let listings = state.join("trees");
-        let key = variant.id.to_string();
-        // That of the members first: by it an interrupted fetch is known to have begun here.
-        for folder in [&state.join("partial").join(&key), &listings] {
-            make_own_folder(folder)
-                .map_err(|error| FetchError::Disk(format!("{}: {error}", folder.display())))?;
-        }
-        let file = listings.join(&key);
-        let plan = Plan::file(variant.id, geometry, &key).ok_or(FetchError::BadTree(TreeError::TooLarge))?;
+        let plan = Plan::file(id, geometry, Landing::LISTING);
+        let plan = plan.ok_or(FetchError::BadTree(TreeError::TooLarge))?;
         let manner = Manner { force: true, fsync: false };
-        // Not with the members' unfinished files of an earlier run, which go when the listing is done.
-        let own = (&*state, &*format!("{key}.listing"));
-        let (store, had) = Store::open(plan, variant.id, own, &listings, manner)?;
-        *lock(&self.job.listing) = Some(file.clone());
+        let (store, had) =
+            Store::open(plan, id, &landing.unfinished_listing(), landing.unfinished(), manner)?;
         let listing = self.begin(View::Bytes, store, had)?;
         self.drive(&listing, claim)?;
-        let bytes =
-            std::fs::read(&file).map_err(|error| FetchError::Disk(format!("{}: {error}", file.display())))?;
+        let file = landing.unfinished().join(Landing::LISTING);
+        let unread = |error| FetchError::Disk(format!("{}: {error}", file.display()));
+        let bytes = fs::read(&file).map_err(unread)?;
+        // It goes with the unfinished files, and is served on.
+        listing.store.hold(0).map_err(unread)?;
         let plan = Plan::tree(&Tree::decode(&bytes)?)?;
-        let (store, had) = Store::open(plan, variant.id, (&state, &key), &self.job.dest.path, self.manner())?;
+        let (store, had) = Store::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
         self.begin(View::Members, store, had)
     }
 
@@ -259,18 +267,23 @@ impl Running {
     fn drive(&self, transfer: &Arc<Transfer>, claim: Claim<'_>) -> Result<(), FetchError> {
         let mut driver = Driver::new(self, transfer.clone(), claim);
         driver.suggest(claim.variant);
-        loop {
+        let outcome = loop {
             if let Some(end) = transfer.wait_news(TICK) {
                 transfer.tell_news();
                 driver.announce();
                 driver.join();
-                return match end {
+                break match end {
                     End::Done => Ok(()),
                     End::Cancelled => Err(FetchError::Interrupted),
                     End::Failed(error) => Err(error.to_fetch_error()),
                 };
             }
-            driver.turn()?;
-        }
+            if let Err(error) = driver.turn() {
+                break Err(error);
+            }
+        };
+        // Whoever goes on with what is unfinished must be its only writer.
+        transfer.wait_for_writers();
+        outcome
     }
 }

@@ -1,12 +1,12 @@
 //! Single files: modes, times, room, and the proof of what is on disk.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{
-    Advice, FallocateFlags, Mode, SeekFrom, Timespec, Timestamps, fadvise, fallocate, futimens,
+    Advice, FallocateFlags, Mode, OFlags, SeekFrom, Timespec, Timestamps, fadvise, fallocate, futimens,
     ioctl_ficlone, seek,
 };
 use rustix::io::Errno;
@@ -58,6 +58,36 @@ pub(in crate::peer) fn set_aside(path: &Path, what: &str) -> bool {
         tracing::warn!("{} {what}; it is called {aside} now, and begun anew", path.display());
     }
     renamed
+}
+
+/// Makes a folder of our own; anything else in its place is set aside.
+pub(super) fn make_own_folder(path: &Path) -> io::Result<()> {
+    let is_folder = std::fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
+    if matches!(is_folder, Ok(false)) {
+        set_aside(path, "is not a folder");
+    }
+    std::fs::create_dir_all(path)
+}
+
+/// Opens a plain file to read and to write, or only append; made if need be. Anything else in its place is set
+/// aside.
+pub(super) fn open_plain(path: &Path, append: bool) -> io::Result<File> {
+    let open = || {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+        let mut options = OpenOptions::new();
+        options.read(true).write(!append).append(append).create(true).truncate(false).custom_flags(flags);
+        let file = options.open(path)?;
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    };
+    open().or_else(|error: io::Error| match error.kind() {
+        // Its folder is not there.
+        io::ErrorKind::NotFound => Err(error),
+        _ if set_aside(path, "is not a file") => open(),
+        _ => Err(error),
+    })
 }
 
 /// Reserves room, so that a full disk shows before the download and not at its end. Not in memory: there

@@ -6,14 +6,11 @@
 //! The record's own check is there for what the bytes on disk cannot tell: a number that was changed into
 //! that of another file's chunk, which is still a hole, when the right chunk is zeros too.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
-use super::files::set_aside;
+use super::files::open_plain;
 use crate::content::{ChunkHash, FileId};
 
 const MAGIC: &[u8; 8] = b"p2pjrnl2";
@@ -43,7 +40,7 @@ impl Journal {
     /// chunks it was about; one of another content or version, or something else that lies there, is
     /// begun anew.
     pub(super) fn open(path: &Path, id: FileId) -> io::Result<(Journal, Vec<(u32, ChunkHash)>)> {
-        let mut file = open_plain(path)?;
+        let mut file = open_plain(path, true)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let Said { records, fault } = read(&bytes, id);
@@ -70,20 +67,9 @@ impl Journal {
     }
 }
 
-/// Opens a plain file to read and append; anything else in its place is set aside.
-fn open_plain(path: &Path) -> io::Result<File> {
-    let open = || {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-        let file = OpenOptions::new().read(true).append(true).create(true).custom_flags(flags).open(path)?;
-        match file.metadata()?.is_file() {
-            true => Ok(file),
-            false => Err(io::ErrorKind::InvalidInput.into()),
-        }
-    };
-    open().or_else(|error: io::Error| match set_aside(path, "is not a file") {
-        true => open(),
-        false => Err(error),
-    })
+/// True if the journal at `path`, of whatever content, has records.
+pub(super) fn has_records(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.len() > HEADER_BYTES as u64)
 }
 
 fn encode(id: FileId, chunk: u32, hash: ChunkHash) -> [u8; RECORD_BYTES] {

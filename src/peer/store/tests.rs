@@ -74,7 +74,7 @@ impl Case {
         };
         let tree = Tree::new(self.names.iter().map(entry).collect()).unwrap();
         let plan = Plan::tree(&tree).unwrap();
-        Store::open(plan, ID, (&self.state(), &ID.to_string()), &self.root(), self.manner)
+        Store::open(plan, ID, &self.partial(), &self.root(), self.manner)
     }
 
     /// Stores what is missing, and looks at every name.
@@ -136,15 +136,6 @@ fn what_lies_where_unfinished_files_go_does_no_harm() {
             assert_eq!(fs::read(case.folder.path().join("precious")).unwrap(), b"precious");
         }
     }
-}
-
-#[test]
-fn what_is_no_folder_makes_room_for_one() {
-    let case = Case::new(70_000, &["a"]);
-    fs::create_dir_all(case.folder.path().join("state")).unwrap();
-    fs::write(case.folder.path().join("state/partial"), "precious").unwrap();
-    case.complete();
-    assert_eq!(fs::read(case.folder.path().join("state/partial.damaged1")).unwrap(), b"precious");
 }
 
 #[test]
@@ -246,7 +237,7 @@ fn a_size_that_its_id_cannot_have_leaves_nothing() {
     let (state, root) = (folder.path().join("state"), folder.path().join("root"));
     for (id, size) in [(FileId::of(b"x"), 0), (FileId::NOTHING, 1)] {
         let plan = Plan::file(id, Geometry::of(size).unwrap(), "a").unwrap();
-        let refused = Store::open(plan, id, (&state, "key"), &root, Manner { force: true, fsync: false });
+        let refused = Store::open(plan, id, &state.join("key"), &root, Manner { force: true, fsync: false });
         assert!(matches!(refused.err(), Some(StoreError::Impossible(name)) if name == "a"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

@@ -1,0 +1,111 @@
+//! Where a fetch lands: the folders it makes, its right to what is unfinished there, and what of all that
+//! stays when it fails.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::FetchError;
+use super::running::Running;
+use crate::content::SafeName;
+use crate::peer::store::{Partial, StoreError, folder_error, is_begun, sweep};
+use crate::peer::transfer::Transfer;
+
+/// How often it is looked whether somebody else is done with the same fetch.
+const LOOK: Duration = Duration::from_millis(50);
+/// The name of a tree's listing among its unfinished files.
+const LISTING: &str = "tree";
+/// Where the listing itself is while it is unfinished.
+const UNFINISHED_LISTING: &str = "listing";
+
+/// The place of one fetch, which is its alone while this lives.
+#[derive(Debug)]
+pub(super) struct Landing {
+    /// The folder that everything is put into.
+    pub(super) root: PathBuf,
+    partial: Partial,
+    /// Folders that were made for it, the innermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Running {
+    /// Takes the place for a content of this size. While the very same is being fetched to the very same
+    /// place, by whomever, this waits for the end of that: then it is here, or it is gone on with.
+    pub(super) fn land(&self, size: u64) -> Result<Landing, FetchError> {
+        let dest = &self.job.dest.path;
+        let parent = || dest.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let (root, base) = match self.job.want.name.is_tree() {
+            true => (dest.as_path(), None),
+            false => (parent().unwrap_or(Path::new(".")), dest.file_name()),
+        };
+        let root_at = root.display().to_string();
+        let at = |error: io::Error| FetchError::from(folder_error(&root_at, error));
+        let mut told = false;
+        loop {
+            let made = make_folders(root).map_err(at)?;
+            let state = self.peer.state.clone().unwrap_or_else(|| root.join(SafeName::STATE_FOLDER));
+            let real = fs::canonicalize(root).map_err(at)?.join(base.unwrap_or_default());
+            sweep(&state, self.peer.limits.keep_partial);
+            let state_at = state.display().to_string();
+            let claimed = Partial::claim(&state, self.job.want.id, &format!("{size} {}\n", real.display()));
+            if let Some(partial) = claimed.map_err(StoreError::at(&state_at))? {
+                self.job.joined.store(false, Ordering::Relaxed);
+                return Ok(Landing { root: root.to_owned(), partial, made });
+            }
+            if !told {
+                tracing::debug!("{} is being fetched there already; waiting for that", self.job.want.id);
+                told = true;
+                self.job.joined.store(true, Ordering::Relaxed);
+            }
+            if self.job.is_cancelled() {
+                return Err(FetchError::Interrupted);
+            }
+            std::thread::park_timeout(LOOK);
+        }
+    }
+}
+
+impl Landing {
+    /// The folder of its unfinished files.
+    pub(super) fn unfinished(&self) -> &Path {
+        self.partial.path()
+    }
+
+    /// The folder of a listing's unfinished file; the listing goes beside it.
+    pub(super) fn unfinished_listing(&self) -> PathBuf {
+        self.partial.path().join(UNFINISHED_LISTING)
+    }
+
+    /// What a tree's listing is called beside its unfinished files.
+    pub(super) const LISTING: &str = LISTING;
+
+    /// The fetch failed: what a resume will use is kept, and nothing else.
+    pub(super) fn give_up(self, content: Option<&Transfer>, error: &FetchError) {
+        let begun = self.partial.is_begun() || content.is_some_and(Transfer::has_proved);
+        let listed = || {
+            let listing = fs::symlink_metadata(self.partial.path().join(LISTING));
+            listing.is_ok() || is_begun(&self.unfinished_listing())
+        };
+        let useful = match error {
+            FetchError::Integrity(_) | FetchError::BadTree(_) => false,
+            FetchError::Interrupted | FetchError::NobodyReached(_) | FetchError::Internal(_) => {
+                begun || content.is_none() && listed()
+            }
+            FetchError::NotFound(_) | FetchError::Exists(_) | FetchError::Disk(_) => begun,
+        };
+        if !useful {
+            self.partial.clear();
+            let _ = self.made.iter().try_for_each(fs::remove_dir);
+        }
+    }
+}
+
+/// Makes a folder and those above it; those that were not there, the innermost first.
+fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let made = folder.ancestors().take_while(missing).map(Path::to_owned).collect();
+    fs::create_dir_all(folder)?;
+    Ok(made)
+}
