@@ -19,8 +19,8 @@ use crate::swarm::silence::{Look, Silence};
 use crate::threads;
 use crate::wire::limits::{MAX_RUN, MAX_TOLD};
 use crate::wire::{
-    ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, FromServer, GetChunk, GetLoad, HEADER_BYTES, List, Load,
-    Message, Open, RawHeader, Refusal, ToServer,
+    ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, Corrupt, FromServer, GetChunk, GetLoad, HEADER_BYTES,
+    List, Load, Message, Open, RawHeader, Refusal, ToServer,
 };
 
 /// Chunk data is hashed and written in multiples of this many bytes, but for a chunk's end.
@@ -387,6 +387,11 @@ impl Fetching<'_> {
         }
     }
 
+    /// The source is told that its chunk did not prove: it may not know what has become of its file.
+    fn complain(&mut self, chunk: u32) {
+        self.bulk.queue(0, Corrupt { slot: SLOT, chunk });
+    }
+
     /// Takes the head of a CHUNK, and settles what becomes of its data. False if more bytes are needed.
     fn take_head(&mut self, header: RawHeader) -> Result<bool, FetchEnd> {
         let arrived = self.bulk.arrived();
@@ -425,6 +430,7 @@ impl Fetching<'_> {
             Some(hash) => self.transfer.begin(head.index, self.id).map(|owner| Wanted { hash, owner }),
         };
         if hash.is_none() {
+            self.complain(head.index);
             self.transfer.step([Event::Corrupt(self.id, head.index)], Some(self.id));
             add(&self.transfer.ledger.rejected, place.len as usize);
         } else if wanted.is_none() {
@@ -483,6 +489,7 @@ impl Fetching<'_> {
         };
         if hasher.finish() != wanted.hash {
             self.transfer.abandon(number, self.id);
+            self.complain(number);
             add(&self.transfer.ledger.rejected, place.len as usize);
             self.transfer.step([Event::Corrupt(self.id, number)], Some(self.id));
             return Ok(());

@@ -1,10 +1,11 @@
 //! A content that can be served: shared from the folder, or on its way here.
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use super::ledger::add;
-use super::share::{Holding, Members, Share, Source};
+use super::share::{self, Holding, Members, Share, Source, Stamp, Standing};
 use super::transfer::Transfer;
 use crate::content::{FileId, Layout, Place, Proof, proof_run};
 use crate::swarm::chunk_set::ChunkSet;
@@ -15,8 +16,8 @@ use crate::wire::{Refusal, View};
 pub(super) enum Data {
     /// In a file, at the chunk's offset.
     File(Arc<File>),
-    /// In memory, the whole content.
-    Memory(Arc<[u8]>),
+    /// In memory, from this place on.
+    Memory(Arc<[u8]>, usize),
 }
 
 /// A content that can be served.
@@ -34,8 +35,10 @@ pub(super) struct Shared {
     share: Arc<Share>,
     id: FileId,
     what: What,
-    /// The file that was served last: the next chunk is likely of the same.
-    open: Option<(usize, Arc<File>)>,
+    /// The file that was served last, and how it looked when it was hashed: the next chunk is likely of the same.
+    open: Option<(usize, Arc<File>, Stamp)>,
+    /// [`Share::withdrawals`] when that file was opened.
+    withdrawals: u64,
 }
 
 #[derive(Debug)]
@@ -52,7 +55,7 @@ impl Shared {
             Holding::Listing(geometry, bytes) => What::Listing(Layout::new(vec![geometry])?, bytes),
             Holding::Members(members) => What::Members(members),
         };
-        Some(Shared { share: share.clone(), id, what, open: None })
+        Some(Shared { share: share.clone(), id, what, open: None, withdrawals: 0 })
     }
 
     fn layout(&self) -> &Layout {
@@ -69,29 +72,60 @@ impl Shared {
         }
     }
 
-    /// The file's bytes, if it is still what was hashed.
-    fn data(&mut self, file: usize) -> Result<Data, Refusal> {
+    /// The path and id of a file that is served from the disk.
+    fn source(&self, file: usize) -> Option<(&Arc<str>, FileId)> {
         let source = match &self.what {
-            What::Listing(_, bytes) => return Ok(Data::Memory(bytes.clone())),
+            What::Listing(..) => return None,
             What::File(_, source) => source,
-            What::Members(members) => members.sources.get(file).ok_or(Refusal::Gone)?,
+            What::Members(members) => members.sources.get(file)?,
         };
-        let open =
-            self.open.as_ref().filter(|(open, opened)| *open == file && source.fits(opened).unwrap_or(false));
-        if let Some((_, opened)) = open {
+        Some((&source.path, self.id_of(file)?))
+    }
+
+    /// The chunk's bytes, if its file is still what was hashed.
+    fn data(&mut self, place: Place) -> Result<Data, Refusal> {
+        if let What::Listing(_, bytes) = &self.what {
+            return Ok(Data::Memory(bytes.clone(), place.offset as usize));
+        }
+        let withdrawals = self.share.withdrawals();
+        if let Some((file, opened, stamp)) = &self.open
+            && *file == place.file
+            && self.withdrawals == withdrawals
+            && opened.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
+        {
             return Ok(Data::File(opened.clone()));
         }
-        match self.share.open_source(source) {
-            Ok(Some(opened)) => {
+        let (path, id) = self.source(place.file).ok_or(Refusal::Gone)?;
+        match self.share.open_source(path, id) {
+            Ok(Standing::Sound(opened, stamp)) => {
                 let opened = Arc::new(opened);
-                self.open = Some((file, opened.clone()));
+                self.open = Some((place.file, opened.clone(), stamp));
+                self.withdrawals = withdrawals;
                 Ok(Data::File(opened))
             }
-            Ok(None) | Err(_) => {
-                self.share.withdraw(&source.path);
+            Ok(Standing::Doubted(opened)) => match self.share.proved_chunk(id, &opened, place) {
+                Ok(Some(bytes)) => Ok(Data::Memory(bytes.into(), 0)),
+                Ok(None) => {
+                    self.share.expose(path);
+                    Err(Refusal::Gone)
+                }
+                Err(error) => self.failed(path, &error),
+            },
+            Ok(Standing::Gone) => {
+                self.share.look_at(path);
                 Err(Refusal::Gone)
             }
+            Err(error) => self.failed(path, &error),
         }
+    }
+
+    /// A shortage of this process is no word about the file.
+    fn failed(&self, path: &str, error: &io::Error) -> Result<Data, Refusal> {
+        if share::is_shortage(error) {
+            return Err(Refusal::Busy);
+        }
+        self.share.withdraw(path);
+        Err(Refusal::Gone)
     }
 
     fn prove(&self, file: usize, first: u32, count: u32) -> Option<Proof> {
@@ -118,7 +152,7 @@ impl Held {
     /// Where the bytes of a chunk are; only of proved ones.
     pub(super) fn data(&mut self, number: u32, place: Place) -> Result<Data, Refusal> {
         match self {
-            Held::Shared(shared) => shared.data(place.file),
+            Held::Shared(shared) => shared.data(place),
             Held::Fetching(transfer) if transfer.is_spoilt() => Err(Refusal::Gone),
             Held::Fetching(transfer) if !transfer.has(number) => Err(Refusal::NotYet),
             Held::Fetching(transfer) => transfer.store.reader(place.file).map(Data::File).map_err(|error| {
@@ -148,6 +182,19 @@ impl Held {
         match self {
             Held::Shared(shared) => shared.prove(file, first, count),
             Held::Fetching(_) => None,
+        }
+    }
+
+    /// A chunk that was served from here did not prove, or could not be read: it is looked at again. Only what is
+    /// read here counts.
+    pub(super) fn check(&self, place: Place) {
+        match self {
+            Held::Shared(shared) => {
+                if let Some((path, id)) = shared.source(place.file) {
+                    shared.share.check(path, id, place);
+                }
+            }
+            Held::Fetching(transfer) => transfer.check(place),
         }
     }
 

@@ -4,7 +4,7 @@
 //! connection, one for each tracker, one for each transfer. What is decided, is decided elsewhere.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ use guests::{Guest, Guests};
 use held::{Held, Shared};
 use job::Jobs;
 use registrations::{Registrations, Step};
-use serve::{Asker, Host};
+use serve::{Asker, Complaints, Host};
 use share::Share;
 use trackers::{Registry, Trackers};
 use uploads::Uploads;
@@ -84,6 +84,7 @@ struct Inner {
     registrations: Registrations,
     askers: Mutex<Vec<Weak<Asker>>>,
     guests: Arc<Guests>,
+    complaints: Mutex<Complaints>,
     stopping: AtomicBool,
     wake: Wake,
     control_wake: Wake,
@@ -131,6 +132,7 @@ pub fn start(
         throttle_down: config.limits.down.map(uploads::Throttle::new),
         guests: Guests::new(config.limits.max_connections),
         limits: config.limits,
+        complaints: Mutex::default(),
         faults: config.faults,
         latencies: config.latencies,
         trackers: OnceLock::new(),
@@ -400,6 +402,10 @@ impl Host for Inner {
 
     fn faults(&self) -> Option<&FaultPlan> {
         self.faults.as_ref()
+    }
+
+    fn hears(&self, addr: IpAddr) -> bool {
+        lock(&self.complaints).admit(addr, Instant::now())
     }
 
     fn latency(&self, name: &str) -> Duration {

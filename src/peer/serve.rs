@@ -4,11 +4,13 @@
 //! short ones are copied, so that many fit one write. Requests are read while a chunk is being sent,
 //! so that a cancel comes in time.
 
+mod complaints;
 mod faulty;
 mod sending;
 mod slot;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -28,9 +30,10 @@ use crate::swarm::turns::{Telling, UNSENT_AHEAD};
 use crate::threads;
 use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS, MAX_TOLD};
 use crate::wire::{
-    ANY_CHUNK, Common, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open, Opened,
-    Refusal, Refused, ServerHas, Text, ToServer, View,
+    ANY_CHUNK, Common, Corrupt, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open,
+    Opened, Refusal, Refused, ServerHas, Text, ToServer, View,
 };
+pub(super) use complaints::Complaints;
 use sending::{HeldTurn, Pace, Sending};
 use slot::Slot;
 
@@ -51,6 +54,8 @@ pub(super) trait Host: Sync {
     fn downloads(&self) -> u16;
     /// How this peer misbehaves, if it is told to.
     fn faults(&self) -> Option<&FaultPlan>;
+    /// True if a complaint of this address about a chunk is to be looked into.
+    fn hears(&self, addr: IpAddr) -> bool;
     /// How much later than they could this peer's answers reach the peer of this name.
     fn latency(&self, name: &str) -> Duration;
 }
@@ -321,6 +326,7 @@ impl Serving<'_> {
                 self.bulk.queue(request, load);
             }
             ToServer::AskerHas(has) => self.asker_has(has.slot, &has.gained)?,
+            ToServer::Corrupt(corrupt) => self.complaint(&corrupt),
             ToServer::Common(Common::Ping) => self.bulk.queue(request, Common::Pong),
             ToServer::Common(Common::Leave) => {
                 self.bulk.queue(request, Common::Ok);
@@ -443,6 +449,15 @@ impl Serving<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A chunk from here did not prove over there: it is read again, which alone decides.
+    fn complaint(&self, corrupt: &Corrupt) {
+        let Some(slot) = self.slots.get(&corrupt.slot) else { return };
+        let Some(place) = slot.held.layout().place(corrupt.chunk) else { return };
+        if self.host.hears(self.bulk.addr.ip()) {
+            slot.held.check(place);
+        }
     }
 
     fn refuse(&mut self, request: u32, reason: Refusal) {

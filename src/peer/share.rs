@@ -10,11 +10,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
@@ -28,6 +28,7 @@ use crate::wire::{Offer, View};
 
 mod catalogue;
 mod debounce;
+mod doubt;
 mod first;
 pub(crate) mod fuzzing;
 mod hash;
@@ -40,12 +41,14 @@ mod walk;
 mod watch;
 
 pub use catalogue::{Change, Summary};
+pub use doubt::Standing;
+pub(super) use doubt::{is_shortage, read_chunk};
 pub use record::{Source, Stamp};
 
 use catalogue::{Catalogue, Delta};
 use index::Index;
 use recent::Recent;
-use record::{Found, parent};
+use record::{Found, Looks, parent};
 use walk::Walker;
 use watch::{Mailbox, Watches};
 
@@ -181,12 +184,14 @@ struct Core {
     mailbox: Mailbox,
     watches: Option<Arc<Watches>>,
     stop: AtomicBool,
+    /// Counts the times when something was found not to be what it was offered as, though it looked so.
+    withdrawals: AtomicU64,
 }
 
 struct State {
     catalogue: Catalogue,
     /// Ids of files that went, by how they looked: a file that comes back under another name is known.
-    ghosts: HashMap<Stamp, FileId>,
+    ghosts: HashMap<Looks, (Stamp, FileId)>,
     /// Files given to the hashing threads. What they find counts only if it is still wanted here.
     hashing: HashMap<Arc<str>, Stamp>,
     /// What is being fetched, at or below these paths, is nothing to look at yet: in part it is nobody's.
@@ -260,14 +265,6 @@ impl Share {
                 Some(Holding::Listing(Geometry::of(bytes.len() as u64)?, bytes))
             }),
         }
-    }
-
-    /// Opens a file to serve it. `None` if it is not what it was: then [`Share::withdraw`] it.
-    ///
-    /// # Errors
-    /// Those of opening; then withdraw it as well.
-    pub fn open_source(&self, source: &Source) -> io::Result<Option<File>> {
-        hash::open_stamped(self.root(), &source.path, source.stamp)
     }
 
     /// All chunk hashes of a file or listing.
@@ -379,6 +376,7 @@ impl Core {
 
     fn withdraw(&self, path: &str) {
         let mut state = self.write();
+        self.withdrawals.fetch_add(1, Ordering::Release);
         if state.catalogue.file(path).is_some() {
             // No ghost: whatever is wrong with it, only hashing can tell.
             self.step(&mut state, Delta { gone: vec![Arc::from(path)], ..Delta::default() });
@@ -393,13 +391,15 @@ impl Core {
         if state.ghosts.len() >= MAX_GHOSTS {
             self.lay_ghosts(state);
         }
-        state.ghosts.insert(stamp, id);
+        state.ghosts.insert(stamp.looks(), (stamp, id));
     }
 
     /// Forgets all files that went, and the chunk hashes that were kept for them.
     fn lay_ghosts(&self, state: &mut State) {
         let ghosts = std::mem::take(&mut state.ghosts);
-        self.index.remove_hashes(ghosts.into_values().filter(|id| !state.catalogue.has_file(*id)));
+        self.index.remove_hashes(
+            ghosts.into_values().map(|(_, id)| id).filter(|id| !state.catalogue.has_file(*id)),
+        );
     }
 
     /// The first file with this content that still looks as it did; the others are looked at again.
@@ -410,17 +410,18 @@ impl Core {
             .files_of(id)
             .map(|(path, record)| Source { path: path.clone(), stamp: record.stamp })
             .collect();
-        let fits = |source: &Source| {
-            let metadata = fs::metadata(record::below(&self.walker.root, &source.path));
-            metadata.is_ok_and(|metadata| metadata.is_file() && Stamp::of(&metadata) == source.stamp)
-        };
+        let mut doubted = None;
         for source in sources {
-            if fits(&source) {
+            let metadata = fs::metadata(record::below(&self.walker.root, &source.path));
+            let now = metadata.ok().filter(fs::Metadata::is_file).map(|metadata| Stamp::of(&metadata));
+            if now == Some(source.stamp) {
                 return Some(Holding::File(Geometry::of(source.stamp.size)?, source));
             }
-            self.mailbox.post(source.path);
+            self.mailbox.post(source.path.clone());
+            doubted = doubted.or(now.filter(|now| now.may_be(&source.stamp)).map(|_| source));
         }
-        None
+        let source = doubted?;
+        Some(Holding::File(Geometry::of(source.stamp.size)?, source))
     }
 
     fn listing(&self, id: FileId) -> Option<Arc<[u8]>> {

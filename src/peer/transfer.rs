@@ -20,8 +20,9 @@ use super::job::FetchError;
 use super::ledger::Ledger;
 use super::lock;
 use super::serve::Asker;
+use super::share::read_chunk;
 use super::store::{Store, StoreError};
-use crate::content::{ChunkHash, FileId, Layout, PeerId, Place, Proof, SafeName, proof_run};
+use crate::content::{ChunkHash, FileId, Layout, PeerId, Place, Proof, SafeName, hash_chunk, proof_run};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::swarm::neighbours::Neighbours;
 use crate::swarm::scheduler::{
@@ -477,6 +478,16 @@ impl Transfer {
     /// A file that was finished is not what it was: nothing of this is served from now on.
     pub(super) fn spoil(&self) {
         self.spoilt.store(true, Ordering::Release);
+    }
+
+    /// Reads a chunk that is here again; if it is not what came, nothing of this is served any more.
+    pub(super) fn check(&self, place: Place) {
+        let (geometry, Some(hash)) = (self.layout.files()[place.file], self.hash_of(place)) else { return };
+        let read = self.store.reader(place.file).and_then(|file| read_chunk(&file, place));
+        if read.is_ok_and(|bytes| hash_chunk(geometry, place.chunk, &bytes) != hash) {
+            tracing::warn!("{} is not what was fetched any more; it is no longer shared", self.name);
+            self.spoil();
+        }
     }
 
     pub(super) fn is_spoilt(&self) -> bool {

@@ -547,6 +547,13 @@ messages! {
         }
         /// Asks how busy the server is; answered with LOAD.
         0x55 "GET_LOAD" GetLoad {}
+        /// Notice: a chunk that came did not prove; the server may want to look at its file again.
+        0x57 "CORRUPT" Corrupt {
+            /// The slot.
+            slot: u16,
+            /// The chunk, numbered in the view.
+            chunk: u32,
+        }
         /// Notice: chunks that the asker has, so that "whichever you think best" leaves them out.
         0x56 "HAVE" AskerHas {
             /// The slot.

@@ -228,7 +228,8 @@ impl Sampled for ToServer {
             Some(ToServer::GetChunk(_)) => Cancel { target: 5 }.into(),
             Some(ToServer::Cancel(_)) => GetLoad {}.into(),
             Some(ToServer::GetLoad(_)) => AskerHas { slot: 1, gained: ranges() }.into(),
-            Some(ToServer::AskerHas(_)) => return None,
+            Some(ToServer::AskerHas(_)) => Corrupt { slot: 1, chunk: 17 }.into(),
+            Some(ToServer::Corrupt(_)) => return None,
         })
     }
 

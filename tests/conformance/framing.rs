@@ -31,6 +31,7 @@ fn messages(target: &Target) -> Vec<(u8, Body)> {
             (id::GET_CHUNK, Body::new().u16(0).u32(0).u16(1).u8(1).u8(1)),
             (id::CANCEL, Body::new().u32(5)),
             (id::ASKER_HAVE, Body::new().u16(0).ranges(&[(0, 1)])),
+            (id::CORRUPT, Body::new().u16(0).u32(0)),
         ],
     });
     messages
@@ -99,7 +100,7 @@ fn ids_of_other_directions_and_unknown_ones_are_unexpected() {
     both(|target| {
         let own: &[u8] = match target.theirs {
             TRACKER => &[0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18],
-            _ => &[0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56],
+            _ => &[0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57],
         };
         for id in [0x00].into_iter().chain(0x07..=0xff).filter(|id| !own.contains(id)) {
             sends(target, &frame(id, 2, &Body::new())).ends_with(code::UNEXPECTED);

@@ -287,7 +287,19 @@ fn notices_about_nothing_are_passed_over() {
     client.send(&frame(id::ASKER_HAVE, 0, &Body::new().u16(9).ranges(&[(0, 1)])));
     client.send(&frame(id::ASKER_HAVE, 0, &Body::new().u16(0).ranges(&[(u32::MAX, u32::MAX), (0, 0)])));
     client.send(&frame(id::CANCEL, 0, &Body::new().u32(12345)));
+    client.send(&frame(id::CORRUPT, 0, &Body::new().u16(9).u32(0)));
+    client.send(&frame(id::CORRUPT, 0, &Body::new().u16(0).u32(u32::MAX)));
     client.is_alive();
+}
+
+#[test]
+fn a_chunk_that_proves_is_served_whatever_is_said_of_it() {
+    let peer = target::peer();
+    let mut client = opened(&peer);
+    for _ in 0..3 {
+        client.send(&frame(id::CORRUPT, 0, &Body::new().u16(0).u32(0)));
+    }
+    client.call(id::GET_CHUNK, &Body::new().u16(0).u32(0).u16(1).u8(0).u8(0), id::CHUNK);
 }
 
 #[test]

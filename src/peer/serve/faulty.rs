@@ -34,11 +34,11 @@ impl Serving<'_> {
         let Some(number) = self.choose(job) else { return Some(Refusal::NothingBetter) };
         let slot = self.slots.get_mut(&job.slot)?;
         let place = slot.held.layout().place(number)?;
-        let (at, len) = (place.offset as usize, place.len as usize);
+        let len = place.len as usize;
         let mut bytes = vec![0; len];
         match slot.held.data(number, place) {
             Err(reason) => return Some(reason),
-            Ok(Data::Memory(whole)) => bytes.copy_from_slice(&whole[at..at + len]),
+            Ok(Data::Memory(memory, at)) => bytes.copy_from_slice(&memory[at..at + len]),
             Ok(Data::File(file)) => {
                 if file.read_exact_at(&mut bytes, place.offset).is_err() {
                     return Some(Refusal::Gone);

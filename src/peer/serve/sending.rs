@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use rustix::io::Errno;
+
 use super::{Job, Serving};
+use crate::content::Place;
 use crate::net::NetError;
 use crate::net::trace::{self, Direction, Side};
 use crate::peer::faults::{Fate, Faults};
@@ -29,6 +32,8 @@ pub(super) struct Sending {
     file: Arc<File>,
     offset: u64,
     left: usize,
+    slot: u16,
+    place: Place,
 }
 
 /// Leave to send, until what was begun with it is with the system or does not get on.
@@ -145,20 +150,19 @@ impl Serving<'_> {
         let proof = slot.proof(job.proof, place);
         ChunkHead { index: number, proof }.put_frame(job.request, len, unsent);
         match data {
-            Data::Memory(bytes) => {
-                unsent.extend_from_slice(&bytes[place.offset as usize..place.offset as usize + len])
-            }
+            Data::Memory(bytes, at) => unsent.extend_from_slice(&bytes[at..at + len]),
             Data::File(file) if place.len <= COPY_BYTES => {
                 let at = unsent.len();
                 unsent.resize(at + len, 0);
                 if file.read_exact_at(&mut unsent[at..], place.offset).is_err() {
                     unsent.truncate(start);
                     slot.forget_proof(place);
+                    slot.held.check(place);
                     return self.refuse(job.request, Refusal::Gone);
                 }
             }
             Data::File(file) => {
-                self.sending = Some(Sending { file, offset: place.offset, left: len });
+                self.sending = Some(Sending { file, offset: place.offset, left: len, slot: job.slot, place });
                 self.bulk.data_follows();
             }
         }
@@ -207,7 +211,13 @@ impl Serving<'_> {
                     return Ok(self.blocked());
                 }
                 let part = sending.left.min(piece.unwrap_or(SEND_BYTES));
-                match self.bulk.send_file(&sending.file, &mut sending.offset, part)? {
+                let sent = self.bulk.send_file(&sending.file, &mut sending.offset, part);
+                if is_failure_of_the_file(&sent)
+                    && let Some(slot) = self.slots.get(&sending.slot)
+                {
+                    slot.held.check(sending.place);
+                }
+                match sent? {
                     None => return Ok(self.blocked()),
                     // The file became shorter under our feet: the asker sees the connection end.
                     Some(0) => return Err(NetError::Decode(DecodeError::Truncated)),
@@ -236,5 +246,14 @@ impl Serving<'_> {
             }
         }
         Pace::Full
+    }
+}
+
+/// True if the file is shorter than it was, or the disk fails under it; not if the socket does.
+fn is_failure_of_the_file(sent: &Result<Option<usize>, NetError>) -> bool {
+    match sent {
+        Ok(sent) => *sent == Some(0),
+        Err(NetError::Io(error)) => Errno::from_io_error(error) == Some(Errno::IO),
+        Err(_) => false,
     }
 }

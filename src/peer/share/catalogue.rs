@@ -63,6 +63,8 @@ pub(super) struct Differences {
     pub(super) gone: Vec<(Arc<str>, Record)>,
     /// Files that are new or hold something else now.
     pub(super) unknown: Vec<(Arc<str>, Found)>,
+    /// Files that may be what they were, which only their bytes tell.
+    pub(super) doubted: Vec<(Arc<str>, Found)>,
     /// Files of which only the mode changed.
     pub(super) touched: Vec<(Arc<str>, Record)>,
     pub(super) folders_gone: Vec<Arc<str>>,
@@ -162,6 +164,9 @@ impl Catalogue {
             }
             match found.next_if(|(at, _)| at == path) {
                 None => out.gone.push((path.clone(), *record)),
+                Some((_, now)) if now.stamp != record.stamp && now.stamp.may_be(&record.stamp) => {
+                    out.doubted.push((path.clone(), *now));
+                }
                 Some((_, now)) if now.stamp != record.stamp => {
                     out.gone.push((path.clone(), *record));
                     out.unknown.push((path.clone(), *now));

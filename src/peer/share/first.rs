@@ -5,20 +5,20 @@ use std::collections::HashMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use crate::content::{FileId, Geometry, SafeName};
+use crate::content::{Geometry, SafeName};
 
 use super::catalogue::{Catalogue, Change, Delta, Scan};
 use super::hash::{Job, Outcome, Report, hash_all};
 use super::index::{Busy, Index, Row, Rows};
 use super::recent::Recent;
-use super::record::{Record, Stamp};
+use super::record::{Looks, Record};
 use super::walk::{Visitor, Walker};
 use super::watch::{Mailbox, Watches};
 use super::{
@@ -38,6 +38,8 @@ const BUSY_RETRY: Duration = Duration::from_millis(20);
 struct Joined {
     known: Vec<(Arc<str>, Record)>,
     jobs: Vec<Job>,
+    /// Files that are known by their looks, and to be hashed again all the same.
+    doubted: Vec<Arc<str>>,
     /// Rows whose path has gone or holds something else.
     stale: Vec<(Box<str>, Row)>,
 }
@@ -58,8 +60,9 @@ pub(super) fn look(
     let walker = walker(&config, root, only, threads, watches.clone());
     let (scan, links) = walker.scan("");
     let folders = scan.folders.clone();
-    let Joined { mut known, jobs, stale } = join(scan, rows, &index);
+    let Joined { mut known, jobs, doubted, stale } = join(scan, rows, &index);
     let mailbox = Mailbox::new()?;
+    doubted.into_iter().for_each(|path| mailbox.post(path));
     known.extend(hash_unknown(&walker, &index, &mailbox, threads, jobs, progress)?);
     let mut catalogue = Catalogue::new(config.prefix);
     catalogue.apply(Delta { entered: known, folders_new: folders, ..Delta::default() });
@@ -86,6 +89,7 @@ pub(super) fn look(
         mailbox,
         watches,
         stop: AtomicBool::new(false),
+        withdrawals: AtomicU64::new(0),
     })
 }
 
@@ -171,6 +175,10 @@ fn join(scan: Scan, rows: Rows, index: &Index) -> Joined {
         }
         match rows.next_if(|(at, _)| **at == *path) {
             Some((_, row)) if row.stamp == found.stamp => out.known.push((path, found.with_id(row.id))),
+            Some((_, row)) if row.stamp.may_be(&found.stamp) => {
+                out.doubted.push(path.clone());
+                out.known.push((path, found.hashed_as(row.stamp, row.id)));
+            }
             row => {
                 out.stale.extend(row);
                 out.jobs.push(Job { path, found });
@@ -183,12 +191,13 @@ fn join(scan: Scan, rows: Rows, index: &Index) -> Joined {
 }
 
 fn recognise(joined: &mut Joined, index: &Index) {
-    let gone: HashMap<Stamp, FileId> = joined.stale.iter().map(|(_, row)| (row.stamp, row.id)).collect();
-    let known = &mut joined.known;
+    let gone: HashMap<Looks, Row> = joined.stale.iter().map(|(_, row)| (row.stamp.looks(), *row)).collect();
+    let (known, doubted) = (&mut joined.known, &mut joined.doubted);
     joined.jobs.retain(|job| {
-        let Some(id) = gone.get(&job.found.stamp) else { return true };
-        let record = job.found.with_id(*id);
+        let Some(row) = gone.get(&job.found.stamp.looks()) else { return true };
+        let record = job.found.hashed_as(row.stamp, row.id);
         index.put(&job.path, &record, Vec::new());
+        doubted.push(job.path.clone());
         known.push((job.path.clone(), record));
         false
     });
@@ -267,11 +276,12 @@ fn tidy(index: &Index, catalogue: &Catalogue, stale: Vec<(Box<str>, Row)>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Found;
+    use super::super::record::{Found, Stamp};
     use super::*;
+    use crate::content::FileId;
 
     fn found(inode: u64) -> Found {
-        Found { stamp: Stamp { size: 5, mtime_ns: 1, inode }, executable: false }
+        Found { stamp: Stamp { size: 5, mtime_ns: 1, inode, ctime_ns: 1 }, executable: false }
     }
 
     fn row(path: &str, inode: u64) -> (Box<str>, Row) {

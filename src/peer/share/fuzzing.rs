@@ -48,7 +48,7 @@ fn id(number: u64) -> FileId {
 }
 
 fn record(number: u64) -> Record {
-    let stamp = Stamp { size: number << 17, mtime_ns: 5, inode: number };
+    let stamp = Stamp { size: number << 17, mtime_ns: 5, inode: number, ctime_ns: 6 };
     Record { stamp, executable: false, id: id(number) }
 }
 

@@ -70,10 +70,24 @@ pub(super) enum Report {
 /// # Errors
 /// Those of opening.
 pub(super) fn open_stamped(root: &Path, path: &str, stamp: Stamp) -> io::Result<Option<File>> {
+    let file = open_quietly(root, path)?;
+    Ok(has_stamp(&file, stamp)?.then_some(file))
+}
+
+/// Opens a file that is expected to look like `stamp`, but for the time of its inode. `None` if it looks otherwise.
+///
+/// # Errors
+/// Those of opening.
+pub(super) fn open_like(root: &Path, path: &str, stamp: Stamp) -> io::Result<Option<File>> {
+    let file = open_quietly(root, path)?;
+    let metadata = file.metadata()?;
+    Ok((metadata.is_file() && Stamp::of(&metadata).may_be(&stamp)).then_some(file))
+}
+
+pub(super) fn open_quietly(root: &Path, path: &str) -> io::Result<File> {
     // Whatever has taken the file's place, opening it must not block or take a terminal.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
-    let file = File::options().read(true).custom_flags(flags).open(below(root, path))?;
-    Ok(has_stamp(&file, stamp)?.then_some(file))
+    File::options().read(true).custom_flags(flags).open(below(root, path))
 }
 
 fn has_stamp(file: &File, stamp: Stamp) -> io::Result<bool> {
@@ -338,10 +352,10 @@ fn wait_for_tick(stamp: Stamp) {
     }
 }
 
-/// How long ago a file was written; `None` if that lies in the future.
+/// How long ago a file was written or renamed; `None` if that lies in the future.
 pub(super) fn age_of(stamp: Stamp) -> Option<Duration> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let written = Duration::from_nanos(u64::try_from(stamp.mtime_ns).unwrap_or(0));
+    let written = Duration::from_nanos(u64::try_from(stamp.ctime_ns).unwrap_or(0));
     now.checked_sub(written)
 }
 

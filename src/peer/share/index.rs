@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     fn record(content: &[u8]) -> Record {
-        let stamp = Stamp { size: content.len() as u64, mtime_ns: -7, inode: 3 };
+        let stamp = Stamp { size: content.len() as u64, mtime_ns: -7, inode: 3, ctime_ns: 1 };
         Record { stamp, executable: false, id: FileId::of(content) }
     }
 

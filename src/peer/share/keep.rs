@@ -1,5 +1,6 @@
-//! Keeping a share up to date: one thread that looks at what changed, and two that hash it, one for
-//! small files and one for large ones, so that a large file does not hold up the small.
+//! Keeping a share up to date: one thread that looks at what changed, and three that hash it: one for small files,
+//! one for large ones, so that a large file does not hold up the small, and one for those that are most likely
+//! what they were.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::catalogue::{Delta, Differences, Scan};
 use super::debounce::{Debounce, QUIET};
-use super::hash::{Job, Outcome, Report, age_of, hash_all, open_stamped};
+use super::hash::{Job, Outcome, Report, age_of, hash_all, open_like};
 use super::record::{Found, Record, is_within};
 use super::walk::Followed;
 use super::{Core, State};
@@ -36,16 +37,28 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) fn start(core: &Arc<Core>) -> io::Result<Vec<JoinHandle<()>>> {
     let (small, small_jobs) = unbounded();
     let (large, large_jobs) = unbounded();
+    let (again, again_jobs) = unbounded();
     let spawn = |name, jobs: Receiver<Vec<Job>>| {
         let core = core.clone();
         threads::named(name).essential(move || hash_lane(&core, &jobs))
     };
     let small_lane = spawn("hash-small", small_jobs)?;
     let large_lane = spawn("hash-large", large_jobs)?;
+    let again_lane = spawn("hash-again", again_jobs)?;
     let root = identity(&core.walker.root);
-    let keeper = Keeper { core: core.clone(), debounce: Debounce::new(), small, large, root };
+    let keeper = Keeper { core: core.clone(), debounce: Debounce::new(), small, large, again, root };
     let keeper = threads::named("share-keeper").essential(move || keeper.run())?;
-    Ok(vec![keeper, small_lane, large_lane])
+    Ok(vec![keeper, small_lane, large_lane, again_lane])
+}
+
+/// What is to be done after a look.
+struct ToDo {
+    /// New files, to hash.
+    jobs: Vec<Job>,
+    /// Files that are offered, to hash again.
+    again: Vec<Job>,
+    /// Files that are still being written, to look at again.
+    unstable: Vec<Arc<str>>,
 }
 
 /// The thread that looks. The lanes end when it drops their channels.
@@ -54,6 +67,7 @@ struct Keeper {
     debounce: Debounce,
     small: Sender<Vec<Job>>,
     large: Sender<Vec<Job>>,
+    again: Sender<Vec<Job>>,
     /// Which folder the shared one was when last seen.
     root: Option<(u64, u64)>,
 }
@@ -135,14 +149,14 @@ impl Keeper {
 
     fn look(&mut self, paths: &[Arc<str>]) {
         threads::may_panic("share-keeper");
-        let (jobs, unstable) = self.core.look(paths);
+        let ToDo { jobs, again, unstable } = self.core.look(paths);
         for path in unstable {
             self.debounce.touch(path, Instant::now());
         }
         let (large, small): (Vec<Job>, Vec<Job>) =
             jobs.into_iter().partition(|job| job.found.stamp.size > LARGE_BYTES);
         // The lanes live until this thread drops the channels.
-        for (jobs, lane) in [(small, &self.small), (large, &self.large)] {
+        for (jobs, lane) in [(small, &self.small), (large, &self.large), (again, &self.again)] {
             if !jobs.is_empty() {
                 let _ = lane.send(jobs);
             }
@@ -170,9 +184,8 @@ fn hash_lane(core: &Core, jobs: &Receiver<Vec<Job>>) {
 }
 
 impl Core {
-    /// Looks at paths that may have changed: takes back what is not there any more, and gives the files
-    /// to hash and those to look at again because they are still being written.
-    fn look(&self, paths: &[Arc<str>]) -> (Vec<Job>, Vec<Arc<str>>) {
+    /// Looks at paths that may have changed: takes back what is not there any more, and gives what is to be done.
+    fn look(&self, paths: &[Arc<str>]) -> ToDo {
         let scans = self.scan(paths);
         let mut all = Differences::default();
         {
@@ -184,6 +197,7 @@ impl Core {
             }
             let comes = |path: &str| state.expected.iter().any(|expected| is_within(path, expected));
             all.unknown.retain(|(path, _)| !comes(path));
+            all.doubted.retain(|(path, _)| !comes(path));
             all.folders_new.retain(|path| !comes(path));
             self.take_back(&mut state, &mut all);
         }
@@ -191,7 +205,7 @@ impl Core {
             let gone: BTreeSet<&str> = all.folders_gone.iter().map(|path| &**path).collect();
             watches.forget(|folder| gone.contains(folder));
         }
-        self.sort_out(all.unknown)
+        self.sort_out(all.unknown, all.doubted)
     }
 
     /// Scans each path, the places it is linked from, and nothing twice.
@@ -241,31 +255,38 @@ impl Core {
 
     /// Offers at once what is known under another name; the rest is to be hashed, now or when it is
     /// stable.
-    fn sort_out(&self, unknown: Vec<(Arc<str>, Found)>) -> (Vec<Job>, Vec<Arc<str>>) {
+    fn sort_out(&self, unknown: Vec<(Arc<str>, Found)>, doubted: Vec<(Arc<str>, Found)>) -> ToDo {
         let mut unstable = Vec::new();
         let mut jobs = Vec::new();
         let mut known = Vec::new();
+        let mut again: Vec<Job> = doubted.into_iter().map(|(path, found)| Job { path, found }).collect();
         for (path, found) in unknown {
-            let ghost = self.read().ghosts.get(&found.stamp).copied();
-            match ghost.map(|id| found.with_id(id)).filter(|record| self.is_whole(&path, record)) {
-                Some(record) => known.push((path, record)),
+            let ghost = self.read().ghosts.get(&found.stamp.looks()).copied();
+            let record = ghost.map(|(stamp, id)| found.hashed_as(stamp, id));
+            match record.filter(|record| self.is_whole(&path, record)) {
+                Some(record) => {
+                    again.push(Job { path: path.clone(), found });
+                    known.push((path, record));
+                }
                 None if age_of(found.stamp).is_some_and(|age| age < QUIET) => unstable.push(path),
                 None => jobs.push(Job { path, found }),
             }
         }
         let mut state = self.write();
-        jobs.retain(|job| state.hashing.get(&job.path) != Some(&job.found.stamp));
-        state.hashing.extend(jobs.iter().map(|job| (job.path.clone(), job.found.stamp)));
+        for jobs in [&mut jobs, &mut again] {
+            jobs.retain(|job| state.hashing.get(&job.path) != Some(&job.found.stamp));
+            state.hashing.extend(jobs.iter().map(|job| (job.path.clone(), job.found.stamp)));
+        }
         for (path, record) in &known {
             self.index.put(path, record, Vec::new());
         }
         self.step(&mut state, Delta { entered: known, ..Delta::default() });
-        (jobs, unstable)
+        ToDo { jobs, again, unstable }
     }
 
     /// True if a file that came back can be read and its chunk hashes are still there.
     fn is_whole(&self, path: &str, record: &Record) -> bool {
-        let opened = open_stamped(&self.walker.root, path, record.stamp);
+        let opened = open_like(&self.walker.root, path, record.stamp);
         let chunks = crate::content::Geometry::of(record.stamp.size).map_or(0, |geometry| geometry.chunks());
         opened.is_ok_and(|file| file.is_some()) && (chunks <= 1 || self.index.hashes(record.id).is_some())
     }
@@ -279,13 +300,23 @@ impl Core {
                 continue; // it has changed again, which was seen
             }
             state.hashing.remove(&job.path);
+            let known = state.catalogue.file(&job.path).copied();
             match outcome {
                 Outcome::Hashed(record, hashes) => {
+                    if known.is_some_and(|known| known.id != record.id) {
+                        self.tell_of_hidden_change(&job.path);
+                    }
                     self.index.put(&job.path, &record, hashes);
                     delta.entered.push((job.path, record));
                 }
                 Outcome::Unstable => self.mailbox.post(job.path),
-                Outcome::Failed(error) => self.walker.warn_of(&job.path, &error),
+                Outcome::Failed(error) => {
+                    self.walker.warn_of(&job.path, &error);
+                    if known.is_some() {
+                        self.index.remove([&*job.path]);
+                        delta.gone.push(job.path);
+                    }
+                }
                 Outcome::Stopped => {}
             }
         }
@@ -304,6 +335,7 @@ fn identity(root: &Path) -> Option<(u64, u64)> {
 fn extend(all: &mut Differences, more: Differences) {
     all.gone.extend(more.gone);
     all.unknown.extend(more.unknown);
+    all.doubted.extend(more.doubted);
     all.touched.extend(more.touched);
     all.folders_gone.extend(more.folders_gone);
     all.folders_new.extend(more.folders_new);

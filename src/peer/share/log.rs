@@ -20,10 +20,10 @@ use super::record::Stamp;
 use crate::content::{ChunkHash, FileId, Geometry};
 
 /// The last byte is the version.
-const MAGIC: &[u8; 8] = b"p2pindx1";
+const MAGIC: &[u8; 8] = b"p2pindx2";
 const CHECK_BYTES: usize = 8;
 const HEAD_BYTES: usize = 1 + 4 + CHECK_BYTES;
-const STAMP_BYTES: usize = 8 + 8 + 8;
+const STAMP_BYTES: usize = 8 + 8 + 8 + 8;
 /// Longest body: the hashes of the file with the most chunks.
 const MAX_BODY_BYTES: usize = FileId::BYTES + Geometry::MAX_CHUNKS as usize * ChunkHash::BYTES;
 /// Less than this is never worth writing the file anew.
@@ -98,6 +98,10 @@ struct Found {
 impl Log {
     pub(super) fn open(path: &Path) -> Result<Opened, Unusable> {
         let file = open_locked(path)?;
+        if is_older(&file)? {
+            tracing::info!("{} is of an older version; what is shared is hashed once more", path.display());
+            file.set_len(0)?;
+        }
         let there = file.metadata()?.len();
         if there == 0 {
             file.write_all_at(MAGIC, 0)?;
@@ -213,6 +217,14 @@ fn open_locked(path: &Path) -> Result<File, Unusable> {
     }
 }
 
+/// True for a log of an earlier version, which knew too little of each file to be believed.
+fn is_older(file: &File) -> io::Result<bool> {
+    let mut magic = [0; MAGIC.len()];
+    let whole = file.read_at(&mut magic, 0)? == magic.len();
+    let ([common @ .., version], [ours @ .., our_version]) = (magic, *MAGIC);
+    Ok(whole && common == ours && (b'1'..our_version).contains(&version))
+}
+
 fn open_plain(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let mut options = OpenOptions::new();
@@ -315,6 +327,7 @@ fn encode(entry: Entry<'_>, out: &mut Vec<u8>) {
             out.put_u64(row.stamp.size);
             out.put_i64(row.stamp.mtime_ns);
             out.put_u64(row.stamp.inode);
+            out.put_i64(row.stamp.ctime_ns);
             out.put_slice(&row.id.0);
             out.put_slice(path.as_bytes());
             KIND_ROW
@@ -343,7 +356,12 @@ fn encode(entry: Entry<'_>, out: &mut Vec<u8>) {
 
 fn decode_row(mut body: &[u8]) -> Option<(&str, Row)> {
     let mut plain = body.split_off(..STAMP_BYTES + FileId::BYTES)?;
-    let stamp = Stamp { size: plain.get_u64(), mtime_ns: plain.get_i64(), inode: plain.get_u64() };
+    let stamp = Stamp {
+        size: plain.get_u64(),
+        mtime_ns: plain.get_i64(),
+        inode: plain.get_u64(),
+        ctime_ns: plain.get_i64(),
+    };
     let id = FileId(*plain.first_chunk()?);
     Some((std::str::from_utf8(body).ok()?, Row { stamp, id }))
 }
@@ -353,7 +371,7 @@ mod tests {
     use super::*;
 
     fn row(number: u64) -> Row {
-        let stamp = Stamp { size: number, mtime_ns: -3, inode: 1 };
+        let stamp = Stamp { size: number, mtime_ns: -3, inode: 1, ctime_ns: 4 };
         Row { stamp, id: FileId::of(&number.to_be_bytes()) }
     }
 

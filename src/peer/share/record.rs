@@ -2,9 +2,13 @@
 //!
 //! The invariant: two looks at a path that give the same [`Stamp`] saw the same bytes. It is as good
 //! as the file system's clock, so a file younger than a tick of that clock is not stamped (see `hash`).
+//!
+//! The time of the last change of the inode is part of it, because anybody can put size and modification time
+//! back. It also changes when a file is renamed, linked or gets another mode. So a file that looks the same but
+//! for that time is neither known nor another: it stays what it was, with the stamp under which it was hashed, each
+//! chunk is proved before it is served, and it is hashed again meanwhile.
 
-use std::fs::{File, Metadata};
-use std::io;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,13 +24,33 @@ pub struct Stamp {
     pub mtime_ns: i64,
     /// The inode's number.
     pub inode: u64,
+    /// Time of the last change of the inode, which no program can set, in nanoseconds since 1970.
+    pub ctime_ns: i64,
 }
+
+/// How a file looks but for the time that no program can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Looks(u64, i64, u64);
 
 impl Stamp {
     /// The stamp in what the file system says of a file.
     pub fn of(metadata: &Metadata) -> Stamp {
-        let mtime_ns = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
-        Stamp { size: metadata.len(), mtime_ns, inode: metadata.ino() }
+        let ns = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Stamp {
+            size: metadata.len(),
+            mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
+            inode: metadata.ino(),
+            ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    pub(super) fn looks(&self) -> Looks {
+        Looks(self.size, self.mtime_ns, self.inode)
+    }
+
+    /// True if a file with the other stamp may be the same one, renamed or with another mode; only its bytes tell.
+    pub(super) fn may_be(&self, other: &Stamp) -> bool {
+        self.looks() == other.looks()
     }
 }
 
@@ -44,7 +68,12 @@ impl Found {
     }
 
     pub(super) fn with_id(self, id: FileId) -> Record {
-        Record { stamp: self.stamp, executable: self.executable, id }
+        self.hashed_as(self.stamp, id)
+    }
+
+    /// What it is if it is still what was hashed under another stamp.
+    pub(super) fn hashed_as(self, stamp: Stamp, id: FileId) -> Record {
+        Record { stamp, executable: self.executable, id }
     }
 }
 
@@ -63,18 +92,6 @@ pub struct Source {
     pub path: Arc<str>,
     /// How the file must look when it is opened; otherwise it holds something else by now.
     pub stamp: Stamp,
-}
-
-impl Source {
-    /// True if an opened file still looks as it did: to be asked again while it is being served, because
-    /// a file that is written in place keeps its descriptor.
-    ///
-    /// # Errors
-    /// Those of `fstat`.
-    pub fn fits(&self, file: &File) -> io::Result<bool> {
-        let metadata = file.metadata()?;
-        Ok(metadata.is_file() && Stamp::of(&metadata) == self.stamp)
-    }
 }
 
 /// The path in the file system of `path` below `root`; the empty path is the root itself.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::*;
+use crate::content::Place;
 
 /// What a change may take until it is told, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -177,7 +178,7 @@ fn equal_contents_are_served_from_any_path_that_fits() {
     let id = FileId::of(b"same");
     let path = |share: &Share| match share.find(id, View::Bytes) {
         Some(Holding::File(_, source)) => {
-            assert!(share.open_source(&source).unwrap().is_some());
+            assert!(matches!(share.open_source(&source.path, id).unwrap(), Standing::Sound(..)));
             Some(source.path.to_string())
         }
         _ => None,
@@ -189,19 +190,86 @@ fn equal_contents_are_served_from_any_path_that_fits() {
     assert_eq!(path(&share), None);
 }
 
+/// The place of a file's only chunk.
+fn only_chunk(size: u64) -> Place {
+    crate::content::Layout::new(vec![Geometry::of(size).unwrap()]).unwrap().place(0).unwrap()
+}
+
 #[test]
-fn an_open_file_that_is_written_to_fits_no_more() {
+fn a_file_that_looks_otherwise_is_served_only_if_its_bytes_prove() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "1"), ("b", "2"), ("c", "3")]);
+    let (share, _) = open(config(folder.path()));
+    let standing = |path: &str, content: &[u8]| share.open_source(path, FileId::of(content)).unwrap();
+    assert!(matches!(standing("a", b"1"), Standing::Sound(..)));
+    assert!(matches!(standing("a", b"2"), Standing::Gone), "another content");
+    write(&folder, &[("a", "22")]);
+    assert!(matches!(standing("a", b"1"), Standing::Gone));
+    // Another mode: only the bytes can tell, and they do.
+    fs::set_permissions(folder.path().join("b"), fs::Permissions::from_mode(0o755)).unwrap();
+    let Standing::Doubted(file) = standing("b", b"2") else { panic!("not doubted") };
+    assert_eq!(share.proved_chunk(FileId::of(b"2"), &file, only_chunk(1)).unwrap().unwrap(), b"2");
+    assert!(matches!(share.find(FileId::of(b"2"), View::Bytes), Some(Holding::File(..))));
+    // Written in place, with its time put back.
+    let file = fs::File::options().write(true).open(folder.path().join("c")).unwrap();
+    let time = file.metadata().unwrap().modified().unwrap();
+    std::io::Write::write_all(&mut &file, b"4").unwrap();
+    file.set_modified(time).unwrap();
+    let Standing::Doubted(file) = standing("c", b"3") else { panic!("not doubted") };
+    assert!(share.proved_chunk(FileId::of(b"3"), &file, only_chunk(1)).unwrap().is_none());
+    let before = share.withdrawals();
+    share.expose("c");
+    assert!(share.withdrawals() > before);
+    assert!(matches!(standing("c", b"3"), Standing::Gone));
+}
+
+#[test]
+fn another_mode_or_name_withdraws_nothing_and_is_hashed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "1"), ("b", "2")]);
+    let mut followed = Followed::new(&folder);
+    let stamp =
+        |followed: &Followed, path: &str, content: &[u8]| followed.share.stamp_of(path, FileId::of(content));
+    let before = stamp(&followed, "a", b"1");
+    fs::set_permissions(folder.path().join("a"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(folder.path().join("b"), folder.path().join("c")).unwrap();
+    let now = Stamp::of(&folder.path().join("a").metadata().unwrap());
+    followed.until_names("renamed", &["a", "c"]);
+    let deadline = Instant::now() + DEADLINE;
+    while stamp(&followed, "a", b"1") == before {
+        assert!(Instant::now() < deadline, "it is hashed again");
+        std::thread::yield_now();
+    }
+    assert_eq!(stamp(&followed, "a", b"1"), Some(now));
+    assert!(followed.share.changes().try_iter().all(|change| change.is_empty()), "nothing was told of it");
+}
+
+#[test]
+fn what_changed_with_its_time_put_back_is_offered_as_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "old")]);
+    let mut followed = Followed::new(&folder);
+    let file = fs::File::options().write(true).open(folder.path().join("a")).unwrap();
+    let time = file.metadata().unwrap().modified().unwrap();
+    std::io::Write::write_all(&mut &file, b"new").unwrap();
+    file.set_modified(time).unwrap();
+    followed.until("hashed anew", |told| told.get("a") == Some(&FileId::of(b"new")));
+}
+
+#[test]
+fn an_index_of_an_older_version_is_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder, &[("a", "1")]);
-    let (share, _) = open(config(folder.path()));
-    let Some(Holding::File(_, source)) = share.find(FileId::of(b"1"), View::Bytes) else {
-        panic!("not found")
-    };
-    let opened = share.open_source(&source).unwrap().unwrap();
-    assert!(source.fits(&opened).unwrap());
-    write(&folder, &[("a", "22")]);
-    assert!(!source.fits(&opened).unwrap());
-    assert!(share.open_source(&source).unwrap().is_none());
+    drop(open(config(folder.path())));
+    let index = folder.path().join(".p2p/index");
+    let mut bytes = fs::read(&index).unwrap();
+    bytes[7] = b'1';
+    fs::write(&index, bytes).unwrap();
+    let (share, progress) = open(config(folder.path()));
+    assert_eq!((progress.files, names(&share)), (1, vec!["a".to_owned()]));
+    drop(share);
+    assert_eq!(open(config(folder.path())).1.files, 0);
+    assert_eq!(fs::read_dir(folder.path().join(".p2p")).unwrap().count(), 1, "nothing was set aside");
 }
 
 #[test]

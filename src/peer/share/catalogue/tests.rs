@@ -4,7 +4,7 @@ use super::super::record::Stamp;
 use super::*;
 
 fn record(content: &str) -> Record {
-    let stamp = Stamp { size: content.len() as u64, mtime_ns: 1, inode: 1 };
+    let stamp = Stamp { size: content.len() as u64, mtime_ns: 1, inode: 1, ctime_ns: 1 };
     Record { stamp, executable: false, id: FileId::of(content.as_bytes()) }
 }
 

@@ -1,0 +1,121 @@
+//! What is done when a file may not be what it was hashed as: its bytes are asked, and they alone decide.
+//!
+//! A file that looks as it did is served as it is. One that only may be what it was is served chunk by chunk, each
+//! proved before it leaves. Whoever says that bytes do not prove has the chunk read again here; only if that reading
+//! says so too is the file withdrawn and hashed anew, and the user told.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::io::Errno;
+
+use super::hash::open_quietly;
+use super::{Core, Share, Stamp};
+use crate::content::{FileId, Geometry, Place, hash_chunk};
+
+/// A file that was opened to be served.
+#[derive(Debug)]
+pub enum Standing {
+    /// It looks as it did when it was hashed.
+    Sound(File, Stamp),
+    /// It may be what was hashed: only proved chunks of it may be served.
+    Doubted(File),
+    /// It is something else, or the path has another content by now.
+    Gone,
+}
+
+impl Share {
+    /// Opens the file at `path` to serve it as the content `id`.
+    ///
+    /// # Errors
+    /// Those of opening.
+    pub fn open_source(&self, path: &str, id: FileId) -> io::Result<Standing> {
+        let Some(stamp) = self.stamp_of(path, id) else { return Ok(Standing::Gone) };
+        let file = open_quietly(self.root(), path)?;
+        let metadata = file.metadata()?;
+        let now = Stamp::of(&metadata);
+        Ok(match metadata.is_file() {
+            true if now == stamp => Standing::Sound(file, stamp),
+            true if now.may_be(&stamp) => Standing::Doubted(file),
+            _ => Standing::Gone,
+        })
+    }
+
+    /// The stamp under which the file at `path` was hashed as `id`, if it is still offered as that.
+    pub fn stamp_of(&self, path: &str, id: FileId) -> Option<Stamp> {
+        self.core.read().catalogue.file(path).filter(|record| record.id == id).map(|record| record.stamp)
+    }
+
+    /// Changes whenever a file was found not to be what it was offered as, however it looks.
+    pub fn withdrawals(&self) -> u64 {
+        self.core.withdrawals.load(Ordering::Acquire)
+    }
+
+    /// One chunk of a file of the content `id`; `None` if its bytes are not those that were hashed.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn proved_chunk(&self, id: FileId, file: &File, place: Place) -> io::Result<Option<Vec<u8>>> {
+        let Some(manifest) = self.manifest(id) else { return Ok(None) };
+        let bytes = match read_chunk(file, place) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        };
+        let hash = hash_chunk(manifest.geometry(), place.chunk, &bytes);
+        Ok((manifest.hashes().get(place.chunk.get() as usize) == Some(&hash)).then_some(bytes))
+    }
+
+    /// Somebody says that this chunk did not prove, or could not read it: it is read again here.
+    pub fn check(&self, path: &Arc<str>, id: FileId, place: Place) {
+        let read = match self.open_source(path, id) {
+            Ok(Standing::Sound(file, _) | Standing::Doubted(file)) => self.proved_chunk(id, &file, place),
+            Ok(Standing::Gone) => return self.look_at(path),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(Some(_)) => tracing::debug!(path = &**path, "a chunk was doubted, and proves"),
+            Ok(None) => self.expose(path),
+            Err(error) if is_shortage(&error) => {}
+            Err(error) => {
+                tracing::warn!(path = &**path, "it cannot be read, and is not shared until it can: {error}");
+                self.withdraw(path);
+            }
+        }
+    }
+
+    /// The file at `path` holds other bytes than those that were hashed, however it looks.
+    pub fn expose(&self, path: &str) {
+        self.core.tell_of_hidden_change(path);
+        self.withdraw(path);
+    }
+}
+
+impl Core {
+    /// The user is told of a file that is not what it seems to be.
+    pub(super) fn tell_of_hidden_change(&self, path: &str) {
+        tracing::warn!(
+            path,
+            "its bytes have changed although its size and time have not; it is hashed anew and shared as what it is now"
+        );
+    }
+}
+
+/// The bytes of one chunk.
+///
+/// # Errors
+/// Those of reading; the end of the file among them.
+pub(in crate::peer) fn read_chunk(file: &File, place: Place) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(place.len.min(Geometry::MAX_CHUNK_SIZE)).unwrap_or_default();
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, place.offset)?;
+    Ok(bytes)
+}
+
+/// True for what says that this process or system is short of something, and nothing of the file.
+pub(in crate::peer) fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
+}
