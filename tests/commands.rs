@@ -225,7 +225,10 @@ fn two_contents_under_one_name_are_not_chosen_between() {
     let _second = peer(&swarm.tracker, other.path(), "other");
     swarm.wait_for_peers(2);
     let failure = swarm.get("a", &[]).expect(USAGE).stderr;
-    assert!(failure.contains("several contents are called a; ask for one of them by its id"), "{failure}");
+    assert!(
+        failure.contains("several contents are called a; choose with --from HOLDER or --newest"),
+        "{failure}"
+    );
     assert!(failure.contains("seeder") && failure.contains("other"), "{failure}");
     let id = blake3::hash(&pattern(10, 2)).to_string();
     swarm.get(&id, &[]).expect(0);
@@ -243,7 +246,8 @@ fn folders_under_one_name_become_one_unless_they_contradict() {
     theirs.add("photos/c", pattern(10, 3));
     let second = peer(&swarm.tracker, theirs.path(), "second");
     swarm.wait_for_peers(2);
-    swarm.get("photos/", &[]).expect(0);
+    swarm.get("photos/", &[]).expect(USAGE);
+    swarm.get("photos/", &["--union"]).expect(0);
     for (name, seed) in [("a", 1), ("b", 2), ("c", 3)] {
         assert_eq!(fs::read(swarm.fetched("photos").join(name)).expect(name), pattern(10, seed));
     }
@@ -251,7 +255,7 @@ fn folders_under_one_name_become_one_unless_they_contradict() {
     theirs.add("photos/b", pattern(10, 9));
     let _second = peer(&swarm.tracker, theirs.path(), "second");
     swarm.wait_for_peers(2);
-    let failure = swarm.get("photos/", &[]).expect(USAGE).stderr;
+    let failure = swarm.get("photos/", &["--union"]).expect(USAGE).stderr;
     assert!(failure.contains("several folders are called photos/, and they differ at:\n  b\n"), "{failure}");
 }
 

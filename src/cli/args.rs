@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use super::fault::{Fault, latency_file, policy};
 use super::units::{Bytes, Patience, Period};
 use super::{Exit, Failure, output};
+use crate::content::SafeName;
 use crate::net::trace;
 use crate::peer::Latencies;
 use crate::swarm::scheduler::Policy;
@@ -203,7 +204,7 @@ pub(super) struct LsArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct FindArgs {
-    /// A name, a folder (`photos/`), an id, a `p2p:` link or a NAME.p2p file
+    /// A name, a folder (`photos/`), an id, a `p2p:` link or a NAME.p2p file; `name:…` is always a name
     pub(super) what: String,
     #[command(flatten)]
     pub(super) trackers: TrackerList,
@@ -217,7 +218,7 @@ pub(super) struct FindArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct GetArgs {
-    /// A name, a folder (`photos/`), an id, a `p2p:` link or a NAME.p2p file
+    /// A name, a folder (`photos/`), an id, a `p2p:` link or a NAME.p2p file; `name:…` is always a name
     pub(super) what: String,
     /// A folder that exists, or a path that ends with `/`: put it inside; any other path: the file
     /// or folder to make
@@ -228,6 +229,20 @@ pub(super) struct GetArgs {
     /// How long to wait for a tracker or for somebody who has it: a time, 0 or `forever`
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub(super) wait: Patience,
+    /// Of several contents under a name: the one that this peer made; its name, or the start of its id
+    /// [default: they are listed]
+    #[arg(long, value_name = "PEER", conflicts_with = "union")]
+    pub(super) from: Option<String>,
+    /// Of several contents under a name: the one that was changed last
+    #[arg(long, conflicts_with = "union")]
+    pub(super) newest: bool,
+    /// Make one folder of several under a name, if no path in them contradicts another
+    #[arg(long)]
+    pub(super) union: bool,
+    /// What to call it inside DEST [default: as it was asked for; by id, as those who made it agree, else
+    /// its id]
+    #[arg(long = "as", value_name = "NAME", value_parser = name)]
+    pub(super) called: Option<SafeName>,
     /// Overwrite existing files that differ
     #[arg(long)]
     pub(super) force: bool,
@@ -299,6 +314,10 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "p2p", &mut script);
     output::line(String::from_utf8_lossy(&script).trim_end())
+}
+
+fn name(text: &str) -> Result<SafeName, String> {
+    SafeName::new(text).map_err(|error| error.to_string())
 }
 
 /// `HOST[:PORT]` of a tracker, with its port.

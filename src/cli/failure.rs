@@ -56,11 +56,24 @@ pub struct Failure {
     pub exit: Exit,
     /// What happened, to what, and what can be done; empty if everything has been said.
     sentence: String,
+    /// What there is to choose from, for `--json`.
+    choices: serde_json::Value,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, sentence: impl Into<String>) -> Failure {
-        Failure { exit, sentence: sentence.into() }
+        Failure { exit, sentence: sentence.into(), choices: serde_json::Value::Null }
+    }
+
+    /// With what there is to choose from.
+    pub(crate) fn with_choices(mut self, choices: impl serde::Serialize) -> Failure {
+        self.choices = serde_json::to_value(choices).unwrap_or_default();
+        self
+    }
+
+    /// What there is to choose from; null where that is not the trouble.
+    pub(crate) fn choices(&self) -> &serde_json::Value {
+        &self.choices
     }
 
     pub(crate) fn usage(sentence: impl Into<String>) -> Failure {

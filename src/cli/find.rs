@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::args::FindArgs;
 use super::table::{Align, Table};
 use super::units::{count, shown, size};
-use super::what::{What, resolve};
+use super::what::{What, resolve, typed};
 use super::{Failure, output};
 use crate::wire::{Holder, Variant};
 
@@ -19,6 +19,10 @@ struct Line {
     chunks: u32,
     seeders: u32,
     leechers: u32,
+    /// True if somebody put it there; false if all who have it have fetched it.
+    original: bool,
+    /// When it was last changed, in seconds since 1970; 0 if nobody says.
+    modified: u64,
     holders: Vec<HolderLine>,
 }
 
@@ -32,6 +36,8 @@ struct HolderLine {
     have: u32,
     uploads: u16,
     downloads: u16,
+    /// True if its user put it there; false if it was fetched.
+    original: bool,
 }
 
 /// `p2p find WHAT`
@@ -55,6 +61,7 @@ fn render(variant: &Variant) -> String {
         ("PEER", Align::Left),
         ("ADDRESS", Align::Left),
         ("HAS", Align::Right),
+        ("KIND", Align::Left),
         ("UPLOADS", Align::Right),
         ("DOWNLOADS", Align::Right),
     ];
@@ -62,15 +69,23 @@ fn render(variant: &Variant) -> String {
     for holder in variant.holders.iter() {
         let line = holder_line(holder);
         let address = line.address.unwrap_or_else(|| "cannot be dialled".into());
+        let kind = if line.original { "original" } else { "copy" }.to_owned();
         let [uploads, downloads] = [line.uploads, line.downloads].map(|number| number.to_string());
-        table.row([shown(&line.name), shown(&address), share(line.have, variant.chunks), uploads, downloads]);
+        table.row([
+            shown(&line.name),
+            shown(&address),
+            share(line.have, variant.chunks),
+            kind,
+            uploads,
+            downloads,
+        ]);
     }
     let (seeders, leechers) = (u64::from(variant.seeders), u64::from(variant.leechers));
     let more = (seeders + leechers).saturating_sub(variant.holders.len() as u64);
     let rest = if more > 0 { format!("\nand {} more", count(more, "peer")) } else { String::new() };
     format!(
         "{}  {}  {}, {}\n{}\n{}{rest}",
-        shown(&variant.name),
+        typed(&variant.name),
         size(variant.total),
         count(seeders, "seeder"),
         count(leechers, "leecher"),
@@ -95,6 +110,8 @@ fn line(variant: &Variant) -> Line {
         chunks: variant.chunks,
         seeders: variant.seeders,
         leechers: variant.leechers,
+        original: variant.original,
+        modified: variant.modified,
         holders: variant.holders.iter().map(holder_line).collect(),
     }
 }
@@ -107,6 +124,7 @@ fn holder_line(holder: &Holder) -> HolderLine {
         have: holder.have,
         uploads: holder.uploads,
         downloads: holder.downloads,
+        original: holder.original,
     }
 }
 

@@ -8,11 +8,12 @@ mod dest;
 mod follow;
 mod progress;
 mod summary;
+mod table;
 mod union;
 
 use std::io;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::args::GetArgs;
 use super::daemon::Daemon;
@@ -23,7 +24,7 @@ use super::what::{What, resolve};
 use super::{Failure, output};
 use crate::peer::{Dest, Peer, Want};
 use crate::say;
-use choice::Choice;
+use choice::{Choice, Wish};
 use progress::Progress;
 use summary::Summary;
 
@@ -42,13 +43,31 @@ fn fetch(args: GetArgs) -> Result<(), Failure> {
     let what = What::parse(&args.what)?;
     dest::check(&args.dest)?;
     let variants = resolve(&what, &args.trackers.trackers, args.wait)?;
-    let choice = choice::choose(&what, variants)?;
+    let choice = choice::choose(&what, &wish(&args), variants)?;
+    if let Some(note) = &choice.note {
+        say::line(note);
+    }
     let path = dest::path(&args.dest, &choice.name, &choice.ids)?;
+    if choice.by_strangers && args.force && path != args.dest && path.exists() {
+        return Err(Failure::usage(format!(
+            "{} is there, and nobody here said that it may be replaced: those who share {} call it {}; \
+             give it a name with --as, or name the file to make",
+            path.display(),
+            what.label(),
+            choice.name
+        )));
+    }
     let job = Job { what, choice, stop, args };
     match Daemon::around(&path) {
         Some(daemon) => job.hand_over(daemon, &path),
         None => job.run(&path),
     }
+}
+
+fn wish(args: &GetArgs) -> Wish {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let GetArgs { from, newest, union, called, .. } = args;
+    Wish { from: from.clone(), newest: *newest, union: *union, called: called.clone(), now }
 }
 
 /// All that is known once the content has been found.

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::args::LsArgs;
 use super::table::{Align, Table};
-use super::units::{shown, size};
+use super::units::size;
+use super::what::typed;
 use super::{Failure, output, swarm};
 use crate::wire::Entry;
 
@@ -37,7 +38,7 @@ pub(super) fn ls(args: &LsArgs) -> Result<(), Failure> {
         let line = line(&entry);
         let numbers = [size(line.size), line.seeders.to_string(), line.leechers.to_string()];
         let [bytes, seeders, leechers] = numbers;
-        table.row([shown(line.name), bytes, seeders, leechers, line.id]);
+        table.row([typed(line.name), bytes, seeders, leechers, line.id]);
         Ok(())
     })?;
     output::line(&table.render())

@@ -120,6 +120,15 @@ pub(crate) fn elapsed(time: Duration) -> String {
     }
 }
 
+/// An age in seconds for people, in its largest unit: `5 s`, `3 min`, `2 h`, `9 d`.
+pub(crate) fn age(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3600, "h"), (60, "min")];
+    match UNITS.iter().find(|(unit, _)| seconds >= 2 * unit) {
+        Some((unit, name)) => format!("{} {name}", seconds / unit),
+        None => format!("{seconds} s"),
+    }
+}
+
 /// `1 file`, `12 files`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })

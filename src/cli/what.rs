@@ -13,6 +13,13 @@ use super::{Exit, Failure};
 use crate::content::{Descriptor, FileId, Link, SafeName};
 use crate::wire::Variant;
 
+/// Before a text that is a name, whatever it looks like.
+const NAME: &str = "name:";
+/// What a link begins with.
+const LINK: &str = "p2p:";
+/// Before a text that is an id.
+const ID: &str = "id:";
+
 /// A tracker younger than this may not have heard of everybody yet.
 const SETTLING: Duration = Duration::from_secs(5);
 
@@ -28,9 +35,19 @@ pub(super) enum What {
 }
 
 impl What {
-    /// Understands WHAT: a link, an id, a descriptor file, or else a name.
+    /// Understands WHAT: what is said to be a name or an id, a link, an id, a descriptor file, or else a name.
     pub(super) fn parse(text: &str) -> Result<What, Failure> {
-        if text.starts_with("p2p:") {
+        if let Some(name) = text.strip_prefix(NAME) {
+            return SafeName::new(name)
+                .map(What::Name)
+                .map_err(|error| Failure::usage(format!("`{}` is no name: {error}", shown(name))));
+        }
+        if let Some(id) = text.strip_prefix(ID) {
+            return id.parse().map(What::Id).map_err(|_| {
+                Failure::usage(format!("`{}` is no id, which has 64 hexadecimal digits", shown(id)))
+            });
+        }
+        if text.starts_with(LINK) {
             let link = text.parse();
             return link
                 .map(What::Link)
@@ -94,6 +111,14 @@ impl What {
         let near = located.near.iter().map(|name| shown(name)).collect();
         Ok((located.variants.into_vec(), near))
     }
+}
+
+/// A name as it can be typed: with `name:` before it if it looks like something else.
+pub(super) fn typed(name: &str) -> String {
+    let looks_otherwise = [NAME, ID, LINK].iter().any(|start| name.starts_with(start))
+        || name.parse::<FileId>().is_ok()
+        || Path::new(name).extension().is_some_and(|extension| extension == Descriptor::EXTENSION);
+    format!("{}{}", if looks_otherwise { NAME } else { "" }, shown(name))
 }
 
 fn descriptor(path: &Path) -> Result<Link, Failure> {
@@ -214,6 +239,20 @@ mod tests {
         for bad in ["", "../x", "/etc", "p2p:12", "./photos"] {
             assert_eq!(What::parse(bad).unwrap_err().exit, Exit::Usage, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_name_can_look_like_anything() {
+        let id = FileId::of(b"x").to_string();
+        assert_eq!(What::parse(&format!("id:{id}")).unwrap(), What::Id(FileId::of(b"x")));
+        assert_eq!(What::parse("id:x").unwrap_err().exit, Exit::Usage);
+        assert_eq!(What::parse("name:../x").unwrap_err().exit, Exit::Usage);
+        for name in [&*id, "p2p:x", "name:x", "id:x", "x.p2p"] {
+            let what = What::parse(&typed(name)).unwrap();
+            assert_eq!(what, What::Name(SafeName::new(name).unwrap()), "{name}");
+            assert_ne!(typed(name), name);
+        }
+        assert_eq!(typed("photos/a"), "photos/a");
     }
 
     #[test]

@@ -1,18 +1,45 @@
-//! Which content is meant by what the trackers found. Pure.
+//! Which content is meant by what the trackers found, and what it is called. Pure.
+//!
+//! A name that was typed is taken; one that strangers made for an id is taken only if they agree on it
+//! and it is not hidden. So nobody can have a file put where its owner does not look for it.
 
 use std::collections::BTreeMap;
 
 use crate::cli::Failure;
-use crate::cli::units::{count, shown, size};
+use crate::cli::units::shown;
 use crate::cli::what::What;
 use crate::content::{FileId, Link, SafeName};
-use crate::wire::Variant;
+use crate::wire::{Holder, Variant};
+
+use super::table::{self, Choosable};
+
+/// Digits of a peer's id that are enough to name it, if they are one peer's.
+const MIN_ID_DIGITS: usize = 4;
+
+/// How to choose between several contents, and what to call the one.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Wish {
+    /// The peer whose original is wanted: its name, or the beginning of its id.
+    pub(super) from: Option<String>,
+    /// The content that was changed last is wanted.
+    pub(super) newest: bool,
+    /// Several folders may become one.
+    pub(super) union: bool,
+    /// What it is to be called.
+    pub(super) called: Option<SafeName>,
+    /// Seconds since 1970.
+    pub(super) now: u64,
+}
 
 /// The content to fetch: one, or several trees under one name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     /// What it is called.
     pub(super) name: SafeName,
+    /// True if whoever shares it made the name, and nobody here typed it.
+    pub(super) by_strangers: bool,
+    /// What is to be said about the name.
+    pub(super) note: Option<String>,
     /// Its ids.
     pub(super) ids: Vec<FileId>,
 }
@@ -24,48 +51,166 @@ impl Choice {
     }
 }
 
-/// Chooses. Two files under one name are not chosen between: they are listed.
-pub(super) fn choose(what: &What, variants: Vec<Variant>) -> Result<Choice, Failure> {
-    let name = name_of(what, &variants)?;
-    let mut contents: BTreeMap<FileId, &Variant> = BTreeMap::new();
-    for variant in &variants {
-        contents.entry(variant.id).or_insert(variant);
-    }
-    if contents.len() > 1 && !name.is_tree() {
-        return Err(ambiguous(&name, contents.values().copied()));
-    }
-    Ok(Choice { name, ids: contents.into_keys().collect() })
-}
-
-/// The name from the link, or the first the trackers know; it must be safe wherever it comes from.
-fn name_of(what: &What, variants: &[Variant]) -> Result<SafeName, Failure> {
-    if let What::Link(Link { name: Some(name), .. }) = what {
-        return Ok(name.clone());
-    }
-    let name = variants.first().map_or("", |variant| &*variant.name);
-    SafeName::new(name).map_err(|error| {
-        Failure::other(format!(
-            "the name `{}` from the network is refused: {error}; nothing was written",
-            shown(name)
-        ))
-    })
-}
-
-fn ambiguous<'a>(name: &SafeName, contents: impl Iterator<Item = &'a Variant>) -> Failure {
-    let line = |variant: &Variant| {
-        let holders: Vec<_> = variant.holders.iter().take(3).map(|holder| shown(&holder.name)).collect();
-        let seeders = count(u64::from(variant.seeders), "seeder");
-        format!("\n  {}  {}  {seeders}  {}", variant.id, size(variant.total), holders.join(", "))
+/// Chooses. Between two contents under one name only who asks can: they are listed.
+pub(super) fn choose(what: &What, wish: &Wish, variants: Vec<Variant>) -> Result<Choice, Failure> {
+    let variants = match &wish.from {
+        Some(peer) => from(peer, what, variants)?,
+        None => variants,
     };
-    let lines: String = contents.map(line).collect();
-    Failure::usage(format!("several contents are called {name}; ask for one of them by its id:{lines}"))
+    let called = name_of(what, wish, &variants)?;
+    let mut contents: BTreeMap<FileId, Vec<&Variant>> = BTreeMap::new();
+    for variant in &variants {
+        contents.entry(variant.id).or_default().push(variant);
+    }
+    let mut rows: Vec<Choosable> =
+        contents.into_values().map(|claims| Choosable::new(&claims, wish.now)).collect();
+    // The name of a folder and of a file are two; both may be looked at by one id.
+    if wish.newest {
+        let newest = rows.iter().map(Choosable::modified).max();
+        rows.retain(|row| Some(row.modified()) == newest);
+    }
+    let one = rows.len() == 1 || (wish.union && called.name.is_tree());
+    if !one {
+        return Err(table::ambiguous(&called.name, &rows));
+    }
+    let ids = rows.iter().map(Choosable::id).collect();
+    Ok(Choice { name: called.name, by_strangers: called.by_strangers, note: called.note, ids })
+}
+
+/// The variants that the peer has as originals; those it has, if it has none.
+fn from(peer: &str, what: &What, mut variants: Vec<Variant>) -> Result<Vec<Variant>, Failure> {
+    let all = || variants.iter().flat_map(|variant| variant.holders.iter());
+    let mut meant: Vec<&Holder> = all().filter(|holder| is_meant(holder, peer)).collect();
+    meant.sort_by_key(|holder| holder.peer);
+    meant.dedup_by_key(|holder| holder.peer);
+    let wanted = match meant[..] {
+        [one] => one.peer,
+        [] => {
+            let mut names: Vec<String> = all().map(|holder| shown(&holder.name)).collect();
+            names.sort();
+            names.dedup();
+            let sentence =
+                format!("no peer `{}` has {}; there are: {}", shown(peer), what.label(), names.join(", "));
+            return Err(Failure::not_found(sentence));
+        }
+        _ => {
+            let ids: String =
+                meant.iter().map(|holder| format!("\n  {}  {}", holder.peer, shown(&holder.name))).collect();
+            let sentence = format!("several peers are called {}; say which by its id:{ids}", shown(peer));
+            return Err(Failure::usage(sentence));
+        }
+    };
+    let has = |variant: &Variant, original: bool| {
+        variant.holders.iter().any(|holder| holder.peer == wanted && (holder.original || !original))
+    };
+    let made = variants.iter().any(|variant| has(variant, true));
+    variants.retain(|variant| has(variant, made));
+    Ok(variants)
+}
+
+fn is_meant(holder: &Holder, peer: &str) -> bool {
+    let id =
+        || peer.len() >= MIN_ID_DIGITS && holder.peer.to_string().starts_with(&peer.to_ascii_lowercase());
+    *holder.name == *peer || id()
+}
+
+/// What the content is called, and who says so.
+struct Called {
+    name: SafeName,
+    by_strangers: bool,
+    note: Option<String>,
+}
+
+impl Called {
+    fn typed(name: SafeName) -> Called {
+        Called { name, by_strangers: false, note: None }
+    }
+}
+
+fn name_of(what: &What, wish: &Wish, variants: &[Variant]) -> Result<Called, Failure> {
+    let is_tree = variants.first().is_some_and(|variant| variant.name.ends_with('/'));
+    if let Some(name) = &wish.called {
+        return as_kind(name, is_tree).map(Called::typed);
+    }
+    match what {
+        What::Name(name) => as_kind(name, is_tree).map(Called::typed),
+        What::Link(Link { name: Some(name), .. }) if !is_hidden(name.base()) => {
+            Ok(Called::typed(name.clone()))
+        }
+        What::Link(Link { id, name: Some(name), .. }) => Ok(Called {
+            note: Some(hidden_note(name.base())),
+            ..Called::typed(as_kind(&of_id(id)?, name.is_tree())?)
+        }),
+        What::Id(id) | What::Link(Link { id, .. }) => by_strangers(id, is_tree, variants),
+    }
+}
+
+/// By id alone: the name that all agree on who make one, or else the id.
+fn by_strangers(id: &FileId, is_tree: bool, variants: &[Variant]) -> Result<Called, Failure> {
+    let made = variants.iter().any(|variant| variant.original);
+    let counts = |variant: &&Variant| variant.original == made && variant.name.ends_with('/') == is_tree;
+    let names: Vec<Option<SafeName>> = variants
+        .iter()
+        .filter(counts)
+        .map(|variant| SafeName::new(&*variant.name).ok().filter(|_| variant.agreed))
+        .collect();
+    let agreed = match &names[..] {
+        [Some(first), rest @ ..] => {
+            let alike =
+                |other: &Option<SafeName>| other.as_ref().is_some_and(|other| other.base() == first.base());
+            rest.iter().all(alike).then(|| first.clone())
+        }
+        _ => None,
+    };
+    let by_id = |note| Ok(Called { note, ..Called::typed(as_kind(&of_id(id)?, is_tree)?) });
+    match agreed {
+        Some(name) if is_hidden(name.base()) => by_id(Some(hidden_note(name.base()))),
+        Some(name) => Ok(Called { name, by_strangers: true, note: None }),
+        None if variants.is_empty() => by_id(None),
+        None => {
+            by_id(Some("it has no name that all who share it agree on; it is called by its id".to_owned()))
+        }
+    }
+}
+
+fn hidden_note(base: &str) -> String {
+    format!("it is called by its id, for `{}` would be hidden; `--as` calls it that", shown(base))
+}
+
+fn is_hidden(base: &str) -> bool {
+    base.starts_with('.')
+}
+
+fn of_id(id: &FileId) -> Result<SafeName, Failure> {
+    SafeName::new(id.to_string()).map_err(|error| Failure::other(error.to_string()))
+}
+
+/// The name as that of a folder or of a file.
+fn as_kind(name: &SafeName, tree: bool) -> Result<SafeName, Failure> {
+    let end = if tree { "/" } else { "" };
+    SafeName::new(format!("{}{end}", name.path()))
+        .map_err(|error| Failure::usage(format!("`{name}` is no name: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::Exit;
-    use crate::wire::{List, Name};
+    use crate::content::{Host, PeerId};
+    use crate::wire::{Label, List, Name};
+
+    fn holder(name: &str, number: u8, original: bool) -> Holder {
+        Holder {
+            peer: PeerId([number; 16]),
+            name: Label::new(name),
+            host: Host::new("h").unwrap(),
+            port: 1,
+            have: 1,
+            uploads: 0,
+            downloads: 0,
+            original,
+        }
+    }
 
     fn variant(name: &str, content: &[u8]) -> Variant {
         Variant {
@@ -78,8 +223,8 @@ mod tests {
             leechers: 0,
             original: true,
             agreed: true,
-            modified: 0,
-            holders: List::default(),
+            modified: u64::from(content[0]),
+            holders: List::new(vec![holder(&String::from_utf8_lossy(content), content[0], true)]),
         }
     }
 
@@ -87,34 +232,93 @@ mod tests {
         What::Name(SafeName::new(name).unwrap())
     }
 
+    fn wish() -> Wish {
+        Wish { now: 1000, ..Wish::default() }
+    }
+
+    fn chosen(what: &What, wish: &Wish, variants: &[Variant]) -> Vec<FileId> {
+        choose(what, wish, variants.to_vec()).unwrap().ids
+    }
+
+    fn called(what: &What, variants: &[Variant]) -> (String, bool) {
+        let choice = choose(what, &wish(), variants.to_vec()).unwrap();
+        (choice.name.as_str().to_owned(), choice.by_strangers)
+    }
+
     #[test]
     fn one_content_is_taken() {
-        let choice = choose(&named("a"), vec![variant("a", b"x")]).unwrap();
+        let choice = choose(&named("a"), &wish(), vec![variant("a", b"x")]).unwrap();
         assert_eq!((choice.name.as_str(), choice.ids), ("a", vec![FileId::of(b"x")]));
+        let folder = choose(&named("a"), &wish(), vec![variant("a/", b"x")]).unwrap();
+        assert_eq!(folder.name.as_str(), "a/", "what people type for a folder");
     }
 
     #[test]
-    fn two_files_under_one_name_are_listed() {
-        let failure = choose(&named("a"), vec![variant("a", b"x"), variant("a", b"y")]).unwrap_err();
+    fn two_contents_are_listed_files_and_folders_alike() {
+        for name in ["a", "a/"] {
+            let both = vec![variant(name, b"x"), variant(name, b"y")];
+            let failure = choose(&named(name), &wish(), both.clone()).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage);
+            let text = failure.to_string();
+            assert!(text.contains(&FileId::of(b"y").to_string()) && text.contains("--newest"), "{text}");
+            let united = choose(&named(name), &Wish { union: true, ..wish() }, both);
+            assert_eq!(united.is_ok_and(|choice| choice.is_union()), name == "a/", "only folders unite");
+        }
+    }
+
+    #[test]
+    fn the_newest_is_chosen_and_no_time_to_come_is_newer_than_now() {
+        let newest = Wish { newest: true, ..wish() };
+        let both = [variant("a", b"x"), variant("a", b"y")];
+        assert_eq!(chosen(&named("a"), &newest, &both), [FileId::of(b"y")]);
+        let late = |content: &[u8], modified| Variant { modified, ..variant("a", content) };
+        let two = vec![late(b"x", 1000), late(b"y", u64::MAX)];
+        assert_eq!(choose(&named("a"), &newest, two).unwrap_err().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn a_peer_is_named_by_name_or_id() {
+        let of = |peer: &str| Wish { from: Some(peer.to_owned()), ..wish() };
+        let mut both = [variant("a", b"x"), variant("a", b"y")];
+        assert_eq!(chosen(&named("a"), &of("y"), &both), [FileId::of(b"y")]);
+        assert_eq!(chosen(&named("a"), &of("7878"), &both), [FileId::of(b"x")]);
+        let failure = choose(&named("a"), &of("z"), both.to_vec()).unwrap_err();
+        assert_eq!(failure.exit, Exit::NotFound);
+        // A copy that the peer has, too, is not what it made.
+        let holders = vec![holder("x", b'x', true), holder("y", b'y', false)];
+        both[0].holders = List::new(holders);
+        assert_eq!(chosen(&named("a"), &of("y"), &both), [FileId::of(b"y")]);
+        both[0].holders = List::new(vec![holder("y", 9, true)]);
+        let failure = choose(&named("a"), &of("y"), both.to_vec()).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
-        assert!(failure.to_string().contains(&FileId::of(b"y").to_string()));
+        assert!(failure.to_string().contains("several peers are called y"), "{failure}");
     }
 
     #[test]
-    fn two_trees_under_one_name_are_united() {
-        let choice = choose(&named("a/"), vec![variant("a/", b"x"), variant("a/", b"y")]).unwrap();
-        assert!(choice.is_union());
+    fn by_id_it_is_called_what_all_agree_on_or_by_its_id() {
+        let id = FileId::of(b"x");
+        let what = What::Id(id);
+        let own = (id.to_string(), false);
+        let not = |variant: Variant| Variant { agreed: false, ..variant };
+        let copy = |variant: Variant| Variant { original: false, ..variant };
+        assert_eq!(called(&what, &[variant("d/a", b"x")]), ("d/a".to_owned(), true));
+        assert_eq!(called(&what, &[variant("a", b"x"), copy(variant("b", b"x"))]), ("a".to_owned(), true));
+        assert_eq!(called(&what, &[variant("a", b"x"), variant("b", b"x")]), own);
+        assert_eq!(called(&what, &[not(variant("a", b"x"))]), own);
+        assert_eq!(called(&what, &[variant("d/.bashrc", b"x")]), own);
+        assert_eq!(called(&what, &[variant("../a", b"x")]), own);
+        assert_eq!(called(&what, &[variant(".ssh/", b"x")]), (format!("{id}/"), false));
     }
 
     #[test]
-    fn one_content_under_two_names_is_one() {
-        let what = What::Id(FileId::of(b"x"));
-        assert_eq!(choose(&what, vec![variant("a", b"x"), variant("b", b"x")]).unwrap().ids.len(), 1);
-    }
-
-    #[test]
-    fn an_unsafe_name_is_refused() {
-        let what = What::Id(FileId::of(b"x"));
-        assert_eq!(choose(&what, vec![variant("../a", b"x")]).unwrap_err().exit, Exit::Other);
+    fn what_was_typed_is_what_it_is_called() {
+        let id = FileId::of(b"x");
+        let hidden = Wish { called: Some(SafeName::new(".bashrc").unwrap()), ..wish() };
+        let choice = choose(&What::Id(id), &hidden, vec![variant("a", b"x")]).unwrap();
+        assert_eq!((choice.name.as_str(), choice.by_strangers), (".bashrc", false));
+        assert_eq!(called(&named(".bashrc"), &[variant(".bashrc", b"x")]), (".bashrc".to_owned(), false));
+        let link = |name: &str| What::Link(format!("p2p:{id}?name={name}").parse().unwrap());
+        assert_eq!(called(&link("b"), &[variant("a", b"x")]), ("b".to_owned(), false));
+        assert_eq!(called(&link(".b"), &[variant("a", b"x")]), (id.to_string(), false));
     }
 }

@@ -38,11 +38,15 @@ pub(super) struct FaultLine {
 struct Fault {
     code: u8,
     message: String,
+    /// What there is to choose from.
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    choices: serde_json::Value,
 }
 
 /// A failure as JSON; the code is the exit code.
 pub(super) fn fault(failure: &Failure) -> FaultLine {
-    FaultLine { error: Fault { code: failure.exit as u8, message: failure.to_string() } }
+    let choices = failure.choices().clone();
+    FaultLine { error: Fault { code: failure.exit as u8, message: failure.to_string(), choices } }
 }
 
 impl Summary {

@@ -1,4 +1,5 @@
-//! Several peers share different trees under one name: they become one folder if no path says otherwise.
+//! Several peers share different trees under one name: asked to, they become one folder if no path says otherwise,
+//! and no hidden file is in some of them only: among many, nobody would look for it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -55,7 +56,8 @@ fn listing(
     Tree::decode(&bytes).map_err(|error| failed(error.to_string()))
 }
 
-/// Paths at which the trees cannot be united: different files, or a file where another tree has a folder.
+/// Paths at which the trees cannot be united: different files, a file where another tree has a folder, or
+/// something hidden that not all have.
 fn conflicts(trees: &[Tree]) -> Vec<SafeName> {
     let mut files: BTreeMap<&SafeName, FileId> = BTreeMap::new();
     let mut bad = std::collections::BTreeSet::new();
@@ -76,6 +78,13 @@ fn conflicts(trees: &[Tree]) -> Vec<SafeName> {
             .filter_map(|(at, _)| SafeName::new(&entry.path.as_str()[..at]).ok());
         bad.extend(above.filter(|folder| files.contains_key(folder)));
     }
+    let mut hidden: BTreeMap<&SafeName, usize> = BTreeMap::new();
+    for entry in entries().filter(|entry| entry.path.as_str().split('/').any(|part| part.starts_with('.'))) {
+        *hidden.entry(&entry.path).or_default() += 1;
+    }
+    bad.extend(
+        hidden.into_iter().filter(|(_, in_trees)| *in_trees < trees.len()).map(|(path, _)| path.clone()),
+    );
     bad.into_iter().collect()
 }
 
@@ -103,6 +112,12 @@ mod tests {
     fn equal_and_separate_paths_unite() {
         assert!(between(&[("a", "x"), ("d/b", "y")], &[("a", "x"), ("d/c", "z"), ("e", "")]).is_empty());
         assert!(between(&[("d", "")], &[("d/c", "z")]).is_empty());
+    }
+
+    #[test]
+    fn what_is_hidden_must_be_in_all() {
+        assert!(between(&[(".a", "x"), ("b", "y")], &[(".a", "x")]).is_empty());
+        assert_eq!(between(&[("d/.git/hook", "x")], &[("d/e", "y"), (".b", "")]), [".b", "d/.git/hook"]);
     }
 
     #[test]
