@@ -16,16 +16,20 @@ use crate::wire::{self, ErrorCode, FrameError, Hello, PrefaceError, Role, limits
 
 mod control;
 pub mod door;
+mod handle;
 mod handshake;
 pub mod trace;
 
 pub use control::Control;
+pub use handle::Handle;
 use handshake::Handshake;
 use trace::Side;
 
 /// Bytes read from a socket at once on connections that carry no chunks: every page of the buffer
 /// costs each idle connection a page of its thread's stack.
 const READ_BYTES: usize = 4 << 10;
+/// How long HELLO may take.
+const HELLO_TIMEOUT: Duration = Duration::from_millis(limits::HELLO_TIMEOUT_MS as u64);
 /// How long a dial may take before the next address is tried.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that may wait to be accepted; the system may allow fewer.
@@ -223,7 +227,22 @@ pub fn greet<S: Borrow<TcpStream>>(
     wanted: Role,
     side: Side,
 ) -> Result<Session<S>, NetError> {
-    Handshake::new(stream, side)?.run(
+    greet_within(HELLO_TIMEOUT, stream, me, role, wanted, side)
+}
+
+/// The same with another patience for the other side's HELLO.
+///
+/// # Errors
+/// As [`greet`].
+pub fn greet_within<S: Borrow<TcpStream>>(
+    patience: Duration,
+    stream: S,
+    me: &Identity,
+    role: Role,
+    wanted: Role,
+    side: Side,
+) -> Result<Session<S>, NetError> {
+    Handshake::new(stream, side, patience)?.run(
         me,
         role,
         |theirs| match theirs == wanted {
@@ -244,7 +263,7 @@ pub fn welcome<S: Borrow<TcpStream>>(
     side: Side,
     choose: impl FnOnce(Role) -> Option<Role>,
 ) -> Result<Session<S>, NetError> {
-    Handshake::new(stream, side)?.run(
+    Handshake::new(stream, side, HELLO_TIMEOUT)?.run(
         me,
         Role::Tracker,
         |theirs| choose(theirs).ok_or(NetError::Unexpected("HELLO role")),

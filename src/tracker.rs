@@ -18,6 +18,7 @@ use session::Shared;
 mod contents;
 pub mod directory;
 mod glob;
+mod look;
 mod names;
 mod order;
 mod server;

@@ -113,7 +113,7 @@ fn an_error_about_a_request_keeps_the_connection() {
     let have = HaveChunks { id: FileId::of(b"x"), gained: List::new(vec![(0, 2)]) };
     assert_eq!(code(link.call(&have.into()).unwrap()), ErrorCode::Malformed);
     assert_eq!(link.call(&Common::Ping.into()).unwrap(), Common::Pong.into());
-    assert_eq!(code(link.call(&Common::Pong.into()).unwrap()), ErrorCode::Unexpected);
+    assert_eq!(code(link.call(&Common::Ok.into()).unwrap()), ErrorCode::Unexpected);
     assert!(matches!(link.receive(), Err(NetError::Closed)), "a message out of place does not");
 }
 
@@ -132,11 +132,17 @@ fn a_broken_connection_takes_its_registration_with_it() {
 }
 
 #[test]
-fn a_newer_registration_outlives_the_older_connection() {
+fn a_newer_connection_takes_over_from_one_that_is_silent() {
     let tracker = start(Config::default());
     let (mut old, mut new, mut tool) = (connect(&tracker, 1), connect(&tracker, 1), connect(&tracker, 2));
     register(&mut old, vec![offer("old", b"x")]);
-    register(&mut new, vec![offer("new", b"x")]);
+    assert_eq!(code(register(&mut new, vec![offer("new", b"x")])), ErrorCode::InUse);
+    assert_eq!(locate(&mut tool, "old").variants[0].seeders, 1);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !matches!(register(&mut new, vec![offer("new", b"x")]), FromTracker::Registered(_)) {
+        assert!(std::time::Instant::now() < deadline, "it is never taken over");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let heartbeat = Heartbeat { uploads: 0, downloads: 0, space: 0 };
     assert_eq!(code(old.call(&heartbeat.into()).unwrap()), ErrorCode::NotRegistered);
     assert_eq!(old.call(&Common::Leave.into()).unwrap(), Common::Ok.into());

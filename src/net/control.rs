@@ -5,14 +5,13 @@ use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
 use super::trace::{self, Direction, Side};
-use super::{NetError, READ_BYTES, Session, close_gently};
+use super::{Handle, NetError, READ_BYTES, Session, close_gently};
 use crate::wire::{self, Common, FrameCodec, Hello, Message};
 
 /// A connection on which requests and answers alternate at leisure: everything but chunks.
@@ -20,7 +19,7 @@ use crate::wire::{self, Common, FrameCodec, Hello, Message};
 /// `R` is what arrives, `S` is what is sent.
 #[derive(Debug)]
 pub struct Control<R, S> {
-    stream: Arc<TcpStream>,
+    stream: Handle,
     /// The other side's address.
     pub addr: SocketAddr,
     /// What the other side said of itself.
@@ -37,7 +36,7 @@ pub struct Control<R, S> {
 
 impl<R: Message, S: Message> Control<R, S> {
     /// Continues a session.
-    pub fn new(session: Session<impl Into<Arc<TcpStream>>>, side: Side) -> Control<R, S> {
+    pub fn new(session: Session<impl Into<Handle>>, side: Side) -> Control<R, S> {
         let mut codec = FrameCodec::before_hello();
         codec.hello_done();
         Control {
@@ -54,14 +53,9 @@ impl<R: Message, S: Message> Control<R, S> {
         }
     }
 
-    /// A handle with which another thread can shut the connection down.
-    pub fn handle(&self) -> Arc<TcpStream> {
-        Arc::clone(&self.stream)
-    }
-
     /// The socket, to wait for.
     pub fn socket(&self) -> &TcpStream {
-        &self.stream
+        self.stream.stream()
     }
 
     /// How long [`Control::receive`] waits; `None` waits for ever.
@@ -70,7 +64,7 @@ impl<R: Message, S: Message> Control<R, S> {
     /// When the socket is closed.
     pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         if self.timeout.get() != Some(timeout) {
-            self.stream.set_read_timeout(timeout)?;
+            self.stream.stream().set_read_timeout(timeout)?;
             self.timeout.set(Some(timeout));
         }
         Ok(())
@@ -120,7 +114,7 @@ impl<R: Message, S: Message> Control<R, S> {
             self.read = BytesMut::new();
         }
         let got = loop {
-            match rustix::io::read(&self.stream, &mut buffer) {
+            match rustix::io::read(self.stream.stream(), &mut buffer) {
                 Ok((got, _)) => break got,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(io::Error::from(error).into()),
@@ -150,7 +144,9 @@ impl<R: Message, S: Message> Control<R, S> {
     /// # Errors
     /// When the connection is broken.
     pub fn flush(&mut self) -> Result<(), NetError> {
-        let sent = (&*self.stream).write_all(&self.write);
+        let writing = self.stream.write();
+        let sent = self.stream.stream().write_all(&self.write);
+        drop(writing);
         self.write = BytesMut::new();
         Ok(sent?)
     }
@@ -177,14 +173,20 @@ impl<R: Message, S: Message> Control<R, S> {
 
     /// Sends a request and waits for its answer; an ERROR becomes [`NetError::Refused`] at the caller
     /// who matches on it. An ERROR that ends the connection, which has the number 0, is the answer, too;
-    /// other messages with other numbers are passed over.
+    /// a PING is answered, other messages with other numbers are passed over.
     ///
     /// # Errors
     /// When no answer comes within the timeout, or the connection is broken.
-    pub fn call(&mut self, message: &S) -> Result<R, NetError> {
+    pub fn call(&mut self, message: &S) -> Result<R, NetError>
+    where
+        S: From<Common>,
+    {
         let request = self.request(message)?;
         loop {
             match self.receive()? {
+                (ping, question) if question.id() == Common::Ping.id() => {
+                    self.send(ping, &Common::Pong.into())?;
+                }
                 (number, answer) if number == request => return Ok(answer),
                 (0, last_words) if last_words.label() == "ERROR" => return Ok(last_words),
                 _ => {}
@@ -200,7 +202,7 @@ impl<R: Message, S: Message> Control<R, S> {
         if let Some(code) = error.code() {
             let message = Common::Error(wire::Error { code, detail: wire::Text::new(error.to_string()) });
             let _ = self.send(0, &S::from(message));
-            close_gently(&self.stream);
+            close_gently(self.stream.stream());
         }
     }
 }

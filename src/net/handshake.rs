@@ -22,12 +22,12 @@ pub(super) struct Handshake<S> {
 }
 
 impl<S: Borrow<TcpStream>> Handshake<S> {
-    pub(super) fn new(stream: S, side: Side) -> Result<Handshake<S>, NetError> {
+    pub(super) fn new(stream: S, side: Side, patience: Duration) -> Result<Handshake<S>, NetError> {
         let socket = stream.borrow();
         let addr = socket.peer_addr()?;
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
-        let deadline = Instant::now() + Duration::from_millis(u64::from(limits::HELLO_TIMEOUT_MS));
+        let deadline = Instant::now() + patience;
         Ok(Handshake {
             stream,
             addr,

@@ -169,23 +169,36 @@ type Line = Control<FromTracker, ToTracker>;
 impl Worker {
     fn run(self) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let mut told = false;
+        let mut told: Option<bool> = None;
         while !self.stopping.load(Ordering::Acquire) {
             let outcome = self.connect().and_then(|mut line| {
                 self.link.connected.store(true, Ordering::Relaxed);
-                if told {
+                if told.is_some() {
                     tracing::info!("tracker {} is back", self.link.addr);
                 }
-                (told, backoff) = (false, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
+                (told, backoff) = (None, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
                 self.serve(&mut line)
             });
             self.link.connected.store(false, Ordering::Relaxed);
             let Err(error) = outcome else { return };
-            if !told {
-                tracing::warn!("tracker {}: {error}; trying again", self.link.addr);
-                told = true;
+            let in_use = matches!(error, NetError::Refused { code: ErrorCode::InUse, .. });
+            // Once for each time it is away; but that somebody else is there is news.
+            if told.is_none_or(|told| in_use && !told) {
+                self.tell(&error, in_use);
+                told = Some(in_use);
             }
             self.pause(backoff.next());
+        }
+    }
+
+    fn tell(&self, error: &NetError, in_use: bool) {
+        let addr = &self.link.addr;
+        match in_use {
+            true => tracing::warn!(
+                "tracker {addr}: another peer with the id of this one is registered there and lives: was this folder \
+                 copied together with its state? trying again"
+            ),
+            false => tracing::warn!("tracker {addr}: {error}; trying again"),
         }
     }
 
@@ -247,13 +260,14 @@ impl Worker {
                 last_load = load;
                 next_heartbeat = Instant::now() + interval;
             }
+            while let Some((request, message)) = line.received()? {
+                hear(line, request, message)?; // it came along with an answer
+            }
             let left = next_heartbeat.saturating_duration_since(Instant::now()).min(LOAD_INTERVAL);
             if self.link.wake.wait_with(line.socket(), left)? {
-                // Trackers speak unasked only to leave; a closed connection shows here too.
-                match line.receive()? {
-                    (_, FromTracker::Keep(_) | FromTracker::Drop(_)) => {}
-                    (_, other) => return Err(refused(other)),
-                }
+                // A closed connection shows here too.
+                let (request, message) = line.receive()?;
+                hear(line, request, message)?;
             }
         }
     }
@@ -296,6 +310,15 @@ impl Worker {
             ranges = more;
         }
         Ok(())
+    }
+}
+
+/// Trackers speak unasked to leave, or to see whether we live.
+fn hear(line: &mut Line, request: u32, message: FromTracker) -> Result<(), NetError> {
+    match message {
+        FromTracker::Common(Common::Ping) => line.send(request, &Common::Pong.into()),
+        FromTracker::Keep(_) | FromTracker::Drop(_) => Ok(()),
+        other => Err(refused(other)),
     }
 }
 

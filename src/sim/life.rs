@@ -7,7 +7,7 @@ use super::happening::{Happening, Nanos};
 use super::peer::{Fetch, id_of, number_of};
 use super::scenario::Fate;
 use super::world::{LEASE_INTERVAL, World, content};
-use crate::content::{Host, PROOF_RUN};
+use crate::content::PROOF_RUN;
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Limits, Policy, Scheduler, TICK};
@@ -33,8 +33,9 @@ impl World<'_> {
     /// Enters a peer into the directory, with the file as whole or as wanted.
     pub(super) fn register(&mut self, p: u32, complete: bool) {
         let now = self.instant();
-        let profile = Profile { name: format!("peer {p}"), host: Host::default(), port: 1 };
-        self.directory.register(World::sender(p), profile, now);
+        let profile = Profile { name: format!("peer {p}"), port: 1, ..Profile::default() };
+        let registered = self.directory.register(World::sender(p), profile, now);
+        debug_assert_eq!(registered, Ok(()));
         let (size, chunks) = (self.layout.size(), self.chunks);
         let name = Name::new("file");
         let offer = Offer {
@@ -47,7 +48,7 @@ impl World<'_> {
             original: complete,
             modified: 0,
         };
-        let entered = self.directory.update(World::sender(p), &[], &[offer]);
+        let entered = self.directory.update(World::sender(p), &[], &[offer], now);
         debug_assert_eq!(entered, Ok(()));
     }
 
@@ -198,7 +199,7 @@ impl World<'_> {
             return;
         }
         fetch.announced = fetch.kept.clone();
-        let told = self.directory.have(World::sender(p), content(), &ranges);
+        let told = self.directory.have(World::sender(p), content(), &ranges, self.instant());
         debug_assert_eq!(told, Ok(()));
     }
 

@@ -202,13 +202,6 @@ impl Contents {
         }
     }
 
-    /// Takes a chunk from a holder.
-    pub(super) fn lose(&mut self, content: u32, peer: u32, chunk: u32) {
-        if self.holds(content, peer) {
-            self.with_swarm(content, |swarm, chunks| swarm.lose(peer, chunk, chunks));
-        }
-    }
-
     /// Changes the swarm, and folds it away when it is as small as can be.
     fn with_swarm(&mut self, content: u32, change: impl FnOnce(&mut Swarm, u32)) {
         let chunks = self.claim(content).chunks;

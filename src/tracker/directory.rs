@@ -15,27 +15,24 @@ use super::names::Names;
 use super::slab::Slab;
 use super::swarm::Runs;
 use crate::content::{Claim, FileId, PeerId, SafeName};
-use crate::wire::{Complaint, Offer, PeerInfo, Status, limits};
+use crate::wire::{Offer, PeerInfo, Status, limits};
 
+mod doubt;
 mod listing;
 mod locate;
 mod peer;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
+pub use doubt::Look;
+use doubt::LookBudget;
 pub use listing::{Near, Page};
 pub use locate::{Query, Wanted};
 use peer::{Added, Peer, unmarked};
 pub use peer::{Load, Profile, Sender};
+pub use takeover::Contested;
 
-/// How long a complaint about a dead peer counts, and how long it then stays out of answers.
-const SUSPICION: Duration = Duration::from_secs(60);
-/// Distinct peers that must call a peer dead before it is believed of one that shows life.
-const DEAD_VOTES: usize = 2;
-/// Most complaining peers remembered of one kind about one peer.
-const MAX_ACCUSERS: usize = 8;
-/// Most chunks that one peer may report as missing in one registration.
-const MAX_MISSING_REPORTS: u32 = 1024;
 /// Most different claims about one id that one peer may make: as a file and as a tree.
 const MAX_CLAIMS: usize = 2;
 
@@ -96,6 +93,7 @@ pub struct Directory {
     registrations: usize,
     bitmap_bytes: usize,
     located: u64,
+    looks: LookBudget,
 }
 
 impl Directory {
@@ -116,6 +114,7 @@ impl Directory {
             registrations: 0,
             bitmap_bytes: 0,
             located: 0,
+            looks: LookBudget::default(),
         }
     }
 
@@ -129,26 +128,38 @@ impl Directory {
         self.epoch
     }
 
-    /// Registers the sender anew, with nothing yet; an older registration of the same peer, whatever
-    /// its connection, is gone.
-    pub fn register(&mut self, sender: Sender, profile: Profile, now: Instant) {
+    /// Registers the sender anew, with nothing yet; an older registration of the same peer is gone.
+    ///
+    /// # Errors
+    /// [`Contested`] while the older one's connection is another one and lives; nothing was changed.
+    pub fn register(&mut self, sender: Sender, profile: Profile, now: Instant) -> Result<(), Contested> {
+        self.contest(sender, now)?;
         self.retire(sender.peer);
         let peer = Peer {
             id: Some(sender.peer),
             profile,
             connection: sender.connection,
             seen: Some(now),
+            stated: Some(now),
             ..Peer::default()
         };
         let number = self.peers.add(peer);
         self.by_id.insert(sender.peer, number);
+        Ok(())
     }
 
     /// Notes a sign of life.
     pub fn touch(&mut self, sender: Sender, now: Instant) {
         if let Ok(peer) = self.registered(sender) {
             self.peers[peer].seen = Some(now);
+            self.peers[peer].doubt.shows_life();
         }
+    }
+
+    /// Notes that a peer has said what it has: what others say it lacks, or has wrong, is old.
+    fn stated(&mut self, peer: u32, now: Instant) {
+        self.peers[peer].stated = Some(now);
+        self.peers[peer].doubt.states_anew();
     }
 
     /// Changes what the sender shares: first takes `removed` away, then adds `added`; or, if
@@ -161,6 +172,7 @@ impl Directory {
         sender: Sender,
         removed: &[(crate::wire::Name, FileId)],
         added: &[Offer],
+        now: Instant,
     ) -> Result<(), Denial> {
         let peer = self.registered(sender)?;
         added.iter().try_for_each(check_offer)?;
@@ -169,6 +181,7 @@ impl Directory {
             self.withdraw(peer, name, id);
         }
         added.iter().for_each(|offer| self.offer(peer, offer));
+        self.stated(peer, now);
         Ok(())
     }
 
@@ -176,7 +189,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`Denial`]; nothing was changed.
-    pub fn have(&mut self, sender: Sender, id: FileId, gained: &Runs) -> Result<(), Denial> {
+    pub fn have(&mut self, sender: Sender, id: FileId, gained: &Runs, now: Instant) -> Result<(), Denial> {
         let peer = self.registered(sender)?;
         let held: Vec<u32> =
             self.contents.with_id(&id).filter(|content| self.contents.holds(*content, peer)).collect();
@@ -199,6 +212,7 @@ impl Directory {
         for content in held {
             self.counting_bitmap(content, peer, |contents| contents.gain(content, peer, gained));
         }
+        self.stated(peer, now);
         Ok(())
     }
 
@@ -212,67 +226,8 @@ impl Directory {
         peer.seen = Some(now);
         peer.load = load;
         peer.suggested = 0;
+        peer.doubt.shows_life();
         Ok(())
-    }
-
-    /// Notes a complaint about `accused`; what is not known here is passed over.
-    ///
-    /// No peer alone can keep a peer that shows life out of the answers: DEAD needs a second voice
-    /// or a silence of half a lease, MISSING takes single chunks, CORRUPT only prefers others.
-    ///
-    /// # Errors
-    /// [`Denial::NotRegistered`].
-    pub fn report(
-        &mut self,
-        sender: Sender,
-        accused: PeerId,
-        complaint: Complaint,
-        about: (FileId, u32),
-        now: Instant,
-    ) -> Result<(), Denial> {
-        let reporter = self.registered(sender)?;
-        let Some(accused) = self.by_id.get(&accused).copied().filter(|accused| *accused != reporter) else {
-            return Ok(());
-        };
-        match complaint {
-            Complaint::Dead => self.report_dead(sender.peer, accused, now),
-            Complaint::Missing => self.report_missing(reporter, accused, about),
-            Complaint::Corrupt => {
-                let votes = &mut self.peers[accused].corrupt_votes;
-                if votes.len() < MAX_ACCUSERS && !votes.contains(&sender.peer) {
-                    votes.push(sender.peer);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn report_dead(&mut self, reporter: PeerId, accused: u32, now: Instant) {
-        let half_lease = self.lease / 2;
-        let accused = &mut self.peers[accused];
-        accused.dead_votes.retain(|(by, at)| *by != reporter && now.duration_since(*at) < SUSPICION);
-        if accused.dead_votes.len() < MAX_ACCUSERS {
-            accused.dead_votes.push((reporter, now));
-        }
-        let silent = accused.seen.is_some_and(|seen| now.duration_since(seen) >= half_lease);
-        if silent || accused.dead_votes.len() >= DEAD_VOTES {
-            accused.suspect_until = Some(now + SUSPICION);
-        }
-    }
-
-    fn report_missing(&mut self, reporter: u32, accused: u32, (id, chunk): (FileId, u32)) {
-        let held: Vec<u32> =
-            self.contents.with_id(&id).filter(|content| self.contents.holds(*content, accused)).collect();
-        for content in held {
-            let budget = &mut self.peers[reporter].missing_reports;
-            if chunk >= self.contents.claim(content).chunks || *budget >= MAX_MISSING_REPORTS {
-                continue;
-            }
-            *budget += 1;
-            if self.affords_bitmap(content, accused) {
-                self.counting_bitmap(content, accused, |contents| contents.lose(content, accused, chunk));
-            }
-        }
     }
 
     /// Ends the sender's registration, at its wish or because its connection ended.

@@ -13,14 +13,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Config;
-use super::session::{Session, Shared};
+use super::look::Looks;
+use super::session::{Effect, Session, Shared};
 use crate::net::door::{Activity, Door, Entry};
-use crate::net::{self, Control, Identity, NetError, trace::Side};
+use crate::net::{self, Control, Handle, Identity, NetError, trace::Side};
 use crate::threads;
 use crate::wire::{self, Common, ErrorCode, FromTracker, Message, Preface, Role, ToTracker};
 
 /// Stack of each thread: the read buffer and a few frames, and room to spare.
-const STACK_BYTES: usize = 128 << 10;
+pub(super) const STACK_BYTES: usize = 128 << 10;
 /// How long to wait before accepting again when the system has no more descriptors or threads.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long connections may take to read the last message when the tracker stops.
@@ -44,17 +45,20 @@ pub(super) struct Server {
     shared: Shared,
     listener: TcpListener,
     connections: Mutex<Connections>,
+    looks: Looks,
     /// Told when a connection ends and when the tracker begins to stop.
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct Connections {
-    open: BTreeMap<u64, Arc<TcpStream>>,
+    open: BTreeMap<u64, Handle>,
     door: Door,
     /// Connections with a large message under way, the oldest first.
     large: VecDeque<u64>,
     accepted: u64,
+    /// PINGs sent.
+    pings: u32,
     stopping: bool,
 }
 
@@ -62,6 +66,7 @@ struct Connections {
 pub(super) fn spawn(server: &Arc<Server>) -> io::Result<Vec<JoinHandle<()>>> {
     let (turn_away, turned_away) = bounded(MAX_TURNED_AWAY);
     let (accepting, expiring) = (Arc::clone(server), Arc::clone(server));
+    server.looks.spawn(&Arc::downgrade(server))?;
     Ok(vec![
         threads::named("tracker-accept")
             .stack(STACK_BYTES)
@@ -78,13 +83,26 @@ impl Server {
             door: Door::new(config.max_connections, config.lease, Instant::now()),
             large: VecDeque::new(),
             accepted: 0,
+            pings: 0,
             stopping: false,
         });
-        Server { config, identity, shared, listener, connections, changed: Condvar::new() }
+        Server {
+            config,
+            identity,
+            shared,
+            listener,
+            connections,
+            looks: Looks::new(),
+            changed: Condvar::new(),
+        }
     }
 
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Ends all connections and lets all threads run out.
@@ -150,7 +168,7 @@ impl Server {
         threads::named("tracker-member").stack(STACK_BYTES).connection(serve).map(drop)
     }
 
-    fn serve(&self, stream: Arc<TcpStream>, addr: SocketAddr, open: &Open) {
+    fn serve(&self, stream: Handle, addr: SocketAddr, open: &Open) {
         let choose = |role| (role == Role::Member).then_some(Role::Tracker);
         let session = match net::welcome(stream, &self.identity, Side::Tracker, choose) {
             Ok(session) => session,
@@ -196,12 +214,28 @@ impl Server {
                 if reply.close {
                     return control.flush();
                 }
+                reply.effect.into_iter().for_each(|effect| self.carry_out(effect));
                 if control.queued_bytes() >= MAX_QUEUED_BYTES {
                     control.flush()?;
                 }
                 next = control.received()?;
             }
             control.flush()?;
+        }
+    }
+
+    fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Look(look) => self.looks.order(look),
+            Effect::Ping(connection) => {
+                let mut connections = self.connections();
+                connections.pings = connections.pings.checked_add(1).unwrap_or(1);
+                let (number, handle) = (connections.pings, connections.open.get(&connection).cloned());
+                drop(connections);
+                if let Some(handle) = handle {
+                    handle.interject(number, &Common::Ping);
+                }
+            }
         }
     }
 
@@ -272,7 +306,7 @@ impl Connections {
         stream: TcpStream,
         addr: SocketAddr,
         turn_away: &Sender<TcpStream>,
-    ) -> Option<(u64, Arc<TcpStream>, Activity)> {
+    ) -> Option<(u64, Handle, Activity)> {
         let number = self.accepted + 1;
         let entry = match self.stopping {
             true => Entry::Full,
@@ -287,21 +321,21 @@ impl Connections {
             self.cut(gone);
         }
         self.accepted = number;
-        let stream = Arc::new(stream);
-        self.open.insert(number, Arc::clone(&stream));
+        let stream = Handle::from(stream);
+        self.open.insert(number, stream.clone());
         Some((number, stream, activity))
     }
 
     /// Cuts a connection: its thread sees the end and clears up.
     fn cut(&self, number: u64) {
         if let Some(stream) = self.open.get(&number) {
-            let _ = stream.shutdown(Shutdown::Both);
+            stream.shutdown(Shutdown::Both);
         }
     }
 
     fn shutdown(&self, how: Shutdown) {
         for stream in self.open.values() {
-            let _ = stream.shutdown(how);
+            stream.shutdown(how);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::directory::{Denial, Directory, Load, Near, Page, Profile, Query, Sender, Wanted};
+use super::directory::{Denial, Directory, Load, Look, Near, Page, Profile, Query, Sender, Wanted};
 use crate::content::{FileId, SafeName};
 use crate::wire::{self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker};
 
@@ -36,6 +36,15 @@ impl Shared {
     }
 }
 
+/// What the tracker's threads are to do beside answering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Dial a peer back, and tell the directory whether it answers.
+    Look(Look),
+    /// Send PING on the connection of this number: whatever it says is a sign of life.
+    Ping(u64),
+}
+
 /// An answer, and whether the connection ends after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
@@ -44,11 +53,13 @@ pub struct Reply {
     pub answer: Option<FromTracker>,
     /// True if the connection should be closed once the answer is sent.
     pub close: bool,
+    /// What else is to be done.
+    pub effect: Option<Effect>,
 }
 
 impl From<FromTracker> for Reply {
     fn from(answer: FromTracker) -> Reply {
-        Reply { answer: Some(answer), close: false }
+        Reply { answer: Some(answer), close: false, effect: None }
     }
 }
 
@@ -74,21 +85,19 @@ impl Session {
     pub fn answer(&mut self, shared: &Shared, message: ToTracker, now: Instant) -> Reply {
         let answered = match message {
             ToTracker::Common(message) => return self.answer_common(shared, &message, now),
-            ToTracker::Register(message) => self.register(shared, &message, now),
+            ToTracker::Register(message) => return self.register(shared, &message, now),
+            ToTracker::Report(message) => return self.report(shared, &message, now),
             ToTracker::Update(message) => self.change(shared, now, |directory, sender| {
-                directory.update(sender, &message.removed, &message.added)
+                directory.update(sender, &message.removed, &message.added, now)
             }),
-            ToTracker::HaveChunks(message) => self
-                .change(shared, now, |directory, sender| directory.have(sender, message.id, &message.gained)),
+            ToTracker::HaveChunks(message) => self.change(shared, now, |directory, sender| {
+                directory.have(sender, message.id, &message.gained, now)
+            }),
             ToTracker::Heartbeat(message) => {
                 let load =
                     Load { uploads: message.uploads, downloads: message.downloads, space: message.space };
                 self.change(shared, now, |directory, sender| directory.heartbeat(sender, load, now))
             }
-            ToTracker::Report(message) => self.change(shared, now, |directory, sender| {
-                let about = (message.id, message.chunk);
-                directory.report(sender, message.peer, message.complaint, about, now)
-            }),
             ToTracker::Locate(message) => self.locate(shared, message, now),
             ToTracker::GetList(message) => Ok(self.list(shared, &message, now)),
             ToTracker::GetStatus(_) => Ok(self.step(shared, now).status(now).into()),
@@ -117,12 +126,17 @@ impl Session {
             }
             Common::Leave => {
                 self.end(shared);
-                Reply { answer: Some(Common::Ok.into()), close: true }
+                Reply { answer: Some(Common::Ok.into()), close: true, effect: None }
             }
-            Common::Error(_) => Reply { answer: None, close: true },
-            Common::Hello(_) | Common::Pong | Common::Ok => {
+            // Whether to a PING of ours or not: it is a sign of life.
+            Common::Pong => {
+                drop(self.step(shared, now));
+                Reply { answer: None, close: false, effect: None }
+            }
+            Common::Error(_) => Reply { answer: None, close: true, effect: None },
+            Common::Hello(_) | Common::Ok => {
                 let detail = format!("unexpected {}", message.label());
-                Reply { answer: Some(error(ErrorCode::Unexpected, detail)), close: true }
+                Reply { answer: Some(error(ErrorCode::Unexpected, detail)), close: true, effect: None }
             }
         }
     }
@@ -146,30 +160,40 @@ impl Session {
         Ok(Common::Ok.into())
     }
 
-    fn register(
-        &mut self,
-        shared: &Shared,
-        message: &wire::Register,
-        now: Instant,
-    ) -> Result<FromTracker, Denial> {
+    fn register(&mut self, shared: &Shared, message: &wire::Register, now: Instant) -> Reply {
         let host = match message.host.is_empty() {
             true => self.host.into(),
             false => message.host.clone(),
         };
-        let profile = Profile { name: self.name.clone(), host, port: message.port };
+        let profile = Profile { name: self.name.clone(), host, port: message.port, from: self.host };
         let mut directory = shared.lock();
-        directory.register(self.sender, profile, now);
+        if let Err(contested) = directory.register(self.sender, profile, now) {
+            let detail = "a peer with this id is registered on another connection, which lives";
+            let effect = contested.ping.map(Effect::Ping);
+            return Reply { effect, ..error(ErrorCode::InUse, detail.to_owned()).into() };
+        }
         self.registered = true;
         let (lease, epoch) = (directory.lease(), directory.epoch());
-        let outcome = directory.update(self.sender, &[], &message.offers);
+        let outcome = directory.update(self.sender, &[], &message.offers, now);
         if outcome.is_err() {
             directory.leave(self.sender);
         }
         drop(directory);
         shared.sweep();
-        outcome?;
         let lease_ms = u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);
-        Ok(wire::Registered { lease_ms, epoch }.into())
+        outcome.map_or_else(|denial| denial.answer(), |()| wire::Registered { lease_ms, epoch }.into()).into()
+    }
+
+    fn report(&self, shared: &Shared, message: &wire::Report, now: Instant) -> Reply {
+        let about = (message.id, message.chunk);
+        let mut directory = self.step(shared, now);
+        match directory.report(self.sender, message.peer, message.complaint, about, now) {
+            Ok(look) => {
+                let answer = FromTracker::from(Common::Ok);
+                Reply { effect: look.map(Effect::Look), ..answer.into() }
+            }
+            Err(denial) => denial.answer().into(),
+        }
     }
 
     fn locate(&self, shared: &Shared, message: wire::Locate, now: Instant) -> Result<FromTracker, Denial> {

@@ -158,21 +158,4 @@ impl Swarm {
             self.complete(peer);
         }
     }
-
-    /// Takes a chunk from a peer: a seeder becomes a leecher.
-    pub(super) fn lose(&mut self, peer: u32, chunk: u32, chunks: u32) {
-        if let (Ok(from), Err(to)) = (self.seeder(peer), self.leecher(peer)) {
-            let names = self.seeders.remove(from).names;
-            let bits = bits_of(&[(0, chunks)], chunks);
-            self.leechers.insert(to, Leecher { peer, names, have: chunks, bits });
-        }
-        if let Ok(at) = self.leecher(peer) {
-            let leecher = &mut self.leechers[at];
-            if let Some(word) = leecher.bits.get_mut((chunk / u64::BITS) as usize) {
-                let bit = 1 << (chunk % u64::BITS);
-                leecher.have -= u32::from(*word & bit != 0);
-                *word &= !bit;
-            }
-        }
-    }
 }

@@ -91,6 +91,8 @@ code! {
         Stopping = 12 "STOPPING",
         /// This side failed; the detail says how.
         Internal = 13 "INTERNAL",
+        /// A peer of this id is registered on another connection, which lives.
+        InUse = 14 "IN_USE",
     }
 }
 

@@ -68,6 +68,7 @@ pub mod code {
     pub const BAD_NAME: u16 = 9;
     pub const TIMED_OUT: u16 = 10;
     pub const MYSELF: u16 = 11;
+    pub const IN_USE: u16 = 14;
 }
 
 /// Refusals, section 9.2.

@@ -450,7 +450,7 @@ fn leave_and_a_cut_end_the_registration() {
 }
 
 #[test]
-fn the_newer_registration_of_a_peer_takes_over() {
+fn a_peer_that_answers_ping_keeps_its_registration() {
     let target = target::tracker();
     let prefix = any_prefix();
     let [first, second] = ["first", "second"].map(|name| format!("{prefix}/{name}"));
@@ -458,10 +458,43 @@ fn the_newer_registration_of_a_peer_takes_over() {
     let hello = Hello::new(MEMBER);
     let (mut old, mut new) = (target.greet_as(&hello), target.greet_as(&hello));
     old.call(id::REGISTER, &register(4001, &[offer(&first, hash, true)]), id::REGISTERED);
-    new.call(id::REGISTER, &register(4002, &[offer(&second, hash, true)]), id::REGISTERED);
+    let claim = register(4002, &[offer(&second, hash, true)]);
+    let mut guest = target.greet();
+    for _ in 0..2 {
+        assert_eq!(new.ask(id::REGISTER, &claim).error(), code::IN_USE);
+        let ping = old.read();
+        assert_eq!((ping.id, ping.request == 0, ping.body.len()), (id::PING, false, 0));
+        old.send(&frame(id::PONG, ping.request, &Body::new()));
+        old.is_alive();
+    }
+    let heartbeat = Body::new().u16(0).u16(0).u64(0);
+    assert_eq!(new.ask(id::HEARTBEAT, &heartbeat).error(), code::NOT_REGISTERED);
+    assert_eq!(all_names(&mut guest, &format!("{prefix}/*"), 100).0, [&*first]);
+    drop(old);
+    eventually("who has gone is in nobody's way", || {
+        (new.ask(id::REGISTER, &claim).id == id::REGISTERED).then_some(())
+    });
+    assert_eq!(all_names(&mut guest, &format!("{prefix}/*"), 100).0, [second]);
+}
+
+#[test]
+fn a_peer_that_is_silent_is_taken_over_within_two_seconds() {
+    let target = target::tracker();
+    let prefix = any_prefix();
+    let [first, second] = ["first", "second"].map(|name| format!("{prefix}/{name}"));
+    let hash = any_hash();
+    let hello = Hello::new(MEMBER);
+    let (mut old, mut new) = (target.greet_as(&hello), target.greet_as(&hello));
+    old.call(id::REGISTER, &register(4001, &[offer(&first, hash, true)]), id::REGISTERED);
+    let claim = register(4002, &[offer(&second, hash, true)]);
+    assert_eq!(new.ask(id::REGISTER, &claim).error(), code::IN_USE);
+    eventually("the newcomer is registered", || {
+        (new.ask(id::REGISTER, &claim).id == id::REGISTERED).then_some(())
+    });
     let mut guest = target.greet();
     let names = |client: &mut Client| all_names(client, &format!("{prefix}/*"), 100).0;
     assert_eq!(names(&mut guest), [&*second]);
+    assert_eq!(old.read().id, id::PING);
     let heartbeat = Body::new().u16(0).u16(0).u64(0);
     assert_eq!(old.ask(id::HEARTBEAT, &heartbeat).error(), code::NOT_REGISTERED);
     old.call(id::LEAVE, &Body::new(), id::OK);
@@ -557,7 +590,7 @@ fn reports_are_taken_and_do_not_remove_a_living_peer() {
     assert_eq!((variant.seeders, variant.holders.len()), (1, 1));
     report(MISSING, 2);
     let variant = the_variant(&mut guest, &name, [0; 32], INSPECT);
-    assert_eq!((variant.seeders, variant.leechers, variant.holders[0].have), (0, 1, 3));
+    assert_eq!((variant.seeders, variant.leechers, variant.holders[0].have), (1, 0, 4));
     let stranger = Body::new().raw(&[9; 16]).raw(&hash).u32(0).u8(CORRUPT);
     reporter.client.call(id::REPORT, &stranger, id::OK);
 }

@@ -80,11 +80,6 @@ impl Liar {
         Liar { shared, acceptor: Some(acceptor), addr, _member: member }
     }
 
-    /// True if somebody has asked it for a chunk.
-    pub fn asked(&self, chunk: u32) -> bool {
-        self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner).contains(&chunk)
-    }
-
     /// True if somebody has asked it for anything.
     pub fn was_asked(&self) -> bool {
         !self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner).is_empty()

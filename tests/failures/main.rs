@@ -9,6 +9,7 @@
 #[allow(dead_code, reason = "written for the conformance tests; a part of it is used here")]
 mod client;
 mod disk;
+mod doubt;
 mod gone;
 mod hostile;
 mod lab;

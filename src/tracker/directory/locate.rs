@@ -1,7 +1,8 @@
 //! LOCATE: which contents a name or id stands for, and which of their holders to suggest.
 //!
 //! For fetching, the choice makes a random graph: every asker gets other neighbours, seeders and
-//! leechers mixed, so that no part of a swarm is cut off; among the drawn, the less loaded win.
+//! leechers mixed, so that no part of a swarm is cut off; among the drawn, the less loaded win. Whoever
+//! is doubted comes behind the others, but is named like them where places are left.
 
 use std::time::Instant;
 
@@ -93,8 +94,8 @@ impl Directory {
             .then(|| swarm::bits_of(query.missing, self.contents.claim(content).chunks));
         let most = share.min(limits::MAX_HOLDERS);
         let chosen = match (query.purpose, query.max) {
-            (Purpose::Inspect, 0) => self.inspect(shown, most, wanted.as_ref()),
-            (Purpose::Inspect, max) => self.inspect(shown, max.min(most), wanted.as_ref()),
+            (Purpose::Inspect, 0) => self.inspect(shown, most, wanted.as_ref(), now),
+            (Purpose::Inspect, max) => self.inspect(shown, max.min(most), wanted.as_ref(), now),
             (Purpose::Fetch, 0) => {
                 self.suggest(content, DEFAULT_NEIGHBOURS.min(most), wanted, query.asker, now)
             }
@@ -129,28 +130,28 @@ impl Directory {
         Some(Shown { content, pair, agreed })
     }
 
-    /// Holders in order: seeders, then leechers, in each originals first, then by id.
-    fn inspect(&self, shown: Shown, max: usize, wanted: Option<&Bits>) -> Vec<Chosen> {
+    /// Holders in order: seeders, then leechers, in each originals first, then who is not doubted, then by id.
+    fn inspect(&self, shown: Shown, max: usize, wanted: Option<&Bits>, now: Instant) -> Vec<Chosen> {
         let Shown { content, pair, .. } = shown;
         let (seeders, leechers) = self.contents.counts(content);
         let chunks = self.contents.claim(content).chunks;
         let seeders = (0..seeders).filter_map(|nth| Some((self.contents.seeder(content, nth)?, chunks)));
         let mut all: Vec<Chosen> = seeders.collect();
-        self.first_in_order(&mut all, pair, max);
+        self.first_in_order(&mut all, pair, max, now);
         let mut budget = MAX_WORDS_COMPARED;
         let leechers = (0..leechers).filter_map(|nth| self.part(content, nth, wanted, &mut budget));
         let mut parts: Vec<Chosen> = leechers.collect();
-        self.first_in_order(&mut parts, pair, max - all.len());
+        self.first_in_order(&mut parts, pair, max - all.len(), now);
         all.append(&mut parts);
         all
     }
 
-    fn first_in_order(&self, holders: &mut Vec<Chosen>, pair: u32, max: usize) {
+    fn first_in_order(&self, holders: &mut Vec<Chosen>, pair: u32, max: usize, now: Instant) {
         let mixed = self.names.is_mixed(pair);
         holders.retain(|(peer, _)| self.peers[*peer].id.is_some());
         holders.sort_by_cached_key(|(peer, _)| {
             let peer = &self.peers[*peer];
-            (mixed && !peer.has_original(pair), peer.id)
+            (mixed && !peer.has_original(pair), peer.doubt.is_suspect(now), peer.id)
         });
         holders.truncate(max);
     }
@@ -181,37 +182,38 @@ impl Directory {
         let places = max * DRAWN_PER_PLACE;
         let mut budget = MAX_WORDS_COMPARED;
         let mut rng = self.rng.fork();
-        let can = |peer: u32| self.peers[peer].can_be_suggested(asker, now);
-        let seeds = draw(&mut rng, seeders, places, |nth| {
+        let missed = self.missed_by(asker, self.contents.id(content));
+        let can = |peer: u32| self.peers[peer].can_be_suggested(asker);
+        let last = |(peer, _): &Chosen| missed.contains(peer) || self.peers[*peer].doubt.is_suspect(now);
+        let seeds = draw(&mut rng, seeders, places, last, |nth| {
             self.contents.seeder(content, nth).filter(|peer| can(*peer)).map(|peer| (peer, chunks))
         });
-        let parts = draw(&mut rng, leechers, places, |nth| {
+        let parts = draw(&mut rng, leechers, places, last, |nth| {
             self.part(content, nth, wanted.as_ref(), &mut budget).filter(|(peer, _)| can(*peer))
         });
-        let (seeds, parts) = (self.cheapest_first(seeds), self.cheapest_first(parts));
-        let chosen = mix(&seeds, &parts, max);
+        // Stable sorts: where the cost is equal, the order of drawing stands, and that is random.
+        let cheapest_first = |mut drawn: Vec<Chosen>| {
+            drawn.sort_by_key(|chosen| (last(chosen), self.peers[chosen.0].cost(now)));
+            drawn
+        };
+        let mut chosen = mix(&cheapest_first(seeds), &cheapest_first(parts), max);
+        // Behind all others only now: half of the places are the seeders', doubted or not.
+        chosen.sort_by_key(last);
         for (peer, _) in &chosen {
             self.peers[*peer].suggested += 1;
         }
         chosen
     }
-
-    fn cheapest_first(&self, mut drawn: Vec<Chosen>) -> Vec<Chosen> {
-        // A stable sort: where the cost is equal, the order of drawing stands, and that is random.
-        drawn.sort_by_key(|(peer, _)| self.peers[*peer].cost());
-        drawn
-    }
 }
 
 impl Peer {
-    fn can_be_suggested(&self, asker: PeerId, now: Instant) -> bool {
-        let suspect = self.suspect_until.is_some_and(|until| now < until);
-        self.profile.port != 0 && !suspect && self.id.is_some_and(|id| id != asker)
+    fn can_be_suggested(&self, asker: PeerId) -> bool {
+        self.profile.port != 0 && self.id.is_some_and(|id| id != asker)
     }
 
-    fn cost(&self) -> u32 {
+    fn cost(&self, now: Instant) -> u32 {
         let load = u32::from(self.load.uploads).saturating_add(self.suggested);
-        load.saturating_add(self.corrupt_votes.len() as u32 * CORRUPT_COST)
+        load.saturating_add(self.doubt.corrupt(now) as u32 * CORRUPT_COST)
     }
 
     /// As it stands in an answer; `None` for a peer that is gone.
@@ -229,12 +231,14 @@ impl Peer {
     }
 }
 
-/// Draws up to `places` of `count` candidates in random order, passing over those that `pick` refuses.
+/// Draws up to `places` of `count` candidates in random order, passing over those that `pick` refuses; those
+/// that are to come `last` take the places that the others leave.
 fn draw(
     rng: &mut fastrand::Rng,
     count: usize,
     places: usize,
-    mut pick: impl FnMut(usize) -> Option<Chosen>,
+    last: impl Fn(&Chosen) -> bool,
+    pick: impl FnMut(usize) -> Option<Chosen>,
 ) -> Vec<Chosen> {
     /// Up to this many candidates a shuffle of all costs less than a walk.
     const SHUFFLED: usize = 256;
@@ -242,9 +246,30 @@ fn draw(
         let mut order: [u8; SHUFFLED] = std::array::from_fn(|nth| nth as u8);
         let order = &mut order[..count];
         rng.shuffle(order);
-        return order.iter().filter_map(|nth| pick(usize::from(*nth))).take(places).collect();
+        return first_drawn(order.iter().map(|nth| usize::from(*nth)).filter_map(pick), places, last);
     }
-    walk(rng, count).filter_map(pick).take(places).collect()
+    first_drawn(walk(rng, count).filter_map(pick), places, last)
+}
+
+fn first_drawn(
+    drawn: impl Iterator<Item = Chosen>,
+    places: usize,
+    last: impl Fn(&Chosen) -> bool,
+) -> Vec<Chosen> {
+    let (mut first, mut behind) = (Vec::new(), Vec::new());
+    for chosen in drawn {
+        match last(&chosen) {
+            false => first.push(chosen),
+            true if behind.len() < places => behind.push(chosen),
+            true => {}
+        }
+        if first.len() >= places {
+            break;
+        }
+    }
+    first.append(&mut behind);
+    first.truncate(places);
+    first
 }
 
 /// Every number below `count` once: from a random start, in random steps that share no factor with it.

@@ -1,7 +1,9 @@
 //! A registered peer: what it said of itself, and what others say of it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
+use super::doubt::{Doubt, Missed};
 use crate::content::{Host, PeerId};
 use crate::tracker::order::{Order, Place};
 use crate::wire::{Label, PeerInfo};
@@ -19,7 +21,7 @@ pub struct Sender {
 }
 
 /// What a peer says of itself when it registers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Profile {
     /// Its name.
     pub name: String,
@@ -27,6 +29,15 @@ pub struct Profile {
     pub host: Host,
     /// The port where it listens; 0 if it cannot be dialled.
     pub port: u16,
+    /// The address that its connection comes from.
+    pub from: IpAddr,
+}
+
+impl Default for Profile {
+    fn default() -> Profile {
+        let from = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Profile { name: String::new(), host: Host::default(), port: 0, from }
+    }
 }
 
 /// A peer's load as its heartbeats tell it.
@@ -53,10 +64,13 @@ pub(super) struct Peer {
     /// The numbers of the pairs of name and content that it registered, in order, those of copies marked.
     pub(super) pairs: Order,
     pub(super) bitmap_bytes: usize,
-    pub(super) dead_votes: Vec<(PeerId, Instant)>,
-    pub(super) suspect_until: Option<Instant>,
-    pub(super) corrupt_votes: Vec<PeerId>,
-    pub(super) missing_reports: u32,
+    /// When it last said what it has.
+    pub(super) stated: Option<Instant>,
+    /// When it was last asked whether it lives, because another connection wants its place.
+    pub(super) pinged: Option<Instant>,
+    pub(super) doubt: Doubt,
+    /// Who refused it what.
+    pub(super) missed: Vec<Missed>,
 }
 
 impl Peer {

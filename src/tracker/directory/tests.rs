@@ -1,30 +1,33 @@
 //! The directory against a stupid twin, and its rules one by one, in virtual time.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::*;
 use crate::content::Host;
-use crate::wire::{Name, Purpose, Variant};
+use crate::wire::{Complaint, Name, Purpose, Variant};
 
-const LEASE: Duration = Duration::from_secs(30);
+pub(super) const LEASE: Duration = Duration::from_secs(30);
 
-fn peer(number: u8) -> Sender {
+pub(super) fn peer(number: u8) -> Sender {
     Sender { connection: u64::from(number), peer: PeerId([number; 16]) }
 }
 
-fn offer(name: &str, content: u8, chunks: u32, complete: bool) -> Offer {
+pub(super) fn offer(name: &str, content: u8, chunks: u32, complete: bool) -> Offer {
     let size = u64::from(chunks) << 16;
     let id = FileId([content; 32]);
     Offer { name: Name::new(name), id, size, total: size, chunks, complete, original: true, modified: 0 }
 }
 
-fn directory(start: Instant) -> Directory {
+pub(super) fn directory(start: Instant) -> Directory {
     Directory::new(LEASE, Bounds::default(), 1, start)
 }
 
-fn join(directory: &mut Directory, sender: Sender, offers: &[Offer], now: Instant) {
-    let profile =
-        Profile { name: format!("p{}", sender.connection), host: Host::new("10.0.0.1").unwrap(), port: 7 };
-    directory.register(sender, profile, now);
-    directory.update(sender, &[], offers).unwrap();
+pub(super) fn join(directory: &mut Directory, sender: Sender, offers: &[Offer], now: Instant) {
+    let from = IpAddr::V4(Ipv4Addr::new(10, 0, 0, sender.connection as u8));
+    let host = Host::new(&from.to_string()).unwrap();
+    let profile = Profile { name: format!("p{}", sender.connection), host, port: 7, from };
+    directory.register(sender, profile, now).unwrap();
+    directory.update(sender, &[], offers, now).unwrap();
 }
 
 fn locate(directory: &mut Directory, wanted: Wanted<'_>, now: Instant) -> Vec<Variant> {
@@ -32,7 +35,7 @@ fn locate(directory: &mut Directory, wanted: Wanted<'_>, now: Instant) -> Vec<Va
     directory.locate(&query, now)
 }
 
-fn fetch(directory: &mut Directory, asker: Sender, missing: &Runs, now: Instant) -> Vec<PeerId> {
+pub(super) fn fetch(directory: &mut Directory, asker: Sender, missing: &Runs, now: Instant) -> Vec<PeerId> {
     let wanted = Wanted::Name("f");
     let query = Query { wanted, purpose: Purpose::Fetch, max: 0, missing, asker: asker.peer };
     let variants = directory.locate(&query, now);
@@ -141,28 +144,28 @@ fn agrees_with_a_twin_that_scans_everything() {
                     twin.rows.retain(|row| row.0 != sender);
                 }
                 1..=3 => {
-                    directory.update(sender, &[], std::slice::from_ref(&random)).unwrap();
+                    directory.update(sender, &[], std::slice::from_ref(&random), now).unwrap();
                     twin.update(sender, &[], &[random]);
                 }
                 4 => {
                     let removed = [(random.name.clone(), random.id)];
-                    directory.update(sender, &removed, &[]).unwrap();
+                    directory.update(sender, &removed, &[], now).unwrap();
                     twin.update(sender, &removed, &[]);
                 }
                 5 | 6 => {
                     let first = rng.u32(..chunks);
                     let count = rng.u32(..=chunks - first);
-                    if directory.have(sender, random.id, &[(first, count)]).is_ok() {
+                    if directory.have(sender, random.id, &[(first, count)], now).is_ok() {
                         (first..first + count)
                             .for_each(|chunk| twin.set(sender, random.id, chunk as usize, true));
                     }
                 }
                 _ => {
-                    let (by, chunk) = (peer(7), rng.u32(..chunks));
+                    // Whatever others say of a peer, what it has is what it said.
+                    let (by, about) = (peer(7), (random.id, rng.u32(..chunks)));
                     join(&mut directory, by, &[], now);
-                    let about = (random.id, chunk);
-                    directory.report(by, sender.peer, Complaint::Missing, about, now).unwrap();
-                    twin.set(sender, random.id, chunk as usize, false);
+                    let complaint = [Complaint::Dead, Complaint::Missing, Complaint::Corrupt][rng.usize(..3)];
+                    directory.report(by, sender.peer, complaint, about, now).unwrap();
                 }
             }
             check(&mut directory, &twin, now);
@@ -185,7 +188,7 @@ fn a_lease_ends_without_a_sign_of_life() {
     assert_eq!(directory.expire(start + LEASE), [peer(1).peer]);
     // Out of the answers at once, even before its contents are cleared away.
     assert_eq!(locate(&mut directory, Wanted::Name("f"), start)[0].holders.len(), 1);
-    assert_eq!(directory.update(peer(1), &[], &[]), Err(Denial::NotRegistered));
+    assert_eq!(directory.update(peer(1), &[], &[], start), Err(Denial::NotRegistered));
     assert_eq!(directory.expire(start + LEASE + LEASE / 2), [peer(2).peer]);
     while directory.sweep(1) {}
     assert_eq!(locate(&mut directory, Wanted::Name("f"), start), []);
@@ -197,10 +200,13 @@ fn a_registration_belongs_to_its_connection() {
     let mut directory = directory(now);
     let (old, new) = (Sender { connection: 1, ..peer(1) }, Sender { connection: 2, ..peer(1) });
     join(&mut directory, old, &[offer("old", 1, 1, true)], now);
+    directory.leave(new);
+    assert_eq!(directory.have(new, FileId([1; 32]), &[], now), Err(Denial::NotRegistered));
+    directory.leave(old);
     join(&mut directory, new, &[offer("new", 2, 1, true)], now);
     directory.leave(old);
     while directory.sweep(9) {}
-    assert_eq!(directory.have(old, FileId([2; 32]), &[]), Err(Denial::NotRegistered));
+    assert_eq!(directory.have(old, FileId([2; 32]), &[], now), Err(Denial::NotRegistered));
     assert_eq!(locate(&mut directory, Wanted::Name("old"), now), []);
     assert_eq!(locate(&mut directory, Wanted::Name("new"), now)[0].seeders, 1);
 }
@@ -228,7 +234,7 @@ fn a_false_claim_spoils_nobody_elses_content() {
     assert_eq!(locate(&mut directory, Wanted::Name("f"), now).len(), 2);
     assert_eq!(locate(&mut directory, Wanted::Id(FileId([1; 32])), now).len(), 2);
     let many: Vec<Offer> = (1..9).map(|chunks| offer("f", 1, chunks, true)).collect();
-    assert_eq!(directory.update(peer(2), &[], &many), Err(Denial::BadOffer("f".into())));
+    assert_eq!(directory.update(peer(2), &[], &many, now), Err(Denial::BadOffer("f".into())));
 }
 
 #[test]
@@ -237,16 +243,16 @@ fn wrong_requests_change_nothing() {
     let mut directory = directory(now);
     join(&mut directory, peer(1), &[offer("f", 1, 4, false)], now);
     let good = offer("g", 2, 1, true);
-    let bad_name = directory.update(peer(1), &[], &[good.clone(), offer("../x", 3, 1, true)]);
+    let bad_name = directory.update(peer(1), &[], &[good.clone(), offer("../x", 3, 1, true)], now);
     assert!(matches!(bad_name, Err(Denial::BadName(..))));
     let lie = Offer { chunks: 9, ..good.clone() };
-    assert_eq!(directory.update(peer(1), &[], &[good, lie]), Err(Denial::BadOffer("g".into())));
+    assert_eq!(directory.update(peer(1), &[], &[good, lie], now), Err(Denial::BadOffer("g".into())));
     assert_eq!(locate(&mut directory, Wanted::Name("g"), now), []);
     let id = FileId([1; 32]);
     for runs in [&[(4, 1)][..], &[(0, 5)], &[(u32::MAX, 2)], &[(0, 3), (0, 3)]] {
-        assert_eq!(directory.have(peer(1), id, runs), Err(Denial::BadChunks));
+        assert_eq!(directory.have(peer(1), id, runs, now), Err(Denial::BadChunks));
     }
-    assert_eq!(directory.have(peer(1), FileId([9; 32]), &[]), Err(Denial::NotOffered(FileId([9; 32]))));
+    assert_eq!(directory.have(peer(1), FileId([9; 32]), &[], now), Err(Denial::NotOffered(FileId([9; 32]))));
     assert_eq!(locate(&mut directory, Wanted::Name("f"), now)[0].holders[0].have, 0);
 }
 
@@ -257,30 +263,15 @@ fn bitmaps_stay_within_their_bounds() {
     let mut directory = Directory::new(LEASE, bounds, 1, now);
     let offers: Vec<Offer> = (1..=3).map(|content| offer(&content.to_string(), content, 64, false)).collect();
     join(&mut directory, peer(1), &offers, now);
-    let mut have = |content| directory.have(peer(1), FileId([content; 32]), &[(0, 1)]);
+    let mut have = |content| directory.have(peer(1), FileId([content; 32]), &[(0, 1)], now);
     assert_eq!((have(1), have(2)), (Ok(()), Ok(())));
     assert!(matches!(have(3), Err(Denial::Full(_))));
-    directory.have(peer(1), FileId([1; 32]), &[(1, 63)]).unwrap();
-    assert_eq!(directory.have(peer(1), FileId([3; 32]), &[(0, 1)]), Ok(()), "a full one needs no bitmap");
-}
-
-#[test]
-fn one_voice_does_not_silence_a_peer_that_shows_life() {
-    let start = Instant::now();
-    let mut directory = directory(start);
-    (1..=4).for_each(|number| join(&mut directory, peer(number), &[offer("f", 1, 1, true)], start));
-    let seen = |directory: &mut Directory, now| fetch(directory, peer(2), &[], now).contains(&peer(1).peer);
-    let dead = |directory: &mut Directory, by, now| {
-        directory.report(peer(by), peer(1).peer, Complaint::Dead, (FileId::NONE, 0), now).unwrap();
-    };
-    dead(&mut directory, 2, start);
-    dead(&mut directory, 2, start);
-    assert!(seen(&mut directory, start));
-    dead(&mut directory, 3, start);
-    assert!(!seen(&mut directory, start), "two voices do");
-    assert!(seen(&mut directory, start + SUSPICION), "for a while");
-    dead(&mut directory, 4, start + SUSPICION);
-    assert!(!seen(&mut directory, start + SUSPICION), "or one, with the peer's own silence");
+    directory.have(peer(1), FileId([1; 32]), &[(1, 63)], now).unwrap();
+    assert_eq!(
+        directory.have(peer(1), FileId([3; 32]), &[(0, 1)], now),
+        Ok(()),
+        "a full one needs no bitmap"
+    );
 }
 
 #[test]
@@ -288,8 +279,8 @@ fn corrupt_peers_come_last_and_self_and_undialable_never() {
     let now = Instant::now();
     let mut directory = directory(now);
     (1..=3).for_each(|number| join(&mut directory, peer(number), &[offer("f", 1, 1, true)], now));
-    directory.register(peer(4), Profile::default(), now);
-    directory.update(peer(4), &[], &[offer("f", 1, 1, true)]).unwrap();
+    directory.register(peer(4), Profile::default(), now).unwrap();
+    directory.update(peer(4), &[], &[offer("f", 1, 1, true)], now).unwrap();
     directory.report(peer(3), peer(1).peer, Complaint::Corrupt, (FileId::NONE, 0), now).unwrap();
     for _ in 0..20 {
         assert_eq!(fetch(&mut directory, peer(3), &[], now), [peer(2).peer, peer(1).peer]);
@@ -302,7 +293,7 @@ fn missing_chunks_choose_who_has_one_of_them() {
     let mut directory = directory(now);
     (1..=9).for_each(|number| join(&mut directory, peer(number), &[offer("f", 1, 9, false)], now));
     for number in 1..=9 {
-        directory.have(peer(number), FileId([1; 32]), &[(u32::from(number) - 1, 1)]).unwrap();
+        directory.have(peer(number), FileId([1; 32]), &[(u32::from(number) - 1, 1)], now).unwrap();
     }
     let mut found = fetch(&mut directory, peer(9), &[(2, 1), (5, 2)], now);
     found.sort_unstable();
@@ -431,10 +422,10 @@ fn names_are_tidied_up_without_losing_one() {
     let name = |number: u32| format!("{}/{number}", "long".repeat(30));
     let all: Vec<Offer> = (0..16_000).map(|number| offer(&name(number), 1, 1, true)).collect();
     join(&mut directory, peer(1), &[], now);
-    all.chunks(1000).for_each(|offers| directory.update(peer(1), &[], offers).unwrap());
+    all.chunks(1000).for_each(|offers| directory.update(peer(1), &[], offers, now).unwrap());
     let removed: Vec<_> = all.iter().skip(1).step_by(2).chain(all.iter().step_by(4)).collect();
     for offer in &removed {
-        directory.update(peer(1), &[(offer.name.clone(), offer.id)], &[]).unwrap();
+        directory.update(peer(1), &[(offer.name.clone(), offer.id)], &[], now).unwrap();
     }
     for (number, offer) in all.iter().enumerate() {
         let found = locate(&mut directory, Wanted::Name(&offer.name), now).len();
@@ -486,7 +477,7 @@ fn a_name_means_its_originals_and_copies_stand_in_for_none() {
         "still found by its id"
     );
     let fetched = Offer { complete: false, ..copy("f", 3) };
-    directory.update(peer(1), &[], &[fetched]).unwrap();
+    directory.update(peer(1), &[], &[fetched], now).unwrap();
     let new = locate(&mut directory, Wanted::Name("f"), now);
     let holders: Vec<_> = new[0].holders.iter().map(|holder| (holder.peer, holder.original)).collect();
     assert_eq!(holders, [(peer(4).peer, true), (peer(1).peer, false)]);
@@ -501,16 +492,16 @@ fn a_copy_becomes_an_original_and_an_original_stays_one() {
     let mut directory = directory(now);
     join(&mut directory, peer(1), &[copy("f", 1), copy("g", 1)], now);
     join(&mut directory, peer(2), &[Offer { modified: 5, ..offer("f", 2, 1, true) }], now);
-    directory.update(peer(1), &[], &[Offer { modified: 3, ..offer("f", 1, 1, true) }]).unwrap();
-    directory.update(peer(1), &[], &[copy("f", 1)]).unwrap();
+    directory.update(peer(1), &[], &[Offer { modified: 3, ..offer("f", 1, 1, true) }], now).unwrap();
+    directory.update(peer(1), &[], &[copy("f", 1)], now).unwrap();
     let both = locate(&mut directory, Wanted::Name("f"), now);
     let seen: Vec<_> =
         both.iter().map(|variant| (variant.id.0[0], variant.original, variant.modified)).collect();
     assert_eq!(seen, [(1, true, 3), (2, true, 5)], "an original's time, not that of the copy it was");
     let f = |content| [(Name::new("f"), FileId([content; 32]))];
-    directory.update(peer(1), &f(1), &[copy("f", 1)]).unwrap();
+    directory.update(peer(1), &f(1), &[copy("f", 1)], now).unwrap();
     assert_eq!(ids(&locate(&mut directory, Wanted::Name("f"), now)), [2], "removed, it is a copy again");
-    directory.update(peer(2), &f(2), &[]).unwrap();
+    directory.update(peer(2), &f(2), &[], now).unwrap();
     assert_eq!(ids(&locate(&mut directory, Wanted::Name("f"), now)), [1]);
 }
 
