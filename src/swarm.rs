@@ -4,6 +4,7 @@
 //! clock or unseeded chance. Peers wrap it in threads and locks, the simulator in neither.
 
 pub mod chunk_set;
+pub(crate) mod claims;
 pub(crate) mod neighbours;
 pub mod scheduler;
 pub(crate) mod silence;

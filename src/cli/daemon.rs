@@ -89,6 +89,7 @@ impl Daemon {
         let request = json!({ "get": {
             "id": want.id.to_string(),
             "name": want.name.as_str(),
+            "size": want.size,
             "dest": path,
             "force": dest.force,
             "wait_ms": dest.wait.map(|wait| wait.as_millis() as u64),

@@ -163,7 +163,7 @@ impl Job {
 impl Choice {
     /// What to ask a peer for, in order.
     fn wants(&self) -> impl Iterator<Item = Want> + '_ {
-        self.ids.iter().map(|id| Want { id: *id, name: self.name.clone() })
+        self.ids.iter().map(|id| Want { id: *id, name: self.name.clone(), size: self.size })
     }
 }
 

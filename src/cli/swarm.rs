@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::failure::net_reason;
-use super::units::Patience;
+use super::units::{Patience, shown};
 use crate::content::FileId;
 use crate::content::PeerId;
 use crate::net::trace::Side;
@@ -174,7 +174,7 @@ impl Tracker {
                 "the tracker at {} says {}: {}",
                 self.address,
                 error.code.label(),
-                &*error.detail
+                shown(&error.detail)
             ))),
             Ok(answer) => Ok(answer),
             Err(error) => Err(Failure::unreachable(format!(

@@ -14,10 +14,12 @@ impl FromStr for Period {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Period, String> {
+        // So that it can be added to any time.
+        const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
         match text.parse::<u32>() {
             Ok(seconds) => Ok(Period(Duration::from_secs(u64::from(seconds)))),
             Err(_) => humantime::parse_duration(text)
-                .map(Period)
+                .map(|period| Period(period.min(LONGEST)))
                 .map_err(|_| "a duration is a number with a unit, such as 30s, 10m or 1h".into()),
         }
     }

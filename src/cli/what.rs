@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::args::DEFAULT_TRACKER;
 use super::failure::{net_reason, reason};
 use super::swarm::{self, Tracker, Wait};
-use super::units::{Patience, shown};
+use super::units::{Patience, count, shown};
 use super::{Exit, Failure};
 use crate::content::{Descriptor, FileId, Link, SafeName};
 use crate::wire::Variant;
@@ -94,6 +94,20 @@ impl What {
         }
     }
 
+    /// Bytes of all its files, where a link says so.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self {
+            What::Link(link) => link.size,
+            What::Name(_) | What::Id(_) => None,
+        }
+    }
+
+    /// True if the variant has the size that is wanted: nothing else is tried.
+    fn has_size(&self, variant: &Variant) -> bool {
+        let total = if variant.name.ends_with('/') { variant.total } else { variant.size };
+        self.size().is_none_or(|size| size == total)
+    }
+
     fn ask(&self, tracker: &mut Tracker) -> Result<(Vec<Variant>, Vec<String>), Failure> {
         let located = match self {
             What::Id(id) | What::Link(Link { id, .. }) => tracker.locate("", *id)?,
@@ -146,14 +160,19 @@ pub(super) fn resolve(
         let (failure, why, hope) = match ask_all(what, &trackers) {
             Round::Found(variants) => return Ok(variants),
             Round::Nobody(failures) => (swarm::nobody(&failures), format!("no tracker at {failures}"), true),
-            Round::NotFound { near, settled } => {
+            Round::NotFound { near, settled, others } => {
                 let why = match is_link(what) {
+                    true if others => other_sizes(what),
                     true => format!("nobody who has {} is there", what.label()),
                     false => {
                         format!("the tracker has just started and knows nobody who has {}", what.label())
                     }
                 };
-                (not_found(what, &near), why, !settled || is_link(what))
+                let failure = match others {
+                    true => Failure::new(Exit::Unreachable, why.clone()),
+                    false => not_found(what, &near),
+                };
+                (failure, why, !settled || is_link(what))
             }
         };
         if !hope || !wait.again(&why) {
@@ -169,6 +188,8 @@ enum Round {
         near: Vec<String>,
         /// False if a tracker has just started, and may hear of it yet.
         settled: bool,
+        /// True if some claim it with another size than the one wanted.
+        others: bool,
     },
     /// No tracker answered: what was wrong with each.
     Nobody(String),
@@ -178,10 +199,14 @@ fn ask_all(what: &What, trackers: &[String]) -> Round {
     let mut failures = Vec::new();
     let mut settled = true;
     let mut near = Vec::new();
+    let mut others = false;
     for address in trackers {
         match ask_one(what, address) {
-            Ok((variants, _, _)) if !variants.is_empty() => return Round::Found(variants),
-            Ok((_, similar, uptime)) => {
+            Ok((variants, _, _)) if variants.iter().any(|variant| what.has_size(variant)) => {
+                return Round::Found(variants.into_iter().filter(|variant| what.has_size(variant)).collect());
+            }
+            Ok((variants, similar, uptime)) => {
+                others |= !variants.is_empty();
                 near.extend(similar);
                 settled &= uptime >= SETTLING;
             }
@@ -190,19 +215,28 @@ fn ask_all(what: &What, trackers: &[String]) -> Round {
     }
     match failures.len() == trackers.len() {
         true => Round::Nobody(failures.join(", ")),
-        false => Round::NotFound { near, settled },
+        false => Round::NotFound { near, settled, others },
     }
 }
 
 /// What one tracker has, what is called nearly so, and for how long the tracker has been up.
 fn ask_one(what: &What, address: &str) -> Result<(Vec<Variant>, Vec<String>, Duration), String> {
     let mut tracker = Tracker::connect(address).map_err(|error| net_reason(&error))?;
-    let (variants, near) = what.ask(&mut tracker).map_err(|failure| failure.to_string())?;
+    let (mut variants, near) = what.ask(&mut tracker).map_err(|failure| failure.to_string())?;
+    variants.retain(Variant::is_possible);
     let uptime = match variants.is_empty() {
         true => tracker.status().map_or(SETTLING, |status| Duration::from_millis(status.uptime_ms)),
         false => SETTLING,
     };
     Ok((variants, near, uptime))
+}
+
+fn other_sizes(what: &What) -> String {
+    let wanted = what.size().map_or_else(String::new, |size| format!(" of {}", count(size, "byte")));
+    format!(
+        "{} is offered, but not with the size{wanted} that the link says; nothing else is tried",
+        what.label()
+    )
 }
 
 fn is_link(what: &What) -> bool {

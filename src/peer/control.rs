@@ -66,7 +66,7 @@ pub struct TrackerStatus {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Request {
     Status {},
-    Get { id: String, name: String, dest: PathBuf, force: bool, wait_ms: Option<u64> },
+    Get { id: String, name: String, size: Option<u64>, dest: PathBuf, force: bool, wait_ms: Option<u64> },
 }
 
 #[derive(Debug, Serialize)]
@@ -105,12 +105,12 @@ pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
     match serde_json::from_str(&line) {
         Err(error) => refuse(format!("not a request: {error}")),
         Ok(Request::Status {}) => say(&stream, &status(peer)),
-        Ok(Request::Get { id, name, dest, force, wait_ms }) => {
+        Ok(Request::Get { id, name, size, dest, force, wait_ms }) => {
             let (Ok(id), Ok(name)) = (id.parse(), SafeName::new(name)) else {
                 return refuse("the id or the name is not one".to_owned());
             };
             let wait = wait_ms.map(Duration::from_millis);
-            match Job::start(peer, Want { id, name }, Dest { path: dest, force, wait }) {
+            match Job::start(peer, Want { id, name, size }, Dest { path: dest, force, wait }) {
                 Ok(job) => follow(&job, &stream),
                 Err(error) => {
                     let message = format!("cannot start the fetch: {error}");

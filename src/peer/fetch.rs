@@ -164,7 +164,7 @@ fn unexpected(message: FromServer) -> NetError {
 }
 
 /// Most bytes of a CHUNK after its length field.
-const MAX_CHUNK_FRAME_BYTES: usize =
+pub(super) const MAX_CHUNK_FRAME_BYTES: usize =
     RawHeader::MIN_LENGTH + ChunkHead::MAX_BYTES + Geometry::MAX_CHUNK_SIZE as usize;
 
 /// A chunk whose data is arriving.

@@ -1,6 +1,7 @@
 //! One fetch, as others see it: what is wanted, how far it is, how it ended.
 
 mod after;
+mod contest;
 mod driver;
 mod jobs;
 mod landing;
@@ -31,6 +32,8 @@ pub struct Want {
     pub id: FileId,
     /// Its name; a tree's ends with `/`.
     pub name: SafeName,
+    /// Bytes of all its files, if that was said along with the id: what has another size is not it.
+    pub size: Option<u64>,
 }
 
 /// Where to put it, and how.
@@ -71,17 +74,6 @@ pub enum FetchError {
     /// This program has a fault.
     #[error("the fetch ended by an internal error ({0}); what has arrived is kept for next time")]
     Internal(String),
-}
-
-impl FetchError {
-    /// True if it may come of a false claim about the content, so that another claim is worth a try.
-    fn may_be_a_false_claim(&self) -> bool {
-        match self {
-            FetchError::NobodyReached(_) | FetchError::Integrity(_) | FetchError::BadTree(_) => true,
-            FetchError::NotFound(_) | FetchError::Exists(_) | FetchError::Disk(_) => false,
-            FetchError::Interrupted | FetchError::Internal(_) => false,
-        }
-    }
 }
 
 impl From<StoreError> for FetchError {

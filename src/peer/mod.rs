@@ -26,6 +26,7 @@ mod held;
 mod job;
 mod latency;
 mod ledger;
+mod probe;
 mod registrations;
 mod serve;
 pub mod share;

@@ -32,6 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// Signs of life in one lease.
 const HEARTBEATS_PER_LEASE: u32 = 3;
+/// Signs of life come no closer together, however short a tracker says the lease is.
+const LEAST_INTERVAL: Duration = Duration::from_millis(50);
 /// Orders that wait for a link; past it the oldest are dropped, which a new link makes good.
 const MAX_ORDERS: usize = 4096;
 
@@ -236,7 +238,7 @@ impl Worker {
 
     fn serve(&self, (line, lease): &mut (Line, Duration)) -> Result<(), NetError> {
         threads::may_panic("tracker");
-        let interval = *lease / HEARTBEATS_PER_LEASE;
+        let interval = (*lease / HEARTBEATS_PER_LEASE).max(LEAST_INTERVAL);
         let mut next_heartbeat = Instant::now() + interval;
         let mut last_load = self.registry.load();
         loop {

@@ -315,6 +315,12 @@ impl Transfer {
         !lock(&self.scheduler).had().is_empty()
     }
 
+    /// True if the last chunk of a single file is here: its hash depends on where the file ends.
+    pub(super) fn has_proved_its_size(&self) -> bool {
+        let last = self.layout.chunks().checked_sub(1);
+        self.view == View::Bytes && last.is_none_or(|last| self.has(last))
+    }
+
     /// A peer does not have a chunk that it announced.
     pub(super) fn lacks(&self, peer: PeerId, chunk: u32) {
         lock(&self.missing).push((peer, chunk));

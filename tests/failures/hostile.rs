@@ -224,7 +224,8 @@ fn absurd_sizes_and_lengths_are_refused_before_they_cost_anything() {
     is_refused(&peer, ASK, &frame(id::ASKER_HAVE, 0, &ranges), code::MALFORMED);
     // A file of all the bytes there can be, in all the chunks there can be.
     let (mut client, _) = Client::greet(&tracker, &Hello::new(MEMBER));
-    let offer = Body::new().text("file").raw(&[7; 32]).u64(u64::MAX).u64(u64::MAX).u32(u32::MAX).u8(1);
+    let offer =
+        Body::new().text("file").raw(&[7; 32]).u64(u64::MAX).u64(u64::MAX).u32(u32::MAX).u8(1).u8(1).u64(0);
     let register = Body::new().text("").u16(1).list(&[offer]);
     assert_eq!(client.ask(id::REGISTER, &register).error(), code::MALFORMED);
     client.is_alive();

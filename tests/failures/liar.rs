@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use p2p::content::{Geometry, Manifest, hash_chunk, proof_run};
 
+use crate::claims::offer;
 use crate::client::{ANY_CHUNK, Body, Client, Fields, Hello, MEMBER, PREFACE, SERVE, frame, id, refusal};
 use crate::lab::{DONE, Lab, one_file, outcome};
 use crate::support::{Proxy, Sample, pattern};
@@ -35,6 +36,8 @@ pub enum Lie {
     Chatter,
     /// It sends a chunk nobody asked for.
     Unasked,
+    /// It registers what it has under this id, which is another's.
+    Impostor([u8; 32]),
 }
 
 /// A lying peer, registered as one that has all of a content.
@@ -63,13 +66,11 @@ impl Liar {
         (hello.name, hello.listen_port) = ("liar".to_owned(), addr.port());
         let (mut member, _) = Client::greet(&lab.tracker.target(), &hello);
         let size = content.len() as u64;
-        let offer = Body::new()
-            .text(name)
-            .raw(blake3::hash(&content).as_bytes())
-            .u64(size)
-            .u64(size)
-            .u32(content.len().div_ceil(CHUNK_BYTES) as u32)
-            .u8(1);
+        let claimed = match lie {
+            Lie::Impostor(hash) => hash,
+            _ => *blake3::hash(&content).as_bytes(),
+        };
+        let offer = offer(name, claimed, size);
         let register = Body::new().text("127.0.0.1").u16(addr.port()).list(&[offer]);
         member.call(id::REGISTER, &register, id::REGISTERED);
         let manifest = manifest(&content);
@@ -329,8 +330,7 @@ fn a_false_size_under_a_true_id_spoils_nothing() {
 /// Registers a content of another size under this id; whoever asks there finds nobody.
 fn false_claim(lab: &Lab, hash: [u8; 32], size: u64) -> Client {
     let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER));
-    let offer = Body::new().text("file").raw(&hash).u64(size).u64(size);
-    let offer = offer.u32(size.div_ceil(CHUNK_BYTES as u64) as u32).u8(1);
+    let offer = offer("file", hash, size);
     member.call(id::REGISTER, &Body::new().text("127.0.0.1").u16(1).list(&[offer]), id::REGISTERED);
     member
 }

@@ -5,11 +5,13 @@
 
 #![allow(unreachable_pub, reason = "the modules of one test program")]
 
+mod claims;
 #[path = "../conformance/client.rs"]
 #[allow(dead_code, reason = "written for the conformance tests; a part of it is used here")]
 mod client;
 mod disk;
 mod doubt;
+mod false_tracker;
 mod gone;
 mod hostile;
 mod lab;

@@ -42,6 +42,8 @@ pub(super) struct Choice {
     pub(super) note: Option<String>,
     /// Its ids.
     pub(super) ids: Vec<FileId>,
+    /// Bytes of all its files, if a link says so.
+    pub(super) size: Option<u64>,
 }
 
 impl Choice {
@@ -74,7 +76,8 @@ pub(super) fn choose(what: &What, wish: &Wish, variants: Vec<Variant>) -> Result
         return Err(table::ambiguous(&called.name, &rows));
     }
     let ids = rows.iter().map(Choosable::id).collect();
-    Ok(Choice { name: called.name, by_strangers: called.by_strangers, note: called.note, ids })
+    let Called { name, by_strangers, note } = called;
+    Ok(Choice { name, by_strangers, note, ids, size: what.size() })
 }
 
 /// The variants that the peer has as originals; those it has, if it has none.

@@ -48,7 +48,7 @@ fn listing(
     let name = SafeName::new(id.to_string()).map_err(|error| Failure::other(error.to_string()))?;
     let mut progress = Progress::new(false, &name, patience);
     let dest = Dest { path: path.clone(), force: true, wait: patience.limit() };
-    let job = peer.fetch(Want { id, name }, dest).map_err(super::cannot_start)?;
+    let job = peer.fetch(Want { id, name, size: None }, dest).map_err(super::cannot_start)?;
     follow::job(&job, &mut progress, stop)?;
     let failed =
         |what: String| Failure::new(Exit::Integrity, format!("the listing {id} cannot be used: {what}"));

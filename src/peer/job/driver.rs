@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::running::{Claim, Running};
+use super::contest::Contest;
+use super::running::{Halt, Running};
 use super::{FetchError, Peer};
 use crate::content::PeerId;
 use crate::net::trace::Side;
@@ -16,7 +17,7 @@ use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Policy, TICK};
 use crate::threads;
-use crate::wire::{Complaint, Holder, Report as Complain, Role, Variant};
+use crate::wire::{Complaint, Holder, Report as Complain, Role, Variant, View};
 
 /// Being without a source for so long is no passing thing any more.
 const ALONE_AFTER: Duration = Duration::from_millis(500);
@@ -34,16 +35,18 @@ pub(super) struct Driver<'a> {
     threads: Vec<JoinHandle<()>>,
     alone_since: Option<Instant>,
     next_exchange: Instant,
-    /// What is claimed of the content: who claims something else is nobody to ask.
-    claim: Variant,
-    /// Others claim something else.
-    disputed: bool,
-    /// How long to go on without a source; none: for ever.
-    wait: Option<Duration>,
+    /// Bytes of the content, as far as is known: who claims something else is nobody to ask.
+    size: u64,
+    contest: &'a mut Contest,
 }
 
 impl<'a> Driver<'a> {
-    pub(super) fn new(running: &'a Running, transfer: Arc<Transfer>, claim: Claim<'_>) -> Driver<'a> {
+    pub(super) fn new(
+        running: &'a Running,
+        transfer: Arc<Transfer>,
+        size: u64,
+        contest: &'a mut Contest,
+    ) -> Driver<'a> {
         let now = Instant::now();
         Driver {
             running,
@@ -58,9 +61,8 @@ impl<'a> Driver<'a> {
             threads: Vec::new(),
             alone_since: None,
             next_exchange: now + USELESS_FOR,
-            claim: claim.variant.clone(),
-            disputed: claim.disputed,
-            wait: claim.wait,
+            size,
+            contest,
         }
     }
 
@@ -68,8 +70,25 @@ impl<'a> Driver<'a> {
         &self.running.peer
     }
 
-    pub(super) fn suggest(&mut self, variant: &Variant) {
-        let usable = |holder: &&Holder| holder.port != 0 && holder.peer != self.peer().identity.peer;
+    /// Takes in what a tracker says: more neighbours, or that others claim something else.
+    pub(super) fn consider(&mut self, variant: &Variant) {
+        self.contest.hear(variant);
+        let members = self.transfer.view == View::Members;
+        let tree = variant.name.ends_with('/');
+        match variant.size == self.size {
+            true if members && tree && variant.chunks != self.transfer.layout.chunks() => {
+                self.contest.refuse(variant);
+            }
+            true if tree || !members => self.suggest(variant),
+            _ => {}
+        }
+    }
+
+    fn suggest(&mut self, variant: &Variant) {
+        let me = self.peer().identity.peer;
+        let claims = self.contest.claims();
+        let usable =
+            |holder: &&Holder| holder.port != 0 && holder.peer != me && !claims.is_banned(holder.peer);
         let holders: Vec<&Holder> = variant.holders.iter().filter(usable).collect();
         for holder in self.chosen(holders) {
             self.transfer.suggest(holder.peer, holder.host.endpoint(holder.port));
@@ -89,7 +108,7 @@ impl<'a> Driver<'a> {
         one.into_iter().collect()
     }
 
-    pub(super) fn turn(&mut self) -> Result<(), FetchError> {
+    pub(super) fn turn(&mut self) -> Result<(), Halt> {
         let now = Instant::now();
         self.transfer.tell_news();
         if now >= self.next_tick {
@@ -97,6 +116,7 @@ impl<'a> Driver<'a> {
             self.next_tick = now + TICK;
         }
         self.take_answers();
+        self.contend(now)?;
         for (peer, addr) in self.transfer.neighbours(|neighbours| neighbours.dial(now)) {
             self.dial(peer, addr);
         }
@@ -144,13 +164,23 @@ impl<'a> Driver<'a> {
     fn take_answers(&mut self) {
         let answers: Vec<_> = self.answers.iter().flat_map(|answers| answers.try_iter()).collect();
         for located in answers {
-            let what = |variant: &Variant| (variant.id, variant.size, variant.total, variant.chunks);
-            let claim = what(&self.claim);
-            located
-                .variants
-                .iter()
-                .filter(|variant| what(variant) == claim)
-                .for_each(|variant| self.suggest(variant));
+            self.running.usable(located).iter().for_each(|variant| self.consider(variant));
+        }
+    }
+
+    /// Sees to it that the size is proved, if others claim another.
+    fn contend(&mut self, now: Instant) -> Result<(), Halt> {
+        if self.contest.claims().is_disputed() && self.transfer.has_proved_its_size() {
+            self.contest.prove(self.size);
+        }
+        self.contest.turn(now);
+        match self.contest.claims().proved() {
+            Some(proved) if proved != self.size => {
+                tracing::debug!("{} has {proved} bytes, and not {}", self.transfer.id, self.size);
+                self.transfer.finish(End::Cancelled);
+                Err(Halt::Superseded)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -201,9 +231,10 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn give_up_if_alone(&mut self, now: Instant) -> Result<(), FetchError> {
+    fn give_up_if_alone(&mut self, now: Instant) -> Result<(), Halt> {
         // Whoever makes a false claim may look like a source, but proves nothing.
-        let helped = self.transfer.is_helped() && (!self.disputed || self.transfer.has_proved());
+        let disputed = self.contest.claims().is_disputed();
+        let helped = self.transfer.is_helped() && (!disputed || self.transfer.has_proved());
         if helped {
             self.alone_since = None;
             self.transfer.set_alone(false);
@@ -212,17 +243,19 @@ impl<'a> Driver<'a> {
         let since = *self.alone_since.get_or_insert(now);
         self.transfer.set_alone(now.saturating_duration_since(since) >= ALONE_AFTER);
         let job = &self.running.job;
-        if self.wait.is_some_and(|wait| now.saturating_duration_since(since) >= wait.max(FIRST_RELOCATE)) {
+        if job.dest.wait.is_some_and(|wait| now.saturating_duration_since(since) >= wait.max(FIRST_RELOCATE))
+        {
             self.transfer.finish(End::Cancelled);
             let name = &job.want.name;
-            return Err(match self.peer().trackers().any_connected() {
+            let error = match self.peer().trackers().any_connected() {
                 true => FetchError::NobodyReached(format!(
                     "nobody who has what is missing of {name} could be reached; what has arrived is kept for next time"
                 )),
                 false => FetchError::NobodyReached(format!(
                     "no tracker and no source of {name} could be reached; what has arrived is kept for next time"
                 )),
-            });
+            };
+            return Err(error.into());
         }
         Ok(())
     }

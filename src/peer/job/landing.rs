@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::FetchError;
-use super::running::Running;
+use super::running::{Halt, Running};
 use crate::content::SafeName;
 use crate::peer::store::{Partial, StoreError, folder_error, is_begun, sweep};
 use crate::peer::transfer::Transfer;
@@ -82,18 +82,19 @@ impl Landing {
     pub(super) const LISTING: &str = LISTING;
 
     /// The fetch failed: what a resume will use is kept, and nothing else.
-    pub(super) fn give_up(self, content: Option<&Transfer>, error: &FetchError) {
+    pub(super) fn give_up(self, content: Option<&Transfer>, halt: &Halt) {
         let begun = self.partial.is_begun() || content.is_some_and(Transfer::has_proved);
         let listed = || {
             let listing = fs::symlink_metadata(self.partial.path().join(LISTING));
             listing.is_ok() || is_begun(&self.unfinished_listing())
         };
-        let useful = match error {
-            FetchError::Integrity(_) | FetchError::BadTree(_) => false,
-            FetchError::Interrupted | FetchError::NobodyReached(_) | FetchError::Internal(_) => {
-                begun || content.is_none() && listed()
-            }
-            FetchError::NotFound(_) | FetchError::Exists(_) | FetchError::Disk(_) => begun,
+        let useful = match halt {
+            Halt::Superseded => false,
+            Halt::Failed(FetchError::Integrity(_) | FetchError::BadTree(_)) => false,
+            Halt::Failed(
+                FetchError::Interrupted | FetchError::NobodyReached(_) | FetchError::Internal(_),
+            ) => begun || content.is_none() && listed(),
+            Halt::Failed(FetchError::NotFound(_) | FetchError::Exists(_) | FetchError::Disk(_)) => begun,
         };
         if !useful {
             self.partial.clear();

@@ -1,10 +1,12 @@
 //! The thread of a job: asks the trackers, fetches the listing of a tree, prepares the destination, and
 //! sees the transfer to its end.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::contest::{Contest, Heard};
 use super::driver::Driver;
 use super::landing::Landing;
 use super::{FetchError, Inner, Peer, Report, Stage, Want};
@@ -13,23 +15,27 @@ use crate::peer::store::{Manner, Plan, Store};
 use crate::peer::transfer::{End, Transfer};
 use crate::peer::{left, lock, offered_name};
 use crate::swarm::chunk_set::ChunkSet;
+use crate::swarm::claims::Claims;
 use crate::swarm::neighbours::FIRST_RELOCATE;
 use crate::swarm::scheduler::TICK;
 use crate::threads;
-use crate::wire::{Locate, Name, Offer, Purpose, Variant, View};
+use crate::wire::limits::MAX_VARIANTS;
+use crate::wire::{Locate, Located, Name, Offer, Purpose, Variant, View};
 
-/// When several things are claimed of one id, each is tried for so long without a source; twice as long the
-/// next time.
-const CLAIM_PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for an answer before it is looked whether the job was cancelled.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// What some holders claim of the content.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Claim<'a> {
-    pub(super) variant: &'a Variant,
-    /// Others claim something else.
-    pub(super) disputed: bool,
-    /// How long to go on without a source; none: for ever.
-    pub(super) wait: Option<Duration>,
+/// Why a transfer ended without what was wanted.
+pub(super) enum Halt {
+    /// The content has another size than this transfer took for it.
+    Superseded,
+    Failed(FetchError),
+}
+
+impl<E: Into<FetchError>> From<E> for Halt {
+    fn from(error: E) -> Halt {
+        Halt::Failed(error.into())
+    }
 }
 
 /// The thread of a job.
@@ -65,55 +71,42 @@ impl Running {
     }
 
     fn fetch(&self) -> Result<Report, FetchError> {
-        let start = Instant::now();
-        let mut patience = CLAIM_PATIENCE;
+        let mut contest = Contest::new(&self.peer, self.job.want.id);
         loop {
-            let claims = self.locate()?;
-            let alone = claims.len() == 1;
-            for claim in &claims {
-                let wait = if alone { self.job.dest.wait } else { Some(patience) };
-                let outcome = self.fetch_claimed(Claim { variant: claim, disputed: !alone, wait });
-                let over = self.job.dest.wait.is_some_and(|wait| start.elapsed() >= wait);
-                match outcome {
-                    Err(error) if !alone && !over && error.may_be_a_false_claim() => {
-                        tracing::debug!("{} bytes are not what {} is: {error}", claim.size, claim.id);
-                        self.withdraw();
-                    }
-                    outcome => return outcome,
-                }
+            let (size, variants) = self.settle(&mut contest)?;
+            match self.fetch_sized(size, &variants, &mut contest) {
+                Ok(report) => return Ok(report),
+                Err(Halt::Failed(error)) => return Err(error),
+                // Only what is proved supersedes, and then there is one size for good.
+                Err(Halt::Superseded) => self.withdraw(),
             }
-            // All can fail at once.
-            std::thread::park_timeout(FIRST_RELOCATE);
-            patience = patience.saturating_mul(2);
         }
     }
 
-    /// Fetches the content as one holder or another claims it to be. Only one claim about an id is true;
-    /// to a false one there is no proof.
-    fn fetch_claimed(&self, claim: Claim<'_>) -> Result<Report, FetchError> {
-        let variant = claim.variant;
-        let Want { id, name } = &self.job.want;
-        let geometry = Geometry::of(variant.size)
+    /// Fetches the content as one of so many bytes; to a false size there is no proof.
+    fn fetch_sized(&self, size: u64, variants: &[Variant], contest: &mut Contest) -> Result<Report, Halt> {
+        let Want { id, name, .. } = &self.job.want;
+        let geometry = Geometry::of(size)
             .ok_or_else(|| FetchError::Integrity(format!("{name} is said to be larger than any file")))?;
-        let landing = self.land(variant.size)?;
+        let landing = self.land(size)?;
         let mut content = None;
         let fetched = (|| {
             let transfer = match name.is_tree() {
-                false => self.file_transfer(&landing, geometry, variant)?,
-                true => self.tree_transfer(&landing, geometry, claim)?,
+                false => self.file_transfer(&landing, geometry)?,
+                true => self.tree_transfer(&landing, geometry, variants, contest)?,
             };
             content = Some(transfer.clone());
             self.job.set_stage(Stage::Fetching);
             threads::may_panic("fetch");
-            self.offer(&transfer, variant);
-            self.drive(&transfer, claim)?;
+            self.offer(&transfer, size);
+            self.drive(&transfer, size, variants, contest)?;
             Ok(transfer)
         })();
         let transfer = match fetched {
             Ok(transfer) => transfer,
-            Err(error) => {
-                landing.give_up(content.as_deref(), &error);
-                return Err(error);
+            Err(halt) => {
+                landing.give_up(content.as_deref(), &halt);
+                return Err(halt);
             }
         };
         let path = self.job.dest.path.display().to_string();
@@ -123,42 +116,76 @@ impl Running {
         Ok(Report { status, path })
     }
 
-    /// Asks the trackers until one knows the content: all that is claimed of it, what most say first.
-    fn locate(&self) -> Result<Vec<Variant>, FetchError> {
-        let deadline = self.job.dest.wait.map(|wait| Instant::now() + wait);
-        let mut pause = FIRST_RELOCATE;
-        let mut answered = false;
+    /// Asks the trackers until the size of the content is agreed on: the only one that is claimed, or the one
+    /// that is proved. With it, what the trackers said of it.
+    fn settle(&self, contest: &mut Contest) -> Result<(u64, Vec<Variant>), FetchError> {
+        let deadline =
+            self.job.dest.wait.and_then(|wait| Instant::now().checked_add(wait.max(FIRST_RELOCATE)));
+        let (mut next_locate, mut pause) = (Instant::now(), FIRST_RELOCATE);
+        let mut answers = None;
+        let (mut answered, mut variants) = (false, Vec::new());
         loop {
-            let answers = self.peer.trackers().locate(&self.question(Vec::new()));
-            while let Some(located) = self.receive(&answers, deadline) {
-                answered = true;
-                let mut claims = located.variants.into_vec();
-                claims.retain(|claim| claim.id == self.job.want.id);
-                // A listing may be known as a file, too, which is another claim.
-                let tree = self.job.want.name.is_tree();
-                let fits = |claim: &Variant| claim.name.ends_with('/') == tree;
-                if claims.iter().any(fits) {
-                    claims.retain(fits);
-                }
-                if !claims.is_empty() {
-                    return Ok(claims);
-                }
+            contest.turn(Instant::now());
+            if let Some(size) = contest.claims().agreed() {
+                variants.retain(|variant: &Variant| variant.size == size);
+                return Ok((size, variants));
             }
             if self.job.is_cancelled() {
                 return Err(FetchError::Interrupted);
             }
             if left(deadline).is_some_and(|left| left.is_zero()) {
-                let name = self.job.want.name.to_string();
-                return Err(match answered {
-                    true => FetchError::NotFound(name),
-                    false => {
-                        FetchError::NobodyReached(format!("no tracker could be reached to ask for {name}"))
-                    }
-                });
+                return Err(self.unsettled(answered, contest.claims()));
             }
-            std::thread::park_timeout(left(deadline).map_or(pause, |left| left.min(pause)));
-            pause = (pause * 2).min(self.peer.limits.refresh);
+            if answers.is_none() && Instant::now() >= next_locate {
+                answers = Some(self.peer.trackers().locate(&self.question(Vec::new())));
+                (next_locate, pause) = (Instant::now() + pause, (pause * 2).min(self.peer.limits.refresh));
+            }
+            let look = left(deadline).map_or(LOOK, |left| left.min(LOOK));
+            match contest.wait(answers.as_ref(), look) {
+                Heard::Located(located) => {
+                    answered = true;
+                    let usable = self.usable(located);
+                    usable.iter().for_each(|variant| contest.hear(variant));
+                    variants.extend(usable);
+                    variants.drain(..variants.len().saturating_sub(MAX_VARIANTS));
+                }
+                Heard::NoMore => answers = None,
+                Heard::Nothing => {}
+            }
         }
+    }
+
+    /// Why there is nothing to fetch.
+    fn unsettled(&self, answered: bool, claims: &Claims) -> FetchError {
+        let Want { id, name, size } = &self.job.want;
+        if !answered {
+            return FetchError::NobodyReached(format!("no tracker could be reached to ask for {name}"));
+        }
+        match (claims.len(), size) {
+            (0, None) => FetchError::NotFound(name.to_string()),
+            (0, Some(size)) => FetchError::NobodyReached(format!(
+                "nobody who has {name} with the {size} bytes that were asked for could be reached"
+            )),
+            (sizes, _) => FetchError::NobodyReached(format!(
+                "peers claim {sizes} different sizes of {name} ({id}), and nobody who could be reached proves one"
+            )),
+        }
+    }
+
+    /// What of an answer is about the content, can be true, and has the size that was asked for, if one was.
+    pub(super) fn usable(&self, located: Located) -> Vec<Variant> {
+        let Want { id, name, size } = &self.job.want;
+        let mut variants = located.variants.into_vec();
+        variants.retain(|variant| variant.id == *id && variant.is_possible());
+        if let Some(size) = *size {
+            // A tree's is that of its files, and they tell which listing it is.
+            let fits = |variant: &&Variant| {
+                if name.is_tree() { variant.total == size } else { variant.size == size }
+            };
+            let sizes: BTreeSet<u64> = variants.iter().filter(fits).map(|variant| variant.size).collect();
+            variants.retain(|variant| sizes.contains(&variant.size));
+        }
+        variants
     }
 
     pub(super) fn question(&self, missing: Vec<(u32, u32)>) -> Locate {
@@ -168,26 +195,6 @@ impl Running {
             purpose: Purpose::Fetch,
             max: (self.peer.limits.max_neighbours * 2).min(64) as u16,
             missing: crate::wire::List::new(missing),
-        }
-    }
-
-    /// The next answer, unless the deadline or a cancel comes first.
-    fn receive(
-        &self,
-        answers: &crossbeam_channel::Receiver<crate::wire::Located>,
-        deadline: Option<Instant>,
-    ) -> Option<crate::wire::Located> {
-        const LOOK: Duration = Duration::from_millis(50);
-        loop {
-            match answers.recv_timeout(LOOK) {
-                Ok(located) => return Some(located),
-                Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return None,
-                Err(crossbeam_channel::RecvTimeoutError::Timeout) => {
-                    if self.job.is_cancelled() || left(deadline).is_some_and(|left| left.is_zero()) {
-                        return None;
-                    }
-                }
-            }
         }
     }
 
@@ -206,17 +213,13 @@ impl Running {
         Ok(transfer)
     }
 
-    fn file_transfer(
-        &self,
-        landing: &Landing,
-        geometry: Geometry,
-        variant: &Variant,
-    ) -> Result<Arc<Transfer>, FetchError> {
+    fn file_transfer(&self, landing: &Landing, geometry: Geometry) -> Result<Arc<Transfer>, FetchError> {
+        let id = self.job.want.id;
         let path = &self.job.dest.path;
         let base = path.file_name().and_then(|base| base.to_str());
         let base = base.ok_or_else(|| FetchError::Disk(format!("{} is not a file name", path.display())))?;
-        let plan = Plan::file(variant.id, geometry, base).ok_or(FetchError::BadTree(TreeError::TooLarge))?;
-        let (store, had) = Store::open(plan, variant.id, landing.unfinished(), &landing.root, self.manner())?;
+        let plan = Plan::file(id, geometry, base).ok_or(FetchError::BadTree(TreeError::TooLarge))?;
+        let (store, had) = Store::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
         self.begin(View::Bytes, store, had)
     }
 
@@ -225,11 +228,13 @@ impl Running {
         &self,
         landing: &Landing,
         geometry: Geometry,
-        claim: Claim<'_>,
-    ) -> Result<Arc<Transfer>, FetchError> {
-        let id = claim.variant.id;
+        variants: &[Variant],
+        contest: &mut Contest,
+    ) -> Result<Arc<Transfer>, Halt> {
+        let Want { id, name, size } = &self.job.want;
+        let id = *id;
         if geometry.size() > Tree::MAX_BYTES {
-            return Err(FetchError::BadTree(TreeError::TooLarge));
+            return Err(FetchError::BadTree(TreeError::TooLarge).into());
         }
         let plan = Plan::file(id, geometry, Landing::LISTING);
         let plan = plan.ok_or(FetchError::BadTree(TreeError::TooLarge))?;
@@ -237,23 +242,29 @@ impl Running {
         let (store, had) =
             Store::open(plan, id, &landing.unfinished_listing(), landing.unfinished(), manner)?;
         let listing = self.begin(View::Bytes, store, had)?;
-        self.drive(&listing, claim)?;
+        self.drive(&listing, geometry.size(), variants, contest)?;
         let file = landing.unfinished().join(Landing::LISTING);
         let unread = |error| FetchError::Disk(format!("{}: {error}", file.display()));
         let bytes = fs::read(&file).map_err(unread)?;
         // It goes with the unfinished files, and is served on.
         listing.store.hold(0).map_err(unread)?;
-        let plan = Plan::tree(&Tree::decode(&bytes)?)?;
+        let tree = Tree::decode(&bytes)?;
+        let total = tree.total();
+        if let Some(size) = size.filter(|size| *size != total) {
+            let what = format!("{name} was asked for with {size} bytes, but the files of {id} have {total}");
+            return Err(FetchError::Integrity(what).into());
+        }
+        let plan = Plan::tree(&tree)?;
         let (store, had) = Store::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
-        self.begin(View::Members, store, had)
+        Ok(self.begin(View::Members, store, had)?)
     }
 
     /// Registers this peer as one that will have the content.
-    fn offer(&self, transfer: &Transfer, variant: &Variant) {
+    fn offer(&self, transfer: &Transfer, size: u64) {
         let offer = Offer {
             name: offered_name(&self.job.want.name),
             id: transfer.id,
-            size: variant.size,
+            size,
             total: transfer.layout.size(),
             chunks: transfer.layout.chunks(),
             complete: false,
@@ -264,18 +275,27 @@ impl Running {
     }
 
     /// Finds neighbours and gives the scheduler its time until the transfer ends.
-    fn drive(&self, transfer: &Arc<Transfer>, claim: Claim<'_>) -> Result<(), FetchError> {
-        let mut driver = Driver::new(self, transfer.clone(), claim);
-        driver.suggest(claim.variant);
+    fn drive(
+        &self,
+        transfer: &Arc<Transfer>,
+        size: u64,
+        variants: &[Variant],
+        contest: &mut Contest,
+    ) -> Result<(), Halt> {
+        let mut driver = Driver::new(self, transfer.clone(), size, contest);
+        variants.iter().for_each(|variant| driver.consider(variant));
         let outcome = loop {
             if let Some(end) = transfer.wait_news(TICK) {
                 transfer.tell_news();
                 driver.announce();
                 driver.join();
                 break match end {
-                    End::Done => Ok(()),
-                    End::Cancelled => Err(FetchError::Interrupted),
-                    End::Failed(error) => Err(error.to_fetch_error()),
+                    End::Done => {
+                        contest.prove(size);
+                        Ok(())
+                    }
+                    End::Cancelled => Err(FetchError::Interrupted.into()),
+                    End::Failed(error) => Err(error.to_fetch_error().into()),
                 };
             }
             if let Err(error) = driver.turn() {

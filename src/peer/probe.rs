@@ -1,0 +1,164 @@
+//! Asks one holder to prove the size that it claims of a content: by the last chunk, whose hash tells where it
+//! begins and ends. Nothing is written; at most one chunk is moved.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::bulk::{Bulk, Filled, Wake};
+use super::fetch::MAX_CHUNK_FRAME_BYTES;
+use crate::content::{ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, chunk_hasher, proof_run};
+use crate::net::trace::Side;
+use crate::net::{self, Identity, NetError};
+use crate::swarm::claims::Verdict;
+use crate::wire::{
+    ChunkHead, Common, DecodeError, FromServer, GetChunk, HEADER_BYTES, Open, RawHeader, Role, ToServer, View,
+};
+
+/// The one content of the connection, and its requests.
+const SLOT: u16 = 0;
+const OPEN: u32 = 1;
+const CHUNK: u32 = 2;
+/// A holder may be silent for so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether the answer is still wanted.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What the holder at `addr` has to show for its claim that `id` has `size` bytes; ends soon after `over` is set.
+pub(super) fn ask(me: &Identity, id: FileId, size: u64, addr: &str, over: &AtomicBool) -> Verdict {
+    let geometry = Geometry::of(size);
+    let last =
+        geometry.and_then(|geometry| Some((geometry, geometry.index(geometry.chunks().checked_sub(1)?)?)));
+    let Some((geometry, last)) = last else { return Verdict::Wrong };
+    match Probe::dial(me, addr).and_then(|bulk| Probe { bulk, id, geometry, last, arriving: None }.run(over))
+    {
+        Ok(verdict) => verdict,
+        Err(NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_) | NetError::Preface(_)) => {
+            Verdict::Wrong
+        }
+        Err(error) => {
+            tracing::debug!("{addr} proves nothing of {id}: {error}");
+            Verdict::Away
+        }
+    }
+}
+
+struct Probe {
+    bulk: Bulk<ToServer>,
+    id: FileId,
+    geometry: Geometry,
+    last: ChunkIndex,
+    /// The chunk's bytes on their way: what they should hash to, and how many are still to come.
+    arriving: Option<(ChunkHasher, ChunkHash, u64)>,
+}
+
+impl Probe {
+    fn dial(me: &Identity, addr: &str) -> Result<Bulk<ToServer>, NetError> {
+        let session = net::greet(net::dial(addr)?, me, Role::Ask, Role::Serve, Side::Fetch)?;
+        Ok(Bulk::new(session, Side::Fetch, Arc::new(Wake::new()?))?.0)
+    }
+
+    fn run(mut self, over: &AtomicBool) -> Result<Verdict, NetError> {
+        self.bulk.queue(OPEN, Open { slot: SLOT, id: self.id, view: View::Bytes });
+        let first = self.last.get();
+        self.bulk.queue(CHUNK, GetChunk { slot: SLOT, first, count: 1, proof: true, behind: false });
+        let mut heard = Instant::now();
+        loop {
+            let flushed = self.bulk.flush(false)?;
+            while let Some(step) = self.step()? {
+                if let Step::Ended(verdict) = step {
+                    self.bulk.queue(CHUNK + 1, Common::Leave);
+                    let _ = self.bulk.flush(false);
+                    return Ok(verdict);
+                }
+            }
+            if self.bulk.fill()? != Filled::Nothing {
+                heard = Instant::now();
+                continue;
+            }
+            if over.load(Ordering::Acquire) || heard.elapsed() >= PATIENCE {
+                return Err(NetError::TimedOut);
+            }
+            self.bulk.wait(true, !flushed, Some(Instant::now() + LOOK))?;
+        }
+    }
+
+    /// Takes in one thing of what has arrived; `None` if more bytes are needed.
+    fn step(&mut self) -> Result<Option<Step>, NetError> {
+        if self.arriving.is_some() {
+            return Ok(self.take_data());
+        }
+        let Some(header) = self.bulk.header(Some(ChunkHead::ID), MAX_CHUNK_FRAME_BYTES)? else {
+            return Ok(None);
+        };
+        if header.id == ChunkHead::ID {
+            return self.take_head(header);
+        }
+        let Some(message) = self.bulk.message(header)? else { return Ok(None) };
+        Ok(Some(match message {
+            FromServer::Opened(opened) => {
+                let fits = (opened.size, opened.chunks) == (self.geometry.size(), self.geometry.chunks());
+                if fits { Step::GoesOn } else { Step::Ended(Verdict::Away) }
+            }
+            FromServer::Refused(_) => Step::Ended(Verdict::Away),
+            FromServer::Common(Common::Ping) => {
+                self.bulk.queue(header.request, Common::Pong);
+                Step::GoesOn
+            }
+            FromServer::ServerHas(_) | FromServer::Common(Common::Ok | Common::Pong) => Step::GoesOn,
+            FromServer::Common(Common::Error(_) | Common::Leave) => Step::Ended(Verdict::Away),
+            other => return Err(NetError::Unexpected(crate::wire::Message::label(&other))),
+        }))
+    }
+
+    /// Takes the head of the chunk: its hash must follow from the proof.
+    fn take_head(&mut self, header: RawHeader) -> Result<Option<Step>, NetError> {
+        let arrived = self.bulk.arrived();
+        let body = &arrived[HEADER_BYTES..arrived.len().min(HEADER_BYTES + header.body_bytes)];
+        let Some((head, head_bytes)) = ChunkHead::peek(body)? else {
+            return match body.len() == header.body_bytes {
+                true => Err(DecodeError::Truncated.into()),
+                false => Ok(None),
+            };
+        };
+        let len = self.geometry.len(self.last);
+        let right = header.request == CHUNK
+            && head.index == self.last.get()
+            && (header.body_bytes - head_bytes) as u64 == len;
+        let hash = match self.geometry.chunks() {
+            1 => Some(ChunkHash(self.id.0)),
+            _ => {
+                let (first, count) = proof_run(self.geometry, self.last);
+                let fits = head.proof.first == first && head.proof.hashes.len() as u32 == count;
+                let proved = fits && head.proof.check(self.id, self.geometry).is_ok();
+                head.proof.hashes.last().copied().filter(|_| proved)
+            }
+        };
+        let Some(hash) = hash.filter(|_| right) else { return Ok(Some(Step::Ended(Verdict::Wrong))) };
+        self.bulk.consume(HEADER_BYTES + head_bytes);
+        self.arriving = Some((chunk_hasher(self.geometry, self.last), hash, len));
+        Ok(Some(Step::GoesOn))
+    }
+
+    fn take_data(&mut self) -> Option<Step> {
+        let (hasher, hash, left) = self.arriving.as_mut()?;
+        let part = (self.bulk.arrived().len() as u64).min(*left) as usize;
+        if part == 0 {
+            return None;
+        }
+        hasher.update(&self.bulk.arrived()[..part]);
+        *left -= part as u64;
+        self.bulk.consume(part);
+        if *left > 0 {
+            return Some(Step::GoesOn);
+        }
+        let hash = *hash;
+        let (hasher, ..) = self.arriving.take()?;
+        Some(Step::Ended(if hasher.finish() == hash { Verdict::Proved } else { Verdict::Wrong }))
+    }
+}
+
+enum Step {
+    GoesOn,
+    Ended(Verdict),
+}
