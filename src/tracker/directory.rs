@@ -18,6 +18,7 @@ use crate::content::{Claim, FileId, PeerId, SafeName};
 use crate::wire::{Offer, PeerInfo, Status, limits};
 
 mod doubt;
+mod fair;
 mod listing;
 mod locate;
 mod peer;

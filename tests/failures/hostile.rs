@@ -238,7 +238,6 @@ fn absurd_sizes_and_lengths_are_refused_before_they_cost_anything() {
 fn replies_nobody_asked_for_end_the_connection() {
     let town = Town::new();
     let (tracker, peer) = (town.lab.tracker.target(), town.peer.target());
-    is_refused(&tracker, MEMBER, &frame(id::PONG, 9, &Body::new()), code::UNEXPECTED);
     is_refused(&tracker, MEMBER, &frame(id::LOCATED, 9, &Body::new().u32(0).u32(0)), code::UNEXPECTED);
     is_refused(&peer, ASK, &frame(id::REFUSED, 9, &Body::new().u8(1)), code::UNEXPECTED);
     // Offering to serve what nobody fetches.

@@ -4,8 +4,6 @@
 //! leechers mixed, so that no part of a swarm is cut off; among the drawn, the less loaded win. Whoever
 //! is doubted comes behind the others, but is named like them where places are left.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Instant;
 
 use super::listing::base;
@@ -20,8 +18,6 @@ const DEFAULT_NEIGHBOURS: usize = 16;
 const DRAWN_PER_PLACE: usize = 2;
 /// Most contents of a name looked at to find its originals, and those with the most seeders.
 pub(super) const MAX_VARIANTS_SEEN: usize = 1024;
-/// Most seeders of a content whose addresses are looked at to share an answer fairly.
-const MAX_ADDRESSES_SEEN: usize = 8;
 /// Most names of a content looked at to find the first in order; with more it is not agreed on.
 const MAX_NAMES_SEEN: usize = 64;
 /// Most holders in one answer, all variants together, so that it stays within a frame.
@@ -60,8 +56,8 @@ type Chosen = (u32, u32);
 
 /// A content that was found, and under what it is shown.
 #[derive(Debug, Clone, Copy)]
-struct Shown {
-    content: u32,
+pub(super) struct Shown {
+    pub(super) content: u32,
     /// The pair whose name is shown.
     pair: u32,
     /// True if all who make a name for it call it alike.
@@ -90,32 +86,6 @@ impl Directory {
         self.choose_fairly(&mut found);
         let share = MAX_HOLDERS_IN_ALL / found.len().max(1);
         found.into_iter().map(|shown| self.variant(shown, query, share, now)).collect()
-    }
-
-    /// Leaves no more than an answer has room for: addresses in turn, so that the claims which one of them makes,
-    /// however many, crowd out their own kind alone.
-    fn choose_fairly(&self, found: &mut Vec<Shown>) {
-        if found.len() <= limits::MAX_VARIANTS {
-            return;
-        }
-        let mut claims: BTreeMap<IpAddr, usize> = BTreeMap::new();
-        let turns = found.iter().map(|shown| {
-            let seeders = (0..MAX_ADDRESSES_SEEN).filter_map(|nth| self.contents.seeder(shown.content, nth));
-            let leecher = self.contents.leecher(shown.content, 0).map(|leecher| leecher.peer);
-            let from = seeders.chain(leecher).map(|peer| self.peers[peer].profile.from);
-            // Whoever makes many claims may have joined this one, too.
-            let least = from.min_by_key(|from| claims.get(from).copied().unwrap_or_default());
-            let turn = least.map(|least| claims.entry(least).or_default());
-            turn.map_or(0, |turn| {
-                *turn += 1;
-                *turn
-            })
-        });
-        let mut turns: Vec<(usize, Shown)> = turns.zip(found.iter().copied()).collect();
-        turns.sort_by_key(|(turn, _)| *turn);
-        turns.truncate(limits::MAX_VARIANTS);
-        *found = turns.into_iter().map(|(_, shown)| shown).collect();
-        found.sort_by_key(|shown| std::cmp::Reverse(self.contents.counts(shown.content).0));
     }
 
     fn variant(&mut self, shown: Shown, query: &Query<'_>, share: usize, now: Instant) -> Variant {

@@ -525,25 +525,3 @@ fn what_originals_call_a_content_is_agreed_on_whatever_copies_say() {
     join(&mut directory, peer(5), &many, now);
     assert!(!locate(&mut directory, Wanted::Id(FileId([2; 32])), now)[0].agreed, "too many to tell");
 }
-
-#[test]
-fn claims_of_one_address_crowd_out_their_own_kind_alone() {
-    let now = Instant::now();
-    let mut directory = directory(now);
-    let id = FileId([7; 32]);
-    let mut claim = |number: u8, from: u8, chunks: u32| {
-        let size = u64::from(chunks) << 16;
-        let offer = Offer { id, size, total: size, chunks, ..offer("f", 7, 1, true) };
-        let from = IpAddr::from([10, 0, 0, from]);
-        let profile = Profile { host: Host::new("h").unwrap(), port: 7, from, ..Profile::default() };
-        directory.register(peer(number), profile, now).unwrap();
-        directory.update(peer(number), &[], &[offer], now).unwrap();
-    };
-    claim(250, 1, 1);
-    // Two for each false size, as many as an answer has room for and more; one of them has joined the true one.
-    (0..200).for_each(|number| claim(number, 2, 2 + u32::from(number) / 2));
-    claim(251, 2, 1);
-    let found = locate(&mut directory, Wanted::Id(id), now);
-    assert_eq!(found.len(), limits::MAX_VARIANTS);
-    assert!(found.iter().any(|variant| variant.chunks == 1));
-}
