@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::store::set_aside;
 use super::{FaultPlan, Latencies, share};
-use crate::content::{FileId, Host, PeerId, SafeName};
+use crate::content::{FileId, Host, SafeName};
 use crate::swarm::scheduler::Policy;
 
 /// What a peer may use.
@@ -112,32 +111,6 @@ pub(super) fn state_of(folder: &Path) -> io::Result<PathBuf> {
     let key = FileId::of(path.as_os_str().as_encoded_bytes()).to_string();
     let cache = dirs::cache_dir().unwrap_or_else(std::env::temp_dir);
     Ok(cache.join("p2p").join(&key[..16]))
-}
-
-pub(super) fn random_id() -> PeerId {
-    PeerId(std::array::from_fn(|_| fastrand::u8(..)))
-}
-
-/// The id kept in the state directory, made on first use. A damaged one is replaced: others then take
-/// this peer for a new one, which costs nothing.
-pub(super) fn kept_id(state: &Path) -> io::Result<PeerId> {
-    std::fs::create_dir_all(state)?;
-    let path = state.join("peer-id");
-    match std::fs::read(&path).map(|bytes| bytes.try_into().ok().map(PeerId)) {
-        Ok(Some(id)) => return Ok(id),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Ok(None) => tracing::warn!("{} is damaged; this peer gets a new id", path.display()),
-        Err(error) => {
-            if !set_aside(&path, "cannot be read") {
-                tracing::warn!("{} cannot be read, this peer gets a new id: {error}", path.display());
-            }
-        }
-    }
-    let id = random_id();
-    if let Err(error) = std::fs::write(&path, id.0) {
-        tracing::warn!("{} cannot be written, the next start will have another id: {error}", path.display());
-    }
-    Ok(id)
 }
 
 /// What others should dial: host (empty: as the tracker sees it) and port.
