@@ -150,3 +150,22 @@ fn a_file_that_only_looks_changed_proves_and_stays() {
     swarm.get(&other, "other", "30s").expect(0);
     assert!(!sharer.log().contains("its bytes have changed"), "{}", sharer.log());
 }
+
+#[test]
+fn what_is_here_and_does_not_prove_is_fetched_from_others() {
+    let (old, new) = (pattern(BYTES, 1), pattern(BYTES, 2));
+    let swarm = Swarm::of(old.clone());
+    let file = swarm.sample.path().join("file");
+    swarm.sharer().stop().expect(0);
+    change_in_place(&file, &new);
+    hide_the_change(&swarm.sample.path().join(".p2p/index"), &file);
+    let mut sound = Sample::empty();
+    sound.add("sound", old.clone());
+    let _other = Daemon::peer(sound.path(), &["--tracker", &swarm.tracker.target(), "--name", "other"]);
+    let _sharer = swarm.sharer();
+    swarm.wait_for_seeders(&old, 2);
+    let copy = swarm.sample.path().join("copy");
+    let (id, tracker) = (blake3::hash(&old).to_string(), swarm.tracker.target());
+    run(&["get", &id, copy.to_str().expect("UTF-8"), "--tracker", &tracker]).expect(0);
+    assert!(fs::read(&copy).expect("the copy") == old);
+}

@@ -232,3 +232,66 @@ fn a_get_that_fails_takes_nothing_from_the_share() {
         assert_eq!(swarm.seeders(&id), ["peer", "seeder"]);
     }
 }
+
+/// Has the peer fetch into its folder, and tells how that went.
+#[track_caller]
+fn got(swarm: &Swarm, what: &str, dest: &str) -> Value {
+    let dest = swarm.path(dest);
+    let dest = dest.to_str().expect("UTF-8");
+    let got = run(&["get", what, dest, "--json", "--tracker", &swarm.tracker.target()]).expect(0);
+    let last: Value = serde_json::from_str(got.stdout.lines().last().expect("a line")).expect("JSON");
+    last["done"][0]["status"].clone()
+}
+
+#[test]
+fn what_is_here_already_is_copied_and_nobody_is_asked() {
+    let content = pattern(900_000, 2);
+    let mut sample = one_file("tree/large", content.clone());
+    sample.add("tree/small", pattern(70, 3));
+    sample.add("tree/empty", Vec::new());
+    fs::create_dir(sample.path().join("tree/nothing")).expect("an empty folder");
+    let swarm = Swarm::of(sample);
+    swarm.get("tree/", "tree");
+    let tree = swarm.ask(&["find", "tree/", "--json"]);
+    let tree: Value = serde_json::from_str(tree.lines().next().expect("a line")).expect("JSON");
+    let tree = tree["id"].as_str().expect("an id").to_owned();
+    swarm.wait_for("the peer shares it", || swarm.seeders(&tree) == ["peer", "seeder"]);
+
+    // By name, with others about: nobody is asked.
+    let status = got(&swarm, "tree/large", "by-name");
+    assert_eq!(status["sources"], json!([]), "{status}");
+    assert!(fs::read(swarm.path("by-name")).expect("the copy") == content);
+
+    // By id, with nobody about.
+    let Swarm { tracker, seeder, peer, place, _sample } = swarm;
+    let address = tracker.target();
+    tracker.kill();
+    seeder.kill();
+    let get = |what: &str, dest: &str| {
+        let dest = place.path().join(dest);
+        run(&["get", what, dest.to_str().expect("UTF-8"), "--tracker", &address, "--wait", "0"]).expect(0);
+        dest
+    };
+    assert!(fs::read(get(&id_of(&content), "by-id")).expect("the copy") == content);
+    let copy = get(&tree, "again");
+    assert!(fs::read(copy.join("large")).expect("the copy") == content);
+    assert!(fs::read(copy.join("small")).expect("the copy") == pattern(70, 3));
+    assert!(copy.join("nothing").is_dir() && copy.join("empty").is_file());
+    assert!(!place.path().join(".p2p/partial").exists());
+    drop(peer);
+}
+
+#[test]
+fn of_a_new_version_only_what_is_new_is_fetched() {
+    let mut sample = one_file("tree/same", pattern(900_000, 2));
+    sample.add("tree/other", pattern(200_000, 3));
+    let swarm = Swarm::of(sample);
+    swarm.get("tree/same", "mine");
+    swarm
+        .wait_for("the peer shares it", || swarm.seeders(&id_of(&pattern(900_000, 2))) == ["peer", "seeder"]);
+    let status = got(&swarm, "tree/", "tree");
+    assert_eq!(status["bytes_resumed"], 900_000, "{status}");
+    assert_eq!(status["ledger"]["useful"], 200_000, "{status}");
+    assert!(fs::read(swarm.path("tree/same")).expect("the copy") == pattern(900_000, 2));
+    assert!(fs::read(swarm.path("tree/other")).expect("the other") == pattern(200_000, 3));
+}

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::units::{count, shown, size};
 use super::{Exit, Failure};
-use crate::content::SafeName;
+use crate::content::{FileId, SafeName};
 use crate::peer::{Dest, Report, TransferStatus, Want};
 
 /// The socket's name inside the state folder.
@@ -81,6 +81,12 @@ impl Daemon {
         let transfers = status.get_mut("transfers").map(Value::take).unwrap_or_default();
         serde_json::from_value(transfers)
             .map_err(|error| Failure::other(format!("the running peer answered strangely: {error}")))
+    }
+
+    /// What the peer's shared folder calls a content, if it is in it.
+    pub(super) fn holds(&mut self, id: FileId) -> Option<SafeName> {
+        self.say(&json!({ "holds": { "id": id.to_string() } })).ok()?;
+        SafeName::new(self.hear().ok()?.get("holds")?.as_str()?).ok()
     }
 
     /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.

@@ -24,6 +24,7 @@ use super::what::{What, resolve};
 use super::{Failure, output};
 use crate::peer::{Dest, Peer, Want};
 use crate::say;
+use crate::wire::{List, Name, Variant};
 use choice::{Choice, Wish};
 use progress::Progress;
 use summary::Summary;
@@ -42,7 +43,10 @@ fn fetch(args: GetArgs) -> Result<(), Failure> {
     let stop = Stop::install()?;
     let what = What::parse(&args.what)?;
     dest::check(&args.dest)?;
-    let variants = resolve(&what, &args.trackers.trackers, args.wait)?;
+    let variants = match here(&what, &args) {
+        Some(variant) => vec![variant],
+        None => resolve(&what, &args.trackers.trackers, args.wait)?,
+    };
     let choice = choice::choose(&what, &wish(&args), variants)?;
     if let Some(note) = &choice.note {
         say::line(note);
@@ -68,6 +72,36 @@ fn wish(args: &GetArgs) -> Wish {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let GetArgs { from, newest, union, called, .. } = args;
     Wish { from: from.clone(), newest: *newest, union: *union, called: called.clone(), now }
+}
+
+/// What the peer that shares DEST's folder has already, told as a tracker would: none needs to be asked for it.
+fn here(what: &What, args: &GetArgs) -> Option<Variant> {
+    let (id, said) = match what {
+        What::Id(id) => (*id, None),
+        What::Link(link) => (link.id, link.name.as_ref()),
+        _ => return None,
+    };
+    if args.from.is_some() {
+        return None;
+    }
+    let held = Daemon::around(&args.dest)?.holds(id)?;
+    // A file may be wanted as the folder that it lists, and the other way round.
+    if said.is_some_and(|said| said.is_tree() != held.is_tree()) {
+        return None;
+    }
+    Some(Variant {
+        name: Name::new(held.as_str()),
+        id,
+        size: 0,
+        total: 0,
+        chunks: 0,
+        seeders: 0,
+        leechers: 0,
+        original: true,
+        agreed: true,
+        modified: 0,
+        holders: List::default(),
+    })
 }
 
 /// All that is known once the content has been found.

@@ -1,7 +1,8 @@
 //! The local socket by which other processes on this machine speak to a running peer.
 //!
 //! `STATE/control.sock`; one JSON request on a line, JSON answers on lines: `{"status":{}}` is answered
-//! with one [`PeerStatus`], `{"get":{…}}` with a [`TransferStatus`] now and then, and at the end with
+//! with one [`PeerStatus`], `{"holds":{"id"}}` with the name that the shared folder has for it,
+//! `{"get":{…}}` with a [`TransferStatus`] now and then, and at the end with
 //! `{"done":Report}` or `{"error":{"code","message"}}`, the code being the exit code of the tool.
 
 use std::fs::File;
@@ -66,13 +67,25 @@ pub struct TrackerStatus {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Request {
     Status {},
-    Get { id: String, name: String, size: Option<u64>, dest: PathBuf, force: bool, wait_ms: Option<u64> },
+    /// What the shared folder calls a content.
+    Holds {
+        id: String,
+    },
+    Get {
+        id: String,
+        name: String,
+        size: Option<u64>,
+        dest: PathBuf,
+        force: bool,
+        wait_ms: Option<u64>,
+    },
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer<'a> {
     Done(&'a Report),
+    Holds(Option<String>),
     Error { code: u8, message: String },
 }
 
@@ -105,6 +118,10 @@ pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
     match serde_json::from_str(&line) {
         Err(error) => refuse(format!("not a request: {error}")),
         Ok(Request::Status {}) => say(&stream, &status(peer)),
+        Ok(Request::Holds { id }) => {
+            let offers = id.parse().map_or_else(|_| Vec::new(), |id| peer.shared(id));
+            say(&stream, &Answer::Holds(offers.first().map(|offer| offer.name.to_string())))
+        }
         Ok(Request::Get { id, name, size, dest, force, wait_ms }) => {
             let (Ok(id), Ok(name)) = (id.parse(), SafeName::new(name)) else {
                 return refuse("the id or the name is not one".to_owned());

@@ -3,6 +3,7 @@
 mod after;
 mod contest;
 mod driver;
+mod here;
 mod jobs;
 mod landing;
 mod running;

@@ -325,6 +325,19 @@ impl Store {
             .map_err(StoreError::at(self.plan.slots[place.file].label()))
     }
 
+    /// Makes an unfinished file share the blocks of another, not proved yet; none where that cannot be.
+    pub(super) fn clone_of(&self, file: usize, from: &File) -> Option<Arc<File>> {
+        let size = self.plan.slots[file].geometry.size();
+        if self.plan.slots[file].geometry.chunks() < 2 || from.metadata().ok()?.len() != size {
+            return None;
+        }
+        let data = self.data(file).ok()?;
+        rustix::fs::ioctl_ficlone(&*data, from).ok()?;
+        // It may have become another one meanwhile.
+        data.set_len(size).ok()?;
+        Some(data)
+    }
+
     /// Keeps a proved chunk whose bytes were written; the last one gives the file its name. The file
     /// is finished when this returns true.
     pub(super) fn keep(&self, number: u32, place: Place, hash: ChunkHash) -> Result<bool, StoreError> {

@@ -1,0 +1,115 @@
+//! What is wanted and is in the shared folder already: it is copied from there, each chunk proved as it goes, and
+//! nobody is asked for it. What has changed there meanwhile, or is not there, is left to the network.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::running::Running;
+use super::{FetchError, Want};
+use crate::content::{FileId, Layout, Manifest, Place, hash_chunk};
+use crate::peer::share::{Holding, Share, Standing, read_chunk};
+use crate::peer::store::Store;
+use crate::swarm::chunk_set::ChunkSet;
+use crate::wire::{Offer, View};
+
+/// Where bytes are that may be the ones wanted.
+enum Source {
+    File(File),
+    Memory(Arc<[u8]>),
+}
+
+impl Source {
+    fn read(&self, place: Place) -> io::Result<Vec<u8>> {
+        match self {
+            Source::File(file) => read_chunk(file, place),
+            Source::Memory(bytes) => {
+                let (start, end) = (place.offset as usize, (place.offset + place.len) as usize);
+                bytes.get(start..end).map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Bytes of the content, if the shared folder has it as what is wanted.
+    pub(super) fn size_here(&self) -> Option<u64> {
+        let Want { id, name, size } = &self.job.want;
+        let offers = self.peer.share.as_ref()?.offers_of(*id);
+        let fits = |offer: &&Offer| {
+            let claimed = if name.is_tree() { offer.total } else { offer.size };
+            offer.complete
+                && offer.name.ends_with('/') == name.is_tree()
+                && size.is_none_or(|size| size == claimed)
+        };
+        offers.iter().find(fits).map(|offer| offer.size)
+    }
+
+    /// Copies what the shared folder has of the files that are to be fetched; `had` gains their chunks.
+    pub(super) fn take_here(&self, store: &Store, had: &mut ChunkSet) -> Result<(), FetchError> {
+        let Some(share) = &self.peer.share else { return Ok(()) };
+        let layout = store.plan().layout.clone();
+        for file in 0..store.plan().files() {
+            if layout.chunks_of(file).all(|chunk| had.contains(chunk)) {
+                continue;
+            }
+            let id = store.plan().id_of(file);
+            if let Some((source, manifest)) = find(share, id, &layout, file) {
+                self.copy(store, had, (file, &source, &manifest))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(
+        &self,
+        store: &Store,
+        had: &mut ChunkSet,
+        (file, source, manifest): (usize, &Source, &Manifest),
+    ) -> Result<(), FetchError> {
+        let layout = &store.plan().layout;
+        let fresh = layout.chunks_of(file).all(|chunk| !had.contains(chunk));
+        // What shares its blocks with the source is proved by reading it where it then lies.
+        let cloned = match source {
+            Source::File(from) if fresh => store.clone_of(file, from),
+            _ => None,
+        };
+        for number in layout.chunks_of(file).filter(|number| !had.contains(*number)).collect::<Vec<_>>() {
+            if self.job.is_cancelled() {
+                return Err(FetchError::Interrupted);
+            }
+            let Some(place) = layout.place(number) else { return Ok(()) };
+            let read = cloned.as_ref().map_or_else(|| source.read(place), |file| read_chunk(file, place));
+            let Ok(bytes) = read else { return Ok(()) };
+            let hash = hash_chunk(manifest.geometry(), place.chunk, &bytes);
+            if manifest.hashes().get(place.chunk.get() as usize) != Some(&hash) {
+                tracing::debug!("what is shared as {} is not that any more", store.plan().id_of(file));
+                return Ok(());
+            }
+            if manifest.geometry().chunks() == 1 {
+                store.write_small(file, &bytes, FileId(hash.0))?;
+            } else {
+                if cloned.is_none() {
+                    store.write(place, 0, &bytes)?;
+                }
+                store.keep(number, place, hash)?;
+            }
+            had.insert(number);
+        }
+        Ok(())
+    }
+}
+
+/// A file or listing of the shared folder that is said to have this content, and what its chunks must be.
+fn find(share: &Share, id: FileId, layout: &Layout, file: usize) -> Option<(Source, Arc<Manifest>)> {
+    let source = match share.find(id, View::Bytes)? {
+        Holding::Listing(_, bytes) => Source::Memory(bytes),
+        Holding::File(_, source) => match share.open_source(&source.path, id).ok()? {
+            Standing::Sound(file, _) | Standing::Doubted(file) => Source::File(file),
+            Standing::Gone => return None,
+        },
+        Holding::Members(_) => return None,
+    };
+    let manifest = share.manifest(id)?;
+    (layout.files().get(file) == Some(&manifest.geometry())).then_some((source, manifest))
+}
