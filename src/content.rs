@@ -16,4 +16,6 @@ pub use id::{ChunkHash, FileId, IdError, PeerId};
 pub use link::{Descriptor, Link, LinkError};
 pub use name::{NameError, SafeName};
 pub use proof::{ChunkHasher, Manifest, PROOF_RUN, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
-pub use tree::{Tree, TreeEntry, TreeError, TreeKind, TreeLayout};
+pub use tree::{
+    LeftOut, Looks, Missing, Reason, Tree, TreeEntry, TreeError, TreeKind, TreeLayout, leads_inside, way_to,
+};

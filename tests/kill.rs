@@ -15,7 +15,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use p2p::content::{ChunkHash, FileId, Layout, SafeName, Tree, TreeEntry, TreeKind, hash_chunk};
+use p2p::content::{
+    ChunkHash, FileId, Layout, LeftOut, Looks, SafeName, Tree, TreeEntry, TreeKind, hash_chunk,
+};
 use support::{Daemon, Sample, eventually, pattern, run};
 use tempfile::TempDir;
 
@@ -210,17 +212,23 @@ impl Ground {
 
 /// The tree of the sample as a peer lists it.
 fn tree_of(sample: &Sample) -> Tree {
-    let entry = |(name, content): &(String, Vec<u8>)| {
-        let metadata = fs::metadata(sample.path().join(name)).expect("a file of the sample");
-        TreeEntry {
-            path: SafeName::new(&name[NAME.len()..]).expect("a safe name"),
-            kind: TreeKind::File,
-            mtime_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
-            size: metadata.len(),
-            id: FileId::of(content),
-        }
+    let looks = |path: &Path| {
+        let metadata = fs::metadata(path).expect("a part of the sample");
+        let mtime_ns = metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec();
+        Looks { mode: (metadata.mode() & 0o777) as u16, mtime_ns }
     };
-    Tree::new(sample.files().iter().map(entry).collect()).expect("a tree")
+    let entry = |path: &str, kind| TreeEntry { path: SafeName::new(path).expect("a safe name"), kind };
+    let root = sample.path().join(NAME);
+    let mut folders = BTreeSet::new();
+    let mut entries = Vec::new();
+    for (name, content) in sample.files() {
+        let (path, id) = (&name[NAME.len()..], FileId::of(content));
+        let (looks, size) = (looks(&sample.path().join(name)), content.len() as u64);
+        entries.push(entry(path, TreeKind::File { looks, size, id }));
+        folders.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
+    }
+    entries.extend(folders.iter().map(|path| entry(path, TreeKind::Folder(looks(&root.join(path))))));
+    Tree::new(looks(&root).mode, entries, LeftOut::default()).expect("a tree")
 }
 
 /// The records of a journal, read as its format says; a journal that is not there has none.

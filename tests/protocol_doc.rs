@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
 use p2p::content::{
-    ChunkHash, Descriptor, FileId, Geometry, Link, Manifest, Proof, SafeName, Tree, hash_chunk,
+    ChunkHash, Descriptor, FileId, Geometry, Link, Manifest, Proof, Reason, SafeName, Tree, hash_chunk,
 };
 use p2p::wire::{
     ChunkHead, Common, Complaint, ErrorCode, FromServer, FromTracker, HEADER_BYTES, Message, Preface,
@@ -304,9 +304,16 @@ fn the_listing_is_a_tree_with_the_stated_id_and_members() {
     assert!(text.contains(&FileId::of(&bytes).to_string()));
     let members = tree.layout().expect("members");
     assert_eq!(members.ids, [FileId::of(b"hello")]);
-    assert_eq!(members.layout.chunks(), 1);
+    assert_eq!((members.layout.chunks(), members.layout.size()), (1, 5));
     let paths: Vec<&str> = tree.entries().iter().map(|entry| entry.path.as_str()).collect();
-    assert_eq!(paths, ["bin/run", "hello.txt", "later"]);
+    assert_eq!(paths, ["bin", "bin/latest", "bin/run", "hello.txt", "hi"]);
+    let missing: Vec<String> = tree.left_out().named().iter().map(ToString::to_string).collect();
+    assert_eq!(missing, ["pipe is a pipe, socket or device"]);
+    for limit in [Tree::MAX_ENTRIES, Tree::MAX_FOLDERS, Tree::MAX_DEPTH] {
+        assert!(text.contains(&format!("at most {limit} ")), "{limit}");
+    }
+    let numbers = [Reason::Unreadable, Reason::TooLarge].map(|reason| reason as u8);
+    assert_eq!(numbers, [1, 6]);
 }
 
 #[test]

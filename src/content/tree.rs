@@ -1,47 +1,68 @@
 //! Listings of folders, themselves stored and moved as files.
 //!
-//! Layout: the magic, then entries in strictly ascending byte order of path. An entry is kind (`u8`),
-//! modification time (`i64`, nanoseconds since 1970), size (`u64`), id (32 bytes), path (`u16` length
-//! and UTF-8). Integers are big-endian. Folders are listed only when they are empty.
+//! A listing says everything that a copy keeps: each folder and file with its mode and time, symbolic and
+//! hard links, and what its maker had to leave out. The invariant of a [`Tree`]: all rules of the format
+//! hold, so that whoever makes it on a disk makes no more than it lists, and nothing outside.
 
-use std::collections::HashMap;
+mod bytes;
+mod left_out;
+mod target;
 
-use bytes::{Buf, BufMut};
+use std::collections::{HashMap, HashSet};
 
 use super::{FileId, Geometry, Layout, SafeName};
+pub use left_out::{LeftOut, Missing, Reason};
+pub use target::{leads_inside, way_to};
 
-const MAGIC: &[u8; 8] = b"p2ptree1";
-
-/// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TreeKind {
-    /// A plain file.
-    File,
-    /// A file with its executable bit set.
-    Executable,
-    /// A folder with nothing in it.
-    EmptyFolder,
-}
-
-/// One file or empty folder of a tree.
+/// One thing in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
     /// The path below the tree's folder.
     pub path: SafeName,
-    /// What it is.
+    /// What is there.
     pub kind: TreeKind,
-    /// Modification time in nanoseconds since 1970; 0 for a folder.
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TreeKind {
+    /// A file.
+    File {
+        /// Its mode and time.
+        looks: Looks,
+        /// Its bytes.
+        size: u64,
+        /// Its id.
+        id: FileId,
+    },
+    /// A folder.
+    Folder(Looks),
+    /// A symbolic link: what is written in it. It [leads inside](leads_inside).
+    Link(Box<str>),
+    /// The same file as an earlier entry, by another name.
+    HardLink(SafeName),
+}
+
+/// How a file or folder looks from outside, as far as a copy keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looks {
+    /// Who may read, write and execute: the low nine bits of its mode, never more.
+    pub mode: u16,
+    /// Modification time in nanoseconds since 1970.
     pub mtime_ns: i64,
-    /// Bytes of the file; 0 for a folder.
-    pub size: u64,
-    /// The file's id; that of an empty file for a folder.
-    pub id: FileId,
+}
+
+impl Looks {
+    /// The bits of a mode that are kept.
+    pub const MODE: u16 = 0o777;
 }
 
 /// The listing of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
+    mode: u16,
     entries: Vec<TreeEntry>,
+    left_out: LeftOut,
 }
 
 /// Why bytes are not a tree.
@@ -53,40 +74,69 @@ pub enum TreeError {
     /// It ends inside an entry.
     #[error("it ends inside an entry")]
     Truncated,
-    /// A kind is unknown.
+    /// A kind, a mode or a reason is unknown.
     #[error("it has an entry of an unknown kind")]
     Kind,
     /// A path would leave the folder.
     #[error("a path in it is refused: {0}")]
     Path(#[from] super::NameError),
-    /// The entries are not in order, or one path is inside another's file.
+    /// The entries are not in order.
     #[error("its entries are not in order")]
     Order,
-    /// An empty folder has a size, a time or an id of its own.
-    #[error("it has an empty folder that is not empty")]
+    /// An entry lies in no folder that is listed before it.
+    #[error("an entry lies in a folder that is not listed")]
     Folder,
-    /// No file of its size has its id.
-    #[error("it has a file of a size that its id cannot have")]
-    Id,
-    /// A file is larger than any file may be, or there are too many.
+    /// A symbolic link leads out of the folder.
+    #[error("a symbolic link in it leads out of the folder")]
+    Outside,
+    /// A hard link is to no file that is listed before it.
+    #[error("a hard link in it is to no file before it")]
+    HardLink,
+    /// An empty file has the id of another content, or equal ids have different sizes.
+    #[error("a size in it belongs to another id")]
+    Size,
+    /// The list of what was left out is not as it must be.
+    #[error("what it left out is listed wrongly")]
+    LeftOut,
+    /// A file is larger than any file may be.
     #[error("it is too large")]
     TooLarge,
+    /// There are more entries than one listing may have.
+    #[error("it has more than {} entries", Tree::MAX_ENTRIES)]
+    Entries,
+    /// There are more folders than one listing may have.
+    #[error("it has more than {} folders", Tree::MAX_FOLDERS)]
+    Folders,
+    /// A path has too many parts.
+    #[error("its folders are nested deeper than {}", Tree::MAX_DEPTH)]
+    Depth,
 }
 
 impl Tree {
     /// Most bytes of a listing.
     pub const MAX_BYTES: u64 = 256 << 20;
+    /// Most entries of a listing, twice a million files with their folders: each may cost an inode.
+    pub const MAX_ENTRIES: usize = 2_000_000;
+    /// Most folders among them: each costs a block of the disk as well.
+    pub const MAX_FOLDERS: usize = 400_000;
+    /// Most parts of a path: what is nested deeper is slow to reach and, for many tools, to remove.
+    pub const MAX_DEPTH: usize = 128;
 
     /// The tree of these entries, in any order.
     ///
     /// # Errors
-    /// [`TreeError::Order`] if two entries have one path or a file is used as a folder,
-    /// [`TreeError::Folder`] if an empty folder has anything, [`TreeError::Id`] if an id cannot be of its size.
-    pub fn new(mut entries: Vec<TreeEntry>) -> Result<Tree, TreeError> {
+    /// [`TreeError`] says which rule they break.
+    pub fn new(mode: u16, mut entries: Vec<TreeEntry>, left_out: LeftOut) -> Result<Tree, TreeError> {
         entries.sort_unstable_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
-        check_paths(&entries)?;
-        entries.iter().try_for_each(check_entry)?;
-        Ok(Tree { entries })
+        let tree = Tree { mode, entries, left_out };
+        tree.check()?;
+        Ok(tree)
+    }
+
+    /// The mode of the folder itself, which a copy gets if it is made anew. Its time is not kept: sharing a
+    /// folder puts this program's state into it.
+    pub fn mode(&self) -> u16 {
+        self.mode
     }
 
     /// The entries in order of path.
@@ -94,74 +144,106 @@ impl Tree {
         &self.entries
     }
 
-    /// Bytes of all files; `u64::MAX` if they are more, which one content under many paths can pretend.
-    pub fn total(&self) -> u64 {
-        self.entries.iter().fold(0, |total, entry| total.saturating_add(entry.size))
+    /// What the folder has and this listing has not.
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
-    /// The listing as bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(MAGIC.len() + self.entries.len() * 96);
-        out.put_slice(MAGIC);
-        for entry in &self.entries {
-            out.put_u8(match entry.kind {
-                TreeKind::File => 0,
-                TreeKind::Executable => 1,
-                TreeKind::EmptyFolder => 2,
-            });
-            out.put_i64(entry.mtime_ns);
-            out.put_u64(entry.size);
-            out.put_slice(&entry.id.0);
-            out.put_u16(entry.path.as_str().len() as u16);
-            out.put_slice(entry.path.as_str().as_bytes());
-        }
-        out
+    /// Bytes of all files as they lie on a disk, equal ones each time; `u64::MAX` if they are more, which
+    /// one content under many paths can pretend.
+    pub fn bytes_on_disk(&self) -> u64 {
+        let size = |entry: &TreeEntry| if let TreeKind::File { size, .. } = entry.kind { size } else { 0 };
+        self.entries.iter().map(size).fold(0, u64::saturating_add)
     }
 
-    /// Reads a listing.
-    ///
-    /// # Errors
-    /// [`TreeError`] says what is wrong; nothing of it may be used then.
-    pub fn decode(mut bytes: &[u8]) -> Result<Tree, TreeError> {
-        let magic = bytes.split_off(..MAGIC.len()).ok_or(TreeError::Magic)?;
-        if magic != MAGIC {
-            return Err(TreeError::Magic);
+    /// Every rule but those of single fields, in one pass. An entry's folder sorts before it, so it must
+    /// have been seen; then no path lies below a file or a link, and there are no folders but those listed.
+    fn check(&self) -> Result<(), TreeError> {
+        if self.entries.len() > Tree::MAX_ENTRIES {
+            return Err(TreeError::Entries);
         }
-        let mut entries = Vec::new();
-        while !bytes.is_empty() {
-            entries.push(decode_entry(&mut bytes)?);
+        let modes = self.entries.iter().filter_map(|entry| match entry.kind {
+            TreeKind::File { looks, .. } | TreeKind::Folder(looks) => Some(looks.mode),
+            _ => None,
+        });
+        if modes.chain([self.mode]).any(|mode| mode & !Looks::MODE != 0) {
+            return Err(TreeError::Kind);
         }
-        if !entries.is_sorted_by(|a, b| a.path.as_str() < b.path.as_str()) {
+        if !self.entries.is_sorted_by(|a, b| a.path.as_str() < b.path.as_str()) {
             return Err(TreeError::Order);
         }
-        check_paths(&entries)?;
-        Ok(Tree { entries })
+        let mut folders: HashSet<&str> = HashSet::new();
+        for entry in &self.entries {
+            let path = entry.path.as_str();
+            if entry.path.is_tree() {
+                return Err(TreeError::Path(super::NameError::Dots));
+            }
+            if path.split('/').count() > Tree::MAX_DEPTH {
+                return Err(TreeError::Depth);
+            }
+            if path.rsplit_once('/').is_some_and(|(folder, _)| !folders.contains(folder)) {
+                return Err(TreeError::Folder);
+            }
+            if let TreeKind::Folder(_) = entry.kind {
+                folders.insert(path);
+            }
+            self.check_entry(entry)?;
+        }
+        match folders.len() > Tree::MAX_FOLDERS {
+            true => Err(TreeError::Folders),
+            false => Ok(()),
+        }
+    }
+
+    fn check_entry(&self, entry: &TreeEntry) -> Result<(), TreeError> {
+        match &entry.kind {
+            TreeKind::Folder(_) => Ok(()),
+            TreeKind::File { size, .. } if *size > Geometry::MAX_SIZE => Err(TreeError::TooLarge),
+            TreeKind::File { size, id, .. } if !id.can_be_of(*size) => Err(TreeError::Size),
+            TreeKind::File { .. } => Ok(()),
+            TreeKind::Link(target) => match leads_inside(entry.path.as_str(), target) {
+                true => Ok(()),
+                false => Err(TreeError::Outside),
+            },
+            TreeKind::HardLink(of) if of < &entry.path && self.file(of).is_some() => Ok(()),
+            TreeKind::HardLink(_) => Err(TreeError::HardLink),
+        }
+    }
+
+    /// The place in order of the file at `path`.
+    fn file(&self, path: &SafeName) -> Option<usize> {
+        let at = self.entries.binary_search_by(|entry| entry.path.as_str().cmp(path.as_str())).ok()?;
+        matches!(self.entries[at].kind, TreeKind::File { .. }).then_some(at)
     }
 
     /// The chunks of all files, each content once however many paths have it.
     ///
     /// # Errors
-    /// [`TreeError::TooLarge`] if a file or their number is above the limits.
+    /// [`TreeError::TooLarge`] if their number is above the limit, [`TreeError::Size`] if one id has two
+    /// sizes.
     pub fn layout(&self) -> Result<TreeLayout, TreeError> {
         let mut files = Vec::new();
         let mut ids = Vec::new();
         let mut seen: HashMap<FileId, usize> = HashMap::new();
         let mut file_of = Vec::with_capacity(self.entries.len());
         for entry in &self.entries {
-            if entry.kind == TreeKind::EmptyFolder {
-                file_of.push(None);
-                continue;
-            }
-            let geometry = Geometry::of(entry.size).ok_or(TreeError::TooLarge)?;
-            let next = files.len();
-            let file = *seen.entry(entry.id).or_insert(next);
-            if file == next {
-                files.push(geometry);
-                ids.push(entry.id);
-            } else if files[file] != geometry {
-                return Err(TreeError::Order);
-            }
-            file_of.push(Some(file));
+            let file = match &entry.kind {
+                TreeKind::File { size, id, .. } => {
+                    let geometry = Geometry::of(*size).ok_or(TreeError::TooLarge)?;
+                    let next = files.len();
+                    let file = *seen.entry(*id).or_insert(next);
+                    if file == next {
+                        files.push(geometry);
+                        ids.push(*id);
+                    } else if files[file] != geometry {
+                        return Err(TreeError::Size);
+                    }
+                    Some(file)
+                }
+                TreeKind::HardLink(of) => self.file(of).and_then(|at| file_of[at]),
+                TreeKind::Folder(_) | TreeKind::Link(_) => None,
+            };
+            file_of.push(file);
         }
         let layout = Layout::new(files).ok_or(TreeError::TooLarge)?;
         Ok(TreeLayout { layout, ids, file_of })
@@ -175,140 +257,9 @@ pub struct TreeLayout {
     pub layout: Layout,
     /// Their ids.
     pub ids: Vec<FileId>,
-    /// For each entry of the tree, its file in `layout`; none for folders.
+    /// For each entry of the tree, its file in `layout`; none for folders and symbolic links.
     pub file_of: Vec<Option<usize>>,
 }
 
-fn decode_entry(bytes: &mut &[u8]) -> Result<TreeEntry, TreeError> {
-    const FIXED: usize = 1 + 8 + 8 + FileId::BYTES + 2;
-    if bytes.len() < FIXED {
-        return Err(TreeError::Truncated);
-    }
-    let kind = match bytes.get_u8() {
-        0 => TreeKind::File,
-        1 => TreeKind::Executable,
-        2 => TreeKind::EmptyFolder,
-        _ => return Err(TreeError::Kind),
-    };
-    let mtime_ns = bytes.get_i64();
-    let size = bytes.get_u64();
-    if size > Geometry::MAX_SIZE {
-        return Err(TreeError::TooLarge);
-    }
-    let mut id = FileId::NONE;
-    bytes.copy_to_slice(&mut id.0);
-    let len = usize::from(bytes.get_u16());
-    let path = bytes.split_off(..len).ok_or(TreeError::Truncated)?;
-    let path = std::str::from_utf8(path).map_err(|_| TreeError::Path(super::NameError::Nul))?;
-    let path = SafeName::new(path)?;
-    if path.is_tree() {
-        return Err(TreeError::Path(super::NameError::Dots));
-    }
-    let entry = TreeEntry { path, kind, mtime_ns, size, id };
-    check_entry(&entry)?;
-    Ok(entry)
-}
-
-/// An empty folder has nothing but its path, and no other id goes with no bytes.
-fn check_entry(entry: &TreeEntry) -> Result<(), TreeError> {
-    let bare = entry.size == 0 && entry.mtime_ns == 0 && entry.id == FileId::NOTHING;
-    match entry.kind {
-        TreeKind::EmptyFolder if !bare => Err(TreeError::Folder),
-        _ if !entry.id.can_be_of(entry.size) => Err(TreeError::Id),
-        _ => Ok(()),
-    }
-}
-
-/// No path twice, and no path below another entry's path.
-fn check_paths(entries: &[TreeEntry]) -> Result<(), TreeError> {
-    let paths: std::collections::HashSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
-    let nested = |path: &str| path.match_indices('/').any(|(at, _)| paths.contains(&path[..at]));
-    if paths.len() != entries.len() || entries.iter().any(|entry| nested(entry.path.as_str())) {
-        return Err(TreeError::Order);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(path: &str, content: &[u8]) -> TreeEntry {
-        TreeEntry {
-            path: SafeName::new(path).unwrap(),
-            kind: TreeKind::File,
-            mtime_ns: -5,
-            size: content.len() as u64,
-            id: FileId::of(content),
-        }
-    }
-
-    fn sample() -> Tree {
-        let empty = TreeEntry { kind: TreeKind::EmptyFolder, mtime_ns: 0, ..entry("empty", b"") };
-        Tree::new(vec![entry("b/x", b"same"), empty, entry("a", b"same"), entry("b.txt", b"other")]).unwrap()
-    }
-
-    #[test]
-    fn a_listing_reads_back() {
-        let tree = sample();
-        assert_eq!(Tree::decode(&tree.encode()), Ok(tree));
-    }
-
-    #[test]
-    fn no_prefix_of_a_listing_is_another_tree_with_half_an_entry() {
-        let bytes = sample().encode();
-        let whole = (0..bytes.len()).filter(|len| Tree::decode(&bytes[..*len]).is_ok()).count();
-        assert_eq!(whole, 4, "only cuts between entries decode");
-    }
-
-    #[test]
-    fn refuses_files_used_as_folders_and_double_paths() {
-        assert_eq!(Tree::new(vec![entry("a", b""), entry("a/b", b"")]), Err(TreeError::Order));
-        assert_eq!(
-            Tree::new(vec![entry("a", b""), entry("a-", b""), entry("a/b", b"")]),
-            Err(TreeError::Order)
-        );
-        assert_eq!(Tree::new(vec![entry("a", b""), entry("a", b"x")]), Err(TreeError::Order));
-    }
-
-    #[test]
-    fn refuses_folders_that_have_something() {
-        let empty = || TreeEntry { kind: TreeKind::EmptyFolder, mtime_ns: 0, ..entry("empty", b"") };
-        assert!(Tree::new(vec![empty()]).is_ok());
-        for folder in [
-            TreeEntry { size: 1, ..empty() },
-            TreeEntry { mtime_ns: 1, ..empty() },
-            TreeEntry { id: FileId::of(b"x"), ..empty() },
-        ] {
-            assert_eq!(Tree::new(vec![folder.clone()]), Err(TreeError::Folder));
-            let bytes = Tree { entries: vec![folder] }.encode();
-            assert_eq!(Tree::decode(&bytes), Err(TreeError::Folder));
-        }
-    }
-
-    #[test]
-    fn refuses_sizes_that_no_content_of_the_id_has() {
-        let empty = TreeEntry { size: 0, ..entry("a", b"x") };
-        let grown = TreeEntry { size: 1, ..entry("a", b"") };
-        for lie in [empty, grown] {
-            assert_eq!(Tree::new(vec![lie.clone()]), Err(TreeError::Id));
-            assert_eq!(Tree::decode(&Tree { entries: vec![lie] }.encode()), Err(TreeError::Id));
-        }
-    }
-
-    #[test]
-    fn more_chunks_than_can_be_numbered_are_refused_before_anything_is_made_for_them() {
-        let huge = |path: &str| TreeEntry { size: Geometry::MAX_SIZE, ..entry(path, path.as_bytes()) };
-        let two = Tree::new(vec![huge("a"), huge("b")]).unwrap();
-        assert_eq!(two.layout().unwrap().layout.chunks(), Layout::MAX_CHUNKS);
-        let three = Tree::new(vec![huge("a"), huge("b"), entry("c", b"x")]).unwrap();
-        assert_eq!(three.layout().err(), Some(TreeError::TooLarge));
-    }
-
-    #[test]
-    fn equal_contents_are_numbered_once() {
-        let layout = sample().layout().unwrap();
-        assert_eq!(layout.file_of, [Some(0), Some(1), Some(0), None]);
-        assert_eq!(layout.layout.chunks(), 2);
-    }
-}
+mod tests;

@@ -10,12 +10,13 @@ use crate::wire::limits;
 pub(super) fn tree(bytes: &[u8], _: &Path) {
     let Ok(tree) = Tree::decode(bytes) else { return };
     assert_eq!(tree.encode(), bytes, "one encoding");
-    assert_eq!(Tree::new(tree.entries().to_vec()).as_ref(), Ok(&tree));
+    let again = Tree::new(tree.mode(), tree.entries().to_vec(), tree.left_out().clone());
+    assert_eq!(again.as_ref(), Ok(&tree));
     super::texts::name(
         tree.entries().first().map_or(b"", |entry| entry.path.as_str().as_bytes()),
         Path::new(""),
     );
-    let total = tree.total();
+    let total = tree.bytes_on_disk();
     let Ok(members) = tree.layout() else { return };
     let layout = &members.layout;
     assert!(layout.chunks() <= limits::MAX_CHUNKS, "{} chunks", layout.chunks());

@@ -34,6 +34,7 @@ pub(crate) mod fuzzing;
 mod hash;
 mod index;
 mod keep;
+mod left_out;
 mod log;
 mod recent;
 mod record;
@@ -48,7 +49,7 @@ pub use record::{Source, Stamp};
 use catalogue::{Catalogue, Delta};
 use index::Index;
 use recent::Recent;
-use record::{Found, Looks, parent};
+use record::{Found, Shape, parent};
 use walk::Walker;
 use watch::{Mailbox, Watches};
 
@@ -181,6 +182,7 @@ struct Core {
     state: RwLock<State>,
     caches: Mutex<Caches>,
     changes: Sender<Change>,
+    notice: Mutex<left_out::Notice>,
     mailbox: Mailbox,
     watches: Option<Arc<Watches>>,
     stop: AtomicBool,
@@ -191,7 +193,7 @@ struct Core {
 struct State {
     catalogue: Catalogue,
     /// Ids of files that went, by how they looked: a file that comes back under another name is known.
-    ghosts: HashMap<Looks, (Stamp, FileId)>,
+    ghosts: HashMap<Shape, (Stamp, FileId)>,
     /// Files given to the hashing threads. What they find counts only if it is still wanted here.
     hashing: HashMap<Arc<str>, Stamp>,
     /// What is being fetched, at or below these paths, is nothing to look at yet: in part it is nobody's.
@@ -275,8 +277,12 @@ impl Share {
     /// Offers finished downloads without hashing them again, but for those that look otherwise by now; `folders`
     /// are paths of folders that came with them.
     pub fn adopt(&self, files: Vec<Adopted>, folders: &[SafeName]) {
-        let is_folder = |path: &&str| record::below(self.root(), path).is_dir();
-        let folders_new = folders.iter().map(SafeName::path).filter(is_folder).map(Arc::from).collect();
+        let seen = |path: &str| {
+            let metadata =
+                fs::metadata(record::below(self.root(), path)).ok().filter(fs::Metadata::is_dir)?;
+            Some((Arc::from(path), record::looks_of(&metadata)))
+        };
+        let folders_new = folders.iter().map(SafeName::path).filter_map(seen).collect();
         let mut delta = Delta { folders_new, ..Delta::default() };
         for file in files {
             let path: Arc<str> = Arc::from(file.path.path());
@@ -374,6 +380,14 @@ impl Core {
         }
     }
 
+    /// Says what is left out, if that was not said yet.
+    fn tell_left_out(&self) {
+        let line = lock(&self.notice).of(self.read().catalogue.left_out());
+        if let Some(line) = line {
+            tracing::warn!("{line}");
+        }
+    }
+
     fn withdraw(&self, path: &str) {
         let mut state = self.write();
         self.withdrawals.fetch_add(1, Ordering::Release);
@@ -391,7 +405,7 @@ impl Core {
         if state.ghosts.len() >= MAX_GHOSTS {
             self.lay_ghosts(state);
         }
-        state.ghosts.insert(stamp.looks(), (stamp, id));
+        state.ghosts.insert(stamp.shape(), (stamp, id));
     }
 
     /// Forgets all files that went, and the chunk hashes that were kept for them.

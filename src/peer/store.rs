@@ -13,6 +13,7 @@ mod naming;
 mod partial;
 mod place;
 mod plan;
+mod restore;
 
 use std::fs::File;
 use std::io;
@@ -32,7 +33,7 @@ use crate::swarm::chunk_set::ChunkSet;
 use crate::threads;
 pub(super) use files::set_aside;
 use files::{
-    copy, hash_at, hashes_of, id_on_disk, make_own_folder, mode, reserve, set_times, sync_above, umask,
+    copy, hash_at, hashes_of, id_on_disk, make_own_folder, reserve, set_looks, sync_above, unfinished_mode,
 };
 use journal::Journal;
 use naming::Draft;
@@ -152,7 +153,10 @@ impl Store {
         let partial = Folder::open(&partial_path).map_err(StoreError::at(&at))?;
         let (journal, records) =
             Journal::open(&partial_path.join("journal"), id).map_err(StoreError::at(&at))?;
-        let root_folder = Folder::open(root).map_err(StoreError::at(&root_at))?.synced(manner.fsync);
+        let root_folder = Folder::open(root)
+            .map_err(StoreError::at(&root_at))?
+            .synced(manner.fsync)
+            .private(plan.root_mode.is_some());
         let store = Store {
             manner,
             root: root_folder,
@@ -168,6 +172,7 @@ impl Store {
         let mut had = ChunkSet::empty(store.plan.layout.chunks());
         store.resume(&records, &mut had);
         if !fresh {
+            store.check_links()?;
             store.find_finished(&mut had)?;
         }
         store.finish_unnamed(&had)?;
@@ -285,7 +290,7 @@ impl Store {
         if Stamp::of(&file.metadata()?) != before {
             return Ok(false); // what is written while it is read is not known
         }
-        set_times(file, name)?;
+        set_looks(file, name.looks)?;
         note_named(file, name)?;
         slot.note_all(hashes);
         Ok(true)
@@ -303,14 +308,12 @@ impl Store {
         Ok(())
     }
 
-    /// Makes what needs no chunk, once: empty folders and empty files.
+    /// Makes what needs no chunk, once: folders and empty files.
     fn begin(&self) -> Result<(), StoreError> {
         if self.begun.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        for folder in &self.plan.folders {
-            self.root.folder(folder).map_err(|error| folder_error(folder, error))?;
-        }
+        self.prepare()?;
         let empty = |(_, slot): &(usize, &Slot)| slot.geometry.is_empty();
         for (file, _) in self.plan.slots.iter().enumerate().filter(empty) {
             self.write_small(file, &[], FileId::of(&[]))?;
@@ -378,9 +381,6 @@ impl Store {
             self.name_draft(self.copy_of(&data, name)?, id, (name, slot))?;
         }
         let at = StoreError::at(&first.path);
-        if first.executable {
-            rustix::fs::fchmod(&data, mode(first) & !umask(&data)).map_err(|error| at(error.into()))?;
-        }
         let temporary = file.to_string();
         let moved = self.name(&data, id, (first, slot), |folder, base, replace| {
             naming::rename(self.partial.fd(), &temporary, folder, base, replace)
@@ -407,8 +407,8 @@ impl Store {
     }
 
     fn draft(&self, name: &Name) -> Result<Draft, StoreError> {
-        let (folder, _) = self.spot(name)?;
-        Draft::new(folder, mode(name)).map_err(StoreError::at(&name.path))
+        let (folder, _) = self.spot(&name.path)?;
+        Draft::new(folder, unfinished_mode(Some(name))).map_err(StoreError::at(&name.path))
     }
 
     fn name_draft(&self, draft: Draft, id: FileId, name: (&Name, &Slot)) -> Result<(), StoreError> {
@@ -430,11 +430,11 @@ impl Store {
             return Err(StoreError::Integrity(name.path.clone()));
         }
         let at = StoreError::at(&name.path);
-        set_times(file, name).map_err(&at)?;
+        set_looks(file, name.looks).map_err(&at)?;
         if self.manner.fsync {
             file.sync_all().map_err(&at)?;
         }
-        let (folder, base) = self.spot(name)?;
+        let (folder, base) = self.spot(&name.path)?;
         if self.manner.force
             && let Some(what) = naming::obstacle(&folder, base).map_err(&at)?
         {
@@ -456,14 +456,14 @@ impl Store {
         Ok(())
     }
 
-    /// The folder that a name goes to, made if need be, and what it is called there.
-    fn spot<'n>(&self, name: &'n Name) -> Result<(Arc<OwnedFd>, &'n str), StoreError> {
-        match name.path.rsplit_once('/') {
+    /// The folder that a path's last part goes to, made if need be, and that part.
+    fn spot<'n>(&self, path: &'n str) -> Result<(Arc<OwnedFd>, &'n str), StoreError> {
+        match path.rsplit_once('/') {
             Some((folder, base)) => {
                 let opened = self.root.folder(folder).map_err(|error| folder_error(folder, error))?;
                 Ok((opened, base))
             }
-            None => Ok((self.root.itself(), &name.path)),
+            None => Ok((self.root.itself(), path)),
         }
     }
 
@@ -475,7 +475,7 @@ impl Store {
             return Ok(open.clone());
         }
         let at = StoreError::at(slot.label());
-        let mode = Mode::from_raw_mode(0o666);
+        let mode = unfinished_mode(slot.names.first());
         let opened = Arc::new(self.temporary(&file.to_string(), OFlags::RDWR, mode).map_err(&at)?);
         if opened.metadata().map_err(&at)?.len() != slot.geometry.size() {
             reserve(&opened, slot.geometry.size()).map_err(&at)?;
@@ -539,7 +539,8 @@ impl Store {
 
     /// True if all files that have their names still look as they did then.
     pub(super) fn is_as_named(&self) -> bool {
-        self.plan.slots.iter().flat_map(|slot| &slot.names).all(|name| {
+        let others = self.plan.hard_links.iter().map(|link| &link.name);
+        self.plan.slots.iter().flat_map(|slot| &slot.names).chain(others).all(|name| {
             let Some(stamp) = *lock(&name.named) else { return true };
             self.root.open_file(&name.path).is_ok_and(|file| has_stamp(&file, stamp))
         })
@@ -552,9 +553,12 @@ impl Store {
         Ok(())
     }
 
-    /// All is done: removes the temporary directory.
-    pub(super) fn finish(&self) {
+    /// All files are there: makes what needs them, and removes the temporary directory.
+    pub(super) fn finish(&self) -> Result<(), StoreError> {
+        self.complete()?;
         partial::clear(&self.partial_path);
+        self.finish_root();
+        Ok(())
     }
 
     /// The finished files' names with what a share index needs to know of them, and how each looked when it had
@@ -562,11 +566,12 @@ impl Store {
     pub(super) fn finished_files(
         &self,
     ) -> impl Iterator<Item = (String, FileId, Vec<ChunkHash>, Stamp)> + '_ {
-        self.plan.slots.iter().flat_map(|slot| {
+        self.plan.slots.iter().enumerate().flat_map(|(file, slot)| {
             let hashes: Vec<ChunkHash> = lock(&slot.hashes).iter().flatten().copied().collect();
             let known = slot.geometry.chunks() <= 1 || hashes.len() == slot.geometry.chunks() as usize;
-            let names = if known { slot.names.as_slice() } else { &[] };
-            names.iter().filter_map(move |name| {
+            let others = self.plan.hard_links.iter().filter(move |link| link.file == file);
+            let names = slot.names.iter().chain(others.map(|link| &link.name)).filter(move |_| known);
+            names.filter_map(move |name| {
                 let stamp = (*lock(&name.named))?;
                 Some((name.path.clone(), slot.id, hashes.clone(), stamp))
             })

@@ -457,9 +457,8 @@ impl Transfer {
         }
         let mut end = lock(&self.end);
         if end.is_none() {
-            if how == End::Done {
-                self.store.finish();
-            }
+            let finished = if how == End::Done { self.store.finish() } else { Ok(()) };
+            let how = finished.map_or_else(|error| End::Failed(Arc::new(StoreFailure(error))), |()| how);
             *end = Some((how, Instant::now()));
         }
         drop(end);

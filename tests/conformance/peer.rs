@@ -412,20 +412,40 @@ fn a_thousand_pipelined_requests_are_all_answered() {
     }
 }
 
-/// Size, id and paths of the members of a listing, section 5.6.
+/// Size and id of the members of a listing, section 5.6.
 fn members(listing: &[u8]) -> Vec<(u64, Hash)> {
     let mut fields = Fields(listing);
-    assert_eq!(fields.raw(8), b"p2ptree1");
+    assert_eq!(fields.raw(8), b"p2ptree2");
+    assert!(fields.u16() <= 0o777);
     let mut members: Vec<(u64, Hash)> = Vec::new();
+    let mut folders = vec![String::new()];
     let mut last = String::new();
     while !fields.0.is_empty() {
-        let (kind, _mtime) = (fields.u8(), fields.u64());
-        let (size, hash) = (fields.u64(), fields.hash());
+        let kind = fields.u8();
+        if kind == 4 {
+            break; // what was left out
+        }
         let path = fields.text().to_owned();
         assert!(path > last, "in order: {last:?} {path:?}");
-        assert!(kind <= 2 && (kind != 2 || size == 0));
-        if kind != 2 && !members.contains(&(size, hash)) {
-            members.push((size, hash));
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        assert!(folders.iter().any(|listed| listed == folder), "{folder:?} is listed before {path:?}");
+        match kind {
+            0 => {
+                assert!(fields.u16() <= 0o777);
+                let _mtime = fields.u64();
+                let member = (fields.u64(), fields.hash());
+                if !members.contains(&member) {
+                    members.push(member);
+                }
+            }
+            1 => {
+                assert!(fields.u16() <= 0o777);
+                let _mtime = fields.u64();
+                folders.push(path.clone());
+            }
+            2 => assert!(!fields.text().starts_with('/')),
+            3 => assert!(fields.text() < path.as_str()),
+            kind => panic!("kind {kind}"),
         }
         last = path;
     }

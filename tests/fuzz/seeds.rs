@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use p2p::content::{
-    ChunkHash, Descriptor, FileId, Geometry, Host, Link, Manifest, PeerId, SafeName, Tree, TreeEntry,
-    TreeKind,
+    ChunkHash, Descriptor, FileId, Geometry, Host, LeftOut, Link, Looks, Manifest, Missing, PeerId, Reason,
+    SafeName, Tree, TreeEntry, TreeKind,
 };
 use p2p::wire::{
     ChunkHead, Common, Complaint, GetList, GetPeers, GetStatus, HEADER_BYTES, HaveChunks, Heartbeat, List,
@@ -177,25 +177,27 @@ fn link() -> Link {
 }
 
 fn trees() -> Vec<Vec<u8>> {
-    let entry = |path: &str, kind, size| TreeEntry {
-        path: SafeName::new(path).expect("a safe path"),
-        kind,
-        mtime_ns: -5,
-        size,
-        id: FileId::of(path.as_bytes()),
-    };
-    let nothing =
-        |path: &str| TreeEntry { id: FileId::of(b""), mtime_ns: 0, ..entry(path, TreeKind::EmptyFolder, 0) };
+    let looks = Looks { mode: 0o640, mtime_ns: -5 };
+    let name = |path: &str| SafeName::new(path).expect("a safe path");
+    let entry = |path: &str, kind| TreeEntry { path: name(path), kind };
+    let file =
+        |path: &str, size| entry(path, TreeKind::File { looks, size, id: FileId::of(path.as_bytes()) });
     let entries = vec![
-        entry("a", TreeKind::File, 70_000),
-        entry("b/run", TreeKind::Executable, 5),
-        nothing("b/nothing"),
-        entry("huge", TreeKind::File, Geometry::MAX_SIZE),
+        file("a", 70_000),
+        entry("b", TreeKind::Folder(looks)),
+        file("b/run", 5),
+        entry("b/link", TreeKind::Link("../a".into())),
+        entry("b/same", TreeKind::HardLink(name("b/run"))),
+        entry("b/nothing", TreeKind::File { looks, size: 0, id: FileId::of(b"") }),
+        file("huge", Geometry::MAX_SIZE),
     ];
-    let tree = Tree::new(entries).expect("a tree");
-    let huge = |path: &str| entry(path, TreeKind::File, Geometry::MAX_SIZE);
-    let too_large = Tree::new(vec![huge("a"), huge("b"), huge("c")]).expect("a tree");
-    let made = [tree.encode(), too_large.encode(), b"p2ptree1".to_vec()];
+    let missing = |n: usize| Missing { path: format!("pipe {n}"), reason: Reason::Special };
+    let tree = |entries, left_out: usize| {
+        Tree::new(0o755, entries, LeftOut::new((0..left_out).map(missing))).expect("a tree").encode()
+    };
+    let huge =
+        vec![file("a", Geometry::MAX_SIZE), file("b", Geometry::MAX_SIZE), file("c", Geometry::MAX_SIZE)];
+    let made = [tree(entries, 2), tree(huge, 0), tree(vec![], 70), b"p2ptree2".to_vec()];
     blocks("tree").into_iter().map(unhex).chain(made).collect()
 }
 

@@ -12,7 +12,7 @@ use crate::cli::scratch::Scratch;
 use crate::cli::signals::Stop;
 use crate::cli::units::Patience;
 use crate::cli::{Exit, Failure};
-use crate::content::{FileId, SafeName, Tree, TreeKind};
+use crate::content::{FileId, SafeName, Tree, TreeEntry, TreeKind};
 use crate::peer::{Dest, Peer, Want};
 
 /// Most conflicts listed.
@@ -56,30 +56,42 @@ fn listing(
     Tree::decode(&bytes).map_err(|error| failed(error.to_string()))
 }
 
+/// What is at a path, if it is no folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content<'a> {
+    File(FileId),
+    Link(&'a str),
+}
+
+/// The contents of a tree by path; none for folders.
+fn contents(tree: &Tree) -> BTreeMap<&SafeName, Option<Content<'_>>> {
+    let mut contents = BTreeMap::new();
+    for TreeEntry { path, kind } in tree.entries() {
+        let content = match kind {
+            TreeKind::Folder(_) => None,
+            TreeKind::File { id, .. } => Some(Content::File(*id)),
+            TreeKind::Link(target) => Some(Content::Link(target)),
+            // The file comes before its other names.
+            TreeKind::HardLink(of) => contents.get(of).copied().flatten(),
+        };
+        contents.insert(path, content);
+    }
+    contents
+}
+
 /// Paths at which the trees cannot be united: different files, a file where another tree has a folder, or
 /// something hidden that not all have.
 fn conflicts(trees: &[Tree]) -> Vec<SafeName> {
-    let mut files: BTreeMap<&SafeName, FileId> = BTreeMap::new();
+    let mut all: BTreeMap<&SafeName, Option<Content<'_>>> = BTreeMap::new();
     let mut bad = std::collections::BTreeSet::new();
-    let entries = || trees.iter().flat_map(Tree::entries);
-    for entry in entries().filter(|entry| entry.kind != TreeKind::EmptyFolder) {
-        if *files.entry(&entry.path).or_insert(entry.id) != entry.id {
-            bad.insert(entry.path.clone());
+    for (path, content) in trees.iter().flat_map(contents) {
+        if *all.entry(path).or_insert(content) != content {
+            bad.insert(path.clone());
         }
-    }
-    for entry in entries() {
-        if entry.kind == TreeKind::EmptyFolder && files.contains_key(&entry.path) {
-            bad.insert(entry.path.clone());
-        }
-        let above = entry
-            .path
-            .as_str()
-            .match_indices('/')
-            .filter_map(|(at, _)| SafeName::new(&entry.path.as_str()[..at]).ok());
-        bad.extend(above.filter(|folder| files.contains_key(folder)));
     }
     let mut hidden: BTreeMap<&SafeName, usize> = BTreeMap::new();
-    for entry in entries().filter(|entry| entry.path.as_str().split('/').any(|part| part.starts_with('.'))) {
+    let entries = trees.iter().flat_map(Tree::entries);
+    for entry in entries.filter(|entry| entry.path.as_str().split('/').any(|part| part.starts_with('.'))) {
         *hidden.entry(&entry.path).or_default() += 1;
     }
     bad.extend(
@@ -91,17 +103,22 @@ fn conflicts(trees: &[Tree]) -> Vec<SafeName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::TreeEntry;
+    use crate::content::{LeftOut, Looks};
 
+    /// A tree of files with these contents; what has none is a folder.
     fn tree(entries: &[(&str, &str)]) -> Tree {
+        let looks = Looks { mode: 0o644, mtime_ns: 0 };
         let entry = |(path, content): &(&str, &str)| TreeEntry {
             path: SafeName::new(*path).unwrap(),
-            kind: if content.is_empty() { TreeKind::EmptyFolder } else { TreeKind::File },
-            mtime_ns: 0,
-            size: content.len() as u64,
-            id: FileId::of(content.as_bytes()),
+            kind: match content.is_empty() {
+                true => TreeKind::Folder(looks),
+                false => {
+                    let (size, id) = (content.len() as u64, FileId::of(content.as_bytes()));
+                    TreeKind::File { looks, size, id }
+                }
+            },
         };
-        Tree::new(entries.iter().map(entry).collect()).unwrap()
+        Tree::new(0o755, entries.iter().map(entry).collect(), LeftOut::default()).unwrap()
     }
 
     fn between(a: &[(&str, &str)], b: &[(&str, &str)]) -> Vec<String> {
@@ -110,20 +127,29 @@ mod tests {
 
     #[test]
     fn equal_and_separate_paths_unite() {
-        assert!(between(&[("a", "x"), ("d/b", "y")], &[("a", "x"), ("d/c", "z"), ("e", "")]).is_empty());
-        assert!(between(&[("d", "")], &[("d/c", "z")]).is_empty());
+        assert!(
+            between(
+                &[("a", "x"), ("d", ""), ("d/b", "y")],
+                &[("a", "x"), ("d", ""), ("d/c", "z"), ("e", "")]
+            )
+            .is_empty()
+        );
+        assert!(between(&[("d", "")], &[("d", ""), ("d/c", "z")]).is_empty());
     }
 
     #[test]
     fn what_is_hidden_must_be_in_all() {
         assert!(between(&[(".a", "x"), ("b", "y")], &[(".a", "x")]).is_empty());
-        assert_eq!(between(&[("d/.git/hook", "x")], &[("d/e", "y"), (".b", "")]), [".b", "d/.git/hook"]);
+        assert_eq!(
+            between(&[("d", ""), ("d/.git", ""), ("d/.git/hook", "x")], &[("d", ""), (".b", "")]),
+            [".b", "d/.git", "d/.git/hook"]
+        );
     }
 
     #[test]
     fn different_files_and_files_for_folders_do_not() {
         assert_eq!(between(&[("a", "x"), ("b", "x")], &[("a", "y"), ("b", "x")]), ["a"]);
-        assert_eq!(between(&[("d", "x")], &[("d/c", "z")]), ["d"]);
+        assert_eq!(between(&[("d", "x")], &[("d", ""), ("d/c", "z")]), ["d"]);
         assert_eq!(between(&[("d", "x")], &[("d", "")]), ["d"]);
     }
 }

@@ -94,7 +94,7 @@ impl Running {
         let files = transfer.store.finished_files().filter_map(|(name, id, hashes, stamp)| {
             Some(Adopted { path: below(&name).ok()?, id, hashes, stamp })
         });
-        let folders = transfer.store.plan().folders.iter().filter_map(|folder| below(folder).ok());
+        let folders = transfer.store.plan().folders.iter().filter_map(|(folder, _)| below(folder).ok());
         share.adopt(files.collect(), &folders.collect::<Vec<_>>());
         true
     }

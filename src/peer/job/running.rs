@@ -254,12 +254,12 @@ impl Running {
         // It goes with the unfinished files, and is served on.
         listing.store.hold(0).map_err(unread)?;
         let tree = Tree::decode(&bytes)?;
-        let total = tree.total();
+        let plan = Plan::tree(&tree)?;
+        let total = plan.layout.size();
         if let Some(size) = size.filter(|size| *size != total) {
             let what = format!("{name} was asked for with {size} bytes, but the files of {id} have {total}");
             return Err(FetchError::Integrity(what).into());
         }
-        let plan = Plan::tree(&tree)?;
         let (store, mut had) = Store::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
         self.take_here(&store, &mut had)?;
         Ok(self.begin(View::Members, store, had)?)

@@ -4,14 +4,19 @@
 //! below it, and `by_id` names exactly the paths in `files` and `folders`. Listings are not kept;
 //! [`Catalogue::tree`] makes them again.
 
+mod compare;
+mod listing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::content::{FileId, Geometry, SafeName, Tree, TreeEntry, TreeKind};
-use crate::wire::{Name, Offer, limits};
+use crate::content::{FileId, Geometry, Looks, Reason};
+use crate::wire::{Name, Offer};
 
-use super::record::{Found, Record, join, parent};
+use super::record::{Record, Symlink, parent};
+pub(super) use compare::{Differences, Scan};
+use listing::TreeRecord;
 
 /// What a peer tells its trackers after something changed in its folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,49 +43,29 @@ pub struct Summary {
     pub bytes: u64,
 }
 
-/// What a walk found at and below one path, each list in order of path.
-#[derive(Debug, Default)]
-pub(super) struct Scan {
-    /// Where the walk began; empty for everything.
-    pub(super) scope: Arc<str>,
-    pub(super) files: Vec<(Arc<str>, Found)>,
-    pub(super) folders: Vec<Arc<str>>,
-}
-
 /// A step from one catalogue to the next.
 #[derive(Debug, Default)]
 pub(super) struct Delta {
     pub(super) gone: Vec<Arc<str>>,
     pub(super) entered: Vec<(Arc<str>, Record)>,
     pub(super) folders_gone: Vec<Arc<str>>,
-    pub(super) folders_new: Vec<Arc<str>>,
+    /// Folders that are new or look otherwise now.
+    pub(super) folders_new: Vec<(Arc<str>, Looks)>,
+    /// Symbolic links that are new, say something else now, or went.
+    pub(super) links: Vec<(Arc<str>, Option<Symlink>)>,
+    /// What cannot be shared, or can again.
+    pub(super) left_out: Vec<(Arc<str>, Option<Reason>)>,
 }
 
-/// How a walk differs from the catalogue.
-#[derive(Debug, Default)]
-pub(super) struct Differences {
-    /// Files that are not there any more, or hold something else now, with what they were.
-    pub(super) gone: Vec<(Arc<str>, Record)>,
-    /// Files that are new or hold something else now.
-    pub(super) unknown: Vec<(Arc<str>, Found)>,
-    /// Files that may be what they were, which only their bytes tell.
-    pub(super) doubted: Vec<(Arc<str>, Found)>,
-    /// Files of which only the mode changed.
-    pub(super) touched: Vec<(Arc<str>, Record)>,
-    pub(super) folders_gone: Vec<Arc<str>>,
-    pub(super) folders_new: Vec<Arc<str>>,
-}
-
-/// A folder's tree without its listing.
+/// A folder, and its tree unless that is above the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct TreeRecord {
-    id: FileId,
-    size: u64,
-    total: u64,
-    chunks: u32,
-    /// The newest time in it, in seconds since 1970.
-    modified: u64,
+struct Folder {
+    looks: Looks,
+    tree: Option<TreeRecord>,
 }
+
+/// How a folder looks that was not looked at yet.
+const UNSEEN: Looks = Looks { mode: 0o755, mtime_ns: 0 };
 
 /// All that is shared.
 #[derive(Debug, Default)]
@@ -88,8 +73,13 @@ pub(super) struct Catalogue {
     /// What stands before every path in its name; the root is a tree only if there is one.
     prefix: Option<String>,
     files: BTreeMap<Arc<str>, Record>,
-    /// All folders below the root, and the root if it is a tree; `None` for trees above the limits.
-    folders: BTreeMap<Arc<str>, Option<TreeRecord>>,
+    /// All folders below the root, and the root if it is a tree.
+    folders: BTreeMap<Arc<str>, Folder>,
+    /// Symbolic links, with what is to be written in them. What they lead to is in `files` and `folders`
+    /// under their paths as well.
+    links: BTreeMap<Arc<str>, Symlink>,
+    /// What is there and not shared, by a path to show.
+    left_out: BTreeMap<Arc<str>, Reason>,
     /// The paths of each id; a folder's path ends with `/`.
     by_id: BTreeSet<(FileId, Arc<str>)>,
     bytes: u64,
@@ -141,48 +131,23 @@ impl Catalogue {
     /// Everything, files first.
     pub(super) fn offers(&self) -> Vec<Offer> {
         let files = self.files.iter().filter_map(|(path, record)| self.file_offer(path, record));
-        let trees = self.folders.iter().filter_map(|(path, tree)| Some(self.tree_offer(path, (*tree)?)));
+        let trees =
+            self.folders.iter().filter_map(|(path, folder)| Some(self.tree_offer(path, folder.tree?)));
         files.chain(trees).collect()
     }
 
     /// The offers of one content.
     pub(super) fn offers_of(&self, id: FileId) -> Vec<Offer> {
         let offer = |path: &str| match path.strip_suffix('/') {
-            Some(folder) => Some(self.tree_offer(folder, (*self.folders.get(folder)?)?)),
+            Some(folder) => Some(self.tree_offer(folder, self.folders.get(folder)?.tree?)),
             None => self.file_offer(path, self.files.get(path)?),
         };
         self.paths_of(id).filter_map(offer).collect()
     }
 
-    /// What `scan` saw that is not in the catalogue, and the reverse, within its scope.
-    pub(super) fn compare(&self, scan: &Scan) -> Differences {
-        let mut out = Differences::default();
-        let mut found = scan.files.iter().peekable();
-        for (path, record) in range_at(&self.files, &scan.scope) {
-            while let Some(new) = found.next_if(|(at, _)| at < path) {
-                out.unknown.push(new.clone());
-            }
-            match found.next_if(|(at, _)| at == path) {
-                None => out.gone.push((path.clone(), *record)),
-                Some((_, now)) if now.stamp != record.stamp && now.stamp.may_be(&record.stamp) => {
-                    out.doubted.push((path.clone(), *now));
-                }
-                Some((_, now)) if now.stamp != record.stamp => {
-                    out.gone.push((path.clone(), *record));
-                    out.unknown.push((path.clone(), *now));
-                }
-                Some((_, now)) if now.executable != record.executable => {
-                    out.touched.push((path.clone(), now.with_id(record.id)));
-                }
-                Some(_) => {}
-            }
-        }
-        out.unknown.extend(found.cloned());
-        let known: BTreeSet<&Arc<str>> = range_at(&self.folders, &scan.scope).map(|(path, _)| path).collect();
-        let seen: BTreeSet<&Arc<str>> = scan.folders.iter().collect();
-        out.folders_gone = known.difference(&seen).map(|path| Arc::clone(path)).collect();
-        out.folders_new = seen.difference(&known).map(|path| Arc::clone(path)).collect();
-        out
+    /// What is there and cannot be shared, with why.
+    pub(super) fn left_out(&self) -> &BTreeMap<Arc<str>, Reason> {
+        &self.left_out
     }
 
     /// Takes the step, and says what it means for trackers.
@@ -197,12 +162,24 @@ impl Catalogue {
             self.remove_folder(&path, &mut change);
             mark_folders_of(&path, &mut stale);
         }
-        for path in delta.folders_new {
+        for (path, looks) in delta.folders_new {
             self.enter_folders(&path, &mut stale);
+            self.renew_looks(&path, looks, &mut stale);
+        }
+        for (path, target) in delta.links {
+            if replace(&mut self.links, &path, target) {
+                mark_folders_of(&path, &mut stale);
+            }
+        }
+        for (path, reason) in delta.left_out {
+            if replace(&mut self.left_out, &path, reason) {
+                mark_folders_of(&path, &mut stale);
+            }
         }
         for (path, record) in delta.entered {
             self.enter_folders(parent(&path), &mut stale);
             mark_folders_of(&path, &mut stale);
+            self.left_out.remove(&path);
             self.enter_file(path, record, &mut change);
         }
         for folder in &stale {
@@ -233,24 +210,33 @@ impl Catalogue {
     }
 
     fn remove_folder(&mut self, path: &Arc<str>, change: &mut Change) {
-        let Some(tree) = self.folders.remove(path) else { return };
-        self.forget_tree(path, tree, change);
+        let Some(folder) = self.folders.remove(path) else { return };
+        self.forget_tree(path, folder.tree, change);
     }
 
     /// Enters a folder and those above it, as far as they are not there yet.
     fn enter_folders(&mut self, path: &str, stale: &mut BTreeSet<Arc<str>>) {
         let mut path = path;
         while !self.folders.contains_key(path) && (!path.is_empty() || self.prefix.is_some()) {
-            self.folders.insert(Arc::from(path), None);
+            self.folders.insert(Arc::from(path), Folder { looks: UNSEEN, tree: None });
             stale.insert(Arc::from(path));
             mark_folders_of(path, stale);
             path = parent(path);
         }
     }
 
+    fn renew_looks(&mut self, path: &Arc<str>, looks: Looks, stale: &mut BTreeSet<Arc<str>>) {
+        let Some(folder) = self.folders.get_mut(path) else { return };
+        if folder.looks != looks {
+            folder.looks = looks;
+            stale.insert(path.clone());
+            mark_folders_of(path, stale);
+        }
+    }
+
     fn renew_tree(&mut self, path: &Arc<str>, change: &mut Change) {
-        let Some(old) = self.folders.get(path).copied() else { return };
-        let new = self.tree(path).and_then(|tree| measure(path, &tree));
+        let Some(Folder { tree: old, looks }) = self.folders.get(path).copied() else { return };
+        let new = self.tree(path).and_then(|tree| listing::measure(path, &tree));
         if new == old && new.is_some() {
             return;
         }
@@ -259,7 +245,7 @@ impl Catalogue {
             self.by_id.insert((tree.id, Arc::from(format!("{path}/"))));
             change.added.push(self.tree_offer(path, tree));
         }
-        self.folders.insert(path.clone(), new);
+        self.folders.insert(path.clone(), Folder { looks, tree: new });
     }
 
     fn forget_tree(&mut self, path: &str, tree: Option<TreeRecord>, change: &mut Change) {
@@ -267,32 +253,6 @@ impl Catalogue {
             self.by_id.remove(&(tree.id, Arc::from(format!("{path}/"))));
             change.removed.push((self.name(path, "/"), tree.id));
         }
-    }
-
-    /// The tree of a folder. `None` if there are paths that no listing can have, which the walk skips.
-    pub(super) fn tree(&self, folder: &str) -> Option<Tree> {
-        let cut = if folder.is_empty() { 0 } else { folder.len() + 1 };
-        let entry = |path: &str, kind, mtime_ns, size, id| {
-            Some(TreeEntry { path: SafeName::new(&path[cut..]).ok()?, kind, mtime_ns, size, id })
-        };
-        let files = range_below(&self.files, folder).filter_map(|(path, record)| {
-            let kind = if record.executable { TreeKind::Executable } else { TreeKind::File };
-            entry(path, kind, record.stamp.mtime_ns, record.stamp.size, record.id)
-        });
-        let nothing = FileId::of(b"");
-        let empty = range_below(&self.folders, folder)
-            .filter(|(path, _)| self.is_empty_folder(path))
-            .filter_map(|(path, _)| entry(path, TreeKind::EmptyFolder, 0, 0, nothing));
-        Tree::new(files.chain(empty).collect()).ok()
-    }
-
-    fn is_empty_folder(&self, path: &str) -> bool {
-        range_below(&self.files, path).next().is_none() && range_below(&self.folders, path).next().is_none()
-    }
-
-    /// For each entry of a folder's tree that is a file, its path and record.
-    pub(super) fn member(&self, folder: &str, path: &SafeName) -> Option<(&Arc<str>, &Record)> {
-        self.files.get_key_value(join(folder, path.as_str()).as_str())
     }
 
     fn name(&self, path: &str, end: &str) -> Name {
@@ -330,17 +290,16 @@ fn seconds(time_ns: i64) -> u64 {
     u64::try_from(time_ns / 1_000_000_000).unwrap_or_default()
 }
 
-/// What an offer says of a tree; `None` above the limits.
-fn measure(path: &str, tree: &Tree) -> Option<TreeRecord> {
-    let chunks = tree.layout().ok()?.layout.chunks();
-    let bytes = tree.encode();
-    let size = bytes.len() as u64;
-    if size > Tree::MAX_BYTES || chunks > limits::MAX_CHUNKS {
-        tracing::warn!(folder = path, "too large to be fetched as a whole; its files can be fetched singly");
-        return None;
+/// Sets or removes a value. True if that changed anything.
+fn replace<V: PartialEq>(map: &mut BTreeMap<Arc<str>, V>, path: &Arc<str>, value: Option<V>) -> bool {
+    match value {
+        None => map.remove(path).is_some(),
+        Some(value) if map.get(path) == Some(&value) => false,
+        Some(value) => {
+            map.insert(path.clone(), value);
+            true
+        }
     }
-    let modified = tree.entries().iter().map(|entry| seconds(entry.mtime_ns)).max().unwrap_or_default();
-    Some(TreeRecord { id: FileId::of(&bytes), size, total: tree.total(), chunks, modified })
 }
 
 /// Marks every folder above `path`, the root last.

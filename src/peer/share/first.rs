@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use crate::content::{Geometry, SafeName};
+use crate::content::{Geometry, Reason, SafeName};
 
 use super::catalogue::{Catalogue, Change, Delta, Scan};
 use super::hash::{Job, Outcome, Report, hash_all};
 use super::index::{Busy, Index, Row, Rows};
+use super::keep::unread;
 use super::recent::Recent;
-use super::record::{Looks, Record};
+use super::record::{Record, Shape};
 use super::walk::{Visitor, Walker};
 use super::watch::{Mailbox, Watches};
 use super::{
@@ -58,14 +59,20 @@ pub(super) fn look(
         open_index(&config.state).map_err(|Busy| ShareError::Busy { path: config.folder.clone() })?;
     let watches = if config.watch { watch(&root) } else { None };
     let walker = walker(&config, root, only, threads, watches.clone());
-    let (scan, links) = walker.scan("");
-    let folders = scan.folders.clone();
-    let Joined { mut known, jobs, doubted, stale } = join(scan, rows, &index);
+    let (mut scan, links) = walker.scan("");
+    let mut seen = Delta {
+        folders_new: std::mem::take(&mut scan.folders),
+        links: some(std::mem::take(&mut scan.links)),
+        left_out: some(std::mem::take(&mut scan.left_out)),
+        ..Delta::default()
+    };
+    let Joined { known, jobs, doubted, stale } = join(scan, rows, &index);
     let mailbox = Mailbox::new()?;
     doubted.into_iter().for_each(|path| mailbox.post(path));
-    known.extend(hash_unknown(&walker, &index, &mailbox, threads, jobs, progress)?);
+    seen.entered = known;
+    hash_unknown(&walker, &index, &mailbox, threads, jobs, progress, &mut seen)?;
     let mut catalogue = Catalogue::new(config.prefix);
-    catalogue.apply(Delta { entered: known, folders_new: folders, ..Delta::default() });
+    catalogue.apply(seen);
     tidy(&index, &catalogue, stale);
     let state = State {
         catalogue,
@@ -79,18 +86,25 @@ pub(super) fn look(
         listings: Recent::new(LISTINGS_BYTES),
         members: Recent::new(MEMBERS_BYTES),
     };
-    Ok(Core {
+    let core = Core {
         walker,
         threads,
         index,
         state: RwLock::new(state),
         caches: Mutex::new(caches),
         changes,
+        notice: Mutex::default(),
         mailbox,
         watches,
         stop: AtomicBool::new(false),
         withdrawals: AtomicU64::new(0),
-    })
+    };
+    core.tell_left_out();
+    Ok(core)
+}
+
+fn some<V>(found: Vec<(Arc<str>, V)>) -> Vec<(Arc<str>, Option<V>)> {
+    found.into_iter().map(|(path, value)| (path, Some(value))).collect()
 }
 
 /// Opens the index; if it is busy, again for as long as a killed process may take to let go of it.
@@ -161,7 +175,6 @@ fn walker(
         prefix: config.prefix.clone().unwrap_or_default(),
         threads,
         visitor,
-        warned: Mutex::default(),
     }
 }
 
@@ -191,10 +204,10 @@ fn join(scan: Scan, rows: Rows, index: &Index) -> Joined {
 }
 
 fn recognise(joined: &mut Joined, index: &Index) {
-    let gone: HashMap<Looks, Row> = joined.stale.iter().map(|(_, row)| (row.stamp.looks(), *row)).collect();
+    let gone: HashMap<Shape, Row> = joined.stale.iter().map(|(_, row)| (row.stamp.shape(), *row)).collect();
     let (known, doubted) = (&mut joined.known, &mut joined.doubted);
     joined.jobs.retain(|job| {
-        let Some(row) = gone.get(&job.found.stamp.looks()) else { return true };
+        let Some(row) = gone.get(&job.found.stamp.shape()) else { return true };
         let record = job.found.hashed_as(row.stamp, row.id);
         index.put(&job.path, &record, Vec::new());
         doubted.push(job.path.clone());
@@ -210,21 +223,21 @@ fn hash_unknown(
     threads: usize,
     jobs: Vec<Job>,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Vec<(Arc<str>, Record)>, ShareError> {
+    seen: &mut Delta,
+) -> Result<(), ShareError> {
     if jobs.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let bytes = jobs.iter().map(|job| job.found.stamp.size).sum();
     let mut now = Progress { files: jobs.len() as u64, bytes, ..Progress::default() };
     let stop = AtomicBool::new(progress(now).is_break());
-    let mut hashed = Vec::with_capacity(jobs.len());
     let (mut told, mut committed) = (Instant::now(), Instant::now());
     hash_all(&walker.root, jobs, threads, &stop, |report| {
         match report {
             Report::Read(bytes) => now.bytes_done = bytes,
             Report::Done(job, outcome) => {
                 now.files_done += 1;
-                hashed.extend(enter(walker, index, mailbox, job, outcome));
+                enter(index, mailbox, job, outcome, seen);
             }
         }
         if told.elapsed() >= Duration::from_millis(100) {
@@ -242,28 +255,24 @@ fn hash_unknown(
         true => Err(ShareError::Stopped),
         false => {
             let _ = progress(Progress { bytes_done: now.bytes, ..now });
-            Ok(hashed)
+            Ok(())
         }
     }
 }
 
-fn enter(
-    walker: &Walker,
-    index: &Index,
-    mailbox: &Mailbox,
-    job: Job,
-    outcome: Outcome,
-) -> Option<(Arc<str>, Record)> {
+fn enter(index: &Index, mailbox: &Mailbox, job: Job, outcome: Outcome, seen: &mut Delta) {
     match outcome {
         Outcome::Hashed(record, hashes) => {
             index.put(&job.path, &record, hashes);
-            return Some((job.path, record));
+            seen.entered.push((job.path, record));
         }
-        Outcome::Unstable => mailbox.post(job.path),
-        Outcome::Failed(error) => walker.warn_of(&job.path, &error),
+        Outcome::Unstable => {
+            seen.left_out.push((job.path.clone(), Some(Reason::Changing)));
+            mailbox.post(job.path);
+        }
+        Outcome::Failed(error) => seen.left_out.push((job.path, unread(&error))),
         Outcome::Stopped => {}
     }
-    None
 }
 
 /// Forgets rows of paths that went and chunk hashes of contents that went.
@@ -281,7 +290,7 @@ mod tests {
     use crate::content::FileId;
 
     fn found(inode: u64) -> Found {
-        Found { stamp: Stamp { size: 5, mtime_ns: 1, inode, ctime_ns: 1 }, executable: false }
+        Found { stamp: Stamp { size: 5, mtime_ns: 1, inode, ctime_ns: 1 }, mode: 0o644, linked: false }
     }
 
     fn row(path: &str, inode: u64) -> (Box<str>, Row) {

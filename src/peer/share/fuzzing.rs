@@ -49,7 +49,7 @@ fn id(number: u64) -> FileId {
 
 fn record(number: u64) -> Record {
     let stamp = Stamp { size: number << 17, mtime_ns: 5, inode: number, ctime_ns: 6 };
-    Record { stamp, executable: false, id: id(number) }
+    Record { stamp, mode: 0o644, linked: false, id: id(number) }
 }
 
 fn hashes(number: u64) -> Vec<ChunkHash> {

@@ -219,7 +219,7 @@ mod tests {
 
     fn record(content: &[u8]) -> Record {
         let stamp = Stamp { size: content.len() as u64, mtime_ns: -7, inode: 3, ctime_ns: 1 };
-        Record { stamp, executable: false, id: FileId::of(content) }
+        Record { stamp, mode: 0o644, linked: false, id: FileId::of(content) }
     }
 
     fn row(content: &[u8]) -> Row {

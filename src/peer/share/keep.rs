@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use crate::content::Reason;
+
 use super::catalogue::{Delta, Differences, Scan};
 use super::debounce::{Debounce, QUIET};
 use super::hash::{Job, Outcome, Report, age_of, hash_all, open_like};
@@ -198,13 +200,16 @@ impl Core {
             let comes = |path: &str| state.expected.iter().any(|expected| is_within(path, expected));
             all.unknown.retain(|(path, _)| !comes(path));
             all.doubted.retain(|(path, _)| !comes(path));
-            all.folders_new.retain(|path| !comes(path));
+            all.folders_new.retain(|(path, _)| !comes(path));
+            all.links.retain(|(path, _)| !comes(path));
+            all.left_out.retain(|(path, _)| !comes(path));
             self.take_back(&mut state, &mut all);
         }
         if let (Some(watches), false) = (&self.watches, all.folders_gone.is_empty()) {
             let gone: BTreeSet<&str> = all.folders_gone.iter().map(|path| &**path).collect();
             watches.forget(|folder| gone.contains(folder));
         }
+        self.tell_left_out();
         self.sort_out(all.unknown, all.doubted)
     }
 
@@ -249,6 +254,8 @@ impl Core {
             entered: std::mem::take(&mut all.touched),
             folders_gone: all.folders_gone.clone(),
             folders_new: std::mem::take(&mut all.folders_new),
+            links: std::mem::take(&mut all.links),
+            left_out: std::mem::take(&mut all.left_out),
         };
         self.step(state, delta);
     }
@@ -261,7 +268,7 @@ impl Core {
         let mut known = Vec::new();
         let mut again: Vec<Job> = doubted.into_iter().map(|(path, found)| Job { path, found }).collect();
         for (path, found) in unknown {
-            let ghost = self.read().ghosts.get(&found.stamp.looks()).copied();
+            let ghost = self.read().ghosts.get(&found.stamp.shape()).copied();
             let record = ghost.map(|(stamp, id)| found.hashed_as(stamp, id));
             match record.filter(|record| self.is_whole(&path, record)) {
                 Some(record) => {
@@ -311,19 +318,25 @@ impl Core {
                 }
                 Outcome::Unstable => self.mailbox.post(job.path),
                 Outcome::Failed(error) => {
-                    self.walker.warn_of(&job.path, &error);
                     if known.is_some() {
                         self.index.remove([&*job.path]);
-                        delta.gone.push(job.path);
+                        delta.gone.push(job.path.clone());
                     }
+                    delta.left_out.push((job.path, unread(&error)));
                 }
                 Outcome::Stopped => {}
             }
         }
         self.step(&mut state, delta);
         drop(state);
+        self.tell_left_out();
         self.mailbox.wake(); // there is something to commit
     }
+}
+
+/// What becomes of a file that could not be read: one that vanished is not there to be left out.
+pub(super) fn unread(error: &io::Error) -> Option<Reason> {
+    (error.kind() != io::ErrorKind::NotFound).then_some(Reason::Unreadable)
 }
 
 /// Which folder it is, if it is there.
@@ -339,6 +352,8 @@ fn extend(all: &mut Differences, more: Differences) {
     all.touched.extend(more.touched);
     all.folders_gone.extend(more.folders_gone);
     all.folders_new.extend(more.folders_new);
+    all.links.extend(more.links);
+    all.left_out.extend(more.left_out);
 }
 
 fn renew_links(state: &mut State, scan: &Scan, links: Vec<Followed>) {

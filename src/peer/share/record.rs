@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::content::FileId;
+use crate::content::{FileId, Looks};
 
 /// How a file looks from outside; any write to it changes this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,7 +30,7 @@ pub struct Stamp {
 
 /// How a file looks but for the time that no program can set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Looks(u64, i64, u64);
+pub(super) struct Shape(u64, i64, u64);
 
 impl Stamp {
     /// The stamp in what the file system says of a file.
@@ -44,13 +44,13 @@ impl Stamp {
         }
     }
 
-    pub(super) fn looks(&self) -> Looks {
-        Looks(self.size, self.mtime_ns, self.inode)
+    pub(super) fn shape(&self) -> Shape {
+        Shape(self.size, self.mtime_ns, self.inode)
     }
 
     /// True if a file with the other stamp may be the same one, renamed or with another mode; only its bytes tell.
     pub(super) fn may_be(&self, other: &Stamp) -> bool {
-        self.looks() == other.looks()
+        self.shape() == other.shape()
     }
 }
 
@@ -58,13 +58,16 @@ impl Stamp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) stamp: Stamp,
-    pub(super) executable: bool,
+    /// The low nine bits of its mode.
+    pub(super) mode: u16,
+    /// It has other names, here or elsewhere.
+    pub(super) linked: bool,
 }
 
 impl Found {
     pub(super) fn of(metadata: &Metadata) -> Found {
-        // The owner's bit stands for all: it is the one that is set again on the other side.
-        Found { stamp: Stamp::of(metadata), executable: metadata.mode() & 0o100 != 0 }
+        let mode = looks_of(metadata).mode;
+        Found { stamp: Stamp::of(metadata), mode, linked: metadata.nlink() > 1 }
     }
 
     pub(super) fn with_id(self, id: FileId) -> Record {
@@ -73,7 +76,7 @@ impl Found {
 
     /// What it is if it is still what was hashed under another stamp.
     pub(super) fn hashed_as(self, stamp: Stamp, id: FileId) -> Record {
-        Record { stamp, executable: self.executable, id }
+        Record { stamp, mode: self.mode, linked: self.linked, id }
     }
 }
 
@@ -81,8 +84,31 @@ impl Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) stamp: Stamp,
-    pub(super) executable: bool,
+    pub(super) mode: u16,
+    pub(super) linked: bool,
     pub(super) id: FileId,
+}
+
+impl Record {
+    /// What a copy of the file keeps of its looks.
+    pub(super) fn looks(&self) -> Looks {
+        Looks { mode: self.mode, mtime_ns: self.stamp.mtime_ns }
+    }
+}
+
+/// A symbolic link that stays in the shared folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Symlink {
+    /// What is to be written in it.
+    pub(super) text: Arc<str>,
+    /// Where it leads to in the end, as a path below the shared folder.
+    pub(super) target: Arc<str>,
+}
+
+/// What a copy of a file or folder keeps of its looks.
+pub(super) fn looks_of(metadata: &Metadata) -> Looks {
+    let mode = (metadata.mode() & u32::from(Looks::MODE)) as u16;
+    Looks { mode, mtime_ns: Stamp::of(metadata).mtime_ns }
 }
 
 /// A place where a content lies on disk, and how the file looked when its bytes were hashed.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::*;
-use crate::content::Place;
+use crate::content::{Place, TreeKind};
 
 /// What a change may take until it is told, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -283,8 +283,13 @@ fn trees_are_served_as_listings_and_as_members() {
     let Some(Holding::Listing(geometry, bytes)) = share.find(id, View::Bytes) else { panic!("no listing") };
     assert_eq!((FileId::of(&bytes), geometry.size()), (id, bytes.len() as u64));
     let tree = crate::content::Tree::decode(&bytes).unwrap();
-    assert_eq!(tree.entries().len(), 3);
-    assert_eq!(tree.entries()[2].kind, crate::content::TreeKind::Executable);
+    let paths: Vec<&str> = tree.entries().iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!(paths, ["a", "b", "b/c", "d"]);
+    let modes = tree.entries().iter().map(|entry| match entry.kind {
+        TreeKind::File { looks, .. } | TreeKind::Folder(looks) => looks.mode,
+        _ => panic!("no links"),
+    });
+    assert_eq!(modes.collect::<Vec<_>>()[3], 0o755);
     let Some(Holding::Members(members)) = share.find(id, View::Members) else { panic!("no members") };
     assert_eq!(members.layout.ids, [FileId::of(b"same"), FileId::of(large.as_bytes())]);
     let paths: Vec<_> = members.sources.iter().map(|source| &*source.path).collect();

@@ -1,27 +1,29 @@
 //! The walk: what lies in a shared folder, by threads that each list one folder at a time.
 //!
+//! What cannot be shared is found as such, with its reason, so that nobody takes a part for the whole.
 //! Reads folders and stamps, never a file's bytes. The invariant: nothing outside the shared folder
 //! is found, whatever symbolic links say, and each folder is announced to the visitor before it is
 //! listed, so that a watch set there misses nothing.
 
-use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use crate::content::{Geometry, NameError, SafeName};
+use crate::content::{Geometry, Looks, NameError, Reason, SafeName, Tree, leads_inside, way_to};
 use crate::threads;
 use crate::wire::limits;
 
 use super::catalogue::Scan;
 use super::lock;
-use super::record::{Found, below, is_within, join};
+use super::record::{Found, Symlink, below, is_within, join, looks_of};
 
-/// Most paths that get a warning of their own.
-const MAX_WARNED: usize = 10_000;
+/// What stands for all that is skipped when there is too much.
+const THE_REST: &str = "(and more)";
 
 /// Called with the path of each folder as it really is, before it is listed.
 pub(super) type Visitor = dyn Fn(&str) + Send + Sync;
@@ -46,7 +48,6 @@ pub(super) struct Walker {
     /// Threads of a walk.
     pub(super) threads: usize,
     pub(super) visitor: Option<Box<Visitor>>,
-    pub(super) warned: Mutex<HashSet<String>>,
 }
 
 /// A folder to list.
@@ -54,6 +55,7 @@ pub(super) struct Walker {
 struct Folder {
     shown: Arc<str>,
     real: Arc<str>,
+    looks: Looks,
     /// The folders from which links were followed to come here.
     jumps: Option<Arc<Jump>>,
 }
@@ -75,8 +77,35 @@ enum Step {
 #[derive(Default)]
 struct Finds {
     files: Vec<(Arc<str>, Found)>,
-    folders: Vec<Arc<str>>,
-    links: Vec<Followed>,
+    folders: Vec<(Arc<str>, Looks)>,
+    /// Folders on the way to where the walk began.
+    above: Vec<(Arc<str>, Looks)>,
+    links: Vec<(Arc<str>, Symlink)>,
+    followed: Vec<Followed>,
+    left_out: Vec<(Arc<str>, Reason)>,
+}
+
+impl Finds {
+    fn leave_out(&mut self, path: &str, reason: Reason) -> Step {
+        self.left_out.push((Arc::from(path), reason));
+        Step::Nothing
+    }
+
+    /// Leaves out what could not be read; what vanished since it was listed is no news, the watch tells.
+    fn leave_out_for(&mut self, path: &str, error: &io::Error) -> Step {
+        match error.kind() {
+            io::ErrorKind::NotFound => Step::Nothing,
+            _ => self.leave_out(path, Reason::Unreadable),
+        }
+    }
+
+    fn extend(&mut self, part: Finds) {
+        self.files.extend(part.files);
+        self.folders.extend(part.folders);
+        self.links.extend(part.links);
+        self.followed.extend(part.followed);
+        self.left_out.extend(part.left_out);
+    }
 }
 
 /// Folders waiting to be listed; the walk is over when none waits and no thread is listing one.
@@ -84,6 +113,8 @@ struct Queue {
     waiting: Vec<Folder>,
     busy: usize,
     found: usize,
+    /// There was too much.
+    cut: bool,
 }
 
 impl Walker {
@@ -97,20 +128,24 @@ impl Walker {
             Step::Nothing => {}
         }
         finds.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        finds.folders.sort_unstable();
-        let Finds { files, folders, links } = finds;
-        (Scan { scope: Arc::from(scope), files, folders }, links)
+        finds.folders.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let Finds { files, folders, above, links, followed, left_out } = finds;
+        (Scan { scope: Arc::from(scope), files, folders, above, links, left_out }, followed)
     }
 
     /// Goes from the root to `scope` by the same steps as a walk, so that it finds the same there.
     fn descend(&self, scope: &str, finds: &mut Finds) -> Step {
-        let root = Folder { shown: Arc::from(""), real: Arc::from(""), jumps: None };
-        let mut step = match fs::metadata(&self.root).is_ok_and(|metadata| metadata.is_dir()) {
-            true => Step::Folder(root),
-            false => Step::Nothing,
+        let mut step = match fs::metadata(&self.root) {
+            Ok(metadata) if metadata.is_dir() => {
+                let here = Arc::from("");
+                let looks = looks_of(&metadata);
+                Step::Folder(Folder { shown: Arc::clone(&here), real: here, looks, jumps: None })
+            }
+            _ => Step::Nothing,
         };
         for part in scope.split('/').filter(|part| !part.is_empty()) {
             let Step::Folder(folder) = step else { return Step::Nothing };
+            finds.above.push((folder.shown.clone(), folder.looks));
             let path = join(&folder.real, part);
             step = match fs::symlink_metadata(below(&self.root, &path)) {
                 Ok(metadata) => self.step(&folder, part, &metadata, finds),
@@ -127,7 +162,7 @@ impl Walker {
     }
 
     fn walk(&self, start: Folder, finds: &mut Finds) {
-        let queue = Mutex::new(Queue { waiting: vec![start], busy: 0, found: 0 });
+        let queue = Mutex::new(Queue { waiting: vec![start], busy: 0, found: 0, cut: false });
         let more = Condvar::new();
         let parts = thread::scope(|scope| {
             let help = || {
@@ -146,10 +181,9 @@ impl Walker {
             parts.extend(helpers.into_iter().map(threads::join));
             parts
         });
-        for part in parts {
-            finds.files.extend(part.files);
-            finds.folders.extend(part.folders);
-            finds.links.extend(part.links);
+        parts.into_iter().for_each(|part| finds.extend(part));
+        if lock(&queue).cut {
+            finds.leave_out(THE_REST, Reason::TooLarge);
         }
     }
 
@@ -159,7 +193,7 @@ impl Walker {
         queue.found += inner.len();
         // Links can make a small folder endless without a loop, by doubling at each level.
         if queue.found + files > limits::MAX_OFFERS_PER_PEER {
-            self.warn("", "the folder has more files than a peer may share; the rest is skipped");
+            queue.cut = true;
             queue.waiting.clear();
         } else {
             queue.waiting.extend(inner);
@@ -176,18 +210,18 @@ impl Walker {
         let entries = match fs::read_dir(below(&self.root, &folder.real)) {
             Ok(entries) => entries,
             Err(error) => {
-                self.warn_of(&folder.shown, &error);
+                finds.leave_out_for(&folder.shown, &error);
                 return inner;
             }
         };
         // The root is entered in the catalogue by whoever gave it a name.
         if !folder.shown.is_empty() || !self.prefix.is_empty() {
-            finds.folders.push(folder.shown.clone());
+            finds.folders.push((folder.shown.clone(), folder.looks));
         }
         for entry in entries.flatten() {
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
-                self.warn(&join(&folder.shown, &name.to_string_lossy()), "skipped: its name is not UTF-8");
+                finds.leave_out(&join(&folder.shown, &escaped(&name)), Reason::Name);
                 continue;
             };
             if !self.is_wanted(folder, name) {
@@ -212,19 +246,28 @@ impl Walker {
     /// From a folder to what has this name in it, along a link if it is one.
     fn step(&self, folder: &Folder, name: &str, metadata: &Metadata, finds: &mut Finds) -> Step {
         let shown = join(&folder.shown, name);
-        if let Err(error) = self.check_name(&shown, metadata.is_dir()) {
-            if error != NameError::Reserved {
-                self.warn(&shown, &format!("skipped: {error}"));
+        match self.check_name(&shown, metadata.is_dir()) {
+            Err(NameError::Reserved) => return Step::Nothing,
+            Err(_) => return finds.leave_out(&shown, Reason::Name),
+            Ok(()) if shown.split('/').count() > Tree::MAX_DEPTH => {
+                return finds.leave_out(&shown, Reason::TooLarge);
             }
-            return Step::Nothing;
+            Ok(()) => {}
         }
         if metadata.is_symlink() {
             return self.follow(folder, name, shown, finds);
         }
-        self.arrive(shown, join(&folder.real, name), folder.jumps.clone(), metadata)
+        self.arrive(shown, join(&folder.real, name), folder.jumps.clone(), metadata, finds)
     }
 
-    fn arrive(&self, shown: String, real: String, jumps: Option<Arc<Jump>>, metadata: &Metadata) -> Step {
+    fn arrive(
+        &self,
+        shown: String,
+        real: String,
+        jumps: Option<Arc<Jump>>,
+        metadata: &Metadata,
+        finds: &mut Finds,
+    ) -> Step {
         if metadata.is_dir() {
             if self.state.as_deref() == Some(&*real) || self.only.is_some() {
                 return Step::Nothing;
@@ -232,80 +275,85 @@ impl Walker {
             let shown: Arc<str> = shown.into();
             // One allocation for both, unless a link was followed.
             let real = if *shown == *real { shown.clone() } else { real.into() };
-            return Step::Folder(Folder { shown, real, jumps });
+            return Step::Folder(Folder { shown, real, looks: looks_of(metadata), jumps });
         }
         if !metadata.is_file() {
-            return Step::Nothing;
+            return finds.leave_out(&shown, Reason::Special);
         }
         if metadata.len() > Geometry::MAX_SIZE {
-            self.warn(&shown, "skipped: larger than any file may be");
-            return Step::Nothing;
+            return finds.leave_out(&shown, Reason::TooLarge);
         }
         if metadata.mode() & 0o444 == 0 && !rustix::process::geteuid().is_root() {
-            self.warn(&shown, "skipped: it cannot be read");
-            return Step::Nothing;
+            return finds.leave_out(&shown, Reason::Unreadable);
         }
         Step::File(Found::of(metadata))
     }
 
+    /// Notes a link, and goes to what it leads to, which people can ask for by the link's path.
     fn follow(&self, folder: &Folder, name: &str, shown: String, finds: &mut Finds) -> Step {
         let link = below(&self.root, &join(&folder.real, name));
-        let Some(target) = self.resolve(&link, &shown) else { return Step::Nothing };
+        let target = match self.resolve(&link) {
+            Ok(Some(target)) => target,
+            Ok(None) => return finds.leave_out(&shown, Reason::Outside),
+            Err(error) => return finds.leave_out_for(&shown, &error),
+        };
+        let text = fs::read_link(&link).ok();
+        let text = text.as_deref().and_then(Path::to_str).unwrap_or_default();
+        let Some(text) = written(folder, &shown, text, &target) else {
+            return finds.leave_out(&shown, Reason::Outside);
+        };
         let shown_as: Arc<str> = Arc::from(shown.as_str());
-        finds.links.push(Followed { shown: shown_as, target: Arc::from(target.as_str()) });
+        let to: Arc<str> = Arc::from(target.as_str());
+        finds.links.push((shown_as.clone(), Symlink { text: text.into(), target: to.clone() }));
+        finds.followed.push(Followed { shown: shown_as, target: to });
         let Ok(metadata) = fs::metadata(below(&self.root, &target)) else { return Step::Nothing };
-        if metadata.is_dir() && loops(folder, &target) {
-            self.warn(&shown, "skipped: the link leads to a folder that it is in itself");
-            return Step::Nothing;
-        }
-        if metadata.is_dir() && self.check_name(&shown, true).is_err() {
+        // A folder that the link is in itself has no end.
+        if metadata.is_dir() && (loops(folder, &target) || self.check_name(&shown, true).is_err()) {
             return Step::Nothing;
         }
         let jump = Jump { from: folder.real.clone(), before: folder.jumps.clone() };
-        self.arrive(shown, target, Some(Arc::new(jump)), &metadata)
+        self.arrive(shown, target, Some(Arc::new(jump)), &metadata, finds)
     }
 
-    /// Where a link leads, as a path below the root. A link to nothing leads to where the file will be.
-    fn resolve(&self, link: &Path, shown: &str) -> Option<String> {
+    /// Where a link leads, as a path below the root; none if that is not shared. A link to nothing leads to
+    /// where the file will be.
+    fn resolve(&self, link: &Path) -> io::Result<Option<String>> {
         let target = match fs::canonicalize(link) {
-            Ok(target) => target,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => future_target(link)?,
-            Err(error) => {
-                self.warn_of(shown, &error);
-                return None;
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                future_target(link).ok_or(io::ErrorKind::NotFound)?
             }
+            target => target?,
         };
-        let Ok(inside) = target.strip_prefix(&self.root) else {
-            self.warn(shown, "skipped: the link leads out of the shared folder");
-            return None;
-        };
-        let hidden = inside.components().any(|part| part.as_os_str() == SafeName::STATE_FOLDER);
-        let inside = inside.to_str().filter(|_| !hidden);
-        if inside.is_none() {
-            self.warn(shown, "skipped: the link leads to what is not shared");
-        }
-        inside.map(str::to_owned)
+        let inside = target.strip_prefix(&self.root).ok();
+        let is_hidden =
+            |path: &&Path| path.components().any(|part| part.as_os_str() == SafeName::STATE_FOLDER);
+        Ok(inside.filter(|path| !is_hidden(path)).and_then(Path::to_str).map(str::to_owned))
     }
 
     fn check_name(&self, shown: &str, is_folder: bool) -> Result<(), NameError> {
         let end = if is_folder { "/" } else { "" };
         SafeName::new([&self.prefix, shown, end].concat()).map(|_| ())
     }
+}
 
-    pub(super) fn warn_of(&self, path: &str, error: &io::Error) {
-        // What vanished since it was listed is no news: the watch tells of it.
-        if error.kind() != io::ErrorKind::NotFound {
-            self.warn(path, &format!("skipped: {error}"));
-        }
+/// What is to be written in a copy of a link: the same, where it means the same below any folder that has
+/// both; otherwise the way from the link to its target. None if no link can say it.
+fn written(folder: &Folder, shown: &str, text: &str, target: &str) -> Option<String> {
+    let moved = folder.shown != folder.real && text.split('/').any(|part| part == "..");
+    if !moved && leads_inside(shown, text) {
+        return Some(text.to_owned());
     }
+    Some(way_to(shown, target)).filter(|way| leads_inside(shown, way))
+}
 
-    /// Warns once for each path, however often it is walked over.
-    pub(super) fn warn(&self, path: &str, why: &str) {
-        let mut warned = lock(&self.warned);
-        if warned.len() < MAX_WARNED && warned.insert(path.to_owned()) {
-            tracing::warn!(path, "{why}");
-        }
+/// A name that is not UTF-8, for people.
+fn escaped(name: &OsStr) -> String {
+    let mut out = String::new();
+    for chunk in name.as_bytes().utf8_chunks() {
+        out.push_str(chunk.valid());
+        out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
+    out
 }
 
 /// A folder that is being listed: if that panics, nobody waits for what would have been found in it.

@@ -2,39 +2,48 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{
-    Advice, FallocateFlags, Mode, OFlags, SeekFrom, Timespec, Timestamps, fadvise, fallocate, futimens,
-    ioctl_ficlone, seek,
+    Advice, FallocateFlags, Mode, OFlags, SeekFrom, Timespec, Timestamps, fadvise, fallocate, fchmod,
+    futimens, ioctl_ficlone, seek,
 };
 use rustix::io::Errno;
 
 use super::plan::Name;
-use crate::content::{ChunkHash, FileId, Geometry, Layout, Manifest, Place, chunk_hasher};
+use crate::content::{ChunkHash, FileId, Geometry, Layout, Looks, Manifest, Place, chunk_hasher};
 
 /// Bytes read at once when what is on disk is proved again.
 const PROVE_BYTES: usize = 1 << 20;
 
-pub(super) fn mode(name: &Name) -> Mode {
-    Mode::from_raw_mode(if name.executable { 0o777 } else { 0o666 })
+/// The mode that an unfinished file is made with: nobody else's to read while it is not known, or not said
+/// yet, who may.
+pub(super) fn unfinished_mode(name: Option<&Name>) -> Mode {
+    match name.and_then(|name| name.looks) {
+        Some(_) => Mode::RUSR | Mode::WUSR,
+        None => Mode::from_raw_mode(0o666),
+    }
 }
 
-/// The process's file mode mask, seen from a file that was made with mode 0666.
-pub(super) fn umask(file: &File) -> Mode {
-    let made = file.metadata().map_or(0o644, |metadata| metadata.mode());
-    let denied = 0o666 & !made;
-    // Who may not read does not get to execute either.
-    Mode::from_raw_mode(denied | (denied & 0o444) >> 2)
+pub(super) fn mode(looks: Looks) -> Mode {
+    Mode::from_raw_mode(u32::from(looks.mode & Looks::MODE))
 }
 
-pub(super) fn set_times(file: &File, name: &Name) -> io::Result<()> {
-    let Some(mtime_ns) = name.mtime_ns else { return Ok(()) };
+/// Gives a file or folder its time and mode. One that is somebody else's keeps its own.
+pub(super) fn set_looks(file: impl AsFd, looks: Option<Looks>) -> io::Result<()> {
+    let Some(looks) = looks else { return Ok(()) };
     const SECOND_NS: i64 = 1_000_000_000;
+    let mtime_ns = looks.mtime_ns;
     let mtime = Timespec { tv_sec: mtime_ns.div_euclid(SECOND_NS), tv_nsec: mtime_ns.rem_euclid(SECOND_NS) };
     let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
-    Ok(futimens(file, &Timestamps { last_access: omit, last_modification: mtime })?)
+    let set = futimens(&file, &Timestamps { last_access: omit, last_modification: mtime })
+        .and_then(|()| fchmod(&file, mode(looks)));
+    match set {
+        Err(rustix::io::Errno::PERM) => Ok(()),
+        set => Ok(set?),
+    }
 }
 
 /// Has the names of a folder and of those above it written down, as far as they can be opened: any of them
@@ -113,7 +122,7 @@ pub(super) fn hash_at(
     place: Place,
     buffer: &mut Vec<u8>,
 ) -> io::Result<ChunkHash> {
-    buffer.resize(PROVE_BYTES, 0);
+    buffer.resize(PROVE_BYTES.min(place.len as usize), 0);
     let mut hasher = chunk_hasher(geometry, place.chunk);
     let mut done = 0;
     while done < place.len {

@@ -20,7 +20,8 @@ const MAX_LOOK_BYTES: usize = 3000;
 pub(crate) fn plan(tree: &Tree) {
     let Ok(plan) = Plan::tree(tree) else { panic!("a tree with a layout has a plan") };
     let names: usize = plan.slots.iter().map(|slot| slot.names.len()).sum();
-    assert_eq!(names + plan.folders.len(), tree.entries().len());
+    let others = plan.folders.len() + plan.links.len() + plan.hard_links.len();
+    assert_eq!(names + others, tree.entries().len());
 }
 
 /// A journal of any bytes opens, takes a record, and has it and all it had when it is opened again.

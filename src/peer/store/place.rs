@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::{
@@ -20,9 +20,12 @@ const MAX_OPEN_FOLDERS: usize = 64;
 /// A folder that is the root of what is written.
 #[derive(Debug)]
 pub(super) struct Folder {
+    path: PathBuf,
     fd: Arc<OwnedFd>,
     /// A folder that is made is on the disk before anything is put into it.
     synced: bool,
+    /// A folder that is made is for this user alone until it gets its own mode.
+    private: bool,
     below: Mutex<HashMap<String, Arc<OwnedFd>>>,
 }
 
@@ -31,11 +34,25 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLO
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Folder> {
         let fd = openat(CWD, path, FOLDER, Mode::empty())?;
-        Ok(Folder { fd: Arc::new(fd), synced: false, below: Mutex::new(HashMap::new()) })
+        Ok(Folder {
+            path: path.to_owned(),
+            fd: Arc::new(fd),
+            synced: false,
+            private: false,
+            below: Mutex::new(HashMap::new()),
+        })
     }
 
     pub(super) fn synced(self, synced: bool) -> Folder {
         Folder { synced, ..self }
+    }
+
+    pub(super) fn private(self, private: bool) -> Folder {
+        Folder { private, ..self }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -53,7 +70,7 @@ impl Folder {
         }
         let mut at = self.fd.clone();
         for part in path.split('/') {
-            at = Arc::new(step(&at, part, self.synced)?);
+            at = Arc::new(step(&at, part, self)?);
         }
         let mut below = lock(&self.below);
         if below.len() >= MAX_OPEN_FOLDERS {
@@ -103,15 +120,16 @@ impl Folder {
     }
 }
 
-fn step(at: &OwnedFd, part: &str, synced: bool) -> io::Result<OwnedFd> {
+fn step(at: &OwnedFd, part: &str, root: &Folder) -> io::Result<OwnedFd> {
+    let mode = if root.private { 0o700 } else { 0o777 };
     let open = || openat(at, part, FOLDER | OFlags::NOFOLLOW, Mode::empty());
     match open() {
         Err(Errno::NOENT) => {
-            match mkdirat(at, part, Mode::from_raw_mode(0o777)) {
+            match mkdirat(at, part, Mode::from_raw_mode(mode)) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
-            if synced {
+            if root.synced {
                 fsync(at)?;
             }
             Ok(open()?)

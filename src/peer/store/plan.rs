@@ -1,10 +1,10 @@
-//! What a transfer makes: its distinct files, the names they get, and empty folders.
+//! What a transfer makes: its distinct files, the names they get, folders and links.
 
 use std::fs::File;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
-use crate::content::{ChunkHash, FileId, Geometry, Layout, Place, Tree, TreeError, TreeKind};
+use crate::content::{ChunkHash, FileId, Geometry, Layout, Looks, Place, Tree, TreeError, TreeKind};
 use crate::peer::lock;
 use crate::peer::share::Stamp;
 
@@ -12,10 +12,26 @@ use crate::peer::share::Stamp;
 #[derive(Debug)]
 pub(super) struct Name {
     pub(super) path: String,
-    pub(super) executable: bool,
-    pub(super) mtime_ns: Option<i64>,
+    /// Its mode and time, if they are known.
+    pub(super) looks: Option<Looks>,
     /// How the file looked when it had got this name.
     pub(super) named: Mutex<Option<Stamp>>,
+}
+
+impl Name {
+    fn new(path: String, looks: Option<Looks>) -> Name {
+        Name { path, looks, named: Mutex::default() }
+    }
+}
+
+/// One more name of a file that has one already.
+#[derive(Debug)]
+pub(super) struct HardLink {
+    pub(super) name: Name,
+    /// The path of the file.
+    pub(super) of: String,
+    /// Which file it is.
+    pub(super) file: usize,
 }
 
 /// One distinct file of the transfer.
@@ -37,18 +53,26 @@ pub(super) struct Slot {
 pub(in crate::peer) struct Plan {
     pub(in crate::peer) layout: Arc<Layout>,
     pub(super) slots: Vec<Slot>,
-    pub(in crate::peer) folders: Vec<String>,
+    /// The folders, each before what is in it.
+    pub(in crate::peer) folders: Vec<(String, Looks)>,
+    /// Symbolic links, and what is written in them.
+    pub(super) links: Vec<(String, String)>,
+    pub(super) hard_links: Vec<HardLink>,
+    /// The mode of the destination itself, if it is made for this.
+    pub(super) root_mode: Option<u16>,
 }
 
 impl Plan {
     /// One file, as `name` in the destination folder.
     pub(in crate::peer) fn file(id: FileId, geometry: Geometry, name: &str) -> Option<Plan> {
         let layout = Arc::new(Layout::new(vec![geometry])?);
-        let name = Name { path: name.to_owned(), executable: false, mtime_ns: None, named: Mutex::default() };
-        Some(Plan { layout, slots: vec![Slot::new(id, geometry, vec![name])], folders: Vec::new() })
+        let name = Name::new(name.to_owned(), None);
+        let slots = vec![Slot::new(id, geometry, vec![name])];
+        let (folders, links, hard_links) = (Vec::new(), Vec::new(), Vec::new());
+        Some(Plan { layout, slots, folders, links, hard_links, root_mode: None })
     }
 
-    /// All files and empty folders of a tree.
+    /// All that a tree lists.
     pub(in crate::peer) fn tree(tree: &Tree) -> Result<Plan, TreeError> {
         let members = tree.layout()?;
         let mut slots: Vec<Slot> = members
@@ -57,19 +81,28 @@ impl Plan {
             .zip(members.layout.files())
             .map(|(id, geometry)| Slot::new(*id, *geometry, Vec::new()))
             .collect();
-        let mut folders = Vec::new();
+        let (mut folders, mut links, mut hard_links) = (Vec::new(), Vec::new(), Vec::new());
+        // How a file looks, all its names share.
+        let mut looks_of = std::collections::HashMap::new();
         for (entry, file) in tree.entries().iter().zip(&members.file_of) {
             let path = entry.path.as_str().to_owned();
-            match file {
-                None => folders.push(path),
-                Some(file) => {
-                    let executable = entry.kind == TreeKind::Executable;
-                    let (mtime_ns, named) = (Some(entry.mtime_ns), Mutex::default());
-                    slots[*file].names.push(Name { path, executable, mtime_ns, named });
+            match (&entry.kind, *file) {
+                (TreeKind::Folder(looks), _) => folders.push((path, *looks)),
+                (TreeKind::Link(target), _) => links.push((path, target.to_string())),
+                (TreeKind::File { looks, .. }, Some(file)) => {
+                    looks_of.insert(entry.path.as_str(), *looks);
+                    slots[file].names.push(Name::new(path, Some(*looks)));
                 }
+                (TreeKind::HardLink(of), Some(file)) => {
+                    let looks = looks_of.get(of.as_str()).copied();
+                    let (name, of) = (Name::new(path, looks), of.as_str().to_owned());
+                    hard_links.push(HardLink { name, of, file });
+                }
+                (TreeKind::File { .. } | TreeKind::HardLink(_), None) => return Err(TreeError::HardLink),
             }
         }
-        Ok(Plan { layout: Arc::new(members.layout), slots, folders })
+        let (layout, root_mode) = (Arc::new(members.layout), Some(tree.mode()));
+        Ok(Plan { layout, slots, folders, links, hard_links, root_mode })
     }
 
     /// The file's id.

@@ -1,12 +1,13 @@
 //! What a kill or a stranger can leave behind, and what the store makes of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::content::{Geometry, Layout, SafeName, Tree, TreeEntry, TreeKind, hash_chunk};
+use crate::content::{Geometry, Layout, LeftOut, Looks, SafeName, Tree, TreeEntry, TreeKind, hash_chunk};
 
 const MANNER: Manner = Manner { force: false, fsync: false };
 const ID: FileId = FileId([5; 32]);
@@ -65,14 +66,15 @@ impl Case {
     }
 
     fn open(&self) -> Result<(Store, ChunkSet), StoreError> {
-        let entry = |name: &&str| TreeEntry {
-            path: SafeName::new(*name).unwrap(),
-            kind: TreeKind::File,
-            mtime_ns: 1,
-            size: self.content.len() as u64,
-            id: self.id(),
-        };
-        let tree = Tree::new(self.names.iter().map(entry).collect()).unwrap();
+        let entry = |path: &str, kind| TreeEntry { path: SafeName::new(path).unwrap(), kind };
+        let looks = Looks { mode: 0o644, mtime_ns: 1 };
+        let (size, id) = (self.content.len() as u64, self.id());
+        let mut entries: Vec<TreeEntry> =
+            self.names.iter().map(|name| entry(name, TreeKind::File { looks, size, id })).collect();
+        let folders: BTreeSet<&str> =
+            self.names.iter().filter_map(|name| Some(name.rsplit_once('/')?.0)).collect();
+        entries.extend(folders.iter().map(|folder| entry(folder, TreeKind::Folder(looks))));
+        let tree = Tree::new(0o755, entries, LeftOut::default()).unwrap();
         let plan = Plan::tree(&tree).unwrap();
         Store::open(plan, ID, &self.partial(), &self.root(), self.manner)
     }
@@ -89,7 +91,7 @@ impl Case {
             }
         }
         assert_eq!(store.files_done(), 1);
-        store.finish();
+        store.finish().unwrap();
         assert!(!self.partial().exists());
         for name in &self.names {
             assert!(fs::read(self.root().join(name)).unwrap() == self.content, "{name}");

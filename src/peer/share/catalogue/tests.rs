@@ -1,11 +1,12 @@
 //! The catalogue against one built anew, and the offers it makes.
 
-use super::super::record::Stamp;
+use super::super::record::{Found, Stamp};
 use super::*;
+use crate::content::TreeKind;
 
 fn record(content: &str) -> Record {
     let stamp = Stamp { size: content.len() as u64, mtime_ns: 1, inode: 1, ctime_ns: 1 };
-    Record { stamp, executable: false, id: FileId::of(content.as_bytes()) }
+    Record { stamp, mode: 0o644, linked: false, id: FileId::of(content.as_bytes()) }
 }
 
 fn entered(files: &[(&str, &str)]) -> Vec<(Arc<str>, Record)> {
@@ -23,7 +24,7 @@ fn removed(change: &Change) -> Vec<&str> {
 #[test]
 fn every_folder_but_the_root_is_a_tree() {
     let mut catalogue = Catalogue::new(None);
-    let folders_new = vec![Arc::from("a/empty")];
+    let folders_new = vec![(Arc::from("a/empty"), UNSEEN)];
     let change = catalogue.apply(Delta {
         entered: entered(&[("top", "x"), ("a/b/f", "yy"), ("a/g", "x")]),
         folders_new,
@@ -37,8 +38,8 @@ fn every_folder_but_the_root_is_a_tree() {
     all.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(all, offers);
     let tree = catalogue.tree("a").unwrap();
-    let listed: Vec<_> = tree.entries().iter().map(|entry| (entry.path.as_str(), entry.kind)).collect();
-    assert_eq!(listed, [("b/f", TreeKind::File), ("empty", TreeKind::EmptyFolder), ("g", TreeKind::File)]);
+    let listed: Vec<_> = tree.entries().iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!(listed, ["b", "b/f", "empty", "g"]);
     let offer = offers.iter().find(|offer| &*offer.name == "a/").unwrap();
     assert_eq!((offer.id, offer.total, offer.chunks), (FileId::of(&tree.encode()), 3, 2));
     assert_eq!(catalogue.summary(), Summary { files: 3, bytes: 4 });
@@ -86,17 +87,19 @@ fn a_scan_differs_only_within_its_scope() {
     let all = [("a", "0"), ("a-b", "1"), ("d/f", "2"), ("d/g", "3"), ("d/s/h", "4"), ("d0", "5")];
     catalogue.apply(Delta { entered: entered(&all), ..Delta::default() });
     let found = |content| {
-        let Record { stamp, executable, .. } = record(content);
-        Found { stamp, executable }
+        let Record { stamp, mode, linked, .. } = record(content);
+        Found { stamp, mode, linked }
     };
     let scan = Scan {
         scope: Arc::from("d"),
         files: vec![
             (Arc::from("d/a"), found("9")),
             (Arc::from("d/f"), found("longer")),
-            (Arc::from("d/g"), Found { executable: true, ..found("3") }),
+            (Arc::from("d/g"), Found { mode: 0o755, ..found("3") }),
         ],
-        folders: vec![Arc::from("d"), Arc::from("d/new")],
+        folders: vec![(Arc::from("d"), UNSEEN), (Arc::from("d/new"), UNSEEN)],
+        left_out: vec![(Arc::from("d/pipe"), Reason::Special)],
+        ..Scan::default()
     };
     let differences = catalogue.compare(&scan);
     let paths =
@@ -106,7 +109,10 @@ fn a_scan_differs_only_within_its_scope() {
     let unknown: Vec<_> = differences.unknown.iter().map(|(path, _)| &**path).collect();
     assert_eq!(unknown, ["d/a", "d/f"]);
     assert_eq!(differences.folders_gone, [Arc::from("d/s")]);
-    assert_eq!(differences.folders_new, [Arc::from("d/new")]);
+    assert_eq!(differences.folders_new, [(Arc::from("d/new"), UNSEEN)]);
+    let left_out: Vec<_> = differences.left_out.iter().map(|(path, reason)| (&**path, *reason)).collect();
+    let changing = Some(Reason::Changing);
+    assert_eq!(left_out, [("d/pipe", Some(Reason::Special)), ("d/a", changing), ("d/f", changing)]);
 }
 
 /// Steps at random give what the same files give in one step, and changes add up to the offers.
@@ -146,7 +152,7 @@ fn many_steps_are_as_good_as_one() {
             assert_eq!(told.insert(offer.name.to_string(), offer.id), None, "seed {seed}, step {step}");
         }
         let mut anew = Catalogue::new(Some("root/".to_owned()));
-        let folders_new = catalogue.folders.keys().cloned().collect();
+        let folders_new = catalogue.folders.keys().map(|path| (path.clone(), UNSEEN)).collect();
         let entered = files.clone().into_iter().collect();
         anew.apply(Delta { entered, folders_new, ..Delta::default() });
         assert_eq!(anew.offers(), catalogue.offers(), "seed {seed}, step {step}");
@@ -155,4 +161,110 @@ fn many_steps_are_as_good_as_one() {
             catalogue.offers().into_iter().map(|offer| (offer.name.to_string(), offer.id)).collect();
         assert_eq!(offered, told, "seed {seed}, step {step}");
     }
+}
+
+/// What is listed at each path of a folder's tree.
+fn listed(catalogue: &Catalogue, folder: &str) -> Vec<(String, String)> {
+    let tree = catalogue.tree(folder).unwrap();
+    let entries = tree.entries().iter().map(|entry| {
+        let kind = match &entry.kind {
+            TreeKind::File { .. } => "file".to_owned(),
+            TreeKind::Folder(_) => "folder".to_owned(),
+            TreeKind::Link(target) => format!("-> {target}"),
+            TreeKind::HardLink(of) => format!("= {of}"),
+        };
+        (entry.path.to_string(), kind)
+    });
+    let missing = tree.left_out().named().iter();
+    entries.chain(missing.map(|missing| (missing.path.clone(), missing.reason.to_string()))).collect()
+}
+
+fn told(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(path, kind)| (path.to_string(), kind.to_string())).collect()
+}
+
+#[test]
+fn a_link_stays_one_where_its_target_is_and_is_what_it_leads_to_elsewhere() {
+    let mut catalogue = Catalogue::new(Some("all/".to_owned()));
+    let link = |path: &str, text: &str, target: &str| {
+        (Arc::from(path), Some(Symlink { text: text.into(), target: target.into() }))
+    };
+    catalogue.apply(Delta {
+        // As the walk finds them: what a link leads to is there under the link's path too.
+        entered: entered(&[("lib/a", "1"), ("lib64/a", "1"), ("d/one", "1"), ("d/lib/a", "1"), ("d/x", "2")]),
+        folders_new: ["", "lib", "lib64", "d", "d/lib"].map(|path| (Arc::from(path), UNSEEN)).to_vec(),
+        links: vec![
+            link("lib64", "lib", "lib"),
+            link("d/one", "../lib/a", "lib/a"),
+            link("d/lib", "../lib", "lib"),
+            link("d/y", "x", "d/x"),
+            link("d/z", "../d/x", "d/x"),
+            link("d/gone", "../gone", "gone"),
+        ],
+        ..Delta::default()
+    });
+    assert_eq!(
+        listed(&catalogue, ""),
+        told(&[
+            ("d", "folder"),
+            ("d/gone", "-> ../gone"),
+            ("d/lib", "-> ../lib"),
+            ("d/one", "-> ../lib/a"),
+            ("d/x", "file"),
+            ("d/y", "-> x"),
+            ("d/z", "-> ../d/x"),
+            ("lib", "folder"),
+            ("lib/a", "file"),
+            ("lib64", "-> lib"),
+        ])
+    );
+    assert_eq!(
+        listed(&catalogue, "d"),
+        told(&[
+            ("lib", "folder"),
+            ("lib/a", "file"),
+            ("one", "file"),
+            ("x", "file"),
+            ("y", "-> x"),
+            ("z", "-> x"),
+            ("gone", "is a link that leads outside"),
+        ])
+    );
+    assert_eq!(listed(&catalogue, "lib64"), told(&[("a", "file")]));
+}
+
+#[test]
+fn names_of_one_file_are_hard_links_if_both_are_in_the_tree() {
+    let mut catalogue = Catalogue::new(Some("all/".to_owned()));
+    let linked = |path: &str| (Arc::from(path), Record { linked: true, ..record("x") });
+    let alone = (Arc::from("d/c"), record("x"));
+    let folders_new = vec![(Arc::from(""), UNSEEN)];
+    let entered = vec![linked("a"), linked("d/b"), alone];
+    catalogue.apply(Delta { entered, folders_new, ..Delta::default() });
+    let all = [("a", "file"), ("d", "folder"), ("d/b", "= a"), ("d/c", "file")];
+    assert_eq!(listed(&catalogue, ""), told(&all));
+    assert_eq!(listed(&catalogue, "d"), told(&[("b", "file"), ("c", "file")]));
+}
+
+#[test]
+fn what_is_left_out_is_in_the_tree_until_it_is_there() {
+    let mut catalogue = Catalogue::new(Some("all/".to_owned()));
+    let left_out =
+        vec![(Arc::from("d/a"), Some(Reason::Changing)), (Arc::from("pipe"), Some(Reason::Special))];
+    let folders_new = vec![(Arc::from(""), UNSEEN), (Arc::from("d"), UNSEEN)];
+    catalogue.apply(Delta { left_out, folders_new, ..Delta::default() });
+    assert_eq!(listed(&catalogue, "d"), told(&[("a", "is still changing")]));
+    let before = [("d", "folder"), ("d/a", "is still changing"), ("pipe", "is a pipe, socket or device")];
+    assert_eq!(listed(&catalogue, ""), told(&before));
+    let change = catalogue.apply(Delta { entered: entered(&[("d/a", "1")]), ..Delta::default() });
+    assert_eq!(names(&change.added), ["all/d/a", "all/", "all/d/"]);
+    assert_eq!(listed(&catalogue, "d"), told(&[("a", "file")]));
+}
+
+#[test]
+fn a_tree_counts_equal_files_once() {
+    let mut catalogue = Catalogue::new(None);
+    catalogue.apply(Delta { entered: entered(&[("d/a", "12345"), ("d/b", "12345")]), ..Delta::default() });
+    let offer = catalogue.offers().into_iter().find(|offer| &*offer.name == "d/").unwrap();
+    assert_eq!((offer.total, offer.chunks), (5, 1), "as a peer says that fetches it");
 }

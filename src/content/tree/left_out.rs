@@ -1,0 +1,175 @@
+//! What a folder has and its listing has not, and why. Pure.
+
+use std::fmt;
+
+use super::TreeError;
+
+/// Why something was left out of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// It cannot be read.
+    Unreadable = 1,
+    /// It is a pipe, a socket or a device.
+    Special = 2,
+    /// It has a name that is not UTF-8, or that is not allowed.
+    Name = 3,
+    /// It is a symbolic link that leads out of the folder, or to what is not shared.
+    Outside = 4,
+    /// It is being changed, or was not read yet.
+    Changing = 5,
+    /// It is larger than any file may be, or nested too deeply, or one too many.
+    TooLarge = 6,
+}
+
+impl Reason {
+    const ALL: [Reason; 6] = [
+        Reason::Unreadable,
+        Reason::Special,
+        Reason::Name,
+        Reason::Outside,
+        Reason::Changing,
+        Reason::TooLarge,
+    ];
+
+    pub(super) fn of(code: u8) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| *reason as u8 == code)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Unreadable => "cannot be read",
+            Reason::Special => "is a pipe, socket or device",
+            Reason::Name => "has a name that cannot be told",
+            Reason::Outside => "is a link that leads outside",
+            Reason::Changing => "is still changing",
+            Reason::TooLarge => "is too large or too deep",
+        })
+    }
+}
+
+/// Something that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Missing {
+    /// Its path for a person to read; not a path to use.
+    pub path: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.path, self.reason)
+    }
+}
+
+/// What was left out of a tree: the first by name, the rest as a number.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LeftOut {
+    named: Vec<Missing>,
+    more: u32,
+}
+
+impl LeftOut {
+    /// Most that are named.
+    pub const MAX_NAMED: usize = 64;
+    /// Longest name, in bytes; what is longer is cut.
+    pub const MAX_NAME_BYTES: usize = 1024;
+
+    /// The list of these, in any order.
+    pub fn new(all: impl IntoIterator<Item = Missing>) -> LeftOut {
+        let mut named: Vec<Missing> = all
+            .into_iter()
+            .map(|Missing { path, reason }| Missing { path: readable(&path), reason })
+            .collect();
+        named.sort_unstable();
+        // Cut names may have become equal.
+        named.dedup_by(|a, b| a.path == b.path);
+        let more = named.len().saturating_sub(LeftOut::MAX_NAMED);
+        named.truncate(LeftOut::MAX_NAMED);
+        LeftOut { named, more: u32::try_from(more).unwrap_or(u32::MAX) }
+    }
+
+    /// As it was read; checked.
+    pub(super) fn read(named: Vec<Missing>, more: u32) -> Result<LeftOut, TreeError> {
+        let fits = |missing: &Missing| readable(&missing.path) == missing.path && !missing.path.is_empty();
+        let sorted = named.is_sorted_by(|a, b| a.path < b.path);
+        let counted = named.len() == LeftOut::MAX_NAMED || (named.len() < LeftOut::MAX_NAMED && more == 0);
+        match sorted && counted && named.iter().all(fits) {
+            true => Ok(LeftOut { named, more }),
+            false => Err(TreeError::LeftOut),
+        }
+    }
+
+    /// The first of them, in order of path.
+    pub fn named(&self) -> &[Missing] {
+        &self.named
+    }
+
+    /// How many there are besides.
+    pub fn more(&self) -> u32 {
+        self.more
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.named.len() as u64 + u64::from(self.more)
+    }
+}
+
+/// A path as a line of text: control characters escaped, and no longer than allowed.
+fn readable(path: &str) -> String {
+    let mut out = String::new();
+    for c in path.chars() {
+        let len = out.len();
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+        if out.len() > LeftOut::MAX_NAME_BYTES {
+            out.truncate(len);
+            break;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing(path: &str) -> Missing {
+        Missing { path: path.to_owned(), reason: Reason::Special }
+    }
+
+    #[test]
+    fn the_first_are_named_and_the_rest_counted() {
+        let all = (0..100).rev().map(|n| missing(&format!("{n:03}")));
+        let left_out = LeftOut::new(all);
+        assert_eq!((left_out.named().len(), left_out.more(), left_out.count()), (64, 36, 100));
+        assert_eq!(left_out.named()[1].path, "001");
+        assert_eq!(LeftOut::read(left_out.named().to_vec(), 36), Ok(left_out));
+    }
+
+    #[test]
+    fn names_are_one_line_of_bounded_length() {
+        let left_out = LeftOut::new([missing("a\nb\u{1b}[2J"), missing(&"ü\n".repeat(2000))]);
+        assert_eq!(left_out.named()[0].path, "a\\nb\\u{1b}[2J");
+        assert!(left_out.named()[1].path.len() <= LeftOut::MAX_NAME_BYTES);
+        assert_eq!(LeftOut::read(left_out.named().to_vec(), 0), Ok(left_out));
+    }
+
+    #[test]
+    fn a_list_has_one_form() {
+        let bad = [
+            LeftOut::read(vec![missing("b"), missing("a")], 0),
+            LeftOut::read(vec![missing("a"), missing("a")], 0),
+            LeftOut::read(vec![missing("a\n")], 0),
+            LeftOut::read(vec![missing("")], 0),
+            LeftOut::read(vec![missing("a")], 1),
+        ];
+        assert!(bad.iter().all(Result::is_err), "{bad:?}");
+    }
+}
