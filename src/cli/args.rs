@@ -246,6 +246,9 @@ pub(super) struct GetArgs {
     /// Overwrite existing files that differ
     #[arg(long)]
     pub(super) force: bool,
+    /// A folder that its source could not list in full is a success too
+    #[arg(long)]
+    pub(super) allow_partial: bool,
     /// Stay and share it until stopped
     #[arg(long)]
     pub(super) seed: bool,

@@ -27,6 +27,8 @@ pub enum Exit {
     Unreachable = 4,
     /// What arrived is not what was asked for.
     Integrity = 5,
+    /// All that the listing has is here, but the listing leaves things out.
+    Partial = 6,
     /// Stopped by SIGINT or SIGTERM.
     Interrupted = 130,
 }
@@ -34,13 +36,21 @@ pub enum Exit {
 impl Exit {
     /// The exit code with this number, as a running peer gives it.
     pub(crate) fn of(code: u8) -> Exit {
-        let others = [Exit::Usage, Exit::NotFound, Exit::Unreachable, Exit::Integrity, Exit::Interrupted];
+        let others = [
+            Exit::Usage,
+            Exit::NotFound,
+            Exit::Unreachable,
+            Exit::Integrity,
+            Exit::Partial,
+            Exit::Interrupted,
+        ];
         others.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Exit::Other)
     }
 
     /// The table for `--help`.
     pub(crate) const HELP: &str = "Exit codes: 0 done, 1 other failure, 2 bad usage, 3 not found, \
-        4 nobody can be reached, 5 integrity failure, 130 interrupted.";
+        4 nobody can be reached, 5 integrity failure, \
+        6 fetched but for what its source left out, 130 interrupted.";
 }
 
 impl From<Exit> for ExitCode {

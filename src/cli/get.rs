@@ -21,7 +21,7 @@ use super::daemons::start_fetcher;
 use super::failure::reason;
 use super::signals::Stop;
 use super::what::{What, resolve};
-use super::{Failure, output};
+use super::{Exit, Failure, output};
 use crate::peer::{Dest, Peer, Want};
 use crate::say;
 use crate::wire::{List, Name, Variant};
@@ -33,7 +33,11 @@ use summary::Summary;
 pub(super) fn get(args: GetArgs) -> Result<(), Failure> {
     let json = args.json;
     let outcome = fetch(args);
-    if let (Err(failure), true) = (&outcome, json) {
+    // What is there has been said, and what is not.
+    if let Err(failure) = &outcome
+        && json
+        && failure.exit != Exit::Partial
+    {
         let _ = output::json(&summary::fault(failure)); // the exit code tells it too
     }
     outcome
@@ -131,7 +135,8 @@ impl Job {
             summary.add(&follow::job(&job, &mut progress, &self.stop)?);
         }
         summary.print(self.args.json)?;
-        self.seed()
+        self.seed()?;
+        summary.verdict(self.args.allow_partial)
     }
 
     /// Lets the running peer fetch; only the check of several trees is done here.
@@ -152,7 +157,8 @@ impl Job {
             daemon.get(&want, self.dest(path))?;
             summary.add(&follow::daemon(daemon, &mut progress, &self.stop)?);
         }
-        summary.print(self.args.json)
+        summary.print(self.args.json)?;
+        summary.verdict(self.args.allow_partial)
     }
 
     fn start(&self) -> Result<Peer, Failure> {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::store::StoreError;
 use super::transfer::{End, Transfer, TransferStatus};
 use super::{Inner as Peer, LedgerView, lock};
-use crate::content::{FileId, SafeName, TreeError};
+use crate::content::{FileId, LeftOut, Missing, SafeName, TreeError};
 use crate::threads;
 use crate::wire::View;
 pub(super) use jobs::Jobs;
@@ -94,6 +94,40 @@ pub struct Report {
     pub status: TransferStatus,
     /// Where it was put.
     pub path: String,
+    /// What the source has and its listing has not, as one sentence; empty if it is whole.
+    #[serde(default)]
+    pub partial: String,
+    /// The first of what was left out.
+    #[serde(default)]
+    pub left_out: Vec<LeftOutItem>,
+    /// How many were left out besides.
+    #[serde(default)]
+    pub left_out_more: u32,
+}
+
+/// Something that the listing of a tree leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOutItem {
+    /// Its path, for people to read.
+    pub path: String,
+    /// Why: a word.
+    pub reason: String,
+}
+
+impl Report {
+    fn new(status: TransferStatus, path: String, left_out: &LeftOut) -> Report {
+        let item = |missing: &Missing| LeftOutItem {
+            path: missing.path.clone(),
+            reason: missing.reason.label().to_owned(),
+        };
+        Report {
+            status,
+            path,
+            partial: left_out.sentence(),
+            left_out: left_out.named().iter().map(item).collect(),
+            left_out_more: left_out.more(),
+        }
+    }
 }
 
 /// A fetch under way or done; clones are the same fetch.

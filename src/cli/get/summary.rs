@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cli::units::{count, elapsed, rate, size};
-use crate::cli::{Failure, output};
+use crate::cli::{Exit, Failure, output};
 use crate::content::SafeName;
 use crate::peer::Report;
+use crate::say;
 
 /// What all transfers of one `get` come to.
 #[derive(Debug)]
@@ -70,6 +71,26 @@ impl Summary {
         );
         self.time += Duration::try_from_secs_f64(status.seconds).unwrap_or_default();
         self.reports.push(report.clone());
+    }
+
+    /// What was left out is said when all is over, whatever came in between.
+    ///
+    /// # Errors
+    /// [`Exit::Partial`] if something was, and that is not allowed.
+    pub(super) fn verdict(&self, allowed: bool) -> Result<(), Failure> {
+        let parts = self.reports.iter().filter(|report| !report.partial.is_empty());
+        let parts: Vec<&str> = parts.map(|report| report.partial.as_str()).collect();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let sentence = format!("{} is not whole at its source; {}", self.name, parts.join("; "));
+        match allowed {
+            true => {
+                say::line(&sentence);
+                Ok(())
+            }
+            false => Err(Failure::new(Exit::Partial, sentence)),
+        }
     }
 
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {

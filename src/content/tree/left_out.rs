@@ -32,6 +32,18 @@ impl Reason {
         Reason::TooLarge,
     ];
 
+    /// A word for programs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Reason::Unreadable => "unreadable",
+            Reason::Special => "special",
+            Reason::Name => "name",
+            Reason::Outside => "outside",
+            Reason::Changing => "changing",
+            Reason::TooLarge => "too-large",
+        }
+    }
+
     pub(super) fn of(code: u8) -> Option<Reason> {
         Reason::ALL.into_iter().find(|reason| *reason as u8 == code)
     }
@@ -111,6 +123,21 @@ impl LeftOut {
     /// How many there are besides.
     pub fn more(&self) -> u32 {
         self.more
+    }
+
+    /// The same in a sentence: `left out: pipe is a pipe, …` or `3 things are left out: …`. Empty if nothing is.
+    pub fn sentence(&self) -> String {
+        const NAMED: usize = 3;
+        let named: Vec<String> = self.named.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = match self.count().saturating_sub(named.len() as u64) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        match self.count() {
+            0 => String::new(),
+            1 => format!("left out: {}", named.concat()),
+            count => format!("{count} things are left out: {}{more}", named.join(", ")),
+        }
     }
 
     /// How many there are.

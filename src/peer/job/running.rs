@@ -113,7 +113,7 @@ impl Running {
         tracing::debug!("{id} is done");
         let mut status = transfer.status();
         status.seconds = self.job.started.elapsed().as_secs_f64();
-        Ok(Report { status, path })
+        Ok(Report::new(status, path, &transfer.store.plan().left_out))
     }
 
     /// The size of the content, if the shared folder has it. Else asks the trackers until it is agreed on: the only one

@@ -5,9 +5,6 @@ use std::sync::Arc;
 
 use crate::content::{LeftOut, Missing, Reason};
 
-/// Most that are named in a line.
-const NAMED: usize = 3;
-
 /// What was told last, so that it is told once.
 #[derive(Debug, Default)]
 pub(super) struct Notice {
@@ -21,24 +18,10 @@ impl Notice {
     pub(super) fn of(&mut self, left_out: &BTreeMap<Arc<str>, Reason>) -> Option<String> {
         let lasting = left_out.iter().filter(|(_, reason)| **reason != Reason::Changing);
         let missing = lasting.map(|(path, reason)| Missing { path: path.to_string(), reason: *reason });
-        let line = sentence(&LeftOut::new(missing));
+        let line = LeftOut::new(missing).sentence();
         let is_news = line != self.told && !line.is_empty();
         self.told = line;
         is_news.then(|| self.told.clone())
-    }
-}
-
-/// `3 things are left out: a cannot be read, b is a pipe, …`; nothing if there are none.
-pub(super) fn sentence(left_out: &LeftOut) -> String {
-    let named: Vec<String> = left_out.named().iter().take(NAMED).map(ToString::to_string).collect();
-    let more = match left_out.count().saturating_sub(named.len() as u64) {
-        0 => String::new(),
-        more => format!(", and {more} more"),
-    };
-    match left_out.count() {
-        0 => String::new(),
-        1 => format!("left out: {}", named.concat()),
-        count => format!("{count} things are left out: {}{more}", named.join(", ")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
-use crate::content::{ChunkHash, FileId, Geometry, Layout, Looks, Place, Tree, TreeError, TreeKind};
+use crate::content::{ChunkHash, FileId, Geometry, Layout, LeftOut, Looks, Place, Tree, TreeError, TreeKind};
 use crate::peer::lock;
 use crate::peer::share::Stamp;
 
@@ -60,6 +60,8 @@ pub(in crate::peer) struct Plan {
     pub(super) hard_links: Vec<HardLink>,
     /// The mode of the destination itself, if it is made for this.
     pub(super) root_mode: Option<u16>,
+    /// What the source has and nobody can fetch.
+    pub(in crate::peer) left_out: LeftOut,
 }
 
 impl Plan {
@@ -69,7 +71,8 @@ impl Plan {
         let name = Name::new(name.to_owned(), None);
         let slots = vec![Slot::new(id, geometry, vec![name])];
         let (folders, links, hard_links) = (Vec::new(), Vec::new(), Vec::new());
-        Some(Plan { layout, slots, folders, links, hard_links, root_mode: None })
+        let left_out = LeftOut::default();
+        Some(Plan { layout, slots, folders, links, hard_links, root_mode: None, left_out })
     }
 
     /// All that a tree lists.
@@ -102,7 +105,8 @@ impl Plan {
             }
         }
         let (layout, root_mode) = (Arc::new(members.layout), Some(tree.mode()));
-        Ok(Plan { layout, slots, folders, links, hard_links, root_mode })
+        let left_out = tree.left_out().clone();
+        Ok(Plan { layout, slots, folders, links, hard_links, root_mode, left_out })
     }
 
     /// The file's id.

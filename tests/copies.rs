@@ -1,0 +1,254 @@
+//! What a copy of a folder keeps, what is said of what it lacks, and what a listing may not do.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use support::{Daemon, Output, Sample, eventually, run};
+use tempfile::TempDir;
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn get(tracker: &Daemon, what: &str, dest: &Path, more: &[&str]) -> Output {
+    let target = tracker.target();
+    run(&[&["get", what, text(dest), "--tracker", &target, "--wait", "20s"], more].concat())
+}
+
+/// All below a folder: kind, mode, time, target of links, content, and which other path is the same file.
+fn listing(root: &Path) -> BTreeMap<PathBuf, String> {
+    let mut names: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
+    let mut out = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let mut entries: Vec<_> =
+            fs::read_dir(&folder).expect("a folder").map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        for path in entries {
+            let metadata = fs::symlink_metadata(&path).expect("an entry");
+            let below = path.strip_prefix(root).expect("below").to_owned();
+            let said = if metadata.is_symlink() {
+                format!("-> {}", fs::read_link(&path).expect("a link").display())
+            } else {
+                let times = (metadata.mtime(), metadata.mtime_nsec());
+                let content = if metadata.is_file() { fs::read(&path).expect("a file") } else { Vec::new() };
+                let same = (metadata.is_file() && metadata.nlink() > 1)
+                    .then(|| names.entry((metadata.dev(), metadata.ino())).or_insert(below.clone()).clone());
+                let hash = blake3::hash(&content).to_hex();
+                format!("{:o} {times:?} {} {hash} {same:?}", metadata.mode(), metadata.nlink())
+            };
+            if metadata.is_dir() {
+                folders.push(path);
+            }
+            out.insert(below, said);
+        }
+    }
+    // The number of names of a folder depends on the file system.
+    out
+}
+
+#[track_caller]
+fn expect_same(a: &Path, b: &Path) {
+    let (a, b) = (listing(a), listing(b));
+    for (path, said) in &a {
+        assert_eq!(Some(said), b.get(path), "{}", path.display());
+    }
+    assert_eq!(
+        a.len(),
+        b.len(),
+        "nothing else is there: {:?}",
+        b.keys().filter(|path| !a.contains_key(*path))
+    );
+}
+
+/// Folders with modes and times of their own, files too, links of each kind.
+fn furnished() -> Sample {
+    let mut sample = Sample::empty();
+    for (name, content) in
+        [("t/a", "same"), ("t/d/b", "same"), ("t/lib/x", "x"), ("t/deep/e/f", ""), ("out", "o")]
+    {
+        sample.add(name, content.into());
+    }
+    sample.add("t/large", support::pattern(200_000, 1));
+    let at = |path: &str| sample.path().join(path);
+    fs::create_dir(at("t/empty")).unwrap();
+    fs::hard_link(at("t/large"), at("t/d/large too")).unwrap();
+    fs::hard_link(at("t/a"), at("t/zz")).unwrap();
+    for (target, link) in [
+        ("lib", "t/lib64"),
+        ("../lib/x", "t/d/up"),
+        ("up", "t/d/link to a link"),
+        ("nowhere", "t/dangling"),
+        (".", "t/d/self"),
+        ("./../a", "t/d/odd way"),
+    ] {
+        symlink(target, at(link)).unwrap();
+    }
+    for (path, mode) in [
+        ("t/a", 0o4755), // the set-id bit goes
+        ("t/d/b", 0o600),
+        ("t/large", 0o640),
+        ("t/deep/e/f", 0o444),
+        ("t/empty", 0o1700), // the sticky bit goes
+        ("t/deep/e", 0o555),
+        ("t/d", 0o750),
+        ("t", 0o710),
+    ] {
+        fs::set_permissions(at(path), Permissions::from_mode(mode)).unwrap();
+    }
+    for (number, path) in
+        ["t/a", "t/large", "t/d", "t/deep/e/f", "t/deep/e", "t/deep", "t/lib"].iter().enumerate()
+    {
+        let time = UNIX_EPOCH + Duration::new(1_000_000_000 + number as u64, 123_456_789);
+        fs::File::open(at(path)).unwrap().set_modified(time).unwrap();
+    }
+    sample
+}
+
+#[test]
+fn a_folder_arrives_as_it_is() {
+    let sample = furnished();
+    let tracker = Daemon::tracker(&[]);
+    let peer = Daemon::peer(sample.path(), &["--tracker", &tracker.target()]);
+    let dest = TempDir::new().unwrap();
+    get(&tracker, "t/", &dest.path().join("t"), &[]).expect(0);
+    let copy = dest.path().join("t");
+    assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o7777, 0o710, "of the folder itself");
+    // What no copy has.
+    fs::set_permissions(sample.path().join("t/a"), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(sample.path().join("t/empty"), Permissions::from_mode(0o700)).unwrap();
+    expect_same(&sample.path().join("t"), &copy);
+
+    // The same again changes nothing; what was spoilt is mended.
+    get(&tracker, "t/", dest.path(), &[]).expect(0);
+    fs::set_permissions(copy.join("d/b"), Permissions::from_mode(0o666)).unwrap();
+    fs::remove_file(copy.join("lib64")).unwrap();
+    fs::remove_file(copy.join("zz")).unwrap();
+    fs::copy(copy.join("a"), copy.join("zz")).unwrap();
+    get(&tracker, "t/", dest.path(), &[]).expect(0);
+    expect_same(&sample.path().join("t"), &copy);
+    assert_eq!(peer.log().matches("left out").count(), 0, "{}", peer.log());
+
+    // A copy is the same content: its holder and the first one are one swarm.
+    let second = Daemon::peer(dest.path(), &["--tracker", &tracker.target()]);
+    eventually("one swarm", || {
+        let found = run(&["find", "t/", "--tracker", &tracker.target(), "--json"]).expect(0).stdout;
+        let found: Vec<serde_json::Value> =
+            found.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        (found.len() == 1 && found[0]["seeders"] == 2).then_some(())
+    });
+    drop(second);
+}
+
+#[test]
+fn a_link_that_leads_out_of_what_is_asked_for_is_what_it_leads_to() {
+    let sample = furnished();
+    symlink("../lib", sample.path().join("t/d/lib")).unwrap();
+    let tracker = Daemon::tracker(&[]);
+    let _peer = Daemon::peer(sample.path(), &["--tracker", &tracker.target()]);
+    let dest = TempDir::new().unwrap();
+    get(&tracker, "t/d/", dest.path(), &[]).expect(0);
+    let copy = dest.path().join("d");
+    assert!(fs::symlink_metadata(copy.join("lib")).unwrap().is_dir());
+    assert_eq!(fs::read(copy.join("lib/x")).unwrap(), b"x");
+    assert!(fs::symlink_metadata(copy.join("up")).unwrap().is_file());
+    assert_eq!(fs::read_link(copy.join("link to a link")).unwrap(), Path::new("up"));
+    // A file can be asked for by a link's name.
+    get(&tracker, "t/d/up", dest.path(), &[]).expect(0);
+    assert_eq!(fs::read(dest.path().join("up")).unwrap(), b"x");
+}
+
+#[test]
+fn what_is_left_out_is_said_by_both_sides() {
+    let mut sample = Sample::empty();
+    sample.add("t/a", b"a".to_vec());
+    let at = |path: &str| sample.path().join(path);
+    mknodat(CWD, at("t/pipe"), FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
+    let _socket = UnixListener::bind(at("t/socket")).unwrap();
+    symlink("/etc/hostname", at("t/outside")).unwrap();
+    symlink("outside", at("t/outside too")).unwrap();
+    symlink("loop", at("t/loop")).unwrap();
+    fs::write(at("t").join(OsStr::from_bytes(b"bad\xff")), "bad").unwrap();
+    let tracker = Daemon::tracker(&[]);
+    let peer = Daemon::peer(sample.path(), &["--tracker", &tracker.target()]);
+    peer.wait_for_log("6 things are left out: t/bad\\xff has a name that cannot be told, ");
+    assert_eq!(peer.log().lines().count(), 1, "{}", peer.log());
+
+    let dest = TempDir::new().unwrap();
+    let got = get(&tracker, "t/", dest.path(), &[]).expect(6);
+    assert!(got.stdout.contains("got t/"), "{}", got.stdout);
+    assert!(got.stderr.contains("t/ is not whole at its source; 6 things are left out: bad\\xff has a name"));
+    assert_eq!(fs::read(dest.path().join("t/a")).unwrap(), b"a");
+    assert_eq!(fs::read_dir(dest.path().join("t")).unwrap().count(), 1);
+
+    let got = get(&tracker, "t/", dest.path(), &["--allow-partial"]).expect(0);
+    assert!(got.stderr.contains("6 things are left out"));
+    let got = get(&tracker, "t/", dest.path(), &["--json"]).expect(6);
+    let last: serde_json::Value = serde_json::from_str(got.stdout.lines().last().unwrap()).unwrap();
+    let items = last["done"][0]["left_out"].as_array().unwrap().clone();
+    let reasons: Vec<_> =
+        items.iter().map(|item| (item["path"].as_str().unwrap(), item["reason"].as_str().unwrap())).collect();
+    let expected = [
+        ("bad\\xff", "name"),
+        ("loop", "unreadable"),
+        ("outside", "outside"),
+        ("outside too", "outside"),
+        ("pipe", "special"),
+        ("socket", "special"),
+    ];
+    assert_eq!(reasons, expected);
+}
+
+/// Anybody can call any bytes a folder.
+#[track_caller]
+fn expect_refused(listing: &[u8], why: &str) {
+    let mut sample = Sample::empty();
+    sample.add("listing", listing.to_vec());
+    let tracker = Daemon::tracker(&[]);
+    let _peer = Daemon::peer(sample.path(), &["--tracker", &tracker.target()]);
+    let dest = TempDir::new().unwrap();
+    let link = format!("p2p:{}?name=t/", blake3::hash(listing).to_hex());
+    let got = get(&tracker, &link, dest.path(), &[]).expect(5);
+    assert!(got.stderr.contains(why), "{}", got.stderr);
+    let made = fs::read_dir(dest.path()).unwrap().flatten();
+    let made: Vec<_> = made.flat_map(|entry| fs::read_dir(entry.path()).unwrap().flatten()).collect();
+    assert!(made.iter().all(|entry| entry.file_name() == ".p2p"), "{made:?}");
+}
+
+fn put(out: &mut Vec<u8>, kind: u8, path: &str, rest: &[u8]) {
+    out.push(kind);
+    out.extend((path.len() as u16).to_be_bytes());
+    out.extend(path.as_bytes());
+    out.extend(rest);
+}
+
+const FOLDER: [u8; 10] = [1, 0o355, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[test]
+fn a_small_listing_makes_no_mountain_of_folders() {
+    let mut listing = b"p2ptree2\x01\xed".to_vec();
+    for number in 0..100 {
+        put(&mut listing, 1, &format!("{number:03}/{}", ["a"; 2040].join("/")), &FOLDER);
+    }
+    assert!(listing.len() < 420_000);
+    expect_refused(&listing, "the listing is refused");
+}
+
+#[test]
+fn no_link_in_a_listing_leads_out() {
+    for target in ["../x", "/etc/passwd", "a/../../x", ""] {
+        let mut listing = b"p2ptree2\x01\xed".to_vec();
+        let target = [&(target.len() as u16).to_be_bytes(), target.as_bytes()].concat();
+        put(&mut listing, 2, "link", &target);
+        expect_refused(&listing, "leads out of the folder");
+    }
+}
