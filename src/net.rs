@@ -6,7 +6,7 @@
 use std::borrow::Borrow;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -275,12 +275,16 @@ pub fn welcome<S: Borrow<TcpStream>>(
 /// before a reset destroys it.
 pub fn close_gently(stream: &TcpStream) {
     const PATIENCE: Duration = Duration::from_millis(200);
-    const MOST_READS: usize = 64;
     let _ = stream.shutdown(std::net::Shutdown::Write);
-    let _ = stream.set_read_timeout(Some(PATIENCE));
+    let until = Instant::now() + PATIENCE;
     let mut sink = [0; 4096];
     let mut stream = stream;
-    for _ in 0..MOST_READS {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        // Whoever sends a byte now and then is not waited for any longer.
+        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+            return;
+        }
         if !matches!(stream.read(&mut sink), Ok(1..)) {
             return;
         }

@@ -201,6 +201,8 @@ fn a_connection_ends_alone() {
 fn who_panics_while_it_serves_gives_back_what_it_held() {
     let scene = Scene::with("serve");
     scene.is_registered();
+    // Who comes and goes is nobody to wait for longer.
+    scene.get("").expect(UNREACHABLE);
     let args = ["--tracker", &scene.tracker.target(), "--up", "500KB/s"];
     let mut copy = Sample::empty();
     copy.add("file", pattern(1 << 20, 1));
@@ -218,11 +220,16 @@ fn who_panics_while_it_serves_gives_back_what_it_held() {
 fn a_fetch_ends_when_its_own_thread_does_and_goes_on_without_a_connection() {
     let scene = Scene::with("");
     scene.is_registered();
-    for (place, thread) in [("fetch", "fetch"), ("prove", "prove")] {
+    let file = scene.dest.path().join("file");
+    for (place, thread) in [("fetch", "fetch"), ("prove", "")] {
+        if place == "prove" {
+            std::fs::write(&file, pattern(1 << 20, 1)).expect("a file that is here already");
+        }
         let ended = scene.get(place).expect(FAILED);
         assert!(ended.stderr.contains(&format!("internal error in thread {thread}")), "{}", ended.stderr);
         assert!(ended.stderr.contains("the fetch ended by an internal error"), "{}", ended.stderr);
     }
+    std::fs::remove_file(&file).expect("the file");
     for (place, thread) in [("fetch-source", "fetch-source"), ("fetch-chunk", "fetch-source")] {
         let ended = scene.get(place).expect(UNREACHABLE);
         assert!(ended.stderr.contains(&format!("internal error in thread {thread}")), "{}", ended.stderr);

@@ -4,21 +4,28 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::units::{count, shown, size};
+use super::units::{Period, count, shown, size};
 use super::{Exit, Failure};
 use crate::content::{FileId, SafeName};
 use crate::peer::{Dest, Report, TransferStatus, Want};
 
 /// The socket's name inside the state folder.
 const SOCKET: &str = "control.sock";
+/// How long a running peer may be silent: it answers at once, and tells of a transfer several times a second.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two tries to connect to one that has no room.
+const RETRY: Duration = Duration::from_millis(50);
 /// Longest path of a local socket.
 const MAX_SOCKET_PATH_BYTES: usize = 107;
 
@@ -49,11 +56,11 @@ impl Daemon {
         let state = folder.join(SafeName::STATE_FOLDER);
         let socket = state.join(SOCKET);
         let stream = match socket.as_os_str().len() <= MAX_SOCKET_PATH_BYTES {
-            true => UnixStream::connect(&socket),
+            true => connect(&socket),
             false => {
                 // A socket's address has little room: reach the folder through a descriptor of it.
                 let folder = File::open(&state).ok()?;
-                UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))
+                connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()).as_ref())
             }
         };
         stream.ok().map(|stream| Daemon { stream: BufReader::new(stream) })
@@ -84,9 +91,10 @@ impl Daemon {
     }
 
     /// What the peer's shared folder calls a content, if it is in it.
-    pub(super) fn holds(&mut self, id: FileId) -> Option<SafeName> {
-        self.say(&json!({ "holds": { "id": id.to_string() } })).ok()?;
-        SafeName::new(self.hear().ok()?.get("holds")?.as_str()?).ok()
+    pub(super) fn holds(&mut self, id: FileId) -> Result<Option<SafeName>, Failure> {
+        self.say(&json!({ "holds": { "id": id.to_string() } }))?;
+        let answer = self.hear()?;
+        Ok(answer.get("holds").and_then(Value::as_str).and_then(|name| SafeName::new(name).ok()))
     }
 
     /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.
@@ -99,6 +107,7 @@ impl Daemon {
             "dest": path,
             "force": dest.force,
             "wait_ms": dest.wait.map(|wait| wait.as_millis() as u64),
+            "waited_ms": dest.waited.as_millis() as u64,
         }});
         self.say(&request)
     }
@@ -123,7 +132,7 @@ impl Daemon {
 
     fn say(&mut self, request: &Value) -> Result<(), Failure> {
         let line = format!("{request}\n");
-        self.stream.get_mut().write_all(line.as_bytes()).map_err(|_| went_away())
+        self.stream.get_mut().write_all(line.as_bytes()).map_err(|error| lost(&error))
     }
 
     fn hear(&mut self) -> Result<Value, Failure> {
@@ -131,8 +140,42 @@ impl Daemon {
         match self.stream.read_line(&mut line) {
             Ok(1..) => serde_json::from_str(&line)
                 .map_err(|error| Failure::other(format!("the running peer answered strangely: {error}"))),
-            _ => Err(went_away()),
+            Ok(0) => Err(went_away()),
+            Err(error) => Err(lost(&error)),
         }
+    }
+}
+
+/// Connects to a running peer. One that hangs has no room for us after a while: then the socket is not
+/// connected, which shows when something is said on it.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let path = SockAddr::unix(path)?;
+    let until = Instant::now() + PATIENCE;
+    socket.set_nonblocking(true)?;
+    while let Err(error) = socket.connect(&path) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock if Instant::now() < until => thread::sleep(RETRY),
+            io::ErrorKind::WouldBlock => break,
+            _ => return Err(error),
+        }
+    }
+    socket.set_nonblocking(false)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(UnixStream::from(OwnedFd::from(socket)))
+}
+
+/// What it means that the running peer could not be spoken to or heard.
+fn lost(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::NotConnected => {
+            Failure::unreachable(format!(
+                "the running peer has not answered for {}: it hangs or was stopped; wake it up or end it, then try again",
+                Period(PATIENCE)
+            ))
+        }
+        _ => went_away(),
     }
 }
 

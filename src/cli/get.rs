@@ -13,7 +13,7 @@ mod union;
 
 use std::io;
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::args::GetArgs;
 use super::daemon::Daemon;
@@ -47,7 +47,8 @@ fn fetch(args: GetArgs) -> Result<(), Failure> {
     let stop = Stop::install()?;
     let what = What::parse(&args.what)?;
     dest::check(&args.dest)?;
-    let variants = match here(&what, &args) {
+    let start = Instant::now();
+    let variants = match here(&what, &args)? {
         Some(variant) => vec![variant],
         None => resolve(&what, &args.trackers.trackers, args.wait)?,
     };
@@ -65,7 +66,7 @@ fn fetch(args: GetArgs) -> Result<(), Failure> {
             choice.name
         )));
     }
-    let job = Job { what, choice, stop, args };
+    let job = Job { what, choice, stop, args, waited: start.elapsed() };
     match Daemon::around(&path) {
         Some(daemon) => job.hand_over(daemon, &path),
         None => job.run(&path),
@@ -79,21 +80,22 @@ fn wish(args: &GetArgs) -> Wish {
 }
 
 /// What the peer that shares DEST's folder has already, told as a tracker would: none needs to be asked for it.
-fn here(what: &What, args: &GetArgs) -> Option<Variant> {
+fn here(what: &What, args: &GetArgs) -> Result<Option<Variant>, Failure> {
     let (id, said) = match what {
         What::Id(id) => (*id, None),
         What::Link(link) => (link.id, link.name.as_ref()),
-        _ => return None,
+        _ => return Ok(None),
     };
     if args.from.is_some() {
-        return None;
+        return Ok(None);
     }
-    let held = Daemon::around(&args.dest)?.holds(id)?;
+    let Some(mut daemon) = Daemon::around(&args.dest) else { return Ok(None) };
+    let Some(held) = daemon.holds(id)? else { return Ok(None) };
     // A file may be wanted as the folder that it lists, and the other way round.
     if said.is_some_and(|said| said.is_tree() != held.is_tree()) {
-        return None;
+        return Ok(None);
     }
-    Some(Variant {
+    Ok(Some(Variant {
         name: Name::new(held.as_str()),
         id,
         size: 0,
@@ -105,7 +107,7 @@ fn here(what: &What, args: &GetArgs) -> Option<Variant> {
         agreed: true,
         modified: 0,
         holders: List::default(),
-    })
+    }))
 }
 
 /// All that is known once the content has been found.
@@ -114,6 +116,8 @@ struct Job {
     choice: Choice,
     stop: Stop,
     args: GetArgs,
+    /// How long it took to find it.
+    waited: Duration,
 }
 
 impl Job {
@@ -166,7 +170,8 @@ impl Job {
     }
 
     fn dest(&self, path: &Path) -> Dest {
-        Dest { path: path.to_owned(), force: self.args.force, wait: self.args.wait.limit() }
+        let (wait, waited) = (self.args.wait.limit(), self.waited);
+        Dest { path: path.to_owned(), force: self.args.force, wait, waited }
     }
 
     fn check_union(&self, peer: &Peer) -> Result<(), Failure> {

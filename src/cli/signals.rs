@@ -1,15 +1,16 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGHUP.
 //!
 //! A command that has nothing to keep exits at once. One that has says so with [`Stop::graceful`], is
 //! told of the first signal, and is cut off by the second.
 
+use std::fs;
 use std::io;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{Exit, Failure};
@@ -32,10 +33,11 @@ struct Shared {
 }
 
 impl Stop {
-    /// Catches both signals from now on.
+    /// Catches the signals from now on, but for SIGHUP where `nohup` says that it means nothing.
     pub(super) fn install() -> Result<Stop, Failure> {
         let failed = |error: io::Error| Failure::other(format!("cannot catch signals: {error}"));
-        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup)).map_err(failed)?;
         let stop = Stop::default();
         let shared = stop.shared.clone();
         let watch = move || {
@@ -72,6 +74,14 @@ impl Stop {
         }
         *asked
     }
+}
+
+/// True if whoever started this process had the signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 impl Shared {

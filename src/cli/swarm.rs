@@ -11,6 +11,7 @@ use crate::content::PeerId;
 use crate::net::trace::Side;
 use crate::net::{self, Control, Identity, NetError};
 use crate::say;
+use crate::threads;
 use crate::wire::{
     Common, Entry, FromTracker, GetList, GetPeers, GetStatus, List, Locate, Located, Name, PeerInfo, Purpose,
     Role, Status, ToTracker, limits,
@@ -18,6 +19,8 @@ use crate::wire::{
 
 /// How long a tracker may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a tracker that is there may take to answer, however little patience there is.
+const MOMENT: Duration = Duration::from_secs(2);
 /// How often an absent tracker is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -42,6 +45,12 @@ impl Wait {
         Wait { patience, start: Instant::now(), told: false }
     }
 
+    /// Until when an answer is waited for: somebody who is there has a moment even when there is no patience.
+    fn until(&self) -> Option<Instant> {
+        let most = self.patience.limit()?.saturating_sub(self.start.elapsed()).max(MOMENT);
+        Instant::now().checked_add(most)
+    }
+
     /// Waits until it is time to try again; false once patience is over.
     pub(super) fn again(&mut self, why: &str) -> bool {
         let waited = self.start.elapsed();
@@ -64,7 +73,7 @@ impl Wait {
 pub(super) fn connect(trackers: &[String], patience: Patience) -> Result<Tracker, Failure> {
     let mut wait = Wait::new(patience);
     loop {
-        let failures = match first_of(trackers) {
+        let failures = match first_of(trackers, &wait) {
             Ok(tracker) => return Ok(tracker),
             Err(failures) => failures,
         };
@@ -82,15 +91,50 @@ pub(super) fn nobody(failures: &str) -> Failure {
 }
 
 /// The first that answers, or all of them with what was wrong.
-fn first_of(trackers: &[String]) -> Result<Tracker, String> {
+fn first_of(trackers: &[String], wait: &Wait) -> Result<Tracker, String> {
     let mut failures = Vec::new();
-    for address in trackers {
-        match Tracker::connect(address) {
+    for (address, answer) in ask_each(trackers, wait, Tracker::connect) {
+        match answer.unwrap_or(Err(NetError::TimedOut)) {
             Ok(tracker) => return Ok(tracker),
             Err(error) => failures.push(format!("{address} ({})", net_reason(&error))),
         }
     }
     Err(failures.join(", "))
+}
+
+/// Asks all trackers at once, so that one that hangs holds up nobody: their answers as they come, then those
+/// that gave none while there was patience.
+pub(super) fn ask_each<T: Send + 'static, F: Fn(&str) -> T + Clone + Send + 'static>(
+    trackers: &[String],
+    wait: &Wait,
+    ask: F,
+) -> impl Iterator<Item = (String, Option<T>)> + use<T, F> {
+    let (tell, told) = crossbeam_channel::unbounded();
+    for address in trackers {
+        let (ask, address, tell) = (ask.clone(), address.clone(), tell.clone());
+        let asking = move || {
+            let answer = ask(&address);
+            let _ = tell.send((address, answer)); // nobody may want to know any more
+        };
+        if let Err(error) = threads::named("ask").connection(asking) {
+            tracing::warn!("no thread to ask a tracker: {error}");
+        }
+    }
+    let mut silent = trackers.to_vec();
+    let until = wait.until();
+    std::iter::from_fn(move || {
+        let answer = match until {
+            Some(until) => told.recv_deadline(until).ok(),
+            None => told.recv().ok(),
+        };
+        match answer {
+            Some((address, answer)) => {
+                silent.retain(|other| *other != address);
+                Some((address, Some(answer)))
+            }
+            None => silent.pop().map(|address| (address, None)),
+        }
+    })
 }
 
 impl Tracker {

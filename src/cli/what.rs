@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::DEFAULT_TRACKER;
@@ -11,6 +12,7 @@ use super::swarm::{self, Tracker, Wait};
 use super::units::{Patience, count, shown};
 use super::{Exit, Failure};
 use crate::content::{Descriptor, FileId, Link, SafeName};
+use crate::net::NetError;
 use crate::wire::Variant;
 
 /// Before a text that is a name, whatever it looks like.
@@ -157,7 +159,7 @@ pub(super) fn resolve(
     let trackers = what.trackers(configured);
     let mut wait = Wait::new(patience);
     loop {
-        let (failure, why, hope) = match ask_all(what, &trackers) {
+        let (failure, why, hope) = match ask_all(what, &trackers, &wait) {
             Round::Found(variants) => return Ok(variants),
             Round::Nobody(failures) => (swarm::nobody(&failures), format!("no tracker at {failures}"), true),
             Round::NotFound { near, settled, others } => {
@@ -195,13 +197,15 @@ enum Round {
     Nobody(String),
 }
 
-fn ask_all(what: &What, trackers: &[String]) -> Round {
+fn ask_all(what: &What, trackers: &[String], wait: &Wait) -> Round {
     let mut failures = Vec::new();
     let mut settled = true;
     let mut near = Vec::new();
     let mut others = false;
-    for address in trackers {
-        match ask_one(what, address) {
+    let what = Arc::new(what.clone());
+    let asked = what.clone();
+    for (address, answer) in swarm::ask_each(trackers, wait, move |address| ask_one(&asked, address)) {
+        match answer.unwrap_or_else(|| Err(NetError::TimedOut.to_string())) {
             Ok((variants, _, _)) if variants.iter().any(|variant| what.has_size(variant)) => {
                 return Round::Found(variants.into_iter().filter(|variant| what.has_size(variant)).collect());
             }

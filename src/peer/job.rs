@@ -6,15 +6,16 @@ mod driver;
 mod here;
 mod jobs;
 mod landing;
+mod patience;
 mod running;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
 use serde::{Deserialize, Serialize};
 
 use super::store::StoreError;
@@ -24,6 +25,7 @@ use crate::content::{FileId, LeftOut, Missing, SafeName, TreeError};
 use crate::threads;
 use crate::wire::View;
 pub(super) use jobs::Jobs;
+use patience::Patience;
 use running::Running;
 
 /// What to fetch.
@@ -46,6 +48,16 @@ pub struct Dest {
     pub force: bool,
     /// How long to wait while no tracker or source can be reached; none: for ever.
     pub wait: Option<Duration>,
+    /// How much of that has been waited already.
+    pub waited: Duration,
+}
+
+impl Dest {
+    /// True if both are the same, whenever they were thought of.
+    fn is(&self, other: &Dest) -> bool {
+        let Dest { path, force, wait, waited: _ } = self;
+        (path, force, wait) == (&other.path, &other.force, &other.wait)
+    }
 }
 
 /// Why a fetch failed.
@@ -146,6 +158,7 @@ pub(super) struct Inner {
     number: u64,
     want: Want,
     dest: Dest,
+    patience: Mutex<Patience>,
     started: Instant,
     stage: Mutex<Stage>,
     changed: Condvar,
@@ -154,7 +167,8 @@ pub(super) struct Inner {
     cancelled: AtomicBool,
     /// The very same fetch is under way elsewhere, and this waits for its end.
     joined: AtomicBool,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Hears nothing, and ends when the thread does.
+    over: Receiver<()>,
 }
 
 impl From<Arc<Inner>> for Job {
@@ -166,13 +180,15 @@ impl From<Arc<Inner>> for Job {
 impl Job {
     pub(super) fn start(peer: &Arc<Peer>, want: Want, dest: Dest) -> io::Result<Job> {
         // The very same fetch is one, however often it is asked for.
-        let same = |job: &Arc<Inner>| job.want == want && job.dest == dest && !job.has_ended();
+        let same = |job: &Arc<Inner>| job.want == want && job.dest.is(&dest) && !job.has_ended();
         if let Some(same) = peer.jobs.live().into_iter().find(same) {
             return Ok(Job(same));
         }
+        let (alive, over) = crossbeam_channel::bounded::<()>(0);
         let inner = Arc::new(Inner {
             number: peer.jobs.number(),
             want,
+            patience: Mutex::new(Patience::new(dest.wait, dest.waited, Instant::now())),
             dest,
             started: Instant::now(),
             stage: Mutex::new(Stage::Locating),
@@ -180,19 +196,19 @@ impl Job {
             transfers: Mutex::new(Vec::new()),
             cancelled: AtomicBool::new(false),
             joined: AtomicBool::new(false),
-            thread: Mutex::new(None),
+            over,
         });
         peer.jobs.enter(&inner);
         let running = Arc::new(Running { peer: peer.clone(), job: inner.clone() });
         let failing = running.clone();
-        let started = threads::named("fetch")
-            .job(move || running.run(), move |why| failing.end(Err(FetchError::Internal(why.to_owned()))));
-        match started {
-            Ok(thread) => *lock(&inner.thread) = Some(thread),
-            Err(error) => {
-                peer.jobs.forget(&inner);
-                return Err(error);
-            }
+        let failed = move |why: &str| {
+            let _alive = alive;
+            failing.end(Err(FetchError::Internal(why.to_owned())));
+        };
+        let started = threads::named("fetch").job(move || running.run(), failed);
+        if let Err(error) = started {
+            peer.jobs.forget(&inner);
+            return Err(error);
         }
         Ok(Job(inner))
     }
@@ -230,10 +246,9 @@ impl Job {
         self.0.changed.notify_all();
     }
 
-    pub(super) fn join(&self) {
-        if let Some(thread) = lock(&self.0.thread).take() {
-            let _ = thread.join();
-        }
+    /// Waits until its thread has nothing more to do, but not for longer than this.
+    pub(super) fn leave(&self, patience: Duration) {
+        let _ = self.0.over.recv_timeout(patience);
     }
 }
 
@@ -256,6 +271,13 @@ impl Inner {
 
     fn has_ended(&self) -> bool {
         matches!(*lock(&self.stage), Stage::Ended(_))
+    }
+
+    /// Waits for so long, or until it is cancelled.
+    fn pause(&self, pause: Duration) {
+        let stage = lock(&self.stage);
+        let goes_on = |_: &mut Stage| !self.is_cancelled();
+        drop(self.changed.wait_timeout_while(stage, pause, goes_on));
     }
 
     fn is_cancelled(&self) -> bool {

@@ -62,6 +62,9 @@ use share::Share;
 use trackers::{Registry, Trackers};
 use uploads::Uploads;
 
+/// How long the transfers together may take to end when a peer stops.
+const JOB_PATIENCE: Duration = Duration::from_millis(500);
+
 /// A running peer. Dropping it does not stop it; [`Peer::stop`] does.
 #[derive(Debug)]
 pub struct Peer {
@@ -230,8 +233,10 @@ impl Peer {
         for job in self.jobs() {
             job.cancel();
         }
+        // What is proved is on the disk, whatever a job still does; a slow disk is not waited for.
+        let until = Instant::now() + JOB_PATIENCE;
         for job in self.jobs() {
-            job.join();
+            job.leave(until.saturating_duration_since(Instant::now()));
         }
         self.inner.stopping.store(true, Ordering::Release);
         self.inner.trackers().stop();

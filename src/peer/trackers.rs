@@ -5,7 +5,6 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -25,6 +24,8 @@ use crate::wire::{
 
 /// How long a tracker may take to answer before the link counts as broken.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long LEAVE may take when a peer stops; a tracker that did not hear of it sees the connection end.
+const LEAVE_PATIENCE: Duration = Duration::from_millis(200);
 /// First and longest pause before a broken link is made anew; doubled each time, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -70,8 +71,9 @@ struct Link {
 #[derive(Debug)]
 pub(super) struct Trackers {
     links: Vec<Arc<Link>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
     stopping: Arc<AtomicBool>,
+    /// Hears nothing, and ends when the last link does.
+    ended: Receiver<()>,
 }
 
 impl Trackers {
@@ -83,7 +85,7 @@ impl Trackers {
     ) -> std::io::Result<Trackers> {
         let stopping = Arc::new(AtomicBool::new(false));
         let mut links = Vec::new();
-        let mut threads = Vec::new();
+        let (alive, ended) = bounded(0);
         for addr in addrs {
             let link = Arc::new(Link {
                 addr: addr.clone(),
@@ -92,11 +94,16 @@ impl Trackers {
                 connected: AtomicBool::new(false),
             });
             links.push(link.clone());
-            let worker =
-                Worker { link, me: me.clone(), registry: registry.clone(), stopping: stopping.clone() };
-            threads.push(threads::named("tracker").essential(move || worker.run())?);
+            let worker = Worker {
+                link,
+                me: me.clone(),
+                registry: registry.clone(),
+                stopping: stopping.clone(),
+                _alive: alive.clone(),
+            };
+            threads::named("tracker").essential(move || worker.run())?;
         }
-        Ok(Trackers { links, threads: Mutex::new(threads), stopping })
+        Ok(Trackers { links, stopping, ended })
     }
 
     /// The trackers and whether they are connected.
@@ -135,15 +142,13 @@ impl Trackers {
         receiver
     }
 
-    /// Tells each tracker LEAVE, and waits until it is done or hopeless.
+    /// Tells each tracker LEAVE. Nobody waits for a link that hangs, be it in a name, a dial or an answer.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         for link in &self.links {
             link.wake.wake();
         }
-        for thread in lock(&self.threads).drain(..) {
-            let _ = thread.join();
-        }
+        let _ = self.ended.recv_timeout(LEAVE_PATIENCE);
     }
 }
 
@@ -164,6 +169,7 @@ struct Worker {
     me: Identity,
     registry: Arc<dyn Registry>,
     stopping: Arc<AtomicBool>,
+    _alive: Sender<()>,
 }
 
 type Line = Control<FromTracker, ToTracker>;

@@ -67,12 +67,13 @@ pub(super) fn spawn(server: &Arc<Server>) -> io::Result<Vec<JoinHandle<()>>> {
     let (turn_away, turned_away) = bounded(MAX_TURNED_AWAY);
     let (accepting, expiring) = (Arc::clone(server), Arc::clone(server));
     server.looks.spawn(&Arc::downgrade(server))?;
+    // Nobody waits for those who are turned away.
+    threads::named("tracker-refuse").stack(STACK_BYTES).essential(move || refuse_all(&turned_away))?;
     Ok(vec![
         threads::named("tracker-accept")
             .stack(STACK_BYTES)
             .essential(move || accepting.accept(&turn_away))?,
         threads::named("tracker-lease").stack(STACK_BYTES).essential(move || expiring.expire())?,
-        threads::named("tracker-refuse").stack(STACK_BYTES).essential(move || refuse_all(&turned_away))?,
     ])
 }
 

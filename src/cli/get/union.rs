@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use super::choice::Choice;
 use super::follow;
@@ -47,7 +48,7 @@ fn listing(
     let path = folder.path().join(id.to_string());
     let name = SafeName::new(id.to_string()).map_err(|error| Failure::other(error.to_string()))?;
     let mut progress = Progress::new(false, &name, patience);
-    let dest = Dest { path: path.clone(), force: true, wait: patience.limit() };
+    let dest = Dest { path: path.clone(), force: true, wait: patience.limit(), waited: Duration::ZERO };
     let job = peer.fetch(Want { id, name, size: None }, dest).map_err(super::cannot_start)?;
     follow::job(&job, &mut progress, stop)?;
     let failed =

@@ -1,9 +1,11 @@
 //! Finds neighbours for one transfer and gives its scheduler time.
 
 use std::io;
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
 
 use super::contest::Contest;
 use super::running::{Halt, Running};
@@ -16,7 +18,7 @@ use crate::peer::transfer::{End, Transfer};
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Policy, TICK};
-use crate::threads;
+use crate::threads::{self, lock};
 use crate::wire::{Complaint, Holder, Report as Complain, Role, Variant, View};
 
 /// Being without a source for so long is no passing thing any more.
@@ -31,9 +33,14 @@ pub(super) struct Driver<'a> {
     next_announce: Instant,
     next_locate: Instant,
     locate_pause: Duration,
-    answers: Option<crossbeam_channel::Receiver<crate::wire::Located>>,
-    threads: Vec<JoinHandle<()>>,
+    answers: Option<Receiver<crate::wire::Located>>,
+    /// Open to connections for as long as the transfer runs; see [`Driver::join`].
+    gate: Arc<Mutex<Option<Sender<()>>>>,
+    /// Ends when the last connection that came through the gate does.
+    ended: Receiver<()>,
     alone_since: Option<Instant>,
+    /// Bytes that had been proved at the last look.
+    arrived: u64,
     next_exchange: Instant,
     /// Bytes of the content, as far as is known: who claims something else is nobody to ask.
     size: u64,
@@ -48,6 +55,7 @@ impl<'a> Driver<'a> {
         contest: &'a mut Contest,
     ) -> Driver<'a> {
         let now = Instant::now();
+        let (alive, ended) = crossbeam_channel::bounded(0);
         Driver {
             running,
             announced: ChunkSet::empty(transfer.layout.chunks()),
@@ -58,8 +66,10 @@ impl<'a> Driver<'a> {
             next_locate: now,
             locate_pause: FIRST_RELOCATE / 2,
             answers: None,
-            threads: Vec::new(),
+            gate: Arc::new(Mutex::new(Some(alive))),
+            ended,
             alone_since: None,
+            arrived: 0,
             next_exchange: now + USELESS_FOR,
             size,
             contest,
@@ -139,18 +149,15 @@ impl<'a> Driver<'a> {
     fn dial(&mut self, peer: PeerId, addr: String) {
         let transfer = self.transfer.clone();
         let local = self.peer().clone();
-        self.threads.retain(|thread| !thread.is_finished());
+        let gate = self.gate.clone();
         let spawned = threads::named("fetch-source").connection(move || {
-            let end = threads::caught(|| source(&local, &transfer, &addr))
+            let end = threads::caught(|| source(&local, &transfer, &addr, &gate))
                 .unwrap_or_else(|panicked| Err(NetError::Panicked(panicked).into()));
             let outcome = judge(&local, &transfer, peer, &addr, end);
             transfer.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
         });
-        match spawned {
-            Ok(thread) => self.threads.push(thread),
-            Err(_) => {
-                self.transfer.neighbours(|neighbours| neighbours.ended(peer, Outcome::Failed, Instant::now()))
-            }
+        if spawned.is_err() {
+            self.transfer.neighbours(|neighbours| neighbours.ended(peer, Outcome::Failed, Instant::now()));
         }
     }
 
@@ -235,6 +242,9 @@ impl<'a> Driver<'a> {
         // Whoever makes a false claim may look like a source, but proves nothing.
         let disputed = self.contest.claims().is_disputed();
         let helped = self.transfer.is_helped() && (!disputed || self.transfer.has_proved());
+        let arrived = self.transfer.ledger.useful.load(Ordering::Relaxed);
+        let came = std::mem::replace(&mut self.arrived, arrived) != arrived;
+        let over = lock(&self.running.job.patience).is_over(helped, came, now);
         if helped {
             self.alone_since = None;
             self.transfer.set_alone(false);
@@ -243,8 +253,7 @@ impl<'a> Driver<'a> {
         let since = *self.alone_since.get_or_insert(now);
         self.transfer.set_alone(now.saturating_duration_since(since) >= ALONE_AFTER);
         let job = &self.running.job;
-        if job.dest.wait.is_some_and(|wait| now.saturating_duration_since(since) >= wait.max(FIRST_RELOCATE))
-        {
+        if over {
             self.transfer.finish(End::Cancelled);
             let name = &job.want.name;
             let error = match self.peer().trackers().any_connected() {
@@ -260,19 +269,26 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Waits for the connections of a transfer that has ended; each sees that soon.
+    /// Waits for the connections of a transfer that has ended; each sees that soon. Nobody waits for what
+    /// hangs in a name, a dial or a HELLO: the gate is closed when it comes.
     pub(super) fn join(&mut self) {
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        drop(lock(&self.gate).take());
+        let _ = self.ended.recv();
     }
 }
 
 /// One connection to a source, from dial to end.
-fn source(peer: &Peer, transfer: &Transfer, addr: &str) -> Result<fetch::Trust, FetchEnd> {
+fn source(
+    peer: &Peer,
+    transfer: &Transfer,
+    addr: &str,
+    gate: &Mutex<Option<Sender<()>>>,
+) -> Result<fetch::Trust, FetchEnd> {
     threads::may_panic("fetch-source");
     let stream = net::dial(addr).map_err(NetError::from)?;
     let session = net::greet(stream, &peer.identity, Role::Ask, Role::Serve, Side::Fetch)?;
+    let through = lock(gate).clone();
+    let _alive = through.ok_or(NetError::Closed)?;
     fetch::run(transfer, session, addr, peer.throttle_down.as_ref())
 }
 

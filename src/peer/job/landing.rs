@@ -62,7 +62,7 @@ impl Running {
             if self.job.is_cancelled() {
                 return Err(FetchError::Interrupted);
             }
-            std::thread::park_timeout(LOOK);
+            self.job.pause(LOOK);
         }
     }
 }

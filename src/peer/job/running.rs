@@ -122,8 +122,7 @@ impl Running {
         if let Some(size) = self.size_here().filter(|_| contest.claims().len() == 0) {
             return Ok((size, Vec::new()));
         }
-        let deadline =
-            self.job.dest.wait.and_then(|wait| Instant::now().checked_add(wait.max(FIRST_RELOCATE)));
+        let deadline = lock(&self.job.patience).deadline().map(|at| at.max(Instant::now() + FIRST_RELOCATE));
         let (mut next_locate, mut pause) = (Instant::now(), FIRST_RELOCATE);
         let mut answers = None;
         let (mut answered, mut variants) = (false, Vec::new());
