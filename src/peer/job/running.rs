@@ -146,6 +146,10 @@ impl Running {
             match contest.wait(answers.as_ref(), look) {
                 Heard::Located(located) => {
                     answered = true;
+                    if located.variants.len() >= MAX_VARIANTS {
+                        // There are more claims than an answer has room for: the next has others.
+                        (next_locate, pause) = (Instant::now() + FIRST_RELOCATE, FIRST_RELOCATE);
+                    }
                     let usable = self.usable(located);
                     usable.iter().for_each(|variant| contest.hear(variant));
                     variants.extend(usable);
