@@ -38,7 +38,7 @@ pub(super) fn why(args: &WhyArgs) -> Result<(), Failure> {
         transfers.iter().filter(|transfer| id.is_none_or(|id| transfer.id == id.to_string())).collect();
     if wanted.is_empty() {
         let what = id.map_or_else(|| "anything".to_owned(), |id| id.to_string());
-        return Err(Failure::not_found(format!("this peer has not fetched {what} since it was started")));
+        return Err(Failure::not_found(format!("this peer has not fetched {what} lately")));
     }
     for (place, transfer) in wanted.iter().enumerate() {
         let TransferStatus { id, name, state, sources, .. } = transfer;
