@@ -186,7 +186,7 @@ impl FetchError {
     pub fn exit_code(&self) -> u8 {
         match self {
             FetchError::NotFound(_) => 3,
-            FetchError::NobodyReached(_) => 4,
+            FetchError::NobodyReached(_) | FetchError::Changed { .. } => 4,
             FetchError::Integrity(_) | FetchError::BadTree(_) => 5,
             FetchError::Exists(_) | FetchError::Disk(_) | FetchError::Internal(_) => 1,
             FetchError::Interrupted => 130,

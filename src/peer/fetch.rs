@@ -356,8 +356,14 @@ impl Fetching<'_> {
         match message {
             FromServer::Refused(refused) => {
                 let chunk = self.requests.remove(&request).ok_or(NetError::Unexpected("REFUSED"))?;
-                if let (Some(chunk), Refusal::NotHere | Refusal::Gone) = (chunk, refused.reason) {
-                    self.tell_of_missing(chunk);
+                match (chunk, refused.reason) {
+                    (Some(chunk), Refusal::NotHere) => self.tell_of_missing(chunk),
+                    // It has said so itself.
+                    (_, Refusal::Gone) => self.transfer.note_change(),
+                    _ => {}
+                }
+                if let Refusal::NotHere | Refusal::NotYet | Refusal::Gone = refused.reason {
+                    self.told = self.told.saturating_sub(1); // it may tell of that one again
                 }
                 self.transfer.step([Event::Refused(self.id, chunk, refused.reason)], Some(self.id));
             }

@@ -35,10 +35,19 @@ pub(super) struct Shared {
     share: Arc<Share>,
     id: FileId,
     what: What,
-    /// The file that was served last, and how it looked when it was hashed: the next chunk is likely of the same.
-    open: Option<(usize, Arc<File>, Stamp)>,
+    /// The file that was served last: the next chunk is likely of the same.
+    open: Option<Box<Opened>>,
     /// [`Share::withdrawals`] when that file was opened.
     withdrawals: u64,
+}
+
+/// A file that is being served, and how it looked when it was hashed.
+#[derive(Debug)]
+struct Opened {
+    file: usize,
+    path: Arc<str>,
+    data: Arc<File>,
+    stamp: Stamp,
 }
 
 #[derive(Debug)]
@@ -79,29 +88,44 @@ impl Shared {
             What::File(_, source) => source,
             What::Members(members) => members.sources.get(file)?,
         };
-        Some((&source.path, self.id_of(file)?))
+        // It may have been renamed since.
+        let open = self.open.as_ref().filter(|open| open.file == file);
+        Some((open.map_or(&source.path, |open| &open.path), self.id_of(file)?))
     }
 
-    /// The chunk's bytes, if its file is still what was hashed.
+    /// The chunk's bytes, if its file is still what was hashed, under its name or, as after a renaming, another.
     fn data(&mut self, place: Place) -> Result<Data, Refusal> {
         if let What::Listing(_, bytes) = &self.what {
             return Ok(Data::Memory(bytes.clone(), place.offset as usize));
         }
-        let withdrawals = self.share.withdrawals();
-        if let Some((file, opened, stamp)) = &self.open
-            && *file == place.file
-            && self.withdrawals == withdrawals
-            && opened.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
+        if let Some(open) = &self.open
+            && open.file == place.file
+            && self.withdrawals == self.share.withdrawals()
+            && open.data.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == open.stamp)
         {
-            return Ok(Data::File(opened.clone()));
+            return Ok(Data::File(open.data.clone()));
         }
         let (path, id) = self.source(place.file).ok_or(Refusal::Gone)?;
+        let path = path.clone();
+        let data = self.data_at(&path, id, place);
+        let gone = matches!(data, Err(Refusal::Gone));
+        match gone.then(|| self.share.find(id, View::Bytes)).flatten() {
+            Some(Holding::File(_, elsewhere)) if elsewhere.path != path => {
+                self.data_at(&elsewhere.path, id, place)
+            }
+            _ => data,
+        }
+    }
+
+    fn data_at(&mut self, path: &Arc<str>, id: FileId, place: Place) -> Result<Data, Refusal> {
+        let withdrawals = self.share.withdrawals();
         match self.share.open_source(path, id) {
             Ok(Standing::Sound(opened, stamp)) => {
-                let opened = Arc::new(opened);
-                self.open = Some((place.file, opened.clone(), stamp));
+                let data = Arc::new(opened);
+                let open = Opened { file: place.file, path: path.clone(), data: data.clone(), stamp };
+                self.open = Some(Box::new(open));
                 self.withdrawals = withdrawals;
-                Ok(Data::File(opened))
+                Ok(Data::File(data))
             }
             Ok(Standing::Doubted(opened)) => match self.share.proved_chunk(id, &opened, place) {
                 Ok(Some(bytes)) => Ok(Data::Memory(bytes.into(), 0)),
@@ -112,6 +136,11 @@ impl Shared {
                 Err(error) => self.failed(path, &error),
             },
             Ok(Standing::Gone) => {
+                self.share.look_at(path);
+                Err(Refusal::Gone)
+            }
+            // It may have another name now, by which it is known without hashing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.share.look_at(path);
                 Err(Refusal::Gone)
             }

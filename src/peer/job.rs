@@ -8,6 +8,7 @@ mod jobs;
 mod landing;
 mod patience;
 mod running;
+mod succession;
 
 use std::io;
 use std::path::PathBuf;
@@ -69,6 +70,18 @@ pub enum FetchError {
     /// No tracker, or no peer that has what is missing, could be reached in time.
     #[error("{0}")]
     NobodyReached(String),
+    /// Nobody has it any more: where it came from, its name is another content now.
+    #[error(
+        "{name} changed at its source while it was fetched: it is now {now_is} (this was {id}); the same command fetches the new version"
+    )]
+    Changed {
+        /// The name.
+        name: String,
+        /// What was fetched.
+        id: FileId,
+        /// What the name stands for now.
+        now_is: FileId,
+    },
     /// What arrived cannot be what was asked for.
     #[error("{0}")]
     Integrity(String),

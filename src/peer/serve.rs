@@ -6,6 +6,7 @@
 
 mod complaints;
 mod faulty;
+mod restate;
 mod sending;
 mod slot;
 
@@ -34,6 +35,7 @@ use crate::wire::{
     Opened, Refusal, Refused, ServerHas, Text, ToServer, View,
 };
 pub(super) use complaints::Complaints;
+use restate::Gone;
 use sending::{HeldTurn, Pace, Sending};
 use slot::Slot;
 
@@ -195,6 +197,7 @@ impl Serving<'_> {
         loop {
             self.take_in()?;
             self.tell_due_news();
+            self.restate(Instant::now());
             let pace = self.send()?;
             let rested = self.note_busy();
             if stop() {
@@ -220,7 +223,8 @@ impl Serving<'_> {
             }
             let patience = self.turn.as_ref().map(HeldTurn::ends);
             let late = self.late.as_ref().and_then(Line::next_due);
-            let until = [patience, self.held_until, late, Some(idle)].into_iter().flatten().min();
+            let restating = self.next_restating();
+            let until = [patience, self.held_until, late, restating, Some(idle)].into_iter().flatten().min();
             // Who does not take answers is not asked for more questions.
             let hears = !self.is_choked();
             if self.bulk.wait(hears, !hears || matches!(pace, Pace::Full), until)? && hears {
@@ -378,6 +382,7 @@ impl Serving<'_> {
                 told_chunks: 0,
                 last_choice: None,
                 proved: BTreeSet::new(),
+                gone: Gone::default(),
             },
         );
         self.bulk.queue(request, opened);

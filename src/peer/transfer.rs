@@ -104,6 +104,8 @@ pub(super) struct Transfer {
     missing: Mutex<Vec<(PeerId, u32)>>,
     /// Nobody is connected who has what is missing.
     alone: AtomicBool,
+    /// A source has said that what it had has changed.
+    changed: AtomicBool,
     /// A file of it is not what was fetched any more.
     spoilt: AtomicBool,
 }
@@ -156,6 +158,7 @@ impl Transfer {
             behind: AtomicBool::new(false),
             missing: Mutex::new(Vec::new()),
             alone: AtomicBool::new(false),
+            changed: AtomicBool::new(false),
             spoilt: AtomicBool::new(false),
         };
         transfer.end_if_done();
@@ -329,6 +332,16 @@ impl Transfer {
     /// What was found missing since last time.
     pub(super) fn take_missing(&self) -> Vec<(PeerId, u32)> {
         std::mem::take(&mut lock(&self.missing))
+    }
+
+    /// A source says that what it had has changed.
+    pub(super) fn note_change(&self) {
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// True if a source has said that what it had has changed.
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
     }
 
     /// True if `chunk` is here, proved and written.

@@ -8,6 +8,8 @@ use crate::content::PeerId;
 /// First and longest pause before a peer that failed is dialled again.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Longest pause for a peer that does not have it now: what it has may have been touched, and be there again.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(2);
 /// A peer that sent wrong bytes or broke the protocol is left alone this long.
 const BAN: Duration = Duration::from_secs(300);
 /// After the first dial, half of the places are kept for so long for those who come to us.
@@ -32,6 +34,8 @@ pub(crate) const USELESS_FOR: Duration = Duration::from_secs(5);
 pub(crate) enum Outcome {
     /// The network or the other side's end; try again later.
     Failed,
+    /// The other side does not have the content, though somebody said so.
+    NotHere,
     /// It was closed because it was of no use now.
     Useless,
     /// It broke the protocol or sent wrong bytes.
@@ -120,6 +124,11 @@ impl Neighbours {
         if self.connections() >= self.max && self.rng.usize(..self.known) < self.max {
             self.newcomers.push(peer);
         }
+    }
+
+    /// True if the peer was named as one that has, or wants, the content.
+    pub(crate) fn knows(&self, peer: PeerId) -> bool {
+        self.candidates.contains_key(&peer)
     }
 
     /// True if any peer was ever heard of.
@@ -230,10 +239,11 @@ impl Neighbours {
         let pause = match outcome {
             Outcome::Banned => BAN,
             Outcome::Useless => LONGEST_PAUSE,
-            Outcome::Failed => {
+            Outcome::Failed | Outcome::NotHere => {
                 candidate.failures += 1;
                 let doubled = FIRST_PAUSE * 2_u32.saturating_pow(candidate.failures - 1).min(1 << 10);
-                doubled.min(LONGEST_PAUSE).mul_f64(0.5 + self.rng.f64() / 2.0)
+                let longest = if outcome == Outcome::NotHere { LONGEST_ABSENCE } else { LONGEST_PAUSE };
+                doubled.min(longest).mul_f64(0.5 + self.rng.f64() / 2.0)
             }
         };
         candidate.not_before = Some(now + pause);

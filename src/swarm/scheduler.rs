@@ -191,6 +191,9 @@ impl Scheduler {
                 self.open.more_common(chunk);
             }
         }
+        // What it says anew is believed anew.
+        let Source { have, doubted, .. } = source;
+        doubted.retain(|chunk| !have.contains(*chunk));
         if source.have.is_full() && !was_full {
             // From now on it counts as a seeder, which makes every chunk equally common.
             (0..self.layout.chunks()).for_each(|chunk| self.open.less_common(chunk));
@@ -305,7 +308,7 @@ impl Scheduler {
         }
     }
 
-    /// The source does not have `chunk`, whatever it said.
+    /// The source does not have `chunk`, whatever it said, until it says so anew.
     fn disbelieve(&mut self, id: SourceId, chunk: u32) {
         let Some(source) = self.sources.get_mut(&id) else { return };
         if source.have.is_full() {
@@ -348,7 +351,10 @@ impl Scheduler {
                         }
                     }
                     Refusal::NotHere | Refusal::NotYet | Refusal::Gone | Refusal::NothingBetter => {
-                        self.disbelieve(id, chunk)
+                        self.disbelieve(id, chunk);
+                        if let Some(source) = self.sources.get_mut(&id).filter(|_| reason == Refusal::Gone) {
+                            source.lost(chunk, now);
+                        }
                     }
                 }
                 self.fill_all(now, out);

@@ -5,6 +5,7 @@
 
 #![allow(unreachable_pub, reason = "the modules of one test program")]
 
+mod changed;
 mod claims;
 #[path = "../conformance/client.rs"]
 #[allow(dead_code, reason = "written for the conformance tests; a part of it is used here")]

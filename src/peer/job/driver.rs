@@ -9,7 +9,8 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::contest::Contest;
 use super::running::{Halt, Running};
-use super::{FetchError, Peer};
+use super::succession::Succession;
+use super::{FetchError, Peer, Want};
 use crate::content::PeerId;
 use crate::net::trace::Side;
 use crate::net::{self, NetError};
@@ -19,7 +20,7 @@ use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Policy, TICK};
 use crate::threads::{self, lock};
-use crate::wire::{Complaint, Holder, Report as Complain, Role, Variant, View};
+use crate::wire::{Complaint, Holder, Name, Refusal, Report as Complain, Role, Variant, View};
 
 /// Being without a source for so long is no passing thing any more.
 const ALONE_AFTER: Duration = Duration::from_millis(500);
@@ -45,6 +46,9 @@ pub(super) struct Driver<'a> {
     /// Bytes of the content, as far as is known: who claims something else is nobody to ask.
     size: u64,
     contest: &'a mut Contest,
+    succession: Succession,
+    /// What trackers call it.
+    known_as: Option<Name>,
 }
 
 impl<'a> Driver<'a> {
@@ -73,6 +77,8 @@ impl<'a> Driver<'a> {
             next_exchange: now + USELESS_FOR,
             size,
             contest,
+            succession: Succession::new(now),
+            known_as: None,
         }
     }
 
@@ -83,6 +89,10 @@ impl<'a> Driver<'a> {
     /// Takes in what a tracker says: more neighbours, or that others claim something else.
     pub(super) fn consider(&mut self, variant: &Variant) {
         self.contest.hear(variant);
+        let wanted = self.running.job.want.name.as_str();
+        if self.known_as.is_none() || *variant.name == *wanted {
+            self.known_as = Some(variant.name.clone());
+        }
         let members = self.transfer.view == View::Members;
         let tree = variant.name.ends_with('/');
         match variant.size == self.size {
@@ -252,11 +262,15 @@ impl<'a> Driver<'a> {
         }
         let since = *self.alone_since.get_or_insert(now);
         self.transfer.set_alone(now.saturating_duration_since(since) >= ALONE_AFTER);
+        self.end_if_succeeded(now)?;
         let job = &self.running.job;
         if over {
             self.transfer.finish(End::Cancelled);
             let name = &job.want.name;
             let error = match self.peer().trackers().any_connected() {
+                true if self.transfer.has_changed() => FetchError::NobodyReached(format!(
+                    "{name} changed at its source while it was fetched, and what it is now is not known yet; what has arrived is kept for next time"
+                )),
                 true => FetchError::NobodyReached(format!(
                     "nobody who has what is missing of {name} could be reached; what has arrived is kept for next time"
                 )),
@@ -267,6 +281,23 @@ impl<'a> Driver<'a> {
             return Err(error.into());
         }
         Ok(())
+    }
+
+    /// Gives up what nobody has any more, if it is another content now where it came from.
+    fn end_if_succeeded(&mut self, now: Instant) -> Result<(), Halt> {
+        let Some(known_as) = self.known_as.as_ref().filter(|_| self.transfer.is_alone()) else {
+            return Ok(());
+        };
+        let transfer = &self.transfer;
+        let had = |peer| transfer.neighbours(|neighbours| neighbours.knows(peer));
+        match self.succession.turn(self.running, known_as, had, now) {
+            None => Ok(()),
+            Some(now_is) => {
+                self.transfer.finish(End::Cancelled);
+                let Want { id, name, .. } = &self.running.job.want;
+                Err(FetchError::Changed { name: name.to_string(), id: *id, now_is }.into())
+            }
+        }
     }
 
     /// Waits for the connections of a transfer that has ended; each sees that soon. Nobody waits for what
@@ -320,6 +351,7 @@ fn judge(
             tracing::warn!("{addr} breaks the protocol; it is not asked any more");
             Outcome::Banned
         }
+        Err(FetchEnd::Refused(Refusal::NotHere)) => Outcome::NotHere,
         Err(error) => {
             tracing::debug!("{addr}: {error}");
             Outcome::Failed

@@ -90,7 +90,9 @@ impl Landing {
         };
         let useful = match halt {
             Halt::Superseded => false,
-            Halt::Failed(FetchError::Integrity(_) | FetchError::BadTree(_)) => false,
+            Halt::Failed(FetchError::Integrity(_) | FetchError::BadTree(_) | FetchError::Changed { .. }) => {
+                false
+            }
             Halt::Failed(
                 FetchError::Interrupted | FetchError::NobodyReached(_) | FetchError::Internal(_),
             ) => begun || content.is_none() && listed(),

@@ -142,7 +142,12 @@ impl Serving<'_> {
         let Some(place) = slot.held.layout().place(number) else { return };
         let data = match slot.held.data(number, place) {
             Ok(data) => data,
-            Err(reason) => return self.refuse(job.request, reason),
+            Err(reason) => {
+                if reason == Refusal::Gone {
+                    slot.gone.note(number, Instant::now());
+                }
+                return self.refuse(job.request, reason);
+            }
         };
         let len = place.len as usize;
         let unsent = self.bulk.unsent();
@@ -154,10 +159,13 @@ impl Serving<'_> {
             Data::File(file) if place.len <= COPY_BYTES => {
                 let at = unsent.len();
                 unsent.resize(at + len, 0);
-                if file.read_exact_at(&mut unsent[at..], place.offset).is_err() {
+                let read = file.read_exact_at(&mut unsent[at..], place.offset);
+                // It may have been written to while it was read.
+                if read.is_err() || matches!(slot.held.data(number, place), Err(Refusal::Gone)) {
                     unsent.truncate(start);
                     slot.forget_proof(place);
                     slot.held.check(place);
+                    slot.gone.note(number, Instant::now());
                     return self.refuse(job.request, Refusal::Gone);
                 }
             }

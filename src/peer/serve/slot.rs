@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::restate::Gone;
 use crate::content::{Place, Proof, proof_run};
 use crate::peer::held::Held;
 use crate::peer::uploads::Content;
@@ -21,6 +22,8 @@ pub(super) struct Slot {
     pub(super) last_choice: Option<u32>,
     /// Runs, by file and first chunk, whose proof has been sent.
     pub(super) proved: BTreeSet<(usize, u32)>,
+    /// Chunks refused because their file had changed.
+    pub(super) gone: Gone,
 }
 
 impl Slot {

@@ -1,5 +1,6 @@
 //! One source as the scheduler sees it: what it has, what it owes, how fast it is.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::load::{FIRST_WINDOW, HORIZON, SourceLoad, seconds};
@@ -112,6 +113,10 @@ pub(super) struct Source {
     pub(super) corrupt: u32,
     /// Chunks that it says it has, and that were wrong when they came.
     pub(super) doubted: Vec<u32>,
+    /// Chunks that it had and has lost once.
+    lost: BTreeSet<u32>,
+    /// A wrong chunk of it was put down to a change of the file.
+    excused: bool,
     bytes: u64,
     pub(super) chunks: u64,
     pub(super) stalled: bool,
@@ -151,6 +156,8 @@ impl Source {
             inflight_bytes: 0,
             corrupt: 0,
             doubted: Vec::new(),
+            lost: BTreeSet::new(),
+            excused: false,
             bytes: 0,
             chunks: 0,
             stalled: false,
@@ -266,6 +273,18 @@ impl Source {
         self.any_bytes -= bytes;
         self.inflight_bytes -= bytes;
         bytes
+    }
+
+    /// The file under a chunk has changed, as it says. A chunk that was wrong before may have come of that: one
+    /// is excused, and no more, so that a liar gains no more.
+    pub(super) fn lost(&mut self, chunk: u32, now: Instant) {
+        if self.corrupt > 0 && !self.excused {
+            self.corrupt -= 1;
+            self.excused = true;
+        }
+        if !self.lost.insert(chunk) {
+            self.back_off(now); // it has said anew that it has it, and has not
+        }
     }
 
     pub(super) fn back_off(&mut self, now: Instant) {

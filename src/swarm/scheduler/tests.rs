@@ -76,6 +76,37 @@ fn a_wrong_chunk_is_asked_elsewhere_first_and_again_when_nobody_else_is_left() {
 }
 
 #[test]
+fn what_a_source_lost_is_asked_of_it_again_once_it_says_anew_that_it_has_it() {
+    let (mut scheduler, now, only) = (scheduler_of(1), Instant::now(), SourceId(0));
+    assert!(join(&mut scheduler, only, ChunkSet::full(1), now).contains(&Effect::Ask(only, 0)));
+    let gone = || Event::Refused(only, Some(0), Refusal::Gone);
+    assert_eq!(scheduler.step(gone(), now), []);
+    assert!(!scheduler.is_helped());
+    assert_eq!(scheduler.step(Event::Gained(only, vec![(0, 1)]), now), [Effect::Ask(only, 0)]);
+    // One that says so and has it not, again and again, is asked less and less.
+    let _ = scheduler.step(gone(), now);
+    assert_eq!(scheduler.step(Event::Gained(only, vec![(0, 1)]), now), [], "not at once");
+    let later = now + Duration::from_secs(1);
+    assert_eq!(scheduler.step(Event::Tick, later), [Effect::Ask(only, 0)]);
+}
+
+#[test]
+fn one_wrong_chunk_is_excused_by_a_change_of_the_file_and_no_more() {
+    let (mut scheduler, now, only) = (scheduler_of(1), Instant::now(), SourceId(0));
+    let _ = join(&mut scheduler, only, ChunkSet::full(1), now);
+    let mut wrong = 0;
+    let mut closed = false;
+    while !closed {
+        wrong += 1;
+        closed = scheduler.step(Event::Corrupt(only, 0), now).contains(&Effect::Close(only));
+        // A liar says after each that its file has changed, and then that it is back.
+        let _ = scheduler.step(Event::Refused(only, Some(0), Refusal::Gone), now);
+        let _ = scheduler.step(Event::Gained(only, vec![(0, 1)]), now);
+    }
+    assert_eq!(wrong, MAX_CORRUPT + 1);
+}
+
+#[test]
 fn nothing_is_missing_before_the_first_source_has_come() {
     let (mut scheduler, now) = (scheduler(), Instant::now());
     assert_eq!(scheduler.unavailable(), [], "those who start with us have nothing, and are worth knowing");

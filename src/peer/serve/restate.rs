@@ -1,0 +1,122 @@
+//! Chunks that were refused because their file had changed: once the bytes are there again, touched, renamed or
+//! put back, the asker is told so, and believes it again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::Serving;
+use super::slot::Slot;
+use crate::swarm::chunk_set;
+use crate::wire::limits::MAX_RANGES;
+use crate::wire::{List, ServerHas};
+
+/// First and longest pause between two looks at what is gone.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Most files looked at in one look.
+const MAX_FILES: usize = 64;
+
+/// What of one slot was refused as gone.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    chunks: BTreeSet<u32>,
+    next: Option<Instant>,
+    pause: Duration,
+    /// Where the last look ended.
+    cursor: u32,
+}
+
+impl Gone {
+    /// A chunk is refused as gone.
+    pub(super) fn note(&mut self, chunk: u32, now: Instant) {
+        self.chunks.insert(chunk);
+        if self.next.is_none() {
+            self.pause = FIRST_PAUSE;
+            self.next = Some(now + self.pause);
+        }
+    }
+
+    /// When to look whether it is here again.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    fn in_turn(&self) -> impl Iterator<Item = u32> + '_ {
+        self.chunks.range(self.cursor..).chain(self.chunks.range(..self.cursor)).copied()
+    }
+
+    /// These are told of; the others later.
+    fn found(&mut self, back: &[u32], now: Instant) {
+        back.iter().for_each(|chunk| _ = self.chunks.remove(chunk));
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.next = (!self.chunks.is_empty()).then_some(now + self.pause);
+    }
+}
+
+impl Slot {
+    /// Chunks that were refused and are here again.
+    fn come_back(&mut self, now: Instant) -> Vec<u32> {
+        if self.gone.next().is_none_or(|next| now < next) {
+            return Vec::new();
+        }
+        let mut files = BTreeMap::new();
+        let mut back = Vec::new();
+        let gone: Vec<u32> = self.gone.in_turn().collect();
+        for chunk in gone {
+            let Some(place) = self.held.layout().place(chunk) else { continue };
+            if files.len() >= MAX_FILES && !files.contains_key(&place.file) {
+                self.gone.cursor = chunk;
+                break;
+            }
+            let held = &mut self.held;
+            if *files.entry(place.file).or_insert_with(|| held.data(chunk, place).is_ok()) {
+                back.push(chunk);
+            }
+        }
+        self.gone.found(&back, now);
+        back
+    }
+}
+
+impl Serving<'_> {
+    /// Tells anew of what was refused and is here again.
+    pub(super) fn restate(&mut self, now: Instant) {
+        let back: Vec<(u16, Vec<u32>)> =
+            self.slots.iter_mut().map(|(number, slot)| (*number, slot.come_back(now))).collect();
+        for (slot, chunks) in back {
+            for gained in chunk_set::ranges(chunks).chunks(MAX_RANGES) {
+                self.bulk.queue(0, ServerHas { slot, gained: List::new(gained.to_vec()) });
+            }
+        }
+    }
+
+    /// When to look again at what was refused.
+    pub(super) fn next_restating(&self) -> Option<Instant> {
+        self.slots.values().filter_map(|slot| slot.gone.next()).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_looked_at_again_less_and_less_often() {
+        let start = Instant::now();
+        let mut gone = Gone::default();
+        assert_eq!(gone.next(), None);
+        gone.note(3, start);
+        gone.note(5, start + FIRST_PAUSE / 2);
+        assert_eq!(gone.next(), Some(start + FIRST_PAUSE), "the first refusal counts");
+        gone.found(&[], start);
+        assert_eq!(gone.next(), Some(start + FIRST_PAUSE * 2));
+        (0..10).for_each(|_| gone.found(&[], start));
+        assert_eq!(gone.next(), Some(start + LONGEST_PAUSE));
+        gone.cursor = 4;
+        assert_eq!(gone.in_turn().collect::<Vec<_>>(), [5, 3]);
+        gone.found(&[3, 5], start);
+        assert_eq!(gone.next(), None, "all of it is here");
+        gone.note(3, start);
+        assert_eq!(gone.next(), Some(start + FIRST_PAUSE), "and gone another time");
+    }
+}
