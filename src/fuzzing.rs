@@ -49,6 +49,7 @@ targets! {
     "place" => files::place,
     "journal" => files::journal,
     "index" => files::index,
+    "got" => files::got,
 }
 
 /// The target of that name.

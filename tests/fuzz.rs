@@ -85,4 +85,5 @@ short_runs! {
     place "place" 2_000,
     journal "journal" 2_000,
     index "index" 60,
+    got "got" 2_000,
 }

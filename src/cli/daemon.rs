@@ -106,6 +106,7 @@ impl Daemon {
             "size": want.size,
             "dest": path,
             "force": dest.force,
+            "own": dest.own,
             "wait_ms": dest.wait.map(|wait| wait.as_millis() as u64),
             "waited_ms": dest.waited.as_millis() as u64,
         }});

@@ -170,8 +170,10 @@ impl Job {
     }
 
     fn dest(&self, path: &Path) -> Dest {
+        // Whose name strangers chose does not take the place of anything.
+        let own = !self.choice.by_strangers || path == self.args.dest;
         let (wait, waited) = (self.args.wait.limit(), self.waited);
-        Dest { path: path.to_owned(), force: self.args.force, wait, waited }
+        Dest { path: path.to_owned(), force: self.args.force, own, wait, waited }
     }
 
     fn check_union(&self, peer: &Peer) -> Result<(), Failure> {

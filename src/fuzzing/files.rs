@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::content::{Geometry, Tree};
-use crate::peer::{share, store};
+use crate::peer::{Got, share, store};
 use crate::wire::limits;
 
 /// A listing that is taken is written as it was read, has safe paths, and chunks that can be counted.
@@ -45,4 +45,13 @@ pub(super) fn journal(bytes: &[u8], scratch: &Path) {
 /// An index of any bytes, or a damaged one, opens, and is one afterwards.
 pub(super) fn index(bytes: &[u8], scratch: &Path) {
     share::fuzzing::index(bytes, scratch);
+}
+
+/// A record of any bytes is read, and what it says outlives being written.
+pub(super) fn got(bytes: &[u8], scratch: &Path) {
+    let got = Got::parse(bytes);
+    if got.write(scratch).is_ok() {
+        assert_eq!(Got::read(scratch), got);
+    }
+    let _ = std::fs::remove_dir_all(scratch.join(crate::content::SafeName::STATE_FOLDER));
 }

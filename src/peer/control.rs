@@ -77,6 +77,8 @@ enum Request {
         size: Option<u64>,
         dest: PathBuf,
         force: bool,
+        #[serde(default)]
+        own: bool,
         wait_ms: Option<u64>,
         #[serde(default)]
         waited_ms: u64,
@@ -124,12 +126,12 @@ pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
             let offers = id.parse().map_or_else(|_| Vec::new(), |id| peer.shared(id));
             say(&stream, &Answer::Holds(offers.first().map(|offer| offer.name.to_string())))
         }
-        Ok(Request::Get { id, name, size, dest, force, wait_ms, waited_ms }) => {
+        Ok(Request::Get { id, name, size, dest, force, own, wait_ms, waited_ms }) => {
             let (Ok(id), Ok(name)) = (id.parse(), SafeName::new(name)) else {
                 return refuse("the id or the name is not one".to_owned());
             };
             let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
-            match Job::start(peer, Want { id, name, size }, Dest { path: dest, force, wait, waited }) {
+            match Job::start(peer, Want { id, name, size }, Dest { path: dest, force, own, wait, waited }) {
                 Ok(job) => follow(&job, &stream),
                 Err(error) => {
                     let message = format!("cannot start the fetch: {error}");

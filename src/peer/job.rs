@@ -47,6 +47,8 @@ pub struct Dest {
     pub path: PathBuf,
     /// Different files that are in the way are replaced.
     pub force: bool,
+    /// What was fetched there before, and nobody changed since, is replaced.
+    pub own: bool,
     /// How long to wait while no tracker or source can be reached; none: for ever.
     pub wait: Option<Duration>,
     /// How much of that has been waited already.
@@ -56,8 +58,8 @@ pub struct Dest {
 impl Dest {
     /// True if both are the same, whenever they were thought of.
     fn is(&self, other: &Dest) -> bool {
-        let Dest { path, force, wait, waited: _ } = self;
-        (path, force, wait) == (&other.path, &other.force, &other.wait)
+        let Dest { path, force, own, wait, waited: _ } = self;
+        (path, force, own, wait) == (&other.path, &other.force, &other.own, &other.wait)
     }
 }
 
@@ -128,6 +130,9 @@ pub struct Report {
     /// How many were left out besides.
     #[serde(default)]
     pub left_out_more: u32,
+    /// What else is in a folder of which an older version was there.
+    #[serde(default)]
+    pub left_alone: Vec<String>,
 }
 
 /// Something that the listing of a tree leaves out.
@@ -140,7 +145,7 @@ pub struct LeftOutItem {
 }
 
 impl Report {
-    fn new(status: TransferStatus, path: String, left_out: &LeftOut) -> Report {
+    fn new(status: TransferStatus, path: String, left_out: &LeftOut, left_alone: Vec<String>) -> Report {
         let item = |missing: &Missing| LeftOutItem {
             path: missing.path.clone(),
             reason: missing.reason.label().to_owned(),
@@ -151,6 +156,7 @@ impl Report {
             partial: left_out.sentence(),
             left_out: left_out.named().iter().map(item).collect(),
             left_out_more: left_out.more(),
+            left_alone,
         }
     }
 }

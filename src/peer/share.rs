@@ -23,6 +23,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::content::{
     ChunkHash, ChunkIndex, FileId, Geometry, Manifest, NameError, SafeName, TreeLayout, hash_chunk,
 };
+use crate::peer::got::Got;
 use crate::threads::lock;
 use crate::wire::{Offer, View};
 
@@ -276,7 +277,8 @@ impl Share {
 
     /// Offers finished downloads without hashing them again, but for those that look otherwise by now; `folders`
     /// are paths of folders that came with them.
-    pub fn adopt(&self, files: Vec<Adopted>, folders: &[SafeName]) {
+    pub fn adopt(&self, place: &str, files: Vec<Adopted>, folders: &[SafeName]) {
+        let got = Got::read(&record::below(self.root(), place));
         let seen = |path: &str| {
             let metadata =
                 fs::metadata(record::below(self.root(), path)).ok().filter(fs::Metadata::is_dir)?;
@@ -302,6 +304,7 @@ impl Share {
         for (path, _) in &delta.entered {
             state.hashing.remove(path);
         }
+        state.catalogue.set_got(place, got);
         self.core.step(&mut state, delta);
         self.core.mailbox.wake();
     }

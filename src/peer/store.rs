@@ -10,6 +10,7 @@ mod files;
 pub(crate) mod fuzzing;
 mod journal;
 mod naming;
+mod own;
 mod partial;
 mod place;
 mod plan;
@@ -31,12 +32,11 @@ use super::share::Stamp;
 use crate::content::{ChunkHash, FileId, Manifest, Place, SafeName};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::threads;
-pub(super) use files::set_aside;
-use files::{
-    copy, hash_at, hashes_of, id_on_disk, make_own_folder, reserve, set_looks, sync_above, unfinished_mode,
-};
+use files::{copy, hash_at, hashes_of, id_on_disk, reserve, set_looks, sync_above, unfinished_mode};
+pub(super) use files::{make_own_folder, set_aside};
 use journal::Journal;
 use naming::Draft;
+use own::Own;
 pub(super) use partial::{Partial, is_begun, sweep};
 use place::Folder;
 pub(super) use plan::Plan;
@@ -82,6 +82,24 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The one that tells most: every file that is in the way, or what is worse.
+    fn of_all(errors: Vec<StoreError>) -> Option<StoreError> {
+        /// Most files that are named.
+        const MAX_NAMED: usize = 20;
+        let mut paths = Vec::new();
+        for error in errors {
+            match error {
+                StoreError::Exists(path) => paths.push(path),
+                worse => return Some(worse),
+            }
+        }
+        paths.sort();
+        let more = paths.len().saturating_sub(MAX_NAMED);
+        paths.truncate(MAX_NAMED);
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!paths.is_empty()).then(|| StoreError::Exists(paths.join(", ") + &rest))
+    }
+
     pub(super) fn at(path: &str) -> impl Fn(io::Error) -> StoreError + '_ {
         move |error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(path.to_owned()),
@@ -105,6 +123,10 @@ impl StoreError {
 pub(super) struct Manner {
     /// Different files that are in the way are replaced.
     pub(super) force: bool,
+    /// What is put there is noted.
+    pub(super) noted: bool,
+    /// What was put there before, and nobody changed, is replaced.
+    pub(super) own: bool,
     /// A finished file is on the disk, not only in memory, before it gets its name.
     pub(super) fsync: bool,
 }
@@ -112,8 +134,10 @@ pub(super) struct Manner {
 /// The destination of one transfer.
 #[derive(Debug)]
 pub(super) struct Store {
+    id: FileId,
     plan: Plan,
     manner: Manner,
+    own: Option<Own>,
     root: Folder,
     partial: Folder,
     partial_path: PathBuf,
@@ -158,6 +182,8 @@ impl Store {
             .synced(manner.fsync)
             .private(plan.root_mode.is_some());
         let store = Store {
+            id,
+            own: manner.noted.then(|| Own::open(root, manner.own)),
             manner,
             root: root_folder,
             partial,
@@ -214,7 +240,7 @@ impl Store {
     fn find_finished(&self, had: &mut ChunkSet) -> Result<(), StoreError> {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
-        let trouble = Mutex::new(None);
+        let trouble = Mutex::new(Vec::new());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let look = || {
             loop {
@@ -226,7 +252,7 @@ impl Store {
                 match self.finished(&self.plan.slots[file]) {
                     Ok(true) => lock(&found).push(file),
                     Ok(false) => {}
-                    Err(error) => *lock(&trouble) = Some(error),
+                    Err(error) => lock(&trouble).push(error),
                 }
             }
         };
@@ -236,7 +262,7 @@ impl Store {
             look();
             helpers.into_iter().for_each(threads::join);
         });
-        if let Some(error) = lock(&trouble).take() {
+        if let Some(error) = StoreError::of_all(std::mem::take(&mut *lock(&trouble))) {
             return Err(error);
         }
         for file in lock(&found).drain(..) {
@@ -273,7 +299,15 @@ impl Store {
         }
         let right = kind == FileType::RegularFile && {
             let file = self.root.open_file(&name.path).map_err(|error| folder_error(&name.path, error))?;
-            self.is_right(&file, slot, name).map_err(&at)?
+            let right = self.is_right(&file, slot, name).map_err(&at)?;
+            if let Some(own) = &self.own {
+                match right {
+                    true => own.is_right(&name.path, slot.id),
+                    false if own.gives_way(&name.path, &file).map_err(&at)? => return Ok(false),
+                    false => {}
+                }
+            }
+            right
         };
         match right || self.manner.force {
             true => Ok(right),
@@ -296,6 +330,13 @@ impl Store {
         Ok(true)
     }
 
+    /// Everything has its name. Says what else is in the folder, if an older version was there.
+    pub(super) fn note_done(&self) -> Vec<String> {
+        let Some(own) = &self.own else { return Vec::new() };
+        own.finish(&self.plan);
+        own.left_alone(&self.plan)
+    }
+
     /// Names files whose last chunk a kill left unnamed.
     fn finish_unnamed(&self, had: &ChunkSet) -> Result<(), StoreError> {
         for (file, slot) in self.plan.slots.iter().enumerate() {
@@ -312,6 +353,9 @@ impl Store {
     fn begin(&self) -> Result<(), StoreError> {
         if self.begun.swap(true, Ordering::AcqRel) {
             return Ok(());
+        }
+        if let Some(own) = &self.own {
+            own.begin(&self.plan, self.id);
         }
         self.prepare()?;
         let empty = |(_, slot): &(usize, &Slot)| slot.geometry.is_empty();
@@ -440,7 +484,9 @@ impl Store {
         {
             return Err(StoreError::InTheWay(name.path.clone(), what));
         }
-        match give(&folder, base, self.manner.force) {
+        let replace =
+            self.manner.force || self.own.as_ref().is_some_and(|own| own.still_gives_way(&name.path));
+        match give(&folder, base, replace) {
             // Somebody else may have put the very same file there: another name's copy, or a former run.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.in_place(slot, name)? {
                 true => Ok(()),

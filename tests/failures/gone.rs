@@ -71,7 +71,7 @@ fn a_get_gives_up_after_its_wait_and_the_next_goes_on_with_what_is_proved() {
     let status = outcome(&lone.lab.get("file", &[]).expect(DONE));
     assert!(status["bytes_resumed"].as_u64() >= Some(200_000), "{status}");
     lone.lab.expect_file("file", &lone.content);
-    assert!(!lone.lab.fetched(".p2p").exists(), "nothing is left behind");
+    assert!(!lone.lab.fetched(".p2p/partial").exists(), "nothing is left behind");
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Bench {
         assert_eq!(output.code(), DONE, "{why}: {}", output.stderr);
         self.lab.expect_file("small", &self.content);
         std::fs::remove_file(self.lab.fetched("small")).expect("the file goes");
-        assert!(!self.lab.fetched(".p2p").exists(), "{why}: nothing is left behind");
+        assert!(!self.lab.fetched(".p2p/partial").exists(), "{why}: nothing is left behind");
     }
 }
 

@@ -65,7 +65,7 @@ fn useful(output: &Output) -> u64 {
 
 /// What is left of unfinished fetches below `place`.
 fn left(place: &Path) -> bool {
-    place.join(".p2p").exists()
+    place.join(".p2p/partial").exists()
 }
 
 #[test]

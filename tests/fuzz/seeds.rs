@@ -64,8 +64,16 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
             vec![1, 0, 3, 0, 0, 0, 0],
             vec![1, 0x44, 1, 1, 1, 255, 0],
         ],
+        "got" => vec![got()],
         _ => Vec::new(),
     }
+}
+
+fn got() -> Vec<u8> {
+    let id = FileId::of(b"x");
+    let tree = format!("{{\"tree\":\"m/\",\"id\":\"{id}\",\"done\":true}}\n");
+    let file = format!("{{\"path\":\"a/b\",\"id\":\"{id}\",\"in_tree\":true}}\n");
+    [tree, file.clone(), file].concat().into_bytes()
 }
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::Failure;
 use crate::content::{FileId, SafeName};
+use crate::peer::Got;
 
 /// Refuses, before anybody is asked, a DEST that no content could go to.
 pub(super) fn check(dest: &Path) -> Result<(), Failure> {
@@ -26,9 +27,10 @@ pub(super) fn check(dest: &Path) -> Result<(), Failure> {
 }
 
 /// The file or folder to make: inside DEST if that is a folder or ends with `/`, else DEST itself; also
-/// if DEST is the folder that an interrupted fetch of one of `ids` has made.
+/// if DEST is the folder that a fetch of this folder, interrupted or not, has made.
 pub(super) fn path(dest: &Path, name: &SafeName, ids: &[FileId]) -> Result<PathBuf, Failure> {
-    let path = match inside(dest) && !(name.is_tree() && is_unfinished(dest, name, ids)) {
+    let filled = || is_unfinished(dest, name, ids) || Got::read(dest).is_tree(name, ids);
+    let path = match inside(dest) && !(name.is_tree() && filled()) {
         true => dest.join(name.base()),
         false => dest.to_owned(),
     };

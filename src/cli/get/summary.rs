@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cli::units::{count, elapsed, rate, size};
+use crate::cli::units::{count, elapsed, rate, shown, size};
 use crate::cli::{Exit, Failure, output};
 use crate::content::SafeName;
 use crate::peer::Report;
 use crate::say;
+
+/// Most files named of those that were left alone.
+const MAX_NAMED: usize = 5;
 
 /// What all transfers of one `get` come to.
 #[derive(Debug)]
@@ -96,7 +99,22 @@ impl Summary {
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
         match json {
             true => output::json(&Line { done: &self.reports }),
-            false => output::line(&self.sentence()),
+            false => output::line(&format!("{}{}", self.sentence(), self.left_alone())),
+        }
+    }
+
+    /// A line about what else is in a folder of which an older version was there; of several folders, each
+    /// would be that to the other.
+    fn left_alone(&self) -> String {
+        let [Report { left_alone, .. }] = &self.reports[..] else { return String::new() };
+        let named: Vec<String> = left_alone.iter().take(MAX_NAMED).map(|path| shown(path)).collect();
+        let more = if left_alone.len() > MAX_NAMED { ", …" } else { "" };
+        let files = count(left_alone.len() as u64, "file");
+        match left_alone.is_empty() {
+            true => String::new(),
+            false => {
+                format!("\nleft alone: {files} that this version does not have ({}{more})", named.join(", "))
+            }
         }
     }
 

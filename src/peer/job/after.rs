@@ -95,7 +95,7 @@ impl Running {
             Some(Adopted { path: below(&name).ok()?, id, hashes, stamp })
         });
         let folders = transfer.store.plan().folders.iter().filter_map(|(folder, _)| below(folder).ok());
-        share.adopt(files.collect(), &folders.collect::<Vec<_>>());
+        share.adopt(folder, files.collect(), &folders.collect::<Vec<_>>());
         true
     }
 }

@@ -113,7 +113,8 @@ impl Running {
         tracing::debug!("{id} is done");
         let mut status = transfer.status();
         status.seconds = self.job.started.elapsed().as_secs_f64();
-        Ok(Report::new(status, path, &transfer.store.plan().left_out))
+        let left_alone = transfer.store.note_done();
+        Ok(Report::new(status, path, &transfer.store.plan().left_out, left_alone))
     }
 
     /// The size of the content, if the shared folder has it. Else asks the trackers until it is agreed on: the only one
@@ -205,7 +206,12 @@ impl Running {
     }
 
     fn manner(&self) -> Manner {
-        Manner { force: self.job.dest.force, fsync: self.peer.limits.fsync }
+        Manner {
+            force: self.job.dest.force,
+            noted: true,
+            own: self.job.dest.own,
+            fsync: self.peer.limits.fsync,
+        }
     }
 
     fn begin(&self, view: View, store: Store, had: ChunkSet) -> Result<Arc<Transfer>, FetchError> {
@@ -245,7 +251,7 @@ impl Running {
         }
         let plan = Plan::file(id, geometry, Landing::LISTING);
         let plan = plan.ok_or(FetchError::BadTree(TreeError::TooLarge))?;
-        let manner = Manner { force: true, fsync: false };
+        let manner = Manner { force: true, noted: false, own: false, fsync: false };
         let (store, mut had) =
             Store::open(plan, id, &landing.unfinished_listing(), landing.unfinished(), manner)?;
         self.take_here(&store, &mut had)?;
@@ -257,7 +263,7 @@ impl Running {
         // It goes with the unfinished files, and is served on.
         listing.store.hold(0).map_err(unread)?;
         let tree = Tree::decode(&bytes)?;
-        let plan = Plan::tree(&tree)?;
+        let plan = Plan::tree(&tree)?.named(name.as_str());
         let total = plan.layout.size();
         if let Some(size) = size.filter(|size| *size != total) {
             let what = format!("{name} was asked for with {size} bytes, but the files of {id} have {total}");

@@ -11,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::content::{FileId, Geometry, Looks, Reason};
+use crate::content::{FileId, Geometry, Looks, Reason, Tree, TreeKind};
+use crate::peer::got::Got;
 use crate::wire::{Name, Offer};
 
-use super::record::{Record, Symlink, parent};
+use super::record::{Record, Symlink, join, parent};
 pub(super) use compare::{Differences, Scan};
 use listing::TreeRecord;
 
@@ -83,6 +84,8 @@ pub(super) struct Catalogue {
     /// The paths of each id; a folder's path ends with `/`.
     by_id: BTreeSet<(FileId, Arc<str>)>,
     bytes: u64,
+    /// What was fetched into folders, by the folder's path.
+    got: BTreeMap<Arc<str>, Got>,
 }
 
 impl Catalogue {
@@ -126,6 +129,49 @@ impl Catalogue {
     fn paths_of(&self, id: FileId) -> impl Iterator<Item = &str> {
         let from = (id, Arc::from(""));
         self.by_id.range(from..).take_while(move |(at, _)| *at == id).map(|(_, path)| &**path)
+    }
+
+    /// What was fetched into a folder, or nothing. To be told before what is in it is entered.
+    pub(super) fn set_got(&mut self, folder: &str, got: Got) {
+        match got.is_empty() {
+            true => self.got.remove(folder),
+            false => self.got.insert(Arc::from(folder), got),
+        };
+    }
+
+    /// True if the folder is known.
+    pub(super) fn has_folder(&self, path: &str) -> bool {
+        self.folders.contains_key(path)
+    }
+
+    /// What was fetched into a folder or one above it, each with what is below it of `path`.
+    fn got_above<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a Got, &'a str)> {
+        let folders = std::iter::successors(Some(path), |path| (!path.is_empty()).then(|| parent(path)));
+        let none = self.got.is_empty();
+        let at = move |folder: &'a str| {
+            let rest = path[folder.len()..].strip_prefix('/').unwrap_or(&path[folder.len()..]);
+            Some((self.got.get(folder)?, rest))
+        };
+        folders.take_while(move |_| !none).filter_map(at)
+    }
+
+    /// True if a file is what was fetched there.
+    fn is_copy(&self, path: &str, id: FileId) -> bool {
+        self.got_above(path).any(|(got, rest)| got.owns(rest, id))
+    }
+
+    /// True if a folder is what was fetched there as a whole, or a part of that.
+    fn is_copied_tree(&self, folder: &str, tree: &Tree) -> bool {
+        self.got_above(folder).any(|(got, within)| {
+            let files = tree.entries().iter().filter_map(|entry| match &entry.kind {
+                TreeKind::File { .. } | TreeKind::HardLink(_) => {
+                    let (_, record) = self.member(folder, &entry.path)?;
+                    Some((join(within, entry.path.as_str()), record.id))
+                }
+                TreeKind::Folder(_) | TreeKind::Link(_) => None,
+            });
+            got.is_whole(within, files)
+        })
     }
 
     /// Everything, files first.
@@ -236,7 +282,10 @@ impl Catalogue {
 
     fn renew_tree(&mut self, path: &Arc<str>, change: &mut Change) {
         let Some(Folder { tree: old, looks }) = self.folders.get(path).copied() else { return };
-        let new = self.tree(path).and_then(|tree| listing::measure(path, &tree));
+        let new = self.tree(path).and_then(|tree| {
+            let copy = self.is_copied_tree(path, &tree);
+            Some(TreeRecord { copy, ..listing::measure(path, &tree)? })
+        });
         if new == old && new.is_some() {
             return;
         }
@@ -273,15 +322,15 @@ impl Catalogue {
             total: size,
             chunks,
             complete: true,
-            original: true,
+            original: !self.is_copy(path, record.id),
             modified: seconds(record.stamp.mtime_ns),
         })
     }
 
     fn tree_offer(&self, path: &str, tree: TreeRecord) -> Offer {
-        let TreeRecord { id, size, total, chunks, modified } = tree;
+        let TreeRecord { id, size, total, chunks, modified, copy } = tree;
         let name = self.name(path, "/");
-        Offer { name, id, size, total, chunks, complete: true, original: true, modified }
+        Offer { name, id, size, total, chunks, complete: true, original: !copy, modified }
     }
 }
 

@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use crate::content::{Geometry, Reason, SafeName};
+use crate::peer::got::Got;
 
 use super::catalogue::{Catalogue, Change, Delta, Scan};
 use super::hash::{Job, Outcome, Report, hash_all};
 use super::index::{Busy, Index, Row, Rows};
 use super::keep::unread;
 use super::recent::Recent;
-use super::record::{Record, Shape};
+use super::record::{Record, Shape, below};
 use super::walk::{Visitor, Walker};
 use super::watch::{Mailbox, Watches};
 use super::{
@@ -72,6 +73,10 @@ pub(super) fn look(
     seen.entered = known;
     hash_unknown(&walker, &index, &mailbox, threads, jobs, progress, &mut seen)?;
     let mut catalogue = Catalogue::new(config.prefix);
+    let folders = seen.folders_new.iter().map(|(folder, _)| &**folder);
+    for folder in folders.chain([""]) {
+        catalogue.set_got(folder, Got::read(&below(&walker.root, folder)));
+    }
     catalogue.apply(seen);
     tidy(&index, &catalogue, stale);
     let state = State {

@@ -19,9 +19,10 @@ use crate::content::Reason;
 use super::catalogue::{Delta, Differences, Scan};
 use super::debounce::{Debounce, QUIET};
 use super::hash::{Job, Outcome, Report, age_of, hash_all, open_like};
-use super::record::{Found, Record, is_within};
+use super::record::{Found, Record, below, is_within};
 use super::walk::Followed;
 use super::{Core, State};
+use crate::peer::got::Got;
 use crate::threads;
 
 /// Files above this are hashed in a lane of their own.
@@ -190,8 +191,12 @@ impl Core {
     fn look(&self, paths: &[Arc<str>]) -> ToDo {
         let scans = self.scan(paths);
         let mut all = Differences::default();
+        let got = self.got_of_new(&scans);
         {
             let mut state = self.write();
+            for (folder, got) in got {
+                state.catalogue.set_got(&folder, got);
+            }
             for (scan, links) in scans {
                 let differences = state.catalogue.compare(&scan);
                 renew_links(&mut state, &scan, links);
@@ -211,6 +216,20 @@ impl Core {
         }
         self.tell_left_out();
         self.sort_out(all.unknown, all.doubted)
+    }
+
+    /// What was fetched into folders that are new here.
+    fn got_of_new(&self, scans: &[(Scan, Vec<Followed>)]) -> Vec<(Arc<str>, Got)> {
+        let folders = scans.iter().flat_map(|(scan, _)| &scan.folders).map(|(folder, _)| folder);
+        let new: Vec<Arc<str>> = {
+            let state = self.read();
+            folders.filter(|folder| !state.catalogue.has_folder(folder)).cloned().collect()
+        };
+        let read = |folder: Arc<str>| {
+            let got = Got::read(&below(&self.walker.root, &folder));
+            (folder, got)
+        };
+        new.into_iter().map(read).collect()
     }
 
     /// Scans each path, the places it is linked from, and nothing twice.

@@ -411,7 +411,7 @@ fn an_adopted_file_is_offered_without_hashing() {
     let path = SafeName::new("got/it").unwrap();
     let stamp = Stamp::of(&folder.path().join("got/it").metadata().unwrap());
     let id = FileId::of(bytes);
-    followed.share.adopt(vec![Adopted { path, id, hashes, stamp }], &[]);
+    followed.share.adopt("", vec![Adopted { path, id, hashes, stamp }], &[]);
     assert_eq!(followed.share.id_at("got/it"), Some(id));
     followed.until_names("adopted", &["got/", "got/it"]);
     assert_eq!(followed.share.manifest(id).unwrap().hashes().len(), 2);
@@ -427,9 +427,11 @@ fn an_adopted_file_that_has_changed_is_hashed() {
     let mut stamp = Stamp::of(&folder.path().join("got").metadata().unwrap());
     stamp.mtime_ns -= 1;
     let path = SafeName::new("got").unwrap();
-    followed
-        .share
-        .adopt(vec![Adopted { path, id: FileId::of(b"what came"), hashes: Vec::new(), stamp }], &[]);
+    followed.share.adopt(
+        "",
+        vec![Adopted { path, id: FileId::of(b"what came"), hashes: Vec::new(), stamp }],
+        &[],
+    );
     followed.until_names("hashed", &["got"]);
     assert_eq!(followed.share.id_at("got"), Some(FileId::of(b"fetched")));
 }

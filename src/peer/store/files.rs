@@ -70,7 +70,7 @@ pub(in crate::peer) fn set_aside(path: &Path, what: &str) -> bool {
 }
 
 /// Makes a folder of our own; anything else in its place is set aside.
-pub(super) fn make_own_folder(path: &Path) -> io::Result<()> {
+pub(in crate::peer) fn make_own_folder(path: &Path) -> io::Result<()> {
     let is_folder = std::fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
     if matches!(is_folder, Ok(false)) {
         set_aside(path, "is not a folder");

@@ -62,6 +62,8 @@ pub(in crate::peer) struct Plan {
     pub(super) root_mode: Option<u16>,
     /// What the source has and nobody can fetch.
     pub(in crate::peer) left_out: LeftOut,
+    /// The tree's name, if it is one.
+    pub(super) named: Option<String>,
 }
 
 impl Plan {
@@ -72,7 +74,7 @@ impl Plan {
         let slots = vec![Slot::new(id, geometry, vec![name])];
         let (folders, links, hard_links) = (Vec::new(), Vec::new(), Vec::new());
         let left_out = LeftOut::default();
-        Some(Plan { layout, slots, folders, links, hard_links, root_mode: None, left_out })
+        Some(Plan { layout, slots, folders, links, hard_links, root_mode: None, left_out, named: None })
     }
 
     /// All that a tree lists.
@@ -106,7 +108,18 @@ impl Plan {
         }
         let (layout, root_mode) = (Arc::new(members.layout), Some(tree.mode()));
         let left_out = tree.left_out().clone();
-        Ok(Plan { layout, slots, folders, links, hard_links, root_mode, left_out })
+        Ok(Plan { layout, slots, folders, links, hard_links, root_mode, left_out, named: None })
+    }
+
+    /// With the tree's name.
+    pub(in crate::peer) fn named(self, name: &str) -> Plan {
+        Plan { named: Some(name.to_owned()), ..self }
+    }
+
+    /// Every file's path with what is put there.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, FileId)> {
+        let files = self.slots.iter().flat_map(|slot| slot.names.iter().map(|name| (&*name.path, slot.id)));
+        files.chain(self.hard_links.iter().map(|link| (&*link.name.path, self.slots[link.file].id)))
     }
 
     /// The file's id.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::content::{Geometry, Layout, LeftOut, Looks, SafeName, Tree, TreeEntry, TreeKind, hash_chunk};
 
-const MANNER: Manner = Manner { force: false, fsync: false };
+const MANNER: Manner = Manner { force: false, noted: false, own: false, fsync: false };
 const ID: FileId = FileId([5; 32]);
 
 /// A folder of `names` that all have `content`, and where it goes.
@@ -239,7 +239,7 @@ fn a_size_that_its_id_cannot_have_leaves_nothing() {
     let (state, root) = (folder.path().join("state"), folder.path().join("root"));
     for (id, size) in [(FileId::of(b"x"), 0), (FileId::NOTHING, 1)] {
         let plan = Plan::file(id, Geometry::of(size).unwrap(), "a").unwrap();
-        let refused = Store::open(plan, id, &state.join("key"), &root, Manner { force: true, fsync: false });
+        let refused = Store::open(plan, id, &state.join("key"), &root, Manner { force: true, ..MANNER });
         assert!(matches!(refused.err(), Some(StoreError::Impossible(name)) if name == "a"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

@@ -24,6 +24,8 @@ pub(super) struct TreeRecord {
     pub(super) chunks: u32,
     /// The newest time in it, in seconds since 1970.
     pub(super) modified: u64,
+    /// It was fetched, and nothing in it was changed.
+    pub(super) copy: bool,
 }
 
 /// The links of a folder's tree: those that stay links in it.
@@ -119,5 +121,5 @@ pub(super) fn measure(path: &str, tree: &Tree) -> Option<TreeRecord> {
         _ => 0,
     });
     let modified = times.max().unwrap_or_default();
-    Some(TreeRecord { id: FileId::of(&bytes), size, total, chunks, modified })
+    Some(TreeRecord { id: FileId::of(&bytes), size, total, chunks, modified, copy: false })
 }

@@ -1,0 +1,278 @@
+//! What was fetched into a folder: `FOLDER/.p2p/got`, a line of JSON for each file, and one for the folder itself if
+//! it was fetched as a whole.
+//!
+//! By it three things are decided. A file that still is what was fetched is a copy, not an original. It is
+//! this program's own and may give way to a newer version. And a folder that was filled is known when the
+//! same is fetched again. It says which bytes were put where, so an edit makes it void for that file;
+//! losing it costs that files are taken for their user's, and nothing else. It is written before the first
+//! file gets its name, so a kill cannot come between.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::store::make_own_folder;
+use crate::content::{FileId, SafeName};
+
+/// The record's name in the state folder.
+const FILE: &str = "got";
+/// What is being written is called so until it is whole; a random number follows.
+const UNFINISHED: &str = "got.new-";
+/// Longest record that is read.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// What was fetched into one folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Got {
+    tree: Option<TreeLine>,
+    files: BTreeMap<String, Placed>,
+}
+
+/// What was put at a path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Placed {
+    /// While a newer version is on its way, there are two.
+    ids: Vec<FileId>,
+    /// It came with the folder, not alone.
+    in_tree: bool,
+}
+
+/// The folder as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct TreeLine {
+    tree: String,
+    id: String,
+    /// All of it is there.
+    done: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct FileLine {
+    path: String,
+    id: String,
+    #[serde(default)]
+    in_tree: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Tree(TreeLine),
+    File(FileLine),
+}
+
+impl Got {
+    /// The record in `folder`; an empty one where there is none, and of a damaged one what can be read.
+    pub fn read(folder: &Path) -> Got {
+        let mut text = Vec::new();
+        let path = path_in(folder);
+        // Looked at before it is opened: a pipe would be waited for.
+        if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
+            return Got::default();
+        }
+        let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
+        match read {
+            Ok(_) => Got::parse(&text),
+            Err(_) => Got::default(),
+        }
+    }
+
+    /// What a record says.
+    pub(crate) fn parse(text: &[u8]) -> Got {
+        let mut got = Got::default();
+        for line in text.split(|byte| *byte == b'\n') {
+            match serde_json::from_slice(line) {
+                Ok(Line::Tree(tree)) => got.tree = Some(tree),
+                Ok(Line::File(line)) => {
+                    if let (Ok(path), Ok(id)) = (SafeName::new(line.path), line.id.parse()) {
+                        got.put(path.path(), id, line.in_tree);
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        got
+    }
+
+    /// True if nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.tree.is_none() && self.files.is_empty()
+    }
+
+    /// True if the folder was filled by a tree of this name, or of one of these ids.
+    pub fn is_tree(&self, name: &SafeName, ids: &[FileId]) -> bool {
+        let is =
+            |tree: &TreeLine| tree.tree == name.as_str() || ids.iter().any(|id| id.to_string() == tree.id);
+        self.tree.as_ref().is_some_and(is)
+    }
+
+    /// True if a version of the folder is there already.
+    pub(super) fn has_tree(&self) -> bool {
+        self.tree.is_some()
+    }
+
+    /// True if these bytes were put at this path.
+    pub fn owns(&self, path: &str, id: FileId) -> bool {
+        self.files.get(path).is_some_and(|placed| placed.ids.contains(&id))
+    }
+
+    /// True if anything was put at this path.
+    pub(super) fn knows(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// True if `files`, all that is below the folder `within`, are what was fetched with the whole folder, and
+    /// nothing of that is missing, unless it is still on its way.
+    pub fn is_whole<P: AsRef<str>>(&self, within: &str, files: impl Iterator<Item = (P, FileId)>) -> bool {
+        let Some(tree) = &self.tree else { return false };
+        let mut seen = 0;
+        for (path, id) in files {
+            if !self.files.get(path.as_ref()).is_some_and(|placed| placed.in_tree && placed.ids.contains(&id))
+            {
+                return false;
+            }
+            seen += 1;
+        }
+        let prefix = if within.is_empty() { String::new() } else { format!("{within}/") };
+        let below = self.files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
+        !tree.done || below.filter(|(_, placed)| placed.in_tree).count() == seen
+    }
+
+    fn put(&mut self, path: &str, id: FileId, in_tree: bool) {
+        let placed = self.files.entry(path.to_owned()).or_default();
+        placed.in_tree |= in_tree;
+        if !placed.ids.contains(&id) {
+            placed.ids.push(id);
+        }
+    }
+
+    /// A fetch begins to put these files here; `tree` is its name if it is one.
+    pub(super) fn begin<'a>(
+        &mut self,
+        tree: Option<&str>,
+        id: FileId,
+        files: impl Iterator<Item = (&'a str, FileId)>,
+    ) {
+        if let Some(name) = tree {
+            self.tree = Some(TreeLine { tree: name.to_owned(), id: id.to_string(), done: false });
+        }
+        files.for_each(|(path, id)| self.put(path, id, tree.is_some()));
+    }
+
+    /// A fetch is done: of its files there is one version each.
+    pub(super) fn finish<'a>(&mut self, files: impl Iterator<Item = (&'a str, FileId)>) {
+        for (path, id) in files {
+            if let Some(placed) = self.files.get_mut(path) {
+                placed.ids = vec![id];
+            }
+        }
+        if let Some(tree) = &mut self.tree {
+            tree.done = true;
+        }
+    }
+
+    /// Adds a file that came alone to the record in `folder`.
+    pub(super) fn append(folder: &Path, path: &str, id: FileId) -> io::Result<()> {
+        make_own_folder(&folder.join(SafeName::STATE_FOLDER))?;
+        let line = FileLine { path: path.to_owned(), id: id.to_string(), in_tree: false };
+        let mut text = serde_json::to_vec(&line).map_err(io::Error::other)?;
+        // A kill may have left half a line.
+        text.insert(0, b'\n');
+        text.push(b'\n');
+        let file = File::options().create(true).append(true).open(path_in(folder));
+        file.and_then(|mut file| file.write_all(&text))
+    }
+
+    /// Writes the record into `folder`, whole or not at all.
+    pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
+        let state = folder.join(SafeName::STATE_FOLDER);
+        make_own_folder(&state)?;
+        let unfinished = state.join(format!("{UNFINISHED}{:016x}", fastrand::u64(..)));
+        let mut text = Vec::new();
+        let mut say = |line: serde_json::Result<Vec<u8>>| {
+            text.extend(line.map_err(io::Error::other)?);
+            text.push(b'\n');
+            Ok::<(), io::Error>(())
+        };
+        self.tree.iter().try_for_each(|tree| say(serde_json::to_vec(tree)))?;
+        for (path, placed) in &self.files {
+            for id in &placed.ids {
+                let line = FileLine { path: path.clone(), id: id.to_string(), in_tree: placed.in_tree };
+                say(serde_json::to_vec(&line))?;
+            }
+        }
+        let written = File::create_new(&unfinished).and_then(|mut file| file.write_all(&text));
+        let named = written.and_then(|()| fs::rename(&unfinished, path_in(folder)));
+        if named.is_err() {
+            let _ = fs::remove_file(&unfinished);
+        }
+        named
+    }
+}
+
+fn path_in(folder: &Path) -> PathBuf {
+    folder.join(SafeName::STATE_FOLDER).join(FILE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(byte: u8) -> FileId {
+        FileId([byte; 32])
+    }
+
+    #[test]
+    fn what_was_put_where_outlives_the_process() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Got::read(folder.path()).is_empty());
+        let mut got = Got::default();
+        got.begin(None, id(9), [("alone", id(9))].into_iter());
+        got.begin(Some("m/"), id(7), [("a", id(1)), ("d/b\n", id(2))].into_iter());
+        got.write(folder.path()).unwrap();
+        assert_eq!(Got::read(folder.path()), got);
+        Got::append(folder.path(), "alone", id(8)).unwrap();
+        got.begin(None, id(8), [("alone", id(8))].into_iter());
+        assert_eq!(Got::read(folder.path()), got);
+        assert!(got.owns("a", id(1)) && !got.owns("a", id(2)) && !got.owns("b", id(1)));
+        let name = |name: &str| SafeName::new(name).unwrap();
+        assert!(got.is_tree(&name("m/"), &[]) && got.is_tree(&name("n/"), &[id(7)]));
+        assert!(!got.is_tree(&name("n/"), &[id(1)]));
+    }
+
+    #[test]
+    fn a_folder_is_whole_if_nothing_was_changed_added_or_taken_away() {
+        let mut got = Got::default();
+        let all = [("a", id(1)), ("d/b", id(2))];
+        got.begin(Some("m/"), id(7), all.into_iter());
+        let whole = |got: &Got, within: &str, files: &[(&'static str, FileId)]| {
+            got.is_whole(within, files.iter().copied())
+        };
+        assert!(whole(&got, "", &all[..1]), "the rest is on its way");
+        got.finish(all.into_iter());
+        assert!(whole(&got, "", &all) && whole(&got, "d", &all[1..]));
+        assert!(!whole(&got, "", &all[..1]), "one was taken away");
+        assert!(!whole(&got, "", &[("a", id(3)), ("d/b", id(2))]), "one was changed");
+        got.begin(None, id(5), [("c", id(5))].into_iter());
+        assert!(!whole(&got, "", &[("a", id(1)), ("c", id(5)), ("d/b", id(2))]), "one came alone");
+    }
+
+    #[test]
+    fn a_newer_version_and_the_older_are_both_own_while_one_replaces_the_other() {
+        let mut got = Got::default();
+        got.begin(Some("m/"), id(7), [("a", id(1)), ("old", id(2))].into_iter());
+        got.begin(Some("m/"), id(8), [("a", id(3))].into_iter());
+        assert!(got.owns("a", id(1)) && got.owns("a", id(3)));
+        got.finish([("a", id(3))].into_iter());
+        assert!(!got.owns("a", id(1)) && got.owns("a", id(3)) && got.owns("old", id(2)));
+    }
+
+    #[test]
+    fn damage_costs_lines_and_nothing_else() {
+        let got = Got::parse(b"{\"path\":\"../x\",\"id\":\"00\"}\nnonsense\n{\"path\":\"a\"}\n\xff\n{}\n[1]");
+        assert!(got.is_empty());
+    }
+}

@@ -1,0 +1,141 @@
+//! What this program put into the destination before: it gives way to a newer version, and what its user changed or
+//! added does not.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use super::files::hashes_of;
+use super::plan::Plan;
+use crate::content::{FileId, Geometry, SafeName};
+use crate::peer::got::Got;
+use crate::peer::lock;
+use crate::peer::share::Stamp;
+
+/// Most paths that are named of those that are left alone.
+const MAX_LEFT: usize = 10_000;
+
+/// The record of a destination, kept by the transfer that fills it.
+#[derive(Debug)]
+pub(super) struct Own {
+    root: PathBuf,
+    /// Own files may be replaced.
+    replace: bool,
+    got: Mutex<Got>,
+    /// A version of the folder was there before.
+    updates: bool,
+    /// Files that were found to be own, as they looked then.
+    found: Mutex<HashMap<String, Stamp>>,
+    /// Paths whose user put the right bytes there.
+    theirs: Mutex<HashSet<String>>,
+}
+
+impl Own {
+    pub(super) fn open(root: &Path, replace: bool) -> Own {
+        let got = Got::read(root);
+        let updates = got.has_tree();
+        Own {
+            root: root.to_owned(),
+            replace,
+            got: Mutex::new(got),
+            updates,
+            found: Mutex::default(),
+            theirs: Mutex::default(),
+        }
+    }
+
+    /// The right bytes are there already. Unless they were put there before, they are their user's and stay so.
+    pub(super) fn is_right(&self, path: &str, id: FileId) {
+        if !lock(&self.got).owns(path, id) {
+            lock(&self.theirs).insert(path.to_owned());
+        }
+    }
+
+    /// True if the file may give way: it is still what was put there. Reads all of it.
+    pub(super) fn gives_way(&self, path: &str, file: &File) -> io::Result<bool> {
+        if !self.replace || !lock(&self.got).knows(path) {
+            return Ok(false);
+        }
+        let stamp = Stamp::of(&file.metadata()?);
+        let Some(id) = id_of(file)? else { return Ok(false) };
+        let own = lock(&self.got).owns(path, id) && Stamp::of(&file.metadata()?) == stamp;
+        if own {
+            lock(&self.found).insert(path.to_owned(), stamp);
+        }
+        Ok(own)
+    }
+
+    /// True if the file that has this name was found to give way and was not changed since.
+    pub(super) fn still_gives_way(&self, path: &str) -> bool {
+        let Some(stamp) = lock(&self.found).get(path).copied() else { return false };
+        let now = fs::symlink_metadata(self.root.join(path));
+        now.is_ok_and(|now| now.is_file() && Stamp::of(&now) == stamp)
+    }
+
+    /// To be told before the first file gets its name.
+    pub(super) fn begin(&self, plan: &Plan, id: FileId) {
+        let mut got = lock(&self.got);
+        let theirs = lock(&self.theirs);
+        let mut ours = plan.all().filter(|(path, _)| !theirs.contains(*path));
+        if plan.named.is_some() {
+            got.begin(plan.named.as_deref(), id, ours);
+            self.said(got.write(&self.root));
+        } else if let Some((path, id)) = ours.next().filter(|(path, id)| !got.owns(path, *id)) {
+            self.said(Got::append(&self.root, path, id));
+        }
+    }
+
+    /// All files have their names.
+    pub(super) fn finish(&self, plan: &Plan) {
+        if plan.named.is_some() {
+            let mut got = lock(&self.got);
+            got.finish(plan.all());
+            self.said(got.write(&self.root));
+        }
+    }
+
+    fn said(&self, outcome: io::Result<()>) {
+        if let Err(error) = outcome {
+            let at = self.root.display();
+            tracing::warn!(
+                "what was fetched into {at} cannot be noted, it will be taken for its user's: {error}"
+            );
+        }
+    }
+
+    /// After a newer version of a folder: what is there and not in it.
+    pub(super) fn left_alone(&self, plan: &Plan) -> Vec<String> {
+        if !self.updates || plan.named.is_none() {
+            return Vec::new();
+        }
+        let links = plan.links.iter().map(|(path, _)| &**path);
+        let known: HashSet<&str> = plan.all().map(|(path, _)| path).chain(links).collect();
+        let mut left = Vec::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let Ok(entries) = fs::read_dir(self.root.join(&folder)) else { continue };
+            for entry in entries.flatten() {
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() && name != SafeName::STATE_FOLDER => folders.push(path),
+                    Ok(kind) if !kind.is_dir() && !known.contains(&*path) && left.len() < MAX_LEFT => {
+                        left.push(path);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        left.sort();
+        left
+    }
+}
+
+/// What a regular file holds.
+fn id_of(file: &File) -> io::Result<Option<FileId>> {
+    let metadata = file.metadata()?;
+    let Some(geometry) = Geometry::of(metadata.len()).filter(|_| metadata.is_file()) else { return Ok(None) };
+    Ok(hashes_of(file, geometry)?.map(|(id, _)| id))
+}

@@ -1,0 +1,195 @@
+//! Versions: a new version of a name is had by everybody, whoever has copies of the old one; and it goes over what
+//! was fetched before, never over what a user changed.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use support::{Daemon, Output, Sample, eventually, pattern, run};
+use tempfile::TempDir;
+
+const OTHER: i32 = 1;
+const USAGE: i32 = 2;
+
+/// A tracker, and alice, who makes `models/`.
+struct Swarm {
+    tracker: Daemon,
+    _alice: Daemon,
+    made: Sample,
+    place: TempDir,
+}
+
+impl Swarm {
+    #[track_caller]
+    fn new(files: &[(&str, Vec<u8>)]) -> Swarm {
+        let tracker = Daemon::tracker(&[]);
+        let mut made = Sample::empty();
+        files.iter().for_each(|(name, content)| drop(made.add(&format!("models/{name}"), content.clone())));
+        let alice = peer(&tracker, made.path(), "alice");
+        let swarm =
+            Swarm { tracker, _alice: alice, made, place: TempDir::new().expect("a temporary folder") };
+        eventually("alice is known", || (swarm.ask(&["find", "models/"]).code() == 0).then_some(()));
+        swarm
+    }
+
+    #[track_caller]
+    fn ask(&self, args: &[&str]) -> Output {
+        run(&[args, &["--tracker", &self.tracker.target(), "--wait", "10s"]].concat())
+    }
+
+    /// `get` into this swarm's place, or a path below it.
+    #[track_caller]
+    fn get(&self, what: &str, to: &str, args: &[&str]) -> Output {
+        let place = self.place.path().join(to);
+        self.ask(&[&["get", what, place.to_str().expect("a UTF-8 path")], args].concat())
+    }
+
+    #[track_caller]
+    fn found(&self, what: &str) -> Vec<Value> {
+        let output = self.ask(&["find", what, "--json"]).expect(0);
+        output.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// Changes what alice has and waits until the tracker knows. Gives the new id.
+    #[track_caller]
+    fn publish(&self, change: impl FnOnce(&Path)) -> String {
+        let before = self.found("models/")[0]["id"].clone();
+        let models = self.made.path().join("models");
+        change(&models);
+        let bytes = bytes_in(&models);
+        eventually("the new version is known", || {
+            let now = self.ask(&["find", "models/", "--json"]).stdout;
+            let now: Value = serde_json::from_str(now.lines().next()?).ok()?;
+            let whole = now["holders"].as_array()?.iter().any(|holder| holder["name"] == "alice");
+            // Not while a part of it is still being looked at.
+            (now["id"] != before && whole && now["size"] == bytes)
+                .then(|| now["id"].as_str().unwrap_or_default().to_owned())
+        })
+    }
+
+    fn read(&self, path: &str) -> Vec<u8> {
+        fs::read(self.place.path().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        fs::write(self.place.path().join(path), content).expect("a file");
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.place.path().join(path).exists()
+    }
+}
+
+/// The sizes of all files below a folder.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let bytes = |entry: fs::DirEntry| match entry.metadata().expect("what it is") {
+        inner if inner.is_dir() => bytes_in(&entry.path()),
+        file => file.len(),
+    };
+    entries.map(bytes).sum()
+}
+
+#[track_caller]
+fn peer(tracker: &Daemon, folder: &Path, name: &str) -> Daemon {
+    Daemon::peer(folder, &["--tracker", &tracker.target(), "--name", name])
+}
+
+/// The holders of a variant that `name` is among, as it says of itself.
+fn kind_of(found: &[Value], name: &str) -> Option<bool> {
+    let holders = found.iter().flat_map(|variant| variant["holders"].as_array().into_iter().flatten());
+    holders.filter(|holder| holder["name"] == name).find_map(|holder| holder["original"].as_bool())
+}
+
+#[test]
+fn who_fetched_the_old_version_is_in_nobodys_way() {
+    let (old, new) = (pattern(200_000, 1), pattern(210_000, 2));
+    let swarm = Swarm::new(&[("m", old.clone()), ("sub/same", pattern(10, 3))]);
+    let first = swarm.found("models/")[0]["id"].as_str().expect("an id").to_owned();
+    let folder = TempDir::new().expect("a temporary folder");
+    let bob = peer(&swarm.tracker, folder.path(), "bob");
+    swarm.ask(&["get", "models/", folder.path().to_str().expect("UTF-8")]).expect(0);
+    eventually("bob has copies", || {
+        let kinds = ["models/", "models/m", "models/sub/"].map(|name| kind_of(&swarm.found(name), "bob"));
+        (kinds == [Some(false); 3]).then_some(())
+    });
+    let second = swarm.publish(|models| fs::write(models.join("m"), &new).expect("a new version"));
+    let found = swarm.found("models/");
+    assert_eq!((found.len(), found[0]["id"].as_str()), (1, Some(&*second)));
+    swarm.get("models/", "m", &[]).expect(0);
+    assert!(swarm.read("m/m") == new);
+    swarm.get(&first, "old", &[]).expect(0);
+    assert!(swarm.read("old/m") == old, "the old one is still had by its id");
+
+    // What is a copy stays one when the peer starts again.
+    bob.stop().expect(0);
+    let _bob = peer(&swarm.tracker, folder.path(), "bob");
+    eventually("bob is back", || (kind_of(&swarm.found(&first), "bob") == Some(false)).then_some(()));
+    assert_eq!(swarm.found("models/").len(), 1);
+
+    // Until its user changes it: then it is a version of his own.
+    fs::write(folder.path().join("models/m"), "bob's").expect("a file");
+    eventually("there are two originals", || (swarm.found("models/").len() == 2).then_some(()));
+    assert!(swarm.found("models/").iter().all(|variant| variant["original"] == true));
+    swarm.get("models/", "m2", &[]).expect(USAGE);
+}
+
+#[test]
+fn a_newer_version_goes_over_the_older_and_over_nothing_else() {
+    let swarm = Swarm::new(&[("a", pattern(200_000, 1)), ("b", pattern(10, 2)), ("gone", pattern(10, 3))]);
+    swarm.get("models/", "m", &[]).expect(0);
+    swarm.get("models/", "m", &[]).expect(0);
+    assert!(!swarm.exists("m/models"), "the same words mean the same place");
+    swarm.write("m/mine", "mine");
+    let newer = |models: &Path| {
+        fs::write(models.join("a"), pattern(200_000, 9)).expect("a newer file");
+        fs::remove_file(models.join("gone")).expect("the file goes");
+    };
+    swarm.publish(newer);
+    let said = swarm.get("models/", "m", &[]).expect(0).stdout;
+    assert!(said.contains("left alone: 2 files that this version does not have (gone, mine)"), "{said}");
+    assert!(swarm.read("m/a") == pattern(200_000, 9));
+    assert_eq!(swarm.read("m/mine"), b"mine");
+
+    swarm.write("m/a", "changed");
+    swarm.write("m/b", "changed, too");
+    swarm.publish(|models| fs::write(models.join("a"), "the third").expect("a newer file"));
+    let failure = swarm.get("models/", "m", &[]).expect(OTHER).stderr;
+    assert!(failure.contains("a, b exists and is different"), "{failure}");
+    assert_eq!((swarm.read("m/a"), swarm.read("m/b")), (b"changed".to_vec(), b"changed, too".to_vec()));
+    swarm.get("models/", "m", &["--force"]).expect(0);
+    assert_eq!(swarm.read("m/a"), b"the third");
+}
+
+#[test]
+fn a_newer_file_goes_over_the_older_unless_it_was_changed() {
+    let swarm = Swarm::new(&[("a", pattern(200_000, 1))]);
+    let change = |content: Vec<u8>| {
+        swarm.publish(move |models| fs::write(models.join("a"), content).expect("a newer file"));
+        eventually("the file is known", || (swarm.found("models/a").len() == 1).then_some(()));
+    };
+    swarm.get("models/a", "", &[]).expect(0);
+    change(pattern(90_000, 2));
+    swarm.get("models/a", "", &[]).expect(0);
+    assert!(swarm.read("a") == pattern(90_000, 2));
+    swarm.write("a", "mine");
+    change(b"third".to_vec());
+    swarm.get("models/a", "", &[]).expect(OTHER);
+    assert_eq!(swarm.read("a"), b"mine");
+}
+
+#[test]
+fn what_its_user_put_there_stays_an_original_when_it_is_fetched() {
+    let content = pattern(200_000, 1);
+    let swarm = Swarm::new(&[("a", content.clone()), ("b", pattern(10, 2))]);
+    fs::create_dir(swarm.place.path().join("models")).expect("a folder");
+    fs::write(swarm.place.path().join("models/a"), content).expect("bob's own file");
+    swarm.get("models/", "", &[]).expect(0);
+    let _bob = peer(&swarm.tracker, swarm.place.path(), "bob");
+    eventually("bob has one original and one copy", || {
+        let kinds = ["models/a", "models/b"].map(|name| kind_of(&swarm.found(name), "bob"));
+        (kinds == [Some(true), Some(false)]).then_some(())
+    });
+}
