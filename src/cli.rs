@@ -39,6 +39,7 @@ pub use settings::read as read_arguments;
 /// A [`Failure`] says what happened, to what, what can be done, and how to exit.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     logs::start(&cli.logs);
+    crate::descriptors::raise();
     crate::threads::may_panic("main");
     match cli.command {
         Command::Tracker(args) => daemons::tracker(&args),

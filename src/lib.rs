@@ -5,7 +5,8 @@
 //! - [`content`]: ids, geometry, manifests, trees, names, links. Pure.
 //! - [`wire`]: messages, ids, limits, codec. Pure; `docs/PROTOCOL.md` is its specification.
 //! - [`swarm`]: what members of a swarm decide: scheduler, neighbours, turns. Pure.
-//! - `threads`, `say`: what the end of a thread means; what is written for people, whatever becomes of it.
+//! - `threads`, `say`, `descriptors`: what the end of a thread means; what is written for people, whatever becomes of
+//!   it; how many files and sockets may be open.
 //! - [`net`]: connections: preface, HELLO, framing, tracing.
 //! - [`tracker`]: the directory of who has what, and the threads that serve it.
 //! - [`peer`]: sharing, serving and fetching.
@@ -19,6 +20,7 @@
 
 pub mod cli;
 pub mod content;
+mod descriptors;
 pub mod fuzzing;
 pub mod net;
 pub mod peer;

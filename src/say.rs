@@ -9,7 +9,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -90,6 +90,22 @@ impl Write for Lines {
 /// True if a person reads standard error as it comes.
 pub(crate) fn to_a_terminal() -> bool {
     io::stderr().is_terminal()
+}
+
+/// Something that may be said once a minute, however often it happens.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom(Option<Instant>);
+
+impl Seldom {
+    /// True if it may be said now, which is taken to be done.
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+        const EVERY: Duration = Duration::from_secs(60);
+        let due = self.0.is_none_or(|last| now.saturating_duration_since(last) >= EVERY);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
 }
 
 /// Writes an answer and its line end on standard output, and sends it off.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use crate::content::PeerId;
+use crate::descriptors;
 use crate::net::{self, Identity};
 use directory::{Bounds, Directory};
 use server::Server;
@@ -73,6 +74,9 @@ pub enum StartError {
     Thread(io::Error),
 }
 
+/// A connection is a socket.
+const DESCRIPTORS_EACH: usize = 1;
+
 /// A running tracker; stops when it is dropped.
 pub struct Tracker {
     addr: SocketAddr,
@@ -88,7 +92,8 @@ pub fn start(config: Config) -> Result<Tracker, StartError> {
     let refused = |source| StartError::Listen { listen: config.listen.clone(), source };
     let listener = net::listen(&config.listen).map_err(refused)?;
     let addr = listener.local_addr().map_err(refused)?;
-    raise_descriptor_limit();
+    let max_connections = descriptors::carried(config.max_connections, DESCRIPTORS_EACH);
+    let config = Config { max_connections, ..config };
     let directory = Directory::new(config.lease, config.bounds, fastrand::u64(..), Instant::now());
     let identity = Identity {
         peer: PeerId(std::array::from_fn(|_| fastrand::u8(..))),
@@ -136,15 +141,5 @@ impl Drop for Tracker {
 impl fmt::Debug for Tracker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tracker").field("addr", &self.addr).finish_non_exhaustive()
-    }
-}
-
-/// Lets the process have as many sockets as the system allows, beyond the usual limit of 1024.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!("the limit of open files stays at {:?}: {error}", limit.current);
     }
 }

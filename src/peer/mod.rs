@@ -48,8 +48,10 @@ pub use store::StoreError;
 pub use transfer::{SourceReport, TransferStatus};
 
 use crate::content::{FileId, PeerId, SafeName};
+use crate::descriptors;
 use crate::net::trace::Side;
 use crate::net::{self, Identity};
+use crate::say;
 use crate::threads::{self, lock};
 use crate::wire::{Offer, Role, View};
 use bulk::Wake;
@@ -64,6 +66,10 @@ use share::Share;
 use trackers::{Registry, Trackers};
 use uploads::Uploads;
 
+/// Descriptors of one asker: its socket, a handle to cut it, a wake, the file it is sent.
+const DESCRIPTORS_EACH: usize = 4;
+/// How long to wait before accepting again when the system has no more descriptors or threads.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long the transfers together may take to end when a peer stops.
 const JOB_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -138,7 +144,10 @@ pub fn start(
         share,
         uploads: Arc::new(Uploads::new(config.limits.up)),
         throttle_down: config.limits.down.map(uploads::Throttle::new),
-        guests: Guests::new(config.limits.max_connections),
+        guests: Guests::new(match config.folder.is_some() {
+            true => descriptors::carried(config.limits.max_connections, DESCRIPTORS_EACH),
+            false => config.limits.max_connections,
+        }),
         limits: config.limits,
         complaints: Mutex::default(),
         faults: config.faults,
@@ -264,7 +273,7 @@ impl Inner {
     }
 
     fn accept(self: Arc<Self>, listener: &TcpListener) {
-        const PAUSE: Duration = Duration::from_millis(50);
+        let mut said = say::Seldom::default();
         while !self.is_stopping() {
             match listener.accept() {
                 Ok((stream, addr)) => self.clone().take_connection(stream, addr),
@@ -273,8 +282,10 @@ impl Inner {
                 }
                 Err(error) => {
                     // No descriptors left, most likely: others may close some.
-                    tracing::warn!("cannot accept a connection: {error}");
-                    let _ = self.wake.wait_alone(PAUSE);
+                    if said.is_due(Instant::now()) {
+                        tracing::warn!("cannot accept a connection: {error}; trying again");
+                    }
+                    let _ = self.wake.wait_alone(ACCEPT_PAUSE);
                 }
             }
         }
@@ -283,9 +294,16 @@ impl Inner {
     /// Takes requests on the local socket, a thread each.
     fn control(self: Arc<Self>, listener: &UnixListener) {
         while !self.is_stopping() {
-            let Ok((stream, _)) = listener.accept() else {
-                let _ = self.control_wake.wait_with(listener, Duration::from_secs(60));
-                continue;
+            let stream = match listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let _ = self.control_wake.wait_with(listener, Duration::from_secs(60));
+                    continue;
+                }
+                Err(_) => {
+                    let _ = self.control_wake.wait_alone(ACCEPT_PAUSE);
+                    continue;
+                }
             };
             let inner = self.clone();
             let answering = move || {

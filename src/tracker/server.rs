@@ -17,6 +17,7 @@ use super::look::Looks;
 use super::session::{Effect, Session, Shared};
 use crate::net::door::{Activity, Door, Entry};
 use crate::net::{self, Control, Handle, Identity, NetError, trace::Side};
+use crate::say;
 use crate::threads;
 use crate::wire::{self, Common, ErrorCode, FromTracker, Message, Preface, Role, ToTracker};
 
@@ -141,6 +142,7 @@ impl Server {
     }
 
     fn accept(self: Arc<Server>, turn_away: &Sender<TcpStream>) {
+        let mut said = say::Seldom::default();
         loop {
             let outcome =
                 self.listener.accept().and_then(|(stream, addr)| self.admit(stream, addr, turn_away));
@@ -148,7 +150,9 @@ impl Server {
                 if !self.pause(ACCEPT_PAUSE) {
                     return;
                 }
-                tracing::warn!("cannot take a connection: {error}");
+                if said.is_due(Instant::now()) {
+                    tracing::warn!("cannot take a connection: {error}; trying again");
+                }
             }
         }
     }

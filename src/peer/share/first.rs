@@ -16,6 +16,7 @@ use crate::content::{Geometry, Reason, SafeName};
 use crate::peer::got::Got;
 
 use super::catalogue::{Catalogue, Change, Delta, Scan};
+use super::doubt::is_shortage;
 use super::hash::{Job, Outcome, Report, hash_all};
 use super::index::{Busy, Index, Row, Rows};
 use super::keep::unread;
@@ -58,7 +59,7 @@ pub(super) fn look(
     let (root, only) = resolve(&config)?;
     let (index, rows) =
         open_index(&config.state).map_err(|Busy| ShareError::Busy { path: config.folder.clone() })?;
-    let watches = if config.watch { watch(&root) } else { None };
+    let watches = config.watch.then(|| Arc::new(Watches::new(root.clone())));
     let walker = walker(&config, root, only, threads, watches.clone());
     let (mut scan, links) = walker.scan("");
     let mut seen = Delta {
@@ -151,16 +152,6 @@ fn resolve(config: &Config) -> Result<(PathBuf, Option<String>), ShareError> {
     let name = name.ok_or_else(|| unsuitable("its name is not UTF-8 or is reserved"))?.to_owned();
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     Ok((folder, Some(name)))
-}
-
-fn watch(root: &Path) -> Option<Arc<Watches>> {
-    match Watches::new(root.to_owned()) {
-        Ok(watches) => Some(Arc::new(watches)),
-        Err(error) => {
-            tracing::warn!("changes in the shared folder will not be seen until the next start: {error}");
-            None
-        }
-    }
 }
 
 fn walker(
@@ -275,6 +266,8 @@ fn enter(index: &Index, mailbox: &Mailbox, job: Job, outcome: Outcome, seen: &mu
             seen.left_out.push((job.path.clone(), Some(Reason::Changing)));
             mailbox.post(job.path);
         }
+        // No word about the file: it is hashed later.
+        Outcome::Failed(error) if is_shortage(&error) => mailbox.post(job.path),
         Outcome::Failed(error) => seen.left_out.push((job.path, unread(&error))),
         Outcome::Stopped => {}
     }

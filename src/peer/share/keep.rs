@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -18,6 +18,7 @@ use crate::content::Reason;
 
 use super::catalogue::{Delta, Differences, Scan};
 use super::debounce::{Debounce, QUIET};
+use super::doubt::is_shortage;
 use super::hash::{Job, Outcome, Report, age_of, hash_all, open_like};
 use super::record::{Found, Record, below, is_within};
 use super::walk::Followed;
@@ -34,6 +35,8 @@ const COMMIT_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the shared folder is still the same one: no event tells of another
 /// that is mounted, or made, in its place.
 const ROOT_EVERY: Duration = Duration::from_secs(2);
+/// How long to wait before what could not be opened, for the lack of descriptors or memory, is tried again.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(200);
 /// How often everything is looked at when not everything can be watched.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -182,6 +185,11 @@ fn hash_lane(core: &Core, jobs: &Receiver<Vec<Job>>) {
                 offered = Instant::now();
             }
         });
+        let short =
+            |(_, outcome): &(Job, Outcome)| matches!(outcome, Outcome::Failed(error) if is_shortage(error));
+        if done.iter().any(short) {
+            thread::sleep(SHORTAGE_PAUSE);
+        }
         core.settle(done);
     }
 }
@@ -336,6 +344,8 @@ impl Core {
                     delta.entered.push((job.path, record));
                 }
                 Outcome::Unstable => self.mailbox.post(job.path),
+                // No word about the file: it is hashed again.
+                Outcome::Failed(error) if is_shortage(&error) => self.mailbox.post(job.path),
                 Outcome::Failed(error) => {
                     if known.is_some() {
                         self.index.remove([&*job.path]);

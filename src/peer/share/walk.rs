@@ -13,14 +13,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::content::{Geometry, Looks, NameError, Reason, SafeName, Tree, leads_inside, way_to};
 use crate::threads;
 use crate::wire::limits;
 
 use super::catalogue::Scan;
+use super::doubt::is_shortage;
 use super::lock;
 use super::record::{Found, Symlink, below, is_within, join, looks_of};
+
+/// How long a folder may stay unlisted for the lack of descriptors or memory, and between two tries.
+const SHORTAGE_PATIENCE: Duration = Duration::from_secs(60);
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What stands for all that is skipped when there is too much.
 const THE_REST: &str = "(and more)";
@@ -207,7 +213,7 @@ impl Walker {
             visit(&folder.real);
         }
         let mut inner = Vec::new();
-        let entries = match fs::read_dir(below(&self.root, &folder.real)) {
+        let entries = match read_folder(&below(&self.root, &folder.real)) {
             Ok(entries) => entries,
             Err(error) => {
                 finds.leave_out_for(&folder.shown, &error);
@@ -354,6 +360,17 @@ fn escaped(name: &OsStr) -> String {
         out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
     out
+}
+
+/// Lists a folder. What the process is short of is no word about the folder: others give some back.
+fn read_folder(path: &Path) -> io::Result<fs::ReadDir> {
+    let until = Instant::now() + SHORTAGE_PATIENCE;
+    loop {
+        match fs::read_dir(path) {
+            Err(error) if is_shortage(&error) && Instant::now() < until => thread::sleep(SHORTAGE_PAUSE),
+            outcome => return outcome,
+        }
+    }
 }
 
 /// A folder that is being listed: if that panics, nobody waits for what would have been found in it.

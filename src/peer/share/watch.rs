@@ -24,16 +24,23 @@ use super::record::{below, join};
 /// The watches of one share.
 pub(super) struct Watches {
     root: PathBuf,
-    inotify: OwnedFd,
+    /// None if the system had none left: then everything is looked at now and then.
+    inotify: Option<OwnedFd>,
     /// The folder of each watch, as a path below the root without links.
     folders: Mutex<HashMap<i32, Arc<str>>>,
     blind: AtomicBool,
 }
 
 impl Watches {
-    pub(super) fn new(root: PathBuf) -> io::Result<Watches> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Watches { root, inotify, folders: Mutex::default(), blind: AtomicBool::new(false) })
+    pub(super) fn new(root: PathBuf) -> Watches {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
+        if let Err(error) = &inotify {
+            tracing::warn!(
+                "no folder can be watched (see fs.inotify.max_user_instances): {error}; looking at everything now and then instead"
+            );
+        }
+        let blind = AtomicBool::new(inotify.is_err());
+        Watches { root, inotify: inotify.ok(), folders: Mutex::default(), blind }
     }
 
     /// Watches a folder; again after it was moved, so that its watch stands for its new path.
@@ -48,9 +55,10 @@ impl Watches {
             | WatchFlags::DELETE_SELF
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
+        let Some(inotify) = &self.inotify else { return };
         // The lock is held over the call, so that no event of this watch is read before it is known.
         let mut folders = lock(&self.folders);
-        match inotify::add_watch(&self.inotify, below(&self.root, folder), flags) {
+        match inotify::add_watch(inotify, below(&self.root, folder), flags) {
             Ok(watch) => drop(folders.insert(watch, Arc::from(folder))),
             Err(Errno::NOSPC | Errno::NOMEM) => {
                 if !self.blind.swap(true, Ordering::Relaxed) {
@@ -67,11 +75,12 @@ impl Watches {
 
     /// Forgets folders that are not there any more: those moved away would go on sending events.
     pub(super) fn forget(&self, is_gone: impl Fn(&str) -> bool) {
+        let Some(inotify) = &self.inotify else { return };
         lock(&self.folders).retain(|watch, folder| {
             let gone = is_gone(folder);
             if gone {
                 // The kernel may have dropped it already.
-                let _ = inotify::remove_watch(&self.inotify, *watch);
+                let _ = inotify::remove_watch(inotify, *watch);
             }
             !gone
         });
@@ -84,13 +93,14 @@ impl Watches {
 
     /// Before everything is looked at, which finds out again what cannot be watched.
     pub(super) fn open_eyes(&self) {
-        self.blind.store(!self.root.is_dir(), Ordering::Relaxed);
+        self.blind.store(self.inotify.is_none() || !self.root.is_dir(), Ordering::Relaxed);
     }
 
     /// Gives each path that has an event waiting to `touch`; the empty path if events were lost.
     pub(super) fn read(&self, mut touch: impl FnMut(Arc<str>)) {
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
-        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
+        let Some(inotify) = &self.inotify else { return };
+        let mut reader = inotify::Reader::new(inotify, &mut buffer);
         // Ends with `WouldBlock` when no event waits.
         while let Ok(event) = reader.next() {
             let flags = event.events();
@@ -148,7 +158,8 @@ impl Mailbox {
     /// Waits until woken, until a watch has an event, or until the time is over.
     pub(super) fn wait(&self, watches: Option<&Watches>, timeout: Option<std::time::Duration>) {
         let mut ready = vec![PollFd::new(&self.event, PollFlags::IN)];
-        ready.extend(watches.map(|watches| PollFd::from_borrowed_fd(watches.inotify.as_fd(), PollFlags::IN)));
+        let inotify = watches.and_then(|watches| watches.inotify.as_ref());
+        ready.extend(inotify.map(|inotify| PollFd::from_borrowed_fd(inotify.as_fd(), PollFlags::IN)));
         // Rounded up, so that a deadline has passed when the wait is over.
         let timeout = timeout.map(|timeout| timeout + std::time::Duration::from_millis(1));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
