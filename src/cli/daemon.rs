@@ -1,4 +1,4 @@
-//! The running peer of a folder, asked over the local socket inside the folder.
+//! The running peer of a folder, asked over its local socket.
 //!
 //! One request a connection: a line of JSON; answers are lines of JSON too.
 
@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -18,7 +19,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::units::{Period, count, shown, size};
 use super::{Exit, Failure};
 use crate::content::{FileId, SafeName};
-use crate::peer::{Dest, Report, TransferStatus, Want};
+use crate::peer::{Dest, Report, TransferStatus, Want, control_folders};
 
 /// The socket's name inside the state folder.
 const SOCKET: &str = "control.sock";
@@ -53,13 +54,17 @@ struct Fault {
 impl Daemon {
     /// The peer that is sharing `folder` itself, if one is running.
     pub(super) fn of_folder(folder: &Path) -> Option<Daemon> {
-        let state = folder.join(SafeName::STATE_FOLDER);
+        let [inside, cached] = control_folders(folder);
+        Daemon::listening_in(&inside).or_else(|| Daemon::listening_in(&cached).filter(|_| is_ours(&cached)))
+    }
+
+    fn listening_in(state: &Path) -> Option<Daemon> {
         let socket = state.join(SOCKET);
         let stream = match socket.as_os_str().len() <= MAX_SOCKET_PATH_BYTES {
             true => connect(&socket),
             false => {
                 // A socket's address has little room: reach the folder through a descriptor of it.
-                let folder = File::open(&state).ok()?;
+                let folder = File::open(state).ok()?;
                 connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()).as_ref())
             }
         };
@@ -178,6 +183,11 @@ fn lost(error: &io::Error) -> Failure {
         }
         _ => went_away(),
     }
+}
+
+/// True if nobody but this user made it: where there is no home, the cache is where all users write.
+fn is_ours(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
 }
 
 pub(super) fn went_away() -> Failure {

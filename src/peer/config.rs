@@ -1,7 +1,9 @@
 //! How a peer is set up: its limits, where its state is kept, what it is called and dialled at.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -103,14 +105,33 @@ pub enum PeerError {
 /// Where the state of a shared folder is kept: inside it, or, for a file or a folder that cannot be
 /// written, in the cache of this user.
 pub(super) fn state_of(folder: &Path) -> io::Result<PathBuf> {
-    let inside = folder.join(SafeName::STATE_FOLDER);
+    let [inside, cached] = control_folders(folder);
     if folder.is_dir() && std::fs::create_dir_all(&inside).is_ok() {
         return Ok(inside);
     }
+    Ok(cached)
+}
+
+/// Where the local socket of the peer that shares `folder` can be, wherever it keeps its state: inside the
+/// folder, or in this user's cache, by the folder's path.
+pub fn control_folders(folder: &Path) -> [PathBuf; 2] {
     let path = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let key = FileId::of(path.as_os_str().as_encoded_bytes()).to_string();
     let cache = dirs::cache_dir().unwrap_or_else(std::env::temp_dir);
-    Ok(cache.join("p2p").join(&key[..16]))
+    [folder.join(SafeName::STATE_FOLDER), cache.join("p2p").join(&key[..16])]
+}
+
+/// Which of them it is, for a peer that keeps its state in `state`; made if need be.
+pub(super) fn control_folder(folder: &Path, state: &Path) -> io::Result<PathBuf> {
+    let [inside, cached] = control_folders(folder);
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    if real(&inside).is_some_and(|inside| real(state) == Some(inside)) {
+        return Ok(inside);
+    }
+    std::fs::create_dir_all(&cached)?;
+    // Whoever can get at the socket can have this peer fetch.
+    std::fs::set_permissions(&cached, Permissions::from_mode(0o700))?;
+    Ok(cached)
 }
 
 /// What others should dial: host (empty: as the tracker sees it) and port.

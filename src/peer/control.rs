@@ -1,8 +1,8 @@
 //! The local socket by which other processes on this machine speak to a running peer.
 //!
-//! `STATE/control.sock`; one JSON request on a line, JSON answers on lines: `{"status":{}}` is answered
-//! with one [`PeerStatus`], `{"holds":{"id"}}` with the name that the shared folder has for it,
-//! `{"get":{…}}` with a [`TransferStatus`] now and then, and at the end with
+//! `control.sock` in one of [`super::control_folders`]; one JSON request on a line, JSON answers on lines:
+//! `{"status":{}}` is answered with one [`PeerStatus`], `{"holds":{"id"}}` with the name that the shared folder
+//! has for it, `{"get":{…}}` with a [`TransferStatus`] now and then, and at the end with
 //! `{"done":Report}` or `{"error":{"code","message"}}`, the code being the exit code of the tool.
 
 use std::fs::File;
@@ -21,7 +21,7 @@ use super::transfer::TransferStatus;
 use crate::content::SafeName;
 use crate::threads;
 
-/// The socket's name in the state directory.
+/// The socket's name in its folder.
 const SOCKET: &str = "control.sock";
 /// Longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 64 << 10;
@@ -93,10 +93,10 @@ enum Answer<'a> {
     Error { code: u8, message: String },
 }
 
-/// Listens on the socket of the state directory; one left by a process that is gone is replaced.
-pub(super) fn listen(state: &Path) -> io::Result<UnixListener> {
+/// Listens on the socket in this folder; one left by a process that is gone is replaced.
+pub(super) fn listen(home: &Path) -> io::Result<UnixListener> {
     // A socket's address has little room: reach the directory through a descriptor of it.
-    let folder = File::open(state)?;
+    let folder = File::open(home)?;
     let path = format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd());
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -108,8 +108,8 @@ pub(super) fn listen(state: &Path) -> io::Result<UnixListener> {
 }
 
 /// Removes the socket, so that others see at once that nobody listens.
-pub(super) fn remove(state: &Path) {
-    let _ = std::fs::remove_file(state.join(SOCKET));
+pub(super) fn remove(home: &Path) {
+    let _ = std::fs::remove_file(home.join(SOCKET));
 }
 
 /// Answers one request.

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread::JoinHandle;
@@ -37,7 +37,7 @@ mod trackers;
 mod transfer;
 mod uploads;
 
-pub use config::{Config, Limits, PeerError};
+pub use config::{Config, Limits, PeerError, control_folders};
 pub use control::{PeerStatus, TrackerStatus};
 pub use faults::FaultPlan;
 pub use got::Got;
@@ -55,7 +55,7 @@ use crate::say;
 use crate::threads::{self, lock};
 use crate::wire::{Offer, Role, View};
 use bulk::Wake;
-use config::{endpoint, state_of};
+use config::{control_folder, endpoint, state_of};
 use guests::{Guest, Guests};
 use held::{Held, Shared};
 use home::{kept_id, random_id};
@@ -172,11 +172,12 @@ pub fn start(
         let following = inner.clone();
         threads.push(threads::named("changes").essential(move || following.follow(&share))?);
     }
-    if let Some(state) = inner.state.clone().filter(|_| inner.share.is_some()) {
+    if let (Some(folder), Some(state)) = (&config.folder, &inner.state) {
         let refused = |error| PeerError::State { path: state.clone(), error };
-        let listener = control::listen(&state).map_err(refused)?;
+        let home = control_folder(folder, state).map_err(refused)?;
+        let listener = control::listen(&home).map_err(refused)?;
         let controlled = inner.clone();
-        threads.push(threads::named("control").essential(move || controlled.control(&listener))?);
+        threads.push(threads::named("control").essential(move || controlled.control(&listener, &home))?);
     }
     Ok(Peer { inner, threads })
 }
@@ -292,7 +293,7 @@ impl Inner {
     }
 
     /// Takes requests on the local socket, a thread each.
-    fn control(self: Arc<Self>, listener: &UnixListener) {
+    fn control(self: Arc<Self>, listener: &UnixListener, home: &Path) {
         while !self.is_stopping() {
             let stream = match listener.accept() {
                 Ok((stream, _)) => stream,
@@ -316,9 +317,7 @@ impl Inner {
                 tracing::warn!("no thread for a request: {error}");
             }
         }
-        if let Some(state) = &self.state {
-            control::remove(state);
-        }
+        control::remove(home);
     }
 
     fn take_connection(self: Arc<Self>, stream: TcpStream, addr: SocketAddr) {

@@ -12,6 +12,7 @@ mod claims;
 mod client;
 mod disk;
 mod doubt;
+mod elsewhere;
 mod false_tracker;
 mod gone;
 mod hostile;
