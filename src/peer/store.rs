@@ -15,6 +15,7 @@ mod partial;
 mod place;
 mod plan;
 mod restore;
+mod room;
 
 use std::fs::File;
 use std::io;
@@ -32,7 +33,10 @@ use super::share::Stamp;
 use crate::content::{ChunkHash, FileId, Manifest, Place, SafeName};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::threads;
-use files::{copy, hash_at, hashes_of, id_on_disk, reserve, set_looks, sync_above, unfinished_mode};
+use files::{
+    copy, give_back_holes, hash_at, hashes_of, id_on_disk, reserve, set_looks, sync_above, unfinished_mode,
+    write_sparse,
+};
 pub(super) use files::{make_own_folder, set_aside};
 use journal::Journal;
 use naming::Draft;
@@ -59,6 +63,9 @@ pub enum StoreError {
         "no room left on the disk for {0}; what has arrived is kept: make room, and the same command goes on"
     )]
     Full(String),
+    /// The disk has less room than all of it needs.
+    #[error("no room for this on the disk of {0}: {1}; make room, or choose another place")]
+    NoRoom(String, String),
     /// What has the name is neither a file nor a link.
     #[error("{0} is {1}; only files and links are ever replaced")]
     InTheWay(String, &'static str),
@@ -201,6 +208,7 @@ impl Store {
             store.check_links()?;
             store.find_finished(&mut had)?;
         }
+        store.check_room(&root_at, &at)?;
         store.finish_unnamed(&had)?;
         // Nothing is made for a fetch of which nothing ever arrives.
         if !had.is_empty() || store.plan.layout.chunks() == 0 {
@@ -368,7 +376,7 @@ impl Store {
     /// Writes a part of a chunk of a file of more than one chunk, proved or not.
     pub(super) fn write(&self, place: Place, within: u64, data: &[u8]) -> Result<(), StoreError> {
         let file = self.data(place.file)?;
-        file.write_all_at(data, place.offset + within)
+        write_sparse(&file, data, place.offset + within)
             .map_err(StoreError::at(self.plan.slots[place.file].label()))
     }
 
@@ -421,6 +429,7 @@ impl Store {
         let merged = hashes.and_then(|hashes| Manifest::new(slot.geometry, hashes).ok());
         let id = merged.map_or(FileId::NONE, |(_, id)| id);
         let data = self.data(file)?;
+        give_back_holes(&data).map_err(StoreError::at(&first.path))?;
         for name in others {
             self.name_draft(self.copy_of(&data, name)?, id, (name, slot))?;
         }

@@ -13,6 +13,8 @@ use crate::lab::{DONE, Lab, OTHER, one_file};
 use crate::support::{Sample, Way, command, eventually, pattern};
 
 const BYTES: usize = 3 << 20;
+/// Names of one content in the folder that is shared.
+const NAMES: usize = 10;
 /// What a script may take.
 const SCRIPT_SECONDS: &str = "30";
 
@@ -45,7 +47,10 @@ impl Disk {
         }
         let lab = Lab::new();
         let content = pattern(BYTES, 5);
-        let sample = one_file("file", content.clone());
+        let mut sample = one_file("file", content.clone());
+        for name in 0..NAMES {
+            sample.add(&format!("tree/{name}"), content.clone());
+        }
         let seeder = lab.peer(&sample, "seeder", &[]);
         lab.wait_for_seeders("file", 1);
         let mount = TempDir::new().expect("a temporary folder");
@@ -60,7 +65,8 @@ impl Disk {
         let binary = command(&[], home.path());
         let binary = binary.get_program().to_str().expect("a UTF-8 path").to_owned();
         let tracker = self.lab.tracker.target();
-        let get = format!("{binary} get file --tracker {tracker} --listen 127.0.0.1:0 --wait 5s");
+        let get = |what| format!("{binary} get {what} --tracker {tracker} --listen 127.0.0.1:0 --wait 5s");
+        let (get, get_tree) = (get("file"), get("tree/"));
         let output = Command::new("unshare")
             .args(["--mount", "timeout", "-k", "1", SCRIPT_SECONDS, "sh", "-c", script])
             .env_clear()
@@ -69,6 +75,7 @@ impl Disk {
             .env("XDG_CACHE_HOME", home.path().join("cache"))
             .env("D", self.mount.path())
             .env("GET", get)
+            .env("GET_TREE", get_tree)
             .env("P", binary)
             .env("T", tracker)
             .stdin(Stdio::null())
@@ -93,13 +100,30 @@ impl Said {
 }
 
 #[test]
-fn a_full_disk_is_named_and_room_on_it_lets_the_same_command_go_on() {
+fn what_there_is_no_room_for_is_refused_before_anything_is_taken() {
     let Some(disk) = Disk::new() else { return };
-    let full = "mount -t tmpfs -o size=1m none $D && $GET $D";
-    disk.script(full).expect(OTHER, &["no room left on the disk for file", "what has arrived is kept"]);
+    let small = "mount -t tmpfs -o size=1m none $D && $GET $D";
+    disk.script(small)
+        .expect(OTHER, &["no room for this on the disk of", "it needs 3.0 MiB more", "make room"]);
     let room = format!(
-        "{full}; test ! -e $D/file && mount -o remount,size=16m $D && $GET $D && cat $D/file | cksum"
+        "{small}; test $? = 1 && test -z \"$(ls -A $D)\" && mount -o remount,size=16m $D && $GET $D && ls -A $D"
     );
+    disk.script(&room).expect(DONE, &["got file, 3.0 MiB", "file\n"]);
+    // So many names for one content are as many files.
+    let names = "mount -t tmpfs -o size=16m none $D && $GET_TREE $D; test $? = 1 && ls -A $D | wc -l";
+    disk.script(names).expect(DONE, &["it needs 30.2 MiB more", "16.0 MiB are free", "0\n"]);
+    let inodes = "mount -t tmpfs -o nr_inodes=16 none $D && $GET_TREE $D";
+    disk.script(inodes).expect(OTHER, &["it needs more files than there is room for, 10 and"]);
+}
+
+#[test]
+fn a_disk_that_fills_up_meanwhile_is_named_and_room_on_it_lets_the_same_command_go_on() {
+    let Some(disk) = Disk::new() else { return };
+    let full = "mount -t tmpfs -o size=8m none $D && { $GET $D --down 1MB/s & GOT=$!; }
+                until test -n \"$(find $D -name journal -size +0)\"; do :; done
+                head -c 7340032 /dev/zero > $D/other; wait $GOT";
+    disk.script(full).expect(OTHER, &["no room left on the disk for file", "what has arrived is kept"]);
+    let room = format!("{full}; test ! -e $D/file && rm $D/other && $GET $D && cat $D/file | cksum");
     let said = disk.script(&room);
     said.expect(DONE, &["of it already here"]);
     let whole = disk.lab.place.path().join("whole");

@@ -33,12 +33,16 @@ impl User {
 
     #[track_caller]
     fn run(&self, args: &[&str]) -> Output {
-        run_with(args, |command| drop(command.env("XDG_CACHE_HOME", self.0.path())))
+        run_with(args, |command| {
+            command.env("XDG_CACHE_HOME", self.0.path());
+        })
     }
 
     #[track_caller]
     fn start(&self, args: &[&str]) -> Daemon {
-        Daemon::start_with(args, |command| drop(command.env("XDG_CACHE_HOME", self.0.path())))
+        Daemon::start_with(args, |command| {
+            command.env("XDG_CACHE_HOME", self.0.path());
+        })
     }
 }
 

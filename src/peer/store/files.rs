@@ -15,6 +15,8 @@ use rustix::io::Errno;
 use super::plan::Name;
 use crate::content::{ChunkHash, FileId, Geometry, Layout, Looks, Manifest, Place, chunk_hasher};
 
+/// Zeros are looked for in blocks of so many bytes, which is what file systems have.
+const HOLE_BYTES: usize = 4096;
 /// Bytes read at once when what is on disk is proved again.
 const PROVE_BYTES: usize = 1 << 20;
 
@@ -99,11 +101,13 @@ pub(super) fn open_plain(path: &Path, append: bool) -> io::Result<File> {
     })
 }
 
-/// Reserves room, so that a full disk shows before the download and not at its end. Not in memory: there
-/// a reservation writes zeros to every page that the download then writes again. What is too long is cut.
+/// Reserves room, so that a full disk shows before the download and not at its end; what could be had of it is
+/// given back then. Not in memory: there a reservation writes zeros to every page that the download then writes
+/// again. What is too long is cut.
 pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
     const TMPFS_MAGIC: i64 = 0x0102_1994; // statfs(2)
-    if file.metadata()?.len() > size {
+    let before = file.metadata()?.len();
+    if before > size {
         file.set_len(size)?;
     }
     if rustix::fs::fstatfs(file).is_ok_and(|stat| stat.f_type == TMPFS_MAGIC) {
@@ -111,9 +115,54 @@ pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
     }
     match fallocate(file, FallocateFlags::empty(), 0, size) {
         Ok(()) => Ok(()),
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(size),
-        Err(error) => Err(error.into()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(size),
+        Err(error) => {
+            let _ = file.set_len(before.min(size));
+            Err(error.into())
+        }
     }
+}
+
+/// Writes what is not zeros, and zeros where something else lies: so what was a hole at the source is one here.
+pub(super) fn write_sparse(file: &File, data: &[u8], offset: u64) -> io::Result<()> {
+    let mut at = 0;
+    while at < data.len() {
+        let empty = is_hole(&data[at..]);
+        let run = data[at..].chunks(HOLE_BYTES).take_while(|block| is_hole(block) == empty);
+        let end = at + run.map(<[u8]>::len).sum::<usize>();
+        let place = offset + at as u64;
+        if !empty || next_data(file, place)?.is_some_and(|data| data < offset + end as u64) {
+            file.write_all_at(&data[at..end], place)?;
+        }
+        at = end;
+    }
+    Ok(())
+}
+
+/// True if the first block of `data` is zeros.
+fn is_hole(data: &[u8]) -> bool {
+    const ZEROS: [u8; HOLE_BYTES] = [0; HOLE_BYTES];
+    let block = &data[..data.len().min(HOLE_BYTES)];
+    block[0] == 0 && *block == ZEROS[..block.len()]
+}
+
+/// Gives back what was reserved and never written.
+pub(super) fn give_back_holes(file: &File) -> io::Result<()> {
+    let size = file.metadata()?.len();
+    let mut at = 0;
+    while let Ok(hole) = seek(file, SeekFrom::Hole(at)) {
+        if hole >= size {
+            break;
+        }
+        at = next_data(file, hole)?.unwrap_or(size);
+        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match fallocate(file, punch, hole, at - hole) {
+            Ok(()) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn hash_at(

@@ -244,3 +244,29 @@ fn a_size_that_its_id_cannot_have_leaves_nothing() {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
+
+#[test]
+fn what_was_a_hole_is_one_again_whatever_was_written_there_before() {
+    const SIZE: usize = 8 << 20;
+    let mut case = Case::new(SIZE, &["a", "b"]);
+    case.content.fill(0);
+    case.content[3 << 20..][..5000].fill(7);
+    *case.content.last_mut().unwrap() = 1;
+    let (store, _) = case.open().unwrap();
+    let wrong = vec![9; 64 << 10];
+    let (_, place, _) = case.chunks()[5];
+    store.write(place, 0, &wrong).unwrap();
+    for (number, place, hash) in case.chunks() {
+        // As they come: in pieces that begin and end anywhere.
+        for (part, bytes) in case.bytes(place).chunks(30_000).enumerate() {
+            store.write(place, part as u64 * 30_000, bytes).unwrap();
+        }
+        store.keep(number, place, hash).unwrap();
+    }
+    for name in ["a", "b"] {
+        let path = case.root().join(name);
+        assert!(fs::read(&path).unwrap() == case.content, "{name}");
+        let taken = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(&path).unwrap()) * 512;
+        assert!(taken < 1 << 20, "{name} takes {taken} bytes");
+    }
+}
