@@ -146,6 +146,10 @@ fn a_read_only_folder_is_shared_with_its_state_elsewhere() {
     // With a cache folder that can be written, without being told.
     let shares = "timeout -s INT 2 $P peer $D --tracker $T --listen 127.0.0.1:0";
     disk.script(&format!("{ro} {shares}")).expect(124, &["sharing 1 file"]);
+    // Whoever names the folder finds the peer, wherever its state is.
+    let found = "{ $P peer $D --tracker $T --listen 127.0.0.1:0 & PEER=$!; }
+                 until $P status $D; do :; done; $P why $D; kill -INT $PEER; wait $PEER";
+    disk.script(&format!("{ro} {found}")).expect(DONE, &["sharing 1 file", "has not fetched anything"]);
     let nowhere = format!("{ro} XDG_CACHE_HOME=$D/cache {shares} --temp $D/state");
     disk.script(&nowhere).expect(
         OTHER,

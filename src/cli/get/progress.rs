@@ -17,6 +17,9 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 /// Between two JSON lines.
 const JSON_EVERY: Duration = Duration::from_secs(1);
 
+/// The state of a fetch that waits for the end of the very same one.
+const JOINED: &str = "joined";
+
 /// Where and how progress is shown.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -76,9 +79,16 @@ impl Progress {
 impl Progress {
     /// Says whom the transfer waits for, once each time.
     fn tell_of_waiting(&mut self, status: &TransferStatus) {
-        let waits = !status.waiting_for.is_empty();
+        let joined = status.state == JOINED;
+        let waits = joined || !status.waiting_for.is_empty();
         if waits && !self.told {
-            let line = waiting(status, self.wait);
+            let line = match joined {
+                true => format!(
+                    "{} is being fetched to the same place already; waiting for that",
+                    shown(&status.name)
+                ),
+                false => waiting(status, self.wait),
+            };
             match &self.form {
                 Form::Bar(bar) => bar.suspend(|| say::line(&line)),
                 Form::Lines | Form::Json => say::line(&line),

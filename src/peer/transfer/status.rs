@@ -54,7 +54,8 @@ pub struct TransferStatus {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// `locating`, `fetching`, `done`, `cancelled` or `failed`.
+    /// `locating`, `joined` (the very same fetch is under way, and this waits for its end), `fetching`, `done`,
+    /// `cancelled` or `failed`.
     pub state: String,
     /// Bytes of all files.
     pub bytes_total: u64,
