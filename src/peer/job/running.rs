@@ -269,6 +269,12 @@ impl Running {
             let what = format!("{name} was asked for with {size} bytes, but the files of {id} have {total}");
             return Err(FetchError::Integrity(what).into());
         }
+        // The size that people are shown of a folder is a claim, which its proved listing settles.
+        if let (Some(claimed), false) = (variants.first(), variants.iter().any(|one| one.total == total)) {
+            let claimed = claimed.total;
+            let what = format!("{name} is said to have {claimed} bytes, but the files of {id} have {total}");
+            return Err(FetchError::Integrity(what).into());
+        }
         let (store, mut had) = Store::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
         self.take_here(&store, &mut had)?;
         Ok(self.begin(View::Members, store, had)?)

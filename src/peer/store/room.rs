@@ -84,6 +84,8 @@ impl Store {
                 here.add(size.saturating_sub(reserved), 1);
             }
         }
+        self.plan.folders.iter().for_each(|_| there.add(1, 1));
+        self.plan.links.iter().for_each(|_| there.add(0, 1));
         let sums = match same {
             true => vec![(there.and(here), root_at)],
             false => vec![(there, root_at), (here, partial_at)],
