@@ -174,10 +174,19 @@ fn a_newer_file_goes_over_the_older_unless_it_was_changed() {
     change(pattern(90_000, 2));
     swarm.get("models/a", "", &[]).expect(0);
     assert!(swarm.read("a") == pattern(90_000, 2));
+    let link = format!("p2p:{}?name=a", blake3::hash(b"third"));
     swarm.write("a", "mine");
     change(b"third".to_vec());
     swarm.get("models/a", "", &[]).expect(OTHER);
     assert_eq!(swarm.read("a"), b"mine");
+    fs::remove_file(swarm.place.path().join("a")).expect("the file goes");
+    swarm.get("models/a", "", &[]).expect(0);
+    change(b"fourth".to_vec());
+    swarm.get("models/a", "", &[]).expect(0);
+    fs::write(swarm.made.path().join("models/b"), "third").expect("a file");
+    eventually("its old content is had again", || (swarm.ask(&["find", &link]).code() == 0).then_some(()));
+    swarm.get(&link, "", &[]).expect(OTHER);
+    assert_eq!(swarm.read("a"), b"fourth", "what a link calls so does not take its place");
 }
 
 #[test]

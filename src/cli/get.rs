@@ -170,8 +170,9 @@ impl Job {
     }
 
     fn dest(&self, path: &Path) -> Dest {
-        // Whose name strangers chose does not take the place of anything.
-        let own = !self.choice.by_strangers || path == self.args.dest;
+        // What somebody else chose the name of, by a link too, does not take the place of anything.
+        let named = matches!(self.what, What::Name(_)) || self.args.called.is_some();
+        let own = named || path == self.args.dest;
         let (wait, waited) = (self.args.wait.limit(), self.waited);
         Dest { path: path.to_owned(), force: self.args.force, own, wait, waited }
     }
