@@ -5,10 +5,13 @@ mod support;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -32,6 +35,8 @@ fn listing(root: &Path) -> BTreeMap<PathBuf, String> {
     while let Some(folder) = folders.pop() {
         let mut entries: Vec<_> =
             fs::read_dir(&folder).expect("a folder").map(|entry| entry.unwrap().path()).collect();
+        // Not what the program notes there for itself.
+        entries.retain(|path| *path != root.join(".p2p"));
         entries.sort();
         for path in entries {
             let metadata = fs::symlink_metadata(&path).expect("an entry");
@@ -188,7 +193,7 @@ fn what_is_left_out_is_said_by_both_sides() {
     assert!(got.stdout.contains("got t/"), "{}", got.stdout);
     assert!(got.stderr.contains("t/ is not whole at its source; 6 things are left out: bad\\xff has a name"));
     assert_eq!(fs::read(dest.path().join("t/a")).unwrap(), b"a");
-    assert_eq!(fs::read_dir(dest.path().join("t")).unwrap().count(), 1);
+    assert_eq!(listing(&dest.path().join("t")).len(), 1);
 
     let got = get(&tracker, "t/", dest.path(), &["--allow-partial"]).expect(0);
     assert!(got.stderr.contains("6 things are left out"));
@@ -206,6 +211,109 @@ fn what_is_left_out_is_said_by_both_sides() {
         ("socket", "special"),
     ];
     assert_eq!(reasons, expected);
+}
+
+/// Writes to a file every few milliseconds until it is dropped.
+struct Writer(Option<std::thread::JoinHandle<()>>, Arc<AtomicBool>);
+
+impl Writer {
+    fn of(
+        open: &fs::OpenOptions,
+        path: &Path,
+        write: impl Fn(&mut fs::File, u64) + Send + 'static,
+    ) -> Writer {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let mut file = open.open(path).expect("a file to write to");
+        let run = move || {
+            for round in (0..).take_while(|_| !stopped.load(Ordering::Relaxed)) {
+                write(&mut file, round);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        Writer(Some(std::thread::spawn(run)), stop)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.1.store(true, Ordering::Relaxed);
+        self.0.take().expect("a thread").join().expect("a writer");
+    }
+}
+
+#[test]
+fn a_file_that_only_grows_is_fetched_as_far_as_it_was_read() {
+    let mut sample = Sample::empty();
+    sample.add("t/a", b"a".to_vec());
+    let path = sample.add("t/log", support::pattern(200_000, 7));
+    let tracker = Daemon::tracker(&[]);
+    let peer = Daemon::peer(sample.path(), &["--tracker", &tracker.target()]);
+    let log = Writer::of(fs::OpenOptions::new().append(true), &path, |file, _| {
+        file.write_all(b"one more line\n").expect("a line");
+    });
+    let dest = TempDir::new().unwrap();
+    eventually("it has grown", || (fs::metadata(&path).unwrap().len() > 201_000).then_some(()));
+    for number in 0..3 {
+        let dest = dest.path().join(number.to_string());
+        get(&tracker, "t/", &dest, &[]).expect(0);
+        let (copy, all) = (fs::read(dest.join("log")).unwrap(), fs::read(&path).unwrap());
+        assert!(copy.len() >= 200_000 && all.starts_with(&copy), "{} bytes", copy.len());
+    }
+    drop(log);
+    // At rest, it is shared as it is.
+    let all = fs::read(&path).unwrap();
+    eventually("all of it is shared", || {
+        let dest = dest.path().join("all");
+        let _ = fs::remove_dir_all(&dest);
+        get(&tracker, "t/", &dest, &[]).expect(0);
+        (fs::read(dest.join("log")).unwrap() == all).then_some(())
+    });
+    assert_eq!(peer.log(), "");
+}
+
+#[test]
+fn a_file_that_grew_and_changed_is_never_served_as_what_it_was() {
+    let mut sample = Sample::empty();
+    let path = sample.add("big", support::pattern(300_000, 7));
+    let tracker = Daemon::tracker(&[]);
+    let _peer = Daemon::peer(sample.path(), &["--tracker", &tracker.target()]);
+    // In place and longer: nothing but the bytes tells that it is no log.
+    let other = support::pattern(400_000, 9);
+    fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(&other).unwrap();
+    let dest = TempDir::new().unwrap();
+    let copy = dest.path().join("big");
+    let out = eventually("the new one is shared", || {
+        let got = get(&tracker, "big", &copy, &["--json", "--force"]);
+        (fs::read(&copy).ok()? == other).then_some(got)
+    });
+    assert!(!out.stdout.contains("\"corrupt\":1"), "{}", out.stdout);
+}
+
+#[test]
+#[ignore = "half a minute; cargo test --test copies -- --ignored never_rests"]
+fn a_file_that_never_rests_is_named_by_both_sides_and_nothing_else_is_kept_back() {
+    let mut sample = Sample::empty();
+    sample.add("t/a", b"a".to_vec());
+    let path = sample.add("t/table", support::pattern(3_000_000, 7));
+    let writer = Writer::of(fs::OpenOptions::new().write(true), &path, |file, round| {
+        let place = round * 7_919 % 3_000_000;
+        file.write_all_at(&round.to_le_bytes(), place).expect("other bytes");
+    });
+    let tracker = Daemon::tracker(&[]);
+    let peer = Daemon::peer(sample.path(), &["--tracker", &tracker.target()]);
+    peer.wait_for_log("left out: t/table is still changing");
+    let dest = TempDir::new().unwrap();
+    let dest = dest.path().join("t");
+    let out = get(&tracker, "t/", &dest, &[]).expect(6);
+    assert!(out.stderr.contains("left out: table is still changing"), "{}", out.stderr);
+    assert_eq!(fs::read(dest.join("a")).unwrap(), b"a");
+    drop(writer);
+    eventually("at rest, it is shared", || {
+        let got = get(&tracker, "t/", &dest, &[]);
+        (got.code() == 0).then(|| assert_eq!(fs::read(dest.join("table")).unwrap(), fs::read(&path).unwrap()))
+    });
+    assert_eq!(peer.log().matches("still changing").count(), 1, "{}", peer.log());
 }
 
 /// Anybody can call any bytes a folder.

@@ -130,7 +130,7 @@ impl Shared {
             Ok(Standing::Doubted(opened)) => match self.share.proved_chunk(id, &opened, place) {
                 Ok(Some(bytes)) => Ok(Data::Memory(bytes.into(), 0)),
                 Ok(None) => {
-                    self.share.expose(path);
+                    self.share.expose(path, id);
                     Err(Refusal::Gone)
                 }
                 Err(error) => self.failed(path, &error),

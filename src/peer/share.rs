@@ -2,8 +2,9 @@
 //! date by watching.
 //!
 //! The invariant: an id is offered only for bytes that were hashed, under a stamp that the file must
-//! still have when it is served. Nothing here writes into the shared folder or copies from it; the
-//! only file written is the index in the state folder.
+//! still have when it is served; of a file that only may hold them, each chunk is proved before it leaves.
+//! Nothing here writes into the shared folder or copies from it; the only file written is the index in the
+//! state folder.
 //!
 //! One value, [`State`], behind one lock; no file is read and nothing is hashed while it is held.
 //! Changes are sent under it, so that their order is the order in which they happened.
@@ -30,6 +31,7 @@ use crate::wire::{Offer, View};
 mod catalogue;
 mod debounce;
 mod doubt;
+mod earlier;
 mod first;
 pub(crate) mod fuzzing;
 mod hash;
@@ -39,6 +41,7 @@ mod left_out;
 mod log;
 mod recent;
 mod record;
+mod restless;
 mod walk;
 mod watch;
 
@@ -48,6 +51,7 @@ pub(super) use doubt::{is_shortage, read_chunk};
 pub use record::{Source, Stamp};
 
 use catalogue::{Catalogue, Delta};
+use earlier::Earlier;
 use index::Index;
 use recent::Recent;
 use record::{Found, Shape, parent};
@@ -195,6 +199,8 @@ struct State {
     catalogue: Catalogue,
     /// Ids of files that went, by how they looked: a file that comes back under another name is known.
     ghosts: HashMap<Shape, (Stamp, FileId)>,
+    /// What files that grew held before.
+    earlier: Earlier,
     /// Files given to the hashing threads. What they find counts only if it is still wanted here.
     hashing: HashMap<Arc<str>, Stamp>,
     /// What is being fetched, at or below these paths, is nothing to look at yet: in part it is nobody's.
@@ -421,12 +427,7 @@ impl Core {
 
     /// The first file with this content that still looks as it did; the others are looked at again.
     fn find_file(&self, id: FileId) -> Option<Holding> {
-        let sources: Vec<Source> = self
-            .read()
-            .catalogue
-            .files_of(id)
-            .map(|(path, record)| Source { path: path.clone(), stamp: record.stamp })
-            .collect();
+        let sources: Vec<Source> = self.read().sources_of(id).collect();
         let mut doubted = None;
         for source in sources {
             let metadata = fs::metadata(record::below(&self.walker.root, &source.path));
@@ -435,7 +436,7 @@ impl Core {
                 return Some(Holding::File(Geometry::of(source.stamp.size)?, source));
             }
             self.mailbox.post(source.path.clone());
-            doubted = doubted.or(now.filter(|now| now.may_be(&source.stamp)).map(|_| source));
+            doubted = doubted.or(now.filter(|now| now.may_hold(&source.stamp)).map(|_| source));
         }
         let source = doubted?;
         Some(Holding::File(Geometry::of(source.stamp.size)?, source))
@@ -491,9 +492,8 @@ impl Core {
 
     fn file_manifest(&self, id: FileId) -> Option<Manifest> {
         let (path, size) = {
-            let state = self.read();
-            let (path, record) = state.catalogue.files_of(id).next()?;
-            (path.clone(), record.stamp.size)
+            let source = self.read().sources_of(id).next()?;
+            (source.path, source.stamp.size)
         };
         let geometry = Geometry::of(size)?;
         let hashes = match geometry.chunks() {
@@ -503,6 +503,8 @@ impl Core {
         };
         match Manifest::new(geometry, hashes) {
             Ok((manifest, proved)) if proved == id => Some(manifest),
+            // What it was before it grew; hashing it again would not bring that back.
+            _ if !self.read().catalogue.has_file(id) => None,
             _ => {
                 tracing::warn!(path = &*path, "its chunk hashes are lost, it is hashed again");
                 self.withdraw(&path);

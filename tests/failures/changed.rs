@@ -1,6 +1,7 @@
 //! A file that changes at its only source while it is fetched.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -59,6 +60,21 @@ impl Scene {
         file.set_modified(SystemTime::now()).expect("another time");
     }
 
+    /// Appends to the large file, and waits until it is known under its new id.
+    #[track_caller]
+    fn grow(&self, what: &str) {
+        let before = self.id_of(what);
+        let mut file = fs::File::options().append(true).open(self.large()).expect("the file");
+        file.write_all(b"one more line").expect("a line");
+        crate::support::eventually("it is hashed again", || (self.id_of(what) != before).then_some(()));
+    }
+
+    fn id_of(&self, what: &str) -> Option<String> {
+        let found = self.lab.ask(&["find", what, "--json"]);
+        let id = crate::lab::json(found.stdout.lines().next()?)["id"].as_str()?.to_owned();
+        Some(id)
+    }
+
     /// Overwrites the large file in place with other bytes.
     fn edit(&self) -> Vec<u8> {
         let edited = pattern(BYTES, 7);
@@ -74,9 +90,8 @@ impl Scene {
         assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
         let said = &output.stderr;
         assert!(said.contains(&format!("{what} changed at its source")), "{said}");
-        let found = self.lab.ask(&["find", what, "--json"]);
-        let now_is = crate::lab::json(found.stdout.lines().next().expect("a line"))["id"].clone();
-        assert!(said.contains(now_is.as_str().expect("an id")), "{now_is} is not in: {said}");
+        let now_is = self.id_of(what).expect("an id");
+        assert!(said.contains(&now_is), "{now_is} is not in: {said}");
     }
 }
 
@@ -128,4 +143,22 @@ fn a_member_of_a_folder_that_is_edited_ends_the_fetch_with_the_folders_new_id() 
     scene.expect_changed(fetch, "tree/");
     scene.lab.get("tree/", &[]).expect(DONE);
     scene.lab.expect_file("tree/large", &edited);
+}
+
+#[test]
+fn a_file_that_grows_is_fetched_as_what_it_was_when_it_was_asked_for() {
+    let scene = Scene::new();
+    let fetch = scene.begin("tree/large");
+    scene.grow("tree/large");
+    fetch.wait().expect(DONE);
+    scene.lab.expect_file("large", &scene.content);
+}
+
+#[test]
+fn a_member_of_a_folder_that_grows_arrives_as_what_it_was() {
+    let scene = Scene::new();
+    let fetch = scene.begin("tree/");
+    scene.grow("tree/large");
+    fetch.wait().expect(DONE);
+    scene.lab.expect_file("tree/large", &scene.content);
 }

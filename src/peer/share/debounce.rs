@@ -25,11 +25,17 @@ impl Debounce {
 
     /// Something happened at `path`. Later events do not put the look off.
     pub(super) fn touch(&mut self, path: Arc<str>, now: Instant) {
+        self.look_at(path, now + self.wait);
+    }
+
+    /// `path` is to be looked at then, if not before.
+    pub(super) fn look_at(&mut self, path: Arc<str>, due: Instant) {
         if self.due.len() >= MAX_WAITING {
+            let due = self.next_deadline().map_or(due, |first| first.min(due));
             self.due.clear();
-            self.due.insert(Arc::from(""), now + self.wait);
+            self.due.insert(Arc::from(""), due);
         }
-        self.due.entry(path).or_insert(now + self.wait);
+        self.due.entry(path).and_modify(|at| *at = due.min(*at)).or_insert(due);
     }
 
     /// The paths to look at now, in order. Those due soon come along, so that looks do not trickle.

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use super::hash::open_quietly;
+use super::record::below;
 use super::{Core, Share, Stamp};
 use crate::content::{FileId, Geometry, Place, hash_chunk};
 
@@ -21,7 +22,7 @@ use crate::content::{FileId, Geometry, Place, hash_chunk};
 pub enum Standing {
     /// It looks as it did when it was hashed.
     Sound(File, Stamp),
-    /// It may be what was hashed: only proved chunks of it may be served.
+    /// It may be what was hashed, or begin with it: only proved chunks of it may be served.
     Doubted(File),
     /// It is something else, or the path has another content by now.
     Gone,
@@ -39,14 +40,14 @@ impl Share {
         let now = Stamp::of(&metadata);
         Ok(match metadata.is_file() {
             true if now == stamp => Standing::Sound(file, stamp),
-            true if now.may_be(&stamp) => Standing::Doubted(file),
+            true if now.may_hold(&stamp) => Standing::Doubted(file),
             _ => Standing::Gone,
         })
     }
 
-    /// The stamp under which the file at `path` was hashed as `id`, if it is still offered as that.
+    /// The stamp under which the file at `path` was hashed as `id`, if it is still offered as that, or only longer.
     pub fn stamp_of(&self, path: &str, id: FileId) -> Option<Stamp> {
-        self.core.read().catalogue.file(path).filter(|record| record.id == id).map(|record| record.stamp)
+        self.core.read().sources_of(id).find(|source| *source.path == *path).map(|source| source.stamp)
     }
 
     /// Changes whenever a file was found not to be what it was offered as, however it looks.
@@ -77,7 +78,7 @@ impl Share {
         };
         match read {
             Ok(Some(_)) => tracing::debug!(path = &**path, "a chunk was doubted, and proves"),
-            Ok(None) => self.expose(path),
+            Ok(None) => self.expose(path, id),
             Err(error) if is_shortage(&error) => {}
             Err(error) => {
                 tracing::warn!(path = &**path, "it cannot be read, and is not shared until it can: {error}");
@@ -86,9 +87,16 @@ impl Share {
         }
     }
 
-    /// The file at `path` holds other bytes than those that were hashed, however it looks.
-    pub fn expose(&self, path: &str) {
-        self.core.tell_of_hidden_change(path);
+    /// The file at `path` does not hold the bytes that were hashed as `id`, however it looks.
+    pub fn expose(&self, path: &str, id: FileId) {
+        self.core.write().earlier.forget(path);
+        let known = self.core.read().catalogue.file(path).copied();
+        // What it was before it grew is not what it is offered as.
+        let Some(known) = known.filter(|known| known.id == id) else { return };
+        let now = std::fs::metadata(below(self.root(), path)).ok().map(|metadata| Stamp::of(&metadata));
+        if now.is_some_and(|now| now.may_be(&known.stamp)) {
+            self.core.tell_of_hidden_change(path);
+        }
         self.withdraw(path);
     }
 }

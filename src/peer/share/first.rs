@@ -17,6 +17,7 @@ use crate::peer::got::Got;
 
 use super::catalogue::{Catalogue, Change, Delta, Scan};
 use super::doubt::is_shortage;
+use super::earlier::Earlier;
 use super::hash::{Job, Outcome, Report, hash_all};
 use super::index::{Busy, Index, Row, Rows};
 use super::keep::unread;
@@ -83,6 +84,7 @@ pub(super) fn look(
     let state = State {
         catalogue,
         ghosts: HashMap::new(),
+        earlier: Earlier::default(),
         hashing: HashMap::new(),
         expected: Vec::new(),
         links: links.into_iter().map(|link| (link.shown, link.target)).collect(),

@@ -1,7 +1,8 @@
 //! Hashing of files, by as many threads as there are to spare, large files cut into spans of chunks.
 //!
 //! Reads files and nothing else. The invariant: a hash is given out only for a file that had the
-//! expected stamp before its first byte was read and after its last.
+//! expected stamp before its first byte was read and after its last, or was only longer by then; of a longer
+//! one that part is hashed which was expected, and it is for others to see that its stamp is another.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -65,13 +66,13 @@ pub(super) enum Report {
     Read(u64),
 }
 
-/// Opens a file that is expected to look like `stamp`. `None` if it looks otherwise.
+/// Opens a file that is expected to look like `stamp`, or to have grown since. `None` if it looks otherwise.
 ///
 /// # Errors
 /// Those of opening.
 pub(super) fn open_stamped(root: &Path, path: &str, stamp: Stamp) -> io::Result<Option<File>> {
     let file = open_quietly(root, path)?;
-    Ok(has_stamp(&file, stamp)?.then_some(file))
+    Ok(may_be_read(&file, stamp)?.then_some(file))
 }
 
 /// Opens a file that is expected to look like `stamp`, but for the time of its inode. `None` if it looks otherwise.
@@ -90,9 +91,10 @@ pub(super) fn open_quietly(root: &Path, path: &str) -> io::Result<File> {
     File::options().read(true).custom_flags(flags).open(below(root, path))
 }
 
-fn has_stamp(file: &File, stamp: Stamp) -> io::Result<bool> {
+fn may_be_read(file: &File, stamp: Stamp) -> io::Result<bool> {
     let metadata = file.metadata()?;
-    Ok(metadata.is_file() && Stamp::of(&metadata) == stamp)
+    let now = Stamp::of(&metadata);
+    Ok(metadata.is_file() && (now == stamp || now.may_have_grown_from(&stamp)))
 }
 
 /// Hashes files with `threads` threads; each outcome goes to `report`, on the caller's thread.
@@ -293,7 +295,7 @@ impl Worker<'_> {
 }
 
 fn finish(job: &Job, file: &File, geometry: Geometry, hashes: Vec<ChunkHash>) -> Result<Outcome, Outcome> {
-    if !has_stamp(file, job.found.stamp).map_err(Outcome::Failed)? {
+    if !may_be_read(file, job.found.stamp).map_err(Outcome::Failed)? {
         return Err(Outcome::Unstable);
     }
     let id = match hashes.as_slice() {

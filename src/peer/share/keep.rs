@@ -20,9 +20,10 @@ use super::catalogue::{Delta, Differences, Scan};
 use super::debounce::{Debounce, QUIET};
 use super::doubt::is_shortage;
 use super::hash::{Job, Outcome, Report, age_of, hash_all, open_like};
-use super::record::{Found, Record, below, is_within};
+use super::record::{Found, Record, Source, below, is_within};
+use super::restless::Restless;
 use super::walk::Followed;
-use super::{Core, State};
+use super::{Core, State, lock};
 use crate::peer::got::Got;
 use crate::threads;
 
@@ -52,7 +53,8 @@ pub(super) fn start(core: &Arc<Core>) -> io::Result<Vec<JoinHandle<()>>> {
     let large_lane = spawn("hash-large", large_jobs)?;
     let again_lane = spawn("hash-again", again_jobs)?;
     let root = identity(&core.walker.root);
-    let keeper = Keeper { core: core.clone(), debounce: Debounce::new(), small, large, again, root };
+    let (debounce, restless) = (Debounce::new(), Restless::default());
+    let keeper = Keeper { core: core.clone(), debounce, restless, small, large, again, root };
     let keeper = threads::named("share-keeper").essential(move || keeper.run())?;
     Ok(vec![keeper, small_lane, large_lane, again_lane])
 }
@@ -63,14 +65,15 @@ struct ToDo {
     jobs: Vec<Job>,
     /// Files that are offered, to hash again.
     again: Vec<Job>,
-    /// Files that are still being written, to look at again.
-    unstable: Vec<Arc<str>>,
+    /// Files that are still being written, or were read lately, and when to look at them again.
+    later: Vec<(Arc<str>, Instant)>,
 }
 
 /// The thread that looks. The lanes end when it drops their channels.
 struct Keeper {
     core: Arc<Core>,
     debounce: Debounce,
+    restless: Restless,
     small: Sender<Vec<Job>>,
     large: Sender<Vec<Job>>,
     again: Sender<Vec<Job>>,
@@ -155,9 +158,10 @@ impl Keeper {
 
     fn look(&mut self, paths: &[Arc<str>]) {
         threads::may_panic("share-keeper");
-        let ToDo { jobs, again, unstable } = self.core.look(paths);
-        for path in unstable {
-            self.debounce.touch(path, Instant::now());
+        let ToDo { jobs, again, later } = self.core.look(paths, &mut self.restless);
+        self.restless.tidy(Instant::now());
+        for (path, due) in later {
+            self.debounce.look_at(path, due);
         }
         let (large, small): (Vec<Job>, Vec<Job>) =
             jobs.into_iter().partition(|job| job.found.stamp.size > LARGE_BYTES);
@@ -196,7 +200,7 @@ fn hash_lane(core: &Core, jobs: &Receiver<Vec<Job>>) {
 
 impl Core {
     /// Looks at paths that may have changed: takes back what is not there any more, and gives what is to be done.
-    fn look(&self, paths: &[Arc<str>]) -> ToDo {
+    fn look(&self, paths: &[Arc<str>], restless: &mut Restless) -> ToDo {
         let scans = self.scan(paths);
         let mut all = Differences::default();
         let got = self.got_of_new(&scans);
@@ -213,6 +217,7 @@ impl Core {
             let comes = |path: &str| state.expected.iter().any(|expected| is_within(path, expected));
             all.unknown.retain(|(path, _)| !comes(path));
             all.doubted.retain(|(path, _)| !comes(path));
+            all.grown.retain(|(path, _)| !comes(path));
             all.folders_new.retain(|(path, _)| !comes(path));
             all.links.retain(|(path, _)| !comes(path));
             all.left_out.retain(|(path, _)| !comes(path));
@@ -222,8 +227,9 @@ impl Core {
             let gone: BTreeSet<&str> = all.folders_gone.iter().map(|path| &**path).collect();
             watches.forget(|folder| gone.contains(folder));
         }
+        let todo = self.sort_out(all.unknown, all.doubted, all.grown, restless);
         self.tell_left_out();
-        self.sort_out(all.unknown, all.doubted)
+        todo
     }
 
     /// What was fetched into folders that are new here.
@@ -288,9 +294,15 @@ impl Core {
     }
 
     /// Offers at once what is known under another name; the rest is to be hashed, now or when it is
-    /// stable.
-    fn sort_out(&self, unknown: Vec<(Arc<str>, Found)>, doubted: Vec<(Arc<str>, Found)>) -> ToDo {
-        let mut unstable = Vec::new();
+    /// time.
+    fn sort_out(
+        &self,
+        unknown: Vec<(Arc<str>, Found)>,
+        doubted: Vec<(Arc<str>, Found)>,
+        grown: Vec<(Arc<str>, Found)>,
+        restless: &mut Restless,
+    ) -> ToDo {
+        let mut later = Vec::new();
         let mut jobs = Vec::new();
         let mut known = Vec::new();
         let mut again: Vec<Job> = doubted.into_iter().map(|(path, found)| Job { path, found }).collect();
@@ -302,8 +314,21 @@ impl Core {
                     again.push(Job { path: path.clone(), found });
                     known.push((path, record));
                 }
-                None if age_of(found.stamp).is_some_and(|age| age < QUIET) => unstable.push(path),
-                None => jobs.push(Job { path, found }),
+                None => {
+                    if restless.was_read(&path) {
+                        lock(&self.notice).does_not_rest(&path);
+                    }
+                    match self.wait_for(&path, &found, false, restless) {
+                        Some(until) => later.push((path, until)),
+                        None => jobs.push(Job { path, found }),
+                    }
+                }
+            }
+        }
+        for (path, found) in grown {
+            match self.wait_for(&path, &found, true, restless) {
+                Some(until) => later.push((path, until)),
+                None => again.push(Job { path, found }),
             }
         }
         let mut state = self.write();
@@ -315,7 +340,24 @@ impl Core {
             self.index.put(path, record, Vec::new());
         }
         self.step(&mut state, Delta { entered: known, ..Delta::default() });
-        ToDo { jobs, again, unstable }
+        ToDo { jobs, again, later }
+    }
+
+    /// When to look again at a file that is not to be read now.
+    fn wait_for(
+        &self,
+        path: &Arc<str>,
+        found: &Found,
+        grown: bool,
+        restless: &mut Restless,
+    ) -> Option<Instant> {
+        let now = Instant::now();
+        let hashing = self.read().hashing.get(path).copied();
+        // What comes of reading it will be true of its beginning.
+        if hashing.is_some_and(|stamp| found.stamp.may_have_grown_from(&stamp)) {
+            return Some(now + QUIET);
+        }
+        restless.wait_for(path, age_of(found.stamp), grown, now)
     }
 
     /// True if a file that came back can be read and its chunk hashes are still there.
@@ -337,8 +379,8 @@ impl Core {
             let known = state.catalogue.file(&job.path).copied();
             match outcome {
                 Outcome::Hashed(record, hashes) => {
-                    if known.is_some_and(|known| known.id != record.id) {
-                        self.tell_of_hidden_change(&job.path);
+                    if let Some(known) = known.filter(|known| known.id != record.id) {
+                        self.replace(&mut state, &job.path, &known, &record);
                     }
                     self.index.put(&job.path, &record, hashes);
                     delta.entered.push((job.path, record));
@@ -363,6 +405,20 @@ impl Core {
     }
 }
 
+impl Core {
+    /// A file that is offered was read again, and is something else now.
+    fn replace(&self, state: &mut State, path: &Arc<str>, known: &Record, now: &Record) {
+        if now.stamp.may_be(&known.stamp) {
+            self.tell_of_hidden_change(path);
+        }
+        if now.stamp.may_have_grown_from(&known.stamp) {
+            let dropped = state.earlier.keep(known.id, Source { path: path.clone(), stamp: known.stamp });
+            let unused = dropped.filter(|id| !state.catalogue.has_file(*id));
+            self.index.remove_hashes(unused);
+        }
+    }
+}
+
 /// What becomes of a file that could not be read: one that vanished is not there to be left out.
 pub(super) fn unread(error: &io::Error) -> Option<Reason> {
     (error.kind() != io::ErrorKind::NotFound).then_some(Reason::Unreadable)
@@ -378,6 +434,7 @@ fn extend(all: &mut Differences, more: Differences) {
     all.gone.extend(more.gone);
     all.unknown.extend(more.unknown);
     all.doubted.extend(more.doubted);
+    all.grown.extend(more.grown);
     all.touched.extend(more.touched);
     all.folders_gone.extend(more.folders_gone);
     all.folders_new.extend(more.folders_new);

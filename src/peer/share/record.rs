@@ -52,6 +52,16 @@ impl Stamp {
     pub(super) fn may_be(&self, other: &Stamp) -> bool {
         self.shape() == other.shape()
     }
+
+    /// True if a file with this stamp may still begin with what it held under the other one: it is longer.
+    pub(super) fn may_have_grown_from(&self, then: &Stamp) -> bool {
+        self.inode == then.inode && then.size > 0 && then.size < self.size
+    }
+
+    /// True if a file with this stamp may still hold what was hashed under the other one; only its bytes tell.
+    pub(super) fn may_hold(&self, then: &Stamp) -> bool {
+        self.may_be(then) || self.may_have_grown_from(then)
+    }
 }
 
 /// A regular file as the walk found it.

@@ -184,9 +184,13 @@ fn equal_contents_are_served_from_any_path_that_fits() {
         _ => None,
     };
     assert_eq!(path(&share).as_deref(), Some("a"));
-    write(&folder, &[("a", "something else")]);
+    write(&folder, &[("a", "other")]);
     assert_eq!(path(&share).as_deref(), Some("b"));
     fs::remove_file(folder.path().join("b")).unwrap();
+    // It may have grown; that its bytes are others shows when they are asked for.
+    let Standing::Doubted(file) = share.open_source("a", id).unwrap() else { panic!("not doubted") };
+    assert_eq!(share.proved_chunk(id, &file, only_chunk(4)).unwrap(), None);
+    share.expose("a", id);
     assert_eq!(path(&share), None);
 }
 
@@ -203,7 +207,16 @@ fn a_file_that_looks_otherwise_is_served_only_if_its_bytes_prove() {
     let standing = |path: &str, content: &[u8]| share.open_source(path, FileId::of(content)).unwrap();
     assert!(matches!(standing("a", b"1"), Standing::Sound(..)));
     assert!(matches!(standing("a", b"2"), Standing::Gone), "another content");
-    write(&folder, &[("a", "22")]);
+    // Longer, with the old bytes at its beginning and with others, and shorter.
+    let chunk = |path: &str, content: &[u8]| match standing(path, content) {
+        Standing::Doubted(file) => share.proved_chunk(FileId::of(content), &file, only_chunk(1)).unwrap(),
+        standing => panic!("not doubted but {standing:?}"),
+    };
+    write(&folder, &[("a", "12")]);
+    assert_eq!(chunk("a", b"1").unwrap(), b"1");
+    write(&folder, &[("a", "21")]);
+    assert_eq!(chunk("a", b"1"), None);
+    write(&folder, &[("a", "")]);
     assert!(matches!(standing("a", b"1"), Standing::Gone));
     // Another mode: only the bytes can tell, and they do.
     fs::set_permissions(folder.path().join("b"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -218,9 +231,44 @@ fn a_file_that_looks_otherwise_is_served_only_if_its_bytes_prove() {
     let Standing::Doubted(file) = standing("c", b"3") else { panic!("not doubted") };
     assert!(share.proved_chunk(FileId::of(b"3"), &file, only_chunk(1)).unwrap().is_none());
     let before = share.withdrawals();
-    share.expose("c");
+    share.expose("c", FileId::of(b"3"));
     assert!(share.withdrawals() > before);
     assert!(matches!(standing("c", b"3"), Standing::Gone));
+}
+
+#[test]
+fn what_a_file_held_before_it_grew_is_served_and_not_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = vec![7; 300_000];
+    let id = FileId::of(&old);
+    fs::write(folder.path().join("log"), &old).unwrap();
+    let mut followed = Followed::new(&folder);
+    let manifest = followed.share.manifest(id).unwrap();
+    let place = crate::content::Layout::new(vec![manifest.geometry()]).unwrap().place(1).unwrap();
+    let append = |text: &str| {
+        let mut file = fs::File::options().append(true).open(folder.path().join("log")).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        FileId::of(&fs::read(folder.path().join("log")).unwrap())
+    };
+    for text in ["once", "twice"] {
+        let new = append(text);
+        followed.until("hashed anew", |told| told.get("log") == Some(&new));
+        let Some(Holding::File(geometry, source)) = followed.share.find(id, View::Bytes) else {
+            panic!("not found")
+        };
+        assert_eq!(geometry, manifest.geometry());
+        let Standing::Doubted(file) = followed.share.open_source(&source.path, id).unwrap() else {
+            panic!("not doubted")
+        };
+        assert!(followed.share.proved_chunk(id, &file, place).unwrap().is_some());
+        assert!(followed.share.offers_of(id).is_empty());
+    }
+    // That it is something else by now is nothing against what it is offered as.
+    let before = followed.share.withdrawals();
+    followed.share.expose("log", id);
+    assert_eq!(followed.share.withdrawals(), before);
+    assert!(followed.share.find(id, View::Bytes).is_none());
+    assert!(matches!(followed.share.open_source("log", id).unwrap(), Standing::Gone));
 }
 
 #[test]

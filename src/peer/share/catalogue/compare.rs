@@ -32,6 +32,8 @@ pub(in crate::peer::share) struct Differences {
     pub(in crate::peer::share) unknown: Vec<(Arc<str>, Found)>,
     /// Files that may be what they were, which only their bytes tell.
     pub(in crate::peer::share) doubted: Vec<(Arc<str>, Found)>,
+    /// Files that are longer now. What is known of them may still be true of their beginning.
+    pub(in crate::peer::share) grown: Vec<(Arc<str>, Found)>,
     /// Files of which only the mode, or whether they have other names, changed.
     pub(in crate::peer::share) touched: Vec<(Arc<str>, Record)>,
     pub(in crate::peer::share) folders_gone: Vec<Arc<str>>,
@@ -77,6 +79,9 @@ impl Catalogue {
                 None => out.gone.push((path.clone(), *record)),
                 Some((_, now)) if now.stamp != record.stamp && now.stamp.may_be(&record.stamp) => {
                     out.doubted.push((path.clone(), *now));
+                }
+                Some((_, now)) if now.stamp.may_have_grown_from(&record.stamp) => {
+                    out.grown.push((path.clone(), *now));
                 }
                 Some((_, now)) if now.stamp != record.stamp => {
                     out.gone.push((path.clone(), *record));
