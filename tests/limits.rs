@@ -47,7 +47,7 @@ fn a_peer_that_is_out_of_descriptors_withdraws_nothing_and_serves_it_all_afterwa
     let args = ["peer", text(folder.path()), "--listen", "127.0.0.1:0", "--tracker", &at];
     let peer = Daemon::start_with(&args, with_few_descriptors);
     peer.wait_for_log(
-        "this process may have 64 files open, which is enough for 8 connections and not for 512",
+        "this process may have 64 files open, which is enough for 10 connections and not for 512",
     );
     eventually("all is offered", || (offered(&at) == FILES).then_some(()));
     // More come than there is room for; meanwhile the folder changes.
@@ -70,6 +70,35 @@ fn a_peer_that_is_out_of_descriptors_withdraws_nothing_and_serves_it_all_afterwa
         run(&["get", &name, text(wanted.path()), "--tracker", &at]).expect(DONE);
     }
     peer.stop().expect(DONE);
+}
+
+#[test]
+fn a_connection_that_asks_takes_three_descriptors_and_a_stranger_one() {
+    const STRANGERS: u64 = 40;
+    let mut folder = Sample::empty();
+    folder.add("large", pattern(4 << 20, 7));
+    let tracker = Daemon::tracker(&[]);
+    let at = tracker.target();
+    let peer = Daemon::peer(folder.path(), &["--tracker", &at, "--up", "100kB/s"]);
+    eventually("it is offered", || {
+        run(&["ls", "--tracker", &at, "--json"]).stdout.contains("\"large\"").then_some(())
+    });
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", peer.pid())).expect("a process").count() as u64;
+    let at_rest = eventually("nobody is served", || {
+        let before = open();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        (before == open()).then_some(before)
+    });
+    let strangers: Vec<TcpStream> =
+        (0..STRANGERS).map(|_| TcpStream::connect(peer.addr()).expect("a connection")).collect();
+    eventually("each stranger is one descriptor", || (open() == at_rest + STRANGERS).then_some(()));
+    drop(strangers);
+    eventually("they are gone", || (open() == at_rest).then_some(()));
+    let wanted = TempDir::new().expect("a temporary folder");
+    let get = Daemon::launch(&["get", "large", text(wanted.path()), "--tracker", &at]);
+    // It connects to a lone source twice.
+    eventually("a connection that asks is three", || (open() == at_rest + 2 * 3).then_some(()));
+    get.kill();
 }
 
 #[test]

@@ -104,7 +104,7 @@ pub(super) enum Filled {
 /// One connection that carries chunks; `S` is what this side sends.
 #[derive(Debug)]
 pub(super) struct Bulk<S> {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     pub(super) addr: SocketAddr,
     side: Side,
     wake: Arc<Wake>,
@@ -122,7 +122,11 @@ pub(super) struct Bulk<S> {
 }
 
 impl<S: Message + From<Common>> Bulk<S> {
-    pub(super) fn new(session: Session, side: Side, wake: Arc<Wake>) -> Result<(Bulk<S>, Hello), NetError> {
+    pub(super) fn new(
+        session: Session<Arc<TcpStream>>,
+        side: Side,
+        wake: Arc<Wake>,
+    ) -> Result<(Bulk<S>, Hello), NetError> {
         session.stream.set_nonblocking(true)?;
         let bytes = if side == Side::Serve { SMALL_BUFFER_BYTES } else { READ_BUFFER_BYTES };
         let mut read = vec![0; bytes];

@@ -1,6 +1,7 @@
 //! The asking side of one connection: carries out orders, takes in chunks, proves and stores them.
 
 use std::collections::HashMap;
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -64,7 +65,7 @@ pub(super) enum Trust {
 /// connection ends.
 pub(super) fn run(
     transfer: &Transfer,
-    session: Session,
+    session: Session<Arc<TcpStream>>,
     target: &str,
     throttle: Option<&Throttle>,
 ) -> Result<Trust, FetchEnd> {

@@ -1,6 +1,6 @@
 //! The connections that others have made to this peer: who may come in, and how one is cut.
 //!
-//! Owns a handle to each of their sockets; what is said on them is none of its business.
+//! Shares each of their sockets with the thread that serves it; what is said on them is none of its business.
 
 use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -40,8 +40,7 @@ impl Guests {
 
     /// Takes a connection in. `None` if there is no room; then it just closes, and the other side tries
     /// elsewhere.
-    pub(super) fn let_in(self: &Arc<Self>, stream: &TcpStream, addr: SocketAddr) -> Option<Guest> {
-        let handle = Arc::new(stream.try_clone().ok()?);
+    pub(super) fn let_in(self: &Arc<Self>, stream: &Arc<TcpStream>, addr: SocketAddr) -> Option<Guest> {
         let mut state = lock(&self.0);
         let number = state.accepted + 1;
         let Entry::Welcome { activity, instead_of } = state.door.enter(number, addr.ip(), Instant::now())
@@ -52,7 +51,7 @@ impl Guests {
             let _ = gone.shutdown(Shutdown::Both);
         }
         state.accepted = number;
-        state.open.insert(number, handle);
+        state.open.insert(number, stream.clone());
         Some(Guest { guests: self.clone(), number, activity })
     }
 }

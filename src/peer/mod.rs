@@ -66,8 +66,8 @@ use share::Share;
 use trackers::{Registry, Trackers};
 use uploads::Uploads;
 
-/// Descriptors of one asker: its socket, a handle to cut it, a wake, the file it is sent.
-const DESCRIPTORS_EACH: usize = 4;
+/// Descriptors of one asker: its socket, a wake, the file it is sent.
+const DESCRIPTORS_EACH: usize = 3;
 /// How long to wait before accepting again when the system has no more descriptors or threads.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long the transfers together may take to end when a peer stops.
@@ -321,6 +321,7 @@ impl Inner {
     }
 
     fn take_connection(self: Arc<Self>, stream: TcpStream, addr: SocketAddr) {
+        let stream = Arc::new(stream);
         let Some(guest) = self.guests.let_in(&stream, addr) else { return };
         let inner = self.clone();
         threads::may_panic("accept");
@@ -329,7 +330,7 @@ impl Inner {
         }
     }
 
-    fn serve(&self, stream: TcpStream, guest: &Guest) {
+    fn serve(&self, stream: Arc<TcpStream>, guest: &Guest) {
         let part = |theirs| match theirs {
             Role::Ask => Some(Role::Serve),
             Role::Serve => Some(Role::Ask),
@@ -349,7 +350,7 @@ impl Inner {
     }
 
     /// A peer that cannot be dialled offers to serve: the youngest running transfer asks it.
-    fn fetch_from(&self, session: net::Session) -> Result<(), net::NetError> {
+    fn fetch_from(&self, session: net::Session<Arc<TcpStream>>) -> Result<(), net::NetError> {
         let running = self.jobs.running().next_back().map(|(_, transfer)| transfer);
         let addr = session.addr.to_string();
         match running.map(|transfer| fetch::run(&transfer, session, &addr, self.throttle_down.as_ref())) {

@@ -54,7 +54,7 @@ struct Probe {
 
 impl Probe {
     fn dial(me: &Identity, addr: &str) -> Result<Bulk<ToServer>, NetError> {
-        let session = net::greet(net::dial(addr)?, me, Role::Ask, Role::Serve, Side::Fetch)?;
+        let session = net::greet(Arc::new(net::dial(addr)?), me, Role::Ask, Role::Serve, Side::Fetch)?;
         Ok(Bulk::new(session, Side::Fetch, Arc::new(Wake::new()?))?.0)
     }
 

@@ -11,7 +11,7 @@ mod sending;
 mod slot;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -121,7 +121,7 @@ impl Asker {
 /// Serves one connection until it ends.
 pub(super) fn run(
     host: &dyn Host,
-    session: Session,
+    session: Session<Arc<TcpStream>>,
     activity: &Activity,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), NetError> {

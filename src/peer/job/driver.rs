@@ -317,7 +317,7 @@ fn source(
 ) -> Result<fetch::Trust, FetchEnd> {
     threads::may_panic("fetch-source");
     let stream = net::dial(addr).map_err(NetError::from)?;
-    let session = net::greet(stream, &peer.identity, Role::Ask, Role::Serve, Side::Fetch)?;
+    let session = net::greet(Arc::new(stream), &peer.identity, Role::Ask, Role::Serve, Side::Fetch)?;
     let through = lock(gate).clone();
     let _alive = through.ok_or(NetError::Closed)?;
     fetch::run(transfer, session, addr, peer.throttle_down.as_ref())
