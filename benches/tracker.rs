@@ -198,7 +198,7 @@ impl Process {
     fn connect(&self, number: usize) -> net::Session {
         let mut peer = PeerId([0; 16]);
         peer.0[..8].copy_from_slice(&(number as u64).to_be_bytes());
-        let me = Identity { peer, name: format!("peer-{number}"), listen_port: 0 };
+        let me = Identity { peer: peer.into(), name: format!("peer-{number}"), listen_port: 0 };
         let stream = net::dial(&self.addr).expect("the tracker listens");
         net::greet(stream, &me, Role::Member, Role::Tracker, Side::Tracker).expect("HELLO is answered")
     }

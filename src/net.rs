@@ -6,12 +6,13 @@
 use std::borrow::Borrow;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
 use crate::content::PeerId;
-use crate::threads::Panicked;
+use crate::threads::{Panicked, lock};
 use crate::wire::{self, ErrorCode, FrameError, Hello, PrefaceError, Role, limits};
 
 mod control;
@@ -126,11 +127,46 @@ impl NetError {
     }
 }
 
+/// The id of this process, which all clones share. Anybody can know it and take it first, so it can be given up.
+#[derive(Debug, Clone)]
+pub struct OwnId(Arc<Mutex<PeerId>>);
+
+impl OwnId {
+    /// One that nobody else has.
+    pub fn random() -> OwnId {
+        OwnId::from(random_id())
+    }
+
+    /// The id now.
+    pub fn get(&self) -> PeerId {
+        *lock(&self.0)
+    }
+
+    /// Takes another in place of `old`, unless that has been done.
+    pub fn give_up(&self, old: PeerId) {
+        let mut id = lock(&self.0);
+        if *id == old {
+            *id = random_id();
+        }
+    }
+}
+
+impl From<PeerId> for OwnId {
+    fn from(id: PeerId) -> OwnId {
+        OwnId(Arc::new(Mutex::new(id)))
+    }
+}
+
+/// An id that nobody else has.
+pub fn random_id() -> PeerId {
+    PeerId(std::array::from_fn(|_| fastrand::u8(..)))
+}
+
 /// Who this process is, as it says in HELLO.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Its id.
-    pub peer: PeerId,
+    pub peer: OwnId,
     /// Its name.
     pub name: String,
     /// Where it accepts connections; 0 if nowhere.
@@ -141,7 +177,7 @@ impl Identity {
     /// An identity for a tool that serves nothing: a random id.
     pub fn tool() -> Identity {
         Identity {
-            peer: PeerId(std::array::from_fn(|_| fastrand::u8(..))),
+            peer: OwnId::random(),
             name: String::new(),
             listen_port: 0,
         }
@@ -153,7 +189,7 @@ impl Identity {
             max_version: limits::MAX_VERSION,
             features: 0,
             role,
-            peer: self.peer,
+            peer: self.peer.get(),
             listen_port: self.listen_port,
             name: wire::Label::new(&*self.name),
             software: wire::Label::new(concat!("p2p/", env!("CARGO_PKG_VERSION"))),

@@ -9,7 +9,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use crate::content::PeerId;
 use crate::descriptors;
 use crate::net::{self, Identity};
 use directory::{Bounds, Directory};
@@ -96,7 +95,7 @@ pub fn start(config: Config) -> Result<Tracker, StartError> {
     let config = Config { max_connections, ..config };
     let directory = Directory::new(config.lease, config.bounds, fastrand::u64(..), Instant::now());
     let identity = Identity {
-        peer: PeerId(std::array::from_fn(|_| fastrand::u8(..))),
+        peer: net::OwnId::random(),
         name: config.name.clone(),
         listen_port: addr.port(),
     };

@@ -19,7 +19,7 @@ fn start(config: Config) -> Tracker {
 }
 
 fn try_connect(tracker: &Tracker, number: u8, role: Role) -> Result<Link, NetError> {
-    let me = Identity { peer: PeerId([number; 16]), name: format!("peer{number}"), listen_port: 0 };
+    let me = Identity { peer: PeerId([number; 16]).into(), name: format!("peer{number}"), listen_port: 0 };
     let stream = net::dial(&tracker.addr().to_string())?;
     let session = net::greet(stream, &me, role, Role::Tracker, Side::Tracker)?;
     let link = Control::new(session, Side::Tracker);

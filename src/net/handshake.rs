@@ -79,7 +79,7 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
         if theirs.max_version < limits::MIN_VERSION || theirs.min_version > limits::MAX_VERSION {
             return Err(NetError::Version(theirs.min_version, theirs.max_version));
         }
-        if theirs.peer == me.peer {
+        if theirs.peer == me.peer.get() {
             return Err(NetError::Myself);
         }
         let role = agreed?;

@@ -19,6 +19,7 @@ use bytes::{Buf, BufMut};
 
 use super::store::set_aside;
 use crate::content::{FileId, PeerId};
+use crate::net::random_id;
 
 /// The id's file in the state folder.
 const FILE: &str = "peer-id";
@@ -80,10 +81,6 @@ fn machine() -> [u8; MACHINE_BYTES] {
     }
     let hash = FileId::of(id.as_bytes()).0;
     std::array::from_fn(|at| hash[at])
-}
-
-pub(super) fn random_id() -> PeerId {
-    PeerId(std::array::from_fn(|_| fastrand::u8(..)))
 }
 
 /// The id kept in the state folder, made on first use. One that is damaged, or was made elsewhere, is replaced:

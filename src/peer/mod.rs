@@ -58,7 +58,7 @@ use bulk::Wake;
 use config::{control_folder, endpoint, state_of};
 use guests::{Guest, Guests};
 use held::{Held, Shared};
-use home::{kept_id, random_id};
+use home::kept_id;
 use job::Jobs;
 use registrations::{Registrations, Step};
 use serve::{Asker, Complaints, Host};
@@ -127,14 +127,14 @@ pub fn start(
     // Before the folder is hashed, which may take long: a place for the state is missed at once.
     let peer = match &state {
         Some(state) => kept_id(state).map_err(|error| PeerError::State { path: state.clone(), error })?,
-        None => random_id(),
+        None => net::random_id(),
     };
     if let Some(state) = &state {
         store::sweep(state, config.limits.keep_partial);
     }
     let share = open_share(&config, progress)?;
     let advertise = endpoint(config.advertise.as_deref(), addr)?;
-    let identity = Identity { peer, name: config.name, listen_port: advertise.1 };
+    let identity = Identity { peer: peer.into(), name: config.name, listen_port: advertise.1 };
     let (quit, quitting) = crossbeam_channel::bounded(0);
     let inner = Arc::new(Inner {
         identity,

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::backoff::Backoff;
 use super::bulk::Wake;
 use super::lock;
-use crate::content::{FileId, Host};
+use crate::content::{FileId, Host, PeerId};
 use crate::net::trace::Side;
 use crate::net::{self, Control, Identity, NetError, Session};
 use crate::threads;
@@ -29,6 +29,8 @@ const LEAVE_PATIENCE: Duration = Duration::from_millis(200);
 /// First and longest pause before a broken link is made anew; doubled each time, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Who is told for so long that its id is in use takes another: a connection that is dead is taken over sooner.
+const IN_USE_PATIENCE: Duration = Duration::from_secs(4);
 /// How often it is looked whether the load has changed, which is told at once.
 const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// Signs of life in one lease.
@@ -178,22 +180,34 @@ impl Worker {
     fn run(self) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut told: Option<bool> = None;
+        let mut in_use_since: Option<Instant> = None;
         while !self.stopping.load(Ordering::Acquire) {
+            let id = self.me.peer.get();
             let outcome = self.connect().and_then(|mut line| {
                 self.link.connected.store(true, Ordering::Relaxed);
                 if told.is_some() {
                     tracing::info!("tracker {} is back", self.link.addr);
                 }
                 (told, backoff) = (None, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
-                self.serve(&mut line)
+                in_use_since = None;
+                self.serve(&mut line, id)
             });
             self.link.connected.store(false, Ordering::Relaxed);
             let Err(error) = outcome else { return };
+            if self.me.peer.get() != id {
+                continue; // it was given up for another tracker's sake
+            }
             let in_use = matches!(error, NetError::Refused { code: ErrorCode::InUse, .. });
             // Once for each time it is away; but that somebody else is there is news.
             if told.is_none_or(|told| in_use && !told) {
                 self.tell(&error, in_use);
                 told = Some(in_use);
+            }
+            in_use_since = in_use_since.filter(|_| in_use).or_else(|| in_use.then(Instant::now));
+            if in_use_since.is_some_and(|since| since.elapsed() >= IN_USE_PATIENCE) {
+                tracing::warn!("tracker {}: that goes on; this peer takes an id of its own", self.link.addr);
+                self.me.peer.give_up(id);
+                continue;
             }
             self.pause(backoff.next());
         }
@@ -242,7 +256,7 @@ impl Worker {
         Ok((line, lease))
     }
 
-    fn serve(&self, (line, lease): &mut (Line, Duration)) -> Result<(), NetError> {
+    fn serve(&self, (line, lease): &mut (Line, Duration), id: PeerId) -> Result<(), NetError> {
         threads::may_panic("tracker");
         let interval = (*lease / HEARTBEATS_PER_LEASE).max(LEAST_INTERVAL);
         let mut next_heartbeat = Instant::now() + interval;
@@ -254,6 +268,9 @@ impl Worker {
             if self.stopping.load(Ordering::Acquire) {
                 let _ = line.call(&ToTracker::from(Common::Leave));
                 return Ok(());
+            }
+            if self.me.peer.get() != id {
+                return Err(NetError::Closed);
             }
             let load = self.registry.load();
             if Instant::now() >= next_heartbeat || load != last_load {

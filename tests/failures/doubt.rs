@@ -123,10 +123,13 @@ fn who_has_anothers_id_does_not_take_its_place_while_it_lives() {
         (answer.id == id::REGISTERED).then_some(())
     });
     assert_eq!(peer_at(&lab, 4242), known);
-    // And who wakes up to that says why it is not there.
+    // Who wakes up to that says so, and does without that id: whoever knows it could keep it for ever.
     peer.signal(Signal::CONT);
     let answering = answer_pings(again);
     peer.wait_for_log("another peer with the id of this one is registered there and lives");
+    lab.wait_for_seeders("big", 1);
+    assert_ne!(peer_at(&lab, peer.addr().port()), known);
+    lab.get("big", &["--wait", "20s"]).expect(DONE);
     drop(answering);
 }
 

@@ -65,7 +65,7 @@ impl FalseTracker {
 
 impl Shared {
     fn serve(&self, stream: TcpStream) -> Option<()> {
-        let me = Identity { peer: PeerId([77; 16]), name: "false".into(), listen_port: 0 };
+        let me = Identity { peer: PeerId([77; 16]).into(), name: "false".into(), listen_port: 0 };
         let mut writer = stream.try_clone().ok()?;
         let session = net::welcome(stream, &me, Side::Tracker, |_| Some(Role::Tracker)).ok()?;
         let mut control = Control::<ToTracker, FromTracker>::new(session, Side::Tracker);

@@ -50,7 +50,8 @@ impl Contest {
     /// Some peers claim that the content has the variant's size.
     pub(super) fn hear(&mut self, variant: &Variant) {
         self.claims.hear(variant.size);
-        let others = variant.holders.iter().filter(|holder| holder.peer != self.peer.identity.peer);
+        let me = self.peer.identity.peer.get();
+        let others = variant.holders.iter().filter(|holder| holder.peer != me);
         for holder in others.filter(|holder| holder.port != 0) {
             let whole = holder.have >= variant.chunks;
             if whole || holder.have > 0 {

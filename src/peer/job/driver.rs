@@ -105,7 +105,7 @@ impl<'a> Driver<'a> {
     }
 
     fn suggest(&mut self, variant: &Variant) {
-        let me = self.peer().identity.peer;
+        let me = self.peer().identity.peer.get();
         let claims = self.contest.claims();
         let usable =
             |holder: &&Holder| holder.port != 0 && holder.peer != me && !claims.is_banned(holder.peer);
