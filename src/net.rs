@@ -176,11 +176,7 @@ pub struct Identity {
 impl Identity {
     /// An identity for a tool that serves nothing: a random id.
     pub fn tool() -> Identity {
-        Identity {
-            peer: OwnId::random(),
-            name: String::new(),
-            listen_port: 0,
-        }
+        Identity { peer: OwnId::random(), name: String::new(), listen_port: 0 }
     }
 
     fn hello(&self, role: Role) -> Hello {

@@ -94,11 +94,8 @@ pub fn start(config: Config) -> Result<Tracker, StartError> {
     let max_connections = descriptors::carried(config.max_connections, DESCRIPTORS_EACH);
     let config = Config { max_connections, ..config };
     let directory = Directory::new(config.lease, config.bounds, fastrand::u64(..), Instant::now());
-    let identity = Identity {
-        peer: net::OwnId::random(),
-        name: config.name.clone(),
-        listen_port: addr.port(),
-    };
+    let identity =
+        Identity { peer: net::OwnId::random(), name: config.name.clone(), listen_port: addr.port() };
     let server = Arc::new(Server::new(config, identity, Shared::new(directory), listener));
     let threads = server::spawn(&server).map_err(StartError::Thread)?;
     Ok(Tracker { addr, server, threads: Mutex::new(threads) })

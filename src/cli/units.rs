@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+pub(crate) use crate::content::shown;
+
 /// A duration: `30s`, `10m`, `1h 30m`; a bare number is seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Period(pub(crate) Duration);
@@ -136,15 +138,6 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Text from the network with control characters escaped, so that it stays on its line.
-pub(crate) fn shown(text: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().collect::<String>(),
-        false => c.to_string(),
-    };
-    text.chars().map(escape).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,5 +170,6 @@ mod tests {
         assert_eq!(elapsed(Duration::from_micros(310)), "310 µs");
         assert_eq!(elapsed(Duration::from_secs(125)), "2m 5s");
         assert_eq!(shown("a\nb\u{1b}"), "a\\nb\\u{1b}");
+        assert_eq!(shown("x\u{202e}gpj.exe\u{2028}ü\u{200d}"), "x\\u{202e}gpj.exe\\u{2028}ü\u{200d}");
     }
 }

@@ -83,23 +83,37 @@ impl SafeName {
 fn check_part(part: &str) -> Result<(), NameError> {
     match part {
         "" | "." | ".." => Err(NameError::Dots),
-        SafeName::STATE_FOLDER => Err(NameError::Reserved),
+        part if is_reserved(part) => Err(NameError::Reserved),
         part if part.contains('\0') => Err(NameError::Nul),
         part if part.len() > SafeName::MAX_PART_BYTES => Err(NameError::TooLong),
         _ => Ok(()),
     }
 }
 
-impl fmt::Display for SafeName {
-    /// The name with control characters escaped, so that it stays on its line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c.is_control() {
-                true => write!(f, "{}", c.escape_default())?,
-                false => write!(f, "{c}")?,
-            }
+/// True if a part of a path is the state folder's name, or is so where case, and dots or spaces at the end, do not
+/// count: as on FAT, on NTFS, and in folders of ext4 that were made so.
+pub(super) fn is_reserved(part: &str) -> bool {
+    part.trim_end_matches(['.', ' ']).eq_ignore_ascii_case(SafeName::STATE_FOLDER)
+}
+
+/// Text of strangers as it is shown: it stays on its line and reads in the order in which it is written. So control
+/// characters are escaped, and those that end lines or turn the direction of writing.
+pub fn shown(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() || turns(c) {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
         }
-        Ok(())
+    }
+    out
+}
+
+impl fmt::Display for SafeName {
+    /// The name as it is [`shown`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.0))
     }
 }
 
@@ -109,7 +123,7 @@ mod tests {
 
     #[test]
     fn accepts_relative_paths() {
-        for name in ["a", "a/b c/ü\"'\n", "photos/", "...", "a..b", ".hidden"] {
+        for name in ["a", "a/b c/ü\"'\n", "photos/", "...", "a..b", ".hidden", ".p2p-1", "p2p", ".p2p.d"] {
             assert_eq!(SafeName::new(name).as_ref().map(SafeName::as_str), Ok(name));
         }
     }
@@ -128,6 +142,8 @@ mod tests {
             ("a\0b", NameError::Nul),
             (".p2p/index", NameError::Reserved),
             ("a/.p2p/", NameError::Reserved),
+            ("a/.P2p", NameError::Reserved),
+            (".P2P. ./x", NameError::Reserved),
         ];
         for (name, error) in cases {
             assert_eq!(SafeName::new(name), Err(error), "{name:?}");

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::store::make_own_folder;
+use super::store::{make_own_folder, open_plain};
 use crate::content::{FileId, SafeName};
 
 /// The record's name in the state folder.
@@ -182,8 +182,7 @@ impl Got {
         // A kill may have left half a line.
         text.insert(0, b'\n');
         text.push(b'\n');
-        let file = File::options().create(true).append(true).open(path_in(folder));
-        file.and_then(|mut file| file.write_all(&text))
+        open_plain(&path_in(folder), true)?.write_all(&text)
     }
 
     /// Writes the record into `folder`, whole or not at all.
@@ -219,6 +218,8 @@ fn path_in(folder: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{FileType, Mode};
+
     use super::*;
 
     fn id(byte: u8) -> FileId {
@@ -241,6 +242,23 @@ mod tests {
         let name = |name: &str| SafeName::new(name).unwrap();
         assert!(got.is_tree(&name("m/"), &[]) && got.is_tree(&name("n/"), &[id(7)]));
         assert!(!got.is_tree(&name("n/"), &[id(1)]));
+    }
+
+    #[test]
+    fn nothing_is_written_through_what_lies_in_the_records_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let precious = folder.path().join("precious");
+        fs::write(&precious, "precious").unwrap();
+        fs::create_dir(folder.path().join(SafeName::STATE_FOLDER)).unwrap();
+        std::os::unix::fs::symlink(&precious, path_in(folder.path())).unwrap();
+        Got::append(folder.path(), "f", id(1)).unwrap();
+        assert_eq!(fs::read(&precious).unwrap(), b"precious");
+        assert!(Got::read(folder.path()).owns("f", id(1)));
+        fs::remove_file(path_in(folder.path())).unwrap();
+        let path = path_in(folder.path());
+        rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        Got::append(folder.path(), "f", id(2)).unwrap();
+        assert!(Got::read(folder.path()).owns("f", id(2)), "a pipe is not waited for");
     }
 
     #[test]

@@ -37,7 +37,7 @@ use files::{
     copy, give_back_holes, hash_at, hashes_of, id_on_disk, reserve, set_looks, sync_above, unfinished_mode,
     write_sparse,
 };
-pub(super) use files::{make_own_folder, set_aside};
+pub(super) use files::{make_own_folder, open_plain, set_aside};
 use journal::Journal;
 use naming::Draft;
 use own::Own;

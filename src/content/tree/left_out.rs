@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::content::shown;
+
 use super::TreeError;
 
 /// Why something was left out of a tree.
@@ -73,7 +75,7 @@ pub struct Missing {
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.path, self.reason)
+        write!(f, "{} {}", shown(&self.path), self.reason)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one function that decides whether a symbolic link from outside stays inside its tree.
 
 use super::super::SafeName;
+use super::super::name::is_reserved;
 
 /// True if a link at `path` with this target stays inside the tree that `path` is below, whatever the links
 /// on its way are, as long as this holds for them too.
@@ -20,7 +21,7 @@ pub fn leads_inside(path: &str, target: &str) -> bool {
             above -= 1;
             true
         }
-        SafeName::STATE_FOLDER => false,
+        part if is_reserved(part) => false,
         part => {
             named = true;
             part.len() <= SafeName::MAX_PART_BYTES && !part.contains('\0')
@@ -88,6 +89,7 @@ mod tests {
             ("l", "a/.."),
             ("l", ".p2p/index"),
             ("d/l", "../.p2p"),
+            ("l", ".P2P/index"),
             ("l", "a\0b"),
         ] {
             assert!(!leads_inside(path, target), "{path} -> {target}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::*;
-use crate::content::{Place, TreeKind};
+use crate::content::{Place, Tree, TreeKind};
 
 /// What a change may take until it is told, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -141,6 +141,19 @@ fn breaking_off_keeps_what_was_hashed() {
     let broken = Share::open(config(folder.path()), &mut |_| ControlFlow::Break(()));
     assert!(matches!(broken, Err(ShareError::Stopped)));
     assert_eq!(open(config(folder.path())).1.files_done, 1);
+}
+
+#[test]
+fn what_some_file_systems_take_for_our_state_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("d/a", "1"), ("d/.P2P/index", "2"), ("d/.p2p/index", "3")]);
+    let (share, _) = open(config(folder.path()));
+    let tree = share.offers().into_iter().find(|offer| &*offer.name == "d/").unwrap();
+    let Some(Holding::Listing(_, bytes)) = share.find(tree.id, View::Bytes) else { panic!("no listing") };
+    let tree = Tree::decode(&bytes).unwrap();
+    assert_eq!(tree.entries().len(), 1);
+    let left_out: Vec<_> = tree.left_out().named().iter().map(|missing| &*missing.path).collect();
+    assert_eq!(left_out, [".P2P"], "nobody is to miss our own");
 }
 
 #[test]

@@ -253,7 +253,7 @@ impl Walker {
     fn step(&self, folder: &Folder, name: &str, metadata: &Metadata, finds: &mut Finds) -> Step {
         let shown = join(&folder.shown, name);
         match self.check_name(&shown, metadata.is_dir()) {
-            Err(NameError::Reserved) => return Step::Nothing,
+            Err(NameError::Reserved) if name == SafeName::STATE_FOLDER => return Step::Nothing,
             Err(_) => return finds.leave_out(&shown, Reason::Name),
             Ok(()) if shown.split('/').count() > Tree::MAX_DEPTH => {
                 return finds.leave_out(&shown, Reason::TooLarge);

@@ -82,7 +82,7 @@ pub(in crate::peer) fn make_own_folder(path: &Path) -> io::Result<()> {
 
 /// Opens a plain file to read and to write, or only append; made if need be. Anything else in its place is set
 /// aside.
-pub(super) fn open_plain(path: &Path, append: bool) -> io::Result<File> {
+pub(in crate::peer) fn open_plain(path: &Path, append: bool) -> io::Result<File> {
     let open = || {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
         let mut options = OpenOptions::new();
