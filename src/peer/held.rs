@@ -148,9 +148,10 @@ impl Shared {
         }
     }
 
-    /// A shortage of this process is no word about the file.
-    fn failed(&self, path: &str, error: &io::Error) -> Result<Data, Refusal> {
-        if share::is_shortage(error) {
+    /// What may be over at the next try is no word about the file.
+    fn failed(&self, path: &Arc<str>, error: &io::Error) -> Result<Data, Refusal> {
+        if share::is_passing(error) {
+            self.share.put_off(path, error);
             return Err(Refusal::Busy);
         }
         self.share.withdraw(path);
@@ -186,7 +187,7 @@ impl Held {
             Held::Fetching(transfer) if !transfer.has(number) => Err(Refusal::NotYet),
             Held::Fetching(transfer) => transfer.store.reader(place.file).map(Data::File).map_err(|error| {
                 tracing::debug!("{}: {error}", transfer.name);
-                Refusal::Gone
+                if share::is_passing(&error) { Refusal::Busy } else { Refusal::Gone }
             }),
         }
     }

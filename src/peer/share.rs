@@ -37,6 +37,7 @@ pub(crate) mod fuzzing;
 mod hash;
 mod index;
 mod keep;
+mod later;
 mod left_out;
 mod log;
 mod recent;
@@ -47,12 +48,13 @@ mod watch;
 
 pub use catalogue::{Change, Summary};
 pub use doubt::Standing;
-pub(super) use doubt::{is_shortage, read_chunk};
+pub(super) use doubt::{is_passing, read_at, read_chunk};
 pub use record::{Source, Stamp};
 
 use catalogue::{Catalogue, Delta};
 use earlier::Earlier;
 use index::Index;
+use later::Later;
 use recent::Recent;
 use record::{Found, Shape, parent};
 use walk::Walker;
@@ -188,6 +190,7 @@ struct Core {
     caches: Mutex<Caches>,
     changes: Sender<Change>,
     notice: Mutex<left_out::Notice>,
+    later: Mutex<Later>,
     mailbox: Mailbox,
     watches: Option<Arc<Watches>>,
     stop: AtomicBool,

@@ -1,7 +1,6 @@
 //! From a queued request to bytes in the socket.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -14,6 +13,7 @@ use crate::net::NetError;
 use crate::net::trace::{self, Direction, Side};
 use crate::peer::faults::{Fate, Faults};
 use crate::peer::held::Data;
+use crate::peer::share::{is_passing, read_at};
 use crate::peer::uploads::{Content, Turn};
 use crate::swarm::turns::Hold;
 use crate::swarm::uplink::piece_bytes;
@@ -159,12 +159,15 @@ impl Serving<'_> {
             Data::File(file) if place.len <= COPY_BYTES => {
                 let at = unsent.len();
                 unsent.resize(at + len, 0);
-                let read = file.read_exact_at(&mut unsent[at..], place.offset);
+                let read = read_at(&file, &mut unsent[at..], place.offset);
                 // It may have been written to while it was read.
                 if read.is_err() || matches!(slot.held.data(number, place), Err(Refusal::Gone)) {
                     unsent.truncate(start);
                     slot.forget_proof(place);
                     slot.held.check(place);
+                    if read.is_err_and(|error| is_passing(&error)) {
+                        return self.refuse(job.request, Refusal::Busy);
+                    }
                     slot.gone.note(number, Instant::now());
                     return self.refuse(job.request, Refusal::Gone);
                 }

@@ -2,19 +2,21 @@
 //!
 //! A file that looks as it did is served as it is. One that only may be what it was is served chunk by chunk, each
 //! proved before it leaves. Whoever says that bytes do not prove has the chunk read again here; only if that reading
-//! says so too is the file withdrawn and hashed anew, and the user told.
+//! says so too is the file withdrawn and hashed anew, and the user told. That it cannot be read now says neither:
+//! until it can be, it is served chunk by chunk.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use rustix::io::Errno;
 
 use super::hash::open_quietly;
 use super::record::below;
-use super::{Core, Share, Stamp};
+use super::{Core, Share, Stamp, lock};
 use crate::content::{FileId, Geometry, Place, hash_chunk};
 
 /// A file that was opened to be served.
@@ -39,7 +41,7 @@ impl Share {
         let metadata = file.metadata()?;
         let now = Stamp::of(&metadata);
         Ok(match metadata.is_file() {
-            true if now == stamp => Standing::Sound(file, stamp),
+            true if now == stamp && !lock(&self.core.later).waits(path) => Standing::Sound(file, stamp),
             true if now.may_hold(&stamp) => Standing::Doubted(file),
             _ => Standing::Gone,
         })
@@ -76,15 +78,31 @@ impl Share {
             Ok(Standing::Gone) => return self.look_at(path),
             Err(error) => Err(error),
         };
+        self.judge(path, id, read);
+    }
+
+    /// What is read of a doubted chunk decides.
+    pub(super) fn judge(&self, path: &Arc<str>, id: FileId, read: io::Result<Option<Vec<u8>>>) {
         match read {
             Ok(Some(_)) => tracing::debug!(path = &**path, "a chunk was doubted, and proves"),
             Ok(None) => self.expose(path, id),
-            Err(error) if is_shortage(&error) => {}
+            Err(error) if is_passing(&error) => self.put_off(path, &error),
             Err(error) => {
                 tracing::warn!(path = &**path, "it cannot be read, and is not shared until it can: {error}");
                 self.withdraw(path);
             }
         }
+    }
+
+    /// The file at `path` could not be read now: it is read again, and until then nobody gets what was not proved.
+    /// What this process is short of is no reason for that.
+    pub fn put_off(&self, path: &Arc<str>, error: &io::Error) {
+        if is_shortage(error) {
+            return;
+        }
+        self.core.put_off(path, error);
+        // Whoever has it open looks at it again.
+        self.core.withdrawals.fetch_add(1, Ordering::Release);
     }
 
     /// The file at `path` does not hold the bytes that were hashed as `id`, however it looks.
@@ -102,6 +120,14 @@ impl Share {
 }
 
 impl Core {
+    /// What is at `path` is looked at again, ever less often until it can be read.
+    pub(super) fn put_off(&self, path: &Arc<str>, error: &io::Error) {
+        if lock(&self.later).put_off(path.clone(), Instant::now()) {
+            tracing::warn!(path = &**path, "it cannot be read now, and is tried again: {error}");
+        }
+        self.mailbox.wake();
+    }
+
     /// The user is told of a file that is not what it seems to be.
     pub(super) fn tell_of_hidden_change(&self, path: &str) {
         tracing::warn!(
@@ -114,16 +140,44 @@ impl Core {
 /// The bytes of one chunk.
 ///
 /// # Errors
-/// Those of reading; the end of the file among them.
+/// Those of reading; the end of the file among them. Of a file that is as long as it was, that is a disk that fails.
 pub(in crate::peer) fn read_chunk(file: &File, place: Place) -> io::Result<Vec<u8>> {
     let len = usize::try_from(place.len.min(Geometry::MAX_CHUNK_SIZE)).unwrap_or_default();
     let mut bytes = vec![0; len];
-    file.read_exact_at(&mut bytes, place.offset)?;
+    read_at(file, &mut bytes, place.offset)?;
     Ok(bytes)
 }
 
+/// Fills the buffer from a place in a file.
+///
+/// # Errors
+/// As [`read_chunk`].
+pub(in crate::peer) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    let end = offset.saturating_add(buffer.len() as u64);
+    match file.read_exact_at(buffer, offset) {
+        Err(error)
+            if error.kind() == io::ErrorKind::UnexpectedEof
+                && file.metadata().is_ok_and(|metadata| metadata.len() >= end) =>
+        {
+            Err(disk_failure())
+        }
+        read => read,
+    }
+}
+
+/// What the system says of a disk that fails.
+pub(super) fn disk_failure() -> io::Error {
+    Errno::IO.into()
+}
+
+/// True for what may be over at the next try, and says nothing of what is in the file.
+pub(in crate::peer) fn is_passing(error: &io::Error) -> bool {
+    let failures = [Errno::IO, Errno::TIMEDOUT];
+    is_shortage(error) || Errno::from_io_error(error).is_some_and(|error| failures.contains(&error))
+}
+
 /// True for what says that this process or system is short of something, and nothing of the file.
-pub(in crate::peer) fn is_shortage(error: &io::Error) -> bool {
+pub(super) fn is_shortage(error: &io::Error) -> bool {
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
     Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
 }

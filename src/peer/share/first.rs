@@ -16,7 +16,7 @@ use crate::content::{Geometry, Reason, SafeName};
 use crate::peer::got::Got;
 
 use super::catalogue::{Catalogue, Change, Delta, Scan};
-use super::doubt::is_shortage;
+use super::doubt::is_passing;
 use super::earlier::Earlier;
 use super::hash::{Job, Outcome, Report, hash_all};
 use super::index::{Busy, Index, Row, Rows};
@@ -102,6 +102,7 @@ pub(super) fn look(
         caches: Mutex::new(caches),
         changes,
         notice: Mutex::default(),
+        later: Mutex::default(),
         mailbox,
         watches,
         stop: AtomicBool::new(false),
@@ -264,13 +265,12 @@ fn enter(index: &Index, mailbox: &Mailbox, job: Job, outcome: Outcome, seen: &mu
             index.put(&job.path, &record, hashes);
             seen.entered.push((job.path, record));
         }
-        Outcome::Unstable => {
+        Outcome::Failed(error) if !is_passing(&error) => seen.left_out.push((job.path, unread(&error))),
+        // It is looked at again, and left out until then.
+        Outcome::Unstable | Outcome::Failed(_) => {
             seen.left_out.push((job.path.clone(), Some(Reason::Changing)));
             mailbox.post(job.path);
         }
-        // No word about the file: it is hashed later.
-        Outcome::Failed(error) if is_shortage(&error) => mailbox.post(job.path),
-        Outcome::Failed(error) => seen.left_out.push((job.path, unread(&error))),
         Outcome::Stopped => {}
     }
 }

@@ -20,6 +20,7 @@ use rustix::fs::OFlags;
 use crate::content::{ChunkHash, FileId, Geometry, Manifest, chunk_hasher};
 use crate::threads;
 
+use super::doubt::disk_failure;
 use super::lock;
 use super::record::{Found, Record, Stamp, below};
 
@@ -282,7 +283,9 @@ impl Worker<'_> {
                 }
                 let piece = reader.take(left, geometry.size()).map_err(Outcome::Failed)?;
                 if piece.is_empty() {
-                    return Err(Outcome::Unstable);
+                    // One that is as long as it was cannot end here: the disk fails.
+                    let shorter = file.metadata().is_ok_and(|now| now.len() < geometry.size());
+                    return Err(if shorter { Outcome::Unstable } else { Outcome::Failed(disk_failure()) });
                 }
                 hasher.update(piece);
                 left -= piece.len() as u64;

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -18,7 +18,7 @@ use crate::content::Reason;
 
 use super::catalogue::{Delta, Differences, Scan};
 use super::debounce::{Debounce, QUIET};
-use super::doubt::is_shortage;
+use super::doubt::is_passing;
 use super::hash::{Job, Outcome, Report, age_of, hash_all, open_like};
 use super::record::{Found, Record, Source, below, is_within};
 use super::restless::Restless;
@@ -36,8 +36,6 @@ const COMMIT_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the shared folder is still the same one: no event tells of another
 /// that is mounted, or made, in its place.
 const ROOT_EVERY: Duration = Duration::from_secs(2);
-/// How long to wait before what could not be opened, for the lack of descriptors or memory, is tried again.
-const SHORTAGE_PAUSE: Duration = Duration::from_millis(200);
 /// How often everything is looked at when not everything can be watched.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -90,7 +88,9 @@ impl Keeper {
         loop {
             let blind = watches.as_ref().is_some_and(|watches| watches.is_blind());
             let root_at = watches.as_ref().map(|_| next_root);
-            let deadlines = [self.debounce.next_deadline(), blind.then_some(next_look), commit_at, root_at];
+            let later = lock(&self.core.later).next_due();
+            let deadlines =
+                [self.debounce.next_deadline(), blind.then_some(next_look), commit_at, root_at, later];
             let next = deadlines.into_iter().flatten().min();
             self.core
                 .mailbox
@@ -153,7 +153,8 @@ impl Keeper {
         if let Some(watches) = &self.core.watches {
             watches.read(&mut touch);
         }
-        self.core.mailbox.take().into_iter().for_each(touch);
+        self.core.mailbox.take().into_iter().for_each(&mut touch);
+        lock(&self.core.later).take_due(now).into_iter().for_each(touch);
     }
 
     fn look(&mut self, paths: &[Arc<str>]) {
@@ -189,11 +190,6 @@ fn hash_lane(core: &Core, jobs: &Receiver<Vec<Job>>) {
                 offered = Instant::now();
             }
         });
-        let short =
-            |(_, outcome): &(Job, Outcome)| matches!(outcome, Outcome::Failed(error) if is_shortage(error));
-        if done.iter().any(short) {
-            thread::sleep(SHORTAGE_PAUSE);
-        }
         core.settle(done);
     }
 }
@@ -210,7 +206,8 @@ impl Core {
                 state.catalogue.set_got(&folder, got);
             }
             for (scan, links) in scans {
-                let differences = state.catalogue.compare(&scan);
+                let mut differences = state.catalogue.compare(&scan);
+                self.doubt_unread(&state, &scan, paths, &mut differences);
                 renew_links(&mut state, &scan, links);
                 extend(&mut all, differences);
             }
@@ -230,6 +227,18 @@ impl Core {
         let todo = self.sort_out(all.unknown, all.doubted, all.grown, restless);
         self.tell_left_out();
         todo
+    }
+
+    /// What looks as it did and could not be read lately is read again.
+    fn doubt_unread(&self, state: &State, scan: &Scan, paths: &[Arc<str>], differences: &mut Differences) {
+        let later = lock(&self.later);
+        for path in paths.iter().filter(|path| later.waits(path)) {
+            let Ok(at) = scan.files.binary_search_by(|(at, _)| at.cmp(path)) else { continue };
+            let (path, found) = &scan.files[at];
+            if state.catalogue.file(path).is_some_and(|known| known.stamp == found.stamp) {
+                differences.doubted.push((path.clone(), *found));
+            }
+        }
     }
 
     /// What was fetched into folders that are new here.
@@ -368,7 +377,7 @@ impl Core {
     }
 
     /// Offers what was hashed and is still wanted.
-    fn settle(&self, done: Vec<(Job, Outcome)>) {
+    pub(super) fn settle(&self, done: Vec<(Job, Outcome)>) {
         let mut delta = Delta::default();
         let mut state = self.write();
         for (job, outcome) in done {
@@ -377,6 +386,9 @@ impl Core {
             }
             state.hashing.remove(&job.path);
             let known = state.catalogue.file(&job.path).copied();
+            if !matches!(&outcome, Outcome::Failed(error) if is_passing(error)) {
+                lock(&self.later).settled(&job.path);
+            }
             match outcome {
                 Outcome::Hashed(record, hashes) => {
                     if let Some(known) = known.filter(|known| known.id != record.id) {
@@ -386,8 +398,8 @@ impl Core {
                     delta.entered.push((job.path, record));
                 }
                 Outcome::Unstable => self.mailbox.post(job.path),
-                // No word about the file: it is hashed again.
-                Outcome::Failed(error) if is_shortage(&error) => self.mailbox.post(job.path),
+                // No word about the file: it is hashed again, and stays what it was if it was anything.
+                Outcome::Failed(error) if is_passing(&error) => self.put_off(&job.path, &error),
                 Outcome::Failed(error) => {
                     if known.is_some() {
                         self.index.remove([&*job.path]);

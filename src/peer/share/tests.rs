@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::doubt::disk_failure;
 use super::*;
 use crate::content::{Place, Tree, TreeKind};
 
@@ -506,6 +507,59 @@ fn a_withdrawn_file_is_hashed_again() {
     assert_eq!(names(&followed.share), [""; 0]);
     followed.until_names("withdrawn", &[]);
     followed.until_names("hashed again", &["a"]);
+}
+
+#[test]
+fn a_disk_that_fails_once_withdraws_nothing_and_what_it_failed_at_is_proved_until_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "1")]);
+    let followed = Followed::new(&folder);
+    let (share, id, path) = (&followed.share, FileId::of(b"1"), Arc::from("a"));
+    assert!(matches!(share.open_source("a", id).unwrap(), Standing::Sound(..)));
+    let before = share.withdrawals();
+    share.judge(&path, id, Err(disk_failure()));
+    assert_ne!(share.withdrawals(), before, "whoever has it open looks again");
+    assert_eq!(names(share), ["a"]);
+    // By now it may have been read again.
+    let deadline = Instant::now() + DEADLINE;
+    while !matches!(share.open_source("a", id).unwrap(), Standing::Sound(..)) {
+        assert_eq!(names(share), ["a"]);
+        assert!(Instant::now() < deadline, "it is never read again");
+        std::thread::yield_now();
+    }
+    assert!(share.changes().is_empty(), "nobody was told of anything");
+}
+
+#[test]
+fn a_file_that_cannot_be_hashed_for_now_stays_what_it_was_and_a_new_one_comes_later() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "1")]);
+    let mut followed = Followed::new(&folder);
+    let fail = |share: &Share, path: &str| {
+        let path: Arc<str> = Arc::from(path);
+        let found = Found::of(&folder.path().join(&*path).metadata().unwrap());
+        share.core.write().hashing.insert(path.clone(), found.stamp);
+        share.core.settle(vec![(hash::Job { path, found }, hash::Outcome::Failed(disk_failure()))]);
+    };
+    fail(&followed.share, "a");
+    assert_eq!(names(&followed.share), ["a"]);
+    write(&folder, &[("b", "2")]);
+    fail(&followed.share, "b");
+    let removed = followed.until_names("the new one is tried again", &["a", "b"]);
+    assert!(removed.is_empty(), "{removed:?}");
+}
+
+#[test]
+fn a_short_read_of_a_file_that_is_as_long_as_it_was_is_a_failure_of_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder, &[("a", "123")]);
+    let file = fs::File::open(folder.path().join("a")).unwrap();
+    let shorter = read_at(&file, &mut [0; 4], 0).unwrap_err();
+    assert!(!is_passing(&shorter), "it is shorter");
+    // Files of the kernel say that they are a page long and end before.
+    let Ok(kernel) = fs::File::open("/sys/kernel/uevent_seqnum") else { return };
+    let short = read_at(&kernel, &mut [0; 4000], 0).unwrap_err();
+    assert!(is_passing(&short), "{short}");
 }
 
 #[test]
