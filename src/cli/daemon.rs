@@ -49,6 +49,8 @@ pub(super) enum Told {
 struct Fault {
     code: u8,
     message: String,
+    #[serde(default)]
+    no_folder: bool,
 }
 
 impl Daemon {
@@ -197,7 +199,7 @@ pub(super) fn went_away() -> Failure {
 /// The failure in an answer, if it is one; its code is an exit code.
 fn fault(answer: &Value) -> Option<Failure> {
     let fault: Fault = serde_json::from_value(answer.get("error")?.clone()).ok()?;
-    Some(Failure::new(Exit::of(fault.code), fault.message))
+    Some(Failure::new(Exit::of(fault.code), fault.message).with_no_folder(fault.no_folder))
 }
 
 /// The nearest part of `path` that exists, resolved.

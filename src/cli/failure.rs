@@ -68,17 +68,30 @@ pub struct Failure {
     sentence: String,
     /// What there is to choose from, for `--json`.
     choices: serde_json::Value,
+    /// What was to be a folder is none.
+    no_folder: bool,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, sentence: impl Into<String>) -> Failure {
-        Failure { exit, sentence: sentence.into(), choices: serde_json::Value::Null }
+        Failure { exit, sentence: sentence.into(), choices: serde_json::Value::Null, no_folder: false }
     }
 
     /// With what there is to choose from.
     pub(crate) fn with_choices(mut self, choices: impl serde::Serialize) -> Failure {
         self.choices = serde_json::to_value(choices).unwrap_or_default();
         self
+    }
+
+    /// Says so if what was to be a folder is none.
+    pub(crate) fn with_no_folder(mut self, no_folder: bool) -> Failure {
+        self.no_folder = no_folder;
+        self
+    }
+
+    /// True if what was to be a folder is none.
+    pub(crate) fn is_no_folder(&self) -> bool {
+        self.no_folder
     }
 
     /// What there is to choose from; null where that is not the trouble.
@@ -184,7 +197,7 @@ impl From<PeerError> for Failure {
 
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Failure {
-        Failure::new(Exit::of(error.exit_code()), error.to_string())
+        Failure::new(Exit::of(error.exit_code()), error.to_string()).with_no_folder(error.is_no_folder())
     }
 }
 

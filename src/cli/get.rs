@@ -52,25 +52,16 @@ fn fetch(args: GetArgs) -> Result<(), Failure> {
         Some(variant) => vec![variant],
         None => resolve(&what, &args.trackers.trackers, args.wait)?,
     };
-    let choice = choice::choose(&what, &wish(&args), variants)?;
-    if let Some(note) = &choice.note {
-        say::line(note);
+    let mut kinds = choice::by_kind(&what, &wish(&args), variants)?.into_iter().peekable();
+    while let Some(variants) = kinds.next() {
+        let choice = choice::choose(&what, &wish(&args), variants)?;
+        let job = Job { what: &what, choice, stop: &stop, args: &args, waited: start.elapsed() };
+        match job.fetch() {
+            Err(failure) if failure.is_no_folder() && kinds.peek().is_some() => {}
+            outcome => return outcome,
+        }
     }
-    let path = dest::path(&args.dest, &choice.name, &choice.ids)?;
-    if choice.by_strangers && args.force && path != args.dest && path.exists() {
-        return Err(Failure::usage(format!(
-            "{} is there, and nobody here said that it may be replaced: those who share {} call it {}; \
-             give it a name with --as, or name the file to make",
-            path.display(),
-            what.label(),
-            choice.name
-        )));
-    }
-    let job = Job { what, choice, stop, args, waited: start.elapsed() };
-    match Daemon::around(&path) {
-        Some(daemon) => job.hand_over(daemon, &path),
-        None => job.run(&path),
-    }
+    Ok(())
 }
 
 fn wish(args: &GetArgs) -> Wish {
@@ -111,16 +102,36 @@ fn here(what: &What, args: &GetArgs) -> Result<Option<Variant>, Failure> {
 }
 
 /// All that is known once the content has been found.
-struct Job {
-    what: What,
+struct Job<'a> {
+    what: &'a What,
     choice: Choice,
-    stop: Stop,
-    args: GetArgs,
+    stop: &'a Stop,
+    args: &'a GetArgs,
     /// How long it took to find it.
     waited: Duration,
 }
 
-impl Job {
+impl Job<'_> {
+    fn fetch(&self) -> Result<(), Failure> {
+        let Choice { name, ids, note, by_strangers, .. } = &self.choice;
+        if let Some(note) = note {
+            say::line(note);
+        }
+        let path = dest::path(&self.args.dest, name, ids)?;
+        if *by_strangers && self.args.force && path != self.args.dest && path.exists() {
+            return Err(Failure::usage(format!(
+                "{} is there, and nobody here said that it may be replaced: those who share {} call it {name}; \
+                 give it a name with --as, or name the file to make",
+                path.display(),
+                self.what.label(),
+            )));
+        }
+        match Daemon::around(&path) {
+            Some(daemon) => self.hand_over(daemon, &path),
+            None => self.run(&path),
+        }
+    }
+
     /// Fetches with a peer of this process.
     fn run(&self, path: &Path) -> Result<(), Failure> {
         let peer = self.start()?;
@@ -136,7 +147,7 @@ impl Job {
         for want in self.choice.wants() {
             let mut progress = Progress::new(self.args.json, &self.choice.name, self.args.wait);
             let job = peer.fetch(want, self.dest(path)).map_err(cannot_start)?;
-            summary.add(&follow::job(&job, &mut progress, &self.stop)?);
+            summary.add(&follow::job(&job, &mut progress, self.stop)?);
         }
         summary.print(self.args.json)?;
         self.seed()?;
@@ -159,7 +170,7 @@ impl Job {
                 daemon.take().or_else(|| Daemon::around(path)).ok_or_else(super::daemon::went_away)?;
             let mut progress = Progress::new(self.args.json, &self.choice.name, self.args.wait);
             daemon.get(&want, self.dest(path))?;
-            summary.add(&follow::daemon(daemon, &mut progress, &self.stop)?);
+            summary.add(&follow::daemon(daemon, &mut progress, self.stop)?);
         }
         summary.print(self.args.json)?;
         summary.verdict(self.args.allow_partial)
@@ -179,7 +190,7 @@ impl Job {
 
     fn check_union(&self, peer: &Peer) -> Result<(), Failure> {
         match self.choice.is_union() {
-            true => union::check(peer, &self.choice, &self.stop, self.args.wait),
+            true => union::check(peer, &self.choice, self.stop, self.args.wait),
             false => Ok(()),
         }
     }

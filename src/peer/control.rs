@@ -3,7 +3,7 @@
 //! `control.sock` in one of [`super::control_folders`]; one JSON request on a line, JSON answers on lines:
 //! `{"status":{}}` is answered with one [`PeerStatus`], `{"holds":{"id"}}` with the name that the shared folder
 //! has for it, `{"get":{…}}` with a [`TransferStatus`] now and then, and at the end with
-//! `{"done":Report}` or `{"error":{"code","message"}}`, the code being the exit code of the tool.
+//! `{"done":Report}` or `{"error":{"code","message","no_folder"}}`, the code being the exit code of the tool.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -90,7 +90,12 @@ enum Request {
 enum Answer<'a> {
     Done(&'a Report),
     Holds(Option<String>),
-    Error { code: u8, message: String },
+    Error {
+        code: u8,
+        message: String,
+        /// What was to be a folder is none.
+        no_folder: bool,
+    },
 }
 
 /// Listens on the socket in this folder; one left by a process that is gone is replaced.
@@ -118,7 +123,7 @@ pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
     let mut line = String::new();
     BufReader::new(&stream).take(MAX_REQUEST_BYTES).read_line(&mut line)?;
     threads::may_panic("control-answer");
-    let refuse = |message: String| say(&stream, &Answer::Error { code: 2, message });
+    let refuse = |message: String| say(&stream, &Answer::Error { code: 2, message, no_folder: false });
     match serde_json::from_str(&line) {
         Err(error) => refuse(format!("not a request: {error}")),
         Ok(Request::Status {}) => say(&stream, &status(peer)),
@@ -135,7 +140,7 @@ pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
                 Ok(job) => follow(&job, &stream),
                 Err(error) => {
                     let message = format!("cannot start the fetch: {error}");
-                    say(&stream, &Answer::Error { code: 1, message })
+                    say(&stream, &Answer::Error { code: 1, message, no_folder: false })
                 }
             }
         }
@@ -148,7 +153,9 @@ fn follow(job: &Job, stream: &UnixStream) -> io::Result<()> {
             None => say(stream, &job.status())?,
             Some(Ok(report)) => return say(stream, &Answer::Done(&report)),
             Some(Err(error)) => {
-                return say(stream, &Answer::Error { code: error.exit_code(), message: error.to_string() });
+                let (code, message) = (error.exit_code(), error.to_string());
+                let no_folder = error.is_no_folder();
+                return say(stream, &Answer::Error { code, message, no_folder });
             }
         }
     }

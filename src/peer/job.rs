@@ -104,6 +104,13 @@ pub enum FetchError {
     Internal(String),
 }
 
+impl FetchError {
+    /// True if what was to be the listing of a folder is none: it is a file, if anything.
+    pub fn is_no_folder(&self) -> bool {
+        matches!(self, FetchError::BadTree(TreeError::Magic))
+    }
+}
+
 impl From<StoreError> for FetchError {
     fn from(error: StoreError) -> FetchError {
         match error {

@@ -9,7 +9,7 @@ use p2p::wire::{Holder, Label, List, Name, Variant};
 
 use crate::client::{Body, Client, Hello, MEMBER, id};
 use crate::false_tracker::FalseTracker;
-use crate::lab::{DONE, Lab, UNREACHABLE, one_file, outcome};
+use crate::lab::{DONE, Lab, UNREACHABLE, json, one_file, outcome};
 use crate::liar::{Liar, Lie};
 use crate::support::{Daemon, Sample, pattern, run};
 
@@ -268,4 +268,35 @@ fn the_size_in_a_link_binds() {
     let refused = town.lab.get(&link, &["--wait", "0"]).expect(UNREACHABLE);
     assert!(refused.stderr.contains("nothing else is tried"), "{}", refused.stderr);
     assert!(!town.lab.fetched("file").exists());
+}
+
+#[test]
+fn what_is_claimed_as_a_file_and_as_a_folder_is_what_its_bytes_say() {
+    let lab = Lab::new();
+    let content = pattern(200_000, 1);
+    let sample = one_file("folder/file", content.clone());
+    let _peer = lab.peer(&sample, "honest", &[]);
+    lab.wait_for_seeders("folder/", 1);
+    let file = FileId::of(&content);
+    let folder: FileId = {
+        let found = lab.ask(&["find", "folder/", "--json"]);
+        json(&found.stdout)["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")
+    };
+    // One claims the file as a folder, in the same size, and one the folder as a file.
+    let as_folder = offer_of("file/", file.0, (200_000, 5, 1));
+    let _one = claim(&lab, as_folder, 9);
+    let _other = claim(&lab, offer("folder", folder.0, 100), 9);
+    for (what, name) in [(format!("id:{file}"), "a"), (format!("p2p:{file}"), "b")] {
+        lab.get(&what, &["--wait", "20s", "--as", name]).expect(DONE);
+        lab.expect_file(name, &content);
+    }
+    lab.get(&format!("id:{folder}"), &["--wait", "20s", "--as", "c"]).expect(DONE);
+    lab.expect_file("c/file", &content);
+    // Asked of a running peer, too.
+    let other = Sample::empty();
+    let _running = lab.peer(&other, "running", &[]);
+    let dest = other.path().join("d");
+    lab.ask(&["get", &format!("id:{file}"), dest.to_str().expect("a UTF-8 path"), "--wait", "20s"])
+        .expect(DONE);
+    assert!(fs::read(&dest).expect("the file") == content);
 }

@@ -53,12 +53,34 @@ impl Choice {
     }
 }
 
+/// What is claimed as a folder and as a file of one id that was asked for without a name: only its bytes tell
+/// which it is. What to try first, and then: every listing says that it is one, and no file has to.
+pub(super) fn by_kind(
+    what: &What,
+    wish: &Wish,
+    variants: Vec<Variant>,
+) -> Result<Vec<Vec<Variant>>, Failure> {
+    let variants = of_whom(what, wish, variants)?;
+    let nameless = matches!(what, What::Id(_) | What::Link(Link { name: None, .. }));
+    let (folders, files): (Vec<_>, Vec<_>) =
+        variants.into_iter().partition(|variant| nameless && variant.name.ends_with('/'));
+    Ok(match (folders.is_empty(), files.is_empty()) {
+        (true, _) => vec![files],
+        (_, true) => vec![folders],
+        _ => vec![folders, files],
+    })
+}
+
+fn of_whom(what: &What, wish: &Wish, variants: Vec<Variant>) -> Result<Vec<Variant>, Failure> {
+    match &wish.from {
+        Some(peer) => from(peer, what, variants),
+        None => Ok(variants),
+    }
+}
+
 /// Chooses. Between two contents under one name only who asks can: they are listed.
 pub(super) fn choose(what: &What, wish: &Wish, variants: Vec<Variant>) -> Result<Choice, Failure> {
-    let variants = match &wish.from {
-        Some(peer) => from(peer, what, variants)?,
-        None => variants,
-    };
+    let variants = of_whom(what, wish, variants)?;
     let called = name_of(what, wish, &variants)?;
     let mut contents: BTreeMap<FileId, Vec<&Variant>> = BTreeMap::new();
     for variant in &variants {

@@ -247,7 +247,7 @@ impl Running {
         let Want { id, name, size } = &self.job.want;
         let id = *id;
         if geometry.size() > Tree::MAX_BYTES {
-            return Err(FetchError::BadTree(TreeError::TooLarge).into());
+            return Err(FetchError::BadTree(TreeError::Magic).into()); // no listing is as large
         }
         let plan = Plan::file(id, geometry, Landing::LISTING);
         let plan = plan.ok_or(FetchError::BadTree(TreeError::TooLarge))?;
