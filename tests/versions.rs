@@ -3,7 +3,9 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use serde_json::Value;
@@ -82,14 +84,20 @@ impl Swarm {
     }
 }
 
-/// The sizes of all files below a folder.
+/// The sizes of all files below a folder, each once however many names it has.
 fn bytes_in(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
-    let bytes = |entry: fs::DirEntry| match entry.metadata().expect("what it is") {
-        inner if inner.is_dir() => bytes_in(&entry.path()),
-        file => file.len(),
-    };
-    entries.map(bytes).sum()
+    let mut folders = vec![folder.to_owned()];
+    let mut sizes = HashMap::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
+            match entry.metadata().expect("what it is") {
+                inner if inner.is_dir() => folders.push(entry.path()),
+                file if file.is_file() => _ = sizes.insert(file.ino(), file.len()),
+                _ => {}
+            }
+        }
+    }
+    sizes.values().sum()
 }
 
 #[track_caller]
@@ -161,6 +169,45 @@ fn a_newer_version_goes_over_the_older_and_over_nothing_else() {
     assert_eq!((swarm.read("m/a"), swarm.read("m/b")), (b"changed".to_vec(), b"changed, too".to_vec()));
     swarm.get("models/", "m", &["--force"]).expect(0);
     assert_eq!(swarm.read("m/a"), b"the third");
+}
+
+#[test]
+fn links_of_an_older_version_give_way_and_those_of_its_user_do_not() {
+    let swarm = Swarm::new(&[("one", pattern(10, 1)), ("two", pattern(20, 2)), ("swap", pattern(30, 3))]);
+    swarm.publish(|models| {
+        symlink("one", models.join("latest")).expect("a link");
+        symlink("one", models.join("becomes-a-file")).expect("a link");
+        fs::hard_link(models.join("one"), models.join("also-one")).expect("a link");
+        // What is known by its bytes is waited for.
+        fs::write(models.join("two"), pattern(21, 2)).expect("a file");
+    });
+    swarm.get("models/", "m", &[]).expect(0);
+    swarm.get("models/", "changed", &[]).expect(0);
+    let changed = swarm.place.path().join("changed/latest");
+    fs::remove_file(&changed).expect("a link");
+    symlink("swap", &changed).expect("a link");
+
+    swarm.publish(|models| {
+        fs::remove_file(models.join("latest")).expect("a link");
+        symlink("two", models.join("latest")).expect("a link");
+        fs::remove_file(models.join("becomes-a-file")).expect("a link");
+        fs::write(models.join("becomes-a-file"), b"a file").expect("a file");
+        fs::remove_file(models.join("swap")).expect("a file");
+        symlink("two", models.join("swap")).expect("a link");
+        fs::write(models.join("one"), pattern(11, 1)).expect("a file of two names");
+    });
+    swarm.get("models/", "m", &[]).expect(0);
+    let target = |path: &str| fs::read_link(swarm.place.path().join(path)).expect("a link");
+    assert_eq!((target("m/latest"), target("m/swap")), ("two".into(), "two".into()));
+    assert_eq!(swarm.read("m/becomes-a-file"), b"a file");
+    assert_eq!((swarm.read("m/one"), swarm.read("m/also-one")), (pattern(11, 1), pattern(11, 1)));
+    let inode = |path: &str| fs::metadata(swarm.place.path().join(path)).expect("a file").ino();
+    assert_eq!(inode("m/one"), inode("m/also-one"));
+    swarm.get("models/", "m", &[]).expect(0);
+
+    let refused = swarm.get("models/", "changed", &[]).expect(OTHER);
+    assert!(refused.stderr.contains("latest exists and is different"), "{refused:?}");
+    assert_eq!(target("changed/latest"), Path::new("swap"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What was fetched into a folder: `FOLDER/.p2p/got`, a line of JSON for each file, and one for the folder itself if
+//! What was fetched into a folder: `FOLDER/.p2p/got`, a line of JSON for each file and symbolic link, and one for the folder itself if
 //! it was fetched as a whole.
 //!
 //! By it three things are decided. A file that still is what was fetched is a copy, not an original. It is
@@ -29,6 +29,8 @@ const MAX_BYTES: u64 = 1 << 30;
 pub struct Got {
     tree: Option<TreeLine>,
     files: BTreeMap<String, Placed>,
+    /// Symbolic links, and what was written in them; two while a newer version is on its way.
+    links: BTreeMap<String, Vec<String>>,
 }
 
 /// What was put at a path.
@@ -57,11 +59,18 @@ struct FileLine {
     in_tree: bool,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+struct LinkLine {
+    path: String,
+    link: String,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Line {
     Tree(TreeLine),
     File(FileLine),
+    Link(LinkLine),
 }
 
 impl Got {
@@ -91,6 +100,11 @@ impl Got {
                         got.put(path.path(), id, line.in_tree);
                     }
                 }
+                Ok(Line::Link(line)) => {
+                    if let Ok(path) = SafeName::new(line.path) {
+                        got.put_link(path.path(), &line.link);
+                    }
+                }
                 Err(_) => {}
             }
         }
@@ -99,7 +113,7 @@ impl Got {
 
     /// True if nothing is said.
     pub fn is_empty(&self) -> bool {
-        self.tree.is_none() && self.files.is_empty()
+        self.tree.is_none() && self.files.is_empty() && self.links.is_empty()
     }
 
     /// True if the folder was filled by a tree of this name, or of one of these ids.
@@ -117,6 +131,11 @@ impl Got {
     /// True if these bytes were put at this path.
     pub fn owns(&self, path: &str, id: FileId) -> bool {
         self.files.get(path).is_some_and(|placed| placed.ids.contains(&id))
+    }
+
+    /// True if a symbolic link to `target` was put at this path.
+    pub(super) fn owns_link(&self, path: &str, target: &str) -> bool {
+        self.links.get(path).is_some_and(|targets| targets.iter().any(|put| put == target))
     }
 
     /// True if anything was put at this path.
@@ -149,6 +168,22 @@ impl Got {
         }
     }
 
+    /// A fetch begins to put this symbolic link here.
+    pub(super) fn put_link(&mut self, path: &str, target: &str) {
+        let targets = self.links.entry(path.to_owned()).or_default();
+        if !targets.iter().any(|put| put == target) {
+            targets.push(target.to_owned());
+        }
+    }
+
+    /// A fetch is done: what has the path is this link and no file.
+    pub(super) fn finish_link(&mut self, path: &str, target: &str) {
+        if self.owns_link(path, target) {
+            self.links.insert(path.to_owned(), vec![target.to_owned()]);
+        }
+        self.files.remove(path);
+    }
+
     /// A fetch begins to put these files here; `tree` is its name if it is one.
     pub(super) fn begin<'a>(
         &mut self,
@@ -168,6 +203,7 @@ impl Got {
             if let Some(placed) = self.files.get_mut(path) {
                 placed.ids = vec![id];
             }
+            self.links.remove(path);
         }
         if let Some(tree) = &mut self.tree {
             tree.done = true;
@@ -201,6 +237,11 @@ impl Got {
             for id in &placed.ids {
                 let line = FileLine { path: path.clone(), id: id.to_string(), in_tree: placed.in_tree };
                 say(serde_json::to_vec(&line))?;
+            }
+        }
+        for (path, targets) in &self.links {
+            for link in targets {
+                say(serde_json::to_vec(&LinkLine { path: path.clone(), link: link.clone() }))?;
             }
         }
         let written = File::create_new(&unfinished).and_then(|mut file| file.write_all(&text));
@@ -286,6 +327,27 @@ mod tests {
         assert!(got.owns("a", id(1)) && got.owns("a", id(3)));
         got.finish([("a", id(3))].into_iter());
         assert!(!got.owns("a", id(1)) && got.owns("a", id(3)) && got.owns("old", id(2)));
+    }
+
+    #[test]
+    fn a_path_is_a_link_or_a_file_and_of_one_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut got = Got::default();
+        got.begin(Some("m/"), id(7), [("a", id(1))].into_iter());
+        got.put_link("l", "a");
+        got.finish([("a", id(1))].into_iter());
+        got.finish_link("l", "a");
+        got.put_link("l", "b");
+        got.put_link("a", "b");
+        assert!(got.owns_link("l", "a") && got.owns_link("l", "b") && got.owns("a", id(1)));
+        got.write(folder.path()).unwrap();
+        assert_eq!(Got::read(folder.path()), got);
+        got.finish_link("l", "b");
+        got.finish_link("a", "b");
+        assert!(!got.owns_link("l", "a") && got.owns_link("a", "b") && !got.knows("a"));
+        got.begin(Some("m/"), id(8), [("l", id(2))].into_iter());
+        got.finish([("l", id(2))].into_iter());
+        assert!(!got.owns_link("l", "b") && got.owns("l", id(2)));
     }
 
     #[test]

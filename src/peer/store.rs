@@ -305,6 +305,12 @@ impl Store {
         if let Some(what) = naming::irreplaceable(kind) {
             return Err(StoreError::InTheWay(name.path.clone(), what));
         }
+        if kind == FileType::Symlink {
+            let (folder, base) = self.spot(&name.path)?;
+            if self.own_link(&folder, base, &name.path) {
+                return Ok(false);
+            }
+        }
         let right = kind == FileType::RegularFile && {
             let file = self.root.open_file(&name.path).map_err(|error| folder_error(&name.path, error))?;
             let right = self.is_right(&file, slot, name).map_err(&at)?;
@@ -493,8 +499,9 @@ impl Store {
         {
             return Err(StoreError::InTheWay(name.path.clone(), what));
         }
-        let replace =
-            self.manner.force || self.own.as_ref().is_some_and(|own| own.still_gives_way(&name.path));
+        let replace = self.manner.force
+            || self.own.as_ref().is_some_and(|own| own.still_gives_way(&name.path))
+            || self.own_link(&folder, base, &name.path);
         match give(&folder, base, replace) {
             // Somebody else may have put the very same file there: another name's copy, or a former run.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.in_place(slot, name)? {

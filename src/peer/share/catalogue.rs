@@ -7,7 +7,7 @@
 mod compare;
 mod listing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -100,6 +100,12 @@ impl Catalogue {
 
     pub(super) fn file(&self, path: &str) -> Option<&Record> {
         self.files.get(path)
+    }
+
+    /// The paths of files that have one of these inodes.
+    pub(super) fn names_of(&self, inodes: &HashSet<u64>) -> Vec<Arc<str>> {
+        let is_one = |record: &Record| inodes.contains(&record.stamp.inode);
+        self.files.iter().filter(|(_, record)| is_one(record)).map(|(path, _)| path.clone()).collect()
     }
 
     /// True if some file has this content.

@@ -2,7 +2,7 @@
 //! one for large ones, so that a large file does not hold up the small, and one for those that are most likely
 //! what they were.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -281,7 +281,31 @@ impl Core {
             }
             scans.push((scan, links));
         }
+        let others = self.other_names(paths, &scans);
+        scans.extend(
+            others.iter().filter(|path| !is_covered(&covered, path)).map(|path| self.walker.scan(path)),
+        );
         scans
+    }
+
+    /// The other names of files with several that have changed: an event tells of the name that was used alone.
+    fn other_names(&self, paths: &[Arc<str>], scans: &[(Scan, Vec<Followed>)]) -> Vec<Arc<str>> {
+        let state = self.read();
+        let seen: HashMap<&str, &Found> =
+            scans.iter().flat_map(|(scan, _)| &scan.files).map(|(path, found)| (&**path, found)).collect();
+        let known = |path: &str| state.catalogue.file(path);
+        let changed = seen.iter().filter(|(path, found)| {
+            found.linked && known(path).is_none_or(|record| record.stamp != found.stamp)
+        });
+        let gone = paths.iter().filter(|path| !seen.contains_key(&***path)).filter_map(|path| known(path));
+        let mut inodes: HashSet<u64> = changed.map(|(_, found)| found.stamp.inode).collect();
+        inodes.extend(gone.filter(|record| record.linked).map(|record| record.stamp.inode));
+        if inodes.is_empty() {
+            return Vec::new();
+        }
+        let mut others = state.catalogue.names_of(&inodes);
+        others.retain(|path| !seen.contains_key(&**path));
+        others
     }
 
     /// Withdraws what went, before anything else is done about it.

@@ -53,6 +53,18 @@ impl Own {
         }
     }
 
+    /// The right link is there already.
+    pub(super) fn is_right_link(&self, path: &str, target: &str) {
+        if !lock(&self.got).owns_link(path, target) {
+            lock(&self.theirs).insert(path.to_owned());
+        }
+    }
+
+    /// True if a link to `target` at this path may give way: it is what was put there.
+    pub(super) fn link_gives_way(&self, path: &str, target: &str) -> bool {
+        self.replace && lock(&self.got).owns_link(path, target)
+    }
+
     /// True if the file may give way: it is still what was put there. Reads all of it.
     pub(super) fn gives_way(&self, path: &str, file: &File) -> io::Result<bool> {
         if !self.replace || !lock(&self.got).knows(path) {
@@ -81,6 +93,8 @@ impl Own {
         let mut ours = plan.all().filter(|(path, _)| !theirs.contains(*path));
         if plan.named.is_some() {
             got.begin(plan.named.as_deref(), id, ours);
+            let links = plan.links.iter().filter(|(path, _)| !theirs.contains(path));
+            links.for_each(|(path, target)| got.put_link(path, target));
             self.said(got.write(&self.root));
         } else if let Some((path, id)) = ours.next().filter(|(path, id)| !got.owns(path, *id)) {
             self.said(Got::append(&self.root, path, id));
@@ -92,6 +106,7 @@ impl Own {
         if plan.named.is_some() {
             let mut got = lock(&self.got);
             got.finish(plan.all());
+            plan.links.iter().for_each(|(path, target)| got.finish_link(path, target));
             self.said(got.write(&self.root));
         }
     }

@@ -28,6 +28,8 @@ impl Store {
                 let (folder, base) = self.spot(path)?;
                 if !is_link_to(&folder, base, target) {
                     self.expect_replaceable(&folder, base, path)?;
+                } else if let Some(own) = &self.own {
+                    own.is_right_link(path, target);
                 }
             }
         }
@@ -175,14 +177,36 @@ impl Store {
         Ok(())
     }
 
-    /// Only files and links are ever replaced, and only if told to.
+    /// Only files and links are ever replaced, and only if told to or if they are what was put there before.
     fn expect_replaceable(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<(), StoreError> {
         let kind = look(folder, base).map(|stat| FileType::from_raw_mode(stat.st_mode));
         match kind.and_then(naming::irreplaceable) {
             Some(what) => Err(StoreError::InTheWay(path.to_owned(), what)),
-            None if self.manner.force => Ok(()),
+            None if self.manner.force || self.gives_way(folder, base, path)? => Ok(()),
             None => Err(StoreError::Exists(path.to_owned())),
         }
+    }
+
+    /// True if a link or file is what was put there before, and may be replaced by what is newer.
+    fn gives_way(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<bool, StoreError> {
+        let Some(own) = &self.own else { return Ok(false) };
+        if self.own_link(folder, base, path) || own.still_gives_way(path) {
+            return Ok(true);
+        }
+        match self.root.kind(path) {
+            Ok(FileType::RegularFile) => {
+                let file = self.root.open_file(path).map_err(StoreError::at(path))?;
+                own.gives_way(path, &file).map_err(StoreError::at(path))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// True if a link that was put there before has this name.
+    pub(super) fn own_link(&self, folder: &OwnedFd, base: &str, path: &str) -> bool {
+        let Some(own) = &self.own else { return false };
+        let target = readlinkat(folder, base, Vec::new()).ok().and_then(|target| target.into_string().ok());
+        target.is_some_and(|target| own.link_gives_way(path, &target))
     }
 
     fn sync(&self, folder: &OwnedFd, path: &str) -> Result<(), StoreError> {
