@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use crate::content::PeerId;
+use crate::descriptors::patiently;
 use crate::threads::{Panicked, lock};
 use crate::wire::{self, ErrorCode, FrameError, Hello, PrefaceError, Role, limits};
 
@@ -214,7 +215,7 @@ pub struct Session<S = TcpStream> {
 pub fn dial(target: &str) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for addr in target.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&addr, DIAL_TIMEOUT) {
+        match patiently(|| TcpStream::connect_timeout(&addr, DIAL_TIMEOUT)) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use rustix::fs::inotify;
-use support::{Daemon, Sample, eventually, pattern, run};
+use support::{Daemon, Sample, eventually, pattern, run, run_with};
 use tempfile::TempDir;
 
 const DONE: i32 = 0;
@@ -99,6 +99,24 @@ fn a_connection_that_asks_takes_three_descriptors_and_a_stranger_one() {
     // It connects to a lone source twice.
     eventually("a connection that asks is three", || (open() == at_rest + 2 * 3).then_some(()));
     get.kill();
+}
+
+#[test]
+fn a_fetch_of_more_files_than_it_may_open_arrives_whole() {
+    let mut folder = Sample::empty();
+    for number in 0..160 {
+        folder.add(&format!("many/{number}/file"), pattern(300_000, number as u8));
+    }
+    let tracker = Daemon::tracker(&[]);
+    let at = tracker.target();
+    let _peer = Daemon::peer(folder.path(), &["--tracker", &at]);
+    let wanted = TempDir::new().expect("a temporary folder");
+    let got = run_with(
+        &["get", "many/", text(wanted.path()), "--tracker", &at, "--wait", "60s"],
+        with_few_descriptors,
+    );
+    got.expect(DONE);
+    folder.expect_copy("", wanted.path());
 }
 
 #[test]

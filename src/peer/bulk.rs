@@ -18,6 +18,7 @@ use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use crate::descriptors::patiently;
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
 use crate::wire::limits::MAX_PEER_FRAME_BYTES;
@@ -45,7 +46,7 @@ pub(super) struct Wake {
 
 impl Wake {
     pub(super) fn new() -> io::Result<Wake> {
-        let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        let event = patiently(|| eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC))?;
         Ok(Wake { event, pending: AtomicBool::new(false) })
     }
 

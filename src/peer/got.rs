@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::store::{make_own_folder, open_plain};
 use crate::content::{FileId, SafeName};
+use crate::descriptors::patiently;
 
 /// The record's name in the state folder.
 const FILE: &str = "got";
@@ -82,7 +83,8 @@ impl Got {
         if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
             return Got::default();
         }
-        let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
+        let read =
+            patiently(|| File::open(&path)).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
         match read {
             Ok(_) => Got::parse(&text),
             Err(_) => Got::default(),

@@ -31,6 +31,7 @@ use rustix::io::Errno;
 use super::lock;
 use super::share::Stamp;
 use crate::content::{ChunkHash, FileId, Manifest, Place, SafeName};
+use crate::descriptors::{self, Shortage, patiently};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::threads;
 use files::{
@@ -560,7 +561,7 @@ impl Store {
     fn close_oldest(&self, newest: usize) {
         let mut open = lock(&self.open);
         open.push(newest);
-        let oldest = (open.len() > MAX_OPEN_FILES).then(|| open.remove(0));
+        let oldest = (open.len() > descriptors::cached(MAX_OPEN_FILES)).then(|| open.remove(0));
         drop(open);
         if let Some(oldest) = oldest.filter(|oldest| *oldest != newest) {
             lock(&self.plan.slots[oldest].data).take();
@@ -587,9 +588,10 @@ impl Store {
             }
         }
         for (name, stamp) in slot.names.iter().filter_map(|name| Some((name, named(name)?))) {
-            let opened = self.root.open_file(&name.path);
-            if let Some(opened) = opened.ok().filter(|opened| has_stamp(opened, stamp)) {
-                return Ok(Arc::new(opened));
+            match self.root.open_file_now(&name.path) {
+                Err(error) if error.is_shortage() => return Err(error),
+                Ok(opened) if has_stamp(&opened, stamp) => return Ok(Arc::new(opened)),
+                _ => {}
             }
         }
         if slot.names.iter().all(|name| named(name).is_some()) {
@@ -643,7 +645,7 @@ impl Store {
 
 /// True if nothing is in a folder but a peer's own state.
 fn is_fresh(folder: &Path) -> bool {
-    let inside = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let inside = patiently(|| std::fs::read_dir(folder)).into_iter().flatten().flatten();
     inside.map(|entry| entry.file_name()).all(|name| name == SafeName::STATE_FOLDER)
 }
 

@@ -18,6 +18,7 @@ use super::hash::open_quietly;
 use super::record::below;
 use super::{Core, Share, Stamp, lock};
 use crate::content::{FileId, Geometry, Place, hash_chunk};
+use crate::descriptors::Shortage;
 
 /// A file that was opened to be served.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl Share {
     /// The file at `path` could not be read now: it is read again, and until then nobody gets what was not proved.
     /// What this process is short of is no reason for that.
     pub fn put_off(&self, path: &Arc<str>, error: &io::Error) {
-        if is_shortage(error) {
+        if error.is_shortage() {
             return;
         }
         self.core.put_off(path, error);
@@ -173,11 +174,5 @@ pub(super) fn disk_failure() -> io::Error {
 /// True for what may be over at the next try, and says nothing of what is in the file.
 pub(in crate::peer) fn is_passing(error: &io::Error) -> bool {
     let failures = [Errno::IO, Errno::TIMEDOUT];
-    is_shortage(error) || Errno::from_io_error(error).is_some_and(|error| failures.contains(&error))
-}
-
-/// True for what says that this process or system is short of something, and nothing of the file.
-pub(super) fn is_shortage(error: &io::Error) -> bool {
-    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
-    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
+    error.is_shortage() || Errno::from_io_error(error).is_some_and(|error| failures.contains(&error))
 }

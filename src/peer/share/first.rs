@@ -69,9 +69,14 @@ pub(super) fn look(
         left_out: some(std::mem::take(&mut scan.left_out)),
         ..Delta::default()
     };
+    let unseen = std::mem::take(&mut scan.unseen);
     let Joined { known, jobs, doubted, stale } = join(scan, rows, &index);
     let mailbox = Mailbox::new()?;
     doubted.into_iter().for_each(|path| mailbox.post(path));
+    for (path, _) in unseen {
+        seen.left_out.push((path.clone(), Some(Reason::Changing)));
+        mailbox.post(path);
+    }
     seen.entered = known;
     hash_unknown(&walker, &index, &mailbox, threads, jobs, progress, &mut seen)?;
     let mut catalogue = Catalogue::new(config.prefix);

@@ -208,6 +208,7 @@ impl Core {
             for (scan, links) in scans {
                 let mut differences = state.catalogue.compare(&scan);
                 self.doubt_unread(&state, &scan, paths, &mut differences);
+                self.look_later(&scan);
                 renew_links(&mut state, &scan, links);
                 extend(&mut all, differences);
             }
@@ -238,6 +239,14 @@ impl Core {
             if state.catalogue.file(path).is_some_and(|known| known.stamp == found.stamp) {
                 differences.doubted.push((path.clone(), *found));
             }
+        }
+    }
+
+    /// What could not be looked at is looked at again; what could, and is no file to be read, has no need to wait.
+    fn look_later(&self, scan: &Scan) {
+        scan.unseen.iter().for_each(|(path, error)| self.put_off(path, error));
+        if scan.unseen.is_empty() && scan.files.first().is_none_or(|(first, _)| *first != scan.scope) {
+            lock(&self.later).settled(&scan.scope);
         }
     }
 

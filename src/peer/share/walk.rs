@@ -13,20 +13,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::content::{Geometry, Looks, NameError, Reason, SafeName, Tree, leads_inside, way_to};
+use crate::descriptors::patiently;
 use crate::threads;
 use crate::wire::limits;
 
 use super::catalogue::Scan;
-use super::doubt::is_shortage;
+use super::doubt::is_passing;
 use super::lock;
 use super::record::{Found, Symlink, below, is_within, join, looks_of};
-
-/// How long a folder may stay unlisted for the lack of descriptors or memory, and between two tries.
-const SHORTAGE_PATIENCE: Duration = Duration::from_secs(60);
-const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What stands for all that is skipped when there is too much.
 const THE_REST: &str = "(and more)";
@@ -89,6 +85,8 @@ struct Finds {
     links: Vec<(Arc<str>, Symlink)>,
     followed: Vec<Followed>,
     left_out: Vec<(Arc<str>, Reason)>,
+    /// What could not be looked at now, with all below it.
+    unseen: Vec<(Arc<str>, io::Error)>,
 }
 
 impl Finds {
@@ -98,9 +96,13 @@ impl Finds {
     }
 
     /// Leaves out what could not be read; what vanished since it was listed is no news, the watch tells.
-    fn leave_out_for(&mut self, path: &str, error: &io::Error) -> Step {
+    fn leave_out_for(&mut self, path: &str, error: io::Error) -> Step {
         match error.kind() {
             io::ErrorKind::NotFound => Step::Nothing,
+            _ if is_passing(&error) => {
+                self.unseen.push((Arc::from(path), error));
+                Step::Nothing
+            }
             _ => self.leave_out(path, Reason::Unreadable),
         }
     }
@@ -111,6 +113,7 @@ impl Finds {
         self.links.extend(part.links);
         self.followed.extend(part.followed);
         self.left_out.extend(part.left_out);
+        self.unseen.extend(part.unseen);
     }
 }
 
@@ -135,8 +138,8 @@ impl Walker {
         }
         finds.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         finds.folders.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let Finds { files, folders, above, links, followed, left_out } = finds;
-        (Scan { scope: Arc::from(scope), files, folders, above, links, left_out }, followed)
+        let Finds { files, folders, above, links, followed, left_out, unseen } = finds;
+        (Scan { scope: Arc::from(scope), files, folders, above, links, left_out, unseen }, followed)
     }
 
     /// Goes from the root to `scope` by the same steps as a walk, so that it finds the same there.
@@ -147,7 +150,9 @@ impl Walker {
                 let looks = looks_of(&metadata);
                 Step::Folder(Folder { shown: Arc::clone(&here), real: here, looks, jumps: None })
             }
-            _ => Step::Nothing,
+            Ok(_) => Step::Nothing,
+            Err(error) if is_passing(&error) => finds.leave_out_for("", error),
+            Err(_) => Step::Nothing,
         };
         for part in scope.split('/').filter(|part| !part.is_empty()) {
             let Step::Folder(folder) = step else { return Step::Nothing };
@@ -155,6 +160,7 @@ impl Walker {
             let path = join(&folder.real, part);
             step = match fs::symlink_metadata(below(&self.root, &path)) {
                 Ok(metadata) => self.step(&folder, part, &metadata, finds),
+                Err(error) if is_passing(&error) => finds.leave_out_for(&join(&folder.shown, part), error),
                 Err(_) => Step::Nothing,
             };
         }
@@ -213,10 +219,10 @@ impl Walker {
             visit(&folder.real);
         }
         let mut inner = Vec::new();
-        let entries = match read_folder(&below(&self.root, &folder.real)) {
+        let entries = match patiently(|| fs::read_dir(below(&self.root, &folder.real))) {
             Ok(entries) => entries,
             Err(error) => {
-                finds.leave_out_for(&folder.shown, &error);
+                finds.leave_out_for(&folder.shown, error);
                 return inner;
             }
         };
@@ -224,7 +230,15 @@ impl Walker {
         if !folder.shown.is_empty() || !self.prefix.is_empty() {
             finds.folders.push((folder.shown.clone(), folder.looks));
         }
-        for entry in entries.flatten() {
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // What comes behind is not known.
+                Err(error) => {
+                    finds.leave_out_for(&folder.shown, error);
+                    break;
+                }
+            };
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
                 finds.leave_out(&join(&folder.shown, &escaped(&name)), Reason::Name);
@@ -234,7 +248,13 @@ impl Walker {
                 continue;
             }
             // The entry's metadata costs no walk along its path, unlike that of its path.
-            let Ok(metadata) = entry.metadata() else { continue };
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                Err(error) => {
+                    finds.leave_out_for(&join(&folder.shown, name), error);
+                    continue;
+                }
+            };
             match self.step(folder, name, &metadata, finds) {
                 Step::File(found) => finds.files.push((Arc::from(join(&folder.shown, name)), found)),
                 Step::Folder(folder) => inner.push(folder),
@@ -301,7 +321,7 @@ impl Walker {
         let target = match self.resolve(&link) {
             Ok(Some(target)) => target,
             Ok(None) => return finds.leave_out(&shown, Reason::Outside),
-            Err(error) => return finds.leave_out_for(&shown, &error),
+            Err(error) => return finds.leave_out_for(&shown, error),
         };
         let text = fs::read_link(&link).ok();
         let text = text.as_deref().and_then(Path::to_str).unwrap_or_default();
@@ -360,17 +380,6 @@ fn escaped(name: &OsStr) -> String {
         out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
     out
-}
-
-/// Lists a folder. What the process is short of is no word about the folder: others give some back.
-fn read_folder(path: &Path) -> io::Result<fs::ReadDir> {
-    let until = Instant::now() + SHORTAGE_PATIENCE;
-    loop {
-        match fs::read_dir(path) {
-            Err(error) if is_shortage(&error) && Instant::now() < until => thread::sleep(SHORTAGE_PAUSE),
-            outcome => return outcome,
-        }
-    }
 }
 
 /// A folder that is being listed: if that panics, nobody waits for what would have been found in it.

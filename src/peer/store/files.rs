@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::plan::Name;
 use crate::content::{ChunkHash, FileId, Geometry, Layout, Looks, Manifest, Place, chunk_hasher};
+use crate::descriptors::patiently;
 
 /// Zeros are looked for in blocks of so many bytes, which is what file systems have.
 const HOLE_BYTES: usize = 4096;
@@ -87,7 +88,7 @@ pub(in crate::peer) fn open_plain(path: &Path, append: bool) -> io::Result<File>
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
         let mut options = OpenOptions::new();
         options.read(true).write(!append).append(append).create(true).truncate(false).custom_flags(flags);
-        let file = options.open(path)?;
+        let file = patiently(|| options.open(path))?;
         match file.metadata()?.is_file() {
             true => Ok(file),
             false => Err(io::ErrorKind::InvalidInput.into()),

@@ -16,6 +16,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::descriptors::patiently;
+
 /// What files are called that have no name yet, where there cannot be any without; a random number follows.
 const TEMPORARY: &str = ".p2p-";
 /// Where a process finds its own open files by number.
@@ -38,7 +40,7 @@ impl Draft {
         }
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let temporary = temporary_name();
-        let file = File::from(openat(&folder, &temporary, flags, mode)?);
+        let file = File::from(patiently(|| openat(&folder, &temporary, flags, mode))?);
         Ok(Draft { file: Arc::new(file), folder, temporary: Some(temporary) })
     }
 
@@ -85,7 +87,8 @@ fn without_name(folder: &OwnedFd, mode: Mode) -> io::Result<Option<File>> {
     if !*LISTED.get_or_init(|| Path::new(OPEN_FILES).is_dir()) {
         return Ok(None);
     }
-    match openat(folder, ".", OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC, mode) {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    match patiently(|| openat(folder, ".", flags, mode)) {
         Ok(fd) => Ok(Some(File::from(fd))),
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),

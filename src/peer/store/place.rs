@@ -12,6 +12,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::descriptors::{self, patiently};
 use crate::peer::lock;
 
 /// Folders whose descriptors are kept; past it the cache starts anew.
@@ -33,7 +34,7 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLO
 
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Folder> {
-        let fd = openat(CWD, path, FOLDER, Mode::empty())?;
+        let fd = patiently(|| openat(CWD, path, FOLDER, Mode::empty()))?;
         Ok(Folder {
             path: path.to_owned(),
             fd: Arc::new(fd),
@@ -73,7 +74,7 @@ impl Folder {
             at = Arc::new(step(&at, part, self)?);
         }
         let mut below = lock(&self.below);
-        if below.len() >= MAX_OPEN_FOLDERS {
+        if below.len() >= descriptors::cached(MAX_OPEN_FOLDERS) {
             below.clear();
         }
         below.insert(path.to_owned(), at.clone());
@@ -84,12 +85,17 @@ impl Folder {
     pub(super) fn kind(&self, path: &str) -> io::Result<FileType> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let found = openat2(&self.fd, path, flags, Mode::empty(), resolve)?;
+        let found = patiently(|| openat2(&self.fd, path, flags, Mode::empty(), resolve))?;
         Ok(FileType::from_raw_mode(fstat(found)?.st_mode))
     }
 
     /// Opens the file at the safe relative `path`, which no symbolic link may be part of.
     pub(super) fn open_file(&self, path: &str) -> io::Result<File> {
+        patiently(|| self.open_file_now(path))
+    }
+
+    /// The same, for who does not wait if the process is short of descriptors.
+    pub(super) fn open_file_now(&self, path: &str) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         Ok(File::from(openat2(&self.fd, path, flags, Mode::empty(), resolve)?))
@@ -99,7 +105,7 @@ impl Folder {
     /// it would lead elsewhere, or block.
     pub(super) fn temporary(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<Option<File>> {
         let flags = flags | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        match openat(&self.fd, name, flags, mode) {
+        match patiently(|| openat(&self.fd, name, flags, mode)) {
             Ok(fd) => {
                 Ok(Some(File::from(fd)).filter(|file| file.metadata().is_ok_and(|data| data.is_file())))
             }
@@ -122,7 +128,7 @@ impl Folder {
 
 fn step(at: &OwnedFd, part: &str, root: &Folder) -> io::Result<OwnedFd> {
     let mode = if root.private { 0o700 } else { 0o777 };
-    let open = || openat(at, part, FOLDER | OFlags::NOFOLLOW, Mode::empty());
+    let open = || patiently(|| openat(at, part, FOLDER | OFlags::NOFOLLOW, Mode::empty()));
     match open() {
         Err(Errno::NOENT) => {
             match mkdirat(at, part, Mode::from_raw_mode(mode)) {

@@ -1,11 +1,12 @@
 //! What a walk found, against what is known.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use crate::content::{Looks, Reason};
 
-use super::super::record::{Found, Record, Symlink};
+use super::super::record::{Found, Record, Symlink, is_within};
 use super::{Catalogue, range_at};
 
 /// What a walk found at and below one path, each list in order of path.
@@ -21,6 +22,14 @@ pub(in crate::peer::share) struct Scan {
     pub(in crate::peer::share) links: Vec<(Arc<str>, Symlink)>,
     /// What cannot be shared.
     pub(in crate::peer::share) left_out: Vec<(Arc<str>, Reason)>,
+    /// What could not be looked at, with all below it: nothing was learned of that.
+    pub(in crate::peer::share) unseen: Vec<(Arc<str>, io::Error)>,
+}
+
+impl Scan {
+    fn is_unseen(&self, path: &str) -> bool {
+        self.unseen.iter().any(|(unseen, _)| is_within(path, unseen))
+    }
 }
 
 /// How a walk differs from the catalogue.
@@ -50,7 +59,8 @@ impl Catalogue {
         let seen: BTreeMap<&str, Looks> =
             scan.folders.iter().map(|(path, looks)| (&**path, *looks)).collect();
         let known = range_at(&self.folders, &scan.scope).map(|(path, _)| path);
-        out.folders_gone = known.filter(|path| !seen.contains_key(&***path)).cloned().collect();
+        out.folders_gone =
+            known.filter(|path| !seen.contains_key(&***path) && !scan.is_unseen(path)).cloned().collect();
         let is_new = |(path, looks): &(Arc<str>, Looks)| {
             self.folders.get(path).is_none_or(|known| known.looks != *looks)
         };
@@ -58,7 +68,11 @@ impl Catalogue {
         let above = scan.above.iter().filter(|(path, _)| self.folders.contains_key(path));
         out.folders_new.extend(above.filter(|folder| is_new(folder)).cloned());
         out.links = changes(&self.links, &scan.scope, &scan.links);
+        out.links.retain(|(path, link)| link.is_some() || !scan.is_unseen(path));
         out.left_out = changes(&self.left_out, &scan.scope, &scan.left_out);
+        out.left_out.retain(|(path, reason)| reason.is_some() || !scan.is_unseen(path));
+        let unseen = scan.unseen.iter().map(|(path, _)| path).filter(|path| !self.knows(path));
+        out.left_out.extend(unseen.map(|path| (path.clone(), Some(Reason::Changing))));
         // A file that is there and not known is left out until its bytes are, whatever came of it so far.
         out.left_out.retain(|(path, reason)| {
             reason.is_some() || out.unknown.binary_search_by(|(at, _)| at.cmp(path)).is_err()
@@ -69,6 +83,15 @@ impl Catalogue {
         out
     }
 
+    /// True if there is something to say of a path already.
+    fn knows(&self, path: &Arc<str>) -> bool {
+        path.is_empty()
+            || self.files.contains_key(path)
+            || self.folders.contains_key(path)
+            || self.links.contains_key(path)
+            || self.left_out.contains_key(path)
+    }
+
     fn compare_files(&self, scan: &Scan, out: &mut Differences) {
         let mut found = scan.files.iter().peekable();
         for (path, record) in range_at(&self.files, &scan.scope) {
@@ -76,6 +99,7 @@ impl Catalogue {
                 out.unknown.push(new.clone());
             }
             match found.next_if(|(at, _)| at == path) {
+                None if scan.is_unseen(path) => {}
                 None => out.gone.push((path.clone(), *record)),
                 Some((_, now)) if now.stamp != record.stamp && now.stamp.may_be(&record.stamp) => {
                     out.doubted.push((path.clone(), *now));

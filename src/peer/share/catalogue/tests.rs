@@ -82,6 +82,23 @@ fn equal_contents_have_one_id_and_several_paths() {
 }
 
 #[test]
+fn of_what_could_not_be_looked_at_nothing_is_gone() {
+    let mut catalogue = Catalogue::new(None);
+    catalogue.apply(Delta {
+        entered: ["d/a", "d/sub/b", "e", "f"].map(|path| (Arc::from(path), record("1"))).to_vec(),
+        folders_new: ["d", "d/sub"].map(|path| (Arc::from(path), UNSEEN)).to_vec(),
+        left_out: vec![(Arc::from("d/pipe"), Some(Reason::Special))],
+        ..Delta::default()
+    });
+    let unseen = ["d", "f", "new"].map(|path| (Arc::from(path), std::io::Error::other("the disk fails")));
+    let differences = catalogue.compare(&Scan { unseen: unseen.into(), ..Scan::default() });
+    let gone: Vec<&str> = differences.gone.iter().map(|(path, _)| &**path).collect();
+    assert_eq!(gone, ["e"]);
+    assert!(differences.folders_gone.is_empty(), "{differences:?}");
+    assert_eq!(differences.left_out, [(Arc::from("new"), Some(Reason::Changing))]);
+}
+
+#[test]
 fn a_scan_differs_only_within_its_scope() {
     let mut catalogue = Catalogue::new(None);
     let all = [("a", "0"), ("a-b", "1"), ("d/f", "2"), ("d/g", "3"), ("d/s/h", "4"), ("d0", "5")];
