@@ -124,7 +124,8 @@ impl Core {
     /// What is at `path` is looked at again, ever less often until it can be read.
     pub(super) fn put_off(&self, path: &Arc<str>, error: &io::Error) {
         if lock(&self.later).put_off(path.clone(), Instant::now()) {
-            tracing::warn!(path = &**path, "it cannot be read now, and is tried again: {error}");
+            let path = if path.is_empty() { "." } else { &**path };
+            tracing::warn!(path, "it cannot be read now, and is tried again: {error}");
         }
         self.mailbox.wake();
     }

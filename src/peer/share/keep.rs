@@ -128,6 +128,9 @@ impl Keeper {
 
     /// Looks at everything if the shared folder is another one than before.
     fn check_root(&mut self, now: Instant) {
+        if fs::metadata(&self.core.walker.root).is_err_and(|error| is_passing(&error)) {
+            return; // which one it is shows later
+        }
         let root = identity(&self.core.walker.root);
         if root != self.root {
             let path = self.core.walker.root.display();
