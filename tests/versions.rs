@@ -186,6 +186,7 @@ fn links_of_an_older_version_give_way_and_those_of_its_user_do_not() {
     let changed = swarm.place.path().join("changed/latest");
     fs::remove_file(&changed).expect("a link");
     symlink("swap", &changed).expect("a link");
+    swarm.write("changed/two", "what its user wrote");
 
     swarm.publish(|models| {
         fs::remove_file(models.join("latest")).expect("a link");
@@ -195,6 +196,7 @@ fn links_of_an_older_version_give_way_and_those_of_its_user_do_not() {
         fs::remove_file(models.join("swap")).expect("a file");
         symlink("two", models.join("swap")).expect("a link");
         fs::write(models.join("one"), pattern(11, 1)).expect("a file of two names");
+        fs::write(models.join("two"), pattern(22, 2)).expect("a file");
     });
     swarm.get("models/", "m", &[]).expect(0);
     let target = |path: &str| fs::read_link(swarm.place.path().join(path)).expect("a link");
@@ -206,7 +208,7 @@ fn links_of_an_older_version_give_way_and_those_of_its_user_do_not() {
     swarm.get("models/", "m", &[]).expect(0);
 
     let refused = swarm.get("models/", "changed", &[]).expect(OTHER);
-    assert!(refused.stderr.contains("latest exists and is different"), "{refused:?}");
+    assert!(refused.stderr.contains("latest, two exists and is different"), "{refused:?}");
     assert_eq!(target("changed/latest"), Path::new("swap"));
 }
 

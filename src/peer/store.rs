@@ -206,7 +206,6 @@ impl Store {
         let mut had = ChunkSet::empty(store.plan.layout.chunks());
         store.resume(&records, &mut had);
         if !fresh {
-            store.check_links()?;
             store.find_finished(&mut had)?;
         }
         store.check_room(&root_at, &at)?;
@@ -249,7 +248,7 @@ impl Store {
     fn find_finished(&self, had: &mut ChunkSet) -> Result<(), StoreError> {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
-        let trouble = Mutex::new(Vec::new());
+        let trouble = Mutex::new(self.check_links());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let look = || {
             loop {

@@ -22,23 +22,30 @@ const FILL: u32 = 0o700;
 
 impl Store {
     /// Sees whether a different thing is where a link should be, before anything is fetched for it.
-    pub(super) fn check_links(&self) -> Result<(), StoreError> {
-        for (path, target) in &self.plan.links {
-            if self.is_there(path)? {
-                let (folder, base) = self.spot(path)?;
-                if !is_link_to(&folder, base, target) {
-                    self.expect_replaceable(&folder, base, path)?;
-                } else if let Some(own) = &self.own {
-                    own.is_right_link(path, target);
-                }
-            }
+    pub(super) fn check_links(&self) -> Vec<StoreError> {
+        let links = self.plan.links.iter().map(|(path, target)| self.check_link(path, target));
+        let hard_links = self.plan.hard_links.iter().map(|link| self.check_hard_link(link));
+        links.chain(hard_links).filter_map(Result::err).collect()
+    }
+
+    fn check_link(&self, path: &str, target: &str) -> Result<(), StoreError> {
+        if !self.is_there(path)? {
+            return Ok(());
         }
-        for link in &self.plan.hard_links {
-            let path = &link.name.path;
-            if self.is_there(path)? && !self.has_bytes(link)? {
-                let (folder, base) = self.spot(path)?;
-                self.expect_replaceable(&folder, base, path)?;
-            }
+        let (folder, base) = self.spot(path)?;
+        if !is_link_to(&folder, base, target) {
+            self.expect_replaceable(&folder, base, path)?;
+        } else if let Some(own) = &self.own {
+            own.is_right_link(path, target);
+        }
+        Ok(())
+    }
+
+    fn check_hard_link(&self, link: &HardLink) -> Result<(), StoreError> {
+        let path = &link.name.path;
+        if self.is_there(path)? && !self.has_bytes(link)? {
+            let (folder, base) = self.spot(path)?;
+            self.expect_replaceable(&folder, base, path)?;
         }
         Ok(())
     }
