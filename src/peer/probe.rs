@@ -21,6 +21,8 @@ const OPEN: u32 = 1;
 const CHUNK: u32 = 2;
 /// A holder may be silent for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// And take so long for all of it, however steadily it sends: the largest chunk at a slow link's rate.
+const LONGEST: Duration = Duration::from_secs(60);
 /// How often it is looked whether the answer is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -62,7 +64,8 @@ impl Probe {
         self.bulk.queue(OPEN, Open { slot: SLOT, id: self.id, view: View::Bytes });
         let first = self.last.get();
         self.bulk.queue(CHUNK, GetChunk { slot: SLOT, first, count: 1, proof: true, behind: false });
-        let mut heard = Instant::now();
+        let begun = Instant::now();
+        let mut heard = begun;
         loop {
             let flushed = self.bulk.flush(false)?;
             while let Some(step) = self.step()? {
@@ -71,6 +74,9 @@ impl Probe {
                     let _ = self.bulk.flush(false);
                     return Ok(verdict);
                 }
+            }
+            if begun.elapsed() >= LONGEST {
+                return Err(NetError::TimedOut);
             }
             if self.bulk.fill()? != Filled::Nothing {
                 heard = Instant::now();

@@ -18,7 +18,7 @@ const PLACE_PATIENCE: Duration = Duration::from_millis(100);
 const MAX_ASKED_IN_ALL: usize = 128;
 /// Most sizes remembered, and most holders of each.
 const MAX_SIZES: usize = 256;
-const MAX_HOLDERS: usize = 32;
+const MAX_HOLDERS: usize = 64;
 /// Most peers remembered for a false claim.
 const MAX_BANNED: usize = 4096;
 /// First and longest pause before a holder that could not be reached is asked again; doubled each time.
@@ -64,6 +64,15 @@ struct Size {
     tries: u32,
 }
 
+impl Size {
+    /// True if there is room for one holder more: who was asked in vain most often makes it.
+    fn make_room(&mut self) -> bool {
+        let vainest = self.holders.iter().filter(|(_, holder)| holder.tries > 0);
+        let vainest = vainest.max_by_key(|(_, holder)| holder.tries).map(|(peer, _)| *peer);
+        self.holders.len() < MAX_HOLDERS || vainest.is_some_and(|peer| self.holders.remove(&peer).is_some())
+    }
+}
+
 /// The claims about one id.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
@@ -101,7 +110,7 @@ impl Claims {
         let addr = host.endpoint(port);
         if let Some(holder) = claim.holders.get_mut(&peer) {
             (holder.addr, holder.host, holder.whole) = (addr, host.clone(), whole);
-        } else if claim.holders.len() < MAX_HOLDERS {
+        } else if claim.make_room() {
             let holder = Holder { addr, host: host.clone(), whole, tries: 0, asked: None, not_before: None };
             claim.holders.insert(peer, holder);
         }
@@ -329,6 +338,22 @@ mod tests {
         claims.hear(2);
         assert_eq!((claims.agreed(), claims.is_disputed()), (None, true));
         assert_eq!(sizes(&claims.ask(Instant::now())), [1]);
+    }
+
+    #[test]
+    fn holders_that_are_mute_make_room_for_others() {
+        let now = Instant::now();
+        let mut claims = claimed(1..=1);
+        let id = |number: usize| PeerId((number as u128 + 1000).to_be_bytes());
+        let hear = |claims: &mut Claims, number| claims.hear_holder(2, id(number), (&host(1), 7), true);
+        (0..2 * MAX_HOLDERS).for_each(|number| hear(&mut claims, number));
+        assert_eq!(claims.sizes[&2].holders.len(), MAX_HOLDERS);
+        hear(&mut claims, 5000);
+        assert!(!claims.sizes[&2].holders.contains_key(&id(5000)), "all of them are still to be asked");
+        let _ = claims.ask(now);
+        hear(&mut claims, 5000);
+        assert!(claims.sizes[&2].holders.contains_key(&id(5000)));
+        assert_eq!(claims.sizes[&2].holders.len(), MAX_HOLDERS);
     }
 
     #[test]
