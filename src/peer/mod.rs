@@ -63,7 +63,7 @@ use job::Jobs;
 use registrations::{Registrations, Step};
 use serve::{Asker, Complaints, Host};
 use share::Share;
-use trackers::{Registry, Trackers};
+use trackers::{Part, Registry, Trackers};
 use uploads::Uploads;
 
 /// Descriptors of one asker: its socket, a wake, the file it is sent.
@@ -395,8 +395,9 @@ impl Inner {
 
     fn tell(&self, step: Step) {
         self.trackers().update(&step.added, &step.removed);
-        for (_, transfer) in self.jobs.held().filter(|(_, transfer)| step.parts.contains(&transfer.id)) {
-            self.trackers().have(transfer.id, &transfer.had().ranges());
+        for (_, transfer) in self.jobs.held().filter(|(_, transfer)| step.parts.contains(&transfer.content()))
+        {
+            self.trackers().have(transfer.content(), &transfer.had().ranges());
         }
     }
 }
@@ -447,9 +448,9 @@ impl Registry for Inner {
         self.registrations.with_shared(self.share.as_ref().map_or_else(Vec::new, |share| share.offers()))
     }
 
-    fn parts(&self) -> Vec<(FileId, Vec<(u32, u32)>)> {
+    fn parts(&self) -> Vec<Part> {
         let registered = self.jobs.held().filter(|(job, _)| self.registrations.has(*job));
-        registered.map(|(_, transfer)| (transfer.id, transfer.had().ranges())).collect()
+        registered.map(|(_, transfer)| (transfer.content(), transfer.had().ranges())).collect()
     }
 
     fn load(&self) -> (u16, u16) {

@@ -2,7 +2,8 @@
 //! transfer has one of its own, and the trackers hear of the union. Who gives up what another has too takes
 //! nothing away.
 //!
-//! The share's own list is not repeated here: it is asked for by id. Steps are told under the lock, so that
+//! The share's own list is not repeated here: it is asked for by id. What is a file and a listing both is two
+//! contents of one id, and what happens to one is no word about the other. Steps are told under the lock, so that
 //! trackers hear them in the order in which they were decided.
 
 use std::sync::Mutex;
@@ -10,7 +11,7 @@ use std::sync::Mutex;
 use super::lock;
 use super::share::Change;
 use crate::content::FileId;
-use crate::wire::{Name, Offer};
+use crate::wire::{Name, Offer, View};
 
 /// What to tell the trackers.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,10 +20,10 @@ pub(super) struct Step {
     pub(super) removed: Vec<(Name, FileId)>,
     pub(super) added: Vec<Offer>,
     /// Of these the chunks that are here are to be told anew: a tracker has forgotten them.
-    pub(super) parts: Vec<FileId>,
+    pub(super) parts: Vec<(FileId, View)>,
 }
 
-/// What the shared folder offers of a content.
+/// What the shared folder offers of an id.
 pub(super) type Shared<'a> = dyn Fn(FileId) -> Vec<Offer> + 'a;
 /// Carries a step to the trackers' links.
 pub(super) type Tell<'a> = dyn Fn(Step) + 'a;
@@ -61,7 +62,7 @@ impl Registrations {
         let mut step = Step { added: change.added, ..Step::default() };
         for gone in change.removed {
             // Of what no transfer has, the share's word is the whole truth.
-            match all.iter().any(|(_, offer)| offer.id == gone.1) {
+            match all.iter().any(|(_, offer)| is_of(offer, &gone)) {
                 true => lose(&all, shared(gone.1), gone, &mut step),
                 false => step.removed.push(gone),
             }
@@ -82,16 +83,27 @@ impl Registrations {
 /// any more, the names that are left are registered anew.
 fn lose(transfers: &[(u64, Offer)], shared: Vec<Offer>, gone: (Name, FileId), step: &mut Step) {
     let mut left = shared;
-    left.extend(transfers.iter().map(|(_, offer)| offer).filter(|offer| offer.id == gone.1).cloned());
+    left.extend(transfers.iter().map(|(_, offer)| offer.clone()));
+    left.retain(|offer| is_of(offer, &gone));
     let whole = left.iter().any(|offer| offer.complete);
     if !whole && !left.is_empty() {
         step.removed.extend(left.iter().map(|offer| (offer.name.clone(), offer.id)));
-        step.parts.push(gone.1);
+        step.parts.push((gone.1, view_of(&gone.0)));
     }
     if !left.iter().any(|offer| offer.name == gone.0) {
         step.removed.push(gone);
     }
     step.added.extend(left);
+}
+
+/// True if the offer is of the content that was given up, under whatever name.
+fn is_of(offer: &Offer, (name, id): &(Name, FileId)) -> bool {
+    offer.id == *id && view_of(&offer.name) == view_of(name)
+}
+
+/// What a name stands for: a tree's ends with `/`.
+fn view_of(name: &Name) -> View {
+    if name.ends_with('/') { View::Members } else { View::Bytes }
 }
 
 #[cfg(test)]
@@ -147,7 +159,23 @@ mod tests {
         let again = [offer("a", 1, false), offer("b", 1, false)];
         let removed = vec![pair("a", 1), pair("b", 1), pair("c", 2)];
         let added = [&[offer("d", 3, true)][..], &again].concat();
-        assert_eq!(steps, [Step { removed, added, parts: vec![FileId([1; 32])] }]);
+        assert_eq!(steps, [Step { removed, added, parts: vec![(FileId([1; 32]), View::Bytes)] }]);
+    }
+
+    #[test]
+    fn a_file_with_the_id_of_a_listing_is_another_content() {
+        let all = Registrations::default();
+        for (job, name) in [(7, "t/"), (8, "u/")] {
+            told(&[], |_, tell| all.enter(job, offer(name, 1, false), tell));
+        }
+        let file = [offer("saved", 1, true)];
+        let steps = told(&file, |of, tell| all.withdraw(7, of, tell));
+        let removed = vec![pair("u/", 1), pair("t/", 1)];
+        let parts = vec![(FileId([1; 32]), View::Members)];
+        assert_eq!(steps, [Step { removed, added: vec![offer("u/", 1, false)], parts }]);
+        let change = Change { removed: vec![pair("saved", 1)], added: Vec::new() };
+        let steps = told(&[], |of, tell| all.share_changed(change, of, tell));
+        assert_eq!(steps, [Step { removed: vec![pair("saved", 1)], ..Step::default() }]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::threads;
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS, MAX_RANGES};
 use crate::wire::{
     Common, ErrorCode, FromTracker, HaveChunks, Heartbeat, List, Locate, Located, Name, Offer, Register,
-    Report, Role, ToTracker, Update,
+    Report, Role, ToTracker, Update, View,
 };
 
 /// How long a tracker may take to answer before the link counts as broken.
@@ -40,12 +40,15 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(50);
 /// Orders that wait for a link; past it the oldest are dropped, which a new link makes good.
 const MAX_ORDERS: usize = 4096;
 
+/// A content, as a file or a tree, and the chunks of it that are here.
+pub(super) type Part = ((FileId, View), Vec<(u32, u32)>);
+
 /// What the peer registers, gathered when a link is made.
 pub(super) trait Registry: Send + Sync {
     /// Everything that is offered now.
     fn offers(&self) -> Vec<Offer>;
     /// For contents that are here in part: the chunks that are.
-    fn parts(&self) -> Vec<(FileId, Vec<(u32, u32)>)>;
+    fn parts(&self) -> Vec<Part>;
     /// Uploads and downloads of now.
     fn load(&self) -> (u16, u16);
     /// Host to advertise (empty: as seen), and port.
@@ -55,7 +58,7 @@ pub(super) trait Registry: Send + Sync {
 #[derive(Debug)]
 enum Order {
     Update { added: Vec<Offer>, removed: Vec<(Name, FileId)> },
-    Have(FileId, Vec<(u32, u32)>),
+    Have((FileId, View), Vec<(u32, u32)>),
     Locate(Locate, Sender<Located>),
     Report(Report),
 }
@@ -123,9 +126,9 @@ impl Trackers {
         }
     }
 
-    pub(super) fn have(&self, id: FileId, gained: &[(u32, u32)]) {
+    pub(super) fn have(&self, content: (FileId, View), gained: &[(u32, u32)]) {
         for link in &self.links {
-            link.order(Order::Have(id, gained.to_vec()));
+            link.order(Order::Have(content, gained.to_vec()));
         }
     }
 
@@ -250,8 +253,8 @@ impl Worker {
             other => return Err(refused(other)),
         };
         self.update(&mut line, rest, Vec::new())?;
-        for (id, ranges) in self.registry.parts() {
-            self.have(&mut line, id, ranges)?;
+        for (content, ranges) in self.registry.parts() {
+            self.have(&mut line, content, ranges)?;
         }
         Ok((line, lease))
     }
@@ -300,7 +303,7 @@ impl Worker {
     fn carry_out(&self, line: &mut Line, order: Order) -> Result<(), NetError> {
         match order {
             Order::Update { added, removed } => self.update(line, added, removed),
-            Order::Have(id, ranges) => self.have(line, id, ranges),
+            Order::Have(content, ranges) => self.have(line, content, ranges),
             Order::Report(report) => expect_ok(line.call(&report.into())?),
             Order::Locate(locate, reply) => match line.call(&locate.into())? {
                 FromTracker::Located(located) => {
@@ -328,10 +331,15 @@ impl Worker {
         Ok(())
     }
 
-    fn have(&self, line: &mut Line, id: FileId, mut ranges: Vec<(u32, u32)>) -> Result<(), NetError> {
+    fn have(
+        &self,
+        line: &mut Line,
+        (id, view): (FileId, View),
+        mut ranges: Vec<(u32, u32)>,
+    ) -> Result<(), NetError> {
         while !ranges.is_empty() {
             let more = ranges.split_off(ranges.len().min(MAX_RANGES));
-            expect_ok(line.call(&HaveChunks { id, gained: List::new(ranges) }.into())?)?;
+            expect_ok(line.call(&HaveChunks { id, view, gained: List::new(ranges) }.into())?)?;
             ranges = more;
         }
         Ok(())

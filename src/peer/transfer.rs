@@ -165,6 +165,11 @@ impl Transfer {
         transfer
     }
 
+    /// What it fetches, as the wire names it.
+    pub(super) fn content(&self) -> (FileId, View) {
+        (self.id, self.view)
+    }
+
     // Scheduling.
 
     pub(super) fn new_source(&self) -> SourceId {

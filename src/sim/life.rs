@@ -12,7 +12,7 @@ use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Limits, Policy, Scheduler, TICK};
 use crate::tracker::directory::{Load, Profile, Query, Sender, Wanted};
-use crate::wire::{Complaint, Name, Offer, Purpose};
+use crate::wire::{Complaint, Name, Offer, Purpose, View};
 
 /// Pause between questions to the tracker when all is well.
 const REFRESH: Duration = Duration::from_secs(15);
@@ -199,7 +199,7 @@ impl World<'_> {
             return;
         }
         fetch.announced = fetch.kept.clone();
-        let told = self.directory.have(World::sender(p), content(), &ranges, self.instant());
+        let told = self.directory.have(World::sender(p), (content(), View::Bytes), &ranges, self.instant());
         debug_assert_eq!(told, Ok(()));
     }
 

@@ -1,7 +1,7 @@
 //! Contents by id, each with its swarm.
 //!
-//! Owns the rule that a content is an id together with what is claimed of it: size, total and
-//! chunks. So a false claim makes a content of its own and spoils nobody else's. Most contents are
+//! Owns the rule that a content is an id together with what is claimed of it: whether it is a file or a
+//! tree, size, total and chunks. So a listing that is shared as a file, too, is two contents, and a false claim makes a content of its own and spoils nobody else's. Most contents are
 //! files with one seeder, and cost no more than their own row.
 
 use std::hash::{BuildHasher, RandomState};
@@ -17,7 +17,7 @@ use crate::content::{Claim, FileId, Geometry};
 struct Content {
     id: FileId,
     size: u64,
-    /// 0 for the claim of a file; otherwise one more than the number in `shapes`.
+    /// 0 for a file, whose claim follows from its size; for a tree one more than the number in `shapes`.
     shape: u32,
     holders: Holders,
     /// The first of its names.
@@ -67,9 +67,9 @@ impl Contents {
 
     /// Adds a content that is not there yet.
     pub(super) fn add(&mut self, id: FileId, claim: Claim) -> u32 {
-        let shape = match Claim::of_file(claim.size) == Some(claim) {
-            true => 0,
-            false => self.shapes.add((claim.total, claim.chunks)) + 1,
+        let shape = match claim.tree {
+            false => 0,
+            true => self.shapes.add((claim.total, claim.chunks)) + 1,
         };
         let number = self.rows.add(Content { id, size: claim.size, shape, ..Content::default() });
         let (rows, hasher) = (&self.rows, &self.hasher);
@@ -103,12 +103,13 @@ impl Contents {
         match row.shape.checked_sub(1) {
             Some(shape) => {
                 let (total, chunks) = self.shapes[shape];
-                Claim { size: row.size, total, chunks }
+                Claim { size: row.size, total, chunks, tree: true }
             }
             None => Claim {
                 size: row.size,
                 total: row.size,
                 chunks: Geometry::of(row.size).map_or(0, Geometry::chunks),
+                tree: false,
             },
         }
     }

@@ -15,7 +15,7 @@ use super::names::Names;
 use super::slab::Slab;
 use super::swarm::Runs;
 use crate::content::{Claim, FileId, PeerId, SafeName};
-use crate::wire::{Offer, PeerInfo, Status, limits};
+use crate::wire::{Offer, PeerInfo, Status, View, limits};
 
 mod doubt;
 mod fair;
@@ -190,10 +190,19 @@ impl Directory {
     ///
     /// # Errors
     /// [`Denial`]; nothing was changed.
-    pub fn have(&mut self, sender: Sender, id: FileId, gained: &Runs, now: Instant) -> Result<(), Denial> {
+    pub fn have(
+        &mut self,
+        sender: Sender,
+        (id, view): (FileId, View),
+        gained: &Runs,
+        now: Instant,
+    ) -> Result<(), Denial> {
         let peer = self.registered(sender)?;
-        let held: Vec<u32> =
-            self.contents.with_id(&id).filter(|content| self.contents.holds(*content, peer)).collect();
+        let meant = |content: &u32| {
+            self.contents.claim(*content).tree == (view == View::Members)
+                && self.contents.holds(*content, peer)
+        };
+        let held: Vec<u32> = self.contents.with_id(&id).filter(meant).collect();
         if held.is_empty() {
             return Err(Denial::NotOffered(id));
         }
@@ -398,7 +407,7 @@ impl Directory {
 
 fn check_offer(offer: &Offer) -> Result<(), Denial> {
     let name = SafeName::new(&*offer.name).map_err(|error| Denial::BadName(offer.name.to_string(), error))?;
-    match offer.claim().is_possible(&offer.id, name.is_tree()) {
+    match offer.claim().is_possible(&offer.id) {
         true => Ok(()),
         false => Err(Denial::BadOffer(name.as_str().to_owned())),
     }

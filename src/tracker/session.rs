@@ -91,7 +91,7 @@ impl Session {
                 directory.update(sender, &message.removed, &message.added, now)
             }),
             ToTracker::HaveChunks(message) => self.change(shared, now, |directory, sender| {
-                directory.have(sender, message.id, &message.gained, now)
+                directory.have(sender, (message.id, message.view), &message.gained, now)
             }),
             ToTracker::Heartbeat(message) => {
                 let load =

@@ -6,18 +6,18 @@ use crate::content::Claim;
 impl Offer {
     /// What its sender claims.
     pub fn claim(&self) -> Claim {
-        Claim { size: self.size, total: self.total, chunks: self.chunks }
+        Claim { size: self.size, total: self.total, chunks: self.chunks, tree: self.name.ends_with('/') }
     }
 }
 
 impl Variant {
     /// What its holders claim.
     pub fn claim(&self) -> Claim {
-        Claim { size: self.size, total: self.total, chunks: self.chunks }
+        Claim { size: self.size, total: self.total, chunks: self.chunks, tree: self.name.ends_with('/') }
     }
 
     /// True if what its holders claim can be true.
     pub fn is_possible(&self) -> bool {
-        self.claim().is_possible(&self.id, self.name.ends_with('/'))
+        self.claim().is_possible(&self.id)
     }
 }

@@ -383,6 +383,8 @@ messages! {
         0x12 "HAVE" HaveChunks {
             /// The content.
             id: FileId,
+            /// As what the sender registered it: a file, or a tree whose members' chunks these are.
+            view: View,
             /// The chunks gained.
             gained: Ranges,
         }

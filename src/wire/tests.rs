@@ -155,7 +155,9 @@ impl Sampled for ToTracker {
                 removed: List::new(vec![(Text::new("a"), id(1))]),
             }
             .into(),
-            Some(ToTracker::Update(_)) => HaveChunks { id: id(1), gained: ranges() }.into(),
+            Some(ToTracker::Update(_)) => {
+                HaveChunks { id: id(1), view: View::Members, gained: ranges() }.into()
+            }
             Some(ToTracker::HaveChunks(_)) => Locate {
                 name: Text::new("a"),
                 id: FileId::NONE,
@@ -481,7 +483,7 @@ fn lists_above_their_limit_are_refused_before_they_are_read() {
     list_over_limit::<ToTracker>(0x10, &[0; 4], MAX_OFFERS);
     list_over_limit::<ToTracker>(0x11, &[], MAX_OFFERS);
     list_over_limit::<ToTracker>(0x11, &[0; 4], MAX_OFFERS);
-    list_over_limit::<ToTracker>(0x12, &[0; 32], MAX_RANGES);
+    list_over_limit::<ToTracker>(0x12, &[0; 33], MAX_RANGES);
     list_over_limit::<ToServer>(0x56, &[0; 2], MAX_RANGES);
     list_over_limit::<FromServer>(0x75, &[0; 2], MAX_RANGES);
     list_over_limit::<FromTracker>(0x31, &[], MAX_VARIANTS);

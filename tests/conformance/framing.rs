@@ -17,7 +17,7 @@ fn messages(target: &Target) -> Vec<(u8, Body)> {
         TRACKER => vec![
             (id::REGISTER, Body::new().text("").u16(0).list(std::slice::from_ref(&offer))),
             (id::UPDATE, Body::new().list(&[offer]).list(&[Body::new().text("conformance").raw(&hash)])),
-            (id::TRACKER_HAVE, Body::new().raw(&hash).ranges(&[(0, 1)])),
+            (id::TRACKER_HAVE, Body::new().raw(&hash).u8(0).ranges(&[(0, 1)])),
             (id::LOCATE, Body::new().text("conformance").raw(&[0; 32]).u8(0).u16(1).ranges(&[(0, 1)])),
             (id::LIST, Body::new().text("conformance*").text("").u16(10)),
             (id::HEARTBEAT, Body::new().u16(1).u16(2).u64(3)),
@@ -209,7 +209,8 @@ fn texts_and_lists_above_their_limits_are_malformed_before_they_arrive() {
         (id::REGISTER, Body::new().text("").u16(0).u32(u32::MAX)),
         (id::UPDATE, Body::new().u32(1025)),
         (id::UPDATE, Body::new().u32(0).u32(1025)),
-        (id::TRACKER_HAVE, Body::new().raw(&[7; 32]).u32(4097)),
+        (id::TRACKER_HAVE, Body::new().raw(&[7; 32]).u8(0).u32(4097)),
+        (id::TRACKER_HAVE, Body::new().raw(&[7; 32]).u8(2).u32(0)),
         (id::LOCATE, Body::new().text("x").raw(&[0; 32]).u8(0).u16(1).u32(4097)),
         (id::ERROR, Body::new().u16(1).u16(1025)),
         (id::LIST, Body::new().u16(2).raw(&[0xff, 0xfe]).text("").u16(1)),

@@ -43,8 +43,13 @@ fn locate(name: &str, hash: Hash, purpose: u8, max: u16, missing: &[(u32, u32)])
     Body::new().text(name).raw(&hash).u8(purpose).u16(max).ranges(missing)
 }
 
+/// The view of a file.
+const AS_FILE: u8 = 0;
+/// The view of a tree's members.
+const AS_TREE: u8 = 1;
+
 fn have(hash: Hash, gained: &[(u32, u32)]) -> Body {
-    Body::new().raw(&hash).ranges(gained)
+    Body::new().raw(&hash).u8(AS_FILE).ranges(gained)
 }
 
 /// A registered peer with its connection.
@@ -354,6 +359,8 @@ fn have_is_checked() {
     for bad in [&[(0, 5)][..], &[(4, 1)], &[(u32::MAX, 2)], &[(0, 4), (0, 1)]] {
         assert_eq!(member.client.ask(id::TRACKER_HAVE, &have(hash, bad)).error(), code::MALFORMED, "{bad:?}");
     }
+    let tree = Body::new().raw(&hash).u8(AS_TREE).ranges(&[(0, 1)]);
+    assert_eq!(member.client.ask(id::TRACKER_HAVE, &tree).error(), code::NOT_REGISTERED, "it is a file");
     let unknown = member.client.ask(id::TRACKER_HAVE, &have(any_hash(), &[(0, 1)]));
     assert_eq!(unknown.error(), code::NOT_REGISTERED);
     member.client.is_alive();

@@ -78,8 +78,13 @@ fn get(tracker: &FalseTracker, what: &str, dest: &str, args: &[&str]) -> crate::
 #[test]
 fn no_bytes_under_the_id_of_some_are_never_a_file() {
     let content = FileId::of(b"content");
-    let tracker =
-        FalseTracker::start(vec![variant("file", content, Claim { size: 0, total: 0, chunks: 0 }, "h", 1)]);
+    let tracker = FalseTracker::start(vec![variant(
+        "file",
+        content,
+        Claim { size: 0, total: 0, chunks: 0, tree: false },
+        "h",
+        1,
+    )]);
     let place = tempfile::tempdir().expect("a folder");
     let dest = place.path().join("file");
     let there = dest.to_str().expect("a UTF-8 path");
@@ -104,7 +109,7 @@ fn a_running_peer_takes_no_false_claim_over() {
     let source = Lab::new();
     let sample = one_file("file", content.clone());
     let honest = source.peer(&sample, "honest", &[]);
-    let nothing = variant("file", hash, Claim { size: 0, total: 0, chunks: 0 }, "127.0.0.1", 1);
+    let nothing = variant("file", hash, Claim { size: 0, total: 0, chunks: 0, tree: false }, "127.0.0.1", 1);
     let truth = variant("file", hash, file(200_000), "127.0.0.1", honest.addr().port());
     let tracker = FalseTracker::start(vec![nothing, truth]);
     let folder = Sample::empty();
@@ -135,7 +140,7 @@ fn a_host_that_no_thread_can_be_called_keeps_nobody_past_the_wait() {
 #[test]
 fn impossible_claims_of_a_tree_neither_spin_nor_hang() {
     let content = FileId::of(b"listing");
-    let large = |size| Claim { size, total: 5, chunks: 1 };
+    let large = |size| Claim { size, total: 5, chunks: 1, tree: true };
     let variants = [300 << 20, 301 << 20].map(|size| variant("t/", content, large(size), "127.0.0.1", 1));
     let place = tempfile::tempdir().expect("a folder");
     let dest = place.path().to_str().expect("a UTF-8 path");

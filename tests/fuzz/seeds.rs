@@ -7,7 +7,7 @@ use p2p::content::{
 };
 use p2p::wire::{
     ChunkHead, Common, Complaint, GetList, GetPeers, GetStatus, HEADER_BYTES, HaveChunks, Heartbeat, List,
-    Locate, Message, Name, Offer, Preface, Purpose, Register, Report, Text, ToTracker, Update,
+    Locate, Message, Name, Offer, Preface, Purpose, Register, Report, Text, ToTracker, Update, View,
 };
 
 const DOC: &str = include_str!("../../docs/PROTOCOL.md");
@@ -156,7 +156,7 @@ fn session() -> Vec<u8> {
             }
             .into(),
         ),
-        (2, HaveChunks { id, gained: List::new(vec![(0, 2), (3, 1)]) }.into()),
+        (2, HaveChunks { id, view: View::Bytes, gained: List::new(vec![(0, 2), (3, 1)]) }.into()),
         (0, locate("a", FileId::NONE, Purpose::Inspect).into()),
         (1, locate("", id, Purpose::Fetch).into()),
         (1, locate("aa", FileId::NONE, Purpose::Inspect).into()),

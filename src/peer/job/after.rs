@@ -30,7 +30,10 @@ impl Running {
                 let end = Instant::now() + HAND_OVER_PATIENCE;
                 let ours = self.adopt(share, transfer);
                 drop(expected);
-                while ours && share.offers_of(transfer.id).is_empty() && Instant::now() < end {
+                let tree = self.job.want.name.is_tree();
+                let offered =
+                    || share.offers_of(transfer.id).iter().any(|offer| offer.name.ends_with('/') == tree);
+                while ours && !offered() && Instant::now() < end {
                     if transfer.is_spoilt() || !self.rest(HAND_OVER_LOOK) {
                         break;
                     }

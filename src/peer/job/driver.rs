@@ -209,7 +209,7 @@ impl<'a> Driver<'a> {
         let had = self.transfer.had();
         let gained: Vec<u32> = had.iter().filter(|chunk| !self.announced.contains(*chunk)).collect();
         if !gained.is_empty() {
-            self.peer().trackers().have(self.transfer.id, &chunk_set::ranges(gained));
+            self.peer().trackers().have(self.transfer.content(), &chunk_set::ranges(gained));
             self.announced = had;
         }
     }

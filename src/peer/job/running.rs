@@ -187,7 +187,8 @@ impl Running {
         if let Some(size) = *size {
             // A tree's is that of its files, and they tell which listing it is.
             let fits = |variant: &&Variant| {
-                if name.is_tree() { variant.total == size } else { variant.size == size }
+                let total = if name.is_tree() { variant.total } else { variant.size };
+                total == size && (variant.name.ends_with('/') || !name.is_tree())
             };
             let sizes: BTreeSet<u64> = variants.iter().filter(fits).map(|variant| variant.size).collect();
             variants.retain(|variant| sizes.contains(&variant.size));

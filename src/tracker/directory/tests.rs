@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::content::Host;
-use crate::wire::{Complaint, Name, Purpose, Variant};
+use crate::wire::{Complaint, Name, Purpose, Variant, View};
 
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 
@@ -16,6 +16,16 @@ pub(super) fn offer(name: &str, content: u8, chunks: u32, complete: bool) -> Off
     let size = u64::from(chunks) << 16;
     let id = FileId([content; 32]);
     Offer { name: Name::new(name), id, size, total: size, chunks, complete, original: true, modified: 0 }
+}
+
+/// What a name stands for.
+fn view_of(name: &Name) -> View {
+    if name.ends_with('/') { View::Members } else { View::Bytes }
+}
+
+/// True if both are of one content: a file and a listing of one id are two.
+fn alike(a: &Offer, b: &Offer) -> bool {
+    (a.id, view_of(&a.name)) == (b.id, view_of(&b.name))
 }
 
 pub(super) fn directory(start: Instant) -> Directory {
@@ -56,11 +66,11 @@ impl Twin {
         };
         self.rows.retain(|row| !removed.iter().any(|pair| gone(row, pair)));
         for offer in added {
-            let mut held = self.rows.iter().filter(|row| row.0 == sender && row.1.id == offer.id);
+            let mut held = self.rows.iter().filter(|row| row.0 == sender && alike(&row.1, offer));
             let none = vec![offer.complete; offer.chunks as usize];
             let has =
                 held.next().map_or(none.clone(), |row| if offer.complete { none } else { row.2.clone() });
-            let there = |row: &(Sender, Offer, _)| row.0 == sender && row.1.id == offer.id;
+            let there = |row: &(Sender, Offer, _)| row.0 == sender && alike(&row.1, offer);
             self.rows.iter_mut().filter(|row| there(row)).for_each(|row| row.2 = has.clone());
             match self.rows.iter_mut().find(|row| there(row) && row.1.name == offer.name) {
                 Some(row) => row.1.original |= offer.original,
@@ -69,21 +79,26 @@ impl Twin {
         }
     }
 
-    fn set(&mut self, sender: Sender, id: FileId, chunk: usize, to: bool) {
-        for row in self.rows.iter_mut().filter(|row| row.0 == sender && row.1.id == id) {
+    fn set(&mut self, sender: Sender, content: &Offer, chunk: usize, to: bool) {
+        for row in self.rows.iter_mut().filter(|row| row.0 == sender && alike(&row.1, content)) {
             row.2[chunk] = to;
         }
     }
 
     fn holders(&self, id: FileId) -> Vec<(PeerId, usize)> {
-        let mut found: Vec<(PeerId, usize)> = self
+        let mut found: Vec<(bool, PeerId, usize)> = self
             .rows
             .iter()
             .filter(|row| row.1.id == id)
-            .map(|row| (row.0.peer, row.2.iter().filter(|has| **has).count()))
+            .map(|row| {
+                let have = row.2.iter().filter(|has| **has).count();
+                (row.1.name.ends_with('/'), row.0.peer, have)
+            })
             .collect();
         found.sort_unstable();
         found.dedup();
+        let mut found: Vec<_> = found.into_iter().map(|(_, peer, have)| (peer, have)).collect();
+        found.sort_unstable();
         found
     }
 
@@ -155,9 +170,12 @@ fn agrees_with_a_twin_that_scans_everything() {
                 5 | 6 => {
                     let first = rng.u32(..chunks);
                     let count = rng.u32(..=chunks - first);
-                    if directory.have(sender, random.id, &[(first, count)], now).is_ok() {
+                    if directory
+                        .have(sender, (random.id, view_of(&random.name)), &[(first, count)], now)
+                        .is_ok()
+                    {
                         (first..first + count)
-                            .for_each(|chunk| twin.set(sender, random.id, chunk as usize, true));
+                            .for_each(|chunk| twin.set(sender, &random, chunk as usize, true));
                     }
                 }
                 _ => {
@@ -201,12 +219,12 @@ fn a_registration_belongs_to_its_connection() {
     let (old, new) = (Sender { connection: 1, ..peer(1) }, Sender { connection: 2, ..peer(1) });
     join(&mut directory, old, &[offer("old", 1, 1, true)], now);
     directory.leave(new);
-    assert_eq!(directory.have(new, FileId([1; 32]), &[], now), Err(Denial::NotRegistered));
+    assert_eq!(directory.have(new, (FileId([1; 32]), View::Bytes), &[], now), Err(Denial::NotRegistered));
     directory.leave(old);
     join(&mut directory, new, &[offer("new", 2, 1, true)], now);
     directory.leave(old);
     while directory.sweep(9) {}
-    assert_eq!(directory.have(old, FileId([2; 32]), &[], now), Err(Denial::NotRegistered));
+    assert_eq!(directory.have(old, (FileId([2; 32]), View::Bytes), &[], now), Err(Denial::NotRegistered));
     assert_eq!(locate(&mut directory, Wanted::Name("old"), now), []);
     assert_eq!(locate(&mut directory, Wanted::Name("new"), now)[0].seeders, 1);
 }
@@ -223,6 +241,34 @@ fn both_contents_of_a_name_are_found_and_a_content_under_all_its_names() {
     assert_eq!(found, [(2, 2), (1, 1)], "the content that more peers have comes first");
     let by_id = locate(&mut directory, Wanted::Id(FileId([1; 32])), now);
     assert_eq!((by_id.len(), &*by_id[0].name, by_id[0].seeders), (1, "f", 1));
+}
+
+#[test]
+fn a_file_and_a_listing_of_one_id_are_two_contents() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let id = FileId([1; 32]);
+    join(&mut directory, peer(1), &[offer("t/", 1, 1, true), offer("saved", 1, 1, true)], now);
+    join(&mut directory, peer(2), &[Offer { chunks: 9, ..offer("t/", 1, 1, false) }], now);
+    let other = Offer { total: 9 << 16, ..offer("t/", 1, 1, false) };
+    join(&mut directory, peer(3), &[offer("saved", 1, 1, false), other], now);
+    let holders = |directory: &mut Directory| {
+        let mut found: Vec<_> = locate(directory, Wanted::Id(id), now)
+            .iter()
+            .map(|variant| (variant.name.to_string(), variant.total >> 16, variant.seeders, variant.leechers))
+            .collect();
+        found.sort();
+        found
+    };
+    let found = holders(&mut directory);
+    let row = |name: &str, total, seeders, leechers| (name.to_owned(), total, seeders, leechers);
+    assert_eq!(found, [row("saved", 1, 1, 1), row("t/", 1, 0, 1), row("t/", 1, 1, 0), row("t/", 9, 0, 1)]);
+    // Who has both as parts says of which it gained.
+    directory.have(peer(2), (id, View::Members), &[(8, 1)], now).unwrap();
+    assert_eq!(directory.have(peer(2), (id, View::Bytes), &[(0, 1)], now), Err(Denial::NotOffered(id)));
+    directory.have(peer(3), (id, View::Members), &[(0, 1)], now).unwrap();
+    let found = holders(&mut directory);
+    assert_eq!(found, [row("saved", 1, 1, 1), row("t/", 1, 0, 1), row("t/", 1, 1, 0), row("t/", 9, 1, 0)]);
 }
 
 #[test]
@@ -250,9 +296,12 @@ fn wrong_requests_change_nothing() {
     assert_eq!(locate(&mut directory, Wanted::Name("g"), now), []);
     let id = FileId([1; 32]);
     for runs in [&[(4, 1)][..], &[(0, 5)], &[(u32::MAX, 2)], &[(0, 3), (0, 3)]] {
-        assert_eq!(directory.have(peer(1), id, runs, now), Err(Denial::BadChunks));
+        assert_eq!(directory.have(peer(1), (id, View::Bytes), runs, now), Err(Denial::BadChunks));
     }
-    assert_eq!(directory.have(peer(1), FileId([9; 32]), &[], now), Err(Denial::NotOffered(FileId([9; 32]))));
+    assert_eq!(
+        directory.have(peer(1), (FileId([9; 32]), View::Bytes), &[], now),
+        Err(Denial::NotOffered(FileId([9; 32])))
+    );
     assert_eq!(locate(&mut directory, Wanted::Name("f"), now)[0].holders[0].have, 0);
 }
 
@@ -263,12 +312,12 @@ fn bitmaps_stay_within_their_bounds() {
     let mut directory = Directory::new(LEASE, bounds, 1, now);
     let offers: Vec<Offer> = (1..=3).map(|content| offer(&content.to_string(), content, 64, false)).collect();
     join(&mut directory, peer(1), &offers, now);
-    let mut have = |content| directory.have(peer(1), FileId([content; 32]), &[(0, 1)], now);
+    let mut have = |content| directory.have(peer(1), (FileId([content; 32]), View::Bytes), &[(0, 1)], now);
     assert_eq!((have(1), have(2)), (Ok(()), Ok(())));
     assert!(matches!(have(3), Err(Denial::Full(_))));
-    directory.have(peer(1), FileId([1; 32]), &[(1, 63)], now).unwrap();
+    directory.have(peer(1), (FileId([1; 32]), View::Bytes), &[(1, 63)], now).unwrap();
     assert_eq!(
-        directory.have(peer(1), FileId([3; 32]), &[(0, 1)], now),
+        directory.have(peer(1), (FileId([3; 32]), View::Bytes), &[(0, 1)], now),
         Ok(()),
         "a full one needs no bitmap"
     );
@@ -293,7 +342,9 @@ fn missing_chunks_choose_who_has_one_of_them() {
     let mut directory = directory(now);
     (1..=9).for_each(|number| join(&mut directory, peer(number), &[offer("f", 1, 9, false)], now));
     for number in 1..=9 {
-        directory.have(peer(number), FileId([1; 32]), &[(u32::from(number) - 1, 1)], now).unwrap();
+        directory
+            .have(peer(number), (FileId([1; 32]), View::Bytes), &[(u32::from(number) - 1, 1)], now)
+            .unwrap();
     }
     let mut found = fetch(&mut directory, peer(9), &[(2, 1), (5, 2)], now);
     found.sort_unstable();
