@@ -316,6 +316,54 @@ fn a_file_that_never_rests_is_named_by_both_sides_and_nothing_else_is_kept_back(
     assert_eq!(peer.log().matches("still changing").count(), 1, "{}", peer.log());
 }
 
+/// Mode and time of a file.
+fn looks(path: &Path) -> (u32, i64, i64) {
+    let metadata = fs::metadata(path).expect("a file");
+    (metadata.mode() & 0o7777, metadata.mtime(), metadata.mtime_nsec())
+}
+
+#[test]
+fn a_single_file_keeps_its_mode_and_time_from_copy_to_copy() {
+    const TIME: (i64, i64) = (1_000_000_000, 123_456_789);
+    /// Name, bytes, mode at the source, mode of a copy.
+    const FILES: [(&str, usize, u32, u32); 4] = [
+        ("script", 10, 0o755, 0o755),
+        ("private", 200_000, 0o600, 0o600),
+        ("set-id", 70_000, 0o6755, 0o755),
+        ("open", 1, 0o666, 0o666),
+    ];
+    let mut sample = Sample::empty();
+    for (name, size, mode, _) in FILES {
+        let path = sample.add(name, support::pattern(size, 3));
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let time = UNIX_EPOCH + Duration::new(TIME.0 as u64, TIME.1 as u32);
+        fs::File::open(&path).unwrap().set_modified(time).unwrap();
+    }
+    let tracker = Daemon::tracker(&[]);
+    let common = ["--tracker", &tracker.target()];
+    let first = Daemon::peer(sample.path(), &common);
+    let (middle, last) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let second = Daemon::peer(middle.path(), &common);
+    for (name, _, _, mode) in FILES {
+        get(&tracker, name, middle.path(), &[]).expect(0);
+        assert_eq!(looks(&middle.path().join(name)), (mode, TIME.0, TIME.1), "{name}");
+        // What is in the folder already is copied there as it is.
+        let again = format!("{name} again");
+        get(&tracker, name, &middle.path().join(&again), &[]).expect(0);
+        assert_eq!(looks(&middle.path().join(&again)), (mode, TIME.0, TIME.1), "{again}");
+    }
+    first.stop();
+    for (name, _, _, mode) in FILES {
+        get(&tracker, name, last.path(), &[]).expect(0);
+        assert_eq!(looks(&last.path().join(name)), (mode, TIME.0, TIME.1), "{name}");
+        // What is there and right stays as its user has it.
+        fs::set_permissions(last.path().join(name), Permissions::from_mode(0o640)).unwrap();
+        get(&tracker, name, last.path(), &[]).expect(0);
+        assert_eq!(looks(&last.path().join(name)), (0o640, TIME.0, TIME.1), "{name}");
+    }
+    second.stop();
+}
+
 /// Anybody can call any bytes a folder.
 #[track_caller]
 fn expect_refused(listing: &[u8], why: &str) {

@@ -128,7 +128,9 @@ impl Opening {
                         let fits = opened.chunks == transfer.layout.chunks()
                             && opened.size == transfer.layout.size();
                         let have = ChunkSet::from_bits(&opened.have, transfer.layout.chunks());
-                        have.filter(|_| fits).map(|have| (have, load)).ok_or(FetchEnd::Geometry)
+                        let have = have.filter(|_| fits).ok_or(FetchEnd::Geometry)?;
+                        transfer.hear_looks(opened.looks, have.is_full());
+                        Ok((have, load))
                     }
                     FromServer::Load(told) => {
                         load = Some(load_of(&told));

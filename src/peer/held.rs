@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ledger::add;
 use super::share::{self, Holding, Members, Share, Source, Stamp, Standing};
 use super::transfer::Transfer;
-use crate::content::{FileId, Layout, Place, Proof, proof_run};
+use crate::content::{FileId, Layout, Looks, Place, Proof, proof_run};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::wire::{Refusal, View};
 
@@ -93,6 +93,17 @@ impl Shared {
         Some((open.map_or(&source.path, |open| &open.path), self.id_of(file)?))
     }
 
+    /// Mode and time of the file as they are now, which need not be how it was when it was hashed.
+    fn looks(&self) -> Option<Looks> {
+        let What::File(_, source) = &self.what else { return None };
+        match self.share.open_source(&source.path, self.id).ok()? {
+            Standing::Sound(file, _) | Standing::Doubted(file) => {
+                file.metadata().ok().map(|metadata| share::looks_of(&metadata))
+            }
+            Standing::Gone => None,
+        }
+    }
+
     /// The chunk's bytes, if its file is still what was hashed, under its name or, as after a renaming, another.
     fn data(&mut self, place: Place) -> Result<Data, Refusal> {
         if let What::Listing(_, bytes) = &self.what {
@@ -176,6 +187,14 @@ impl Held {
         match self {
             Held::Shared(shared) => ChunkSet::full(shared.layout().chunks()),
             Held::Fetching(transfer) => transfer.had(),
+        }
+    }
+
+    /// Mode and time of a single file: of the one that is served, or as they were told here.
+    pub(super) fn looks(&self) -> Option<Looks> {
+        match self {
+            Held::Shared(shared) => shared.looks(),
+            Held::Fetching(transfer) => transfer.store.told_looks(),
         }
     }
 

@@ -363,7 +363,7 @@ impl Serving<'_> {
         let chunks = held.layout().chunks();
         let lies = self.faults.as_ref().is_some_and(Faults::lies);
         let have = if lies { ChunkSet::full(chunks) } else { held.have() };
-        let opened = Opened { size: held.layout().size(), chunks, have: have.to_bits() };
+        let opened = Opened { size: held.layout().size(), chunks, have: have.to_bits(), looks: held.looks() };
         let whole = have.is_full();
         let content = (open.id, open.view);
         if whole {

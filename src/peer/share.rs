@@ -49,6 +49,7 @@ mod watch;
 pub use catalogue::{Change, Summary};
 pub use doubt::Standing;
 pub(super) use doubt::{is_passing, read_at, read_chunk};
+pub(super) use record::looks_of;
 pub use record::{Source, Stamp};
 
 use catalogue::{Catalogue, Delta};

@@ -8,6 +8,7 @@
 
 mod files;
 pub(crate) mod fuzzing;
+mod hint;
 mod journal;
 mod naming;
 mod own;
@@ -39,6 +40,7 @@ use files::{
     write_sparse,
 };
 pub(super) use files::{make_own_folder, open_plain, set_aside};
+use hint::Hint;
 use journal::Journal;
 use naming::Draft;
 use own::Own;
@@ -135,6 +137,8 @@ pub(super) struct Manner {
     pub(super) noted: bool,
     /// What was put there before, and nobody changed, is replaced.
     pub(super) own: bool,
+    /// A file gets the mode and time that its sources say, where no listing says them.
+    pub(super) told: bool,
     /// A finished file is on the disk, not only in memory, before it gets its name.
     pub(super) fsync: bool,
 }
@@ -145,6 +149,7 @@ pub(super) struct Store {
     id: FileId,
     plan: Plan,
     manner: Manner,
+    hint: Hint,
     own: Option<Own>,
     root: Folder,
     partial: Folder,
@@ -190,6 +195,7 @@ impl Store {
             .synced(manner.fsync)
             .private(plan.root_mode.is_some());
         let store = Store {
+            hint: Hint::default(),
             id,
             own: manner.noted.then(|| Own::open(root, manner.own)),
             manner,
@@ -338,7 +344,7 @@ impl Store {
         if Stamp::of(&file.metadata()?) != before {
             return Ok(false); // what is written while it is read is not known
         }
-        set_looks(file, name.looks)?;
+        set_looks(file, self.looks_of(name))?;
         note_named(file, name)?;
         slot.note_all(hashes);
         Ok(true)
@@ -467,7 +473,7 @@ impl Store {
 
     fn draft(&self, name: &Name) -> Result<Draft, StoreError> {
         let (folder, _) = self.spot(&name.path)?;
-        Draft::new(folder, unfinished_mode(Some(name))).map_err(StoreError::at(&name.path))
+        Draft::new(folder, unfinished_mode(self.looks_of(name))).map_err(StoreError::at(&name.path))
     }
 
     fn name_draft(&self, draft: Draft, id: FileId, name: (&Name, &Slot)) -> Result<(), StoreError> {
@@ -489,7 +495,7 @@ impl Store {
             return Err(StoreError::Integrity(name.path.clone()));
         }
         let at = StoreError::at(&name.path);
-        set_looks(file, name.looks).map_err(&at)?;
+        set_looks(file, self.looks_of(name)).map_err(&at)?;
         if self.manner.fsync {
             file.sync_all().map_err(&at)?;
         }
@@ -537,7 +543,7 @@ impl Store {
             return Ok(open.clone());
         }
         let at = StoreError::at(slot.label());
-        let mode = unfinished_mode(slot.names.first());
+        let mode = unfinished_mode(slot.names.first().and_then(|name| self.looks_of(name)));
         let opened = Arc::new(self.temporary(&file.to_string(), OFlags::RDWR, mode).map_err(&at)?);
         if opened.metadata().map_err(&at)?.len() != slot.geometry.size() {
             reserve(&opened, slot.geometry.size()).map_err(&at)?;

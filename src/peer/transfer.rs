@@ -22,7 +22,9 @@ use super::lock;
 use super::serve::Asker;
 use super::share::read_chunk;
 use super::store::{Store, StoreError};
-use crate::content::{ChunkHash, FileId, Layout, PeerId, Place, Proof, SafeName, hash_chunk, proof_run};
+use crate::content::{
+    ChunkHash, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk, proof_run,
+};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::swarm::neighbours::Neighbours;
 use crate::swarm::scheduler::{
@@ -168,6 +170,13 @@ impl Transfer {
     /// What it fetches, as the wire names it.
     pub(super) fn content(&self) -> (FileId, View) {
         (self.id, self.view)
+    }
+
+    /// A source says what mode and time the file has; before any of its bytes are taken.
+    pub(super) fn hear_looks(&self, looks: Option<Looks>, whole: bool) {
+        if let Some(looks) = looks.filter(|_| self.view == View::Bytes) {
+            self.store.hear_looks(looks, whole);
+        }
     }
 
     // Scheduling.

@@ -8,7 +8,7 @@ use byteorder::{BigEndian, ByteOrder};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits;
-use crate::content::{ChunkHash, FileId, Host, PeerId, Proof};
+use crate::content::{ChunkHash, FileId, Host, Looks, PeerId, Proof};
 
 /// Why the bytes of a frame are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -299,6 +299,27 @@ impl Field for Bits {
             }
             other => Err(DecodeError::BadValue { what: "a bitmap's form", got: u64::from(other) }),
         }
+    }
+}
+
+/// Mode and time, if they are known. No mode has other bits than its low nine.
+impl Field for Option<Looks> {
+    fn put(&self, out: &mut BytesMut) {
+        self.is_some().put(out);
+        if let Some(looks) = self {
+            out.put_u16(looks.mode);
+            out.put_i64(looks.mtime_ns);
+        }
+    }
+    fn take(from: &mut Cursor) -> Result<Option<Looks>, DecodeError> {
+        if !bool::take(from)? {
+            return Ok(None);
+        }
+        let mode = u16::take(from)?;
+        if mode > Looks::MODE {
+            return Err(DecodeError::BadValue { what: "a mode", got: u64::from(mode) });
+        }
+        Ok(Some(Looks { mode, mtime_ns: i64::from_be_bytes(from.array()?) }))
     }
 }
 

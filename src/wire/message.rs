@@ -9,7 +9,7 @@ use super::field::{Bits, Cursor, DecodeError, Field, List, Text};
 use super::frame::{HEADER_BYTES, RawHeader};
 use super::limits::*;
 use super::macros::{code, layout, messages};
-use crate::content::{ChunkHash, FileId, Host, PeerId, Proof};
+use crate::content::{ChunkHash, FileId, Host, Looks, PeerId, Proof};
 
 /// Ids below this one are [`Common`], whatever the direction.
 const FIRST_DIRECTED_ID: u8 = 0x10;
@@ -579,6 +579,8 @@ messages! {
             chunks: u32,
             /// The chunks that the server holds now; HAVE tells of more.
             have: Bits,
+            /// Of a single file: its mode and time at the server, or as the server was told. Nothing proves them.
+            looks: Option<Looks>,
         }
         /// The answer to GET_MANIFEST.
         0x71 "MANIFEST" Manifest {

@@ -11,7 +11,7 @@ use tokio_util::codec::Decoder;
 
 use super::limits::*;
 use super::*;
-use crate::content::{ChunkHash, FileId, Host, PeerId, Proof};
+use crate::content::{ChunkHash, FileId, Host, Looks, PeerId, Proof};
 
 /// A message whose kinds can be walked through.
 trait Sampled: Message + Clone + PartialEq {
@@ -246,7 +246,10 @@ impl Sampled for FromServer {
     fn next(after: Option<&FromServer>) -> Option<FromServer> {
         Some(match after {
             None => Common::Pong.into(),
-            Some(FromServer::Common(_)) => Opened { size: 200_000, chunks: 4, have: Bits::All }.into(),
+            Some(FromServer::Common(_)) => {
+                let looks = Some(Looks { mode: 0o755, mtime_ns: -1 });
+                Opened { size: 200_000, chunks: 4, have: Bits::All, looks }.into()
+            }
             Some(FromServer::Opened(_)) => Manifest { proof: proof() }.into(),
             Some(FromServer::Manifest(_)) => ChunkHead { index: 17, proof: proof() }.into(),
             Some(FromServer::ChunkHead(_)) => Refused { reason: Refusal::Gone }.into(),
@@ -258,7 +261,7 @@ impl Sampled for FromServer {
 
     fn more() -> Vec<FromServer> {
         let bits = [Bits::None, Bits::Map(Bytes::from_static(&[0b1010_0000])), Bits::Map(Bytes::new())];
-        let opened = bits.into_iter().map(|have| Opened { size: 1, chunks: 3, have }.into());
+        let opened = bits.into_iter().map(|have| Opened { size: 1, chunks: 3, have, looks: None }.into());
         let refused = Refusal::ALL.iter().map(|reason| Refused { reason: *reason }.into());
         let bare = ChunkHead { index: 0, proof: Proof::default() }.into();
         opened.chain(refused).chain([bare]).collect()
@@ -515,6 +518,9 @@ fn numbers_without_a_meaning_are_refused() {
     bad::<ToServer>(0x50, &[&[0, 1], &[0; 32], &[9]], "View", 9);
     bad::<FromServer>(0x73, &[&[0]], "Refusal", 0);
     bad::<FromServer>(0x70, &[&[0; 12], &[3]], "a bitmap's form", 3);
+    let set_id = [1, 0o4755_u16.to_be_bytes()[0], 0o4755_u16.to_be_bytes()[1]];
+    bad::<FromServer>(0x70, &[&[0; 12], &[1], &set_id, &[0; 8]], "a mode", 0o4755);
+    bad::<FromServer>(0x70, &[&[0; 12], &[1], &[2]], "a flag", 2);
     bad::<Common>(0x02, &[&[0, 99, 0, 0]], "ErrorCode", 99);
 }
 

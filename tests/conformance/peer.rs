@@ -28,9 +28,15 @@ fn get_manifest(slot: u16, file: u32, first: u32, count: u32) -> Body {
 fn read_opened(opened: &Frame) -> (u64, u32) {
     opened.fields(|fields| {
         let (size, chunks) = (fields.u64(), fields.u32());
-        let complete = chunks == 0 || fields.0 == [1];
-        assert!(complete, "the form of the bits: {:02x?}", fields.0);
-        fields.0 = &[];
+        let form = fields.u8();
+        assert!(form == 1 || chunks == 0, "the form of the bits: {form}");
+        if form == 2 {
+            assert_eq!(fields.u32(), 0, "no bits of no chunks");
+        }
+        if fields.flag() {
+            assert!(fields.u16() <= 0o777, "a mode");
+            fields.u64();
+        }
         (size, chunks)
     })
 }

@@ -148,7 +148,8 @@ impl Lying {
                 id::OPEN if self.shared.lie == Lie::Mute => {}
                 id::OPEN => {
                     let size = self.shared.content.len();
-                    let opened = Body::new().u64(size as u64).u32(size.div_ceil(CHUNK_BYTES) as u32).u8(1);
+                    let opened =
+                        Body::new().u64(size as u64).u32(size.div_ceil(CHUNK_BYTES) as u32).u8(1).u8(0);
                     self.send(&frame(id::OPENED, request, &opened))?;
                     if self.shared.lie == Lie::Unasked {
                         self.chunk(9999, 0)?;

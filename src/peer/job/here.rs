@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::running::Running;
 use super::{FetchError, Want};
-use crate::content::{FileId, Layout, Manifest, Place, hash_chunk};
-use crate::peer::share::{Holding, Share, Standing, read_chunk};
+use crate::content::{FileId, Layout, Looks, Manifest, Place, hash_chunk};
+use crate::peer::share::{Holding, Share, Standing, looks_of, read_chunk};
 use crate::peer::store::Store;
 use crate::swarm::chunk_set::ChunkSet;
 use crate::wire::{Offer, View};
@@ -20,6 +20,14 @@ enum Source {
 }
 
 impl Source {
+    /// Mode and time of a file.
+    fn looks(&self) -> Option<Looks> {
+        match self {
+            Source::File(file) => file.metadata().ok().map(|metadata| looks_of(&metadata)),
+            Source::Memory(_) => None,
+        }
+    }
+
     fn read(&self, place: Place) -> io::Result<Vec<u8>> {
         match self {
             Source::File(file) => read_chunk(file, place),
@@ -55,6 +63,9 @@ impl Running {
             }
             let id = store.plan().id_of(file);
             if let Some((source, manifest)) = find(share, id, &layout, file) {
+                if let Some(looks) = source.looks() {
+                    store.hear_looks(looks, true);
+                }
                 self.copy(store, had, (file, &source, &manifest))?;
             }
         }

@@ -211,6 +211,7 @@ impl Running {
             force: self.job.dest.force,
             noted: true,
             own: self.job.dest.own,
+            told: !self.job.want.name.is_tree(),
             fsync: self.peer.limits.fsync,
         }
     }
@@ -252,7 +253,7 @@ impl Running {
         }
         let plan = Plan::file(id, geometry, Landing::LISTING);
         let plan = plan.ok_or(FetchError::BadTree(TreeError::TooLarge))?;
-        let manner = Manner { force: true, noted: false, own: false, fsync: false };
+        let manner = Manner { force: true, noted: false, own: false, told: false, fsync: false };
         let (store, mut had) =
             Store::open(plan, id, &landing.unfinished_listing(), landing.unfinished(), manner)?;
         self.take_here(&store, &mut had)?;

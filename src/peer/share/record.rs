@@ -116,7 +116,7 @@ pub(super) struct Symlink {
 }
 
 /// What a copy of a file or folder keeps of its looks.
-pub(super) fn looks_of(metadata: &Metadata) -> Looks {
+pub(in crate::peer) fn looks_of(metadata: &Metadata) -> Looks {
     let mode = (metadata.mode() & u32::from(Looks::MODE)) as u16;
     Looks { mode, mtime_ns: Stamp::of(metadata).mtime_ns }
 }

@@ -12,7 +12,6 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::plan::Name;
 use crate::content::{ChunkHash, FileId, Geometry, Layout, Looks, Manifest, Place, chunk_hasher};
 use crate::descriptors::patiently;
 
@@ -23,8 +22,8 @@ const PROVE_BYTES: usize = 1 << 20;
 
 /// The mode that an unfinished file is made with: nobody else's to read while it is not known, or not said
 /// yet, who may.
-pub(super) fn unfinished_mode(name: Option<&Name>) -> Mode {
-    match name.and_then(|name| name.looks) {
+pub(super) fn unfinished_mode(looks: Option<Looks>) -> Mode {
+    match looks {
         Some(_) => Mode::RUSR | Mode::WUSR,
         None => Mode::from_raw_mode(0o666),
     }
