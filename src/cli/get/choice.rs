@@ -153,7 +153,7 @@ impl Called {
 }
 
 fn name_of(what: &What, wish: &Wish, variants: &[Variant]) -> Result<Called, Failure> {
-    let is_tree = is_tree(variants);
+    let is_tree = variants.first().is_some_and(|variant| variant.name.ends_with('/'));
     if let Some(name) = &wish.called {
         return as_kind(name, is_tree).map(Called::typed);
     }
@@ -170,20 +170,12 @@ fn name_of(what: &What, wish: &Wish, variants: &[Variant]) -> Result<Called, Fai
     }
 }
 
-/// True if a folder is meant. What is known as a file, too, is a listing that somebody saved: who asks for its id
-/// wants what it lists.
-fn is_tree(variants: &[Variant]) -> bool {
-    let is_tree = |variant: &Variant| variant.name.ends_with('/');
-    let whole = variants.iter().filter(|variant| variant.seeders > 0);
-    whole.clone().any(is_tree) || (whole.count() == 0 && variants.iter().any(is_tree))
-}
-
 /// By id alone: the name that all agree on who make one, or else the id.
 fn by_strangers(id: &FileId, is_tree: bool, variants: &[Variant]) -> Result<Called, Failure> {
-    let of_kind = || variants.iter().filter(|variant| variant.name.ends_with('/') == is_tree);
-    let made = of_kind().any(|variant| variant.original);
-    let counts = |variant: &&Variant| variant.original == made;
-    let names: Vec<Option<SafeName>> = of_kind()
+    let made = variants.iter().any(|variant| variant.original);
+    let counts = |variant: &&Variant| variant.original == made && variant.name.ends_with('/') == is_tree;
+    let names: Vec<Option<SafeName>> = variants
+        .iter()
         .filter(counts)
         .map(|variant| SafeName::new(&*variant.name).ok().filter(|_| variant.agreed))
         .collect();
@@ -198,22 +190,12 @@ fn by_strangers(id: &FileId, is_tree: bool, variants: &[Variant]) -> Result<Call
     let by_id = |note| Ok(Called { note, ..Called::typed(as_kind(&of_id(id)?, is_tree)?) });
     match agreed {
         Some(name) if is_hidden(name.base()) => by_id(Some(hidden_note(name.base()))),
-        Some(name) => {
-            let note = (of_kind().count() < variants.len()).then(|| both_note(id, is_tree));
-            Ok(Called { name, by_strangers: true, note })
-        }
+        Some(name) => Ok(Called { name, by_strangers: true, note: None }),
         None if variants.is_empty() => by_id(None),
         None => {
             by_id(Some("it has no name that all who share it agree on; it is called by its id".to_owned()))
         }
     }
-}
-
-fn both_note(id: &FileId, is_tree: bool) -> String {
-    let (this, other, end) = if is_tree { ("folder", "file", "") } else { ("file", "folder", "/") };
-    format!(
-        "{id} is known as a folder and as a file; this is the {this}, `p2p:{id}?name=NAME{end}` the {other}"
-    )
 }
 
 fn hidden_note(base: &str) -> String {
@@ -351,22 +333,6 @@ mod tests {
         assert_eq!(called(&what, &[variant("d/.bashrc", b"x")]), own);
         assert_eq!(called(&what, &[variant("../a", b"x")]), own);
         assert_eq!(called(&what, &[variant(".ssh/", b"x")]), (format!("{id}/"), false));
-    }
-
-    #[test]
-    fn an_id_of_a_file_and_a_folder_is_the_folder_unless_its_name_says_otherwise() {
-        let id = FileId::of(b"x");
-        let (file, tree) = (variant("saved", b"x"), variant("t/", b"x"));
-        let popular = Variant { seeders: 9, ..file.clone() };
-        for both in [[file.clone(), tree.clone()], [tree.clone(), file.clone()], [popular, tree.clone()]] {
-            assert_eq!(called(&What::Id(id), &both), ("t/".to_owned(), true));
-            let choice = choose(&What::Id(id), &wish(), both.to_vec()).unwrap();
-            assert!(choice.note.is_some_and(|note| note.contains("name=NAME`")));
-            let link = What::Link(format!("p2p:{id}?name=saved").parse().unwrap());
-            assert_eq!(called(&link, &both), ("saved".to_owned(), false));
-        }
-        let nobodys = Variant { seeders: 0, leechers: 1, ..tree };
-        assert_eq!(called(&What::Id(id), &[nobodys, file]), ("saved".to_owned(), true));
     }
 
     #[test]
