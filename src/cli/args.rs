@@ -246,6 +246,10 @@ pub(super) struct GetArgs {
     /// Overwrite existing files that differ
     #[arg(long)]
     pub(super) force: bool,
+    /// Of a folder that was fetched before: move what the new version lacks, and nobody changed, to
+    /// DEST/.p2p/trash, which is never shared
+    #[arg(long, conflicts_with = "union")]
+    pub(super) delete: bool,
     /// A folder that its source could not list in full is a success too
     #[arg(long)]
     pub(super) allow_partial: bool,

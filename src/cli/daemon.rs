@@ -114,6 +114,7 @@ impl Daemon {
             "dest": path,
             "force": dest.force,
             "own": dest.own,
+            "delete": dest.delete,
             "wait_ms": dest.wait.map(|wait| wait.as_millis() as u64),
             "waited_ms": dest.waited.as_millis() as u64,
         }});

@@ -22,7 +22,7 @@ use super::failure::reason;
 use super::signals::Stop;
 use super::what::{What, resolve};
 use super::{Exit, Failure, output};
-use crate::peer::{Dest, Peer, Want};
+use crate::peer::{Dest, Got, Peer, Want};
 use crate::say;
 use crate::wire::{List, Name, Variant};
 use choice::{Choice, Wish};
@@ -126,6 +126,7 @@ impl Job<'_> {
                 self.what.label(),
             )));
         }
+        self.check_delete(&path)?;
         match Daemon::around(&path) {
             Some(daemon) => self.hand_over(daemon, &path),
             None => self.run(&path),
@@ -181,11 +182,41 @@ impl Job<'_> {
     }
 
     fn dest(&self, path: &Path) -> Dest {
-        // What somebody else chose the name of, by a link too, does not take the place of anything.
-        let named = matches!(self.what, What::Name(_)) || self.args.called.is_some();
-        let own = named || path == self.args.dest;
-        let (wait, waited) = (self.args.wait.limit(), self.waited);
-        Dest { path: path.to_owned(), force: self.args.force, own, wait, waited }
+        let own = self.is_named_here(path);
+        let GetArgs { force, delete, wait, .. } = *self.args;
+        Dest { path: path.to_owned(), force, own, delete, wait: wait.limit(), waited: self.waited }
+    }
+
+    /// What somebody else chose the name of, by a link too, does not take the place of anything.
+    fn is_named_here(&self, path: &Path) -> bool {
+        matches!(self.what, What::Name(_)) || self.args.called.is_some() || path == self.args.dest
+    }
+
+    /// Only from a folder that is meant, and was filled by an older version of this, anything is to go.
+    fn check_delete(&self, path: &Path) -> Result<(), Failure> {
+        let name = &self.choice.name;
+        if !self.args.delete {
+            return Ok(());
+        }
+        if !name.is_tree() {
+            return Err(Failure::usage(format!("--delete is for folders, and {name} is a file")));
+        }
+        if !self.is_named_here(path) && path.exists() {
+            return Err(Failure::usage(format!(
+                "{} is there, and nobody here said that anything in it may go; give it a name with --as, or name \
+                 the folder itself",
+                path.display()
+            )));
+        }
+        let got = Got::read(path);
+        match got.has_tree() && !got.is_tree(name, &self.choice.ids) {
+            true => Err(Failure::usage(format!(
+                "{} was not filled by {name} but by another folder, so nothing in it is deleted for {name}; \
+                 name another place",
+                path.display()
+            ))),
+            false => Ok(()),
+        }
     }
 
     fn check_union(&self, peer: &Peer) -> Result<(), Failure> {

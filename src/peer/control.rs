@@ -79,6 +79,8 @@ enum Request {
         force: bool,
         #[serde(default)]
         own: bool,
+        #[serde(default)]
+        delete: bool,
         wait_ms: Option<u64>,
         #[serde(default)]
         waited_ms: u64,
@@ -131,12 +133,13 @@ pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
             let offers = id.parse().map_or_else(|_| Vec::new(), |id| peer.shared(id));
             say(&stream, &Answer::Holds(offers.first().map(|offer| offer.name.to_string())))
         }
-        Ok(Request::Get { id, name, size, dest, force, own, wait_ms, waited_ms }) => {
+        Ok(Request::Get { id, name, size, dest: path, force, own, delete, wait_ms, waited_ms }) => {
             let (Ok(id), Ok(name)) = (id.parse(), SafeName::new(name)) else {
                 return refuse("the id or the name is not one".to_owned());
             };
             let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
-            match Job::start(peer, Want { id, name, size }, Dest { path: dest, force, own, wait, waited }) {
+            let dest = Dest { path, force, own, delete, wait, waited };
+            match Job::start(peer, Want { id, name, size }, dest) {
                 Ok(job) => follow(&job, &stream),
                 Err(error) => {
                     let message = format!("cannot start the fetch: {error}");

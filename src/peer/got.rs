@@ -1,5 +1,5 @@
-//! What was fetched into a folder: `FOLDER/.p2p/got`, a line of JSON for each file and symbolic link, and one for the folder itself if
-//! it was fetched as a whole.
+//! What was fetched into a folder: `FOLDER/.p2p/got`, a line of JSON for each file, and if it was fetched as a whole,
+//! for each folder and symbolic link that was made in it, and for the folder itself.
 //!
 //! By it three things are decided. A file that still is what was fetched is a copy, not an original. It is
 //! this program's own and may give way to a newer version. And a folder that was filled is known when the
@@ -7,7 +7,7 @@
 //! losing it costs that files are taken for their user's, and nothing else. It is written before the first
 //! file gets its name, so a kill cannot come between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,8 @@ pub struct Got {
     files: BTreeMap<String, Placed>,
     /// Symbolic links, and what was written in them; two while a newer version is on its way.
     links: BTreeMap<String, Vec<String>>,
+    /// Folders that were made.
+    folders: BTreeSet<String>,
 }
 
 /// What was put at a path.
@@ -66,12 +68,18 @@ struct LinkLine {
     link: String,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+struct FolderLine {
+    folder: String,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Line {
     Tree(TreeLine),
     File(FileLine),
     Link(LinkLine),
+    Folder(FolderLine),
 }
 
 impl Got {
@@ -107,6 +115,11 @@ impl Got {
                         got.put_link(path.path(), &line.link);
                     }
                 }
+                Ok(Line::Folder(line)) => {
+                    if let Ok(path) = SafeName::new(line.folder) {
+                        got.folders.insert(path.path().to_owned());
+                    }
+                }
                 Err(_) => {}
             }
         }
@@ -115,7 +128,7 @@ impl Got {
 
     /// True if nothing is said.
     pub fn is_empty(&self) -> bool {
-        self.tree.is_none() && self.files.is_empty() && self.links.is_empty()
+        *self == Got::default()
     }
 
     /// True if the folder was filled by a tree of this name, or of one of these ids.
@@ -126,7 +139,7 @@ impl Got {
     }
 
     /// True if a version of the folder is there already.
-    pub(super) fn has_tree(&self) -> bool {
+    pub fn has_tree(&self) -> bool {
         self.tree.is_some()
     }
 
@@ -138,6 +151,31 @@ impl Got {
     /// True if a symbolic link to `target` was put at this path.
     pub(super) fn owns_link(&self, path: &str, target: &str) -> bool {
         self.links.get(path).is_some_and(|targets| targets.iter().any(|put| put == target))
+    }
+
+    /// True if this folder was made here.
+    pub(super) fn owns_folder(&self, path: &str) -> bool {
+        self.folders.contains(path)
+    }
+
+    /// The paths of all files and links that came with the folder as a whole.
+    pub(super) fn in_tree(&self) -> impl Iterator<Item = &str> {
+        let files = self.files.iter().filter(|(_, placed)| placed.in_tree).map(|(path, _)| &**path);
+        files.chain(self.links.keys().map(|path| &**path))
+    }
+
+    /// The folders that were made, each after what is in it.
+    pub(super) fn folders_inside_out(&self) -> impl Iterator<Item = &str> {
+        self.folders.iter().rev().map(|path| &**path)
+    }
+
+    /// What was put at these paths is not there any more.
+    pub(super) fn forget<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
+        for path in paths {
+            self.files.remove(path);
+            self.links.remove(path);
+            self.folders.remove(path);
+        }
     }
 
     /// True if anything was put at this path.
@@ -186,6 +224,11 @@ impl Got {
         self.files.remove(path);
     }
 
+    /// A fetch begins to make these folders here.
+    pub(super) fn make_folders<'a>(&mut self, folders: impl Iterator<Item = &'a str>) {
+        self.folders.extend(folders.map(str::to_owned));
+    }
+
     /// A fetch begins to put these files here; `tree` is its name if it is one.
     pub(super) fn begin<'a>(
         &mut self,
@@ -202,6 +245,7 @@ impl Got {
     /// A fetch is done: of its files there is one version each.
     pub(super) fn finish<'a>(&mut self, files: impl Iterator<Item = (&'a str, FileId)>) {
         for (path, id) in files {
+            self.links.remove(path);
             if let Some(placed) = self.files.get_mut(path) {
                 placed.ids = vec![id];
             }
@@ -245,6 +289,9 @@ impl Got {
             for link in targets {
                 say(serde_json::to_vec(&LinkLine { path: path.clone(), link: link.clone() }))?;
             }
+        }
+        for folder in &self.folders {
+            say(serde_json::to_vec(&FolderLine { folder: folder.clone() }))?;
         }
         let written = File::create_new(&unfinished).and_then(|mut file| file.write_all(&text));
         let named = written.and_then(|()| fs::rename(&unfinished, path_in(folder)));
@@ -350,6 +397,20 @@ mod tests {
         got.begin(Some("m/"), id(8), [("l", id(2))].into_iter());
         got.finish([("l", id(2))].into_iter());
         assert!(!got.owns_link("l", "b") && got.owns("l", id(2)));
+    }
+
+    #[test]
+    fn folders_are_own_until_they_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut got = Got::default();
+        got.put_link("l", "a");
+        got.make_folders(["d", "d/e"].into_iter());
+        got.write(folder.path()).unwrap();
+        assert_eq!(Got::read(folder.path()), got);
+        assert!(got.owns_folder("d") && !got.owns_folder("l"));
+        assert_eq!(got.folders_inside_out().collect::<Vec<_>>(), ["d/e", "d"]);
+        got.forget(["l", "d", "d/e"].into_iter());
+        assert!(got.is_empty());
     }
 
     #[test]

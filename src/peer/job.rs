@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use serde::{Deserialize, Serialize};
 
-use super::store::StoreError;
+use super::store::{Spared, StoreError, Trashed};
 use super::transfer::{End, Transfer, TransferStatus};
 use super::{Inner as Peer, LedgerView, lock};
 use crate::content::{FileId, LeftOut, Missing, SafeName, TreeError};
@@ -49,6 +49,8 @@ pub struct Dest {
     pub force: bool,
     /// What was fetched there before, and nobody changed since, is replaced.
     pub own: bool,
+    /// What an older version put there, and nobody changed since, goes to the trash if this one lacks it.
+    pub delete: bool,
     /// How long to wait while no tracker or source can be reached; none: for ever.
     pub wait: Option<Duration>,
     /// How much of that has been waited already.
@@ -58,8 +60,9 @@ pub struct Dest {
 impl Dest {
     /// True if both are the same, whenever they were thought of.
     fn is(&self, other: &Dest) -> bool {
-        let Dest { path, force, own, wait, waited: _ } = self;
-        (path, force, own, wait) == (&other.path, &other.force, &other.own, &other.wait)
+        let Dest { path, force, own, delete, wait, waited: _ } = self;
+        let theirs = (&other.path, &other.force, &other.own, &other.delete, &other.wait);
+        (path, force, own, delete, wait) == theirs
     }
 }
 
@@ -140,6 +143,12 @@ pub struct Report {
     /// What else is in a folder of which an older version was there.
     #[serde(default)]
     pub left_alone: Vec<String>,
+    /// How many of these are of an older version.
+    #[serde(default)]
+    pub left_older: u64,
+    /// What went to the trash, if that was asked for.
+    #[serde(default)]
+    pub trashed: Option<Trashed>,
 }
 
 /// Something that the listing of a tree leaves out.
@@ -152,7 +161,12 @@ pub struct LeftOutItem {
 }
 
 impl Report {
-    fn new(status: TransferStatus, path: String, left_out: &LeftOut, left_alone: Vec<String>) -> Report {
+    fn new(
+        status: TransferStatus,
+        path: String,
+        left_out: &LeftOut,
+        (left_alone, trashed): (Spared, Option<Trashed>),
+    ) -> Report {
         let item = |missing: &Missing| LeftOutItem {
             path: missing.path.clone(),
             reason: missing.reason.label().to_owned(),
@@ -163,7 +177,9 @@ impl Report {
             partial: left_out.sentence(),
             left_out: left_out.named().iter().map(item).collect(),
             left_out_more: left_out.more(),
-            left_alone,
+            left_alone: left_alone.paths,
+            left_older: left_alone.older,
+            trashed,
         }
     }
 }

@@ -17,6 +17,7 @@ mod place;
 mod plan;
 mod restore;
 mod room;
+mod trash;
 
 use std::fs::File;
 use std::io;
@@ -48,6 +49,7 @@ pub(super) use partial::{Partial, is_begun, sweep};
 use place::Folder;
 pub(super) use plan::Plan;
 use plan::{Name, Slot};
+pub(super) use trash::Trashed;
 
 /// Most unfinished files kept open at once.
 const MAX_OPEN_FILES: usize = 256;
@@ -137,10 +139,20 @@ pub(super) struct Manner {
     pub(super) noted: bool,
     /// What was put there before, and nobody changed, is replaced.
     pub(super) own: bool,
+    /// What was put there before, and nobody changed, goes to the trash if it is not put there again.
+    pub(super) delete: bool,
     /// A file gets the mode and time that its sources say, where no listing says them.
     pub(super) told: bool,
     /// A finished file is on the disk, not only in memory, before it gets its name.
     pub(super) fsync: bool,
+}
+
+/// What is in a folder of which an older version was there, and not in this one.
+#[derive(Debug, Default)]
+pub(super) struct Spared {
+    pub(super) paths: Vec<String>,
+    /// How many of them are of an older version.
+    pub(super) older: u64,
 }
 
 /// The destination of one transfer.
@@ -350,11 +362,17 @@ impl Store {
         Ok(true)
     }
 
-    /// Everything has its name. Says what else is in the folder, if an older version was there.
-    pub(super) fn note_done(&self) -> Vec<String> {
-        let Some(own) = &self.own else { return Vec::new() };
+    /// Everything has its name. What only an older version had goes, if that was asked for; says what else is there.
+    pub(super) fn note_done(&self, stop: &dyn Fn() -> bool) -> (Spared, Option<Trashed>) {
+        let Some(own) = &self.own else { return (Spared::default(), None) };
         own.finish(&self.plan);
-        own.left_alone(&self.plan)
+        let trashed = self.manner.delete.then(|| own.retire(&self.plan, &self.root, stop));
+        if trashed.is_some()
+            && let Err(error) = self.finish_folders()
+        {
+            tracing::warn!("not all folders have their times and modes: {error}");
+        }
+        (own.left_alone(&self.plan), trashed)
     }
 
     /// Names files whose last chunk a kill left unnamed.
@@ -375,7 +393,7 @@ impl Store {
             return Ok(());
         }
         if let Some(own) = &self.own {
-            own.begin(&self.plan, self.id);
+            own.begin(&self.plan, self.id, &self.root);
         }
         self.prepare()?;
         let empty = |(_, slot): &(usize, &Slot)| slot.geometry.is_empty();

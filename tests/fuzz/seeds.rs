@@ -73,7 +73,8 @@ fn got() -> Vec<u8> {
     let id = FileId::of(b"x");
     let tree = format!("{{\"tree\":\"m/\",\"id\":\"{id}\",\"done\":true}}\n");
     let file = format!("{{\"path\":\"a/b\",\"id\":\"{id}\",\"in_tree\":true}}\n");
-    [tree, file.clone(), file].concat().into_bytes()
+    let made = "{\"path\":\"a/l\",\"link\":\"../b\"}\n{\"folder\":\"a\"}\n".to_owned();
+    [tree, file.clone(), file, made].concat().into_bytes()
 }
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {

@@ -79,8 +79,14 @@ impl Summary {
     /// What was left out is said when all is over, whatever came in between.
     ///
     /// # Errors
-    /// [`Exit::Partial`] if something was, and that is not allowed.
+    /// [`Exit::Partial`] if something was, and that is not allowed; if what was to go is still there.
     pub(super) fn verdict(&self, allowed: bool) -> Result<(), Failure> {
+        let trashed = self.reports.iter().filter_map(|report| report.trashed.as_ref());
+        if let Some(trouble) = trashed.map(|trashed| &trashed.trouble).find(|trouble| !trouble.is_empty()) {
+            return Err(Failure::other(format!(
+                "the new version is whole, but not all that it lacks could be moved to the trash: {trouble}"
+            )));
+        }
         let parts = self.reports.iter().filter(|report| !report.partial.is_empty());
         let parts: Vec<&str> = parts.map(|report| report.partial.as_str()).collect();
         if parts.is_empty() {
@@ -99,22 +105,46 @@ impl Summary {
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
         match json {
             true => output::json(&Line { done: &self.reports }),
-            false => output::line(&format!("{}{}", self.sentence(), self.left_alone())),
+            false => output::line(&format!("{}{}{}", self.sentence(), self.trashed(), self.left_alone())),
         }
     }
 
     /// A line about what else is in a folder of which an older version was there; of several folders, each
     /// would be that to the other.
     fn left_alone(&self) -> String {
-        let [Report { left_alone, .. }] = &self.reports[..] else { return String::new() };
+        let [Report { left_alone, left_older, trashed, .. }] = &self.reports[..] else {
+            return String::new();
+        };
         let named: Vec<String> = left_alone.iter().take(MAX_NAMED).map(|path| shown(path)).collect();
         let more = if left_alone.len() > MAX_NAMED { ", …" } else { "" };
         let files = count(left_alone.len() as u64, "file");
+        let older = match (left_older, trashed) {
+            (0, _) => String::new(),
+            (older, None) => format!("; of an older version: {older} (`--delete` moves them to the trash)"),
+            (older, Some(_)) => format!("; of an older version, but not as they were put there: {older}"),
+        };
         match left_alone.is_empty() {
             true => String::new(),
-            false => {
-                format!("\nleft alone: {files} that this version does not have ({}{more})", named.join(", "))
+            false => format!(
+                "\nleft alone: {files} that this version does not have ({}{more}){older}",
+                named.join(", ")
+            ),
+        }
+    }
+
+    /// A line about what went to the trash, or why nothing did.
+    fn trashed(&self) -> String {
+        let [Report { trashed: Some(trashed), path, .. }] = &self.reports[..] else { return String::new() };
+        match (trashed.no_record, trashed.files) {
+            (true, _) => {
+                format!("\nnothing deleted: no older version is noted in {}", shown(path))
             }
+            (false, 0) => String::new(),
+            (false, files) => format!(
+                "\nmoved {} that this version does not have to {}",
+                count(files, "file"),
+                shown(&trashed.folder)
+            ),
         }
     }
 

@@ -48,8 +48,8 @@ fn listing(
     let path = folder.path().join(id.to_string());
     let name = SafeName::new(id.to_string()).map_err(|error| Failure::other(error.to_string()))?;
     let mut progress = Progress::new(false, &name, patience);
-    let dest =
-        Dest { path: path.clone(), force: true, own: false, wait: patience.limit(), waited: Duration::ZERO };
+    let (wait, waited) = (patience.limit(), Duration::ZERO);
+    let dest = Dest { path: path.clone(), force: true, own: false, delete: false, wait, waited };
     let job = peer.fetch(Want { id, name, size: None }, dest).map_err(super::cannot_start)?;
     follow::job(&job, &mut progress, stop)?;
     let failed =

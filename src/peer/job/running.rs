@@ -113,8 +113,11 @@ impl Running {
         tracing::debug!("{id} is done");
         let mut status = transfer.status();
         status.seconds = self.job.started.elapsed().as_secs_f64();
-        let left_alone = transfer.store.note_done();
-        Ok(Report::new(status, path, &transfer.store.plan().left_out, left_alone))
+        let done = transfer.store.note_done(&|| self.job.is_cancelled());
+        if self.job.is_cancelled() && self.job.dest.delete {
+            return Err(FetchError::Interrupted.into());
+        }
+        Ok(Report::new(status, path, &transfer.store.plan().left_out, done))
     }
 
     /// The size of the content, if the shared folder has it. Else asks the trackers until it is agreed on: the only one
@@ -211,6 +214,7 @@ impl Running {
             force: self.job.dest.force,
             noted: true,
             own: self.job.dest.own,
+            delete: self.job.dest.delete,
             told: !self.job.want.name.is_tree(),
             fsync: self.peer.limits.fsync,
         }
@@ -253,7 +257,8 @@ impl Running {
         }
         let plan = Plan::file(id, geometry, Landing::LISTING);
         let plan = plan.ok_or(FetchError::BadTree(TreeError::TooLarge))?;
-        let manner = Manner { force: true, noted: false, own: false, told: false, fsync: false };
+        let manner =
+            Manner { force: true, noted: false, own: false, delete: false, told: false, fsync: false };
         let (store, mut had) =
             Store::open(plan, id, &landing.unfinished_listing(), landing.unfinished(), manner)?;
         self.take_here(&store, &mut had)?;

@@ -7,15 +7,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use rustix::fs::FileType;
+
+use super::Spared;
 use super::files::hashes_of;
+use super::place::Folder;
 use super::plan::Plan;
+use super::trash::{self, Trashed};
 use crate::content::{FileId, Geometry, SafeName};
 use crate::peer::got::Got;
 use crate::peer::lock;
 use crate::peer::share::Stamp;
 
 /// Most paths that are named of those that are left alone.
-const MAX_LEFT: usize = 10_000;
+pub(super) const MAX_LEFT: usize = 10_000;
 
 /// The record of a destination, kept by the transfer that fills it.
 #[derive(Debug)]
@@ -87,7 +92,7 @@ impl Own {
     }
 
     /// To be told before the first file gets its name.
-    pub(super) fn begin(&self, plan: &Plan, id: FileId) {
+    pub(super) fn begin(&self, plan: &Plan, id: FileId, root: &Folder) {
         let mut got = lock(&self.got);
         let theirs = lock(&self.theirs);
         let mut ours = plan.all().filter(|(path, _)| !theirs.contains(*path));
@@ -95,6 +100,10 @@ impl Own {
             got.begin(plan.named.as_deref(), id, ours);
             let links = plan.links.iter().filter(|(path, _)| !theirs.contains(path));
             links.for_each(|(path, target)| got.put_link(path, target));
+            // Those that are there now, somebody else has made, or it is noted already.
+            let is_there = |path: &str| root.kind(path).is_ok_and(|kind| kind == FileType::Directory);
+            let folders = plan.folders.iter().map(|(path, _)| &**path);
+            got.make_folders(folders.filter(|path| !is_there(path)));
             self.said(got.write(&self.root));
         } else if let Some((path, id)) = ours.next().filter(|(path, id)| !got.owns(path, *id)) {
             self.said(Got::append(&self.root, path, id));
@@ -111,6 +120,17 @@ impl Own {
         }
     }
 
+    /// Moves what this version lacks, and was put there before, to the trash. `stop` is asked now and then.
+    pub(super) fn retire(&self, plan: &Plan, root: &Folder, stop: &dyn Fn() -> bool) -> Trashed {
+        let mut got = lock(&self.got);
+        let (trashed, gone) = trash::retire(&got, plan, root, stop);
+        got.forget(gone.iter().map(|path| &**path));
+        if !gone.is_empty() {
+            self.said(got.write(&self.root));
+        }
+        Trashed { no_record: !self.updates, ..trashed }
+    }
+
     fn said(&self, outcome: io::Result<()>) {
         if let Err(error) = outcome {
             let at = self.root.display();
@@ -121,12 +141,11 @@ impl Own {
     }
 
     /// After a newer version of a folder: what is there and not in it.
-    pub(super) fn left_alone(&self, plan: &Plan) -> Vec<String> {
+    pub(super) fn left_alone(&self, plan: &Plan) -> Spared {
         if !self.updates || plan.named.is_none() {
-            return Vec::new();
+            return Spared::default();
         }
-        let links = plan.links.iter().map(|(path, _)| &**path);
-        let known: HashSet<&str> = plan.all().map(|(path, _)| path).chain(links).collect();
+        let known = plan.paths();
         let mut left = Vec::new();
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
@@ -144,12 +163,15 @@ impl Own {
             }
         }
         left.sort();
-        left
+        let got = lock(&self.got);
+        let older: HashSet<&str> = got.in_tree().collect();
+        let older = left.iter().filter(|path| older.contains(&***path)).count() as u64;
+        Spared { paths: left, older }
     }
 }
 
 /// What a regular file holds.
-fn id_of(file: &File) -> io::Result<Option<FileId>> {
+pub(super) fn id_of(file: &File) -> io::Result<Option<FileId>> {
     let metadata = file.metadata()?;
     let Some(geometry) = Geometry::of(metadata.len()).filter(|_| metadata.is_file()) else { return Ok(None) };
     Ok(hashes_of(file, geometry)?.map(|(id, _)| id))

@@ -89,6 +89,13 @@ impl Folder {
         Ok(FileType::from_raw_mode(fstat(found)?.st_mode))
     }
 
+    /// Opens the folder at the safe relative `path`, or itself if that is empty, as it is now; nothing is made.
+    pub(super) fn existing(&self, path: &str) -> io::Result<OwnedFd> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let path = if path.is_empty() { "." } else { path };
+        Ok(openat2(&self.fd, path, FOLDER | OFlags::NOFOLLOW, Mode::empty(), resolve)?)
+    }
+
     /// Opens the file at the safe relative `path`, which no symbolic link may be part of.
     pub(super) fn open_file(&self, path: &str) -> io::Result<File> {
         patiently(|| self.open_file_now(path))

@@ -1,5 +1,6 @@
 //! What a transfer makes: its distinct files, the names they get, folders and links.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -120,6 +121,19 @@ impl Plan {
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, FileId)> {
         let files = self.slots.iter().flat_map(|slot| slot.names.iter().map(|name| (&*name.path, slot.id)));
         files.chain(self.hard_links.iter().map(|link| (&*link.name.path, self.slots[link.file].id)))
+    }
+
+    /// Every path that a file or a symbolic link gets.
+    pub(super) fn paths(&self) -> HashSet<&str> {
+        let links = self.links.iter().map(|(path, _)| &**path);
+        self.all().map(|(path, _)| path).chain(links).collect()
+    }
+
+    /// The inodes of all files that have their names.
+    pub(super) fn inodes(&self) -> HashSet<u64> {
+        let others = self.hard_links.iter().map(|link| &link.name);
+        let names = self.slots.iter().flat_map(|slot| &slot.names).chain(others);
+        names.filter_map(|name| Some((*lock(&name.named))?.inode)).collect()
     }
 
     /// The file's id.

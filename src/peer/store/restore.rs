@@ -18,7 +18,7 @@ use super::{Store, StoreError, folder_error, naming, note_named};
 use crate::content::{Looks, SafeName};
 
 /// What this user needs of a folder to fill it.
-const FILL: u32 = 0o700;
+pub(super) const FILL: u32 = 0o700;
 
 impl Store {
     /// Sees whether a different thing is where a link should be, before anything is fetched for it.
@@ -73,6 +73,11 @@ impl Store {
             self.make_hard_link(link)?;
         }
         self.note_links()?;
+        self.finish_folders()
+    }
+
+    /// Gives the folders their modes and times, when nothing is put into them any more.
+    pub(super) fn finish_folders(&self) -> Result<(), StoreError> {
         for (path, looks) in self.plan.folders.iter().rev() {
             let folder = self.root.folder(path).map_err(|error| folder_error(path, error))?;
             set_looks(&*folder, Some(*looks)).map_err(StoreError::at(path))?;

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::content::{Geometry, Layout, LeftOut, Looks, SafeName, Tree, TreeEntry, TreeKind, hash_chunk};
 
-const MANNER: Manner = Manner { force: false, noted: false, own: false, told: false, fsync: false };
+const MANNER: Manner =
+    Manner { force: false, noted: false, own: false, delete: false, told: false, fsync: false };
 const ID: FileId = FileId([5; 32]);
 
 /// A folder of `names` that all have `content`, and where it goes.

@@ -11,7 +11,7 @@ fn a_source_that_comes_when_all_is_over_is_told() {
     let id = FileId::of(b"x");
     let plan = Plan::file(id, Geometry::of(1).unwrap(), "x").unwrap();
     let state = folder.path().join("state");
-    let manner = Manner { force: false, noted: false, own: false, told: false, fsync: false };
+    let manner = Manner { force: false, noted: false, own: false, delete: false, told: false, fsync: false };
     let (store, had) = Store::open(plan, id, &state.join("x"), folder.path(), manner).unwrap();
     let name = SafeName::new("x").unwrap();
     let transfer = Transfer::new(id, View::Bytes, name, store, had, &crate::peer::Limits::default());

@@ -1,0 +1,217 @@
+//! What an older version of a folder had and the new one lacks: it goes to `DEST/.p2p/trash`, which is never shared.
+//!
+//! Only what the record says was put there and still is what was put there goes, by rename, and over nothing; a
+//! folder goes if it was made here and nothing is left in it. The record is a text that anybody may have written: each path
+//! is reached from the destination anew, through no symbolic link.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, fchmod, fstat, mkdirat, openat, readlinkat, statat, unlinkat,
+};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::naming;
+use super::own::{MAX_LEFT, id_of};
+use super::place::Folder;
+use super::plan::Plan;
+use super::restore::FILL;
+use crate::content::Looks;
+use crate::peer::got::Got;
+use crate::peer::share::Stamp;
+
+/// Where it is in the destination.
+const TRASH: &str = ".p2p/trash";
+/// Most fetches of one second whose trash is told apart.
+const MAX_SAME_TIME: u32 = 10_000;
+
+/// What went to the trash.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trashed {
+    /// The folder in which they lie, each at its path; empty if there are none.
+    pub folder: String,
+    /// How many files and symbolic links that is.
+    pub files: u64,
+    /// The first of their paths.
+    pub paths: Vec<String>,
+    /// No older version was known to be there, so nothing was.
+    pub no_record: bool,
+    /// Why something that should have gone did not; empty if there is no such thing.
+    pub trouble: String,
+}
+
+/// What became of one path.
+enum Fate {
+    Moved,
+    /// There is nothing at it.
+    Gone,
+    /// It is not what was put there.
+    Kept,
+}
+
+struct Trash<'a> {
+    got: &'a Got,
+    root: &'a Folder,
+    /// Files of the new version: on some file systems two names are one.
+    new: HashSet<u64>,
+    /// The folder of this run, once there is one.
+    run: Option<String>,
+}
+
+/// Moves away what `got` knows and `plan` lacks. With it, the paths at which there is nothing any more.
+pub(super) fn retire(
+    got: &Got,
+    plan: &Plan,
+    root: &Folder,
+    stop: &dyn Fn() -> bool,
+) -> (Trashed, Vec<String>) {
+    let mut trash = Trash { got, root, new: plan.inodes(), run: None };
+    let (mut trashed, mut gone) = (Trashed::default(), Vec::new());
+    let mut say = |path: &str, error: io::Error| {
+        if trashed.trouble.is_empty() {
+            trashed.trouble = format!("{path}: {error}");
+        }
+    };
+    let known = plan.paths();
+    for path in got.in_tree().filter(|path| !known.contains(path)) {
+        if stop() {
+            break;
+        }
+        match or_gone(trash.take(path)) {
+            Ok(Fate::Moved) => {
+                trashed.files += 1;
+                if trashed.paths.len() < MAX_LEFT {
+                    trashed.paths.push(path.to_owned());
+                }
+                gone.push(path.to_owned());
+            }
+            Ok(Fate::Gone) => gone.push(path.to_owned()),
+            Ok(Fate::Kept) => {}
+            Err(error) => say(path, error),
+        }
+    }
+    let folders: HashSet<&str> = plan.folders.iter().map(|(path, _)| &**path).collect();
+    for path in got.folders_inside_out().filter(|path| !folders.contains(path)) {
+        match or_gone(trash.remove_empty(path)) {
+            Ok(Fate::Moved | Fate::Gone) => gone.push(path.to_owned()),
+            Ok(Fate::Kept) => {}
+            Err(error) => say(path, error),
+        }
+    }
+    trashed.folder = trash.run.map(|run| root.path().join(run).display().to_string()).unwrap_or_default();
+    (trashed, gone)
+}
+
+/// A path that leads nowhere has nothing at it; one that leads elsewhere is none of ours.
+fn or_gone(fate: io::Result<Fate>) -> io::Result<Fate> {
+    match fate {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Fate::Gone),
+        Err(error) if super::place::is_link_or_no_folder(&error) => Ok(Fate::Kept),
+        fate => fate,
+    }
+}
+
+impl Trash<'_> {
+    /// Moves what is at `path` if it still is what was put there.
+    fn take(&mut self, path: &str) -> io::Result<Fate> {
+        let (above, base) = split(path);
+        let folder = self.root.existing(above)?;
+        let kind = FileType::from_raw_mode(statat(&folder, base, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+        let own = match kind {
+            FileType::RegularFile => self.is_own_file(&folder, path, base)?,
+            FileType::Symlink => {
+                let target = readlinkat(&folder, base, Vec::new())?;
+                target.to_str().is_ok_and(|target| self.got.owns_link(path, target))
+            }
+            _ => false,
+        };
+        if !own {
+            return Ok(Fate::Kept);
+        }
+        let moved = self.place_for(above).and_then(|to| {
+            self.open_for(above, &folder, || naming::rename(folder.as_fd(), base, &to, base, false))
+        });
+        // Whatever that says is said of the trash.
+        moved.map_err(|error| io::Error::other(format!("{TRASH}: {error}")))?;
+        Ok(Fate::Moved)
+    }
+
+    /// True if the file holds what was put there, and has not been touched while that was looked at.
+    fn is_own_file(&self, folder: &OwnedFd, path: &str, base: &str) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(openat(folder, base, flags, Mode::empty())?);
+        let before = Stamp::of(&file.metadata()?);
+        // Another name of a file of the new version is one, unless it is the very same name in other letters.
+        if self.new.contains(&before.inode) && fstat(&file)?.st_nlink == 1 {
+            return Ok(false);
+        }
+        let Some(id) = id_of(&file)? else { return Ok(false) };
+        let now = statat(folder, base, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(self.got.owns(path, id) && Stamp::of(&file.metadata()?) == before && now.st_ino == before.inode)
+    }
+
+    /// Removes a folder that was made here, if nothing is in it.
+    fn remove_empty(&self, path: &str) -> io::Result<Fate> {
+        let (above, base) = split(path);
+        let folder = self.root.existing(above)?;
+        let removed = self.open_for(above, &folder, || Ok(unlinkat(&folder, base, AtFlags::REMOVEDIR)?));
+        match removed.as_ref().err().and_then(Errno::from_io_error) {
+            Some(Errno::NOTEMPTY | Errno::EXIST) => Ok(Fate::Kept),
+            _ => removed.map(|()| Fate::Moved),
+        }
+    }
+
+    /// Does something in a folder; one that was made here may have a mode that forbids it.
+    fn open_for(&self, path: &str, folder: &OwnedFd, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mode = fstat(folder)?.st_mode & u32::from(Looks::MODE);
+        let closed = mode & FILL != FILL && (path.is_empty() || self.got.owns_folder(path));
+        if closed {
+            let _ = fchmod(folder, Mode::from_raw_mode(mode | FILL)); // what cannot be done then, will say so
+        }
+        let done = act();
+        if closed {
+            let _ = fchmod(folder, Mode::from_raw_mode(mode));
+        }
+        done
+    }
+
+    /// The folder in the trash for what was in this one.
+    fn place_for(&mut self, folder: &str) -> io::Result<Arc<OwnedFd>> {
+        let run = self.run()?;
+        match folder {
+            "" => self.root.folder(&run),
+            folder => self.root.folder(&format!("{run}/{folder}")),
+        }
+    }
+
+    /// The folder of this run, made when there is something to put into it.
+    fn run(&mut self) -> io::Result<String> {
+        if let Some(run) = &self.run {
+            return Ok(run.clone());
+        }
+        let trash = self.root.folder(TRASH)?;
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "-");
+        for number in 1..MAX_SAME_TIME {
+            let name = if number == 1 { now.clone() } else { format!("{now}.{number}") };
+            match mkdirat(&trash, &name, Mode::from_raw_mode(0o777)) {
+                Err(Errno::EXIST) => {}
+                made => {
+                    made?;
+                    return Ok(self.run.insert(format!("{TRASH}/{name}")).clone());
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+/// The folder of a path, and its last part.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
