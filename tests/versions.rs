@@ -58,7 +58,6 @@ impl Swarm {
     /// Changes what alice has and waits until the tracker knows. Gives the new id.
     #[track_caller]
     fn publish(&self, change: impl FnOnce(&Path)) -> String {
-        let record = fs::read(place.join("m/.p2p/got")).expect("a record");
         let before = self.found("models/")[0]["id"].clone();
         let models = self.made.path().join("models");
         change(&models);
@@ -330,6 +329,7 @@ fn what_a_newer_version_lacks_goes_to_the_trash_if_asked() {
 
     let before =
         fs::metadata(place.join("m/stays")).and_then(|metadata| metadata.modified()).expect("a time");
+    let record = fs::read(place.join("m/.p2p/got")).expect("a record");
     let report = swarm.get("models/", "m", &["--delete", "--json"]).expect(0).stdout;
     let report: Value = serde_json::from_str(report.lines().last().expect("a line")).expect("JSON");
     let report = &report["done"][0];
@@ -357,7 +357,7 @@ fn what_a_newer_version_lacks_goes_to_the_trash_if_asked() {
     fs::write(place.join("m/.p2p/got"), record).expect("the record");
     let said = swarm.get("models/", "m", &["--delete"]).expect(0).stdout;
     assert!(!said.contains("moved") && said.contains("left alone: 4 files"), "{said}");
-    assert!(said.contains("of an older version, but not as they were put there: 1"), "{said}");
+    assert!(said.contains("of an older version, but changed here or left out at the source: 1"), "{said}");
     assert_eq!(fs::read_dir(place.join("m/.p2p/trash")).expect("the trash").count(), 1);
 }
 
@@ -437,4 +437,20 @@ fn delete_is_refused_where_it_makes_no_sense() {
     let failure = swarm.get(&format!("p2p:{id}?name=models/"), "x", &["--delete"]).expect(USAGE).stderr;
     assert!(failure.contains("nobody here said that anything in it may go"), "{failure}");
     assert!(swarm.exists("x/models/b") && swarm.exists("m/b"));
+}
+
+#[test]
+fn what_the_source_could_not_list_does_not_go() {
+    let swarm = Swarm::new(&[("a", b"a".to_vec()), ("d/b", b"b".to_vec()), ("gone", b"gone".to_vec())]);
+    swarm.get("models/", "m", &[]).expect(0);
+    swarm.publish(|models| {
+        fs::remove_dir_all(models.join("d")).expect("the folder goes");
+        let made = std::process::Command::new("mkfifo").arg(models.join("d")).status();
+        assert!(made.expect("mkfifo").success());
+        fs::remove_file(models.join("gone")).expect("the file goes");
+    });
+    let said = swarm.get("models/", "m", &["--delete", "--allow-partial"]).expect(0).stdout;
+    assert!(said.contains("changed here or left out at the source: 1"), "{said}");
+    assert!(swarm.exists("m/d/b"));
+    assert_eq!(trash_of(&swarm.place.path().join("m")), ["gone"]);
 }

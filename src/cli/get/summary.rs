@@ -121,7 +121,9 @@ impl Summary {
         let older = match (left_older, trashed) {
             (0, _) => String::new(),
             (older, None) => format!("; of an older version: {older} (`--delete` moves them to the trash)"),
-            (older, Some(_)) => format!("; of an older version, but not as they were put there: {older}"),
+            (older, Some(_)) => {
+                format!("; of an older version, but changed here or left out at the source: {older}")
+            }
         };
         match left_alone.is_empty() {
             true => String::new(),

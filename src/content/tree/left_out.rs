@@ -127,6 +127,23 @@ impl LeftOut {
         self.more
     }
 
+    /// True if this may be what is missing at `path`: it, a folder above it, or one of those that are not named.
+    pub fn may_cover(&self, path: &str) -> bool {
+        let path = readable(path);
+        /// The longest that one character becomes.
+        const LONGEST: usize = 10;
+        // What is so long may have been cut.
+        let covers = |missing: &Missing| {
+            let rest = path.strip_prefix(missing.path.trim_end_matches('/'));
+            rest.is_some_and(|rest| {
+                rest.is_empty()
+                    || rest.starts_with('/')
+                    || missing.path.len() + LONGEST > LeftOut::MAX_NAME_BYTES
+            })
+        };
+        self.more > 0 || self.named.iter().any(covers)
+    }
+
     /// The same in a sentence: `left out: pipe is a pipe, …` or `3 things are left out: …`. Empty if nothing is.
     pub fn sentence(&self) -> String {
         const NAMED: usize = 3;

@@ -79,7 +79,9 @@ pub(super) fn retire(
         }
     };
     let known = plan.paths();
-    for path in got.in_tree().filter(|path| !known.contains(path)) {
+    // Nor what the source may have, and could not list.
+    let lacks = |path: &&str| !known.contains(path) && !plan.left_out.may_cover(path);
+    for path in got.in_tree().filter(lacks) {
         if stop() {
             break;
         }
@@ -97,7 +99,9 @@ pub(super) fn retire(
         }
     }
     let folders: HashSet<&str> = plan.folders.iter().map(|(path, _)| &**path).collect();
-    for path in got.folders_inside_out().filter(|path| !folders.contains(path)) {
+    for path in
+        got.folders_inside_out().filter(|path| !folders.contains(path) && !plan.left_out.may_cover(path))
+    {
         match or_gone(trash.remove_empty(path)) {
             Ok(Fate::Moved | Fate::Gone) => gone.push(path.to_owned()),
             Ok(Fate::Kept) => {}
