@@ -214,6 +214,63 @@ fn links_of_an_older_version_give_way_and_those_of_its_user_do_not() {
 }
 
 #[test]
+fn what_turned_into_a_folder_gives_way_unless_its_user_changed_it() {
+    let swarm =
+        Swarm::new(&[("f", pattern(10, 1)), ("g", pattern(20, 2)), ("x", pattern(30, 3)), ("y/z", vec![7])]);
+    swarm.publish(|models| {
+        symlink("y", models.join("link")).expect("a link");
+        fs::write(models.join("g"), pattern(21, 2)).expect("a file");
+    });
+    for place in ["m", "changed", "killed"] {
+        swarm.get("models/", place, &[]).expect(0);
+    }
+    swarm.write("changed/f", "what its user wrote");
+    swarm.write("changed/g", "this, too");
+    swarm.publish(|models| {
+        for turned in ["f", "g", "link"] {
+            fs::remove_file(models.join(turned)).expect("it goes");
+            fs::create_dir_all(models.join(turned).join("d")).expect("a folder");
+            fs::write(models.join(turned).join("d/in"), turned).expect("a file");
+            fs::write(models.join(turned).join("empty"), "").expect("a file");
+        }
+        symlink("empty", models.join("f/link")).expect("a link");
+        fs::set_permissions(models.join("x"), fs::Permissions::from_mode(0o600)).expect("a mode");
+    });
+    let mode = |path: &str| {
+        fs::metadata(swarm.place.path().join(path)).expect("a file").permissions().mode() & 0o777
+    };
+    let before = (mode("changed/x"), all_in(&swarm.place.path().join("changed")));
+    for args in [&[][..], &["--force"]] {
+        let refused = swarm.get("models/", "changed", args).expect(OTHER).stderr;
+        assert!(refused.contains("f, g is not a folder, or is a symbolic link"), "{refused}");
+    }
+    assert_eq!((mode("changed/x"), all_in(&swarm.place.path().join("changed"))), before, "nothing changed");
+    assert_eq!(swarm.read("changed/f"), b"what its user wrote");
+
+    let whole = |place: &str| {
+        for turned in ["f", "g", "link"] {
+            assert_eq!(swarm.read(&format!("{place}/{turned}/d/in")), turned.as_bytes());
+        }
+        assert_eq!((mode(&format!("{place}/x")), swarm.exists(&format!("{place}/f/link"))), (0o600, true));
+        assert_eq!(swarm.read(&format!("{place}/y/z")), [7], "nothing goes through a link");
+        assert!(!swarm.exists(&format!("{place}/y/d")));
+        let record = fs::read_to_string(swarm.place.path().join(place).join(".p2p/got")).expect("a record");
+        assert!(!record.contains(r#""path":"f","#) && !record.contains(r#""path":"link","#), "{record}");
+    };
+    swarm.get("models/", "m", &[]).expect(0);
+    whole("m");
+    swarm.get("models/", "m", &["--delete"]).expect(0);
+    whole("m");
+    assert!(trash_of(&swarm.place.path().join("m")).is_empty());
+
+    // As after a kill when some of it had given way.
+    fs::remove_file(swarm.place.path().join("killed/f")).expect("the file goes");
+    fs::create_dir(swarm.place.path().join("killed/f")).expect("a folder");
+    swarm.get("models/", "killed", &[]).expect(0);
+    whole("killed");
+}
+
+#[test]
 fn a_newer_file_goes_over_the_older_unless_it_was_changed() {
     let swarm = Swarm::new(&[("a", pattern(200_000, 1))]);
     let change = |content: Vec<u8>| {

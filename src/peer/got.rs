@@ -224,6 +224,12 @@ impl Got {
         self.files.remove(path);
     }
 
+    /// A fetch is done: what has the path is a folder.
+    pub(super) fn finish_folder(&mut self, path: &str) {
+        self.files.remove(path);
+        self.links.remove(path);
+    }
+
     /// A fetch begins to make these folders here.
     pub(super) fn make_folders<'a>(&mut self, folders: impl Iterator<Item = &'a str>) {
         self.folders.extend(folders.map(str::to_owned));
@@ -249,7 +255,6 @@ impl Got {
             if let Some(placed) = self.files.get_mut(path) {
                 placed.ids = vec![id];
             }
-            self.links.remove(path);
         }
         if let Some(tree) = &mut self.tree {
             tree.done = true;

@@ -18,7 +18,9 @@ mod plan;
 mod restore;
 mod room;
 mod trash;
+mod turned;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -54,6 +56,9 @@ pub(super) use trash::Trashed;
 /// Most unfinished files kept open at once.
 const MAX_OPEN_FILES: usize = 256;
 
+/// Most things in the way that are named.
+const MAX_NAMED: usize = 20;
+
 /// Why something could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -63,6 +68,9 @@ pub enum StoreError {
     /// A symbolic link, or something else that is not a folder, stands where a folder should be.
     #[error("{0} is not a folder, or is a symbolic link")]
     NotAFolder(String),
+    /// Several of these things.
+    #[error("{0}")]
+    Several(String),
     /// The disk has no room.
     #[error(
         "no room left on the disk for {0}; what has arrived is kept: make room, and the same command goes on"
@@ -94,22 +102,33 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The one that tells most: every file that is in the way, or what is worse.
+    /// The one that tells most: all that is in the way, or what is worse.
     fn of_all(errors: Vec<StoreError>) -> Option<StoreError> {
-        /// Most files that are named.
-        const MAX_NAMED: usize = 20;
-        let mut paths = Vec::new();
+        let (mut different, mut no_folders, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for error in errors {
             match error {
-                StoreError::Exists(path) => paths.push(path),
+                StoreError::Exists(path) => different.push(path),
+                StoreError::NotAFolder(path) => no_folders.push(path),
+                StoreError::InTheWay(path, what) => others.push((path, what)),
                 worse => return Some(worse),
             }
         }
-        paths.sort();
-        let more = paths.len().saturating_sub(MAX_NAMED);
-        paths.truncate(MAX_NAMED);
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        (!paths.is_empty()).then(|| StoreError::Exists(paths.join(", ") + &rest))
+        others.sort();
+        let named = |paths: Vec<String>, error: fn(String) -> StoreError| {
+            (!paths.is_empty()).then(|| error(listed(paths)))
+        };
+        let mut all: Vec<StoreError> = named(different, StoreError::Exists)
+            .into_iter()
+            .chain(named(no_folders, StoreError::NotAFolder))
+            .chain(others.into_iter().take(MAX_NAMED).map(|(path, what)| StoreError::InTheWay(path, what)))
+            .collect();
+        match all.len() {
+            0 | 1 => all.pop(),
+            _ => {
+                let all: Vec<String> = all.iter().map(StoreError::to_string).collect();
+                Some(StoreError::Several(all.join("; ")))
+            }
+        }
     }
 
     pub(super) fn at(path: &str) -> impl Fn(io::Error) -> StoreError + '_ {
@@ -172,6 +191,12 @@ pub(super) struct Store {
     files_done: AtomicUsize,
     /// What needs no chunk has been made.
     begun: AtomicBool,
+    /// Held while the folders are made.
+    beginning: Mutex<()>,
+    /// Nothing is in the way; before, nothing that is there is touched.
+    checked: AtomicBool,
+    /// Where files or links stand that are to be folders.
+    turned: Mutex<HashSet<String>>,
     /// A file that is served although its name is gone.
     held: OnceLock<(usize, Arc<File>)>,
 }
@@ -218,6 +243,9 @@ impl Store {
             open: Mutex::new(Vec::new()),
             files_done: AtomicUsize::new(0),
             begun: AtomicBool::new(false),
+            beginning: Mutex::default(),
+            checked: AtomicBool::new(false),
+            turned: Mutex::default(),
             held: OnceLock::new(),
             plan,
         };
@@ -227,11 +255,12 @@ impl Store {
             store.find_finished(&mut had)?;
         }
         store.check_room(&root_at, &at)?;
-        store.finish_unnamed(&had)?;
+        store.checked.store(true, Ordering::Release);
         // Nothing is made for a fetch of which nothing ever arrives.
         if !had.is_empty() || store.plan.layout.chunks() == 0 {
             store.begin()?;
         }
+        store.finish_unnamed(&had)?;
         Ok((store, had))
     }
 
@@ -266,7 +295,9 @@ impl Store {
     fn find_finished(&self, had: &mut ChunkSet) -> Result<(), StoreError> {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
-        let trouble = Mutex::new(self.check_links());
+        let mut trouble = self.check_folders();
+        trouble.extend(self.check_links());
+        let trouble = Mutex::new(trouble);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let look = || {
             loop {
@@ -315,11 +346,7 @@ impl Store {
     fn in_place(&self, slot: &Slot, name: &Name) -> Result<bool, StoreError> {
         let at = StoreError::at(&name.path);
         // Looked at before it is opened: opening a device may do something.
-        let kind = match self.root.kind(&name.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(folder_error(&name.path, error)),
-            Ok(kind) => kind,
-        };
+        let Some(kind) = self.kind_at(&name.path)? else { return Ok(false) };
         if let Some(what) = naming::irreplaceable(kind) {
             return Err(StoreError::InTheWay(name.path.clone(), what));
         }
@@ -347,7 +374,7 @@ impl Store {
         }
     }
 
-    /// True if the file that has this name holds the right bytes; then it gets the right time.
+    /// True if the file that has this name holds the right bytes; then, if nothing is in the way, it gets the right time.
     fn is_right(&self, file: &File, slot: &Slot, name: &Name) -> io::Result<bool> {
         let before = Stamp::of(&file.metadata()?);
         let Some((_, hashes)) = hashes_of(file, slot.geometry)?.filter(|(id, _)| *id == slot.id) else {
@@ -356,7 +383,9 @@ impl Store {
         if Stamp::of(&file.metadata()?) != before {
             return Ok(false); // what is written while it is read is not known
         }
-        set_looks(file, self.looks_of(name))?;
+        if self.checked.load(Ordering::Acquire) {
+            set_looks(file, self.looks_of(name))?;
+        }
         note_named(file, name)?;
         slot.note_all(hashes);
         Ok(true)
@@ -389,13 +418,20 @@ impl Store {
 
     /// Makes what needs no chunk, once: folders and empty files.
     fn begin(&self) -> Result<(), StoreError> {
-        if self.begun.swap(true, Ordering::AcqRel) {
+        if self.begun.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // The others wait: where a folder will be, a file may stand until then.
+        let beginning = lock(&self.beginning);
+        if self.begun.load(Ordering::Acquire) {
             return Ok(());
         }
         if let Some(own) = &self.own {
             own.begin(&self.plan, self.id, &self.root);
         }
         self.prepare()?;
+        self.begun.store(true, Ordering::Release);
+        drop(beginning);
         let empty = |(_, slot): &(usize, &Slot)| slot.geometry.is_empty();
         for (file, _) in self.plan.slots.iter().enumerate().filter(empty) {
             self.write_small(file, &[], FileId::of(&[]))?;
@@ -670,6 +706,15 @@ impl Store {
 fn is_fresh(folder: &Path) -> bool {
     let inside = patiently(|| std::fs::read_dir(folder)).into_iter().flatten().flatten();
     inside.map(|entry| entry.file_name()).all(|name| name == SafeName::STATE_FOLDER)
+}
+
+/// The first of these paths, and how many more there are.
+fn listed(mut paths: Vec<String>) -> String {
+    paths.sort();
+    let more = paths.len().saturating_sub(MAX_NAMED);
+    paths.truncate(MAX_NAMED);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    paths.join(", ") + &rest
 }
 
 /// Remembers how a file looks that has just got its name.

@@ -115,6 +115,7 @@ impl Own {
         if plan.named.is_some() {
             let mut got = lock(&self.got);
             got.finish(plan.all());
+            plan.folders.iter().for_each(|(path, _)| got.finish_folder(path));
             plan.links.iter().for_each(|(path, target)| got.finish_link(path, target));
             self.said(got.write(&self.root));
         }

@@ -4,7 +4,6 @@
 //! nothing is ever written through one, and modes and times of folders last, innermost first. Each step
 //! looks at what is there, so a run that is repeated or goes on after a kill ends with the same.
 
-use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{
@@ -29,7 +28,7 @@ impl Store {
     }
 
     fn check_link(&self, path: &str, target: &str) -> Result<(), StoreError> {
-        if !self.is_there(path)? {
+        if self.kind_at(path)?.is_none() {
             return Ok(());
         }
         let (folder, base) = self.spot(path)?;
@@ -43,19 +42,11 @@ impl Store {
 
     fn check_hard_link(&self, link: &HardLink) -> Result<(), StoreError> {
         let path = &link.name.path;
-        if self.is_there(path)? && !self.has_bytes(link)? {
+        if self.kind_at(path)?.is_some() && !self.has_bytes(link)? {
             let (folder, base) = self.spot(path)?;
             self.expect_replaceable(&folder, base, path)?;
         }
         Ok(())
-    }
-
-    fn is_there(&self, path: &str) -> Result<bool, StoreError> {
-        match self.root.kind(path) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(folder_error(path, error)),
-        }
     }
 
     /// Makes the folders, open to this user until they get their modes.
@@ -87,6 +78,7 @@ impl Store {
     }
 
     fn make_folder(&self, path: &str) -> Result<(), StoreError> {
+        self.clear_for_folder(path)?;
         let folder = self.root.folder(path).map_err(|error| folder_error(path, error))?;
         let mode = fstat(&*folder).map_err(|error| folder_error(path, error.into()))?.st_mode;
         if mode & FILL != FILL {
@@ -200,7 +192,7 @@ impl Store {
     }
 
     /// True if a link or file is what was put there before, and may be replaced by what is newer.
-    fn gives_way(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<bool, StoreError> {
+    pub(super) fn gives_way(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<bool, StoreError> {
         let Some(own) = &self.own else { return Ok(false) };
         if self.own_link(folder, base, path) || own.still_gives_way(path) {
             return Ok(true);

@@ -1,0 +1,65 @@
+//! Paths that were a file or a symbolic link in an older version, and are a folder in the newer one.
+//!
+//! What was put there before, and nobody changed, gives way; what its user put there never does, not even to force.
+//! It is looked at with all else that could be in the way, and removed when the folder is made.
+
+use std::io;
+
+use rustix::fs::{AtFlags, FileType, unlinkat};
+
+use super::{Store, StoreError, folder_error, place};
+use crate::peer::lock;
+
+impl Store {
+    /// Sees what is where folders should be, before what should be in them is looked at.
+    pub(super) fn check_folders(&self) -> Vec<StoreError> {
+        self.plan.folders.iter().filter_map(|(path, _)| self.check_folder(path).err()).collect()
+    }
+
+    fn check_folder(&self, path: &str) -> Result<(), StoreError> {
+        match self.kind_at(path)? {
+            None | Some(FileType::Directory) => Ok(()),
+            Some(_) => {
+                lock(&self.turned).insert(path.to_owned());
+                self.expect_own(path)
+            }
+        }
+    }
+
+    fn expect_own(&self, path: &str) -> Result<(), StoreError> {
+        let (folder, base) = self.spot(path)?;
+        match self.gives_way(&folder, base, path)? {
+            true => Ok(()),
+            false => Err(StoreError::NotAFolder(path.to_owned())),
+        }
+    }
+
+    /// What is at a path; there is nothing below what is to be a folder and is none yet.
+    pub(super) fn kind_at(&self, path: &str) -> Result<Option<FileType>, StoreError> {
+        match self.root.kind(path) {
+            Ok(kind) => Ok(Some(kind)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if place::is_link_or_no_folder(&error) && self.is_below_turned(path) => Ok(None),
+            Err(error) => Err(folder_error(path, error)),
+        }
+    }
+
+    fn is_below_turned(&self, path: &str) -> bool {
+        let turned = lock(&self.turned);
+        path.match_indices('/').any(|(end, _)| turned.contains(&path[..end]))
+    }
+
+    /// Removes what stands in a folder's place, if it still is what was found to give way.
+    pub(super) fn clear_for_folder(&self, path: &str) -> Result<(), StoreError> {
+        if !lock(&self.turned).contains(path) {
+            return Ok(());
+        }
+        if !matches!(self.kind_at(path)?, None | Some(FileType::Directory)) {
+            self.expect_own(path)?;
+            let (folder, base) = self.spot(path)?;
+            unlinkat(&folder, base, AtFlags::empty()).map_err(|error| StoreError::at(path)(error.into()))?;
+        }
+        lock(&self.turned).remove(path);
+        Ok(())
+    }
+}
