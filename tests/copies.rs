@@ -173,6 +173,59 @@ fn a_link_that_leads_out_of_what_is_asked_for_is_what_it_leads_to() {
 }
 
 #[test]
+fn a_link_is_judged_by_what_itself_says() {
+    let mut sample = Sample::empty();
+    sample.add("venv/pyvenv.cfg", b"home = /usr/bin".to_vec());
+    sample.add("venv/lib/site.py", b"site".to_vec());
+    let at = |path: &str| sample.path().join("venv").join(path);
+    fs::create_dir(at("bin")).unwrap();
+    let stay = [
+        ("python3", "bin/python"),
+        ("python", "bin/python3.12"),
+        ("bin/python", "run"),
+        ("loop2", "loop1"),
+        ("loop1", "loop2"),
+        ("self", "self"),
+        ("lib", "lib64"),
+        ("lib64/site.py", "site.py"),
+        ("no-access", "to-no-access"),
+        ("pyvenv.cfg/x", "below a file"),
+    ];
+    let go = [
+        // Of these, one is there on most machines and one is on none.
+        ("/bin/sh", "bin/python3"),
+        ("/nowhere/python", "no-access"),
+        ("/etc", "etc"),
+        ("etc/hostname", "through a link that leads out"),
+        ("../venv/bin/../../..", "up"),
+    ];
+    for (target, link) in stay.iter().chain(&go) {
+        symlink(target, at(link)).unwrap();
+    }
+    let tracker = Daemon::tracker(&[]);
+    let _peer = Daemon::peer(sample.path(), &["--tracker", &tracker.target()]);
+    let dest = TempDir::new().unwrap();
+    let got = get(&tracker, "venv/", dest.path(), &["--allow-partial", "--json"]).expect(0);
+    let last: serde_json::Value = serde_json::from_str(got.stdout.lines().last().unwrap()).unwrap();
+    let mut items: Vec<_> = last["done"][0]["left_out"].as_array().unwrap().iter().collect();
+    items.sort_by_key(|item| item["path"].as_str().map(str::to_owned));
+    let mut paths = go.map(|(_, link)| link);
+    paths.sort_unstable();
+    assert_eq!(items.iter().map(|item| item["path"].as_str().unwrap()).collect::<Vec<_>>(), paths);
+    assert!(items.iter().all(|item| item["reason"] == "outside"), "{items:?}");
+
+    let copy = dest.path().join("venv");
+    for (target, link) in stay {
+        assert_eq!(fs::read_link(copy.join(link)).ok().as_deref(), Some(Path::new(target)), "{link}");
+    }
+    assert!(go.iter().all(|(_, link)| fs::symlink_metadata(copy.join(link)).is_err()));
+    // By its name nothing is to be had but what lies inside.
+    get(&tracker, "venv/site.py", dest.path(), &[]).expect(0);
+    assert_eq!(fs::read(dest.path().join("site.py")).unwrap(), b"site");
+    run(&["find", "venv/bin/python", "--tracker", &tracker.target(), "--wait", "0"]).expect(3);
+}
+
+#[test]
 fn what_is_left_out_is_said_by_both_sides() {
     let mut sample = Sample::empty();
     sample.add("t/a", b"a".to_vec());
@@ -180,12 +233,12 @@ fn what_is_left_out_is_said_by_both_sides() {
     mknodat(CWD, at("t/pipe"), FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
     let _socket = UnixListener::bind(at("t/socket")).unwrap();
     symlink("/etc/hostname", at("t/outside")).unwrap();
-    symlink("outside", at("t/outside too")).unwrap();
-    symlink("loop", at("t/loop")).unwrap();
+    symlink("/etc/hostname/", at("t/outside too")).unwrap();
+    symlink(OsStr::from_bytes(b"bad\xff"), at("t/to bad")).unwrap();
     fs::write(at("t").join(OsStr::from_bytes(b"bad\xff")), "bad").unwrap();
     let tracker = Daemon::tracker(&[]);
     let peer = Daemon::peer(sample.path(), &["--tracker", &tracker.target()]);
-    peer.wait_for_log("6 things are left out: t/bad\\xff has a name that cannot be told, ");
+    peer.wait_for_log("6 things are left out: t/bad\\xff has a name or target that cannot be told, ");
     assert_eq!(peer.log().lines().count(), 1, "{}", peer.log());
 
     let dest = TempDir::new().unwrap();
@@ -204,11 +257,11 @@ fn what_is_left_out_is_said_by_both_sides() {
         items.iter().map(|item| (item["path"].as_str().unwrap(), item["reason"].as_str().unwrap())).collect();
     let expected = [
         ("bad\\xff", "name"),
-        ("loop", "unreadable"),
         ("outside", "outside"),
         ("outside too", "outside"),
         ("pipe", "special"),
         ("socket", "special"),
+        ("to bad", "name"),
     ];
     assert_eq!(reasons, expected);
 }

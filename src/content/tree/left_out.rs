@@ -14,9 +14,9 @@ pub enum Reason {
     Unreadable = 1,
     /// It is a pipe, a socket or a device.
     Special = 2,
-    /// It has a name that is not UTF-8, or that is not allowed.
+    /// It has a name that is not UTF-8, or that is not allowed, or is a symbolic link to one.
     Name = 3,
-    /// It is a symbolic link that leads out of the folder, or to what is not shared.
+    /// It is a symbolic link that itself leads out of the folder, or to what is not shared.
     Outside = 4,
     /// It is being changed, or was not read yet.
     Changing = 5,
@@ -56,7 +56,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Reason::Unreadable => "cannot be read",
             Reason::Special => "is a pipe, socket or device",
-            Reason::Name => "has a name that cannot be told",
+            Reason::Name => "has a name or target that cannot be told",
             Reason::Outside => "is a link that leads outside",
             Reason::Changing => "is still changing",
             Reason::TooLarge => "is too large or too deep",

@@ -421,6 +421,8 @@ fn changes_are_seen_through_links() {
     write(&folder, &[("d/file", "1")]);
     symlink("d", folder.path().join("link")).unwrap();
     symlink("d/later", folder.path().join("dangling")).unwrap();
+    symlink("/etc/passwd", folder.path().join("d/out")).unwrap();
+    symlink("link/out", folder.path().join("led out")).unwrap();
     let mut followed = Followed::new(&folder);
     write(&folder, &[("d/file", "2"), ("d/later", "3")]);
     followed.until("through links", |told| {
@@ -428,6 +430,10 @@ fn changes_are_seen_through_links() {
             && told.get("link/later") == Some(&FileId::of(b"3"))
             && told.get("dangling") == Some(&FileId::of(b"3"))
     });
+    assert!(!followed.told.contains_key("led out"));
+    fs::remove_file(folder.path().join("d/out")).unwrap();
+    write(&folder, &[("d/out", "4")]);
+    followed.until("inside now", |told| told.get("led out") == Some(&FileId::of(b"4")));
     fs::remove_dir_all(folder.path().join("d")).unwrap();
     followed.until("removed", BTreeMap::is_empty);
 }

@@ -319,8 +319,8 @@ impl Walker {
     fn follow(&self, folder: &Folder, name: &str, shown: String, finds: &mut Finds) -> Step {
         let link = below(&self.root, &join(&folder.real, name));
         let target = match self.resolve(&link) {
-            Ok(Some(target)) => target,
-            Ok(None) => return finds.leave_out(&shown, Reason::Outside),
+            Ok(Ok(target)) => target,
+            Ok(Err(reason)) => return finds.leave_out(&shown, reason),
             Err(error) => return finds.leave_out_for(&shown, error),
         };
         let text = fs::read_link(&link).ok();
@@ -332,7 +332,11 @@ impl Walker {
         let to: Arc<str> = Arc::from(target.as_str());
         finds.links.push((shown_as.clone(), Symlink { text: text.into(), target: to.clone() }));
         finds.followed.push(Followed { shown: shown_as, target: to });
-        let Ok(metadata) = fs::metadata(below(&self.root, &target)) else { return Step::Nothing };
+        // What is still a link leads on to where nothing is shared, and is not followed.
+        let metadata = match fs::symlink_metadata(below(&self.root, &target)) {
+            Ok(metadata) if !metadata.is_symlink() => metadata,
+            _ => return Step::Nothing,
+        };
         // A folder that the link is in itself has no end.
         if metadata.is_dir() && (loops(folder, &target) || self.check_name(&shown, true).is_err()) {
             return Step::Nothing;
@@ -341,19 +345,33 @@ impl Walker {
         self.arrive(shown, target, Some(Arc::new(jump)), &metadata, finds)
     }
 
-    /// Where a link leads, as a path below the root; none if that is not shared. A link to nothing leads to
-    /// where the file will be.
-    fn resolve(&self, link: &Path) -> io::Result<Option<String>> {
-        let target = match fs::canonicalize(link) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                future_target(link).ok_or(io::ErrorKind::NotFound)?
-            }
-            target => target?,
+    /// Where a link leads in the end, as a path below the root; or why that cannot be shared. A link to a link that
+    /// leads out, round in a circle or to nothing leads to what itself says: in a copy, too, it leads to that.
+    fn resolve(&self, link: &Path) -> io::Result<Result<String, Reason>> {
+        let end = match fs::canonicalize(link) {
+            Err(error) if is_passing(&error) => return Err(error),
+            end => end,
         };
-        let inside = target.strip_prefix(&self.root).ok();
-        let is_hidden =
-            |path: &&Path| path.components().any(|part| part.as_os_str() == SafeName::STATE_FOLDER);
-        Ok(inside.filter(|path| !is_hidden(path)).and_then(Path::to_str).map(str::to_owned))
+        if let Ok(end) = &end
+            && let Ok(inside) = self.inside(end)
+        {
+            return Ok(Ok(inside));
+        }
+        match (own_target(link)?, end) {
+            (Some(target), _) => Ok(self.inside(&target)),
+            (None, Ok(_)) => Ok(Err(Reason::Outside)),
+            (None, Err(error)) => Err(error),
+        }
+    }
+
+    /// A path below the root, if it can be shared.
+    fn inside(&self, path: &Path) -> Result<String, Reason> {
+        let path = path.strip_prefix(&self.root).map_err(|_| Reason::Outside)?;
+        if path.components().any(|part| part.as_os_str() == SafeName::STATE_FOLDER) {
+            return Err(Reason::Outside);
+        }
+        let fits = |path: &&str| path.split('/').all(|part| part.len() <= SafeName::MAX_PART_BYTES);
+        path.to_str().filter(fits).map(str::to_owned).ok_or(Reason::Name)
     }
 
     fn check_name(&self, shown: &str, is_folder: bool) -> Result<(), NameError> {
@@ -425,11 +443,22 @@ fn loops(folder: &Folder, target: &str) -> bool {
     }
 }
 
-/// Where a link to nothing leads, without looking: `..` are taken off by name.
-fn future_target(link: &Path) -> Option<PathBuf> {
-    let folder = fs::canonicalize(link.parent()?).ok()?;
+/// Where a link leads by its own text: the folders on the way as they really are, the last name as it is written.
+/// None if it is no name. If there is no such folder, without looking: `..` are taken off by name.
+fn own_target(link: &Path) -> io::Result<Option<PathBuf>> {
+    let folder = fs::canonicalize(link.parent().unwrap_or(link))?;
+    let path = folder.join(fs::read_link(link)?);
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
+    match fs::canonicalize(parent) {
+        Ok(parent) => Ok(Some(parent.join(name))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(without_looking(&path))),
+        Err(error) => Err(error),
+    }
+}
+
+fn without_looking(path: &Path) -> PathBuf {
     let mut target = PathBuf::new();
-    for part in folder.join(fs::read_link(link).ok()?).components() {
+    for part in path.components() {
         match part {
             Component::ParentDir => {
                 target.pop();
@@ -438,5 +467,5 @@ fn future_target(link: &Path) -> Option<PathBuf> {
             part => target.push(part),
         }
     }
-    Some(target)
+    target
 }
