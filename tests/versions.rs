@@ -271,6 +271,54 @@ fn what_turned_into_a_folder_gives_way_unless_its_user_changed_it() {
 }
 
 #[test]
+fn a_folder_that_turned_into_a_file_goes_to_the_trash_if_asked_and_if_all_in_it_is_old() {
+    let swarm = Swarm::new(&[("d/e/in", pattern(10, 1)), ("l/in", pattern(20, 2)), ("x", pattern(30, 3))]);
+    let place = swarm.place.path().to_owned();
+    for place in ["m", "changed", "added", "killed"] {
+        swarm.get("models/", place, &[]).expect(0);
+    }
+    swarm.write("changed/d/e/in", "what its user wrote");
+    swarm.write("added/l/mine", "mine");
+    swarm.publish(|models| {
+        for turned in ["d", "l"] {
+            fs::remove_dir_all(models.join(turned)).expect("the folder goes");
+        }
+        fs::write(models.join("d"), pattern(200_000, 4)).expect("a file");
+        symlink("x", models.join("l")).expect("a link");
+        fs::set_permissions(models.join("x"), fs::Permissions::from_mode(0o600)).expect("a mode");
+    });
+    let refused = |to: &str, args: &[&str], why: &str| {
+        let mode = || fs::metadata(place.join(to).join("x")).expect("a file").permissions().mode();
+        let before = (mode(), all_in(&place.join(to)));
+        let said = swarm.get("models/", to, args).expect(OTHER).stderr;
+        assert!(said.contains(why), "{said}");
+        assert_eq!((mode(), all_in(&place.join(to))), before, "nothing changed");
+    };
+    let hint = "d, l is a folder of an older version; `--delete` moves it to the trash";
+    refused("m", &[], hint);
+    refused("m", &["--force"], hint);
+    refused("changed", &["--delete"], "d is a folder; only files and links are ever replaced");
+    refused("added", &["--delete", "--force"], "l is a folder; only files and links are ever replaced");
+
+    // As after a kill when some of it had gone.
+    fs::remove_dir_all(place.join("killed/d/e")).expect("the folder goes");
+    for (to, trash) in [("m", &["d/", "d/e/", "d/e/in", "l/", "l/in"][..]), ("killed", &["l/", "l/in"])] {
+        let said = swarm.get("models/", to, &["--delete"]).expect(0).stdout;
+        assert!(said.contains("trash"), "{said}");
+        assert_eq!(trash_of(&place.join(to)), trash);
+        assert_eq!(all_in(&place.join(to)), ["d", "l", "x"]);
+        assert!(swarm.read(&format!("{to}/d")) == pattern(200_000, 4));
+        assert_eq!(swarm.read(&format!("{to}/l")), pattern(30, 3));
+        swarm.get("models/", to, &["--delete"]).expect(0);
+        let record = fs::read_to_string(place.join(to).join(".p2p/got")).expect("a record");
+        assert!(
+            !record.contains("d/e") && !record.contains("l/in") && !record.contains("folder"),
+            "{record}"
+        );
+    }
+}
+
+#[test]
 fn a_newer_file_goes_over_the_older_unless_it_was_changed() {
     let swarm = Swarm::new(&[("a", pattern(200_000, 1))]);
     let change = |content: Vec<u8>| {

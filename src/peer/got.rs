@@ -164,6 +164,11 @@ impl Got {
         files.chain(self.links.keys().map(|path| &**path))
     }
 
+    /// True if a file or link at this path came with the folder as a whole.
+    pub(super) fn came_with_tree(&self, path: &str) -> bool {
+        self.links.contains_key(path) || self.files.get(path).is_some_and(|placed| placed.in_tree)
+    }
+
     /// The folders that were made, each after what is in it.
     pub(super) fn folders_inside_out(&self) -> impl Iterator<Item = &str> {
         self.folders.iter().rev().map(|path| &**path)
@@ -222,6 +227,24 @@ impl Got {
             self.links.insert(path.to_owned(), vec![target.to_owned()]);
         }
         self.files.remove(path);
+        self.is_no_folder(path);
+    }
+
+    /// What has the path is no folder, so nothing is below it.
+    fn is_no_folder(&mut self, path: &str) {
+        if self.folders.remove(path) {
+            let below = format!("{path}/");
+            let is_below = |inner: &&String| inner.starts_with(&below);
+            let mut all: Vec<String> = Vec::new();
+            all.extend(
+                self.files.range(below.clone()..).map(|(inner, _)| inner).take_while(is_below).cloned(),
+            );
+            all.extend(
+                self.links.range(below.clone()..).map(|(inner, _)| inner).take_while(is_below).cloned(),
+            );
+            all.extend(self.folders.range(below.clone()..).take_while(is_below).cloned());
+            self.forget(all.iter().map(|inner| &**inner));
+        }
     }
 
     /// A fetch is done: what has the path is a folder.
@@ -252,6 +275,7 @@ impl Got {
     pub(super) fn finish<'a>(&mut self, files: impl Iterator<Item = (&'a str, FileId)>) {
         for (path, id) in files {
             self.links.remove(path);
+            self.is_no_folder(path);
             if let Some(placed) = self.files.get_mut(path) {
                 placed.ids = vec![id];
             }

@@ -82,6 +82,9 @@ pub enum StoreError {
     /// What has the name is neither a file nor a link.
     #[error("{0} is {1}; only files and links are ever replaced")]
     InTheWay(String, &'static str),
+    /// A folder of an older version has the name.
+    #[error("{0} is a folder of an older version; `--delete` moves it to the trash")]
+    OlderFolder(String),
     /// What is there may not be written.
     #[error("{0} cannot be written: {1}; choose another place")]
     Forbidden(String, &'static str),
@@ -104,11 +107,12 @@ pub enum StoreError {
 impl StoreError {
     /// The one that tells most: all that is in the way, or what is worse.
     fn of_all(errors: Vec<StoreError>) -> Option<StoreError> {
-        let (mut different, mut no_folders, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut different, mut no_folders, mut older, mut others) = (vec![], vec![], vec![], vec![]);
         for error in errors {
             match error {
                 StoreError::Exists(path) => different.push(path),
                 StoreError::NotAFolder(path) => no_folders.push(path),
+                StoreError::OlderFolder(path) => older.push(path),
                 StoreError::InTheWay(path, what) => others.push((path, what)),
                 worse => return Some(worse),
             }
@@ -120,6 +124,7 @@ impl StoreError {
         let mut all: Vec<StoreError> = named(different, StoreError::Exists)
             .into_iter()
             .chain(named(no_folders, StoreError::NotAFolder))
+            .chain(named(older, StoreError::OlderFolder))
             .chain(others.into_iter().take(MAX_NAMED).map(|(path, what)| StoreError::InTheWay(path, what)))
             .collect();
         match all.len() {
@@ -197,6 +202,8 @@ pub(super) struct Store {
     checked: AtomicBool,
     /// Where files or links stand that are to be folders.
     turned: Mutex<HashSet<String>>,
+    /// Folders that give way to files or links.
+    folded: Mutex<HashSet<String>>,
     /// A file that is served although its name is gone.
     held: OnceLock<(usize, Arc<File>)>,
 }
@@ -246,6 +253,7 @@ impl Store {
             beginning: Mutex::default(),
             checked: AtomicBool::new(false),
             turned: Mutex::default(),
+            folded: Mutex::default(),
             held: OnceLock::new(),
             plan,
         };
@@ -347,6 +355,9 @@ impl Store {
         let at = StoreError::at(&name.path);
         // Looked at before it is opened: opening a device may do something.
         let Some(kind) = self.kind_at(&name.path)? else { return Ok(false) };
+        if kind == FileType::Directory && self.folder_gives_way(&name.path)? {
+            return Ok(false);
+        }
         if let Some(what) = naming::irreplaceable(kind) {
             return Err(StoreError::InTheWay(name.path.clone(), what));
         }
@@ -429,6 +440,7 @@ impl Store {
         if let Some(own) = &self.own {
             own.begin(&self.plan, self.id, &self.root);
         }
+        self.clear_folders()?;
         self.prepare()?;
         self.begun.store(true, Ordering::Release);
         drop(beginning);

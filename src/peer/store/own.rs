@@ -35,6 +35,8 @@ pub(super) struct Own {
     found: Mutex<HashMap<String, Stamp>>,
     /// Paths whose user put the right bytes there.
     theirs: Mutex<HashSet<String>>,
+    /// What went to the trash before the newer version was there, and its folder.
+    early: Mutex<(Trashed, Option<String>)>,
 }
 
 impl Own {
@@ -48,6 +50,7 @@ impl Own {
             updates,
             found: Mutex::default(),
             theirs: Mutex::default(),
+            early: Mutex::default(),
         }
     }
 
@@ -68,6 +71,16 @@ impl Own {
     /// True if a link to `target` at this path may give way: it is what was put there.
     pub(super) fn link_gives_way(&self, path: &str, target: &str) -> bool {
         self.replace && lock(&self.got).owns_link(path, target)
+    }
+
+    /// True if a folder was made here, and all that is in it still is what was put there. Reads all of it.
+    pub(super) fn folder_gives_way(&self, path: &str, plan: &Plan, root: &Folder) -> io::Result<bool> {
+        Ok(self.replace && trash::is_all_own(&lock(&self.got), plan, root, path)?)
+    }
+
+    /// Moves such a folder to the trash. True if it is gone.
+    pub(super) fn retire_folder(&self, path: &str, plan: &Plan, root: &Folder) -> io::Result<bool> {
+        trash::retire_folder(&lock(&self.got), plan, root, &mut lock(&self.early), path)
     }
 
     /// True if the file may give way: it is still what was put there. Reads all of it.
@@ -124,7 +137,7 @@ impl Own {
     /// Moves what this version lacks, and was put there before, to the trash. `stop` is asked now and then.
     pub(super) fn retire(&self, plan: &Plan, root: &Folder, stop: &dyn Fn() -> bool) -> Trashed {
         let mut got = lock(&self.got);
-        let (trashed, gone) = trash::retire(&got, plan, root, stop);
+        let (trashed, gone) = trash::retire(&got, plan, root, lock(&self.early).clone(), stop);
         got.forget(gone.iter().map(|path| &**path));
         if !gone.is_empty() {
             self.said(got.write(&self.root));

@@ -167,7 +167,12 @@ impl Store {
     fn has_bytes(&self, link: &HardLink) -> Result<bool, StoreError> {
         match self.in_place(&self.plan.slots[link.file], &link.name) {
             // What is in the way is judged by whoever wants to replace it.
-            Err(StoreError::Exists(_) | StoreError::InTheWay(..) | StoreError::NotAFolder(_)) => Ok(false),
+            Err(
+                StoreError::Exists(_)
+                | StoreError::InTheWay(..)
+                | StoreError::NotAFolder(_)
+                | StoreError::OlderFolder(_),
+            ) => Ok(false),
             right => right,
         }
     }
@@ -184,6 +189,9 @@ impl Store {
     /// Only files and links are ever replaced, and only if told to or if they are what was put there before.
     fn expect_replaceable(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<(), StoreError> {
         let kind = look(folder, base).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        if kind == Some(FileType::Directory) && self.folder_gives_way(path)? {
+            return Ok(());
+        }
         match kind.and_then(naming::irreplaceable) {
             Some(what) => Err(StoreError::InTheWay(path.to_owned(), what)),
             None if self.manner.force || self.gives_way(folder, base, path)? => Ok(()),

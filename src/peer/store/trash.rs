@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, fchmod, fstat, mkdirat, openat, readlinkat, statat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, mkdirat, openat, readlinkat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,15 @@ enum Fate {
     Kept,
 }
 
+impl Trashed {
+    fn add(&mut self, path: &str) {
+        self.files += 1;
+        if self.paths.len() < MAX_LEFT {
+            self.paths.push(path.to_owned());
+        }
+    }
+}
+
 struct Trash<'a> {
     got: &'a Got,
     root: &'a Folder,
@@ -69,13 +78,15 @@ pub(super) fn retire(
     got: &Got,
     plan: &Plan,
     root: &Folder,
+    (mut trashed, run): (Trashed, Option<String>),
     stop: &dyn Fn() -> bool,
 ) -> (Trashed, Vec<String>) {
-    let mut trash = Trash { got, root, new: plan.inodes(), run: None };
-    let (mut trashed, mut gone) = (Trashed::default(), Vec::new());
+    let mut trash = Trash { got, root, new: plan.inodes(), run };
+    let mut gone = Vec::new();
+    let mut trouble = String::new();
     let mut say = |path: &str, error: io::Error| {
-        if trashed.trouble.is_empty() {
-            trashed.trouble = format!("{path}: {error}");
+        if trouble.is_empty() {
+            trouble = format!("{path}: {error}");
         }
     };
     let known = plan.paths();
@@ -87,10 +98,7 @@ pub(super) fn retire(
         }
         match or_gone(trash.take(path)) {
             Ok(Fate::Moved) => {
-                trashed.files += 1;
-                if trashed.paths.len() < MAX_LEFT {
-                    trashed.paths.push(path.to_owned());
-                }
+                trashed.add(path);
                 gone.push(path.to_owned());
             }
             Ok(Fate::Gone) => gone.push(path.to_owned()),
@@ -108,8 +116,68 @@ pub(super) fn retire(
             Err(error) => say(path, error),
         }
     }
+    trashed.trouble = trouble;
     trashed.folder = trash.run.map(|run| root.path().join(run).display().to_string()).unwrap_or_default();
     (trashed, gone)
+}
+
+/// True if the folder was made here, and all that is in it came with the whole and is what was put there.
+pub(super) fn is_all_own(got: &Got, plan: &Plan, root: &Folder, path: &str) -> io::Result<bool> {
+    let trash = Trash { got, root, new: plan.inodes(), run: None };
+    let mut folders = vec![path.to_owned()];
+    while let Some(path) = folders.pop() {
+        if !got.owns_folder(&path) {
+            return Ok(false);
+        }
+        let folder = root.existing(&path)?;
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let Ok(base) = entry.file_name().to_str() else { return Ok(false) };
+            if matches!(base, "." | "..") {
+                continue;
+            }
+            let inner = format!("{path}/{base}");
+            let kind = FileType::from_raw_mode(statat(&folder, base, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+            if kind == FileType::Directory {
+                folders.push(inner);
+            } else if !got.came_with_tree(&inner) || !trash.is_own(&folder, &inner, base)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Moves away what was put into a folder that was made here, and the folder itself. True if it is gone.
+pub(super) fn retire_folder(
+    got: &Got,
+    plan: &Plan,
+    root: &Folder,
+    (trashed, run): &mut (Trashed, Option<String>),
+    path: &str,
+) -> io::Result<bool> {
+    let mut trash = Trash { got, root, new: plan.inodes(), run: run.take() };
+    let within = format!("{path}/");
+    let below = |inner: &&str| inner.starts_with(&within);
+    let moved = got.in_tree().filter(below).try_for_each(|inner| {
+        if let Fate::Moved = or_gone(trash.take(inner))? {
+            trashed.add(inner);
+        }
+        Ok::<(), io::Error>(())
+    });
+    let mut fate = Fate::Gone;
+    let removed = moved.and_then(|()| {
+        let folders = got.folders_inside_out().filter(below).chain([path]);
+        folders.map(|folder| or_gone(trash.remove_empty(folder))).try_for_each(|last| {
+            fate = last?;
+            Ok(())
+        })
+    });
+    *run = trash.run;
+    if let Some(run) = run {
+        trashed.folder = root.path().join(run).display().to_string();
+    }
+    removed.map(|()| !matches!(fate, Fate::Kept))
 }
 
 /// A path that leads nowhere has nothing at it; one that leads elsewhere is none of ours.
@@ -126,16 +194,7 @@ impl Trash<'_> {
     fn take(&mut self, path: &str) -> io::Result<Fate> {
         let (above, base) = split(path);
         let folder = self.root.existing(above)?;
-        let kind = FileType::from_raw_mode(statat(&folder, base, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
-        let own = match kind {
-            FileType::RegularFile => self.is_own_file(&folder, path, base)?,
-            FileType::Symlink => {
-                let target = readlinkat(&folder, base, Vec::new())?;
-                target.to_str().is_ok_and(|target| self.got.owns_link(path, target))
-            }
-            _ => false,
-        };
-        if !own {
+        if !self.is_own(&folder, path, base)? {
             return Ok(Fate::Kept);
         }
         let moved = self.place_for(above).and_then(|to| {
@@ -144,6 +203,18 @@ impl Trash<'_> {
         // Whatever that says is said of the trash.
         moved.map_err(|error| io::Error::other(format!("{TRASH}: {error}")))?;
         Ok(Fate::Moved)
+    }
+
+    /// True if this file or link still is what was put there.
+    fn is_own(&self, folder: &OwnedFd, path: &str, base: &str) -> io::Result<bool> {
+        match FileType::from_raw_mode(statat(folder, base, AtFlags::SYMLINK_NOFOLLOW)?.st_mode) {
+            FileType::RegularFile => self.is_own_file(folder, path, base),
+            FileType::Symlink => {
+                let target = readlinkat(folder, base, Vec::new())?;
+                Ok(target.to_str().is_ok_and(|target| self.got.owns_link(path, target)))
+            }
+            _ => Ok(false),
+        }
     }
 
     /// True if the file holds what was put there, and has not been touched while that was looked at.

@@ -1,9 +1,11 @@
-//! Paths that were a file or a symbolic link in an older version, and are a folder in the newer one.
+//! Paths that were a file or a symbolic link in an older version and are a folder in the newer one, or the other way round.
 //!
 //! What was put there before, and nobody changed, gives way; what its user put there never does, not even to force.
-//! It is looked at with all else that could be in the way, and removed when the folder is made.
+//! It is looked at with all else that could be in the way, and goes when the folders are made: a file or link is removed, a folder
+//! goes to the trash, if that was asked for.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use rustix::fs::{AtFlags, FileType, unlinkat};
 
@@ -47,6 +49,35 @@ impl Store {
     fn is_below_turned(&self, path: &str) -> bool {
         let turned = lock(&self.turned);
         path.match_indices('/').any(|(end, _)| turned.contains(&path[..end]))
+    }
+
+    /// True if a folder that stands in the place of a file or link may go: it is asked while nothing is touched yet.
+    pub(super) fn folder_gives_way(&self, path: &str) -> Result<bool, StoreError> {
+        let Some(own) = self.own.as_ref().filter(|_| !self.checked.load(Ordering::Acquire)) else {
+            return Ok(false);
+        };
+        if !own.folder_gives_way(path, &self.plan, &self.root).map_err(StoreError::at(path))? {
+            return Ok(false);
+        }
+        if !self.manner.delete {
+            return Err(StoreError::OlderFolder(path.to_owned()));
+        }
+        lock(&self.folded).insert(path.to_owned());
+        Ok(true)
+    }
+
+    /// Moves those folders to the trash.
+    pub(super) fn clear_folders(&self) -> Result<(), StoreError> {
+        let Some(own) = &self.own else { return Ok(()) };
+        let mut folded: Vec<String> = lock(&self.folded).drain().collect();
+        folded.sort();
+        for path in folded {
+            let gone = own.retire_folder(&path, &self.plan, &self.root).map_err(StoreError::at(&path))?;
+            if !gone {
+                return Err(StoreError::InTheWay(path, "a folder"));
+            }
+        }
+        Ok(())
     }
 
     /// Removes what stands in a folder's place, if it still is what was found to give way.
