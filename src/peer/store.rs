@@ -20,7 +20,7 @@ mod room;
 mod trash;
 mod turned;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -259,16 +259,14 @@ impl Store {
         };
         let mut had = ChunkSet::empty(store.plan.layout.chunks());
         store.resume(&records, &mut had);
-        if !fresh {
-            store.find_finished(&mut had)?;
-        }
+        let found = if fresh { BTreeSet::new() } else { store.find_finished(&mut had)? };
         store.check_room(&root_at, &at)?;
         store.checked.store(true, Ordering::Release);
         // Nothing is made for a fetch of which nothing ever arrives.
         if !had.is_empty() || store.plan.layout.chunks() == 0 {
             store.begin()?;
         }
-        store.finish_unnamed(&had)?;
+        store.finish_unnamed(&found, &had)?;
         Ok((store, had))
     }
 
@@ -300,7 +298,7 @@ impl Store {
     }
 
     /// Finds files that are in place and right, on all cores; complains about others unless forced.
-    fn find_finished(&self, had: &mut ChunkSet) -> Result<(), StoreError> {
+    fn find_finished(&self, had: &mut ChunkSet) -> Result<BTreeSet<usize>, StoreError> {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
         let mut trouble = self.check_folders();
@@ -330,14 +328,15 @@ impl Store {
         if let Some(error) = StoreError::of_all(std::mem::take(&mut *lock(&trouble))) {
             return Err(error);
         }
-        for file in lock(&found).drain(..) {
-            self.plan.layout.chunks_of(file).for_each(|chunk| {
+        let found: BTreeSet<usize> = lock(&found).drain(..).collect();
+        for file in &found {
+            self.plan.layout.chunks_of(*file).for_each(|chunk| {
                 had.insert(chunk);
             });
-            self.plan.slots[file].left.store(0, Ordering::Relaxed);
+            self.plan.slots[*file].left.store(0, Ordering::Relaxed);
             self.files_done.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(())
+        Ok(found)
     }
 
     /// True if every name of the slot is there with the right bytes.
@@ -415,11 +414,13 @@ impl Store {
         (own.left_alone(&self.plan), trashed)
     }
 
-    /// Names files whose last chunk a kill left unnamed.
-    fn finish_unnamed(&self, had: &ChunkSet) -> Result<(), StoreError> {
+    /// Names files whose last chunk a kill left unnamed; what is in place gets its mode and time.
+    fn finish_unnamed(&self, found: &BTreeSet<usize>, had: &ChunkSet) -> Result<(), StoreError> {
         for (file, slot) in self.plan.slots.iter().enumerate() {
             let whole = slot.left.load(Ordering::Relaxed) == 0 && !slot.geometry.is_empty();
-            if whole && !self.finished(slot)? {
+            // One that was found has its names, and by now gets its mode and time; should it have changed since,
+            // nothing lies here that could be given them.
+            if whole && !self.finished(slot)? && !found.contains(&file) {
                 debug_assert!(self.plan.layout.chunks_of(file).all(|chunk| had.contains(chunk)));
                 self.name_finished(file)?;
             }

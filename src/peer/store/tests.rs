@@ -113,6 +113,19 @@ fn a_kill_between_two_names_of_a_file_leaves_no_riddle() {
 }
 
 #[test]
+fn a_file_that_was_found_and_then_changed_is_its_users() {
+    let mut case = Case::new(200_000, &["a"]);
+    case.manner.force = true;
+    fs::create_dir_all(case.root()).unwrap();
+    fs::write(case.root().join("a"), &case.content).unwrap();
+    let (store, had) = case.open().unwrap();
+    fs::write(case.root().join("a"), "the user's").unwrap();
+    store.finish_unnamed(&BTreeSet::from([0]), &had).unwrap();
+    assert_eq!(fs::read(case.root().join("a")).unwrap(), b"the user's");
+    assert!(!case.partial().join("0").exists());
+}
+
+#[test]
 fn a_different_file_under_a_name_is_not_replaced() {
     for len in [5, 70_000] {
         let case = Case::new(len, &["a", "b"]);
