@@ -16,8 +16,11 @@ use crate::descriptors::patiently;
 use crate::threads::{Panicked, lock};
 use crate::wire::{self, ErrorCode, FrameError, Hello, PrefaceError, Role, limits};
 
+pub(crate) mod backoff;
+pub(crate) mod bulk;
 mod control;
 pub mod door;
+pub(crate) mod guests;
 mod handle;
 mod handshake;
 pub mod trace;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::content::{Geometry, Tree};
-use crate::peer::{Got, share, store};
+use crate::peer::{Got, disk, share};
 use crate::wire::limits;
 
 /// A listing that is taken is written as it was read, has safe paths, and chunks that can be counted.
@@ -29,17 +29,17 @@ pub(super) fn tree(bytes: &[u8], _: &Path) {
         }
     }
     assert_eq!(layout.place(layout.chunks()), None);
-    store::fuzzing::plan(&tree);
+    disk::fuzzing::plan(&tree);
 }
 
 /// Where a safe path leads, it is below the folder, whatever lies there.
 pub(super) fn place(bytes: &[u8], scratch: &Path) {
-    store::fuzzing::place(bytes, scratch);
+    disk::fuzzing::place(bytes, scratch);
 }
 
 /// A journal of any bytes opens, and is one afterwards.
 pub(super) fn journal(bytes: &[u8], scratch: &Path) {
-    store::fuzzing::journal(bytes, scratch);
+    disk::fuzzing::journal(bytes, scratch);
 }
 
 /// An index of any bytes, or a damaged one, opens, and is one afterwards.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use serde::{Deserialize, Serialize};
 
-use super::store::{Spared, StoreError, Trashed};
+use super::disk::{DiskError, Spared, Trashed};
 use super::transfer::{End, Transfer, TransferStatus};
 use super::{Inner as Peer, LedgerView, lock};
 use crate::content::{FileId, LeftOut, Missing, SafeName, TreeError};
@@ -114,11 +114,11 @@ impl FetchError {
     }
 }
 
-impl From<StoreError> for FetchError {
-    fn from(error: StoreError) -> FetchError {
+impl From<DiskError> for FetchError {
+    fn from(error: DiskError) -> FetchError {
         match error {
-            StoreError::Exists(path) => FetchError::Exists(path),
-            StoreError::Integrity(_) | StoreError::Impossible(_) => FetchError::Integrity(error.to_string()),
+            DiskError::Exists(path) => FetchError::Exists(path),
+            DiskError::Integrity(_) | DiskError::Impossible(_) => FetchError::Integrity(error.to_string()),
             other => FetchError::Disk(other.to_string()),
         }
     }

@@ -15,56 +15,41 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-mod backoff;
-mod bulk;
 mod config;
 mod control;
-mod faults;
-mod fetch;
-pub(crate) mod got;
-mod guests;
-mod held;
+pub(crate) mod disk;
 mod home;
 mod job;
-mod latency;
-mod ledger;
-mod probe;
+mod mischief;
 mod registrations;
 mod serve;
 pub mod share;
-pub(crate) mod store;
 mod trackers;
 mod transfer;
-mod uploads;
 
 pub use config::{Config, Limits, PeerError, control_folders};
 pub use control::{PeerStatus, TrackerStatus};
-pub use faults::FaultPlan;
-pub use got::Got;
+pub use disk::{DiskError, Got};
 pub use job::{Dest, FetchError, Job, Report, Want};
-pub use latency::{Latencies, LatencyError};
-pub use ledger::LedgerView;
-pub use store::StoreError;
-pub use transfer::{SourceReport, TransferStatus};
+pub use mischief::{FaultPlan, Latencies, LatencyError};
+pub use transfer::{LedgerView, SourceReport, TransferStatus};
 
 use crate::content::{FileId, PeerId, SafeName};
 use crate::descriptors;
+use crate::net::bulk::Wake;
+use crate::net::guests::{Guest, Guests};
 use crate::net::trace::Side;
 use crate::net::{self, Identity};
 use crate::say;
 use crate::threads::{self, lock};
 use crate::wire::{Offer, Role, View};
-use bulk::Wake;
 use config::{control_folder, endpoint, state_of};
-use guests::{Guest, Guests};
-use held::{Held, Shared};
 use home::kept_id;
 use job::Jobs;
 use registrations::{Registrations, Step};
-use serve::{Asker, Complaints, Host};
+use serve::{Asker, Complaints, Held, Host, Shared, Throttle, Uploads};
 use share::Share;
 use trackers::{Part, Registry, Trackers};
-use uploads::Uploads;
 
 /// Descriptors of one asker: its socket, a wake, the file it is sent.
 const DESCRIPTORS_EACH: usize = 3;
@@ -92,7 +77,7 @@ struct Inner {
     state: Option<PathBuf>,
     share: Option<Arc<Share>>,
     uploads: Arc<Uploads>,
-    throttle_down: Option<uploads::Throttle>,
+    throttle_down: Option<Throttle>,
     trackers: OnceLock<Trackers>,
     jobs: Jobs,
     registrations: Registrations,
@@ -130,7 +115,7 @@ pub fn start(
         None => net::random_id(),
     };
     if let Some(state) = &state {
-        store::sweep(state, config.limits.keep_partial);
+        disk::sweep(state, config.limits.keep_partial);
     }
     let share = open_share(&config, progress)?;
     let advertise = endpoint(config.advertise.as_deref(), addr)?;
@@ -143,7 +128,7 @@ pub fn start(
         state,
         share,
         uploads: Arc::new(Uploads::new(config.limits.up)),
-        throttle_down: config.limits.down.map(uploads::Throttle::new),
+        throttle_down: config.limits.down.map(Throttle::new),
         guests: Guests::new(match config.folder.is_some() {
             true => descriptors::carried(config.limits.max_connections, DESCRIPTORS_EACH),
             false => config.limits.max_connections,
@@ -353,8 +338,10 @@ impl Inner {
     fn fetch_from(&self, session: net::Session<Arc<TcpStream>>) -> Result<(), net::NetError> {
         let running = self.jobs.running().next_back().map(|(_, transfer)| transfer);
         let addr = session.addr.to_string();
-        match running.map(|transfer| fetch::run(&transfer, session, &addr, self.throttle_down.as_ref())) {
-            Some(Err(fetch::FetchEnd::Net(error))) => Err(error),
+        match running
+            .map(|transfer| transfer::connection::run(&transfer, session, &addr, self.throttle_down.as_ref()))
+        {
+            Some(Err(transfer::connection::FetchEnd::Net(error))) => Err(error),
             _ => Ok(()),
         }
     }

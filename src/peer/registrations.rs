@@ -8,9 +8,9 @@
 
 use std::sync::Mutex;
 
-use super::lock;
 use super::share::Change;
 use crate::content::FileId;
+use crate::threads::lock;
 use crate::wire::{Name, Offer, View};
 
 /// What to tell the trackers.

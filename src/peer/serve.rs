@@ -6,9 +6,11 @@
 
 mod complaints;
 mod faulty;
+mod held;
 mod restate;
 mod sending;
 mod slot;
+mod uploads;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, TcpStream};
@@ -16,28 +18,31 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::bulk::{Bulk, Filled, MAX_UNSENT_BYTES, Wake};
-use super::faults::{FaultPlan, Faults};
-use super::held::Held;
-use super::latency::Line;
-use super::lock;
-use super::uploads::{Granted, Uploads};
 use crate::content::{FileId, PeerId};
+use crate::net::bulk::{Bulk, Filled, MAX_UNSENT_BYTES, Wake};
 use crate::net::door::Activity;
 use crate::net::trace::Side;
 use crate::net::{NetError, Session};
+use crate::peer::mischief::Line;
+use crate::peer::mischief::{FaultPlan, Faults};
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::turns::{Telling, UNSENT_AHEAD};
 use crate::threads;
+use crate::threads::lock;
 use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS, MAX_TOLD};
 use crate::wire::{
     ANY_CHUNK, Common, Corrupt, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open,
     Opened, Refusal, Refused, ServerHas, Text, ToServer, View,
 };
 pub(super) use complaints::Complaints;
+pub(super) use held::Held;
+pub(super) use held::Shared;
 use restate::Gone;
 use sending::{HeldTurn, Pace, Sending};
 use slot::Slot;
+use uploads::Granted;
+pub(super) use uploads::Throttle;
+pub(super) use uploads::Uploads;
 
 /// A connection on which nothing has moved either way for so long is closed.
 const IDLE_PATIENCE: Duration = Duration::from_secs(60);

@@ -24,7 +24,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::content::{
     ChunkHash, ChunkIndex, FileId, Geometry, Manifest, NameError, SafeName, TreeLayout, hash_chunk,
 };
-use crate::peer::got::Got;
+use crate::peer::Got;
 use crate::threads::lock;
 use crate::wire::{Offer, View};
 

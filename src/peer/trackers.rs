@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::backoff::Backoff;
-use super::bulk::Wake;
-use super::lock;
 use crate::content::{FileId, Host, PeerId};
+use crate::net::backoff::Backoff;
+use crate::net::bulk::Wake;
 use crate::net::trace::Side;
 use crate::net::{self, Control, Identity, NetError, Session};
 use crate::threads;
+use crate::threads::lock;
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS, MAX_RANGES};
 use crate::wire::{
     Common, ErrorCode, FromTracker, HaveChunks, Heartbeat, List, Locate, Located, Name, Offer, Register,

@@ -4,7 +4,10 @@
 //! Locks are taken one at a time and never while reading, writing or hashing, but for the short
 //! write of a block under its chunk's own lock.
 
+pub(super) mod connection;
+mod ledger;
 mod link;
+pub(super) mod probe;
 mod status;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,23 +17,24 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::bulk::Wake;
-use super::fetch::Trust;
+use super::disk::{Disk, DiskError};
 use super::job::FetchError;
-use super::ledger::Ledger;
-use super::lock;
 use super::serve::Asker;
 use super::share::read_chunk;
-use super::store::{Store, StoreError};
 use crate::content::{
     ChunkHash, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk, proof_run,
 };
+use crate::net::bulk::Wake;
 use crate::swarm::chunk_set::ChunkSet;
 use crate::swarm::neighbours::Neighbours;
 use crate::swarm::scheduler::{
     Effect, Event, Limits, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView,
 };
+use crate::threads::lock;
 use crate::wire::View;
+use connection::Trust;
+pub use ledger::LedgerView;
+pub(super) use ledger::{Ledger, add};
 pub(super) use link::{Order, SourceLink};
 pub use status::{SourceReport, TransferStatus};
 
@@ -39,29 +43,29 @@ pub use status::{SourceReport, TransferStatus};
 pub(super) enum End {
     Done,
     Cancelled,
-    Failed(Arc<StoreFailure>),
+    Failed(Arc<DiskFailure>),
 }
 
 /// A storage error that several threads may report.
 #[derive(Debug)]
-pub(super) struct StoreFailure(StoreError);
+pub(super) struct DiskFailure(DiskError);
 
-impl StoreFailure {
+impl DiskFailure {
     pub(super) fn to_fetch_error(&self) -> FetchError {
         match &self.0 {
-            StoreError::Exists(path) => FetchError::Exists(path.clone()),
-            StoreError::Integrity(_) | StoreError::Impossible(_) => FetchError::Integrity(self.0.to_string()),
+            DiskError::Exists(path) => FetchError::Exists(path.clone()),
+            DiskError::Integrity(_) | DiskError::Impossible(_) => FetchError::Integrity(self.0.to_string()),
             other => FetchError::Disk(other.to_string()),
         }
     }
 }
 
-impl PartialEq for StoreFailure {
-    fn eq(&self, other: &StoreFailure) -> bool {
+impl PartialEq for DiskFailure {
+    fn eq(&self, other: &DiskFailure) -> bool {
         self.0.to_string() == other.0.to_string()
     }
 }
-impl Eq for StoreFailure {}
+impl Eq for DiskFailure {}
 
 /// Who may write a chunk that is arriving, and which chunks nobody may write any more.
 #[derive(Debug)]
@@ -77,7 +81,7 @@ pub(super) struct Transfer {
     pub(super) view: View,
     pub(super) name: SafeName,
     pub(super) layout: Arc<Layout>,
-    pub(super) store: Store,
+    pub(super) disk: Disk,
     pub(super) ledger: Ledger,
     pub(super) started: Instant,
     resumed_bytes: u64,
@@ -117,11 +121,11 @@ impl Transfer {
         id: FileId,
         view: View,
         name: SafeName,
-        store: Store,
+        disk: Disk,
         had: ChunkSet,
         limits: &super::Limits,
     ) -> Transfer {
-        let layout = store.plan().layout.clone();
+        let layout = disk.plan().layout.clone();
         let resumed_bytes = had.iter().filter_map(|chunk| layout.place(chunk)).map(|place| place.len).sum();
         let wanted = ChunkSet::full(layout.chunks());
         let seed = fastrand::u64(..);
@@ -138,7 +142,7 @@ impl Transfer {
             view,
             name,
             layout,
-            store,
+            disk,
             ledger: Ledger::default(),
             started: Instant::now(),
             resumed_bytes,
@@ -175,7 +179,7 @@ impl Transfer {
     /// A source says what mode and time the file has; before any of its bytes are taken.
     pub(super) fn hear_looks(&self, looks: Option<Looks>, whole: bool) {
         if let Some(looks) = looks.filter(|_| self.view == View::Bytes) {
-            self.store.hear_looks(looks, whole);
+            self.disk.hear_looks(looks, whole);
         }
     }
 
@@ -374,7 +378,7 @@ impl Transfer {
     pub(super) fn hash_of(&self, place: Place) -> Option<ChunkHash> {
         let geometry = self.layout.files()[place.file];
         if geometry.chunks() == 1 {
-            return Some(ChunkHash(self.store.plan().id_of(place.file).0));
+            return Some(ChunkHash(self.disk.plan().id_of(place.file).0));
         }
         let (first, _) = proof_run(geometry, place.chunk);
         let proof = lock(&self.proofs).get(&(place.file, first)).cloned()?;
@@ -386,7 +390,7 @@ impl Transfer {
         let geometry = self.layout.files()[place.file];
         let (first, count) = proof_run(geometry, place.chunk);
         let fits = proof.first == first && proof.hashes.len() as u32 == count;
-        let proved = fits && proof.check(self.store.plan().id_of(place.file), geometry).is_ok();
+        let proved = fits && proof.check(self.disk.plan().id_of(place.file), geometry).is_ok();
         if proved {
             lock(&self.proofs).entry((place.file, first)).or_insert_with(|| Arc::new(proof));
         }
@@ -472,8 +476,8 @@ impl Transfer {
         }
     }
 
-    pub(super) fn fail(&self, error: StoreError) {
-        self.finish(End::Failed(Arc::new(StoreFailure(error))));
+    pub(super) fn fail(&self, error: DiskError) {
+        self.finish(End::Failed(Arc::new(DiskFailure(error))));
     }
 
     /// Ends the transfer, once; closes its sources.
@@ -484,8 +488,8 @@ impl Transfer {
         }
         let mut end = lock(&self.end);
         if end.is_none() {
-            let finished = if how == End::Done { self.store.finish() } else { Ok(()) };
-            let how = finished.map_or_else(|error| End::Failed(Arc::new(StoreFailure(error))), |()| how);
+            let finished = if how == End::Done { self.disk.finish() } else { Ok(()) };
+            let how = finished.map_or_else(|error| End::Failed(Arc::new(DiskFailure(error))), |()| how);
             *end = Some((how, Instant::now()));
         }
         drop(end);
@@ -515,7 +519,7 @@ impl Transfer {
     /// Reads a chunk that is here again; if it is not what came, nothing of this is served any more.
     pub(super) fn check(&self, place: Place) {
         let (geometry, Some(hash)) = (self.layout.files()[place.file], self.hash_of(place)) else { return };
-        let read = self.store.reader(place.file).and_then(|file| read_chunk(&file, place));
+        let read = self.disk.reader(place.file).and_then(|file| read_chunk(&file, place));
         if read.is_ok_and(|bytes| hash_chunk(geometry, place.chunk, &bytes) != hash) {
             tracing::warn!("{} is not what was fetched any more; it is no longer shared", self.name);
             self.spoil();

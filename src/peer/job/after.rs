@@ -48,7 +48,7 @@ impl Running {
         let mut pause = LEND_LOOK;
         while self.rest(pause) {
             let look = Instant::now();
-            if transfer.is_spoilt() || !transfer.store.is_as_named() {
+            if transfer.is_spoilt() || !transfer.disk.is_as_named() {
                 let name = &self.job.want.name;
                 tracing::warn!("{name} is not what was fetched any more; it is no longer shared");
                 transfer.spoil();
@@ -94,10 +94,10 @@ impl Running {
             true => SafeName::new(name),
             false => SafeName::new(format!("{folder}/{name}")),
         };
-        let files = transfer.store.finished_files().filter_map(|(name, id, hashes, stamp)| {
+        let files = transfer.disk.finished_files().filter_map(|(name, id, hashes, stamp)| {
             Some(Adopted { path: below(&name).ok()?, id, hashes, stamp })
         });
-        let folders = transfer.store.plan().folders.iter().filter_map(|(folder, _)| below(folder).ok());
+        let folders = transfer.disk.plan().folders.iter().filter_map(|(folder, _)| below(folder).ok());
         share.adopt(folder, files.collect(), &folders.collect::<Vec<_>>());
         true
     }

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use super::Peer;
 use crate::content::{FileId, PeerId};
-use crate::peer::probe;
+use crate::peer::transfer::probe;
 use crate::swarm::claims::{Claims, Question, Verdict};
 use crate::threads;
 use crate::wire::{Complaint, Located, Report, Variant};

@@ -14,7 +14,7 @@ use super::{FetchError, Peer, Want};
 use crate::content::PeerId;
 use crate::net::trace::Side;
 use crate::net::{self, NetError};
-use crate::peer::fetch::{self, FetchEnd};
+use crate::peer::transfer::connection::{self as fetch, FetchEnd};
 use crate::peer::transfer::{End, Transfer};
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::running::Running;
 use super::{FetchError, Want};
 use crate::content::{FileId, Layout, Looks, Manifest, Place, hash_chunk};
+use crate::peer::disk::Disk;
 use crate::peer::share::{Holding, Share, Standing, looks_of, read_chunk};
-use crate::peer::store::Store;
 use crate::swarm::chunk_set::ChunkSet;
 use crate::wire::{Offer, View};
 
@@ -54,19 +54,19 @@ impl Running {
     }
 
     /// Copies what the shared folder has of the files that are to be fetched; `had` gains their chunks.
-    pub(super) fn take_here(&self, store: &Store, had: &mut ChunkSet) -> Result<(), FetchError> {
+    pub(super) fn take_here(&self, disk: &Disk, had: &mut ChunkSet) -> Result<(), FetchError> {
         let Some(share) = &self.peer.share else { return Ok(()) };
-        let layout = store.plan().layout.clone();
-        for file in 0..store.plan().files() {
+        let layout = disk.plan().layout.clone();
+        for file in 0..disk.plan().files() {
             if layout.chunks_of(file).all(|chunk| had.contains(chunk)) {
                 continue;
             }
-            let id = store.plan().id_of(file);
+            let id = disk.plan().id_of(file);
             if let Some((source, manifest)) = find(share, id, &layout, file) {
                 if let Some(looks) = source.looks() {
-                    store.hear_looks(looks, true);
+                    disk.hear_looks(looks, true);
                 }
-                self.copy(store, had, (file, &source, &manifest))?;
+                self.copy(disk, had, (file, &source, &manifest))?;
             }
         }
         Ok(())
@@ -74,15 +74,15 @@ impl Running {
 
     fn copy(
         &self,
-        store: &Store,
+        disk: &Disk,
         had: &mut ChunkSet,
         (file, source, manifest): (usize, &Source, &Manifest),
     ) -> Result<(), FetchError> {
-        let layout = &store.plan().layout;
+        let layout = &disk.plan().layout;
         let fresh = layout.chunks_of(file).all(|chunk| !had.contains(chunk));
         // What shares its blocks with the source is proved by reading it where it then lies.
         let cloned = match source {
-            Source::File(from) if fresh => store.clone_of(file, from),
+            Source::File(from) if fresh => disk.clone_of(file, from),
             _ => None,
         };
         for number in layout.chunks_of(file).filter(|number| !had.contains(*number)).collect::<Vec<_>>() {
@@ -94,16 +94,16 @@ impl Running {
             let Ok(bytes) = read else { return Ok(()) };
             let hash = hash_chunk(manifest.geometry(), place.chunk, &bytes);
             if manifest.hashes().get(place.chunk.get() as usize) != Some(&hash) {
-                tracing::debug!("what is shared as {} is not that any more", store.plan().id_of(file));
+                tracing::debug!("what is shared as {} is not that any more", disk.plan().id_of(file));
                 return Ok(());
             }
             if manifest.geometry().chunks() == 1 {
-                store.write_small(file, &bytes, FileId(hash.0))?;
+                disk.write_small(file, &bytes, FileId(hash.0))?;
             } else {
                 if cloned.is_none() {
-                    store.write(place, 0, &bytes)?;
+                    disk.write(place, 0, &bytes)?;
                 }
-                store.keep(number, place, hash)?;
+                disk.keep(number, place, hash)?;
             }
             had.insert(number);
         }

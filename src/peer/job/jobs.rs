@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use super::{Inner, Job};
 use crate::content::FileId;
-use crate::peer::lock;
 use crate::peer::transfer::{Transfer, TransferStatus};
+use crate::threads::lock;
 use crate::wire::View;
 
 /// So many fetches that have ended are still told of.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::FetchError;
 use super::running::{Halt, Running};
 use crate::content::SafeName;
-use crate::peer::store::{Partial, StoreError, folder_error, is_begun, sweep};
+use crate::peer::disk::{DiskError, Partial, folder_error, is_begun, sweep};
 use crate::peer::transfer::Transfer;
 
 /// How often it is looked whether somebody else is done with the same fetch.
@@ -50,7 +50,7 @@ impl Running {
             sweep(&state, self.peer.limits.keep_partial);
             let state_at = state.display().to_string();
             let claimed = Partial::claim(&state, self.job.want.id, &format!("{size} {}\n", real.display()));
-            if let Some(partial) = claimed.map_err(StoreError::at(&state_at))? {
+            if let Some(partial) = claimed.map_err(DiskError::at(&state_at))? {
                 self.job.joined.store(false, Ordering::Relaxed);
                 return Ok(Landing { root: root.to_owned(), partial, made });
             }

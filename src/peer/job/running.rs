@@ -11,7 +11,7 @@ use super::driver::Driver;
 use super::landing::Landing;
 use super::{FetchError, Inner, Peer, Report, Stage, Want};
 use crate::content::{Geometry, Tree, TreeError};
-use crate::peer::store::{Manner, Plan, Store};
+use crate::peer::disk::{Disk, Manner, Plan};
 use crate::peer::transfer::{End, Transfer};
 use crate::peer::{left, lock, offered_name};
 use crate::swarm::chunk_set::ChunkSet;
@@ -113,11 +113,11 @@ impl Running {
         tracing::debug!("{id} is done");
         let mut status = transfer.status();
         status.seconds = self.job.started.elapsed().as_secs_f64();
-        let done = transfer.store.note_done(&|| self.job.is_cancelled());
+        let done = transfer.disk.note_done(&|| self.job.is_cancelled());
         if self.job.is_cancelled() && self.job.dest.delete {
             return Err(FetchError::Interrupted.into());
         }
-        Ok(Report::new(status, path, &transfer.store.plan().left_out, done))
+        Ok(Report::new(status, path, &transfer.disk.plan().left_out, done))
     }
 
     /// The size of the content, if the shared folder has it. Else asks the trackers until it is agreed on: the only one
@@ -220,10 +220,10 @@ impl Running {
         }
     }
 
-    fn begin(&self, view: View, store: Store, had: ChunkSet) -> Result<Arc<Transfer>, FetchError> {
+    fn begin(&self, view: View, disk: Disk, had: ChunkSet) -> Result<Arc<Transfer>, FetchError> {
         let name = self.job.want.name.clone();
         let limits = &self.peer.limits;
-        let transfer = Arc::new(Transfer::new(self.job.want.id, view, name, store, had, limits));
+        let transfer = Arc::new(Transfer::new(self.job.want.id, view, name, disk, had, limits));
         lock(&self.job.transfers).push(transfer.clone());
         if self.job.is_cancelled() {
             return Err(FetchError::Interrupted);
@@ -237,9 +237,9 @@ impl Running {
         let base = path.file_name().and_then(|base| base.to_str());
         let base = base.ok_or_else(|| FetchError::Disk(format!("{} is not a file name", path.display())))?;
         let plan = Plan::file(id, geometry, base).ok_or(FetchError::BadTree(TreeError::TooLarge))?;
-        let (store, mut had) = Store::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
-        self.take_here(&store, &mut had)?;
-        self.begin(View::Bytes, store, had)
+        let (disk, mut had) = Disk::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
+        self.take_here(&disk, &mut had)?;
+        self.begin(View::Bytes, disk, had)
     }
 
     /// Fetches the listing, then prepares the transfer of what it lists.
@@ -259,16 +259,16 @@ impl Running {
         let plan = plan.ok_or(FetchError::BadTree(TreeError::TooLarge))?;
         let manner =
             Manner { force: true, noted: false, own: false, delete: false, told: false, fsync: false };
-        let (store, mut had) =
-            Store::open(plan, id, &landing.unfinished_listing(), landing.unfinished(), manner)?;
-        self.take_here(&store, &mut had)?;
-        let listing = self.begin(View::Bytes, store, had)?;
+        let (disk, mut had) =
+            Disk::open(plan, id, &landing.unfinished_listing(), landing.unfinished(), manner)?;
+        self.take_here(&disk, &mut had)?;
+        let listing = self.begin(View::Bytes, disk, had)?;
         self.drive(&listing, geometry.size(), variants, contest)?;
         let file = landing.unfinished().join(Landing::LISTING);
         let unread = |error| FetchError::Disk(format!("{}: {error}", file.display()));
         let bytes = fs::read(&file).map_err(unread)?;
         // It goes with the unfinished files, and is served on.
-        listing.store.hold(0).map_err(unread)?;
+        listing.disk.hold(0).map_err(unread)?;
         let tree = Tree::decode(&bytes)?;
         let plan = Plan::tree(&tree)?.named(name.as_str());
         let total = plan.layout.size();
@@ -282,9 +282,9 @@ impl Running {
             let what = format!("{name} is said to have {claimed} bytes, but the files of {id} have {total}");
             return Err(FetchError::Integrity(what).into());
         }
-        let (store, mut had) = Store::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
-        self.take_here(&store, &mut had)?;
-        Ok(self.begin(View::Members, store, had)?)
+        let (disk, mut had) = Disk::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
+        self.take_here(&disk, &mut had)?;
+        Ok(self.begin(View::Members, disk, had)?)
     }
 
     /// Registers this peer as one that will have the content.

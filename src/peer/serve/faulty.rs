@@ -2,11 +2,11 @@
 
 use std::os::unix::fs::FileExt;
 
+use super::held::Data;
 use super::sending::Pace;
 use super::{Job, Serving};
 use crate::net::NetError;
-use crate::peer::faults::{Fate, Faults};
-use crate::peer::held::Data;
+use crate::peer::mischief::{Fate, Faults};
 use crate::wire::{ChunkHead, Refusal};
 
 impl Serving<'_> {

@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
+use super::held::Data;
+use super::uploads::{Content, Turn};
 use super::{Job, Serving};
 use crate::content::Place;
 use crate::net::NetError;
 use crate::net::trace::{self, Direction, Side};
-use crate::peer::faults::{Fate, Faults};
-use crate::peer::held::Data;
+use crate::peer::mischief::{Fate, Faults};
 use crate::peer::share::{is_passing, read_at};
-use crate::peer::uploads::{Content, Turn};
 use crate::swarm::turns::Hold;
 use crate::swarm::uplink::piece_bytes;
 use crate::threads;

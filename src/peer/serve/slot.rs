@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::held::Held;
 use super::restate::Gone;
+use super::uploads::Content;
 use crate::content::{Place, Proof, proof_run};
-use crate::peer::held::Held;
-use crate::peer::uploads::Content;
 use crate::swarm::chunk_set::ChunkSet;
 
 pub(super) struct Slot {

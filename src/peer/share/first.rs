@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use crate::content::{Geometry, Reason, SafeName};
-use crate::peer::got::Got;
+use crate::peer::Got;
 
 use super::catalogue::{Catalogue, Change, Delta, Scan};
 use super::doubt::is_passing;

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::content::{ChunkHash, FileId};
-use crate::peer::store::set_aside;
+use crate::peer::disk::set_aside;
 
-use super::lock;
 use super::log::{Entry, Log, Opened, Unusable};
 use super::record::{Record, Stamp};
+use crate::threads::lock;
 
 /// The index's file in the state folder.
 const FILE: &str = "index";

@@ -21,8 +21,8 @@ use crate::wire::limits;
 
 use super::catalogue::Scan;
 use super::doubt::is_passing;
-use super::lock;
 use super::record::{Found, Symlink, below, is_within, join, looks_of};
+use crate::threads::lock;
 
 /// What stands for all that is skipped when there is too much.
 const THE_REST: &str = "(and more)";

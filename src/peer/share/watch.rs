@@ -18,8 +18,8 @@ use rustix::io::Errno;
 
 use crate::content::SafeName;
 
-use super::lock;
 use super::record::{below, join};
+use crate::threads::lock;
 
 /// The watches of one share.
 pub(super) struct Watches {

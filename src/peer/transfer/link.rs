@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use crate::content::PeerId;
-use crate::peer::bulk::Wake;
-use crate::peer::lock;
+use crate::net::bulk::Wake;
 use crate::swarm::scheduler::SourceId;
+use crate::threads::lock;
 
 /// What the thread of a source connection is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::LedgerView;
 use super::{End, SourceLink, Transfer};
-use crate::peer::ledger::LedgerView;
-use crate::peer::lock;
 use crate::swarm::scheduler::{MAX_CORRUPT, SourceView};
+use crate::threads::lock;
 
 /// One source of a transfer, for people.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -127,8 +127,8 @@ impl Transfer {
             bytes_total: self.layout.size(),
             bytes_done: self.resumed_bytes + ledger.useful,
             bytes_resumed: self.resumed_bytes,
-            files_total: self.store.plan().files(),
-            files_done: self.store.files_done(),
+            files_total: self.disk.plan().files(),
+            files_done: self.disk.files_done(),
             seconds,
             rate: ledger.useful as f64 / seconds.max(1e-6),
             waiting_for: self.waiting_for(&sources),

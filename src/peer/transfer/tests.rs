@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::content::Geometry;
-use crate::peer::Wake;
-use crate::peer::store::{Manner, Plan};
+use crate::net::bulk::Wake;
+use crate::peer::disk::{Manner, Plan};
 
 #[test]
 fn a_source_that_comes_when_all_is_over_is_told() {
@@ -12,9 +12,9 @@ fn a_source_that_comes_when_all_is_over_is_told() {
     let plan = Plan::file(id, Geometry::of(1).unwrap(), "x").unwrap();
     let state = folder.path().join("state");
     let manner = Manner { force: false, noted: false, own: false, delete: false, told: false, fsync: false };
-    let (store, had) = Store::open(plan, id, &state.join("x"), folder.path(), manner).unwrap();
+    let (disk, had) = Disk::open(plan, id, &state.join("x"), folder.path(), manner).unwrap();
     let name = SafeName::new("x").unwrap();
-    let transfer = Transfer::new(id, View::Bytes, name, store, had, &crate::peer::Limits::default());
+    let transfer = Transfer::new(id, View::Bytes, name, disk, had, &crate::peer::Limits::default());
     let link = |id| {
         let wake = Arc::new(Wake::new().unwrap());
         let link = SourceLink::new(id, PeerId([1; 16]), String::new(), String::new(), wake, true);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::bulk::{Bulk, Filled, Wake};
-use super::fetch::MAX_CHUNK_FRAME_BYTES;
+use super::connection::MAX_CHUNK_FRAME_BYTES;
 use crate::content::{ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, chunk_hasher, proof_run};
+use crate::net::bulk::{Bulk, Filled, Wake};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, NetError};
 use crate::swarm::claims::Verdict;
@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What the holder at `addr` has to show for its claim that `id` has `size` bytes; ends soon after `over` is set.
-pub(super) fn ask(me: &Identity, id: FileId, size: u64, addr: &str, over: &AtomicBool) -> Verdict {
+pub(in crate::peer) fn ask(me: &Identity, id: FileId, size: u64, addr: &str, over: &AtomicBool) -> Verdict {
     let geometry = Geometry::of(size);
     let last =
         geometry.and_then(|geometry| Some((geometry, geometry.index(geometry.chunks().checked_sub(1)?)?)));

@@ -13,7 +13,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::descriptors::{self, patiently};
-use crate::peer::lock;
+use crate::threads::lock;
 
 /// Folders whose descriptors are kept; past it the cache starts anew.
 const MAX_OPEN_FOLDERS: usize = 64;

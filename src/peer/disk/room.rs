@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{fstat, fstatvfs};
 
-use super::Store;
-use super::StoreError;
+use super::Disk;
+use super::DiskError;
 use super::plan::Slot;
 
 /// What a file takes is counted in blocks of at least so many bytes.
@@ -63,13 +63,13 @@ impl Free {
     }
 }
 
-impl Store {
+impl Disk {
     /// Refuses what there is no room for: bytes and files of all names, copies of one content among them,
     /// without what is here already.
-    pub(super) fn check_room(&self, root_at: &str, partial_at: &str) -> Result<(), StoreError> {
+    pub(super) fn check_room(&self, root_at: &str, partial_at: &str) -> Result<(), DiskError> {
         let (root, partial) = (self.root.itself(), self.partial.fd());
         let device = |folder: rustix::fs::Stat| folder.st_dev;
-        let at = StoreError::at(root_at);
+        let at = DiskError::at(root_at);
         let same = fstat(&root).map(device).ok() == fstat(partial).map(device).ok();
         let (mut there, mut here) = (Need::default(), Need::default());
         for (file, slot) in self.plan.slots.iter().enumerate().filter(|(_, slot)| slot.is_missing()) {
@@ -92,7 +92,7 @@ impl Store {
         };
         for ((need, place), folder) in sums.into_iter().zip([root.as_fd(), partial]) {
             if let Some(what) = need.beyond(Free::on(folder).map_err(&at)?) {
-                return Err(StoreError::NoRoom(place.to_owned(), what));
+                return Err(DiskError::NoRoom(place.to_owned(), what));
             }
         }
         Ok(())

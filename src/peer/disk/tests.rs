@@ -1,4 +1,4 @@
-//! What a kill or a stranger can leave behind, and what the store makes of it.
+//! What a kill or a stranger can leave behind, and what the disk makes of it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -66,7 +66,7 @@ impl Case {
         &self.content[place.offset as usize..][..place.len as usize]
     }
 
-    fn open(&self) -> Result<(Store, ChunkSet), StoreError> {
+    fn open(&self) -> Result<(Disk, ChunkSet), DiskError> {
         let entry = |path: &str, kind| TreeEntry { path: SafeName::new(path).unwrap(), kind };
         let looks = Looks { mode: 0o644, mtime_ns: 1 };
         let (size, id) = (self.content.len() as u64, self.id());
@@ -77,22 +77,22 @@ impl Case {
         entries.extend(folders.iter().map(|folder| entry(folder, TreeKind::Folder(looks))));
         let tree = Tree::new(0o755, entries, LeftOut::default()).unwrap();
         let plan = Plan::tree(&tree).unwrap();
-        Store::open(plan, ID, &self.partial(), &self.root(), self.manner)
+        Disk::open(plan, ID, &self.partial(), &self.root(), self.manner)
     }
 
     /// Stores what is missing, and looks at every name.
     fn complete(&self) {
-        let (store, had) = self.open().unwrap();
+        let (disk, had) = self.open().unwrap();
         for (number, place, hash) in self.chunks().into_iter().filter(|(number, ..)| !had.contains(*number)) {
             if self.chunks().len() == 1 {
-                store.write_small(0, &self.content, self.id()).unwrap();
+                disk.write_small(0, &self.content, self.id()).unwrap();
             } else {
-                store.write(place, 0, self.bytes(place)).unwrap();
-                store.keep(number, place, hash).unwrap();
+                disk.write(place, 0, self.bytes(place)).unwrap();
+                disk.keep(number, place, hash).unwrap();
             }
         }
-        assert_eq!(store.files_done(), 1);
-        store.finish().unwrap();
+        assert_eq!(disk.files_done(), 1);
+        disk.finish().unwrap();
         assert!(!self.partial().exists());
         for name in &self.names {
             assert!(fs::read(self.root().join(name)).unwrap() == self.content, "{name}");
@@ -118,9 +118,9 @@ fn a_file_that_was_found_and_then_changed_is_its_users() {
     case.manner.force = true;
     fs::create_dir_all(case.root()).unwrap();
     fs::write(case.root().join("a"), &case.content).unwrap();
-    let (store, had) = case.open().unwrap();
+    let (disk, had) = case.open().unwrap();
     fs::write(case.root().join("a"), "the user's").unwrap();
-    store.finish_unnamed(&BTreeSet::from([0]), &had).unwrap();
+    disk.finish_unnamed(&BTreeSet::from([0]), &had).unwrap();
     assert_eq!(fs::read(case.root().join("a")).unwrap(), b"the user's");
     assert!(!case.partial().join("0").exists());
 }
@@ -131,7 +131,7 @@ fn a_different_file_under_a_name_is_not_replaced() {
         let case = Case::new(len, &["a", "b"]);
         fs::create_dir_all(case.root()).unwrap();
         fs::write(case.root().join("b"), "mine").unwrap();
-        assert!(matches!(case.open().err(), Some(StoreError::Exists(name)) if name == "b"));
+        assert!(matches!(case.open().err(), Some(DiskError::Exists(name)) if name == "b"));
         assert_eq!(fs::read(case.root().join("b")).unwrap(), b"mine");
     }
 }
@@ -158,7 +158,7 @@ fn what_lies_where_unfinished_files_go_does_no_harm() {
 fn a_folder_that_is_a_file_is_named_as_such() {
     let case = Case::new(5, &["a"]);
     fs::write(case.root(), "mine").unwrap();
-    assert!(matches!(case.open().err(), Some(StoreError::NotAFolder(_))));
+    assert!(matches!(case.open().err(), Some(DiskError::NotAFolder(_))));
 }
 
 /// A folder on another file system than temporary files, if there is one.
@@ -210,17 +210,17 @@ fn force_replaces_files_and_links_and_nothing_else() {
             let case = forced(len);
             fs::create_dir_all(case.root()).unwrap();
             // Before the fetch it is seen at once, and afterwards it does no harm.
-            let (store, _) = case.open().unwrap();
+            let (disk, _) = case.open().unwrap();
             there(&case.root().join("b"));
-            assert!(matches!(case.open().err(), Some(StoreError::InTheWay(name, _)) if name == "b"));
+            assert!(matches!(case.open().err(), Some(DiskError::InTheWay(name, _)) if name == "b"));
             let named = match len {
-                5 => store.write_small(0, &case.content, case.id()),
+                5 => disk.write_small(0, &case.content, case.id()),
                 _ => case.chunks().into_iter().try_for_each(|(number, place, hash)| {
-                    store.write(place, 0, case.bytes(place))?;
-                    store.keep(number, place, hash).map(drop)
+                    disk.write(place, 0, case.bytes(place))?;
+                    disk.keep(number, place, hash).map(drop)
                 }),
             };
-            assert!(matches!(named, Err(StoreError::InTheWay(name, _)) if name == "b"));
+            assert!(matches!(named, Err(DiskError::InTheWay(name, _)) if name == "b"));
             assert!(!fs::symlink_metadata(case.root().join("b")).unwrap().is_file());
         }
     }
@@ -229,10 +229,10 @@ fn force_replaces_files_and_links_and_nothing_else() {
 #[test]
 fn a_file_that_gets_no_name_leaves_nothing() {
     let case = Case::new(5, &["a"]);
-    let (store, _) = case.open().unwrap();
+    let (disk, _) = case.open().unwrap();
     fs::write(case.root().join("a"), "mine").unwrap();
-    assert!(matches!(store.write_small(0, &case.content, case.id()), Err(StoreError::Exists(_))));
-    drop(store);
+    assert!(matches!(disk.write_small(0, &case.content, case.id()), Err(DiskError::Exists(_))));
+    drop(disk);
     assert_eq!(fs::read_dir(case.root()).unwrap().count(), 1);
 }
 
@@ -240,9 +240,9 @@ fn a_file_that_gets_no_name_leaves_nothing() {
 fn no_bytes_get_a_name_whose_id_is_another() {
     for data in [&b""[..], b"hello", b"other"] {
         let case = Case::new(5, &["a"]);
-        let (store, _) = case.open().unwrap();
-        let refused = store.write_small(0, data, FileId::of(data)).unwrap_err();
-        assert!(matches!(refused, StoreError::Integrity(name) if name == "a"));
+        let (disk, _) = case.open().unwrap();
+        let refused = disk.write_small(0, data, FileId::of(data)).unwrap_err();
+        assert!(matches!(refused, DiskError::Integrity(name) if name == "a"));
         assert!(!case.root().join("a").exists());
     }
 }
@@ -253,8 +253,8 @@ fn a_size_that_its_id_cannot_have_leaves_nothing() {
     let (state, root) = (folder.path().join("state"), folder.path().join("root"));
     for (id, size) in [(FileId::of(b"x"), 0), (FileId::NOTHING, 1)] {
         let plan = Plan::file(id, Geometry::of(size).unwrap(), "a").unwrap();
-        let refused = Store::open(plan, id, &state.join("key"), &root, Manner { force: true, ..MANNER });
-        assert!(matches!(refused.err(), Some(StoreError::Impossible(name)) if name == "a"));
+        let refused = Disk::open(plan, id, &state.join("key"), &root, Manner { force: true, ..MANNER });
+        assert!(matches!(refused.err(), Some(DiskError::Impossible(name)) if name == "a"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
@@ -266,16 +266,16 @@ fn what_was_a_hole_is_one_again_whatever_was_written_there_before() {
     case.content.fill(0);
     case.content[3 << 20..][..5000].fill(7);
     *case.content.last_mut().unwrap() = 1;
-    let (store, _) = case.open().unwrap();
+    let (disk, _) = case.open().unwrap();
     let wrong = vec![9; 64 << 10];
     let (_, place, _) = case.chunks()[5];
-    store.write(place, 0, &wrong).unwrap();
+    disk.write(place, 0, &wrong).unwrap();
     for (number, place, hash) in case.chunks() {
         // As they come: in pieces that begin and end anywhere.
         for (part, bytes) in case.bytes(place).chunks(30_000).enumerate() {
-            store.write(place, part as u64 * 30_000, bytes).unwrap();
+            disk.write(place, part as u64 * 30_000, bytes).unwrap();
         }
-        store.keep(number, place, hash).unwrap();
+        disk.keep(number, place, hash).unwrap();
     }
     for name in ["a", "b"] {
         let path = case.root().join(name);

@@ -13,21 +13,21 @@ use rustix::io::Errno;
 
 use super::files::set_looks;
 use super::plan::HardLink;
-use super::{Store, StoreError, folder_error, naming, note_named};
+use super::{Disk, DiskError, folder_error, naming, note_named};
 use crate::content::{Looks, SafeName};
 
 /// What this user needs of a folder to fill it.
 pub(super) const FILL: u32 = 0o700;
 
-impl Store {
+impl Disk {
     /// Sees whether a different thing is where a link should be, before anything is fetched for it.
-    pub(super) fn check_links(&self) -> Vec<StoreError> {
+    pub(super) fn check_links(&self) -> Vec<DiskError> {
         let links = self.plan.links.iter().map(|(path, target)| self.check_link(path, target));
         let hard_links = self.plan.hard_links.iter().map(|link| self.check_hard_link(link));
         links.chain(hard_links).filter_map(Result::err).collect()
     }
 
-    fn check_link(&self, path: &str, target: &str) -> Result<(), StoreError> {
+    fn check_link(&self, path: &str, target: &str) -> Result<(), DiskError> {
         if self.kind_at(path)?.is_none() {
             return Ok(());
         }
@@ -40,7 +40,7 @@ impl Store {
         Ok(())
     }
 
-    fn check_hard_link(&self, link: &HardLink) -> Result<(), StoreError> {
+    fn check_hard_link(&self, link: &HardLink) -> Result<(), DiskError> {
         let path = &link.name.path;
         if self.kind_at(path)?.is_some() && !self.has_bytes(link)? {
             let (folder, base) = self.spot(path)?;
@@ -50,13 +50,13 @@ impl Store {
     }
 
     /// Makes the folders, open to this user until they get their modes.
-    pub(super) fn prepare(&self) -> Result<(), StoreError> {
+    pub(super) fn prepare(&self) -> Result<(), DiskError> {
         self.prepare_root();
         self.plan.folders.iter().try_for_each(|(path, _)| self.make_folder(path))
     }
 
     /// All files have their names: makes the links, then finishes the folders.
-    pub(super) fn complete(&self) -> Result<(), StoreError> {
+    pub(super) fn complete(&self) -> Result<(), DiskError> {
         for (path, target) in &self.plan.links {
             self.make_link(path, target)?;
         }
@@ -68,16 +68,16 @@ impl Store {
     }
 
     /// Gives the folders their modes and times, when nothing is put into them any more.
-    pub(super) fn finish_folders(&self) -> Result<(), StoreError> {
+    pub(super) fn finish_folders(&self) -> Result<(), DiskError> {
         for (path, looks) in self.plan.folders.iter().rev() {
             let folder = self.root.folder(path).map_err(|error| folder_error(path, error))?;
-            set_looks(&*folder, Some(*looks)).map_err(StoreError::at(path))?;
+            set_looks(&*folder, Some(*looks)).map_err(DiskError::at(path))?;
             self.sync(&folder, path)?;
         }
         Ok(())
     }
 
-    fn make_folder(&self, path: &str) -> Result<(), StoreError> {
+    fn make_folder(&self, path: &str) -> Result<(), DiskError> {
         self.clear_for_folder(path)?;
         let folder = self.root.folder(path).map_err(|error| folder_error(path, error))?;
         let mode = fstat(&*folder).map_err(|error| folder_error(path, error.into()))?.st_mode;
@@ -109,8 +109,8 @@ impl Store {
         }
     }
 
-    fn make_link(&self, path: &str, target: &str) -> Result<(), StoreError> {
-        let at = |error: Errno| StoreError::at(path)(error.into());
+    fn make_link(&self, path: &str, target: &str) -> Result<(), DiskError> {
+        let at = |error: Errno| DiskError::at(path)(error.into());
         let (folder, base) = self.spot(path)?;
         if is_link_to(&folder, base, target) {
             return Ok(());
@@ -120,9 +120,9 @@ impl Store {
         self.sync(&folder, path)
     }
 
-    fn make_hard_link(&self, link: &HardLink) -> Result<(), StoreError> {
+    fn make_hard_link(&self, link: &HardLink) -> Result<(), DiskError> {
         let path = &link.name.path;
-        let at = |error: Errno| StoreError::at(path)(error.into());
+        let at = |error: Errno| DiskError::at(path)(error.into());
         let (from, old) = self.spot(&link.of)?;
         let (to, new) = self.spot(path)?;
         let place = |stat: Stat| (stat.st_dev, stat.st_ino);
@@ -145,70 +145,70 @@ impl Store {
     }
 
     /// With another name the system counts a file as changed; so only now they all look as they will.
-    fn note_links(&self) -> Result<(), StoreError> {
+    fn note_links(&self) -> Result<(), DiskError> {
         for link in &self.plan.hard_links {
             let first = self.plan.slots[link.file].names.iter().find(|name| name.path == link.of);
             for name in first.into_iter().chain([&link.name]) {
                 let file = self.root.open_file(&name.path);
-                file.and_then(|file| note_named(&file, name)).map_err(StoreError::at(&name.path))?;
+                file.and_then(|file| note_named(&file, name)).map_err(DiskError::at(&name.path))?;
             }
         }
         Ok(())
     }
 
     /// A file that has its name and was proved, once more under another.
-    fn copy_again(&self, link: &HardLink) -> Result<(), StoreError> {
-        let from = self.root.open_file(&link.of).map_err(StoreError::at(&link.of))?;
+    fn copy_again(&self, link: &HardLink) -> Result<(), DiskError> {
+        let from = self.root.open_file(&link.of).map_err(DiskError::at(&link.of))?;
         let slot = &self.plan.slots[link.file];
         self.name_draft(self.copy_of(&from, &link.name)?, slot.id, (&link.name, slot))
     }
 
     /// True if the file's bytes are under this name too, whatever its inode.
-    fn has_bytes(&self, link: &HardLink) -> Result<bool, StoreError> {
+    fn has_bytes(&self, link: &HardLink) -> Result<bool, DiskError> {
         match self.in_place(&self.plan.slots[link.file], &link.name) {
             // What is in the way is judged by whoever wants to replace it.
             Err(
-                StoreError::Exists(_)
-                | StoreError::InTheWay(..)
-                | StoreError::NotAFolder(_)
-                | StoreError::OlderFolder(_),
+                DiskError::Exists(_)
+                | DiskError::InTheWay(..)
+                | DiskError::NotAFolder(_)
+                | DiskError::OlderFolder(_),
             ) => Ok(false),
             right => right,
         }
     }
 
     /// Makes a name free, if what has it may be replaced.
-    fn clear(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<(), StoreError> {
+    fn clear(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<(), DiskError> {
         if look(folder, base).is_some() {
             self.expect_replaceable(folder, base, path)?;
-            unlinkat(folder, base, AtFlags::empty()).map_err(|error| StoreError::at(path)(error.into()))?;
+            unlinkat(folder, base, AtFlags::empty()).map_err(|error| DiskError::at(path)(error.into()))?;
         }
         Ok(())
     }
 
     /// Only files and links are ever replaced, and only if told to or if they are what was put there before.
-    fn expect_replaceable(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<(), StoreError> {
+    fn expect_replaceable(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<(), DiskError> {
         let kind = look(folder, base).map(|stat| FileType::from_raw_mode(stat.st_mode));
         if kind == Some(FileType::Directory) && self.folder_gives_way(path)? {
             return Ok(());
         }
         match kind.and_then(naming::irreplaceable) {
-            Some(what) => Err(StoreError::InTheWay(path.to_owned(), what)),
+            Some(what) => Err(DiskError::InTheWay(path.to_owned(), what)),
             None if self.manner.force || self.gives_way(folder, base, path)? => Ok(()),
-            None => Err(StoreError::Exists(path.to_owned())),
+            None => Err(DiskError::Exists(path.to_owned())),
         }
     }
 
     /// True if a link or file is what was put there before, and may be replaced by what is newer.
-    pub(super) fn gives_way(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<bool, StoreError> {
+    pub(super) fn gives_way(&self, folder: &OwnedFd, base: &str, path: &str) -> Result<bool, DiskError> {
         let Some(own) = &self.own else { return Ok(false) };
         if self.own_link(folder, base, path) || own.still_gives_way(path) {
             return Ok(true);
         }
         match self.root.kind(path) {
             Ok(FileType::RegularFile) => {
-                let file = self.root.open_file(path).map_err(StoreError::at(path))?;
-                own.gives_way(path, &file).map_err(StoreError::at(path))
+                let file = self.root.open_file(path).map_err(DiskError::at(path))?;
+                own.gives_way(path, &file).map_err(DiskError::at(path))
             }
             _ => Ok(false),
         }
@@ -221,9 +221,9 @@ impl Store {
         target.is_some_and(|target| own.link_gives_way(path, &target))
     }
 
-    fn sync(&self, folder: &OwnedFd, path: &str) -> Result<(), StoreError> {
+    fn sync(&self, folder: &OwnedFd, path: &str) -> Result<(), DiskError> {
         match self.manner.fsync {
-            true => fsync(folder).map_err(|error| StoreError::at(path)(error.into())),
+            true => fsync(folder).map_err(|error| DiskError::at(path)(error.into())),
             false => Ok(()),
         }
     }

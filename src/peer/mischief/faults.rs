@@ -47,7 +47,7 @@ impl fmt::Display for FaultPlan {
 
 /// What becomes of the answer to one request for a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(in crate::peer) enum Fate {
     /// It is as it should be.
     Sound,
     /// The chunk with a wrong byte.
@@ -64,7 +64,7 @@ pub(super) enum Fate {
 
 /// The faults of one connection.
 #[derive(Debug)]
-pub(super) struct Faults {
+pub(in crate::peer) struct Faults {
     plan: FaultPlan,
     rng: fastrand::Rng,
     /// What ended it, if something has.
@@ -73,14 +73,14 @@ pub(super) struct Faults {
 
 impl Faults {
     /// The faults of the connection with this number.
-    pub(super) fn new(plan: &FaultPlan, connection: u32) -> Faults {
+    pub(in crate::peer) fn new(plan: &FaultPlan, connection: u32) -> Faults {
         let mut seeds = fastrand::Rng::with_seed(plan.seed);
         (0..connection % 1024).for_each(|_| _ = seeds.u64(..));
         Faults { plan: plan.clone(), rng: seeds.fork(), end: None }
     }
 
     /// What becomes of the next answer.
-    pub(super) fn next(&mut self) -> Fate {
+    pub(in crate::peer) fn next(&mut self) -> Fate {
         if self.end.is_some() {
             return Fate::Silent;
         }
@@ -99,12 +99,12 @@ impl Faults {
     }
 
     /// True once the connection is to end as soon as what was queued has left.
-    pub(super) fn has_cut(&self) -> bool {
+    pub(in crate::peer) fn has_cut(&self) -> bool {
         self.end == Some(Fate::Cut)
     }
 
     /// True if it says that it has what it has not.
-    pub(super) fn lies(&self) -> bool {
+    pub(in crate::peer) fn lies(&self) -> bool {
         self.plan.lie > 0.0
     }
 }

@@ -15,9 +15,9 @@ use super::place::Folder;
 use super::plan::Plan;
 use super::trash::{self, Trashed};
 use crate::content::{FileId, Geometry, SafeName};
-use crate::peer::got::Got;
-use crate::peer::lock;
+use crate::peer::Got;
 use crate::peer::share::Stamp;
+use crate::threads::lock;
 
 /// Most paths that are named of those that are left alone.
 pub(super) const MAX_LEFT: usize = 10_000;

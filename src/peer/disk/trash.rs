@@ -23,7 +23,7 @@ use super::place::Folder;
 use super::plan::Plan;
 use super::restore::FILL;
 use crate::content::Looks;
-use crate::peer::got::Got;
+use crate::peer::Got;
 use crate::peer::share::Stamp;
 
 /// Where it is in the destination.

@@ -7,33 +7,33 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::ledger::add;
-use super::lock;
-use super::serve::Asker;
+use super::Asker;
 use crate::content::{FileId, PeerId};
+use crate::peer::transfer::add;
 use crate::swarm::chunk_set::ChunkSet;
 use crate::swarm::turns::{Rank, Seed, Turns};
 use crate::swarm::uplink::Uplink;
+use crate::threads::lock;
 use crate::wire::View;
 
 /// The state that serving connections share.
 #[derive(Debug)]
-pub(super) struct Uploads {
+pub(in crate::peer) struct Uploads {
     turns: Mutex<Turns<Waiting>>,
     seeds: Mutex<BTreeMap<Content, Seed<PeerId>>>,
     /// Connections with something to send.
-    pub(super) busy: AtomicU32,
+    pub(in crate::peer) busy: AtomicU32,
     /// Chunk requests waiting, of all connections.
-    pub(super) queued: AtomicU32,
+    pub(in crate::peer) queued: AtomicU32,
     next_asker: AtomicU32,
     /// Bytes of chunks sent since the start.
-    pub(super) sent: AtomicU64,
-    pub(super) throttle: Option<Throttle>,
+    pub(in crate::peer) sent: AtomicU64,
+    pub(in crate::peer) throttle: Option<Throttle>,
     uplink: Mutex<Uplink>,
 }
 
 /// A content as it is opened: a tree's listing and its members have one id, but chunks of their own.
-pub(super) type Content = (FileId, View);
+pub(in crate::peer) type Content = (FileId, View);
 
 /// A connection that waits for its turn.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl PartialEq for Waiting {
 
 /// Leave to send one chunk; the next connection's turn comes when it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<Uploads>);
+pub(in crate::peer) struct Turn(Arc<Uploads>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
@@ -62,7 +62,7 @@ impl Drop for Turn {
 }
 
 impl Uploads {
-    pub(super) fn new(rate: Option<u64>) -> Uploads {
+    pub(in crate::peer) fn new(rate: Option<u64>) -> Uploads {
         Uploads {
             turns: Mutex::new(Turns::new()),
             seeds: Mutex::new(BTreeMap::new()),
@@ -76,24 +76,24 @@ impl Uploads {
     }
 
     /// See [`Uplink::rate`].
-    pub(super) fn rate(&self) -> u64 {
+    pub(in crate::peer) fn rate(&self) -> u64 {
         lock(&self.uplink).rate()
     }
 
     /// A chunk begins to leave.
-    pub(super) fn begun(&self, bytes: usize, now: Instant) {
+    pub(in crate::peer) fn begun(&self, bytes: usize, now: Instant) {
         add(&self.sent, bytes);
         lock(&self.uplink).begun(bytes, now);
     }
 
     /// See [`Uplink::give_up`].
-    pub(super) fn give_up(&self, now: Instant) -> Option<Instant> {
+    pub(in crate::peer) fn give_up(&self, now: Instant) -> Option<Instant> {
         lock(&self.uplink).give_up(now)
     }
 
     /// Leave to send, or a place in the queue: `asker` is woken when its turn comes. `choice` is the
     /// content of which it wants whichever chunk, if it does; `behind` if others get on faster than it.
-    pub(super) fn turn(
+    pub(in crate::peer) fn turn(
         self: &Arc<Self>,
         asker: &Arc<Asker>,
         choice: Option<Content>,
@@ -127,26 +127,26 @@ impl Uploads {
     }
 
     /// The connection has nothing to send: a turn that came to it meanwhile goes to others.
-    pub(super) fn decline(&self, asker: &Asker) {
+    pub(in crate::peer) fn decline(&self, asker: &Asker) {
         if asker.granted.swap(false, Ordering::AcqRel) {
             self.pass_on();
         }
     }
 
     /// The connection is closing: gives its turn, or its place in the queue, to others.
-    pub(super) fn forget(&self, asker: &Arc<Asker>) {
+    pub(in crate::peer) fn forget(&self, asker: &Arc<Asker>) {
         lock(&self.turns).forget(&Waiting { asker: asker.clone(), choice: None, behind: false });
         self.decline(asker);
     }
 
     /// An asker opened a content that is whole here.
-    pub(super) fn seed_opened(&self, content: Content, chunks: u32) {
+    pub(in crate::peer) fn seed_opened(&self, content: Content, chunks: u32) {
         lock(&self.seeds).entry(content).or_insert_with(|| Seed::new(chunks)).askers += 1;
     }
 
     /// That asker is gone; what only it was given counts as not given, but for `kept`: what it surely
     /// has and goes on to share.
-    pub(super) fn seed_closed(&self, content: Content, given: &ChunkSet, kept: &ChunkSet) {
+    pub(in crate::peer) fn seed_closed(&self, content: Content, given: &ChunkSet, kept: &ChunkSet) {
         let mut seeds = lock(&self.seeds);
         if let Some(seed) = seeds.get_mut(&content) {
             given.iter().filter(|chunk| !kept.contains(*chunk)).for_each(|chunk| seed.take_back(chunk));
@@ -158,20 +158,25 @@ impl Uploads {
     }
 
     /// An asker has, or is being sent, a chunk.
-    pub(super) fn seed_gave(&self, content: Content, chunk: u32) {
+    pub(in crate::peer) fn seed_gave(&self, content: Content, chunk: u32) {
         if let Some(seed) = lock(&self.seeds).get_mut(&content) {
             seed.give(chunk);
         }
     }
 
     /// A number for a new asker.
-    pub(super) fn number(&self) -> u32 {
+    pub(in crate::peer) fn number(&self) -> u32 {
         self.next_asker.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Gives this asker a chunk that no asker has, if there is one, to follow `last`, the
     /// last one it was given.
-    pub(super) fn seed_choice(&self, content: Content, last: Option<u32>, asker: PeerId) -> Option<u32> {
+    pub(in crate::peer) fn seed_choice(
+        &self,
+        content: Content,
+        last: Option<u32>,
+        asker: PeerId,
+    ) -> Option<u32> {
         let mut seeds = lock(&self.seeds);
         let seed = seeds.get_mut(&content)?;
         let chunk = seed.choose(last)?;
@@ -182,7 +187,7 @@ impl Uploads {
 
 /// A token bucket: so many bytes a second, and a little ahead.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub(in crate::peer) struct Throttle {
     rate: f64,
     state: Mutex<(f64, Instant)>,
 }
@@ -191,13 +196,13 @@ impl Throttle {
     /// Bytes may run ahead of the rate by what it gives in this time.
     const AHEAD: Duration = Duration::from_millis(20);
 
-    pub(super) fn new(bytes_per_second: u64) -> Throttle {
+    pub(in crate::peer) fn new(bytes_per_second: u64) -> Throttle {
         let rate = bytes_per_second.max(1) as f64;
         Throttle { rate, state: Mutex::new((0.0, Instant::now())) }
     }
 
     /// Takes `bytes`, and says how long to wait before the next ones.
-    pub(super) fn take(&self, bytes: usize, now: Instant) -> Duration {
+    pub(in crate::peer) fn take(&self, bytes: usize, now: Instant) -> Duration {
         let mut state = lock(&self.state);
         let (debt, at) = *state;
         let passed = now.saturating_duration_since(at).as_secs_f64() * self.rate;
@@ -208,7 +213,7 @@ impl Throttle {
 }
 
 /// A flag that wakes nobody: whether it is an asker's turn.
-pub(super) type Granted = AtomicBool;
+pub(in crate::peer) type Granted = AtomicBool;
 
 #[cfg(test)]
 mod tests {

@@ -35,22 +35,22 @@ const MIN_READ_BYTES: usize = READ_BUFFER_BYTES / MIN_FREE;
 /// A whole frame other than CHUNK must fit, whatever is before it.
 const _: () = assert!(READ_BUFFER_BYTES - MIN_READ_BYTES > MAX_PEER_FRAME_BYTES);
 /// Bytes of answers that may wait to be sent before no more requests are read.
-pub(super) const MAX_UNSENT_BYTES: usize = 4 << 20;
+pub(crate) const MAX_UNSENT_BYTES: usize = 4 << 20;
 
 /// Wakes the thread of one connection. Cheap when it is awake already.
 #[derive(Debug)]
-pub(super) struct Wake {
+pub(crate) struct Wake {
     event: OwnedFd,
     pending: AtomicBool,
 }
 
 impl Wake {
-    pub(super) fn new() -> io::Result<Wake> {
+    pub(crate) fn new() -> io::Result<Wake> {
         let event = patiently(|| eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC))?;
         Ok(Wake { event, pending: AtomicBool::new(false) })
     }
 
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if !self.pending.swap(true, Ordering::SeqCst) {
             // It can only fail when the counter is full, and then the thread is awake anyway.
             let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
@@ -66,7 +66,7 @@ impl Wake {
     }
 
     /// Waits until woken or until the socket has something to read; true if it has.
-    pub(super) fn wait_with(&self, socket: &impl AsFd, timeout: Duration) -> io::Result<bool> {
+    pub(crate) fn wait_with(&self, socket: &impl AsFd, timeout: Duration) -> io::Result<bool> {
         let mut ready = [PollFd::new(socket, PollFlags::IN), PollFd::new(&self.event, PollFlags::IN)];
         wait_for(&mut ready, timeout)?;
         let readable = !ready[0].revents().is_empty();
@@ -75,7 +75,7 @@ impl Wake {
     }
 
     /// Waits until woken.
-    pub(super) fn wait_alone(&self, timeout: Duration) -> io::Result<()> {
+    pub(crate) fn wait_alone(&self, timeout: Duration) -> io::Result<()> {
         wait_for(&mut [PollFd::new(&self.event, PollFlags::IN)], timeout)?;
         self.awake();
         Ok(())
@@ -93,7 +93,7 @@ fn wait_for(ready: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
 
 /// What a read found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Filled {
+pub(crate) enum Filled {
     /// Nothing is there now, or there is no room for it.
     Nothing,
     /// All that was there: there was room for more.
@@ -104,9 +104,9 @@ pub(super) enum Filled {
 
 /// One connection that carries chunks; `S` is what this side sends.
 #[derive(Debug)]
-pub(super) struct Bulk<S> {
+pub(crate) struct Bulk<S> {
     stream: Arc<TcpStream>,
-    pub(super) addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     side: Side,
     wake: Arc<Wake>,
     read: Vec<u8>,
@@ -123,7 +123,7 @@ pub(super) struct Bulk<S> {
 }
 
 impl<S: Message + From<Common>> Bulk<S> {
-    pub(super) fn new(
+    pub(crate) fn new(
         session: Session<Arc<TcpStream>>,
         side: Side,
         wake: Arc<Wake>,
@@ -150,11 +150,11 @@ impl<S: Message + From<Common>> Bulk<S> {
     }
 
     /// What has arrived and was not consumed.
-    pub(super) fn arrived(&self) -> &[u8] {
+    pub(crate) fn arrived(&self) -> &[u8] {
         &self.read[self.start..self.end]
     }
 
-    pub(super) fn consume(&mut self, bytes: usize) {
+    pub(crate) fn consume(&mut self, bytes: usize) {
         self.start += bytes;
         debug_assert!(self.start <= self.end);
         if self.start == self.end {
@@ -164,17 +164,17 @@ impl<S: Message + From<Common>> Bulk<S> {
     }
 
     /// When bytes last went in or out.
-    pub(super) fn moved(&self) -> Instant {
+    pub(crate) fn moved(&self) -> Instant {
         self.moved
     }
 
     /// Bytes that wait to be sent.
-    pub(super) fn unsent_bytes(&self) -> usize {
+    pub(crate) fn unsent_bytes(&self) -> usize {
         self.unsent.len() + self.behind.as_ref().map_or(0, BytesMut::len)
     }
 
     /// Reads once, and says what it found.
-    pub(super) fn fill(&mut self) -> Result<Filled, NetError> {
+    pub(crate) fn fill(&mut self) -> Result<Filled, NetError> {
         self.make_room();
         if self.end == self.read.len() {
             return Ok(Filled::Nothing);
@@ -206,7 +206,7 @@ impl<S: Message + From<Common>> Bulk<S> {
     }
 
     /// Puts a message behind those waiting.
-    pub(super) fn queue(&mut self, request: u32, message: impl Into<S>) {
+    pub(crate) fn queue(&mut self, request: u32, message: impl Into<S>) {
         let message = message.into();
         let out = self.behind.as_mut().unwrap_or(&mut self.unsent);
         let start = out.len();
@@ -216,24 +216,24 @@ impl<S: Message + From<Common>> Bulk<S> {
 
     /// The last frame of what waits is a head whose data comes from a file: until
     /// [`Bulk::data_left`] nothing else may be put behind it.
-    pub(super) fn data_follows(&mut self) {
+    pub(crate) fn data_follows(&mut self) {
         self.behind = Some(BytesMut::new());
     }
 
     /// The data has left: what was queued meanwhile comes next.
-    pub(super) fn data_left(&mut self) {
+    pub(crate) fn data_left(&mut self) {
         if let Some(behind) = self.behind.take() {
             self.unsent.unsplit(behind);
         }
     }
 
     /// The bytes waiting to be sent, to append to.
-    pub(super) fn unsent(&mut self) -> &mut BytesMut {
+    pub(crate) fn unsent(&mut self) -> &mut BytesMut {
         &mut self.unsent
     }
 
     /// Sends what waits. True when all of it is with the system; `more` if a file's bytes follow.
-    pub(super) fn flush(&mut self, more: bool) -> Result<bool, NetError> {
+    pub(crate) fn flush(&mut self, more: bool) -> Result<bool, NetError> {
         let flags = SendFlags::NOSIGNAL | if more { SendFlags::MORE } else { SendFlags::empty() };
         while !self.unsent.is_empty() {
             match send(&self.stream, &self.unsent, flags) {
@@ -251,7 +251,7 @@ impl<S: Message + From<Common>> Bulk<S> {
     }
 
     /// Sends up to `len` bytes of `file` from `offset`, which moves on. `None` if nothing can be sent now.
-    pub(super) fn send_file(
+    pub(crate) fn send_file(
         &mut self,
         file: impl AsFd,
         offset: &mut u64,
@@ -270,7 +270,7 @@ impl<S: Message + From<Common>> Bulk<S> {
 
     /// True if little enough waits in the socket that it should be given more. A write that the system takes
     /// does not tell: it looks at what waits only when it begins a new segment.
-    pub(super) fn has_room(&mut self) -> Result<bool, NetError> {
+    pub(crate) fn has_room(&mut self) -> Result<bool, NetError> {
         if !self.room {
             let mut ready = [PollFd::new(&self.stream, PollFlags::OUT)];
             wait_for(&mut ready, Duration::ZERO)?;
@@ -281,7 +281,7 @@ impl<S: Message + From<Common>> Bulk<S> {
 
     /// Waits until there is something to read, room to write (if `write`), a wake or the deadline.
     /// True if there may be something to read.
-    pub(super) fn wait(&mut self, read: bool, write: bool, until: Option<Instant>) -> Result<bool, NetError> {
+    pub(crate) fn wait(&mut self, read: bool, write: bool, until: Option<Instant>) -> Result<bool, NetError> {
         const IDLE: Duration = Duration::from_secs(60);
         let timeout = until.map_or(IDLE, |until| until.saturating_duration_since(Instant::now()));
         let mut interest = PollFlags::empty();
@@ -297,7 +297,7 @@ impl<S: Message + From<Common>> Bulk<S> {
 
     /// The header of the next frame, if it is there. A length outside the limits is an error before
     /// the rest of the header has come; the body of `big`, if any, may be as long as `big_bytes`.
-    pub(super) fn header(&self, big: Option<u8>, big_bytes: usize) -> Result<Option<RawHeader>, NetError> {
+    pub(crate) fn header(&self, big: Option<u8>, big_bytes: usize) -> Result<Option<RawHeader>, NetError> {
         let Some((length, rest)) = self.arrived().split_first_chunk::<4>() else { return Ok(None) };
         let got = u32::from_be_bytes(*length) as usize;
         let limit = match rest.first() {
@@ -315,7 +315,7 @@ impl<S: Message + From<Common>> Bulk<S> {
     }
 
     /// The next message, if all of it is there.
-    pub(super) fn message<R: Message>(&mut self, header: RawHeader) -> Result<Option<R>, NetError> {
+    pub(crate) fn message<R: Message>(&mut self, header: RawHeader) -> Result<Option<R>, NetError> {
         let whole = HEADER_BYTES + header.body_bytes;
         let Some(body) = self.arrived().get(HEADER_BYTES..whole) else { return Ok(None) };
         let message = R::decode(header.id, Bytes::copy_from_slice(body))?;
@@ -325,7 +325,7 @@ impl<S: Message + From<Common>> Bulk<S> {
     }
 
     /// Tells the other side why the connection ends, if it should know, and closes it.
-    pub(super) fn end(mut self, error: &NetError) {
+    pub(crate) fn end(mut self, error: &NetError) {
         if let Some(code) = error.code() {
             self.queue(0, Common::Error(crate::wire::Error { code, detail: Text::new(error.to_string()) }));
             let _ = self.flush(false);

@@ -98,19 +98,19 @@ fn checked(ms: u64, whose: &str) -> Result<Duration, LatencyError> {
 
 /// What is on its way to one end of a connection, each until its own time.
 #[derive(Debug)]
-pub(super) struct Line<T> {
+pub(in crate::peer) struct Line<T> {
     latency: Duration,
     on_the_way: VecDeque<(Instant, T)>,
 }
 
 impl<T> Line<T> {
     /// A line of this length; none if it is 0, so that what needs none costs none.
-    pub(super) fn of(latency: Duration) -> Option<Line<T>> {
+    pub(in crate::peer) fn of(latency: Duration) -> Option<Line<T>> {
         (!latency.is_zero()).then(|| Line { latency, on_the_way: VecDeque::new() })
     }
 
     /// Sets off something; it is handed back if too much is on its way.
-    pub(super) fn push(&mut self, item: T, now: Instant) -> Result<(), T> {
+    pub(in crate::peer) fn push(&mut self, item: T, now: Instant) -> Result<(), T> {
         if self.on_the_way.len() >= MAX_ON_THE_WAY {
             return Err(item);
         }
@@ -119,17 +119,17 @@ impl<T> Line<T> {
     }
 
     /// The next that is there by now.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<T> {
+    pub(in crate::peer) fn pop(&mut self, now: Instant) -> Option<T> {
         self.on_the_way.pop_front_if(|(due, _)| *due <= now).map(|(_, item)| item)
     }
 
     /// When the next is there.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(in crate::peer) fn next_due(&self) -> Option<Instant> {
         self.on_the_way.front().map(|(due, _)| *due)
     }
 
     /// All that will not arrive any more.
-    pub(super) fn lost(&self) -> impl Iterator<Item = &T> {
+    pub(in crate::peer) fn lost(&self) -> impl Iterator<Item = &T> {
         self.on_the_way.iter().map(|(_, item)| item)
     }
 }

@@ -8,6 +8,7 @@
 
 mod files;
 pub(crate) mod fuzzing;
+mod got;
 mod hint;
 mod journal;
 mod naming;
@@ -32,17 +33,18 @@ use std::sync::{Arc, Mutex, OnceLock};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::lock;
 use super::share::Stamp;
 use crate::content::{ChunkHash, FileId, Manifest, Place, SafeName};
 use crate::descriptors::{self, Shortage, patiently};
 use crate::swarm::chunk_set::ChunkSet;
 use crate::threads;
+use crate::threads::lock;
 use files::{
     copy, give_back_holes, hash_at, hashes_of, id_on_disk, reserve, set_looks, sync_above, unfinished_mode,
     write_sparse,
 };
 pub(super) use files::{make_own_folder, open_plain, set_aside};
+pub use got::Got;
 use hint::Hint;
 use journal::Journal;
 use naming::Draft;
@@ -61,7 +63,7 @@ const MAX_NAMED: usize = 20;
 
 /// Why something could not be stored.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum DiskError {
     /// A different file is there already.
     #[error("{0} exists and is different")]
     Exists(String),
@@ -104,52 +106,52 @@ pub enum StoreError {
     },
 }
 
-impl StoreError {
+impl DiskError {
     /// The one that tells most: all that is in the way, or what is worse.
-    fn of_all(errors: Vec<StoreError>) -> Option<StoreError> {
+    fn of_all(errors: Vec<DiskError>) -> Option<DiskError> {
         let (mut different, mut no_folders, mut older, mut others) = (vec![], vec![], vec![], vec![]);
         for error in errors {
             match error {
-                StoreError::Exists(path) => different.push(path),
-                StoreError::NotAFolder(path) => no_folders.push(path),
-                StoreError::OlderFolder(path) => older.push(path),
-                StoreError::InTheWay(path, what) => others.push((path, what)),
+                DiskError::Exists(path) => different.push(path),
+                DiskError::NotAFolder(path) => no_folders.push(path),
+                DiskError::OlderFolder(path) => older.push(path),
+                DiskError::InTheWay(path, what) => others.push((path, what)),
                 worse => return Some(worse),
             }
         }
         others.sort();
-        let named = |paths: Vec<String>, error: fn(String) -> StoreError| {
+        let named = |paths: Vec<String>, error: fn(String) -> DiskError| {
             (!paths.is_empty()).then(|| error(listed(paths)))
         };
-        let mut all: Vec<StoreError> = named(different, StoreError::Exists)
+        let mut all: Vec<DiskError> = named(different, DiskError::Exists)
             .into_iter()
-            .chain(named(no_folders, StoreError::NotAFolder))
-            .chain(named(older, StoreError::OlderFolder))
-            .chain(others.into_iter().take(MAX_NAMED).map(|(path, what)| StoreError::InTheWay(path, what)))
+            .chain(named(no_folders, DiskError::NotAFolder))
+            .chain(named(older, DiskError::OlderFolder))
+            .chain(others.into_iter().take(MAX_NAMED).map(|(path, what)| DiskError::InTheWay(path, what)))
             .collect();
         match all.len() {
             0 | 1 => all.pop(),
             _ => {
-                let all: Vec<String> = all.iter().map(StoreError::to_string).collect();
-                Some(StoreError::Several(all.join("; ")))
+                let all: Vec<String> = all.iter().map(DiskError::to_string).collect();
+                Some(DiskError::Several(all.join("; ")))
             }
         }
     }
 
-    pub(super) fn at(path: &str) -> impl Fn(io::Error) -> StoreError + '_ {
+    pub(super) fn at(path: &str) -> impl Fn(io::Error) -> DiskError + '_ {
         move |error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(path.to_owned()),
-            io::ErrorKind::AlreadyExists => StoreError::Exists(path.to_owned()),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskError::Full(path.to_owned()),
+            io::ErrorKind::AlreadyExists => DiskError::Exists(path.to_owned()),
             io::ErrorKind::ReadOnlyFilesystem => {
-                StoreError::Forbidden(path.to_owned(), "its file system is read-only")
+                DiskError::Forbidden(path.to_owned(), "its file system is read-only")
             }
             io::ErrorKind::PermissionDenied => {
-                StoreError::Forbidden(path.to_owned(), "this user has no right to")
+                DiskError::Forbidden(path.to_owned(), "this user has no right to")
             }
             io::ErrorKind::FileTooLarge => {
-                StoreError::Forbidden(path.to_owned(), "files of this size are not allowed there")
+                DiskError::Forbidden(path.to_owned(), "files of this size are not allowed there")
             }
-            _ => StoreError::Io { path: path.to_owned(), error },
+            _ => DiskError::Io { path: path.to_owned(), error },
         }
     }
 }
@@ -181,7 +183,7 @@ pub(super) struct Spared {
 
 /// The destination of one transfer.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct Disk {
     id: FileId,
     plan: Plan,
     manner: Manner,
@@ -208,7 +210,7 @@ pub(super) struct Store {
     held: OnceLock<(usize, Arc<File>)>,
 }
 
-impl Store {
+impl Disk {
     /// Prepares `root` (made if it is not there) to receive the plan; unfinished files live in the folder
     /// `partial`, which is this transfer's alone. Returns the chunks that are there already, each proved by
     /// reading it.
@@ -218,9 +220,9 @@ impl Store {
         partial: &Path,
         root: &Path,
         manner: Manner,
-    ) -> Result<(Store, ChunkSet), StoreError> {
+    ) -> Result<(Disk, ChunkSet), DiskError> {
         if let Some(slot) = plan.slots.iter().find(|slot| !slot.id.can_be_of(slot.geometry.size())) {
-            return Err(StoreError::Impossible(slot.label().to_owned()));
+            return Err(DiskError::Impossible(slot.label().to_owned()));
         }
         let root_at = root.display().to_string();
         std::fs::create_dir_all(root).map_err(|error| folder_error(&root_at, error))?;
@@ -230,15 +232,15 @@ impl Store {
         }
         let partial_path = partial.to_owned();
         let at = partial_path.display().to_string();
-        make_own_folder(&partial_path).map_err(StoreError::at(&at))?;
-        let partial = Folder::open(&partial_path).map_err(StoreError::at(&at))?;
+        make_own_folder(&partial_path).map_err(DiskError::at(&at))?;
+        let partial = Folder::open(&partial_path).map_err(DiskError::at(&at))?;
         let (journal, records) =
-            Journal::open(&partial_path.join("journal"), id).map_err(StoreError::at(&at))?;
+            Journal::open(&partial_path.join("journal"), id).map_err(DiskError::at(&at))?;
         let root_folder = Folder::open(root)
-            .map_err(StoreError::at(&root_at))?
+            .map_err(DiskError::at(&root_at))?
             .synced(manner.fsync)
             .private(plan.root_mode.is_some());
-        let store = Store {
+        let disk = Disk {
             hint: Hint::default(),
             id,
             own: manner.noted.then(|| Own::open(root, manner.own)),
@@ -257,17 +259,17 @@ impl Store {
             held: OnceLock::new(),
             plan,
         };
-        let mut had = ChunkSet::empty(store.plan.layout.chunks());
-        store.resume(&records, &mut had);
-        let found = if fresh { BTreeSet::new() } else { store.find_finished(&mut had)? };
-        store.check_room(&root_at, &at)?;
-        store.checked.store(true, Ordering::Release);
+        let mut had = ChunkSet::empty(disk.plan.layout.chunks());
+        disk.resume(&records, &mut had);
+        let found = if fresh { BTreeSet::new() } else { disk.find_finished(&mut had)? };
+        disk.check_room(&root_at, &at)?;
+        disk.checked.store(true, Ordering::Release);
         // Nothing is made for a fetch of which nothing ever arrives.
-        if !had.is_empty() || store.plan.layout.chunks() == 0 {
-            store.begin()?;
+        if !had.is_empty() || disk.plan.layout.chunks() == 0 {
+            disk.begin()?;
         }
-        store.finish_unnamed(&found, &had)?;
-        Ok((store, had))
+        disk.finish_unnamed(&found, &had)?;
+        Ok((disk, had))
     }
 
     /// The plan.
@@ -298,7 +300,7 @@ impl Store {
     }
 
     /// Finds files that are in place and right, on all cores; complains about others unless forced.
-    fn find_finished(&self, had: &mut ChunkSet) -> Result<BTreeSet<usize>, StoreError> {
+    fn find_finished(&self, had: &mut ChunkSet) -> Result<BTreeSet<usize>, DiskError> {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
         let mut trouble = self.check_folders();
@@ -325,7 +327,7 @@ impl Store {
             look();
             helpers.into_iter().for_each(threads::join);
         });
-        if let Some(error) = StoreError::of_all(std::mem::take(&mut *lock(&trouble))) {
+        if let Some(error) = DiskError::of_all(std::mem::take(&mut *lock(&trouble))) {
             return Err(error);
         }
         let found: BTreeSet<usize> = lock(&found).drain(..).collect();
@@ -340,7 +342,7 @@ impl Store {
     }
 
     /// True if every name of the slot is there with the right bytes.
-    fn finished(&self, slot: &Slot) -> Result<bool, StoreError> {
+    fn finished(&self, slot: &Slot) -> Result<bool, DiskError> {
         let mut all = true;
         for name in &slot.names {
             all &= self.in_place(slot, name)?;
@@ -350,15 +352,15 @@ impl Store {
 
     /// True if the file is there under this name with the right bytes, which another name does not tell:
     /// a kill can come between two names of one file.
-    fn in_place(&self, slot: &Slot, name: &Name) -> Result<bool, StoreError> {
-        let at = StoreError::at(&name.path);
+    fn in_place(&self, slot: &Slot, name: &Name) -> Result<bool, DiskError> {
+        let at = DiskError::at(&name.path);
         // Looked at before it is opened: opening a device may do something.
         let Some(kind) = self.kind_at(&name.path)? else { return Ok(false) };
         if kind == FileType::Directory && self.folder_gives_way(&name.path)? {
             return Ok(false);
         }
         if let Some(what) = naming::irreplaceable(kind) {
-            return Err(StoreError::InTheWay(name.path.clone(), what));
+            return Err(DiskError::InTheWay(name.path.clone(), what));
         }
         if kind == FileType::Symlink {
             let (folder, base) = self.spot(&name.path)?;
@@ -380,7 +382,7 @@ impl Store {
         };
         match right || self.manner.force {
             true => Ok(right),
-            false => Err(StoreError::Exists(name.path.clone())),
+            false => Err(DiskError::Exists(name.path.clone())),
         }
     }
 
@@ -415,7 +417,7 @@ impl Store {
     }
 
     /// Names files whose last chunk a kill left unnamed; what is in place gets its mode and time.
-    fn finish_unnamed(&self, found: &BTreeSet<usize>, had: &ChunkSet) -> Result<(), StoreError> {
+    fn finish_unnamed(&self, found: &BTreeSet<usize>, had: &ChunkSet) -> Result<(), DiskError> {
         for (file, slot) in self.plan.slots.iter().enumerate() {
             let whole = slot.left.load(Ordering::Relaxed) == 0 && !slot.geometry.is_empty();
             // One that was found has its names, and by now gets its mode and time; should it have changed since,
@@ -429,7 +431,7 @@ impl Store {
     }
 
     /// Makes what needs no chunk, once: folders and empty files.
-    fn begin(&self) -> Result<(), StoreError> {
+    fn begin(&self) -> Result<(), DiskError> {
         if self.begun.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -453,10 +455,10 @@ impl Store {
     }
 
     /// Writes a part of a chunk of a file of more than one chunk, proved or not.
-    pub(super) fn write(&self, place: Place, within: u64, data: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn write(&self, place: Place, within: u64, data: &[u8]) -> Result<(), DiskError> {
         let file = self.data(place.file)?;
         write_sparse(&file, data, place.offset + within)
-            .map_err(StoreError::at(self.plan.slots[place.file].label()))
+            .map_err(DiskError::at(self.plan.slots[place.file].label()))
     }
 
     /// Makes an unfinished file share the blocks of another, not proved yet; none where that cannot be.
@@ -474,11 +476,11 @@ impl Store {
 
     /// Keeps a proved chunk whose bytes were written; the last one gives the file its name. The file
     /// is finished when this returns true.
-    pub(super) fn keep(&self, number: u32, place: Place, hash: ChunkHash) -> Result<bool, StoreError> {
+    pub(super) fn keep(&self, number: u32, place: Place, hash: ChunkHash) -> Result<bool, DiskError> {
         self.begin()?;
         let slot = &self.plan.slots[place.file];
         slot.note(place, hash);
-        self.journal.append(number, hash).map_err(StoreError::at(slot.label()))?;
+        self.journal.append(number, hash).map_err(DiskError::at(slot.label()))?;
         let last = slot.left.fetch_sub(1, Ordering::AcqRel) == 1;
         if last {
             self.name_finished(place.file)?;
@@ -487,12 +489,12 @@ impl Store {
     }
 
     /// Writes a file of at most one chunk, whose bytes were hashed to `id`, and names it.
-    pub(super) fn write_small(&self, file: usize, data: &[u8], id: FileId) -> Result<(), StoreError> {
+    pub(super) fn write_small(&self, file: usize, data: &[u8], id: FileId) -> Result<(), DiskError> {
         self.begin()?;
         let slot = &self.plan.slots[file];
         for name in &slot.names {
             let draft = self.draft(name)?;
-            draft.file().write_all_at(data, 0).map_err(StoreError::at(&name.path))?;
+            draft.file().write_all_at(data, 0).map_err(DiskError::at(&name.path))?;
             self.name_draft(draft, id, (name, slot))?;
         }
         slot.left.store(0, Ordering::Release);
@@ -501,24 +503,24 @@ impl Store {
     }
 
     /// Proves the whole of a finished file and renames it into place; further names get copies.
-    fn name_finished(&self, file: usize) -> Result<(), StoreError> {
+    fn name_finished(&self, file: usize) -> Result<(), DiskError> {
         let slot = &self.plan.slots[file];
         let Some((first, others)) = slot.names.split_first() else { return Ok(()) };
         let hashes: Option<Vec<ChunkHash>> = lock(&slot.hashes).iter().copied().collect();
         let merged = hashes.and_then(|hashes| Manifest::new(slot.geometry, hashes).ok());
         let id = merged.map_or(FileId::NONE, |(_, id)| id);
         let data = self.data(file)?;
-        give_back_holes(&data).map_err(StoreError::at(&first.path))?;
+        give_back_holes(&data).map_err(DiskError::at(&first.path))?;
         for name in others {
             self.name_draft(self.copy_of(&data, name)?, id, (name, slot))?;
         }
-        let at = StoreError::at(&first.path);
+        let at = DiskError::at(&first.path);
         let temporary = file.to_string();
         let moved = self.name(&data, id, (first, slot), |folder, base, replace| {
             naming::rename(self.partial.fd(), &temporary, folder, base, replace)
         });
         match moved {
-            Err(StoreError::Io { error, .. }) if error.kind() == io::ErrorKind::CrossesDevices => {
+            Err(DiskError::Io { error, .. }) if error.kind() == io::ErrorKind::CrossesDevices => {
                 // What was proved are the bytes that lie here.
                 let copy = self.copy_of(&data, first)?;
                 let id = id_on_disk(copy.file(), slot.geometry).map_err(&at)?.unwrap_or(FileId::NONE);
@@ -532,18 +534,18 @@ impl Store {
     }
 
     /// A copy of a finished file, where its name will be.
-    fn copy_of(&self, data: &File, name: &Name) -> Result<Draft, StoreError> {
+    fn copy_of(&self, data: &File, name: &Name) -> Result<Draft, DiskError> {
         let draft = self.draft(name)?;
-        copy(data, draft.file()).map_err(StoreError::at(&name.path))?;
+        copy(data, draft.file()).map_err(DiskError::at(&name.path))?;
         Ok(draft)
     }
 
-    fn draft(&self, name: &Name) -> Result<Draft, StoreError> {
+    fn draft(&self, name: &Name) -> Result<Draft, DiskError> {
         let (folder, _) = self.spot(&name.path)?;
-        Draft::new(folder, unfinished_mode(self.looks_of(name))).map_err(StoreError::at(&name.path))
+        Draft::new(folder, unfinished_mode(self.looks_of(name))).map_err(DiskError::at(&name.path))
     }
 
-    fn name_draft(&self, draft: Draft, id: FileId, name: (&Name, &Slot)) -> Result<(), StoreError> {
+    fn name_draft(&self, draft: Draft, id: FileId, name: (&Name, &Slot)) -> Result<(), DiskError> {
         let file = draft.file().clone();
         self.name(&file, id, name, move |_, base, replace| draft.name(base, replace))
     }
@@ -556,12 +558,12 @@ impl Store {
         id: FileId,
         (name, slot): (&Name, &Slot),
         give: impl FnOnce(&OwnedFd, &str, bool) -> io::Result<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DiskError> {
         if id != slot.id {
             let _ = std::fs::remove_dir_all(&self.partial_path);
-            return Err(StoreError::Integrity(name.path.clone()));
+            return Err(DiskError::Integrity(name.path.clone()));
         }
-        let at = StoreError::at(&name.path);
+        let at = DiskError::at(&name.path);
         set_looks(file, self.looks_of(name)).map_err(&at)?;
         if self.manner.fsync {
             file.sync_all().map_err(&at)?;
@@ -570,7 +572,7 @@ impl Store {
         if self.manner.force
             && let Some(what) = naming::obstacle(&folder, base).map_err(&at)?
         {
-            return Err(StoreError::InTheWay(name.path.clone(), what));
+            return Err(DiskError::InTheWay(name.path.clone(), what));
         }
         let replace = self.manner.force
             || self.own.as_ref().is_some_and(|own| own.still_gives_way(&name.path))
@@ -579,7 +581,7 @@ impl Store {
             // Somebody else may have put the very same file there: another name's copy, or a former run.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.in_place(slot, name)? {
                 true => Ok(()),
-                false => Err(StoreError::Exists(name.path.clone())),
+                false => Err(DiskError::Exists(name.path.clone())),
             },
             Err(error) => Err(at(error)),
             // With this name the system counts it as changed; so only now it looks as it will.
@@ -592,7 +594,7 @@ impl Store {
     }
 
     /// The folder that a path's last part goes to, made if need be, and that part.
-    fn spot<'n>(&self, path: &'n str) -> Result<(Arc<OwnedFd>, &'n str), StoreError> {
+    fn spot<'n>(&self, path: &'n str) -> Result<(Arc<OwnedFd>, &'n str), DiskError> {
         match path.rsplit_once('/') {
             Some((folder, base)) => {
                 let opened = self.root.folder(folder).map_err(|error| folder_error(folder, error))?;
@@ -603,13 +605,13 @@ impl Store {
     }
 
     /// The unfinished file, made at its full size if it is not there yet.
-    fn data(&self, file: usize) -> Result<Arc<File>, StoreError> {
+    fn data(&self, file: usize) -> Result<Arc<File>, DiskError> {
         let slot = &self.plan.slots[file];
         let mut data = lock(&slot.data);
         if let Some(open) = &*data {
             return Ok(open.clone());
         }
-        let at = StoreError::at(slot.label());
+        let at = DiskError::at(slot.label());
         let mode = unfinished_mode(slot.names.first().and_then(|name| self.looks_of(name)));
         let opened = Arc::new(self.temporary(&file.to_string(), OFlags::RDWR, mode).map_err(&at)?);
         if opened.metadata().map_err(&at)?.len() != slot.geometry.size() {
@@ -690,7 +692,7 @@ impl Store {
     }
 
     /// All files are there: makes what needs them, and removes the temporary directory.
-    pub(super) fn finish(&self) -> Result<(), StoreError> {
+    pub(super) fn finish(&self) -> Result<(), DiskError> {
         self.complete()?;
         partial::clear(&self.partial_path);
         self.finish_root();
@@ -740,10 +742,10 @@ fn has_stamp(file: &File, stamp: Stamp) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.is_file() && Stamp::of(&metadata) == stamp)
 }
 
-pub(super) fn folder_error(folder: &str, error: io::Error) -> StoreError {
+pub(super) fn folder_error(folder: &str, error: io::Error) -> DiskError {
     match place::is_link_or_no_folder(&error) || error.kind() == io::ErrorKind::AlreadyExists {
-        true => StoreError::NotAFolder(folder.to_owned()),
-        false => StoreError::at(folder)(error),
+        true => DiskError::NotAFolder(folder.to_owned()),
+        false => DiskError::at(folder)(error),
     }
 }
 

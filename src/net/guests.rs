@@ -7,15 +7,15 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::lock;
 use crate::net::door::{Activity, Door, Entry};
+use crate::threads::lock;
 
 /// A guest that has been silent for so long makes room for another when there are too many.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The connections that others have made.
 #[derive(Debug)]
-pub(super) struct Guests(Mutex<State>);
+pub(crate) struct Guests(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -26,21 +26,21 @@ struct State {
 
 /// A connection that came in; it leaves when this is dropped.
 #[derive(Debug)]
-pub(super) struct Guest {
+pub(crate) struct Guest {
     guests: Arc<Guests>,
     number: u64,
-    pub(super) activity: Activity,
+    pub(crate) activity: Activity,
 }
 
 impl Guests {
-    pub(super) fn new(max: usize) -> Arc<Guests> {
+    pub(crate) fn new(max: usize) -> Arc<Guests> {
         let door = Door::new(max, PATIENCE, Instant::now());
         Arc::new(Guests(Mutex::new(State { door, open: BTreeMap::new(), accepted: 0 })))
     }
 
     /// Takes a connection in. `None` if there is no room; then it just closes, and the other side tries
     /// elsewhere.
-    pub(super) fn let_in(self: &Arc<Self>, stream: &Arc<TcpStream>, addr: SocketAddr) -> Option<Guest> {
+    pub(crate) fn let_in(self: &Arc<Self>, stream: &Arc<TcpStream>, addr: SocketAddr) -> Option<Guest> {
         let mut state = lock(&self.0);
         let number = state.accepted + 1;
         let Entry::Welcome { activity, instead_of } = state.door.enter(number, addr.ip(), Instant::now())
@@ -58,7 +58,7 @@ impl Guests {
 
 impl Guest {
     /// The connection has finished HELLO.
-    pub(super) fn greeted(&self) {
+    pub(crate) fn greeted(&self) {
         lock(&self.guests.0).door.greeted(self.number, Instant::now());
     }
 }

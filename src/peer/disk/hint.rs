@@ -9,7 +9,7 @@ use rustix::fs::fchmod;
 
 use super::files::unfinished_mode;
 use super::plan::Name;
-use super::{Store, lock};
+use super::{Disk, lock};
 use crate::content::Looks;
 
 /// What was said, and whether by one that has the whole file.
@@ -32,7 +32,7 @@ impl Hint {
     }
 }
 
-impl Store {
+impl Disk {
     /// Somebody, who may have the whole file, says which mode and time it has.
     pub(in crate::peer) fn hear_looks(&self, looks: Looks, whole: bool) {
         if !self.manner.told || !self.hint.hear(looks, whole) {

@@ -4,16 +4,16 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::ledger::add;
-use super::share::{self, Holding, Members, Share, Source, Stamp, Standing};
-use super::transfer::Transfer;
 use crate::content::{FileId, Layout, Looks, Place, Proof, proof_run};
+use crate::peer::share::{self, Holding, Members, Share, Source, Stamp, Standing};
+use crate::peer::transfer::Transfer;
+use crate::peer::transfer::add;
 use crate::swarm::chunk_set::ChunkSet;
 use crate::wire::{Refusal, View};
 
 /// Where a chunk's bytes are.
 #[derive(Debug)]
-pub(super) enum Data {
+pub(in crate::peer) enum Data {
     /// In a file, at the chunk's offset.
     File(Arc<File>),
     /// In memory, from this place on.
@@ -22,7 +22,7 @@ pub(super) enum Data {
 
 /// A content that can be served.
 #[derive(Debug)]
-pub(super) enum Held {
+pub(in crate::peer) enum Held {
     /// Whole, in the shared folder.
     Shared(Shared),
     /// On its way here, or fetched and not part of a shared folder.
@@ -31,7 +31,7 @@ pub(super) enum Held {
 
 /// A content of the shared folder, as one connection serves it.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(in crate::peer) struct Shared {
     share: Arc<Share>,
     id: FileId,
     what: What,
@@ -58,7 +58,7 @@ enum What {
 }
 
 impl Shared {
-    pub(super) fn find(share: &Arc<Share>, id: FileId, view: View) -> Option<Shared> {
+    pub(in crate::peer) fn find(share: &Arc<Share>, id: FileId, view: View) -> Option<Shared> {
         let what = match share.find(id, view)? {
             Holding::File(geometry, source) => What::File(Layout::new(vec![geometry])?, source),
             Holding::Listing(geometry, bytes) => What::Listing(Layout::new(vec![geometry])?, bytes),
@@ -175,7 +175,7 @@ impl Shared {
 }
 
 impl Held {
-    pub(super) fn layout(&self) -> &Layout {
+    pub(in crate::peer) fn layout(&self) -> &Layout {
         match self {
             Held::Shared(shared) => shared.layout(),
             Held::Fetching(transfer) => &transfer.layout,
@@ -183,7 +183,7 @@ impl Held {
     }
 
     /// The chunks that are here.
-    pub(super) fn have(&self) -> ChunkSet {
+    pub(in crate::peer) fn have(&self) -> ChunkSet {
         match self {
             Held::Shared(shared) => ChunkSet::full(shared.layout().chunks()),
             Held::Fetching(transfer) => transfer.had(),
@@ -191,20 +191,20 @@ impl Held {
     }
 
     /// Mode and time of a single file: of the one that is served, or as they were told here.
-    pub(super) fn looks(&self) -> Option<Looks> {
+    pub(in crate::peer) fn looks(&self) -> Option<Looks> {
         match self {
             Held::Shared(shared) => shared.looks(),
-            Held::Fetching(transfer) => transfer.store.told_looks(),
+            Held::Fetching(transfer) => transfer.disk.told_looks(),
         }
     }
 
     /// Where the bytes of a chunk are; only of proved ones.
-    pub(super) fn data(&mut self, number: u32, place: Place) -> Result<Data, Refusal> {
+    pub(in crate::peer) fn data(&mut self, number: u32, place: Place) -> Result<Data, Refusal> {
         match self {
             Held::Shared(shared) => shared.data(place),
             Held::Fetching(transfer) if transfer.is_spoilt() => Err(Refusal::Gone),
             Held::Fetching(transfer) if !transfer.has(number) => Err(Refusal::NotYet),
-            Held::Fetching(transfer) => transfer.store.reader(place.file).map(Data::File).map_err(|error| {
+            Held::Fetching(transfer) => transfer.disk.reader(place.file).map(Data::File).map_err(|error| {
                 tracing::debug!("{}: {error}", transfer.name);
                 if share::is_passing(&error) { Refusal::Busy } else { Refusal::Gone }
             }),
@@ -212,7 +212,7 @@ impl Held {
     }
 
     /// The proof of the run that a chunk lies in.
-    pub(super) fn proof(&self, place: Place) -> Option<Arc<Proof>> {
+    pub(in crate::peer) fn proof(&self, place: Place) -> Option<Arc<Proof>> {
         let geometry = self.layout().files()[place.file];
         if geometry.chunks() == 1 {
             return None; // the file's id is its chunk's hash
@@ -227,7 +227,7 @@ impl Held {
     }
 
     /// The proof of any aligned run of a file's chunks; a content on its way here knows too few hashes.
-    pub(super) fn manifest_run(&self, file: usize, first: u32, count: u32) -> Option<Proof> {
+    pub(in crate::peer) fn manifest_run(&self, file: usize, first: u32, count: u32) -> Option<Proof> {
         match self {
             Held::Shared(shared) => shared.prove(file, first, count),
             Held::Fetching(_) => None,
@@ -236,7 +236,7 @@ impl Held {
 
     /// A chunk that was served from here did not prove, or could not be read: it is looked at again. Only what is
     /// read here counts.
-    pub(super) fn check(&self, place: Place) {
+    pub(in crate::peer) fn check(&self, place: Place) {
         match self {
             Held::Shared(shared) => {
                 if let Some((path, id)) = shared.source(place.file) {
@@ -247,7 +247,7 @@ impl Held {
         }
     }
 
-    pub(super) fn count_sent(&self, bytes: usize) {
+    pub(in crate::peer) fn count_sent(&self, bytes: usize) {
         if let Held::Fetching(transfer) = self {
             add(&transfer.ledger.sent, bytes);
         }

@@ -1,4 +1,4 @@
-//! Promises of the store about bytes and names from outside, for [`crate::fuzzing`].
+//! Promises of the disk about bytes and names from outside, for [`crate::fuzzing`].
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;

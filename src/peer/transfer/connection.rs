@@ -5,19 +5,19 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::bulk::{Bulk, Filled, Wake};
-use super::ledger::add;
-use super::lock;
-use super::store::StoreError;
-use super::transfer::{Order, SourceLink, Transfer};
-use super::uploads::Throttle;
+use super::add;
+use super::{Order, SourceLink, Transfer};
 use crate::content::{ChunkHash, ChunkHasher, FileId, Geometry, Place, chunk_hasher};
+use crate::net::bulk::{Bulk, Filled, Wake};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
+use crate::peer::disk::DiskError;
+use crate::peer::serve::Throttle;
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::scheduler::{Event, SourceId, SourceLoad};
 use crate::swarm::silence::{Look, Silence};
 use crate::threads;
+use crate::threads::lock;
 use crate::wire::limits::{MAX_RUN, MAX_TOLD};
 use crate::wire::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Common, Corrupt, FromServer, GetChunk, GetLoad, HEADER_BYTES,
@@ -37,7 +37,7 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a connection to a source ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FetchEnd {
+pub(in crate::peer) enum FetchEnd {
     /// The connection failed, or the source broke the protocol.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -49,12 +49,12 @@ pub(super) enum FetchEnd {
     Geometry,
     /// This side's disk failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Disk(#[from] DiskError),
 }
 
 /// What the connection showed of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(in crate::peer) enum Trust {
     /// Nothing was wrong.
     Kept,
     /// It sent wrong bytes too often.
@@ -63,7 +63,7 @@ pub(super) enum Trust {
 
 /// Fetches from the source behind `session`, dialled as `target`, until the transfer is over or the
 /// connection ends.
-pub(super) fn run(
+pub(in crate::peer) fn run(
     transfer: &Transfer,
     session: Session<Arc<TcpStream>>,
     target: &str,
@@ -97,7 +97,7 @@ pub(super) fn run(
     let end = fetching.run();
     let trust = transfer.leave(id);
     match end {
-        Err(FetchEnd::Store(error)) => transfer.fail(error),
+        Err(FetchEnd::Disk(error)) => transfer.fail(error),
         other => other?,
     }
     Ok(trust)
@@ -167,7 +167,7 @@ fn unexpected(message: FromServer) -> NetError {
 }
 
 /// Most bytes of a CHUNK after its length field.
-pub(super) const MAX_CHUNK_FRAME_BYTES: usize =
+pub(in crate::peer) const MAX_CHUNK_FRAME_BYTES: usize =
     RawHeader::MIN_LENGTH + ChunkHead::MAX_BYTES + Geometry::MAX_CHUNK_SIZE as usize;
 
 /// A chunk whose data is arriving.
@@ -469,7 +469,7 @@ impl Fetching<'_> {
             if !small {
                 let owner = lock(&wanted.owner);
                 if *owner == self.id {
-                    self.transfer.store.write(incoming.place, incoming.within, data)?;
+                    self.transfer.disk.write(incoming.place, incoming.within, data)?;
                 }
             }
         }
@@ -510,13 +510,13 @@ impl Fetching<'_> {
             return Ok(());
         }
         if self.transfer.layout.files()[place.file].chunks() == 1 {
-            self.transfer.store.write_small(
+            self.transfer.disk.write_small(
                 place.file,
                 &self.bulk.arrived()[..last],
                 FileId(wanted.hash.0),
             )?;
         } else {
-            self.transfer.store.keep(number, place, wanted.hash)?;
+            self.transfer.disk.keep(number, place, wanted.hash)?;
         }
         add(&self.transfer.ledger.useful, place.len as usize);
         self.transfer.kept(number, self.id);

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 /// Counters of one transfer, added to by its connections.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
-    pub(super) useful: AtomicU64,
-    pub(super) duplicate: AtomicU64,
-    pub(super) rejected: AtomicU64,
-    pub(super) overhead: AtomicU64,
-    pub(super) sent: AtomicU64,
+pub(in crate::peer) struct Ledger {
+    pub(in crate::peer) useful: AtomicU64,
+    pub(in crate::peer) duplicate: AtomicU64,
+    pub(in crate::peer) rejected: AtomicU64,
+    pub(in crate::peer) overhead: AtomicU64,
+    pub(in crate::peer) sent: AtomicU64,
 }
 
 /// Bytes of one transfer, by what became of them.
@@ -29,12 +29,12 @@ pub struct LedgerView {
     pub sent: u64,
 }
 
-pub(super) fn add(counter: &AtomicU64, bytes: usize) {
+pub(in crate::peer) fn add(counter: &AtomicU64, bytes: usize) {
     counter.fetch_add(bytes as u64, Ordering::Relaxed);
 }
 
 impl Ledger {
-    pub(super) fn view(&self) -> LedgerView {
+    pub(in crate::peer) fn view(&self) -> LedgerView {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LedgerView {
             useful: read(&self.useful),
