@@ -3,6 +3,7 @@
 mod after;
 mod contest;
 mod driver;
+mod error;
 mod here;
 mod jobs;
 mod landing;
@@ -19,12 +20,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{DiskError, Spared, Trashed};
+use super::disk::{Spared, Trashed};
 use super::transfer::{End, Transfer, TransferStatus};
 use super::{Inner as Peer, LedgerView, lock};
-use crate::content::{FileId, LeftOut, Missing, SafeName, TreeError};
+use crate::content::{FileId, LeftOut, Missing, SafeName};
 use crate::threads;
 use crate::wire::View;
+pub use error::FetchError;
 pub(super) use jobs::Jobs;
 use patience::Patience;
 use running::Running;
@@ -63,64 +65,6 @@ impl Dest {
         let Dest { path, force, own, delete, wait, waited: _ } = self;
         let theirs = (&other.path, &other.force, &other.own, &other.delete, &other.wait);
         (path, force, own, delete, wait) == theirs
-    }
-}
-
-/// Why a fetch failed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum FetchError {
-    /// No tracker knows the content.
-    #[error("no tracker knows {0}")]
-    NotFound(String),
-    /// No tracker, or no peer that has what is missing, could be reached in time.
-    #[error("{0}")]
-    NobodyReached(String),
-    /// Nobody has it any more: where it came from, its name is another content now.
-    #[error(
-        "{name} changed at its source while it was fetched: it is now {now_is} (this was {id}); the same command fetches the new version"
-    )]
-    Changed {
-        /// The name.
-        name: String,
-        /// What was fetched.
-        id: FileId,
-        /// What the name stands for now.
-        now_is: FileId,
-    },
-    /// What arrived cannot be what was asked for.
-    #[error("{0}")]
-    Integrity(String),
-    /// A different file is in the way.
-    #[error("{0} exists and is different (`--force` replaces it)")]
-    Exists(String),
-    /// The listing of a tree has a name that would leave the destination, or is damaged.
-    #[error("the listing is refused: {0}")]
-    BadTree(#[from] TreeError),
-    /// The disk, or something on it, is in the way.
-    #[error("{0}")]
-    Disk(String),
-    /// It was cancelled; what is proved is kept for next time.
-    #[error("interrupted; what has arrived is kept for next time")]
-    Interrupted,
-    /// This program has a fault.
-    #[error("the fetch ended by an internal error ({0}); what has arrived is kept for next time")]
-    Internal(String),
-}
-
-impl FetchError {
-    /// True if what was to be the listing of a folder is none: it is a file, if anything.
-    pub fn is_no_folder(&self) -> bool {
-        matches!(self, FetchError::BadTree(TreeError::Magic))
-    }
-}
-
-impl From<DiskError> for FetchError {
-    fn from(error: DiskError) -> FetchError {
-        match error {
-            DiskError::Exists(path) => FetchError::Exists(path),
-            DiskError::Integrity(_) | DiskError::Impossible(_) => FetchError::Integrity(error.to_string()),
-            other => FetchError::Disk(other.to_string()),
-        }
     }
 }
 

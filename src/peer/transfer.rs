@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::disk::{Disk, DiskError};
-use super::job::FetchError;
 use super::serve::Asker;
 use super::share::read_chunk;
 use crate::content::{
@@ -39,33 +38,12 @@ pub(super) use link::{Order, SourceLink};
 pub use status::{SourceReport, TransferStatus};
 
 /// How a transfer ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum End {
     Done,
     Cancelled,
-    Failed(Arc<DiskFailure>),
+    Failed(Arc<DiskError>),
 }
-
-/// A storage error that several threads may report.
-#[derive(Debug)]
-pub(super) struct DiskFailure(DiskError);
-
-impl DiskFailure {
-    pub(super) fn to_fetch_error(&self) -> FetchError {
-        match &self.0 {
-            DiskError::Exists(path) => FetchError::Exists(path.clone()),
-            DiskError::Integrity(_) | DiskError::Impossible(_) => FetchError::Integrity(self.0.to_string()),
-            other => FetchError::Disk(other.to_string()),
-        }
-    }
-}
-
-impl PartialEq for DiskFailure {
-    fn eq(&self, other: &DiskFailure) -> bool {
-        self.0.to_string() == other.0.to_string()
-    }
-}
-impl Eq for DiskFailure {}
 
 /// Who may write a chunk that is arriving, and which chunks nobody may write any more.
 #[derive(Debug)]
@@ -477,7 +455,7 @@ impl Transfer {
     }
 
     pub(super) fn fail(&self, error: DiskError) {
-        self.finish(End::Failed(Arc::new(DiskFailure(error))));
+        self.finish(End::Failed(Arc::new(error)));
     }
 
     /// Ends the transfer, once; closes its sources.
@@ -488,8 +466,8 @@ impl Transfer {
         }
         let mut end = lock(&self.end);
         if end.is_none() {
-            let finished = if how == End::Done { self.disk.finish() } else { Ok(()) };
-            let how = finished.map_or_else(|error| End::Failed(Arc::new(DiskFailure(error))), |()| how);
+            let finished = if matches!(how, End::Done) { self.disk.finish() } else { Ok(()) };
+            let how = finished.map_or_else(|error| End::Failed(Arc::new(error)), |()| how);
             *end = Some((how, Instant::now()));
         }
         drop(end);

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::contest::Contest;
+use super::error::FetchError;
 use super::running::{Halt, Running};
 use super::succession::Succession;
-use super::{FetchError, Peer, Want};
+use super::{Peer, Want};
 use crate::content::PeerId;
 use crate::net::trace::Side;
 use crate::net::{self, NetError};

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use super::Want;
+use super::error::FetchError;
 use super::running::Running;
-use super::{FetchError, Want};
 use crate::content::{FileId, Layout, Looks, Manifest, Place, hash_chunk};
 use crate::peer::disk::Disk;
 use crate::peer::share::{Holding, Share, Standing, looks_of, read_chunk};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::FetchError;
+use super::error::FetchError;
 use super::running::{Halt, Running};
 use crate::content::SafeName;
 use crate::peer::disk::{DiskError, Partial, folder_error, is_begun, sweep};

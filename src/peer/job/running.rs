@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::contest::{Contest, Heard};
 use super::driver::Driver;
+use super::error::FetchError;
 use super::landing::Landing;
-use super::{FetchError, Inner, Peer, Report, Stage, Want};
+use super::{Inner, Peer, Report, Stage, Want};
 use crate::content::{Geometry, Tree, TreeError};
 use crate::peer::disk::{Disk, Manner, Plan};
 use crate::peer::transfer::{End, Transfer};
@@ -323,7 +324,7 @@ impl Running {
                         Ok(())
                     }
                     End::Cancelled => Err(FetchError::Interrupted.into()),
-                    End::Failed(error) => Err(error.to_fetch_error().into()),
+                    End::Failed(error) => Err(FetchError::from(&*error).into()),
                 };
             }
             if let Err(error) = driver.turn() {
