@@ -30,6 +30,7 @@ mod why;
 
 pub use args::{Cli, Command};
 pub use failure::{Exit, Failure};
+#[cfg(feature = "lab")]
 pub(crate) use settings::check as check_config;
 pub use settings::read as read_arguments;
 

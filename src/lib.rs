@@ -10,9 +10,9 @@
 //! - [`net`]: connections: preface, HELLO, framing, tracing.
 //! - [`tracker`]: the directory of who has what, and the threads that serve it.
 //! - [`peer`]: sharing, serving and fetching.
-//! - [`sim`]: a swarm in virtual time, made of the parts above that decide.
 //! - [`cli`]: one module per family of commands.
-//! - [`fuzzing`]: what is promised about bytes from outside, for tests alone.
+//! - `sim`, with the feature `lab`: a swarm in virtual time, made of the parts above that decide.
+//! - `fuzzing`, with the feature `lab`: what is promised about bytes from outside.
 //!
 //! Arrows point upwards in this list only, and never between `tracker` and `peer`.
 
@@ -21,10 +21,12 @@
 pub mod cli;
 pub mod content;
 mod descriptors;
+#[cfg(feature = "lab")]
 pub mod fuzzing;
 pub mod net;
 pub mod peer;
 mod say;
+#[cfg(feature = "lab")]
 pub mod sim;
 pub mod swarm;
 mod threads;

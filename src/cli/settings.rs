@@ -101,6 +101,7 @@ fn configure(command: clap::Command, path: &Path) -> Result<clap::Command, Failu
 }
 
 /// Whether `text` would do as a configuration file.
+#[cfg(feature = "lab")]
 pub(crate) fn check(text: &str) -> Result<(), String> {
     apply(Cli::command(), text).map(|_| ())
 }

@@ -7,6 +7,7 @@
 //! [`naming`] gives all names; nothing unproved gets one.
 
 mod files;
+#[cfg(feature = "lab")]
 pub(crate) mod fuzzing;
 mod got;
 mod hint;

@@ -33,6 +33,7 @@ mod debounce;
 mod doubt;
 mod earlier;
 mod first;
+#[cfg(feature = "lab")]
 pub(crate) mod fuzzing;
 mod hash;
 mod index;
