@@ -15,17 +15,11 @@ use directory::{Bounds, Directory};
 use server::Server;
 use session::Shared;
 
-mod contents;
 pub mod directory;
-mod glob;
 mod look;
-mod names;
-mod order;
 mod server;
 pub mod session;
-mod slab;
-mod swarm;
-mod texts;
+mod tables;
 
 /// What a tracker needs to know.
 #[derive(Debug, Clone)]

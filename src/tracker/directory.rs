@@ -10,26 +10,30 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::contents::Contents;
-use super::names::Names;
-use super::slab::Slab;
-use super::swarm::Runs;
+use super::tables::slab::Slab;
 use crate::content::{Claim, FileId, PeerId, SafeName};
 use crate::wire::{Offer, PeerInfo, Status, View, limits};
 
+mod contents;
 mod doubt;
 mod fair;
+mod glob;
+mod holders;
 mod listing;
 mod locate;
+mod names;
 mod peer;
 mod takeover;
 #[cfg(test)]
 mod tests;
 
+use contents::Contents;
 pub use doubt::Look;
 use doubt::LookBudget;
+use holders::Runs;
 pub use listing::{Near, Page};
 pub use locate::{Query, Wanted};
+use names::Names;
 use peer::{Added, Peer, unmarked};
 pub use peer::{Load, Profile, Sender};
 pub use takeover::Contested;

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::Directory;
+use super::glob::Glob;
 use super::locate::MAX_VARIANTS_SEEN;
-use crate::tracker::glob::Glob;
 use crate::wire::{Entry, Name, limits};
 
 /// Work of one call: about a third of a millisecond.

@@ -6,10 +6,10 @@
 
 use std::time::Instant;
 
+use super::holders::{self, Bits, Runs};
 use super::listing::base;
 use super::{Directory, Peer};
 use crate::content::{FileId, PeerId};
-use crate::tracker::swarm::{self, Bits, Runs};
 use crate::wire::{Holder, Label, List, Name, Purpose, Variant, limits};
 
 /// Holders suggested when the asker names no number.
@@ -91,7 +91,7 @@ impl Directory {
     fn variant(&mut self, shown: Shown, query: &Query<'_>, share: usize, now: Instant) -> Variant {
         let Shown { content, pair, agreed } = shown;
         let wanted = (!query.missing.is_empty())
-            .then(|| swarm::bits_of(query.missing, self.contents.claim(content).chunks));
+            .then(|| holders::bits_of(query.missing, self.contents.claim(content).chunks));
         let most = share.min(limits::MAX_HOLDERS);
         let chosen = match (query.purpose, query.max) {
             (Purpose::Inspect, 0) => self.inspect(shown, most, wanted.as_ref(), now),

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::doubt::{Doubt, Missed};
 use crate::content::{Host, PeerId};
-use crate::tracker::order::{Order, Place};
+use crate::tracker::tables::order::{Order, Place};
 use crate::wire::{Label, PeerInfo};
 
 /// Stands in a number of [`Peer::pairs`] for what the peer fetched; without it, its user put it there.
-const COPY: u32 = crate::tracker::names::MAX_PAIRS;
+const COPY: u32 = super::names::MAX_PAIRS;
 
 /// Who sends a request: the connection, and the peer it says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

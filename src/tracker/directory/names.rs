@@ -7,10 +7,10 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::contents::{Contents, NO_NAME};
-use super::order::{Order, Place};
-use super::slab::Slab;
-use super::texts::Texts;
 use crate::content::{Claim, FileId};
+use crate::tracker::tables::order::{Order, Place};
+use crate::tracker::tables::slab::Slab;
+use crate::tracker::tables::texts::Texts;
 
 /// Numbers of pairs are below this, so that they leave a bit for a mark.
 pub(super) const MAX_PAIRS: u32 = 1 << 31;

@@ -8,9 +8,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
-use super::slab::Slab;
-use super::swarm::{Leecher, Runs, Swarm, bitmap_bytes};
+use super::holders::{Leecher, Runs, Swarm, bitmap_bytes};
 use crate::content::{Claim, FileId, Geometry};
+use crate::tracker::tables::slab::Slab;
 
 /// One content.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ const BLOCK: usize = 1024;
 
 /// Values numbered from 0, with freed numbers used again.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
+pub(in crate::tracker) struct Slab<T> {
     blocks: Vec<Vec<T>>,
     free: Vec<u32>,
     len: usize,
@@ -25,7 +25,7 @@ impl<T> Default for Slab<T> {
 
 impl<T: Default> Slab<T> {
     /// Stores a value and says its number.
-    pub(super) fn add(&mut self, value: T) -> u32 {
+    pub(in crate::tracker) fn add(&mut self, value: T) -> u32 {
         self.len += 1;
         match self.free.pop() {
             Some(number) => {
@@ -53,19 +53,19 @@ impl<T: Default> Slab<T> {
     }
 
     /// Takes a value out and frees its number.
-    pub(super) fn take(&mut self, number: u32) -> T {
+    pub(in crate::tracker) fn take(&mut self, number: u32) -> T {
         self.len -= 1;
         self.free.push(number);
         std::mem::take(&mut self[number])
     }
 
     /// How many values are stored.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::tracker) fn len(&self) -> usize {
         self.len
     }
 
     /// Every place, freed ones too: they hold the default value.
-    pub(super) fn places_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(in crate::tracker) fn places_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.blocks.iter_mut().flatten()
     }
 }

@@ -8,7 +8,7 @@ const LEAF: usize = 512;
 
 /// Numbers in the caller's order.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(in crate::tracker) struct Order {
     /// No leaf is empty.
     leaves: Vec<Vec<u32>>,
     len: usize,
@@ -16,14 +16,14 @@ pub(super) struct Order {
 
 /// A position between elements; any change of the sequence makes it void.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::tracker) struct Place {
     leaf: usize,
     at: usize,
 }
 
 impl Order {
     /// The place behind all elements that are `before`; those must all come first.
-    pub(super) fn partition(&self, before: impl Fn(u32) -> bool) -> Place {
+    pub(in crate::tracker) fn partition(&self, before: impl Fn(u32) -> bool) -> Place {
         let leaf = self.leaves.partition_point(|leaf| leaf.first().is_some_and(|first| before(*first)));
         let Some(leaf) = leaf.checked_sub(1) else {
             return Place { leaf: 0, at: 0 };
@@ -33,7 +33,7 @@ impl Order {
     }
 
     /// The elements from a place on.
-    pub(super) fn from(&self, place: Place) -> impl Iterator<Item = u32> + use<'_> {
+    pub(in crate::tracker) fn from(&self, place: Place) -> impl Iterator<Item = u32> + use<'_> {
         let leaves = self.leaves.get(place.leaf..).unwrap_or_default();
         let (first, rest) = leaves
             .split_first()
@@ -42,17 +42,17 @@ impl Order {
     }
 
     /// How many elements there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::tracker) fn len(&self) -> usize {
         self.len
     }
 
     /// The elements in order.
-    pub(super) fn into_vec(self) -> Vec<u32> {
+    pub(in crate::tracker) fn into_vec(self) -> Vec<u32> {
         self.leaves.concat()
     }
 
     /// Puts an element at a place.
-    pub(super) fn insert(&mut self, place: Place, element: u32) {
+    pub(in crate::tracker) fn insert(&mut self, place: Place, element: u32) {
         self.len += 1;
         let Some(leaf) = self.leaves.get_mut(place.leaf) else {
             self.leaves.push(vec![element]);
@@ -76,7 +76,7 @@ impl Order {
     }
 
     /// Takes out the first element at or behind a place.
-    pub(super) fn remove(&mut self, place: Place) {
+    pub(in crate::tracker) fn remove(&mut self, place: Place) {
         let behind = self.leaves.get(place.leaf).is_some_and(|leaf| place.at >= leaf.len());
         let (index, at) = if behind { (place.leaf + 1, 0) } else { (place.leaf, place.at) };
         if let Some(leaf) = self.leaves.get_mut(index) {
