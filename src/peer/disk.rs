@@ -9,7 +9,6 @@
 mod files;
 #[cfg(feature = "lab")]
 pub(crate) mod fuzzing;
-mod got;
 mod hint;
 mod journal;
 mod naming;
@@ -34,7 +33,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::share::Stamp;
+use super::stamp::Stamp;
+use super::state_folder::{make_own_folder, set_aside};
 use crate::content::{ChunkHash, FileId, Manifest, Place, SafeName};
 use crate::descriptors::{self, Shortage, patiently};
 use crate::swarm::chunk_set::ChunkSet;
@@ -44,8 +44,6 @@ use files::{
     copy, give_back_holes, hash_at, hashes_of, id_on_disk, reserve, set_looks, sync_above, unfinished_mode,
     write_sparse,
 };
-pub(super) use files::{make_own_folder, open_plain, set_aside};
-pub use got::Got;
 use hint::Hint;
 use journal::Journal;
 use naming::Draft;

@@ -17,7 +17,7 @@ use std::time::UNIX_EPOCH;
 
 use bytes::{Buf, BufMut};
 
-use super::disk::set_aside;
+use super::state_folder::set_aside;
 use crate::content::{FileId, PeerId};
 use crate::net::random_id;
 

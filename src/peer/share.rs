@@ -24,7 +24,8 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::content::{
     ChunkHash, ChunkIndex, FileId, Geometry, Manifest, NameError, SafeName, TreeLayout, hash_chunk,
 };
-use crate::peer::Got;
+use crate::peer::got::Got;
+use crate::peer::stamp::{Shape, Stamp};
 use crate::threads::lock;
 use crate::wire::{Offer, View};
 
@@ -50,15 +51,15 @@ mod watch;
 pub use catalogue::{Change, Summary};
 pub use doubt::Standing;
 pub(super) use doubt::{is_passing, read_at, read_chunk};
+pub use record::Source;
 pub(super) use record::looks_of;
-pub use record::{Source, Stamp};
 
 use catalogue::{Catalogue, Delta};
 use earlier::Earlier;
 use index::Index;
 use later::Later;
 use recent::Recent;
-use record::{Found, Shape, parent};
+use record::{Found, parent};
 use walk::Walker;
 use watch::{Mailbox, Watches};
 

@@ -1,19 +1,18 @@
 //! Single files: modes, times, room, and the proof of what is on disk.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::{
-    Advice, FallocateFlags, Mode, OFlags, SeekFrom, Timespec, Timestamps, fadvise, fallocate, fchmod,
-    futimens, ioctl_ficlone, seek,
+    Advice, FallocateFlags, Mode, SeekFrom, Timespec, Timestamps, fadvise, fallocate, fchmod, futimens,
+    ioctl_ficlone, seek,
 };
 use rustix::io::Errno;
 
 use crate::content::{ChunkHash, FileId, Geometry, Layout, Looks, Manifest, Place, chunk_hasher};
-use crate::descriptors::patiently;
 
 /// Zeros are looked for in blocks of so many bytes, which is what file systems have.
 const HOLE_BYTES: usize = 4096;
@@ -54,51 +53,6 @@ pub(super) fn sync_above(folder: &Path) {
     let real = std::fs::canonicalize(folder).unwrap_or_default();
     let above = real.ancestors().skip(1).map_while(|above| File::open(above).ok());
     above.for_each(|above| drop(above.sync_all()));
-}
-
-/// Renames what lies in the way of a file of our own, because it `what`, so that nothing of somebody else's
-/// is lost. True if the way is free.
-pub(in crate::peer) fn set_aside(path: &Path, what: &str) -> bool {
-    const MOST: u32 = 100;
-    let name = |number: u32| format!("{}.damaged{}", path.display(), number);
-    let Some(aside) = (1..=MOST).map(name).find(|aside| std::fs::symlink_metadata(aside).is_err()) else {
-        return false;
-    };
-    let renamed = std::fs::rename(path, &aside).is_ok();
-    if renamed {
-        tracing::warn!("{} {what}; it is called {aside} now, and begun anew", path.display());
-    }
-    renamed
-}
-
-/// Makes a folder of our own; anything else in its place is set aside.
-pub(in crate::peer) fn make_own_folder(path: &Path) -> io::Result<()> {
-    let is_folder = std::fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
-    if matches!(is_folder, Ok(false)) {
-        set_aside(path, "is not a folder");
-    }
-    std::fs::create_dir_all(path)
-}
-
-/// Opens a plain file to read and to write, or only append; made if need be. Anything else in its place is set
-/// aside.
-pub(in crate::peer) fn open_plain(path: &Path, append: bool) -> io::Result<File> {
-    let open = || {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-        let mut options = OpenOptions::new();
-        options.read(true).write(!append).append(append).create(true).truncate(false).custom_flags(flags);
-        let file = patiently(|| options.open(path))?;
-        match file.metadata()?.is_file() {
-            true => Ok(file),
-            false => Err(io::ErrorKind::InvalidInput.into()),
-        }
-    };
-    open().or_else(|error: io::Error| match error.kind() {
-        // Its folder is not there.
-        io::ErrorKind::NotFound => Err(error),
-        _ if set_aside(path, "is not a file") => open(),
-        _ => Err(error),
-    })
 }
 
 /// Reserves room, so that a full disk shows before the download and not at its end; what could be had of it is

@@ -10,8 +10,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::files::open_plain;
 use crate::content::{ChunkHash, FileId};
+use crate::peer::state_folder::open_plain;
 
 const MAGIC: &[u8; 8] = b"p2pjrnl2";
 /// What every version's magic begins with.

@@ -15,8 +15,8 @@ use super::place::Folder;
 use super::plan::Plan;
 use super::trash::{self, Trashed};
 use crate::content::{FileId, Geometry, SafeName};
-use crate::peer::Got;
-use crate::peer::share::Stamp;
+use crate::peer::got::Got;
+use crate::peer::stamp::Stamp;
 use crate::threads::lock;
 
 /// Most paths that are named of those that are left alone.

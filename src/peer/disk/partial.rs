@@ -15,9 +15,9 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::files::{make_own_folder, open_plain};
 use super::journal;
 use crate::content::FileId;
+use crate::peer::state_folder::{make_own_folder, open_plain, remove_if_empty};
 
 /// Most unfinished fetches of one content in one state folder; one more waits.
 const MAX_SAME: u32 = 16;
@@ -106,11 +106,6 @@ pub(super) fn clear(path: &Path) {
     let going = PathBuf::from(going);
     let _ = fs::rename(path, &going).and_then(|()| fs::remove_dir_all(&going));
     remove_if_empty(path.ancestors().skip(1).take(2));
-}
-
-/// Removes folders, innermost first, up to the first that something is in.
-fn remove_if_empty<'a>(folders: impl IntoIterator<Item = &'a Path>) {
-    let _ = folders.into_iter().try_for_each(fs::remove_dir);
 }
 
 /// Removes what nobody has gone on with for `keep`.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
 use crate::content::{ChunkHash, FileId, Geometry, Layout, LeftOut, Looks, Place, Tree, TreeError, TreeKind};
-use crate::peer::share::Stamp;
+use crate::peer::stamp::Stamp;
 use crate::threads::lock;
 
 /// One path that a file of the transfer gets.

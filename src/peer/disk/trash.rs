@@ -23,8 +23,8 @@ use super::place::Folder;
 use super::plan::Plan;
 use super::restore::FILL;
 use crate::content::Looks;
-use crate::peer::Got;
-use crate::peer::share::Stamp;
+use crate::peer::got::Got;
+use crate::peer::stamp::Stamp;
 
 /// Where it is in the destination.
 const TRASH: &str = ".p2p/trash";

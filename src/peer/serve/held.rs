@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use crate::content::{FileId, Layout, Looks, Place, Proof, proof_run};
-use crate::peer::share::{self, Holding, Members, Share, Source, Stamp, Standing};
+use crate::peer::share::{self, Holding, Members, Share, Source, Standing};
+use crate::peer::stamp::Stamp;
 use crate::peer::transfer::Transfer;
 use crate::peer::transfer::add;
 use crate::swarm::chunk_set::ChunkSet;

@@ -12,7 +12,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::content::{FileId, Geometry, Looks, Reason, Tree, TreeKind};
-use crate::peer::Got;
+use crate::peer::got::Got;
 use crate::wire::{Name, Offer};
 
 use super::record::{Record, Symlink, join, parent};

@@ -16,9 +16,10 @@ use rustix::io::Errno;
 
 use super::hash::open_quietly;
 use super::record::below;
-use super::{Core, Share, Stamp, lock};
+use super::{Core, Share, lock};
 use crate::content::{FileId, Geometry, Place, hash_chunk};
 use crate::descriptors::Shortage;
+use crate::peer::stamp::Stamp;
 
 /// A file that was opened to be served.
 #[derive(Debug)]

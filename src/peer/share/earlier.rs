@@ -51,8 +51,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Stamp;
     use super::*;
+    use crate::peer::stamp::Stamp;
 
     fn source(path: &str) -> Source {
         Source { path: Arc::from(path), stamp: Stamp { size: 1, mtime_ns: 0, inode: 0, ctime_ns: 0 } }

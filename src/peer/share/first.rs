@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use crate::content::{Geometry, Reason, SafeName};
-use crate::peer::Got;
+use crate::peer::got::Got;
+use crate::peer::stamp::Shape;
 
 use super::catalogue::{Catalogue, Change, Delta, Scan};
 use super::doubt::is_passing;
@@ -22,7 +23,7 @@ use super::hash::{Job, Outcome, Report, hash_all};
 use super::index::{Busy, Index, Row, Rows};
 use super::keep::unread;
 use super::recent::Recent;
-use super::record::{Record, Shape, below};
+use super::record::{Record, below};
 use super::walk::{Visitor, Walker};
 use super::watch::{Mailbox, Watches};
 use super::{
@@ -290,9 +291,10 @@ fn tidy(index: &Index, catalogue: &Catalogue, stale: Vec<(Box<str>, Row)>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Found, Stamp};
+    use super::super::record::Found;
     use super::*;
     use crate::content::FileId;
+    use crate::peer::stamp::Stamp;
 
     fn found(inode: u64) -> Found {
         Found { stamp: Stamp { size: 5, mtime_ns: 1, inode, ctime_ns: 1 }, mode: 0o644, linked: false }

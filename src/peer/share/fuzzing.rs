@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::index::Index;
-use super::record::{Record, Stamp};
+use super::record::Record;
 use crate::content::{ChunkHash, FileId};
+use crate::peer::stamp::Stamp;
 
 /// Rows of the index that gets damaged.
 const ROWS: u64 = 300;

@@ -21,7 +21,8 @@ use crate::content::{ChunkHash, FileId, Geometry, Manifest, chunk_hasher};
 use crate::threads;
 
 use super::doubt::disk_failure;
-use super::record::{Found, Record, Stamp, below};
+use super::record::{Found, Record, below};
+use crate::peer::stamp::Stamp;
 use crate::threads::lock;
 
 /// Bytes read at once: they are still in the core's own cache when they are hashed.

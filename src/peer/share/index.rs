@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::content::{ChunkHash, FileId};
-use crate::peer::disk::set_aside;
+use crate::peer::stamp::Stamp;
+use crate::peer::state_folder::set_aside;
 
 use super::log::{Entry, Log, Opened, Unusable};
-use super::record::{Record, Stamp};
+use super::record::Record;
 use crate::threads::lock;
 
 /// The index's file in the state folder.

@@ -24,7 +24,7 @@ use super::record::{Found, Record, Source, below, is_within};
 use super::restless::Restless;
 use super::walk::Followed;
 use super::{Core, State, lock};
-use crate::peer::Got;
+use crate::peer::got::Got;
 use crate::threads;
 
 /// Files above this are hashed in a lane of their own.

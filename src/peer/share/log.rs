@@ -16,8 +16,8 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use super::index::{Row, Rows};
-use super::record::Stamp;
 use crate::content::{ChunkHash, FileId, Geometry};
+use crate::peer::stamp::Stamp;
 
 /// The last byte is the version.
 const MAGIC: &[u8; 8] = b"p2pindx2";

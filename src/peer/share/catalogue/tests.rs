@@ -1,8 +1,9 @@
 //! The catalogue against one built anew, and the offers it makes.
 
-use super::super::record::{Found, Stamp};
+use super::super::record::Found;
 use super::*;
 use crate::content::TreeKind;
+use crate::peer::stamp::Stamp;
 
 fn record(content: &str) -> Record {
     let stamp = Stamp { size: content.len() as u64, mtime_ns: 1, inode: 1, ctime_ns: 1 };

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{make_own_folder, open_plain};
+use super::state_folder::{make_own_folder, open_plain};
 use crate::content::{FileId, SafeName};
 use crate::descriptors::patiently;
 
@@ -149,33 +149,33 @@ impl Got {
     }
 
     /// True if a symbolic link to `target` was put at this path.
-    pub(in crate::peer) fn owns_link(&self, path: &str, target: &str) -> bool {
+    pub(super) fn owns_link(&self, path: &str, target: &str) -> bool {
         self.links.get(path).is_some_and(|targets| targets.iter().any(|put| put == target))
     }
 
     /// True if this folder was made here.
-    pub(in crate::peer) fn owns_folder(&self, path: &str) -> bool {
+    pub(super) fn owns_folder(&self, path: &str) -> bool {
         self.folders.contains(path)
     }
 
     /// The paths of all files and links that came with the folder as a whole.
-    pub(in crate::peer) fn in_tree(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn in_tree(&self) -> impl Iterator<Item = &str> {
         let files = self.files.iter().filter(|(_, placed)| placed.in_tree).map(|(path, _)| &**path);
         files.chain(self.links.keys().map(|path| &**path))
     }
 
     /// True if a file or link at this path came with the folder as a whole.
-    pub(in crate::peer) fn came_with_tree(&self, path: &str) -> bool {
+    pub(super) fn came_with_tree(&self, path: &str) -> bool {
         self.links.contains_key(path) || self.files.get(path).is_some_and(|placed| placed.in_tree)
     }
 
     /// The folders that were made, each after what is in it.
-    pub(in crate::peer) fn folders_inside_out(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn folders_inside_out(&self) -> impl Iterator<Item = &str> {
         self.folders.iter().rev().map(|path| &**path)
     }
 
     /// What was put at these paths is not there any more.
-    pub(in crate::peer) fn forget<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
+    pub(super) fn forget<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
         for path in paths {
             self.files.remove(path);
             self.links.remove(path);
@@ -184,7 +184,7 @@ impl Got {
     }
 
     /// True if anything was put at this path.
-    pub(in crate::peer) fn knows(&self, path: &str) -> bool {
+    pub(super) fn knows(&self, path: &str) -> bool {
         self.files.contains_key(path)
     }
 
@@ -214,7 +214,7 @@ impl Got {
     }
 
     /// A fetch begins to put this symbolic link here.
-    pub(in crate::peer) fn put_link(&mut self, path: &str, target: &str) {
+    pub(super) fn put_link(&mut self, path: &str, target: &str) {
         let targets = self.links.entry(path.to_owned()).or_default();
         if !targets.iter().any(|put| put == target) {
             targets.push(target.to_owned());
@@ -222,7 +222,7 @@ impl Got {
     }
 
     /// A fetch is done: what has the path is this link and no file.
-    pub(in crate::peer) fn finish_link(&mut self, path: &str, target: &str) {
+    pub(super) fn finish_link(&mut self, path: &str, target: &str) {
         if self.owns_link(path, target) {
             self.links.insert(path.to_owned(), vec![target.to_owned()]);
         }
@@ -248,18 +248,18 @@ impl Got {
     }
 
     /// A fetch is done: what has the path is a folder.
-    pub(in crate::peer) fn finish_folder(&mut self, path: &str) {
+    pub(super) fn finish_folder(&mut self, path: &str) {
         self.files.remove(path);
         self.links.remove(path);
     }
 
     /// A fetch begins to make these folders here.
-    pub(in crate::peer) fn make_folders<'a>(&mut self, folders: impl Iterator<Item = &'a str>) {
+    pub(super) fn make_folders<'a>(&mut self, folders: impl Iterator<Item = &'a str>) {
         self.folders.extend(folders.map(str::to_owned));
     }
 
     /// A fetch begins to put these files here; `tree` is its name if it is one.
-    pub(in crate::peer) fn begin<'a>(
+    pub(super) fn begin<'a>(
         &mut self,
         tree: Option<&str>,
         id: FileId,
@@ -272,7 +272,7 @@ impl Got {
     }
 
     /// A fetch is done: of its files there is one version each.
-    pub(in crate::peer) fn finish<'a>(&mut self, files: impl Iterator<Item = (&'a str, FileId)>) {
+    pub(super) fn finish<'a>(&mut self, files: impl Iterator<Item = (&'a str, FileId)>) {
         for (path, id) in files {
             self.links.remove(path);
             self.is_no_folder(path);
@@ -286,7 +286,7 @@ impl Got {
     }
 
     /// Adds a file that came alone to the record in `folder`.
-    pub(in crate::peer) fn append(folder: &Path, path: &str, id: FileId) -> io::Result<()> {
+    pub(super) fn append(folder: &Path, path: &str, id: FileId) -> io::Result<()> {
         make_own_folder(&folder.join(SafeName::STATE_FOLDER))?;
         let line = FileLine { path: path.to_owned(), id: id.to_string(), in_tree: false };
         let mut text = serde_json::to_vec(&line).map_err(io::Error::other)?;
