@@ -8,5 +8,6 @@ pub(crate) mod claims;
 pub(crate) mod neighbours;
 pub mod scheduler;
 pub(crate) mod silence;
+pub(crate) mod throttle;
 pub(crate) mod turns;
 pub(crate) mod uplink;

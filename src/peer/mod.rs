@@ -45,13 +45,14 @@ use crate::net::guests::{Guest, Guests};
 use crate::net::trace::Side;
 use crate::net::{self, Identity};
 use crate::say;
+use crate::swarm::throttle::Throttle;
 use crate::threads::{self, lock};
 use crate::wire::{Offer, Role, View};
 use config::{control_folder, endpoint, state_of};
 use home::kept_id;
 use job::Jobs;
 use registrations::{Registrations, Step};
-use serve::{Asker, Complaints, Held, Host, Shared, Throttle, Uploads};
+use serve::{Asker, Complaints, Held, Host, Shared, Uploads};
 use share::Share;
 use trackers::{Part, Registry, Trackers};
 
@@ -81,7 +82,7 @@ struct Inner {
     state: Option<PathBuf>,
     share: Option<Arc<Share>>,
     uploads: Arc<Uploads>,
-    throttle_down: Option<Throttle>,
+    throttle_down: Option<Mutex<Throttle>>,
     trackers: OnceLock<Trackers>,
     jobs: Jobs,
     registrations: Registrations,
@@ -132,7 +133,7 @@ pub fn start(
         state,
         share,
         uploads: Arc::new(Uploads::new(config.limits.up)),
-        throttle_down: config.limits.down.map(Throttle::new),
+        throttle_down: config.limits.down.map(|rate| Mutex::new(Throttle::new(rate, Instant::now()))),
         guests: Guests::new(match config.folder.is_some() {
             true => descriptors::carried(config.limits.max_connections, DESCRIPTORS_EACH),
             false => config.limits.max_connections,

@@ -14,8 +14,8 @@ mod uploads;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::content::{FileId, PeerId};
@@ -25,10 +25,10 @@ use crate::net::trace::Side;
 use crate::net::{NetError, Session};
 use crate::peer::mischief::Line;
 use crate::peer::mischief::{FaultPlan, Faults};
+use crate::peer::transfer::Follower;
 use crate::swarm::chunk_set::{self, ChunkSet};
-use crate::swarm::turns::{Telling, UNSENT_AHEAD};
+use crate::swarm::turns::UNSENT_AHEAD;
 use crate::threads;
-use crate::threads::lock;
 use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS, MAX_TOLD};
 use crate::wire::{
     ANY_CHUNK, Common, Corrupt, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open,
@@ -41,7 +41,6 @@ use restate::Gone;
 use sending::{HeldTurn, Pace, Sending};
 use slot::Slot;
 use uploads::Granted;
-pub(super) use uploads::Throttle;
 pub(super) use uploads::Uploads;
 
 /// A connection on which nothing has moved either way for so long is closed.
@@ -74,52 +73,14 @@ pub(super) struct Asker {
     pub(super) wake: Arc<Wake>,
     /// It is this connection's turn to send.
     pub(super) granted: Granted,
-    news: Mutex<News>,
-}
-
-/// What an asker was not told yet.
-#[derive(Debug)]
-struct News {
-    /// Chunks that came, and the slot of their content.
-    gains: Vec<(u16, u32)>,
-    telling: Telling,
-    /// It has requests that are not answered.
-    has_requests: bool,
-    /// Askers of the same content.
-    askers: u32,
-}
-
-impl News {
-    fn are_due(&self) -> bool {
-        let due = || self.telling.due(self.has_requests, self.askers).is_none_or(|due| Instant::now() >= due);
-        !self.gains.is_empty() && due()
-    }
+    /// What its asker is to hear of, from the transfers whose contents it opened.
+    follower: Arc<Follower>,
 }
 
 /// A connection is itself and no other.
 impl PartialEq for Asker {
     fn eq(&self, other: &Asker) -> bool {
         std::ptr::eq(self, other)
-    }
-}
-
-impl Asker {
-    /// This chunk of the content open as `slot` by so many `askers` is here from now on.
-    pub(super) fn gain(&self, slot: u16, chunk: u32, askers: u32) {
-        {
-            let mut news = lock(&self.news);
-            news.gains.push((slot, chunk));
-            news.askers = askers;
-        }
-        self.nudge();
-    }
-
-    /// Wakes the connection if it is time to tell of gains.
-    pub(super) fn nudge(&self) {
-        let due = lock(&self.news).are_due();
-        if due {
-            self.wake.wake();
-        }
     }
 }
 
@@ -135,9 +96,8 @@ pub(super) fn run(
     socket2::SockRef::from(&session.stream).set_tcp_notsent_lowat(UNSENT_AHEAD)?;
     let (bulk, theirs) = Bulk::new(session, Side::Serve, wake.clone())?;
     let number = host.uploads().number();
-    let news = News { gains: Vec::new(), telling: Telling::new(), has_requests: false, askers: 0 };
-    let asker =
-        Arc::new(Asker { peer: theirs.peer, wake, granted: Granted::new(false), news: Mutex::new(news) });
+    let follower = Arc::new(Follower::new(wake.clone()));
+    let asker = Arc::new(Asker { peer: theirs.peer, wake, granted: Granted::new(false), follower });
     host.join(&asker);
     let faults = host.faults().map(|plan| Faults::new(plan, number));
     let mut serving = Serving {
@@ -247,7 +207,7 @@ impl Serving<'_> {
     /// True if the last request has just been answered.
     fn note_busy(&mut self) -> bool {
         let busy = self.sending.is_some() || !self.queue.is_empty();
-        let before = std::mem::replace(&mut lock(&self.asker.news).has_requests, busy);
+        let before = self.asker.follower.set_requests(busy);
         let count = &self.host.uploads().busy;
         match (before, busy) {
             (false, true) => _ = count.fetch_add(1, Ordering::Relaxed),
@@ -324,7 +284,7 @@ impl Serving<'_> {
             ToServer::Cancel(cancel) => self.drop_jobs(|job| job.request == cancel.target),
             ToServer::GetLoad(_) => {
                 let uploads = self.host.uploads();
-                let mine = u32::from(lock(&self.asker.news).has_requests);
+                let mine = u32::from(self.asker.follower.has_requests());
                 let others = uploads.busy.load(Ordering::Relaxed).saturating_sub(mine);
                 let load = Load {
                     uploads: others.min(u32::from(u16::MAX)) as u16,
@@ -360,7 +320,7 @@ impl Serving<'_> {
         let held = self.host.find(open.id, open.view).filter(|held| held.layout().chunks() <= MAX_CHUNKS);
         let Some(held) = held else { return self.refuse(request, Refusal::NotHere) };
         if let Held::Fetching(transfer) = &held {
-            transfer.subscribe(&self.asker, open.slot);
+            transfer.subscribe(&self.asker.follower, open.slot);
             if let Some(addr) = &self.listen {
                 self.host.met(open.id, open.view, self.peer, addr.clone());
             }
@@ -478,22 +438,13 @@ impl Serving<'_> {
 
     /// Tells of gains if it is time.
     fn tell_due_news(&mut self) {
-        let due = lock(&self.asker.news).are_due();
-        if due {
+        if self.asker.follower.is_due(Instant::now()) {
             self.tell_news();
         }
     }
 
     fn tell_news(&mut self) {
-        let mut gains = {
-            let mut news = lock(&self.asker.news);
-            if news.gains.is_empty() {
-                return;
-            }
-            news.telling.told(Instant::now());
-            std::mem::take(&mut news.gains)
-        };
-        gains.sort_unstable();
+        let gains = self.asker.follower.take(Instant::now());
         for of_slot in gains.chunk_by(|a, b| a.0 == b.0) {
             let slot = of_slot[0].0;
             let gained = List::new(chunk_set::ranges(of_slot.iter().map(|(_, chunk)| *chunk)));

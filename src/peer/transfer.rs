@@ -1,10 +1,11 @@
-//! One content on its way here: the scheduler behind its lock, its proofs, its sources and askers.
+//! One content on its way here: the scheduler behind its lock, its proofs, its sources and followers.
 //!
 //! Threads of source connections bring events and carry effects out; nothing here touches a socket.
 //! Locks are taken one at a time and never while reading, writing or hashing, but for the short
 //! write of a block under its chunk's own lock.
 
 pub(super) mod connection;
+mod follower;
 mod ledger;
 mod link;
 pub(super) mod probe;
@@ -18,7 +19,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::disk::{Disk, DiskError};
-use super::serve::Asker;
 use super::share::read_chunk;
 use crate::content::{
     ChunkHash, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk, proof_run,
@@ -31,10 +31,11 @@ use crate::swarm::scheduler::{
 };
 use crate::threads::lock;
 use crate::wire::View;
-use connection::Trust;
+pub(super) use follower::Follower;
+use follower::Followers;
 pub use ledger::LedgerView;
 pub(super) use ledger::{Ledger, add};
-pub(super) use link::{Order, SourceLink};
+pub(super) use link::{Order, SourceLink, Trust};
 pub use status::{SourceReport, TransferStatus};
 
 /// How a transfer ended.
@@ -73,7 +74,7 @@ pub(super) struct Transfer {
     left: Condvar,
     past_sources: Mutex<BTreeMap<SourceId, SourceReport>>,
     next_source: AtomicU32,
-    askers: Mutex<Vec<(Weak<Asker>, u16)>>,
+    followers: Followers,
     neighbours: Mutex<Neighbours>,
     /// Tells the driving thread that there is something to do before its next turn.
     news: Sender<()>,
@@ -132,7 +133,7 @@ impl Transfer {
             left: Condvar::new(),
             past_sources: Mutex::new(BTreeMap::new()),
             next_source: AtomicU32::new(0),
-            askers: Mutex::new(Vec::new()),
+            followers: Followers::default(),
             neighbours: Mutex::new(Neighbours::new(limits.max_neighbours, seed)),
             news,
             heard,
@@ -413,37 +414,25 @@ impl Transfer {
         }
     }
 
-    /// A chunk is stored: tells sources and askers, and ends the transfer if it was the last.
+    /// A chunk is stored: tells sources and followers, and ends the transfer if it was the last.
     pub(super) fn kept(&self, chunk: u32, source: SourceId) {
         for link in lock(&self.sources).values().filter(|link| link.wants_news) {
             link.order(Order::Tell(chunk));
         }
         self.step([Event::Arrived(source, chunk)], Some(source));
         // Also those who told us of it: it is how they see that what they passed on has arrived.
-        self.each_asker(|asker, slot, askers| asker.gain(slot, chunk, askers));
+        self.followers.gain(chunk);
         self.end_if_done();
     }
 
-    /// Wakes the askers for whom it is time to hear of gains.
+    /// Wakes the followers for whom it is time to hear of gains.
     pub(super) fn tell_news(&self) {
-        self.each_asker(|asker, _, _| asker.nudge());
+        self.followers.nudge();
     }
 
-    /// With each asker, its slot, and how many there are.
-    fn each_asker(&self, with: impl Fn(&Asker, u16, u32)) {
-        let askers: Vec<(Arc<Asker>, u16)> = {
-            let mut askers = lock(&self.askers);
-            askers.retain(|(asker, _)| asker.strong_count() > 0);
-            askers.iter().filter_map(|(asker, slot)| Some((asker.upgrade()?, *slot))).collect()
-        };
-        for (asker, slot) in &askers {
-            with(asker, *slot, askers.len() as u32);
-        }
-    }
-
-    /// From now on `asker` hears of gains. Call it before reading what is had, so that none is missed.
-    pub(super) fn subscribe(&self, asker: &Arc<Asker>, slot: u16) {
-        lock(&self.askers).push((Arc::downgrade(asker), slot));
+    /// From now on `follower` hears of gains. Call it before reading what is had, so that none is missed.
+    pub(super) fn subscribe(&self, follower: &Arc<Follower>, slot: u16) {
+        self.followers.add(follower, slot);
     }
 
     // The end.

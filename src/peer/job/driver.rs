@@ -16,7 +16,7 @@ use crate::content::PeerId;
 use crate::net::trace::Side;
 use crate::net::{self, NetError};
 use crate::peer::transfer::connection::{self as fetch, FetchEnd};
-use crate::peer::transfer::{End, Transfer};
+use crate::peer::transfer::{End, Transfer, Trust};
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Policy, TICK};
@@ -315,7 +315,7 @@ fn source(
     transfer: &Transfer,
     addr: &str,
     gate: &Mutex<Option<Sender<()>>>,
-) -> Result<fetch::Trust, FetchEnd> {
+) -> Result<Trust, FetchEnd> {
     threads::may_panic("fetch-source");
     let stream = net::dial(addr).map_err(NetError::from)?;
     let session = net::greet(Arc::new(stream), &peer.identity, Role::Ask, Role::Serve, Side::Fetch)?;
@@ -325,18 +325,12 @@ fn source(
 }
 
 /// What the end of a connection says about the neighbour; complaints go to the trackers.
-fn judge(
-    peer: &Peer,
-    transfer: &Transfer,
-    who: PeerId,
-    addr: &str,
-    end: Result<fetch::Trust, FetchEnd>,
-) -> Outcome {
+fn judge(peer: &Peer, transfer: &Transfer, who: PeerId, addr: &str, end: Result<Trust, FetchEnd>) -> Outcome {
     let complain =
         |complaint| peer.trackers().report(&Complain { peer: who, id: transfer.id, chunk: 0, complaint });
     match end {
-        Ok(fetch::Trust::Kept) => Outcome::Useless,
-        Ok(fetch::Trust::Lost) => {
+        Ok(Trust::Kept) => Outcome::Useless,
+        Ok(Trust::Lost) => {
             complain(Complaint::Corrupt);
             tracing::warn!("{addr} sent wrong bytes; it is not asked any more");
             Outcome::Banned

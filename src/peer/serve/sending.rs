@@ -17,7 +17,7 @@ use crate::peer::mischief::{Fate, Faults};
 use crate::peer::share::{is_passing, read_at};
 use crate::swarm::turns::Hold;
 use crate::swarm::uplink::piece_bytes;
-use crate::threads;
+use crate::threads::{self, lock};
 use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
 
 /// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
@@ -118,7 +118,7 @@ impl Serving<'_> {
             None => layout.size() / u64::from(layout.chunks().max(1)), // whichever
         };
         let now = Instant::now();
-        let wait = throttle.take(len as usize, now);
+        let wait = lock(throttle).take(len as usize, now);
         self.paid = true;
         self.held_until = (!wait.is_zero()).then(|| now + wait);
         self.held_until.is_some()

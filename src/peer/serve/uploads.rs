@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Asker;
 use crate::content::{FileId, PeerId};
 use crate::peer::transfer::add;
 use crate::swarm::chunk_set::ChunkSet;
+use crate::swarm::throttle::Throttle;
 use crate::swarm::turns::{Rank, Seed, Turns};
 use crate::swarm::uplink::Uplink;
 use crate::threads::lock;
@@ -28,7 +29,7 @@ pub(in crate::peer) struct Uploads {
     next_asker: AtomicU32,
     /// Bytes of chunks sent since the start.
     pub(in crate::peer) sent: AtomicU64,
-    pub(in crate::peer) throttle: Option<Throttle>,
+    pub(in crate::peer) throttle: Option<Mutex<Throttle>>,
     uplink: Mutex<Uplink>,
 }
 
@@ -70,7 +71,7 @@ impl Uploads {
             queued: AtomicU32::new(0),
             next_asker: AtomicU32::new(0),
             sent: AtomicU64::new(0),
-            throttle: rate.map(Throttle::new),
+            throttle: rate.map(|rate| Mutex::new(Throttle::new(rate, Instant::now()))),
             uplink: Mutex::new(Uplink::new(rate)),
         }
     }
@@ -185,33 +186,6 @@ impl Uploads {
     }
 }
 
-/// A token bucket: so many bytes a second, and a little ahead.
-#[derive(Debug)]
-pub(in crate::peer) struct Throttle {
-    rate: f64,
-    state: Mutex<(f64, Instant)>,
-}
-
-impl Throttle {
-    /// Bytes may run ahead of the rate by what it gives in this time.
-    const AHEAD: Duration = Duration::from_millis(20);
-
-    pub(in crate::peer) fn new(bytes_per_second: u64) -> Throttle {
-        let rate = bytes_per_second.max(1) as f64;
-        Throttle { rate, state: Mutex::new((0.0, Instant::now())) }
-    }
-
-    /// Takes `bytes`, and says how long to wait before the next ones.
-    pub(in crate::peer) fn take(&self, bytes: usize, now: Instant) -> Duration {
-        let mut state = lock(&self.state);
-        let (debt, at) = *state;
-        let passed = now.saturating_duration_since(at).as_secs_f64() * self.rate;
-        let debt = (debt - passed).max(-Throttle::AHEAD.as_secs_f64() * self.rate) + bytes as f64;
-        *state = (debt, now);
-        Duration::from_secs_f64((debt / self.rate).max(0.0))
-    }
-}
-
 /// A flag that wakes nobody: whether it is an asker's turn.
 pub(in crate::peer) type Granted = AtomicBool;
 
@@ -237,17 +211,5 @@ mod tests {
         let lost: Vec<u32> = (0..2).filter_map(|_| uploads.seed_choice(id, None, PeerId([2; 16]))).collect();
         assert_eq!(lost, [0, 2], "chunk 1 is still with the second asker");
         assert_eq!(uploads.seed_choice(id, None, PeerId([2; 16])), None);
-    }
-
-    #[test]
-    fn a_throttle_holds_its_rate() {
-        let throttle = Throttle::new(1000);
-        let start = Instant::now();
-        let mut now = start;
-        for _ in 0..50 {
-            now += throttle.take(100, now);
-        }
-        let seconds = (now - start).as_secs_f64();
-        assert!((4.8..=5.0).contains(&seconds), "5000 bytes at 1000 a second took {seconds} s");
     }
 }

@@ -5,17 +5,18 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::add;
-use super::{Order, SourceLink, Transfer};
+use super::Transfer;
+use super::ledger::add;
+use super::link::{Order, SourceLink, Trust};
 use crate::content::{ChunkHash, ChunkHasher, FileId, Geometry, Place, chunk_hasher};
 use crate::net::bulk::{Bulk, Filled, Wake};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
 use crate::peer::disk::DiskError;
-use crate::peer::serve::Throttle;
 use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::scheduler::{Event, SourceId, SourceLoad};
 use crate::swarm::silence::{Look, Silence};
+use crate::swarm::throttle::Throttle;
 use crate::threads;
 use crate::threads::lock;
 use crate::wire::limits::{MAX_RUN, MAX_TOLD};
@@ -52,22 +53,13 @@ pub(in crate::peer) enum FetchEnd {
     Disk(#[from] DiskError),
 }
 
-/// What the connection showed of the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::peer) enum Trust {
-    /// Nothing was wrong.
-    Kept,
-    /// It sent wrong bytes too often.
-    Lost,
-}
-
 /// Fetches from the source behind `session`, dialled as `target`, until the transfer is over or the
 /// connection ends.
 pub(in crate::peer) fn run(
     transfer: &Transfer,
     session: Session<Arc<TcpStream>>,
     target: &str,
-    throttle: Option<&Throttle>,
+    throttle: Option<&Mutex<Throttle>>,
 ) -> Result<Trust, FetchEnd> {
     let wake = Arc::new(Wake::new().map_err(NetError::from)?);
     let (bulk, theirs) = Bulk::new(session, Side::Fetch, wake.clone())?;
@@ -194,7 +186,7 @@ struct Fetching<'a> {
     requests: HashMap<u32, Option<u32>>,
     next_request: u32,
     incoming: Option<Incoming>,
-    throttle: Option<&'a Throttle>,
+    throttle: Option<&'a Mutex<Throttle>>,
     /// The rate limit's pause: nothing is read before.
     paused_until: Option<Instant>,
     silence: Silence,
@@ -477,7 +469,7 @@ impl Fetching<'_> {
         let whole = incoming.within == incoming.place.len;
         if let Some(throttle) = self.throttle {
             let now = Instant::now();
-            self.paused_until = Some(now + throttle.take(part, now));
+            self.paused_until = Some(now + lock(throttle).take(part, now));
         }
         self.transfer.step([Event::Progress(self.id, part as u64)], Some(self.id));
         if whole {

@@ -19,6 +19,15 @@ pub(in crate::peer) enum Order {
     Close,
 }
 
+/// What the connection showed of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::peer) enum Trust {
+    /// Nothing was wrong.
+    Kept,
+    /// It sent wrong bytes too often.
+    Lost,
+}
+
 /// The connection to a source, as other threads see it.
 #[derive(Debug)]
 pub(in crate::peer) struct SourceLink {
