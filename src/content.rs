@@ -1,5 +1,6 @@
-//! What is moved: ids, geometry, manifests with their proofs, trees, names and links. Pure.
+//! What is moved: ids, geometry, sets and runs of chunks, manifests with their proofs, trees, names and links. Pure.
 
+mod chunk_set;
 mod claim;
 mod geometry;
 mod host;
@@ -7,8 +8,10 @@ mod id;
 mod link;
 mod name;
 mod proof;
+pub mod runs;
 mod tree;
 
+pub use chunk_set::ChunkSet;
 pub use claim::Claim;
 pub use geometry::{ChunkIndex, Geometry, Layout, Place};
 pub use host::Host;

@@ -5,8 +5,8 @@
 //! - [`content`]: ids, geometry, manifests, trees, names, links. Pure.
 //! - [`wire`]: messages, ids, limits, codec. Pure; `docs/PROTOCOL.md` is its specification.
 //! - [`swarm`]: what members of a swarm decide: scheduler, neighbours, turns. Pure.
-//! - `threads`, `say`, `descriptors`: what the end of a thread means; what is written for people, whatever becomes of
-//!   it; how many files and sockets may be open.
+//! - `threads`, `say`, `program`, `descriptors`: what the end of a thread means; what is written for people, whatever
+//!   becomes of it; what is said of a panic; how many files and sockets may be open.
 //! - [`net`]: connections: preface, HELLO, framing, tracing.
 //! - [`tracker`]: the directory of who has what, and the threads that serve it.
 //! - [`peer`]: sharing, serving and fetching.
@@ -25,6 +25,7 @@ mod descriptors;
 pub mod fuzzing;
 pub mod net;
 pub mod peer;
+mod program;
 mod say;
 #[cfg(feature = "lab")]
 pub mod sim;
@@ -33,4 +34,4 @@ mod threads;
 pub mod tracker;
 pub mod wire;
 
-pub use threads::program;
+pub use program::program;

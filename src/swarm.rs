@@ -3,7 +3,6 @@
 //! Everything here is pure: events and `now` go in, effects or answers come out; no socket, file, thread,
 //! clock or unseeded chance. Peers wrap it in threads and locks, the simulator in neither.
 
-pub mod chunk_set;
 pub(crate) mod claims;
 pub(crate) mod neighbours;
 pub mod scheduler;

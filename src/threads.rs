@@ -2,7 +2,8 @@
 //!
 //! No panic may leave half a process behind, which lives on and is deaf. So whoever starts a thread says of which
 //! kind it is. One that the process cannot do without ends the process; that of a job ends its job, and that
-//! of a connection ends its connection. The panic itself is told in one sentence. Names are constants: no
+//! of a connection ends its connection. The panic itself is told by
+//! `program`, in one sentence. Names are constants: no
 //! text of others gets into one.
 
 #![allow(clippy::disallowed_methods, reason = "this is the one place")]
@@ -10,15 +11,13 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::io;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::process::{self, ExitCode};
+use std::panic::{self, AssertUnwindSafe};
+use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Builder, JoinHandle, Scope, ScopedJoinHandle};
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 
-use crate::say;
-
-/// How a process ends when a thread fails that it cannot do without.
-const FAILED: u8 = 1;
+/// The exit code of a process when a thread fails that it cannot do without.
+pub(crate) const FAILED: u8 = 1;
 
 /// Locks `mutex`. A thread that panicked inside left a value that is still whole: every step on shared values
 /// is small, and the panic itself has its consequences where the thread ends.
@@ -48,6 +47,11 @@ impl Kind {
 
 thread_local! {
     static KIND: Cell<Kind> = const { Cell::new(Kind::Essential) };
+}
+
+/// What it means, in words, if this thread ends by a panic.
+pub(crate) fn consequence() -> &'static str {
+    KIND.get().consequence()
 }
 
 /// A thread to be started; what it does says of which kind it is.
@@ -131,29 +135,8 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     panic::catch_unwind(AssertUnwindSafe(run)).map_err(|panic| Panicked(words(&*panic).to_owned()))
 }
 
-/// Runs a whole program: every panic in it is told in one sentence, and one of this thread is exit code 1.
-pub fn program(run: impl FnOnce() -> ExitCode) -> ExitCode {
-    panic::set_hook(Box::new(tell));
-    caught(run).unwrap_or(ExitCode::from(FAILED))
-}
-
-fn tell(panic: &PanicHookInfo<'_>) {
-    let thread = thread::current();
-    let place = panic.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
-    let words: String =
-        words(panic.payload()).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    say::line(&format!(
-        "p2p: internal error in thread {} at {place}: {words}; {}",
-        thread.name().unwrap_or("without a name"),
-        KIND.get().consequence(),
-    ));
-    let trace = std::backtrace::Backtrace::capture();
-    if trace.status() == std::backtrace::BacktraceStatus::Captured {
-        say::line(&trace.to_string());
-    }
-}
-
-fn words(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing")
 }

@@ -1,6 +1,8 @@
 //! What peers claim of a content beside its id. Only one claim about an id is true, and the bytes tell which.
 
-use super::{FileId, Geometry, Layout, Tree};
+use super::geometry::{Geometry, Layout};
+use super::id::FileId;
+use super::tree::Tree;
 
 /// What is said of a content beside its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

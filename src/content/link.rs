@@ -6,7 +6,9 @@ use std::str::FromStr;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::{FileId, Host, IdError, NameError, SafeName};
+use super::host::Host;
+use super::id::{FileId, IdError};
+use super::name::{NameError, SafeName};
 
 const SCHEME: &str = "p2p:";
 /// What must not stand bare in the value of a query.

@@ -6,7 +6,8 @@
 
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use super::{ChunkHash, ChunkIndex, FileId, Geometry};
+use super::geometry::{ChunkIndex, Geometry};
+use super::id::{ChunkHash, FileId};
 
 /// Hashes of an aligned run of chunks, and what it takes to merge them to the file id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

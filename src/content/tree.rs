@@ -10,7 +10,9 @@ mod target;
 
 use std::collections::{HashMap, HashSet};
 
-use super::{FileId, Geometry, Layout, SafeName};
+use super::geometry::{Geometry, Layout};
+use super::id::FileId;
+use super::name::{NameError, SafeName};
 pub use left_out::{LeftOut, Missing, Reason};
 pub use target::{leads_inside, way_to};
 
@@ -79,7 +81,7 @@ pub enum TreeError {
     Kind,
     /// A path would leave the folder.
     #[error("a path in it is refused: {0}")]
-    Path(#[from] super::NameError),
+    Path(#[from] NameError),
     /// The entries are not in order.
     #[error("its entries are not in order")]
     Order,
@@ -176,7 +178,7 @@ impl Tree {
         for entry in &self.entries {
             let path = entry.path.as_str();
             if entry.path.is_tree() {
-                return Err(TreeError::Path(super::NameError::Dots));
+                return Err(TreeError::Path(NameError::Dots));
             }
             if path.split('/').count() > Tree::MAX_DEPTH {
                 return Err(TreeError::Depth);

@@ -9,7 +9,6 @@ use tokio_util::codec::Decoder;
 
 use super::Numbers;
 use crate::content::PeerId;
-use crate::swarm::chunk_set::ChunkSet;
 use crate::tracker::directory::{Bounds, Directory};
 use crate::tracker::session::{Session, Shared};
 use crate::wire::{
@@ -122,10 +121,10 @@ pub(super) fn bitmap(bytes: &[u8], _: &Path) {
     let mut numbers = Numbers(bytes);
     let chunks = numbers.u32() % limits::MAX_CHUNKS;
     let bits = Bits::Map(Bytes::copy_from_slice(numbers.0));
-    let Some(set) = ChunkSet::from_bits(&bits, chunks) else { return };
+    let Some(set) = bits.to_set(chunks) else { return };
     assert_eq!(set.len(), chunks);
     assert_eq!(set.iter().filter(|chunk| *chunk < chunks).count(), set.count() as usize);
-    assert_eq!(ChunkSet::from_bits(&set.to_bits(), chunks), Some(set));
+    assert_eq!(Bits::from(&set).to_set(chunks), Some(set));
 }
 
 /// Three connections of two peers say whatever they like to a tracker with little room: each request

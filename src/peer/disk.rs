@@ -35,9 +35,8 @@ use rustix::io::Errno;
 
 use super::stamp::Stamp;
 use super::state_folder::{make_own_folder, set_aside};
-use crate::content::{ChunkHash, FileId, Manifest, Place, SafeName};
+use crate::content::{ChunkHash, ChunkSet, FileId, Manifest, Place, SafeName};
 use crate::descriptors::{self, Shortage, patiently};
-use crate::swarm::chunk_set::ChunkSet;
 use crate::threads;
 use crate::threads::lock;
 use files::{

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::content::{FileId, PeerId};
+use crate::content::{ChunkSet, FileId, PeerId, runs};
 use crate::net::bulk::{Bulk, Filled, MAX_UNSENT_BYTES, Wake};
 use crate::net::door::Activity;
 use crate::net::trace::Side;
@@ -26,7 +26,6 @@ use crate::net::{NetError, Session};
 use crate::peer::mischief::Line;
 use crate::peer::mischief::{FaultPlan, Faults};
 use crate::peer::transfer::Follower;
-use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::turns::UNSENT_AHEAD;
 use crate::threads;
 use crate::wire::limits::{MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RUN, MAX_SLOTS, MAX_TOLD};
@@ -328,7 +327,7 @@ impl Serving<'_> {
         let chunks = held.layout().chunks();
         let lies = self.faults.as_ref().is_some_and(Faults::lies);
         let have = if lies { ChunkSet::full(chunks) } else { held.have() };
-        let opened = Opened { size: held.layout().size(), chunks, have: have.to_bits(), looks: held.looks() };
+        let opened = Opened { size: held.layout().size(), chunks, have: (&have).into(), looks: held.looks() };
         let whole = have.is_full();
         let content = (open.id, open.view);
         if whole {
@@ -406,13 +405,13 @@ impl Serving<'_> {
 
     fn asker_has(&mut self, number: u16, gained: &[(u32, u32)]) -> Result<(), NetError> {
         let Some(slot) = self.slots.get_mut(&number) else { return Ok(()) };
-        slot.told_chunks += chunk_set::named(gained, slot.chunks);
+        slot.told_chunks += runs::named(gained, slot.chunks);
         if slot.told_chunks > u64::from(MAX_TOLD) * u64::from(slot.chunks) {
             return Err(NetError::Unexpected("HAVE of more chunks than there are"));
         }
         let Some(given) = &mut slot.given else { return Ok(()) };
         let uploads = self.host.uploads();
-        for chunk in chunk_set::numbers(gained, slot.chunks) {
+        for chunk in runs::numbers(gained, slot.chunks) {
             slot.told.insert(chunk);
             if given.insert(chunk) {
                 uploads.seed_gave(slot.content, chunk);
@@ -447,7 +446,7 @@ impl Serving<'_> {
         let gains = self.asker.follower.take(Instant::now());
         for of_slot in gains.chunk_by(|a, b| a.0 == b.0) {
             let slot = of_slot[0].0;
-            let gained = List::new(chunk_set::ranges(of_slot.iter().map(|(_, chunk)| *chunk)));
+            let gained = List::new(runs::ranges(of_slot.iter().map(|(_, chunk)| *chunk)));
             self.bulk.queue(0, ServerHas { slot, gained });
         }
     }

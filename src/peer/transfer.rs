@@ -21,10 +21,9 @@ use crossbeam_channel::{Receiver, Sender};
 use super::disk::{Disk, DiskError};
 use super::share::read_chunk;
 use crate::content::{
-    ChunkHash, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk, proof_run,
+    ChunkHash, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk, proof_run,
 };
 use crate::net::bulk::Wake;
-use crate::swarm::chunk_set::ChunkSet;
 use crate::swarm::neighbours::Neighbours;
 use crate::swarm::scheduler::{
     Effect, Event, Limits, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView,

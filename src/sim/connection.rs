@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::happening::{Job, Message, Nanos};
-use crate::swarm::chunk_set::ChunkSet;
+use crate::content::ChunkSet;
 use crate::swarm::scheduler::SourceId;
 use crate::swarm::turns::{Hold, Telling};
 

@@ -7,8 +7,7 @@ use super::happening::{Happening, Nanos};
 use super::peer::{Fetch, id_of, number_of};
 use super::scenario::Fate;
 use super::world::{LEASE_INTERVAL, World, content};
-use crate::content::PROOF_RUN;
-use crate::swarm::chunk_set::{self, ChunkSet};
+use crate::content::{ChunkSet, PROOF_RUN, runs};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Limits, Policy, Scheduler, TICK};
 use crate::tracker::directory::{Load, Profile, Query, Sender, Wanted};
@@ -194,7 +193,7 @@ impl World<'_> {
     pub(super) fn announce(&mut self, p: u32) {
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
         let gained = fetch.kept.iter().filter(|chunk| !fetch.announced.contains(*chunk));
-        let ranges = chunk_set::ranges(gained);
+        let ranges = runs::ranges(gained);
         if ranges.is_empty() {
             return;
         }

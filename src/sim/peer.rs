@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::happening::Nanos;
 use super::scenario::{Link, Manner};
-use crate::content::PeerId;
-use crate::swarm::chunk_set::ChunkSet;
+use crate::content::{ChunkSet, PeerId};
 use crate::swarm::neighbours::Neighbours;
 use crate::swarm::scheduler::{Scheduler, SourceId};
 use crate::swarm::turns::{Seed, Turns};

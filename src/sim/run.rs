@@ -7,7 +7,7 @@ use super::outcome::{Breach, Outcome};
 use super::peer::Peer;
 use super::scenario::{Fate, Scenario};
 use super::world::{CURVE, LEASE_INTERVAL, World};
-use crate::swarm::chunk_set::ChunkSet;
+use crate::content::ChunkSet;
 
 impl Scenario {
     /// Runs it.

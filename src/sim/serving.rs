@@ -6,8 +6,7 @@ use super::connection::Load;
 use super::happening::{Happening, Job, Message};
 use super::scenario::Manner;
 use super::world::World;
-use crate::content::PROOF_RUN;
-use crate::swarm::chunk_set::{self, ChunkSet};
+use crate::content::{ChunkSet, PROOF_RUN, runs};
 use crate::swarm::turns::{Hold, Rank, Seed};
 use crate::swarm::uplink::piece_bytes;
 use crate::wire::{ANY_CHUNK, Refusal};
@@ -291,7 +290,7 @@ impl World<'_> {
         }
         connection.telling.told(now);
         connection.news.sort_unstable();
-        let gained = chunk_set::ranges(connection.news.drain(..));
+        let gained = runs::ranges(connection.news.drain(..));
         let bytes = HAVE_BYTES + RUN_BYTES * gained.len() as u32;
         self.say(c, Message::Gains(gained), bytes);
     }

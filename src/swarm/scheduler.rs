@@ -24,8 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::chunk_set::{self, ChunkSet};
-use crate::content::Layout;
+use crate::content::{ChunkSet, Layout, runs};
 use crate::wire::Refusal;
 pub use event::{Effect, Event, Limits, MAX_CORRUPT, Policy, SourceId, TICK};
 pub use load::SourceLoad;
@@ -186,7 +185,7 @@ impl Scheduler {
     fn gained(&mut self, id: SourceId, gained: &[(u32, u32)], now: Instant, out: &mut Vec<Effect>) {
         let Some(source) = self.sources.get_mut(&id) else { return };
         let was_full = source.have.is_full();
-        for chunk in chunk_set::numbers(gained, self.layout.chunks()) {
+        for chunk in runs::numbers(gained, self.layout.chunks()) {
             if source.have.insert(chunk) {
                 self.open.more_common(chunk);
             }

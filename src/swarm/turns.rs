@@ -6,8 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::chunk_set::ChunkSet;
-use crate::content::PROOF_RUN;
+use crate::content::{ChunkSet, PROOF_RUN};
 
 /// Connections that send chunks at the same time.
 const SLOTS: usize = 3;

@@ -8,7 +8,7 @@ use byteorder::{BigEndian, ByteOrder};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits;
-use crate::content::{ChunkHash, FileId, Host, Looks, PeerId, Proof};
+use crate::content::{ChunkHash, ChunkSet, FileId, Host, Looks, PeerId, Proof};
 
 /// Why the bytes of a frame are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -271,6 +271,29 @@ pub enum Bits {
     All,
     /// One bit a chunk, the first chunk in the highest bit of the first byte; spare bits are 0.
     Map(Bytes),
+}
+
+impl Bits {
+    /// The set of `len` chunks that this stands for; `None` if the bitmap is of another length.
+    pub fn to_set(&self, len: u32) -> Option<ChunkSet> {
+        match self {
+            Bits::None => Some(ChunkSet::empty(len)),
+            Bits::All => Some(ChunkSet::full(len)),
+            Bits::Map(map) => ChunkSet::from_bytes(map, len),
+        }
+    }
+}
+
+impl From<&ChunkSet> for Bits {
+    fn from(set: &ChunkSet) -> Bits {
+        if set.is_empty() {
+            Bits::None
+        } else if set.is_full() {
+            Bits::All
+        } else {
+            Bits::Map(Bytes::from(set.to_bytes()))
+        }
+    }
 }
 
 impl Field for Bits {

@@ -11,7 +11,7 @@ use tokio_util::codec::Decoder;
 
 use super::limits::*;
 use super::*;
-use crate::content::{ChunkHash, FileId, Host, Looks, PeerId, Proof};
+use crate::content::{ChunkHash, ChunkSet, FileId, Host, Looks, PeerId, Proof};
 
 /// A message whose kinds can be walked through.
 trait Sampled: Message + Clone + PartialEq {
@@ -595,4 +595,16 @@ fn texts_and_lists_are_cut_to_what_fits() {
     assert_eq!(text.len(), 254, "cut at a character");
     let list: List<u8, 3> = List::new(vec![1, 2, 3, 4]);
     assert_eq!(&*list, [1, 2, 3]);
+}
+
+#[test]
+fn a_bitmap_stands_for_a_set_of_so_many_chunks() {
+    let (none, all, mut some) = (ChunkSet::empty(9), ChunkSet::full(9), ChunkSet::empty(9));
+    some.insert(8);
+    let map = Bits::Map(Bytes::from_static(&[0, 0x80]));
+    for (set, bits) in [(none, Bits::None), (all, Bits::All), (some, map)] {
+        assert_eq!(Bits::from(&set), bits);
+        assert_eq!(bits.to_set(9), Some(set));
+    }
+    assert_eq!(Bits::Map(Bytes::from_static(&[0, 0x80])).to_set(8), None);
 }

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use p2p::content::{Geometry, Layout};
-use p2p::swarm::chunk_set::ChunkSet;
+use p2p::content::{ChunkSet, Geometry, Layout};
 use p2p::swarm::scheduler::{Effect, Event, Limits, Policy, Scheduler, SourceId, SourceLoad, TICK};
 use p2p::wire::Refusal;
 

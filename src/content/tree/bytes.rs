@@ -7,7 +7,8 @@
 use bytes::{Buf, BufMut};
 
 use super::{LeftOut, Looks, Missing, Reason, Tree, TreeEntry, TreeError, TreeKind};
-use crate::content::{FileId, NameError, SafeName};
+use crate::content::id::FileId;
+use crate::content::name::{NameError, SafeName};
 
 const MAGIC: &[u8; 8] = b"p2ptree2";
 
@@ -80,7 +81,8 @@ impl Tree {
         if let Some(kind) = bytes.first() {
             return Err(if *kind > MORE_LEFT_OUT { TreeError::Kind } else { TreeError::Order });
         }
-        let tree = Tree { mode, entries, left_out: LeftOut::read(named, more)? };
+        let left_out = LeftOut::read(named, more).ok_or(TreeError::LeftOut)?;
+        let tree = Tree { mode, entries, left_out };
         tree.check()?;
         Ok(tree)
     }

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::content::shown;
-
-use super::TreeError;
+use crate::content::name::shown;
 
 /// Why something was left out of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,15 +104,12 @@ impl LeftOut {
         LeftOut { named, more: u32::try_from(more).unwrap_or(u32::MAX) }
     }
 
-    /// As it was read; checked.
-    pub(super) fn read(named: Vec<Missing>, more: u32) -> Result<LeftOut, TreeError> {
+    /// As it was read; `None` if no list is written so.
+    pub(super) fn read(named: Vec<Missing>, more: u32) -> Option<LeftOut> {
         let fits = |missing: &Missing| readable(&missing.path) == missing.path && !missing.path.is_empty();
         let sorted = named.is_sorted_by(|a, b| a.path < b.path);
         let counted = named.len() == LeftOut::MAX_NAMED || (named.len() < LeftOut::MAX_NAMED && more == 0);
-        match sorted && counted && named.iter().all(fits) {
-            true => Ok(LeftOut { named, more }),
-            false => Err(TreeError::LeftOut),
-        }
+        (sorted && counted && named.iter().all(fits)).then_some(LeftOut { named, more })
     }
 
     /// The first of them, in order of path.
@@ -196,7 +191,7 @@ mod tests {
         let left_out = LeftOut::new(all);
         assert_eq!((left_out.named().len(), left_out.more(), left_out.count()), (64, 36, 100));
         assert_eq!(left_out.named()[1].path, "001");
-        assert_eq!(LeftOut::read(left_out.named().to_vec(), 36), Ok(left_out));
+        assert_eq!(LeftOut::read(left_out.named().to_vec(), 36), Some(left_out));
     }
 
     #[test]
@@ -204,7 +199,7 @@ mod tests {
         let left_out = LeftOut::new([missing("a\nb\u{1b}[2J"), missing(&"ü\n".repeat(2000))]);
         assert_eq!(left_out.named()[0].path, "a\\nb\\u{1b}[2J");
         assert!(left_out.named()[1].path.len() <= LeftOut::MAX_NAME_BYTES);
-        assert_eq!(LeftOut::read(left_out.named().to_vec(), 0), Ok(left_out));
+        assert_eq!(LeftOut::read(left_out.named().to_vec(), 0), Some(left_out));
     }
 
     #[test]
@@ -216,6 +211,6 @@ mod tests {
             LeftOut::read(vec![missing("")], 0),
             LeftOut::read(vec![missing("a")], 1),
         ];
-        assert!(bad.iter().all(Result::is_err), "{bad:?}");
+        assert!(bad.iter().all(Option::is_none), "{bad:?}");
     }
 }

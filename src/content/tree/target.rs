@@ -1,7 +1,6 @@
 //! The one function that decides whether a symbolic link from outside stays inside its tree.
 
-use super::super::SafeName;
-use super::super::name::is_reserved;
+use crate::content::name::{SafeName, is_reserved};
 
 /// True if a link at `path` with this target stays inside the tree that `path` is below, whatever the links
 /// on its way are, as long as this holds for them too.

@@ -12,12 +12,11 @@ use super::error::FetchError;
 use super::running::{Halt, Running};
 use super::succession::Succession;
 use super::{Peer, Want};
-use crate::content::PeerId;
+use crate::content::{ChunkSet, PeerId, runs};
 use crate::net::trace::Side;
 use crate::net::{self, NetError};
 use crate::peer::transfer::connection::{self as fetch, FetchEnd};
 use crate::peer::transfer::{End, Transfer, Trust};
-use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Policy, TICK};
 use crate::threads::{self, lock};
@@ -210,7 +209,7 @@ impl<'a> Driver<'a> {
         let had = self.transfer.had();
         let gained: Vec<u32> = had.iter().filter(|chunk| !self.announced.contains(*chunk)).collect();
         if !gained.is_empty() {
-            self.peer().trackers().have(self.transfer.content(), &chunk_set::ranges(gained));
+            self.peer().trackers().have(self.transfer.content(), &runs::ranges(gained));
             self.announced = had;
         }
     }

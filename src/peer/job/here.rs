@@ -8,10 +8,9 @@ use std::sync::Arc;
 use super::Want;
 use super::error::FetchError;
 use super::running::Running;
-use crate::content::{FileId, Layout, Looks, Manifest, Place, hash_chunk};
+use crate::content::{ChunkSet, FileId, Layout, Looks, Manifest, Place, hash_chunk};
 use crate::peer::disk::Disk;
 use crate::peer::share::{Holding, Share, Standing, looks_of, read_chunk};
-use crate::swarm::chunk_set::ChunkSet;
 use crate::wire::{Offer, View};
 
 /// Where bytes are that may be the ones wanted.

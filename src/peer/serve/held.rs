@@ -4,12 +4,11 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use crate::content::{FileId, Layout, Looks, Place, Proof, proof_run};
+use crate::content::{ChunkSet, FileId, Layout, Looks, Place, Proof, proof_run};
 use crate::peer::share::{self, Holding, Members, Share, Source, Standing};
 use crate::peer::stamp::Stamp;
 use crate::peer::transfer::Transfer;
 use crate::peer::transfer::add;
-use crate::swarm::chunk_set::ChunkSet;
 use crate::wire::{Refusal, View};
 
 /// Where a chunk's bytes are.

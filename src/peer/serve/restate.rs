@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Serving;
 use super::slot::Slot;
-use crate::swarm::chunk_set;
+use crate::content::runs;
 use crate::wire::limits::MAX_RANGES;
 use crate::wire::{List, ServerHas};
 
@@ -84,7 +84,7 @@ impl Serving<'_> {
         let back: Vec<(u16, Vec<u32>)> =
             self.slots.iter_mut().map(|(number, slot)| (*number, slot.come_back(now))).collect();
         for (slot, chunks) in back {
-            for gained in chunk_set::ranges(chunks).chunks(MAX_RANGES) {
+            for gained in runs::ranges(chunks).chunks(MAX_RANGES) {
                 self.bulk.queue(0, ServerHas { slot, gained: List::new(gained.to_vec()) });
             }
         }

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use super::held::Held;
 use super::restate::Gone;
 use super::uploads::Content;
-use crate::content::{Place, Proof, proof_run};
-use crate::swarm::chunk_set::ChunkSet;
+use crate::content::{ChunkSet, Place, Proof, proof_run};
 
 pub(super) struct Slot {
     pub(super) content: Content,

@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::Asker;
-use crate::content::{FileId, PeerId};
+use crate::content::{ChunkSet, FileId, PeerId};
 use crate::peer::transfer::add;
-use crate::swarm::chunk_set::ChunkSet;
 use crate::swarm::throttle::Throttle;
 use crate::swarm::turns::{Rank, Seed, Turns};
 use crate::swarm::uplink::Uplink;

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use super::Transfer;
 use super::ledger::add;
 use super::link::{Order, SourceLink, Trust};
-use crate::content::{ChunkHash, ChunkHasher, FileId, Geometry, Place, chunk_hasher};
+use crate::content::{ChunkHash, ChunkHasher, ChunkSet, FileId, Geometry, Place, chunk_hasher, runs};
 use crate::net::bulk::{Bulk, Filled, Wake};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::{NetError, Session};
 use crate::peer::disk::DiskError;
-use crate::swarm::chunk_set::{self, ChunkSet};
 use crate::swarm::scheduler::{Event, SourceId, SourceLoad};
 use crate::swarm::silence::{Look, Silence};
 use crate::swarm::throttle::Throttle;
@@ -119,7 +118,7 @@ impl Opening {
                     FromServer::Opened(opened) => {
                         let fits = opened.chunks == transfer.layout.chunks()
                             && opened.size == transfer.layout.size();
-                        let have = ChunkSet::from_bits(&opened.have, transfer.layout.chunks());
+                        let have = opened.have.to_set(transfer.layout.chunks());
                         let have = have.filter(|_| fits).ok_or(FetchEnd::Geometry)?;
                         transfer.hear_looks(opened.looks, have.is_full());
                         Ok((have, load))
@@ -290,7 +289,7 @@ impl Fetching<'_> {
         }
         if !news.is_empty() {
             news.sort_unstable();
-            let gained = List::new(chunk_set::ranges(news));
+            let gained = List::new(runs::ranges(news));
             self.bulk.queue(0, AskerHas { slot: SLOT, gained });
         }
         let sent = self.bulk.unsent().len() - before;
@@ -364,7 +363,7 @@ impl Fetching<'_> {
             }
             FromServer::ServerHas(has) if has.slot == SLOT => {
                 let chunks = self.transfer.layout.chunks();
-                self.told += chunk_set::named(&has.gained, chunks);
+                self.told += runs::named(&has.gained, chunks);
                 if self.told > u64::from(MAX_TOLD) * u64::from(chunks) {
                     return Err(NetError::Unexpected("HAVE of more chunks than there are").into());
                 }

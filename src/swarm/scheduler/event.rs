@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::load::SourceLoad;
-use crate::swarm::chunk_set::ChunkSet;
+use crate::content::ChunkSet;
 use crate::wire::Refusal;
 
 /// A connection that serves this transfer. Numbers are never reused within a transfer.

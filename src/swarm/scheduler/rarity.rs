@@ -1,6 +1,6 @@
 //! Open chunks ordered by how many sources have them.
 
-use crate::swarm::chunk_set::ChunkSet;
+use crate::content::ChunkSet;
 
 /// Chunks that this many sources or more have are all equally common.
 const LEVELS: usize = 16;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::load::{FIRST_WINDOW, HORIZON, SourceLoad, seconds};
 use super::reason::Reason;
-use crate::swarm::chunk_set::ChunkSet;
+use crate::content::ChunkSet;
 
 /// A source is asked ahead for what it delivers in this time beyond its round trip: long enough for requests
 /// that wait behind our own chunks in a full uplink (50 ms), short enough to keep its queue useful to others.

@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
-use super::holders::{Leecher, Runs, Swarm, bitmap_bytes};
-use crate::content::{Claim, FileId, Geometry};
+use super::holders::{Leecher, Runs, Swarm};
+use crate::content::{ChunkSet, Claim, FileId, Geometry};
 use crate::tracker::tables::slab::Slab;
 
 /// One content.
@@ -169,7 +169,7 @@ impl Contents {
 
     /// Bytes that a bitmap of this content takes.
     pub(super) fn bitmap_bytes(&self, content: u32) -> usize {
-        bitmap_bytes(self.claim(content).chunks)
+        ChunkSet::bytes_of(self.claim(content).chunks)
     }
 
     /// Counts one more name under which the peer holds the content.

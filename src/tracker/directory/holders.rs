@@ -3,36 +3,10 @@
 //! Owns the one rule that a peer is in at most one of the two lists, with at least one name it
 //! registered the content under. Peers are known by their number in the directory.
 
-/// A set of chunks, one bit each; empty while no chunk is in it.
-pub(super) type Bits = Box<[u64]>;
+use crate::content::ChunkSet;
 
 /// Runs of chunks as they come in messages: first chunk and how many.
 pub(super) type Runs = [(u32, u32)];
-
-/// Bytes that a set of chunks takes once it is not empty.
-pub(super) fn bitmap_bytes(chunks: u32) -> usize {
-    chunks.div_ceil(u64::BITS) as usize * size_of::<u64>()
-}
-
-/// The chunks of `runs`, leaving out those that do not exist.
-pub(super) fn bits_of(runs: &Runs, chunks: u32) -> Bits {
-    let mut bits: Bits = vec![0; chunks.div_ceil(u64::BITS) as usize].into();
-    add_runs(&mut bits, runs, chunks);
-    bits
-}
-
-fn add_runs(bits: &mut Bits, runs: &Runs, chunks: u32) {
-    for (first, count) in runs {
-        let end = first.saturating_add(*count).min(chunks);
-        let mut at = *first;
-        while at < end {
-            let (word, low) = ((at / u64::BITS) as usize, at % u64::BITS);
-            let width = (u64::BITS - low).min(end - at);
-            bits[word] |= (u64::MAX >> (u64::BITS - width)) << low;
-            at += width;
-        }
-    }
-}
 
 /// A peer that has every chunk.
 #[derive(Debug, Clone, Copy)]
@@ -49,15 +23,19 @@ pub(super) struct Leecher {
     /// The peer.
     pub(super) peer: u32,
     names: u32,
-    /// How many chunks it has.
-    pub(super) have: u32,
-    bits: Bits,
+    /// The chunks it has; of length 0 while it has none, which takes no room.
+    chunks: ChunkSet,
 }
 
 impl Leecher {
+    /// How many chunks it has.
+    pub(super) fn have(&self) -> u32 {
+        self.chunks.count()
+    }
+
     /// True if it has one of these chunks.
-    pub(super) fn has_any(&self, wanted: &Bits) -> bool {
-        self.bits.iter().zip(wanted).any(|(have, wanted)| have & wanted != 0)
+    pub(super) fn has_any(&self, wanted: &ChunkSet) -> bool {
+        self.chunks.next_common(wanted, 0).is_some()
     }
 }
 
@@ -102,7 +80,7 @@ impl Swarm {
 
     /// Bytes of the peer's bitmap.
     pub(super) fn bitmap(&self, peer: u32) -> usize {
-        self.leecher(peer).map_or(0, |at| size_of_val(&*self.leechers[at].bits))
+        self.leecher(peer).map_or(0, |at| ChunkSet::bytes_of(self.leechers[at].chunks.len()))
     }
 
     /// Counts one more name under which the peer holds the content.
@@ -115,7 +93,7 @@ impl Swarm {
             (_, Ok(at)) => self.leechers[at].names += 1,
             (Err(at), _) if complete => self.seeders.insert(at, Seeder { peer, names: 1 }),
             (_, Err(at)) => {
-                self.leechers.insert(at, Leecher { peer, names: 1, have: 0, bits: Bits::default() });
+                self.leechers.insert(at, Leecher { peer, names: 1, chunks: ChunkSet::empty(0) });
             }
         }
     }
@@ -148,13 +126,12 @@ impl Swarm {
         let Ok(at) = self.leecher(peer) else {
             return;
         };
-        let leecher = &mut self.leechers[at];
-        if leecher.bits.is_empty() && !gained.is_empty() {
-            leecher.bits = bits_of(&[], chunks);
+        let has = &mut self.leechers[at].chunks;
+        if has.len() != chunks && !gained.is_empty() {
+            *has = ChunkSet::empty(chunks);
         }
-        add_runs(&mut leecher.bits, gained, chunks);
-        leecher.have = leecher.bits.iter().map(|word| word.count_ones()).sum();
-        if leecher.have == chunks {
+        has.add_runs(gained);
+        if has.count() == chunks {
             self.complete(peer);
         }
     }

@@ -6,10 +6,10 @@
 
 use std::time::Instant;
 
-use super::holders::{self, Bits, Runs};
+use super::holders::Runs;
 use super::listing::base;
 use super::{Directory, Peer};
-use crate::content::{FileId, PeerId};
+use crate::content::{ChunkSet, FileId, PeerId};
 use crate::wire::{Holder, Label, List, Name, Purpose, Variant, limits};
 
 /// Holders suggested when the asker names no number.
@@ -22,8 +22,8 @@ pub(super) const MAX_VARIANTS_SEEN: usize = 1024;
 const MAX_NAMES_SEEN: usize = 64;
 /// Most holders in one answer, all variants together, so that it stays within a frame.
 const MAX_HOLDERS_IN_ALL: usize = 1024;
-/// Most words of bitmaps compared with the missing chunks for one answer.
-const MAX_WORDS_COMPARED: usize = 1 << 20;
+/// Most bytes of bitmaps compared with the missing chunks for one answer.
+const MAX_BYTES_COMPARED: usize = 8 << 20;
 /// By how many uploads each peer that complained of corrupt chunks makes a holder dearer.
 const CORRUPT_COST: u32 = 64;
 
@@ -90,8 +90,7 @@ impl Directory {
 
     fn variant(&mut self, shown: Shown, query: &Query<'_>, share: usize, now: Instant) -> Variant {
         let Shown { content, pair, agreed } = shown;
-        let wanted = (!query.missing.is_empty())
-            .then(|| holders::bits_of(query.missing, self.contents.claim(content).chunks));
+        let wanted = (!query.missing.is_empty()).then(|| self.wanted(query.missing, content));
         let most = share.min(limits::MAX_HOLDERS);
         let chosen = match (query.purpose, query.max) {
             (Purpose::Inspect, 0) => self.inspect(shown, most, wanted.as_ref(), now),
@@ -119,6 +118,12 @@ impl Directory {
         }
     }
 
+    fn wanted(&self, runs: &Runs, content: u32) -> ChunkSet {
+        let mut wanted = ChunkSet::empty(self.contents.claim(content).chunks);
+        wanted.add_runs(runs);
+        wanted
+    }
+
     /// A content under the first of its names.
     fn shown(&self, content: u32) -> Option<Shown> {
         let mut names = self.names.of_content(&self.contents, content);
@@ -131,14 +136,14 @@ impl Directory {
     }
 
     /// Holders in order: seeders, then leechers, in each originals first, then who is not doubted, then by id.
-    fn inspect(&self, shown: Shown, max: usize, wanted: Option<&Bits>, now: Instant) -> Vec<Chosen> {
+    fn inspect(&self, shown: Shown, max: usize, wanted: Option<&ChunkSet>, now: Instant) -> Vec<Chosen> {
         let Shown { content, pair, .. } = shown;
         let (seeders, leechers) = self.contents.counts(content);
         let chunks = self.contents.claim(content).chunks;
         let seeders = (0..seeders).filter_map(|nth| Some((self.contents.seeder(content, nth)?, chunks)));
         let mut all: Vec<Chosen> = seeders.collect();
         self.first_in_order(&mut all, pair, max, now);
-        let mut budget = MAX_WORDS_COMPARED;
+        let mut budget = MAX_BYTES_COMPARED;
         let leechers = (0..leechers).filter_map(|nth| self.part(content, nth, wanted, &mut budget));
         let mut parts: Vec<Chosen> = leechers.collect();
         self.first_in_order(&mut parts, pair, max - all.len(), now);
@@ -157,14 +162,21 @@ impl Directory {
     }
 
     /// The `nth` leecher if it has one of the wanted chunks.
-    fn part(&self, content: u32, nth: usize, wanted: Option<&Bits>, budget: &mut usize) -> Option<Chosen> {
+    fn part(
+        &self,
+        content: u32,
+        nth: usize,
+        wanted: Option<&ChunkSet>,
+        budget: &mut usize,
+    ) -> Option<Chosen> {
         let leecher = self.contents.leecher(content, nth)?;
         let useful = wanted.is_none_or(|wanted| {
-            let affordable = *budget >= wanted.len();
-            *budget = budget.saturating_sub(wanted.len());
+            let bytes = ChunkSet::bytes_of(wanted.len());
+            let affordable = *budget >= bytes;
+            *budget = budget.saturating_sub(bytes);
             affordable && leecher.has_any(wanted)
         });
-        useful.then_some((leecher.peer, leecher.have))
+        useful.then_some((leecher.peer, leecher.have()))
     }
 
     /// A random choice of holders that can be dialled: half of the places for seeders, the rest for
@@ -173,14 +185,14 @@ impl Directory {
         &mut self,
         content: u32,
         max: usize,
-        wanted: Option<Bits>,
+        wanted: Option<ChunkSet>,
         asker: PeerId,
         now: Instant,
     ) -> Vec<Chosen> {
         let (seeders, leechers) = self.contents.counts(content);
         let chunks = self.contents.claim(content).chunks;
         let places = max * DRAWN_PER_PLACE;
-        let mut budget = MAX_WORDS_COMPARED;
+        let mut budget = MAX_BYTES_COMPARED;
         let mut rng = self.rng.fork();
         let missed = self.missed_by(asker, self.contents.id(content));
         let can = |peer: u32| self.peers[peer].can_be_suggested(asker);

@@ -1,15 +1,13 @@
 //! A set of chunk numbers below a fixed length, as bits. Pure.
 
-use bytes::Bytes;
-
-use crate::wire::Bits;
+use super::runs;
 
 const WORD: usize = 64;
 
 /// Chunk numbers below [`ChunkSet::len`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkSet {
-    words: Vec<u64>,
+    words: Box<[u64]>,
     len: u32,
     count: u32,
 }
@@ -17,7 +15,7 @@ pub struct ChunkSet {
 impl ChunkSet {
     /// No chunk of `len`.
     pub fn empty(len: u32) -> ChunkSet {
-        ChunkSet { words: vec![0; (len as usize).div_ceil(WORD)], len, count: 0 }
+        ChunkSet { words: vec![0; (len as usize).div_ceil(WORD)].into(), len, count: 0 }
     }
 
     /// All chunks of `len`.
@@ -26,12 +24,17 @@ impl ChunkSet {
         if let (Some(last), spare @ 1..) = (words.last_mut(), len as usize % WORD) {
             *last = (1 << spare) - 1;
         }
-        ChunkSet { words, len, count: len }
+        ChunkSet { words: words.into(), len, count: len }
     }
 
     /// How many chunks there could be.
     pub fn len(&self) -> u32 {
         self.len
+    }
+
+    /// Bytes of memory that a set of `len` chunks takes beside the value itself.
+    pub fn bytes_of(len: u32) -> usize {
+        (len as usize).div_ceil(WORD) * size_of::<u64>()
     }
 
     /// How many chunks are in the set.
@@ -91,7 +94,7 @@ impl ChunkSet {
 
     /// The chunks as runs of first and count.
     pub fn ranges(&self) -> Vec<(u32, u32)> {
-        ranges(self.iter())
+        runs::ranges(self.iter())
     }
 
     /// The first chunk at or after `from`, going round at the end, that is in both sets.
@@ -117,26 +120,33 @@ impl ChunkSet {
             .or_else(|| found(start, word(start) & !high))
     }
 
-    /// The set as it is sent in OPENED.
-    pub fn to_bits(&self) -> Bits {
-        if self.is_empty() {
-            return Bits::None;
+    /// Adds the chunks of `runs`, leaving out numbers past the end: a word at a time, so that long runs
+    /// cost little.
+    pub fn add_runs(&mut self, runs: &[(u32, u32)]) {
+        for (first, count) in runs {
+            let end = first.saturating_add(*count).min(self.len);
+            let mut at = *first;
+            while at < end {
+                let low = at as usize % WORD;
+                let width = (WORD - low).min((end - at) as usize);
+                let word = &mut self.words[at as usize / WORD];
+                let more = *word | (u64::MAX >> (WORD - width)) << low;
+                self.count += (more ^ *word).count_ones();
+                *word = more;
+                at += width as u32;
+            }
         }
-        if self.is_full() {
-            return Bits::All;
-        }
-        let mut map: Vec<u8> = self.words.iter().flat_map(|word| word.reverse_bits().to_be_bytes()).collect();
-        map.truncate((self.len as usize).div_ceil(8));
-        Bits::Map(Bytes::from(map))
     }
 
-    /// The set of `len` chunks that `bits` stand for; `None` if the bitmap is not exactly as long.
-    pub fn from_bits(bits: &Bits, len: u32) -> Option<ChunkSet> {
-        let map = match bits {
-            Bits::None => return Some(ChunkSet::empty(len)),
-            Bits::All => return Some(ChunkSet::full(len)),
-            Bits::Map(map) => map,
-        };
+    /// The set as bytes: one bit a chunk, the first in the highest bit of the first byte; spare bits are 0.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut map: Vec<u8> = self.words.iter().flat_map(|word| word.reverse_bits().to_be_bytes()).collect();
+        map.truncate((self.len as usize).div_ceil(8));
+        map
+    }
+
+    /// The set of `len` chunks that these bytes stand for; `None` if there are more or fewer, or a spare bit is set.
+    pub fn from_bytes(map: &[u8], len: u32) -> Option<ChunkSet> {
         if map.len() != (len as usize).div_ceil(8) {
             return None;
         }
@@ -151,47 +161,61 @@ impl ChunkSet {
     }
 }
 
-/// The chunk numbers below `len` in runs from outside: `len` of them at most, so that runs that lie on
-/// each other cost their sender more than whoever reads them.
-pub(crate) fn numbers(runs: &[(u32, u32)], len: u32) -> impl Iterator<Item = u32> + '_ {
-    let run = move |(first, count): &(u32, u32)| *first..first.saturating_add(*count).min(len);
-    runs.iter().flat_map(run).take(len as usize)
-}
-
-/// Ascending numbers as runs of first and count.
-pub fn ranges(chunks: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
-    let mut out: Vec<(u32, u32)> = Vec::new();
-    for chunk in chunks {
-        match out.last_mut() {
-            Some((first, count)) if *first + *count == chunk => *count += 1,
-            _ => out.push((chunk, 1)),
-        }
-    }
-    out
-}
-
-/// How many chunks of `len` the runs name, repetitions and all; an empty run counts, for it is work too.
-pub fn named(runs: &[(u32, u32)], len: u32) -> u64 {
-    let clipped = |first: u32, count: u32| first.saturating_add(count).min(len).saturating_sub(first);
-    runs.iter().map(|(first, count)| u64::from(clipped(*first, *count).max(1))).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn bits_read_back() {
+    fn bytes_read_back() {
         for len in [0, 1, 7, 8, 9, 63, 64, 65, 200] {
             let mut rng = fastrand::Rng::with_seed(u64::from(len));
             let mut set = ChunkSet::empty(len);
             (0..len).filter(|_| rng.bool()).for_each(|chunk| assert!(set.insert(chunk)));
-            assert_eq!(ChunkSet::from_bits(&set.to_bits(), len), Some(set.clone()));
-            assert_eq!(set.iter().count() as u32, set.count());
+            for set in [set, ChunkSet::empty(len), ChunkSet::full(len)] {
+                assert_eq!(ChunkSet::from_bytes(&set.to_bytes(), len), Some(set.clone()));
+                assert_eq!(set.iter().count() as u32, set.count());
+            }
         }
-        assert_eq!(ChunkSet::from_bits(&Bits::Map(Bytes::from_static(&[0x80, 0x01])), 15), None, "spare bit");
-        let first = ChunkSet::from_bits(&Bits::Map(Bytes::from_static(&[0x80, 0x00])), 15).unwrap();
-        assert_eq!(first.iter().collect::<Vec<_>>(), [0]);
+        let read = |bytes: &[u8], len| Some(ChunkSet::from_bytes(bytes, len)?.iter().collect::<Vec<_>>());
+        assert_eq!(read(&[0x80, 0x02], 15), Some(vec![0, 14]));
+        assert_eq!(read(&[0x80, 0x01], 15), None, "a spare bit");
+        assert_eq!(read(&[0x80], 15), None, "too short");
+        assert_eq!(read(&[0x80, 0, 0], 15), None, "too long");
+        assert_eq!(read(&[], 0), Some(vec![]));
+    }
+
+    #[test]
+    fn a_set_counts_what_goes_in_and_out() {
+        let mut set = ChunkSet::empty(65);
+        assert!(set.is_empty() && !set.is_full());
+        assert_eq!([set.insert(64), set.insert(64), set.insert(65)], [true, false, false]);
+        assert_eq!((set.len(), set.count(), set.contains(64), set.contains(0)), (65, 1, true, false));
+        assert_eq!(
+            [set.remove(64), set.remove(64), set.remove(65), set.remove(1000)],
+            [true, false, false, false]
+        );
+        assert_eq!(set, ChunkSet::empty(65));
+        let full = ChunkSet::full(65);
+        assert!(full.is_full() && !full.is_empty() && !full.contains(65));
+        assert_eq!([0, 1, 64, 65].map(ChunkSet::bytes_of), [0, 8, 8, 16]);
+    }
+
+    #[test]
+    fn runs_are_added_as_one_by_one() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        for len in [0, 1, 63, 64, 65, 200] {
+            let (mut fast, mut slow) = (ChunkSet::empty(len), ChunkSet::empty(len));
+            for _ in 0..20 {
+                let run = (rng.u32(..=len + 2), rng.u32(..100));
+                fast.add_runs(&[run]);
+                for chunk in run.0..run.0 + run.1 {
+                    slow.insert(chunk);
+                }
+                assert_eq!(fast, slow, "{run:?} of {len}");
+            }
+            fast.add_runs(&[(0, u32::MAX), (u32::MAX, u32::MAX)]);
+            assert_eq!(fast, ChunkSet::full(len));
+        }
     }
 
     #[test]
@@ -201,24 +225,12 @@ mod tests {
             let (mut a, mut b) = (ChunkSet::empty(len), ChunkSet::full(len));
             (0..len).filter(|_| rng.u8(..8) == 0).for_each(|chunk| assert!(a.insert(chunk)));
             (0..len).filter(|_| rng.bool()).for_each(|chunk| assert!(b.remove(chunk)));
-            for from in 0..len {
-                let scan = (from..len).chain(0..from).find(|chunk| a.contains(*chunk) && b.contains(*chunk));
+            for from in 0..len + 70 {
+                let round = (from..len).chain(0..len.min(from));
+                let scan = round.clone().find(|chunk| a.contains(*chunk) && b.contains(*chunk));
                 assert_eq!(a.next_common(&b, from), scan, "{len} {from}");
+                assert_eq!(a.next(from), round.clone().find(|chunk| a.contains(*chunk)), "{len} {from}");
             }
         }
-    }
-
-    #[test]
-    fn runs_from_outside_are_bounded() {
-        let read = |runs: &[(u32, u32)], len| numbers(runs, len).collect::<Vec<_>>();
-        assert_eq!(read(&[(0, 2), (4, 9), (7, u32::MAX)], 6), [0, 1, 4, 5]);
-        assert_eq!(numbers(&[(0, u32::MAX); 4096], 100).count(), 100);
-    }
-
-    #[test]
-    fn runs_join_neighbours() {
-        assert_eq!(ranges([1, 2, 3, 7, 9, 10]), [(1, 3), (7, 1), (9, 2)]);
-        assert_eq!(ChunkSet::full(70).ranges(), [(0, 70)]);
-        assert_eq!(named(&[(0, 4), (2, u32::MAX), (9, 1), (0, 0)], 5), 4 + 3 + 1 + 1);
     }
 }
