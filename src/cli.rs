@@ -28,8 +28,9 @@ mod units;
 mod what;
 mod why;
 
+pub use crate::api::Exit;
 pub use args::{Cli, Command};
-pub use failure::{Exit, Failure};
+pub use failure::Failure;
 #[cfg(feature = "lab")]
 pub(crate) use settings::check as check_config;
 pub use settings::read as read_arguments;

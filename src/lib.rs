@@ -3,6 +3,7 @@
 //! Code map, from what depends on nothing to what depends on everything:
 //!
 //! - [`content`]: ids, geometry, manifests, trees, names, links. Pure.
+//! - [`api`]: what is said of a transfer and a peer to people and programs; the local socket; exit codes.
 //! - [`wire`]: messages, ids, limits, codec. Pure; `docs/PROTOCOL.md` is its specification.
 //! - [`swarm`]: what members of a swarm decide: scheduler, neighbours, turns. Pure.
 //! - `threads`, `say`, `program`, `descriptors`: what the end of a thread means; what is written for people, whatever
@@ -18,6 +19,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr))]
 
+pub mod api;
 pub mod cli;
 pub mod content;
 mod descriptors;

@@ -2,7 +2,6 @@
 //!
 //! One request a connection: a line of JSON; answers are lines of JSON too.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -12,17 +11,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::Failure;
 use super::units::{Period, count, shown, size};
-use super::{Exit, Failure};
+use crate::api::control::{Answer, Fault, Get, Request, SOCKET};
+use crate::api::{PeerStatus, Report, TransferStatus};
 use crate::content::{FileId, SafeName};
-use crate::peer::{Dest, Report, TransferStatus, Want, control_folders};
+use crate::peer::{Dest, Want, control_folders};
 
-/// The socket's name inside the state folder.
-const SOCKET: &str = "control.sock";
 /// How long a running peer may be silent: it answers at once, and tells of a transfer several times a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two tries to connect to one that has no room.
@@ -43,14 +40,6 @@ pub(super) enum Told {
     Status(TransferStatus),
     /// It is done.
     Done(Report),
-}
-
-#[derive(Debug, Deserialize)]
-struct Fault {
-    code: u8,
-    message: String,
-    #[serde(default)]
-    no_folder: bool,
 }
 
 impl Daemon {
@@ -80,58 +69,43 @@ impl Daemon {
     }
 
     /// What the peer is doing.
-    pub(super) fn status(&mut self) -> Result<Value, Failure> {
-        self.say(&json!({ "status": {} }))?;
-        let answer = self.hear()?;
-        match fault(&answer) {
-            Some(failure) => Err(failure),
-            None => Ok(answer),
+    pub(super) fn status(&mut self) -> Result<PeerStatus, Failure> {
+        match self.ask(&Request::Status {})? {
+            Answer::Status(status) => Ok(status),
+            _ => Err(strange("to another question")),
         }
-    }
-
-    /// What the peer has fetched since its start, or is fetching.
-    pub(super) fn transfers(&mut self) -> Result<Vec<TransferStatus>, Failure> {
-        let mut status = self.status()?;
-        let transfers = status.get_mut("transfers").map(Value::take).unwrap_or_default();
-        serde_json::from_value(transfers)
-            .map_err(|error| Failure::other(format!("the running peer answered strangely: {error}")))
     }
 
     /// What the peer's shared folder calls a content, if it is in it.
     pub(super) fn holds(&mut self, id: FileId) -> Result<Option<SafeName>, Failure> {
-        self.say(&json!({ "holds": { "id": id.to_string() } }))?;
-        let answer = self.hear()?;
-        Ok(answer.get("holds").and_then(Value::as_str).and_then(|name| SafeName::new(name).ok()))
+        match self.ask(&Request::Holds { id: id.to_string() })? {
+            Answer::Holds(name) => Ok(name.and_then(|name| SafeName::new(name).ok())),
+            _ => Err(strange("to another question")),
+        }
     }
 
     /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.
     pub(super) fn get(&mut self, want: &Want, dest: Dest) -> Result<(), Failure> {
-        let path = std::path::absolute(&dest.path).unwrap_or(dest.path);
-        let request = json!({ "get": {
-            "id": want.id.to_string(),
-            "name": want.name.as_str(),
-            "size": want.size,
-            "dest": path,
-            "force": dest.force,
-            "own": dest.own,
-            "delete": dest.delete,
-            "wait_ms": dest.wait.map(|wait| wait.as_millis() as u64),
-            "waited_ms": dest.waited.as_millis() as u64,
-        }});
-        self.say(&request)
+        self.say(&Request::Get(Get {
+            id: want.id.to_string(),
+            name: want.name.as_str().to_owned(),
+            size: want.size,
+            dest: std::path::absolute(&dest.path).unwrap_or(dest.path),
+            force: dest.force,
+            own: dest.own,
+            delete: dest.delete,
+            wait_ms: dest.wait.map(|wait| wait.as_millis() as u64),
+            waited_ms: dest.waited.as_millis() as u64,
+        }))
     }
 
     /// The next that the peer tells of the fetch.
     pub(super) fn told(&mut self) -> Result<Told, Failure> {
-        let mut answer = self.hear()?;
-        if let Some(failure) = fault(&answer) {
-            return Err(failure);
+        match self.hear()? {
+            Answer::Fetching(status) => Ok(Told::Status(status)),
+            Answer::Done(report) => Ok(Told::Done(report)),
+            _ => Err(strange("to another question")),
         }
-        let told = match answer.get_mut("done") {
-            Some(done) => serde_json::from_value(done.take()).map(Told::Done),
-            None => serde_json::from_value(answer).map(Told::Status),
-        };
-        told.map_err(|error| Failure::other(format!("the running peer answered strangely: {error}")))
     }
 
     /// A handle that hangs up from another thread.
@@ -139,16 +113,27 @@ impl Daemon {
         self.stream.get_ref().try_clone().ok()
     }
 
-    fn say(&mut self, request: &Value) -> Result<(), Failure> {
-        let line = format!("{request}\n");
-        self.stream.get_mut().write_all(line.as_bytes()).map_err(|error| lost(&error))
+    fn ask(&mut self, request: &Request) -> Result<Answer, Failure> {
+        self.say(request)?;
+        self.hear()
     }
 
-    fn hear(&mut self) -> Result<Value, Failure> {
+    fn say(&mut self, request: &Request) -> Result<(), Failure> {
+        let mut line = serde_json::to_vec(request)
+            .map_err(|error| Failure::usage(format!("the running peer cannot be told that: {error}")))?;
+        line.push(b'\n');
+        self.stream.get_mut().write_all(&line).map_err(|error| lost(&error))
+    }
+
+    /// An answer; a fault is this command's own.
+    fn hear(&mut self) -> Result<Answer, Failure> {
         let mut line = String::new();
         match self.stream.read_line(&mut line) {
-            Ok(1..) => serde_json::from_str(&line)
-                .map_err(|error| Failure::other(format!("the running peer answered strangely: {error}"))),
+            Ok(1..) => match serde_json::from_str(&line) {
+                Ok(Answer::Error(fault)) => Err(failure(fault)),
+                Ok(answer) => Ok(answer),
+                Err(error) => Err(strange(&error.to_string())),
+            },
             Ok(0) => Err(went_away()),
             Err(error) => Err(lost(&error)),
         }
@@ -197,10 +182,12 @@ pub(super) fn went_away() -> Failure {
     Failure::unreachable("the running peer went away; what it has proved is kept, start it again to go on")
 }
 
-/// The failure in an answer, if it is one; its code is an exit code.
-fn fault(answer: &Value) -> Option<Failure> {
-    let fault: Fault = serde_json::from_value(answer.get("error")?.clone()).ok()?;
-    Some(Failure::new(Exit::of(fault.code), fault.message).with_no_folder(fault.no_folder))
+fn strange(what: &str) -> Failure {
+    Failure::other(format!("the running peer answered strangely: {what}; is it of another version?"))
+}
+
+fn failure(Fault { code, message, no_folder }: Fault) -> Failure {
+    Failure::new(code, message).with_no_folder(no_folder)
 }
 
 /// The nearest part of `path` that exists, resolved.
@@ -210,52 +197,29 @@ fn existing(path: &Path) -> Option<PathBuf> {
 }
 
 /// A peer's status for people.
-pub(super) fn render(status: &Value) -> String {
-    let text = |key: &str| shown(status.get(key).and_then(Value::as_str).unwrap_or("?"));
-    let number = |key: &str| status.get(key).and_then(Value::as_u64).unwrap_or(0);
+pub(super) fn render(status: &PeerStatus) -> String {
     let mut lines = vec![format!(
         "peer {} listening on {}, sharing {} ({}); {}, {}",
-        text("name"),
-        text("addr"),
-        count(number("files"), "file"),
-        size(number("bytes")),
-        count(number("uploads"), "upload"),
-        count(number("downloads"), "download"),
+        shown(&status.name),
+        shown(&status.addr),
+        count(status.files, "file"),
+        size(status.bytes),
+        count(u64::from(status.uploads), "upload"),
+        count(u64::from(status.downloads), "download"),
     )];
-    if let Some(faults) = status.get("faults").and_then(Value::as_str) {
+    if let Some(faults) = &status.faults {
         lines.push(format!("  it misbehaves on purpose: {}", shown(faults)));
     }
-    let transfers = status.get("transfers").and_then(Value::as_array);
-    lines.extend(transfers.into_iter().flatten().filter_map(transfer_line));
+    lines.extend(status.transfers.iter().map(transfer_line));
     lines.join("\n")
 }
 
-fn transfer_line(transfer: &Value) -> Option<String> {
-    let status: TransferStatus = serde_json::from_value(transfer.clone()).ok()?;
-    let (name, state) = (shown(&status.name), shown(&status.state));
+fn transfer_line(status: &TransferStatus) -> String {
+    let (name, state) = (shown(&status.name), status.state);
     let (done, total) = (size(status.bytes_done), size(status.bytes_total));
     if status.bytes_done == status.bytes_total {
-        return Some(format!("  {name}: {state}, {total}"));
+        return format!("  {name}: {state}, {total}");
     }
-    let peers = count(connected(&status), "peer");
-    Some(format!("  {name}: {state}, {done} of {total}, {}/s from {peers}", size(status.rate as u64)))
-}
-
-/// Peers that a transfer is connected to now; one peer may have several connections.
-pub(super) fn connected(status: &TransferStatus) -> u64 {
-    let peers = status.sources.iter().filter(|source| source.connected).map(|source| &source.peer);
-    peers.collect::<BTreeSet<_>>().len() as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_peers_error_code_is_an_exit_code() {
-        let failure = fault(&json!({ "error": { "code": 5, "message": "bad bytes" } })).unwrap();
-        assert_eq!((failure.exit, failure.to_string()), (Exit::Integrity, "bad bytes".into()));
-        assert_eq!(fault(&json!({ "error": { "code": 77, "message": "" } })).unwrap().exit, Exit::Other);
-        assert!(fault(&json!({ "done": {} })).is_none());
-    }
+    let peers = count(status.connected(), "peer");
+    format!("  {name}: {state}, {done} of {total}, {}/s from {peers}", size(status.rate as u64))
 }

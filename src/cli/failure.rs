@@ -1,63 +1,13 @@
-//! How a command fails: one sentence and one exit code.
-//!
-//! The exit codes stand here once; everything that can go wrong below is mapped to them here.
+//! How a command fails: one sentence and one exit code. Everything that can go wrong below is mapped to them here.
 
 use std::fmt;
 use std::io;
-use std::process::ExitCode;
 
+use crate::api::Exit;
 use crate::net::NetError;
 use crate::peer::{FetchError, PeerError};
 use crate::say;
 use crate::tracker::StartError;
-
-/// The exit codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Done.
-    Done = 0,
-    /// Anything that has no code of its own.
-    Other = 1,
-    /// What was typed or configured makes no sense.
-    Usage = 2,
-    /// Nobody shares what was asked for.
-    NotFound = 3,
-    /// No tracker, or nobody who has it, can be reached.
-    Unreachable = 4,
-    /// What arrived is not what was asked for.
-    Integrity = 5,
-    /// All that the listing has is here, but the listing leaves things out.
-    Partial = 6,
-    /// Stopped by SIGINT or SIGTERM.
-    Interrupted = 130,
-}
-
-impl Exit {
-    /// The exit code with this number, as a running peer gives it.
-    pub(crate) fn of(code: u8) -> Exit {
-        let others = [
-            Exit::Usage,
-            Exit::NotFound,
-            Exit::Unreachable,
-            Exit::Integrity,
-            Exit::Partial,
-            Exit::Interrupted,
-        ];
-        others.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Exit::Other)
-    }
-
-    /// The table for `--help`.
-    pub(crate) const HELP: &str = "Exit codes: 0 done, 1 other failure, 2 bad usage, 3 not found, \
-        4 nobody can be reached, 5 integrity failure, \
-        6 fetched but for what its source left out, 130 interrupted.";
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit as u8)
-    }
-}
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
@@ -197,7 +147,7 @@ impl From<PeerError> for Failure {
 
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Failure {
-        Failure::new(Exit::of(error.exit_code()), error.to_string()).with_no_folder(error.is_no_folder())
+        Failure::new(error.exit(), error.to_string()).with_no_folder(error.is_no_folder())
     }
 }
 

@@ -10,15 +10,15 @@ use super::daemon::Daemon;
 use super::table::{Align, Table};
 use super::units::{elapsed, shown, size};
 use super::{Failure, output};
+use crate::api::{SourceReport, TransferState, TransferStatus};
 use crate::content::FileId;
-use crate::peer::{SourceReport, TransferStatus};
 
 /// `why --json`, a line for each transfer.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     id: &'a str,
     name: &'a str,
-    state: &'a str,
+    state: TransferState,
     sources: &'a [SourceReport],
 }
 
@@ -33,7 +33,7 @@ pub(super) fn why(args: &WhyArgs) -> Result<(), Failure> {
         let remedy = format!("start one with `p2p peer {}`", folder.display());
         return Err(Failure::unreachable(format!("no peer is sharing {}; {remedy}", folder.display())));
     };
-    let transfers = daemon.transfers()?;
+    let transfers = daemon.status()?.transfers;
     let wanted: Vec<&TransferStatus> =
         transfers.iter().filter(|transfer| id.is_none_or(|id| transfer.id == id.to_string())).collect();
     if wanted.is_empty() {
@@ -43,7 +43,7 @@ pub(super) fn why(args: &WhyArgs) -> Result<(), Failure> {
     for (place, transfer) in wanted.iter().enumerate() {
         let TransferStatus { id, name, state, sources, .. } = transfer;
         match args.json {
-            true => output::json(&Line { id, name, state, sources })?,
+            true => output::json(&Line { id, name, state: *state, sources })?,
             false => {
                 let gap = if place > 0 { "\n" } else { "" };
                 output::line(&format!("{gap}{}", render(transfer)))?;
@@ -77,7 +77,7 @@ fn render(transfer: &TransferStatus) -> String {
             shown(&source.why),
         ]);
     }
-    let head = format!("{}: {}", shown(&transfer.name), shown(&transfer.state));
+    let head = format!("{}: {}", shown(&transfer.name), transfer.state);
     match transfer.sources.is_empty() {
         true => format!("{head}, no source yet"),
         false => format!("{head}\n{}", table.render()),

@@ -1,104 +1,26 @@
 //! The local socket by which other processes on this machine speak to a running peer.
 //!
-//! `control.sock` in one of [`super::control_folders`]; one JSON request on a line, JSON answers on lines:
-//! `{"status":{}}` is answered with one [`PeerStatus`], `{"holds":{"id"}}` with the name that the shared folder
-//! has for it, `{"get":{…}}` with a [`TransferStatus`] now and then, and at the end with
-//! `{"done":Report}` or `{"error":{"code","message","no_folder"}}`, the code being the exit code of the tool.
+//! It lies in one of [`super::control_folders`]; what is said on it is in [`crate::api::control`].
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::Inner;
-use super::job::{Dest, FetchError, Job, Report, Want};
-use super::transfer::TransferStatus;
+use super::job::{Dest, Job, Want};
+use crate::api::control::{Answer, Fault, Get, Request, SOCKET};
+use crate::api::{Exit, PeerStatus, TrackerStatus};
 use crate::content::SafeName;
 use crate::threads;
 
-/// The socket's name in its folder.
-const SOCKET: &str = "control.sock";
 /// Longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 64 << 10;
 /// How often the state of a transfer is told.
 const TELL_INTERVAL: Duration = Duration::from_millis(200);
-
-/// What a running peer says of itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PeerStatus {
-    /// Its name.
-    pub name: String,
-    /// Where it listens.
-    pub addr: String,
-    /// Files it shares from its folder.
-    pub files: u64,
-    /// Bytes of these files.
-    pub bytes: u64,
-    /// Uploads served now.
-    pub uploads: u16,
-    /// Downloads running now.
-    pub downloads: u16,
-    /// Bytes of chunks sent since the start.
-    pub sent: u64,
-    /// How it misbehaves on purpose, if it does.
-    #[serde(default)]
-    pub faults: Option<String>,
-    /// The trackers.
-    pub trackers: Vec<TrackerStatus>,
-    /// Fetches under way, and the last that ended.
-    pub transfers: Vec<TransferStatus>,
-}
-
-/// A tracker as a peer sees it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TrackerStatus {
-    /// Its address.
-    pub addr: String,
-    /// Whether the peer is connected to it now.
-    pub connected: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Request {
-    Status {},
-    /// What the shared folder calls a content.
-    Holds {
-        id: String,
-    },
-    Get {
-        id: String,
-        name: String,
-        size: Option<u64>,
-        dest: PathBuf,
-        force: bool,
-        #[serde(default)]
-        own: bool,
-        #[serde(default)]
-        delete: bool,
-        wait_ms: Option<u64>,
-        #[serde(default)]
-        waited_ms: u64,
-    },
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Answer<'a> {
-    Done(&'a Report),
-    Holds(Option<String>),
-    Error {
-        code: u8,
-        message: String,
-        /// What was to be a folder is none.
-        no_folder: bool,
-    },
-}
 
 /// Listens on the socket in this folder; one left by a process that is gone is replaced.
 pub(super) fn listen(home: &Path) -> io::Result<UnixListener> {
@@ -125,46 +47,56 @@ pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
     let mut line = String::new();
     BufReader::new(&stream).take(MAX_REQUEST_BYTES).read_line(&mut line)?;
     threads::may_panic("control-answer");
-    let refuse = |message: String| say(&stream, &Answer::Error { code: 2, message, no_folder: false });
     match serde_json::from_str(&line) {
-        Err(error) => refuse(format!("not a request: {error}")),
-        Ok(Request::Status {}) => say(&stream, &status(peer)),
+        Err(error) => say(&stream, &Answer::Error(fault(Exit::Usage, format!("not a request: {error}")))),
+        Ok(Request::Status {}) => say(&stream, &Answer::Status(status(peer))),
         Ok(Request::Holds { id }) => {
             let offers = id.parse().map_or_else(|_| Vec::new(), |id| peer.shared(id));
             say(&stream, &Answer::Holds(offers.first().map(|offer| offer.name.to_string())))
         }
-        Ok(Request::Get { id, name, size, dest: path, force, own, delete, wait_ms, waited_ms }) => {
-            let (Ok(id), Ok(name)) = (id.parse(), SafeName::new(name)) else {
-                return refuse("the id or the name is not one".to_owned());
-            };
-            let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
-            let dest = Dest { path, force, own, delete, wait, waited };
-            match Job::start(peer, Want { id, name, size }, dest) {
-                Ok(job) => follow(&job, &stream),
-                Err(error) => {
-                    let message = format!("cannot start the fetch: {error}");
-                    say(&stream, &Answer::Error { code: 1, message, no_folder: false })
-                }
-            }
-        }
+        Ok(Request::Get(get)) => match start(peer, get) {
+            Ok(job) => follow(&job, &stream),
+            Err(fault) => say(&stream, &Answer::Error(fault)),
+        },
     }
 }
 
+fn fault(code: Exit, message: String) -> Fault {
+    Fault { code, message, no_folder: false }
+}
+
+/// Starts the fetch, or says why not.
+fn start(peer: &Arc<Inner>, get: Get) -> Result<Job, Fault> {
+    let Get { id, name, size, dest: path, force, own, delete, wait_ms, waited_ms } = get;
+    let (Ok(id), Ok(name)) = (id.parse(), SafeName::new(name)) else {
+        return Err(fault(Exit::Usage, "the id or the name is not one".to_owned()));
+    };
+    let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
+    let dest = Dest { path, force, own, delete, wait, waited };
+    Job::start(peer, Want { id, name, size }, dest)
+        .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
+}
+
+/// Tells how far a fetch is until it has ended.
 fn follow(job: &Job, stream: &UnixStream) -> io::Result<()> {
     loop {
-        match job.wait(TELL_INTERVAL) {
-            None => say(stream, &job.status())?,
-            Some(Ok(report)) => return say(stream, &Answer::Done(&report)),
-            Some(Err(error)) => {
-                let (code, message) = (error.exit_code(), error.to_string());
-                let no_folder = error.is_no_folder();
-                return say(stream, &Answer::Error { code, message, no_folder });
+        let last = match job.wait(TELL_INTERVAL) {
+            None => {
+                say(stream, &Answer::Fetching(job.status()))?;
+                continue;
             }
-        }
+            Some(Ok(report)) => Answer::Done(report),
+            Some(Err(error)) => Answer::Error(Fault {
+                code: error.exit(),
+                message: error.to_string(),
+                no_folder: error.is_no_folder(),
+            }),
+        };
+        return say(stream, &last);
     }
 }
 
-fn say(mut stream: &UnixStream, answer: &impl Serialize) -> io::Result<()> {
+fn say(mut stream: &UnixStream, answer: &Answer) -> io::Result<()> {
     let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
     stream.write_all(&line)
@@ -190,18 +122,5 @@ fn status(peer: &Inner) -> PeerStatus {
             .map(|(addr, connected)| TrackerStatus { addr, connected })
             .collect(),
         transfers: peer.jobs.statuses(),
-    }
-}
-
-impl FetchError {
-    /// The exit code of a tool that fails with this, as in the README.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            FetchError::NotFound(_) => 3,
-            FetchError::NobodyReached(_) | FetchError::Changed { .. } => 4,
-            FetchError::Integrity(_) | FetchError::BadTree(_) => 5,
-            FetchError::Exists(_) | FetchError::Disk(_) | FetchError::Internal(_) => 1,
-            FetchError::Interrupted => 130,
-        }
     }
 }

@@ -35,6 +35,7 @@ use rustix::io::Errno;
 
 use super::stamp::Stamp;
 use super::state_folder::{make_own_folder, set_aside};
+use crate::api::Trashed;
 use crate::content::{ChunkHash, ChunkSet, FileId, Manifest, Place, SafeName};
 use crate::descriptors::{self, Shortage, patiently};
 use crate::threads;
@@ -51,7 +52,6 @@ pub(super) use partial::{Partial, is_begun, sweep};
 use place::Folder;
 pub(super) use plan::Plan;
 use plan::{Name, Slot};
-pub(super) use trash::Trashed;
 
 /// Most unfinished files kept open at once.
 const MAX_OPEN_FILES: usize = 256;

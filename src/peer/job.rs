@@ -18,12 +18,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use serde::{Deserialize, Serialize};
 
-use super::disk::{Spared, Trashed};
-use super::transfer::{End, Transfer, TransferStatus};
-use super::{Inner as Peer, LedgerView, lock};
-use crate::content::{FileId, LeftOut, Missing, SafeName};
+use super::disk::Spared;
+use super::transfer::{End, Transfer};
+use super::{Inner as Peer, lock};
+use crate::api::{LedgerView, Report, TransferState, TransferStatus, Trashed};
+use crate::content::{FileId, LeftOut, SafeName};
 use crate::threads;
 use crate::wire::View;
 pub use error::FetchError;
@@ -68,42 +68,6 @@ impl Dest {
     }
 }
 
-/// What a finished fetch did.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Report {
-    /// The state at the end.
-    pub status: TransferStatus,
-    /// Where it was put.
-    pub path: String,
-    /// What the source has and its listing has not, as one sentence; empty if it is whole.
-    #[serde(default)]
-    pub partial: String,
-    /// The first of what was left out.
-    #[serde(default)]
-    pub left_out: Vec<LeftOutItem>,
-    /// How many were left out besides.
-    #[serde(default)]
-    pub left_out_more: u32,
-    /// What else is in a folder of which an older version was there.
-    #[serde(default)]
-    pub left_alone: Vec<String>,
-    /// How many of these are of an older version.
-    #[serde(default)]
-    pub left_older: u64,
-    /// What went to the trash, if that was asked for.
-    #[serde(default)]
-    pub trashed: Option<Trashed>,
-}
-
-/// Something that the listing of a tree leaves out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOutItem {
-    /// Its path, for people to read.
-    pub path: String,
-    /// Why: a word.
-    pub reason: String,
-}
-
 impl Report {
     fn new(
         status: TransferStatus,
@@ -111,15 +75,11 @@ impl Report {
         left_out: &LeftOut,
         (left_alone, trashed): (Spared, Option<Trashed>),
     ) -> Report {
-        let item = |missing: &Missing| LeftOutItem {
-            path: missing.path.clone(),
-            reason: missing.reason.label().to_owned(),
-        };
         Report {
             status,
             path,
             partial: left_out.sentence(),
-            left_out: left_out.named().iter().map(item).collect(),
+            left_out: left_out.named().to_vec(),
             left_out_more: left_out.more(),
             left_alone: left_alone.paths,
             left_older: left_alone.older,
@@ -271,11 +231,17 @@ impl Inner {
     }
 
     fn empty_status(&self) -> TransferStatus {
-        let state = if matches!(*lock(&self.stage), Stage::Ended(_)) { "failed" } else { "locating" };
+        let state = if self.joined.load(Ordering::Relaxed) {
+            TransferState::Joined
+        } else if self.has_ended() {
+            TransferState::Failed
+        } else {
+            TransferState::Locating
+        };
         TransferStatus {
             id: self.want.id.to_string(),
             name: String::new(),
-            state: if self.joined.load(Ordering::Relaxed) { "joined" } else { state }.to_owned(),
+            state,
             bytes_total: 0,
             bytes_done: 0,
             bytes_resumed: 0,

@@ -31,12 +31,10 @@ mod trackers;
 mod transfer;
 
 pub use config::{Config, Limits, PeerError, control_folders};
-pub use control::{PeerStatus, TrackerStatus};
 pub use disk::DiskError;
 pub use got::Got;
-pub use job::{Dest, FetchError, Job, Report, Want};
+pub use job::{Dest, FetchError, Job, Want};
 pub use mischief::{FaultPlan, Latencies, LatencyError};
-pub use transfer::{LedgerView, SourceReport, TransferStatus};
 
 use crate::content::{FileId, PeerId, SafeName};
 use crate::descriptors;

@@ -20,6 +20,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::disk::{Disk, DiskError};
 use super::share::read_chunk;
+use crate::api::SourceReport;
 use crate::content::{
     ChunkHash, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk, proof_run,
 };
@@ -32,10 +33,8 @@ use crate::threads::lock;
 use crate::wire::View;
 pub(super) use follower::Follower;
 use follower::Followers;
-pub use ledger::LedgerView;
 pub(super) use ledger::{Ledger, add};
 pub(super) use link::{Order, SourceLink, Trust};
-pub use status::{SourceReport, TransferStatus};
 
 /// How a transfer ended.
 #[derive(Debug, Clone)]

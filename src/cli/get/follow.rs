@@ -5,11 +5,12 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use super::progress::Progress;
+use crate::api::{Report, TransferStatus};
 use crate::cli::daemon::{Daemon, Told};
 use crate::cli::signals::Stop;
 use crate::cli::units::size;
 use crate::cli::{Exit, Failure};
-use crate::peer::{Job, Report, TransferStatus};
+use crate::peer::Job;
 use crate::threads;
 
 /// How often progress is looked at.

@@ -5,20 +5,16 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::cli::daemon::connected;
+use crate::api::{TransferState, TransferStatus};
 use crate::cli::output;
 use crate::cli::units::{Patience, Period, count, shown, size};
 use crate::content::SafeName;
-use crate::peer::TransferStatus;
 use crate::say;
 
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 /// Between two JSON lines.
 const JSON_EVERY: Duration = Duration::from_secs(1);
-
-/// The state of a fetch that waits for the end of the very same one.
-const JOINED: &str = "joined";
 
 /// Where and how progress is shown.
 #[derive(Debug)]
@@ -79,7 +75,7 @@ impl Progress {
 impl Progress {
     /// Says whom the transfer waits for, once each time.
     fn tell_of_waiting(&mut self, status: &TransferStatus) {
-        let joined = status.state == JOINED;
+        let joined = status.state == TransferState::Joined;
         let waits = joined || !status.waiting_for.is_empty();
         if waits && !self.told {
             let line = match joined {
@@ -142,6 +138,6 @@ fn describe(status: &TransferStatus) -> String {
         size(status.bytes_done),
         size(status.bytes_total),
         size(rate),
-        count(connected(status), "peer"),
+        count(status.connected(), "peer"),
     )
 }

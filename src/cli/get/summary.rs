@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::api::Report;
 use crate::cli::units::{count, elapsed, rate, shown, size};
 use crate::cli::{Exit, Failure, output};
 use crate::content::SafeName;
-use crate::peer::Report;
 use crate::say;
 
 /// Most files named of those that were left alone.

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::content::name::shown;
 
 /// Why something was left out of a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Reason {
     /// It cannot be read.
@@ -32,18 +35,6 @@ impl Reason {
         Reason::TooLarge,
     ];
 
-    /// A word for programs.
-    pub fn label(self) -> &'static str {
-        match self {
-            Reason::Unreadable => "unreadable",
-            Reason::Special => "special",
-            Reason::Name => "name",
-            Reason::Outside => "outside",
-            Reason::Changing => "changing",
-            Reason::TooLarge => "too-large",
-        }
-    }
-
     pub(super) fn of(code: u8) -> Option<Reason> {
         Reason::ALL.into_iter().find(|reason| *reason as u8 == code)
     }
@@ -63,7 +54,7 @@ impl fmt::Display for Reason {
 }
 
 /// Something that was left out.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Missing {
     /// Its path for a person to read; not a path to use.
     pub path: String,

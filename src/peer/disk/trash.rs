@@ -15,13 +15,13 @@ use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, fchmod, fstat, mkdirat, openat, readlinkat, statat, unlinkat,
 };
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
 use super::naming;
 use super::own::{MAX_LEFT, id_of};
 use super::place::Folder;
 use super::plan::Plan;
 use super::restore::FILL;
+use crate::api::Trashed;
 use crate::content::Looks;
 use crate::peer::got::Got;
 use crate::peer::stamp::Stamp;
@@ -30,21 +30,6 @@ use crate::peer::stamp::Stamp;
 const TRASH: &str = ".p2p/trash";
 /// Most fetches of one second whose trash is told apart.
 const MAX_SAME_TIME: u32 = 10_000;
-
-/// What went to the trash.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trashed {
-    /// The folder in which they lie, each at its path; empty if there are none.
-    pub folder: String,
-    /// How many files and symbolic links that is.
-    pub files: u64,
-    /// The first of their paths.
-    pub paths: Vec<String>,
-    /// No older version was known to be there, so nothing was.
-    pub no_record: bool,
-    /// Why something that should have gone did not; empty if there is no such thing.
-    pub trouble: String,
-}
 
 /// What became of one path.
 enum Fate {

@@ -1,5 +1,6 @@
 //! Why a fetch failed.
 
+use crate::api::Exit;
 use crate::content::{FileId, TreeError};
 use crate::peer::disk::DiskError;
 
@@ -45,6 +46,17 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// How a tool exits that fails with this.
+    pub fn exit(&self) -> Exit {
+        match self {
+            FetchError::NotFound(_) => Exit::NotFound,
+            FetchError::NobodyReached(_) | FetchError::Changed { .. } => Exit::Unreachable,
+            FetchError::Integrity(_) | FetchError::BadTree(_) => Exit::Integrity,
+            FetchError::Exists(_) | FetchError::Disk(_) | FetchError::Internal(_) => Exit::Other,
+            FetchError::Interrupted => Exit::Interrupted,
+        }
+    }
+
     /// True if what was to be the listing of a folder is none: it is a file, if anything.
     pub fn is_no_folder(&self) -> bool {
         matches!(self, FetchError::BadTree(TreeError::Magic))

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::{Inner, Job};
+use crate::api::TransferStatus;
 use crate::content::FileId;
-use crate::peer::transfer::{Transfer, TransferStatus};
+use crate::peer::transfer::Transfer;
 use crate::threads::lock;
 use crate::wire::View;
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
+use crate::api::LedgerView;
 
 /// Counters of one transfer, added to by its connections.
 #[derive(Debug, Default)]
@@ -12,21 +12,6 @@ pub(in crate::peer) struct Ledger {
     pub(in crate::peer) rejected: AtomicU64,
     pub(in crate::peer) overhead: AtomicU64,
     pub(in crate::peer) sent: AtomicU64,
-}
-
-/// Bytes of one transfer, by what became of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedgerView {
-    /// Bytes of chunks that were proved and kept.
-    pub useful: u64,
-    /// Bytes of chunks that were here already.
-    pub duplicate: u64,
-    /// Bytes of chunks that were not what they should be.
-    pub rejected: u64,
-    /// Bytes of everything that is not a chunk's data, both ways, without TCP and below.
-    pub overhead: u64,
-    /// Bytes of chunks sent to others.
-    pub sent: u64,
 }
 
 pub(in crate::peer) fn add(counter: &AtomicU64, bytes: usize) {

@@ -28,24 +28,6 @@ pub enum Reason {
     Gone,
 }
 
-impl Reason {
-    /// A word for programs.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Reason::Cheapest => "cheapest",
-            Reason::Helps => "helps",
-            Reason::Delivered => "delivered",
-            Reason::Slower(..) => "slower",
-            Reason::NothingWanted => "nothing-wanted",
-            Reason::NotNeeded => "not-needed",
-            Reason::Busy => "busy",
-            Reason::Silent => "silent",
-            Reason::Banned(_) => "banned",
-            Reason::Gone => "gone",
-        }
-    }
-}
-
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

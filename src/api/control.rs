@@ -1,0 +1,136 @@
+//! What is said on the local socket of a running peer: one JSON request on a line, JSON answers on lines.
+//!
+//! A status and a question are answered once. A fetch is answered with how far it is, now and then, and at the end
+//! with [`Answer::Done`] or [`Answer::Error`].
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::exit::Exit;
+use super::peer::PeerStatus;
+use super::transfer::{Report, TransferStatus};
+
+/// The socket's name in its folder.
+pub const SOCKET: &str = "control.sock";
+
+/// What a running peer is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// How it is.
+    Status {},
+    /// What the shared folder calls a content.
+    Holds {
+        /// The content.
+        id: String,
+    },
+    /// To fetch.
+    Get(Get),
+}
+
+/// What to fetch, and where to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Get {
+    /// The content.
+    pub id: String,
+    /// Its name; a tree's ends with `/`.
+    pub name: String,
+    /// Bytes of all its files, if that was said along with the id.
+    pub size: Option<u64>,
+    /// The file or folder to make: an absolute path.
+    pub dest: PathBuf,
+    /// Different files that are in the way are replaced.
+    pub force: bool,
+    /// What was fetched there before, and nobody changed since, is replaced.
+    #[serde(default)]
+    pub own: bool,
+    /// What an older version put there, and nobody changed since, goes to the trash if this one lacks it.
+    #[serde(default)]
+    pub delete: bool,
+    /// How long to wait while no tracker or source can be reached; none: for ever.
+    pub wait_ms: Option<u64>,
+    /// How much of that has been waited already.
+    #[serde(default)]
+    pub waited_ms: u64,
+}
+
+/// What it answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// How the peer is.
+    Status(PeerStatus),
+    /// What the shared folder calls the content, if it is in it.
+    Holds(Option<String>),
+    /// How far the fetch is.
+    Fetching(TransferStatus),
+    /// The fetch is done.
+    Done(Report),
+    /// It could not be done.
+    Error(Fault),
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The exit code of a tool that fails with this.
+    pub code: Exit,
+    /// What happened, in a sentence.
+    pub message: String,
+    /// What was to be a folder is none.
+    #[serde(default)]
+    pub no_folder: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_lines_of_json() {
+        let get = Get {
+            id: "1f".into(),
+            name: "a".into(),
+            size: None,
+            dest: "/d/a".into(),
+            force: true,
+            own: false,
+            delete: false,
+            wait_ms: Some(30_000),
+            waited_ms: 7,
+        };
+        let lines = [
+            (Request::Status {}, r#"{"status":{}}"#),
+            (Request::Holds { id: "1f".into() }, r#"{"holds":{"id":"1f"}}"#),
+            (
+                Request::Get(get),
+                r#"{"get":{"id":"1f","name":"a","size":null,"dest":"/d/a","force":true,"own":false,"delete":false,"wait_ms":30000,"waited_ms":7}}"#,
+            ),
+        ];
+        for (request, line) in lines {
+            assert_eq!(serde_json::to_string(&request).unwrap(), line);
+            assert_eq!(serde_json::from_str::<Request>(line).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_and_what_came_later_may_be_missing() {
+        let read = |line: &str| serde_json::from_str::<Request>(line);
+        assert!(read(r#"{"status":{"all":true}}"#).is_err());
+        assert!(read(r#"{"stop":{}}"#).is_err());
+        let least = r#"{"get":{"id":"1f","name":"a","dest":"/d/a","force":false}}"#;
+        assert!(
+            matches!(read(least).unwrap(), Request::Get(get) if !get.own && !get.delete && get.waited_ms == 0)
+        );
+    }
+
+    #[test]
+    fn a_fault_has_an_exit_code() {
+        let line = r#"{"error":{"code":5,"message":"bad bytes","no_folder":true}}"#;
+        let fault = Fault { code: Exit::Integrity, message: "bad bytes".into(), no_folder: true };
+        assert_eq!(serde_json::to_string(&Answer::Error(fault.clone())).unwrap(), line);
+        assert_eq!(serde_json::from_str::<Answer>(line).unwrap(), Answer::Error(fault));
+    }
+}
