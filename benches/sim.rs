@@ -188,7 +188,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let title = "Simulated: η of N fetchers (higher is better, 0.956 at most)";
-    let written = document::write_plot("sim", &plot::lines(title, "fetchers", "η", &series))
+    let written = plot::lines(title, "fetchers", "η", &series)
+        .and_then(|plot| document::write_plot("sim", &plot))
         .and_then(|()| document::write_section("sim", &format!("{text}\n![η in the simulator](sim.svg)")));
     match written {
         Ok(()) => ExitCode::SUCCESS,

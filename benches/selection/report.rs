@@ -93,7 +93,7 @@ impl Results {
             points: HOLDERS.map(|holders| (holders as f64, mean(&self.seeds(holders, policy)))).to_vec(),
         });
         let title = "Time to fetch a chunk against the number of peers that have it (lower is better)";
-        document::write_plot("selection", &plot::lines(title, "holders", "seconds", &series))?;
+        document::write_plot("selection", &plot::lines(title, "holders", "seconds", &series)?)?;
         let text = format!("{}\n\n![Times](selection.svg)", self.markdown());
         document::write_section_of("docs/SELECTION.md", "selection", &text)
     }

@@ -1,12 +1,36 @@
-//! Small SVG plots: bars for one figure of several contenders, lines for one figure against N.
+//! SVG plots: bars for one figure of several contenders, lines for one figure against N.
 //!
-//! Text and colours read on a light and on a dark page; nothing but SVG 1.1 is used.
+//! Text and colours read on a light and on a dark page.
 
-use std::fmt::Write;
+use anyhow::{Result, anyhow};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-const WIDTH: f64 = 720.0;
-const COLOURS: [&str; 6] = ["#2f6fde", "#d9822b", "#3a9d5d", "#b3478c", "#8a8f98", "#c0392b"];
-const STYLE: &str = "font-family=\"sans-serif\" font-size=\"13\" fill=\"#808080\"";
+const SIZE: (u32, u32) = (720, 440);
+const GREY: RGBColor = RGBColor(128, 128, 128);
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0x2f, 0x6f, 0xde),
+    RGBColor(0xd9, 0x82, 0x2b),
+    RGBColor(0x3a, 0x9d, 0x5d),
+    RGBColor(0xb3, 0x47, 0x8c),
+    RGBColor(0x8a, 0x8f, 0x98),
+    RGBColor(0xc0, 0x39, 0x2b),
+];
+/// Height of title and legend.
+const HEAD: u32 = 60;
+/// Height of a bar with the space to the next.
+const BAR: u32 = 18;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+fn colour(index: usize) -> RGBColor {
+    COLOURS[index % COLOURS.len()]
+}
+
+fn font(size: i32) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&GREY)
+}
 
 /// One group of bars: a label, and a value for each series that has one.
 pub(crate) struct Group {
@@ -15,30 +39,33 @@ pub(crate) struct Group {
 }
 
 /// Horizontal bars, group under group; every bar carries its value.
-pub(crate) fn bars(title: &str, unit: &str, series: &[&str], groups: &[Group]) -> String {
-    let top = groups.iter().flat_map(|group| group.values.iter().flatten()).copied().fold(0.0, f64::max);
-    let (left, bar) = (190.0, 16.0);
-    let scale = (WIDTH - left - 90.0) / top.max(f64::MIN_POSITIVE);
-    let mut body = String::new();
-    let mut y = 64.0;
-    for group in groups {
-        let count = group.values.iter().flatten().count() as f64;
-        text(&mut body, left - 10.0, y + count * bar / 2.0 + 4.0, "end", &group.label);
-        for (index, value) in group.values.iter().enumerate() {
-            let Some(value) = value else { continue };
-            let colour = COLOURS[index % COLOURS.len()];
-            let width = value * scale;
-            let _ = writeln!(
-                body,
-                "<rect x=\"{left}\" y=\"{y}\" width=\"{width:.1}\" height=\"{}\" fill=\"{colour}\"/>",
-                bar - 3.0
-            );
-            text(&mut body, left + width + 6.0, y + bar - 5.0, "start", &format!("{value:.2} {unit}"));
-            y += bar;
+pub(crate) fn bars(title: &str, unit: &str, series: &[&str], groups: &[Group]) -> Result<String> {
+    let rows: usize = groups.iter().map(|group| group.values.iter().flatten().count() + 1).sum();
+    draw((SIZE.0, HEAD + BAR * rows as u32), title, series, |area| {
+        let most = groups.iter().flat_map(|group| group.values.iter().flatten()).copied().fold(0.0, f64::max);
+        let (left, room) = (180, f64::from(SIZE.0) - 180.0 - 90.0);
+        let mut y = 0;
+        for group in groups {
+            let count = group.values.iter().flatten().count() as i32;
+            let middle = font(14).pos(Pos::new(HPos::Right, VPos::Center));
+            area.draw(&Text::new(group.label.clone(), (left - 10, y + count * BAR as i32 / 2), middle))?;
+            for (index, value) in group.values.iter().enumerate() {
+                let Some(value) = value else { continue };
+                let end = left + (value / most.max(f64::MIN_POSITIVE) * room) as i32;
+                let corners = [(left, y), (end, y + BAR as i32 - 4)];
+                area.draw(&Rectangle::new(corners, colour(index).filled()))?;
+                let beside = font(14).pos(Pos::new(HPos::Left, VPos::Center));
+                area.draw(&Text::new(
+                    format!("{value:.2} {unit}"),
+                    (end + 6, y + BAR as i32 / 2 - 2),
+                    beside,
+                ))?;
+                y += BAR as i32;
+            }
+            y += BAR as i32;
         }
-        y += bar;
-    }
-    frame(title, series, y, &body)
+        Ok(())
+    })
 }
 
 /// One line of a plot.
@@ -48,88 +75,65 @@ pub(crate) struct Series {
 }
 
 /// Lines over a horizontal axis on which every step is a doubling, from 0 at the foot.
-pub(crate) fn lines(title: &str, across: &str, upward: &str, series: &[Series]) -> String {
-    let points = || series.iter().flat_map(|line| line.points.iter());
-    let top = nice(points().map(|point| point.1).fold(0.0, f64::max));
-    let first = points().map(|point| point.0).fold(f64::INFINITY, f64::min).max(1.0).log2();
-    let last = points().map(|point| point.0).fold(1.0, f64::max).log2().max(first + 1.0);
-    let (left, right, head, foot) = (70.0, WIDTH - 30.0, 60.0, 340.0);
-    let x = |value: f64| left + (value.max(1.0).log2() - first) / (last - first) * (right - left);
-    let y = |value: f64| foot - value / top * (foot - head);
-    let mut body = String::new();
-    for step in 0..=4 {
-        let value = top * f64::from(step) / 4.0;
-        let _ = writeln!(
-            body,
-            "<path d=\"M{left} {0:.1}H{right}\" stroke=\"#80808050\" fill=\"none\"/>",
-            y(value)
-        );
-        text(&mut body, left - 8.0, y(value) + 4.0, "end", &format!("{value:.2}"));
-    }
-    let mut marks: Vec<f64> = points().map(|point| point.0).collect();
-    marks.sort_by(f64::total_cmp);
-    marks.dedup();
-    for mark in marks {
-        text(&mut body, x(mark), foot + 18.0, "middle", &format!("{mark}"));
-    }
-    text(&mut body, f64::midpoint(left, right), foot + 38.0, "middle", across);
-    text(&mut body, left - 50.0, head - 12.0, "start", upward);
-    for (index, line) in series.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
-        let path: Vec<String> =
-            line.points.iter().map(|(a, b)| format!("{:.1} {:.1}", x(*a), y(*b))).collect();
-        let _ = writeln!(
-            body,
-            "<path d=\"M{}\" stroke=\"{colour}\" stroke-width=\"2.5\" fill=\"none\"/>",
-            path.join("L")
-        );
-        for (a, b) in &line.points {
-            let _ = writeln!(
-                body,
-                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\" fill=\"{colour}\"/>",
-                x(*a),
-                y(*b)
-            );
-        }
-    }
+pub(crate) fn lines(title: &str, across: &str, upward: &str, series: &[Series]) -> Result<String> {
     let labels: Vec<&str> = series.iter().map(|line| line.label.as_str()).collect();
-    frame(title, &labels, foot + 52.0, &body)
+    draw(SIZE, title, &labels, |area| {
+        let points = || series.iter().flat_map(|line| line.points.iter());
+        let top = points().map(|point| point.1).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+        let first = points().map(|point| point.0).fold(f64::INFINITY, f64::min).max(1.0);
+        let last = points().map(|point| point.0).fold(first * 2.0, f64::max);
+        let mut marks: Vec<f64> = points().map(|point| point.0.max(1.0)).collect();
+        marks.sort_by(f64::total_cmp);
+        marks.dedup();
+        let mut chart = ChartBuilder::on(area)
+            .margin_right(24)
+            .x_label_area_size(44)
+            .y_label_area_size(64)
+            .build_cartesian_2d(
+            (first..last).log_scale().base(2.0).with_key_points(marks),
+            0.0..top * 1.05,
+        )?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GREY.mix(0.3))
+            .axis_style(GREY)
+            .label_style(font(13))
+            .axis_desc_style(font(14))
+            .x_desc(across)
+            .y_desc(upward)
+            .x_label_formatter(&|value| format!("{value:.0}"))
+            .draw()?;
+        for (index, line) in series.iter().enumerate() {
+            let (points, colour) = (line.points.iter().map(|(x, y)| (x.max(1.0), *y)), colour(index));
+            chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
+            chart.draw_series(points.map(|point| Circle::new(point, 4, colour.filled())))?;
+        }
+        Ok(())
+    })
 }
 
-fn frame(title: &str, series: &[&str], height: f64, body: &str) -> String {
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\">\n<title>{0}</title>\n",
-        escape(title)
-    );
-    text(&mut svg, 10.0, 20.0, "start", title);
-    let mut x = 10.0;
-    for (index, label) in series.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
-        let _ = writeln!(svg, "<rect x=\"{x}\" y=\"30\" width=\"12\" height=\"12\" fill=\"{colour}\"/>");
-        text(&mut svg, x + 17.0, 41.0, "start", label);
-        x += 34.0 + 7.2 * label.chars().count() as f64;
-    }
-    svg.push_str(body);
-    svg.push_str("</svg>\n");
-    svg
-}
-
-fn text(svg: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
-    let words = escape(words);
-    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" {STYLE}>{words}</text>");
-}
-
-fn escape(words: &str) -> String {
-    words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// The next round number from which four steps divide well.
-fn nice(value: f64) -> f64 {
-    let unit = 10f64.powf(value.max(1e-9).log10().floor());
-    [1.0, 2.0, 4.0, 6.0, 8.0, 10.0]
-        .map(|step| step * unit)
-        .into_iter()
-        .find(|top| *top >= value)
-        .unwrap_or(value)
+/// A plot below its title and legend.
+fn draw(
+    size: (u32, u32),
+    title: &str,
+    series: &[&str],
+    body: impl FnOnce(&Area<'_>) -> Result<(), DrawingAreaErrorKind<std::io::Error>>,
+) -> Result<String> {
+    let mut svg = String::new();
+    let drawing = || {
+        let (head, area) = SVGBackend::with_string(&mut svg, size).into_drawing_area().split_vertically(HEAD);
+        head.draw(&Text::new(title.to_owned(), (10, 8), font(15)))?;
+        let mut x = 10;
+        for (index, label) in series.iter().enumerate() {
+            head.draw(&Rectangle::new([(x, 32), (x + 12, 44)], colour(index).filled()))?;
+            head.draw(&Text::new((*label).to_owned(), (x + 17, 32), font(14)))?;
+            x += 34 + 8 * label.chars().count() as i32;
+        }
+        body(&area)?;
+        area.present()
+    };
+    drawing().map_err(|error| anyhow!("{error}"))?;
+    Ok(svg)
 }

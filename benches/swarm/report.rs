@@ -196,7 +196,7 @@ impl Results {
             }
         }
         let title = "Time until the last of N has everything, in multiples of T* (lower is better)";
-        document::write_plot("swarm", &plot::lines(title, "fetchers", "T_last / T*", &series))?;
+        document::write_plot("swarm", &plot::lines(title, "fetchers", "T_last / T*", &series)?)?;
         document::write_section("swarm", &format!("{}\n![T_last / T*](swarm.svg)", self.markdown()))
     }
 }

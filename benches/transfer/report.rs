@@ -153,7 +153,7 @@ impl Results {
             })
             .collect();
         let title = "One peer to one peer over the loopback (longer is better)";
-        document::write_plot("transfer", &plot::bars(title, "GB/s", &CONTENDERS, &groups))?;
+        document::write_plot("transfer", &plot::bars(title, "GB/s", &CONTENDERS, &groups)?)?;
         document::write_section("transfer", &format!("{}\n\n![Rates](transfer.svg)", self.markdown()))
     }
 }
