@@ -18,7 +18,6 @@ const KNOWN: &[&str] = &[
     "src/cli/get",
     "src/net",
     "src/peer",
-    "src/peer/job",
     "src/peer/serve",
     "src/peer/share",
     "src/peer/share/catalogue",

@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{FaultPlan, Latencies, share};
+use super::mischief::{FaultPlan, Latencies};
+use super::share;
 use crate::content::{FileId, Host, SafeName};
 use crate::swarm::scheduler::Policy;
 
@@ -32,6 +33,13 @@ pub struct Limits {
     pub keep_partial: Duration,
     /// By what sources are chosen.
     pub policy: Policy,
+}
+
+impl Limits {
+    /// Holders that a tracker is asked to name, so that some can be exchanged for others.
+    pub(super) fn holders_wanted(&self) -> u16 {
+        (self.max_neighbours * 2).min(64) as u16
+    }
 }
 
 impl Default for Limits {

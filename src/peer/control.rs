@@ -10,8 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Inner;
-use super::job::{Dest, Job, Want};
+use super::job::{self, Dest, Job, Want};
+use super::node::Node;
+use super::trackers::Registry;
 use crate::api::control::{Answer, Fault, Get, Request, SOCKET};
 use crate::api::{Exit, PeerStatus, TrackerStatus};
 use crate::content::SafeName;
@@ -42,7 +43,7 @@ pub(super) fn remove(home: &Path) {
 }
 
 /// Answers one request.
-pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
+pub(super) fn answer(peer: &Arc<Node>, stream: UnixStream) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     let mut line = String::new();
     BufReader::new(&stream).take(MAX_REQUEST_BYTES).read_line(&mut line)?;
@@ -51,7 +52,7 @@ pub(super) fn answer(peer: &Arc<Inner>, stream: UnixStream) -> io::Result<()> {
         Err(error) => say(&stream, &Answer::Error(fault(Exit::Usage, format!("not a request: {error}")))),
         Ok(Request::Status {}) => say(&stream, &Answer::Status(status(peer))),
         Ok(Request::Holds { id }) => {
-            let offers = id.parse().map_or_else(|_| Vec::new(), |id| peer.shared(id));
+            let offers = id.parse().map_or_else(|_| Vec::new(), |id| peer.means.holdings.shared(id));
             say(&stream, &Answer::Holds(offers.first().map(|offer| offer.name.to_string())))
         }
         Ok(Request::Get(get)) => match start(peer, get) {
@@ -66,14 +67,14 @@ fn fault(code: Exit, message: String) -> Fault {
 }
 
 /// Starts the fetch, or says why not.
-fn start(peer: &Arc<Inner>, get: Get) -> Result<Job, Fault> {
+fn start(peer: &Arc<Node>, get: Get) -> Result<Job, Fault> {
     let Get { id, name, size, dest: path, force, own, delete, wait_ms, waited_ms } = get;
     let (Ok(id), Ok(name)) = (id.parse(), SafeName::new(name)) else {
         return Err(fault(Exit::Usage, "the id or the name is not one".to_owned()));
     };
     let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
     let dest = Dest { path, force, own, delete, wait, waited };
-    Job::start(peer, Want { id, name, size }, dest)
+    job::start(&peer.means, Want { id, name, size }, dest)
         .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
 }
 
@@ -102,12 +103,12 @@ fn say(mut stream: &UnixStream, answer: &Answer) -> io::Result<()> {
     stream.write_all(&line)
 }
 
-fn status(peer: &Inner) -> PeerStatus {
-    use super::Registry;
-    let summary = peer.share.as_ref().map_or_else(Default::default, |share| share.summary());
+fn status(peer: &Node) -> PeerStatus {
+    let holdings = &peer.means.holdings;
+    let summary = holdings.share.as_ref().map_or_else(Default::default, |share| share.summary());
     let (uploads, downloads) = peer.load();
     PeerStatus {
-        name: peer.identity.name.clone(),
+        name: peer.means.identity.name.clone(),
         addr: peer.addr.to_string(),
         files: summary.files,
         bytes: summary.bytes,
@@ -115,12 +116,12 @@ fn status(peer: &Inner) -> PeerStatus {
         downloads,
         sent: peer.uploads.sent.load(std::sync::atomic::Ordering::Relaxed),
         faults: peer.faults.as_ref().map(ToString::to_string),
-        trackers: peer
-            .trackers()
+        trackers: holdings
+            .trackers
             .states()
             .into_iter()
             .map(|(addr, connected)| TrackerStatus { addr, connected })
             .collect(),
-        transfers: peer.jobs.statuses(),
+        transfers: peer.means.jobs.statuses(),
     }
 }

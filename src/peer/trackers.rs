@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::stop::{Present, Stop};
 use crate::content::{FileId, Host, PeerId};
 use crate::net::backoff::Backoff;
 use crate::net::bulk::Wake;
@@ -24,8 +25,6 @@ use crate::wire::{
 
 /// How long a tracker may take to answer before the link counts as broken.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long LEAVE may take when a peer stops; a tracker that did not hear of it sees the connection end.
-const LEAVE_PATIENCE: Duration = Duration::from_millis(200);
 /// First and longest pause before a broken link is made anew; doubled each time, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -67,93 +66,75 @@ enum Order {
 #[derive(Debug)]
 struct Link {
     addr: String,
-    wake: Wake,
+    wake: Arc<Wake>,
     orders: Mutex<VecDeque<Order>>,
     connected: AtomicBool,
 }
 
 /// All trackers of a peer.
 #[derive(Debug)]
-pub(super) struct Trackers {
-    links: Vec<Arc<Link>>,
-    stopping: Arc<AtomicBool>,
-    /// Hears nothing, and ends when the last link does.
-    ended: Receiver<()>,
-}
+pub(super) struct Trackers(Vec<Arc<Link>>);
 
 impl Trackers {
-    /// Starts a link to each tracker.
+    /// What there is to tell each tracker is kept until its link is there.
+    pub(super) fn new(addrs: &[String]) -> std::io::Result<Arc<Trackers>> {
+        let link = |addr: &String| {
+            let (addr, wake) = (addr.clone(), Arc::new(Wake::new()?));
+            Ok(Arc::new(Link { addr, wake, orders: Mutex::default(), connected: AtomicBool::new(false) }))
+        };
+        Ok(Arc::new(Trackers(addrs.iter().map(link).collect::<std::io::Result<_>>()?)))
+    }
+
+    /// Starts a link to each tracker; when the peer stops, each tells LEAVE if it can.
     pub(super) fn start(
-        addrs: &[String],
+        &self,
         me: &Identity,
         registry: &Arc<dyn Registry>,
-    ) -> std::io::Result<Trackers> {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let mut links = Vec::new();
-        let (alive, ended) = bounded(0);
-        for addr in addrs {
-            let link = Arc::new(Link {
-                addr: addr.clone(),
-                wake: Wake::new()?,
-                orders: Mutex::new(VecDeque::new()),
-                connected: AtomicBool::new(false),
-            });
-            links.push(link.clone());
-            let worker = Worker {
-                link,
-                me: me.clone(),
-                registry: registry.clone(),
-                stopping: stopping.clone(),
-                _alive: alive.clone(),
-            };
+        stop: &Arc<Stop>,
+    ) -> std::io::Result<()> {
+        for link in &self.0 {
+            stop.wakes(&link.wake);
+            let (link, me, registry) = (link.clone(), me.clone(), registry.clone());
+            let worker = Worker { link, me, registry, stop: stop.clone(), _present: stop.enter() };
             threads::named("tracker").essential(move || worker.run())?;
         }
-        Ok(Trackers { links, stopping, ended })
+        Ok(())
     }
 
     /// The trackers and whether they are connected.
     pub(super) fn states(&self) -> Vec<(String, bool)> {
-        self.links.iter().map(|link| (link.addr.clone(), link.connected.load(Ordering::Relaxed))).collect()
+        self.0.iter().map(|link| (link.addr.clone(), link.connected.load(Ordering::Relaxed))).collect()
     }
 
     pub(super) fn any_connected(&self) -> bool {
-        self.links.iter().any(|link| link.connected.load(Ordering::Relaxed))
+        self.0.iter().any(|link| link.connected.load(Ordering::Relaxed))
     }
 
     pub(super) fn update(&self, added: &[Offer], removed: &[(Name, FileId)]) {
-        for link in &self.links {
+        for link in &self.0 {
             link.order(Order::Update { added: added.to_vec(), removed: removed.to_vec() });
         }
     }
 
     pub(super) fn have(&self, content: (FileId, View), gained: &[(u32, u32)]) {
-        for link in &self.links {
+        for link in &self.0 {
             link.order(Order::Have(content, gained.to_vec()));
         }
     }
 
     pub(super) fn report(&self, report: &Report) {
-        for link in &self.links {
+        for link in &self.0 {
             link.order(Order::Report(report.clone()));
         }
     }
 
     /// Asks every tracker; answers come as they arrive, none from a tracker that is away.
     pub(super) fn locate(&self, locate: &Locate) -> Receiver<Located> {
-        let (sender, receiver) = bounded(self.links.len());
-        for link in &self.links {
+        let (sender, receiver) = bounded(self.0.len());
+        for link in &self.0 {
             link.order(Order::Locate(locate.clone(), sender.clone()));
         }
         receiver
-    }
-
-    /// Tells each tracker LEAVE. Nobody waits for a link that hangs, be it in a name, a dial or an answer.
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-        for link in &self.links {
-            link.wake.wake();
-        }
-        let _ = self.ended.recv_timeout(LEAVE_PATIENCE);
     }
 }
 
@@ -173,8 +154,8 @@ struct Worker {
     link: Arc<Link>,
     me: Identity,
     registry: Arc<dyn Registry>,
-    stopping: Arc<AtomicBool>,
-    _alive: Sender<()>,
+    stop: Arc<Stop>,
+    _present: Present,
 }
 
 type Line = Control<FromTracker, ToTracker>;
@@ -184,7 +165,7 @@ impl Worker {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut told: Option<bool> = None;
         let mut in_use_since: Option<Instant> = None;
-        while !self.stopping.load(Ordering::Acquire) {
+        while !self.stop.is_stopping() {
             let id = self.me.peer.get();
             let outcome = self.connect().and_then(|mut line| {
                 self.link.connected.store(true, Ordering::Relaxed);
@@ -229,7 +210,7 @@ impl Worker {
 
     fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause;
-        while Instant::now() < until && !self.stopping.load(Ordering::Acquire) {
+        while Instant::now() < until && !self.stop.is_stopping() {
             let left = until.saturating_duration_since(Instant::now());
             let _ = self.link.wake.wait_alone(left);
         }
@@ -268,7 +249,7 @@ impl Worker {
             while let Some(order) = { lock(&self.link.orders).pop_front() } {
                 self.carry_out(line, order)?;
             }
-            if self.stopping.load(Ordering::Acquire) {
+            if self.stop.is_stopping() {
                 let _ = line.call(&ToTracker::from(Common::Leave));
                 return Ok(());
             }

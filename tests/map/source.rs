@@ -153,6 +153,9 @@ impl<'a> Visit<'a> for Paths {
         }
     }
 
+    // Who may see a thing is nothing that it uses.
+    fn visit_visibility(&mut self, _: &'a syn::Visibility) {}
+
     fn visit_path(&mut self, path: &'a syn::Path) {
         if path.segments.len() > 1 {
             self.add(path.segments.iter().map(|segment| segment.ident.to_string()).collect());

@@ -4,10 +4,10 @@
 //! Whoever has it, it is served only while its files look as they did when they got their names.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::running::Running;
-use super::{Stage, lock};
+use super::handle::Course;
 use crate::content::SafeName;
 use crate::peer::share::{Adopted, Expected, Share};
 use crate::peer::transfer::Transfer;
@@ -22,83 +22,77 @@ const LEND_LOOK: Duration = Duration::from_secs(2);
 /// Such looks take at most this part of the time.
 const LEND_SHARE: u32 = 50;
 
-impl Running {
-    /// Sees to what was fetched until somebody else does, or nobody can.
-    pub(super) fn after(&self, transfer: &Transfer, expected: Option<Expected>) {
-        match &self.peer.share {
-            Some(share) => {
-                let end = Instant::now() + HAND_OVER_PATIENCE;
-                let ours = self.adopt(share, transfer);
-                drop(expected);
-                let tree = self.job.want.name.is_tree();
-                let offered =
-                    || share.offers_of(transfer.id).iter().any(|offer| offer.name.ends_with('/') == tree);
-                while ours && !offered() && Instant::now() < end {
-                    if transfer.is_spoilt() || !self.rest(HAND_OVER_LOOK) {
-                        break;
-                    }
+/// Sees to what a job fetched until somebody else does, or nobody can.
+pub(super) fn after(
+    share: Option<&Arc<Share>>,
+    job: &Course,
+    transfer: &Transfer,
+    expected: Option<Expected>,
+) {
+    match share {
+        Some(share) => {
+            let end = Instant::now() + HAND_OVER_PATIENCE;
+            let ours = adopt(share, job, transfer);
+            drop(expected);
+            let tree = job.want.name.is_tree();
+            let offered =
+                || share.offers_of(transfer.id).iter().any(|offer| offer.name.ends_with('/') == tree);
+            while ours && !offered() && Instant::now() < end {
+                if transfer.is_spoilt() || !job.pause(HAND_OVER_LOOK) {
+                    break;
                 }
             }
-            None => self.lend(transfer),
         }
+        None => lend(job, transfer),
     }
+}
 
-    /// Serves what was fetched until this process ends, or until a file of it is not what it was.
-    fn lend(&self, transfer: &Transfer) {
-        let mut pause = LEND_LOOK;
-        while self.rest(pause) {
-            let look = Instant::now();
-            if transfer.is_spoilt() || !transfer.disk.is_as_named() {
-                let name = &self.job.want.name;
-                tracing::warn!("{name} is not what was fetched any more; it is no longer shared");
-                transfer.spoil();
-                return;
-            }
-            pause = LEND_LOOK.max(look.elapsed() * LEND_SHARE);
+/// Serves what was fetched until this process ends, or until a file of it is not what it was.
+fn lend(job: &Course, transfer: &Transfer) {
+    let mut pause = LEND_LOOK;
+    while job.pause(pause) {
+        let look = Instant::now();
+        if transfer.is_spoilt() || !transfer.disk.is_as_named() {
+            let name = &job.want.name;
+            tracing::warn!("{name} is not what was fetched any more; it is no longer shared");
+            transfer.spoil();
+            return;
         }
+        pause = LEND_LOOK.max(look.elapsed() * LEND_SHARE);
     }
+}
 
-    /// Waits; false as soon as the job is to end.
-    fn rest(&self, pause: Duration) -> bool {
-        let stage = lock(&self.job.stage);
-        let waiting = |_: &mut Stage| !self.job.is_cancelled();
-        drop(self.job.changed.wait_timeout_while(stage, pause, waiting));
-        !self.job.is_cancelled()
-    }
+/// The shared folder is told that this fetch fills a part of it.
+pub(super) fn expect(share: &Arc<Share>, job: &Course) -> Option<Expected> {
+    let place = place_in(share, job)?;
+    Some(share.expect(place.path()))
+}
 
-    /// The shared folder is told that this fetch fills a part of it.
-    pub(super) fn expect(&self) -> Option<Expected> {
-        let share = self.peer.share.as_ref()?;
-        let place = self.place_in(share)?;
-        Some(share.expect(place.path()))
-    }
+/// Where the content goes, below the shared folder, if it does.
+fn place_in(share: &Share, job: &Course) -> Option<SafeName> {
+    let dest = std::path::absolute(&job.dest.path).ok()?;
+    let named = || Some(fs::canonicalize(dest.parent()?).ok()?.join(dest.file_name()?));
+    // A link to a folder is filled, a link to a file replaced.
+    let folder = fs::canonicalize(&dest).ok().filter(|_| job.want.name.is_tree());
+    let place = folder.or_else(named)?;
+    SafeName::new(place.strip_prefix(share.root()).ok()?.to_str()?).ok()
+}
 
-    /// Where the content goes, below the shared folder, if it does.
-    fn place_in(&self, share: &Share) -> Option<SafeName> {
-        let dest = std::path::absolute(&self.job.dest.path).ok()?;
-        let named = || Some(fs::canonicalize(dest.parent()?).ok()?.join(dest.file_name()?));
-        // A link to a folder is filled, a link to a file replaced.
-        let folder = fs::canonicalize(&dest).ok().filter(|_| self.job.want.name.is_tree());
-        let place = folder.or_else(named)?;
-        SafeName::new(place.strip_prefix(share.root()).ok()?.to_str()?).ok()
-    }
-
-    /// Enters the finished files into the share; false if they do not lie in the shared folder.
-    fn adopt(&self, share: &Share, transfer: &Transfer) -> bool {
-        let Some(place) = self.place_in(share) else { return false };
-        let folder = match self.job.want.name.is_tree() {
-            true => place.path(),
-            false => place.path().rsplit_once('/').map_or("", |(folder, _)| folder),
-        };
-        let below = |name: &str| match folder.is_empty() {
-            true => SafeName::new(name),
-            false => SafeName::new(format!("{folder}/{name}")),
-        };
-        let files = transfer.disk.finished_files().filter_map(|(name, id, hashes, stamp)| {
-            Some(Adopted { path: below(&name).ok()?, id, hashes, stamp })
-        });
-        let folders = transfer.disk.plan().folders.iter().filter_map(|(folder, _)| below(folder).ok());
-        share.adopt(folder, files.collect(), &folders.collect::<Vec<_>>());
-        true
-    }
+/// Enters the finished files into the share; false if they do not lie in the shared folder.
+fn adopt(share: &Share, job: &Course, transfer: &Transfer) -> bool {
+    let Some(place) = place_in(share, job) else { return false };
+    let folder = match job.want.name.is_tree() {
+        true => place.path(),
+        false => place.path().rsplit_once('/').map_or("", |(folder, _)| folder),
+    };
+    let below = |name: &str| match folder.is_empty() {
+        true => SafeName::new(name),
+        false => SafeName::new(format!("{folder}/{name}")),
+    };
+    let files = transfer.disk.finished_files().filter_map(|(name, id, hashes, stamp)| {
+        Some(Adopted { path: below(&name).ok()?, id, hashes, stamp })
+    });
+    let folders = transfer.disk.plan().folders.iter().filter_map(|(folder, _)| below(folder).ok());
+    share.adopt(folder, files.collect(), &folders.collect::<Vec<_>>());
+    true
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::Peer;
+use super::means::Means;
 use crate::content::{FileId, PeerId};
 use crate::peer::transfer::probe;
 use crate::swarm::claims::{Claims, Question, Verdict};
@@ -28,7 +28,7 @@ type Answer = (u64, PeerId, Verdict);
 
 /// The claims about one id, and the questions under way.
 pub(super) struct Contest {
-    peer: Arc<Peer>,
+    means: Arc<Means>,
     id: FileId,
     claims: Claims,
     tell: Sender<Answer>,
@@ -37,9 +37,9 @@ pub(super) struct Contest {
 }
 
 impl Contest {
-    pub(super) fn new(peer: &Arc<Peer>, id: FileId) -> Contest {
+    pub(super) fn new(means: &Arc<Means>, id: FileId) -> Contest {
         let (tell, told) = crossbeam_channel::unbounded();
-        Contest { peer: peer.clone(), id, claims: Claims::default(), tell, told, over: Arc::default() }
+        Contest { means: means.clone(), id, claims: Claims::default(), tell, told, over: Arc::default() }
     }
 
     /// What was heard so far.
@@ -50,7 +50,7 @@ impl Contest {
     /// Some peers claim that the content has the variant's size.
     pub(super) fn hear(&mut self, variant: &Variant) {
         self.claims.hear(variant.size);
-        let me = self.peer.identity.peer.get();
+        let me = self.means.identity.peer.get();
         let others = variant.holders.iter().filter(|holder| holder.peer != me);
         for holder in others.filter(|holder| holder.port != 0) {
             let whole = holder.have >= variant.chunks;
@@ -101,10 +101,10 @@ impl Contest {
     }
 
     fn ask(&self, question: Question) {
-        let (local, id, over, tell) = (self.peer.clone(), self.id, self.over.clone(), self.tell.clone());
+        let (means, id, over, tell) = (self.means.clone(), self.id, self.over.clone(), self.tell.clone());
         let Question { size, peer, addr } = question;
         let asking = move || {
-            let asked = threads::caught(|| probe::ask(&local.identity, id, size, &addr, &over));
+            let asked = threads::caught(|| probe::ask(&means.identity, id, size, &addr, &over));
             let verdict = asked.unwrap_or(Verdict::Away);
             tracing::debug!("{addr} claims that {id} has {size} bytes: {verdict:?}");
             let _ = tell.send((size, peer, verdict));
@@ -117,7 +117,7 @@ impl Contest {
     fn blame(&mut self) {
         for peer in self.claims.take_blamed() {
             let complaint = Complaint::Corrupt;
-            self.peer.trackers().report(&Report { peer, id: self.id, chunk: 0, complaint });
+            self.means.trackers().report(&Report { peer, id: self.id, chunk: 0, complaint });
         }
     }
 }

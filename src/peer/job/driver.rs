@@ -1,33 +1,33 @@
 //! Finds neighbours for one transfer and gives its scheduler time.
 
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
 use super::contest::Contest;
-use super::error::FetchError;
-use super::running::{Halt, Running};
+use super::dialled::Gate;
+use super::error::{FetchError, Halt};
+use super::handle::Course;
+use super::means::Means;
+use super::patience::Patience;
 use super::succession::Succession;
-use super::{Peer, Want};
-use crate::content::{ChunkSet, PeerId, runs};
-use crate::net::trace::Side;
-use crate::net::{self, NetError};
-use crate::peer::transfer::connection::{self as fetch, FetchEnd};
-use crate::peer::transfer::{End, Transfer, Trust};
-use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Outcome, USELESS_FOR};
+use super::want::Want;
+use crate::content::{ChunkSet, runs};
+use crate::peer::transfer::{End, Transfer};
+use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, USELESS_FOR};
 use crate::swarm::scheduler::{Event, Policy, TICK};
-use crate::threads::{self, lock};
-use crate::wire::{Complaint, Holder, Name, Refusal, Report as Complain, Role, Variant, View};
+use crate::wire::{Complaint, Holder, Name, Report as Complain, Variant, View};
 
 /// Being without a source for so long is no passing thing any more.
 const ALONE_AFTER: Duration = Duration::from_millis(500);
 
 /// What the driving of one transfer remembers between turns.
 pub(super) struct Driver<'a> {
-    running: &'a Running,
+    means: &'a Arc<Means>,
+    job: &'a Course,
+    patience: &'a mut Patience,
     transfer: Arc<Transfer>,
     announced: ChunkSet,
     next_tick: Instant,
@@ -35,10 +35,8 @@ pub(super) struct Driver<'a> {
     next_locate: Instant,
     locate_pause: Duration,
     answers: Option<Receiver<crate::wire::Located>>,
-    /// Open to connections for as long as the transfer runs; see [`Driver::join`].
-    gate: Arc<Mutex<Option<Sender<()>>>>,
-    /// Ends when the last connection that came through the gate does.
-    ended: Receiver<()>,
+    /// Open for as long as the transfer runs.
+    gate: Gate,
     alone_since: Option<Instant>,
     /// Bytes that had been proved at the last look.
     arrived: u64,
@@ -53,15 +51,17 @@ pub(super) struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     pub(super) fn new(
-        running: &'a Running,
-        transfer: Arc<Transfer>,
-        size: u64,
+        means: &'a Arc<Means>,
+        job: &'a Course,
+        (transfer, size): (Arc<Transfer>, u64),
         contest: &'a mut Contest,
+        patience: &'a mut Patience,
     ) -> Driver<'a> {
         let now = Instant::now();
-        let (alive, ended) = crossbeam_channel::bounded(0);
         Driver {
-            running,
+            means,
+            job,
+            patience,
             announced: ChunkSet::empty(transfer.layout.chunks()),
             transfer,
             next_tick: now,
@@ -70,8 +70,7 @@ impl<'a> Driver<'a> {
             next_locate: now,
             locate_pause: FIRST_RELOCATE / 2,
             answers: None,
-            gate: Arc::new(Mutex::new(Some(alive))),
-            ended,
+            gate: Gate::new(),
             alone_since: None,
             arrived: 0,
             next_exchange: now + USELESS_FOR,
@@ -82,14 +81,10 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn peer(&self) -> &Arc<Peer> {
-        &self.running.peer
-    }
-
     /// Takes in what a tracker says: more neighbours, or that others claim something else.
     pub(super) fn consider(&mut self, variant: &Variant) {
         self.contest.hear(variant);
-        let wanted = self.running.job.want.name.as_str();
+        let wanted = self.job.want.name.as_str();
         if self.known_as.is_none() || *variant.name == *wanted {
             self.known_as = Some(variant.name.clone());
         }
@@ -105,7 +100,7 @@ impl<'a> Driver<'a> {
     }
 
     fn suggest(&mut self, variant: &Variant) {
-        let me = self.peer().identity.peer.get();
+        let me = self.means.identity.peer.get();
         let claims = self.contest.claims();
         let usable =
             |holder: &&Holder| holder.port != 0 && holder.peer != me && !claims.is_banned(holder.peer);
@@ -117,7 +112,7 @@ impl<'a> Driver<'a> {
 
     /// Policies that choose one source before any is asked keep to it.
     fn chosen<'h>(&self, holders: Vec<&'h Holder>) -> Vec<&'h Holder> {
-        let one = match self.peer().limits.policy {
+        let one = match self.means.limits.policy {
             Policy::Both | Policy::Latency => return holders,
             _ if self.transfer.neighbours(|neighbours| neighbours.knows_any()) => None,
             Policy::Load => holders
@@ -138,7 +133,7 @@ impl<'a> Driver<'a> {
         self.take_answers();
         self.contend(now)?;
         for (peer, addr) in self.transfer.neighbours(|neighbours| neighbours.dial(now)) {
-            self.dial(peer, addr);
+            self.gate.dial(self.means, &self.transfer, peer, addr);
         }
         self.close_exchanged();
         self.report_missing();
@@ -156,32 +151,21 @@ impl<'a> Driver<'a> {
         self.give_up_if_alone(now)
     }
 
-    fn dial(&mut self, peer: PeerId, addr: String) {
-        let transfer = self.transfer.clone();
-        let local = self.peer().clone();
-        let gate = self.gate.clone();
-        let spawned = threads::named("fetch-source").connection(move || {
-            let end = threads::caught(|| source(&local, &transfer, &addr, &gate))
-                .unwrap_or_else(|panicked| Err(NetError::Panicked(panicked).into()));
-            let outcome = judge(&local, &transfer, peer, &addr, end);
-            transfer.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
-        });
-        if spawned.is_err() {
-            self.transfer.neighbours(|neighbours| neighbours.ended(peer, Outcome::Failed, Instant::now()));
-        }
-    }
-
     fn locate(&mut self, now: Instant) {
         let missing = self.transfer.unavailable();
-        self.answers = Some(self.peer().trackers().locate(&self.running.question(missing.clone())));
-        self.locate_pause = (self.locate_pause * 2).min(self.peer().limits.refresh);
+        self.answers = Some(
+            self.means
+                .trackers()
+                .locate(&self.job.want.question(missing, self.means.limits.holders_wanted())),
+        );
+        self.locate_pause = (self.locate_pause * 2).min(self.means.limits.refresh);
         self.next_locate = now + self.locate_pause;
     }
 
     fn take_answers(&mut self) {
         let answers: Vec<_> = self.answers.iter().flat_map(|answers| answers.try_iter()).collect();
         for located in answers {
-            self.running.usable(located).iter().for_each(|variant| self.consider(variant));
+            self.job.want.usable(located).iter().for_each(|variant| self.consider(variant));
         }
     }
 
@@ -203,13 +187,13 @@ impl<'a> Driver<'a> {
 
     /// Tells the trackers which chunks came since last time.
     pub(super) fn announce(&mut self) {
-        if !self.peer().registrations.has(self.running.job.number) {
+        if !self.means.holdings.is_registered(self.job.number) {
             return;
         }
         let had = self.transfer.had();
         let gained: Vec<u32> = had.iter().filter(|chunk| !self.announced.contains(*chunk)).collect();
         if !gained.is_empty() {
-            self.peer().trackers().have(self.transfer.content(), &runs::ranges(gained));
+            self.means.trackers().have(self.transfer.content(), &runs::ranges(gained));
             self.announced = had;
         }
     }
@@ -218,7 +202,7 @@ impl<'a> Driver<'a> {
     fn report_missing(&self) {
         for (peer, chunk) in self.transfer.take_missing() {
             let complaint = Complaint::Missing;
-            self.peer().trackers().report(&Complain { peer, id: self.transfer.id, chunk, complaint });
+            self.means.trackers().report(&Complain { peer, id: self.transfer.id, chunk, complaint });
         }
     }
 
@@ -239,7 +223,7 @@ impl<'a> Driver<'a> {
 
     /// Closes neighbours that have nothing we want, if there are others to try.
     fn exchange(&self, now: Instant) {
-        let full = self.transfer.connected().len() >= self.peer().limits.max_neighbours;
+        let full = self.transfer.connected().len() >= self.means.limits.max_neighbours;
         if !full || self.transfer.neighbours(|neighbours| neighbours.spare(now)) == 0 {
             return;
         }
@@ -254,7 +238,7 @@ impl<'a> Driver<'a> {
         let helped = self.transfer.is_helped() && (!disputed || self.transfer.has_proved());
         let arrived = self.transfer.ledger.useful.load(Ordering::Relaxed);
         let came = std::mem::replace(&mut self.arrived, arrived) != arrived;
-        let over = lock(&self.running.job.patience).is_over(helped, came, now);
+        let over = self.patience.is_over(helped, came, now);
         if helped {
             self.alone_since = None;
             self.transfer.set_alone(false);
@@ -263,11 +247,10 @@ impl<'a> Driver<'a> {
         let since = *self.alone_since.get_or_insert(now);
         self.transfer.set_alone(now.saturating_duration_since(since) >= ALONE_AFTER);
         self.end_if_succeeded(now)?;
-        let job = &self.running.job;
         if over {
             self.transfer.finish(End::Cancelled);
-            let name = &job.want.name;
-            let error = match self.peer().trackers().any_connected() {
+            let name = &self.job.want.name;
+            let error = match self.means.trackers().any_connected() {
                 true if self.transfer.has_changed() => FetchError::NobodyReached(format!(
                     "{name} changed at its source while it was fetched, and what it is now is not known yet; what has arrived is kept for next time"
                 )),
@@ -290,65 +273,18 @@ impl<'a> Driver<'a> {
         };
         let transfer = &self.transfer;
         let had = |peer| transfer.neighbours(|neighbours| neighbours.knows(peer));
-        match self.succession.turn(self.running, known_as, had, now) {
+        match self.succession.turn(self.means.trackers(), (self.job.want.id, known_as), had, now) {
             None => Ok(()),
             Some(now_is) => {
                 self.transfer.finish(End::Cancelled);
-                let Want { id, name, .. } = &self.running.job.want;
+                let Want { id, name, .. } = &self.job.want;
                 Err(FetchError::Changed { name: name.to_string(), id: *id, now_is }.into())
             }
         }
     }
 
-    /// Waits for the connections of a transfer that has ended; each sees that soon. Nobody waits for what
-    /// hangs in a name, a dial or a HELLO: the gate is closed when it comes.
-    pub(super) fn join(&mut self) {
-        drop(lock(&self.gate).take());
-        let _ = self.ended.recv();
-    }
-}
-
-/// One connection to a source, from dial to end.
-fn source(
-    peer: &Peer,
-    transfer: &Transfer,
-    addr: &str,
-    gate: &Mutex<Option<Sender<()>>>,
-) -> Result<Trust, FetchEnd> {
-    threads::may_panic("fetch-source");
-    let stream = net::dial(addr).map_err(NetError::from)?;
-    let session = net::greet(Arc::new(stream), &peer.identity, Role::Ask, Role::Serve, Side::Fetch)?;
-    let through = lock(gate).clone();
-    let _alive = through.ok_or(NetError::Closed)?;
-    fetch::run(transfer, session, addr, peer.throttle_down.as_ref())
-}
-
-/// What the end of a connection says about the neighbour; complaints go to the trackers.
-fn judge(peer: &Peer, transfer: &Transfer, who: PeerId, addr: &str, end: Result<Trust, FetchEnd>) -> Outcome {
-    let complain =
-        |complaint| peer.trackers().report(&Complain { peer: who, id: transfer.id, chunk: 0, complaint });
-    match end {
-        Ok(Trust::Kept) => Outcome::Useless,
-        Ok(Trust::Lost) => {
-            complain(Complaint::Corrupt);
-            tracing::warn!("{addr} sent wrong bytes; it is not asked any more");
-            Outcome::Banned
-        }
-        Err(FetchEnd::Net(NetError::Io(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            complain(Complaint::Dead);
-            Outcome::Failed
-        }
-        Err(
-            FetchEnd::Net(NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_))
-            | FetchEnd::Geometry,
-        ) => {
-            tracing::warn!("{addr} breaks the protocol; it is not asked any more");
-            Outcome::Banned
-        }
-        Err(FetchEnd::Refused(Refusal::NotHere)) => Outcome::NotHere,
-        Err(error) => {
-            tracing::debug!("{addr}: {error}");
-            Outcome::Failed
-        }
+    /// Waits for the connections of a transfer that has ended.
+    pub(super) fn join(&self) {
+        self.gate.close();
     }
 }

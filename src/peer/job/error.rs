@@ -78,3 +78,16 @@ impl From<DiskError> for FetchError {
         FetchError::from(&error)
     }
 }
+
+/// Why a transfer ended without what was wanted.
+pub(super) enum Halt {
+    /// The content has another size than this transfer took for it.
+    Superseded,
+    Failed(FetchError),
+}
+
+impl<E: Into<FetchError>> From<E> for Halt {
+    fn from(error: E) -> Halt {
+        Halt::Failed(error.into())
+    }
+}

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::Want;
 use super::error::FetchError;
-use super::running::Running;
+use super::handle::Course;
+use super::want::Want;
 use crate::content::{ChunkSet, FileId, Layout, Looks, Manifest, Place, hash_chunk};
 use crate::peer::disk::Disk;
 use crate::peer::share::{Holding, Share, Standing, looks_of, read_chunk};
@@ -39,76 +39,78 @@ impl Source {
     }
 }
 
-impl Running {
-    /// Bytes of the content, if the shared folder has it as what is wanted.
-    pub(super) fn size_here(&self) -> Option<u64> {
-        let Want { id, name, size } = &self.job.want;
-        let offers = self.peer.share.as_ref()?.offers_of(*id);
-        let fits = |offer: &&Offer| {
-            let claimed = if name.is_tree() { offer.total } else { offer.size };
-            offer.complete
-                && offer.name.ends_with('/') == name.is_tree()
-                && size.is_none_or(|size| size == claimed)
-        };
-        offers.iter().find(fits).map(|offer| offer.size)
-    }
+/// Bytes of the content, if the shared folder has it as what is wanted.
+pub(super) fn size_here(share: &Share, want: &Want) -> Option<u64> {
+    let Want { id, name, size } = want;
+    let offers = share.offers_of(*id);
+    let fits = |offer: &&Offer| {
+        let claimed = if name.is_tree() { offer.total } else { offer.size };
+        offer.complete
+            && offer.name.ends_with('/') == name.is_tree()
+            && size.is_none_or(|size| size == claimed)
+    };
+    offers.iter().find(fits).map(|offer| offer.size)
+}
 
-    /// Copies what the shared folder has of the files that are to be fetched; `had` gains their chunks.
-    pub(super) fn take_here(&self, disk: &Disk, had: &mut ChunkSet) -> Result<(), FetchError> {
-        let Some(share) = &self.peer.share else { return Ok(()) };
-        let layout = disk.plan().layout.clone();
-        for file in 0..disk.plan().files() {
-            if layout.chunks_of(file).all(|chunk| had.contains(chunk)) {
-                continue;
-            }
-            let id = disk.plan().id_of(file);
-            if let Some((source, manifest)) = find(share, id, &layout, file) {
-                if let Some(looks) = source.looks() {
-                    disk.hear_looks(looks, true);
-                }
-                self.copy(disk, had, (file, &source, &manifest))?;
-            }
+/// Copies what the shared folder has of the files that a job is to fetch; `had` gains their chunks.
+pub(super) fn take_here(
+    share: &Share,
+    job: &Course,
+    disk: &Disk,
+    had: &mut ChunkSet,
+) -> Result<(), FetchError> {
+    let layout = disk.plan().layout.clone();
+    for file in 0..disk.plan().files() {
+        if layout.chunks_of(file).all(|chunk| had.contains(chunk)) {
+            continue;
         }
-        Ok(())
+        let id = disk.plan().id_of(file);
+        if let Some((source, manifest)) = find(share, id, &layout, file) {
+            if let Some(looks) = source.looks() {
+                disk.hear_looks(looks, true);
+            }
+            copy(job, disk, had, (file, &source, &manifest))?;
+        }
     }
+    Ok(())
+}
 
-    fn copy(
-        &self,
-        disk: &Disk,
-        had: &mut ChunkSet,
-        (file, source, manifest): (usize, &Source, &Manifest),
-    ) -> Result<(), FetchError> {
-        let layout = &disk.plan().layout;
-        let fresh = layout.chunks_of(file).all(|chunk| !had.contains(chunk));
-        // What shares its blocks with the source is proved by reading it where it then lies.
-        let cloned = match source {
-            Source::File(from) if fresh => disk.clone_of(file, from),
-            _ => None,
-        };
-        for number in layout.chunks_of(file).filter(|number| !had.contains(*number)).collect::<Vec<_>>() {
-            if self.job.is_cancelled() {
-                return Err(FetchError::Interrupted);
-            }
-            let Some(place) = layout.place(number) else { return Ok(()) };
-            let read = cloned.as_ref().map_or_else(|| source.read(place), |file| read_chunk(file, place));
-            let Ok(bytes) = read else { return Ok(()) };
-            let hash = hash_chunk(manifest.geometry(), place.chunk, &bytes);
-            if manifest.hashes().get(place.chunk.get() as usize) != Some(&hash) {
-                tracing::debug!("what is shared as {} is not that any more", disk.plan().id_of(file));
-                return Ok(());
-            }
-            if manifest.geometry().chunks() == 1 {
-                disk.write_small(file, &bytes, FileId(hash.0))?;
-            } else {
-                if cloned.is_none() {
-                    disk.write(place, 0, &bytes)?;
-                }
-                disk.keep(number, place, hash)?;
-            }
-            had.insert(number);
+fn copy(
+    job: &Course,
+    disk: &Disk,
+    had: &mut ChunkSet,
+    (file, source, manifest): (usize, &Source, &Manifest),
+) -> Result<(), FetchError> {
+    let layout = &disk.plan().layout;
+    let fresh = layout.chunks_of(file).all(|chunk| !had.contains(chunk));
+    // What shares its blocks with the source is proved by reading it where it then lies.
+    let cloned = match source {
+        Source::File(from) if fresh => disk.clone_of(file, from),
+        _ => None,
+    };
+    for number in layout.chunks_of(file).filter(|number| !had.contains(*number)).collect::<Vec<_>>() {
+        if job.is_cancelled() {
+            return Err(FetchError::Interrupted);
         }
-        Ok(())
+        let Some(place) = layout.place(number) else { return Ok(()) };
+        let read = cloned.as_ref().map_or_else(|| source.read(place), |file| read_chunk(file, place));
+        let Ok(bytes) = read else { return Ok(()) };
+        let hash = hash_chunk(manifest.geometry(), place.chunk, &bytes);
+        if manifest.hashes().get(place.chunk.get() as usize) != Some(&hash) {
+            tracing::debug!("what is shared as {} is not that any more", disk.plan().id_of(file));
+            return Ok(());
+        }
+        if manifest.geometry().chunks() == 1 {
+            disk.write_small(file, &bytes, FileId(hash.0))?;
+        } else {
+            if cloned.is_none() {
+                disk.write(place, 0, &bytes)?;
+            }
+            disk.keep(number, place, hash)?;
+        }
+        had.insert(number);
     }
+    Ok(())
 }
 
 /// A file or listing of the shared folder that is said to have this content, and what its chunks must be.

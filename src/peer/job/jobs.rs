@@ -1,99 +1,80 @@
 //! The jobs of a peer: those that are under way or lend what they fetched, and how the last others ended.
 //!
-//! Owns the list, and with it the life of every transfer: a job that leaves takes its descriptors and proofs
-//! along, and only a few lines about it stay.
+//! Owns the list; of a job that has left only a few lines stay.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::{Inner, Job};
+use crossbeam_channel::Sender;
+
+use super::handle::{Course, Job};
+use super::want::{Dest, Want};
 use crate::api::TransferStatus;
-use crate::content::FileId;
-use crate::peer::transfer::Transfer;
 use crate::threads::lock;
-use crate::wire::View;
 
 /// So many fetches that have ended are still told of.
 const MAX_ENDED: usize = 64;
 
 /// The jobs of a peer.
 #[derive(Debug, Default)]
-pub(in crate::peer) struct Jobs {
-    last: AtomicU64,
-    state: Mutex<State>,
-}
+pub(in crate::peer) struct Jobs(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    last: u64,
     /// The oldest first.
-    live: Vec<Arc<Inner>>,
+    live: Vec<Arc<Course>>,
     /// With the number of each, in the order in which they ended.
     ended: VecDeque<(u64, TransferStatus)>,
 }
 
 impl Jobs {
-    /// A number that no other job has.
-    pub(super) fn number(&self) -> u64 {
-        self.last.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    pub(super) fn enter(&self, job: &Arc<Inner>) {
-        lock(&self.state).live.push(job.clone());
+    /// The job that fetches this. The very same fetch is one, however often it is asked for: only with what is new
+    /// comes what its thread is to hold.
+    pub(super) fn enter(&self, want: Want, dest: Dest) -> (Arc<Course>, Option<Sender<()>>) {
+        let mut state = lock(&self.0);
+        if let Some(same) = state.live.iter().find(|job| job.is(&want, &dest)) {
+            return (same.clone(), None);
+        }
+        state.last += 1;
+        let (job, alive) = Course::new(state.last, want, dest);
+        state.live.push(job.clone());
+        (job, Some(alive))
     }
 
     /// The job is over, and nothing of it is lent.
-    pub(super) fn leave(&self, job: &Arc<Inner>) {
+    pub(super) fn leave(&self, job: &Arc<Course>) {
         let status = Job(job.clone()).status();
-        let mut state = lock(&self.state);
-        let before = state.live.len();
-        state.live.retain(|other| !Arc::ptr_eq(other, job));
-        if state.live.len() == before {
-            return;
-        }
-        state.ended.push_back((job.number, status));
-        if state.ended.len() > MAX_ENDED {
-            state.ended.pop_front();
+        if self.forget(job) {
+            let ended = &mut lock(&self.0).ended;
+            ended.push_back((job.number, status));
+            if ended.len() > MAX_ENDED {
+                ended.pop_front();
+            }
         }
     }
 
-    /// A job that never began.
-    pub(super) fn forget(&self, job: &Arc<Inner>) {
-        lock(&self.state).live.retain(|other| !Arc::ptr_eq(other, job));
+    /// A job that never began, or is told of otherwise; true if it was here.
+    pub(super) fn forget(&self, job: &Arc<Course>) -> bool {
+        let live = &mut lock(&self.0).live;
+        let before = live.len();
+        live.retain(|other| !Arc::ptr_eq(other, job));
+        live.len() < before
     }
 
     /// Those that are here, the oldest first.
-    pub(in crate::peer) fn live(&self) -> Vec<Arc<Inner>> {
-        lock(&self.state).live.clone()
+    pub(in crate::peer) fn live(&self) -> Vec<Job> {
+        lock(&self.0).live.iter().cloned().map(Job).collect()
     }
 
     /// How the jobs are, those that ended lately among them, the oldest first.
     pub(in crate::peer) fn statuses(&self) -> Vec<TransferStatus> {
-        let mut all: Vec<(u64, TransferStatus)> = lock(&self.state).ended.iter().cloned().collect();
-        let live = self.live().into_iter().map(|job| (job.number, Job(job).status()));
-        all.extend(live);
-        all.sort_by_key(|(number, _)| *number);
-        // One may have ended between the two looks.
-        all.dedup_by_key(|(number, _)| *number);
-        all.into_iter().map(|(_, status)| status).collect()
-    }
-
-    /// The transfer that can serve this.
-    pub(in crate::peer) fn serving(&self, id: FileId, view: View) -> Option<Arc<Transfer>> {
-        self.live().iter().find_map(|job| job.serving(id, view))
-    }
-
-    /// The transfers of contents that are not over, each with the number of its job, the oldest first.
-    pub(in crate::peer) fn running(&self) -> impl DoubleEndedIterator<Item = (u64, Arc<Transfer>)> {
-        let running = |job: Arc<Inner>| {
-            let transfer = job.fetching().filter(|transfer| !transfer.is_over())?;
-            Some((job.number, transfer))
+        let (mut all, live) = {
+            let state = lock(&self.0);
+            (Vec::from(state.ended.clone()), state.live.clone())
         };
-        self.live().into_iter().filter_map(running)
-    }
-
-    /// The transfers of contents that can be served, each with the number of its job.
-    pub(in crate::peer) fn held(&self) -> impl Iterator<Item = (u64, Arc<Transfer>)> {
-        self.live().into_iter().filter_map(|job| Some((job.number, job.fetching()?)))
+        all.extend(live.into_iter().map(|job| (job.number, Job(job).status())));
+        all.sort_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, status)| status).collect()
     }
 }

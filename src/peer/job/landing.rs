@@ -4,11 +4,11 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::error::FetchError;
-use super::running::{Halt, Running};
+use super::error::{FetchError, Halt};
+use super::handle::Course;
+use super::means::Means;
 use crate::content::SafeName;
 use crate::peer::disk::{DiskError, Partial, folder_error, is_begun, sweep};
 use crate::peer::transfer::Transfer;
@@ -30,13 +30,13 @@ pub(super) struct Landing {
     made: Vec<PathBuf>,
 }
 
-impl Running {
+impl Landing {
     /// Takes the place for a content of this size. While the very same is being fetched to the very same
     /// place, by whomever, this waits for the end of that: then it is here, or it is gone on with.
-    pub(super) fn land(&self, size: u64) -> Result<Landing, FetchError> {
-        let dest = &self.job.dest.path;
+    pub(super) fn claim(means: &Means, job: &Course, size: u64) -> Result<Landing, FetchError> {
+        let dest = &job.dest.path;
         let parent = || dest.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let (root, base) = match self.job.want.name.is_tree() {
+        let (root, base) = match job.want.name.is_tree() {
             true => (dest.as_path(), None),
             false => (parent().unwrap_or(Path::new(".")), dest.file_name()),
         };
@@ -45,29 +45,26 @@ impl Running {
         let mut told = false;
         loop {
             let made = make_folders(root).map_err(at)?;
-            let state = self.peer.state.clone().unwrap_or_else(|| root.join(SafeName::STATE_FOLDER));
+            let state = means.state.clone().unwrap_or_else(|| root.join(SafeName::STATE_FOLDER));
             let real = fs::canonicalize(root).map_err(at)?.join(base.unwrap_or_default());
-            sweep(&state, self.peer.limits.keep_partial);
+            sweep(&state, means.limits.keep_partial);
             let state_at = state.display().to_string();
-            let claimed = Partial::claim(&state, self.job.want.id, &format!("{size} {}\n", real.display()));
+            let claimed = Partial::claim(&state, job.want.id, &format!("{size} {}\n", real.display()));
             if let Some(partial) = claimed.map_err(DiskError::at(&state_at))? {
-                self.job.joined.store(false, Ordering::Relaxed);
+                job.set_joined(false);
                 return Ok(Landing { root: root.to_owned(), partial, made });
             }
             if !told {
-                tracing::debug!("{} is being fetched there already; waiting for that", self.job.want.id);
+                tracing::debug!("{} is being fetched there already; waiting for that", job.want.id);
                 told = true;
-                self.job.joined.store(true, Ordering::Relaxed);
+                job.set_joined(true);
             }
-            if self.job.is_cancelled() {
+            if !job.pause(LOOK) {
                 return Err(FetchError::Interrupted);
             }
-            self.job.pause(LOOK);
         }
     }
-}
 
-impl Landing {
     /// The folder of its unfinished files.
     pub(super) fn unfinished(&self) -> &Path {
         self.partial.path()

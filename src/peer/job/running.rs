@@ -1,106 +1,115 @@
 //! The thread of a job: asks the trackers, fetches the listing of a tree, prepares the destination, and
 //! sees the transfer to its end.
 
-use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::after::{after, expect};
 use super::contest::{Contest, Heard};
 use super::driver::Driver;
-use super::error::FetchError;
+use super::error::{FetchError, Halt};
+use super::handle::{Course, Job};
+use super::here::{size_here, take_here};
 use super::landing::Landing;
-use super::{Inner, Peer, Stage, Want};
-use crate::api::Report;
-use crate::content::{ChunkSet, Geometry, Tree, TreeError};
-use crate::peer::disk::{Disk, Manner, Plan};
+use super::means::Means;
+use super::patience::Patience;
+use super::want::{Dest, Want};
+use crate::api::{Report, TransferStatus, Trashed};
+use crate::content::{ChunkSet, Geometry, LeftOut, Tree, TreeError};
+use crate::peer::disk::{Disk, Manner, Plan, Spared};
 use crate::peer::transfer::{End, Transfer};
-use crate::peer::{left, lock, offered_name};
 use crate::swarm::claims::Claims;
 use crate::swarm::neighbours::FIRST_RELOCATE;
 use crate::swarm::scheduler::TICK;
 use crate::threads;
 use crate::wire::limits::MAX_VARIANTS;
-use crate::wire::{Locate, Located, Name, Offer, Purpose, Variant, View};
+use crate::wire::{Name, Offer, Variant, View};
 
 /// How long to wait for an answer before it is looked whether the job was cancelled.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Why a transfer ended without what was wanted.
-pub(super) enum Halt {
-    /// The content has another size than this transfer took for it.
-    Superseded,
-    Failed(FetchError),
-}
-
-impl<E: Into<FetchError>> From<E> for Halt {
-    fn from(error: E) -> Halt {
-        Halt::Failed(error.into())
+/// Starts to fetch `want` into `dest`, or joins the job that does so already.
+pub(in crate::peer) fn start(means: &Arc<Means>, want: Want, dest: Dest) -> io::Result<Job> {
+    let (job, alive) = means.jobs.enter(want, dest);
+    let Some(alive) = alive else { return Ok(Job(job)) };
+    let running = Arc::new(Running { means: means.clone(), job: job.clone() });
+    let failing = running.clone();
+    let failed = move |why: &str| {
+        let _alive = alive;
+        failing.end(Err(FetchError::Internal(why.to_owned())));
+    };
+    if let Err(error) = threads::named("fetch").job(move || running.run(), failed) {
+        means.jobs.forget(&job);
+        return Err(error);
     }
+    Ok(Job(job))
 }
 
 /// The thread of a job.
-pub(super) struct Running {
-    pub(super) peer: Arc<Peer>,
-    pub(super) job: Arc<Inner>,
+struct Running {
+    means: Arc<Means>,
+    job: Arc<Course>,
 }
 
 impl Running {
-    pub(super) fn run(&self) {
-        let expected = self.expect();
+    fn run(&self) {
+        let expected = self.means.share().and_then(|share| expect(share, &self.job));
         let outcome = self.fetch();
-        if let (Ok(report), Some(transfer)) = (&outcome, self.job.fetching()) {
+        if let (Ok(report), Some(transfer)) = (&outcome, self.job.fetched()) {
             self.job.end(Ok(report.clone()));
-            self.after(&transfer, expected);
+            after(self.means.share(), &self.job, &transfer, expected);
         }
         self.end(outcome);
     }
 
     /// The end of the job, however it came: nothing of it goes on.
-    pub(super) fn end(&self, outcome: Result<Report, FetchError>) {
+    fn end(&self, outcome: Result<Report, FetchError>) {
         if outcome.is_err() {
-            lock(&self.job.transfers).iter().for_each(|transfer| transfer.finish(End::Cancelled));
+            self.job.stop_transfer();
         }
-        self.withdraw();
+        self.means.holdings.withdraw(self.job.number);
         self.job.end(outcome);
-        self.peer.jobs.leave(&self.job);
-    }
-
-    /// What was registered is not coming, or somebody else has it now.
-    fn withdraw(&self) {
-        self.peer.withdraw(self.job.number);
+        self.means.jobs.leave(&self.job);
     }
 
     fn fetch(&self) -> Result<Report, FetchError> {
-        let mut contest = Contest::new(&self.peer, self.job.want.id);
+        let Dest { wait, waited, .. } = self.job.dest;
+        let mut patience = Patience::new(wait, waited, self.job.started);
+        let mut contest = Contest::new(&self.means, self.job.want.id);
         loop {
-            let (size, variants) = self.settle(&mut contest)?;
-            match self.fetch_sized(size, &variants, &mut contest) {
+            let (size, variants) = self.settle(&mut contest, &patience)?;
+            match self.fetch_sized((size, &variants), &mut contest, &mut patience) {
                 Ok(report) => return Ok(report),
                 Err(Halt::Failed(error)) => return Err(error),
                 // Only what is proved supersedes, and then there is one size for good.
-                Err(Halt::Superseded) => self.withdraw(),
+                Err(Halt::Superseded) => self.means.holdings.withdraw(self.job.number),
             }
         }
     }
 
     /// Fetches the content as one of so many bytes; to a false size there is no proof.
-    fn fetch_sized(&self, size: u64, variants: &[Variant], contest: &mut Contest) -> Result<Report, Halt> {
+    fn fetch_sized(
+        &self,
+        (size, variants): (u64, &[Variant]),
+        contest: &mut Contest,
+        patience: &mut Patience,
+    ) -> Result<Report, Halt> {
         let Want { id, name, .. } = &self.job.want;
         let geometry = Geometry::of(size)
             .ok_or_else(|| FetchError::Integrity(format!("{name} is said to be larger than any file")))?;
-        let landing = self.land(size)?;
+        let landing = Landing::claim(&self.means, &self.job, size)?;
         let mut content = None;
         let fetched = (|| {
             let transfer = match name.is_tree() {
                 false => self.file_transfer(&landing, geometry)?,
-                true => self.tree_transfer(&landing, geometry, variants, contest)?,
+                true => self.tree_transfer((&landing, geometry), variants, contest, patience)?,
             };
             content = Some(transfer.clone());
-            self.job.set_stage(Stage::Fetching);
             threads::may_panic("fetch");
             self.offer(&transfer, size);
-            self.drive(&transfer, size, variants, contest)?;
+            self.drive((&transfer, size), variants, contest, patience)?;
             Ok(transfer)
         })();
         let transfer = match fetched {
@@ -118,16 +127,17 @@ impl Running {
         if self.job.is_cancelled() && self.job.dest.delete {
             return Err(FetchError::Interrupted.into());
         }
-        Ok(Report::new(status, path, &transfer.disk.plan().left_out, done))
+        Ok(report(status, path, &transfer.disk.plan().left_out, done))
     }
 
     /// The size of the content, if the shared folder has it. Else asks the trackers until it is agreed on: the only one
     /// that is claimed, or the one that is proved. With it, what the trackers said of it.
-    fn settle(&self, contest: &mut Contest) -> Result<(u64, Vec<Variant>), FetchError> {
-        if let Some(size) = self.size_here().filter(|_| contest.claims().len() == 0) {
+    fn settle(&self, contest: &mut Contest, patience: &Patience) -> Result<(u64, Vec<Variant>), FetchError> {
+        let here = || size_here(self.means.share()?, &self.job.want);
+        if let Some(size) = here().filter(|_| contest.claims().len() == 0) {
             return Ok((size, Vec::new()));
         }
-        let deadline = lock(&self.job.patience).deadline().map(|at| at.max(Instant::now() + FIRST_RELOCATE));
+        let deadline = patience.deadline().map(|at| at.max(Instant::now() + FIRST_RELOCATE));
         let (mut next_locate, mut pause) = (Instant::now(), FIRST_RELOCATE);
         let mut answers = None;
         let (mut answered, mut variants) = (false, Vec::new());
@@ -144,8 +154,12 @@ impl Running {
                 return Err(self.unsettled(answered, contest.claims()));
             }
             if answers.is_none() && Instant::now() >= next_locate {
-                answers = Some(self.peer.trackers().locate(&self.question(Vec::new())));
-                (next_locate, pause) = (Instant::now() + pause, (pause * 2).min(self.peer.limits.refresh));
+                answers = Some(
+                    self.means
+                        .trackers()
+                        .locate(&self.job.want.question(Vec::new(), self.means.limits.holders_wanted())),
+                );
+                (next_locate, pause) = (Instant::now() + pause, (pause * 2).min(self.means.limits.refresh));
             }
             let look = left(deadline).map_or(LOOK, |left| left.min(LOOK));
             match contest.wait(answers.as_ref(), look) {
@@ -155,7 +169,7 @@ impl Running {
                         // There are more claims than an answer has room for: the next has others.
                         (next_locate, pause) = (Instant::now() + FIRST_RELOCATE, FIRST_RELOCATE);
                     }
-                    let usable = self.usable(located);
+                    let usable = self.job.want.usable(located);
                     usable.iter().for_each(|variant| contest.hear(variant));
                     variants.extend(usable);
                     variants.drain(..variants.len().saturating_sub(MAX_VARIANTS));
@@ -183,33 +197,6 @@ impl Running {
         }
     }
 
-    /// What of an answer is about the content, can be true, and has the size that was asked for, if one was.
-    pub(super) fn usable(&self, located: Located) -> Vec<Variant> {
-        let Want { id, name, size } = &self.job.want;
-        let mut variants = located.variants.into_vec();
-        variants.retain(|variant| variant.id == *id && variant.is_possible());
-        if let Some(size) = *size {
-            // A tree's is that of its files, and they tell which listing it is.
-            let fits = |variant: &&Variant| {
-                let total = if name.is_tree() { variant.total } else { variant.size };
-                total == size && (variant.name.ends_with('/') || !name.is_tree())
-            };
-            let sizes: BTreeSet<u64> = variants.iter().filter(fits).map(|variant| variant.size).collect();
-            variants.retain(|variant| sizes.contains(&variant.size));
-        }
-        variants
-    }
-
-    pub(super) fn question(&self, missing: Vec<(u32, u32)>) -> Locate {
-        Locate {
-            name: Name::default(),
-            id: self.job.want.id,
-            purpose: Purpose::Fetch,
-            max: (self.peer.limits.max_neighbours * 2).min(64) as u16,
-            missing: crate::wire::List::new(missing),
-        }
-    }
-
     fn manner(&self) -> Manner {
         Manner {
             force: self.job.dest.force,
@@ -217,15 +204,20 @@ impl Running {
             own: self.job.dest.own,
             delete: self.job.dest.delete,
             told: !self.job.want.name.is_tree(),
-            fsync: self.peer.limits.fsync,
+            fsync: self.means.limits.fsync,
         }
+    }
+
+    fn take_here(&self, disk: &Disk, had: &mut ChunkSet) -> Result<(), FetchError> {
+        self.means.share().map_or(Ok(()), |share| take_here(share, &self.job, disk, had))
     }
 
     fn begin(&self, view: View, disk: Disk, had: ChunkSet) -> Result<Arc<Transfer>, FetchError> {
         let name = self.job.want.name.clone();
-        let limits = &self.peer.limits;
+        let limits = &self.means.limits;
         let transfer = Arc::new(Transfer::new(self.job.want.id, view, name, disk, had, limits));
-        lock(&self.job.transfers).push(transfer.clone());
+        self.job.begin(transfer.clone());
+        self.means.holdings.lend(self.job.number, transfer.clone());
         if self.job.is_cancelled() {
             return Err(FetchError::Interrupted);
         }
@@ -246,10 +238,10 @@ impl Running {
     /// Fetches the listing, then prepares the transfer of what it lists.
     fn tree_transfer(
         &self,
-        landing: &Landing,
-        geometry: Geometry,
+        (landing, geometry): (&Landing, Geometry),
         variants: &[Variant],
         contest: &mut Contest,
+        patience: &mut Patience,
     ) -> Result<Arc<Transfer>, Halt> {
         let Want { id, name, size } = &self.job.want;
         let id = *id;
@@ -264,7 +256,7 @@ impl Running {
             Disk::open(plan, id, &landing.unfinished_listing(), landing.unfinished(), manner)?;
         self.take_here(&disk, &mut had)?;
         let listing = self.begin(View::Bytes, disk, had)?;
-        self.drive(&listing, geometry.size(), variants, contest)?;
+        self.drive((&listing, geometry.size()), variants, contest, patience)?;
         let file = landing.unfinished().join(Landing::LISTING);
         let unread = |error| FetchError::Disk(format!("{}: {error}", file.display()));
         let bytes = fs::read(&file).map_err(unread)?;
@@ -291,7 +283,7 @@ impl Running {
     /// Registers this peer as one that will have the content.
     fn offer(&self, transfer: &Transfer, size: u64) {
         let offer = Offer {
-            name: offered_name(&self.job.want.name),
+            name: Name::new(self.job.want.name.as_str()),
             id: transfer.id,
             size,
             total: transfer.layout.size(),
@@ -300,18 +292,18 @@ impl Running {
             original: false,
             modified: 0,
         };
-        self.peer.register(self.job.number, offer);
+        self.means.holdings.register(self.job.number, offer);
     }
 
     /// Finds neighbours and gives the scheduler its time until the transfer ends.
     fn drive(
         &self,
-        transfer: &Arc<Transfer>,
-        size: u64,
+        (transfer, size): (&Arc<Transfer>, u64),
         variants: &[Variant],
         contest: &mut Contest,
+        patience: &mut Patience,
     ) -> Result<(), Halt> {
-        let mut driver = Driver::new(self, transfer.clone(), size, contest);
+        let mut driver = Driver::new(&self.means, &self.job, (transfer.clone(), size), contest, patience);
         variants.iter().for_each(|variant| driver.consider(variant));
         let outcome = loop {
             if let Some(end) = transfer.wait_news(TICK) {
@@ -335,4 +327,28 @@ impl Running {
         transfer.wait_for_writers();
         outcome
     }
+}
+
+/// What a finished fetch did.
+fn report(
+    status: TransferStatus,
+    path: String,
+    left_out: &LeftOut,
+    (left_alone, trashed): (Spared, Option<Trashed>),
+) -> Report {
+    Report {
+        status,
+        path,
+        partial: left_out.sentence(),
+        left_out: left_out.named().to_vec(),
+        left_out_more: left_out.more(),
+        left_alone: left_alone.paths,
+        left_older: left_alone.older,
+        trashed,
+    }
+}
+
+/// How long until `deadline`, if there is one.
+fn left(deadline: Option<Instant>) -> Option<Duration> {
+    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }

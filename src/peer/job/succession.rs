@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::running::Running;
 use crate::content::{FileId, PeerId};
+use crate::peer::trackers::Trackers;
 use crate::wire::{List, Locate, Located, Name, Purpose, Variant};
 
 /// First and longest pause between two questions.
@@ -69,16 +69,15 @@ impl Succession {
         Succession { next: now, pause: FIRST_PAUSE, asked: None }
     }
 
-    /// To be called while nobody has what is missing: what the content, known as `name`, has become at one who
+    /// To be called while nobody has what is missing: what the content `id`, known as `name`, has become at one who
     /// `had` it, if that is known.
     pub(super) fn turn(
         &mut self,
-        running: &Running,
-        name: &Name,
+        trackers: &Trackers,
+        (id, name): (FileId, &Name),
         had: impl Fn(PeerId) -> bool,
         now: Instant,
     ) -> Option<FileId> {
-        let id = running.job.want.id;
         if let Some(asked) = &mut self.asked {
             asked.by_id.take();
             asked.by_name.take();
@@ -95,7 +94,6 @@ impl Succession {
             return successor.filter(|_| answered);
         }
         if now >= self.next {
-            let trackers = running.peer.trackers();
             let ask = |name: &Name, id: FileId| {
                 let (name, missing) = (name.clone(), List::default());
                 trackers.locate(&Locate { name, id, purpose: Purpose::Inspect, max: 0, missing })

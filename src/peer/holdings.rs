@@ -1,0 +1,98 @@
+//! What this peer has for others, the shared folder's and what transfers bring; and what its trackers hear of that.
+
+use std::sync::{Arc, Mutex};
+
+use super::registrations::{Registrations, Step};
+use super::share::{Change, Share};
+use super::trackers::{Part, Trackers};
+use super::transfer::Transfer;
+use crate::content::FileId;
+use crate::threads::lock;
+use crate::wire::{Offer, View};
+
+/// What a peer has.
+#[derive(Debug)]
+pub(super) struct Holdings {
+    pub(super) share: Option<Arc<Share>>,
+    pub(super) trackers: Arc<Trackers>,
+    registrations: Registrations,
+    /// Each with the number of its job, the oldest first: under way, or lending what came.
+    transfers: Mutex<Vec<(u64, Arc<Transfer>)>>,
+}
+
+impl Holdings {
+    pub(super) fn new(share: Option<Arc<Share>>, trackers: Arc<Trackers>) -> Holdings {
+        Holdings { share, trackers, registrations: Registrations::default(), transfers: Mutex::default() }
+    }
+
+    /// What a job's transfer has may be served from now on.
+    pub(super) fn lend(&self, job: u64, transfer: Arc<Transfer>) {
+        lock(&self.transfers).push((job, transfer));
+    }
+
+    /// A job registers what its transfer will have.
+    pub(super) fn register(&self, job: u64, offer: Offer) {
+        self.registrations.enter(job, offer, &|step| self.tell(step));
+    }
+
+    pub(super) fn is_registered(&self, job: u64) -> bool {
+        self.registrations.has(job)
+    }
+
+    /// A job lends nothing any more, and gives up its registration; what the share or another job has stays.
+    pub(super) fn withdraw(&self, job: u64) {
+        lock(&self.transfers).retain(|(other, _)| *other != job);
+        self.registrations.withdraw(job, &|id| self.shared(id), &|step| self.tell(step));
+    }
+
+    /// The shared folder has changed.
+    pub(super) fn share_changed(&self, change: Change) {
+        self.registrations.share_changed(change, &|id| self.shared(id), &|step| self.tell(step));
+    }
+
+    /// What the shared folder offers of an id.
+    pub(super) fn shared(&self, id: FileId) -> Vec<Offer> {
+        self.share.as_ref().map_or_else(Vec::new, |share| share.offers_of(id))
+    }
+
+    /// Everything that is offered.
+    pub(super) fn offers(&self) -> Vec<Offer> {
+        self.registrations.with_shared(self.share.as_ref().map_or_else(Vec::new, |share| share.offers()))
+    }
+
+    /// Of what is registered and here in part, the chunks that are here.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let contents = self.contents().into_iter().filter(|(job, _)| self.registrations.has(*job));
+        contents.map(|(_, transfer)| (transfer.content(), transfer.had().ranges())).collect()
+    }
+
+    /// The transfer that can serve this.
+    pub(super) fn serving(&self, id: FileId, view: View) -> Option<Arc<Transfer>> {
+        let all = lock(&self.transfers);
+        let serves = |transfer: &Transfer| transfer.content() == (id, view) && transfer.is_servable();
+        all.iter().map(|(_, transfer)| transfer).find(|transfer| serves(transfer)).cloned()
+    }
+
+    /// The transfers of contents that are not over, the oldest first.
+    pub(super) fn running(&self) -> Vec<Arc<Transfer>> {
+        let contents = self.contents().into_iter().map(|(_, transfer)| transfer);
+        contents.filter(|transfer| !transfer.is_over()).collect()
+    }
+
+    /// The transfers that can be served, but for those of listings.
+    fn contents(&self) -> Vec<(u64, Arc<Transfer>)> {
+        let is_content = |transfer: &Transfer| (transfer.view == View::Members) == transfer.name.is_tree();
+        let mut all = lock(&self.transfers).clone();
+        all.retain(|(_, transfer)| is_content(transfer) && transfer.is_servable());
+        all
+    }
+
+    fn tell(&self, step: Step) {
+        self.trackers.update(&step.added, &step.removed);
+        for (_, transfer) in self.contents() {
+            if step.parts.contains(&transfer.content()) {
+                self.trackers.have(transfer.content(), &transfer.had().ranges());
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One connection to a neighbour of a transfer: from the dial to what its end says about the neighbour.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::means::Means;
+use crate::content::PeerId;
+use crate::net::trace::Side;
+use crate::net::{self, NetError};
+use crate::peer::transfer::connection::{self as fetch, FetchEnd};
+use crate::peer::transfer::{Transfer, Trust};
+use crate::swarm::neighbours::Outcome;
+use crate::threads::{self, lock};
+use crate::wire::{Complaint, Refusal, Report, Role};
+
+/// Connections come through it for as long as it is open, and whoever closes it waits for those that did. Nobody waits
+/// for what hangs in a name, a dial or a HELLO: it is closed when that comes.
+#[derive(Debug)]
+pub(super) struct Gate {
+    open: Arc<Mutex<Option<Sender<()>>>>,
+    /// Ends when the last connection that came through does.
+    ended: Receiver<()>,
+}
+
+impl Gate {
+    pub(super) fn new() -> Gate {
+        let (alive, ended) = crossbeam_channel::bounded(0);
+        Gate { open: Arc::new(Mutex::new(Some(alive))), ended }
+    }
+
+    /// Lets nobody through any more, and waits for those that came; each sees soon that its transfer has ended.
+    pub(super) fn close(&self) {
+        drop(lock(&self.open).take());
+        let _ = self.ended.recv();
+    }
+
+    /// Dials a neighbour in a thread, which fetches from it and tells the transfer's neighbours how that ended.
+    pub(super) fn dial(&self, means: &Arc<Means>, transfer: &Arc<Transfer>, peer: PeerId, addr: String) {
+        let (means, dialling, gate) = (means.clone(), transfer.clone(), self.open.clone());
+        let spawned = threads::named("fetch-source").connection(move || {
+            let end = threads::caught(|| source(&means, &dialling, &addr, &gate))
+                .unwrap_or_else(|panicked| Err(NetError::Panicked(panicked).into()));
+            let outcome = judge(&means, &dialling, peer, &addr, end);
+            dialling.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
+        });
+        if spawned.is_err() {
+            transfer.neighbours(|neighbours| neighbours.ended(peer, Outcome::Failed, Instant::now()));
+        }
+    }
+}
+
+/// One connection to a source, from dial to end.
+fn source(
+    means: &Means,
+    transfer: &Transfer,
+    addr: &str,
+    gate: &Mutex<Option<Sender<()>>>,
+) -> Result<Trust, FetchEnd> {
+    threads::may_panic("fetch-source");
+    let stream = net::dial(addr).map_err(NetError::from)?;
+    let session = net::greet(Arc::new(stream), &means.identity, Role::Ask, Role::Serve, Side::Fetch)?;
+    let through = lock(gate).clone();
+    let _alive = through.ok_or(NetError::Closed)?;
+    fetch::run(transfer, session, addr, means.throttle_down.as_ref())
+}
+
+/// What the end of a connection says about the neighbour; complaints go to the trackers.
+fn judge(
+    means: &Means,
+    transfer: &Transfer,
+    who: PeerId,
+    addr: &str,
+    end: Result<Trust, FetchEnd>,
+) -> Outcome {
+    let complain =
+        |complaint| means.trackers().report(&Report { peer: who, id: transfer.id, chunk: 0, complaint });
+    match end {
+        Ok(Trust::Kept) => Outcome::Useless,
+        Ok(Trust::Lost) => {
+            complain(Complaint::Corrupt);
+            tracing::warn!("{addr} sent wrong bytes; it is not asked any more");
+            Outcome::Banned
+        }
+        Err(FetchEnd::Net(NetError::Io(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            complain(Complaint::Dead);
+            Outcome::Failed
+        }
+        Err(
+            FetchEnd::Net(NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_))
+            | FetchEnd::Geometry,
+        ) => {
+            tracing::warn!("{addr} breaks the protocol; it is not asked any more");
+            Outcome::Banned
+        }
+        Err(FetchEnd::Refused(Refusal::NotHere)) => Outcome::NotHere,
+        Err(error) => {
+            tracing::debug!("{addr}: {error}");
+            Outcome::Failed
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! One fetch, as its thread and others see it: how far it is, how it ended; it is waited for and cancelled here.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::error::FetchError;
+use super::want::{Dest, Want};
+use crate::api::{LedgerView, Report, TransferState, TransferStatus};
+use crate::peer::transfer::{End, Transfer};
+use crate::threads::lock;
+
+/// A fetch under way or done; clones are the same fetch.
+#[derive(Debug, Clone)]
+pub struct Job(pub(super) Arc<Course>);
+
+/// What a job's thread shares with those who watch it.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub(super) number: u64,
+    pub(super) want: Want,
+    pub(super) dest: Dest,
+    pub(super) started: Instant,
+    outcome: Mutex<Option<Result<Report, FetchError>>>,
+    /// Notified of the end and of a cancellation.
+    changed: Condvar,
+    /// The transfer that began last: that of a tree's listing, then that of the content itself.
+    current: Mutex<Option<Arc<Transfer>>>,
+    cancelled: AtomicBool,
+    /// The very same fetch is under way elsewhere, and this waits for its end.
+    joined: AtomicBool,
+    /// Hears nothing, and ends when the thread does.
+    over: Receiver<()>,
+}
+
+impl Job {
+    /// How far it is.
+    pub fn status(&self) -> TransferStatus {
+        let current = lock(&self.0.current).clone();
+        let mut status = current.map_or_else(|| self.0.empty_status(), |transfer| transfer.status());
+        self.0.want.name.as_str().clone_into(&mut status.name);
+        status
+    }
+
+    /// Waits for the end, but not past `timeout`.
+    pub fn wait(&self, timeout: Duration) -> Option<Result<Report, FetchError>> {
+        let outcome = lock(&self.0.outcome);
+        let ended = self.0.changed.wait_timeout_while(outcome, timeout, |outcome| outcome.is_none());
+        ended.unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Ends it; what is proved is kept for next time.
+    pub fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::Release);
+        self.0.stop_transfer();
+        // Under the lock, so that who is about to wait hears of it.
+        let _outcome = lock(&self.0.outcome);
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until its thread has nothing more to do, but not for longer than this.
+    pub(in crate::peer) fn leave(&self, patience: Duration) {
+        let _ = self.0.over.recv_timeout(patience);
+    }
+}
+
+impl Course {
+    /// Of a fetch that begins now, and what its thread is to hold for as long as it lives.
+    pub(super) fn new(number: u64, want: Want, dest: Dest) -> (Arc<Course>, Sender<()>) {
+        let (alive, over) = crossbeam_channel::bounded(0);
+        let course = Course {
+            number,
+            want,
+            dest,
+            started: Instant::now(),
+            outcome: Mutex::default(),
+            changed: Condvar::new(),
+            current: Mutex::default(),
+            cancelled: AtomicBool::new(false),
+            joined: AtomicBool::new(false),
+            over,
+        };
+        (Arc::new(course), alive)
+    }
+
+    /// True if this is the very same fetch, and it goes on.
+    pub(super) fn is(&self, want: &Want, dest: &Dest) -> bool {
+        self.want == *want && self.dest.is(dest) && lock(&self.outcome).is_none()
+    }
+
+    /// From now on this transfer is the job's.
+    pub(super) fn begin(&self, transfer: Arc<Transfer>) {
+        *lock(&self.current) = Some(transfer);
+    }
+
+    /// What was fetched, if it can be served.
+    pub(super) fn fetched(&self) -> Option<Arc<Transfer>> {
+        lock(&self.current).clone().filter(|transfer| transfer.is_servable())
+    }
+
+    /// Ends the transfer under way, if there is one.
+    pub(super) fn stop_transfer(&self) {
+        if let Some(transfer) = &*lock(&self.current) {
+            transfer.finish(End::Cancelled);
+        }
+    }
+
+    /// Waits for so long, or until it is cancelled; true if it goes on.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let outcome = lock(&self.outcome);
+        drop(self.changed.wait_timeout_while(outcome, pause, |_| !self.is_cancelled()));
+        !self.is_cancelled()
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Whether this waits for the end of the very same fetch elsewhere.
+    pub(super) fn set_joined(&self, joined: bool) {
+        self.joined.store(joined, Ordering::Relaxed);
+    }
+
+    /// How it ended; the first word about that counts.
+    pub(super) fn end(&self, outcome: Result<Report, FetchError>) {
+        lock(&self.outcome).get_or_insert(outcome);
+        self.changed.notify_all();
+    }
+
+    /// How a job is that has no transfer.
+    fn empty_status(&self) -> TransferStatus {
+        let state = if self.joined.load(Ordering::Relaxed) {
+            TransferState::Joined
+        } else if lock(&self.outcome).is_some() {
+            TransferState::Failed
+        } else {
+            TransferState::Locating
+        };
+        TransferStatus {
+            id: self.want.id.to_string(),
+            name: String::new(),
+            state,
+            bytes_total: 0,
+            bytes_done: 0,
+            bytes_resumed: 0,
+            files_total: 0,
+            files_done: 0,
+            seconds: self.started.elapsed().as_secs_f64(),
+            rate: 0.0,
+            sources: Vec::new(),
+            ledger: LedgerView::default(),
+            waiting_for: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What a job may use of its peer.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use super::jobs::Jobs;
+use crate::net::Identity;
+use crate::peer::config::Limits;
+use crate::peer::holdings::Holdings;
+use crate::peer::share::Share;
+use crate::peer::trackers::Trackers;
+use crate::swarm::throttle::Throttle;
+
+/// What the jobs of a peer share, and have from it.
+#[derive(Debug)]
+pub(in crate::peer) struct Means {
+    pub(in crate::peer) identity: Identity,
+    pub(in crate::peer) limits: Limits,
+    /// Where unfinished files are; none: beside what is fetched.
+    pub(in crate::peer) state: Option<PathBuf>,
+    pub(in crate::peer) throttle_down: Option<Mutex<Throttle>>,
+    pub(in crate::peer) holdings: Arc<Holdings>,
+    pub(in crate::peer) jobs: Jobs,
+}
+
+impl Means {
+    pub(super) fn trackers(&self) -> &Trackers {
+        &self.holdings.trackers
+    }
+
+    pub(super) fn share(&self) -> Option<&Arc<Share>> {
+        self.holdings.share.as_ref()
+    }
+}

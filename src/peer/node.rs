@@ -1,0 +1,89 @@
+//! The state of a running peer, as its threads share it: each part has its owner, and this holds them together.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::job::Means;
+use super::mischief::{FaultPlan, Latencies};
+use super::serve::{Asker, Complaints, Held, Host, Shared, Uploads};
+use super::stop::Stop;
+use super::trackers::{Part, Registry};
+use crate::content::{self, FileId, PeerId};
+use crate::threads::lock;
+use crate::wire::{Offer, View};
+
+/// What the threads of a peer share.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// What it has, and what jobs may use.
+    pub(super) means: Arc<Means>,
+    /// Where it listens, and where others are told to dial it.
+    pub(super) addr: SocketAddr,
+    pub(super) advertise: (content::Host, u16),
+    pub(super) uploads: Arc<Uploads>,
+    pub(super) complaints: Mutex<Complaints>,
+    pub(super) faults: Option<FaultPlan>,
+    pub(super) latencies: Latencies,
+    pub(super) stop: Arc<Stop>,
+}
+
+impl Host for Node {
+    fn find(&self, id: FileId, view: View) -> Option<Held> {
+        let holdings = &self.means.holdings;
+        // The share first: what it has is whole.
+        let shared = holdings.share.as_ref().and_then(|share| Shared::find(share, id, view));
+        shared.map(Held::Shared).or_else(|| holdings.serving(id, view).map(Held::Fetching))
+    }
+
+    fn met(&self, id: FileId, view: View, peer: PeerId, addr: String) {
+        if let Some(transfer) = self.means.holdings.serving(id, view) {
+            transfer.met(peer, addr);
+        }
+    }
+
+    fn join(&self, asker: &Arc<Asker>) {
+        self.stop.wakes(&asker.wake);
+    }
+
+    fn uploads(&self) -> &Arc<Uploads> {
+        &self.uploads
+    }
+
+    fn downloads(&self) -> u16 {
+        self.load().1
+    }
+
+    fn faults(&self) -> Option<&FaultPlan> {
+        self.faults.as_ref()
+    }
+
+    fn hears(&self, addr: IpAddr) -> bool {
+        lock(&self.complaints).admit(addr, Instant::now())
+    }
+
+    fn latency(&self, name: &str) -> Duration {
+        let delay = self.faults.as_ref().map_or(Duration::ZERO, |plan| plan.delay);
+        self.latencies.between(&self.means.identity.name, name) + delay
+    }
+}
+
+impl Registry for Node {
+    fn offers(&self) -> Vec<Offer> {
+        self.means.holdings.offers()
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        self.means.holdings.parts()
+    }
+
+    fn load(&self) -> (u16, u16) {
+        let uploads = self.uploads.busy.load(Ordering::Relaxed).min(u32::from(u16::MAX)) as u16;
+        (uploads, self.means.holdings.running().len().min(usize::from(u16::MAX)) as u16)
+    }
+
+    fn endpoint(&self) -> (content::Host, u16) {
+        self.advertise.clone()
+    }
+}

@@ -1,0 +1,217 @@
+//! Starts a peer: its folder, its sockets, its trackers, its threads. And stops it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::select;
+
+use super::config::{Config, PeerError, control_folder, endpoint, state_of};
+use super::holdings::Holdings;
+use super::home::kept_id;
+use super::job::{self, Dest, Job, Jobs, Means, Want};
+use super::node::Node;
+use super::serve::Uploads;
+use super::share::{self, Share};
+use super::stop::Stop;
+use super::trackers::{Registry, Trackers};
+use super::{accept, control, disk};
+use crate::descriptors;
+use crate::net::bulk::Wake;
+use crate::net::guests::Guests;
+use crate::net::{self, Identity};
+use crate::swarm::throttle::Throttle;
+use crate::threads;
+use crate::wire::Offer;
+
+/// Descriptors of one asker: its socket, a wake, the file it is sent.
+const DESCRIPTORS_EACH: usize = 3;
+/// How long the transfers together may take to end when a peer stops.
+const JOB_PATIENCE: Duration = Duration::from_millis(500);
+/// How long LEAVE and the ends of connections may take then; others see connections end in any case.
+const LEAVE_PATIENCE: Duration = Duration::from_millis(200);
+
+/// A running peer. Dropping it does not stop it; [`Peer::stop`] does.
+#[derive(Debug)]
+pub struct Peer {
+    node: Arc<Node>,
+    /// Those that never wait for anybody else.
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts a peer: indexes the folder (`progress` hears how far it is), listens, registers.
+///
+/// # Errors
+/// [`PeerError`] when the folder cannot be shared or the address not be listened on.
+pub fn start(
+    config: Config,
+    progress: &mut dyn FnMut(share::Progress) -> ControlFlow<()>,
+) -> Result<Peer, PeerError> {
+    let listener =
+        net::listen(&config.listen).map_err(|error| PeerError::Listen(config.listen.clone(), error))?;
+    listener.set_nonblocking(true)?;
+    let state = match (&config.state, &config.folder) {
+        (Some(state), _) => Some(state.clone()),
+        (None, Some(folder)) => Some(state_of(folder)?),
+        (None, None) => None,
+    };
+    // Before the folder is hashed, which may take long: a place for the state is missed at once.
+    let id = match &state {
+        Some(state) => kept_id(state).map_err(|error| PeerError::State { path: state.clone(), error })?,
+        None => net::random_id(),
+    };
+    if let Some(state) = &state {
+        disk::sweep(state, config.limits.keep_partial);
+    }
+    let share = open_share(&config, state.as_ref(), progress)?;
+    let addr = listener.local_addr()?;
+    let advertise = endpoint(config.advertise.as_deref(), addr)?;
+    let max_guests = config.limits.max_connections;
+    let guests =
+        if share.is_some() { descriptors::carried(max_guests, DESCRIPTORS_EACH) } else { max_guests };
+    let (guests, folder) = (Guests::new(guests), config.folder.clone());
+    let trackers = Trackers::new(&config.trackers)?;
+    let means = Means {
+        identity: Identity { peer: id.into(), name: config.name, listen_port: advertise.1 },
+        state,
+        throttle_down: config.limits.down.map(|rate| Mutex::new(Throttle::new(rate, Instant::now()))),
+        holdings: Arc::new(Holdings::new(share, trackers)),
+        jobs: Jobs::default(),
+        limits: config.limits,
+    };
+    let node = Arc::new(Node {
+        addr,
+        advertise,
+        uploads: Arc::new(Uploads::new(means.limits.up)),
+        complaints: Mutex::default(),
+        faults: config.faults,
+        latencies: config.latencies,
+        means: Arc::new(means),
+        stop: Stop::new(),
+    });
+    let mut threads = start_threads(&node)?;
+    if let (Some(folder), Some(state)) = (&folder, &node.means.state) {
+        let refused = |error| PeerError::State { path: state.clone(), error };
+        let home = control_folder(folder, state).map_err(refused)?;
+        let listener = control::listen(&home).map_err(refused)?;
+        let (asked, wake) = (node.clone(), new_wake(&node.stop)?);
+        let asked = move || accept::requests(&asked, &listener, &home, &wake);
+        threads.push(threads::named("control").essential(asked)?);
+    }
+    let (dialled, wake) = (node.clone(), new_wake(&node.stop)?);
+    let dialled = move || accept::connections(&dialled, &listener, &guests, &wake);
+    threads.push(threads::named("accept").essential(dialled)?);
+    Ok(Peer { node, threads })
+}
+
+/// Those that tell the trackers.
+fn start_threads(node: &Arc<Node>) -> io::Result<Vec<JoinHandle<()>>> {
+    let registry: Arc<dyn Registry> = node.clone();
+    node.means.holdings.trackers.start(&node.means.identity, &registry, &node.stop)?;
+    let Some(share) = node.means.holdings.share.clone() else { return Ok(Vec::new()) };
+    let following = node.clone();
+    Ok(vec![threads::named("changes").essential(move || follow(&following, &share))?])
+}
+
+fn new_wake(stop: &Stop) -> io::Result<Arc<Wake>> {
+    let wake = Arc::new(Wake::new()?);
+    stop.wakes(&wake);
+    Ok(wake)
+}
+
+fn open_share(
+    config: &Config,
+    state: Option<&PathBuf>,
+    progress: &mut dyn FnMut(share::Progress) -> ControlFlow<()>,
+) -> Result<Option<Arc<Share>>, PeerError> {
+    let (Some(folder), Some(state)) = (&config.folder, state) else { return Ok(None) };
+    let prefix = match config.prefix && folder.is_dir() {
+        true => std::fs::canonicalize(folder)?.file_name().map(|name| format!("{}/", name.to_string_lossy())),
+        false => None,
+    };
+    let (folder, state) = (folder.clone(), state.clone());
+    let share = share::Config { folder, prefix, state, watch: config.watch, threads: 0 };
+    Ok(Some(Share::open(share, progress)?))
+}
+
+/// Tells the trackers what changes in the folder, until the peer stops.
+fn follow(node: &Node, share: &Share) {
+    let changes = share.changes();
+    loop {
+        select! {
+            recv(changes) -> change => {
+                let Ok(change) = change else { return };
+                threads::may_panic("changes");
+                node.means.holdings.share_changed(change);
+            }
+            recv(node.stop.stopped()) -> _ => return,
+        }
+    }
+}
+
+impl Peer {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.node.addr
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.node.means.identity.name
+    }
+
+    /// What it shares from its folder.
+    pub fn summary(&self) -> share::Summary {
+        let share = self.node.means.holdings.share.as_ref();
+        share.map_or_else(share::Summary::default, |share| share.summary())
+    }
+
+    /// Everything it offers now.
+    pub fn offers(&self) -> Vec<Offer> {
+        self.node.offers()
+    }
+
+    /// Fetches `want` into `dest`; what happens is told by the returned job.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub fn fetch(&self, want: Want, dest: Dest) -> io::Result<Job> {
+        job::start(&self.node.means, want, dest)
+    }
+
+    /// The trackers, and whether each is connected.
+    pub fn trackers(&self) -> Vec<(String, bool)> {
+        self.node.means.holdings.trackers.states()
+    }
+
+    /// Uploads served and downloads running now.
+    pub fn load(&self) -> (u16, u16) {
+        self.node.load()
+    }
+
+    /// Fetches that are under way or lend what they fetched, the oldest first.
+    pub fn jobs(&self) -> Vec<Job> {
+        self.node.means.jobs.live()
+    }
+
+    /// Stops: transfers end with what is proved kept, LEAVE is sent, connections are closed.
+    pub fn stop(self) {
+        for job in self.jobs() {
+            job.cancel();
+        }
+        // What is proved is on the disk, whatever a job still does; a slow disk is not waited for.
+        let until = Instant::now() + JOB_PATIENCE;
+        for job in self.jobs() {
+            job.leave(until.saturating_duration_since(Instant::now()));
+        }
+        self.node.stop.stop();
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+        self.node.stop.wait(LEAVE_PATIENCE);
+    }
+}
