@@ -21,7 +21,6 @@ const KNOWN: &[&str] = &[
     "src/peer/serve",
     "src/peer/share",
     "src/peer/share/catalogue",
-    "src/peer/disk",
     "src/peer/transfer",
     "src/tracker",
     "src/tracker/directory",

@@ -1,9 +1,9 @@
 //! Single files: modes, times, room, and the proof of what is on disk.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::{
@@ -18,6 +18,7 @@ use crate::content::{ChunkHash, FileId, Geometry, Layout, Looks, Manifest, Place
 const HOLE_BYTES: usize = 4096;
 /// Bytes read at once when what is on disk is proved again.
 const PROVE_BYTES: usize = 1 << 20;
+const SECOND_NS: i64 = 1_000_000_000;
 
 /// The mode that an unfinished file is made with: nobody else's to read while it is not known, or not said
 /// yet, who may.
@@ -35,7 +36,6 @@ pub(super) fn mode(looks: Looks) -> Mode {
 /// Gives a file or folder its time and mode. One that is somebody else's keeps its own.
 pub(super) fn set_looks(file: impl AsFd, looks: Option<Looks>) -> io::Result<()> {
     let Some(looks) = looks else { return Ok(()) };
-    const SECOND_NS: i64 = 1_000_000_000;
     let mtime_ns = looks.mtime_ns;
     let mtime = Timespec { tv_sec: mtime_ns.div_euclid(SECOND_NS), tv_nsec: mtime_ns.rem_euclid(SECOND_NS) };
     let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
@@ -45,6 +45,13 @@ pub(super) fn set_looks(file: impl AsFd, looks: Option<Looks>) -> io::Result<()>
         Err(rustix::io::Errno::PERM) => Ok(()),
         set => Ok(set?),
     }
+}
+
+/// True if a file has this time and mode.
+pub(super) fn has_looks(metadata: &Metadata, looks: Looks) -> bool {
+    metadata.mode() & u32::from(Looks::MODE) == u32::from(looks.mode & Looks::MODE)
+        && i128::from(metadata.mtime()) * i128::from(SECOND_NS) + i128::from(metadata.mtime_nsec())
+            == i128::from(looks.mtime_ns)
 }
 
 /// Has the names of a folder and of those above it written down, as far as they can be opened: any of them
@@ -191,4 +198,17 @@ pub(super) fn hashes_of(file: &File, geometry: Geometry) -> io::Result<Option<(F
         .collect();
     let hashes = hashes?;
     Ok(Manifest::new(geometry, hashes.clone()).ok().map(|(_, id)| (id, hashes)))
+}
+
+/// What a regular file holds.
+pub(super) fn id_of(file: &File) -> io::Result<Option<FileId>> {
+    let metadata = file.metadata()?;
+    let Some(geometry) = Geometry::of(metadata.len()).filter(|_| metadata.is_file()) else { return Ok(None) };
+    Ok(hashes_of(file, geometry)?.map(|(id, _)| id))
+}
+
+/// Bytes that a file takes on its disk.
+pub(super) fn allocated(file: &File) -> u64 {
+    const UNIT_BYTES: u64 = 512; // of st_blocks, stat(2)
+    file.metadata().map_or(0, |metadata| metadata.blocks().saturating_mul(UNIT_BYTES))
 }

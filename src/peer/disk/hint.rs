@@ -5,12 +5,8 @@
 
 use std::sync::Mutex;
 
-use rustix::fs::fchmod;
-
-use super::files::unfinished_mode;
-use super::plan::Name;
-use super::{Disk, lock};
 use crate::content::Looks;
+use crate::threads::lock;
 
 /// What was said, and whether by one that has the whole file.
 #[derive(Debug, Default)]
@@ -18,7 +14,7 @@ pub(super) struct Hint(Mutex<Option<(Looks, bool)>>);
 
 impl Hint {
     /// True if it counts.
-    fn hear(&self, looks: Looks, whole: bool) -> bool {
+    pub(super) fn hear(&self, looks: Looks, whole: bool) -> bool {
         let mut told = lock(&self.0);
         let counts = told.is_none_or(|(_, by_whole)| whole && !by_whole);
         if counts {
@@ -27,33 +23,9 @@ impl Hint {
         counts
     }
 
-    fn looks(&self) -> Option<Looks> {
+    /// What counts.
+    pub(super) fn looks(&self) -> Option<Looks> {
         lock(&self.0).map(|(looks, _)| looks)
-    }
-}
-
-impl Disk {
-    /// Somebody, who may have the whole file, says which mode and time it has.
-    pub(in crate::peer) fn hear_looks(&self, looks: Looks, whole: bool) {
-        if !self.manner.told || !self.hint.hear(looks, whole) {
-            return;
-        }
-        // Begun before it was known who may read it.
-        for slot in &self.plan.slots {
-            if let Some(open) = &*lock(&slot.data) {
-                let _ = fchmod(&**open, unfinished_mode(Some(looks)));
-            }
-        }
-    }
-
-    /// What was heard, to be passed on.
-    pub(in crate::peer) fn told_looks(&self) -> Option<Looks> {
-        self.hint.looks()
-    }
-
-    /// Mode and time for a name: as the listing says, else as sources do.
-    pub(super) fn looks_of(&self, name: &Name) -> Option<Looks> {
-        name.looks.or_else(|| self.hint.looks())
     }
 }
 

@@ -5,23 +5,27 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::FileType;
 
-use super::Spared;
-use super::files::hashes_of;
+use super::files::id_of;
 use super::place::Folder;
 use super::plan::Plan;
-use super::trash;
+use super::trash::{self, MAX_LEFT, Trash};
 use crate::api::Trashed;
-use crate::content::{FileId, Geometry, SafeName};
+use crate::content::{FileId, SafeName};
 use crate::peer::got::Got;
 use crate::peer::stamp::Stamp;
 use crate::threads::lock;
 
-/// Most paths that are named of those that are left alone.
-pub(super) const MAX_LEFT: usize = 10_000;
+/// What is in a folder of which an older version was there, and not in this one.
+#[derive(Debug, Default)]
+pub(in crate::peer) struct Spared {
+    pub(in crate::peer) paths: Vec<String>,
+    /// How many of them are of an older version.
+    pub(in crate::peer) older: u64,
+}
 
 /// The record of a destination, kept by the transfer that fills it.
 #[derive(Debug)]
@@ -29,7 +33,8 @@ pub(super) struct Own {
     root: PathBuf,
     /// Own files may be replaced.
     replace: bool,
-    got: Mutex<Got>,
+    /// Replaced as a whole, so that who reads it holds nobody up.
+    got: Mutex<Arc<Got>>,
     /// A version of the folder was there before.
     updates: bool,
     /// Files that were found to be own, as they looked then.
@@ -37,7 +42,7 @@ pub(super) struct Own {
     /// Paths whose user put the right bytes there.
     theirs: Mutex<HashSet<String>>,
     /// What went to the trash before the newer version was there, and its folder.
-    early: Mutex<(Trashed, Option<String>)>,
+    early: Mutex<Trash>,
 }
 
 impl Own {
@@ -47,7 +52,7 @@ impl Own {
         Own {
             root: root.to_owned(),
             replace,
-            got: Mutex::new(got),
+            got: Mutex::new(Arc::new(got)),
             updates,
             found: Mutex::default(),
             theirs: Mutex::default(),
@@ -55,43 +60,68 @@ impl Own {
         }
     }
 
+    /// The record as it is now.
+    fn record(&self) -> Arc<Got> {
+        lock(&self.got).clone()
+    }
+
+    /// Writes a changed record, which one thread does at a time.
+    fn change(&self, got: Got) {
+        if let Err(error) = got.write(&self.root) {
+            self.complain(&error);
+        }
+        *lock(&self.got) = Arc::new(got);
+    }
+
+    fn complain(&self, error: &io::Error) {
+        let at = self.root.display();
+        tracing::warn!(
+            "what was fetched into {at} cannot be noted, it will be taken for its user's: {error}"
+        );
+    }
+
     /// The right bytes are there already. Unless they were put there before, they are their user's and stay so.
     pub(super) fn is_right(&self, path: &str, id: FileId) {
-        if !lock(&self.got).owns(path, id) {
+        if !self.record().owns(path, id) {
             lock(&self.theirs).insert(path.to_owned());
         }
     }
 
     /// The right link is there already.
     pub(super) fn is_right_link(&self, path: &str, target: &str) {
-        if !lock(&self.got).owns_link(path, target) {
+        if !self.record().owns_link(path, target) {
             lock(&self.theirs).insert(path.to_owned());
         }
     }
 
     /// True if a link to `target` at this path may give way: it is what was put there.
     pub(super) fn link_gives_way(&self, path: &str, target: &str) -> bool {
-        self.replace && lock(&self.got).owns_link(path, target)
+        self.replace && self.record().owns_link(path, target)
     }
 
-    /// True if a folder was made here, and all that is in it still is what was put there. Reads all of it.
-    pub(super) fn folder_gives_way(&self, path: &str, plan: &Plan, root: &Folder) -> io::Result<bool> {
-        Ok(self.replace && trash::is_all_own(&lock(&self.got), plan, root, path)?)
+    /// True if a folder was made here, and all that is in it still is what was put there. Reads all of it. `new` are the
+    /// inodes of the newer version's files.
+    pub(super) fn folder_gives_way(&self, path: &str, root: &Folder, new: HashSet<u64>) -> io::Result<bool> {
+        Ok(self.replace && trash::is_all_own(&self.record(), root, new, path)?)
     }
 
     /// Moves such a folder to the trash. True if it is gone.
-    pub(super) fn retire_folder(&self, path: &str, plan: &Plan, root: &Folder) -> io::Result<bool> {
-        trash::retire_folder(&lock(&self.got), plan, root, &mut lock(&self.early), path)
+    pub(super) fn retire_folder(&self, path: &str, root: &Folder, new: HashSet<u64>) -> io::Result<bool> {
+        let mut early = std::mem::take(&mut *lock(&self.early));
+        let gone = trash::retire_folder(&self.record(), root, new, &mut early, path);
+        *lock(&self.early) = early;
+        gone
     }
 
     /// True if the file may give way: it is still what was put there. Reads all of it.
     pub(super) fn gives_way(&self, path: &str, file: &File) -> io::Result<bool> {
-        if !self.replace || !lock(&self.got).knows(path) {
+        let got = self.record();
+        if !self.replace || !got.knows(path) {
             return Ok(false);
         }
         let stamp = Stamp::of(&file.metadata()?);
         let Some(id) = id_of(file)? else { return Ok(false) };
-        let own = lock(&self.got).owns(path, id) && Stamp::of(&file.metadata()?) == stamp;
+        let own = got.owns(path, id) && Stamp::of(&file.metadata()?) == stamp;
         if own {
             lock(&self.found).insert(path.to_owned(), stamp);
         }
@@ -107,10 +137,11 @@ impl Own {
 
     /// To be told before the first file gets its name.
     pub(super) fn begin(&self, plan: &Plan, id: FileId, root: &Folder) {
-        let mut got = lock(&self.got);
-        let theirs = lock(&self.theirs);
+        let record = self.record();
+        let theirs = lock(&self.theirs).clone();
         let mut ours = plan.all().filter(|(path, _)| !theirs.contains(*path));
         if plan.named.is_some() {
+            let mut got = Got::clone(&record);
             got.begin(plan.named.as_deref(), id, ours);
             let links = plan.links.iter().filter(|(path, _)| !theirs.contains(path));
             links.for_each(|(path, target)| got.put_link(path, target));
@@ -118,41 +149,42 @@ impl Own {
             let is_there = |path: &str| root.kind(path).is_ok_and(|kind| kind == FileType::Directory);
             let folders = plan.folders.iter().map(|(path, _)| &**path);
             got.make_folders(folders.filter(|path| !is_there(path)));
-            self.said(got.write(&self.root));
-        } else if let Some((path, id)) = ours.next().filter(|(path, id)| !got.owns(path, *id)) {
-            self.said(Got::append(&self.root, path, id));
+            self.change(got);
+        } else if let Some((path, id)) = ours.next().filter(|(path, id)| !record.owns(path, *id))
+            && let Err(error) = Got::append(&self.root, path, id)
+        {
+            self.complain(&error);
         }
     }
 
     /// All files have their names.
     pub(super) fn finish(&self, plan: &Plan) {
         if plan.named.is_some() {
-            let mut got = lock(&self.got);
+            let mut got = Got::clone(&self.record());
             got.finish(plan.all());
             plan.folders.iter().for_each(|(path, _)| got.finish_folder(path));
             plan.links.iter().for_each(|(path, target)| got.finish_link(path, target));
-            self.said(got.write(&self.root));
+            self.change(got);
         }
     }
 
-    /// Moves what this version lacks, and was put there before, to the trash. `stop` is asked now and then.
-    pub(super) fn retire(&self, plan: &Plan, root: &Folder, stop: &dyn Fn() -> bool) -> Trashed {
-        let mut got = lock(&self.got);
-        let (trashed, gone) = trash::retire(&got, plan, root, lock(&self.early).clone(), stop);
-        got.forget(gone.iter().map(|path| &**path));
+    /// Moves what this version lacks, and was put there before, to the trash; `new` are the inodes of its files. `stop`
+    /// is asked now and then.
+    pub(super) fn retire(
+        &self,
+        plan: &Plan,
+        root: &Folder,
+        new: HashSet<u64>,
+        stop: &dyn Fn() -> bool,
+    ) -> Trashed {
+        let mut got = Got::clone(&self.record());
+        let early = lock(&self.early).clone();
+        let (trashed, gone) = trash::retire(&got, plan, root, new, early, stop);
         if !gone.is_empty() {
-            self.said(got.write(&self.root));
+            got.forget(gone.iter().map(|path| &**path));
+            self.change(got);
         }
         Trashed { no_record: !self.updates, ..trashed }
-    }
-
-    fn said(&self, outcome: io::Result<()>) {
-        if let Err(error) = outcome {
-            let at = self.root.display();
-            tracing::warn!(
-                "what was fetched into {at} cannot be noted, it will be taken for its user's: {error}"
-            );
-        }
     }
 
     /// After a newer version of a folder: what is there and not in it.
@@ -178,16 +210,9 @@ impl Own {
             }
         }
         left.sort();
-        let got = lock(&self.got);
+        let got = self.record();
         let older: HashSet<&str> = got.in_tree().collect();
         let older = left.iter().filter(|path| older.contains(&***path)).count() as u64;
         Spared { paths: left, older }
     }
-}
-
-/// What a regular file holds.
-pub(super) fn id_of(file: &File) -> io::Result<Option<FileId>> {
-    let metadata = file.metadata()?;
-    let Some(geometry) = Geometry::of(metadata.len()).filter(|_| metadata.is_file()) else { return Ok(None) };
-    Ok(hashes_of(file, geometry)?.map(|(id, _)| id))
 }

@@ -24,7 +24,8 @@ const MAX_SAME: u32 = 16;
 /// Most bytes of what a lock says that are looked at.
 const MAX_PURPOSE_BYTES: u64 = 16 << 10;
 const LOCK: &str = "lock";
-const JOURNAL: &str = "journal";
+/// The journal in it.
+pub(super) const JOURNAL: &str = "journal";
 /// Ends the name of a folder that is going.
 const GOING: &str = ".going";
 

@@ -18,6 +18,9 @@ use crate::threads::lock;
 /// Folders whose descriptors are kept; past it the cache starts anew.
 const MAX_OPEN_FOLDERS: usize = 64;
 
+/// What this user needs of a folder to fill it.
+pub(super) const FILL: u32 = 0o700;
+
 /// A folder that is the root of what is written.
 #[derive(Debug)]
 pub(super) struct Folder {

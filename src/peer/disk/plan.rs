@@ -1,28 +1,36 @@
-//! What a transfer makes: its distinct files, the names they get, folders and links.
+//! What a transfer makes: its distinct files, the names they get, folders and links; and how it may treat what is
+//! there. All of it is known before anything is touched, and does not change.
 
-use std::collections::HashSet;
-use std::fs::File;
-use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use crate::content::{ChunkHash, FileId, Geometry, Layout, LeftOut, Looks, Place, Tree, TreeError, TreeKind};
-use crate::peer::stamp::Stamp;
-use crate::threads::lock;
+use crate::content::{FileId, Geometry, Layout, LeftOut, Looks, Tree, TreeError, TreeKind};
+
+/// How a destination is treated.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::peer) struct Manner {
+    /// Different files that are in the way are replaced.
+    pub(in crate::peer) force: bool,
+    /// What is put there is noted.
+    pub(in crate::peer) noted: bool,
+    /// What was put there before, and nobody changed, is replaced.
+    pub(in crate::peer) own: bool,
+    /// What was put there before, and nobody changed, goes to the trash if it is not put there again.
+    pub(in crate::peer) delete: bool,
+    /// A file gets the mode and time that its sources say, where no listing says them.
+    pub(in crate::peer) told: bool,
+    /// A finished file is on the disk, not only in memory, before it gets its name.
+    pub(in crate::peer) fsync: bool,
+}
 
 /// One path that a file of the transfer gets.
 #[derive(Debug)]
 pub(super) struct Name {
     pub(super) path: String,
-    /// Its mode and time, if they are known.
+    /// Its mode and time, if a listing says them.
     pub(super) looks: Option<Looks>,
-    /// How the file looked when it had got this name.
-    pub(super) named: Mutex<Option<Stamp>>,
-}
-
-impl Name {
-    fn new(path: String, looks: Option<Looks>) -> Name {
-        Name { path, looks, named: Mutex::default() }
-    }
+    /// Its number among all names of the plan.
+    pub(super) number: usize,
 }
 
 /// One more name of a file that has one already.
@@ -41,12 +49,6 @@ pub(super) struct Slot {
     pub(super) id: FileId,
     pub(super) geometry: Geometry,
     pub(super) names: Vec<Name>,
-    /// Chunks not here yet.
-    pub(super) left: AtomicU32,
-    /// The unfinished file while it is open.
-    pub(super) data: Mutex<Option<Arc<File>>>,
-    /// Proved hashes, for the proof of the whole; only for files of more than one chunk.
-    pub(super) hashes: Mutex<Vec<Option<ChunkHash>>>,
 }
 
 /// What to fetch and how to name it.
@@ -71,8 +73,8 @@ impl Plan {
     /// One file, as `name` in the destination folder.
     pub(in crate::peer) fn file(id: FileId, geometry: Geometry, name: &str) -> Option<Plan> {
         let layout = Arc::new(Layout::new(vec![geometry])?);
-        let name = Name::new(name.to_owned(), None);
-        let slots = vec![Slot::new(id, geometry, vec![name])];
+        let name = Name { path: name.to_owned(), looks: None, number: 0 };
+        let slots = vec![Slot { id, geometry, names: vec![name] }];
         let (folders, links, hard_links) = (Vec::new(), Vec::new(), Vec::new());
         let left_out = LeftOut::default();
         Some(Plan { layout, slots, folders, links, hard_links, root_mode: None, left_out, named: None })
@@ -85,11 +87,13 @@ impl Plan {
             .ids
             .iter()
             .zip(members.layout.files())
-            .map(|(id, geometry)| Slot::new(*id, *geometry, Vec::new()))
+            .map(|(id, geometry)| Slot { id: *id, geometry: *geometry, names: Vec::new() })
             .collect();
         let (mut folders, mut links, mut hard_links) = (Vec::new(), Vec::new(), Vec::new());
         // How a file looks, all its names share.
-        let mut looks_of = std::collections::HashMap::new();
+        let mut looks_of = HashMap::new();
+        let mut numbers = 0..;
+        let mut name = |path, looks| Name { path, looks, number: numbers.next().unwrap_or_default() };
         for (entry, file) in tree.entries().iter().zip(&members.file_of) {
             let path = entry.path.as_str().to_owned();
             match (&entry.kind, *file) {
@@ -97,11 +101,11 @@ impl Plan {
                 (TreeKind::Link(target), _) => links.push((path, target.to_string())),
                 (TreeKind::File { looks, .. }, Some(file)) => {
                     looks_of.insert(entry.path.as_str(), *looks);
-                    slots[file].names.push(Name::new(path, Some(*looks)));
+                    slots[file].names.push(name(path, Some(*looks)));
                 }
                 (TreeKind::HardLink(of), Some(file)) => {
                     let looks = looks_of.get(of.as_str()).copied();
-                    let (name, of) = (Name::new(path, looks), of.as_str().to_owned());
+                    let (name, of) = (name(path, looks), of.as_str().to_owned());
                     hard_links.push(HardLink { name, of, file });
                 }
                 (TreeKind::File { .. } | TreeKind::HardLink(_), None) => return Err(TreeError::HardLink),
@@ -129,11 +133,10 @@ impl Plan {
         self.all().map(|(path, _)| path).chain(links).collect()
     }
 
-    /// The inodes of all files that have their names.
-    pub(super) fn inodes(&self) -> HashSet<u64> {
+    /// All names that files get, the first of each before its others.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
         let others = self.hard_links.iter().map(|link| &link.name);
-        let names = self.slots.iter().flat_map(|slot| &slot.names).chain(others);
-        names.filter_map(|name| Some((*lock(&name.named))?.inode)).collect()
+        self.slots.iter().flat_map(|slot| &slot.names).chain(others)
     }
 
     /// The file's id.
@@ -148,32 +151,7 @@ impl Plan {
 }
 
 impl Slot {
-    pub(super) fn new(id: FileId, geometry: Geometry, names: Vec<Name>) -> Slot {
-        Slot {
-            id,
-            geometry,
-            names,
-            left: AtomicU32::new(geometry.chunks()),
-            data: Mutex::new(None),
-            hashes: Mutex::new(Vec::new()),
-        }
-    }
-
     pub(super) fn label(&self) -> &str {
         self.names.first().map_or("a file", |name| &name.path)
-    }
-}
-
-impl Slot {
-    pub(super) fn note(&self, place: Place, hash: ChunkHash) {
-        let mut hashes = lock(&self.hashes);
-        hashes.resize(self.geometry.chunks() as usize, None);
-        hashes[place.chunk.get() as usize] = Some(hash);
-    }
-    /// Notes the hashes of all chunks.
-    pub(super) fn note_all(&self, hashes: Vec<ChunkHash>) {
-        if self.geometry.chunks() > 1 {
-            *lock(&self.hashes) = hashes.into_iter().map(Some).collect();
-        }
     }
 }

@@ -1,15 +1,14 @@
 //! Whether there is room for all that is to come, asked before any of it is taken.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{fstat, fstatvfs};
 
-use super::Disk;
-use super::DiskError;
-use super::plan::Slot;
+use super::error::DiskError;
+use super::place::Folder;
+use super::plan::Plan;
+use super::unfinished::Unfinished;
 
 /// What a file takes is counted in blocks of at least so many bytes.
 const BLOCK_BYTES: u64 = 4096;
@@ -63,56 +62,55 @@ impl Free {
     }
 }
 
-impl Disk {
-    /// Refuses what there is no room for: bytes and files of all names, copies of one content among them,
-    /// without what is here already.
-    pub(super) fn check_room(&self, root_at: &str, partial_at: &str) -> Result<(), DiskError> {
-        let (root, partial) = (self.root.itself(), self.partial.fd());
-        let device = |folder: rustix::fs::Stat| folder.st_dev;
-        let at = DiskError::at(root_at);
-        let same = fstat(&root).map(device).ok() == fstat(partial).map(device).ok();
-        let (mut there, mut here) = (Need::default(), Need::default());
-        for (file, slot) in self.plan.slots.iter().enumerate().filter(|(_, slot)| slot.is_missing()) {
-            let (names, size) = (slot.names.len() as u64, slot.geometry.size());
-            let beside = slot.geometry.chunks() > 1;
-            // One that lies beside becomes the first of its names.
-            let made = if beside && same { names.saturating_sub(1) } else { names };
-            (0..made).for_each(|_| there.add(size, 1));
-            if beside {
-                let reserved =
-                    self.partial.open_existing(&file.to_string()).map_or(0, |file| allocated(&file));
-                here.add(size.saturating_sub(reserved), 1);
-            }
+/// Refuses what there is no room for: bytes and files of all names, copies of one content among them, without what is
+/// here already. The holes of a file are not known before they are here, so they count.
+pub(super) fn check(
+    plan: &Plan,
+    unfinished: &Unfinished,
+    root: &Folder,
+    partial_at: &str,
+) -> Result<(), DiskError> {
+    let root_at = root.path().display().to_string();
+    let device = |folder: rustix::fs::Stat| folder.st_dev;
+    let same = fstat(root.fd()).map(device).ok() == fstat(unfinished.fd()).map(device).ok();
+    let missing = |file: usize| (!unfinished.is_whole(file)).then(|| unfinished.reserved(file));
+    let (there, here) = needed(plan, same, missing);
+    let sums = match same {
+        true => vec![(there.and(here), &*root_at)],
+        false => vec![(there, &*root_at), (here, partial_at)],
+    };
+    for ((need, place), folder) in sums.into_iter().zip([root.fd(), unfinished.fd()]) {
+        if let Some(what) = need.beyond(Free::on(folder).map_err(DiskError::at(place))?) {
+            return Err(DiskError::NoRoom(place.to_owned(), what));
         }
-        self.plan.folders.iter().for_each(|_| there.add(1, 1));
-        self.plan.links.iter().for_each(|_| there.add(0, 1));
-        let sums = match same {
-            true => vec![(there.and(here), root_at)],
-            false => vec![(there, root_at), (here, partial_at)],
-        };
-        for ((need, place), folder) in sums.into_iter().zip([root.as_fd(), partial]) {
-            if let Some(what) = need.beyond(Free::on(folder).map_err(&at)?) {
-                return Err(DiskError::NoRoom(place.to_owned(), what));
-            }
-        }
-        Ok(())
     }
+    Ok(())
 }
 
-impl Slot {
-    fn is_missing(&self) -> bool {
-        self.left.load(std::sync::atomic::Ordering::Relaxed) > 0
+/// What the names of a plan need, and what its unfinished files need beside; both lie on one file system if it is the
+/// `same`. Of a file that is not whole, `missing` says what it takes already.
+fn needed(plan: &Plan, same: bool, missing: impl Fn(usize) -> Option<u64>) -> (Need, Need) {
+    let (mut there, mut here) = (Need::default(), Need::default());
+    for (file, slot) in plan.slots.iter().enumerate() {
+        let Some(reserved) = missing(file) else { continue };
+        let (names, size) = (slot.names.len() as u64, slot.geometry.size());
+        let beside = slot.geometry.chunks() > 1;
+        // One that lies beside becomes the first of its names.
+        let made = if beside && same { names.saturating_sub(1) } else { names };
+        (0..made).for_each(|_| there.add(size, 1));
+        if beside {
+            here.add(size.saturating_sub(reserved), 1);
+        }
     }
-}
-
-fn allocated(file: &File) -> u64 {
-    const UNIT_BYTES: u64 = 512; // of st_blocks, stat(2)
-    file.metadata().map_or(0, |metadata| metadata.blocks().saturating_mul(UNIT_BYTES))
+    plan.folders.iter().for_each(|_| there.add(1, 1));
+    plan.links.iter().for_each(|_| there.add(0, 1));
+    (there, here)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::{FileId, LeftOut, Looks, SafeName, Tree, TreeEntry, TreeKind};
 
     #[test]
     fn what_is_needed_is_compared_with_a_margin() {
@@ -137,5 +135,32 @@ mod tests {
         let mut need = Need::default();
         (0..3).for_each(|_| need.add(u64::MAX - 5000, u64::MAX));
         assert!(need.and(need).beyond(Free { bytes: Some(u64::MAX - 1), files: None }).is_some());
+    }
+
+    #[test]
+    fn each_name_of_what_is_missing_counts_and_what_is_here_does_not() {
+        const SIZE: u64 = 1 << 20;
+        let entry = |path: &str, kind| TreeEntry { path: SafeName::new(path).unwrap(), kind };
+        let looks = Looks { mode: 0o644, mtime_ns: 1 };
+        let file =
+            |path: &str, size: u64, id: u8| entry(path, TreeKind::File { looks, size, id: FileId([id; 32]) });
+        let entries = vec![
+            file("a", SIZE, 1),
+            file("b", SIZE, 1),
+            file("d/small", 5, 2),
+            entry("d", TreeKind::Folder(looks)),
+            entry("l", TreeKind::Link("a".into())),
+        ];
+        let plan = Plan::tree(&Tree::new(0o755, entries, LeftOut::default()).unwrap()).unwrap();
+        let need = |bytes, files| Need { bytes, files };
+        let large = plan.slots.iter().position(|slot| slot.geometry.size() == SIZE).unwrap();
+        let none = |_| Some(0);
+        // The folder, the link, the small file, and one of the large one's names: the other lies beside until then.
+        assert_eq!(needed(&plan, true, none), (need(SIZE + 2 * 4096, 4), need(SIZE, 1)));
+        assert_eq!(needed(&plan, false, none), (need(2 * SIZE + 2 * 4096, 5), need(SIZE, 1)));
+        let begun = |file| Some(if file == large { SIZE - 4096 } else { 0 });
+        assert_eq!(needed(&plan, true, begun), (need(SIZE + 2 * 4096, 4), need(4096, 1)));
+        let whole = |file| (file != large).then_some(0);
+        assert_eq!(needed(&plan, true, whole), (need(2 * 4096, 3), Need::default()));
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
+use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
 
 use super::*;
-use crate::content::{Geometry, Layout, LeftOut, Looks, SafeName, Tree, TreeEntry, TreeKind, hash_chunk};
+use crate::content::{Geometry, Layout, LeftOut, Looks, Manifest, Tree, TreeEntry, TreeKind, hash_chunk};
 
 const MANNER: Manner =
     Manner { force: false, noted: false, own: false, delete: false, told: false, fsync: false };
@@ -118,9 +120,10 @@ fn a_file_that_was_found_and_then_changed_is_its_users() {
     case.manner.force = true;
     fs::create_dir_all(case.root()).unwrap();
     fs::write(case.root().join("a"), &case.content).unwrap();
-    let (disk, had) = case.open().unwrap();
+    let (disk, _) = case.open().unwrap();
     fs::write(case.root().join("a"), "the user's").unwrap();
-    disk.finish_unnamed(&BTreeSet::from([0]), &had).unwrap();
+    disk.finish_found().unwrap();
+    disk.name_left().unwrap();
     assert_eq!(fs::read(case.root().join("a")).unwrap(), b"the user's");
     assert!(!case.partial().join("0").exists());
 }

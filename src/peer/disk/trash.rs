@@ -16,11 +16,10 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::files::id_of;
 use super::naming;
-use super::own::{MAX_LEFT, id_of};
-use super::place::Folder;
+use super::place::{self, FILL, Folder};
 use super::plan::Plan;
-use super::restore::FILL;
 use crate::api::Trashed;
 use crate::content::Looks;
 use crate::peer::got::Got;
@@ -28,6 +27,8 @@ use crate::peer::stamp::Stamp;
 
 /// Where it is in the destination.
 const TRASH: &str = ".p2p/trash";
+/// Most paths that are named of those that went, or are left alone.
+pub(super) const MAX_LEFT: usize = 10_000;
 /// Most fetches of one second whose trash is told apart.
 const MAX_SAME_TIME: u32 = 10_000;
 
@@ -49,7 +50,16 @@ impl Trashed {
     }
 }
 
-struct Trash<'a> {
+/// What one fetch has moved to the trash so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trash {
+    trashed: Trashed,
+    /// The folder of this run, once there is one.
+    run: Option<String>,
+}
+
+/// The way to the trash.
+struct Chute<'a> {
     got: &'a Got,
     root: &'a Folder,
     /// Files of the new version: on some file systems two names are one.
@@ -63,10 +73,11 @@ pub(super) fn retire(
     got: &Got,
     plan: &Plan,
     root: &Folder,
-    (mut trashed, run): (Trashed, Option<String>),
+    new: HashSet<u64>,
+    Trash { mut trashed, run }: Trash,
     stop: &dyn Fn() -> bool,
 ) -> (Trashed, Vec<String>) {
-    let mut trash = Trash { got, root, new: plan.inodes(), run };
+    let mut trash = Chute { got, root, new, run };
     let mut gone = Vec::new();
     let mut trouble = String::new();
     let mut say = |path: &str, error: io::Error| {
@@ -107,8 +118,8 @@ pub(super) fn retire(
 }
 
 /// True if the folder was made here, and all that is in it came with the whole and is what was put there.
-pub(super) fn is_all_own(got: &Got, plan: &Plan, root: &Folder, path: &str) -> io::Result<bool> {
-    let trash = Trash { got, root, new: plan.inodes(), run: None };
+pub(super) fn is_all_own(got: &Got, root: &Folder, new: HashSet<u64>, path: &str) -> io::Result<bool> {
+    let trash = Chute { got, root, new, run: None };
     let mut folders = vec![path.to_owned()];
     while let Some(path) = folders.pop() {
         if !got.owns_folder(&path) {
@@ -136,12 +147,12 @@ pub(super) fn is_all_own(got: &Got, plan: &Plan, root: &Folder, path: &str) -> i
 /// Moves away what was put into a folder that was made here, and the folder itself. True if it is gone.
 pub(super) fn retire_folder(
     got: &Got,
-    plan: &Plan,
     root: &Folder,
-    (trashed, run): &mut (Trashed, Option<String>),
+    new: HashSet<u64>,
+    Trash { trashed, run }: &mut Trash,
     path: &str,
 ) -> io::Result<bool> {
-    let mut trash = Trash { got, root, new: plan.inodes(), run: run.take() };
+    let mut trash = Chute { got, root, new, run: run.take() };
     let within = format!("{path}/");
     let below = |inner: &&str| inner.starts_with(&within);
     let moved = got.in_tree().filter(below).try_for_each(|inner| {
@@ -169,12 +180,12 @@ pub(super) fn retire_folder(
 fn or_gone(fate: io::Result<Fate>) -> io::Result<Fate> {
     match fate {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Fate::Gone),
-        Err(error) if super::place::is_link_or_no_folder(&error) => Ok(Fate::Kept),
+        Err(error) if place::is_link_or_no_folder(&error) => Ok(Fate::Kept),
         fate => fate,
     }
 }
 
-impl Trash<'_> {
+impl Chute<'_> {
     /// Moves what is at `path` if it still is what was put there.
     fn take(&mut self, path: &str) -> io::Result<Fate> {
         let (above, base) = split(path);

@@ -1,0 +1,258 @@
+//! Files while they are not finished: what of each is here, and where it lies.
+//!
+//! They live in `STATE/partial/ID/`: one sparse file for each file of more than one chunk, written at offsets, and
+//! one journal of proved chunks. A chunk is journalled after its bytes were written; what a journal says is read and
+//! proved again before it is believed, so the journal is a hint, needs no sync, and a damaged one costs only time.
+//! Files of one chunk are proved in memory, and written where their name will be.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rustix::fs::{Mode, OFlags, fchmod};
+use rustix::io::Errno;
+
+use super::error::DiskError;
+use super::files::{allocated, hash_at, reserve, unfinished_mode, write_sparse};
+use super::journal::Journal;
+use super::made::Made;
+use super::partial;
+use super::place::Folder;
+use super::plan::{Plan, Slot};
+use crate::content::{ChunkHash, ChunkSet, FileId, Looks, Manifest, Place};
+use crate::descriptors;
+use crate::peer::state_folder::{make_own_folder, set_aside};
+use crate::threads::lock;
+
+/// Most unfinished files kept open at once.
+const MAX_OPEN_FILES: usize = 256;
+
+/// The unfinished files of one transfer.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    plan: Arc<Plan>,
+    folder: Folder,
+    path: PathBuf,
+    journal: Journal,
+    parts: Vec<Part>,
+    /// Files that are open, oldest first.
+    open: Mutex<Vec<usize>>,
+}
+
+/// What is here of one file.
+#[derive(Debug)]
+struct Part {
+    /// Chunks not here yet.
+    left: AtomicU32,
+    /// The file, while it is open.
+    data: Made<Arc<File>>,
+    /// Proved hashes, for the proof of the whole; only for files of more than one chunk.
+    hashes: Mutex<Vec<Option<ChunkHash>>>,
+}
+
+impl Part {
+    fn of(slot: &Slot) -> Part {
+        Part { left: AtomicU32::new(slot.geometry.chunks()), data: Made::default(), hashes: Mutex::default() }
+    }
+}
+
+impl Unfinished {
+    /// Those in the folder `path`, which is this transfer's alone. With it, the chunks that are there already, each
+    /// proved by reading it.
+    pub(super) fn open(
+        plan: Arc<Plan>,
+        id: FileId,
+        path: &Path,
+    ) -> Result<(Unfinished, ChunkSet), DiskError> {
+        let shown = path.display().to_string();
+        let at = DiskError::at(&shown);
+        make_own_folder(path).map_err(&at)?;
+        let folder = Folder::open(path).map_err(&at)?;
+        let (journal, records) = Journal::open(&path.join(partial::JOURNAL), id).map_err(&at)?;
+        let parts = plan.slots.iter().map(Part::of).collect();
+        let path = path.to_owned();
+        let unfinished = Unfinished { plan, folder, path, journal, parts, open: Mutex::default() };
+        let had = unfinished.resume(&records);
+        Ok((unfinished, had))
+    }
+
+    /// Believes the journal where the bytes on disk have the journalled hash.
+    fn resume(&self, records: &[(u32, ChunkHash)]) -> ChunkSet {
+        let mut had = ChunkSet::empty(self.plan.layout.chunks());
+        let mut buffer = Vec::new();
+        for (number, hash) in records {
+            let Some(place) = self.plan.layout.place(*number) else { continue };
+            let geometry = self.plan.slots[place.file].geometry;
+            let Ok(file) = self.existing(place.file) else { continue };
+            if geometry.chunks() > 1
+                && hash_at(&file, geometry, place, &mut buffer).ok() == Some(*hash)
+                && had.insert(*number)
+            {
+                self.note(place, *hash);
+                self.parts[place.file].left.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        had
+    }
+
+    /// Where they lie.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.folder.fd()
+    }
+
+    /// True if all chunks of a file are here.
+    pub(super) fn is_whole(&self, file: usize) -> bool {
+        self.parts[file].left.load(Ordering::Acquire) == 0
+    }
+
+    /// All of a file is here, and lies elsewhere.
+    pub(super) fn is_elsewhere(&self, file: usize) {
+        self.parts[file].left.store(0, Ordering::Release);
+    }
+
+    /// All of a file was found where it will be.
+    pub(super) fn note_found(&self, file: usize, hashes: &[ChunkHash]) {
+        if self.plan.slots[file].geometry.chunks() > 1 {
+            *lock(&self.parts[file].hashes) = hashes.iter().copied().map(Some).collect();
+        }
+        self.is_elsewhere(file);
+    }
+
+    fn note(&self, place: Place, hash: ChunkHash) {
+        let mut hashes = lock(&self.parts[place.file].hashes);
+        hashes.resize(self.plan.slots[place.file].geometry.chunks() as usize, None);
+        hashes[place.chunk.get() as usize] = Some(hash);
+    }
+
+    /// All chunk hashes of a file, none if it has a single one; `None` while some are missing.
+    pub(super) fn hashes(&self, file: usize) -> Option<Vec<ChunkHash>> {
+        let geometry = self.plan.slots[file].geometry;
+        match geometry.chunks() {
+            0 | 1 => Some(Vec::new()),
+            chunks => {
+                let hashes = lock(&self.parts[file].hashes);
+                let all: Option<Vec<ChunkHash>> = hashes.iter().copied().collect();
+                all.filter(|all| all.len() == chunks as usize)
+            }
+        }
+    }
+
+    /// The id that the proved chunks of a file of more than one have together.
+    pub(super) fn id_of(&self, file: usize) -> Option<FileId> {
+        Some(Manifest::new(self.plan.slots[file].geometry, self.hashes(file)?).ok()?.1)
+    }
+
+    /// Keeps a proved chunk whose bytes were written. True if it was the file's last.
+    pub(super) fn keep(&self, number: u32, place: Place, hash: ChunkHash) -> io::Result<bool> {
+        self.note(place, hash);
+        self.journal.append(number, hash)?;
+        Ok(self.parts[place.file].left.fetch_sub(1, Ordering::AcqRel) == 1)
+    }
+
+    /// Writes a part of a chunk, proved or not; `looks` are those of the file, if they are known.
+    pub(super) fn write(
+        &self,
+        place: Place,
+        within: u64,
+        data: &[u8],
+        looks: Option<Looks>,
+    ) -> io::Result<()> {
+        write_sparse(&*self.data(place.file, looks)?, data, place.offset + within)
+    }
+
+    /// Makes a file share the blocks of another, not proved yet; none where that cannot be.
+    pub(super) fn clone_of(&self, file: usize, from: &File, looks: Option<Looks>) -> Option<Arc<File>> {
+        let geometry = self.plan.slots[file].geometry;
+        if geometry.chunks() < 2 || from.metadata().ok()?.len() != geometry.size() {
+            return None;
+        }
+        let data = self.data(file, looks).ok()?;
+        rustix::fs::ioctl_ficlone(&*data, from).ok()?;
+        // It may have become another one meanwhile.
+        data.set_len(geometry.size()).ok()?;
+        Some(data)
+    }
+
+    /// The file, made at its full size if it is not there yet.
+    pub(super) fn data(&self, file: usize, looks: Option<Looks>) -> io::Result<Arc<File>> {
+        let mut opened = false;
+        let data = self.parts[file].data.get_or_make(|| {
+            opened = true;
+            let size = self.plan.slots[file].geometry.size();
+            let data = self.make(&file.to_string(), unfinished_mode(looks))?;
+            if data.metadata()?.len() != size {
+                reserve(&data, size)?;
+            }
+            Ok::<_, io::Error>(Arc::new(data))
+        })?;
+        if opened {
+            self.close_oldest(file);
+        }
+        Ok(data)
+    }
+
+    /// Opens a file of the folder; what lies there and is no file is set aside.
+    fn make(&self, name: &str, mode: Mode) -> io::Result<File> {
+        if let Some(file) = self.folder.temporary(name, OFlags::RDWR, mode)? {
+            return Ok(file);
+        }
+        set_aside(&self.path.join(name), "is not a file");
+        self.folder.temporary(name, OFlags::RDWR, mode)?.ok_or_else(|| Errno::EXIST.into())
+    }
+
+    fn close_oldest(&self, newest: usize) {
+        let most = descriptors::cached(MAX_OPEN_FILES);
+        let mut open = lock(&self.open);
+        open.push(newest);
+        let oldest = (open.len() > most).then(|| open.remove(0));
+        drop(open);
+        if let Some(oldest) = oldest.filter(|oldest| *oldest != newest) {
+            self.close(oldest);
+        }
+    }
+
+    /// Closes a file; it is opened again when it is needed.
+    pub(super) fn close(&self, file: usize) {
+        drop(self.parts[file].data.take());
+    }
+
+    /// The file if it is open.
+    pub(super) fn opened(&self, file: usize) -> Option<Arc<File>> {
+        self.parts[file].data.get()
+    }
+
+    /// Opens a file to read, if it lies here.
+    pub(super) fn existing(&self, file: usize) -> io::Result<File> {
+        self.folder.open_existing(&file.to_string())
+    }
+
+    /// Bytes that a file takes on the disk by now.
+    pub(super) fn reserved(&self, file: usize) -> u64 {
+        self.existing(file).map_or(0, |file| allocated(&file))
+    }
+
+    /// It is known who may read the files that were begun before it was.
+    pub(super) fn tell(&self, looks: Looks) {
+        for open in self.parts.iter().filter_map(|part| part.data.get()) {
+            let _ = fchmod(&*open, unfinished_mode(Some(looks)));
+        }
+    }
+
+    /// Removes a file that was copied to its name.
+    pub(super) fn remove(&self, file: usize) -> io::Result<()> {
+        self.folder.remove(&file.to_string())
+    }
+
+    /// Nothing in here is right: all of it goes.
+    pub(super) fn spoil(&self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+
+    /// All files have their names.
+    pub(super) fn clear(&self) {
+        partial::clear(&self.path);
+    }
+}
