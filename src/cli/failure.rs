@@ -65,6 +65,11 @@ impl Failure {
         Failure::new(Exit::Other, sentence)
     }
 
+    /// There is no room for another thread.
+    pub(crate) fn cannot_start(error: io::Error) -> Failure {
+        Failure::other(format!("cannot start the fetch: {}", reason(&error)))
+    }
+
     /// Everything that had to be said has been said.
     pub(crate) fn quiet(exit: Exit) -> Failure {
         Failure::new(exit, "")

@@ -11,18 +11,19 @@ mod summary;
 mod table;
 mod union;
 
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::args::GetArgs;
-use super::daemon::Daemon;
-use super::daemons::start_fetcher;
-use super::failure::reason;
-use super::signals::Stop;
-use super::what::{What, resolve};
-use super::{Exit, Failure, output};
-use crate::peer::{Dest, Got, Peer, Want};
+use crate::api::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::reach::daemon::Daemon;
+use crate::cli::reach::locate::resolve;
+use crate::cli::run::engine::start_fetcher;
+use crate::cli::run::signals::Stop;
+use crate::cli::show::output;
+use crate::cli::typed::args::GetArgs;
+use crate::cli::typed::what::What;
+use crate::peer::{Dest, Got, Peer};
 use crate::say;
 use crate::wire::{List, Name, Variant};
 use choice::{Choice, Wish};
@@ -30,7 +31,7 @@ use progress::Progress;
 use summary::Summary;
 
 /// `p2p get WHAT [DEST]`
-pub(super) fn get(args: GetArgs) -> Result<(), Failure> {
+pub(crate) fn get(args: GetArgs) -> Result<(), Failure> {
     let json = args.json;
     let outcome = fetch(args);
     // What is there has been said, and what is not.
@@ -147,7 +148,7 @@ impl Job<'_> {
         let mut summary = self.summary();
         for want in self.choice.wants() {
             let mut progress = Progress::new(self.args.json, &self.choice.name, self.args.wait);
-            let job = peer.fetch(want, self.dest(path)).map_err(cannot_start)?;
+            let job = peer.fetch(want, self.dest(path)).map_err(Failure::cannot_start)?;
             summary.add(&follow::job(&job, &mut progress, self.stop)?);
         }
         summary.print(self.args.json)?;
@@ -167,8 +168,10 @@ impl Job<'_> {
         let mut summary = self.summary();
         let mut daemon = Some(first);
         for want in self.choice.wants() {
-            let mut daemon =
-                daemon.take().or_else(|| Daemon::around(path)).ok_or_else(super::daemon::went_away)?;
+            let mut daemon = daemon
+                .take()
+                .or_else(|| Daemon::around(path))
+                .ok_or_else(crate::cli::reach::daemon::went_away)?;
             let mut progress = Progress::new(self.args.json, &self.choice.name, self.args.wait);
             daemon.get(&want, self.dest(path))?;
             summary.add(&follow::daemon(daemon, &mut progress, self.stop)?);
@@ -248,15 +251,4 @@ impl Job<'_> {
         self.stop.wait_until(until);
         Ok(())
     }
-}
-
-impl Choice {
-    /// What to ask a peer for, in order.
-    fn wants(&self) -> impl Iterator<Item = Want> + '_ {
-        self.ids.iter().map(|id| Want { id: *id, name: self.name.clone(), size: self.size })
-    }
-}
-
-fn cannot_start(error: io::Error) -> Failure {
-    Failure::other(format!("cannot start the fetch: {}", reason(&error)))
 }

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::Failure;
-use crate::cli::units::shown;
-use crate::cli::what::What;
+use crate::cli::failure::Failure;
+use crate::cli::show::words::shown;
+use crate::cli::typed::what::What;
 use crate::content::{FileId, Link, SafeName};
+use crate::peer::Want;
 use crate::wire::{Holder, Variant};
 
 use super::table::{self, Choosable};
@@ -50,6 +51,11 @@ impl Choice {
     /// True if several trees become one folder.
     pub(super) fn is_union(&self) -> bool {
         self.ids.len() > 1
+    }
+
+    /// What to ask a peer for, in order.
+    pub(super) fn wants(&self) -> impl Iterator<Item = Want> + '_ {
+        self.ids.iter().map(|id| Want { id: *id, name: self.name.clone(), size: self.size })
     }
 }
 
@@ -220,7 +226,7 @@ fn as_kind(name: &SafeName, tree: bool) -> Result<SafeName, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Exit;
+    use crate::api::Exit;
     use crate::content::{Host, PeerId};
     use crate::wire::{Label, List, Name};
 

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
 use crate::content::{FileId, SafeName};
 use crate::peer::Got;
 

@@ -5,11 +5,12 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use super::progress::Progress;
+use crate::api::Exit;
 use crate::api::{Report, TransferStatus};
-use crate::cli::daemon::{Daemon, Told};
-use crate::cli::signals::Stop;
-use crate::cli::units::size;
-use crate::cli::{Exit, Failure};
+use crate::cli::failure::Failure;
+use crate::cli::reach::daemon::{Daemon, Told};
+use crate::cli::run::signals::Stop;
+use crate::cli::show::words::size;
 use crate::peer::Job;
 use crate::threads;
 
@@ -37,13 +38,13 @@ pub(super) fn daemon(daemon: Daemon, progress: &mut Progress, stop: &Stop) -> Re
     let handle = daemon.handle();
     let (tell, told) = mpsc::sync_channel(1);
     let read = threads::named("daemon").connection(move || read(daemon, &tell));
-    let reader = read.map_err(super::cannot_start)?;
+    let reader = read.map_err(Failure::cannot_start)?;
     let outcome = loop {
         match told.recv_timeout(TICK) {
             Ok(Ok(Told::Status(status))) => progress.show(&status),
             Ok(Ok(Told::Done(report))) => break Ok(report),
             Ok(Err(failure)) => break Err(failure),
-            Err(RecvTimeoutError::Disconnected) => break Err(crate::cli::daemon::went_away()),
+            Err(RecvTimeoutError::Disconnected) => break Err(crate::cli::reach::daemon::went_away()),
             Err(RecvTimeoutError::Timeout) => {}
         }
         if stop.asked() {

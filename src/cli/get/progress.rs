@@ -6,8 +6,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::api::{TransferState, TransferStatus};
-use crate::cli::output;
-use crate::cli::units::{Patience, Period, count, shown, size};
+use crate::cli::show::output;
+use crate::cli::show::words::{count, shown, size};
+use crate::cli::typed::values::{Patience, Period};
 use crate::content::SafeName;
 use crate::say;
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::api::Exit;
 use crate::api::Report;
-use crate::cli::units::{count, elapsed, rate, shown, size};
-use crate::cli::{Exit, Failure, output};
+use crate::cli::failure::Failure;
+use crate::cli::show::output;
+use crate::cli::show::words::{count, elapsed, rate, shown, size};
 use crate::content::SafeName;
 use crate::say;
 

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::cli::Failure;
-use crate::cli::table::{Align, Table};
-use crate::cli::units::{age, shown, size};
+use crate::cli::failure::Failure;
+use crate::cli::show::table::{Align, Table};
+use crate::cli::show::words::{age, shown, size};
 use crate::content::{FileId, SafeName};
 use crate::wire::Variant;
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::choice::Choice;
 use super::follow;
 use super::progress::Progress;
-use crate::cli::failure::reason;
-use crate::cli::scratch::Scratch;
-use crate::cli::signals::Stop;
-use crate::cli::units::Patience;
-use crate::cli::{Exit, Failure};
+use crate::api::Exit;
+use crate::cli::failure::{Failure, reason};
+use crate::cli::run::scratch::Scratch;
+use crate::cli::run::signals::Stop;
+use crate::cli::typed::values::Patience;
 use crate::content::{FileId, SafeName, Tree, TreeEntry, TreeKind};
 use crate::peer::{Dest, Peer, Want};
 
@@ -50,7 +50,7 @@ fn listing(
     let mut progress = Progress::new(false, &name, patience);
     let (wait, waited) = (patience.limit(), Duration::ZERO);
     let dest = Dest { path: path.clone(), force: true, own: false, delete: false, wait, waited };
-    let job = peer.fetch(Want { id, name, size: None }, dest).map_err(super::cannot_start)?;
+    let job = peer.fetch(Want { id, name, size: None }, dest).map_err(Failure::cannot_start)?;
     follow::job(&job, &mut progress, stop)?;
     let failed =
         |what: String| Failure::new(Exit::Integrity, format!("the listing {id} cannot be used: {what}"));

@@ -4,16 +4,15 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::Failure;
-use super::failure::reason;
+use crate::cli::failure::{Failure, reason};
 
 /// A folder that goes away with this value.
 #[derive(Debug)]
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     /// Makes one that nobody else can look into.
-    pub(super) fn new() -> Result<Scratch, Failure> {
+    pub(crate) fn new() -> Result<Scratch, Failure> {
         let path = std::env::temp_dir().join(format!("p2p-{:016x}", fastrand::u64(..)));
         DirBuilder::new()
             .mode(0o700)
@@ -23,7 +22,7 @@ impl Scratch {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

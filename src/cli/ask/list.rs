@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use super::args::LsArgs;
-use super::table::{Align, Table};
-use super::units::size;
-use super::what::typed;
-use super::{Failure, output, swarm};
+use crate::cli::failure::Failure;
+use crate::cli::reach::tracker;
+use crate::cli::show::output;
+use crate::cli::show::table::{Align, Table};
+use crate::cli::show::words::size;
+use crate::cli::typed::args::LsArgs;
+use crate::cli::typed::what::typed;
 use crate::wire::Entry;
 
 /// One line of `ls --json`.
@@ -21,8 +23,8 @@ struct Line<'a> {
 }
 
 /// `p2p ls [PATTERN]`
-pub(super) fn ls(args: &LsArgs) -> Result<(), Failure> {
-    let mut tracker = swarm::connect(&args.trackers.trackers, args.wait)?;
+pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
+    let mut tracker = tracker::connect(&args.trackers.trackers, args.wait)?;
     if args.json {
         return tracker.list(&args.pattern, |entry| output::json(&line(&entry)));
     }

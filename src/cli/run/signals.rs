@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{Exit, Failure};
+use crate::api::Exit;
+use crate::cli::failure::Failure;
 use crate::threads;
 
 /// Room for the thread that waits for signals.
@@ -21,7 +22,7 @@ const STACK_BYTES: usize = 64 << 10;
 
 /// Whether this process has been asked to stop.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Stop {
+pub(crate) struct Stop {
     shared: Arc<Shared>,
 }
 
@@ -34,7 +35,7 @@ struct Shared {
 
 impl Stop {
     /// Catches the signals from now on, but for SIGHUP where `nohup` says that it means nothing.
-    pub(super) fn install() -> Result<Stop, Failure> {
+    pub(crate) fn install() -> Result<Stop, Failure> {
         let failed = |error: io::Error| Failure::other(format!("cannot catch signals: {error}"));
         let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
         let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup)).map_err(failed)?;
@@ -50,17 +51,17 @@ impl Stop {
     }
 
     /// From now on there is something to finish after a signal.
-    pub(super) fn graceful(&self) {
+    pub(crate) fn graceful(&self) {
         self.shared.graceful.store(true, Ordering::Relaxed);
     }
 
     /// True once a signal has come.
-    pub(super) fn asked(&self) -> bool {
+    pub(crate) fn asked(&self) -> bool {
         *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a signal, at most until `deadline`; true if it came.
-    pub(super) fn wait_until(&self, deadline: Option<Instant>) -> bool {
+    pub(crate) fn wait_until(&self, deadline: Option<Instant>) -> bool {
         let mut asked = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
         while !*asked {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::args::LoadArgs;
-use super::failure::net_reason;
-use super::swarm;
-use super::units::{Patience, count, elapsed, shown};
-use super::{Failure, output};
+use crate::cli::failure::{Failure, net_reason};
+use crate::cli::reach::tracker;
+use crate::cli::show::output;
+use crate::cli::show::words::{count, elapsed, shown};
+use crate::cli::typed::args::LoadArgs;
+use crate::cli::typed::values::Patience;
 use crate::net::trace::Side;
 use crate::net::{self, Control, Identity, NetError};
 use crate::wire::{FromServer, GetLoad, Load, Message, Role, ToServer};
@@ -33,7 +34,7 @@ struct Line {
 }
 
 /// `p2p load PEER`
-pub(super) fn load(args: &LoadArgs) -> Result<(), Failure> {
+pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
     let address = match is_address(&args.peer) {
         true => args.peer.clone(),
         false => address_of(&args.peer, &args.trackers.trackers)?,
@@ -65,7 +66,7 @@ fn is_address(peer: &str) -> bool {
 
 /// The address of the only peer with this name.
 fn address_of(name: &str, trackers: &[String]) -> Result<String, Failure> {
-    let mut tracker = swarm::connect(trackers, Patience::For(Duration::ZERO))?;
+    let mut tracker = tracker::connect(trackers, Patience::For(Duration::ZERO))?;
     let peers = tracker.peers()?;
     let named: Vec<_> = peers.iter().filter(|peer| &*peer.name == name).collect();
     match named.as_slice() {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::args::StatusArgs;
-use super::daemon::Daemon;
-use super::failure::net_reason;
-use super::swarm::Tracker;
-use super::table::{Align, Table};
-use super::units::{count, elapsed, shown};
-use super::{Failure, output};
+use crate::api::{PeerStatus, TransferStatus};
+use crate::cli::failure::{Failure, net_reason};
+use crate::cli::reach::daemon::Daemon;
+use crate::cli::reach::tracker::Tracker;
+use crate::cli::show::output;
+use crate::cli::show::table::{Align, Table};
+use crate::cli::show::words::{count, elapsed, shown, size};
+use crate::cli::typed::args::StatusArgs;
 use crate::say;
 use crate::wire::{PeerInfo, Status};
 
@@ -43,7 +44,7 @@ struct PeerLine {
 }
 
 /// `p2p status [FOLDER]`
-pub(super) fn status(args: &StatusArgs) -> Result<(), Failure> {
+pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
     match &args.folder {
         Some(folder) => of_folder(folder, args.json),
         None => of_trackers(&args.trackers.trackers, args.json),
@@ -141,6 +142,34 @@ fn of_folder(folder: &Path, json: bool) -> Result<(), Failure> {
     let status = daemon.status()?;
     match json {
         true => output::json(&status),
-        false => output::line(&super::daemon::render(&status)),
+        false => output::line(&render_peer(&status)),
     }
+}
+
+/// A peer's status for people.
+fn render_peer(status: &PeerStatus) -> String {
+    let mut lines = vec![format!(
+        "peer {} listening on {}, sharing {} ({}); {}, {}",
+        shown(&status.name),
+        shown(&status.addr),
+        count(status.files, "file"),
+        size(status.bytes),
+        count(u64::from(status.uploads), "upload"),
+        count(u64::from(status.downloads), "download"),
+    )];
+    if let Some(faults) = &status.faults {
+        lines.push(format!("  it misbehaves on purpose: {}", shown(faults)));
+    }
+    lines.extend(status.transfers.iter().map(transfer_line));
+    lines.join("\n")
+}
+
+fn transfer_line(status: &TransferStatus) -> String {
+    let (name, state) = (shown(&status.name), status.state);
+    let (done, total) = (size(status.bytes_done), size(status.bytes_total));
+    if status.bytes_done == status.bytes_total {
+        return format!("  {name}: {state}, {total}");
+    }
+    let peers = count(status.connected(), "peer");
+    format!("  {name}: {state}, {done} of {total}, {}/s from {peers}", size(status.rate as u64))
 }

@@ -4,14 +4,14 @@ use std::fs;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::failure::reason;
-use super::units::Period;
+use crate::cli::failure::reason;
+use crate::cli::typed::values::Period;
 use crate::peer::{FaultPlan, Latencies};
 use crate::swarm::scheduler::Policy;
 
 /// One kind of fault, and how much of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Corrupt(f64),
     Drop(f64),
     Delay(Duration),
@@ -50,7 +50,7 @@ impl FromStr for Fault {
 }
 
 /// All faults together; none if there are none.
-pub(super) fn plan(faults: &[Fault], seed: u64) -> Option<FaultPlan> {
+pub(crate) fn plan(faults: &[Fault], seed: u64) -> Option<FaultPlan> {
     let mut plan = FaultPlan { seed, ..FaultPlan::default() };
     for fault in faults {
         match *fault {
@@ -66,7 +66,7 @@ pub(super) fn plan(faults: &[Fault], seed: u64) -> Option<FaultPlan> {
 }
 
 /// How sources are chosen.
-pub(super) fn policy(text: &str) -> Result<Policy, String> {
+pub(crate) fn policy(text: &str) -> Result<Policy, String> {
     match text {
         "both" => Ok(Policy::Both),
         "latency" => Ok(Policy::Latency),
@@ -77,7 +77,7 @@ pub(super) fn policy(text: &str) -> Result<Policy, String> {
 }
 
 /// The latencies in a file.
-pub(super) fn latency_file(path: &str) -> Result<Latencies, String> {
+pub(crate) fn latency_file(path: &str) -> Result<Latencies, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
     Latencies::parse(&text).map_err(|error| error.to_string())
 }

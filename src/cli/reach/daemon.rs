@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::Failure;
-use super::units::{Period, count, shown, size};
 use crate::api::control::{Answer, Fault, Get, Request, SOCKET};
 use crate::api::{PeerStatus, Report, TransferStatus};
+use crate::cli::failure::Failure;
+use crate::cli::typed::values::Period;
 use crate::content::{FileId, SafeName};
 use crate::peer::{Dest, Want, control_folders};
 
@@ -29,13 +29,13 @@ const MAX_SOCKET_PATH_BYTES: usize = 107;
 
 /// A connection to a running peer.
 #[derive(Debug)]
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     stream: BufReader<UnixStream>,
 }
 
 /// What a running peer tells about a transfer.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// How far it is.
     Status(TransferStatus),
     /// It is done.
@@ -44,7 +44,7 @@ pub(super) enum Told {
 
 impl Daemon {
     /// The peer that is sharing `folder` itself, if one is running.
-    pub(super) fn of_folder(folder: &Path) -> Option<Daemon> {
+    pub(crate) fn of_folder(folder: &Path) -> Option<Daemon> {
         let [inside, cached] = control_folders(folder);
         Daemon::listening_in(&inside).or_else(|| Daemon::listening_in(&cached).filter(|_| is_ours(&cached)))
     }
@@ -63,13 +63,13 @@ impl Daemon {
     }
 
     /// The peer that is sharing the folder that `path` is in, nearest first.
-    pub(super) fn around(path: &Path) -> Option<Daemon> {
+    pub(crate) fn around(path: &Path) -> Option<Daemon> {
         let path = existing(path)?;
         path.ancestors().find_map(Daemon::of_folder)
     }
 
     /// What the peer is doing.
-    pub(super) fn status(&mut self) -> Result<PeerStatus, Failure> {
+    pub(crate) fn status(&mut self) -> Result<PeerStatus, Failure> {
         match self.ask(&Request::Status {})? {
             Answer::Status(status) => Ok(status),
             _ => Err(strange("to another question")),
@@ -77,7 +77,7 @@ impl Daemon {
     }
 
     /// What the peer's shared folder calls a content, if it is in it.
-    pub(super) fn holds(&mut self, id: FileId) -> Result<Option<SafeName>, Failure> {
+    pub(crate) fn holds(&mut self, id: FileId) -> Result<Option<SafeName>, Failure> {
         match self.ask(&Request::Holds { id: id.to_string() })? {
             Answer::Holds(name) => Ok(name.and_then(|name| SafeName::new(name).ok())),
             _ => Err(strange("to another question")),
@@ -85,7 +85,7 @@ impl Daemon {
     }
 
     /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.
-    pub(super) fn get(&mut self, want: &Want, dest: Dest) -> Result<(), Failure> {
+    pub(crate) fn get(&mut self, want: &Want, dest: Dest) -> Result<(), Failure> {
         self.say(&Request::Get(Get {
             id: want.id.to_string(),
             name: want.name.as_str().to_owned(),
@@ -100,7 +100,7 @@ impl Daemon {
     }
 
     /// The next that the peer tells of the fetch.
-    pub(super) fn told(&mut self) -> Result<Told, Failure> {
+    pub(crate) fn told(&mut self) -> Result<Told, Failure> {
         match self.hear()? {
             Answer::Fetching(status) => Ok(Told::Status(status)),
             Answer::Done(report) => Ok(Told::Done(report)),
@@ -109,7 +109,7 @@ impl Daemon {
     }
 
     /// A handle that hangs up from another thread.
-    pub(super) fn handle(&self) -> Option<UnixStream> {
+    pub(crate) fn handle(&self) -> Option<UnixStream> {
         self.stream.get_ref().try_clone().ok()
     }
 
@@ -178,7 +178,7 @@ fn is_ours(folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
 }
 
-pub(super) fn went_away() -> Failure {
+pub(crate) fn went_away() -> Failure {
     Failure::unreachable("the running peer went away; what it has proved is kept, start it again to go on")
 }
 
@@ -194,32 +194,4 @@ fn failure(Fault { code, message, no_folder }: Fault) -> Failure {
 fn existing(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     path.ancestors().find_map(|part| fs::canonicalize(part).ok())
-}
-
-/// A peer's status for people.
-pub(super) fn render(status: &PeerStatus) -> String {
-    let mut lines = vec![format!(
-        "peer {} listening on {}, sharing {} ({}); {}, {}",
-        shown(&status.name),
-        shown(&status.addr),
-        count(status.files, "file"),
-        size(status.bytes),
-        count(u64::from(status.uploads), "upload"),
-        count(u64::from(status.downloads), "download"),
-    )];
-    if let Some(faults) = &status.faults {
-        lines.push(format!("  it misbehaves on purpose: {}", shown(faults)));
-    }
-    lines.extend(status.transfers.iter().map(transfer_line));
-    lines.join("\n")
-}
-
-fn transfer_line(status: &TransferStatus) -> String {
-    let (name, state) = (shown(&status.name), status.state);
-    let (done, total) = (size(status.bytes_done), size(status.bytes_total));
-    if status.bytes_done == status.bytes_total {
-        return format!("  {name}: {state}, {total}");
-    }
-    let peers = count(status.connected(), "peer");
-    format!("  {name}: {state}, {done} of {total}, {}/s from {peers}", size(status.rate as u64))
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::units::{count, size};
+use crate::cli::show::words::{count, size};
 use crate::peer::share::Progress;
 use crate::say;
 
@@ -12,19 +12,19 @@ const TELL: Duration = Duration::from_secs(2);
 
 /// Tells of a scan that takes its time.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(crate) struct Scan {
     terminal: bool,
     last: Instant,
     told: bool,
 }
 
 impl Scan {
-    pub(super) fn new() -> Scan {
+    pub(crate) fn new() -> Scan {
         Scan { terminal: say::to_a_terminal(), last: Instant::now(), told: false }
     }
 
     /// Hears how far it is.
-    pub(super) fn tell(&mut self, progress: Progress) -> ControlFlow<()> {
+    pub(crate) fn tell(&mut self, progress: Progress) -> ControlFlow<()> {
         if self.last.elapsed() >= TELL {
             self.write(progress);
         }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::args::CreateArgs;
-use super::daemons::link_name;
-use super::failure::reason;
-use super::scan::Scan;
-use super::scratch::Scratch;
-use super::{Failure, output};
+use crate::cli::failure::{Failure, reason};
+use crate::cli::run::scan::Scan;
+use crate::cli::run::scratch::Scratch;
+use crate::cli::run::share::link_name;
+use crate::cli::show::output;
+use crate::cli::typed::args::CreateArgs;
 use crate::content::{Descriptor, Link, SafeName};
 use crate::peer::PeerError;
 use crate::peer::share::{self, Share};
@@ -29,7 +29,7 @@ struct Line {
 }
 
 /// `p2p create PATH`
-pub(super) fn create(args: &CreateArgs) -> Result<(), Failure> {
+pub(crate) fn create(args: &CreateArgs) -> Result<(), Failure> {
     let path = fs::canonicalize(&args.path)
         .map_err(|_| Failure::usage(format!("there is no file or folder {}", args.path.display())))?;
     let name = link_name(&path)?;

@@ -4,15 +4,17 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use super::args::EngineArgs;
-use crate::peer;
+use crate::cli::failure::Failure;
+use crate::cli::run::scan::Scan;
+use crate::cli::typed::args::EngineArgs;
+use crate::peer::{self, Peer};
 
 /// The kernel's list of its own addresses.
 const ADDRESSES: &str = "/proc/net/fib_trie";
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// The configuration of a peer that shares `folder`, or nothing.
-pub(super) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<PathBuf>) -> peer::Config {
+pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<PathBuf>) -> peer::Config {
     let name = args.name.clone().unwrap_or_else(|| default_name(folder.as_deref()));
     peer::Config {
         watch: folder.is_some(),
@@ -39,6 +41,19 @@ pub(super) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
     }
 }
 
+/// Starts a peer, telling of a long scan on standard error.
+pub(crate) fn start(config: peer::Config) -> Result<Peer, Failure> {
+    let mut scan = Scan::new();
+    let peer = peer::start(config, &mut |progress| scan.tell(progress));
+    drop(scan);
+    Ok(peer?)
+}
+
+/// A peer that shares nothing but what it fetches.
+pub(crate) fn start_fetcher(args: &EngineArgs, trackers: Vec<String>) -> Result<Peer, Failure> {
+    start(config(args, trackers, None))
+}
+
 /// `FOLDER@HOST`, or `HOST` without a folder.
 fn default_name(folder: Option<&Path>) -> String {
     let host = fs::read_to_string(HOST_NAME).unwrap_or_default();
@@ -55,7 +70,7 @@ fn default_name(folder: Option<&Path>) -> String {
 
 /// An address of this machine that others can dial: that of the default route, else any that is not the
 /// loopback, else the loopback.
-pub(super) fn outward_address() -> IpAddr {
+pub(crate) fn outward_address() -> IpAddr {
     // Connecting a datagram socket sends nothing, but chooses the route. The address is of a net that is
     // reserved for documentation (RFC 5737).
     let routed = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {

@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Failure;
-use super::failure::net_reason;
-use super::units::{Patience, shown};
+use crate::cli::failure::{Failure, net_reason};
+use crate::cli::show::words::shown;
+use crate::cli::typed::values::Patience;
 use crate::content::FileId;
 use crate::content::PeerId;
 use crate::net::trace::Side;
@@ -26,22 +26,22 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// A connection to one tracker.
 #[derive(Debug)]
-pub(super) struct Tracker {
+pub(crate) struct Tracker {
     /// As it was given.
-    pub(super) address: String,
+    pub(crate) address: String,
     control: Control<FromTracker, ToTracker>,
 }
 
 /// A wait for somebody who is not there yet: says so once, and how long it lasts.
 #[derive(Debug)]
-pub(super) struct Wait {
+pub(crate) struct Wait {
     patience: Patience,
     start: Instant,
     told: bool,
 }
 
 impl Wait {
-    pub(super) fn new(patience: Patience) -> Wait {
+    pub(crate) fn new(patience: Patience) -> Wait {
         Wait { patience, start: Instant::now(), told: false }
     }
 
@@ -52,7 +52,7 @@ impl Wait {
     }
 
     /// Waits until it is time to try again; false once patience is over.
-    pub(super) fn again(&mut self, why: &str) -> bool {
+    pub(crate) fn again(&mut self, why: &str) -> bool {
         let waited = self.start.elapsed();
         if self.patience.is_over(waited) {
             return false;
@@ -70,7 +70,7 @@ impl Wait {
 }
 
 /// Connects to the first tracker that can be reached, trying again for as long as patience lasts.
-pub(super) fn connect(trackers: &[String], patience: Patience) -> Result<Tracker, Failure> {
+pub(crate) fn connect(trackers: &[String], patience: Patience) -> Result<Tracker, Failure> {
     let mut wait = Wait::new(patience);
     loop {
         let failures = match first_of(trackers, &wait) {
@@ -84,7 +84,7 @@ pub(super) fn connect(trackers: &[String], patience: Patience) -> Result<Tracker
 }
 
 /// The failure of asking trackers of which none can be reached.
-pub(super) fn nobody(failures: &str) -> Failure {
+pub(crate) fn nobody(failures: &str) -> Failure {
     Failure::unreachable(format!(
         "no tracker can be reached at {failures}; start one with `p2p tracker`, or name another with --tracker"
     ))
@@ -104,7 +104,7 @@ fn first_of(trackers: &[String], wait: &Wait) -> Result<Tracker, String> {
 
 /// Asks all trackers at once, so that one that hangs holds up nobody: their answers as they come, then those
 /// that gave none while there was patience.
-pub(super) fn ask_each<T: Send + 'static, F: Fn(&str) -> T + Clone + Send + 'static>(
+pub(crate) fn ask_each<T: Send + 'static, F: Fn(&str) -> T + Clone + Send + 'static>(
     trackers: &[String],
     wait: &Wait,
     ask: F,
@@ -139,7 +139,7 @@ pub(super) fn ask_each<T: Send + 'static, F: Fn(&str) -> T + Clone + Send + 'sta
 
 impl Tracker {
     /// Connects to the tracker at `address`.
-    pub(super) fn connect(address: &str) -> Result<Tracker, NetError> {
+    pub(crate) fn connect(address: &str) -> Result<Tracker, NetError> {
         let stream = net::dial(address).map_err(NetError::Io)?;
         let session = net::greet(stream, &Identity::tool(), Role::Member, Role::Tracker, Side::Tracker)?;
         let control = Control::new(session, Side::Tracker);
@@ -148,7 +148,7 @@ impl Tracker {
     }
 
     /// Who has the content called `name`, or with this id if `name` is empty.
-    pub(super) fn locate(&mut self, name: &str, id: FileId) -> Result<Located, Failure> {
+    pub(crate) fn locate(&mut self, name: &str, id: FileId) -> Result<Located, Failure> {
         let question = Locate {
             name: Name::new(name),
             id,
@@ -163,7 +163,7 @@ impl Tracker {
     }
 
     /// Calls `each` for every entry whose name matches, in order.
-    pub(super) fn list(
+    pub(crate) fn list(
         &mut self,
         pattern: &str,
         mut each: impl FnMut(Entry) -> Result<(), Failure>,
@@ -187,7 +187,7 @@ impl Tracker {
     }
 
     /// All registered peers in order of id.
-    pub(super) fn peers(&mut self) -> Result<Vec<PeerInfo>, Failure> {
+    pub(crate) fn peers(&mut self) -> Result<Vec<PeerInfo>, Failure> {
         let mut all: Vec<PeerInfo> = Vec::new();
         let mut after = PeerId([0; 16]);
         loop {
@@ -205,7 +205,7 @@ impl Tracker {
     }
 
     /// How the tracker is.
-    pub(super) fn status(&mut self) -> Result<Status, Failure> {
+    pub(crate) fn status(&mut self) -> Result<Status, Failure> {
         match self.ask(GetStatus {})? {
             FromTracker::Status(status) => Ok(status),
             other => Err(self.strange(&other)),

@@ -4,17 +4,17 @@ use comfy_table::{CellAlignment, presets};
 
 /// How a column stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Align {
+pub(crate) enum Align {
     Left,
     Right,
 }
 
 /// Rows under a heading.
 #[derive(Debug)]
-pub(super) struct Table<const N: usize>(comfy_table::Table);
+pub(crate) struct Table<const N: usize>(comfy_table::Table);
 
 impl<const N: usize> Table<N> {
-    pub(super) fn new(columns: [(&'static str, Align); N]) -> Table<N> {
+    pub(crate) fn new(columns: [(&'static str, Align); N]) -> Table<N> {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).set_header(columns.map(|(title, _)| title));
         for (column, (_, align)) in table.column_iter_mut().zip(columns) {
@@ -27,12 +27,12 @@ impl<const N: usize> Table<N> {
         Table(table)
     }
 
-    pub(super) fn row(&mut self, cells: [String; N]) {
+    pub(crate) fn row(&mut self, cells: [String; N]) {
         self.0.add_row(cells);
     }
 
     /// The table, without a line end after the last row.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         self.0.trim_fmt()
     }
 }

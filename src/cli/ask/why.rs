@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::args::WhyArgs;
-use super::daemon::Daemon;
-use super::table::{Align, Table};
-use super::units::{elapsed, shown, size};
-use super::{Failure, output};
 use crate::api::{SourceReport, TransferState, TransferStatus};
+use crate::cli::failure::Failure;
+use crate::cli::reach::daemon::Daemon;
+use crate::cli::show::output;
+use crate::cli::show::table::{Align, Table};
+use crate::cli::show::words::{elapsed, shown, size};
+use crate::cli::typed::args::WhyArgs;
 use crate::content::FileId;
 
 /// `why --json`, a line for each transfer.
@@ -23,7 +24,7 @@ struct Line<'a> {
 }
 
 /// `p2p why [FOLDER|ID]`
-pub(super) fn why(args: &WhyArgs) -> Result<(), Failure> {
+pub(crate) fn why(args: &WhyArgs) -> Result<(), Failure> {
     let id = args.what.parse::<FileId>().ok();
     let folder = Path::new(if id.is_some() { "." } else { args.what.as_str() });
     if !folder.is_dir() {

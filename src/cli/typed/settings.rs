@@ -13,9 +13,9 @@ use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches};
 use toml::{Table, Value};
 
-use super::args::Cli;
-use super::failure::reason;
-use super::{Exit, Failure};
+use crate::api::Exit;
+use crate::cli::failure::{Failure, reason};
+use crate::cli::typed::args::Cli;
 
 /// Keys that may stand before any section: they hold for every command that has the option.
 const SHARED_KEYS: &[&str] = &[
@@ -209,8 +209,8 @@ fn check_value(option: &clap::Arg, key: &str, values: &[String]) -> Result<(), S
 
 #[cfg(test)]
 mod tests {
-    use super::super::Command;
     use super::*;
+    use crate::cli::typed::args::Command;
 
     /// What `p2p` makes of `typed` with a configuration file of `text`, whatever the environment is.
     fn parse(text: &str, typed: &[&str]) -> Result<Command, String> {

@@ -2,12 +2,12 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::args::LogArgs;
+use crate::cli::typed::args::LogArgs;
 use crate::net::trace::{self, Side};
 use crate::say;
 
 /// Sets up both, once at the start.
-pub(super) fn start(args: &LogArgs) {
+pub(crate) fn start(args: &LogArgs) {
     let level = match args.quiet {
         true => EnvFilter::new("error"),
         false => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),

@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use super::args::FindArgs;
-use super::table::{Align, Table};
-use super::units::{count, shown, size};
-use super::what::{What, resolve, typed};
-use super::{Failure, output};
+use crate::cli::failure::Failure;
+use crate::cli::reach::locate::resolve;
+use crate::cli::show::output;
+use crate::cli::show::table::{Align, Table};
+use crate::cli::show::words::{count, shown, size};
+use crate::cli::typed::args::FindArgs;
+use crate::cli::typed::what::{What, typed};
 use crate::wire::{Holder, Variant};
 
 /// One line of `find --json`.
@@ -41,7 +43,7 @@ struct HolderLine {
 }
 
 /// `p2p find WHAT`
-pub(super) fn find(args: &FindArgs) -> Result<(), Failure> {
+pub(crate) fn find(args: &FindArgs) -> Result<(), Failure> {
     let what = What::parse(&args.what)?;
     let variants = resolve(&what, &args.trackers.trackers, args.wait)?;
     for (place, variant) in variants.iter().enumerate() {

@@ -1,0 +1,5 @@
+//! Whom a command asks: trackers, all at once, and the running peer of a folder.
+
+pub(crate) mod daemon;
+pub(crate) mod locate;
+pub(crate) mod tracker;

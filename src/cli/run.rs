@@ -1,0 +1,12 @@
+//! What does its work in this process: trackers and peers until they are stopped, and what hashes or fetches for a
+//! command.
+
+pub(crate) mod create;
+pub(crate) mod engine;
+pub(crate) mod logs;
+pub(crate) mod peer;
+mod scan;
+pub(crate) mod scratch;
+pub(crate) mod share;
+pub(crate) mod signals;
+pub(crate) mod tracker;

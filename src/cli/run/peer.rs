@@ -1,0 +1,44 @@
+//! `p2p peer`: shares a folder, and fetches for it, until it is stopped.
+
+use crate::cli::failure::Failure;
+use crate::cli::run::engine;
+use crate::cli::run::signals::Stop;
+use crate::cli::show::output;
+use crate::cli::show::words::{count, size};
+use crate::cli::typed::args::PeerArgs;
+use crate::cli::typed::fault;
+use crate::peer::Peer;
+use crate::say;
+
+/// `p2p peer FOLDER`
+pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
+    let stop = Stop::install()?;
+    if !args.folder.is_dir() {
+        let remedy =
+            if args.folder.exists() { "; `p2p share` shares a single file" } else { "; make it first" };
+        return Err(Failure::usage(format!("there is no folder {}{remedy}", args.folder.display())));
+    }
+    let mut config = engine::config(&args.engine, args.trackers.trackers, Some(args.folder));
+    config.faults = fault::plan(&args.fault, args.fault_seed);
+    if let Some(faults) = &config.faults {
+        say::line(&format!("warning: this peer misbehaves on purpose: {faults}"));
+    }
+    let peer = engine::start(config)?;
+    stop.graceful();
+    output::ready(&ready(&peer));
+    stop.wait_until(None);
+    peer.stop();
+    Ok(())
+}
+
+/// The line that says it is ready.
+pub(crate) fn ready(peer: &Peer) -> String {
+    let summary = peer.summary();
+    format!(
+        "peer {} listening on {}, sharing {} ({})",
+        peer.name(),
+        peer.addr(),
+        count(summary.files, "file"),
+        size(summary.bytes)
+    )
+}

@@ -1,0 +1,79 @@
+//! `p2p share`: a peer of one file or folder, and a tracker beside it if there is no other.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::cli::failure::Failure;
+use crate::cli::run::signals::Stop;
+use crate::cli::run::{engine, peer, tracker};
+use crate::cli::show::output;
+use crate::cli::typed::address::{host_of, reachable};
+use crate::cli::typed::args::ShareArgs;
+use crate::content::{Link, SafeName};
+use crate::peer::{Config, Peer};
+use crate::tracker::Tracker;
+use crate::wire::Offer;
+
+/// `p2p share PATH`
+pub(crate) fn share(args: ShareArgs) -> Result<(), Failure> {
+    let stop = Stop::install()?;
+    let path = std::fs::canonicalize(&args.path)
+        .map_err(|_| Failure::usage(format!("there is no file or folder {}", args.path.display())))?;
+    let name = link_name(&path)?;
+    let built_in = match args.trackers.is_empty() {
+        true => Some(tracker::built_in(&args.tracker_listen)?),
+        false => None,
+    };
+    let (config, trackers) = share_config(&args, path, built_in.as_ref());
+    let peer = engine::start(config)?;
+    stop.graceful();
+    if let Some(tracker) = &built_in {
+        output::ready(&format!("tracker listening on {}", tracker.addr()));
+    }
+    output::ready(&peer::ready(&peer));
+    let offer = offer_of(&peer, &name)?;
+    let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers };
+    output::ready(&format!("on the other side:\n  p2p get '{link}'"));
+    stop.wait_until(None);
+    peer.stop();
+    if let Some(tracker) = built_in {
+        tracker.stop();
+    }
+    Ok(())
+}
+
+/// The peer's configuration, and the trackers for the link: a built-in one is dialled here on the
+/// loopback, by others at the address that is advertised.
+fn share_config(args: &ShareArgs, path: PathBuf, built_in: Option<&Tracker>) -> (Config, Vec<String>) {
+    let mut config = engine::config(&args.engine, args.trackers.clone(), Some(path));
+    config.prefix = true;
+    let Some(tracker) = built_in else {
+        return (config, args.trackers.clone());
+    };
+    let addr = tracker.addr();
+    config.trackers = vec![reachable(addr, IpAddr::from([127, 0, 0, 1])).to_string()];
+    let outward = reachable(addr, engine::outward_address());
+    let host = match &args.engine.advertise {
+        Some(advertised) => host_of(advertised).to_owned(),
+        None => host_of(&outward.to_string()).to_owned(),
+    };
+    config.advertise.get_or_insert_with(|| host.clone());
+    (config, vec![format!("{host}:{}", addr.port())])
+}
+
+/// The name under which `path` is shared.
+pub(crate) fn link_name(path: &Path) -> Result<SafeName, Failure> {
+    let base = path.file_name().and_then(|base| base.to_str()).unwrap_or_default();
+    let name = if path.is_dir() { format!("{base}/") } else { base.to_owned() };
+    SafeName::new(name).map_err(|error| {
+        Failure::usage(format!(
+            "{} cannot be shared under its name: {error}; rename it first",
+            path.display()
+        ))
+    })
+}
+
+fn offer_of(peer: &Peer, name: &SafeName) -> Result<Offer, Failure> {
+    let offer = peer.offers().into_iter().find(|offer| *offer.name == *name.as_str());
+    offer.ok_or_else(|| Failure::other(format!("{name} cannot be read, so it is not shared")))
+}

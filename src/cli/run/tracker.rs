@@ -1,0 +1,38 @@
+//! `p2p tracker`, and the tracker inside `p2p share`.
+
+use crate::cli::failure::Failure;
+use crate::cli::run::signals::Stop;
+use crate::cli::show::output;
+use crate::cli::typed::address::host_of;
+use crate::cli::typed::args::{TRACKER_LISTEN, TrackerArgs};
+use crate::tracker::{self, Tracker};
+
+/// `p2p tracker`
+pub(crate) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
+    let stop = Stop::install()?;
+    let config = tracker::Config {
+        listen: args.listen.clone(),
+        lease: args.lease.0,
+        max_connections: args.max_connections,
+        ..tracker::Config::default()
+    };
+    let tracker = tracker::start(config)?;
+    stop.graceful();
+    output::ready(&format!("tracker listening on {}", tracker.addr()));
+    stop.wait_until(None);
+    tracker.stop();
+    Ok(())
+}
+
+/// The tracker inside `p2p share`: the usual port if it is free, else any.
+pub(crate) fn built_in(listen: &str) -> Result<Tracker, Failure> {
+    let usual = tracker::Config { listen: listen.to_owned(), ..tracker::Config::default() };
+    match tracker::start(usual) {
+        Ok(tracker) => Ok(tracker),
+        Err(_) if listen == TRACKER_LISTEN => Ok(tracker::start(tracker::Config {
+            listen: format!("{}:0", host_of(listen)),
+            ..Default::default()
+        })?),
+        Err(error) => Err(error.into()),
+    }
+}

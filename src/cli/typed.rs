@@ -1,0 +1,8 @@
+//! What can be typed and configured, and what it means; nothing is asked or done here.
+
+pub(crate) mod address;
+pub(crate) mod args;
+pub(crate) mod fault;
+pub(crate) mod settings;
+pub(crate) mod values;
+pub(crate) mod what;
