@@ -21,7 +21,6 @@ const KNOWN: &[&str] = &[
     "src/peer/share/catalogue",
     "src/peer/transfer",
     "src/tracker",
-    "src/tracker/directory",
 ];
 
 /// Arrows between the rooms of one folder.

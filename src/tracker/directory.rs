@@ -4,101 +4,60 @@
 //! random choices come from a seed. A registration belongs to the connection that made it: what
 //! another connection says of the same peer, or its end, does not touch it.
 //!
+//! Here is what may be asked of it, and how its parts answer together: `roll` knows who is registered with what,
+//! `locate`, `listing` and `near` look things up in it, `doubt`, `looks` and `takeover` judge peers.
+//!
 //! A peer that goes is out of every answer at once, but its contents are cleared away in slices by
 //! [`Directory::sweep`], so that nobody waits behind a peer with a million files.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::tables::slab::Slab;
-use crate::content::{Claim, FileId, PeerId, SafeName};
-use crate::wire::{Offer, PeerInfo, Status, View, limits};
+use crate::content::{FileId, PeerId};
+use crate::wire::{self, Complaint, Offer, PeerInfo, Status, View, limits};
 
 mod contents;
+mod denial;
 mod doubt;
+mod draw;
 mod fair;
 mod glob;
 mod holders;
 mod listing;
 mod locate;
+mod looks;
 mod names;
+mod near;
 mod peer;
+mod roll;
+mod rows;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod work;
 
-use contents::Contents;
-pub use doubt::Look;
-use doubt::LookBudget;
+pub use denial::Denial;
 use holders::Runs;
-pub use listing::{Near, Page};
+pub use listing::Page;
+use locate::Search;
 pub use locate::{Query, Wanted};
-use names::Names;
-use peer::{Added, Peer, unmarked};
+pub use looks::Look;
+use looks::Looks;
+pub use near::Near;
 pub use peer::{Load, Profile, Sender};
+pub use roll::Bounds;
+use roll::Roll;
 pub use takeover::Contested;
-
-/// Most different claims about one id that one peer may make: as a file and as a tree.
-const MAX_CLAIMS: usize = 2;
-
-/// What the directory may grow to.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Most registrations (a name and content at a peer) of all peers.
-    pub registrations: usize,
-    /// Most bytes for the bitmaps of one peer's partial contents.
-    pub bitmap_bytes_per_peer: usize,
-    /// Most bytes for all bitmaps.
-    pub bitmap_bytes: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds { registrations: 20_000_000, bitmap_bytes_per_peer: 16 << 20, bitmap_bytes: 1 << 30 }
-    }
-}
-
-/// Why a request changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Denial {
-    /// This connection has no registration, or no longer.
-    #[error("this needs REGISTER first")]
-    NotRegistered,
-    /// The sender did not register that content.
-    #[error("the content {0} is not registered by this peer")]
-    NotOffered(FileId),
-    /// A name is not a safe relative path.
-    #[error("the name {0:?} is not allowed: {1}")]
-    BadName(String, crate::content::NameError),
-    /// What an offer says of its content cannot be.
-    #[error("the offer of {0:?} cannot be true: id, size, total and chunks do not fit")]
-    BadOffer(String),
-    /// Chunk numbers beyond the content.
-    #[error("there are fewer chunks in the content")]
-    BadChunks,
-    /// A bound is reached; the text says which.
-    #[error("this tracker takes no more {0}")]
-    Full(&'static str),
-}
 
 /// The whole state of a tracker.
 #[derive(Debug)]
 pub struct Directory {
     lease: Duration,
-    bounds: Bounds,
     started: Instant,
     epoch: u64,
     rng: fastrand::Rng,
-    names: Names,
-    contents: Contents,
-    peers: Slab<Peer>,
-    by_id: BTreeMap<PeerId, u32>,
-    /// Peers that are gone, with the pairs still to be cleared away, as they are marked there.
-    leaving: Vec<(u32, Vec<u32>)>,
-    registrations: usize,
-    bitmap_bytes: usize,
+    roll: Roll,
+    looks: Looks,
     located: u64,
-    looks: LookBudget,
 }
 
 impl Directory {
@@ -107,19 +66,12 @@ impl Directory {
         let mut rng = fastrand::Rng::with_seed(seed);
         Directory {
             lease,
-            bounds,
             started: now,
             epoch: rng.u64(..),
             rng,
-            names: Names::default(),
-            contents: Contents::default(),
-            peers: Slab::default(),
-            by_id: BTreeMap::new(),
-            leaving: Vec::new(),
-            registrations: 0,
-            bitmap_bytes: 0,
+            roll: Roll::new(bounds),
+            looks: Looks::default(),
             located: 0,
-            looks: LookBudget::default(),
         }
     }
 
@@ -138,33 +90,21 @@ impl Directory {
     /// # Errors
     /// [`Contested`] while the older one's connection is another one and lives; nothing was changed.
     pub fn register(&mut self, sender: Sender, profile: Profile, now: Instant) -> Result<(), Contested> {
-        self.contest(sender, now)?;
-        self.retire(sender.peer);
-        let peer = Peer {
-            id: Some(sender.peer),
-            profile,
-            connection: sender.connection,
-            seen: Some(now),
-            stated: Some(now),
-            ..Peer::default()
-        };
-        let number = self.peers.add(peer);
-        self.by_id.insert(sender.peer, number);
+        if let Some(older) = self.roll.find(sender.peer) {
+            let older = &mut self.roll[older];
+            if older.connection != sender.connection {
+                older.takeover.contest(older.connection, older.seen, now)?;
+            }
+        }
+        self.roll.enter(sender, profile, now);
         Ok(())
     }
 
     /// Notes a sign of life.
     pub fn touch(&mut self, sender: Sender, now: Instant) {
-        if let Ok(peer) = self.registered(sender) {
-            self.peers[peer].seen = Some(now);
-            self.peers[peer].doubt.shows_life();
+        if let Ok(peer) = self.roll.registered(sender) {
+            self.roll[peer].shows_life(now);
         }
-    }
-
-    /// Notes that a peer has said what it has: what others say it lacks, or has wrong, is old.
-    fn stated(&mut self, peer: u32, now: Instant) {
-        self.peers[peer].stated = Some(now);
-        self.peers[peer].doubt.states_anew();
     }
 
     /// Changes what the sender shares: first takes `removed` away, then adds `added`; or, if
@@ -175,18 +115,13 @@ impl Directory {
     pub fn update(
         &mut self,
         sender: Sender,
-        removed: &[(crate::wire::Name, FileId)],
+        removed: &[(wire::Name, FileId)],
         added: &[Offer],
         now: Instant,
     ) -> Result<(), Denial> {
-        let peer = self.registered(sender)?;
-        added.iter().try_for_each(check_offer)?;
-        self.check_room(peer, added)?;
-        for (name, id) in removed {
-            self.withdraw(peer, name, id);
-        }
-        added.iter().for_each(|offer| self.offer(peer, offer));
-        self.stated(peer, now);
+        let peer = self.roll.registered(sender)?;
+        self.roll.update(peer, removed, added)?;
+        self.roll[peer].states(now);
         Ok(())
     }
 
@@ -197,36 +132,13 @@ impl Directory {
     pub fn have(
         &mut self,
         sender: Sender,
-        (id, view): (FileId, View),
+        of: (FileId, View),
         gained: &Runs,
         now: Instant,
     ) -> Result<(), Denial> {
-        let peer = self.registered(sender)?;
-        let meant = |content: &u32| {
-            self.contents.claim(*content).tree == (view == View::Members)
-                && self.contents.holds(*content, peer)
-        };
-        let held: Vec<u32> = self.contents.with_id(&id).filter(meant).collect();
-        if held.is_empty() {
-            return Err(Denial::NotOffered(id));
-        }
-        // The sum bounds the work, too: no chunk needs to be named twice.
-        let sum: u64 = gained.iter().map(|(_, count)| u64::from(*count)).sum();
-        for content in &held {
-            let chunks = self.contents.claim(*content).chunks;
-            let fits =
-                |(first, count): &(u32, u32)| first.checked_add(*count).is_some_and(|end| end <= chunks);
-            if sum > u64::from(chunks) || !gained.iter().all(fits) {
-                return Err(Denial::BadChunks);
-            }
-            if !self.affords_bitmap(*content, peer) {
-                return Err(Denial::Full("partial contents of this peer"));
-            }
-        }
-        for content in held {
-            self.counting_bitmap(content, peer, |contents| contents.gain(content, peer, gained));
-        }
-        self.stated(peer, now);
+        let peer = self.roll.registered(sender)?;
+        self.roll.gain(peer, of, gained)?;
+        self.roll[peer].states(now);
         Ok(())
     }
 
@@ -235,50 +147,83 @@ impl Directory {
     /// # Errors
     /// [`Denial::NotRegistered`].
     pub fn heartbeat(&mut self, sender: Sender, load: Load, now: Instant) -> Result<(), Denial> {
-        let peer = self.registered(sender)?;
-        let peer = &mut self.peers[peer];
-        peer.seen = Some(now);
-        peer.load = load;
-        peer.suggested = 0;
-        peer.doubt.shows_life();
+        let peer = self.roll.registered(sender)?;
+        self.roll[peer].shows_life(now);
+        self.roll[peer].tells_load(load);
         Ok(())
     }
 
     /// Ends the sender's registration, at its wish or because its connection ended.
     pub fn leave(&mut self, sender: Sender) {
-        if self.registered(sender).is_ok() {
-            self.retire(sender.peer);
+        if self.roll.registered(sender).is_ok() {
+            self.roll.retire(sender.peer);
         }
     }
 
     /// Ends the registrations whose lease ran out, and returns the peers.
     pub fn expire(&mut self, now: Instant) -> Vec<PeerId> {
-        let silent = |peer: &Peer| peer.seen.is_some_and(|seen| now.duration_since(seen) >= self.lease);
-        let expired: Vec<PeerId> =
-            self.by_id.iter().filter(|(_, peer)| silent(&self.peers[**peer])).map(|(id, _)| *id).collect();
-        expired.iter().for_each(|peer| self.retire(*peer));
+        let silent = self.roll.all().filter(|(_, peer)| peer.is_silent(self.lease, now));
+        let expired: Vec<PeerId> = silent.map(|(id, _)| id).collect();
+        expired.iter().for_each(|peer| self.roll.retire(*peer));
         expired
     }
 
     /// Clears away at most `limit` contents of peers that are gone. Returns true if there are more.
     pub fn sweep(&mut self, limit: usize) -> bool {
-        for _ in 0..limit {
-            let Some((peer, pairs)) = self.leaving.last_mut() else {
-                return false;
-            };
-            let peer = *peer;
-            match pairs.pop() {
-                Some(pair) => {
-                    let (pair, original) = unmarked(pair);
-                    self.drop_pair(peer, pair, original);
-                }
-                None => {
-                    self.leaving.pop();
-                    self.peers.take(peer);
-                }
+        self.roll.sweep(limit)
+    }
+
+    /// Every content that is looked for, the one with the most seeders first, with some of its holders.
+    pub fn locate(&mut self, query: &Query<'_>, now: Instant) -> Vec<wire::Variant> {
+        self.located += 1;
+        Search { roll: &mut self.roll, rng: &mut self.rng, query, now }.answer()
+    }
+
+    /// Looks at the next names of a listing. Returns true when the page is done.
+    pub fn list(&self, page: &mut Page) -> bool {
+        page.look(self.roll.names(), self.roll.contents())
+    }
+
+    /// Looks at the next names that may be near matches. Returns true when the search is over.
+    pub fn near(&self, near: &mut Near) -> bool {
+        near.look(self.roll.names())
+    }
+
+    /// Notes a complaint about `accused`, and says whom to look at; what is not known here is passed over.
+    ///
+    /// # Errors
+    /// [`Denial::NotRegistered`].
+    pub fn report(
+        &mut self,
+        sender: Sender,
+        accused: PeerId,
+        complaint: Complaint,
+        about: (FileId, u32),
+        now: Instant,
+    ) -> Result<Option<Look>, Denial> {
+        let reporter = self.roll.registered(sender)?;
+        let Some(peer) = self.roll.find(accused).filter(|peer| *peer != reporter) else {
+            return Ok(None);
+        };
+        let by = self.roll[reporter].profile.from;
+        match complaint {
+            Complaint::Dead => {
+                let peer = &mut self.roll[peer];
+                let silent = peer.is_silent(self.lease / 2, now);
+                peer.doubt.accuse_dead(by, silent, now);
+                return Ok(self.looks.at(peer, now));
             }
+            Complaint::Missing => self.roll[reporter].missed.note(accused, about.0, now),
+            Complaint::Corrupt => self.roll[peer].doubt.accuse_corrupt(by, now),
         }
-        !self.leaving.is_empty()
+        Ok(None)
+    }
+
+    /// A look has come to an end: the peer answered at its address, as itself, or it did not.
+    pub fn looked(&mut self, look: &Look, answered: bool, now: Instant) {
+        if let Ok(peer) = self.roll.registered(look.of) {
+            self.roll[peer].doubt.looked(answered, now);
+        }
     }
 
     /// How the tracker is.
@@ -286,133 +231,18 @@ impl Directory {
         Status {
             uptime_ms: now.duration_since(self.started).as_millis() as u64,
             epoch: self.epoch,
-            peers: self.by_id.len() as u32,
-            names: self.names.len() as u32,
-            registrations: self.registrations as u64,
+            peers: self.roll.len() as u32,
+            names: self.roll.names().len() as u32,
+            registrations: self.roll.registrations() as u64,
             located: self.located,
         }
     }
 
     /// At most `limit` registered peers after one, in order of id, and whether there are more.
     pub fn peers(&self, after: PeerId, limit: usize, now: Instant) -> (Vec<PeerInfo>, bool) {
-        let mut rest = self.by_id.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
+        let mut rest = self.roll.after(after);
         let page = rest.by_ref().take(limit.clamp(1, limits::MAX_PEERS));
-        let page = page.map(|(id, peer)| self.peers[*peer].info(*id, now)).collect();
+        let page = page.map(|(id, peer)| peer.info(id, now)).collect();
         (page, rest.next().is_some())
-    }
-
-    fn registered(&self, sender: Sender) -> Result<u32, Denial> {
-        let peer = self.by_id.get(&sender.peer).copied();
-        peer.filter(|peer| self.peers[*peer].connection == sender.connection).ok_or(Denial::NotRegistered)
-    }
-
-    /// Takes a peer out of every answer; its contents go with [`Directory::sweep`].
-    fn retire(&mut self, id: PeerId) {
-        if let Some(number) = self.by_id.remove(&id) {
-            let peer = &mut self.peers[number];
-            peer.id = None;
-            let pairs = std::mem::take(&mut peer.pairs).into_vec();
-            self.leaving.push((number, pairs));
-        }
-    }
-
-    fn check_room(&self, peer: u32, added: &[Offer]) -> Result<(), Denial> {
-        if self.peers[peer].pairs.len() + added.len() > limits::MAX_OFFERS_PER_PEER {
-            return Err(Denial::Full("contents of this peer"));
-        }
-        let bytes = added.iter().map(|offer| offer.name.len()).sum();
-        let room = self.registrations + added.len() <= self.bounds.registrations;
-        if !room || !self.names.has_room(bytes, added.len()) {
-            return Err(Denial::Full("registrations"));
-        }
-        self.check_claims(peer, added)
-    }
-
-    /// An id has one true claim, or two (a file may hold a tree's listing). Without this bound one
-    /// peer could pile up contents under one id and make everybody's search in it slow.
-    fn check_claims(&self, peer: u32, added: &[Offer]) -> Result<(), Denial> {
-        let mut claims: Vec<(FileId, Claim)> = added.iter().map(|offer| (offer.id, offer.claim())).collect();
-        claims.sort_unstable();
-        claims.dedup();
-        for same in claims.chunk_by(|a, b| a.0 == b.0) {
-            let id = same[0].0;
-            let held = self.contents.with_id(&id).filter(|content| self.contents.holds(*content, peer));
-            let others = held.filter(|held| !same.contains(&(id, self.contents.claim(*held)))).count();
-            if same.len() + others > MAX_CLAIMS {
-                let culprit = added.iter().find(|offer| offer.id == id).map(|offer| offer.name.to_string());
-                return Err(Denial::BadOffer(culprit.unwrap_or_default()));
-            }
-        }
-        Ok(())
-    }
-
-    fn offer(&mut self, peer: u32, offer: &Offer) {
-        let (name, claim) = (offer.name.as_bytes(), offer.claim());
-        let content = match self.contents.find(&offer.id, &claim) {
-            Some(content) => content,
-            None => self.contents.add(offer.id, claim),
-        };
-        let pair = match self.names.find(&self.contents, name, &offer.id, &claim) {
-            Ok(pair) => pair,
-            Err(place) => self.names.add(&mut self.contents, place, name, content),
-        };
-        let added = self.peers[peer].add_pair(pair, offer.original);
-        match added {
-            Added::New => {
-                self.registrations += 1;
-                self.names.register(pair, offer.original, offer.modified);
-                self.counting_bitmap(content, peer, |contents| {
-                    contents.add_name(content, peer, offer.complete);
-                });
-                return;
-            }
-            Added::Raised => self.names.raise(pair, offer.modified),
-            Added::Known => {}
-        }
-        if offer.complete {
-            self.counting_bitmap(content, peer, |contents| contents.complete(content, peer));
-        }
-    }
-
-    fn withdraw(&mut self, peer: u32, name: &str, id: &FileId) {
-        let pairs: Vec<u32> = self.names.with_id(&self.contents, name.as_bytes(), id).collect();
-        for pair in pairs {
-            if let Some(original) = self.peers[peer].remove_pair(pair) {
-                self.drop_pair(peer, pair, original);
-            }
-        }
-    }
-
-    fn drop_pair(&mut self, peer: u32, pair: u32, original: bool) {
-        let content = self.names.content(pair);
-        self.registrations -= 1;
-        self.counting_bitmap(content, peer, |contents| contents.remove_name(content, peer));
-        if let Some(content) = self.names.unregister(&mut self.contents, pair, original) {
-            self.contents.remove(content);
-        }
-    }
-
-    /// True if the peer may have a bitmap of this content.
-    fn affords_bitmap(&self, content: u32, peer: u32) -> bool {
-        let need = self.contents.bitmap_bytes(content).saturating_sub(self.contents.bitmap(content, peer));
-        self.peers[peer].bitmap_bytes + need <= self.bounds.bitmap_bytes_per_peer
-            && self.bitmap_bytes + need <= self.bounds.bitmap_bytes
-    }
-
-    /// Makes a change to a peer's part of a content and keeps count of the bitmaps' bytes.
-    fn counting_bitmap(&mut self, content: u32, peer: u32, change: impl FnOnce(&mut Contents)) {
-        let before = self.contents.bitmap(content, peer);
-        change(&mut self.contents);
-        let after = self.contents.bitmap(content, peer);
-        self.bitmap_bytes = self.bitmap_bytes + after - before;
-        self.peers[peer].bitmap_bytes = self.peers[peer].bitmap_bytes + after - before;
-    }
-}
-
-fn check_offer(offer: &Offer) -> Result<(), Denial> {
-    let name = SafeName::new(&*offer.name).map_err(|error| Denial::BadName(offer.name.to_string(), error))?;
-    match offer.claim().is_possible(&offer.id) {
-        true => Ok(()),
-        false => Err(Denial::BadOffer(name.as_str().to_owned())),
     }
 }

@@ -4,17 +4,15 @@
 //! what it registered stays as it registered it. Reports ask for a look; a peer's own word, or an
 //! answered look, takes all of them back.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use super::{Denial, Directory, Peer, Sender};
 use crate::content::{FileId, PeerId};
-use crate::wire::Complaint;
 
 /// How long a complaint about a peer counts.
-const SUSPICION: Duration = Duration::from_secs(60);
+pub(super) const SUSPICION: Duration = Duration::from_secs(60);
 /// How long a peer that answered a look is believed to be there, whatever is said.
-const VOUCHED: Duration = Duration::from_secs(60);
+pub(super) const VOUCHED: Duration = Duration::from_secs(60);
 /// Networks that must call a peer dead before one that shows life comes last.
 const DEAD_VOICES: usize = 2;
 /// Most voices remembered of one kind about one peer.
@@ -22,22 +20,11 @@ const MAX_VOICES: usize = 8;
 /// Most chunks that one peer missed elsewhere that are remembered for its next questions.
 const MAX_MISSED: usize = 64;
 /// A peer is looked at no more often than this.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Most peers looked at in a second.
-const MAX_LOOKS_A_SECOND: u32 = 16;
-
-/// A peer to be dialled back: at the address that its registration came from and nowhere else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
-    /// The registration that is doubted.
-    pub of: Sender,
-    /// Where the peer should answer.
-    pub addr: SocketAddr,
-}
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Complaints of one kind about one peer: one voice for each network, for a while.
 #[derive(Debug, Default)]
-pub(super) struct Voices(Vec<(IpAddr, Instant)>);
+struct Voices(Vec<(IpAddr, Instant)>);
 
 impl Voices {
     fn add(&mut self, from: IpAddr, now: Instant) {
@@ -49,7 +36,7 @@ impl Voices {
     }
 
     /// Networks that complain.
-    pub(super) fn count(&self, now: Instant) -> usize {
+    fn count(&self, now: Instant) -> usize {
         self.0.iter().filter(|(_, at)| counts(*at, now)).count()
     }
 }
@@ -99,8 +86,9 @@ impl Doubt {
         self.corrupt.0.clear();
     }
 
-    fn accuse_dead(&mut self, by: IpAddr, silent: bool, now: Instant) {
-        if self.vouched_until.is_some_and(|until| now < until) {
+    /// Somebody says that the peer, which has been `silent` for long or not, is dead.
+    pub(super) fn accuse_dead(&mut self, by: IpAddr, silent: bool, now: Instant) {
+        if self.is_vouched_for(now) {
             return;
         }
         self.dead.add(by, now);
@@ -109,119 +97,97 @@ impl Doubt {
         }
     }
 
-    fn is_due_for_a_look(&self, now: Instant) -> bool {
-        let vouched = self.vouched_until.is_some_and(|until| now < until);
+    /// Somebody says that the peer sent wrong bytes.
+    pub(super) fn accuse_corrupt(&mut self, by: IpAddr, now: Instant) {
+        self.corrupt.add(by, now);
+    }
+
+    fn is_vouched_for(&self, now: Instant) -> bool {
+        self.vouched_until.is_some_and(|until| now < until)
+    }
+
+    /// True if a look would tell something new.
+    pub(super) fn is_due_for_a_look(&self, now: Instant) -> bool {
         let lately = self.looked.is_some_and(|at| now.saturating_duration_since(at) < LOOK_EVERY);
-        !vouched && !lately
+        !self.is_vouched_for(now) && !lately
+    }
+
+    /// Somebody goes to look.
+    pub(super) fn look_begins(&mut self, now: Instant) {
+        self.looked = Some(now);
+    }
+
+    /// A look has come to an end.
+    pub(super) fn looked(&mut self, answered: bool, now: Instant) {
+        if answered {
+            self.shows_life();
+            self.vouched_until = Some(now + VOUCHED);
+        } else {
+            self.suspect_until = Some(now + SUSPICION);
+        }
     }
 }
 
-/// A holder that refused a peer what it had announced: for that peer others come first, until the holder
+/// What holders refused a peer though they had announced it: for that peer others come first, until the holder
 /// says anew what it has.
+#[derive(Debug, Default)]
+pub(super) struct Missed(Vec<Refused>);
+
 #[derive(Debug)]
-pub(super) struct Missed {
+struct Refused {
     holder: PeerId,
     id: FileId,
     at: Instant,
 }
 
-/// How many looks this second has seen.
-#[derive(Debug, Default)]
-pub(super) struct LookBudget {
-    since: Option<Instant>,
-    spent: u32,
-}
-
-impl LookBudget {
-    fn take(&mut self, now: Instant) -> bool {
-        let over = |since| now.saturating_duration_since(since) >= Duration::from_secs(1);
-        if self.since.is_none_or(over) {
-            (self.since, self.spent) = (Some(now), 0);
+impl Missed {
+    /// A holder refused something of a content.
+    pub(super) fn note(&mut self, holder: PeerId, id: FileId, now: Instant) {
+        self.0.retain(|other| (other.holder, other.id) != (holder, id));
+        if self.0.len() >= MAX_MISSED {
+            self.0.remove(0);
         }
-        let affordable = self.spent < MAX_LOOKS_A_SECOND;
-        self.spent += u32::from(affordable);
-        affordable
-    }
-}
-
-impl Directory {
-    /// Notes a complaint about `accused`, and says whom to look at; what is not known here is passed over.
-    ///
-    /// # Errors
-    /// [`Denial::NotRegistered`].
-    pub fn report(
-        &mut self,
-        sender: Sender,
-        accused: PeerId,
-        complaint: Complaint,
-        about: (FileId, u32),
-        now: Instant,
-    ) -> Result<Option<Look>, Denial> {
-        let reporter = self.registered(sender)?;
-        let Some(number) = self.by_id.get(&accused).copied().filter(|number| *number != reporter) else {
-            return Ok(None);
-        };
-        let by = self.peers[reporter].profile.from;
-        match complaint {
-            Complaint::Dead => {
-                let silent = self.peers[number].is_silent(self.lease / 2, now);
-                self.peers[number].doubt.accuse_dead(by, silent, now);
-                return Ok(self.look_at(number, now));
-            }
-            Complaint::Missing => self.note_missed(reporter, accused, about.0, now),
-            Complaint::Corrupt => self.peers[number].doubt.corrupt.add(by, now),
-        }
-        Ok(None)
+        self.0.push(Refused { holder, id, at: now });
     }
 
-    /// A look has come to an end: the peer answered at its address, as itself, or it did not.
-    pub fn looked(&mut self, look: &Look, answered: bool, now: Instant) {
-        let Ok(number) = self.registered(look.of) else { return };
-        let doubt = &mut self.peers[number].doubt;
-        match answered {
-            true => {
-                doubt.shows_life();
-                doubt.vouched_until = Some(now + VOUCHED);
-            }
-            false => doubt.suspect_until = Some(now + SUSPICION),
-        }
-    }
-
-    fn look_at(&mut self, number: u32, now: Instant) -> Option<Look> {
-        let peer = &mut self.peers[number];
-        let dialable = peer.profile.port != 0 && !peer.profile.from.is_unspecified();
-        if !dialable || !peer.doubt.is_due_for_a_look(now) || !self.looks.take(now) {
-            return None;
-        }
-        peer.doubt.looked = Some(now);
-        let of = Sender { connection: peer.connection, peer: peer.id? };
-        Some(Look { of, addr: SocketAddr::new(peer.profile.from, peer.profile.port) })
-    }
-
-    fn note_missed(&mut self, reporter: u32, holder: PeerId, id: FileId, now: Instant) {
-        let missed = &mut self.peers[reporter].missed;
-        missed.retain(|other| (other.holder, other.id) != (holder, id));
-        if missed.len() >= MAX_MISSED {
-            missed.remove(0);
-        }
-        missed.push(Missed { holder, id, at: now });
-    }
-
-    /// Holders of `id` that refused `asker` what they had announced, and have said nothing new since.
-    pub(super) fn missed_by(&self, asker: PeerId, id: &FileId) -> Vec<u32> {
-        let Some(asker) = self.by_id.get(&asker) else { return Vec::new() };
-        let of_id = self.peers[*asker].missed.iter().filter(|missed| missed.id == *id);
-        let holders = of_id.filter_map(|missed| Some((*self.by_id.get(&missed.holder)?, missed.at)));
-        let still = |number: u32, at: Instant| self.peers[number].stated.is_none_or(|stated| stated <= at);
-        holders.filter(|(number, at)| still(*number, *at)).map(|(number, _)| number).collect()
-    }
-}
-
-impl Peer {
-    fn is_silent(&self, patience: Duration, now: Instant) -> bool {
-        self.seen.is_some_and(|seen| now.saturating_duration_since(seen) >= patience)
+    /// Who refused something of this content, and when.
+    pub(super) fn of<'a>(&'a self, id: &FileId) -> impl Iterator<Item = (PeerId, Instant)> + use<'a> {
+        let id = *id;
+        self.0.iter().filter(move |refused| refused.id == id).map(|refused| (refused.holder, refused.at))
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn voices_are_counted_by_network_and_bounded() {
+        let now = Instant::now();
+        let mut voices = Voices::default();
+        for host in 0..100 {
+            voices.add(format!("2001:db8::{host}").parse().unwrap(), now);
+        }
+        assert_eq!(voices.count(now), 1);
+        for host in 0..100 {
+            voices.add([10, 0, 0, host].into(), now);
+        }
+        assert_eq!(voices.count(now), MAX_VOICES);
+        assert_eq!(voices.count(now + SUSPICION), 0);
+    }
+
+    #[test]
+    fn the_oldest_that_was_missed_is_forgotten_first() {
+        let start = Instant::now();
+        let mut missed = Missed::default();
+        let holder = |number: usize| PeerId([number as u8; 16]);
+        let (id, other) = (FileId([1; 32]), FileId([2; 32]));
+        missed.note(holder(200), other, start);
+        (0..MAX_MISSED).for_each(|number| missed.note(holder(number), id, start));
+        assert_eq!(missed.of(&other).count(), 0);
+        missed.note(holder(0), id, start + SUSPICION);
+        let all: Vec<_> = missed.of(&id).collect();
+        assert_eq!(all.len(), MAX_MISSED);
+        assert_eq!(all.last(), Some(&(holder(0), start + SUSPICION)), "noted anew, not twice");
+    }
+}

@@ -1,8 +1,9 @@
 //! The holders of one content: who has all of it, and who has which part.
 //!
 //! Owns the one rule that a peer is in at most one of the two lists, with at least one name it
-//! registered the content under. Peers are known by their number in the directory.
+//! registered the content under.
 
+use super::rows::PeerRow;
 use crate::content::ChunkSet;
 
 /// Runs of chunks as they come in messages: first chunk and how many.
@@ -12,7 +13,7 @@ pub(super) type Runs = [(u32, u32)];
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seeder {
     /// The peer.
-    pub(super) peer: u32,
+    pub(super) peer: PeerRow,
     /// Names under which it registered the content.
     names: u32,
 }
@@ -21,7 +22,7 @@ pub(super) struct Seeder {
 #[derive(Debug)]
 pub(super) struct Leecher {
     /// The peer.
-    pub(super) peer: u32,
+    pub(super) peer: PeerRow,
     names: u32,
     /// The chunks it has; of length 0 while it has none, which takes no room.
     chunks: ChunkSet,
@@ -39,7 +40,7 @@ impl Leecher {
     }
 }
 
-/// The holders of a content, each list in order of the peers' numbers.
+/// The holders of a content, each list in order of the peers' rows.
 #[derive(Debug, Default)]
 pub(super) struct Swarm {
     pub(super) seeders: Vec<Seeder>,
@@ -48,12 +49,12 @@ pub(super) struct Swarm {
 
 impl Swarm {
     /// A swarm of one seeder with one name: the most common one.
-    pub(super) fn of_one(peer: u32) -> Swarm {
+    pub(super) fn of_one(peer: PeerRow) -> Swarm {
         Swarm { seeders: vec![Seeder { peer, names: 1 }], leechers: Vec::new() }
     }
 
     /// The peer, if the swarm is as [`Swarm::of_one`] makes it.
-    pub(super) fn only_one(&self) -> Option<u32> {
+    pub(super) fn only_one(&self) -> Option<PeerRow> {
         match (&self.seeders[..], &self.leechers[..]) {
             ([Seeder { peer, names: 1 }], []) => Some(*peer),
             _ => None,
@@ -65,26 +66,26 @@ impl Swarm {
         self.seeders.is_empty() && self.leechers.is_empty()
     }
 
-    fn seeder(&self, peer: u32) -> Result<usize, usize> {
+    fn seeder(&self, peer: PeerRow) -> Result<usize, usize> {
         self.seeders.binary_search_by_key(&peer, |seeder| seeder.peer)
     }
 
-    fn leecher(&self, peer: u32) -> Result<usize, usize> {
+    fn leecher(&self, peer: PeerRow) -> Result<usize, usize> {
         self.leechers.binary_search_by_key(&peer, |leecher| leecher.peer)
     }
 
     /// True if the peer is in the swarm.
-    pub(super) fn holds(&self, peer: u32) -> bool {
+    pub(super) fn holds(&self, peer: PeerRow) -> bool {
         self.seeder(peer).is_ok() || self.leecher(peer).is_ok()
     }
 
     /// Bytes of the peer's bitmap.
-    pub(super) fn bitmap(&self, peer: u32) -> usize {
+    pub(super) fn bitmap(&self, peer: PeerRow) -> usize {
         self.leecher(peer).map_or(0, |at| ChunkSet::bytes_of(self.leechers[at].chunks.len()))
     }
 
     /// Counts one more name under which the peer holds the content.
-    pub(super) fn add_name(&mut self, peer: u32, complete: bool) {
+    pub(super) fn add_name(&mut self, peer: PeerRow, complete: bool) {
         if complete {
             self.complete(peer);
         }
@@ -99,7 +100,7 @@ impl Swarm {
     }
 
     /// Counts one name less; with the last one the peer leaves the swarm.
-    pub(super) fn remove_name(&mut self, peer: u32) {
+    pub(super) fn remove_name(&mut self, peer: PeerRow) {
         if let Ok(at) = self.seeder(peer) {
             self.seeders[at].names -= 1;
             if self.seeders[at].names == 0 {
@@ -114,7 +115,7 @@ impl Swarm {
     }
 
     /// Makes a leecher a seeder.
-    pub(super) fn complete(&mut self, peer: u32) {
+    pub(super) fn complete(&mut self, peer: PeerRow) {
         if let (Ok(from), Err(to)) = (self.leecher(peer), self.seeder(peer)) {
             let names = self.leechers.remove(from).names;
             self.seeders.insert(to, Seeder { peer, names });
@@ -122,7 +123,7 @@ impl Swarm {
     }
 
     /// Gives chunks to a leecher; with all of them it is a seeder.
-    pub(super) fn gain(&mut self, peer: u32, gained: &Runs, chunks: u32) {
+    pub(super) fn gain(&mut self, peer: PeerRow, gained: &Runs, chunks: u32) {
         let Ok(at) = self.leecher(peer) else {
             return;
         };

@@ -6,32 +6,25 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::contents::{Contents, NO_NAME};
+use super::contents::Contents;
+use super::rows::{self, ContentRow, PairRow};
 use crate::content::{Claim, FileId};
 use crate::tracker::tables::order::{Order, Place};
 use crate::tracker::tables::slab::Slab;
 use crate::tracker::tables::texts::Texts;
 
-/// Numbers of pairs are below this, so that they leave a bit for a mark.
-pub(super) const MAX_PAIRS: u32 = 1 << 31;
-/// The text of a freed place.
-const NO_TEXT: u32 = u32::MAX;
+/// Most contents of a name looked at to find its originals.
+const MAX_VARIANTS_SEEN: usize = 1024;
 
 /// A name and a content.
 #[derive(Debug)]
 struct Pair {
     text: u32,
-    content: u32,
+    content: ContentRow,
     /// When the newest of its originals was last changed, in seconds since 1970; of its copies if there is none.
     modified: u32,
-    previous: u32,
-    next: u32,
-}
-
-impl Default for Pair {
-    fn default() -> Pair {
-        Pair { text: NO_TEXT, content: 0, modified: 0, previous: NO_NAME, next: NO_NAME }
-    }
+    previous: Option<PairRow>,
+    next: Option<PairRow>,
 }
 
 /// The peers that registered a pair.
@@ -46,21 +39,18 @@ impl Registered {
     const ONE_ORIGINAL: Registered = Registered { originals: 1, copies: 0 };
 
     fn of(&mut self, original: bool) -> &mut u32 {
-        match original {
-            true => &mut self.originals,
-            false => &mut self.copies,
-        }
+        if original { &mut self.originals } else { &mut self.copies }
     }
 }
 
 /// All pairs of name and content.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pairs: Slab<Pair>,
+    pairs: Slab<Pair, rows::Pairs>,
     /// Who registered a pair, unless it is one peer and it has the original.
-    registered: HashMap<u32, Registered>,
+    registered: HashMap<PairRow, Registered>,
     texts: Texts,
-    order: Order,
+    order: Order<PairRow>,
 }
 
 impl Names {
@@ -71,28 +61,34 @@ impl Names {
 
     /// True if `bytes` more in `names` more names fit.
     pub(super) fn has_room(&self, bytes: usize, names: usize) -> bool {
-        self.texts.has_room(bytes, names) && self.pairs.len() + names < MAX_PAIRS as usize
+        self.texts.has_room(bytes, names) && self.pairs.len() + names <= Slab::<Pair, rows::Pairs>::MAX
     }
 
     /// The name of a pair.
-    pub(super) fn text(&self, pair: u32) -> &[u8] {
+    pub(super) fn text(&self, pair: PairRow) -> &[u8] {
         self.texts.get(self.pairs[pair].text)
     }
 
     /// The content of a pair.
-    pub(super) fn content(&self, pair: u32) -> u32 {
+    pub(super) fn content(&self, pair: PairRow) -> ContentRow {
         self.pairs[pair].content
     }
 
     /// The pairs with this name.
-    pub(super) fn with_name(&self, name: &[u8]) -> impl Iterator<Item = u32> {
+    fn with_name(&self, name: &[u8]) -> impl Iterator<Item = PairRow> {
         self.order.from(self.first(name)).take_while(move |pair| self.text(*pair) == name)
     }
 
     /// The pairs with this name and id.
-    pub(super) fn with_id(&self, contents: &Contents, name: &[u8], id: &FileId) -> impl Iterator<Item = u32> {
-        let compare =
-            move |pair: u32| self.text(pair).cmp(name).then_with(|| contents.id(self.content(pair)).cmp(id));
+    pub(super) fn with_id(
+        &self,
+        contents: &Contents,
+        name: &[u8],
+        id: &FileId,
+    ) -> impl Iterator<Item = PairRow> {
+        let compare = move |pair: PairRow| {
+            self.text(pair).cmp(name).then_with(|| contents.id(self.content(pair)).cmp(id))
+        };
         let place = self.order.partition(|pair| compare(pair) == Ordering::Less);
         self.order.from(place).take_while(move |pair| compare(*pair) == Ordering::Equal)
     }
@@ -103,17 +99,21 @@ impl Names {
         after: &[u8],
         least: &[u8],
     ) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let place = match after < least {
-            true => self.first(least),
-            false => self.order.partition(|pair| self.text(pair) <= after),
+        let place = if after < least {
+            self.first(least)
+        } else {
+            self.order.partition(|pair| self.text(pair) <= after)
         };
         self.order.from(place).map(|pair| self.text(pair))
     }
 
     /// The names of a content.
-    pub(super) fn of_content(&self, contents: &Contents, content: u32) -> impl Iterator<Item = u32> {
-        let first = Some(contents.first_name(content)).filter(|pair| *pair != NO_NAME);
-        std::iter::successors(first, |pair| Some(self.pairs[*pair].next).filter(|next| *next != NO_NAME))
+    pub(super) fn of_content(
+        &self,
+        contents: &Contents,
+        content: ContentRow,
+    ) -> impl Iterator<Item = PairRow> {
+        std::iter::successors(contents.first_name(content), |pair| self.pairs[*pair].next)
     }
 
     /// The pair, or else where it would be.
@@ -123,14 +123,21 @@ impl Names {
         name: &[u8],
         id: &FileId,
         claim: &Claim,
-    ) -> Result<u32, Place> {
+    ) -> Result<PairRow, Place> {
         let compare = |pair| self.compare(contents, pair, name, id, claim);
         let place = self.order.partition(|pair| compare(pair) == Ordering::Less);
         let there = self.order.from(place).next();
         there.filter(|pair| compare(*pair) == Ordering::Equal).ok_or(place)
     }
 
-    fn compare(&self, contents: &Contents, pair: u32, name: &[u8], id: &FileId, claim: &Claim) -> Ordering {
+    fn compare(
+        &self,
+        contents: &Contents,
+        pair: PairRow,
+        name: &[u8],
+        id: &FileId,
+        claim: &Claim,
+    ) -> Ordering {
         let content = self.content(pair);
         let names = self.text(pair).cmp(name);
         names.then_with(|| contents.id(content).cmp(id)).then_with(|| contents.claim(content).cmp(claim))
@@ -140,11 +147,11 @@ impl Names {
         self.order.partition(|pair| self.text(pair) < name)
     }
 
-    fn registered(&self, pair: u32) -> Registered {
+    fn registered(&self, pair: PairRow) -> Registered {
         self.registered.get(&pair).copied().unwrap_or(Registered::ONE_ORIGINAL)
     }
 
-    fn set_registered(&mut self, pair: u32, registered: Registered) {
+    fn set_registered(&mut self, pair: PairRow, registered: Registered) {
         match registered {
             Registered::ONE_ORIGINAL => self.registered.remove(&pair),
             other => self.registered.insert(pair, other),
@@ -152,44 +159,57 @@ impl Names {
     }
 
     /// True if a peer has it as an original.
-    pub(super) fn has_original(&self, pair: u32) -> bool {
+    pub(super) fn has_original(&self, pair: PairRow) -> bool {
         self.registered(pair).originals > 0
     }
 
     /// True if some have it as an original and some as a copy.
-    pub(super) fn is_mixed(&self, pair: u32) -> bool {
+    pub(super) fn is_mixed(&self, pair: PairRow) -> bool {
         let Registered { originals, copies } = self.registered(pair);
         originals > 0 && copies > 0
     }
 
     /// When the pair was last changed, in seconds since 1970.
-    pub(super) fn modified(&self, pair: u32) -> u64 {
+    pub(super) fn modified(&self, pair: PairRow) -> u64 {
         u64::from(self.pairs[pair].modified)
     }
 
     /// Those of some pairs that make the name: the originals, or all if there is none.
-    pub(super) fn that_count(&self, pairs: &mut Vec<u32>) {
+    pub(super) fn that_count(&self, pairs: &mut Vec<PairRow>) {
         if pairs.iter().any(|pair| self.has_original(*pair)) {
             pairs.retain(|pair| self.has_original(*pair));
         }
     }
 
+    /// The pairs that a name stands for: its originals, or all if it has none.
+    pub(super) fn meant_by(&self, name: &[u8]) -> Vec<PairRow> {
+        let mut pairs = self.with_name(name).take(MAX_VARIANTS_SEEN).collect();
+        self.that_count(&mut pairs);
+        pairs
+    }
+
     /// Adds a pair at the place where it was not found. It is to be registered at once.
-    pub(super) fn add(&mut self, contents: &mut Contents, place: Place, name: &[u8], content: u32) -> u32 {
+    pub(super) fn add(
+        &mut self,
+        contents: &mut Contents,
+        place: Place,
+        name: &[u8],
+        content: ContentRow,
+    ) -> PairRow {
         let next = contents.first_name(content);
         let text = self.texts.add(name);
-        let pair = self.pairs.add(Pair { text, content, next, ..Pair::default() });
-        if next != NO_NAME {
-            self.pairs[next].previous = pair;
+        let pair = self.pairs.add(Pair { text, content, modified: 0, previous: None, next });
+        if let Some(next) = next {
+            self.pairs[next].previous = Some(pair);
         }
-        contents.set_first_name(content, pair);
+        contents.set_first_name(content, Some(pair));
         self.order.insert(place, pair);
         self.registered.insert(pair, Registered { originals: 0, copies: 0 });
         pair
     }
 
     /// Counts one more peer that registered the pair.
-    pub(super) fn register(&mut self, pair: u32, original: bool, modified: u64) {
+    pub(super) fn register(&mut self, pair: PairRow, original: bool, modified: u64) {
         let mut registered = self.registered(pair);
         self.date(pair, registered, original, modified);
         *registered.of(original) += 1;
@@ -197,7 +217,7 @@ impl Names {
     }
 
     /// Makes a peer's copy an original.
-    pub(super) fn raise(&mut self, pair: u32, modified: u64) {
+    pub(super) fn raise(&mut self, pair: PairRow, modified: u64) {
         let mut registered = self.registered(pair);
         self.date(pair, registered, true, modified);
         registered.copies -= 1;
@@ -206,7 +226,7 @@ impl Names {
     }
 
     /// A copy says nothing about the age of an original: fetching may have made its times.
-    fn date(&mut self, pair: u32, before: Registered, original: bool, modified: u64) {
+    fn date(&mut self, pair: PairRow, before: Registered, original: bool, modified: u64) {
         let modified = u32::try_from(modified).unwrap_or(u32::MAX);
         let known = &mut self.pairs[pair].modified;
         match (before.originals > 0, original) {
@@ -218,7 +238,12 @@ impl Names {
 
     /// Counts one peer less; with the last one the pair goes. Returns the content if it has no name
     /// left.
-    pub(super) fn unregister(&mut self, contents: &mut Contents, pair: u32, original: bool) -> Option<u32> {
+    pub(super) fn unregister(
+        &mut self,
+        contents: &mut Contents,
+        pair: PairRow,
+        original: bool,
+    ) -> Option<ContentRow> {
         let mut registered = self.registered(pair);
         *registered.of(original) -= 1;
         if registered != (Registered { originals: 0, copies: 0 }) {
@@ -235,20 +260,26 @@ impl Names {
         let tidy = self.texts.release(self.pairs[pair].text);
         self.pairs.take(pair);
         if tidy {
-            let living = self.pairs.places_mut().filter(|pair| pair.text != NO_TEXT);
-            self.texts.tidy(living.map(|pair| &mut pair.text));
+            self.texts.tidy(self.pairs.values_mut().map(|pair| &mut pair.text));
         }
-        (contents.first_name(content) == NO_NAME).then_some(content)
+        contents.first_name(content).is_none().then_some(content)
     }
 
-    fn unlink(&mut self, contents: &mut Contents, pair: u32) {
+    fn unlink(&mut self, contents: &mut Contents, pair: PairRow) {
         let Pair { content, previous, next, .. } = self.pairs[pair];
-        match previous {
-            NO_NAME => contents.set_first_name(content, next),
-            previous => self.pairs[previous].next = next,
+        if let Some(previous) = previous {
+            self.pairs[previous].next = next;
+        } else {
+            contents.set_first_name(content, next);
         }
-        if next != NO_NAME {
+        if let Some(next) = next {
             self.pairs[next].previous = previous;
         }
     }
+}
+
+/// The last part of a name, without a tree's `/`.
+pub(super) fn last_part(name: &[u8]) -> &[u8] {
+    let path = name.strip_suffix(b"/").unwrap_or(name);
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }

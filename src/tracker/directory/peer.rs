@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::doubt::{Doubt, Missed};
+use super::rows::PairRow;
+use super::takeover::Takeover;
 use crate::content::{Host, PeerId};
-use crate::tracker::tables::order::{Order, Place};
-use crate::wire::{Label, PeerInfo};
+use crate::tracker::tables::order::Order;
+use crate::wire::{Holder, Label, PeerInfo};
 
-/// Stands in a number of [`Peer::pairs`] for what the peer fetched; without it, its user put it there.
-const COPY: u32 = super::names::MAX_PAIRS;
+/// By how many uploads each network that complained of corrupt chunks makes a holder dearer.
+const CORRUPT_COST: u32 = 64;
 
 /// Who sends a request: the connection, and the peer it says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,83 +54,168 @@ pub struct Load {
 }
 
 /// A registered peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peer {
+    /// None once it is gone, and only what it registered is still to be cleared away.
     pub(super) id: Option<PeerId>,
     pub(super) profile: Profile,
     pub(super) connection: u64,
-    pub(super) seen: Option<Instant>,
-    pub(super) load: Load,
+    pub(super) seen: Instant,
+    load: Load,
     /// How often it was suggested since its last heartbeat: load that it could not tell yet.
-    pub(super) suggested: u32,
-    /// The numbers of the pairs of name and content that it registered, in order, those of copies marked.
-    pub(super) pairs: Order,
+    suggested: u32,
+    /// The pairs of name and content that its user put there, in order.
+    originals: Order<PairRow>,
+    /// Those that it fetched, in order.
+    copies: Order<PairRow>,
     pub(super) bitmap_bytes: usize,
     /// When it last said what it has.
-    pub(super) stated: Option<Instant>,
-    /// When it was last asked whether it lives, because another connection wants its place.
-    pub(super) pinged: Option<Instant>,
+    stated: Instant,
+    /// What other connections that want its place have come to.
+    pub(super) takeover: Takeover,
     pub(super) doubt: Doubt,
-    /// Who refused it what.
-    pub(super) missed: Vec<Missed>,
+    /// What others refused it.
+    pub(super) missed: Missed,
 }
 
 impl Peer {
-    pub(super) fn info(&self, id: PeerId, now: Instant) -> PeerInfo {
-        let silent = self.seen.map_or(Duration::ZERO, |seen| now.duration_since(seen));
-        PeerInfo {
-            peer: id,
-            name: Label::new(&*self.profile.name),
-            host: self.profile.host.clone(),
-            port: self.profile.port,
-            offers: self.pairs.len() as u32,
-            uploads: self.load.uploads,
-            downloads: self.load.downloads,
-            silent_ms: u32::try_from(silent.as_millis()).unwrap_or(u32::MAX),
+    pub(super) fn new(sender: Sender, profile: Profile, now: Instant) -> Peer {
+        Peer {
+            id: Some(sender.peer),
+            profile,
+            connection: sender.connection,
+            seen: now,
+            load: Load::default(),
+            suggested: 0,
+            originals: Order::default(),
+            copies: Order::default(),
+            bitmap_bytes: 0,
+            stated: now,
+            takeover: Takeover::default(),
+            doubt: Doubt::default(),
+            missed: Missed::default(),
         }
     }
 
+    /// It shows life.
+    pub(super) fn shows_life(&mut self, now: Instant) {
+        self.seen = now;
+        self.doubt.shows_life();
+    }
+
+    /// It says what it has: what others say it lacks, or has wrong, is old.
+    pub(super) fn states(&mut self, now: Instant) {
+        self.stated = now;
+        self.doubt.states_anew();
+    }
+
+    /// True if it has said what it has since then.
+    pub(super) fn has_stated_since(&self, then: Instant) -> bool {
+        self.stated > then
+    }
+
+    pub(super) fn is_silent(&self, patience: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(self.seen) >= patience
+    }
+
+    /// It says how busy it is.
+    pub(super) fn tells_load(&mut self, load: Load) {
+        self.load = load;
+        self.suggested = 0;
+    }
+
+    /// It was suggested to somebody.
+    pub(super) fn is_suggested(&mut self) {
+        self.suggested += 1;
+    }
+
+    /// How busy it is likely to be, in uploads; corrupt chunks count as many.
+    pub(super) fn cost(&self, now: Instant) -> u32 {
+        let load = u32::from(self.load.uploads).saturating_add(self.suggested);
+        load.saturating_add(self.doubt.corrupt(now) as u32 * CORRUPT_COST)
+    }
+
+    /// True if it can be dialled, and is somebody else.
+    pub(super) fn can_be_suggested(&self, asker: PeerId) -> bool {
+        self.profile.port != 0 && self.id.is_some_and(|id| id != asker)
+    }
+
+    /// How many pairs it has registered.
+    pub(super) fn offers(&self) -> usize {
+        self.originals.len() + self.copies.len()
+    }
+
     /// Adds a pair. A copy that is an original from now on is changed; an original stays one.
-    pub(super) fn add_pair(&mut self, pair: u32, original: bool) -> Added {
-        let (place, there) = self.find_pair(pair);
-        match there {
-            Some(false) if original => {
-                self.pairs.remove(place);
-                self.pairs.insert(place, pair);
+    pub(super) fn add_pair(&mut self, pair: PairRow, original: bool) -> Added {
+        let Err(place) = self.originals.search(pair) else { return Added::Known };
+        match self.copies.search(pair) {
+            Ok(copy) if original => {
+                self.copies.remove(copy);
+                self.originals.insert(place, pair);
                 Added::Raised
             }
-            Some(_) => Added::Known,
-            None => {
-                self.pairs.insert(place, if original { pair } else { pair | COPY });
+            Ok(_) => Added::Known,
+            Err(_) if original => {
+                self.originals.insert(place, pair);
+                Added::New
+            }
+            Err(place) => {
+                self.copies.insert(place, pair);
                 Added::New
             }
         }
     }
 
     /// Takes a pair away. True if it was an original; `None` if it was not there.
-    pub(super) fn remove_pair(&mut self, pair: u32) -> Option<bool> {
-        let (place, there) = self.find_pair(pair);
-        if there.is_some() {
-            self.pairs.remove(place);
+    pub(super) fn remove_pair(&mut self, pair: PairRow) -> Option<bool> {
+        if let Ok(place) = self.originals.search(pair) {
+            self.originals.remove(place);
+            return Some(true);
         }
-        there
+        let place = self.copies.search(pair).ok()?;
+        self.copies.remove(place);
+        Some(false)
     }
 
     /// True if the pair is registered as an original.
-    pub(super) fn has_original(&self, pair: u32) -> bool {
-        self.find_pair(pair).1 == Some(true)
+    pub(super) fn has_original(&self, pair: PairRow) -> bool {
+        self.originals.search(pair).is_ok()
     }
 
-    fn find_pair(&self, pair: u32) -> (Place, Option<bool>) {
-        let place = self.pairs.partition(|other| other & !COPY < pair);
-        let there = self.pairs.from(place).next().filter(|other| other & !COPY == pair);
-        (place, there.map(|other| unmarked(other).1))
+    /// Is gone from now on; its originals and its copies are still to be cleared away.
+    pub(super) fn goes(&mut self) -> (Vec<PairRow>, Vec<PairRow>) {
+        self.id = None;
+        (std::mem::take(&mut self.originals).into_vec(), std::mem::take(&mut self.copies).into_vec())
     }
-}
 
-/// A number of [`Peer::pairs`]: the pair, and whether it is an original.
-pub(super) fn unmarked(pair: u32) -> (u32, bool) {
-    (pair & !COPY, pair & COPY == 0)
+    /// As it stands in a list of peers.
+    pub(super) fn info(&self, id: PeerId, now: Instant) -> PeerInfo {
+        let silent = now.saturating_duration_since(self.seen);
+        PeerInfo {
+            peer: id,
+            name: Label::new(&*self.profile.name),
+            host: self.profile.host.clone(),
+            port: self.profile.port,
+            offers: self.offers() as u32,
+            uploads: self.load.uploads,
+            downloads: self.load.downloads,
+            silent_ms: u32::try_from(silent.as_millis()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// As it stands in an answer; `None` for a peer that is gone.
+    pub(super) fn holder(&self, pair: PairRow, have: u32) -> Option<Holder> {
+        Some(Holder {
+            peer: self.id?,
+            name: Label::new(&*self.profile.name),
+            host: self.profile.host.clone(),
+            port: self.profile.port,
+            have,
+            uploads: self.load.uploads,
+            downloads: self.load.downloads,
+            original: self.has_original(pair),
+        })
+    }
 }
 
 /// What became of a pair that was registered.

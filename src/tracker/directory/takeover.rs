@@ -6,10 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Directory, Sender};
-
 /// A registration whose connection has not said a word for so long after a PING is taken over.
-pub(super) const TAKEOVER_PATIENCE: Duration = Duration::from_millis(1200);
+const TAKEOVER_PATIENCE: Duration = Duration::from_millis(1200);
 
 /// Why a REGISTER does not take over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,21 +16,22 @@ pub struct Contested {
     pub ping: Option<u64>,
 }
 
-impl Directory {
-    /// Whether a registration on another connection stands in the way.
-    pub(super) fn contest(&mut self, sender: Sender, now: Instant) -> Result<(), Contested> {
-        let Some(number) = self.by_id.get(&sender.peer) else { return Ok(()) };
-        let older = &mut self.peers[*number];
-        if older.connection == sender.connection {
-            return Ok(());
-        }
-        let unanswered = older.pinged.filter(|pinged| older.seen.is_none_or(|seen| seen <= *pinged));
-        match unanswered {
+/// The claim of other connections to a registration.
+#[derive(Debug, Default)]
+pub(super) struct Takeover {
+    /// When its holder was last asked whether it lives.
+    pinged: Option<Instant>,
+}
+
+impl Takeover {
+    /// Another connection wants the registration; whoever holds it, on `connection`, was last `seen` then.
+    pub(super) fn contest(&mut self, connection: u64, seen: Instant, now: Instant) -> Result<(), Contested> {
+        match self.pinged.filter(|pinged| seen <= *pinged) {
             Some(pinged) if now.saturating_duration_since(pinged) >= TAKEOVER_PATIENCE => Ok(()),
             Some(_) => Err(Contested { ping: None }),
             None => {
-                older.pinged = Some(now);
-                Err(Contested { ping: Some(older.connection) })
+                self.pinged = Some(now);
+                Err(Contested { ping: Some(connection) })
             }
         }
     }
@@ -41,51 +40,35 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tracker::directory::tests::{directory, join, offer, peer};
-    use crate::tracker::directory::{Denial, Profile};
 
     const SOON: Duration = Duration::from_millis(1);
+    const OLDER: u64 = 7;
 
-    fn came_again(connection: u64) -> Sender {
-        Sender { connection, ..peer(1) }
-    }
-
-    fn contested() -> (Directory, Instant) {
-        let start = Instant::now();
-        let mut directory = directory(start);
-        join(&mut directory, peer(1), &[offer("f", 1, 1, true)], start);
-        let first = directory.register(came_again(2), Profile::default(), start + SOON);
-        assert_eq!(first, Err(Contested { ping: Some(1) }));
-        (directory, start + SOON)
+    /// Contested, and pinged, at the moment that is returned; last seen a moment before.
+    fn contested() -> (Takeover, Instant, Instant) {
+        let seen = Instant::now();
+        let mut takeover = Takeover::default();
+        let first = takeover.contest(OLDER, seen, seen + SOON);
+        assert_eq!(first, Err(Contested { ping: Some(OLDER) }));
+        (takeover, seen, seen + SOON)
     }
 
     #[test]
     fn who_answers_keeps_its_registration() {
-        let (mut directory, pinged) = contested();
-        directory.touch(peer(1), pinged + SOON);
+        let (mut takeover, _, pinged) = contested();
+        let answered = pinged + SOON;
         let later = pinged + TAKEOVER_PATIENCE * 2;
-        let again = directory.register(came_again(3), Profile::default(), later);
-        assert_eq!(again, Err(Contested { ping: Some(1) }), "it is asked anew");
-        assert_eq!(directory.heartbeat(peer(1), Default::default(), later), Ok(()));
+        assert_eq!(takeover.contest(OLDER, answered, later), Err(Contested { ping: Some(OLDER) }), "anew");
+        let again = takeover.contest(OLDER, answered, later + SOON);
+        assert_eq!(again, Err(Contested { ping: None }), "its time runs from the last PING on");
     }
 
     #[test]
     fn who_is_silent_is_taken_over_after_a_moment() {
-        let (mut directory, pinged) = contested();
+        let (mut takeover, seen, pinged) = contested();
         let early = pinged + TAKEOVER_PATIENCE - SOON;
-        let refused = directory.register(came_again(3), Profile::default(), early);
-        assert_eq!(refused, Err(Contested { ping: None }), "asked once");
+        assert_eq!(takeover.contest(OLDER, seen, early), Err(Contested { ping: None }), "asked once");
         let late = pinged + TAKEOVER_PATIENCE;
-        assert_eq!(directory.register(came_again(4), Profile::default(), late), Ok(()));
-        assert_eq!(directory.heartbeat(peer(1), Default::default(), late), Err(Denial::NotRegistered));
-        assert_eq!(directory.heartbeat(came_again(4), Default::default(), late), Ok(()));
-    }
-
-    #[test]
-    fn who_left_is_in_nobodys_way_and_nobody_is_in_its_own() {
-        let (mut directory, pinged) = contested();
-        assert_eq!(directory.register(peer(1), Profile::default(), pinged), Ok(()), "on its own connection");
-        directory.leave(peer(1));
-        assert_eq!(directory.register(came_again(3), Profile::default(), pinged), Ok(()));
+        assert_eq!(takeover.contest(OLDER, pinged, late), Ok(()), "what came with the PING is no answer");
     }
 }

@@ -1,16 +1,16 @@
-//! A sorted sequence of numbers whose order is known only to the caller.
+//! A sorted sequence of small values whose order is known only to the caller.
 //!
-//! Two levels of vectors: four bytes an element, insertion moves at most one leaf. The caller keeps
+//! Two levels of vectors: no bytes beside the elements' own, insertion moves at most one leaf. The caller keeps
 //! the one promise that every question is asked with the order the elements were inserted in.
 
 /// Most elements of a leaf: moving half of it costs less than the search before it.
 const LEAF: usize = 512;
 
-/// Numbers in the caller's order.
-#[derive(Debug, Default)]
-pub(in crate::tracker) struct Order {
+/// Values in the caller's order.
+#[derive(Debug)]
+pub(in crate::tracker) struct Order<T> {
     /// No leaf is empty.
-    leaves: Vec<Vec<u32>>,
+    leaves: Vec<Vec<T>>,
     len: usize,
 }
 
@@ -21,9 +21,15 @@ pub(in crate::tracker) struct Place {
     at: usize,
 }
 
-impl Order {
+impl<T> Default for Order<T> {
+    fn default() -> Order<T> {
+        Order { leaves: Vec::new(), len: 0 }
+    }
+}
+
+impl<T: Copy> Order<T> {
     /// The place behind all elements that are `before`; those must all come first.
-    pub(in crate::tracker) fn partition(&self, before: impl Fn(u32) -> bool) -> Place {
+    pub(in crate::tracker) fn partition(&self, before: impl Fn(T) -> bool) -> Place {
         let leaf = self.leaves.partition_point(|leaf| leaf.first().is_some_and(|first| before(*first)));
         let Some(leaf) = leaf.checked_sub(1) else {
             return Place { leaf: 0, at: 0 };
@@ -33,7 +39,7 @@ impl Order {
     }
 
     /// The elements from a place on.
-    pub(in crate::tracker) fn from(&self, place: Place) -> impl Iterator<Item = u32> + use<'_> {
+    pub(in crate::tracker) fn from(&self, place: Place) -> impl Iterator<Item = T> + use<'_, T> {
         let leaves = self.leaves.get(place.leaf..).unwrap_or_default();
         let (first, rest) = leaves
             .split_first()
@@ -47,12 +53,12 @@ impl Order {
     }
 
     /// The elements in order.
-    pub(in crate::tracker) fn into_vec(self) -> Vec<u32> {
+    pub(in crate::tracker) fn into_vec(self) -> Vec<T> {
         self.leaves.concat()
     }
 
     /// Puts an element at a place.
-    pub(in crate::tracker) fn insert(&mut self, place: Place, element: u32) {
+    pub(in crate::tracker) fn insert(&mut self, place: Place, element: T) {
         self.len += 1;
         let Some(leaf) = self.leaves.get_mut(place.leaf) else {
             self.leaves.push(vec![element]);
@@ -89,6 +95,14 @@ impl Order {
     }
 }
 
+impl<T: Copy + Ord> Order<T> {
+    /// Where an element is, or else where it would be, if the caller's order is its own.
+    pub(in crate::tracker) fn search(&self, element: T) -> Result<Place, Place> {
+        let place = self.partition(|other| other < element);
+        if self.from(place).next() == Some(element) { Ok(place) } else { Err(place) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,26 +113,36 @@ mod tests {
         let (mut order, mut twin) = (Order::default(), Vec::new());
         for round in 0..20_000 {
             let value = rng.u32(..5_000);
-            let place = order.partition(|element| element < value);
-            let at = twin.partition_point(|element| *element < value);
-            let there = order.from(place).next() == Some(value);
-            assert_eq!(there, twin.get(at) == Some(&value));
-            match there {
-                true if round % 3 == 0 => {
+            match (order.search(value), twin.binary_search(&value)) {
+                (Ok(place), Ok(at)) if round % 3 == 0 => {
                     order.remove(place);
                     twin.remove(at);
                 }
-                true => {}
-                false => {
+                (Ok(_), Ok(_)) => {}
+                (Err(place), Err(at)) => {
                     order.insert(place, value);
                     twin.insert(at, value);
                 }
+                differ => panic!("{value}: {differ:?}"),
             }
+            assert_eq!(order.len(), twin.len());
+            assert!(order.leaves.iter().all(|leaf| !leaf.is_empty() && leaf.len() <= LEAF));
         }
         assert_eq!(order.from(Place { leaf: 0, at: 0 }).collect::<Vec<_>>(), twin);
         for value in twin {
             order.remove(order.partition(|element| element < value));
         }
         assert!(order.leaves.is_empty() && order.len() == 0);
+    }
+
+    #[test]
+    fn what_arrives_sorted_fills_its_leaves() {
+        let mut order = Order::default();
+        for value in 0..3 * LEAF as u32 {
+            let end = order.partition(|_| true);
+            order.insert(end, value);
+        }
+        assert_eq!(order.leaves.iter().map(Vec::len).collect::<Vec<_>>(), [LEAF; 3]);
+        assert_eq!(order.into_vec(), (0..3 * LEAF as u32).collect::<Vec<_>>());
     }
 }

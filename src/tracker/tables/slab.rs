@@ -4,59 +4,121 @@
 //! means meanwhile is the business of whoever holds it. Values live in blocks that never move: a
 //! vector of millions would leave holes behind each time it grows.
 
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
 
 /// Values in a block.
 const BLOCK: usize = 1024;
 
-/// Values numbered from 0, with freed numbers used again.
+/// The number of a value in the slab whose values `M` stands for: four bytes, in an `Option`, too.
+pub(in crate::tracker) struct Row<M> {
+    /// One more than the place, so that 0 is left for `None`.
+    number: NonZeroU32,
+    of: PhantomData<fn() -> M>,
+}
+
+impl<M> Row<M> {
+    fn at(place: usize) -> Row<M> {
+        Row { number: NonZeroU32::MIN.saturating_add(place as u32), of: PhantomData }
+    }
+
+    fn place(self) -> usize {
+        self.number.get() as usize - 1
+    }
+}
+
+// Written out, because derived ones would ask the same of `M`.
+impl<M> Clone for Row<M> {
+    fn clone(&self) -> Row<M> {
+        *self
+    }
+}
+
+impl<M> Copy for Row<M> {}
+
+impl<M> PartialEq for Row<M> {
+    fn eq(&self, other: &Row<M>) -> bool {
+        self.number == other.number
+    }
+}
+
+impl<M> Eq for Row<M> {}
+
+impl<M> PartialOrd for Row<M> {
+    fn partial_cmp(&self, other: &Row<M>) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<M> Ord for Row<M> {
+    fn cmp(&self, other: &Row<M>) -> Ordering {
+        self.number.cmp(&other.number)
+    }
+}
+
+impl<M> Hash for Row<M> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.number.hash(hasher);
+    }
+}
+
+impl<M> fmt::Debug for Row<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {}", self.place())
+    }
+}
+
+/// Values numbered from 0, with freed numbers used again. `M` stands for its rows where the values' own type
+/// cannot, because they point at each other.
 #[derive(Debug)]
-pub(in crate::tracker) struct Slab<T> {
-    blocks: Vec<Vec<T>>,
-    free: Vec<u32>,
+pub(in crate::tracker) struct Slab<T, M = T> {
+    blocks: Vec<Vec<Option<T>>>,
+    free: Vec<Row<M>>,
     len: usize,
 }
 
-impl<T> Default for Slab<T> {
-    fn default() -> Slab<T> {
+impl<T, M> Default for Slab<T, M> {
+    fn default() -> Slab<T, M> {
         Slab { blocks: Vec::new(), free: Vec::new(), len: 0 }
     }
 }
 
-impl<T: Default> Slab<T> {
-    /// Stores a value and says its number.
-    pub(in crate::tracker) fn add(&mut self, value: T) -> u32 {
+impl<T, M> Slab<T, M> {
+    /// Most values, so that each has a row.
+    pub(in crate::tracker) const MAX: usize = u32::MAX as usize - 1;
+
+    /// Stores a value and says its row.
+    pub(in crate::tracker) fn add(&mut self, value: T) -> Row<M> {
         self.len += 1;
         match self.free.pop() {
-            Some(number) => {
-                self[number] = value;
-                number
+            Some(row) => {
+                *self.place_mut(row) = Some(value);
+                row
             }
             None => self.append(value),
         }
     }
 
-    fn append(&mut self, value: T) -> u32 {
-        let blocks = self.blocks.len();
-        match self.blocks.last_mut() {
-            Some(block) if block.len() < BLOCK => {
-                block.push(value);
-                ((blocks - 1) * BLOCK + block.len() - 1) as u32
-            }
-            _ => {
-                let mut block = Vec::with_capacity(BLOCK);
-                block.push(value);
-                self.blocks.push(block);
-                (blocks * BLOCK) as u32
-            }
+    fn append(&mut self, value: T) -> Row<M> {
+        if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
         }
+        let before = (self.blocks.len() - 1) * BLOCK;
+        let block = self.blocks.last_mut().expect("there is one with room");
+        block.push(Some(value));
+        Row::at(before + block.len() - 1)
     }
 
-    /// Takes a value out and frees its number.
-    pub(in crate::tracker) fn take(&mut self, number: u32) -> T {
+    /// Takes a value out and frees its row.
+    pub(in crate::tracker) fn take(&mut self, row: Row<M>) -> T {
+        let value = self.place_mut(row).take().expect("a row is taken once");
         self.len -= 1;
-        self.free.push(number);
-        std::mem::take(&mut self[number])
+        self.free.push(row);
+        value
     }
 
     /// How many values are stored.
@@ -64,21 +126,62 @@ impl<T: Default> Slab<T> {
         self.len
     }
 
-    /// Every place, freed ones too: they hold the default value.
-    pub(in crate::tracker) fn places_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.blocks.iter_mut().flatten()
+    /// Every value.
+    pub(in crate::tracker) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.blocks.iter_mut().flatten().flatten()
+    }
+
+    fn place_mut(&mut self, row: Row<M>) -> &mut Option<T> {
+        &mut self.blocks[row.place() / BLOCK][row.place() % BLOCK]
     }
 }
 
-impl<T> Index<u32> for Slab<T> {
+impl<T, M> Index<Row<M>> for Slab<T, M> {
     type Output = T;
-    fn index(&self, number: u32) -> &T {
-        &self.blocks[number as usize / BLOCK][number as usize % BLOCK]
+    fn index(&self, row: Row<M>) -> &T {
+        self.blocks[row.place() / BLOCK][row.place() % BLOCK].as_ref().expect("a row has its value")
     }
 }
 
-impl<T> IndexMut<u32> for Slab<T> {
-    fn index_mut(&mut self, number: u32) -> &mut T {
-        &mut self.blocks[number as usize / BLOCK][number as usize % BLOCK]
+impl<T, M> IndexMut<Row<M>> for Slab<T, M> {
+    fn index_mut(&mut self, row: Row<M>) -> &mut T {
+        self.place_mut(row).as_mut().expect("a row has its value")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_freed_row_is_used_again_and_no_value_is_lost() {
+        let mut slab: Slab<String> = Slab::default();
+        let rows: Vec<Row<String>> = (0..3 * BLOCK).map(|value| slab.add(value.to_string())).collect();
+        assert_eq!(
+            rows.iter().map(|row| row.place()).collect::<Vec<_>>(),
+            (0..3 * BLOCK).collect::<Vec<_>>()
+        );
+        assert_eq!((slab.take(rows[7]), slab.len()), ("7".to_owned(), 3 * BLOCK - 1));
+        assert_eq!(slab.values_mut().count(), 3 * BLOCK - 1, "nothing is at the freed place");
+        let again = slab.add("seven".to_owned());
+        assert_eq!((again, slab.len()), (rows[7], 3 * BLOCK));
+        slab[again].push('!');
+        assert_eq!((slab[rows[7]].as_str(), slab[rows[BLOCK]].as_str()), ("seven!", "1024"));
+        assert_eq!(slab.values_mut().nth(7).map(|value| &**value), Some("seven!"));
+        assert_eq!(slab.blocks.len(), 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "a row has its value")]
+    fn a_freed_row_has_no_value() {
+        let mut slab: Slab<String> = Slab::default();
+        let row = slab.add("x".to_owned());
+        slab.take(row);
+        let _ = &slab[row];
+    }
+
+    #[test]
+    fn a_row_costs_four_bytes_with_or_without_a_value() {
+        assert_eq!((size_of::<Row<String>>(), size_of::<Option<Row<String>>>()), (4, 4));
     }
 }

@@ -1,10 +1,9 @@
 //! Hearsay only reorders, and is taken back.
 
+use std::net::SocketAddr;
+
 use super::*;
-use crate::content::Host;
-use crate::tracker::directory::tests::{LEASE, directory, fetch, join, offer, peer};
-use crate::tracker::directory::{Profile, Query, Wanted};
-use crate::wire::Purpose;
+use crate::tracker::directory::doubt::{LOOK_EVERY, SUSPICION, VOUCHED};
 
 const NOTHING: (FileId, u32) = (FileId::NONE, 0);
 
@@ -59,16 +58,6 @@ fn who_is_called_dead_is_looked_at_where_its_registration_came_from() {
     let there = SocketAddr::new([10, 9, 9, 9].into(), 22);
     assert_eq!(dead(&mut directory, 2, 9, start), Some(Look { of: peer(9), addr: there }));
     assert_eq!(dead(&mut directory, 2, 8, start), None);
-}
-
-#[test]
-fn looks_have_a_budget() {
-    let start = Instant::now();
-    let mut directory = swarm(1..=100, start);
-    let mut looks = |now| (2..=100).filter(|of| dead(&mut directory, 1, *of, now).is_some()).count();
-    assert_eq!(looks(start), MAX_LOOKS_A_SECOND as usize);
-    assert_eq!(looks(start + Duration::from_millis(999)), 0);
-    assert_eq!(looks(start + Duration::from_secs(1)), MAX_LOOKS_A_SECOND as usize);
 }
 
 #[test]
@@ -153,19 +142,4 @@ fn what_a_peer_missed_comes_last_for_that_peer_until_the_holder_states_it_anew()
     let later = start + Duration::from_millis(1);
     directory.update(peer(1), &[], &[offer("f", 1, 1, true)], later).unwrap();
     assert!(!order(&mut directory, 3).0);
-}
-
-#[test]
-fn voices_are_counted_by_network_and_bounded() {
-    let now = Instant::now();
-    let mut voices = Voices::default();
-    for host in 0..100 {
-        voices.add(format!("2001:db8::{host}").parse().unwrap(), now);
-    }
-    assert_eq!(voices.count(now), 1);
-    for host in 0..100 {
-        voices.add([10, 0, 0, host].into(), now);
-    }
-    assert_eq!(voices.count(now), MAX_VOICES);
-    assert_eq!(voices.count(now + SUSPICION), 0);
 }

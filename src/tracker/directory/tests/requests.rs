@@ -1,0 +1,83 @@
+//! What may be said of contents, and what is refused.
+
+use super::*;
+
+#[test]
+fn a_file_and_a_listing_of_one_id_are_two_contents() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let id = FileId([1; 32]);
+    join(&mut directory, peer(1), &[offer("t/", 1, 1, true), offer("saved", 1, 1, true)], now);
+    join(&mut directory, peer(2), &[Offer { chunks: 9, ..offer("t/", 1, 1, false) }], now);
+    let other = Offer { total: 9 << 16, ..offer("t/", 1, 1, false) };
+    join(&mut directory, peer(3), &[offer("saved", 1, 1, false), other], now);
+    let holders = |directory: &mut Directory| {
+        let mut found: Vec<_> = locate(directory, Wanted::Id(id), now)
+            .iter()
+            .map(|variant| (variant.name.to_string(), variant.total >> 16, variant.seeders, variant.leechers))
+            .collect();
+        found.sort();
+        found
+    };
+    let found = holders(&mut directory);
+    let row = |name: &str, total, seeders, leechers| (name.to_owned(), total, seeders, leechers);
+    assert_eq!(found, [row("saved", 1, 1, 1), row("t/", 1, 0, 1), row("t/", 1, 1, 0), row("t/", 9, 0, 1)]);
+    // Who has both as parts says of which it gained.
+    directory.have(peer(2), (id, View::Members), &[(8, 1)], now).unwrap();
+    assert_eq!(directory.have(peer(2), (id, View::Bytes), &[(0, 1)], now), Err(Denial::NotOffered(id)));
+    directory.have(peer(3), (id, View::Members), &[(0, 1)], now).unwrap();
+    let found = holders(&mut directory);
+    assert_eq!(found, [row("saved", 1, 1, 1), row("t/", 1, 0, 1), row("t/", 1, 1, 0), row("t/", 9, 1, 0)]);
+}
+
+#[test]
+fn a_false_claim_spoils_nobody_elses_content() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    join(&mut directory, peer(1), &[offer("f", 1, 5, true)], now);
+    join(&mut directory, peer(2), &[offer("f", 1, 1, true)], now);
+    assert_eq!(locate(&mut directory, Wanted::Name("f"), now).len(), 2);
+    assert_eq!(locate(&mut directory, Wanted::Id(FileId([1; 32])), now).len(), 2);
+    let many: Vec<Offer> = (1..9).map(|chunks| offer("f", 1, chunks, true)).collect();
+    assert_eq!(directory.update(peer(2), &[], &many, now), Err(Denial::BadOffer("f".into())));
+}
+
+#[test]
+fn wrong_requests_change_nothing() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    join(&mut directory, peer(1), &[offer("f", 1, 4, false)], now);
+    let good = offer("g", 2, 1, true);
+    let bad_name = directory.update(peer(1), &[], &[good.clone(), offer("../x", 3, 1, true)], now);
+    assert!(matches!(bad_name, Err(Denial::BadName(..))));
+    let lie = Offer { chunks: 9, ..good.clone() };
+    assert_eq!(directory.update(peer(1), &[], &[good, lie], now), Err(Denial::BadOffer("g".into())));
+    assert_eq!(locate(&mut directory, Wanted::Name("g"), now), []);
+    let id = FileId([1; 32]);
+    for runs in [&[(4, 1)][..], &[(0, 5)], &[(u32::MAX, 2)], &[(0, 3), (0, 3)]] {
+        assert_eq!(directory.have(peer(1), (id, View::Bytes), runs, now), Err(Denial::BadChunks));
+    }
+    assert_eq!(
+        directory.have(peer(1), (FileId([9; 32]), View::Bytes), &[], now),
+        Err(Denial::NotOffered(FileId([9; 32])))
+    );
+    assert_eq!(locate(&mut directory, Wanted::Name("f"), now)[0].holders[0].have, 0);
+}
+
+#[test]
+fn bitmaps_stay_within_their_bounds() {
+    let now = Instant::now();
+    let bounds = Bounds { bitmap_bytes_per_peer: 16, ..Bounds::default() };
+    let mut directory = Directory::new(LEASE, bounds, 1, now);
+    let offers: Vec<Offer> = (1..=3).map(|content| offer(&content.to_string(), content, 64, false)).collect();
+    join(&mut directory, peer(1), &offers, now);
+    let mut have = |content| directory.have(peer(1), (FileId([content; 32]), View::Bytes), &[(0, 1)], now);
+    assert_eq!((have(1), have(2)), (Ok(()), Ok(())));
+    assert!(matches!(have(3), Err(Denial::Full(_))));
+    directory.have(peer(1), (FileId([1; 32]), View::Bytes), &[(1, 63)], now).unwrap();
+    assert_eq!(
+        directory.have(peer(1), (FileId([3; 32]), View::Bytes), &[(0, 1)], now),
+        Ok(()),
+        "a full one needs no bitmap"
+    );
+}

@@ -1,0 +1,27 @@
+//! How much is done under one lock: questions that look at many names are answered a step at a time.
+
+/// Most work of one step: about a third of a millisecond.
+pub(super) const MAX_WORK_A_STEP: usize = 1 << 18;
+/// Work of passing over a name, where looking at one of its bytes is 1.
+pub(super) const NAME_WORK: usize = 64;
+
+/// What a step has done.
+#[derive(Debug, Default)]
+pub(super) struct Step(usize);
+
+impl Step {
+    /// True if the next name is for the next step.
+    pub(super) fn is_over(&self) -> bool {
+        self.0 >= MAX_WORK_A_STEP
+    }
+
+    /// Does so much.
+    pub(super) fn does(&mut self, work: usize) {
+        self.0 = self.0.saturating_add(work);
+    }
+
+    /// What has been done so far.
+    pub(super) fn work(&self) -> usize {
+        self.0
+    }
+}
