@@ -20,7 +20,6 @@ const KNOWN: &[&str] = &[
     "src/peer/share",
     "src/peer/share/catalogue",
     "src/peer/transfer",
-    "src/tracker",
 ];
 
 /// Arrows between the rooms of one folder.

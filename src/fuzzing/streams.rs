@@ -10,7 +10,8 @@ use tokio_util::codec::Decoder;
 use super::Numbers;
 use crate::content::PeerId;
 use crate::tracker::directory::{Bounds, Directory};
-use crate::tracker::session::{Session, Shared};
+use crate::tracker::session::Session;
+use crate::tracker::shared::Shared;
 use crate::wire::{
     Bits, ChunkHead, Common, Frame, FrameCodec, FromServer, FromTracker, HEADER_BYTES, Hello, Label, Message,
     PREFACE_BYTES, Preface, Role, ToServer, ToTracker, limits,

@@ -4,37 +4,13 @@
 //! and `now` in, an answer out; no socket, no clock. The lock is taken for one bounded step at a time.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Instant;
 
 use super::directory::{Denial, Directory, Load, Look, Near, Page, Profile, Query, Sender, Wanted};
+use super::shared::Shared;
 use crate::content::{FileId, SafeName};
 use crate::wire::{self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker};
-
-/// Contents of a peer that is gone cleared away under one lock.
-const SWEEP: usize = 512;
-
-/// The directory, shared by all sessions.
-#[derive(Debug)]
-pub struct Shared(Mutex<Directory>);
-
-impl Shared {
-    /// Shares a directory.
-    pub fn new(directory: Directory) -> Shared {
-        Shared(Mutex::new(directory))
-    }
-
-    /// The directory, for one bounded step.
-    pub fn lock(&self) -> MutexGuard<'_, Directory> {
-        // A step that panicked is a defect, but it is no reason to stop answering everybody else.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Clears away what peers that are gone have left.
-    pub fn sweep(&self) {
-        while self.lock().sweep(SWEEP) {}
-    }
-}
 
 /// What the tracker's threads are to do beside answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +83,7 @@ impl Session {
                 Ok(wire::Peers { peers: List::new(peers), more }.into())
             }
         };
-        answered.unwrap_or_else(|denial| denial.answer()).into()
+        answered.unwrap_or_else(|denial| denied(&denial)).into()
     }
 
     /// Ends the registration, if there is one, because the connection ended.
@@ -161,10 +137,7 @@ impl Session {
     }
 
     fn register(&mut self, shared: &Shared, message: &wire::Register, now: Instant) -> Reply {
-        let host = match message.host.is_empty() {
-            true => self.host.into(),
-            false => message.host.clone(),
-        };
+        let host = if message.host.is_empty() { self.host.into() } else { message.host.clone() };
         let profile = Profile { name: self.name.clone(), host, port: message.port, from: self.host };
         let mut directory = shared.lock();
         if let Err(contested) = directory.register(self.sender, profile, now) {
@@ -181,7 +154,7 @@ impl Session {
         drop(directory);
         shared.sweep();
         let lease_ms = u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);
-        outcome.map_or_else(|denial| denial.answer(), |()| wire::Registered { lease_ms, epoch }.into()).into()
+        outcome.map_or_else(|denial| denied(&denial), |()| wire::Registered { lease_ms, epoch }.into()).into()
     }
 
     fn report(&self, shared: &Shared, message: &wire::Report, now: Instant) -> Reply {
@@ -192,7 +165,7 @@ impl Session {
                 let answer = FromTracker::from(Common::Ok);
                 Reply { effect: look.map(Effect::Look), ..answer.into() }
             }
-            Err(denial) => denial.answer().into(),
+            Err(denial) => denied(&denial).into(),
         }
     }
 
@@ -227,17 +200,15 @@ impl Session {
     }
 }
 
-impl Denial {
-    /// The ERROR that tells of it.
-    fn answer(&self) -> FromTracker {
-        let code = match self {
-            Denial::NotRegistered | Denial::NotOffered(_) => ErrorCode::NotRegistered,
-            Denial::BadName(..) => ErrorCode::BadName,
-            Denial::BadOffer(_) | Denial::BadChunks => ErrorCode::Malformed,
-            Denial::Full(_) => ErrorCode::Limit,
-        };
-        error(code, self.to_string())
-    }
+/// The ERROR that tells of it.
+fn denied(denial: &Denial) -> FromTracker {
+    let code = match denial {
+        Denial::NotRegistered | Denial::NotOffered(_) => ErrorCode::NotRegistered,
+        Denial::BadName(..) => ErrorCode::BadName,
+        Denial::BadOffer(_) | Denial::BadChunks => ErrorCode::Malformed,
+        Denial::Full(_) => ErrorCode::Limit,
+    };
+    error(code, denial.to_string())
 }
 
 fn error(code: ErrorCode, detail: String) -> FromTracker {
@@ -245,8 +216,8 @@ fn error(code: ErrorCode, detail: String) -> FromTracker {
 }
 
 fn check_name(name: &str) -> Result<(), Denial> {
-    match SafeName::new(name) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Denial::BadName(name.to_owned(), error)),
-    }
+    SafeName::new(name).map(drop).map_err(|error| Denial::BadName(name.to_owned(), error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ const LEAF: usize = 512;
 
 /// Values in the caller's order.
 #[derive(Debug)]
-pub(in crate::tracker) struct Order<T> {
+pub(crate) struct Order<T> {
     /// No leaf is empty.
     leaves: Vec<Vec<T>>,
     len: usize,
@@ -16,7 +16,7 @@ pub(in crate::tracker) struct Order<T> {
 
 /// A position between elements; any change of the sequence makes it void.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::tracker) struct Place {
+pub(crate) struct Place {
     leaf: usize,
     at: usize,
 }
@@ -29,7 +29,7 @@ impl<T> Default for Order<T> {
 
 impl<T: Copy> Order<T> {
     /// The place behind all elements that are `before`; those must all come first.
-    pub(in crate::tracker) fn partition(&self, before: impl Fn(T) -> bool) -> Place {
+    pub(crate) fn partition(&self, before: impl Fn(T) -> bool) -> Place {
         let leaf = self.leaves.partition_point(|leaf| leaf.first().is_some_and(|first| before(*first)));
         let Some(leaf) = leaf.checked_sub(1) else {
             return Place { leaf: 0, at: 0 };
@@ -39,7 +39,7 @@ impl<T: Copy> Order<T> {
     }
 
     /// The elements from a place on.
-    pub(in crate::tracker) fn from(&self, place: Place) -> impl Iterator<Item = T> + use<'_, T> {
+    pub(crate) fn from(&self, place: Place) -> impl Iterator<Item = T> + use<'_, T> {
         let leaves = self.leaves.get(place.leaf..).unwrap_or_default();
         let (first, rest) = leaves
             .split_first()
@@ -48,17 +48,17 @@ impl<T: Copy> Order<T> {
     }
 
     /// How many elements there are.
-    pub(in crate::tracker) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// The elements in order.
-    pub(in crate::tracker) fn into_vec(self) -> Vec<T> {
+    pub(crate) fn into_vec(self) -> Vec<T> {
         self.leaves.concat()
     }
 
     /// Puts an element at a place.
-    pub(in crate::tracker) fn insert(&mut self, place: Place, element: T) {
+    pub(crate) fn insert(&mut self, place: Place, element: T) {
         self.len += 1;
         let Some(leaf) = self.leaves.get_mut(place.leaf) else {
             self.leaves.push(vec![element]);
@@ -82,7 +82,7 @@ impl<T: Copy> Order<T> {
     }
 
     /// Takes out the first element at or behind a place.
-    pub(in crate::tracker) fn remove(&mut self, place: Place) {
+    pub(crate) fn remove(&mut self, place: Place) {
         let behind = self.leaves.get(place.leaf).is_some_and(|leaf| place.at >= leaf.len());
         let (index, at) = if behind { (place.leaf + 1, 0) } else { (place.leaf, place.at) };
         if let Some(leaf) = self.leaves.get_mut(index) {
@@ -97,7 +97,7 @@ impl<T: Copy> Order<T> {
 
 impl<T: Copy + Ord> Order<T> {
     /// Where an element is, or else where it would be, if the caller's order is its own.
-    pub(in crate::tracker) fn search(&self, element: T) -> Result<Place, Place> {
+    pub(crate) fn search(&self, element: T) -> Result<Place, Place> {
         let place = self.partition(|other| other < element);
         if self.from(place).next() == Some(element) { Ok(place) } else { Err(place) }
     }

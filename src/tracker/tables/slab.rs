@@ -15,7 +15,7 @@ use std::ops::{Index, IndexMut};
 const BLOCK: usize = 1024;
 
 /// The number of a value in the slab whose values `M` stands for: four bytes, in an `Option`, too.
-pub(in crate::tracker) struct Row<M> {
+pub(crate) struct Row<M> {
     /// One more than the place, so that 0 is left for `None`.
     number: NonZeroU32,
     of: PhantomData<fn() -> M>,
@@ -75,7 +75,7 @@ impl<M> fmt::Debug for Row<M> {
 /// Values numbered from 0, with freed numbers used again. `M` stands for its rows where the values' own type
 /// cannot, because they point at each other.
 #[derive(Debug)]
-pub(in crate::tracker) struct Slab<T, M = T> {
+pub(crate) struct Slab<T, M = T> {
     blocks: Vec<Vec<Option<T>>>,
     free: Vec<Row<M>>,
     len: usize,
@@ -89,10 +89,10 @@ impl<T, M> Default for Slab<T, M> {
 
 impl<T, M> Slab<T, M> {
     /// Most values, so that each has a row.
-    pub(in crate::tracker) const MAX: usize = u32::MAX as usize - 1;
+    pub(crate) const MAX: usize = u32::MAX as usize - 1;
 
     /// Stores a value and says its row.
-    pub(in crate::tracker) fn add(&mut self, value: T) -> Row<M> {
+    pub(crate) fn add(&mut self, value: T) -> Row<M> {
         self.len += 1;
         match self.free.pop() {
             Some(row) => {
@@ -114,7 +114,7 @@ impl<T, M> Slab<T, M> {
     }
 
     /// Takes a value out and frees its row.
-    pub(in crate::tracker) fn take(&mut self, row: Row<M>) -> T {
+    pub(crate) fn take(&mut self, row: Row<M>) -> T {
         let value = self.place_mut(row).take().expect("a row is taken once");
         self.len -= 1;
         self.free.push(row);
@@ -122,12 +122,12 @@ impl<T, M> Slab<T, M> {
     }
 
     /// How many values are stored.
-    pub(in crate::tracker) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Every value.
-    pub(in crate::tracker) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.blocks.iter_mut().flatten().flatten()
     }
 

@@ -14,21 +14,21 @@ const MAX_TEXT_BYTES: usize = 4096 + LENGTH_BYTES;
 
 /// Texts one behind the other, each with its length before it.
 #[derive(Debug, Default)]
-pub(in crate::tracker) struct Texts {
+pub(crate) struct Texts {
     blocks: Vec<Vec<u8>>,
     dead: usize,
 }
 
 impl Texts {
     /// True if `bytes` more in `texts` more texts still have addresses.
-    pub(in crate::tracker) fn has_room(&self, bytes: usize, texts: usize) -> bool {
+    pub(crate) fn has_room(&self, bytes: usize, texts: usize) -> bool {
         const MOST_BLOCKS: usize = (u32::MAX as usize + 1) / BLOCK_BYTES;
         let more = (bytes + texts * LENGTH_BYTES) / (BLOCK_BYTES - MAX_TEXT_BYTES) + 1;
         self.blocks.len() + more <= MOST_BLOCKS
     }
 
     /// Stores a text of at most 4096 bytes and says where it is.
-    pub(in crate::tracker) fn add(&mut self, text: &[u8]) -> u32 {
+    pub(crate) fn add(&mut self, text: &[u8]) -> u32 {
         let fits = |block: &Vec<u8>| block.len() + LENGTH_BYTES + text.len() <= BLOCK_BYTES;
         if !self.blocks.last().is_some_and(fits) {
             self.blocks.push(Vec::with_capacity(BLOCK_BYTES));
@@ -42,20 +42,20 @@ impl Texts {
     }
 
     /// The text that is there.
-    pub(in crate::tracker) fn get(&self, at: u32) -> &[u8] {
+    pub(crate) fn get(&self, at: u32) -> &[u8] {
         let (block, at) = (at as usize / BLOCK_BYTES, at as usize % BLOCK_BYTES);
         let (length, rest) = self.blocks[block].split_at(at).1.split_at(LENGTH_BYTES);
         &rest[..length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))]
     }
 
     /// Gives a text up. Returns true if [`Texts::tidy`] is worth its while.
-    pub(in crate::tracker) fn release(&mut self, at: u32) -> bool {
+    pub(crate) fn release(&mut self, at: u32) -> bool {
         self.dead += LENGTH_BYTES + self.get(at).len();
         self.dead > MIN_DEAD_BYTES && self.dead > self.blocks.len() * BLOCK_BYTES / 2
     }
 
     /// Moves the living texts together, and tells each owner where its text is now.
-    pub(in crate::tracker) fn tidy<'a>(&mut self, living: impl Iterator<Item = &'a mut u32>) {
+    pub(crate) fn tidy<'a>(&mut self, living: impl Iterator<Item = &'a mut u32>) {
         let mut tidied = Texts::default();
         for at in living {
             *at = tidied.add(self.get(*at));

@@ -1,0 +1,52 @@
+//! What a tracker needs to know to start, and why it does not.
+
+use std::io;
+use std::time::Duration;
+
+use super::directory::Bounds;
+
+/// What a tracker needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen, as `host:port`; port 0 takes a free one.
+    pub listen: String,
+    /// The tracker's name, as others see it in HELLO.
+    pub name: String,
+    /// How long a registration lives without a sign of life.
+    pub lease: Duration,
+    /// How long a connection may be silent before it is closed; at least twice the lease is wise.
+    pub idle: Duration,
+    /// Most connections at once; past it a connection is told LIMIT and closed.
+    pub max_connections: usize,
+    /// What the directory may grow to.
+    pub bounds: Bounds,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: "127.0.0.1:9700".to_owned(),
+            name: "tracker".to_owned(),
+            lease: Duration::from_secs(30),
+            idle: Duration::from_secs(300),
+            max_connections: 16_384,
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+/// Why a tracker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {listen}: {source}")]
+    Listen {
+        /// The address as configured.
+        listen: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}

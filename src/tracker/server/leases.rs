@@ -1,0 +1,76 @@
+//! Ends the registrations of peers that have been silent for too long, and clears away what they leave.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::connections::Connections;
+use super::crew::{self, Crew};
+use crate::threads;
+use crate::tracker::shared::Shared;
+
+/// How often a lease is looked at while it lasts, within bounds.
+const CHECKS_PER_LEASE: u32 = 8;
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// Starts the thread, which ends when the connections are to close.
+///
+/// # Errors
+/// The system gives no thread.
+pub(super) fn start(
+    shared: Arc<Shared>,
+    connections: Arc<Connections>,
+    crew: Arc<Crew>,
+    lease: Duration,
+) -> io::Result<JoinHandle<()>> {
+    let pause = (lease / CHECKS_PER_LEASE).clamp(MIN_PAUSE, MAX_PAUSE);
+    crew::named("tracker-lease").essential(move || {
+        while connections.pause(pause) {
+            threads::may_panic("tracker-lease");
+            end_leases(&shared, Instant::now());
+            crew.join_ended();
+        }
+    })
+}
+
+fn end_leases(shared: &Shared, now: Instant) {
+    let expired = shared.lock().expire(now);
+    shared.sweep();
+    for peer in expired {
+        tracing::info!("the lease of peer {peer} ran out");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::PeerId;
+    use crate::tracker::directory::{Bounds, Directory, Profile, Sender};
+
+    #[test]
+    fn a_lease_that_has_run_out_ends_and_no_other() {
+        const LEASE: Duration = Duration::from_secs(30);
+        let start = Instant::now();
+        let shared = Shared::new(Directory::new(LEASE, Bounds::default(), 1, start));
+        for number in [1, 2] {
+            let sender = Sender { connection: number.into(), peer: PeerId([number; 16]) };
+            let later = start + LEASE / 2 * u32::from(number - 1);
+            shared.lock().register(sender, Profile::default(), later).unwrap();
+        }
+        end_leases(&shared, start + LEASE);
+        let (left, _) = shared.lock().peers(PeerId([0; 16]), 9, start + LEASE);
+        assert_eq!(left.iter().map(|info| info.peer).collect::<Vec<_>>(), [PeerId([2; 16])]);
+    }
+
+    #[test]
+    fn the_thread_ends_as_soon_as_the_connections_are_to_close() {
+        let lease = Duration::from_secs(3600);
+        let shared = Arc::new(Shared::new(Directory::new(lease, Bounds::default(), 1, Instant::now())));
+        let connections = Connections::new(1, lease);
+        let thread = start(shared, Arc::clone(&connections), Arc::default(), lease).unwrap();
+        connections.begin_to_close();
+        thread.join().unwrap();
+    }
+}

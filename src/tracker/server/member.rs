@@ -1,0 +1,134 @@
+//! One connection, from its HELLO to its end: what arrives is answered by its session.
+//!
+//! Owns the order on the wire; what is answered is decided by `session`, whom it may keep by `connections`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::connections::{Connections, Open};
+use super::large::Large;
+use super::look::Looks;
+use super::receiving::Receiving;
+use crate::net::{self, Control, Identity, NetError, trace::Side};
+use crate::threads;
+use crate::tracker::session::{Effect, Session};
+use crate::tracker::shared::Shared;
+use crate::wire::{self, Common, ErrorCode, FromTracker, Role, ToTracker};
+
+/// Answers waiting on one connection are sent when they are this many bytes.
+const MAX_QUEUED_BYTES: usize = 64 << 10;
+
+type Link = Control<ToTracker, FromTracker>;
+
+/// What the threads of all connections share.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) identity: Arc<Identity>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) looks: Arc<Looks>,
+    /// How long a connection may be silent.
+    pub(super) idle: Duration,
+    pub(super) large: Large,
+    /// PINGs sent.
+    pub(super) pings: AtomicU32,
+}
+
+impl Service {
+    /// Serves a connection until it ends.
+    pub(super) fn serve(&self, open: &Open) {
+        let addr = open.addr;
+        let choose = |role| (role == Role::Member).then_some(Role::Tracker);
+        let session = match net::welcome(open.handle.clone(), &self.identity, Side::Tracker, choose) {
+            Ok(session) => session,
+            Err(error) => return tracing::debug!("{addr}: {error}"),
+        };
+        open.greeted();
+        let mut link = Link::new(session, Side::Tracker);
+        let mut session = Session::new(open.number, addr.ip(), &link.theirs);
+        let ended = threads::caught(|| self.converse(&mut link, &mut session, open));
+        session.end(&self.shared); // however it ended: nobody is to be sent to a peer whose connection is gone
+        match ended.unwrap_or_else(|panicked| Err(NetError::Panicked(panicked))) {
+            Ok(()) => tracing::debug!("{addr} left"),
+            Err(NetError::Closed) if self.connections.are_closing() => {
+                let _ = link.send(0, &stopping());
+            }
+            Err(error) => {
+                tracing::debug!("{addr}: {error}");
+                link.end(&error);
+            }
+        }
+    }
+
+    /// Answers until the other side leaves or the connection is of no use any more.
+    fn converse(&self, link: &mut Link, session: &mut Session, open: &Open) -> Result<(), NetError> {
+        loop {
+            let mut next = Some(self.receive(link, open.number)?);
+            open.activity.note(Instant::now());
+            while let Some((request, message)) = next {
+                threads::may_panic("tracker-member");
+                let reply = session.answer(&self.shared, message, Instant::now());
+                if let Some(answer) = &reply.answer {
+                    // An ERROR that ends the connection is about the connection, not the request.
+                    let ends = reply.close && matches!(answer, FromTracker::Common(Common::Error(_)));
+                    link.queue(if ends { 0 } else { request }, answer);
+                }
+                if reply.close {
+                    return link.flush();
+                }
+                if let Some(effect) = reply.effect {
+                    self.carry_out(effect);
+                }
+                if link.queued_bytes() >= MAX_QUEUED_BYTES {
+                    link.flush()?;
+                }
+                next = link.received()?;
+            }
+            link.flush()?;
+        }
+    }
+
+    fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Look(look) => self.looks.order(look),
+            Effect::Ping(connection) => {
+                if let Some(handle) = self.connections.handle(connection) {
+                    handle.interject(self.next_ping(), &Common::Ping);
+                }
+            }
+        }
+    }
+
+    /// A number for a PING; 0 is that of notices.
+    pub(super) fn next_ping(&self) -> u32 {
+        self.pings.fetch_add(1, Ordering::Relaxed).checked_add(1).unwrap_or(1)
+    }
+
+    /// The next message. One that is long, or comes slowly, has less room and time than silence has.
+    fn receive(&self, link: &mut Link, connection: u64) -> Result<(u32, ToTracker), NetError> {
+        let mut receiving = Receiving::new(self.idle);
+        let mut under_way = None;
+        loop {
+            if let Some(received) = link.received()? {
+                return Ok(received);
+            }
+            let partial = link.partial_bytes();
+            if under_way.is_none() && Receiving::is_large(partial) {
+                let (large, oldest) = self.large.begins(connection);
+                under_way = Some(large);
+                if let Some(oldest) = oldest {
+                    self.connections.cut(oldest);
+                }
+            }
+            let patience = receiving.patience(partial, Instant::now()).ok_or(NetError::TimedOut)?;
+            link.set_timeout(Some(patience))?;
+            link.fill()?;
+        }
+    }
+}
+
+fn stopping() -> FromTracker {
+    let detail = wire::Text::new("the tracker is stopping");
+    Common::Error(wire::Error { code: ErrorCode::Stopping, detail }).into()
+}

@@ -1,0 +1,139 @@
+//! A server over real sockets: its end with connections in every state, and threads that cannot be had.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::content::PeerId;
+use crate::net::{self, Control, OwnId, trace::Side};
+use crate::threads;
+use crate::tracker::directory::{Bounds, Directory, Look, Sender};
+use crate::wire::{Common, ErrorCode, FromTracker, GetStatus, Message, Preface, RawHeader, Role, ToTracker};
+
+const LONG: Duration = Duration::from_secs(3600);
+/// More than any machine has.
+const NO_ROOM: usize = usize::MAX / 4;
+
+type Link = Control<FromTracker, ToTracker>;
+
+fn server() -> (Server, SocketAddr) {
+    let config = Config { listen: "127.0.0.1:0".to_owned(), lease: LONG, idle: LONG, ..Config::default() };
+    let listener = net::listen(&config.listen).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let shared = Shared::new(Directory::new(LONG, Bounds::default(), 1, Instant::now()));
+    (Server::start(&config, identity(), shared, listener).unwrap(), addr)
+}
+
+fn identity() -> Identity {
+    Identity { peer: OwnId::random(), name: "test".to_owned(), listen_port: 0 }
+}
+
+fn connect(addr: SocketAddr) -> Link {
+    let stream = net::dial(&addr.to_string()).unwrap();
+    let session = net::greet(stream, &identity(), Role::Member, Role::Tracker, Side::Tracker).unwrap();
+    Control::new(session, Side::Tracker)
+}
+
+fn last_word(link: &mut Link) -> ErrorCode {
+    loop {
+        match link.receive().unwrap() {
+            (0, FromTracker::Common(Common::Error(error))) => return error.code,
+            other => drop(other),
+        }
+    }
+}
+
+/// Asks and does not listen, until the server can write no more and so does not read either.
+fn choke(link: &mut Link) {
+    let mut questions = bytes::BytesMut::new();
+    (0..500).for_each(|_| ToTracker::from(GetStatus {}).put_frame(1, &mut questions));
+    let mut socket = link.socket();
+    socket.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    while socket.write_all(&questions).is_ok() {}
+}
+
+#[test]
+fn a_stop_ends_every_thread_whatever_its_connection_is_doing() {
+    let (server, addr) = server();
+    let mut idle = connect(addr);
+    assert_eq!(idle.call(&Common::Ping.into()).unwrap(), Common::Pong.into());
+    let mut choked = connect(addr);
+    choke(&mut choked);
+    let mute = TcpStream::connect(addr).unwrap();
+    let mut half_a_hello = TcpStream::connect(addr).unwrap();
+    half_a_hello.write_all(&Preface::OURS.encode()[..3]).unwrap();
+    let half_a_message = connect(addr);
+    let mut header = bytes::BytesMut::new();
+    RawHeader { body_bytes: 100_000, id: 0x10, request: 1 }.put(&mut header);
+    half_a_message.socket().write_all(&[&header[..], &[0; 50_000]].concat()).unwrap();
+    let looked_at = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let of = Sender { connection: 9, peer: PeerId([9; 16]) };
+    server.service.looks.order(Look { of, addr: looked_at.local_addr().unwrap() });
+    let _looking = looked_at.accept().unwrap();
+    let (waited, waits) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            server.wait();
+            waited.send(()).unwrap();
+        });
+        server.stop();
+    });
+    waits.try_recv().unwrap();
+    assert_eq!(last_word(&mut idle), ErrorCode::Stopping);
+    assert_eq!(Arc::strong_count(&server.service), 1, "no thread is left");
+    assert!(lock(&server.threads).is_empty());
+    assert!(TcpStream::connect(addr).is_err(), "nobody listens");
+    server.stop();
+    drop((mute, half_a_hello));
+}
+
+#[test]
+fn threads_of_connections_that_have_ended_are_joined_while_others_come() {
+    let (server, addr) = server();
+    let leave = |mut link: Link| assert_eq!(link.call(&Common::Leave.into()).unwrap(), Common::Ok.into());
+    (0..20).for_each(|_| leave(connect(addr)));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        server.crew.join_ended();
+        if server.crew.running() == 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{} threads are never joined", server.crew.running());
+        std::thread::yield_now();
+    }
+    server.stop();
+}
+
+#[test]
+fn a_connection_whose_thread_cannot_be_started_is_closed_and_the_next_is_served() {
+    let (server, addr) = server();
+    let (refusals, refusing) = Refusals::start(|| false).unwrap();
+    let mut acceptor = Acceptor::new(Arc::clone(&server.service), Arc::clone(&server.crew), refusals);
+    acceptor.member = || threads::named("tracker-member").stack(NO_ROOM);
+    let pair = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, from) = listener.accept().unwrap();
+        (ours, theirs, from)
+    };
+    let (ours, mut theirs, from) = pair();
+    assert!(acceptor.admit(ours, from).is_err());
+    assert_eq!(theirs.read(&mut [0]).unwrap(), 0, "closed without a word");
+    assert!(server.service.connections.is_empty());
+    drop(acceptor);
+    refusing.join().unwrap();
+    assert_eq!(connect(addr).call(&Common::Ping.into()).unwrap(), Common::Pong.into());
+    server.stop();
+}
+
+#[test]
+fn pings_are_numbered_and_none_is_a_notice() {
+    let (server, _) = server();
+    let numbers: Vec<u32> = (0..2).map(|_| server.service.next_ping()).collect();
+    server.service.pings.store(u32::MAX - 1, std::sync::atomic::Ordering::Relaxed);
+    let last: Vec<u32> = (0..3).map(|_| server.service.next_ping()).collect();
+    assert_eq!((numbers, last), (vec![1, 2], vec![u32::MAX, 1, 1]));
+    server.stop();
+}

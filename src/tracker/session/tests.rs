@@ -1,0 +1,250 @@
+//! What each message is answered with, and what else is to be done: all of it, each time.
+
+use std::time::Duration;
+
+use super::*;
+use crate::content::{Host, PeerId};
+use crate::tracker::directory::Bounds;
+use crate::wire::{
+    Complaint, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Label, Locate, Name, Offer, Ranges,
+    Register, Registered, Report, Role, Update, View, limits,
+};
+
+const LEASE: Duration = Duration::from_secs(30);
+const ID: FileId = FileId([1; 32]);
+
+struct Scene {
+    shared: Shared,
+    now: Instant,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let now = Instant::now();
+        Scene { shared: Shared::new(Directory::new(LEASE, Bounds::default(), 1, now)), now }
+    }
+
+    fn answer(&self, session: &mut Session, message: impl Into<ToTracker>) -> Reply {
+        session.answer(&self.shared, message.into(), self.now)
+    }
+
+    /// A session that has registered a content under a name.
+    fn registered(&self, connection: u64, name: &str) -> Session {
+        let mut session = session(connection, connection as u8);
+        let reply = self.answer(&mut session, register(&[offer(name)]));
+        let epoch = self.shared.lock().epoch();
+        assert_eq!(reply, Registered { lease_ms: 30_000, epoch }.into());
+        session
+    }
+
+    fn registrations(&self) -> u64 {
+        self.shared.lock().status(self.now).registrations
+    }
+}
+
+impl From<Registered> for Reply {
+    fn from(registered: Registered) -> Reply {
+        FromTracker::from(registered).into()
+    }
+}
+
+fn session(connection: u64, peer: u8) -> Session {
+    let hello = Hello {
+        min_version: limits::MIN_VERSION,
+        max_version: limits::MAX_VERSION,
+        features: 0,
+        role: Role::Member,
+        peer: PeerId([peer; 16]),
+        listen_port: 1,
+        name: Label::new("somebody"),
+        software: Label::default(),
+    };
+    Session::new(connection, IpAddr::from([10, 0, 0, peer]), &hello)
+}
+
+fn offer(name: &str) -> Offer {
+    let size = 3 << 16;
+    let name = Name::new(name);
+    Offer { name, id: ID, size, total: size, chunks: 3, complete: true, original: true, modified: 0 }
+}
+
+fn register(offers: &[Offer]) -> Register {
+    Register { host: Host::default(), port: 7, offers: List::new(offers.to_vec()) }
+}
+
+fn locate(name: &str, purpose: Purpose) -> Locate {
+    Locate { name: Name::new(name), id: FileId::NONE, purpose, max: 0, missing: Ranges::default() }
+}
+
+fn ok() -> Reply {
+    FromTracker::from(Common::Ok).into()
+}
+
+/// The code of an ERROR that keeps the connection and does nothing else.
+#[track_caller]
+fn code(reply: Reply) -> ErrorCode {
+    match reply {
+        Reply { answer: Some(FromTracker::Common(Common::Error(error))), close: false, effect: None } => {
+            error.code
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_needs_a_registration_is_refused_without_one_and_changes_nothing() {
+    let scene = Scene::new();
+    let mut session = session(1, 1);
+    let update = Update { added: List::new(vec![offer("f")]), removed: List::default() };
+    let have = HaveChunks { id: ID, view: View::Bytes, gained: List::default() };
+    let report = Report { peer: PeerId([2; 16]), complaint: Complaint::Dead, id: FileId::NONE, chunk: 0 };
+    let heartbeat = Heartbeat { uploads: 0, downloads: 0, space: 0 };
+    let refused = [
+        scene.answer(&mut session, update),
+        scene.answer(&mut session, have),
+        scene.answer(&mut session, report),
+        scene.answer(&mut session, heartbeat),
+    ];
+    assert_eq!(refused.map(code), [ErrorCode::NotRegistered; 4]);
+    assert_eq!(scene.registrations(), 0);
+}
+
+#[test]
+fn who_has_registered_says_what_it_has_and_is_answered_ok() {
+    let scene = Scene::new();
+    let mut session = scene.registered(1, "f");
+    let update = Update { added: List::new(vec![offer("g")]), removed: List::default() };
+    assert_eq!(scene.answer(&mut session, update), ok());
+    let have = HaveChunks { id: ID, view: View::Bytes, gained: List::default() };
+    assert_eq!(scene.answer(&mut session, have), ok());
+    let heartbeat = Heartbeat { uploads: 3, downloads: 0, space: 0 };
+    assert_eq!(scene.answer(&mut session, heartbeat), ok());
+    assert_eq!(scene.registrations(), 2);
+    let peers = scene.answer(&mut session, GetPeers { after: PeerId([0; 16]), limit: 9 });
+    let Some(FromTracker::Peers(peers)) = peers.answer else { panic!() };
+    let info = &peers.peers[0];
+    assert_eq!((&*info.name, &*info.host, info.port, info.uploads), ("somebody", "10.0.0.1", 7, 3));
+}
+
+#[test]
+fn a_register_with_something_wrong_leaves_no_registration() {
+    let scene = Scene::new();
+    let mut session = scene.registered(1, "f");
+    assert_eq!(code(scene.answer(&mut session, register(&[offer("../f")]))), ErrorCode::BadName);
+    let lie = Offer { chunks: 4, ..offer("f") };
+    assert_eq!(code(scene.answer(&mut session, register(&[lie]))), ErrorCode::Malformed);
+    assert_eq!(scene.registrations(), 0);
+    let heartbeat = Heartbeat { uploads: 0, downloads: 0, space: 0 };
+    assert_eq!(code(scene.answer(&mut session, heartbeat)), ErrorCode::NotRegistered);
+}
+
+#[test]
+fn a_host_that_a_peer_names_is_told_to_others_and_its_own_address_is_dialled_back() {
+    let scene = Scene::new();
+    let mut named = session(1, 1);
+    let host = Host::new("example.org").unwrap();
+    let reply = scene.answer(&mut named, Register { host, ..register(&[offer("f")]) });
+    assert!(matches!(reply.answer, Some(FromTracker::Registered(_))));
+    let mut other = scene.registered(2, "g");
+    let report = Report { peer: PeerId([1; 16]), complaint: Complaint::Dead, id: FileId::NONE, chunk: 0 };
+    let of = Sender { connection: 1, peer: PeerId([1; 16]) };
+    let look = Look { of, addr: ([10, 0, 0, 1], 7).into() };
+    assert_eq!(scene.answer(&mut other, report), Reply { effect: Some(Effect::Look(look)), ..ok() });
+    let located = scene.answer(&mut other, locate("f", Purpose::Inspect));
+    let Some(FromTracker::Located(located)) = located.answer else { panic!() };
+    assert_eq!(&*located.variants[0].holders[0].host, "example.org");
+}
+
+#[test]
+fn a_second_connection_of_a_peer_is_refused_and_the_first_is_asked_whether_it_lives() {
+    let scene = Scene::new();
+    let mut first = scene.registered(1, "f");
+    let mut second = session(2, 1);
+    let reply = scene.answer(&mut second, register(&[offer("g")]));
+    assert_eq!(reply.effect, Some(Effect::Ping(1)));
+    assert_eq!(code(Reply { effect: None, ..reply }), ErrorCode::InUse);
+    second.end(&scene.shared);
+    // Its PONG is a sign of life: it is owed nothing, and keeps what it has.
+    let nothing = Reply { answer: None, close: false, effect: None };
+    assert_eq!(scene.answer(&mut first, Common::Pong), nothing);
+    assert_eq!(scene.registrations(), 1);
+    first.end(&scene.shared);
+    assert_eq!(scene.registrations(), 0);
+}
+
+#[test]
+fn every_message_is_a_sign_of_life() {
+    let messages: [fn() -> ToTracker; 8] = [
+        || Common::Ping.into(),
+        || Common::Pong.into(),
+        || GetStatus {}.into(),
+        || GetPeers { after: PeerId([0; 16]), limit: 1 }.into(),
+        || GetList { pattern: Name::default(), after: Name::default(), limit: 1 }.into(),
+        || locate("f", Purpose::Fetch).into(),
+        || Heartbeat { uploads: 0, downloads: 0, space: 0 }.into(),
+        || Report { peer: PeerId([9; 16]), complaint: Complaint::Dead, id: FileId::NONE, chunk: 0 }.into(),
+    ];
+    for message in messages {
+        let mut scene = Scene::new();
+        let mut session = scene.registered(1, "f");
+        scene.now += LEASE / 2;
+        let message = message();
+        let label = format!("{message:?}");
+        let _ = scene.answer(&mut session, message);
+        assert_eq!(scene.shared.lock().expire(scene.now + LEASE / 2), [], "{label}");
+        assert_eq!(scene.shared.lock().expire(scene.now + LEASE), [PeerId([1; 16])]);
+    }
+}
+
+#[test]
+fn how_a_connection_ends() {
+    let scene = Scene::new();
+    let mut session = scene.registered(1, "f");
+    let pong = Reply { answer: Some(Common::Pong.into()), close: false, effect: None };
+    assert_eq!(scene.answer(&mut session, Common::Ping), pong);
+    let error = wire::Error { code: ErrorCode::Unexpected, detail: wire::Text::new("") };
+    let closed = Reply { answer: None, close: true, effect: None };
+    assert_eq!(scene.answer(&mut session, Common::Error(error)), closed, "nothing is owed to it");
+    let out_of_place = scene.answer(&mut session, Common::Ok);
+    assert!(out_of_place.close);
+    assert_eq!(code(Reply { close: false, ..out_of_place }), ErrorCode::Unexpected);
+    assert_eq!(scene.registrations(), 1);
+    let left = Reply { answer: Some(Common::Ok.into()), close: true, effect: None };
+    assert_eq!(scene.answer(&mut session, Common::Leave), left);
+    assert_eq!(scene.registrations(), 0, "and cleared away");
+}
+
+#[test]
+fn near_names_are_told_to_who_looks_at_a_name_that_is_not_there() {
+    let scene = Scene::new();
+    let mut session = scene.registered(1, "report.pdf");
+    let mut near = |question: Locate| match scene.answer(&mut session, question).answer {
+        Some(FromTracker::Located(located)) => (located.variants.len(), located.near.len()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(near(locate("reprot.pdf", Purpose::Inspect)), (0, 1));
+    assert_eq!(near(locate("reprot.pdf", Purpose::Fetch)), (0, 0));
+    assert_eq!(near(locate("report.pdf", Purpose::Inspect)), (1, 0));
+    let by_id = Locate { id: FileId([2; 32]), ..locate("report.pdf", Purpose::Inspect) };
+    assert_eq!(near(by_id), (0, 0), "an id is like no other");
+    let by_id = Locate { id: ID, ..locate("", Purpose::Inspect) };
+    assert_eq!(near(by_id), (1, 0));
+    for bad in ["", "../x"] {
+        assert_eq!(code(scene.answer(&mut session, locate(bad, Purpose::Fetch))), ErrorCode::BadName);
+    }
+}
+
+#[test]
+fn a_listing_is_gathered_to_its_end() {
+    let scene = Scene::new();
+    let mut session = scene.registered(1, "f");
+    let offers: Vec<Offer> = (0..5000).map(|number| offer(&format!("d/{number:04}"))).collect();
+    for some in offers.chunks(500) {
+        let update = Update { added: List::new(some.to_vec()), removed: List::default() };
+        assert_eq!(scene.answer(&mut session, update), ok());
+    }
+    let list = GetList { pattern: Name::new("d/*9"), after: Name::new("d/4979"), limit: 9 };
+    let Some(FromTracker::Listing(listing)) = scene.answer(&mut session, list).answer else { panic!() };
+    let names: Vec<&str> = listing.entries.iter().map(|entry| &*entry.name).collect();
+    assert_eq!((names, listing.more), (vec!["d/4989", "d/4999"], false));
+}

@@ -1,0 +1,30 @@
+//! The directory behind its lock, which is taken for one bounded step at a time.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::directory::Directory;
+
+/// Contents of a peer that is gone cleared away under one lock.
+const SWEEP: usize = 512;
+
+/// The directory, shared by all sessions.
+#[derive(Debug)]
+pub struct Shared(Mutex<Directory>);
+
+impl Shared {
+    /// Shares a directory.
+    pub fn new(directory: Directory) -> Shared {
+        Shared(Mutex::new(directory))
+    }
+
+    /// The directory, for one bounded step.
+    pub fn lock(&self) -> MutexGuard<'_, Directory> {
+        // A step that panicked is a defect, but it is no reason to stop answering everybody else.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Clears away what peers that are gone have left.
+    pub fn sweep(&self) {
+        while self.lock().sweep(SWEEP) {}
+    }
+}
