@@ -4,9 +4,7 @@
 //! fetch what it was must be able to end: it is served on, each chunk proved, though nobody is told of it any more.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use super::State;
 use super::record::Source;
 use crate::content::FileId;
 
@@ -22,10 +20,8 @@ pub(super) struct Earlier {
 impl Earlier {
     /// Remembers a content, and gives the one that has no room any more.
     pub(super) fn keep(&mut self, id: FileId, source: Source) -> Option<FileId> {
-        let dropped = match self.contents.len() < MAX_EARLIER {
-            true => None,
-            false => self.contents.pop_front().map(|(id, _)| id),
-        };
+        let full = self.contents.len() >= MAX_EARLIER;
+        let dropped = full.then(|| self.contents.pop_front()).flatten().map(|(id, _)| id);
         self.contents.push_back((id, source));
         dropped.filter(|id| self.sources_of(*id).next().is_none())
     }
@@ -35,22 +31,16 @@ impl Earlier {
         self.contents.retain(|(_, source)| *source.path != *path);
     }
 
-    fn sources_of(&self, id: FileId) -> impl Iterator<Item = &Source> {
+    /// Where a content lies that was kept.
+    pub(super) fn sources_of(&self, id: FileId) -> impl Iterator<Item = &Source> {
         self.contents.iter().filter(move |(at, _)| *at == id).map(|(_, source)| source)
-    }
-}
-
-impl State {
-    /// Where a content lies: the files that are offered as it, then those that once were, and grew.
-    pub(super) fn sources_of(&self, id: FileId) -> impl Iterator<Item = Source> {
-        let offered = self.catalogue.files_of(id);
-        let offered = offered.map(|(path, record)| Source { path: Arc::clone(path), stamp: record.stamp });
-        offered.chain(self.earlier.sources_of(id).cloned())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::peer::stamp::Stamp;
 

@@ -5,30 +5,30 @@ use std::collections::HashMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+use super::catalogue::{Catalogue, Change, Delta};
+use super::config::{Config, Progress, ShareError};
+use super::core::Core;
+use super::hash::{Report, hash_all};
+use super::index::{Busy, Index};
+use super::job::{Job, Outcome};
+use super::left_out::Notice;
+use super::mailbox::Mailbox;
+use super::reading::{is_passing, unread};
+use super::record::{Record, Row, Rows, below};
+use super::scan::Scan;
+use super::state::State;
+use super::walk::{Visitor, Walker};
+use super::watch::Watches;
 use crate::content::{Geometry, Reason, SafeName};
 use crate::peer::got::Got;
 use crate::peer::stamp::Shape;
-
-use super::catalogue::{Catalogue, Change, Delta, Scan};
-use super::doubt::is_passing;
-use super::earlier::Earlier;
-use super::hash::{Job, Outcome, Report, hash_all};
-use super::index::{Busy, Index, Row, Rows};
-use super::keep::unread;
-use super::recent::Recent;
-use super::record::{Record, below};
-use super::walk::{Visitor, Walker};
-use super::watch::{Mailbox, Watches};
-use super::{
-    Caches, Config, Core, LISTINGS_BYTES, MANIFESTS_BYTES, MEMBERS_BYTES, Progress, ShareError, State,
-};
 
 /// How often what was hashed is written down: what a kill can cost.
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
@@ -49,11 +49,12 @@ struct Joined {
     stale: Vec<(Box<str>, Row)>,
 }
 
+/// Finds out what there is. What of it the user was told is in the notice.
 pub(super) fn look(
     config: Config,
     changes: Sender<Change>,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Core, ShareError> {
+) -> Result<(Core, Notice), ShareError> {
     let threads = match config.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -63,20 +64,21 @@ pub(super) fn look(
         open_index(&config.state).map_err(|Busy| ShareError::Busy { path: config.folder.clone() })?;
     let watches = config.watch.then(|| Arc::new(Watches::new(root.clone())));
     let walker = walker(&config, root, only, threads, watches.clone());
-    let (mut scan, links) = walker.scan("");
+    let mut scan = walker.scan("");
     let mut seen = Delta {
         folders_new: std::mem::take(&mut scan.folders),
         links: some(std::mem::take(&mut scan.links)),
         left_out: some(std::mem::take(&mut scan.left_out)),
         ..Delta::default()
     };
+    let links = std::mem::take(&mut scan.followed);
     let unseen = std::mem::take(&mut scan.unseen);
     let Joined { known, jobs, doubted, stale } = join(scan, rows, &index);
     let mailbox = Mailbox::new()?;
-    doubted.into_iter().for_each(|path| mailbox.post(path));
+    mailbox.post(doubted);
     for (path, _) in unseen {
         seen.left_out.push((path.clone(), Some(Reason::Changing)));
-        mailbox.post(path);
+        mailbox.post([path]);
     }
     seen.entered = known;
     hash_unknown(&walker, &index, &mailbox, threads, jobs, progress, &mut seen)?;
@@ -86,36 +88,14 @@ pub(super) fn look(
         catalogue.set_got(folder, Got::read(&below(&walker.root, folder)));
     }
     catalogue.apply(seen);
+    catalogue.renew_all();
     tidy(&index, &catalogue, stale);
-    let state = State {
-        catalogue,
-        ghosts: HashMap::new(),
-        earlier: Earlier::default(),
-        hashing: HashMap::new(),
-        expected: Vec::new(),
-        links: links.into_iter().map(|link| (link.shown, link.target)).collect(),
-    };
-    let caches = Caches {
-        manifests: Recent::new(MANIFESTS_BYTES),
-        listings: Recent::new(LISTINGS_BYTES),
-        members: Recent::new(MEMBERS_BYTES),
-    };
-    let core = Core {
-        walker,
-        threads,
-        index,
-        state: RwLock::new(state),
-        caches: Mutex::new(caches),
-        changes,
-        notice: Mutex::default(),
-        later: Mutex::default(),
-        mailbox,
-        watches,
-        stop: AtomicBool::new(false),
-        withdrawals: AtomicU64::new(0),
-    };
-    core.tell_left_out();
-    Ok(core)
+    let mut notice = Notice::default();
+    if let Some(line) = notice.of(catalogue.left_out()) {
+        tracing::warn!("{line}");
+    }
+    let state = State::new(catalogue, links);
+    Ok((Core::new(walker, threads, index, state, changes, mailbox, watches), notice))
 }
 
 fn some<V>(found: Vec<(Arc<str>, V)>) -> Vec<(Arc<str>, Option<V>)> {
@@ -275,7 +255,7 @@ fn enter(index: &Index, mailbox: &Mailbox, job: Job, outcome: Outcome, seen: &mu
         // It is looked at again, and left out until then.
         Outcome::Unstable | Outcome::Failed(_) => {
             seen.left_out.push((job.path.clone(), Some(Reason::Changing)));
-            mailbox.post(job.path);
+            mailbox.post([job.path]);
         }
         Outcome::Stopped => {}
     }

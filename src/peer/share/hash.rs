@@ -7,21 +7,20 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use rustix::fs::OFlags;
 
 use crate::content::{ChunkHash, FileId, Geometry, Manifest, chunk_hasher};
 use crate::threads;
 
-use super::doubt::disk_failure;
-use super::record::{Found, Record, below};
+use super::job::{Job, Outcome};
+use super::reading::{disk_failure, may_be_read, open_stamped};
 use crate::peer::stamp::Stamp;
 use crate::threads::lock;
 
@@ -39,26 +38,6 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before a thread is asked for again when the system has none.
 const THREAD_PAUSE: Duration = Duration::from_millis(50);
 
-/// A file to hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Job {
-    pub(super) path: Arc<str>,
-    pub(super) found: Found,
-}
-
-/// What came of a job.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// The file's record, and its chunk hashes if it has more than one chunk.
-    Hashed(Record, Vec<ChunkHash>),
-    /// The file changed meanwhile.
-    Unstable,
-    /// It could not be read.
-    Failed(io::Error),
-    /// The caller wants no more.
-    Stopped,
-}
-
 /// What the caller hears while files are hashed.
 #[derive(Debug)]
 pub(super) enum Report {
@@ -66,37 +45,6 @@ pub(super) enum Report {
     Done(Job, Outcome),
     /// Some time went by; so many bytes were read in all.
     Read(u64),
-}
-
-/// Opens a file that is expected to look like `stamp`, or to have grown since. `None` if it looks otherwise.
-///
-/// # Errors
-/// Those of opening.
-pub(super) fn open_stamped(root: &Path, path: &str, stamp: Stamp) -> io::Result<Option<File>> {
-    let file = open_quietly(root, path)?;
-    Ok(may_be_read(&file, stamp)?.then_some(file))
-}
-
-/// Opens a file that is expected to look like `stamp`, but for the time of its inode. `None` if it looks otherwise.
-///
-/// # Errors
-/// Those of opening.
-pub(super) fn open_like(root: &Path, path: &str, stamp: Stamp) -> io::Result<Option<File>> {
-    let file = open_quietly(root, path)?;
-    let metadata = file.metadata()?;
-    Ok((metadata.is_file() && Stamp::of(&metadata).may_be(&stamp)).then_some(file))
-}
-
-pub(super) fn open_quietly(root: &Path, path: &str) -> io::Result<File> {
-    // Whatever has taken the file's place, opening it must not block or take a terminal.
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
-    File::options().read(true).custom_flags(flags).open(below(root, path))
-}
-
-fn may_be_read(file: &File, stamp: Stamp) -> io::Result<bool> {
-    let metadata = file.metadata()?;
-    let now = Stamp::of(&metadata);
-    Ok(metadata.is_file() && (now == stamp || now.may_have_grown_from(&stamp)))
 }
 
 /// Hashes files with `threads` threads; each outcome goes to `report`, on the caller's thread.
@@ -246,9 +194,10 @@ impl Worker<'_> {
         let mut hashes = vec![ChunkHash([0; 32]); span.len()];
         // On a line of its own: the lock must not be held while the span is hashed.
         let has_failed = lock(&large.failed).is_some();
-        let hashed = match has_failed {
-            true => Ok(()), // another span told why
-            false => self.hash_chunks(&large.file, large.geometry, span.clone(), buffer, &mut hashes),
+        let hashed = if has_failed {
+            Ok(()) // another span told why
+        } else {
+            self.hash_chunks(&large.file, large.geometry, span.clone(), buffer, &mut hashes)
         };
         match hashed {
             Ok(()) => lock(&large.hashes)[span.start as usize..span.end as usize].copy_from_slice(&hashes),
@@ -351,22 +300,16 @@ fn read_some(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
 
 /// Waits until the file system's clock has moved on since the file was written.
 fn wait_for_tick(stamp: Stamp) {
-    if let Some(age) = age_of(stamp)
+    if let Some(age) = stamp.age(SystemTime::now())
         && age < CLOCK_TICK
     {
         thread::sleep(CLOCK_TICK - age);
     }
 }
 
-/// How long ago a file was written or renamed; `None` if that lies in the future.
-pub(super) fn age_of(stamp: Stamp) -> Option<Duration> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let written = Duration::from_nanos(u64::try_from(stamp.ctime_ns).unwrap_or(0));
-    now.checked_sub(written)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::record::Found;
     use super::*;
 
     fn hash(folder: &Path, names: &[&str]) -> Vec<(String, Outcome)> {

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::content::{ChunkHash, FileId};
-use crate::peer::stamp::Stamp;
 use crate::peer::state_folder::set_aside;
 
-use super::log::{Entry, Log, Opened, Unusable};
-use super::record::Record;
+use super::log::{Entry, Log, Opened, Reader, Unusable};
+use super::record::{Record, Row, Rows};
 use crate::threads::lock;
 
 /// The index's file in the state folder.
@@ -28,16 +27,6 @@ const ROW_BYTES: usize = 80;
 /// Another process has the index open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Busy;
-
-/// What the index remembers of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) stamp: Stamp,
-    pub(super) id: FileId,
-}
-
-/// The rows of an index when it was opened, in order of path.
-pub(super) type Rows = Vec<(Box<str>, Row)>;
 
 /// Changes not yet in the file.
 #[derive(Debug, Default)]
@@ -60,9 +49,17 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Index {
     /// None where no file can be written: everything goes on waiting.
-    log: Option<Mutex<Log>>,
+    file: Option<OnDisk>,
     waiting: Mutex<Waiting>,
-    committing: Mutex<()>,
+}
+
+/// The index's file.
+#[derive(Debug)]
+struct OnDisk {
+    /// Locked while something is written, so only by who writes.
+    log: Mutex<Log>,
+    /// For all others, who never wait for the disk to have written.
+    reader: Reader,
 }
 
 impl Index {
@@ -79,33 +76,38 @@ impl Index {
             }
             opened => opened,
         };
-        let (log, rows) = match opened {
-            Ok(Opened { log, rows }) => (Some(Mutex::new(log)), rows),
+        let (file, rows) = match opened {
+            Ok(Opened { log, rows }) => {
+                let reader = log.reader();
+                (Some(OnDisk { log: Mutex::new(log), reader }), rows)
+            }
             Err(Unusable::Busy) => return Err(Busy),
             Err(unusable) => {
                 tracing::warn!(path = %path.display(), "no share index here, the next start will hash anew: {unusable}");
                 (None, Rows::new())
             }
         };
-        Ok((Index { log, waiting: Mutex::default(), committing: Mutex::default() }, rows))
+        Ok((Index { file, waiting: Mutex::default() }, rows))
     }
 
     /// Enters what was found in a file. `hashes` is empty for files of at most one chunk.
     pub(super) fn put(&self, path: &Arc<str>, record: &Record, hashes: Vec<ChunkHash>) {
-        let mut waiting = lock(&self.waiting);
-        let batch = &mut waiting.next;
-        batch.bytes += path.len() + ROW_BYTES + hashes.len() * ChunkHash::BYTES;
-        batch.files.insert(path.clone(), Some(Row { stamp: record.stamp, id: record.id }));
-        if !hashes.is_empty() {
-            batch.chunks.insert(record.id, Some(hashes));
-        }
+        lock(&self.waiting).next.put(path, record, hashes);
     }
 
-    /// Files below `folder` were written just now and are entered without having been read from there:
-    /// before their rows are, the system is told to write them down. After a power cut a file can have its
-    /// size and time, and zeros for content.
-    pub(super) fn sync_first(&self, folder: &Path) {
-        lock(&self.waiting).next.unsynced = Some(folder.to_owned());
+    /// Enters a file below `folder` that was written just now, without having been read from there: before its row is
+    /// written, the system is told to write it down. After a power cut a file can have its size and time, and zeros for
+    /// content.
+    pub(super) fn put_fetched(
+        &self,
+        path: &Arc<str>,
+        record: &Record,
+        hashes: Vec<ChunkHash>,
+        folder: &Path,
+    ) {
+        let mut waiting = lock(&self.waiting);
+        waiting.next.unsynced.get_or_insert_with(|| folder.to_owned());
+        waiting.next.put(path, record, hashes);
     }
 
     /// Forgets paths; their chunk hashes stay.
@@ -130,24 +132,24 @@ impl Index {
             return known.clone();
         }
         drop(waiting);
-        lock(self.log.as_ref()?).hashes(id)
+        self.file.as_ref()?.reader.hashes(id)
     }
 
     /// True if something waits to be written, and can be.
     pub(super) fn is_waiting(&self) -> bool {
         let waiting = lock(&self.waiting);
-        self.log.is_some() && !(waiting.next.files.is_empty() && waiting.next.chunks.is_empty())
+        self.file.is_some() && !(waiting.next.files.is_empty() && waiting.next.chunks.is_empty())
     }
 
     /// True if waiting changes are enough for a commit.
     pub(super) fn is_worth_a_commit(&self) -> bool {
-        self.log.is_some() && lock(&self.waiting).next.bytes >= COMMIT_BYTES
+        self.file.is_some() && lock(&self.waiting).next.bytes >= COMMIT_BYTES
     }
 
     /// Writes what waits. If that fails, it goes on waiting.
     pub(super) fn commit(&self) {
-        let Some(log) = &self.log else { return };
-        let _one_at_a_time = lock(&self.committing);
+        let Some(file) = &self.file else { return };
+        let mut log = lock(&file.log);
         let batch = {
             let mut waiting = lock(&self.waiting);
             waiting.writing = Arc::new(std::mem::take(&mut waiting.next));
@@ -156,7 +158,7 @@ impl Index {
         if batch.files.is_empty() && batch.chunks.is_empty() {
             return;
         }
-        let written = batch.synced().and_then(|()| lock(log).append(batch.entries()));
+        let written = batch.synced().and_then(|()| log.append(batch.entries()));
         let mut waiting = lock(&self.waiting);
         waiting.writing = Arc::default();
         if let Err(error) = written {
@@ -169,8 +171,8 @@ impl Index {
 
     /// Forgets the chunk hashes of ids that `is_used` does not know, if there are more than `used`.
     pub(super) fn prune(&self, used: u64, is_used: impl Fn(FileId) -> bool) {
-        let Some(log) = &self.log else { return };
-        let known = lock(log).hashed_ids();
+        let Some(file) = &self.file else { return };
+        let known = file.reader.ids();
         if known.len() as u64 > used {
             self.remove_hashes(known.into_iter().filter(|id| !is_used(*id)).collect::<BTreeSet<_>>());
         }
@@ -184,6 +186,14 @@ impl Drop for Index {
 }
 
 impl Batch {
+    fn put(&mut self, path: &Arc<str>, record: &Record, hashes: Vec<ChunkHash>) {
+        self.bytes += path.len() + ROW_BYTES + hashes.len() * ChunkHash::BYTES;
+        self.files.insert(path.clone(), Some(Row { stamp: record.stamp, id: record.id }));
+        if !hashes.is_empty() {
+            self.chunks.insert(record.id, Some(hashes));
+        }
+    }
+
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let files = self.files.iter().map(|(path, row)| match row {
             Some(row) => Entry::Row(path, *row),
@@ -216,7 +226,10 @@ fn put_back(next: &mut Batch, mut batch: Batch) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::peer::stamp::Stamp;
 
     fn record(content: &[u8]) -> Record {
         let stamp = Stamp { size: content.len() as u64, mtime_ns: -7, inode: 3, ctime_ns: 1 };
@@ -246,6 +259,76 @@ mod tests {
         assert_eq!(index.hashes(FileId::of(b"small")), None);
         index.prune(0, |_| false);
         assert_eq!(index.hashes(FileId::of(b"large")), None);
+    }
+
+    #[test]
+    fn who_asks_for_hashes_does_not_wait_for_the_disk() {
+        let state = tempfile::tempdir().unwrap();
+        let (index, _) = Index::open(state.path()).unwrap();
+        let hashes = |n| vec![ChunkHash([n; 32]); 2];
+        index.put(&Arc::from("written"), &record(b"written"), hashes(1));
+        index.commit();
+        index.put(&Arc::from("waiting"), &record(b"waiting"), hashes(2));
+        let writing = lock(&index.file.as_ref().unwrap().log);
+        std::thread::scope(|scope| {
+            let (answer, answers) = crossbeam_channel::bounded(2);
+            scope.spawn(|| {
+                let answer = answer;
+                for of in ["written", "waiting"] {
+                    answer.send(index.hashes(FileId::of(of.as_bytes()))).unwrap();
+                }
+            });
+            let got = [0, 1].map(|_| answers.recv_timeout(Duration::from_secs(60)).ok().flatten());
+            drop(writing);
+            assert_eq!(got, [Some(hashes(1)), Some(hashes(2))]);
+        });
+    }
+
+    #[test]
+    fn what_could_not_be_written_goes_back_under_what_came_since() {
+        let path = |path: &str| Arc::from(path);
+        let batch = |files: [(&str, Option<Row>); 2]| Batch {
+            files: files.map(|(at, row)| (path(at), row)).into(),
+            bytes: 10,
+            ..Batch::default()
+        };
+        let mut next = batch([("a", None), ("b", Some(row(b"new")))]);
+        next.chunks.insert(FileId::of(b"b"), None);
+        let mut old = batch([("b", Some(row(b"old"))), ("c", Some(row(b"old")))]);
+        old.chunks.insert(FileId::of(b"b"), Some(Vec::new()));
+        old.unsynced = Some(PathBuf::from("here"));
+        put_back(&mut next, old);
+        let files: Vec<_> = next.files.iter().map(|(path, row)| (&**path, *row)).collect();
+        assert_eq!(files, [("a", None), ("b", Some(row(b"new"))), ("c", Some(row(b"old")))]);
+        assert_eq!(next.chunks, BTreeMap::from([(FileId::of(b"b"), None)]));
+        assert_eq!((next.bytes, next.unsynced), (20, Some(PathBuf::from("here"))));
+    }
+
+    #[test]
+    fn what_was_fetched_is_put_on_the_disk_before_its_row() {
+        let state = tempfile::tempdir().unwrap();
+        let (index, _) = Index::open(state.path()).unwrap();
+        // The folder is not there, so it cannot be synced, and nothing may be written.
+        index.put_fetched(&Arc::from("a"), &record(b"a"), Vec::new(), Path::new("/nowhere at all"));
+        assert!(index.is_waiting());
+        index.commit();
+        assert!(index.is_waiting(), "it goes on waiting");
+        lock(&index.waiting).next.unsynced = Some(state.path().to_owned());
+        index.commit();
+        assert!(!index.is_waiting());
+    }
+
+    #[test]
+    fn a_commit_is_worth_it_when_much_waits() {
+        let state = tempfile::tempdir().unwrap();
+        let (index, _) = Index::open(state.path()).unwrap();
+        let hashes = vec![ChunkHash([1; 32]); COMMIT_BYTES / ChunkHash::BYTES];
+        index.put(&Arc::from("a"), &record(b"a"), Vec::new());
+        assert!(!index.is_worth_a_commit());
+        index.put(&Arc::from("b"), &record(b"b"), hashes);
+        assert!(index.is_worth_a_commit());
+        index.commit();
+        assert!(!index.is_worth_a_commit());
     }
 
     #[test]

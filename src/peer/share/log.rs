@@ -10,14 +10,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use bytes::{Buf, BufMut};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use super::index::{Row, Rows};
+use super::record::{Row, Rows};
 use crate::content::{ChunkHash, FileId, Geometry};
 use crate::peer::stamp::Stamp;
+use crate::threads::lock;
 
 /// The last byte is the version.
 const MAGIC: &[u8; 8] = b"p2pindx2";
@@ -71,12 +73,53 @@ impl From<Errno> for Unusable {
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     len: u64,
     /// Bytes of entries that nothing replaces, about.
     live: u64,
-    /// Where the chunk hashes of an id begin, and how many there are.
-    hashes: HashMap<FileId, (u64, u32)>,
+    places: Arc<Mutex<Places>>,
+}
+
+/// Where chunk hashes lie. Changed when they are on the disk, by who wrote them.
+#[derive(Debug)]
+struct Places {
+    file: Arc<File>,
+    hashes: HashMap<FileId, Place>,
+}
+
+/// Where the chunk hashes of an id begin, and how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    at: u64,
+    count: u32,
+}
+
+/// Reads chunk hashes from a log, also while somebody writes to it.
+#[derive(Debug)]
+pub(super) struct Reader(Arc<Mutex<Places>>);
+
+impl Reader {
+    pub(super) fn hashes(&self, id: FileId) -> Option<Vec<ChunkHash>> {
+        let (file, place) = {
+            let places = lock(&self.0);
+            (places.file.clone(), *places.hashes.get(&id)?)
+        };
+        place.read(&file)
+    }
+
+    /// The ids whose chunk hashes are known, in no order.
+    pub(super) fn ids(&self) -> Vec<FileId> {
+        lock(&self.0).hashes.keys().copied().collect()
+    }
+}
+
+impl Place {
+    fn read(&self, file: &File) -> Option<Vec<ChunkHash>> {
+        let mut bytes = vec![0; self.count as usize * ChunkHash::BYTES];
+        file.read_exact_at(&mut bytes, self.at).ok()?;
+        let (hashes, _) = bytes.as_chunks::<{ ChunkHash::BYTES }>();
+        Some(hashes.iter().copied().map(ChunkHash).collect())
+    }
 }
 
 /// A log and the rows in it, in order of path.
@@ -90,7 +133,7 @@ pub(super) struct Opened {
 #[derive(Default)]
 struct Found {
     rows: BTreeMap<Box<str>, Row>,
-    hashes: HashMap<FileId, (u64, u32)>,
+    hashes: HashMap<FileId, Place>,
     /// Where the last whole entry ends.
     end: u64,
 }
@@ -112,9 +155,20 @@ impl Log {
             file.set_len(end)?;
         }
         let live = live(&rows, &hashes);
-        let mut log = Log { path: path.to_owned(), file, len: end, live, hashes };
+        let mut log = Log::new(path.to_owned(), file, end, live, hashes);
         log.shrink(&rows)?;
         Ok(Opened { log, rows: rows.into_iter().collect() })
+    }
+
+    fn new(path: PathBuf, file: File, len: u64, live: u64, hashes: HashMap<FileId, Place>) -> Log {
+        let file = Arc::new(file);
+        let places = Arc::new(Mutex::new(Places { file: file.clone(), hashes }));
+        Log { path, file, len, live, places }
+    }
+
+    /// Reads from this log for as long as it is open.
+    pub(super) fn reader(&self) -> Reader {
+        Reader(self.places.clone())
     }
 
     /// Adds entries; either all are on the disk when this returns, or it is an error and none count.
@@ -126,8 +180,8 @@ impl Log {
             let start = at + out.len() as u64;
             match entry {
                 Entry::Hashes(id, of) => {
-                    let place = (start + (HEAD_BYTES + FileId::BYTES) as u64, of.len() as u32);
-                    hashes.push((id, Some(place)));
+                    let at = start + (HEAD_BYTES + FileId::BYTES) as u64;
+                    hashes.push((id, Some(Place { at, count: of.len() as u32 })));
                 }
                 Entry::NoHashes(id) => hashes.push((id, None)),
                 Entry::Row(..) | Entry::NoRow(_) => {}
@@ -142,27 +196,16 @@ impl Log {
         self.file.write_all_at(&out, at)?;
         self.file.sync_data()?;
         self.len = at + out.len() as u64;
+        let mut places = lock(&self.places);
         for (id, place) in hashes {
             match place {
-                Some(place) => self.hashes.insert(id, place),
-                None => self.hashes.remove(&id),
+                Some(place) => places.hashes.insert(id, place),
+                None => places.hashes.remove(&id),
             };
         }
+        drop(places);
         self.shrink_if_large();
         Ok(())
-    }
-
-    pub(super) fn hashes(&self, id: FileId) -> Option<Vec<ChunkHash>> {
-        let (at, count) = *self.hashes.get(&id)?;
-        let mut bytes = vec![0; count as usize * ChunkHash::BYTES];
-        self.file.read_exact_at(&mut bytes, at).ok()?;
-        let (hashes, _) = bytes.as_chunks::<{ ChunkHash::BYTES }>();
-        Some(hashes.iter().copied().map(ChunkHash).collect())
-    }
-
-    /// The ids whose chunk hashes are known, in no order.
-    pub(super) fn hashed_ids(&self) -> Vec<FileId> {
-        self.hashes.keys().copied().collect()
     }
 
     fn shrink_if_large(&mut self) {
@@ -188,13 +231,15 @@ impl Log {
         let file = open_plain(&path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         file.write_all_at(MAGIC, 0)?;
-        let mut new = Log { path, file, len: MAGIC.len() as u64, live: self.live, hashes: HashMap::new() };
+        let mut new = Log::new(path, file, MAGIC.len() as u64, self.live, HashMap::new());
+        let places = lock(&self.places).hashes.clone();
         let hashes: Vec<_> =
-            self.hashed_ids().into_iter().filter_map(|id| Some((id, self.hashes(id)?))).collect();
+            places.iter().filter_map(|(id, place)| Some((*id, place.read(&self.file)?))).collect();
         let rows = rows.iter().map(|(path, row)| Entry::Row(path, *row));
         new.append(rows.chain(hashes.iter().map(|(id, hashes)| Entry::Hashes(*id, hashes))))?;
         fs::rename(&new.path, &self.path)?;
-        *self = Log { path: self.path.clone(), ..new };
+        (self.file, self.len) = (new.file.clone(), new.len);
+        std::mem::swap(&mut *lock(&self.places), &mut *lock(&new.places));
         Ok(())
     }
 }
@@ -229,10 +274,7 @@ fn open_plain(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(Errno::INVAL.into()),
-    }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::INVAL.into()) }
 }
 
 impl Found {
@@ -272,7 +314,7 @@ impl Found {
                 let id = FileId(*body.split_off(..FileId::BYTES)?.first_chunk()?);
                 let count = (body.len() / ChunkHash::BYTES) as u32;
                 match kind {
-                    KIND_HASHES => self.hashes.insert(id, (at + FileId::BYTES as u64, count)),
+                    KIND_HASHES => self.hashes.insert(id, Place { at: at + FileId::BYTES as u64, count }),
                     _ => self.hashes.remove(&id),
                 };
             }
@@ -283,11 +325,11 @@ impl Found {
 }
 
 /// Bytes of a log of just this.
-fn live(rows: &BTreeMap<Box<str>, Row>, hashes: &HashMap<FileId, (u64, u32)>) -> u64 {
+fn live(rows: &BTreeMap<Box<str>, Row>, hashes: &HashMap<FileId, Place>) -> u64 {
     let row = |path: &str| HEAD_BYTES + STAMP_BYTES + FileId::BYTES + path.len();
     let rows: usize = rows.keys().map(|path| row(path)).sum();
     let hash = |count: u32| HEAD_BYTES + FileId::BYTES + count as usize * ChunkHash::BYTES;
-    let hashes: usize = hashes.values().map(|(_, count)| hash(*count)).sum();
+    let hashes: usize = hashes.values().map(|place| hash(place.count)).sum();
     (MAGIC.len() + rows + hashes) as u64
 }
 
@@ -391,8 +433,8 @@ mod tests {
         drop(log);
         let Opened { log, rows } = Log::open(&path).unwrap();
         assert_eq!(rows, [(Box::from("a"), row(99))]);
-        assert_eq!(log.hashes(FileId::of(&[99])), Some(hashes));
-        assert_eq!(log.hashes(FileId::of(&[98])), None);
+        assert_eq!(log.reader().hashes(FileId::of(&[99])), Some(hashes));
+        assert_eq!(log.reader().hashes(FileId::of(&[98])), None);
         assert!(fs::metadata(&path).unwrap().len() < 100_000);
         assert!(matches!(Log::open(&path), Err(Unusable::Busy)), "the new file is locked too");
     }

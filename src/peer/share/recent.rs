@@ -37,9 +37,44 @@ impl<V: Clone> Recent<V> {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.items.clear();
         self.bytes = 0;
+    }
+}
+
+/// The latest values that were made in the latest step: those made before it are of no use.
+#[derive(Debug)]
+pub(super) struct OfStep<V> {
+    step: u64,
+    values: Recent<V>,
+}
+
+impl<V: Clone> OfStep<V> {
+    /// As [`Recent::new`].
+    pub(super) fn new(budget_bytes: usize) -> OfStep<V> {
+        OfStep { step: 0, values: Recent::new(budget_bytes) }
+    }
+
+    /// A value that was made in the step.
+    pub(super) fn get(&mut self, step: u64, id: FileId) -> Option<V> {
+        self.move_to(step).then(|| self.values.get(id)).flatten()
+    }
+
+    /// Keeps a value that was made in the step.
+    pub(super) fn put(&mut self, step: u64, id: FileId, value: V, bytes: usize) {
+        if self.move_to(step) {
+            self.values.put(id, value, bytes);
+        }
+    }
+
+    /// True if the step is not over.
+    fn move_to(&mut self, step: u64) -> bool {
+        if step > self.step {
+            self.values.clear();
+            self.step = step;
+        }
+        step == self.step
     }
 }
 
@@ -58,5 +93,19 @@ mod tests {
         assert_eq!([1, 2, 3].map(|n| recent.get(id(n))), [Some('a'), None, Some('c')]);
         recent.put(id(4), 'd', 100);
         assert_eq!([1, 3, 4].map(|n| recent.get(id(n))), [None, None, Some('d')]);
+    }
+
+    #[test]
+    fn what_was_made_in_another_step_is_not_found() {
+        let id = |n| FileId([n; 32]);
+        let mut recent = OfStep::new(10);
+        recent.put(1, id(1), 'a', 4);
+        assert_eq!((recent.get(1, id(1)), recent.get(1, id(2))), (Some('a'), None));
+        recent.put(2, id(2), 'b', 4);
+        recent.put(1, id(3), 'c', 4);
+        assert_eq!([1, 2, 3].map(|n| recent.get(2, id(n))), [None, Some('b'), None]);
+        assert_eq!(recent.get(1, id(2)), None, "who asks late");
+        assert_eq!(recent.get(2, id(2)), Some('b'), "takes nothing from others");
+        assert_eq!(recent.get(3, id(2)), None);
     }
 }

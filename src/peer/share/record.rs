@@ -1,5 +1,8 @@
-//! What is remembered of one file: how it looks from outside, and what is in it. Pure values.
+//! What is remembered of one file: how it looks from outside, and what is in it. Pure values; and paths below
+//! the shared folder.
 
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -50,6 +53,16 @@ impl Record {
     }
 }
 
+/// What the index remembers of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) stamp: Stamp,
+    pub(super) id: FileId,
+}
+
+/// The rows of an index when it was opened, in order of path.
+pub(super) type Rows = Vec<(Box<str>, Row)>;
+
 /// A symbolic link that stays in the shared folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Symlink {
@@ -93,10 +106,45 @@ pub(super) fn is_within(path: &str, folder: &str) -> bool {
         || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// True if the path, or a folder above it, is one of `paths`.
+pub(super) fn is_below_one(paths: &BTreeSet<impl Borrow<str> + Ord>, path: &str) -> bool {
+    let mut at = path;
+    while !at.is_empty() {
+        if paths.contains(at) {
+            return true;
+        }
+        at = parent(at);
+    }
+    paths.contains("")
+}
+
 /// `folder` and `name` as one path.
 pub(super) fn join(folder: &str, name: &str) -> String {
     match folder.is_empty() {
         true => name.to_owned(),
         false => format!("{folder}/{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_below_itself_and_what_is_above_it() {
+        let paths = |paths: &[&'static str]| paths.iter().copied().collect::<BTreeSet<&str>>();
+        for (set, path, below) in [
+            (paths(&["a/b"]), "a/b", true),
+            (paths(&["a/b"]), "a/b/c/d", true),
+            (paths(&["a/b"]), "a/bc", false),
+            (paths(&["a/b"]), "a", false),
+            (paths(&[""]), "a", true),
+            (paths(&[""]), "", true),
+            (paths(&[]), "", false),
+        ] {
+            assert_eq!(is_below_one(&set, path), below, "{path} and {set:?}");
+        }
+        assert!(is_within("a", "") && is_within("a/b", "a") && is_within("a", "a"));
+        assert!(!is_within("ab", "a") && !is_within("", "a"));
     }
 }

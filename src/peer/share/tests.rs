@@ -1,23 +1,24 @@
-//! Shares of real folders. Nothing sleeps: changes are waited for through the channel.
+//! Shares of real folders, and what tests of the parts need to have one. Nothing sleeps: changes are waited for through
+//! the channel.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::doubt::disk_failure;
 use super::*;
-use crate::content::{Place, Tree, TreeKind};
+use crate::content::{Geometry, Tree, TreeKind, hash_chunk};
 
 /// What a change may take until it is told, on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-fn config(folder: &Path) -> Config {
+pub(super) fn config(folder: &Path) -> Config {
     Config { folder: folder.to_owned(), prefix: None, state: folder.join(".p2p"), watch: false, threads: 2 }
 }
 
-fn open(config: Config) -> (Arc<Share>, Progress) {
+pub(super) fn open(config: Config) -> (Arc<Share>, Progress) {
     let mut last = Progress::default();
     let share = Share::open(config, &mut |progress| {
         last = progress;
@@ -26,7 +27,7 @@ fn open(config: Config) -> (Arc<Share>, Progress) {
     (share.unwrap(), last)
 }
 
-fn write(folder: &TempDir, files: &[(&str, &str)]) {
+pub(super) fn write(folder: &TempDir, files: &[(&str, &str)]) {
     for (path, content) in files {
         let path = folder.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -34,29 +35,33 @@ fn write(folder: &TempDir, files: &[(&str, &str)]) {
     }
 }
 
-fn offered(share: &Share) -> BTreeMap<String, FileId> {
+pub(super) fn offered(share: &Share) -> BTreeMap<String, FileId> {
     share.offers().into_iter().map(|offer| (offer.name.to_string(), offer.id)).collect()
 }
 
-fn names(share: &Share) -> Vec<String> {
+pub(super) fn names(share: &Share) -> Vec<String> {
     offered(share).into_keys().collect()
 }
 
 /// A share that is followed through its changes alone.
-struct Followed {
-    share: Arc<Share>,
-    told: BTreeMap<String, FileId>,
+pub(super) struct Followed {
+    pub(super) share: Arc<Share>,
+    pub(super) told: BTreeMap<String, FileId>,
 }
 
 impl Followed {
-    fn new(folder: &TempDir) -> Followed {
+    pub(super) fn new(folder: &TempDir) -> Followed {
         let (share, _) = open(Config { watch: true, ..config(folder.path()) });
         let told = offered(&share);
         Followed { share, told }
     }
 
     /// Takes in changes until what was told is as wanted, and gives the removals on the way.
-    fn until(&mut self, what: &str, wanted: impl Fn(&BTreeMap<String, FileId>) -> bool) -> Vec<String> {
+    pub(super) fn until(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&BTreeMap<String, FileId>) -> bool,
+    ) -> Vec<String> {
         let deadline = Instant::now() + DEADLINE;
         let mut removed = Vec::new();
         while !wanted(&self.told) {
@@ -74,7 +79,7 @@ impl Followed {
         removed
     }
 
-    fn until_names(&mut self, what: &str, names: &[&str]) -> Vec<String> {
+    pub(super) fn until_names(&mut self, what: &str, names: &[&str]) -> Vec<String> {
         self.until(what, |told| told.keys().eq(names))
     }
 }
@@ -185,140 +190,6 @@ fn links_are_followed_inside_the_folder_only() {
 }
 
 #[test]
-fn equal_contents_are_served_from_any_path_that_fits() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("a", "same"), ("b", "same")]);
-    let (share, _) = open(config(folder.path()));
-    let id = FileId::of(b"same");
-    let path = |share: &Share| match share.find(id, View::Bytes) {
-        Some(Holding::File(_, source)) => {
-            assert!(matches!(share.open_source(&source.path, id).unwrap(), Standing::Sound(..)));
-            Some(source.path.to_string())
-        }
-        _ => None,
-    };
-    assert_eq!(path(&share).as_deref(), Some("a"));
-    write(&folder, &[("a", "other")]);
-    assert_eq!(path(&share).as_deref(), Some("b"));
-    fs::remove_file(folder.path().join("b")).unwrap();
-    // It may have grown; that its bytes are others shows when they are asked for.
-    let Standing::Doubted(file) = share.open_source("a", id).unwrap() else { panic!("not doubted") };
-    assert_eq!(share.proved_chunk(id, &file, only_chunk(4)).unwrap(), None);
-    share.expose("a", id);
-    assert_eq!(path(&share), None);
-}
-
-/// The place of a file's only chunk.
-fn only_chunk(size: u64) -> Place {
-    crate::content::Layout::new(vec![Geometry::of(size).unwrap()]).unwrap().place(0).unwrap()
-}
-
-#[test]
-fn a_file_that_looks_otherwise_is_served_only_if_its_bytes_prove() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("a", "1"), ("b", "2"), ("c", "3")]);
-    let (share, _) = open(config(folder.path()));
-    let standing = |path: &str, content: &[u8]| share.open_source(path, FileId::of(content)).unwrap();
-    assert!(matches!(standing("a", b"1"), Standing::Sound(..)));
-    assert!(matches!(standing("a", b"2"), Standing::Gone), "another content");
-    // Longer, with the old bytes at its beginning and with others, and shorter.
-    let chunk = |path: &str, content: &[u8]| match standing(path, content) {
-        Standing::Doubted(file) => share.proved_chunk(FileId::of(content), &file, only_chunk(1)).unwrap(),
-        standing => panic!("not doubted but {standing:?}"),
-    };
-    write(&folder, &[("a", "12")]);
-    assert_eq!(chunk("a", b"1").unwrap(), b"1");
-    write(&folder, &[("a", "21")]);
-    assert_eq!(chunk("a", b"1"), None);
-    write(&folder, &[("a", "")]);
-    assert!(matches!(standing("a", b"1"), Standing::Gone));
-    // Another mode: only the bytes can tell, and they do.
-    fs::set_permissions(folder.path().join("b"), fs::Permissions::from_mode(0o755)).unwrap();
-    let Standing::Doubted(file) = standing("b", b"2") else { panic!("not doubted") };
-    assert_eq!(share.proved_chunk(FileId::of(b"2"), &file, only_chunk(1)).unwrap().unwrap(), b"2");
-    assert!(matches!(share.find(FileId::of(b"2"), View::Bytes), Some(Holding::File(..))));
-    // Written in place, with its time put back.
-    let file = fs::File::options().write(true).open(folder.path().join("c")).unwrap();
-    let time = file.metadata().unwrap().modified().unwrap();
-    std::io::Write::write_all(&mut &file, b"4").unwrap();
-    file.set_modified(time).unwrap();
-    let Standing::Doubted(file) = standing("c", b"3") else { panic!("not doubted") };
-    assert!(share.proved_chunk(FileId::of(b"3"), &file, only_chunk(1)).unwrap().is_none());
-    let before = share.withdrawals();
-    share.expose("c", FileId::of(b"3"));
-    assert!(share.withdrawals() > before);
-    assert!(matches!(standing("c", b"3"), Standing::Gone));
-}
-
-#[test]
-fn what_a_file_held_before_it_grew_is_served_and_not_offered() {
-    let folder = tempfile::tempdir().unwrap();
-    let old = vec![7; 300_000];
-    let id = FileId::of(&old);
-    fs::write(folder.path().join("log"), &old).unwrap();
-    let mut followed = Followed::new(&folder);
-    let manifest = followed.share.manifest(id).unwrap();
-    let place = crate::content::Layout::new(vec![manifest.geometry()]).unwrap().place(1).unwrap();
-    let append = |text: &str| {
-        let mut file = fs::File::options().append(true).open(folder.path().join("log")).unwrap();
-        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-        FileId::of(&fs::read(folder.path().join("log")).unwrap())
-    };
-    for text in ["once", "twice"] {
-        let new = append(text);
-        followed.until("hashed anew", |told| told.get("log") == Some(&new));
-        let Some(Holding::File(geometry, source)) = followed.share.find(id, View::Bytes) else {
-            panic!("not found")
-        };
-        assert_eq!(geometry, manifest.geometry());
-        let Standing::Doubted(file) = followed.share.open_source(&source.path, id).unwrap() else {
-            panic!("not doubted")
-        };
-        assert!(followed.share.proved_chunk(id, &file, place).unwrap().is_some());
-        assert!(followed.share.offers_of(id).is_empty());
-    }
-    // That it is something else by now is nothing against what it is offered as.
-    let before = followed.share.withdrawals();
-    followed.share.expose("log", id);
-    assert_eq!(followed.share.withdrawals(), before);
-    assert!(followed.share.find(id, View::Bytes).is_none());
-    assert!(matches!(followed.share.open_source("log", id).unwrap(), Standing::Gone));
-}
-
-#[test]
-fn another_mode_or_name_withdraws_nothing_and_is_hashed_again() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("a", "1"), ("b", "2")]);
-    let mut followed = Followed::new(&folder);
-    let stamp =
-        |followed: &Followed, path: &str, content: &[u8]| followed.share.stamp_of(path, FileId::of(content));
-    let before = stamp(&followed, "a", b"1");
-    fs::set_permissions(folder.path().join("a"), fs::Permissions::from_mode(0o600)).unwrap();
-    fs::rename(folder.path().join("b"), folder.path().join("c")).unwrap();
-    let now = Stamp::of(&folder.path().join("a").metadata().unwrap());
-    followed.until_names("renamed", &["a", "c"]);
-    let deadline = Instant::now() + DEADLINE;
-    while stamp(&followed, "a", b"1") == before {
-        assert!(Instant::now() < deadline, "it is hashed again");
-        std::thread::yield_now();
-    }
-    assert_eq!(stamp(&followed, "a", b"1"), Some(now));
-    assert!(followed.share.changes().try_iter().all(|change| change.is_empty()), "nothing was told of it");
-}
-
-#[test]
-fn what_changed_with_its_time_put_back_is_offered_as_what_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("a", "old")]);
-    let mut followed = Followed::new(&folder);
-    let file = fs::File::options().write(true).open(folder.path().join("a")).unwrap();
-    let time = file.metadata().unwrap().modified().unwrap();
-    std::io::Write::write_all(&mut &file, b"new").unwrap();
-    file.set_modified(time).unwrap();
-    followed.until("hashed anew", |told| told.get("a") == Some(&FileId::of(b"new")));
-}
-
-#[test]
 fn an_index_of_an_older_version_is_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder, &[("a", "1")]);
@@ -365,108 +236,6 @@ fn trees_are_served_as_listings_and_as_members() {
 }
 
 #[test]
-fn a_single_file_is_shared_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("one", "1"), ("other", "2"), ("d/one", "3")]);
-    let (share, _) = open(Config { folder: folder.path().join("one"), watch: true, ..config(folder.path()) });
-    let mut followed = Followed { told: offered(&share), share };
-    assert_eq!(names(&followed.share), ["one"]);
-    write(&folder, &[("third", "3"), ("one", "new")]);
-    followed.until("changed", |told| told.get("one") == Some(&FileId::of(b"new")));
-    assert_eq!(names(&followed.share), ["one"]);
-}
-
-#[test]
-fn additions_changes_renames_and_removals_are_seen() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("a", "1"), ("d/b", "2")]);
-    let at = |path: &str| folder.path().join(path);
-    let mut followed = Followed::new(&folder);
-    write(&folder, &[("new", "3")]);
-    followed.until_names("added", &["a", "d/", "d/b", "new"]);
-    write(&folder, &[("a", "changed")]);
-    let removed = followed.until("changed", |told| told.get("a") == Some(&FileId::of(b"changed")));
-    assert_eq!(removed, ["a"]);
-    fs::rename(at("new"), at("d/moved")).unwrap();
-    followed.until_names("renamed", &["a", "d/", "d/b", "d/moved"]);
-    write(&folder, &[("x/y/z/deep", "4")]);
-    followed.until_names("deep", &["a", "d/", "d/b", "d/moved", "x/", "x/y/", "x/y/z/", "x/y/z/deep"]);
-    fs::rename(at("x"), at("d/x")).unwrap();
-    let moved = ["a", "d/", "d/b", "d/moved", "d/x/", "d/x/y/", "d/x/y/z/", "d/x/y/z/deep"];
-    followed.until_names("folder moved", &moved);
-    write(&folder, &[("d/x/y/late", "5")]);
-    followed.until("in the moved folder", |told| told.contains_key("d/x/y/late"));
-    fs::remove_dir_all(at("d")).unwrap();
-    followed.until_names("removed", &["a"]);
-    fs::create_dir(at("empty")).unwrap();
-    followed.until_names("empty folder", &["a", "empty/"]);
-}
-
-#[test]
-fn a_folder_moved_out_is_no_longer_followed() {
-    let folder = tempfile::tempdir().unwrap();
-    let outside = tempfile::tempdir().unwrap();
-    write(&folder, &[("d/a", "1"), ("b", "2")]);
-    let mut followed = Followed::new(&folder);
-    fs::rename(folder.path().join("d"), outside.path().join("d")).unwrap();
-    followed.until_names("moved out", &["b"]);
-    write(&outside, &[("d/c", "3")]);
-    fs::rename(outside.path().join("d"), folder.path().join("e")).unwrap();
-    followed.until_names("moved in", &["b", "e/", "e/a", "e/c"]);
-}
-
-#[test]
-fn changes_are_seen_through_links() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("d/file", "1")]);
-    symlink("d", folder.path().join("link")).unwrap();
-    symlink("d/later", folder.path().join("dangling")).unwrap();
-    symlink("/etc/passwd", folder.path().join("d/out")).unwrap();
-    symlink("link/out", folder.path().join("led out")).unwrap();
-    let mut followed = Followed::new(&folder);
-    write(&folder, &[("d/file", "2"), ("d/later", "3")]);
-    followed.until("through links", |told| {
-        told.get("link/file") == Some(&FileId::of(b"2"))
-            && told.get("link/later") == Some(&FileId::of(b"3"))
-            && told.get("dangling") == Some(&FileId::of(b"3"))
-    });
-    assert!(!followed.told.contains_key("led out"));
-    fs::remove_file(folder.path().join("d/out")).unwrap();
-    write(&folder, &[("d/out", "4")]);
-    followed.until("inside now", |told| told.get("led out") == Some(&FileId::of(b"4")));
-    fs::remove_dir_all(folder.path().join("d")).unwrap();
-    followed.until("removed", BTreeMap::is_empty);
-}
-
-#[test]
-fn a_mode_changes_the_tree_and_not_the_file() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("d/run", "1")]);
-    let mut followed = Followed::new(&folder);
-    let tree = followed.told["d/"];
-    fs::set_permissions(folder.path().join("d/run"), fs::Permissions::from_mode(0o755)).unwrap();
-    let removed = followed.until("mode", |told| told.get("d/").is_some_and(|id| *id != tree));
-    assert_eq!(removed, ["d/"]);
-}
-
-#[test]
-fn a_flood_of_files_is_seen_whole() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut followed = Followed::new(&folder);
-    for n in 0..3000 {
-        write(&folder, &[(&format!("{}/{}/f{n}", n % 7, n % 5), "x")]);
-    }
-    let whole =
-        |told: &BTreeMap<String, FileId>| told.keys().filter(|name| !name.ends_with('/')).count() == 3000;
-    followed.until("flood", whole);
-    fs::rename(folder.path().join("3"), folder.path().join("moved")).unwrap();
-    followed.until("moved", |told| {
-        whole(told) && told.contains_key("moved/") && !told.keys().any(|name| name.starts_with("3/"))
-    });
-    assert_eq!(followed.told, offered(&followed.share));
-}
-
-#[test]
 fn an_adopted_file_is_offered_without_hashing() {
     let folder = tempfile::tempdir().unwrap();
     let mut followed = Followed::new(&folder);
@@ -505,88 +274,10 @@ fn an_adopted_file_that_has_changed_is_hashed() {
 }
 
 #[test]
-fn a_withdrawn_file_is_hashed_again() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("a", "1")]);
-    let mut followed = Followed::new(&folder);
-    followed.share.withdraw("a");
-    assert_eq!(names(&followed.share), [""; 0]);
-    followed.until_names("withdrawn", &[]);
-    followed.until_names("hashed again", &["a"]);
-}
-
-#[test]
-fn a_disk_that_fails_once_withdraws_nothing_and_what_it_failed_at_is_proved_until_it_is_read() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("a", "1")]);
-    let followed = Followed::new(&folder);
-    let (share, id, path) = (&followed.share, FileId::of(b"1"), Arc::from("a"));
-    assert!(matches!(share.open_source("a", id).unwrap(), Standing::Sound(..)));
-    let before = share.withdrawals();
-    share.judge(&path, id, Err(disk_failure()));
-    assert_ne!(share.withdrawals(), before, "whoever has it open looks again");
-    assert_eq!(names(share), ["a"]);
-    // By now it may have been read again.
-    let deadline = Instant::now() + DEADLINE;
-    while !matches!(share.open_source("a", id).unwrap(), Standing::Sound(..)) {
-        assert_eq!(names(share), ["a"]);
-        assert!(Instant::now() < deadline, "it is never read again");
-        std::thread::yield_now();
-    }
-    assert!(share.changes().is_empty(), "nobody was told of anything");
-}
-
-#[test]
-fn a_file_that_cannot_be_hashed_for_now_stays_what_it_was_and_a_new_one_comes_later() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("a", "1")]);
-    let mut followed = Followed::new(&folder);
-    let fail = |share: &Share, path: &str| {
-        let path: Arc<str> = Arc::from(path);
-        let found = Found::of(&folder.path().join(&*path).metadata().unwrap());
-        share.core.write().hashing.insert(path.clone(), found.stamp);
-        share.core.settle(vec![(hash::Job { path, found }, hash::Outcome::Failed(disk_failure()))]);
-    };
-    fail(&followed.share, "a");
-    assert_eq!(names(&followed.share), ["a"]);
-    write(&folder, &[("b", "2")]);
-    fail(&followed.share, "b");
-    let removed = followed.until_names("the new one is tried again", &["a", "b"]);
-    assert!(removed.is_empty(), "{removed:?}");
-}
-
-#[test]
-fn a_short_read_of_a_file_that_is_as_long_as_it_was_is_a_failure_of_the_disk() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder, &[("a", "123")]);
-    let file = fs::File::open(folder.path().join("a")).unwrap();
-    let shorter = read_at(&file, &mut [0; 4], 0).unwrap_err();
-    assert!(!is_passing(&shorter), "it is shorter");
-    // Files of the kernel say that they are a page long and end before.
-    let Ok(kernel) = fs::File::open("/sys/kernel/uevent_seqnum") else { return };
-    let short = read_at(&kernel, &mut [0; 4000], 0).unwrap_err();
-    assert!(is_passing(&short), "{short}");
-}
-
-#[test]
 fn where_the_state_cannot_be_kept_files_are_shared_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder, &[("a", "1"), ("file", "")]);
     let state = folder.path().join("file/state");
     let (share, _) = open(Config { state, ..config(folder.path()) });
     assert_eq!(names(&share), ["a", "file"]);
-}
-
-#[test]
-fn lost_chunk_hashes_are_made_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let content = "w".repeat(100_000);
-    write(&folder, &[("a", &content)]);
-    let mut followed = Followed::new(&folder);
-    let id = FileId::of(content.as_bytes());
-    followed.share.core.index.remove_hashes([id]);
-    assert!(followed.share.manifest(id).is_none());
-    followed.until_names("withdrawn", &[]);
-    followed.until_names("hashed again", &["a"]);
-    assert!(followed.share.manifest(id).is_some());
 }

@@ -19,9 +19,9 @@ use crate::descriptors::patiently;
 use crate::threads;
 use crate::wire::limits;
 
-use super::catalogue::Scan;
-use super::doubt::is_passing;
+use super::reading::is_passing;
 use super::record::{Found, Symlink, below, is_within, join, looks_of};
+use super::scan::{Followed, Scan};
 use crate::threads::lock;
 
 /// What stands for all that is skipped when there is too much.
@@ -29,13 +29,6 @@ const THE_REST: &str = "(and more)";
 
 /// Called with the path of each folder as it really is, before it is listed.
 pub(super) type Visitor = dyn Fn(&str) + Send + Sync;
-
-/// A symbolic link that is followed: the path that people see, and the path it leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Followed {
-    pub(super) shown: Arc<str>,
-    pub(super) target: Arc<str>,
-}
 
 /// Walks one shared folder, again and again.
 pub(super) struct Walker {
@@ -75,52 +68,11 @@ enum Step {
     Nothing,
 }
 
-/// What one thread found.
-#[derive(Default)]
-struct Finds {
-    files: Vec<(Arc<str>, Found)>,
-    folders: Vec<(Arc<str>, Looks)>,
-    /// Folders on the way to where the walk began.
-    above: Vec<(Arc<str>, Looks)>,
-    links: Vec<(Arc<str>, Symlink)>,
-    followed: Vec<Followed>,
-    left_out: Vec<(Arc<str>, Reason)>,
-    /// What could not be looked at now, with all below it.
-    unseen: Vec<(Arc<str>, io::Error)>,
-}
-
-impl Finds {
-    fn leave_out(&mut self, path: &str, reason: Reason) -> Step {
-        self.left_out.push((Arc::from(path), reason));
-        Step::Nothing
-    }
-
-    /// Leaves out what could not be read; what vanished since it was listed is no news, the watch tells.
-    fn leave_out_for(&mut self, path: &str, error: io::Error) -> Step {
-        match error.kind() {
-            io::ErrorKind::NotFound => Step::Nothing,
-            _ if is_passing(&error) => {
-                self.unseen.push((Arc::from(path), error));
-                Step::Nothing
-            }
-            _ => self.leave_out(path, Reason::Unreadable),
-        }
-    }
-
-    fn extend(&mut self, part: Finds) {
-        self.files.extend(part.files);
-        self.folders.extend(part.folders);
-        self.links.extend(part.links);
-        self.followed.extend(part.followed);
-        self.left_out.extend(part.left_out);
-        self.unseen.extend(part.unseen);
-    }
-}
-
 /// Folders waiting to be listed; the walk is over when none waits and no thread is listing one.
 struct Queue {
     waiting: Vec<Folder>,
     busy: usize,
+    /// Files and folders, by all threads.
     found: usize,
     /// There was too much.
     cut: bool,
@@ -129,21 +81,19 @@ struct Queue {
 impl Walker {
     /// What is at `scope` and below it now, and the links followed on the way. Never fails: what
     /// cannot be read is not found.
-    pub(super) fn scan(&self, scope: &str) -> (Scan, Vec<Followed>) {
-        let mut finds = Finds::default();
+    pub(super) fn scan(&self, scope: &str) -> Scan {
+        let mut finds = Scan { scope: Arc::from(scope), ..Scan::default() };
         match self.descend(scope, &mut finds) {
             Step::File(found) => finds.files.push((Arc::from(scope), found)),
             Step::Folder(folder) => self.walk(folder, &mut finds),
             Step::Nothing => {}
         }
-        finds.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        finds.folders.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let Finds { files, folders, above, links, followed, left_out, unseen } = finds;
-        (Scan { scope: Arc::from(scope), files, folders, above, links, left_out, unseen }, followed)
+        finds.sort();
+        finds
     }
 
     /// Goes from the root to `scope` by the same steps as a walk, so that it finds the same there.
-    fn descend(&self, scope: &str, finds: &mut Finds) -> Step {
+    fn descend(&self, scope: &str, finds: &mut Scan) -> Step {
         let mut step = match fs::metadata(&self.root) {
             Ok(metadata) if metadata.is_dir() => {
                 let here = Arc::from("");
@@ -151,7 +101,7 @@ impl Walker {
                 Step::Folder(Folder { shown: Arc::clone(&here), real: here, looks, jumps: None })
             }
             Ok(_) => Step::Nothing,
-            Err(error) if is_passing(&error) => finds.leave_out_for("", error),
+            Err(error) if is_passing(&error) => leave_out_for(finds, "", error),
             Err(_) => Step::Nothing,
         };
         for part in scope.split('/').filter(|part| !part.is_empty()) {
@@ -160,7 +110,7 @@ impl Walker {
             let path = join(&folder.real, part);
             step = match fs::symlink_metadata(below(&self.root, &path)) {
                 Ok(metadata) => self.step(&folder, part, &metadata, finds),
-                Err(error) if is_passing(&error) => finds.leave_out_for(&join(&folder.shown, part), error),
+                Err(error) if is_passing(&error) => leave_out_for(finds, &join(&folder.shown, part), error),
                 Err(_) => Step::Nothing,
             };
         }
@@ -173,17 +123,18 @@ impl Walker {
         only && self.state.as_deref().is_none_or(|state| !is_within(path, state))
     }
 
-    fn walk(&self, start: Folder, finds: &mut Finds) {
+    fn walk(&self, start: Folder, finds: &mut Scan) {
         let queue = Mutex::new(Queue { waiting: vec![start], busy: 0, found: 0, cut: false });
         let more = Condvar::new();
         let parts = thread::scope(|scope| {
             let help = || {
-                let mut finds = Finds::default();
+                let mut finds = Scan::default();
                 while let Some(folder) = next_folder(&queue, &more) {
                     let _listing = Listing { queue: &queue, more: &more };
                     threads::may_panic("walk");
+                    let before = finds.files.len();
                     let inner = self.list(&folder, &mut finds);
-                    self.give_back(&queue, &more, inner, finds.files.len());
+                    give_back(&queue, &more, inner, finds.files.len() - before);
                 }
                 finds
             };
@@ -195,26 +146,12 @@ impl Walker {
         });
         parts.into_iter().for_each(|part| finds.extend(part));
         if lock(&queue).cut {
-            finds.leave_out(THE_REST, Reason::TooLarge);
+            leave_out(finds, THE_REST, Reason::TooLarge);
         }
-    }
-
-    fn give_back(&self, queue: &Mutex<Queue>, more: &Condvar, inner: Vec<Folder>, files: usize) {
-        let mut queue = lock(queue);
-        queue.busy -= 1;
-        queue.found += inner.len();
-        // Links can make a small folder endless without a loop, by doubling at each level.
-        if queue.found + files > limits::MAX_OFFERS_PER_PEER {
-            queue.cut = true;
-            queue.waiting.clear();
-        } else {
-            queue.waiting.extend(inner);
-        }
-        more.notify_all();
     }
 
     /// Lists one folder; gives the folders in it.
-    fn list(&self, folder: &Folder, finds: &mut Finds) -> Vec<Folder> {
+    fn list(&self, folder: &Folder, finds: &mut Scan) -> Vec<Folder> {
         if let Some(visit) = &self.visitor {
             visit(&folder.real);
         }
@@ -222,7 +159,7 @@ impl Walker {
         let entries = match patiently(|| fs::read_dir(below(&self.root, &folder.real))) {
             Ok(entries) => entries,
             Err(error) => {
-                finds.leave_out_for(&folder.shown, error);
+                leave_out_for(finds, &folder.shown, error);
                 return inner;
             }
         };
@@ -235,13 +172,13 @@ impl Walker {
                 Ok(entry) => entry,
                 // What comes behind is not known.
                 Err(error) => {
-                    finds.leave_out_for(&folder.shown, error);
+                    leave_out_for(finds, &folder.shown, error);
                     break;
                 }
             };
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
-                finds.leave_out(&join(&folder.shown, &escaped(&name)), Reason::Name);
+                leave_out(finds, &join(&folder.shown, &escaped(&name)), Reason::Name);
                 continue;
             };
             if !self.is_wanted(folder, name) {
@@ -251,7 +188,7 @@ impl Walker {
             let metadata = match entry.metadata() {
                 Ok(metadata) => metadata,
                 Err(error) => {
-                    finds.leave_out_for(&join(&folder.shown, name), error);
+                    leave_out_for(finds, &join(&folder.shown, name), error);
                     continue;
                 }
             };
@@ -270,13 +207,13 @@ impl Walker {
     }
 
     /// From a folder to what has this name in it, along a link if it is one.
-    fn step(&self, folder: &Folder, name: &str, metadata: &Metadata, finds: &mut Finds) -> Step {
+    fn step(&self, folder: &Folder, name: &str, metadata: &Metadata, finds: &mut Scan) -> Step {
         let shown = join(&folder.shown, name);
         match self.check_name(&shown, metadata.is_dir()) {
             Err(NameError::Reserved) if name == SafeName::STATE_FOLDER => return Step::Nothing,
-            Err(_) => return finds.leave_out(&shown, Reason::Name),
+            Err(_) => return leave_out(finds, &shown, Reason::Name),
             Ok(()) if shown.split('/').count() > Tree::MAX_DEPTH => {
-                return finds.leave_out(&shown, Reason::TooLarge);
+                return leave_out(finds, &shown, Reason::TooLarge);
             }
             Ok(()) => {}
         }
@@ -292,7 +229,7 @@ impl Walker {
         real: String,
         jumps: Option<Arc<Jump>>,
         metadata: &Metadata,
-        finds: &mut Finds,
+        finds: &mut Scan,
     ) -> Step {
         if metadata.is_dir() {
             if self.state.as_deref() == Some(&*real) || self.only.is_some() {
@@ -304,29 +241,29 @@ impl Walker {
             return Step::Folder(Folder { shown, real, looks: looks_of(metadata), jumps });
         }
         if !metadata.is_file() {
-            return finds.leave_out(&shown, Reason::Special);
+            return leave_out(finds, &shown, Reason::Special);
         }
         if metadata.len() > Geometry::MAX_SIZE {
-            return finds.leave_out(&shown, Reason::TooLarge);
+            return leave_out(finds, &shown, Reason::TooLarge);
         }
         if metadata.mode() & 0o444 == 0 && !rustix::process::geteuid().is_root() {
-            return finds.leave_out(&shown, Reason::Unreadable);
+            return leave_out(finds, &shown, Reason::Unreadable);
         }
         Step::File(Found::of(metadata))
     }
 
     /// Notes a link, and goes to what it leads to, which people can ask for by the link's path.
-    fn follow(&self, folder: &Folder, name: &str, shown: String, finds: &mut Finds) -> Step {
+    fn follow(&self, folder: &Folder, name: &str, shown: String, finds: &mut Scan) -> Step {
         let link = below(&self.root, &join(&folder.real, name));
         let target = match self.resolve(&link) {
             Ok(Ok(target)) => target,
-            Ok(Err(reason)) => return finds.leave_out(&shown, reason),
-            Err(error) => return finds.leave_out_for(&shown, error),
+            Ok(Err(reason)) => return leave_out(finds, &shown, reason),
+            Err(error) => return leave_out_for(finds, &shown, error),
         };
         let text = fs::read_link(&link).ok();
         let text = text.as_deref().and_then(Path::to_str).unwrap_or_default();
         let Some(text) = written(folder, &shown, text, &target) else {
-            return finds.leave_out(&shown, Reason::Outside);
+            return leave_out(finds, &shown, Reason::Outside);
         };
         let shown_as: Arc<str> = Arc::from(shown.as_str());
         let to: Arc<str> = Arc::from(target.as_str());
@@ -380,6 +317,23 @@ impl Walker {
     }
 }
 
+fn leave_out(finds: &mut Scan, path: &str, reason: Reason) -> Step {
+    finds.left_out.push((Arc::from(path), reason));
+    Step::Nothing
+}
+
+/// Leaves out what could not be read; what vanished since it was listed is no news, the watch tells.
+fn leave_out_for(finds: &mut Scan, path: &str, error: io::Error) -> Step {
+    match error.kind() {
+        io::ErrorKind::NotFound => Step::Nothing,
+        _ if is_passing(&error) => {
+            finds.unseen.push((Arc::from(path), error));
+            Step::Nothing
+        }
+        _ => leave_out(finds, path, Reason::Unreadable),
+    }
+}
+
 /// What is to be written in a copy of a link: the same, where it means the same below any folder that has
 /// both; otherwise the way from the link to its target. None if no link can say it.
 fn written(folder: &Folder, shown: &str, text: &str, target: &str) -> Option<String> {
@@ -413,6 +367,21 @@ impl Drop for Listing<'_> {
             self.more.notify_all();
         }
     }
+}
+
+/// A folder was listed: so many files are in it, and these folders.
+fn give_back(queue: &Mutex<Queue>, more: &Condvar, inner: Vec<Folder>, files: usize) {
+    let mut queue = lock(queue);
+    queue.busy -= 1;
+    queue.found += inner.len() + files;
+    // Links can make a small folder endless without a loop, by doubling at each level.
+    if queue.found > limits::MAX_OFFERS_PER_PEER {
+        queue.cut = true;
+        queue.waiting.clear();
+    } else {
+        queue.waiting.extend(inner);
+    }
+    more.notify_all();
 }
 
 fn next_folder(queue: &Mutex<Queue>, more: &Condvar) -> Option<Folder> {

@@ -5,14 +5,12 @@
 //! kernel loses events or watches run out, that is told as a change of everything.
 
 use std::collections::HashMap;
-use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
@@ -86,6 +84,11 @@ impl Watches {
         });
     }
 
+    /// What is readable when an event waits.
+    pub(super) fn events(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
     /// True if something may change without an event.
     pub(super) fn is_blind(&self) -> bool {
         self.blind.load(Ordering::Relaxed)
@@ -126,45 +129,5 @@ impl Watches {
                 None => {}
             }
         }
-    }
-}
-
-/// Paths that other threads want looked at, and a way to wake the thread that looks.
-pub(super) struct Mailbox {
-    paths: Mutex<Vec<Arc<str>>>,
-    event: OwnedFd,
-}
-
-impl Mailbox {
-    pub(super) fn new() -> io::Result<Mailbox> {
-        let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Mailbox { paths: Mutex::default(), event })
-    }
-
-    pub(super) fn post(&self, path: Arc<str>) {
-        lock(&self.paths).push(path);
-        self.wake();
-    }
-
-    pub(super) fn wake(&self) {
-        // It can only fail when the counter is full, and then the thread is awake anyway.
-        let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
-    }
-
-    pub(super) fn take(&self) -> Vec<Arc<str>> {
-        std::mem::take(&mut lock(&self.paths))
-    }
-
-    /// Waits until woken, until a watch has an event, or until the time is over.
-    pub(super) fn wait(&self, watches: Option<&Watches>, timeout: Option<std::time::Duration>) {
-        let mut ready = vec![PollFd::new(&self.event, PollFlags::IN)];
-        let inotify = watches.and_then(|watches| watches.inotify.as_ref());
-        ready.extend(inotify.map(|inotify| PollFd::from_borrowed_fd(inotify.as_fd(), PollFlags::IN)));
-        // Rounded up, so that a deadline has passed when the wait is over.
-        let timeout = timeout.map(|timeout| timeout + std::time::Duration::from_millis(1));
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        // An interrupted wait is a short one.
-        let _ = poll(&mut ready, timeout.as_ref());
-        let _ = rustix::io::read(&self.event, &mut [0; 8]);
     }
 }

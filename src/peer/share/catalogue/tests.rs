@@ -1,6 +1,6 @@
 //! The catalogue against one built anew, and the offers it makes.
 
-use super::super::record::Found;
+use super::super::record::{Found, Symlink};
 use super::*;
 use crate::content::TreeKind;
 use crate::peer::stamp::Stamp;
@@ -12,6 +12,16 @@ fn record(content: &str) -> Record {
 
 fn entered(files: &[(&str, &str)]) -> Vec<(Arc<str>, Record)> {
     files.iter().map(|(path, content)| (Arc::from(*path), record(content))).collect()
+}
+
+/// Takes a step, and makes the trees again.
+fn step(catalogue: &mut Catalogue, delta: Delta) -> Change {
+    let mut change = catalogue.apply(delta);
+    let trees = catalogue.renew_all();
+    assert!(catalogue.is_fresh());
+    change.added.extend(trees.added);
+    change.removed.extend(trees.removed);
+    change
 }
 
 fn names(offers: &[Offer]) -> Vec<&str> {
@@ -26,11 +36,14 @@ fn removed(change: &Change) -> Vec<&str> {
 fn every_folder_but_the_root_is_a_tree() {
     let mut catalogue = Catalogue::new(None);
     let folders_new = vec![(Arc::from("a/empty"), UNSEEN)];
-    let change = catalogue.apply(Delta {
-        entered: entered(&[("top", "x"), ("a/b/f", "yy"), ("a/g", "x")]),
-        folders_new,
-        ..Delta::default()
-    });
+    let change = step(
+        &mut catalogue,
+        Delta {
+            entered: entered(&[("top", "x"), ("a/b/f", "yy"), ("a/g", "x")]),
+            folders_new,
+            ..Delta::default()
+        },
+    );
     assert_eq!(names(&change.added), ["top", "a/b/f", "a/g", "a/", "a/b/", "a/empty/"]);
     assert_eq!(change.removed, []);
     let mut offers = change.added.clone();
@@ -38,7 +51,7 @@ fn every_folder_but_the_root_is_a_tree() {
     let mut all = catalogue.offers();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(all, offers);
-    let tree = catalogue.tree("a").unwrap();
+    let tree = catalogue.below("a").unwrap().tree().unwrap();
     let listed: Vec<_> = tree.entries().iter().map(|entry| entry.path.as_str()).collect();
     assert_eq!(listed, ["b", "b/f", "empty", "g"]);
     let offer = offers.iter().find(|offer| &*offer.name == "a/").unwrap();
@@ -49,48 +62,53 @@ fn every_folder_but_the_root_is_a_tree() {
 #[test]
 fn with_a_prefix_the_root_is_a_tree_too() {
     let mut catalogue = Catalogue::new(Some("photos/".to_owned()));
-    let change = catalogue.apply(Delta { entered: entered(&[("a/b", "x")]), ..Delta::default() });
+    let change = step(&mut catalogue, Delta { entered: entered(&[("a/b", "x")]), ..Delta::default() });
     assert_eq!(names(&change.added), ["photos/a/b", "photos/", "photos/a/"]);
-    assert_eq!(catalogue.folder_of(change.added[1].id), Some(""));
+    let below = catalogue.below_with(change.added[1].id).unwrap();
+    assert_eq!(FileId::of(&below.tree().unwrap().encode()), change.added[1].id);
+    assert!(!below.is_stale() && catalogue.below_with(FileId::of(b"x")).is_none());
 }
 
 #[test]
 fn a_changed_file_changes_the_trees_above_it_and_no_others() {
     let mut catalogue = Catalogue::new(None);
-    catalogue.apply(Delta {
-        entered: entered(&[("a/b/f", "1"), ("a/c/g", "2"), ("d/h", "3")]),
-        ..Delta::default()
-    });
-    let change = catalogue.apply(Delta { entered: entered(&[("a/b/f", "new")]), ..Delta::default() });
+    step(
+        &mut catalogue,
+        Delta { entered: entered(&[("a/b/f", "1"), ("a/c/g", "2"), ("d/h", "3")]), ..Delta::default() },
+    );
+    let change = step(&mut catalogue, Delta { entered: entered(&[("a/b/f", "new")]), ..Delta::default() });
     assert_eq!(removed(&change), ["a/b/f", "a/", "a/b/"]);
     assert_eq!(names(&change.added), ["a/b/f", "a/", "a/b/"]);
-    let same = catalogue.apply(Delta { entered: entered(&[("a/b/f", "new")]), ..Delta::default() });
+    let same = step(&mut catalogue, Delta { entered: entered(&[("a/b/f", "new")]), ..Delta::default() });
     assert!(same.is_empty());
 }
 
 #[test]
 fn equal_contents_have_one_id_and_several_paths() {
     let mut catalogue = Catalogue::new(None);
-    catalogue.apply(Delta { entered: entered(&[("a", "same"), ("b", "same")]), ..Delta::default() });
+    step(&mut catalogue, Delta { entered: entered(&[("a", "same"), ("b", "same")]), ..Delta::default() });
     let id = FileId::of(b"same");
     let paths =
         |catalogue: &Catalogue| catalogue.files_of(id).map(|(path, _)| path.clone()).collect::<Vec<_>>();
     assert_eq!(paths(&catalogue), [Arc::from("a"), Arc::from("b")]);
-    catalogue.apply(Delta { gone: vec![Arc::from("a")], ..Delta::default() });
+    step(&mut catalogue, Delta { gone: vec![Arc::from("a")], ..Delta::default() });
     assert_eq!(paths(&catalogue), [Arc::from("b")]);
-    catalogue.apply(Delta { gone: vec![Arc::from("b")], ..Delta::default() });
+    step(&mut catalogue, Delta { gone: vec![Arc::from("b")], ..Delta::default() });
     assert!(!catalogue.has_file(id));
 }
 
 #[test]
 fn of_what_could_not_be_looked_at_nothing_is_gone() {
     let mut catalogue = Catalogue::new(None);
-    catalogue.apply(Delta {
-        entered: ["d/a", "d/sub/b", "e", "f"].map(|path| (Arc::from(path), record("1"))).to_vec(),
-        folders_new: ["d", "d/sub"].map(|path| (Arc::from(path), UNSEEN)).to_vec(),
-        left_out: vec![(Arc::from("d/pipe"), Some(Reason::Special))],
-        ..Delta::default()
-    });
+    step(
+        &mut catalogue,
+        Delta {
+            entered: ["d/a", "d/sub/b", "e", "f"].map(|path| (Arc::from(path), record("1"))).to_vec(),
+            folders_new: ["d", "d/sub"].map(|path| (Arc::from(path), UNSEEN)).to_vec(),
+            left_out: vec![(Arc::from("d/pipe"), Some(Reason::Special))],
+            ..Delta::default()
+        },
+    );
     let unseen = ["d", "f", "new"].map(|path| (Arc::from(path), std::io::Error::other("the disk fails")));
     let differences = catalogue.compare(&Scan { unseen: unseen.into(), ..Scan::default() });
     let gone: Vec<&str> = differences.gone.iter().map(|(path, _)| &**path).collect();
@@ -103,7 +121,7 @@ fn of_what_could_not_be_looked_at_nothing_is_gone() {
 fn a_scan_differs_only_within_its_scope() {
     let mut catalogue = Catalogue::new(None);
     let all = [("a", "0"), ("a-b", "1"), ("d/f", "2"), ("d/g", "3"), ("d/s/h", "4"), ("d0", "5")];
-    catalogue.apply(Delta { entered: entered(&all), ..Delta::default() });
+    step(&mut catalogue, Delta { entered: entered(&all), ..Delta::default() });
     let found = |content| {
         let Record { stamp, mode, linked, .. } = record(content);
         Found { stamp, mode, linked }
@@ -133,7 +151,8 @@ fn a_scan_differs_only_within_its_scope() {
     assert_eq!(left_out, [("d/pipe", Some(Reason::Special)), ("d/a", changing), ("d/f", changing)]);
 }
 
-/// Steps at random give what the same files give in one step, and changes add up to the offers.
+/// Steps at random give what the same files give in one step, and changes add up to the offers; whenever trees are
+/// made again, and however late their makers come back with them.
 #[test]
 fn many_steps_are_as_good_as_one() {
     let seed = std::env::var("P2P_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
@@ -141,49 +160,113 @@ fn many_steps_are_as_good_as_one() {
     let mut catalogue = Catalogue::new(Some("root/".to_owned()));
     let mut files: BTreeMap<Arc<str>, Record> = BTreeMap::new();
     let mut told: BTreeMap<String, FileId> = BTreeMap::new();
-    for step in 0..300 {
-        let mut delta = Delta::default();
-        for _ in 0..rng.usize(1..4) {
-            let path: Arc<str> = (0..rng.usize(1..4))
-                .map(|_| rng.choice(["x", "y", "z"]).unwrap())
-                .collect::<Vec<_>>()
-                .join("/")
-                .into();
-            let path: Arc<str> = format!("{path}.f").into(); // no file is ever a folder
-            match rng.bool() && files.remove(&path).is_some() {
-                true => delta.gone.push(path),
-                false => {
-                    let record = record(rng.choice(["1", "22", "333"]).unwrap());
-                    delta.gone.retain(|gone| *gone != path);
-                    delta.entered.retain(|(entered, _)| *entered != path); // a path once in a step
-                    delta.entered.push((path.clone(), record));
-                    files.insert(path, record);
-                }
+    let mut making: Vec<Measured> = Vec::new();
+    for step in 0..600 {
+        let change = match rng.u8(..4) {
+            0 => {
+                let folder = rng.choice(catalogue.stale());
+                making.extend(folder.and_then(|folder| Some(catalogue.below(&folder)?.measure())));
+                continue;
             }
+            1 => catalogue.renew(std::mem::take(&mut making)),
+            _ => catalogue.apply(some_change(&mut rng, &mut files)),
+        };
+        take_in(&mut told, change);
+        let offered = |catalogue: &Catalogue| -> BTreeMap<_, _> {
+            catalogue.offers().into_iter().map(|offer| (offer.name.to_string(), offer.id)).collect()
+        };
+        assert_eq!(offered(&catalogue), told, "seed {seed}, step {step}");
+        if step % 3 > 0 {
+            continue;
         }
-        delta.entered.retain(|(path, _)| files.contains_key(path));
-        let change = catalogue.apply(delta);
-        for (name, id) in &change.removed {
-            assert_eq!(told.remove(&**name), Some(*id), "seed {seed}, step {step}");
-        }
-        for offer in &change.added {
-            assert_eq!(told.insert(offer.name.to_string(), offer.id), None, "seed {seed}, step {step}");
-        }
+        take_in(&mut told, catalogue.renew_all());
+        assert!(catalogue.is_fresh() && catalogue.renew_all().is_empty());
         let mut anew = Catalogue::new(Some("root/".to_owned()));
-        let folders_new = catalogue.folders.keys().map(|path| (path.clone(), UNSEEN)).collect();
+        let folders_new = catalogue.there.folders.keys().map(|path| (path.clone(), UNSEEN)).collect();
         let entered = files.clone().into_iter().collect();
         anew.apply(Delta { entered, folders_new, ..Delta::default() });
+        anew.renew_all();
         assert_eq!(anew.offers(), catalogue.offers(), "seed {seed}, step {step}");
         assert_eq!(anew.by_id, catalogue.by_id, "seed {seed}, step {step}");
-        let offered: BTreeMap<_, _> =
-            catalogue.offers().into_iter().map(|offer| (offer.name.to_string(), offer.id)).collect();
-        assert_eq!(offered, told, "seed {seed}, step {step}");
+        assert_eq!(offered(&catalogue), told, "seed {seed}, step {step}");
     }
+}
+
+fn take_in(told: &mut BTreeMap<String, FileId>, change: Change) {
+    for (name, id) in change.removed {
+        assert_eq!(told.remove(&*name), Some(id), "{name:?}");
+    }
+    for offer in change.added {
+        assert_eq!(told.insert(offer.name.to_string(), offer.id), None, "{:?}", offer.name);
+    }
+}
+
+fn some_change(rng: &mut fastrand::Rng, files: &mut BTreeMap<Arc<str>, Record>) -> Delta {
+    let mut delta = Delta::default();
+    for _ in 0..rng.usize(1..4) {
+        let path: Vec<_> = (0..rng.usize(1..4)).map(|_| *rng.choice(&["x", "y", "z"]).unwrap()).collect();
+        let path: Arc<str> = format!("{}.f", path.join("/")).into(); // no file is ever a folder
+        if rng.bool() && files.remove(&path).is_some() {
+            delta.gone.push(path);
+        } else {
+            let record = record(rng.choice(["1", "22", "333"]).unwrap());
+            delta.gone.retain(|gone| *gone != path);
+            delta.entered.retain(|(entered, _)| *entered != path); // a path once in a step
+            delta.entered.push((path.clone(), record));
+            files.insert(path, record);
+        }
+    }
+    delta.entered.retain(|(path, _)| files.contains_key(path));
+    delta
+}
+
+#[test]
+fn a_tree_that_was_made_of_what_has_changed_meanwhile_is_not_told_of() {
+    let mut catalogue = Catalogue::new(None);
+    step(&mut catalogue, Delta { entered: entered(&[("d/a", "1"), ("e/b", "1")]), ..Delta::default() });
+    let old = catalogue.offers().into_iter().find(|offer| &*offer.name == "d/").unwrap().id;
+    let change =
+        catalogue.apply(Delta { entered: entered(&[("d/a", "2"), ("e/b", "2")]), ..Delta::default() });
+    assert_eq!((removed(&change), names(&change.added)), (vec!["d/a", "e/b"], vec!["d/a", "e/b"]));
+    assert_eq!(catalogue.stale(), [Arc::from("d"), Arc::from("e")]);
+    let made: Vec<Measured> = ["d", "e"].map(|folder| catalogue.below(folder).unwrap().measure()).into();
+    assert!(catalogue.below_with(old).unwrap().is_stale());
+    catalogue.apply(Delta { entered: entered(&[("d/a", "3")]), ..Delta::default() });
+    let change = catalogue.renew(made);
+    assert_eq!((removed(&change), names(&change.added)), (vec!["e/"], vec!["e/"]));
+    assert_eq!(catalogue.stale(), [Arc::from("d")]);
+    let change = catalogue.renew_all();
+    assert_eq!((removed(&change), names(&change.added)), (vec!["d/"], vec!["d/"]));
+    let fresh = catalogue.below("d").unwrap().measure();
+    assert!(catalogue.renew(vec![fresh]).is_empty(), "nobody asked for that");
+}
+
+#[test]
+fn a_tree_that_turns_out_to_be_the_same_is_told_to_nobody() {
+    let mut catalogue = Catalogue::new(None);
+    step(&mut catalogue, Delta { entered: entered(&[("d/a", "1")]), ..Delta::default() });
+    let steps = catalogue.steps();
+    let stamp = Stamp { ctime_ns: 9, ..record("1").stamp };
+    let again = vec![(Arc::from("d/a"), Record { stamp, ..record("1") })];
+    assert!(catalogue.apply(Delta { entered: again, ..Delta::default() }).is_empty());
+    assert_eq!((catalogue.stale(), catalogue.steps()), (vec![Arc::from("d")], steps + 1));
+    assert!(catalogue.renew_all().is_empty() && catalogue.is_fresh());
+}
+
+#[test]
+fn a_folder_that_went_has_no_tree_however_late_it_comes() {
+    let mut catalogue = Catalogue::new(None);
+    step(&mut catalogue, Delta { entered: entered(&[("d/a", "1")]), ..Delta::default() });
+    catalogue.apply(Delta { entered: entered(&[("d/a", "2")]), ..Delta::default() });
+    let made = catalogue.below("d").unwrap().measure();
+    let gone = Delta { gone: vec![Arc::from("d/a")], folders_gone: vec![Arc::from("d")], ..Delta::default() };
+    assert_eq!(removed(&catalogue.apply(gone)), ["d/a", "d/"]);
+    assert!(catalogue.is_fresh() && catalogue.renew(vec![made]).is_empty() && catalogue.offers().is_empty());
 }
 
 /// What is listed at each path of a folder's tree.
 fn listed(catalogue: &Catalogue, folder: &str) -> Vec<(String, String)> {
-    let tree = catalogue.tree(folder).unwrap();
+    let tree = catalogue.below(folder).unwrap().tree().unwrap();
     let entries = tree.entries().iter().map(|entry| {
         let kind = match &entry.kind {
             TreeKind::File { .. } => "file".to_owned(),
@@ -207,20 +290,29 @@ fn a_link_stays_one_where_its_target_is_and_is_what_it_leads_to_elsewhere() {
     let link = |path: &str, text: &str, target: &str| {
         (Arc::from(path), Some(Symlink { text: text.into(), target: target.into() }))
     };
-    catalogue.apply(Delta {
-        // As the walk finds them: what a link leads to is there under the link's path too.
-        entered: entered(&[("lib/a", "1"), ("lib64/a", "1"), ("d/one", "1"), ("d/lib/a", "1"), ("d/x", "2")]),
-        folders_new: ["", "lib", "lib64", "d", "d/lib"].map(|path| (Arc::from(path), UNSEEN)).to_vec(),
-        links: vec![
-            link("lib64", "lib", "lib"),
-            link("d/one", "../lib/a", "lib/a"),
-            link("d/lib", "../lib", "lib"),
-            link("d/y", "x", "d/x"),
-            link("d/z", "../d/x", "d/x"),
-            link("d/gone", "../gone", "gone"),
-        ],
-        ..Delta::default()
-    });
+    step(
+        &mut catalogue,
+        Delta {
+            // As the walk finds them: what a link leads to is there under the link's path too.
+            entered: entered(&[
+                ("lib/a", "1"),
+                ("lib64/a", "1"),
+                ("d/one", "1"),
+                ("d/lib/a", "1"),
+                ("d/x", "2"),
+            ]),
+            folders_new: ["", "lib", "lib64", "d", "d/lib"].map(|path| (Arc::from(path), UNSEEN)).to_vec(),
+            links: vec![
+                link("lib64", "lib", "lib"),
+                link("d/one", "../lib/a", "lib/a"),
+                link("d/lib", "../lib", "lib"),
+                link("d/y", "x", "d/x"),
+                link("d/z", "../d/x", "d/x"),
+                link("d/gone", "../gone", "gone"),
+            ],
+            ..Delta::default()
+        },
+    );
     assert_eq!(
         listed(&catalogue, ""),
         told(&[
@@ -258,7 +350,7 @@ fn names_of_one_file_are_hard_links_if_both_are_in_the_tree() {
     let alone = (Arc::from("d/c"), record("x"));
     let folders_new = vec![(Arc::from(""), UNSEEN)];
     let entered = vec![linked("a"), linked("d/b"), alone];
-    catalogue.apply(Delta { entered, folders_new, ..Delta::default() });
+    step(&mut catalogue, Delta { entered, folders_new, ..Delta::default() });
     let all = [("a", "file"), ("d", "folder"), ("d/b", "= a"), ("d/c", "file")];
     assert_eq!(listed(&catalogue, ""), told(&all));
     assert_eq!(listed(&catalogue, "d"), told(&[("b", "file"), ("c", "file")]));
@@ -270,11 +362,11 @@ fn what_is_left_out_is_in_the_tree_until_it_is_there() {
     let left_out =
         vec![(Arc::from("d/a"), Some(Reason::Changing)), (Arc::from("pipe"), Some(Reason::Special))];
     let folders_new = vec![(Arc::from(""), UNSEEN), (Arc::from("d"), UNSEEN)];
-    catalogue.apply(Delta { left_out, folders_new, ..Delta::default() });
+    step(&mut catalogue, Delta { left_out, folders_new, ..Delta::default() });
     assert_eq!(listed(&catalogue, "d"), told(&[("a", "is still changing")]));
     let before = [("d", "folder"), ("d/a", "is still changing"), ("pipe", "is a pipe, socket or device")];
     assert_eq!(listed(&catalogue, ""), told(&before));
-    let change = catalogue.apply(Delta { entered: entered(&[("d/a", "1")]), ..Delta::default() });
+    let change = step(&mut catalogue, Delta { entered: entered(&[("d/a", "1")]), ..Delta::default() });
     assert_eq!(names(&change.added), ["all/d/a", "all/", "all/d/"]);
     assert_eq!(listed(&catalogue, "d"), told(&[("a", "file")]));
 }
@@ -282,7 +374,10 @@ fn what_is_left_out_is_in_the_tree_until_it_is_there() {
 #[test]
 fn a_tree_counts_equal_files_once() {
     let mut catalogue = Catalogue::new(None);
-    catalogue.apply(Delta { entered: entered(&[("d/a", "12345"), ("d/b", "12345")]), ..Delta::default() });
+    step(
+        &mut catalogue,
+        Delta { entered: entered(&[("d/a", "12345"), ("d/b", "12345")]), ..Delta::default() },
+    );
     let offer = catalogue.offers().into_iter().find(|offer| &*offer.name == "d/").unwrap();
     assert_eq!((offer.total, offer.chunks), (5, 1), "as a peer says that fetches it");
 }
