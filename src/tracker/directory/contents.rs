@@ -302,4 +302,31 @@ mod tests {
     fn a_content_costs_no_more_than_its_row() {
         assert_eq!(size_of::<Option<Content>>(), 56);
     }
+
+    #[test]
+    fn a_swarm_that_is_as_small_as_can_be_folds_away() {
+        let mut contents = Contents::default();
+        let mut peers = Slab::<u8, rows::Peers>::default();
+        let (one, other) = (peers.add(1), peers.add(2));
+        let content = contents.add(ID, Claim::of_file(100).unwrap());
+        let folded = |contents: &Contents| contents.swarms.len() == 0;
+        contents.add_name(content, one, true);
+        assert!(folded(&contents) && contents.counts(content) == (1, 0));
+        contents.add_name(content, one, true);
+        assert!(!folded(&contents), "two names");
+        contents.remove_name(content, one);
+        assert!(folded(&contents) && contents.seeder(content, 0) == Some(one));
+        contents.add_name(content, other, false);
+        assert_eq!((contents.counts(content), folded(&contents)), ((1, 1), false));
+        assert!(contents.holds(content, one) && contents.holds(content, other));
+        contents.remove_name(content, one);
+        assert_eq!((contents.counts(content), folded(&contents)), ((0, 1), false));
+        contents.gain(content, other, &[(0, 1)]);
+        assert_eq!((contents.counts(content), folded(&contents)), ((1, 0), true), "it has all");
+        contents.remove_name(content, other);
+        assert_eq!((contents.counts(content), contents.seeder(content, 0)), ((0, 0), None));
+        contents.add_name(content, other, false);
+        contents.remove(content);
+        assert!(folded(&contents), "it goes with its content");
+    }
 }

@@ -136,4 +136,10 @@ mod tests {
         assert!(!Glob::new(&format!("{long}*?")).is_match(long.as_bytes()));
         assert_eq!(Glob::new("photos/*.jpg").prefix(), b"photos/");
     }
+
+    #[test]
+    fn the_work_grows_with_the_pattern() {
+        let words = |tokens: usize| Glob::new(&format!("{}*", "x".repeat(tokens))).words();
+        assert_eq!([0, 1, 63, 64, 200].map(words), [1, 1, 1, 2, 4]);
+    }
 }

@@ -227,3 +227,57 @@ pub(super) enum Added {
     /// It was there already.
     Known,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracker::tables::slab::Slab;
+
+    fn peer(now: Instant) -> Peer {
+        let sender = Sender { connection: 1, peer: PeerId([1; 16]) };
+        Peer::new(sender, Profile { port: 7, ..Profile::default() }, now)
+    }
+
+    #[test]
+    fn a_pair_is_an_original_or_a_copy_and_once_an_original_stays_one() {
+        let mut pairs = Slab::<u8, super::super::rows::Pairs>::default();
+        let (one, other) = (pairs.add(1), pairs.add(2));
+        let mut peer = peer(Instant::now());
+        assert_eq!((peer.add_pair(one, false), peer.add_pair(one, false)), (Added::New, Added::Known));
+        assert_eq!((peer.has_original(one), peer.offers()), (false, 1));
+        assert_eq!((peer.add_pair(one, true), peer.add_pair(one, true)), (Added::Raised, Added::Known));
+        assert_eq!(peer.add_pair(one, false), Added::Known);
+        assert_eq!((peer.has_original(one), peer.offers()), (true, 1));
+        assert_eq!((peer.add_pair(other, false), peer.offers()), (Added::New, 2));
+        assert_eq!(peer.remove_pair(one), Some(true));
+        assert_eq!(peer.remove_pair(one), None);
+        assert_eq!((peer.remove_pair(other), peer.offers()), (Some(false), 0));
+        assert_eq!((peer.add_pair(one, true), peer.add_pair(other, false)), (Added::New, Added::New));
+        assert_eq!((peer.goes(), peer.id), ((vec![one], vec![other]), None));
+    }
+
+    #[test]
+    fn its_cost_is_what_it_says_what_it_was_suggested_for_and_what_others_say() {
+        let now = Instant::now();
+        let mut peer = peer(now);
+        peer.tells_load(Load { uploads: 3, ..Load::default() });
+        peer.is_suggested();
+        peer.is_suggested();
+        assert_eq!(peer.cost(now), 5);
+        peer.doubt.accuse_corrupt([10, 0, 0, 1].into(), now);
+        peer.doubt.accuse_corrupt([10, 0, 0, 2].into(), now);
+        assert_eq!(peer.cost(now), 5 + 2 * CORRUPT_COST);
+        peer.tells_load(Load { uploads: u16::MAX, ..Load::default() });
+        assert_eq!(peer.cost(now), u32::from(u16::MAX) + 2 * CORRUPT_COST, "it tells of what was suggested");
+    }
+
+    #[test]
+    fn who_cannot_be_dialled_or_asks_itself_is_not_suggested() {
+        let now = Instant::now();
+        let (me, somebody) = (PeerId([1; 16]), PeerId([2; 16]));
+        assert!(peer(now).can_be_suggested(somebody) && !peer(now).can_be_suggested(me));
+        let mut peer = peer(now);
+        peer.profile.port = 0;
+        assert!(!peer.can_be_suggested(somebody));
+    }
+}

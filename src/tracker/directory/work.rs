@@ -25,3 +25,19 @@ impl Step {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_over_when_its_work_is_done() {
+        let mut step = Step::default();
+        step.does(MAX_WORK_A_STEP - 1);
+        assert!(!step.is_over());
+        step.does(1);
+        assert!(step.is_over());
+        step.does(usize::MAX);
+        assert_eq!((step.is_over(), step.work()), (true, usize::MAX));
+    }
+}

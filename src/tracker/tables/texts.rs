@@ -63,3 +63,50 @@ impl Texts {
         *self = tidied;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(number: usize) -> Vec<u8> {
+        number.to_string().repeat(1 + number % 700).into_bytes()
+    }
+
+    #[test]
+    fn texts_are_found_where_they_were_put_and_where_tidying_puts_them() {
+        let mut texts = Texts::default();
+        let mut at: Vec<u32> = (0..2000).map(|number| texts.add(&text(number))).collect();
+        assert!(at.iter().enumerate().all(|(number, at)| texts.get(*at) == text(number)));
+        assert!(texts.blocks.iter().all(|block| block.capacity() == BLOCK_BYTES), "no block has grown");
+        let before = texts.blocks.len();
+        let worth_it: Vec<bool> = at[..1500].iter().map(|at| texts.release(*at)).collect();
+        assert!(!worth_it[0] && worth_it[1499]);
+        at.drain(..1500);
+        texts.tidy(at.iter_mut());
+        assert!(at.iter().enumerate().all(|(number, at)| texts.get(*at) == text(1500 + number)));
+        assert!(texts.blocks.len() < before / 2 && texts.dead == 0);
+    }
+
+    #[test]
+    fn a_block_is_filled_to_its_last_byte() {
+        let mut texts = Texts::default();
+        let whole = vec![b'x'; MAX_TEXT_BYTES - LENGTH_BYTES];
+        let fit = BLOCK_BYTES / MAX_TEXT_BYTES;
+        for _ in 0..fit {
+            texts.add(&whole);
+        }
+        let rest = BLOCK_BYTES - fit * MAX_TEXT_BYTES - LENGTH_BYTES;
+        let last = texts.add(&whole[..rest]);
+        assert_eq!((texts.blocks.len(), texts.blocks[0].len()), (1, BLOCK_BYTES));
+        assert_eq!(texts.get(last), &whole[..rest]);
+        assert_eq!(texts.add(b""), BLOCK_BYTES as u32, "in the next one");
+        assert_eq!(texts.get(BLOCK_BYTES as u32), b"");
+    }
+
+    #[test]
+    fn there_is_room_while_all_have_addresses() {
+        let texts = Texts::default();
+        assert!(texts.has_room(1 << 30, 1 << 20) && texts.has_room(0, 0));
+        assert!(!texts.has_room(1 << 32, 1) && !texts.has_room(0, 1 << 31));
+    }
+}

@@ -106,3 +106,45 @@ fn a_swarm_is_one_graph_of_bounded_degree_whatever_the_order_of_joins() {
         }
     }
 }
+
+#[test]
+fn an_answer_names_sixteen_neighbours_or_as_many_as_are_asked_for_and_fit() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    for number in 0..=255 {
+        join(&mut directory, peer(number), &[offer("f", 1, 1, true)], now);
+    }
+    let others = |number: u16| Sender { connection: 1000 + u64::from(number), peer: PeerId([9; 16]) };
+    let mut count = |purpose, max| {
+        let (wanted, asker) = (Wanted::Name("f"), others(0).peer);
+        let query = Query { wanted, purpose, max, missing: &[], asker };
+        directory.locate(&query, now)[0].holders.len()
+    };
+    assert_eq!([0, 5, 100].map(|max| count(Purpose::Fetch, max)), [16, 5, 100]);
+    assert_eq!([0, 5, 9999].map(|max| count(Purpose::Inspect, max)), [256, 5, 256]);
+}
+
+#[test]
+fn many_contents_share_the_holders_that_an_answer_has_room_for() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let offers: Vec<Offer> = (1..=64).map(|content| offer("f", content, 1, true)).collect();
+    (0..20).for_each(|number| join(&mut directory, peer(number), &offers, now));
+    let found = locate(&mut directory, Wanted::Name("f"), now);
+    assert_eq!(found.len(), 64);
+    assert!(found.iter().all(|variant| variant.holders.len() == 16 && variant.seeders == 20));
+}
+
+#[test]
+fn half_of_the_places_are_for_seeders_and_what_one_kind_leaves_is_the_others() {
+    let now = Instant::now();
+    for (seeders, expected) in [(30, 8), (3, 3)] {
+        let mut directory = directory(now);
+        for number in 0..60 {
+            join(&mut directory, peer(number), &[offer("f", 1, 1, number < seeders)], now);
+        }
+        let named = fetch(&mut directory, peer(99), &[], now);
+        let among_seeders = named.iter().filter(|peer| peer.0[0] < seeders).count();
+        assert_eq!((named.len(), among_seeders), (16, expected));
+    }
+}

@@ -73,3 +73,53 @@ fn names_are_tidied_up_without_losing_one() {
         assert_eq!(found, usize::from(number % 4 == 2), "{number}");
     }
 }
+
+/// Names that all are long, as many as it takes to fill several steps.
+fn long_names(directory: &mut Directory, count: usize, now: Instant) -> Vec<String> {
+    let long = "x".repeat(200);
+    let names: Vec<String> = (0..count).map(|number| format!("{long}/{long}/{long}/{number:05}")).collect();
+    let offers: Vec<Offer> = names.iter().map(|name| offer(name, 1, 1, true)).collect();
+    join(directory, peer(1), &[], now);
+    offers.chunks(1000).for_each(|offers| directory.update(peer(1), &[], offers, now).unwrap());
+    names
+}
+
+#[test]
+fn a_listing_takes_steps_and_a_page_ends_when_it_is_full() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let names = long_names(&mut directory, 3000, now);
+    let mut page = Page::new("*2999", "", 10);
+    let mut steps = 1;
+    while !directory.list(&mut page) {
+        steps += 1;
+    }
+    assert!((6..20).contains(&steps), "{steps} steps");
+    assert_eq!(page.entries.iter().map(|entry| entry.name.to_string()).collect::<Vec<_>>(), names[2999..]);
+    assert!(!page.more);
+    let mut all = Page::new("", "", usize::MAX);
+    while !directory.list(&mut all) {}
+    let bytes: usize = all.entries.iter().map(|entry| entry.name.len()).sum();
+    let half = wire::limits::MAX_FRAME_BYTES / 2;
+    assert!(all.more && bytes <= half && bytes > half * 4 / 5, "{bytes} bytes");
+    let mut least = Page::new("", "", 0);
+    while !directory.list(&mut least) {}
+    assert_eq!((least.entries.len(), least.more), (1, true));
+}
+
+#[test]
+fn near_matches_are_not_looked_for_without_end() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    long_names(&mut directory, 6000, now);
+    let wanted = ["w/report.pdf", "y/report.pdf"];
+    let offers = wanted.map(|name| offer(name, 2, 1, true));
+    directory.update(peer(1), &[], &offers, now).unwrap();
+    let mut near = Near::new("report.pdf");
+    let mut steps = 1;
+    while !directory.near(&mut near) {
+        steps += 1;
+    }
+    let names: Vec<String> = near.names().into_iter().map(Name::into_string).collect();
+    assert_eq!((names, steps), (vec![wanted[0].to_owned()], 48));
+}

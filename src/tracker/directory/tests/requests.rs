@@ -81,3 +81,78 @@ fn bitmaps_stay_within_their_bounds() {
         "a full one needs no bitmap"
     );
 }
+
+#[test]
+fn there_are_no_more_registrations_than_there_may_be() {
+    let now = Instant::now();
+    let bounds = Bounds { registrations: 2, ..Bounds::default() };
+    let mut directory = Directory::new(LEASE, bounds, 1, now);
+    join(&mut directory, peer(1), &[offer("a", 1, 1, true)], now);
+    let full = Err(Denial::Full("registrations"));
+    let two = [offer("b", 2, 1, true), offer("c", 3, 1, true)];
+    assert_eq!(directory.update(peer(1), &[], &two, now), full);
+    assert_eq!(directory.update(peer(1), &[], &two[..1], now), Ok(()));
+    let removed = [(Name::new("a"), FileId([1; 32]))];
+    assert_eq!(directory.update(peer(1), &removed, &two[1..], now), full, "nor for a moment");
+    assert_eq!(directory.status(now).registrations, 2, "and nothing was changed");
+    assert_eq!(directory.update(peer(1), &removed, &[], now), Ok(()));
+    assert_eq!(directory.update(peer(1), &[], &two[1..], now), Ok(()));
+}
+
+#[test]
+fn bitmaps_of_all_peers_have_a_bound_too() {
+    let now = Instant::now();
+    let bounds = Bounds { bitmap_bytes: 16, ..Bounds::default() };
+    let mut directory = Directory::new(LEASE, bounds, 1, now);
+    for number in 1..=3 {
+        join(&mut directory, peer(number), &[offer("f", 1, 64, false)], now);
+    }
+    let about = (FileId([1; 32]), View::Bytes);
+    let mut have = |number| directory.have(peer(number), about, &[(0, 1)], now);
+    assert_eq!((have(1), have(2)), (Ok(()), Ok(())));
+    assert!(matches!(have(3), Err(Denial::Full(_))));
+    directory.leave(peer(1));
+    assert!(!directory.sweep(9), "all of it was cleared away");
+    assert_eq!(directory.have(peer(3), about, &[(0, 1)], now), Ok(()));
+}
+
+#[test]
+fn a_peer_may_claim_two_things_of_an_id_and_no_third_at_once_or_later() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    join(&mut directory, peer(1), &[offer("f", 1, 1, true), offer("t/", 1, 2, true)], now);
+    let third = offer("u/", 1, 3, true);
+    let refused = Err(Denial::BadOffer("u/".into()));
+    assert_eq!(directory.update(peer(1), &[], std::slice::from_ref(&third), now), refused);
+    let known = [offer("g", 1, 1, true), offer("v/", 1, 2, true)];
+    assert_eq!(directory.update(peer(1), &[], &known, now), Ok(()), "under other names");
+    join(&mut directory, peer(2), &[third], now);
+}
+
+#[test]
+fn what_a_peer_leaves_is_cleared_away_in_slices() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let offers: Vec<Offer> = (1..=5).map(|n| offer(&n.to_string(), n, 1, true)).collect();
+    join(&mut directory, peer(1), &offers, now);
+    directory.leave(peer(1));
+    assert_eq!(directory.status(now).peers, 0);
+    assert_eq!((directory.sweep(2), directory.status(now).registrations), (true, 3));
+    assert_eq!((directory.sweep(3), directory.status(now).registrations), (true, 0));
+    assert!(!directory.sweep(2), "the peer itself");
+    assert!(directory.roll.is_empty());
+}
+
+#[test]
+fn the_status_counts_what_there_is() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    join(&mut directory, peer(1), &[offer("f", 1, 1, true), offer("g", 1, 1, true)], now);
+    join(&mut directory, peer(2), &[offer("f", 1, 1, true)], now);
+    locate(&mut directory, Wanted::Name("f"), now);
+    let expected =
+        Status { uptime_ms: 7, epoch: directory.epoch(), peers: 2, names: 2, registrations: 3, located: 1 };
+    assert_eq!(directory.status(now + Duration::from_millis(7)), expected);
+    let other = Directory::new(LEASE, Bounds::default(), 2, now);
+    assert_ne!(other.epoch(), directory.epoch());
+}
