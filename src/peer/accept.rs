@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::node::Node;
 use super::stop::Stop;
-use super::transfer::connection::{self as fetch, FetchEnd};
+use super::transfer::FetchEnd;
+use super::transfer::connection as fetch;
 use super::{control, serve};
 use crate::net::bulk::Wake;
 use crate::net::guests::{Guest, Guests};

@@ -8,7 +8,7 @@ use super::world::World;
 use crate::content::PROOF_RUN;
 use crate::swarm::neighbours::Outcome;
 use crate::swarm::scheduler::{Effect, Event, SourceId, SourceLoad};
-use crate::wire::{ANY_CHUNK, Complaint, Refusal};
+use crate::wire::{ANY_CHUNK, Complaint};
 
 /// A GET_CHUNK, a CANCEL, a HAVE of one chunk.
 const ASK_BYTES: u32 = 19;
@@ -209,7 +209,7 @@ impl World<'_> {
         }
         if !wanted || !writes {
             peer.duplicate += bytes;
-            return self.step(p, Event::Refused(source, Some(chunk), Refusal::Cancelled));
+            return self.step(p, Event::Settled(source, chunk));
         }
         fetch.kept.insert(chunk);
         peer.useful += bytes;

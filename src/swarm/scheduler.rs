@@ -159,6 +159,7 @@ impl Scheduler {
             Event::Progress(source, bytes) => self.progress(source, bytes, now),
             Event::Arrived(source, chunk) => self.arrived(source, chunk, now, &mut out),
             Event::Corrupt(source, chunk) => self.corrupt(source, chunk, now, &mut out),
+            Event::Settled(source, chunk) => self.settled(source, chunk, now, &mut out),
             Event::Refused(source, chunk, reason) => self.refused(source, chunk, reason, now, &mut out),
             Event::Tick => self.tick(now, &mut out),
         }
@@ -318,6 +319,18 @@ impl Scheduler {
         if source.have.remove(chunk) {
             self.open.less_common(chunk);
         }
+    }
+
+    fn settled(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+        if !self.sources.contains_key(&id) {
+            return;
+        }
+        self.settle(id, chunk);
+        self.fill_all(now, out);
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.answered(now);
+        }
+        self.fill(id, now, out);
     }
 
     fn refused(

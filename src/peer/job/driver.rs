@@ -127,7 +127,7 @@ impl<'a> Driver<'a> {
         let now = Instant::now();
         self.transfer.tell_news();
         if now >= self.next_tick {
-            self.transfer.step([Event::Tick], None);
+            self.transfer.sources.step([Event::Tick], None);
             self.next_tick = now + TICK;
         }
         self.take_answers();
@@ -152,7 +152,7 @@ impl<'a> Driver<'a> {
     }
 
     fn locate(&mut self, now: Instant) {
-        let missing = self.transfer.unavailable();
+        let missing = self.transfer.sources.unavailable();
         self.answers = Some(
             self.means
                 .trackers()
@@ -212,30 +212,30 @@ impl<'a> Driver<'a> {
         if closing.is_empty() {
             return;
         }
-        let connected = self.transfer.connected();
+        let connected = self.transfer.sources.connected();
         for peer in closing {
             // Of several connections the last one: the same one however often this is said.
             if let Some((id, _)) = connected.iter().rev().find(|(_, other)| *other == peer) {
-                self.transfer.close(*id);
+                self.transfer.sources.close(*id);
             }
         }
     }
 
     /// Closes neighbours that have nothing we want, if there are others to try.
     fn exchange(&self, now: Instant) {
-        let full = self.transfer.connected().len() >= self.means.limits.max_neighbours;
+        let full = self.transfer.sources.connected().len() >= self.means.limits.max_neighbours;
         if !full || self.transfer.neighbours(|neighbours| neighbours.spare(now)) == 0 {
             return;
         }
-        if let Some((id, _)) = self.transfer.source_views().into_iter().find(|(_, view)| view.useful == 0) {
-            self.transfer.close(id);
+        if let Some((id, _)) = self.transfer.sources.views().into_iter().find(|(_, view)| view.useful == 0) {
+            self.transfer.sources.close(id);
         }
     }
 
     fn give_up_if_alone(&mut self, now: Instant) -> Result<(), Halt> {
         // Whoever makes a false claim may look like a source, but proves nothing.
         let disputed = self.contest.claims().is_disputed();
-        let helped = self.transfer.is_helped() && (!disputed || self.transfer.has_proved());
+        let helped = self.transfer.sources.is_helped() && (!disputed || self.transfer.has_proved());
         let arrived = self.transfer.ledger.useful.load(Ordering::Relaxed);
         let came = std::mem::replace(&mut self.arrived, arrived) != arrived;
         let over = self.patience.is_over(helped, came, now);

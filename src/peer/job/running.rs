@@ -324,7 +324,7 @@ impl Running {
             }
         };
         // Whoever goes on with what is unfinished must be its only writer.
-        transfer.wait_for_writers();
+        transfer.sources.wait_for_all();
         outcome
     }
 }

@@ -9,7 +9,7 @@ use crate::threads::lock;
 
 /// What the thread of a source connection is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::peer) enum Order {
+pub(super) enum Order {
     Ask(u32),
     AskAny,
     AskLoad,
@@ -19,41 +19,32 @@ pub(in crate::peer) enum Order {
     Close,
 }
 
-/// What the connection showed of the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::peer) enum Trust {
-    /// Nothing was wrong.
-    Kept,
-    /// It sent wrong bytes too often.
-    Lost,
+/// Who a source is.
+#[derive(Debug, Clone)]
+pub(super) struct Who {
+    pub(super) peer: PeerId,
+    pub(super) name: String,
+    /// Where it was dialled.
+    pub(super) addr: String,
 }
 
 /// The connection to a source, as other threads see it.
 #[derive(Debug)]
-pub(in crate::peer) struct SourceLink {
-    pub(in crate::peer) id: SourceId,
-    pub(in crate::peer) peer: PeerId,
-    pub(in crate::peer) name: String,
-    pub(in crate::peer) addr: String,
-    pub(in crate::peer) wake: Arc<Wake>,
+pub(super) struct SourceLink {
+    pub(super) id: SourceId,
+    pub(super) who: Who,
+    pub(super) wake: Arc<Wake>,
     orders: Mutex<Vec<Order>>,
     /// The source chooses chunks, and wants to know what is here.
     pub(super) wants_news: bool,
 }
 
 impl SourceLink {
-    pub(in crate::peer) fn new(
-        id: SourceId,
-        peer: PeerId,
-        name: String,
-        addr: String,
-        wake: Arc<Wake>,
-        wants_news: bool,
-    ) -> SourceLink {
-        SourceLink { id, peer, name, addr, wake, orders: Mutex::new(Vec::new()), wants_news }
+    pub(super) fn new(id: SourceId, who: Who, wake: Arc<Wake>, wants_news: bool) -> SourceLink {
+        SourceLink { id, who, wake, orders: Mutex::new(Vec::new()), wants_news }
     }
 
-    pub(in crate::peer) fn take_orders(&self) -> Vec<Order> {
+    pub(super) fn take_orders(&self) -> Vec<Order> {
         std::mem::take(&mut *lock(&self.orders))
     }
 

@@ -40,6 +40,8 @@ pub enum Event {
     Arrived(SourceId, u32),
     /// What came from a source is not the chunk.
     Corrupt(SourceId, u32),
+    /// All of a chunk came from a source, and it was here already or is wanted from another.
+    Settled(SourceId, u32),
     /// A source refused a chunk, or ([`None`]) to choose one.
     Refused(SourceId, Option<u32>, Refusal),
     /// Time passed.

@@ -1,0 +1,78 @@
+//! A connection whose OPEN is not answered yet.
+
+use std::time::{Duration, Instant};
+
+use super::outcome::FetchEnd;
+use super::requests::{OPEN, SLOT};
+use super::underway::Transfer;
+use crate::content::ChunkSet;
+use crate::net::NetError;
+use crate::net::bulk::{Bulk, Filled};
+use crate::swarm::scheduler::SourceLoad;
+use crate::wire::{Common, FromServer, GetLoad, Load, Message, Open, ToServer};
+
+/// A source may take this long to answer OPEN.
+const OPEN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a source answered.
+pub(super) struct Opened {
+    pub(super) have: ChunkSet,
+    pub(super) load: Option<SourceLoad>,
+    pub(super) round_trip: Duration,
+}
+
+/// Opens the content at a source.
+pub(super) fn open(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, FetchEnd> {
+    let started = Instant::now();
+    let mut load = None;
+    bulk.queue(OPEN - 1, GetLoad {});
+    bulk.queue(OPEN, Open { slot: SLOT, id: transfer.id, view: transfer.view });
+    loop {
+        let flushed = bulk.flush(false)?;
+        if transfer.is_over() {
+            return Err(NetError::Closed.into());
+        }
+        if let Some(header) = bulk.header(None, 0)?
+            && let Some(message) = bulk.message(header)?
+        {
+            return match message {
+                FromServer::Opened(opened) => {
+                    let fits =
+                        opened.chunks == transfer.layout.chunks() && opened.size == transfer.layout.size();
+                    let have = opened.have.to_set(transfer.layout.chunks());
+                    let have = have.filter(|_| fits).ok_or(FetchEnd::Geometry)?;
+                    transfer.hear_looks(opened.looks, have.is_full());
+                    Ok(Opened { have, load, round_trip: started.elapsed() })
+                }
+                FromServer::Load(told) => {
+                    load = Some(load_of(&told));
+                    continue;
+                }
+                FromServer::Refused(refused) => Err(FetchEnd::Refused(refused.reason)),
+                other => Err(unexpected(other).into()),
+            };
+        }
+        let until = started + OPEN_PATIENCE;
+        if Instant::now() >= until {
+            return Err(NetError::TimedOut.into());
+        }
+        if bulk.fill()? == Filled::Nothing {
+            // The end of the transfer wakes this too (`Sources::opens`).
+            bulk.wait(true, !flushed, Some(until))?;
+        }
+    }
+}
+
+pub(super) fn load_of(load: &Load) -> SourceLoad {
+    SourceLoad { uploads: load.uploads, rate: load.rate }
+}
+
+pub(super) fn unexpected(message: FromServer) -> NetError {
+    match message {
+        FromServer::Common(Common::Error(error)) => {
+            NetError::Refused { code: error.code, detail: error.detail.into_string() }
+        }
+        FromServer::Common(Common::Leave) => NetError::Closed,
+        other => NetError::Unexpected(other.label()),
+    }
+}

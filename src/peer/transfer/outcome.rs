@@ -1,0 +1,31 @@
+//! What came of a connection to a source.
+
+use crate::net::NetError;
+use crate::peer::disk::DiskError;
+use crate::wire::Refusal;
+
+/// Why a connection to a source ended.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::peer) enum FetchEnd {
+    /// The connection failed, or the source broke the protocol.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The source does not have the content after all.
+    #[error("refused: {}", .0.label())]
+    Refused(Refusal),
+    /// The source has another content under that id, or a wrong idea of its size.
+    #[error("the source has another size for this content")]
+    Geometry,
+    /// This side's disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// What the connection showed of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::peer) enum Trust {
+    /// Nothing was wrong.
+    Kept,
+    /// It sent wrong bytes too often.
+    Lost,
+}

@@ -1,0 +1,75 @@
+//! What the chunks of a transfer should be, as far as it has been proved.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use crate::content::{ChunkHash, Place, Proof, proof_run};
+use crate::peer::disk::Plan;
+use crate::threads::lock;
+
+/// The proofs of runs of chunks, by their file and first chunk.
+#[derive(Debug, Default)]
+pub(super) struct Proofs(Mutex<HashMap<(usize, u32), Arc<Proof>>>);
+
+impl Proofs {
+    /// The proved hash of a chunk, if it is known.
+    pub(super) fn hash_of(&self, plan: &Plan, place: Place) -> Option<ChunkHash> {
+        if plan.layout.files()[place.file].chunks() == 1 {
+            return Some(ChunkHash(plan.id_of(place.file).0));
+        }
+        let proof = self.of(plan, place)?;
+        proof.hashes.get((place.chunk.get() - proof.first) as usize).copied()
+    }
+
+    /// Takes in a proof; false if it proves nothing of the run that the chunk lies in.
+    pub(super) fn learn(&self, plan: &Plan, place: Place, proof: Proof) -> bool {
+        let geometry = plan.layout.files()[place.file];
+        let (first, count) = proof_run(geometry, place.chunk);
+        let fits = proof.first == first && proof.hashes.len() as u32 == count;
+        let proved = fits && proof.check(plan.id_of(place.file), geometry).is_ok();
+        if proved {
+            lock(&self.0).entry((place.file, first)).or_insert_with(|| Arc::new(proof));
+        }
+        proved
+    }
+
+    /// The proof of the run that a chunk lies in, if it is known.
+    pub(super) fn of(&self, plan: &Plan, place: Place) -> Option<Arc<Proof>> {
+        let (first, _) = proof_run(plan.layout.files()[place.file], place.chunk);
+        lock(&self.0).get(&(place.file, first)).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{FileId, Geometry, Manifest, hash_chunk};
+
+    #[test]
+    fn only_what_proves_the_very_run_of_the_chunk_is_believed() {
+        let bytes = vec![7; 40 << 16];
+        let geometry = Geometry::of(bytes.len() as u64).unwrap();
+        let hashes = (0..geometry.chunks()).map(|chunk| {
+            let index = geometry.index(chunk).unwrap();
+            hash_chunk(geometry, index, &bytes[..1 << 16])
+        });
+        let (manifest, id) = Manifest::new(geometry, hashes.collect()).unwrap();
+        let plan = Plan::file(id, geometry, "x").unwrap();
+        let proofs = Proofs::default();
+        let (early, late) = (plan.layout.place(3).unwrap(), plan.layout.place(17).unwrap());
+        let of_late = manifest.prove(16, 16).unwrap();
+        assert!(!proofs.learn(&plan, early, of_late.clone()), "of another run");
+        let mut wrong = of_late.clone();
+        wrong.hashes[1] = ChunkHash([1; 32]);
+        assert!(!proofs.learn(&plan, late, wrong));
+        assert_eq!(proofs.hash_of(&plan, late), None);
+        assert!(proofs.learn(&plan, late, of_late.clone()));
+        assert_eq!(proofs.hash_of(&plan, late), Some(of_late.hashes[1]));
+        assert_eq!(proofs.of(&plan, late).map(|proof| (*proof).clone()), Some(of_late));
+        assert_eq!(proofs.hash_of(&plan, early), None);
+        // A file of one chunk proves itself.
+        let id = FileId::of(b"x");
+        let plan = Plan::file(id, Geometry::of(1).unwrap(), "x").unwrap();
+        assert_eq!(proofs.hash_of(&plan, plan.layout.place(0).unwrap()), Some(ChunkHash(id.0)));
+    }
+}

@@ -1,0 +1,266 @@
+//! The sources of one transfer and what each is asked for: the scheduler and the connections, behind one lock.
+//!
+//! What is decided under the lock is handed to the connections under it, so it reaches each of them in the order
+//! in which it was decided. Threads are woken when the lock is free again.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use super::link::{Order, SourceLink, Who};
+use super::outcome::Trust;
+use crate::content::{ChunkSet, PeerId};
+use crate::net::bulk::Wake;
+use crate::swarm::scheduler::{
+    Effect, Event, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView,
+};
+use crate::threads::lock;
+
+/// The sources of a transfer.
+#[derive(Debug)]
+pub(in crate::peer) struct Sources {
+    state: Mutex<State>,
+    /// A source has left.
+    left: Condvar,
+    next: AtomicU32,
+}
+
+#[derive(Debug)]
+struct State {
+    scheduler: Scheduler,
+    links: BTreeMap<SourceId, Arc<SourceLink>>,
+    /// Connections that are no sources yet.
+    opening: Vec<Weak<Wake>>,
+    /// Who has left, as it was known then.
+    past: BTreeMap<SourceId, (Who, SourceView)>,
+    /// What was known of each source when the transfer ended.
+    last: BTreeMap<SourceId, SourceView>,
+    /// No more chunks are wanted, for whatever reason.
+    over: bool,
+}
+
+impl State {
+    /// Takes in events together and hands out what follows; who is to be woken then. `me` is the source whose
+    /// thread calls, which needs no waking.
+    fn step(
+        &mut self,
+        events: impl IntoIterator<Item = Event>,
+        me: Option<SourceId>,
+        now: Instant,
+    ) -> Vec<Arc<Wake>> {
+        let mut wakes = Vec::new();
+        for event in events {
+            for effect in self.scheduler.step(event, now) {
+                let (id, order) = match effect {
+                    Effect::Ask(id, chunk) => (id, Order::Ask(chunk)),
+                    Effect::AskAny(id) => (id, Order::AskAny),
+                    Effect::AskLoad(id) => (id, Order::AskLoad),
+                    Effect::Cancel(id, chunk) => (id, Order::Cancel(chunk)),
+                    Effect::Close(id) => (id, Order::Close),
+                };
+                let Some(link) = self.links.get(&id) else { continue };
+                link.order(order);
+                if Some(id) != me {
+                    wakes.push(link.wake.clone());
+                }
+            }
+        }
+        wakes
+    }
+
+    /// What is to be remembered of a source that leaves.
+    fn last_view(&self, id: SourceId, now: Instant) -> Option<SourceView> {
+        if let Some(view) = self.last.get(&id) {
+            return Some(*view);
+        }
+        let (_, view) = self.scheduler.sources(now).find(|(source, _)| *source == id)?;
+        let banned = matches!(view.reason, Reason::Banned(_));
+        Some(SourceView { reason: if banned { view.reason } else { Reason::Gone }, ..view })
+    }
+}
+
+fn wake(all: Vec<Arc<Wake>>) {
+    all.iter().for_each(|wake| wake.wake());
+}
+
+impl Sources {
+    pub(super) fn new(scheduler: Scheduler) -> Sources {
+        let state = State {
+            scheduler,
+            links: BTreeMap::new(),
+            opening: Vec::new(),
+            past: BTreeMap::new(),
+            last: BTreeMap::new(),
+            over: false,
+        };
+        Sources { state: Mutex::new(state), left: Condvar::new(), next: AtomicU32::new(0) }
+    }
+
+    /// A number for a new source.
+    pub(super) fn number(&self) -> SourceId {
+        SourceId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Takes in events together, and orders what follows from them. `me` is the source whose thread
+    /// calls, which needs no waking.
+    pub(in crate::peer) fn step(&self, events: impl IntoIterator<Item = Event>, me: Option<SourceId>) {
+        let wakes = lock(&self.state).step(events, me, Instant::now());
+        wake(wakes);
+    }
+
+    /// A connection is being opened; the end of the transfer wakes it.
+    pub(super) fn opens(&self, wake: &Arc<Wake>) {
+        let opening = &mut lock(&self.state).opening;
+        opening.retain(|wake| wake.strong_count() > 0);
+        opening.push(Arc::downgrade(wake));
+    }
+
+    /// A source has answered; one that wants to know what is here is told all of it, and of each chunk that
+    /// arrives from now on.
+    pub(super) fn join(
+        &self,
+        link: Arc<SourceLink>,
+        have: ChunkSet,
+        round_trip: Duration,
+        load: Option<SourceLoad>,
+    ) {
+        let wakes = {
+            let mut state = lock(&self.state);
+            if link.wants_news {
+                state.scheduler.had().iter().for_each(|chunk| link.order(Order::Tell(chunk)));
+            }
+            if state.over {
+                link.order(Order::Close);
+            }
+            // Two that choose would choose the same chunks: only one is left free to.
+            let mut others = state.links.values();
+            let only = others.all(|other| other.who.peer == link.who.peer || !other.wants_news);
+            let (source, chooses) = (link.id, only && have.is_full());
+            state.links.insert(source, link);
+            let joined = Event::Joined { source, have, chooses, round_trip, load };
+            state.step([joined], Some(source), Instant::now())
+        };
+        wake(wakes);
+    }
+
+    /// A chunk of `source` is here, proved and stored. True if it was the last that was wanted.
+    pub(super) fn arrived(&self, chunk: u32, source: SourceId) -> bool {
+        let (wakes, done) = {
+            let mut state = lock(&self.state);
+            // They hear of it along with what they are told next.
+            let listening = state.links.values().filter(|link| link.wants_news);
+            listening.for_each(|link| link.order(Order::Tell(chunk)));
+            let wakes = state.step([Event::Arrived(source, chunk)], Some(source), Instant::now());
+            (wakes, state.scheduler.is_done())
+        };
+        wake(wakes);
+        done
+    }
+
+    /// The connection of a source has ended, or is about to.
+    pub(super) fn leave(&self, id: SourceId) -> Trust {
+        let now = Instant::now();
+        let (view, wakes) = {
+            let mut state = lock(&self.state);
+            let view = state.last_view(id, now);
+            if let (Some(view), Some(link)) = (view, state.links.remove(&id)) {
+                state.past.insert(id, (link.who.clone(), view));
+            }
+            (view, state.step([Event::Left(id)], None, now))
+        };
+        wake(wakes);
+        self.left.notify_all();
+        match view {
+            Some(view) if view.corrupt >= MAX_CORRUPT => Trust::Lost,
+            _ => Trust::Kept,
+        }
+    }
+
+    /// Waits until the last source has left, once the transfer is over.
+    pub(in crate::peer) fn wait_for_all(&self) {
+        let state = lock(&self.state);
+        drop(self.left.wait_while(state, |state| !state.links.is_empty()));
+    }
+
+    /// Peers that are connected now.
+    pub(in crate::peer) fn connected(&self) -> Vec<(SourceId, PeerId)> {
+        lock(&self.state).links.values().map(|link| (link.id, link.who.peer)).collect()
+    }
+
+    /// Closes a source that others should take the place of.
+    pub(in crate::peer) fn close(&self, id: SourceId) {
+        let link = lock(&self.state).links.get(&id).cloned();
+        if let Some(link) = link {
+            link.order(Order::Close);
+            link.wake.wake();
+        }
+    }
+
+    /// The transfer ends: from now on this is what was known of each source, whatever becomes of it.
+    pub(super) fn remember(&self) {
+        let mut state = lock(&self.state);
+        if state.last.is_empty() && !state.over {
+            state.last = state.scheduler.sources(Instant::now()).collect();
+        }
+    }
+
+    /// Closes all, and who comes later.
+    pub(super) fn close_all(&self) {
+        let wakes: Vec<Arc<Wake>> = {
+            let mut state = lock(&self.state);
+            state.over = true;
+            state.links.values().for_each(|link| link.order(Order::Close));
+            let opening = state.opening.iter().filter_map(Weak::upgrade);
+            state.links.values().map(|link| link.wake.clone()).chain(opening).collect()
+        };
+        wake(wakes);
+    }
+
+    /// What is known of each source.
+    pub(in crate::peer) fn views(&self) -> Vec<(SourceId, SourceView)> {
+        lock(&self.state).scheduler.sources(Instant::now()).collect()
+    }
+
+    /// Who was a source, and who is: true for those.
+    pub(super) fn all(&self) -> Vec<(Who, SourceView, bool)> {
+        let state = lock(&self.state);
+        let past = state.past.values().map(|(who, view)| (who.clone(), *view, false));
+        let views = state.scheduler.sources(Instant::now());
+        let now = views.filter_map(|(id, view)| Some((state.links.get(&id)?.who.clone(), view, true)));
+        past.chain(now).collect()
+    }
+
+    /// True if others get on faster than this transfer.
+    pub(super) fn is_behind(&self) -> bool {
+        lock(&self.state).scheduler.is_behind()
+    }
+
+    /// True if any source has a wanted chunk.
+    pub(in crate::peer) fn is_helped(&self) -> bool {
+        lock(&self.state).scheduler.is_helped()
+    }
+
+    /// True if nothing is wanted any more.
+    pub(super) fn is_done(&self) -> bool {
+        lock(&self.state).scheduler.is_done()
+    }
+
+    /// Wanted chunks that no source has.
+    pub(in crate::peer) fn unavailable(&self) -> Vec<(u32, u32)> {
+        lock(&self.state).scheduler.unavailable()
+    }
+
+    /// True if `chunk` is here, proved and written.
+    pub(super) fn has(&self, chunk: u32) -> bool {
+        lock(&self.state).scheduler.had().contains(chunk)
+    }
+
+    /// The chunks that are here.
+    pub(super) fn had(&self) -> ChunkSet {
+        lock(&self.state).scheduler.had().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

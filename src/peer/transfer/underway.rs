@@ -1,0 +1,353 @@
+//! One content on its way here, as its connections, its driver and those who serve it see it.
+//!
+//! Each part has its own lock, held for a step; none is held while another is taken, nor while the disk is read or
+//! written, but for the short write of a block ([`Intake`]).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::end::{End, Ending};
+use super::follower::{Follower, Followers};
+use super::intake::Intake;
+use super::ledger::Ledger;
+use super::link::SourceLink;
+use super::outcome::Trust;
+use super::sources::Sources;
+use super::status::report;
+use crate::api::{SourceReport, TransferState, TransferStatus};
+use crate::content::{ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk};
+use crate::peer::Limits;
+use crate::peer::disk::{Disk, DiskError};
+use crate::peer::share::read_chunk;
+use crate::swarm::neighbours::Neighbours;
+use crate::swarm::scheduler::{self, MAX_CORRUPT, Scheduler, SourceId, SourceLoad};
+use crate::threads::lock;
+use crate::wire::View;
+
+/// A transfer.
+#[derive(Debug)]
+pub(in crate::peer) struct Transfer {
+    pub(in crate::peer) id: FileId,
+    pub(in crate::peer) view: View,
+    pub(in crate::peer) name: SafeName,
+    pub(in crate::peer) layout: Arc<Layout>,
+    pub(in crate::peer) disk: Arc<Disk>,
+    pub(in crate::peer) ledger: Ledger,
+    pub(in crate::peer) sources: Sources,
+    pub(super) intake: Intake,
+    followers: Followers,
+    neighbours: Mutex<Neighbours>,
+    ending: Ending,
+    started: Instant,
+    resumed_bytes: u64,
+    /// Tells the driving thread that there is something to do before its next turn.
+    news: Sender<()>,
+    heard: Receiver<()>,
+    /// Chunks that peers refused although they had announced them, for the trackers to know.
+    missing: Mutex<Vec<(PeerId, u32)>>,
+    /// Nobody is connected who has what is missing.
+    alone: AtomicBool,
+    /// A source has said that what it had has changed.
+    changed: AtomicBool,
+    /// A file of it is not what was fetched any more.
+    spoilt: AtomicBool,
+}
+
+impl Transfer {
+    pub(in crate::peer) fn new(
+        id: FileId,
+        view: View,
+        name: SafeName,
+        disk: Disk,
+        had: ChunkSet,
+        limits: &Limits,
+    ) -> Transfer {
+        let disk = Arc::new(disk);
+        let layout = disk.plan().layout.clone();
+        let resumed_bytes = had.iter().filter_map(|chunk| layout.place(chunk)).map(|place| place.len).sum();
+        let wanted = ChunkSet::full(layout.chunks());
+        let seed = fastrand::u64(..);
+        let bounds =
+            scheduler::Limits { max_inflight_bytes: limits.max_inflight_bytes, policy: limits.policy };
+        let scheduler = Scheduler::new(layout.clone(), had.clone(), &wanted, bounds, seed);
+        let (news, heard) = crossbeam_channel::bounded(1);
+        let transfer = Transfer {
+            id,
+            view,
+            name,
+            layout,
+            intake: Intake::new(disk.clone(), had),
+            disk,
+            ledger: Ledger::default(),
+            sources: Sources::new(scheduler),
+            followers: Followers::default(),
+            neighbours: Mutex::new(Neighbours::new(limits.max_neighbours, seed)),
+            ending: Ending::default(),
+            started: Instant::now(),
+            resumed_bytes,
+            news,
+            heard,
+            missing: Mutex::new(Vec::new()),
+            alone: AtomicBool::new(false),
+            changed: AtomicBool::new(false),
+            spoilt: AtomicBool::new(false),
+        };
+        if transfer.sources.is_done() {
+            transfer.finish(End::Done);
+        }
+        transfer
+    }
+
+    /// What it fetches, as the wire names it.
+    pub(in crate::peer) fn content(&self) -> (FileId, View) {
+        (self.id, self.view)
+    }
+
+    /// A source says what mode and time the file has; before any of its bytes are taken.
+    pub(super) fn hear_looks(&self, looks: Option<Looks>, whole: bool) {
+        if let Some(looks) = looks.filter(|_| self.view == View::Bytes) {
+            self.disk.hear_looks(looks, whole);
+        }
+    }
+
+    // Sources.
+
+    /// A source has answered OPEN.
+    pub(super) fn join(
+        &self,
+        link: Arc<SourceLink>,
+        have: ChunkSet,
+        round_trip: Duration,
+        load: Option<SourceLoad>,
+    ) {
+        self.neighbours(|neighbours| {
+            neighbours.works(link.who.peer);
+            if have.is_full() {
+                neighbours.is_whole(link.who.peer);
+            }
+        });
+        self.sources.join(link, have, round_trip, load);
+    }
+
+    /// The connection of a source has ended, or is about to.
+    pub(super) fn leave(&self, id: SourceId) -> Trust {
+        let trust = self.sources.leave(id);
+        self.tell_driver();
+        trust
+    }
+
+    /// A chunk of `source` is stored: tells sources and followers, and ends the transfer if it was the last.
+    pub(super) fn kept(&self, chunk: u32, source: SourceId) {
+        let done = self.sources.arrived(chunk, source);
+        // Also those who told us of it: it is how they see that what they passed on has arrived.
+        self.followers.gain(chunk);
+        if done {
+            self.finish(End::Done);
+        }
+    }
+
+    /// Notes whether nobody is connected who has what is missing, and has not been for a moment.
+    pub(in crate::peer) fn set_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
+    }
+
+    pub(in crate::peer) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
+    /// True if a chunk has been proved in this run or an earlier one.
+    pub(in crate::peer) fn has_proved(&self) -> bool {
+        !self.sources.had().is_empty()
+    }
+
+    /// True if the last chunk of a single file is here: its hash depends on where the file ends.
+    pub(in crate::peer) fn has_proved_its_size(&self) -> bool {
+        let last = self.layout.chunks().checked_sub(1);
+        self.view == View::Bytes && last.is_none_or(|last| self.has(last))
+    }
+
+    /// A peer does not have a chunk that it announced.
+    pub(super) fn lacks(&self, peer: PeerId, chunk: u32) {
+        lock(&self.missing).push((peer, chunk));
+    }
+
+    /// What was found missing since last time.
+    pub(in crate::peer) fn take_missing(&self) -> Vec<(PeerId, u32)> {
+        std::mem::take(&mut lock(&self.missing))
+    }
+
+    /// A source says that what it had has changed.
+    pub(super) fn note_change(&self) {
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// True if a source has said that what it had has changed.
+    pub(in crate::peer) fn has_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
+    }
+
+    /// True if `chunk` is here, proved and written.
+    pub(in crate::peer) fn has(&self, chunk: u32) -> bool {
+        self.sources.has(chunk)
+    }
+
+    /// The chunks that are here.
+    pub(in crate::peer) fn had(&self) -> ChunkSet {
+        self.sources.had()
+    }
+
+    /// The proof of the run that a chunk lies in, if it is known.
+    pub(in crate::peer) fn proof_of(&self, place: Place) -> Option<Arc<Proof>> {
+        self.intake.proof_of(place)
+    }
+
+    // Who hears of gains.
+
+    /// Wakes the followers for whom it is time to hear of gains.
+    pub(in crate::peer) fn tell_news(&self) {
+        self.followers.nudge();
+    }
+
+    /// From now on `follower` hears of gains. Call it before reading what is had, so that none is missed.
+    pub(in crate::peer) fn subscribe(&self, follower: &Arc<Follower>, slot: u16) {
+        self.followers.add(follower, slot);
+    }
+
+    // The end.
+
+    pub(super) fn fail(&self, error: DiskError) {
+        self.finish(End::Failed(Arc::new(error)));
+    }
+
+    /// Ends the transfer, once; closes its sources.
+    pub(in crate::peer) fn finish(&self, how: End) {
+        if !self.ending.begin() {
+            return;
+        }
+        self.sources.remember();
+        let finished = if matches!(how, End::Done) { self.disk.finish() } else { Ok(()) };
+        self.ending.settle(finished.map_or_else(|error| End::Failed(Arc::new(error)), |()| how));
+        self.tell_driver();
+        self.sources.close_all();
+    }
+
+    pub(in crate::peer) fn end(&self) -> Option<End> {
+        self.ending.get().map(|(end, _)| end)
+    }
+
+    /// True if others may have what is here of it.
+    pub(in crate::peer) fn is_servable(&self) -> bool {
+        matches!(self.end(), None | Some(End::Done)) && !self.is_spoilt()
+    }
+
+    /// A file that was finished is not what it was: nothing of this is served from now on.
+    pub(in crate::peer) fn spoil(&self) {
+        self.spoilt.store(true, Ordering::Release);
+    }
+
+    /// Reads a chunk that is here again; if it is not what came, nothing of this is served any more.
+    pub(in crate::peer) fn check(&self, place: Place) {
+        let (geometry, Some(hash)) = (self.layout.files()[place.file], self.intake.hash_of(place)) else {
+            return;
+        };
+        let read = self.disk.reader(place.file).and_then(|file| read_chunk(&file, place));
+        if read.is_ok_and(|bytes| hash_chunk(geometry, place.chunk, &bytes) != hash) {
+            tracing::warn!("{} is not what was fetched any more; it is no longer shared", self.name);
+            self.spoil();
+        }
+    }
+
+    pub(in crate::peer) fn is_spoilt(&self) -> bool {
+        self.spoilt.load(Ordering::Acquire)
+    }
+
+    /// True once no more chunks are wanted, for whatever reason.
+    pub(in crate::peer) fn is_over(&self) -> bool {
+        self.ending.is_settled()
+    }
+
+    /// Waits until there is news for the driving thread or its next turn is due. How the transfer
+    /// ended, if it did.
+    pub(in crate::peer) fn wait_news(&self, timeout: Duration) -> Option<End> {
+        if self.end().is_none() {
+            let _ = self.heard.recv_timeout(timeout);
+        }
+        self.end()
+    }
+
+    fn tell_driver(&self) {
+        let _ = self.news.try_send(());
+    }
+
+    // Neighbours.
+
+    /// Looks at, or changes, whom this transfer is connected to.
+    pub(in crate::peer) fn neighbours<T>(&self, with: impl FnOnce(&mut Neighbours) -> T) -> T {
+        with(&mut lock(&self.neighbours))
+    }
+
+    /// Somebody has, or wants, the content.
+    pub(in crate::peer) fn suggest(&self, peer: PeerId, addr: String) {
+        self.neighbours(|neighbours| neighbours.suggest(peer, addr));
+        self.tell_driver();
+    }
+
+    /// Somebody asks us for the content.
+    pub(in crate::peer) fn met(&self, peer: PeerId, addr: String) {
+        self.neighbours(|neighbours| neighbours.met(peer, addr));
+        self.tell_driver();
+    }
+
+    // What people see.
+
+    pub(in crate::peer) fn status(&self) -> TransferStatus {
+        let all = self.sources.all();
+        let sources: Vec<SourceReport> =
+            all.iter().map(|(who, view, connected)| report(who, view, *connected)).collect();
+        let ledger = self.ledger.view();
+        let end = self.ending.get();
+        let until = end.as_ref().map_or_else(Instant::now, |(_, at)| *at);
+        let seconds = until.saturating_duration_since(self.started).as_secs_f64();
+        TransferStatus {
+            id: self.id.to_string(),
+            name: self.name.as_str().to_owned(),
+            state: match end {
+                None => TransferState::Fetching,
+                Some((End::Done, _)) => TransferState::Done,
+                Some((End::Cancelled, _)) => TransferState::Cancelled,
+                Some((End::Failed(_), _)) => TransferState::Failed,
+            },
+            bytes_total: self.layout.size(),
+            bytes_done: self.resumed_bytes + ledger.useful,
+            bytes_resumed: self.resumed_bytes,
+            files_total: self.disk.plan().files(),
+            files_done: self.disk.files_done(),
+            seconds,
+            rate: ledger.useful as f64 / seconds.max(1e-6),
+            waiting_for: self.waiting_for(&sources),
+            sources,
+            ledger,
+        }
+    }
+
+    /// Who could help if they came back.
+    fn waiting_for(&self, sources: &[SourceReport]) -> Vec<String> {
+        if self.end().is_some() || !self.is_alone() {
+            return Vec::new();
+        }
+        let helped = sources.iter().filter(|source| source.corrupt < MAX_CORRUPT);
+        let mut names: Vec<String> = helped.map(|source| source.name.clone()).collect();
+        if names.is_empty() {
+            names = self.neighbours(|neighbours| neighbours.addresses());
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests;
