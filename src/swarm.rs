@@ -4,9 +4,12 @@
 //! clock or unseeded chance. Peers wrap it in threads and locks, the simulator in neither.
 
 pub(crate) mod claims;
+pub(crate) mod desk;
 pub(crate) mod neighbours;
 pub mod scheduler;
+mod seed;
 pub(crate) mod silence;
+pub(crate) mod telling;
 pub(crate) mod throttle;
 pub(crate) mod turns;
 pub(crate) mod uplink;

@@ -1,16 +1,16 @@
 //! The state of a running peer, as its threads share it: each part has its owner, and this holds them together.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::job::Means;
 use super::mischief::{FaultPlan, Latencies};
-use super::serve::{Asker, Complaints, Held, Host, Shared, Uploads};
+use super::serve::{Complaints, Held, Host, Shared, Uploads};
 use super::stop::Stop;
 use super::trackers::{Part, Registry};
 use crate::content::{self, FileId, PeerId};
+use crate::net::bulk::Wake;
 use crate::threads::lock;
 use crate::wire::{Offer, View};
 
@@ -43,8 +43,8 @@ impl Host for Node {
         }
     }
 
-    fn join(&self, asker: &Arc<Asker>) {
-        self.stop.wakes(&asker.wake);
+    fn join(&self, wake: &Arc<Wake>) {
+        self.stop.wakes(wake);
     }
 
     fn uploads(&self) -> &Arc<Uploads> {
@@ -79,8 +79,7 @@ impl Registry for Node {
     }
 
     fn load(&self) -> (u16, u16) {
-        let uploads = self.uploads.busy.load(Ordering::Relaxed).min(u32::from(u16::MAX)) as u16;
-        (uploads, self.means.holdings.running().len().min(usize::from(u16::MAX)) as u16)
+        (self.uploads.busy(), self.means.holdings.running().len().min(usize::from(u16::MAX)) as u16)
     }
 
     fn endpoint(&self) -> (content::Host, u16) {

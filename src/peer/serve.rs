@@ -4,6 +4,7 @@
 //! short ones are copied, so that many fit one write. Requests are read while a chunk is being sent,
 //! so that a cancel comes in time.
 
+mod asker;
 mod complaints;
 mod faulty;
 mod held;
@@ -15,7 +16,6 @@ mod uploads;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::content::{ChunkSet, FileId, PeerId, runs};
@@ -33,13 +33,13 @@ use crate::wire::{
     ANY_CHUNK, Common, Corrupt, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open,
     Opened, Refusal, Refused, ServerHas, Text, ToServer, View,
 };
+use asker::Asker;
 pub(super) use complaints::Complaints;
 pub(super) use held::Held;
 pub(super) use held::Shared;
 use restate::Gone;
-use sending::{HeldTurn, Pace, Sending};
+use sending::{Pace, Sending};
 use slot::Slot;
-use uploads::Granted;
 pub(super) use uploads::Uploads;
 
 /// A connection on which nothing has moved either way for so long is closed.
@@ -52,7 +52,7 @@ pub(super) trait Host: Sync {
     /// A connection from a peer that listens on `addr` opened a content that is on its way here too.
     fn met(&self, id: FileId, view: View, peer: PeerId, addr: String);
     /// A serving connection has begun; it is woken when the peer stops.
-    fn join(&self, asker: &Arc<Asker>);
+    fn join(&self, wake: &Arc<Wake>);
     /// The state shared by all serving connections.
     fn uploads(&self) -> &Arc<Uploads>;
     /// Downloads that run now.
@@ -63,24 +63,6 @@ pub(super) trait Host: Sync {
     fn hears(&self, addr: IpAddr) -> bool;
     /// How much later than they could this peer's answers reach the peer of this name.
     fn latency(&self, name: &str) -> Duration;
-}
-
-/// A serving connection as other threads see it.
-#[derive(Debug)]
-pub(super) struct Asker {
-    pub(super) peer: PeerId,
-    pub(super) wake: Arc<Wake>,
-    /// It is this connection's turn to send.
-    pub(super) granted: Granted,
-    /// What its asker is to hear of, from the transfers whose contents it opened.
-    follower: Arc<Follower>,
-}
-
-/// A connection is itself and no other.
-impl PartialEq for Asker {
-    fn eq(&self, other: &Asker) -> bool {
-        std::ptr::eq(self, other)
-    }
 }
 
 /// Serves one connection until it ends.
@@ -94,21 +76,22 @@ pub(super) fn run(
     let listen = session.theirs.listen_port;
     socket2::SockRef::from(&session.stream).set_tcp_notsent_lowat(UNSENT_AHEAD)?;
     let (bulk, theirs) = Bulk::new(session, Side::Serve, wake.clone())?;
-    let number = host.uploads().number();
+    host.join(&wake);
     let follower = Arc::new(Follower::new(wake.clone()));
-    let asker = Arc::new(Asker { peer: theirs.peer, wake, granted: Granted::new(false), follower });
-    host.join(&asker);
-    let faults = host.faults().map(|plan| Faults::new(plan, number));
+    let asker = Asker::join(host.uploads(), theirs.peer, wake);
+    let faults = host.faults().map(|plan| Faults::new(plan, asker.number()));
     let mut serving = Serving {
         host,
         peer: theirs.peer,
         listen: (listen != 0).then(|| std::net::SocketAddr::new(bulk.addr.ip(), listen).to_string()),
         bulk,
         asker,
+        follower,
         slots: BTreeMap::new(),
         queue: VecDeque::new(),
         sending: None,
-        turn: None,
+        turn: false,
+        turn_ends: None,
         held_until: None,
         paid: false,
         leaving: false,
@@ -141,11 +124,16 @@ struct Serving<'a> {
     bulk: Bulk<FromServer>,
     peer: PeerId,
     listen: Option<String>,
-    asker: Arc<Asker>,
+    asker: Asker,
+    /// What its asker is to hear of, from the transfers whose contents it opened.
+    follower: Arc<Follower>,
     slots: BTreeMap<u16, Slot>,
     queue: VecDeque<Job>,
     sending: Option<Sending>,
-    turn: Option<HeldTurn>,
+    /// It has a turn.
+    turn: bool,
+    /// Until when it keeps it, should the socket take nothing more.
+    turn_ends: Option<Instant>,
     /// The rate limit's pause.
     held_until: Option<Instant>,
     /// The next chunk has waited for its share of the rate.
@@ -185,7 +173,7 @@ impl Serving<'_> {
             if Instant::now() >= idle {
                 return Err(NetError::TimedOut);
             }
-            let patience = self.turn.as_ref().map(HeldTurn::ends);
+            let patience = self.turn_ends.filter(|_| self.turn);
             let late = self.late.as_ref().and_then(Line::next_due);
             let restating = self.next_restating();
             let until = [patience, self.held_until, late, restating, Some(idle)].into_iter().flatten().min();
@@ -206,35 +194,14 @@ impl Serving<'_> {
     /// True if the last request has just been answered.
     fn note_busy(&mut self) -> bool {
         let busy = self.sending.is_some() || !self.queue.is_empty();
-        let before = self.asker.follower.set_requests(busy);
-        let count = &self.host.uploads().busy;
-        match (before, busy) {
-            (false, true) => _ = count.fetch_add(1, Ordering::Relaxed),
-            (true, false) => _ = count.fetch_sub(1, Ordering::Relaxed),
-            _ => {}
-        }
-        before && !busy
+        self.asker.set_queued(self.queue.len());
+        self.follower.set_requests(busy) && !busy
     }
 
     fn close_all(&mut self) {
         let leave = |(_, message): &(u32, ToServer)| matches!(message, ToServer::Common(Common::Leave));
-        self.leaving |= self.late.iter().flat_map(Line::lost).any(leave);
-        self.host.uploads().queued.fetch_sub(self.queue.len() as u32, Ordering::Relaxed);
-        self.queue.clear();
-        self.sending = None;
-        self.turn = None;
-        self.note_busy();
-        self.host.uploads().forget(&self.asker);
-        for slot in std::mem::take(&mut self.slots).into_values() {
-            self.closed(&slot, self.leaving);
-        }
-    }
-
-    /// An asker that leaves in order goes on to share what it said it has.
-    fn closed(&self, slot: &Slot, orderly: bool) {
-        if let Some(given) = &slot.given {
-            let nothing = ChunkSet::empty(0);
-            self.host.uploads().seed_closed(slot.content, given, if orderly { &slot.told } else { &nothing });
+        if self.late.iter().flat_map(Line::lost).any(leave) {
+            self.asker.leaves();
         }
     }
 
@@ -270,11 +237,10 @@ impl Serving<'_> {
         match message {
             ToServer::Open(open) => self.open(request, &open),
             ToServer::Close(close) => {
-                let slot = self
-                    .slots
+                self.slots
                     .remove(&close.slot)
                     .ok_or(NetError::Unexpected("CLOSE of a slot that is not open"))?;
-                self.closed(&slot, self.leaving);
+                self.asker.close(close.slot);
                 self.drop_jobs(|job| job.slot == close.slot);
                 self.bulk.queue(request, Common::Ok);
             }
@@ -282,16 +248,9 @@ impl Serving<'_> {
             ToServer::GetChunk(get) => self.enqueue(request, &get)?,
             ToServer::Cancel(cancel) => self.drop_jobs(|job| job.request == cancel.target),
             ToServer::GetLoad(_) => {
-                let uploads = self.host.uploads();
-                let mine = u32::from(self.asker.follower.has_requests());
-                let others = uploads.busy.load(Ordering::Relaxed).saturating_sub(mine);
-                let load = Load {
-                    uploads: others.min(u32::from(u16::MAX)) as u16,
-                    downloads: self.host.downloads(),
-                    queued: uploads.queued.load(Ordering::Relaxed),
-                    rate: uploads.rate(),
-                };
-                self.bulk.queue(request, load);
+                self.asker.set_queued(self.queue.len());
+                let (uploads, queued, rate) = self.asker.load();
+                self.bulk.queue(request, Load { uploads, downloads: self.host.downloads(), queued, rate });
             }
             ToServer::AskerHas(has) => self.asker_has(has.slot, &has.gained)?,
             ToServer::Corrupt(corrupt) => self.complaint(&corrupt),
@@ -300,6 +259,7 @@ impl Serving<'_> {
                 self.bulk.queue(request, Common::Ok);
                 self.drop_jobs(|_| true);
                 self.leaving = true;
+                self.asker.leaves();
             }
             ToServer::Common(Common::Ok | Common::Pong) => {}
             ToServer::Common(Common::Error(error)) => {
@@ -319,7 +279,7 @@ impl Serving<'_> {
         let held = self.host.find(open.id, open.view).filter(|held| held.layout().chunks() <= MAX_CHUNKS);
         let Some(held) = held else { return self.refuse(request, Refusal::NotHere) };
         if let Held::Fetching(transfer) = &held {
-            transfer.subscribe(&self.asker.follower, open.slot);
+            transfer.subscribe(&self.follower, open.slot);
             if let Some(addr) = &self.listen {
                 self.host.met(open.id, open.view, self.peer, addr.clone());
             }
@@ -331,23 +291,11 @@ impl Serving<'_> {
         let whole = have.is_full();
         let content = (open.id, open.view);
         if whole {
-            self.host.uploads().seed_opened(content, chunks);
+            self.asker.open(open.slot, content, chunks);
         }
-        let given = whole.then(|| ChunkSet::empty(chunks));
-        let told = ChunkSet::empty(if whole { chunks } else { 0 });
         self.slots.insert(
             open.slot,
-            Slot {
-                content,
-                held,
-                chunks,
-                given,
-                told,
-                told_chunks: 0,
-                last_choice: None,
-                proved: BTreeSet::new(),
-                gone: Gone::default(),
-            },
+            Slot { held, chunks, told_chunks: 0, proved: BTreeSet::new(), gone: Gone::default() },
         );
         self.bulk.queue(request, opened);
     }
@@ -389,7 +337,6 @@ impl Serving<'_> {
             }
             let (request, slot) = (request + at, get.slot);
             self.queue.push_back(Job { request, slot, chunk, proof: get.proof, behind: get.behind });
-            self.host.uploads().queued.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -397,7 +344,6 @@ impl Serving<'_> {
     fn drop_jobs(&mut self, which: impl Fn(&Job) -> bool) {
         let (dropped, kept): (VecDeque<Job>, VecDeque<Job>) = self.queue.drain(..).partition(which);
         self.queue = kept;
-        self.host.uploads().queued.fetch_sub(dropped.len() as u32, Ordering::Relaxed);
         for job in dropped {
             self.refuse(job.request, Refusal::Cancelled);
         }
@@ -409,14 +355,7 @@ impl Serving<'_> {
         if slot.told_chunks > u64::from(MAX_TOLD) * u64::from(slot.chunks) {
             return Err(NetError::Unexpected("HAVE of more chunks than there are"));
         }
-        let Some(given) = &mut slot.given else { return Ok(()) };
-        let uploads = self.host.uploads();
-        for chunk in runs::numbers(gained, slot.chunks) {
-            slot.told.insert(chunk);
-            if given.insert(chunk) {
-                uploads.seed_gave(slot.content, chunk);
-            }
-        }
+        self.asker.has(number, runs::numbers(gained, slot.chunks));
         Ok(())
     }
 
@@ -437,17 +376,14 @@ impl Serving<'_> {
 
     /// Tells of gains if it is time.
     fn tell_due_news(&mut self) {
-        if self.asker.follower.is_due(Instant::now()) {
+        if self.follower.is_due(Instant::now()) {
             self.tell_news();
         }
     }
 
     fn tell_news(&mut self) {
-        let gains = self.asker.follower.take(Instant::now());
-        for of_slot in gains.chunk_by(|a, b| a.0 == b.0) {
-            let slot = of_slot[0].0;
-            let gained = List::new(runs::ranges(of_slot.iter().map(|(_, chunk)| *chunk)));
-            self.bulk.queue(0, ServerHas { slot, gained });
+        for (slot, gained) in self.follower.take(Instant::now()) {
+            self.bulk.queue(0, ServerHas { slot, gained: List::new(gained) });
         }
     }
 }

@@ -7,7 +7,7 @@ use super::happening::{Happening, Job, Message, Nanos};
 use super::world::World;
 use crate::content::PROOF_RUN;
 use crate::swarm::neighbours::Outcome;
-use crate::swarm::scheduler::{Effect, Event, SourceId, SourceLoad};
+use crate::swarm::scheduler::{Effect, Event, SourceId};
 use crate::wire::{ANY_CHUNK, Complaint};
 
 /// A GET_CHUNK, a CANCEL, a HAVE of one chunk.
@@ -41,16 +41,6 @@ impl World<'_> {
         let chooses = have.is_full();
         let load = Some(self.load_of(server));
         self.step(p, Event::Joined { source, have, chooses, round_trip, load });
-    }
-
-    /// What a peer says of its load.
-    fn load_of(&self, server: u32) -> SourceLoad {
-        let busy = |c: &&u32| {
-            let connection = &self.connections[**c as usize];
-            connection.writing || !connection.jobs.is_empty()
-        };
-        let uploads = self.peers[server as usize].askers.iter().filter(busy).count() as u16;
-        SourceLoad { uploads, rate: 0 }
     }
 
     fn tell_source(&mut self, c: u32, chunk: u32, bytes: u32) {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::happening::{Job, Message, Nanos};
 use crate::content::ChunkSet;
 use crate::swarm::scheduler::SourceId;
-use crate::swarm::turns::{Hold, Telling};
+use crate::swarm::telling::Telling;
 
 /// Bytes taken from a connection in turn.
 pub(super) const QUANTUM: u32 = 16 << 10;
@@ -55,23 +55,16 @@ pub(super) struct Connection {
     pub(super) ready: bool,
     // Serving.
     pub(super) jobs: VecDeque<Job>,
-    pub(super) given: Option<ChunkSet>,
-    /// For a whole content: what the asker says it has.
-    pub(super) told: ChunkSet,
-    pub(super) last_choice: Option<u32>,
+    /// The server said that it has everything.
+    pub(super) whole: bool,
     /// Runs whose proof has been sent.
     pub(super) proved: ChunkSet,
-    pub(super) news: Vec<u32>,
     pub(super) telling: Telling,
     pub(super) news_due: bool,
     /// A chunk is being written to the socket.
     pub(super) writing: bool,
     /// Bytes of it that the socket takes as soon as little enough is unsent.
     pub(super) taken: u32,
-    pub(super) turn: bool,
-    pub(super) granted: bool,
-    /// How long it keeps its turn.
-    pub(super) hold: Option<Hold>,
     pub(super) patience_due: bool,
     /// Asking: the source wants to know what is here.
     pub(super) wants_news: bool,
@@ -94,18 +87,12 @@ impl Connection {
             last_cut: 0,
             ready: false,
             jobs: VecDeque::new(),
-            given: None,
-            told: ChunkSet::empty(0),
-            last_choice: None,
+            whole: false,
             proved: ChunkSet::empty(runs),
-            news: Vec::new(),
             telling: Telling::new(),
             news_due: false,
             writing: false,
             taken: 0,
-            turn: false,
-            granted: false,
-            hold: None,
             patience_due: false,
             wants_news: false,
         }
@@ -132,10 +119,8 @@ impl Connection {
     pub(super) fn clear(&mut self) {
         self.items = VecDeque::new();
         self.jobs = VecDeque::new();
-        self.news = Vec::new();
+        self.telling = Telling::new();
         self.unsent = 0;
-        self.given = None;
-        self.told = ChunkSet::empty(0);
         self.proved = ChunkSet::empty(0);
     }
 }

@@ -1,14 +1,14 @@
 //! A simulated peer: its link, what it serves, what it fetches.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use super::happening::Nanos;
 use super::scenario::{Link, Manner};
 use crate::content::{ChunkSet, PeerId};
+use crate::swarm::desk::Desk;
 use crate::swarm::neighbours::Neighbours;
 use crate::swarm::scheduler::{Scheduler, SourceId};
-use crate::swarm::turns::{Seed, Turns};
-use crate::swarm::uplink::Uplink;
 
 /// The transfer of a fetching peer.
 #[derive(Debug)]
@@ -53,9 +53,7 @@ pub(super) struct Peer {
     pub(super) debt: f64,
     pub(super) down_free: Nanos,
     // Serving.
-    pub(super) turns: Turns<u32>,
-    pub(super) uplink: Uplink,
-    pub(super) seed: Option<Seed<u32>>,
+    pub(super) desk: Desk<()>,
     pub(super) askers: Vec<u32>,
     // The ledger.
     pub(super) sent: u64,
@@ -79,7 +77,7 @@ pub(super) fn number_of(id: PeerId) -> u32 {
 }
 
 impl Peer {
-    pub(super) fn new(link: Link, manner: Manner) -> Peer {
+    pub(super) fn new(link: Link, manner: Manner, now: Instant) -> Peer {
         Peer {
             link,
             manner,
@@ -94,9 +92,7 @@ impl Peer {
             idle: 0,
             debt: 0.0,
             down_free: 0,
-            turns: Turns::new(),
-            uplink: Uplink::new(None),
-            seed: None,
+            desk: Desk::new(None, now),
             askers: Vec::new(),
             sent: 0,
             useful: 0,

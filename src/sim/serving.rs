@@ -1,4 +1,4 @@
-//! The serving side of a connection, as `peer::serve` does it around the policy of `swarm::turns`.
+//! The serving side of a connection: what `peer::serve` does around the same `swarm::desk`.
 
 use std::time::Instant;
 
@@ -6,9 +6,9 @@ use super::connection::Load;
 use super::happening::{Happening, Job, Message};
 use super::scenario::Manner;
 use super::world::World;
-use crate::content::{ChunkSet, PROOF_RUN, runs};
-use crate::swarm::turns::{Hold, Rank, Seed};
-use crate::swarm::uplink::piece_bytes;
+use crate::content::{ChunkSet, PROOF_RUN};
+use crate::swarm::desk::{Effect, Wish};
+use crate::swarm::scheduler::SourceLoad;
 use crate::wire::{ANY_CHUNK, Refusal};
 
 /// Frame header and head of a CHUNK without its proof.
@@ -20,6 +20,8 @@ const REFUSED_BYTES: u32 = 10;
 /// A HAVE without its runs, and each of its runs.
 const HAVE_BYTES: u32 = 9 + 4;
 const RUN_BYTES: u32 = 8;
+/// The slot in which all open the one content.
+const SLOT: u16 = 0;
 
 impl World<'_> {
     /// OPEN arrives at the server.
@@ -45,10 +47,10 @@ impl World<'_> {
         peer.askers.push(c);
         let connection = &mut self.connections[c as usize];
         connection.server_open = true;
+        connection.whole = have.is_full();
+        peer.desk.join(c, super::peer::id_of(asker));
         if have.is_full() {
-            peer.seed.get_or_insert_with(|| Seed::new(self.chunks)).askers += 1;
-            connection.given = Some(ChunkSet::empty(self.chunks));
-            connection.told = ChunkSet::empty(self.chunks);
+            peer.desk.open(c, SLOT, (), self.chunks);
         }
         connection.opening = Some(have);
         if let Some(fetch) = &mut peer.fetch {
@@ -85,31 +87,31 @@ impl World<'_> {
 
     /// The asker has a chunk now.
     pub(super) fn told(&mut self, c: u32, chunk: u32) {
-        let connection = &mut self.connections[c as usize];
-        connection.told.insert(chunk);
-        if let Some(given) = &mut connection.given
-            && given.insert(chunk)
-            && let Some(seed) = &mut self.peers[connection.server as usize].seed
-        {
-            seed.give(chunk);
-        }
+        let server = self.connections[c as usize].server;
+        self.peers[server as usize].desk.has(c, SLOT, [chunk]);
+    }
+
+    /// What a peer says of its load.
+    pub(super) fn load_of(&self, server: u32) -> SourceLoad {
+        let desk = &self.peers[server as usize].desk;
+        SourceLoad { uploads: desk.busy(None) as u16, rate: 0 }
     }
 
     /// Starts the next answer if it is this connection's turn.
     pub(super) fn pump(&mut self, c: u32) {
+        let now = self.instant();
         let connection = &mut self.connections[c as usize];
         if connection.writing {
             return;
         }
-        let granted = std::mem::take(&mut connection.granted);
-        let server = connection.server;
-        if connection.jobs.is_empty() || !connection.server_open {
-            if granted {
-                self.pass_on(server);
-            }
+        let desk = &mut self.peers[connection.server as usize].desk;
+        let Some(job) = connection.jobs.front().filter(|_| connection.server_open) else {
+            let effect = desk.rest(c);
+            self.carry_out(effect);
             return self.tell(c);
-        }
-        if !granted && !self.peers[server as usize].turns.take(c) {
+        };
+        let choice = (job.chunk == ANY_CHUNK).then_some(SLOT);
+        if !desk.turn(c, Wish { choice, behind: job.behind }, now) {
             return;
         }
         self.tell_news(c);
@@ -118,7 +120,20 @@ impl World<'_> {
                 return self.written(c, 0);
             }
         }
-        self.pass_on(server);
+        self.done(c);
+    }
+
+    /// Nothing is left to be sent of what was begun.
+    fn done(&mut self, c: u32) {
+        let server = self.connections[c as usize].server;
+        let effect = self.peers[server as usize].desk.done(c);
+        self.carry_out(effect);
+    }
+
+    fn carry_out(&mut self, effect: Option<Effect>) {
+        if let Some(Effect::Wake(next)) = effect {
+            self.pump(next);
+        }
     }
 
     /// Writes a chunk to the stream; false if it was refused.
@@ -127,27 +142,14 @@ impl World<'_> {
         let length = |chunk| self.layout.place(chunk).map_or(0, |place| place.len as u32);
         let connection = &mut self.connections[c as usize];
         let peer = &mut self.peers[connection.server as usize];
-        let (any, asker) = (job.chunk == ANY_CHUNK, connection.asker);
-        let chunk = match (any, &mut peer.seed) {
-            (false, _) => Some(job.chunk),
-            (true, Some(seed)) if connection.given.is_some() => {
-                connection.last_choice = seed.choose(connection.last_choice);
-                connection.last_choice
-            }
-            (true, _) => None,
+        let chunk = match job.chunk {
+            ANY_CHUNK => peer.desk.choose(c, SLOT),
+            chunk => Some(chunk),
         };
         let Some(chunk) = chunk else {
             self.say(c, Message::Refused(ANY_CHUNK, Refusal::NothingBetter), REFUSED_BYTES);
             return false;
         };
-        if let (Some(given), Some(seed)) = (&mut connection.given, &mut peer.seed)
-            && given.insert(chunk)
-        {
-            match any {
-                true => seed.give_first(chunk, asker),
-                false => seed.give(chunk),
-            }
-        }
         if !peer.has(chunk) {
             assert!(!peer.is_honest(), "an honest peer was asked for a chunk that it never announced");
             self.say(c, Message::Refused(job.chunk, Refusal::NotHere), REFUSED_BYTES);
@@ -164,13 +166,11 @@ impl World<'_> {
         let bytes = length(chunk);
         peer.sent += u64::from(bytes);
         connection.writing = true;
-        connection.taken = match piece_bytes(peer.uplink.rate()) {
+        connection.taken = match peer.desk.piece() {
             Some(_) => 0, // and it waits until it has left
             None => bytes.min(SOCKET_BYTES),
         };
-        connection.turn = true;
-        connection.hold = Some(Hold::begin(now));
-        peer.uplink.begun(bytes as usize, now);
+        peer.desk.begin(c, SLOT, chunk, bytes as usize, now);
         let server = connection.server;
         self.peers[server as usize].overhead += u64::from(HEAD_BYTES + proof);
         self.write(c, Load::Chunk { chunk, corrupt, bytes }, HEAD_BYTES + proof + bytes);
@@ -192,17 +192,11 @@ impl World<'_> {
             None => connection.unsent + connection.in_network > SOCKET_BYTES,
         };
         if ahead {
-            let rate = self.peers[connection.server as usize].uplink.rate();
-            let Some(hold) = connection.hold.as_mut().filter(|_| connection.turn) else { return };
-            hold.sent(u64::from(bytes), rate, now);
-            let ends = hold.ends();
+            let ends = self.peers[connection.server as usize].desk.sent(c, u64::from(bytes), now);
             return self.look_again(c, ends);
         }
         connection.writing = false;
-        let server = connection.server;
-        if std::mem::take(&mut connection.turn) {
-            self.pass_on(server);
-        }
+        self.done(c);
         self.pump(c);
     }
 
@@ -210,49 +204,29 @@ impl World<'_> {
         let now = self.instant();
         let connection = &mut self.connections[c as usize];
         connection.patience_due = false;
-        let Some(hold) = connection.hold.as_mut().filter(|_| connection.turn) else { return };
-        let server = connection.server;
-        if hold.is_over(now, || self.peers[server as usize].uplink.give_up(now)) {
-            connection.turn = false;
-            return self.pass_on(server);
-        }
-        let ends = hold.ends();
+        let (ends, effect) = self.peers[connection.server as usize].desk.stuck(c, now);
+        self.carry_out(effect);
         self.look_again(c, ends);
     }
 
     /// Looks when it ends whether a turn is over, once however often it moves.
-    fn look_again(&mut self, c: u32, ends: Instant) {
-        if !std::mem::replace(&mut self.connections[c as usize].patience_due, true) {
+    fn look_again(&mut self, c: u32, ends: Option<Instant>) {
+        if let Some(ends) = ends
+            && !std::mem::replace(&mut self.connections[c as usize].patience_due, true)
+        {
             let at = self.nanos(ends);
             self.queue.push(at, Happening::Patience(c));
         }
     }
 
-    fn pass_on(&mut self, server: u32) {
-        let (peer, connections) = (&mut self.peers[server as usize], &self.connections);
-        let seed = peer.seed.as_ref();
-        let rank = |c: &u32| {
-            let connection = &connections[*c as usize];
-            let job = connection.jobs.front();
-            let seed = seed.filter(|_| job.is_some_and(|job| job.chunk == ANY_CHUNK));
-            let unspread = seed.map_or(0, |seed| seed.unspread(connection.asker));
-            Rank::new(unspread, job.is_some_and(|job| job.behind))
-        };
-        if let Some(next) = peer.turns.pass_on(rank) {
-            self.connections[next as usize].granted = true;
-            self.pump(next);
-        } else {
-            peer.uplink.has_spare();
-        }
-    }
-
     /// A peer has a chunk: its askers will hear of it.
     pub(super) fn gained(&mut self, p: u32, chunk: u32) {
-        for nth in 0..self.peers[p as usize].askers.len() {
+        let askers = self.peers[p as usize].askers.len();
+        for nth in 0..askers {
             let c = self.peers[p as usize].askers[nth];
             let connection = &mut self.connections[c as usize];
-            if connection.given.is_none() {
-                connection.news.push(chunk);
+            if !connection.whole {
+                connection.telling.gain(SLOT, chunk, askers as u32);
                 self.tell(c);
             }
         }
@@ -264,35 +238,28 @@ impl World<'_> {
     }
 
     fn tell(&mut self, c: u32) {
+        let now = self.instant();
         let connection = &mut self.connections[c as usize];
-        if connection.news.is_empty() || !connection.server_open {
+        if !connection.server_open {
             return;
         }
-        let has_requests = connection.writing || !connection.jobs.is_empty();
-        let askers = self.peers[connection.server as usize].askers.len() as u32;
-        let due = connection.telling.due(has_requests, askers);
-        let due = due.map_or(0, |due| self.nanos(due));
-        if self.now < due {
-            let connection = &mut self.connections[c as usize];
-            if !std::mem::replace(&mut connection.news_due, true) {
-                self.queue.push(due, Happening::News(c));
-            }
-            return;
+        connection.telling.set_requests(connection.writing || !connection.jobs.is_empty());
+        let Some(due) = connection.telling.due(now) else { return };
+        if due <= now {
+            return self.tell_news(c);
         }
-        self.tell_news(c);
+        if !std::mem::replace(&mut connection.news_due, true) {
+            let at = self.nanos(due);
+            self.queue.push(at, Happening::News(c));
+        }
     }
 
     fn tell_news(&mut self, c: u32) {
         let now = self.instant();
-        let connection = &mut self.connections[c as usize];
-        if connection.news.is_empty() {
-            return;
+        for (_, gained) in self.connections[c as usize].telling.take(now) {
+            let bytes = HAVE_BYTES + RUN_BYTES * gained.len() as u32;
+            self.say(c, Message::Gains(gained), bytes);
         }
-        connection.telling.told(now);
-        connection.news.sort_unstable();
-        let gained = runs::ranges(connection.news.drain(..));
-        let bytes = HAVE_BYTES + RUN_BYTES * gained.len() as u32;
-        self.say(c, Message::Gains(gained), bytes);
     }
 
     /// The server is done with a connection.
@@ -302,25 +269,12 @@ impl World<'_> {
             return;
         }
         let server = connection.server;
-        let given = connection.given.take();
         let orderly = !connection.asker_open && self.peers[connection.asker as usize].alive;
-        let kept = if orderly { connection.told.clone() } else { ChunkSet::empty(self.chunks) };
-        let turns = u32::from(std::mem::take(&mut connection.turn))
-            + u32::from(std::mem::take(&mut connection.granted));
         connection.clear();
         connection.writing = false;
         let peer = &mut self.peers[server as usize];
         peer.askers.retain(|asker| *asker != c);
-        peer.turns.forget(&c);
-        if let (Some(given), Some(seed)) = (given, &mut peer.seed) {
-            given.iter().filter(|chunk| !kept.contains(*chunk)).for_each(|chunk| seed.take_back(chunk));
-            seed.askers -= 1;
-            if seed.askers == 0 {
-                peer.seed = None;
-            }
-        }
-        for _ in 0..turns {
-            self.pass_on(server);
-        }
+        let effect = peer.desk.leave(c, orderly);
+        self.carry_out(effect);
     }
 }

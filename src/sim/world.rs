@@ -53,8 +53,8 @@ impl<'a> World<'a> {
         let layout = Arc::new(Layout::new(vec![geometry]).expect("one file has few enough chunks"));
         let chunks = layout.chunks();
         let depth = chunks.div_ceil(PROOF_RUN).next_power_of_two().trailing_zeros();
-        let seeder = Peer::new(scenario.seeder, Manner::Honest);
-        let others = scenario.fetchers.iter().map(|fetcher| Peer::new(fetcher.link, fetcher.manner));
+        let seeder = Peer::new(scenario.seeder, Manner::Honest, base);
+        let others = scenario.fetchers.iter().map(|fetcher| Peer::new(fetcher.link, fetcher.manner, base));
         let mut world = World {
             scenario,
             now: 0,

@@ -1,30 +1,16 @@
-//! How a peer serves: whose turn it is to send, which chunk a free choice is, when gains are told. Pure.
+//! Whose turn it is to send, and for how long. Pure.
 //!
 //! A few connections send at a time and the others wait their turn: chunks then arrive one after the
 //! other at full rate instead of all together late, and can be passed on so much earlier.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-
-use crate::content::{ChunkSet, PROOF_RUN};
 
 /// Connections that send chunks at the same time.
 const SLOTS: usize = 3;
 /// Nobody waits for more turns than so many times as many as wait, whatever its rank: those of another content may
 /// be behind all the time.
 const MOST_ROUNDS: u64 = 4;
-/// Chunks that are given to one asker in a row: a proof's run, so that each proof travels once.
-const CHOICE_RUN: u32 = PROOF_RUN;
-/// So many times an asker is told of gains at once: at the start little is there to be passed on, and all
-/// wait for it.
-const EARLY_TELLS: u32 = 32;
-/// From then on gains are gathered for so long for each asker that is to be told of them,
-const NEWS_INTERVAL: Duration = Duration::from_millis(3);
-/// and for so long if it has requests with us and no chunk takes them along before: it has enough to do, and
-/// among many neighbours telling each of each chunk costs more than sending the chunks.
-const NEWS_PATIENCE: Duration = Duration::from_millis(12);
-/// No gain waits longer than for so many askers.
-const MOST_ASKERS: u32 = 32;
 /// Bytes that a socket takes ahead of what has left the host. What it has taken cannot be put in a
 /// better order, and gains wait behind it.
 pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
@@ -32,32 +18,6 @@ pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
 /// turn: not our uplink is what is slow, unless that is full.
 const TURN_SHARE: u64 = 4;
 const TURN_PATIENCE: Duration = Duration::from_millis(20);
-
-/// When an asker is told of gains.
-#[derive(Debug)]
-pub(crate) struct Telling {
-    early: u32,
-    told: Option<Instant>,
-}
-
-impl Telling {
-    pub(crate) fn new() -> Telling {
-        Telling { early: EARLY_TELLS, told: None }
-    }
-
-    /// The moment from which gains are told to one of so many `askers` although nothing else is sent; none
-    /// if at once.
-    pub(crate) fn due(&self, has_requests: bool, askers: u32) -> Option<Instant> {
-        let interval = if has_requests { NEWS_PATIENCE } else { NEWS_INTERVAL };
-        self.told.filter(|_| self.early == 0).map(|told| told + interval * askers.min(MOST_ASKERS))
-    }
-
-    /// It has been told of all there was.
-    pub(crate) fn told(&mut self, now: Instant) {
-        self.early = self.early.saturating_sub(1);
-        self.told = Some(now);
-    }
-}
 
 /// How long a connection keeps its turn when the socket does not take all at once.
 #[derive(Debug)]
@@ -103,7 +63,7 @@ pub(crate) struct Rank {
 
 impl Rank {
     /// Of an asker that others get on faster than, if it is `behind`; `unspread` if it wants a chunk of our choice:
-    /// [`Seed::unspread`], else 0.
+    /// [`unspread`](super::seed::Seed::unspread), else 0.
     pub(crate) fn new(unspread: u32, behind: bool) -> Rank {
         Rank { unspread, keeps_up: !behind }
     }
@@ -159,87 +119,11 @@ impl<A: PartialEq> Turns<A> {
     }
 }
 
-/// Which chunks of a content the present askers have between them.
-#[derive(Debug)]
-pub(crate) struct Seed<P> {
-    /// Connections that have the content open.
-    pub(crate) askers: u32,
-    copies: Vec<u16>,
-    ungiven: ChunkSet,
-    cursor: u32,
-    /// Who was the first to be given a chunk that not all askers have yet.
-    first: BTreeMap<u32, P>,
-    /// The same the other way round.
-    given_first: BTreeMap<P, BTreeSet<u32>>,
-}
-
-impl<P: Ord + Copy> Seed<P> {
-    pub(crate) fn new(chunks: u32) -> Seed<P> {
-        Seed {
-            askers: 0,
-            copies: vec![0; chunks as usize],
-            ungiven: ChunkSet::full(chunks),
-            cursor: 0,
-            first: BTreeMap::new(),
-            given_first: BTreeMap::new(),
-        }
-    }
-
-    /// A chunk that no asker has, to follow `last`, the last one that this asker was given. Each asker
-    /// gets a run of its own as long as there are any, so that the proof of a run, which travels with
-    /// its first chunk, leaves once too.
-    pub(crate) fn choose(&mut self, last: Option<u32>) -> Option<u32> {
-        let next =
-            last.map(|last| last + 1).filter(|next| next % CHOICE_RUN != 0 && self.ungiven.contains(*next));
-        next.or_else(|| {
-            let chunk = self.ungiven.next(self.cursor)?;
-            self.cursor = (chunk / CHOICE_RUN + 1) * CHOICE_RUN;
-            Some(chunk)
-        })
-    }
-
-    /// An asker has, or is being sent, a chunk.
-    pub(crate) fn give(&mut self, chunk: u32) {
-        if let Some(copies) = self.copies.get_mut(chunk as usize) {
-            *copies = copies.saturating_add(1);
-            self.ungiven.remove(chunk);
-            if u32::from(*copies) >= self.askers {
-                self.is_spread(chunk);
-            }
-        }
-    }
-
-    /// A chunk of our choice is being sent to `asker`, the first one to have it.
-    pub(crate) fn give_first(&mut self, chunk: u32, asker: P) {
-        self.give(chunk);
-        self.first.insert(chunk, asker);
-        self.given_first.entry(asker).or_default().insert(chunk);
-    }
-
-    fn is_spread(&mut self, chunk: u32) {
-        if let Some(asker) = self.first.remove(&chunk)
-            && let Some(chunks) = self.given_first.get_mut(&asker)
-        {
-            chunks.remove(&chunk);
-        }
-    }
-
-    /// How many copies the askers lack of the chunks that `asker` was the first to be given: who passes
-    /// on quickly should be given more, and who cannot keep up less.
-    pub(crate) fn unspread(&self, asker: P) -> u32 {
-        let lacking = |chunk: &u32| self.askers.saturating_sub(u32::from(self.copies[*chunk as usize]));
-        self.given_first.get(&asker).map_or(0, |chunks| chunks.iter().map(lacking).sum())
-    }
-
-    /// An asker that had a chunk is gone.
-    pub(crate) fn take_back(&mut self, chunk: u32) {
-        if let Some(copies) = self.copies.get_mut(chunk as usize) {
-            *copies = copies.saturating_sub(1);
-            if *copies == 0 {
-                self.ungiven.insert(chunk);
-                self.is_spread(chunk);
-            }
-        }
+#[cfg(test)]
+impl<A> Turns<A> {
+    /// How many send, and how many wait.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.sending, self.waiting.len())
     }
 }
 
@@ -247,23 +131,34 @@ impl<P: Ord + Copy> Seed<P> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_next_turn_is_for_who_passes_on_what_it_gets() {
-        let mut seed = Seed::new(4);
-        seed.askers = 3;
-        for (chunk, asker) in [(0, 7), (1, 7), (2, 8)] {
-            seed.give_first(chunk, asker);
-        }
-        assert_eq!((seed.unspread(7), seed.unspread(8)), (4, 2), "two askers lack each chunk");
+    fn full() -> Turns<u32> {
         let mut turns = Turns::new();
-        let waiting: Vec<u32> = (0..SLOTS as u32).chain([7, 8]).filter(|asker| !turns.take(*asker)).collect();
-        assert_eq!(waiting, [7, 8]);
-        let rank = |seed: &Seed<u32>, asker: &u32| Rank::new(seed.unspread(*asker), false);
-        assert_eq!(turns.pass_on(|asker| rank(&seed, asker)), Some(8));
-        [0, 1, 0, 1].into_iter().for_each(|chunk| seed.give(chunk));
-        assert_eq!(seed.unspread(7), 0, "others have them now");
-        assert!(!turns.take(8));
-        assert_eq!(turns.pass_on(|asker| rank(&seed, asker)), Some(7));
+        (0..SLOTS as u32).for_each(|asker| assert!(turns.take(asker)));
+        turns
+    }
+
+    #[test]
+    fn a_few_send_and_the_smallest_rank_of_those_who_wait_comes_next() {
+        let mut turns = full();
+        assert!(!turns.take(7) && !turns.take(8) && !turns.take(9) && !turns.take(8));
+        let rank = |asker: &u32| Rank::new(if *asker == 8 { 0 } else { 4 }, *asker == 9);
+        assert_eq!(turns.pass_on(rank), Some(8), "what is not spread comes before who is behind");
+        assert_eq!(turns.pass_on(rank), Some(9));
+        assert_eq!(turns.pass_on(rank), Some(7));
+        assert_eq!(turns.pass_on(rank), None);
+        assert_eq!(turns.sending, SLOTS - 1);
+        assert!(turns.take(1), "one turn is free");
+        assert!(!turns.take(2), "and one only");
+        turns.forget(&2);
+        assert_eq!(turns.pass_on(rank), None);
+    }
+
+    #[test]
+    fn while_somebody_waits_nobody_else_begins() {
+        let mut turns = full();
+        assert!(!turns.take(7));
+        turns.sending -= 1;
+        assert!(!turns.take(8), "7 was first");
     }
 
     #[test]
@@ -279,18 +174,6 @@ mod tests {
         });
         assert_eq!(turns_until, Some(MOST_ROUNDS as usize * 4 + 1), "four waited");
         assert_eq!(turns.pass_on(rank), Some(8), "among equals who waits longest");
-    }
-
-    #[test]
-    fn gains_are_told_at_once_at_first_and_gathered_later() {
-        let (mut telling, now) = (Telling::new(), Instant::now());
-        for _ in 0..EARLY_TELLS {
-            assert_eq!(telling.due(true, 2), None);
-            telling.told(now);
-        }
-        assert_eq!(telling.due(true, 2), Some(now + NEWS_PATIENCE * 2));
-        assert_eq!(telling.due(false, 1), Some(now + NEWS_INTERVAL));
-        assert_eq!(telling.due(false, 10_000), Some(now + NEWS_INTERVAL * MOST_ASKERS));
     }
 
     #[test]

@@ -2,22 +2,19 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use rustix::io::Errno;
 
 use super::held::Data;
-use super::uploads::{Content, Turn};
 use super::{Job, Serving};
 use crate::content::Place;
 use crate::net::NetError;
 use crate::net::trace::{self, Direction, Side};
 use crate::peer::mischief::{Fate, Faults};
 use crate::peer::share::{is_passing, read_at};
-use crate::swarm::turns::Hold;
-use crate::swarm::uplink::piece_bytes;
-use crate::threads::{self, lock};
+use crate::swarm::desk::Wish;
+use crate::threads;
 use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
 
 /// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
@@ -34,18 +31,6 @@ pub(super) struct Sending {
     left: usize,
     slot: u16,
     place: Place,
-}
-
-/// Leave to send, until what was begun with it is with the system or does not get on.
-pub(super) struct HeldTurn {
-    _turn: Turn,
-    hold: Hold,
-}
-
-impl HeldTurn {
-    pub(super) fn ends(&self) -> Instant {
-        self.hold.ends()
-    }
 }
 
 /// What a pass over the queue ended with.
@@ -68,14 +53,14 @@ impl Serving<'_> {
             }
             self.held_until = None;
         }
-        if self.sending.is_some() || self.turn.is_some() {
+        if self.sending.is_some() || self.turn {
             return self.send_on();
         }
         if self.faults.as_ref().is_some_and(Faults::has_cut) {
             return self.cut_off();
         }
         if self.queue.is_empty() {
-            self.host.uploads().decline(&self.asker);
+            self.asker.rest();
             return Ok(if self.bulk.flush(false)? { Pace::Idle } else { Pace::Full });
         }
         if self.bulk.unsent().len() >= GATHER_BYTES && !self.bulk.flush(false)? {
@@ -84,15 +69,14 @@ impl Serving<'_> {
         if self.must_wait() {
             return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
         }
-        let Some(turn) = self.host.uploads().turn(&self.asker, self.next_choice(), self.is_behind()) else {
+        if !self.asker.turn(self.wish(), Instant::now()) {
             return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
-        };
+        }
         threads::may_panic("serve");
-        self.turn = Some(HeldTurn { _turn: turn, hold: Hold::begin(Instant::now()) });
+        self.turn = true;
         self.tell_news(); // it goes along
         while self.sending.is_none() && self.bulk.unsent().len() < GATHER_BYTES {
             let Some(job) = self.queue.pop_front() else { break };
-            self.host.uploads().queued.fetch_sub(1, Ordering::Relaxed);
             match self.fate() {
                 Fate::Sound => self.begin(job),
                 fate => self.misbehave(fate, job),
@@ -107,9 +91,9 @@ impl Serving<'_> {
     /// Under a rate limit, a chunk leaves when all of it could have left at that rate, behind those that
     /// were next before it. True if that is not yet.
     fn must_wait(&mut self) -> bool {
-        let Some(throttle) = self.host.uploads().throttle.as_ref().filter(|_| !self.paid) else {
+        if self.paid {
             return false;
-        };
+        }
         let Some(job) = self.queue.front() else { return false };
         let Some(slot) = self.slots.get(&job.slot) else { return false };
         let layout = slot.held.layout();
@@ -118,21 +102,17 @@ impl Serving<'_> {
             None => layout.size() / u64::from(layout.chunks().max(1)), // whichever
         };
         let now = Instant::now();
-        let wait = lock(throttle).take(len as usize, now);
+        let Some(wait) = self.asker.pay(len as usize, now) else { return false };
         self.paid = true;
         self.held_until = (!wait.is_zero()).then(|| now + wait);
         self.held_until.is_some()
     }
 
-    /// The content of which whichever chunk is asked for next, if so.
-    fn next_choice(&self) -> Option<Content> {
-        let job = self.queue.front().filter(|job| job.chunk == ANY_CHUNK)?;
-        self.slots.get(&job.slot).map(|slot| slot.content)
-    }
-
-    /// True if the asker says of its next request that others get on faster.
-    fn is_behind(&self) -> bool {
-        self.queue.front().is_some_and(|job| job.behind)
+    /// What is to be sent next.
+    fn wish(&self) -> Wish {
+        let job = self.queue.front();
+        let choice = job.filter(|job| job.chunk == ANY_CHUNK).map(|job| job.slot);
+        Wish { choice, behind: job.is_some_and(|job| job.behind) }
     }
 
     /// Begins to answer a job: refuses, copies a short chunk, or sets up a long one to be sent.
@@ -185,23 +165,15 @@ impl Serving<'_> {
         if job.chunk != ANY_CHUNK {
             return Some(job.chunk);
         }
-        let slot = self.slots.get_mut(&job.slot).filter(|slot| slot.given.is_some())?;
-        let number = self.host.uploads().seed_choice(slot.content, slot.last_choice, self.peer);
-        slot.last_choice = number;
-        slot.given.iter_mut().zip(number).for_each(|(given, number)| _ = given.insert(number));
-        number
+        self.asker.choose(job.slot)
     }
 
     /// Counts a chunk that is on its way out.
     pub(super) fn count(&mut self, job: Job, number: u32, len: usize) {
-        let uploads = self.host.uploads();
-        if let Some(slot) = self.slots.get_mut(&job.slot) {
+        if let Some(slot) = self.slots.get(&job.slot) {
             slot.held.count_sent(len);
-            if slot.given.as_mut().is_some_and(|given| given.insert(number)) {
-                uploads.seed_gave(slot.content, number);
-            }
         }
-        uploads.begun(len, Instant::now());
+        self.asker.begin(job.slot, number, len, Instant::now());
         if trace::on(Side::Serve, true) {
             let fields = format!("chunk {number} of {len} B");
             let whole = len + HEADER_BYTES;
@@ -214,8 +186,7 @@ impl Serving<'_> {
         if !self.bulk.flush(self.sending.is_some())? {
             return Ok(self.blocked());
         }
-        let rate = self.host.uploads().rate();
-        let piece = piece_bytes(rate);
+        let piece = self.asker.piece();
         if let Some(sending) = &mut self.sending {
             while sending.left > 0 {
                 if piece.is_some() && !self.bulk.has_room()? {
@@ -234,27 +205,25 @@ impl Serving<'_> {
                     Some(0) => return Err(NetError::Decode(DecodeError::Truncated)),
                     Some(sent) => {
                         sending.left -= sent;
-                        let now = Instant::now();
-                        self.turn.iter_mut().for_each(|turn| turn.hold.sent(sent as u64, rate, now));
+                        self.asker.sent(sent, Instant::now());
                     }
                 }
             }
             self.sending = None;
             self.bulk.data_left();
         }
-        if self.turn.is_some() && piece.is_some() && !self.bulk.has_room()? {
+        if self.turn && piece.is_some() && !self.bulk.has_room()? {
             return Ok(self.blocked()); // the next one's chunk would only share the uplink with this one
         }
-        self.turn = None;
+        self.turn = false;
+        self.asker.done();
         Ok(Pace::More)
     }
 
     fn blocked(&mut self) -> Pace {
-        if let Some(turn) = &mut self.turn {
-            let now = Instant::now();
-            if turn.hold.is_over(now, || self.host.uploads().give_up(now)) {
-                self.turn = None;
-            }
+        if self.turn {
+            self.turn_ends = self.asker.stuck(Instant::now());
+            self.turn = self.turn_ends.is_some();
         }
         Pace::Full
     }

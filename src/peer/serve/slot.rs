@@ -4,21 +4,13 @@ use std::collections::BTreeSet;
 
 use super::held::Held;
 use super::restate::Gone;
-use super::uploads::Content;
-use crate::content::{ChunkSet, Place, Proof, proof_run};
+use crate::content::{Place, Proof, proof_run};
 
 pub(super) struct Slot {
-    pub(super) content: Content,
     pub(super) held: Held,
     pub(super) chunks: u32,
-    /// For a whole content: what the asker has or is being sent.
-    pub(super) given: Option<ChunkSet>,
-    /// For a whole content: what the asker says it has.
-    pub(super) told: ChunkSet,
     /// How many chunks it said that it gained, with repetitions.
     pub(super) told_chunks: u64,
-    /// The last chunk that was given by this side's choice.
-    pub(super) last_choice: Option<u32>,
     /// Runs, by file and first chunk, whose proof has been sent.
     pub(super) proved: BTreeSet<(usize, u32)>,
     /// Chunks refused because their file had changed.

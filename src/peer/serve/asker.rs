@@ -1,0 +1,194 @@
+//! One serving connection at the desk that all share: what it asks there, and what follows for others.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::uploads::{Content, Uploads};
+use crate::content::PeerId;
+use crate::net::bulk::Wake;
+use crate::peer::transfer::add;
+use crate::swarm::desk::Wish;
+
+/// Chunks that an asker says it has and that are noted in one step: the desk is not held for as long as a stranger likes.
+const NOTED_AT_ONCE: usize = 1024;
+
+/// The place of one connection. It leaves when this is dropped.
+#[derive(Debug)]
+pub(super) struct Asker {
+    uploads: Arc<Uploads>,
+    number: u32,
+    /// Its requests that wait.
+    queued: u32,
+    /// It leaves in order: it goes on to share what it said it has.
+    orderly: bool,
+}
+
+impl Asker {
+    /// A new connection with `peer`, which `wake` wakes when it is its turn.
+    pub(super) fn join(uploads: &Arc<Uploads>, peer: PeerId, wake: Arc<Wake>) -> Asker {
+        let number = uploads.enlist(wake);
+        uploads.desk(|desk| desk.join(number, peer));
+        Asker { uploads: uploads.clone(), number, queued: 0, orderly: false }
+    }
+
+    /// The connection's number: each has another.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// It will leave in order.
+    pub(super) fn leaves(&mut self) {
+        self.orderly = true;
+    }
+
+    /// A content of so many chunks that is whole here is opened.
+    pub(super) fn open(&self, slot: u16, content: Content, chunks: u32) {
+        self.uploads.desk(|desk| desk.open(self.number, slot, content, chunks));
+    }
+
+    pub(super) fn close(&self, slot: u16) {
+        self.uploads.desk(|desk| desk.close(self.number, slot, self.orderly));
+    }
+
+    /// It says that it has these chunks.
+    pub(super) fn has(&self, slot: u16, chunks: impl Iterator<Item = u32>) {
+        let mut chunks = chunks.peekable();
+        while chunks.peek().is_some() {
+            self.uploads.desk(|desk| desk.has(self.number, slot, chunks.by_ref().take(NOTED_AT_ONCE)));
+        }
+    }
+
+    /// A chunk that no asker has, if there is one.
+    pub(super) fn choose(&self, slot: u16) -> Option<u32> {
+        self.uploads.desk(|desk| desk.choose(self.number, slot))
+    }
+
+    /// A chunk of `bytes` begins to leave.
+    pub(super) fn begin(&self, slot: u16, chunk: u32, bytes: usize, now: Instant) {
+        add(&self.uploads.sent, bytes);
+        self.uploads.desk(|desk| desk.begin(self.number, slot, chunk, bytes, now));
+    }
+
+    /// How long the rate limit, if there is one, keeps a chunk of `bytes` from leaving.
+    pub(super) fn pay(&self, bytes: usize, now: Instant) -> Option<Duration> {
+        self.uploads.desk(|desk| desk.pay(self.number, bytes, now))
+    }
+
+    /// True if it may send; else it is woken when it may.
+    pub(super) fn turn(&self, wish: Wish, now: Instant) -> bool {
+        self.uploads.desk(|desk| desk.turn(self.number, wish, now))
+    }
+
+    /// It got rid of `bytes`.
+    pub(super) fn sent(&self, bytes: usize, now: Instant) {
+        self.uploads.desk(|desk| desk.sent(self.number, bytes as u64, now));
+    }
+
+    /// Its socket has no room: until when it keeps its turn, if it has one.
+    pub(super) fn stuck(&self, now: Instant) -> Option<Instant> {
+        let (ends, effect) = self.uploads.desk(|desk| desk.stuck(self.number, now));
+        self.uploads.carry_out(effect);
+        ends
+    }
+
+    /// What it had begun has left.
+    pub(super) fn done(&self) {
+        let effect = self.uploads.desk(|desk| desk.done(self.number));
+        self.uploads.carry_out(effect);
+    }
+
+    /// It has nothing to send.
+    pub(super) fn rest(&self) {
+        let effect = self.uploads.desk(|desk| desk.rest(self.number));
+        self.uploads.carry_out(effect);
+    }
+
+    /// So many of its requests wait now.
+    pub(super) fn set_queued(&mut self, queued: usize) {
+        let queued = queued as u32;
+        let before = std::mem::replace(&mut self.queued, queued);
+        // Wraps to what it was when the same is taken away again.
+        self.uploads.queued.fetch_add(queued.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    /// Bytes to give to a socket at a time.
+    pub(super) fn piece(&self) -> Option<usize> {
+        self.uploads.desk(|desk| desk.piece())
+    }
+
+    /// How busy this peer is with others than this one: connections with something to send, requests that wait,
+    /// bytes a second that all together can get.
+    pub(super) fn load(&self) -> (u16, u32, u64) {
+        let (others, rate) = self.uploads.desk(|desk| (desk.busy(Some(self.number)), desk.rate()));
+        (others.min(u32::from(u16::MAX)) as u16, self.uploads.queued.load(Ordering::Relaxed), rate)
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.set_queued(0);
+        let effect = self.uploads.desk(|desk| desk.leave(self.number, self.orderly));
+        self.uploads.delist(self.number);
+        self.uploads.carry_out(effect);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::FileId;
+    use crate::wire::View;
+
+    const WISH: Wish = Wish { choice: None, behind: false };
+
+    fn asker(uploads: &Arc<Uploads>) -> (Asker, Arc<Wake>) {
+        let wake = Arc::new(Wake::new().unwrap());
+        (Asker::join(uploads, PeerId([1; 16]), wake.clone()), wake)
+    }
+
+    /// Waits until it is woken.
+    fn is_woken(wake: &Wake) -> bool {
+        let patience = Duration::from_secs(60);
+        let start = Instant::now();
+        wake.wait_alone(patience).unwrap();
+        start.elapsed() < patience
+    }
+
+    #[test]
+    fn who_ends_without_a_word_hands_its_turn_on() {
+        let (uploads, now) = (Arc::new(Uploads::new(None)), Instant::now());
+        let mut sending: Vec<_> =
+            (0..8).map(|_| asker(&uploads)).take_while(|(asker, _)| asker.turn(WISH, now)).collect();
+        let (next, wake) = asker(&uploads);
+        assert!(!next.turn(WISH, now));
+        drop(sending.pop());
+        assert!(is_woken(&wake));
+        assert!(next.turn(WISH, now));
+    }
+
+    #[test]
+    fn requests_that_wait_are_counted_over_all_and_leave_with_their_connection() {
+        let uploads = Arc::new(Uploads::new(None));
+        let ((mut one, _), (mut other, _)) = (asker(&uploads), asker(&uploads));
+        one.set_queued(5);
+        other.set_queued(2);
+        one.set_queued(3);
+        assert_eq!(other.load(), (0, 5, 0));
+        drop(one);
+        assert_eq!(other.load(), (0, 2, 0));
+    }
+
+    #[test]
+    fn all_that_an_asker_says_it_has_is_noted() {
+        let uploads = Arc::new(Uploads::new(None));
+        let ((one, _), (other, _)) = (asker(&uploads), asker(&uploads));
+        let chunks = 3 * NOTED_AT_ONCE as u32;
+        let content = (FileId::of(b"x"), View::Members);
+        one.open(4, content, chunks);
+        other.open(0, content, chunks);
+        one.has(4, 0..chunks - 1);
+        assert_eq!(other.choose(0), Some(chunks - 1));
+        assert_eq!(other.choose(0), None);
+    }
+}

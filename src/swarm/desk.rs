@@ -1,0 +1,286 @@
+//! The desk of a peer that serves: whose turn it is to send, what of a seed is given to whom, how much goes to a socket
+//! at a time. Pure.
+//!
+//! Each connection comes here with what it wants to send, and hears whether it may; whoever has to wait is woken when
+//! its turn comes, by an [`Effect`] of what another did. A connection that was woken and has nothing to send says
+//! so ([`Desk::rest`]), and one that ends leaves ([`Desk::leave`]): no turn is lost with it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::seed::Seed;
+use super::throttle::Throttle;
+use super::turns::{Hold, Rank, Turns};
+use super::uplink::{Uplink, piece_bytes};
+use crate::content::PeerId;
+
+/// What follows for another connection than the one that came; to be carried out in any order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It is this connection's turn: it is to ask for it.
+    Wake(u32),
+}
+
+/// What a connection wants to send next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// The slot of whose content its asker wants whichever chunk, if it does.
+    pub(crate) choice: Option<u16>,
+    /// Others get on faster than its asker.
+    pub(crate) behind: bool,
+}
+
+/// Where a connection stands.
+#[derive(Debug)]
+enum Standing {
+    /// It has nothing to send.
+    Rests,
+    /// The rate limit keeps it from asking for a turn.
+    Pauses,
+    /// It waits for its turn; without a wish once it has nothing to send any more.
+    Waits(Option<Wish>),
+    /// It is its turn, and it has not come yet.
+    IsNext,
+    /// It has its turn.
+    Sends(Hold),
+    /// It was too slow and lost its turn, and sends what it had begun.
+    Lags,
+}
+
+#[derive(Debug)]
+struct Connection<C> {
+    peer: PeerId,
+    standing: Standing,
+    /// The contents it has open that are whole here, by its slots.
+    seeds: BTreeMap<u16, C>,
+}
+
+/// What all connections of a serving peer share; contents are named by `C`.
+#[derive(Debug)]
+pub(crate) struct Desk<C> {
+    connections: BTreeMap<u32, Connection<C>>,
+    turns: Turns<u32>,
+    seeds: BTreeMap<C, Seed>,
+    uplink: Uplink,
+    throttle: Option<Throttle>,
+}
+
+impl<C: Ord + Copy> Desk<C> {
+    /// The desk of a peer that may send `limit` bytes a second, if there is a limit.
+    pub(crate) fn new(limit: Option<u64>, now: Instant) -> Desk<C> {
+        Desk {
+            connections: BTreeMap::new(),
+            turns: Turns::new(),
+            seeds: BTreeMap::new(),
+            uplink: Uplink::new(limit),
+            throttle: limit.map(|rate| Throttle::new(rate, now)),
+        }
+    }
+
+    // Coming and going.
+
+    /// The connection of this number, new from now on, is with `peer`.
+    pub(crate) fn join(&mut self, number: u32, peer: PeerId) {
+        let connection = Connection { peer, standing: Standing::Rests, seeds: BTreeMap::new() };
+        self.connections.insert(number, connection);
+    }
+
+    /// A connection ends, `orderly` if its asker goes on to share what it said it has.
+    #[must_use]
+    pub(crate) fn leave(&mut self, number: u32, orderly: bool) -> Option<Effect> {
+        let slots =
+            self.connections.get(&number).map_or_else(Vec::new, |of| of.seeds.keys().copied().collect());
+        slots.into_iter().for_each(|slot| self.close(number, slot, orderly));
+        match self.connections.remove(&number)?.standing {
+            Standing::Sends(_) | Standing::IsNext => self.pass_on(),
+            Standing::Waits(_) => {
+                self.turns.forget(&number);
+                None
+            }
+            Standing::Rests | Standing::Pauses | Standing::Lags => None,
+        }
+    }
+
+    /// A content of so many chunks that is whole here is opened as `slot`.
+    pub(crate) fn open(&mut self, number: u32, slot: u16, content: C, chunks: u32) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        connection.seeds.insert(slot, content);
+        self.seeds.entry(content).or_insert_with(|| Seed::new(chunks)).open((number, slot), connection.peer);
+    }
+
+    /// A slot is closed.
+    pub(crate) fn close(&mut self, number: u32, slot: u16, orderly: bool) {
+        let Some(content) = self.connections.get_mut(&number).and_then(|of| of.seeds.remove(&slot)) else {
+            return;
+        };
+        if let Some(seed) = self.seeds.get_mut(&content) {
+            seed.close((number, slot), orderly);
+            if seed.is_closed() {
+                self.seeds.remove(&content);
+            }
+        }
+    }
+
+    // What is given.
+
+    fn seed(&mut self, number: u32, slot: u16) -> Option<&mut Seed> {
+        let content = self.connections.get(&number)?.seeds.get(&slot)?;
+        self.seeds.get_mut(content)
+    }
+
+    /// The asker says that it has these chunks.
+    pub(crate) fn has(&mut self, number: u32, slot: u16, chunks: impl IntoIterator<Item = u32>) {
+        if let Some(seed) = self.seed(number, slot) {
+            chunks.into_iter().for_each(|chunk| seed.has((number, slot), chunk));
+        }
+    }
+
+    /// Gives the asker a chunk that no asker has, if there is one.
+    pub(crate) fn choose(&mut self, number: u32, slot: u16) -> Option<u32> {
+        self.seed(number, slot)?.choose((number, slot))
+    }
+
+    /// A chunk of `bytes` begins to leave.
+    pub(crate) fn begin(&mut self, number: u32, slot: u16, chunk: u32, bytes: usize, now: Instant) {
+        if let Some(seed) = self.seed(number, slot) {
+            seed.give((number, slot), chunk);
+        }
+        self.uplink.begun(bytes, now);
+    }
+
+    // Whose turn it is.
+
+    /// Under a rate limit, a chunk leaves when all of it could have left at that rate, behind those that were next
+    /// before it: how long until a chunk of `bytes` is to leave, if there is a limit.
+    pub(crate) fn pay(&mut self, number: u32, bytes: usize, now: Instant) -> Option<Duration> {
+        let wait = self.throttle.as_mut()?.take(bytes, now);
+        if let Some(Connection { standing: standing @ Standing::Rests, .. }) =
+            self.connections.get_mut(&number)
+            && !wait.is_zero()
+        {
+            *standing = Standing::Pauses;
+        }
+        Some(wait)
+    }
+
+    /// True if the connection may send now; else it waits from now on, and is woken when it may.
+    pub(crate) fn turn(&mut self, number: u32, wish: Wish, now: Instant) -> bool {
+        let Some(connection) = self.connections.get_mut(&number) else { return false };
+        let may = match connection.standing {
+            Standing::Sends(_) => return true,
+            Standing::IsNext => true,
+            Standing::Waits(_) => false,
+            Standing::Rests | Standing::Pauses | Standing::Lags => self.turns.take(number),
+        };
+        connection.standing =
+            if may { Standing::Sends(Hold::begin(now)) } else { Standing::Waits(Some(wish)) };
+        may
+    }
+
+    /// The connection got rid of `bytes`: until when it keeps its turn, if it has one, should it get rid of no more.
+    pub(crate) fn sent(&mut self, number: u32, bytes: u64, now: Instant) -> Option<Instant> {
+        let Standing::Sends(hold) = &mut self.connections.get_mut(&number)?.standing else { return None };
+        hold.sent(bytes, self.uplink.rate(), now);
+        Some(hold.ends())
+    }
+
+    /// The connection has to wait for its socket: until when it keeps its turn; none if it has none any more.
+    #[must_use]
+    pub(crate) fn stuck(&mut self, number: u32, now: Instant) -> (Option<Instant>, Option<Effect>) {
+        let Some(connection) = self.connections.get_mut(&number) else { return (None, None) };
+        let Standing::Sends(hold) = &mut connection.standing else { return (None, None) };
+        if !hold.is_over(now, || self.uplink.give_up(now)) {
+            return (Some(hold.ends()), None);
+        }
+        connection.standing = Standing::Lags;
+        (None, self.pass_on())
+    }
+
+    /// All that the connection had begun has left: its turn is over.
+    #[must_use]
+    pub(crate) fn done(&mut self, number: u32) -> Option<Effect> {
+        let connection = self.connections.get_mut(&number)?;
+        match connection.standing {
+            Standing::Sends(_) => {
+                connection.standing = Standing::Rests;
+                self.pass_on()
+            }
+            Standing::Lags => {
+                connection.standing = Standing::Rests;
+                None
+            }
+            Standing::Rests | Standing::Pauses | Standing::Waits(_) | Standing::IsNext => None,
+        }
+    }
+
+    /// The connection has nothing to send: a turn that came to it meanwhile goes to others.
+    #[must_use]
+    pub(crate) fn rest(&mut self, number: u32) -> Option<Effect> {
+        let connection = self.connections.get_mut(&number)?;
+        match connection.standing {
+            Standing::IsNext => {
+                connection.standing = Standing::Rests;
+                self.pass_on()
+            }
+            Standing::Waits(_) => {
+                connection.standing = Standing::Waits(None); // and keeps its place
+                None
+            }
+            Standing::Pauses => {
+                connection.standing = Standing::Rests;
+                None
+            }
+            Standing::Rests | Standing::Sends(_) | Standing::Lags => None,
+        }
+    }
+
+    /// A turn is over: the next one's begins.
+    fn pass_on(&mut self) -> Option<Effect> {
+        let (connections, seeds) = (&self.connections, &self.seeds);
+        let next = self.turns.pass_on(|number| rank(connections.get(number), seeds));
+        match next.and_then(|number| Some((number, self.connections.get_mut(&number)?))) {
+            Some((number, connection)) => {
+                connection.standing = Standing::IsNext;
+                Some(Effect::Wake(number))
+            }
+            None => {
+                self.uplink.has_spare();
+                None
+            }
+        }
+    }
+
+    // How much.
+
+    /// See [`Uplink::rate`].
+    pub(crate) fn rate(&self) -> u64 {
+        self.uplink.rate()
+    }
+
+    /// See [`piece_bytes`].
+    pub(crate) fn piece(&self) -> Option<usize> {
+        piece_bytes(self.rate())
+    }
+
+    /// Connections other than `but` that have something to send.
+    pub(crate) fn busy(&self, but: Option<u32>) -> u32 {
+        let busy = |(number, connection): &(&u32, &Connection<C>)| {
+            let rests = matches!(connection.standing, Standing::Rests | Standing::Waits(None));
+            !rests && but != Some(**number)
+        };
+        self.connections.iter().filter(busy).count() as u32
+    }
+}
+
+/// The rank of a connection among those who wait.
+fn rank<C: Ord + Copy>(connection: Option<&Connection<C>>, seeds: &BTreeMap<C, Seed>) -> Rank {
+    let Some(Connection { peer, standing: Standing::Waits(Some(wish)), seeds: open }) = connection else {
+        return Rank::new(0, false);
+    };
+    let content = wish.choice.and_then(|slot| open.get(&slot));
+    let seed = content.and_then(|content| seeds.get(content));
+    Rank::new(seed.map_or(0, |seed| seed.unspread(*peer)), wish.behind)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! Each verb, with the exact effects; and random events beside a slow recount.
+
+use super::*;
+
+const RATE: u64 = 1_000_000;
+const PLAIN: Wish = Wish { choice: None, behind: false };
+const BEHIND: Wish = Wish { choice: None, behind: true };
+const ANY: Wish = Wish { choice: Some(0), behind: false };
+/// The content of which all speak.
+const FILE: char = 'f';
+
+fn peer(number: u32) -> PeerId {
+    PeerId([number as u8; 16])
+}
+
+/// A desk at which this many connections have joined.
+fn desk(connections: u32) -> (Desk<char>, Instant) {
+    let now = Instant::now();
+    let mut desk = Desk::new(None, now);
+    (0..connections).for_each(|number| desk.join(number, peer(number)));
+    (desk, now)
+}
+
+/// A desk at which connections 0, 1 and 2 send.
+fn sending(connections: u32) -> (Desk<char>, Instant) {
+    let (mut desk, now) = desk(connections);
+    (0..3).for_each(|number| assert!(desk.turn(number, PLAIN, now)));
+    (desk, now)
+}
+
+fn wake(number: u32) -> Option<Effect> {
+    Some(Effect::Wake(number))
+}
+
+#[test]
+fn three_send_and_the_next_is_woken_when_one_is_done() {
+    let (mut desk, now) = sending(5);
+    assert!(!desk.turn(3, PLAIN, now) && !desk.turn(4, PLAIN, now));
+    assert_eq!(desk.done(1), wake(3));
+    assert!(!desk.turn(4, PLAIN, now), "it is the turn of another");
+    assert!(desk.turn(3, PLAIN, now));
+    assert!(desk.turn(3, PLAIN, now), "asking again changes nothing");
+    assert_eq!(desk.done(0), wake(4));
+    assert_eq!(desk.done(0), None, "it has no turn");
+    assert_eq!(desk.done(2), None, "nobody waits");
+    assert!(desk.turn(0, PLAIN, now), "one turn is free");
+    assert!(!desk.turn(2, PLAIN, now), "and one only: 4 has not come yet");
+}
+
+#[test]
+fn a_turn_that_came_for_nothing_goes_to_others() {
+    let (mut desk, now) = sending(5);
+    assert!(!desk.turn(3, PLAIN, now) && !desk.turn(4, BEHIND, now));
+    assert_eq!(desk.rest(4), None, "it keeps its place, though not its rank");
+    assert_eq!(desk.done(0), wake(3));
+    assert_eq!(desk.rest(3), wake(4));
+    assert_eq!(desk.rest(3), None);
+    assert_eq!(desk.rest(4), None, "nobody waits");
+    assert_eq!(desk.rest(1), None, "who sends goes on");
+    assert_eq!(desk.stuck(1, now).1, None);
+    assert!(desk.turn(3, PLAIN, now) && !desk.turn(4, PLAIN, now));
+    assert_eq!(desk.rest(9), None, "nobody knows it");
+}
+
+#[test]
+fn who_leaves_takes_no_turn_along() {
+    let (mut desk, now) = sending(7);
+    (3..6).for_each(|number| assert!(!desk.turn(number, PLAIN, now)));
+    assert_eq!(desk.leave(4, true), None, "it only waited");
+    assert_eq!(desk.leave(6, true), None, "it had nothing to do");
+    assert_eq!(desk.leave(6, true), None, "it is gone");
+    assert_eq!(desk.leave(0, true), wake(3), "it sent");
+    assert_eq!(desk.leave(3, true), wake(5), "it had been woken");
+    assert_eq!(desk.leave(5, true), None);
+    assert!(!desk.turn(6, PLAIN, now) && !desk.turn(0, PLAIN, now), "they are gone");
+    desk.join(8, peer(8));
+    assert!(desk.turn(8, PLAIN, now), "nobody who is gone keeps a turn");
+}
+
+#[test]
+fn who_is_behind_comes_first_by_its_last_word() {
+    let (mut desk, now) = sending(6);
+    assert!(!desk.turn(3, BEHIND, now) && !desk.turn(4, PLAIN, now) && !desk.turn(5, PLAIN, now));
+    assert!(!desk.turn(3, PLAIN, now) && !desk.turn(5, BEHIND, now));
+    assert_eq!(desk.done(0), wake(5));
+    assert_eq!(desk.done(1), wake(3), "among equals who waits longest");
+    assert_eq!(desk.done(2), wake(4));
+}
+
+#[test]
+fn whose_chunks_have_spread_is_given_more() {
+    let (mut desk, now) = sending(7);
+    (3..7).for_each(|number| desk.open(number, 0, FILE, 64));
+    assert_eq!(desk.choose(3, 0), Some(0));
+    assert_eq!(desk.choose(4, 0), Some(16), "a run of its own");
+    assert_eq!(desk.choose(4, 0), Some(17));
+    [3, 4, 6].into_iter().for_each(|number| assert!(!desk.turn(number, ANY, now)));
+    assert_eq!(desk.done(0), wake(6), "it was given nothing yet");
+    [5, 6].into_iter().for_each(|number| desk.has(number, 0, [16, 17]));
+    assert_eq!(desk.done(1), wake(4), "each of its two lacks one copy, the one of the other lacks three");
+    assert!(!desk.turn(5, ANY, now));
+    assert_eq!(desk.done(2), wake(5));
+    assert_eq!(desk.leave(5, true), wake(3));
+    // Of another's choice nothing counts but whether it is behind.
+    let (mut desk, now) = sending(5);
+    (3..5).for_each(|number| desk.open(number, 0, FILE, 64));
+    assert_eq!(desk.choose(3, 0), Some(0));
+    assert!(!desk.turn(3, PLAIN, now) && !desk.turn(4, ANY, now));
+    assert_eq!(desk.done(0), wake(3));
+}
+
+#[test]
+fn each_chunk_is_given_once_and_again_when_it_was_lost() {
+    let (mut desk, now) = desk(4);
+    (0..3).for_each(|number| desk.open(number, number as u16, FILE, 3));
+    desk.open(0, 7, 'g', 1);
+    let given: Vec<u32> = std::iter::from_fn(|| desk.choose(0, 0)).collect();
+    assert_eq!(given, [0, 1, 2]);
+    assert_eq!(desk.choose(1, 1), None);
+    assert_eq!(desk.choose(1, 0), None, "that is no slot of this one");
+    assert_eq!(desk.choose(3, 0), None);
+    desk.begin(1, 1, 1, 10, now);
+    desk.has(0, 0, [2]);
+    desk.close(0, 0, true);
+    let lost: Vec<u32> = std::iter::from_fn(|| desk.choose(2, 2)).collect();
+    assert_eq!(lost, [0], "1 is with another, 2 with the one that goes on to share it");
+    assert_eq!(desk.choose(0, 7), Some(0), "the other slot is still open");
+    assert_eq!(desk.leave(2, false), None);
+    assert_eq!(desk.choose(1, 1), Some(0), "who breaks off shares nothing");
+    assert_eq!(desk.seeds.len(), 2);
+    assert_eq!(desk.leave(0, true), None);
+    assert_eq!(desk.leave(1, true), None);
+    assert!(desk.seeds.is_empty(), "what nobody has open is forgotten");
+}
+
+#[test]
+fn who_is_too_slow_loses_its_turn_unless_the_uplink_is_full() {
+    let start = Instant::now();
+    let ms = |count| start + Duration::from_millis(count);
+    let mut desk: Desk<char> = Desk::new(Some(RATE), start);
+    (0..5).for_each(|number| desk.join(number, peer(number)));
+    (0..3).for_each(|number| assert!(desk.turn(number, PLAIN, start)));
+    assert!(!desk.turn(3, PLAIN, start) && !desk.turn(4, PLAIN, start));
+    assert_eq!(desk.stuck(0, start), (Some(ms(20)), None), "there is patience");
+    assert_eq!(desk.sent(0, 1000, start), Some(ms(24)), "and more for what was sent");
+    desk.begin(1, 0, 0, 110_000, ms(20)); // the uplink is full for 100 ms
+    assert_eq!(desk.stuck(1, ms(19)), (Some(ms(20)), None));
+    assert_eq!(desk.stuck(1, ms(20)), (Some(ms(120)), None), "one more would not help");
+    assert_eq!(desk.stuck(0, ms(121)), (None, wake(3)));
+    assert_eq!(desk.stuck(0, ms(200)), (None, None), "it has none to lose");
+    assert_eq!(desk.sent(0, 1000, ms(200)), None);
+    assert_eq!(desk.done(0), None, "nor to end");
+    assert!(!desk.turn(0, PLAIN, ms(200)), "and waits as all do");
+    assert_eq!(desk.stuck(3, ms(200)), (None, None), "it was woken and did not come");
+    assert_eq!(desk.stuck(9, ms(200)), (None, None));
+}
+
+#[test]
+fn a_limit_is_kept_chunk_by_chunk() {
+    let start = Instant::now();
+    let mut desk: Desk<char> = Desk::new(Some(RATE), start);
+    desk.join(0, peer(0));
+    assert_eq!((desk.rate(), desk.piece()), (RATE, Some(16 << 10)));
+    assert_eq!(desk.pay(0, 100_000, start), Some(Duration::from_millis(100)));
+    assert_eq!(desk.busy(None), 1, "it waits for the limit");
+    assert_eq!(desk.rest(0), None);
+    assert_eq!(desk.busy(None), 0, "and for nothing any more");
+    let later = start + Duration::from_secs(1);
+    assert_eq!(desk.pay(0, 10, later), Some(Duration::ZERO));
+    assert_eq!(desk.busy(None), 0, "that is no pause");
+    assert_eq!(desk.pay(0, 100_000, later).map(|wait| wait > Duration::ZERO), Some(true));
+    assert!(desk.turn(0, PLAIN, later));
+    assert_eq!(desk.pay(0, 100_000, later).map(|wait| wait > Duration::ZERO), Some(true));
+    assert_eq!((desk.done(0), desk.busy(None)), (None, 0), "a pause takes no turn away");
+    let mut unlimited: Desk<char> = Desk::new(None, start);
+    unlimited.join(0, peer(0));
+    assert_eq!((unlimited.pay(0, 100_000, start), unlimited.rate()), (None, 0));
+}
+
+#[test]
+fn what_is_seen_to_leave_is_the_rate() {
+    let (mut desk, start) = desk(1);
+    assert_eq!(desk.piece(), Some(512 << 10), "not known");
+    (0..10).for_each(|nth| desk.begin(0, 0, 0, 10_000, start + Duration::from_millis(nth * 50)));
+    assert!((150_000..=200_000).contains(&desk.rate()), "{}", desk.rate());
+}
+
+#[test]
+fn the_rate_that_was_seen_falls_only_while_turns_are_waited_for() {
+    for waited in [false, true] {
+        let (mut desk, start) = desk(5);
+        let begin = |desk: &mut Desk<char>, bytes, nth: u64| {
+            desk.begin(0, 0, 0, bytes, start + Duration::from_millis(nth * 50));
+        };
+        (0..10).for_each(|nth| begin(&mut desk, 10_000, nth));
+        let before = desk.rate();
+        let first = desk.turn(0, PLAIN, start) && desk.turn(1, PLAIN, start) && desk.turn(2, PLAIN, start);
+        assert!(first && !desk.turn(3, PLAIN, start));
+        for nth in 10..60 {
+            if !waited {
+                assert_eq!(desk.leave(3, true), None);
+                assert_eq!(desk.done(0), None, "a turn to spare");
+                desk.join(3, peer(3));
+                assert!(desk.turn(0, PLAIN, start));
+            }
+            begin(&mut desk, 1_000, nth);
+        }
+        assert_eq!(desk.rate() < before / 2, waited, "{} of {before}", desk.rate());
+    }
+}
+
+#[test]
+fn busy_is_who_has_something_to_send() {
+    let (mut desk, now) = sending(6);
+    assert_eq!((desk.busy(None), desk.busy(Some(0)), desk.busy(Some(5))), (3, 2, 3));
+    assert!(!desk.turn(3, PLAIN, now));
+    assert_eq!(desk.busy(None), 4);
+    assert_eq!((desk.rest(3), desk.busy(None)), (None, 3));
+    assert!(!desk.turn(3, PLAIN, now));
+    assert_eq!((desk.done(0), desk.busy(None)), (wake(3), 3));
+    assert_eq!(desk.stuck(1, now + Duration::from_secs(1)), (None, None));
+    assert_eq!(desk.busy(None), 3, "it sends on without a turn");
+    assert_eq!((desk.done(1), desk.busy(None)), (None, 2));
+}
+
+/// What anybody could count who looks at all of it.
+fn recount(desk: &Desk<char>, left_behind: bool) {
+    let count = |which: fn(&Standing) -> bool| {
+        desk.connections.values().filter(|connection| which(&connection.standing)).count()
+    };
+    let turns = count(|standing| matches!(standing, Standing::Sends(_) | Standing::IsNext));
+    let waiting = count(|standing| matches!(standing, Standing::Waits(_)));
+    assert_eq!(desk.turns.counts(), (turns, waiting));
+    assert!(waiting == 0 || turns == 3, "{waiting} wait for {turns}");
+    let seats = desk.connections.iter().flat_map(|(number, connection)| {
+        connection.seeds.iter().map(move |(slot, content)| (*content, (*number, *slot)))
+    });
+    let mut open: BTreeMap<char, Vec<(u32, u16)>> = BTreeMap::new();
+    seats.for_each(|(content, seat)| open.entry(content).or_default().push(seat));
+    assert_eq!(desk.seeds.keys().collect::<Vec<_>>(), open.keys().collect::<Vec<_>>());
+    for (content, seats) in open {
+        assert_eq!(desk.seeds[&content].recount(left_behind), seats);
+    }
+}
+
+#[test]
+fn whatever_happens_no_turn_is_lost_and_every_chunk_is_counted() {
+    for seed in 0..50 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (mut now, orderly) = (Instant::now(), seed % 4 < 2);
+        let mut desk = Desk::new((seed % 2 == 0).then_some(RATE), now);
+        for _ in 0..400 {
+            now += Duration::from_millis(rng.u64(..30));
+            let (number, slot) = (rng.u32(..8), rng.u16(..2));
+            let content = if slot == 0 { FILE } else { 'g' };
+            let effect = match rng.u8(..12) {
+                0 if !desk.connections.contains_key(&number) => {
+                    desk.join(number, peer(number / 2));
+                    None
+                }
+                1 if rng.u8(..4) == 0 => desk.leave(number, orderly && rng.bool()),
+                2 => {
+                    let open = desk.connections.get(&number).is_some_and(|of| of.seeds.contains_key(&slot));
+                    if !open {
+                        desk.open(number, slot, content, 40);
+                    }
+                    None
+                }
+                3 if rng.bool() => {
+                    desk.close(number, slot, orderly && rng.bool());
+                    None
+                }
+                4 => {
+                    desk.has(number, slot, [rng.u32(..40), rng.u32(..50)]);
+                    None
+                }
+                5 => {
+                    desk.choose(number, slot);
+                    None
+                }
+                6 => {
+                    desk.begin(number, slot, rng.u32(..40), rng.usize(..50_000), now);
+                    None
+                }
+                7 => desk.rest(number),
+                8 => desk.done(number),
+                9 => desk.stuck(number, now).1,
+                10 => {
+                    desk.pay(number, rng.usize(..50_000), now);
+                    desk.sent(number, rng.u64(..50_000), now);
+                    None
+                }
+                _ => {
+                    desk.turn(
+                        number,
+                        Wish { choice: Some(slot).filter(|_| rng.bool()), behind: rng.bool() },
+                        now,
+                    );
+                    None
+                }
+            };
+            if let Some(Effect::Wake(next)) = effect {
+                assert!(matches!(desk.connections[&next].standing, Standing::IsNext));
+            }
+            recount(&desk, orderly);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What of a content that is whole here has been given to whom, and which chunk a free choice is. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::content::{ChunkSet, PROOF_RUN, PeerId};
+
+/// Chunks that are given to one asker in a row: a proof's run, so that each proof travels once.
+const CHOICE_RUN: u32 = PROOF_RUN;
+
+/// One slot of one connection, in which the content is open.
+pub(crate) type Seat = (u32, u16);
+
+/// An asker of the content.
+#[derive(Debug)]
+struct Taker {
+    peer: PeerId,
+    /// What it has or is being sent.
+    given: ChunkSet,
+    /// What it says it has.
+    told: ChunkSet,
+    /// The last chunk that was given by this side's choice.
+    last: Option<u32>,
+}
+
+/// Which chunks of a content the present askers have between them.
+#[derive(Debug)]
+pub(crate) struct Seed {
+    takers: BTreeMap<Seat, Taker>,
+    /// How many askers have each chunk.
+    copies: Vec<u16>,
+    ungiven: ChunkSet,
+    cursor: u32,
+    /// Who was the first to be given a chunk that not all askers have yet.
+    first: BTreeMap<u32, PeerId>,
+    /// The same the other way round.
+    given_first: BTreeMap<PeerId, BTreeSet<u32>>,
+}
+
+impl Seed {
+    pub(crate) fn new(chunks: u32) -> Seed {
+        Seed {
+            takers: BTreeMap::new(),
+            copies: vec![0; chunks as usize],
+            ungiven: ChunkSet::full(chunks),
+            cursor: 0,
+            first: BTreeMap::new(),
+            given_first: BTreeMap::new(),
+        }
+    }
+
+    /// An asker opens the content.
+    pub(crate) fn open(&mut self, seat: Seat, peer: PeerId) {
+        let none = ChunkSet::empty(self.copies.len() as u32);
+        self.takers.insert(seat, Taker { peer, given: none.clone(), told: none, last: None });
+    }
+
+    /// That asker is gone; what only it was given counts as not given, but for what it said it has, if it left
+    /// in order: that it goes on to share.
+    pub(crate) fn close(&mut self, seat: Seat, orderly: bool) {
+        let Some(taker) = self.takers.remove(&seat) else { return };
+        for chunk in taker.given.iter() {
+            if !orderly || !taker.told.contains(chunk) {
+                self.take_back(chunk);
+            }
+        }
+    }
+
+    /// True if nobody has it open.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.takers.is_empty()
+    }
+
+    /// Gives an asker a chunk that no asker has, if there is one, to follow the last that it was given so. Each asker
+    /// gets a run of its own as long as there are any, so that the proof of a run, which travels with its
+    /// first chunk, leaves once too.
+    pub(crate) fn choose(&mut self, seat: Seat) -> Option<u32> {
+        let taker = self.takers.get_mut(&seat)?;
+        let next = taker.last.map(|last| last + 1);
+        let next = next.filter(|next| next % CHOICE_RUN != 0 && self.ungiven.contains(*next));
+        taker.last = next.or_else(|| self.ungiven.next(self.cursor));
+        let (peer, chunk) = (taker.peer, taker.last?);
+        if next.is_none() {
+            self.cursor = (chunk / CHOICE_RUN + 1) * CHOICE_RUN;
+        }
+        self.give(seat, chunk);
+        self.first.insert(chunk, peer);
+        self.given_first.entry(peer).or_default().insert(chunk);
+        Some(chunk)
+    }
+
+    /// An asker is being sent a chunk.
+    pub(crate) fn give(&mut self, seat: Seat, chunk: u32) {
+        let Some(taker) = self.takers.get_mut(&seat) else { return };
+        let Some(copies) = self.copies.get_mut(chunk as usize) else { return };
+        if taker.given.insert(chunk) {
+            *copies = copies.saturating_add(1);
+            self.ungiven.remove(chunk);
+            if usize::from(*copies) >= self.takers.len() {
+                self.is_spread(chunk);
+            }
+        }
+    }
+
+    /// An asker says that it has a chunk.
+    pub(crate) fn has(&mut self, seat: Seat, chunk: u32) {
+        if let Some(taker) = self.takers.get_mut(&seat).filter(|_| (chunk as usize) < self.copies.len()) {
+            taker.told.insert(chunk);
+            self.give(seat, chunk);
+        }
+    }
+
+    /// How many copies the askers lack of the chunks that `peer` was the first to be given: who passes
+    /// on quickly should be given more, and who cannot keep up less.
+    pub(crate) fn unspread(&self, peer: PeerId) -> u32 {
+        let askers = self.takers.len() as u32;
+        let lacking = |chunk: &u32| askers.saturating_sub(u32::from(self.copies[*chunk as usize]));
+        self.given_first.get(&peer).map_or(0, |chunks| chunks.iter().map(lacking).sum())
+    }
+
+    fn is_spread(&mut self, chunk: u32) {
+        if let Some(peer) = self.first.remove(&chunk)
+            && let Some(chunks) = self.given_first.get_mut(&peer)
+        {
+            chunks.remove(&chunk);
+        }
+    }
+
+    fn take_back(&mut self, chunk: u32) {
+        let copies = &mut self.copies[chunk as usize];
+        *copies = copies.saturating_sub(1);
+        if *copies == 0 {
+            self.ungiven.insert(chunk);
+            self.is_spread(chunk);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Seed {
+    /// Counts by a slow way what is kept up to date step by step; who has it open. Of who left in order, copies are
+    /// left behind.
+    pub(super) fn recount(&self, left_behind: bool) -> Vec<Seat> {
+        for chunk in 0..self.copies.len() as u32 {
+            let copies = self.takers.values().filter(|taker| taker.given.contains(chunk)).count();
+            let counted = usize::from(self.copies[chunk as usize]);
+            assert!(
+                counted == copies || (left_behind && counted > copies),
+                "{counted} of {chunk}, not {copies}"
+            );
+            assert_eq!(self.ungiven.contains(chunk), counted == 0, "{chunk} has {counted}");
+        }
+        let first =
+            self.given_first.iter().flat_map(|(peer, chunks)| chunks.iter().map(|chunk| (*chunk, *peer)));
+        assert_eq!(self.first, first.collect());
+        assert!(self.first.keys().all(|chunk| !self.ungiven.contains(*chunk)));
+        for taker in self.takers.values() {
+            assert!(taker.told.iter().all(|chunk| taker.given.contains(chunk)));
+        }
+        self.takers.keys().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Seat = (1, 0);
+    const OTHER: Seat = (2, 0);
+
+    fn peer(number: u8) -> PeerId {
+        PeerId([number; 16])
+    }
+
+    /// One seed of so many chunks, which two peers have open.
+    fn seed(chunks: u32) -> Seed {
+        let mut seed = Seed::new(chunks);
+        seed.open(ONE, peer(1));
+        seed.open(OTHER, peer(2));
+        seed
+    }
+
+    fn choices(seed: &mut Seed, seat: Seat, count: usize) -> Vec<u32> {
+        let chosen = (0..count).map_while(|_| seed.choose(seat)).collect();
+        seed.recount(false);
+        chosen
+    }
+
+    #[test]
+    fn each_asker_gets_runs_of_its_own_and_then_what_is_left() {
+        let mut seed = seed(40);
+        assert_eq!(choices(&mut seed, ONE, 2), [0, 1]);
+        assert_eq!(choices(&mut seed, OTHER, 17), Vec::from_iter((16..32).chain([32])));
+        assert_eq!(
+            choices(&mut seed, ONE, 20),
+            Vec::from_iter((2..16).chain(33..39)),
+            "the cursor goes round"
+        );
+        assert_eq!(choices(&mut seed, OTHER, 9), [39]);
+        assert_eq!(seed.choose((9, 9)), None, "a seat that nobody has");
+        seed.close(OTHER, false);
+        assert_eq!(choices(&mut seed, ONE, 2), [39, 16], "what was lost is given again");
+    }
+
+    #[test]
+    fn a_run_goes_on_only_with_what_nobody_has() {
+        let mut seed = seed(16);
+        assert_eq!(choices(&mut seed, ONE, 1), [0]);
+        seed.has(OTHER, 1);
+        seed.give(OTHER, 2);
+        assert_eq!(choices(&mut seed, ONE, 2), [3, 4]);
+        seed.has(OTHER, 99);
+        seed.give(OTHER, 99);
+        seed.give((9, 9), 7);
+        seed.has((9, 9), 7);
+        assert_eq!(choices(&mut seed, ONE, 100).len(), 11, "7 is still with nobody");
+    }
+
+    #[test]
+    fn unspread_are_the_copies_that_others_lack() {
+        let mut seed = seed(64);
+        seed.open((3, 0), peer(3));
+        seed.open((3, 1), peer(3));
+        assert_eq!(seed.unspread(peer(1)), 0);
+        assert_eq!(choices(&mut seed, ONE, 2), [0, 1]);
+        assert_eq!((seed.unspread(peer(1)), seed.unspread(peer(2))), (6, 0));
+        seed.has(OTHER, 0);
+        seed.has(OTHER, 0);
+        assert_eq!(seed.unspread(peer(1)), 5, "twice is once");
+        seed.has((3, 0), 0);
+        seed.give((3, 1), 0);
+        assert_eq!(seed.unspread(peer(1)), 3);
+        assert_eq!(seed.first.len(), 1, "0 is with all");
+        seed.close((3, 0), false);
+        seed.close((3, 1), false);
+        seed.recount(false);
+        assert_eq!(seed.unspread(peer(1)), 1);
+        seed.open((4, 0), peer(4));
+        assert_eq!(seed.unspread(peer(1)), 2, "who comes later lacks it too");
+        seed.close(ONE, false);
+        seed.recount(false);
+        assert_eq!(seed.unspread(peer(1)), 0, "nobody has it any more");
+    }
+
+    #[test]
+    fn who_leaves_in_order_goes_on_to_share_what_it_said_it_has() {
+        for orderly in [true, false] {
+            let mut seed = seed(3);
+            seed.has(ONE, 0);
+            seed.give(ONE, 1);
+            seed.has(OTHER, 1);
+            seed.close(ONE, orderly);
+            seed.close((9, 9), orderly);
+            let left: Vec<u32> = (0..3).map_while(|_| seed.choose(OTHER)).collect();
+            assert_eq!(left, if orderly { vec![2] } else { vec![0, 2] });
+            assert!(!seed.is_closed());
+            seed.close(OTHER, false);
+            assert!(seed.is_closed());
+        }
+    }
+}
