@@ -2,8 +2,9 @@
 
 mod faults;
 mod latency;
+mod serving;
 
+pub(super) use faults::Fate;
 pub use faults::FaultPlan;
-pub(super) use faults::{Fate, Faults};
-pub(super) use latency::Line;
 pub use latency::{Latencies, LatencyError};
+pub(super) use serving::Mischief;

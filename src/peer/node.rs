@@ -2,17 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::job::Means;
-use super::mischief::{FaultPlan, Latencies};
+use super::mischief::{FaultPlan, Latencies, Mischief};
 use super::serve::{Complaints, Held, Host, Shared, Uploads};
 use super::stop::Stop;
 use super::trackers::{Part, Registry};
 use crate::content::{self, FileId, PeerId};
 use crate::net::bulk::Wake;
 use crate::threads::lock;
-use crate::wire::{Offer, View};
+use crate::wire::{Offer, ToServer, View};
 
 /// What the threads of a peer share.
 #[derive(Debug)]
@@ -55,17 +55,13 @@ impl Host for Node {
         self.load().1
     }
 
-    fn faults(&self) -> Option<&FaultPlan> {
-        self.faults.as_ref()
-    }
-
     fn hears(&self, addr: IpAddr) -> bool {
         lock(&self.complaints).admit(addr, Instant::now())
     }
 
-    fn latency(&self, name: &str) -> Duration {
-        let delay = self.faults.as_ref().map_or(Duration::ZERO, |plan| plan.delay);
-        self.latencies.between(&self.means.identity.name, name) + delay
+    fn mischief(&self, name: &str, number: u32) -> Mischief<(u32, ToServer)> {
+        let latency = self.latencies.between(&self.means.identity.name, name);
+        Mischief::new(self.faults.as_ref(), latency, number)
     }
 }
 

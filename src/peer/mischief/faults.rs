@@ -62,6 +62,19 @@ pub(in crate::peer) enum Fate {
     Silent,
 }
 
+impl Fate {
+    /// Makes a chunk's bytes what they are to be; how many of them are sent.
+    pub(in crate::peer) fn spoil(self, bytes: &mut [u8]) -> usize {
+        let len = bytes.len();
+        if matches!(self, Fate::Corrupt | Fate::Cut)
+            && let Some(middle) = bytes.get_mut(len / 2)
+        {
+            *middle ^= 1;
+        }
+        if self == Fate::Cut { len / 2 } else { len }
+    }
+}
+
 /// The faults of one connection.
 #[derive(Debug)]
 pub(in crate::peer) struct Faults {
@@ -143,6 +156,18 @@ mod tests {
     #[test]
     fn no_plan_does_nothing() {
         assert!(fates(&FaultPlan::default(), 0, 100).iter().all(|fate| *fate == Fate::Sound));
+    }
+
+    #[test]
+    fn a_chunk_is_spoilt_in_its_middle_or_cut_there() {
+        let spoilt = |fate: Fate| {
+            let mut bytes = [0; 5];
+            (fate.spoil(&mut bytes), bytes)
+        };
+        assert_eq!(spoilt(Fate::Sound), (5, [0; 5]));
+        assert_eq!(spoilt(Fate::Corrupt), (5, [0, 0, 1, 0, 0]));
+        assert_eq!(spoilt(Fate::Cut).0, 2);
+        assert_eq!(Fate::Corrupt.spoil(&mut []), 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! From a queued request to bytes in the socket.
+//! What a connection is just sending, and how it goes into the socket.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -6,34 +6,17 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
-use super::held::Data;
-use super::{Job, Serving};
+use super::asker::Asker;
 use crate::content::Place;
 use crate::net::NetError;
-use crate::net::trace::{self, Direction, Side};
-use crate::peer::mischief::{Fate, Faults};
-use crate::peer::share::{is_passing, read_at};
-use crate::swarm::desk::Wish;
-use crate::threads;
-use crate::wire::{ANY_CHUNK, ChunkHead, DecodeError, HEADER_BYTES, Refusal};
+use crate::net::bulk::Bulk;
+use crate::wire::{DecodeError, FromServer};
 
-/// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
-const COPY_BYTES: u64 = 32 << 10;
-/// Short chunks are gathered until this much waits to be sent: one turn's worth.
-const GATHER_BYTES: usize = 64 << 10;
 /// Bytes of one sendfile call to a fast uplink, between which requests are read.
 const SEND_BYTES: usize = 1 << 20;
 
-/// A chunk whose data comes from a file, on its way out.
-pub(super) struct Sending {
-    file: Arc<File>,
-    offset: u64,
-    left: usize,
-    slot: u16,
-    place: Place,
-}
-
 /// What a pass over the queue ended with.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pace {
     /// Nothing to send.
     Idle,
@@ -45,195 +28,148 @@ pub(super) enum Pace {
     NotNow,
 }
 
-impl Serving<'_> {
-    pub(super) fn send(&mut self) -> Result<Pace, NetError> {
-        if let Some(until) = self.held_until {
-            if Instant::now() < until {
-                return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
+/// Why nothing more can be sent.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The connection is broken.
+    Socket(NetError),
+    /// The file is shorter than it was, or the disk fails under it: the asker sees the connection end.
+    File(NetError),
+}
+
+impl From<NetError> for Broken {
+    fn from(error: NetError) -> Broken {
+        Broken::Socket(error)
+    }
+}
+
+/// Part of a file that is on its way out: a chunk, or what is left of it.
+#[derive(Debug)]
+pub(super) struct FilePart {
+    pub(super) file: Arc<File>,
+    pub(super) offset: u64,
+    pub(super) left: usize,
+    /// Whose it is.
+    pub(super) slot: u16,
+    pub(super) place: Place,
+}
+
+impl FilePart {
+    /// Gives the socket `most` bytes of it; none if it has no room for any.
+    fn send(&mut self, bulk: &mut Bulk<FromServer>, most: usize) -> Result<Option<usize>, Broken> {
+        match bulk.send_file(&self.file, &mut self.offset, self.left.min(most)) {
+            Ok(Some(0)) => Err(Broken::File(NetError::Decode(DecodeError::Truncated))),
+            Ok(sent) => {
+                self.left -= sent.unwrap_or(0);
+                Ok(sent)
             }
-            self.held_until = None;
-        }
-        if self.sending.is_some() || self.turn {
-            return self.send_on();
-        }
-        if self.faults.as_ref().is_some_and(Faults::has_cut) {
-            return self.cut_off();
-        }
-        if self.queue.is_empty() {
-            self.asker.rest();
-            return Ok(if self.bulk.flush(false)? { Pace::Idle } else { Pace::Full });
-        }
-        if self.bulk.unsent().len() >= GATHER_BYTES && !self.bulk.flush(false)? {
-            return Ok(Pace::Full);
-        }
-        if self.must_wait() {
-            return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
-        }
-        if !self.asker.turn(self.wish(), Instant::now()) {
-            return Ok(if self.bulk.flush(false)? { Pace::NotNow } else { Pace::Full });
-        }
-        threads::may_panic("serve");
-        self.turn = true;
-        self.tell_news(); // it goes along
-        while self.sending.is_none() && self.bulk.unsent().len() < GATHER_BYTES {
-            let Some(job) = self.queue.pop_front() else { break };
-            match self.fate() {
-                Fate::Sound => self.begin(job),
-                fate => self.misbehave(fate, job),
+            Err(NetError::Io(error)) if Errno::from_io_error(&error) == Some(Errno::IO) => {
+                Err(Broken::File(error.into()))
             }
-            if std::mem::take(&mut self.paid) {
-                break; // the next one has to wait for itself
-            }
+            Err(error) => Err(Broken::Socket(error)),
         }
-        self.send_on()
+    }
+}
+
+/// Leave to send.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Until then, if it is known, should the socket take nothing more.
+    Has(Option<Instant>),
+    /// It was too slow: what was begun is sent all the same.
+    Lost,
+}
+
+/// What a connection is just sending.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    /// Nothing that needs a turn.
+    Nothing,
+    /// Nothing either, until the rate limit's pause is over.
+    Paused(Instant),
+    /// The next chunk has waited for its share of the rate.
+    Paid,
+    /// What a turn was had for: what waits in the buffer, and this part of a file behind it.
+    Begun { part: Option<FilePart>, turn: Turn },
+}
+
+impl Outgoing {
+    /// With a turn that has just come.
+    pub(super) fn begun(part: Option<FilePart>) -> Outgoing {
+        Outgoing::Begun { part, turn: Turn::Has(None) }
     }
 
-    /// Under a rate limit, a chunk leaves when all of it could have left at that rate, behind those that
-    /// were next before it. True if that is not yet.
-    fn must_wait(&mut self) -> bool {
-        if self.paid {
-            return false;
+    /// True while the rate limit's pause lasts; after it, the chunk has paid.
+    pub(super) fn is_paused(&mut self, now: Instant) -> bool {
+        match self {
+            Outgoing::Paused(until) if now < *until => return true,
+            Outgoing::Paused(_) => *self = Outgoing::Paid,
+            _ => {}
         }
-        let Some(job) = self.queue.front() else { return false };
-        let Some(slot) = self.slots.get(&job.slot) else { return false };
-        let layout = slot.held.layout();
-        let len = match layout.place(job.chunk) {
-            Some(place) => place.len,
-            None => layout.size() / u64::from(layout.chunks().max(1)), // whichever
-        };
-        let now = Instant::now();
-        let Some(wait) = self.asker.pay(len as usize, now) else { return false };
-        self.paid = true;
-        self.held_until = (!wait.is_zero()).then(|| now + wait);
-        self.held_until.is_some()
+        false
     }
 
-    /// What is to be sent next.
-    fn wish(&self) -> Wish {
-        let job = self.queue.front();
-        let choice = job.filter(|job| job.chunk == ANY_CHUNK).map(|job| job.slot);
-        Wish { choice, behind: job.is_some_and(|job| job.behind) }
+    /// True while part of a file is on its way out.
+    pub(super) fn is_sending(&self) -> bool {
+        matches!(self, Outgoing::Begun { part: Some(_), .. })
     }
 
-    /// Begins to answer a job: refuses, copies a short chunk, or sets up a long one to be sent.
-    fn begin(&mut self, job: Job) {
-        let Some(number) = self.choose(job) else { return self.refuse(job.request, Refusal::NothingBetter) };
-        let Some(slot) = self.slots.get_mut(&job.slot) else { return };
-        let Some(place) = slot.held.layout().place(number) else { return };
-        let data = match slot.held.data(number, place) {
-            Ok(data) => data,
-            Err(reason) => {
-                if reason == Refusal::Gone {
-                    slot.gone.note(number, Instant::now());
-                }
-                return self.refuse(job.request, reason);
-            }
-        };
-        let len = place.len as usize;
-        let unsent = self.bulk.unsent();
-        let start = unsent.len();
-        let proof = slot.proof(job.proof, place);
-        ChunkHead { index: number, proof }.put_frame(job.request, len, unsent);
-        match data {
-            Data::Memory(bytes, at) => unsent.extend_from_slice(&bytes[at..at + len]),
-            Data::File(file) if place.len <= COPY_BYTES => {
-                let at = unsent.len();
-                unsent.resize(at + len, 0);
-                let read = read_at(&file, &mut unsent[at..], place.offset);
-                // It may have been written to while it was read.
-                if read.is_err() || matches!(slot.held.data(number, place), Err(Refusal::Gone)) {
-                    unsent.truncate(start);
-                    slot.forget_proof(place);
-                    slot.held.check(place);
-                    if read.is_err_and(|error| is_passing(&error)) {
-                        return self.refuse(job.request, Refusal::Busy);
-                    }
-                    slot.gone.note(number, Instant::now());
-                    return self.refuse(job.request, Refusal::Gone);
-                }
-            }
-            Data::File(file) => {
-                self.sending = Some(Sending { file, offset: place.offset, left: len, slot: job.slot, place });
-                self.bulk.data_follows();
-            }
+    /// The slot and chunk of which part of a file is on its way out.
+    pub(super) fn source(&self) -> Option<(u16, Place)> {
+        match self {
+            Outgoing::Begun { part: Some(part), .. } => Some((part.slot, part.place)),
+            _ => None,
         }
-        self.count(job, number, len);
     }
 
-    /// The chunk to answer with: the one that was asked for, or our choice.
-    pub(super) fn choose(&mut self, job: Job) -> Option<u32> {
-        if job.chunk != ANY_CHUNK {
-            return Some(job.chunk);
-        }
-        self.asker.choose(job.slot)
-    }
-
-    /// Counts a chunk that is on its way out.
-    pub(super) fn count(&mut self, job: Job, number: u32, len: usize) {
-        if let Some(slot) = self.slots.get(&job.slot) {
-            slot.held.count_sent(len);
-        }
-        self.asker.begin(job.slot, number, len, Instant::now());
-        if trace::on(Side::Serve, true) {
-            let fields = format!("chunk {number} of {len} B");
-            let whole = len + HEADER_BYTES;
-            trace::line(Side::Serve, Direction::Out, self.bulk.addr, job.request, "CHUNK", &fields, whole);
+    /// When to go on although nothing else happens.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        match self {
+            Outgoing::Paused(until) => Some(*until),
+            Outgoing::Begun { turn: Turn::Has(ends), .. } => *ends,
+            Outgoing::Nothing | Outgoing::Paid | Outgoing::Begun { turn: Turn::Lost, .. } => None,
         }
     }
 
     /// Sends on with what was begun.
-    fn send_on(&mut self) -> Result<Pace, NetError> {
-        if !self.bulk.flush(self.sending.is_some())? {
-            return Ok(self.blocked());
+    pub(super) fn send_on(&mut self, bulk: &mut Bulk<FromServer>, asker: &Asker) -> Result<Pace, Broken> {
+        let Outgoing::Begun { part, turn } = self else { return Ok(Pace::More) };
+        if !bulk.flush(part.is_some())? {
+            return Ok(self.blocked(asker));
         }
-        let piece = self.asker.piece();
-        if let Some(sending) = &mut self.sending {
-            while sending.left > 0 {
-                if piece.is_some() && !self.bulk.has_room()? {
-                    return Ok(self.blocked());
-                }
-                let part = sending.left.min(piece.unwrap_or(SEND_BYTES));
-                let sent = self.bulk.send_file(&sending.file, &mut sending.offset, part);
-                if is_failure_of_the_file(&sent)
-                    && let Some(slot) = self.slots.get(&sending.slot)
-                {
-                    slot.held.check(sending.place);
-                }
-                match sent? {
-                    None => return Ok(self.blocked()),
-                    // The file became shorter under our feet: the asker sees the connection end.
-                    Some(0) => return Err(NetError::Decode(DecodeError::Truncated)),
-                    Some(sent) => {
-                        sending.left -= sent;
-                        self.asker.sent(sent, Instant::now());
-                    }
-                }
+        let piece = asker.piece();
+        while let Some(sending) = part.as_mut().filter(|part| part.left > 0) {
+            if piece.is_some() && !bulk.has_room()? {
+                return Ok(self.blocked(asker));
             }
-            self.sending = None;
-            self.bulk.data_left();
+            let Some(sent) = sending.send(bulk, piece.unwrap_or(SEND_BYTES))? else {
+                return Ok(self.blocked(asker));
+            };
+            asker.sent(sent, Instant::now());
         }
-        if self.turn && piece.is_some() && !self.bulk.has_room()? {
-            return Ok(self.blocked()); // the next one's chunk would only share the uplink with this one
+        if part.take().is_some() {
+            bulk.data_left();
         }
-        self.turn = false;
-        self.asker.done();
+        if matches!(turn, Turn::Has(_)) && piece.is_some() && !bulk.has_room()? {
+            return Ok(self.blocked(asker)); // the next one's chunk would only share the uplink with this one
+        }
+        *self = Outgoing::Nothing;
+        asker.done();
         Ok(Pace::More)
     }
 
-    fn blocked(&mut self) -> Pace {
-        if self.turn {
-            self.turn_ends = self.asker.stuck(Instant::now());
-            self.turn = self.turn_ends.is_some();
+    /// The socket has no room: the turn may be lost, and then a part of a file is all that is left to be done.
+    fn blocked(&mut self, asker: &Asker) -> Pace {
+        if let Outgoing::Begun { part, turn: turn @ Turn::Has(_) } = self {
+            match asker.stuck(Instant::now()) {
+                Some(ends) => *turn = Turn::Has(Some(ends)),
+                None if part.is_some() => *turn = Turn::Lost,
+                None => {
+                    *self = Outgoing::Nothing;
+                    asker.done();
+                }
+            }
         }
         Pace::Full
-    }
-}
-
-/// True if the file is shorter than it was, or the disk fails under it; not if the socket does.
-fn is_failure_of_the_file(sent: &Result<Option<usize>, NetError>) -> bool {
-    match sent {
-        Ok(sent) => *sent == Some(0),
-        Err(NetError::Io(error)) => Errno::from_io_error(error) == Some(Errno::IO),
-        Err(_) => false,
     }
 }

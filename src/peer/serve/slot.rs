@@ -1,38 +1,115 @@
 //! One content that an asker has opened.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::time::Instant;
 
-use super::held::Held;
-use super::restate::Gone;
+use bytes::BytesMut;
+
+use super::gone::Gone;
+use super::held::{Data, Held};
+use super::sending::FilePart;
 use crate::content::{Place, Proof, proof_run};
+use crate::peer::mischief::Fate;
+use crate::peer::share::{is_passing, read_at};
+use crate::wire::{ChunkHead, Refusal};
+
+/// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
+const COPY_BYTES: u64 = 32 << 10;
+
+/// A request for a chunk that is not answered yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Job {
+    pub(super) request: u32,
+    pub(super) slot: u16,
+    /// Its number, or [`ANY_CHUNK`](crate::wire::ANY_CHUNK).
+    pub(super) chunk: u32,
+    /// With its proof.
+    pub(super) proof: bool,
+    /// Others get on faster than the asker.
+    pub(super) behind: bool,
+}
 
 pub(super) struct Slot {
     pub(super) held: Held,
-    pub(super) chunks: u32,
-    /// How many chunks it said that it gained, with repetitions.
+    /// How many chunks the asker said that it gained, with repetitions.
     pub(super) told_chunks: u64,
     /// Runs, by file and first chunk, whose proof has been sent.
-    pub(super) proved: BTreeSet<(usize, u32)>,
+    proved: BTreeSet<(usize, u32)>,
     /// Chunks refused because their file had changed.
     pub(super) gone: Gone,
 }
 
 impl Slot {
+    pub(super) fn new(held: Held) -> Slot {
+        Slot { held, told_chunks: 0, proved: BTreeSet::new(), gone: Gone::default() }
+    }
+
+    /// Begins to answer a job with chunk `number`: puts it behind `unsent`, or of a long one the head, and says which
+    /// part of a file is to follow. What is to be spoilt is copied whatever its length.
+    pub(super) fn begin(
+        &mut self,
+        job: Job,
+        number: u32,
+        place: Place,
+        fate: Fate,
+        unsent: &mut BytesMut,
+        now: Instant,
+    ) -> Result<Option<FilePart>, Refusal> {
+        let data = self.held.data(number, place).inspect_err(|reason| {
+            if *reason == Refusal::Gone {
+                self.gone.note(number, now);
+            }
+        })?;
+        let (start, len) = (unsent.len(), place.len as usize);
+        let proof = self.proof(job.proof, place);
+        ChunkHead { index: number, proof }.put_frame(job.request, len, unsent);
+        let at = unsent.len();
+        match data {
+            Data::File(file) if place.len > COPY_BYTES && fate == Fate::Sound => {
+                return Ok(Some(FilePart { file, offset: place.offset, left: len, slot: job.slot, place }));
+            }
+            Data::Memory(bytes, from) => unsent.extend_from_slice(&bytes[from..from + len]),
+            Data::File(file) => {
+                unsent.resize(at + len, 0);
+                let read = read_at(&file, &mut unsent[at..], place.offset);
+                // It may have been written to while it was read.
+                if read.is_err() || matches!(self.held.data(number, place), Err(Refusal::Gone)) {
+                    unsent.truncate(start);
+                    return Err(self.unreadable(number, place, read.err(), now));
+                }
+            }
+        }
+        let sent = fate.spoil(&mut unsent[at..]);
+        unsent.truncate(at + sent);
+        Ok(None)
+    }
+
+    /// The chunk does not leave after all; why it is refused.
+    fn unreadable(&mut self, number: u32, place: Place, error: Option<io::Error>, now: Instant) -> Refusal {
+        self.proved.remove(&(place.file, self.run_of(place)));
+        self.held.check(place);
+        if error.is_some_and(|error| is_passing(&error)) {
+            return Refusal::Busy;
+        }
+        self.gone.note(number, now);
+        Refusal::Gone
+    }
+
     /// The proof that goes with a chunk: that of its run if it is wanted, known, and was not carried by
     /// this connection; else an empty one.
-    pub(super) fn proof(&mut self, wanted: bool, place: Place) -> Proof {
-        let (first, _) = proof_run(self.held.layout().files()[place.file], place.chunk);
-        if !wanted || self.proved.contains(&(place.file, first)) {
+    fn proof(&mut self, wanted: bool, place: Place) -> Proof {
+        let run = (place.file, self.run_of(place));
+        if !wanted || self.proved.contains(&run) {
             return Proof::default();
         }
         let Some(proof) = self.held.proof(place) else { return Proof::default() };
-        self.proved.insert((place.file, first));
+        self.proved.insert(run);
         Proof::clone(&proof)
     }
 
-    /// The proof did not leave after all.
-    pub(super) fn forget_proof(&mut self, place: Place) {
-        let (first, _) = proof_run(self.held.layout().files()[place.file], place.chunk);
-        self.proved.remove(&(place.file, first));
+    /// The first chunk of the run that a chunk is proved with.
+    fn run_of(&self, place: Place) -> u32 {
+        proof_run(self.held.layout().files()[place.file], place.chunk).0
     }
 }

@@ -4,11 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::Serving;
-use super::slot::Slot;
-use crate::content::runs;
-use crate::wire::limits::MAX_RANGES;
-use crate::wire::{List, ServerHas};
+use super::held::Held;
 
 /// First and longest pause between two looks at what is gone.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -51,48 +47,27 @@ impl Gone {
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.next = (!self.chunks.is_empty()).then_some(now + self.pause);
     }
-}
 
-impl Slot {
-    /// Chunks that were refused and are here again.
-    fn come_back(&mut self, now: Instant) -> Vec<u32> {
-        if self.gone.next().is_none_or(|next| now < next) {
+    /// Chunks of `held` that were refused and are here again.
+    pub(super) fn come_back(&mut self, held: &mut Held, now: Instant) -> Vec<u32> {
+        if self.next.is_none_or(|next| now < next) {
             return Vec::new();
         }
         let mut files = BTreeMap::new();
         let mut back = Vec::new();
-        let gone: Vec<u32> = self.gone.in_turn().collect();
+        let gone: Vec<u32> = self.in_turn().collect();
         for chunk in gone {
-            let Some(place) = self.held.layout().place(chunk) else { continue };
+            let Some(place) = held.layout().place(chunk) else { continue };
             if files.len() >= MAX_FILES && !files.contains_key(&place.file) {
-                self.gone.cursor = chunk;
+                self.cursor = chunk;
                 break;
             }
-            let held = &mut self.held;
             if *files.entry(place.file).or_insert_with(|| held.data(chunk, place).is_ok()) {
                 back.push(chunk);
             }
         }
-        self.gone.found(&back, now);
+        self.found(&back, now);
         back
-    }
-}
-
-impl Serving<'_> {
-    /// Tells anew of what was refused and is here again.
-    pub(super) fn restate(&mut self, now: Instant) {
-        let back: Vec<(u16, Vec<u32>)> =
-            self.slots.iter_mut().map(|(number, slot)| (*number, slot.come_back(now))).collect();
-        for (slot, chunks) in back {
-            for gained in runs::ranges(chunks).chunks(MAX_RANGES) {
-                self.bulk.queue(0, ServerHas { slot, gained: List::new(gained.to_vec()) });
-            }
-        }
-    }
-
-    /// When to look again at what was refused.
-    pub(super) fn next_restating(&self) -> Option<Instant> {
-        self.slots.values().filter_map(|slot| slot.gone.next()).min()
     }
 }
 

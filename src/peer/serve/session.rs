@@ -1,0 +1,318 @@
+//! What the messages of an asker mean, and what is answered. Knows no socket: messages in, answers out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::asker::Asker;
+use super::held::Held;
+use super::host::Host;
+use super::sending::FilePart;
+use super::slot::{Job, Slot};
+use crate::content::{ChunkSet, PeerId, Place, runs};
+use crate::net::NetError;
+use crate::peer::mischief::Fate;
+use crate::peer::transfer::Follower;
+use crate::swarm::desk::Wish;
+use crate::wire::limits::{
+    MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RANGES, MAX_RUN, MAX_SLOTS, MAX_TOLD,
+};
+use crate::wire::{
+    ANY_CHUNK, Common, Corrupt, Error, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest,
+    Open, Opened, Refusal, Refused, ServerHas, Text, ToServer,
+};
+
+/// A message to the asker, with the number of the request that it answers; 0 if it answers none.
+pub(super) type Answer = (u32, FromServer);
+
+/// A chunk that begins to leave.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) number: u32,
+    pub(super) bytes: usize,
+    /// The part of a file that is to follow.
+    pub(super) part: Option<FilePart>,
+}
+
+/// What one asker has open, and what it asked for.
+pub(super) struct Session<'a> {
+    host: &'a dyn Host,
+    peer: PeerId,
+    ip: IpAddr,
+    /// Where it listens, if it does.
+    listen: Option<SocketAddr>,
+    asker: Asker,
+    /// What it is to hear of, from the transfers whose contents it opened.
+    follower: Arc<Follower>,
+    /// All that is on its way here is said to be here.
+    lies: bool,
+    slots: BTreeMap<u16, Slot>,
+    queue: VecDeque<Job>,
+    /// It said LEAVE.
+    left: bool,
+}
+
+fn answer(request: u32, message: impl Into<FromServer>) -> Vec<Answer> {
+    vec![(request, message.into())]
+}
+
+fn refuse(request: u32, reason: Refusal) -> Answer {
+    (request, Refused { reason }.into())
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        host: &'a dyn Host,
+        peer: PeerId,
+        ip: IpAddr,
+        listen: Option<SocketAddr>,
+        asker: Asker,
+        follower: Arc<Follower>,
+        lies: bool,
+    ) -> Session<'a> {
+        let (slots, queue) = (BTreeMap::new(), VecDeque::new());
+        Session { host, peer, ip, listen, asker, follower, lies, slots, queue, left: false }
+    }
+
+    pub(super) fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
+    /// True once the asker has said LEAVE.
+    pub(super) fn is_left(&self) -> bool {
+        self.left
+    }
+
+    /// The asker leaves in order: it goes on to share what it said it has.
+    pub(super) fn leaves(&mut self) {
+        self.left = true;
+        self.asker.leaves();
+    }
+
+    // Messages.
+
+    /// Takes in a message; what is answered to it at once.
+    pub(super) fn take(&mut self, request: u32, message: ToServer) -> Result<Vec<Answer>, NetError> {
+        match message {
+            ToServer::Open(open) => Ok(vec![(request, self.open(&open))]),
+            ToServer::Close(close) => {
+                self.slots
+                    .remove(&close.slot)
+                    .ok_or(NetError::Unexpected("CLOSE of a slot that is not open"))?;
+                self.asker.close(close.slot);
+                let mut answers = self.drop_jobs(|job| job.slot == close.slot);
+                answers.push((request, Common::Ok.into()));
+                Ok(answers)
+            }
+            ToServer::GetManifest(get) => Ok(vec![(request, self.manifest(&get)?)]),
+            ToServer::GetChunk(get) => self.enqueue(request, &get),
+            ToServer::Cancel(cancel) => Ok(self.drop_jobs(|job| job.request == cancel.target)),
+            ToServer::GetLoad(_) => {
+                self.asker.set_queued(self.queue.len());
+                let (uploads, queued, rate) = self.asker.load();
+                Ok(answer(request, Load { uploads, downloads: self.host.downloads(), queued, rate }))
+            }
+            ToServer::AskerHas(has) => self.asker_has(has.slot, &has.gained).map(|()| Vec::new()),
+            ToServer::Corrupt(corrupt) => {
+                self.complaint(&corrupt);
+                Ok(Vec::new())
+            }
+            ToServer::Common(common) => self.common(request, common),
+        }
+    }
+
+    fn common(&mut self, request: u32, message: Common) -> Result<Vec<Answer>, NetError> {
+        match message {
+            Common::Ping => Ok(answer(request, Common::Pong)),
+            Common::Leave => {
+                self.leaves();
+                let mut answers = answer(request, Common::Ok);
+                answers.extend(self.drop_jobs(|_| true));
+                Ok(answers)
+            }
+            Common::Ok | Common::Pong => Ok(Vec::new()),
+            Common::Error(error) => {
+                Err(NetError::Refused { code: error.code, detail: error.detail.into_string() })
+            }
+            Common::Hello(_) => Err(NetError::Unexpected("HELLO")),
+        }
+    }
+
+    fn open(&mut self, open: &Open) -> FromServer {
+        if self.slots.contains_key(&open.slot) || self.slots.len() >= MAX_SLOTS {
+            let detail = Text::new("the slot is open already, or too many are");
+            return Common::Error(Error { code: ErrorCode::Limit, detail }).into();
+        }
+        let held = self.host.find(open.id, open.view).filter(|held| held.layout().chunks() <= MAX_CHUNKS);
+        let Some(held) = held else { return Refused { reason: Refusal::NotHere }.into() };
+        if let Held::Fetching(transfer) = &held {
+            // Before what is had is read, so that no gain is missed.
+            transfer.subscribe(&self.follower, open.slot);
+            if let Some(addr) = self.listen {
+                self.host.met(open.id, open.view, self.peer, addr.to_string());
+            }
+        }
+        let chunks = held.layout().chunks();
+        let have = if self.lies { ChunkSet::full(chunks) } else { held.have() };
+        let opened = Opened { size: held.layout().size(), chunks, have: (&have).into(), looks: held.looks() };
+        if have.is_full() {
+            self.asker.open(open.slot, (open.id, open.view), chunks);
+        }
+        self.slots.insert(open.slot, Slot::new(held));
+        opened.into()
+    }
+
+    fn manifest(&mut self, get: &GetManifest) -> Result<FromServer, NetError> {
+        let slot = self
+            .slots
+            .get(&get.slot)
+            .ok_or(NetError::Unexpected("GET_MANIFEST of a slot that is not open"))?;
+        let file = slot.held.layout().files().get(get.file as usize).copied();
+        let fits = file.is_some_and(|file| get.first < file.chunks() && get.count as usize <= MAX_PROOF_RUN);
+        if !fits {
+            return Err(NetError::Unexpected("GET_MANIFEST of chunks that are not there"));
+        }
+        Ok(match slot.held.manifest_run(get.file as usize, get.first, get.count) {
+            Some(proof) => Manifest { proof }.into(),
+            None => Refused { reason: Refusal::NotYet }.into(),
+        })
+    }
+
+    /// Requests for chunks wait; those that are too many are refused.
+    fn enqueue(&mut self, request: u32, get: &GetChunk) -> Result<Vec<Answer>, NetError> {
+        let slot =
+            self.slots.get(&get.slot).ok_or(NetError::Unexpected("GET_CHUNK of a slot that is not open"))?;
+        let (any, chunks) = (get.first == ANY_CHUNK, slot.held.layout().chunks());
+        let fits = any || get.first.checked_add(u32::from(get.count)).is_some_and(|end| end <= chunks);
+        if !fits
+            || get.count == 0
+            || get.count > MAX_RUN
+            || request.checked_add(u32::from(get.count)).is_none()
+        {
+            return Err(NetError::Unexpected("GET_CHUNK of chunks that are not there"));
+        }
+        let room = MAX_QUEUED_CHUNKS.saturating_sub(self.queue.len());
+        let jobs = (0..u32::from(get.count)).map(|at| Job {
+            request: request + at,
+            slot: get.slot,
+            chunk: if any { ANY_CHUNK } else { get.first + at },
+            proof: get.proof,
+            behind: get.behind,
+        });
+        self.queue.extend(jobs.clone().take(room));
+        Ok(jobs.skip(room).map(|job| refuse(job.request, Refusal::Busy)).collect())
+    }
+
+    fn drop_jobs(&mut self, which: impl Fn(&Job) -> bool) -> Vec<Answer> {
+        let (dropped, kept): (VecDeque<Job>, VecDeque<Job>) = self.queue.drain(..).partition(which);
+        self.queue = kept;
+        dropped.into_iter().map(|job| refuse(job.request, Refusal::Cancelled)).collect()
+    }
+
+    fn asker_has(&mut self, number: u16, gained: &[(u32, u32)]) -> Result<(), NetError> {
+        let Some(slot) = self.slots.get_mut(&number) else { return Ok(()) };
+        let chunks = slot.held.layout().chunks();
+        slot.told_chunks += runs::named(gained, chunks);
+        if slot.told_chunks > u64::from(MAX_TOLD) * u64::from(chunks) {
+            return Err(NetError::Unexpected("HAVE of more chunks than there are"));
+        }
+        self.asker.has(number, runs::numbers(gained, chunks));
+        Ok(())
+    }
+
+    /// A chunk from here did not prove over there: it is read again, which alone decides.
+    fn complaint(&self, corrupt: &Corrupt) {
+        let Some(slot) = self.slots.get(&corrupt.slot) else { return };
+        let Some(place) = slot.held.layout().place(corrupt.chunk) else { return };
+        if self.host.hears(self.ip) {
+            slot.held.check(place);
+        }
+    }
+
+    // Requests that wait.
+
+    /// Notes whether there are requests that are not answered, while a chunk is being sent (`sending`) or not. True
+    /// if the last one has just been answered.
+    pub(super) fn note_requests(&mut self, sending: bool) -> bool {
+        let busy = sending || !self.queue.is_empty();
+        self.asker.set_queued(self.queue.len());
+        self.follower.set_requests(busy) && !busy
+    }
+
+    /// What is to be sent next, if anything is.
+    pub(super) fn wish(&self) -> Option<Wish> {
+        let job = self.queue.front()?;
+        Some(Wish { choice: (job.chunk == ANY_CHUNK).then_some(job.slot), behind: job.behind })
+    }
+
+    /// How long the next chunk is; near enough, if it is whichever.
+    pub(super) fn next_bytes(&self) -> Option<usize> {
+        let job = self.queue.front()?;
+        let layout = self.slots.get(&job.slot)?.held.layout();
+        let whichever = layout.size() / u64::from(layout.chunks().max(1));
+        Some(layout.place(job.chunk).map_or(whichever, |place| place.len) as usize)
+    }
+
+    pub(super) fn next_job(&mut self) -> Option<Job> {
+        self.queue.pop_front()
+    }
+
+    /// Begins to answer a job: puts a chunk, or its head if it is long, behind `unsent`; or says why it is refused.
+    pub(super) fn begin(&mut self, job: Job, fate: Fate, unsent: &mut BytesMut) -> Result<Begun, Refusal> {
+        let now = Instant::now();
+        let number = match job.chunk {
+            ANY_CHUNK => self.asker.choose(job.slot).ok_or(Refusal::NothingBetter)?,
+            number => number,
+        };
+        let slot = self.slots.get_mut(&job.slot).ok_or(Refusal::NotHere)?;
+        let place = slot.held.layout().place(number).ok_or(Refusal::NotHere)?;
+        let part = slot.begin(job, number, place, fate, unsent, now)?;
+        let bytes = place.len as usize;
+        slot.held.count_sent(bytes);
+        self.asker.begin(job.slot, number, bytes, now);
+        Ok(Begun { number, bytes, part })
+    }
+
+    /// A chunk could not be read to its end.
+    pub(super) fn check(&self, slot: u16, place: Place) {
+        if let Some(slot) = self.slots.get(&slot) {
+            slot.held.check(place);
+        }
+    }
+
+    // What is told unasked.
+
+    /// Gains, if it is time to tell of them.
+    pub(super) fn due_gains(&self, now: Instant) -> Vec<Answer> {
+        if self.follower.is_due(now) { self.gains(now) } else { Vec::new() }
+    }
+
+    /// All gains that were not told yet.
+    pub(super) fn gains(&self, now: Instant) -> Vec<Answer> {
+        let has = |(slot, gained)| (0, ServerHas { slot, gained: List::new(gained) }.into());
+        self.follower.take(now).into_iter().map(has).collect()
+    }
+
+    /// What was refused as gone and is here again.
+    pub(super) fn restate(&mut self, now: Instant) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for (number, slot) in &mut self.slots {
+            let back = slot.gone.come_back(&mut slot.held, now);
+            for gained in runs::ranges(back).chunks(MAX_RANGES) {
+                answers.push((0, ServerHas { slot: *number, gained: List::new(gained.to_vec()) }.into()));
+            }
+        }
+        answers
+    }
+
+    /// When to look again at what was refused.
+    pub(super) fn next_restating(&self) -> Option<Instant> {
+        self.slots.values().filter_map(|slot| slot.gone.next()).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

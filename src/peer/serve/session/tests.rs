@@ -1,0 +1,318 @@
+//! What is answered to which message, without a socket.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::content::FileId;
+use crate::net::bulk::Wake;
+use crate::peer::mischief::Mischief;
+use crate::peer::serve::{Shared, Uploads};
+use crate::peer::share::{self, Share};
+use crate::wire::{AskerHas, Cancel, Close, GetLoad, Hello, Role, View};
+
+/// Bytes of a chunk of a small file.
+const CHUNK: usize = 64 << 10;
+/// Three long chunks and a short one.
+const SIZE: usize = 3 * CHUNK + 100;
+
+/// A peer that shares one file.
+struct Home {
+    folder: TempDir,
+    share: Arc<Share>,
+    id: FileId,
+    bytes: Vec<u8>,
+    uploads: Arc<Uploads>,
+    /// Complaints that are still looked into.
+    heard: AtomicU32,
+}
+
+impl Home {
+    fn new() -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..SIZE).map(|at| (at / 1000) as u8).collect();
+        fs::write(folder.path().join("file"), &bytes).unwrap();
+        let config = share::Config {
+            folder: folder.path().to_owned(),
+            prefix: None,
+            state: folder.path().join(".p2p"),
+            watch: false,
+            threads: 1,
+        };
+        let share = Share::open(config, &mut |_| ControlFlow::Continue(())).unwrap();
+        let id = share.offers()[0].id;
+        let heard = AtomicU32::new(0);
+        Home { folder, share, id, bytes, uploads: Arc::new(Uploads::new(None)), heard }
+    }
+
+    fn session(&self, lies: bool) -> Session<'_> {
+        let wake = Arc::new(Wake::new().unwrap());
+        let asker = Asker::join(&self.uploads, PeerId([7; 16]), wake.clone());
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        Session::new(self, PeerId([7; 16]), ip, None, asker, Arc::new(Follower::new(wake)), lies)
+    }
+
+    /// A session in which the file is open as slot 5.
+    fn open(&self) -> Session<'_> {
+        let mut session = self.session(false);
+        let answers = session.take(1, Open { slot: 5, id: self.id, view: View::Bytes }.into()).unwrap();
+        assert!(matches!(answers[..], [(1, FromServer::Opened(_))]));
+        session
+    }
+}
+
+impl Host for Home {
+    fn find(&self, id: FileId, view: View) -> Option<Held> {
+        Shared::find(&self.share, id, view).map(Held::Shared)
+    }
+    fn met(&self, _: FileId, _: View, _: PeerId, _: String) {}
+    fn join(&self, _: &Arc<Wake>) {}
+    fn uploads(&self) -> &Arc<Uploads> {
+        &self.uploads
+    }
+    fn downloads(&self) -> u16 {
+        3
+    }
+    fn hears(&self, _: IpAddr) -> bool {
+        self.heard.fetch_add(1, Relaxed) == 0
+    }
+    fn mischief(&self, _: &str, _: u32) -> Mischief<(u32, ToServer)> {
+        Mischief::new(None, Duration::ZERO, 0)
+    }
+}
+
+fn get(first: u32, count: u16) -> ToServer {
+    GetChunk { slot: 5, first, count, proof: false, behind: first == 0 }.into()
+}
+
+fn job(request: u32, chunk: u32) -> Job {
+    Job { request, slot: 5, chunk, proof: false, behind: false }
+}
+
+fn refusals(of: &[(u32, Refusal)]) -> Vec<Answer> {
+    of.iter().map(|(request, reason)| refuse(*request, *reason)).collect()
+}
+
+/// What breaks the rules ends the connection.
+fn is_violation(answers: Result<Vec<Answer>, NetError>) -> bool {
+    matches!(answers, Err(NetError::Unexpected(_)))
+}
+
+#[test]
+fn a_content_is_opened_once_in_each_slot_if_it_is_here() {
+    let home = Home::new();
+    let mut session = home.session(false);
+    let open = |slot, id| ToServer::from(Open { slot, id, view: View::Bytes });
+    let answers = session.take(9, open(5, home.id)).unwrap();
+    let [(9, FromServer::Opened(opened))] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!((opened.size, opened.chunks), (SIZE as u64, 4));
+    assert_eq!(opened.have, (&ChunkSet::full(4)).into());
+    let nobody = FileId([9; 32]);
+    assert_eq!(session.take(2, open(6, nobody)).unwrap(), refusals(&[(2, Refusal::NotHere)]));
+    let again = session.take(3, open(5, home.id)).unwrap();
+    assert!(
+        matches!(&again[..], [(3, FromServer::Common(Common::Error(error)))] if error.code == ErrorCode::Limit)
+    );
+    for slot in 6..5 + MAX_SLOTS as u16 {
+        assert!(matches!(session.take(4, open(slot, home.id)).unwrap()[..], [(4, FromServer::Opened(_))]));
+    }
+    let full = session.take(5, open(900, home.id)).unwrap();
+    assert!(matches!(full[..], [(5, FromServer::Common(Common::Error(_)))]));
+}
+
+#[test]
+fn requests_wait_in_order_until_they_are_cancelled_or_their_slot_is_closed() {
+    let home = Home::new();
+    let mut session = home.open();
+    assert_eq!(session.wish(), None);
+    assert_eq!(session.next_bytes(), None);
+    assert!(!session.note_requests(false));
+    assert_eq!(session.take(10, get(0, 4)).unwrap(), []);
+    assert_eq!(session.wish(), Some(Wish { choice: None, behind: true }));
+    assert_eq!(session.take(20, get(ANY_CHUNK, 2)).unwrap(), []);
+    assert!(!session.note_requests(false), "now it has some");
+    assert_eq!(session.take(0, Cancel { target: 11 }.into()).unwrap(), refusals(&[(11, Refusal::Cancelled)]));
+    assert_eq!(session.take(0, Cancel { target: 11 }.into()).unwrap(), [], "once");
+    let next: Vec<(u32, u32)> =
+        (0..3).filter_map(|_| session.next_job()).map(|job| (job.request, job.chunk)).collect();
+    assert_eq!(next, [(10, 0), (12, 2), (13, 3)]);
+    assert_eq!(session.wish(), Some(Wish { choice: Some(5), behind: false }));
+    assert_eq!(session.next_bytes(), Some(SIZE / 4), "whichever");
+    let mut closed = refusals(&[(20, Refusal::Cancelled), (21, Refusal::Cancelled)]);
+    closed.push((30, Common::Ok.into()));
+    assert_eq!(session.take(30, Close { slot: 5 }.into()).unwrap(), closed);
+    assert!(!session.note_requests(true), "a chunk is still being sent");
+    assert!(session.note_requests(false), "that was the last");
+    assert!(!session.note_requests(false));
+    assert!(is_violation(session.take(31, Close { slot: 5 }.into())));
+}
+
+#[test]
+fn who_asks_for_too_much_is_refused_and_for_what_is_not_there_is_cut_off() {
+    let home = Home::new();
+    let mut session = home.open();
+    assert!(is_violation(session.take(1, get(4, 1))));
+    assert!(is_violation(session.take(1, get(2, 3))));
+    assert!(is_violation(session.take(1, get(u32::MAX - 1, 3))));
+    assert!(is_violation(session.take(1, get(0, 0))));
+    assert!(is_violation(session.take(1, get(ANY_CHUNK, MAX_RUN + 1))));
+    assert!(is_violation(session.take(u32::MAX, get(0, 1))));
+    assert!(is_violation(
+        session.take(1, GetChunk { slot: 6, first: 0, count: 1, proof: false, behind: false }.into())
+    ));
+    assert_eq!(session.take(1, get(3, 1)).unwrap(), []);
+    let mut request = 2;
+    while session.queue.len() < MAX_QUEUED_CHUNKS - 1 {
+        let count = (MAX_QUEUED_CHUNKS - 1 - session.queue.len()).min(usize::from(MAX_RUN)) as u16;
+        assert_eq!(session.take(request, get(ANY_CHUNK, count)).unwrap(), []);
+        request += u32::from(count);
+    }
+    let busy = refusals(&[(request + 1, Refusal::Busy), (request + 2, Refusal::Busy)]);
+    assert_eq!(session.take(request, get(0, 3)).unwrap(), busy);
+    assert_eq!(session.queue.len(), MAX_QUEUED_CHUNKS);
+}
+
+#[test]
+fn hashes_are_given_of_what_is_whole() {
+    let home = Home::new();
+    let mut session = home.open();
+    let manifest = |slot, file, first, count| ToServer::from(GetManifest { slot, file, first, count });
+    let answers = session.take(8, manifest(5, 0, 0, 4)).unwrap();
+    let [(8, FromServer::Manifest(told))] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!((told.proof.first, told.proof.hashes.len()), (0, 4));
+    assert_eq!(
+        session.take(8, manifest(5, 0, 1, 2)).unwrap(),
+        refusals(&[(8, Refusal::NotYet)]),
+        "not a run"
+    );
+    assert!(is_violation(session.take(8, manifest(6, 0, 0, 4))));
+    assert!(is_violation(session.take(8, manifest(5, 1, 0, 4))));
+    assert!(is_violation(session.take(8, manifest(5, 0, 4, 1))));
+    assert!(is_violation(session.take(8, manifest(5, 0, 0, MAX_PROOF_RUN as u32 + 1))));
+}
+
+#[test]
+fn the_load_is_that_of_others() {
+    let home = Home::new();
+    let (mut session, other) = (home.open(), home.open());
+    session.take(1, get(0, 2)).unwrap();
+    let now = Instant::now();
+    assert!(other.asker().turn(Wish { choice: None, behind: false }, now));
+    assert!(session.asker().turn(Wish { choice: None, behind: false }, now));
+    let load = Load { uploads: 1, downloads: 3, queued: 2, rate: 0 };
+    assert_eq!(session.take(7, GetLoad {}.into()).unwrap(), answer(7, load));
+}
+
+#[test]
+fn what_is_said_on_any_connection_is_answered() {
+    let home = Home::new();
+    let mut session = home.open();
+    assert_eq!(session.take(4, Common::Ping.into()).unwrap(), answer(4, Common::Pong));
+    assert_eq!(session.take(4, Common::Ok.into()).unwrap(), []);
+    assert_eq!(session.take(4, Common::Pong.into()).unwrap(), []);
+    session.take(5, get(1, 1)).unwrap();
+    assert!(!session.is_left());
+    let mut answers = answer(6, Common::Ok);
+    answers.extend(refusals(&[(5, Refusal::Cancelled)]));
+    assert_eq!(session.take(6, Common::Leave.into()).unwrap(), answers);
+    assert!(session.is_left());
+    let error = Error { code: ErrorCode::Limit, detail: Text::new("no") };
+    let ended = session.take(0, Common::Error(error).into());
+    assert!(matches!(ended, Err(NetError::Refused { code: ErrorCode::Limit, .. })));
+    let hello = Hello {
+        min_version: 1,
+        max_version: 1,
+        features: 0,
+        role: Role::Ask,
+        peer: PeerId([1; 16]),
+        listen_port: 0,
+        name: Text::new("x"),
+        software: Text::new("y"),
+    };
+    assert!(is_violation(session.take(0, Common::Hello(hello).into())));
+}
+
+#[test]
+fn a_long_chunk_follows_from_its_file_and_a_short_one_goes_along() {
+    let home = Home::new();
+    let mut session = home.open();
+    let mut unsent = BytesMut::new();
+    let begun = session.begin(job(1, 2), Fate::Sound, &mut unsent).unwrap();
+    let part = begun.part.unwrap();
+    assert_eq!((begun.number, begun.bytes), (2, CHUNK));
+    assert_eq!((part.offset, part.left, part.slot), (2 * CHUNK as u64, CHUNK, 5));
+    let head = unsent.len();
+    let begun = session.begin(job(2, 3), Fate::Sound, &mut unsent).unwrap();
+    assert!(begun.part.is_none() && begun.bytes == 100);
+    assert_eq!(unsent.len(), 2 * head + 100, "the head of one, all of the other");
+    assert!(unsent.ends_with(&home.bytes[3 * CHUNK..]));
+    // What is to be spoilt is copied.
+    let mut spoilt = BytesMut::new();
+    assert!(session.begin(job(3, 0), Fate::Corrupt, &mut spoilt).unwrap().part.is_none());
+    let (bytes, sound) = (&spoilt[head..], &home.bytes[..CHUNK]);
+    assert_eq!(bytes.iter().zip(sound).filter(|(one, other)| one != other).count(), 1);
+    let mut cut = BytesMut::new();
+    session.begin(job(4, 0), Fate::Cut, &mut cut).unwrap();
+    assert_eq!(cut.len(), head + CHUNK / 2);
+}
+
+#[test]
+fn whichever_is_given_once_and_a_proof_travels_once() {
+    let home = Home::new();
+    let (mut session, mut other) = (home.open(), home.open());
+    let mut unsent = BytesMut::new();
+    let has = AskerHas { slot: 5, gained: List::new(vec![(0, 1)]) };
+    assert_eq!(other.take(0, has.into()).unwrap(), []);
+    let any = Job { proof: true, ..job(1, ANY_CHUNK) };
+    assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().number, 1);
+    let proved = unsent.split().len();
+    assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().number, 2);
+    assert!(unsent.len() < proved, "the proof was there already");
+    assert_eq!(other.begin(any, Fate::Sound, &mut unsent).unwrap().number, 3);
+    assert_eq!(other.begin(any, Fate::Sound, &mut unsent).unwrap_err(), Refusal::NothingBetter);
+    assert_eq!(other.begin(job(1, 4), Fate::Sound, &mut unsent).unwrap_err(), Refusal::NotHere);
+    assert_eq!(home.uploads.sent.load(Relaxed), (2 * CHUNK + 100) as u64);
+    let again = AskerHas { slot: 5, gained: List::new(vec![(0, 4)]) };
+    let told = (0..=MAX_TOLD).map(|_| other.take(0, again.clone().into())).position(is_violation);
+    assert!(told.is_some(), "nobody gains a content so often");
+    assert_eq!(session.take(0, AskerHas { slot: 9, gained: List::new(vec![(0, 4)]) }.into()).unwrap(), []);
+}
+
+#[test]
+fn what_is_gone_is_refused_and_told_of_when_it_is_back() {
+    let home = Home::new();
+    let mut session = home.open();
+    let (path, aside) = (home.folder.path().join("file"), home.folder.path().join(".p2p/aside"));
+    fs::rename(&path, &aside).unwrap();
+    let mut unsent = BytesMut::new();
+    assert_eq!(session.begin(job(1, 1), Fate::Sound, &mut unsent).unwrap_err(), Refusal::Gone);
+    assert!(unsent.is_empty());
+    let next = session.next_restating().unwrap();
+    assert_eq!(session.restate(next), [], "it is still gone");
+    fs::rename(&aside, &path).unwrap();
+    let next = session.next_restating().unwrap();
+    assert_eq!(session.restate(next - Duration::from_millis(1)), [], "not yet");
+    let back = ServerHas { slot: 5, gained: List::new(vec![(1, 1)]) };
+    assert_eq!(session.restate(next), answer(0, back));
+    assert_eq!(session.next_restating(), None);
+    assert_eq!(session.due_gains(next), []);
+}
+
+#[test]
+fn complaints_are_looked_into_as_often_as_the_peer_hears_them() {
+    let home = Home::new();
+    let mut session = home.open();
+    let complain =
+        |session: &mut Session, slot, chunk| session.take(0, Corrupt { slot, chunk }.into()).unwrap();
+    assert_eq!(complain(&mut session, 6, 0), []);
+    assert_eq!(complain(&mut session, 5, 4), []);
+    assert_eq!(home.heard.load(Relaxed), 0, "of what is not open nobody can complain");
+    assert_eq!(complain(&mut session, 5, 0), []);
+    assert_eq!(complain(&mut session, 5, 0), []);
+    assert_eq!(home.heard.load(Relaxed), 2);
+}
