@@ -10,8 +10,9 @@ use crate::swarm::neighbours::Outcome;
 use crate::swarm::scheduler::{Effect, Event, SourceId};
 use crate::wire::{ANY_CHUNK, Complaint};
 
-/// A GET_CHUNK, a CANCEL, a HAVE of one chunk.
+/// A GET_CHUNK, a GET_LOAD, a CANCEL, a HAVE of one chunk.
 const ASK_BYTES: u32 = 19;
+const LOAD_BYTES: u32 = 9;
 const CANCEL_BYTES: u32 = 13;
 const TELL_BYTES: u32 = 21;
 
@@ -19,8 +20,8 @@ impl World<'_> {
     /// OPENED arrives: the source is of use from now on.
     pub(super) fn opened(&mut self, c: u32) {
         let connection = &mut self.connections[c as usize];
-        let (p, server) = (connection.asker, connection.server);
-        let Some(have) = connection.opening.take() else { return };
+        let p = connection.asker;
+        let Some((have, load)) = connection.opening.take() else { return };
         if !connection.asker_open {
             return;
         }
@@ -39,8 +40,7 @@ impl World<'_> {
             kept.into_iter().for_each(|chunk| self.tell_source(c, chunk, 8));
         }
         let chooses = have.is_full();
-        let load = Some(self.load_of(server));
-        self.step(p, Event::Joined { source, have, chooses, round_trip, load });
+        self.step(p, Event::Joined { source, have, chooses, round_trip, load: Some(load) });
     }
 
     fn tell_source(&mut self, c: u32, chunk: u32, bytes: u32) {
@@ -60,7 +60,7 @@ impl World<'_> {
             let (source, bytes) = match effect {
                 Effect::Ask(source, _) => (source, ASK_BYTES),
                 Effect::AskAny(source) => (source, ASK_BYTES),
-                Effect::AskLoad(_) => continue, // of no weight, and of use before the first chunk only
+                Effect::AskLoad(source) => (source, LOAD_BYTES),
                 Effect::Cancel(source, _) => (source, CANCEL_BYTES),
                 Effect::Close(source) => (source, 9),
             };
@@ -86,7 +86,7 @@ impl World<'_> {
         match effect {
             Effect::Ask(_, chunk) => self.ask(p, c, chunk, at),
             Effect::AskAny(_) => self.ask(p, c, ANY_CHUNK, at),
-            Effect::AskLoad(_) => {}
+            Effect::AskLoad(_) => self.queue.push(at, Happening::LoadAsked(c)),
             Effect::Cancel(_, chunk) => self.queue.push(at, Happening::Cancelled(c, chunk)),
             Effect::Close(source) => self.close(p, c, source),
         }
@@ -230,6 +230,7 @@ impl World<'_> {
         };
         match message {
             Message::Gains(gained) => self.step(p, Event::Gained(source, gained)),
+            Message::Load(load) => self.step(p, Event::Loaded(source, load)),
             Message::Refused(chunk, reason) => {
                 let chunk = (chunk != ANY_CHUNK).then_some(chunk);
                 self.step(p, Event::Refused(source, chunk, reason));

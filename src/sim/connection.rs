@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::happening::{Job, Message, Nanos};
 use crate::content::ChunkSet;
-use crate::swarm::scheduler::SourceId;
+use crate::swarm::scheduler::{SourceId, SourceLoad};
 use crate::swarm::telling::Telling;
 
 /// Bytes taken from a connection in turn.
@@ -41,8 +41,8 @@ pub(super) struct Connection {
     pub(super) source: Option<SourceId>,
     pub(super) asker_open: bool,
     pub(super) server_open: bool,
-    /// What OPENED says, on its way.
-    pub(super) opening: Option<ChunkSet>,
+    /// What OPENED says, and LOAD in front of it, on their way.
+    pub(super) opening: Option<(ChunkSet, SourceLoad)>,
     // The stream.
     pub(super) items: VecDeque<Item>,
     /// Bytes written that have not left the host.

@@ -1,5 +1,6 @@
 //! What can happen, and what is said.
 
+use crate::swarm::scheduler::SourceLoad;
 use crate::wire::Refusal;
 
 /// Nanoseconds since the start of the run.
@@ -23,6 +24,8 @@ pub(super) enum Happening {
     /// A request arrives.
     Asked(u32, Job),
     Cancelled(u32, u32),
+    /// GET_LOAD arrives.
+    LoadAsked(u32),
     /// The asker has a chunk now.
     Told(u32, u32),
     /// It is time to tell of gains.
@@ -46,6 +49,7 @@ pub(super) enum Happening {
 pub(super) enum Message {
     Gains(Vec<(u32, u32)>),
     Refused(u32, Refusal),
+    Load(SourceLoad),
 }
 
 /// A request that waits: for a chunk or [`ANY_CHUNK`](crate::wire::ANY_CHUNK), with its proof or without.

@@ -8,7 +8,7 @@ use super::scenario::{Link, Manner};
 use crate::content::{ChunkSet, PeerId};
 use crate::swarm::desk::Desk;
 use crate::swarm::neighbours::Neighbours;
-use crate::swarm::scheduler::{Scheduler, SourceId};
+use crate::swarm::scheduler::{Scheduler, SourceId, SourceLoad};
 
 /// The transfer of a fetching peer.
 #[derive(Debug)]
@@ -110,6 +110,11 @@ impl Peer {
     /// The chunks that are here.
     pub(super) fn have(&self, chunks: u32) -> ChunkSet {
         self.fetch.as_ref().map_or_else(|| ChunkSet::full(chunks), |fetch| fetch.scheduler.had().clone())
+    }
+
+    /// What it says of its load on the connection of this number.
+    pub(super) fn load_for(&self, c: u32) -> SourceLoad {
+        SourceLoad { uploads: self.desk.busy(Some(c)) as u16, rate: self.desk.rate() }
     }
 
     pub(super) fn is_honest(&self) -> bool {

@@ -61,6 +61,7 @@ impl World<'_> {
             Happening::Open(c) => self.open(c),
             Happening::Opened(c) => self.opened(c),
             Happening::Asked(c, job) => self.asked(c, job),
+            Happening::LoadAsked(c) => self.load_asked(c),
             Happening::Cancelled(c, chunk) => self.cancelled(c, chunk),
             Happening::Told(c, chunk) => self.told(c, chunk),
             Happening::News(c) => self.news(c),

@@ -8,7 +8,6 @@ use super::scenario::Manner;
 use super::world::World;
 use crate::content::{ChunkSet, PROOF_RUN};
 use crate::swarm::desk::{Effect, Wish};
-use crate::swarm::scheduler::SourceLoad;
 use crate::wire::{ANY_CHUNK, Refusal};
 
 /// Frame header and head of a CHUNK without its proof.
@@ -17,6 +16,8 @@ const HEAD_BYTES: u32 = 9 + 11;
 const SOCKET_BYTES: u32 = 128 << 10;
 /// A REFUSED.
 const REFUSED_BYTES: u32 = 10;
+/// A LOAD.
+const LOAD_BYTES: u32 = 9 + 16;
 /// A HAVE without its runs, and each of its runs.
 const HAVE_BYTES: u32 = 9 + 4;
 const RUN_BYTES: u32 = 8;
@@ -44,6 +45,7 @@ impl World<'_> {
         };
         let bitmap = if have.is_full() || have.is_empty() { 0 } else { self.chunks.div_ceil(8) };
         let peer = &mut self.peers[server as usize];
+        let load = peer.load_for(c);
         peer.askers.push(c);
         let connection = &mut self.connections[c as usize];
         connection.server_open = true;
@@ -52,7 +54,7 @@ impl World<'_> {
         if have.is_full() {
             peer.desk.open(c, SLOT, (), self.chunks);
         }
-        connection.opening = Some(have);
+        connection.opening = Some((have, load));
         if let Some(fetch) = &mut peer.fetch {
             fetch.neighbours.met(super::peer::id_of(asker), String::new());
             self.turn_soon(server);
@@ -91,10 +93,13 @@ impl World<'_> {
         self.peers[server as usize].desk.has(c, SLOT, [chunk]);
     }
 
-    /// What a peer says of its load.
-    pub(super) fn load_of(&self, server: u32) -> SourceLoad {
-        let desk = &self.peers[server as usize].desk;
-        SourceLoad { uploads: desk.busy(None) as u16, rate: 0 }
+    /// GET_LOAD arrives.
+    pub(super) fn load_asked(&mut self, c: u32) {
+        let connection = &self.connections[c as usize];
+        let server = &self.peers[connection.server as usize];
+        if connection.server_open && server.alive && server.manner != Manner::Silent {
+            self.say(c, Message::Load(server.load_for(c)), LOAD_BYTES);
+        }
     }
 
     /// Starts the next answer if it is this connection's turn.
