@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::swarm::turns::UNSENT_AHEAD;
+use crate::swarm::uplink::UNSENT_AHEAD;
 
 /// A host's link, bytes a second each way, headers included.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -11,9 +11,6 @@ const SLOTS: usize = 3;
 /// Nobody waits for more turns than so many times as many as wait, whatever its rank: those of another content may
 /// be behind all the time.
 const MOST_ROUNDS: u64 = 4;
-/// Bytes that a socket takes ahead of what has left the host. What it has taken cannot be put in a
-/// better order, and gains wait behind it.
-pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
 /// A connection that gets less than one part in so many of our uplink, and has for this long, gives up its
 /// turn: not our uplink is what is slow, unless that is full.
 const TURN_SHARE: u64 = 4;

@@ -19,7 +19,7 @@ use crate::net::door::Activity;
 use crate::net::trace::{self, Direction, Side};
 use crate::peer::mischief::{Fate, Mischief};
 use crate::peer::transfer::Follower;
-use crate::swarm::turns::UNSENT_AHEAD;
+use crate::swarm::uplink::UNSENT_AHEAD;
 use crate::threads;
 use crate::wire::{Common, FromServer, HEADER_BYTES, Refusal, Refused, ToServer};
 

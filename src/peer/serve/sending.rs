@@ -173,3 +173,139 @@ impl Outgoing {
         Pace::Full
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::content::{Geometry, Layout, PeerId};
+    use crate::net::Session;
+    use crate::net::bulk::Wake;
+    use crate::net::trace::Side;
+    use crate::peer::serve::Uploads;
+    use crate::swarm::desk::Wish;
+    use crate::wire::{Common, HEADER_BYTES, Hello, Role, Text};
+
+    /// More than a socket takes that nobody reads.
+    const BYTES: usize = 16 << 20;
+    const WISH: Wish = Wish { choice: None, behind: false };
+
+    fn asker(uploads: &Arc<Uploads>) -> Asker {
+        Asker::join(uploads, PeerId([1; 16]), Arc::new(Wake::new().unwrap()))
+    }
+
+    /// A connection, and its other end.
+    fn pair() -> (Bulk<FromServer>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, addr) = listener.accept().unwrap();
+        let theirs = Hello {
+            min_version: 1,
+            max_version: 1,
+            features: 0,
+            role: Role::Ask,
+            peer: PeerId([1; 16]),
+            listen_port: 0,
+            name: Text::new("x"),
+            software: Text::new("y"),
+        };
+        let session = Session { stream: Arc::new(stream), addr, theirs, rest: bytes::BytesMut::new() };
+        let (bulk, _) = Bulk::new(session, Side::Serve, Arc::new(Wake::new().unwrap())).unwrap();
+        (bulk, far)
+    }
+
+    /// All of a file of so many bytes, which is said to have [`BYTES`].
+    fn part(bytes: usize) -> FilePart {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(bytes as u64).unwrap();
+        let place = Layout::new(vec![Geometry::of(BYTES as u64).unwrap()]).unwrap().place(0).unwrap();
+        FilePart { file: Arc::new(file), offset: 0, left: BYTES, slot: 5, place }
+    }
+
+    #[test]
+    fn a_part_of_a_file_leaves_between_the_messages_around_it() {
+        let (uploads, now) = (Arc::new(Uploads::new(None)), Instant::now());
+        let (asker, (mut bulk, mut far)) = (asker(&uploads), pair());
+        let reading = std::thread::spawn(move || {
+            let mut read = Vec::new();
+            far.read_to_end(&mut read).unwrap();
+            read
+        });
+        assert!(asker.turn(WISH, now));
+        bulk.queue(1, Common::Ok);
+        bulk.data_follows();
+        bulk.queue(2, Common::Ok);
+        let mut outgoing = Outgoing::begun(Some(part(BYTES)));
+        assert_eq!(outgoing.source().map(|(slot, _)| slot), Some(5));
+        while outgoing.send_on(&mut bulk, &asker).unwrap() != Pace::More {
+            bulk.wait(false, true, None).unwrap();
+        }
+        assert!(matches!(outgoing, Outgoing::Nothing) && outgoing.next_look().is_none());
+        assert_eq!(uploads.busy(), 0, "the turn is over");
+        assert!(bulk.flush(false).unwrap());
+        drop(bulk);
+        let read = reading.join().unwrap();
+        assert_eq!(read.len(), BYTES + 2 * HEADER_BYTES);
+        assert!(read[HEADER_BYTES..HEADER_BYTES + BYTES].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_breaks_the_connection() {
+        let uploads = Arc::new(Uploads::new(None));
+        let (asker, (mut bulk, far)) = (asker(&uploads), pair());
+        let reading = std::thread::spawn(move || std::io::copy(&mut { far }, &mut std::io::sink()));
+        let mut outgoing = Outgoing::begun(Some(part(BYTES - 1)));
+        let broken = loop {
+            match outgoing.send_on(&mut bulk, &asker) {
+                Ok(pace) => assert_eq!(pace, Pace::Full),
+                Err(broken) => break broken,
+            }
+            bulk.wait(false, true, None).unwrap();
+        };
+        assert!(matches!(broken, Broken::File(NetError::Decode(DecodeError::Truncated))));
+        assert!(outgoing.source().is_some(), "it can be looked at again");
+        drop(bulk);
+        reading.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn who_is_too_slow_sends_on_without_its_turn() {
+        let (uploads, now) = (Arc::new(Uploads::new(None)), Instant::now());
+        let (asker, (mut bulk, far)) = (asker(&uploads), pair());
+        assert!(asker.turn(WISH, now));
+        let mut outgoing = Outgoing::begun(Some(part(BYTES)));
+        // Nobody reads: its buffers fill.
+        let ends = loop {
+            assert_eq!(outgoing.send_on(&mut bulk, &asker).unwrap(), Pace::Full);
+            match outgoing.next_look() {
+                Some(ends) => bulk.wait(false, false, Some(ends)).map(|_| ()).unwrap(),
+                None => break Instant::now(),
+            }
+        };
+        assert!(ends >= now + Duration::from_millis(20), "there was patience");
+        assert!(matches!(outgoing, Outgoing::Begun { part: Some(_), turn: Turn::Lost }));
+        assert_eq!(uploads.busy(), 1);
+        let mut copied = Outgoing::begun(None);
+        assert_eq!(copied.blocked(&asker), Pace::Full);
+        assert!(
+            matches!(copied, Outgoing::Nothing),
+            "nothing of it is left to be done but the socket's part"
+        );
+        assert_eq!(uploads.busy(), 0);
+        drop(far);
+    }
+
+    #[test]
+    fn a_pause_ends_with_a_chunk_that_has_paid() {
+        let now = Instant::now();
+        let mut outgoing = Outgoing::Paused(now + Duration::from_secs(1));
+        assert!(outgoing.is_paused(now) && !outgoing.is_sending() && outgoing.source().is_none());
+        assert_eq!(outgoing.next_look(), Some(now + Duration::from_secs(1)));
+        assert!(!outgoing.is_paused(now + Duration::from_secs(1)));
+        assert!(matches!(outgoing, Outgoing::Paid));
+        assert!(!outgoing.is_paused(now) && outgoing.next_look().is_none());
+    }
+}
