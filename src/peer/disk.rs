@@ -13,7 +13,6 @@ pub(crate) mod fuzzing;
 mod ground;
 mod hint;
 mod journal;
-mod made;
 mod names;
 mod naming;
 mod own;
@@ -26,12 +25,14 @@ mod survey;
 mod trash;
 mod unfinished;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use super::made::Made;
 use super::stamp::Stamp;
 use crate::api::Trashed;
 use crate::content::{ChunkHash, ChunkSet, FileId, Looks, Place, SafeName};
@@ -41,7 +42,6 @@ pub use error::DiskError;
 pub(super) use error::folder_error;
 use files::{give_back_holes, id_on_disk, sync_above};
 use ground::Ground;
-use made::Made;
 use names::has_stamp;
 use own::Own;
 pub(super) use own::Spared;
@@ -94,12 +94,14 @@ impl Disk {
             manner,
             own: manner.noted.then(|| Own::open(root, manner.own)),
         };
-        let seen = if fresh { Seen::default() } else { survey::look(&ground, &plan)? };
-        for (file, hashes) in &seen.found {
-            unfinished.note_found(*file, hashes);
-            plan.layout.chunks_of(*file).for_each(|chunk| {
+        let mut seen = if fresh { Seen::default() } else { survey::look(&ground, &plan)? };
+        let mut found = BTreeSet::new();
+        for (file, hashes) in std::mem::take(&mut seen.found) {
+            unfinished.note_found(file, hashes);
+            plan.layout.chunks_of(file).for_each(|chunk| {
                 had.insert(chunk);
             });
+            found.insert(file);
         }
         room::check(&plan, &unfinished, &ground.root, &partial.display().to_string())?;
         let dest = Dest::new(ground, seen, &plan);
@@ -108,8 +110,8 @@ impl Disk {
         if !had.is_empty() || disk.plan.layout.chunks() == 0 {
             disk.begin()?;
         }
-        disk.finish_found()?;
-        disk.name_left()?;
+        disk.finish_found(&found)?;
+        disk.name_left(&found)?;
         Ok((disk, had))
     }
 
@@ -136,8 +138,8 @@ impl Disk {
     }
 
     /// What was found in place gets its mode and time.
-    fn finish_found(&self) -> Result<(), DiskError> {
-        for file in self.dest.seen.found.keys() {
+    fn finish_found(&self, found: &BTreeSet<usize>) -> Result<(), DiskError> {
+        for file in found {
             let slot = &self.plan.slots[*file];
             slot.names.iter().try_for_each(|name| self.dest.dress_found(name, slot))?;
             self.dest.names.count();
@@ -146,11 +148,11 @@ impl Disk {
     }
 
     /// Names files whose last chunk a kill left unnamed.
-    fn name_left(&self) -> Result<(), DiskError> {
+    fn name_left(&self, found: &BTreeSet<usize>) -> Result<(), DiskError> {
         for (file, slot) in self.plan.slots.iter().enumerate() {
             // Of one that was found, nothing lies here that could be named.
-            let found = self.dest.seen.found.contains_key(&file);
-            if self.unfinished.is_whole(file) && !slot.geometry.is_empty() && !found {
+            let lies_here = !slot.geometry.is_empty() && !found.contains(&file);
+            if lies_here && self.unfinished.is_whole(file) {
                 self.name_finished(file)?;
             }
         }

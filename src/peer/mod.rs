@@ -11,6 +11,7 @@ mod got;
 mod holdings;
 mod home;
 mod job;
+mod made;
 mod mischief;
 mod node;
 mod registrations;

@@ -148,3 +148,97 @@ impl Dest {
         self.ground.sync(&folder, &name.path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    use std::path::Path;
+
+    use super::super::place::Folder;
+    use super::super::plan::Manner;
+    use super::super::survey;
+    use super::*;
+    use crate::content::Geometry;
+
+    const LOOKS: Looks = Looks { mode: 0o640, mtime_ns: 5_000_000_007 };
+
+    fn manner(force: bool) -> Manner {
+        Manner { force, noted: false, own: false, delete: false, told: true, fsync: false }
+    }
+
+    fn dest(root: &Path, force: bool) -> (Dest, Plan) {
+        let plan = Plan::file(FileId::of(b"hello"), Geometry::of(5).unwrap(), "a").unwrap();
+        let ground = Ground { root: Folder::open(root).unwrap(), manner: manner(force), own: None };
+        let seen = survey::look(&ground, &plan).unwrap();
+        (Dest::new(ground, seen, &plan), plan)
+    }
+
+    fn looks(path: &Path) -> (u32, i64, i64) {
+        let now = fs::metadata(path).unwrap();
+        (now.mode() & 0o777, now.mtime(), now.mtime_nsec())
+    }
+
+    #[test]
+    fn what_was_found_gets_its_looks_once_and_is_known_by_how_it_looks_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "hello").unwrap();
+        let (dest, plan) = dest(folder.path(), false);
+        let (slot, name) = (&plan.slots[0], &plan.slots[0].names[0]);
+        let found = Stamp::of(&fs::metadata(&path).unwrap());
+        assert_eq!(dest.names.stamp(name), Some(found));
+        dest.dress_found(name, slot).unwrap();
+        assert_eq!(dest.names.stamp(name), Some(found), "nobody said how it looks");
+        assert!(dest.hear(LOOKS, false) && dest.told() == Some(LOOKS) && dest.looks(slot) == Some(LOOKS));
+        dest.dress_found(name, slot).unwrap();
+        assert_eq!(looks(&path), (0o640, 5, 7));
+        let dressed = Stamp::of(&fs::metadata(&path).unwrap());
+        assert!(dest.names.stamp(name) == Some(dressed) && dressed != found);
+        // It was touched since it was seen, so it is read; it looks as it should, so it is left alone.
+        dest.dress_found(name, slot).unwrap();
+        assert_eq!(Stamp::of(&fs::metadata(&path).unwrap()), dressed);
+        fs::write(&path, "other").unwrap();
+        assert!(matches!(dest.dress_found(name, slot), Err(DiskError::Exists(_))));
+        assert!(!dest.dress(name, dressed).unwrap());
+        assert_ne!(looks(&path), (0o640, 5, 7), "another's file keeps its time");
+    }
+
+    #[test]
+    fn a_name_is_given_once_and_only_to_what_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let (dest, plan) = dest(folder.path(), false);
+        let name = (&plan.slots[0].names[0], &plan.slots[0]);
+        let draft = |content: &[u8]| {
+            let draft = dest.draft(name.0).unwrap();
+            draft.file().write_all_at(content, 0).unwrap();
+            draft
+        };
+        let refused = dest.give_draft(draft(b"other"), FileId::of(b"other"), name);
+        assert!(matches!(refused, Err(DiskError::Integrity(_))) && !path.exists());
+        dest.hear(LOOKS, true);
+        dest.give_draft(draft(b"hello"), FileId::of(b"hello"), name).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), looks(&path)), (b"hello".to_vec(), (0o640, 5, 7)));
+        assert_eq!(dest.names.stamp(name.0), Some(Stamp::of(&fs::metadata(&path).unwrap())));
+        dest.give_draft(draft(b"hello"), FileId::of(b"hello"), name).unwrap();
+        fs::write(&path, "mine").unwrap();
+        let refused = dest.give_draft(draft(b"hello"), FileId::of(b"hello"), name);
+        assert!(matches!(refused, Err(DiskError::Exists(_))));
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn by_force_it_is_given_whatever_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "mine").unwrap();
+        let (dest, plan) = dest(folder.path(), true);
+        let name = (&plan.slots[0].names[0], &plan.slots[0]);
+        let data = tempfile::tempfile_in(folder.path()).unwrap();
+        data.write_all_at(b"hello", 0).unwrap();
+        dest.give_draft(dest.copy_of(&data, name.0).unwrap(), FileId::of(b"hello"), name).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"hello");
+    }
+}

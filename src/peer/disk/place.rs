@@ -76,11 +76,13 @@ impl Folder {
         for part in path.split('/') {
             at = Arc::new(step(&at, part, self)?);
         }
+        let most = descriptors::cached(MAX_OPEN_FOLDERS);
         let mut below = lock(&self.below);
-        if below.len() >= descriptors::cached(MAX_OPEN_FOLDERS) {
-            below.clear();
-        }
+        let full = below.len() >= most;
+        let closed = if full { std::mem::take(&mut *below) } else { HashMap::new() };
         below.insert(path.to_owned(), at.clone());
+        drop(below);
+        drop(closed); // by the system, with no lock held
         Ok(at)
     }
 

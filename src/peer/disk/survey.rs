@@ -20,7 +20,7 @@ use crate::threads::{self, lock};
 /// What was seen.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Files that are right under all their names, and their chunks' hashes.
+    /// Files that are right under all their names, and their chunks' hashes, for whoever takes them.
     pub(super) found: BTreeMap<usize, Vec<ChunkHash>>,
     /// How each looked that is right, by the number of its name.
     pub(super) right: BTreeMap<usize, Stamp>,
@@ -89,7 +89,8 @@ impl Survey<'_> {
     fn links(&self) {
         let links = self.plan.links.iter().map(|(path, target)| self.link(path, target));
         let hard_links = self.plan.hard_links.iter().map(|link| self.hard_link(link));
-        lock(&self.trouble).extend(links.chain(hard_links).filter_map(Result::err).collect::<Vec<_>>());
+        let trouble: Vec<DiskError> = links.chain(hard_links).filter_map(Result::err).collect();
+        lock(&self.trouble).extend(trouble);
     }
 
     fn link(&self, path: &str, target: &str) -> Result<(), DiskError> {
@@ -190,5 +191,140 @@ impl Survey<'_> {
         let mut folded: Vec<String> = inner(self.folded).into_iter().collect();
         folded.sort();
         Ok(Seen { found: inner(self.found), right: inner(self.right), turned: self.turned, folded })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::super::own::Own;
+    use super::super::place::Folder;
+    use super::super::plan::Manner;
+    use super::*;
+    use crate::content::{FileId, LeftOut, Looks, SafeName, Tree, TreeEntry, TreeKind};
+    use crate::peer::got::Got;
+
+    const MANNER: Manner =
+        Manner { force: false, noted: true, own: true, delete: false, told: false, fsync: false };
+    const LOOKS: Looks = Looks { mode: 0o644, mtime_ns: 1 };
+
+    fn file(path: &str, content: &[u8]) -> (String, TreeKind) {
+        let (size, id) = (content.len() as u64, FileId::of(content));
+        (path.to_owned(), TreeKind::File { looks: LOOKS, size, id })
+    }
+
+    fn folder(path: &str) -> (String, TreeKind) {
+        (path.to_owned(), TreeKind::Folder(LOOKS))
+    }
+
+    fn plan(entries: &[(String, TreeKind)]) -> Plan {
+        let entry = |(path, kind): &(String, TreeKind)| {
+            let path = SafeName::new(path.clone()).unwrap();
+            TreeEntry { path, kind: kind.clone() }
+        };
+        let tree = Tree::new(0o755, entries.iter().map(entry).collect(), LeftOut::default()).unwrap();
+        Plan::tree(&tree).unwrap().named("t/")
+    }
+
+    fn ground(root: &Path, manner: Manner) -> Ground {
+        Ground { root: Folder::open(root).unwrap(), manner, own: Some(Own::open(root, manner.own)) }
+    }
+
+    /// An older version, of these entries, was put into the folder.
+    fn put(root: &Path, entries: &[(String, TreeKind)]) {
+        let mut got = Got::default();
+        let plan = plan(entries);
+        got.begin(Some("t/"), FileId([9; 32]), plan.all());
+        plan.links.iter().for_each(|(path, target)| got.put_link(path, target));
+        got.make_folders(plan.folders.iter().map(|(path, _)| &**path));
+        got.write(root).unwrap();
+    }
+
+    /// What there is of [`entries`], and the paths whose bytes were found right.
+    fn seen(
+        root: &Path,
+        manner: Manner,
+        entries: &[(String, TreeKind)],
+    ) -> Result<(Seen, Vec<String>), String> {
+        let plan = plan(entries);
+        let seen = look(&ground(root, manner), &plan).map_err(|error| error.to_string())?;
+        let right = plan.names().filter(|name| seen.right.contains_key(&name.number));
+        let right = right.map(|name| name.path.clone()).collect();
+        Ok((seen, right))
+    }
+
+    fn here() -> TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn what_is_right_under_all_its_names_is_found() {
+        let here = here();
+        let large: Vec<u8> = (0..200_000).map(|at| (at / 7) as u8).collect();
+        let geometry = crate::content::Geometry::of(large.len() as u64).unwrap();
+        let path = here.path().join("large");
+        fs::write(&path, &large).unwrap();
+        let (id, hashes) =
+            super::super::files::hashes_of(&fs::File::open(&path).unwrap(), geometry).unwrap().unwrap();
+        let kind = TreeKind::File { looks: LOOKS, size: large.len() as u64, id };
+        fs::write(here.path().join("a"), "hello").unwrap();
+        let entries =
+            [file("a", b"hello"), file("b", b"hello"), ("large".to_owned(), kind), file("new", b"new")];
+        let (seen, right) = seen(here.path(), MANNER, &entries).unwrap();
+        assert_eq!(right, ["a", "large"]);
+        assert_eq!(seen.found.into_values().collect::<Vec<_>>(), [hashes], "b is not there yet");
+        assert!(seen.turned.is_empty() && seen.folded.is_empty());
+    }
+
+    #[test]
+    fn all_that_is_in_the_way_is_named() {
+        let here = here();
+        fs::write(here.path().join("a"), "mine").unwrap();
+        fs::write(here.path().join("d"), "mine").unwrap();
+        fs::create_dir(here.path().join("f")).unwrap();
+        symlink("mine", here.path().join("l")).unwrap();
+        let link = ("l".to_owned(), TreeKind::Link("a".into()));
+        let entries = [file("a", b"new"), folder("d"), file("d/x", b"x"), file("f", b"f"), link];
+        assert_eq!(
+            seen(here.path(), MANNER, &entries).unwrap_err(),
+            "a, l exists and is different; d is not a folder, or is a symbolic link; \
+             f is a folder; only files and links are ever replaced"
+        );
+        let forced = Manner { force: true, ..MANNER };
+        assert_eq!(
+            seen(here.path(), forced, &entries).unwrap_err(),
+            "d is not a folder, or is a symbolic link; f is a folder; only files and links are ever replaced"
+        );
+    }
+
+    #[test]
+    fn what_was_put_there_gives_way() {
+        let here = here();
+        let link = |path: &str, to: &str| (path.to_owned(), TreeKind::Link(to.into()));
+        let old = [file("a", b"old"), file("d", b"old"), link("l", "a"), folder("f"), file("f/x", b"old")];
+        put(here.path(), &old);
+        fs::write(here.path().join("a"), "old").unwrap();
+        fs::write(here.path().join("d"), "old").unwrap();
+        symlink("a", here.path().join("l")).unwrap();
+        fs::create_dir(here.path().join("f")).unwrap();
+        fs::write(here.path().join("f/x"), "old").unwrap();
+        let new = [file("a", b"new"), folder("d"), file("d/x", b"x"), link("l", "d/x"), file("f", b"f")];
+        assert_eq!(
+            seen(here.path(), MANNER, &new).unwrap_err(),
+            "f is a folder of an older version; `--delete` moves it to the trash"
+        );
+        let delete = Manner { delete: true, ..MANNER };
+        let (seen_now, right) = seen(here.path(), delete, &new).unwrap();
+        assert_eq!((right.len(), seen_now.found.len()), (0, 0));
+        assert_eq!(seen_now.turned, HashSet::from(["d".to_owned()]));
+        assert_eq!(seen_now.folded, ["f"]);
+        fs::write(here.path().join("f/mine"), "mine").unwrap();
+        let refused = seen(here.path(), delete, &new).unwrap_err();
+        assert_eq!(refused, "f is a folder; only files and links are ever replaced");
     }
 }

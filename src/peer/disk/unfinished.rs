@@ -18,12 +18,12 @@ use rustix::io::Errno;
 use super::error::DiskError;
 use super::files::{allocated, hash_at, reserve, unfinished_mode, write_sparse};
 use super::journal::Journal;
-use super::made::Made;
 use super::partial;
 use super::place::Folder;
 use super::plan::{Plan, Slot};
 use crate::content::{ChunkHash, ChunkSet, FileId, Looks, Manifest, Place};
 use crate::descriptors;
+use crate::peer::made::Made;
 use crate::peer::state_folder::{make_own_folder, set_aside};
 use crate::threads::lock;
 
@@ -114,9 +114,9 @@ impl Unfinished {
     }
 
     /// All of a file was found where it will be.
-    pub(super) fn note_found(&self, file: usize, hashes: &[ChunkHash]) {
+    pub(super) fn note_found(&self, file: usize, hashes: Vec<ChunkHash>) {
         if self.plan.slots[file].geometry.chunks() > 1 {
-            *lock(&self.parts[file].hashes) = hashes.iter().copied().map(Some).collect();
+            *lock(&self.parts[file].hashes) = hashes.into_iter().map(Some).collect();
         }
         self.is_elsewhere(file);
     }
@@ -254,5 +254,75 @@ impl Unfinished {
     /// All files have their names.
     pub(super) fn clear(&self) {
         partial::clear(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{Geometry, hash_chunk};
+
+    const ID: FileId = FileId([5; 32]);
+    const SIZE: u64 = 200_000;
+
+    fn open(path: &Path) -> (Unfinished, ChunkSet) {
+        let plan = Plan::file(ID, Geometry::of(SIZE).unwrap(), "a").unwrap();
+        Unfinished::open(Arc::new(plan), ID, path).unwrap()
+    }
+
+    /// Writes a chunk of these bytes and keeps it. True if it was the last.
+    fn keep(unfinished: &Unfinished, number: u32, byte: u8) -> bool {
+        let place = unfinished.plan.layout.place(number).unwrap();
+        let data = vec![byte; place.len as usize];
+        unfinished.write(place, 0, &data, None).unwrap();
+        let hash = hash_chunk(Geometry::of(SIZE).unwrap(), place.chunk, &data);
+        unfinished.keep(number, place, hash).unwrap()
+    }
+
+    #[test]
+    fn what_was_kept_is_here_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let (unfinished, had) = open(&path);
+        let last = unfinished.plan.layout.chunks() - 1;
+        assert!(had.is_empty() && !unfinished.is_whole(0) && unfinished.hashes(0).is_none());
+        assert!(unfinished.opened(0).is_none() && unfinished.existing(0).is_err());
+        assert_eq!(unfinished.reserved(0), 0);
+        assert!((0..last).all(|number| !keep(&unfinished, number, number as u8 + 1)));
+        assert!(unfinished.opened(0).is_some() && unfinished.reserved(0) >= SIZE - u64::from(u16::MAX) - 1);
+        assert!(unfinished.id_of(0).is_none());
+        drop(unfinished);
+        let (unfinished, had) = open(&path);
+        assert_eq!(had.count(), last);
+        assert!(keep(&unfinished, last, 9) && unfinished.is_whole(0));
+        assert_eq!(unfinished.hashes(0).unwrap().len() as u32, last + 1);
+        assert!(unfinished.id_of(0).is_some_and(|id| id != ID));
+        // What the disk lost meanwhile is not believed.
+        let file = File::options().write(true).open(path.join("0")).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"damage", 3).unwrap();
+        drop(unfinished);
+        let (unfinished, had) = open(&path);
+        assert_eq!(had.count(), last);
+        assert!(!had.contains(0) && !unfinished.is_whole(0) && unfinished.id_of(0).is_none());
+    }
+
+    #[test]
+    fn what_was_found_elsewhere_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (unfinished, _) = open(&folder.path().join("x"));
+        let hashes = vec![ChunkHash([1; 32]); unfinished.plan.layout.chunks() as usize];
+        unfinished.note_found(0, hashes.clone());
+        assert!(unfinished.is_whole(0));
+        assert_eq!(unfinished.hashes(0), Some(hashes));
+    }
+
+    #[test]
+    fn who_may_read_it_is_told_to_what_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let (unfinished, _) = open(&folder.path().join("x"));
+        keep(&unfinished, 0, 1);
+        unfinished.tell(Looks { mode: 0o644, mtime_ns: 1 });
+        let mode = unfinished.opened(0).unwrap().metadata().unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&mode) & 0o777, 0o600);
     }
 }
