@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::state_folder::{make_own_folder, open_plain};
+use super::state_folder::{make_own_folder, open_log};
 use crate::content::{FileId, SafeName};
 use crate::descriptors::patiently;
 
@@ -293,7 +293,7 @@ impl Got {
         // A kill may have left half a line.
         text.insert(0, b'\n');
         text.push(b'\n');
-        open_plain(&path_in(folder), true)?.write_all(&text)
+        open_log(&path_in(folder))?.write_all(&text)
     }
 
     /// Writes the record into `folder`, whole or not at all.

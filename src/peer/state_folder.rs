@@ -3,12 +3,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
 
 use crate::descriptors::patiently;
+
+/// What a copy is called until it is whole; a random number follows.
+const COPY: &str = "new-";
 
 /// Renames what lies in the way of a file of our own, because it `what`, so that nothing of somebody else's
 /// is lost. True if the way is free.
@@ -34,13 +37,35 @@ pub(super) fn make_own_folder(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
-/// Opens a plain file to read and to write, or only append; made if need be. Anything else in its place is set
-/// aside.
-pub(super) fn open_plain(path: &Path, append: bool) -> io::Result<File> {
+/// Opens a plain file to read and to write; made if need be. Anything else in its place is set aside.
+pub(super) fn open_plain(path: &Path) -> io::Result<File> {
+    open_or_set_aside(path, OpenOptions::new().read(true).write(true))
+}
+
+/// Opens a plain file to read and to append to; made if need be. Anything else in its place is set aside. One that has
+/// another name, which a backup may have given it, becomes a copy: the other is not written to.
+pub(super) fn open_log(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    let mut file = open_or_set_aside(path, &mut options)?;
+    if file.metadata()?.nlink() <= 1 {
+        return Ok(file);
+    }
+    let copy = path.with_extension(format!("{COPY}{:016x}", fastrand::u64(..)));
+    let copied = File::create_new(&copy).and_then(|mut to| io::copy(&mut file, &mut to));
+    match copied.and_then(|_| std::fs::rename(&copy, path)) {
+        Ok(()) => open_or_set_aside(path, &mut options),
+        Err(error) => {
+            let _ = std::fs::remove_file(&copy);
+            Err(error)
+        }
+    }
+}
+
+fn open_or_set_aside(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    options.create(true).truncate(false).custom_flags(flags);
     let open = || {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-        let mut options = OpenOptions::new();
-        options.read(true).write(!append).append(append).create(true).truncate(false).custom_flags(flags);
         let file = patiently(|| options.open(path))?;
         match file.metadata()?.is_file() {
             true => Ok(file),

@@ -11,7 +11,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::content::{ChunkHash, FileId};
-use crate::peer::state_folder::open_plain;
+use crate::peer::state_folder::open_log;
 
 const MAGIC: &[u8; 8] = b"p2pjrnl2";
 /// What every version's magic begins with.
@@ -40,7 +40,7 @@ impl Journal {
     /// chunks it was about; one of another content or version, or something else that lies there, is
     /// begun anew.
     pub(super) fn open(path: &Path, id: FileId) -> io::Result<(Journal, Vec<(u32, ChunkHash)>)> {
-        let mut file = open_plain(path, true)?;
+        let mut file = open_log(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let Said { records, fault } = read(&bytes, id);
@@ -156,6 +156,19 @@ mod tests {
         assert_eq!(after(|bytes| bytes[7] = b'1'), [], "another version");
         assert_eq!(after(|bytes| bytes[9] ^= 1), [], "another content");
         assert_eq!(after(|bytes| *bytes = b"something else".to_vec()), []);
+    }
+
+    #[test]
+    fn what_has_another_name_is_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("journal"), folder.path().join("other"));
+        drop(Journal::open(&path, id()).unwrap());
+        std::fs::hard_link(&path, &other).unwrap();
+        let before = std::fs::read(&other).unwrap();
+        let (journal, _) = Journal::open(&path, id()).unwrap();
+        journal.append(RECORDS[0].0, RECORDS[0].1).unwrap();
+        assert_eq!(std::fs::read(&other).unwrap(), before);
+        assert_eq!(Journal::open(&path, id()).unwrap().1, RECORDS[..1]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::journal;
 use crate::content::FileId;
-use crate::peer::state_folder::{make_own_folder, open_plain, remove_if_empty};
+use crate::peer::state_folder::{make_own_folder, open_plain, remove_if_empty, set_aside};
 
 /// Most unfinished fetches of one content in one state folder; one more waits.
 const MAX_SAME: u32 = 16;
@@ -173,13 +173,17 @@ enum Locked {
 
 fn open_locked(path: &Path) -> io::Result<Locked> {
     let at = path.join(LOCK);
-    let file = open_plain(&at, false)?;
+    let file = open_plain(&at)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => return Ok(Locked::Theirs(file)),
         // A file system without locks: then there is nobody to ask.
         Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {}
         Err(error) => return Err(error.into()),
+    }
+    // It is written to, and may be somebody's whom that would harm.
+    if file.metadata()?.nlink() > 1 && set_aside(&at, "has another name") {
+        return Ok(Locked::Gone);
     }
     // The owner before may have removed it between the opening and the locking.
     let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
@@ -235,6 +239,20 @@ mod tests {
         std::os::unix::fs::symlink("elsewhere", &path).unwrap();
         assert_eq!(claim(state, "x").unwrap().path(), path);
         assert!(path.join(LOCK).is_file());
+    }
+
+    #[test]
+    fn a_lock_with_another_name_is_not_written_to() {
+        let state = tempfile::tempdir().unwrap();
+        let state = state.path();
+        let path = state.join("partial").join(ID.to_string());
+        fs::create_dir_all(&path).unwrap();
+        let precious = state.join("precious");
+        fs::write(&precious, "precious").unwrap();
+        fs::hard_link(&precious, path.join(LOCK)).unwrap();
+        assert_eq!(claim(state, "x").unwrap().path(), path);
+        assert_eq!(fs::read(&precious).unwrap(), b"precious");
+        assert_eq!(fs::read(path.join(LOCK)).unwrap(), b"x");
     }
 
     #[test]

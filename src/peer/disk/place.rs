@@ -113,17 +113,28 @@ impl Folder {
         Ok(File::from(openat2(&self.fd, path, flags, Mode::empty(), resolve)?))
     }
 
-    /// Opens a file of this folder to write, made if it is not there. `None` if what lies there is no file:
-    /// it would lead elsewhere, or block.
-    pub(super) fn temporary(&self, name: &str, flags: OFlags, mode: Mode) -> io::Result<Option<File>> {
-        let flags = flags | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        match patiently(|| openat(&self.fd, name, flags, mode)) {
+    /// Opens a file of this folder to write, made with this mode, if there is one, where it is not there. `None` if what
+    /// lies there is not this folder's alone: it would lead elsewhere, or block.
+    pub(super) fn own_file(&self, name: &str, made: Option<Mode>) -> io::Result<Option<File>> {
+        let create = if made.is_some() { OFlags::CREATE } else { OFlags::empty() };
+        let flags = OFlags::RDWR | create | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        match patiently(|| openat(&self.fd, name, flags, made.unwrap_or(Mode::empty()))) {
             Ok(fd) => {
-                Ok(Some(File::from(fd)).filter(|file| file.metadata().is_ok_and(|data| data.is_file())))
+                let file = File::from(fd);
+                Ok(self.is_own(&file)?.then_some(file))
             }
             Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// True for a file that has no other name, and belongs to this user or to whom the folder belongs. Who could write
+    /// here, but not there, may have linked what is precious elsewhere.
+    fn is_own(&self, file: &File) -> io::Result<bool> {
+        let (file, folder) = (fstat(file)?, fstat(&self.fd)?);
+        let owners = [rustix::process::geteuid().as_raw(), folder.st_uid];
+        let is_file = FileType::from_raw_mode(file.st_mode) == FileType::RegularFile;
+        Ok(is_file && file.st_nlink <= 1 && owners.contains(&file.st_uid))
     }
 
     /// Removes a file of this folder.
@@ -131,10 +142,14 @@ impl Folder {
         Ok(unlinkat(&self.fd, name, AtFlags::empty())?)
     }
 
-    /// Opens a file of this folder to read.
+    /// Opens a file of this folder to read, which is this folder's alone.
     pub(super) fn open_existing(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(File::from(openat(&self.fd, name, flags, Mode::empty())?))
+        let file = File::from(openat(&self.fd, name, flags, Mode::empty())?);
+        match self.is_own(&file)? {
+            true => Ok(file),
+            false => Err(Errno::LOOP.into()),
+        }
     }
 }
 

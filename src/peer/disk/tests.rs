@@ -146,7 +146,10 @@ fn what_lies_where_unfinished_files_go_does_no_harm() {
         let longer = |case: &Case| fs::write(case.partial().join("0"), vec![1; 90_000]).unwrap();
         let folder = |case: &Case| fs::create_dir_all(case.partial().join("0/x")).unwrap();
         let link = |case: &Case| symlink("../../../precious", case.partial().join("0")).unwrap();
-        let lies: [&dyn Fn(&Case); 3] = [&longer, &folder, &link];
+        let hard_link = |case: &Case| {
+            fs::hard_link(case.folder.path().join("precious"), case.partial().join("0")).unwrap();
+        };
+        let lies: [&dyn Fn(&Case); 4] = [&longer, &folder, &link, &hard_link];
         for lie in lies {
             let case = Case::new(len, &["a", "b"]);
             fs::write(case.folder.path().join("precious"), "precious").unwrap();
@@ -156,6 +159,39 @@ fn what_lies_where_unfinished_files_go_does_no_harm() {
             assert_eq!(fs::read(case.folder.path().join("precious")).unwrap(), b"precious");
         }
     }
+}
+
+#[test]
+fn what_is_journalled_is_not_believed_of_a_file_that_has_another_name() {
+    let case = Case::new(200_000, &["a"]);
+    let (disk, _) = case.open().unwrap();
+    let (number, place, hash) = case.chunks()[0];
+    disk.write(place, 0, case.bytes(place)).unwrap();
+    disk.keep(number, place, hash).unwrap();
+    drop(disk);
+    let other = case.folder.path().join("other");
+    fs::hard_link(case.partial().join("0"), &other).unwrap();
+    assert_eq!(case.open().unwrap().1.count(), 0);
+    let before = fs::read(&other).unwrap();
+    case.complete();
+    assert!(fs::read(&other).unwrap() == before, "nothing was written to the other name");
+}
+
+#[test]
+fn what_had_arrived_and_was_taken_away_gets_no_name() {
+    let case = Case::new(200_000, &["a"]);
+    let (disk, _) = case.open().unwrap();
+    let keep = |(number, place, hash): (u32, Place, ChunkHash)| {
+        disk.write(place, 0, case.bytes(place))?;
+        disk.keep(number, place, hash)
+    };
+    let chunks = case.chunks();
+    keep(chunks[0]).unwrap();
+    // As if many others had been opened since.
+    disk.unfinished.close(0);
+    fs::remove_file(case.partial().join("0")).unwrap();
+    assert!(chunks[1..].iter().all(|chunk| keep(*chunk).is_err()));
+    assert!(!case.root().join("a").exists());
 }
 
 #[test]

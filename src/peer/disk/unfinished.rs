@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::{Mode, OFlags, fchmod};
+use rustix::fs::{Mode, fchmod};
 use rustix::io::Errno;
 
 use super::error::DiskError;
@@ -182,7 +182,10 @@ impl Unfinished {
         let data = self.parts[file].data.get_or_make(|| {
             opened = true;
             let size = self.plan.slots[file].geometry.size();
-            let data = self.make(&file.to_string(), unfinished_mode(looks))?;
+            let data = match self.is_begun(file) {
+                true => self.reopen(file)?,
+                false => self.make(&file.to_string(), unfinished_mode(looks))?,
+            };
             if data.metadata()?.len() != size {
                 reserve(&data, size)?;
             }
@@ -194,13 +197,27 @@ impl Unfinished {
         Ok(data)
     }
 
-    /// Opens a file of the folder; what lies there and is no file is set aside.
+    /// True if chunks of a file are here.
+    fn is_begun(&self, file: usize) -> bool {
+        self.parts[file].left.load(Ordering::Acquire) < self.plan.slots[file].geometry.chunks()
+    }
+
+    /// Opens a file of the folder; what lies there and is not this fetch's alone is set aside.
     fn make(&self, name: &str, mode: Mode) -> io::Result<File> {
-        if let Some(file) = self.folder.temporary(name, OFlags::RDWR, mode)? {
+        if let Some(file) = self.folder.own_file(name, Some(mode))? {
             return Ok(file);
         }
-        set_aside(&self.path.join(name), "is not a file");
-        self.folder.temporary(name, OFlags::RDWR, mode)?.ok_or_else(|| Errno::EXIST.into())
+        set_aside(&self.path.join(name), "is not a file of this fetch alone");
+        self.folder.own_file(name, Some(mode))?.ok_or_else(|| Errno::EXIST.into())
+    }
+
+    /// Opens a file again that proved chunks are in: in another one they are not.
+    fn reopen(&self, file: usize) -> io::Result<File> {
+        let gone = || io::Error::other("what had arrived of it was taken away; fetch it again");
+        match self.folder.own_file(&file.to_string(), None) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(gone()),
+            opened => opened?.ok_or_else(gone),
+        }
     }
 
     fn close_oldest(&self, newest: usize) {
