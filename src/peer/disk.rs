@@ -32,6 +32,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use super::got::Noted;
 use super::made::Made;
 use super::stamp::Stamp;
 use crate::api::Trashed;
@@ -332,6 +333,11 @@ impl Disk {
             tracing::warn!("not all folders have their times and modes: {error}");
         }
         (own.left_alone(&self.plan), trashed)
+    }
+
+    /// What this changed of what is known of the destination.
+    pub(super) fn noted(&self) -> Noted {
+        self.dest.ground.own.as_ref().map_or(Noted::Nothing, |own| own.noted(&self.plan))
     }
 
     /// The finished files' names with what a share index needs to know of them, and how each looked when it had

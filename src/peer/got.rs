@@ -22,8 +22,21 @@ use crate::descriptors::patiently;
 const FILE: &str = "got";
 /// What is being written is called so until it is whole; a random number follows.
 const UNFINISHED: &str = "got.new-";
+/// A record of so many bytes is not looked at for what it repeats.
+const MIN_REPEATING: u64 = 64 << 10;
 /// Longest record that is read.
 const MAX_BYTES: u64 = 1 << 30;
+
+/// What a fetch changed of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noted {
+    /// This is what it says now.
+    All(Got),
+    /// This file was added.
+    Alone(String, FileId),
+    /// The file was there already, and is its user's.
+    Nothing,
+}
 
 /// What was fetched into one folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -205,6 +218,11 @@ impl Got {
         !tree.done || below.filter(|(_, placed)| placed.in_tree).count() == seen
     }
 
+    /// This file came alone, and was added to the record.
+    pub(super) fn put_alone(&mut self, path: &str, id: FileId) {
+        self.put(path, id, false);
+    }
+
     fn put(&mut self, path: &str, id: FileId, in_tree: bool) {
         let placed = self.files.entry(path.to_owned()).or_default();
         placed.in_tree |= in_tree;
@@ -285,7 +303,8 @@ impl Got {
         }
     }
 
-    /// Adds a file that came alone to the record in `folder`.
+    /// Adds a file that came alone to the record in `folder`, which need not be read for that. Whenever it is twice as long
+    /// as before, it is looked whether half of it only repeats the rest.
     pub(super) fn append(folder: &Path, path: &str, id: FileId) -> io::Result<()> {
         make_own_folder(&folder.join(SafeName::STATE_FOLDER))?;
         let line = FileLine { path: path.to_owned(), id: id.to_string(), in_tree: false };
@@ -293,7 +312,17 @@ impl Got {
         // A kill may have left half a line.
         text.insert(0, b'\n');
         text.push(b'\n');
-        open_log(&path_in(folder))?.write_all(&text)
+        let mut record = open_log(&path_in(folder))?;
+        record.write_all(&text)?;
+        let bytes = record.metadata()?.len();
+        let before = bytes.saturating_sub(text.len() as u64);
+        if bytes > MIN_REPEATING && before.checked_ilog2() < bytes.checked_ilog2() {
+            let got = Got::read(folder);
+            if got.text()?.len() as u64 <= bytes / 2 {
+                got.write(folder)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the record into `folder`, whole or not at all.
@@ -301,6 +330,17 @@ impl Got {
         let state = folder.join(SafeName::STATE_FOLDER);
         make_own_folder(&state)?;
         let unfinished = state.join(format!("{UNFINISHED}{:016x}", fastrand::u64(..)));
+        let text = self.text()?;
+        let written = File::create_new(&unfinished).and_then(|mut file| file.write_all(&text));
+        let named = written.and_then(|()| fs::rename(&unfinished, path_in(folder)));
+        if named.is_err() {
+            let _ = fs::remove_file(&unfinished);
+        }
+        named
+    }
+
+    /// What the record is as a text.
+    fn text(&self) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
         let mut say = |line: serde_json::Result<Vec<u8>>| {
             text.extend(line.map_err(io::Error::other)?);
@@ -322,12 +362,7 @@ impl Got {
         for folder in &self.folders {
             say(serde_json::to_vec(&FolderLine { folder: folder.clone() }))?;
         }
-        let written = File::create_new(&unfinished).and_then(|mut file| file.write_all(&text));
-        let named = written.and_then(|()| fs::rename(&unfinished, path_in(folder)));
-        if named.is_err() {
-            let _ = fs::remove_file(&unfinished);
-        }
-        named
+        Ok(text)
     }
 }
 
@@ -361,6 +396,23 @@ mod tests {
         let name = |name: &str| SafeName::new(name).unwrap();
         assert!(got.is_tree(&name("m/"), &[]) && got.is_tree(&name("n/"), &[id(7)]));
         assert!(!got.is_tree(&name("n/"), &[id(1)]));
+    }
+
+    #[test]
+    fn a_file_that_is_fetched_again_and_again_makes_no_long_record() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..3000 {
+            Got::append(folder.path(), ["a", "b"][number % 2], id(1)).unwrap();
+        }
+        let got = Got::read(folder.path());
+        assert!(got.owns("a", id(1)) && got.owns("b", id(1)));
+        let bytes = fs::metadata(path_in(folder.path())).unwrap().len();
+        assert!(bytes <= MIN_REPEATING * 2, "{bytes}");
+        // What repeats nothing stays as it is.
+        let names: Vec<String> = (0..1500).map(|number| format!("{number}")).collect();
+        names.iter().for_each(|name| Got::append(folder.path(), name, id(2)).unwrap());
+        let got = Got::read(folder.path());
+        assert!(names.iter().all(|name| got.owns(name, id(2))) && got.owns("a", id(1)));
     }
 
     #[test]

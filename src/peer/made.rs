@@ -55,6 +55,11 @@ impl<T: Clone> Made<T> {
         }
     }
 
+    /// Puts another in its place.
+    pub(super) fn set(&self, made: T) {
+        *lock(&self.state) = State::There(made);
+    }
+
     /// Takes it away: it is made again when it is needed.
     pub(super) fn take(&self) -> Option<T> {
         let mut state = lock(&self.state);
@@ -96,6 +101,9 @@ mod tests {
         assert_eq!(made.get_or_make(|| Ok::<_, ()>(1)), Ok(1));
         assert_eq!(made.get_or_make(|| Ok::<_, ()>(2)), Ok(1));
         assert_eq!((made.get(), made.take(), made.take()), (Some(1), Some(1), None));
+        made.set(4);
+        assert_eq!(made.get_or_make(|| Ok::<_, ()>(2)), Ok(4));
+        made.take();
         assert_eq!(made.get_or_make(|| Ok::<_, ()>(3)), Ok(3));
     }
 

@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::Receiver;
 
 use crate::content::{FileId, Manifest, Place, SafeName};
-use crate::peer::got::Got;
+use crate::peer::got::Noted;
 use crate::peer::stamp::Stamp;
 use crate::wire::{Offer, View};
 
@@ -133,9 +133,8 @@ impl Share {
     }
 
     /// Offers finished downloads without hashing them again, but for those that look otherwise by now; `folders`
-    /// are paths of folders that came with them.
-    pub fn adopt(&self, place: &str, files: Vec<Adopted>, folders: &[SafeName]) {
-        let got = Got::read(&below(self.root(), place));
+    /// are paths of folders that came with them, and `noted` is what is new of what is known of `place`.
+    pub fn adopt(&self, place: &str, files: Vec<Adopted>, folders: &[SafeName], noted: Noted) {
         let seen = |path: &str| {
             let metadata = fs::metadata(below(self.root(), path)).ok().filter(fs::Metadata::is_dir)?;
             Some((Arc::from(path), looks_of(&metadata)))
@@ -154,7 +153,7 @@ impl Share {
                 None => changed.push(path),
             }
         }
-        self.core.step(|state| ((), state.adopt(place, got, entered, folders_new)));
+        self.core.step(|state| ((), state.adopt(place, noted, entered, folders_new)));
         self.core.mailbox.post(changed);
     }
 

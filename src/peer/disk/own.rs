@@ -2,10 +2,12 @@
 //! added does not.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rustix::fs::FileType;
 
@@ -15,7 +17,8 @@ use super::plan::Plan;
 use super::trash::{self, MAX_LEFT, Trash};
 use crate::api::Trashed;
 use crate::content::{FileId, SafeName};
-use crate::peer::got::Got;
+use crate::peer::got::{Got, Noted};
+use crate::peer::made::Made;
 use crate::peer::stamp::Stamp;
 use crate::threads::lock;
 
@@ -33,10 +36,12 @@ pub(super) struct Own {
     root: PathBuf,
     /// Own files may be replaced.
     replace: bool,
-    /// Replaced as a whole, so that who reads it holds nobody up.
-    got: Mutex<Arc<Got>>,
+    /// Read when it is needed: for a file that comes alone, where nothing stands, it is not.
+    got: Made<Arc<Got>>,
     /// A version of the folder was there before.
-    updates: bool,
+    updates: OnceLock<bool>,
+    /// The record could not be written.
+    failed: AtomicBool,
     /// Files that were found to be own, as they looked then.
     found: Mutex<HashMap<String, Stamp>>,
     /// Paths whose user put the right bytes there.
@@ -47,13 +52,12 @@ pub(super) struct Own {
 
 impl Own {
     pub(super) fn open(root: &Path, replace: bool) -> Own {
-        let got = Got::read(root);
-        let updates = got.has_tree();
         Own {
             root: root.to_owned(),
             replace,
-            got: Mutex::new(Arc::new(got)),
-            updates,
+            got: Made::default(),
+            updates: OnceLock::new(),
+            failed: AtomicBool::new(false),
             found: Mutex::default(),
             theirs: Mutex::default(),
             early: Mutex::default(),
@@ -62,7 +66,8 @@ impl Own {
 
     /// The record as it is now.
     fn record(&self) -> Arc<Got> {
-        lock(&self.got).clone()
+        let Ok(got) = self.got.get_or_make(|| Ok::<_, Infallible>(Arc::new(Got::read(&self.root))));
+        got
     }
 
     /// Writes a changed record, which one thread does at a time.
@@ -70,10 +75,11 @@ impl Own {
         if let Err(error) = got.write(&self.root) {
             self.complain(&error);
         }
-        *lock(&self.got) = Arc::new(got);
+        self.got.set(Arc::new(got));
     }
 
     fn complain(&self, error: &io::Error) {
+        self.failed.store(true, Ordering::Relaxed);
         let at = self.root.display();
         tracing::warn!(
             "what was fetched into {at} cannot be noted, it will be taken for its user's: {error}"
@@ -137,11 +143,11 @@ impl Own {
 
     /// To be told before the first file gets its name.
     pub(super) fn begin(&self, plan: &Plan, id: FileId, root: &Folder) {
-        let record = self.record();
         let theirs = lock(&self.theirs).clone();
         let mut ours = plan.all().filter(|(path, _)| !theirs.contains(*path));
         if plan.named.is_some() {
-            let mut got = Got::clone(&record);
+            let mut got = Got::clone(&self.record());
+            let _ = self.updates.set(got.has_tree());
             got.begin(plan.named.as_deref(), id, ours);
             let links = plan.links.iter().filter(|(path, _)| !theirs.contains(path));
             links.for_each(|(path, target)| got.put_link(path, target));
@@ -150,11 +156,29 @@ impl Own {
             let folders = plan.folders.iter().map(|(path, _)| &**path);
             got.make_folders(folders.filter(|path| !is_there(path)));
             self.change(got);
-        } else if let Some((path, id)) = ours.next().filter(|(path, id)| !record.owns(path, *id))
+        } else if let Some((path, id)) = ours.next().filter(|(path, id)| !self.is_noted(path, *id))
             && let Err(error) = Got::append(&self.root, path, id)
         {
             self.complain(&error);
         }
+    }
+
+    /// True if it is known that this was put there before.
+    fn is_noted(&self, path: &str, id: FileId) -> bool {
+        self.got.get().is_some_and(|got| got.owns(path, id))
+    }
+
+    /// What the transfer of a plan, begun before, changed of the record.
+    pub(super) fn noted(&self, plan: &Plan) -> Noted {
+        if self.failed.load(Ordering::Relaxed) {
+            return Noted::Nothing;
+        }
+        if plan.named.is_some() {
+            return Noted::All(Got::clone(&self.record()));
+        }
+        let theirs = lock(&self.theirs);
+        let mut ours = plan.all().filter(|(path, _)| !theirs.contains(*path));
+        ours.next().map_or(Noted::Nothing, |(path, id)| Noted::Alone(path.to_owned(), id))
     }
 
     /// All files have their names.
@@ -184,12 +208,17 @@ impl Own {
             got.forget(gone.iter().map(|path| &**path));
             self.change(got);
         }
-        Trashed { no_record: !self.updates, ..trashed }
+        Trashed { no_record: !self.is_update(), ..trashed }
+    }
+
+    /// True if a version of the folder was there before this one.
+    fn is_update(&self) -> bool {
+        self.updates.get().copied().unwrap_or_default()
     }
 
     /// After a newer version of a folder: what is there and not in it.
     pub(super) fn left_alone(&self, plan: &Plan) -> Spared {
-        if !self.updates || plan.named.is_none() {
+        if !self.is_update() || plan.named.is_none() {
             return Spared::default();
         }
         let known = plan.paths();
@@ -214,5 +243,61 @@ impl Own {
         let older: HashSet<&str> = got.in_tree().collect();
         let older = left.iter().filter(|path| older.contains(&***path)).count() as u64;
         Spared { paths: left, older }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Geometry;
+
+    const ID: FileId = FileId([1; 32]);
+
+    fn plan() -> Plan {
+        Plan::file(ID, Geometry::of(5).unwrap(), "a").unwrap()
+    }
+
+    fn begun(root: &Path, see: impl FnOnce(&Own)) -> Own {
+        let own = Own::open(root, true);
+        see(&own);
+        own.begin(&plan(), ID, &Folder::open(root).unwrap());
+        own
+    }
+
+    #[test]
+    fn the_record_is_read_only_if_something_stands_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = begun(folder.path(), |_| {});
+        assert!(own.got.get().is_none(), "nothing was read");
+        assert_eq!(own.noted(&plan()), Noted::Alone("a".into(), ID));
+        assert!(Got::read(folder.path()).owns("a", ID));
+        let before = fs::read(folder.path().join(".p2p/got")).unwrap();
+        let own = begun(folder.path(), |own| own.is_right("a", ID));
+        assert_eq!(own.noted(&plan()), Noted::Alone("a".into(), ID), "it was put there before");
+        assert_eq!(fs::read(folder.path().join(".p2p/got")).unwrap(), before, "which is not said twice");
+    }
+
+    #[test]
+    fn what_its_user_put_there_is_not_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = begun(folder.path(), |own| own.is_right("a", ID));
+        assert_eq!(own.noted(&plan()), Noted::Nothing);
+        assert!(Got::read(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_file_gives_way_while_it_is_what_was_put_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "hello").unwrap();
+        let gives_way = |own: &Own| own.gives_way("a", &File::open(&path).unwrap()).unwrap();
+        assert!(!gives_way(&Own::open(folder.path(), true)), "nobody knows of it");
+        Got::append(folder.path(), "a", FileId::of(b"hello")).unwrap();
+        assert!(!gives_way(&Own::open(folder.path(), false)), "nothing is to be replaced");
+        let own = Own::open(folder.path(), true);
+        assert!(!own.still_gives_way("a"), "it was not looked at");
+        assert!(gives_way(&own) && own.still_gives_way("a"));
+        fs::write(&path, "other").unwrap();
+        assert!(!own.still_gives_way("a") && !gives_way(&own));
     }
 }

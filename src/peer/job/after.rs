@@ -93,6 +93,6 @@ fn adopt(share: &Share, job: &Course, transfer: &Transfer) -> bool {
         Some(Adopted { path: below(&name).ok()?, id, hashes, stamp })
     });
     let folders = transfer.disk.plan().folders.iter().filter_map(|(folder, _)| below(folder).ok());
-    share.adopt(folder, files.collect(), &folders.collect::<Vec<_>>());
+    share.adopt(folder, files.collect(), &folders.collect::<Vec<_>>(), transfer.disk.noted());
     true
 }

@@ -112,6 +112,11 @@ impl Catalogue {
         }
     }
 
+    /// A file was fetched into a folder, alone.
+    pub(super) fn add_got(&mut self, folder: &str, path: &str, id: FileId) {
+        Arc::make_mut(self.got.entry(Arc::from(folder)).or_default()).put_alone(path, id);
+    }
+
     /// True if the folder is known.
     pub(super) fn has_folder(&self, path: &str) -> bool {
         self.there.folders.contains_key(path)

@@ -18,7 +18,7 @@ use super::record::{Found, Record, Source, is_within};
 use super::restless::Restless;
 use super::scan::{Followed, Scan};
 use crate::content::{ChunkHash, FileId, Looks};
-use crate::peer::got::Got;
+use crate::peer::got::{Got, Noted};
 use crate::peer::stamp::{Shape, Stamp};
 
 /// Most files that are remembered after they went, in case they come back under another name.
@@ -167,13 +167,17 @@ impl State {
     pub(super) fn adopt(
         &mut self,
         place: &str,
-        got: Got,
+        noted: Noted,
         files: Vec<(Arc<str>, Record, Vec<ChunkHash>)>,
         folders_new: Vec<(Arc<str>, Looks)>,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
         let mut delta = Delta { folders_new, ..Delta::default() };
-        self.catalogue.set_got(place, got);
+        match noted {
+            Noted::All(got) => self.catalogue.set_got(place, got),
+            Noted::Alone(path, id) => self.catalogue.add_got(place, &path, id),
+            Noted::Nothing => {}
+        }
         for (path, record, hashes) in files {
             self.hashing.remove(&path);
             delta.entered.push((path.clone(), record));

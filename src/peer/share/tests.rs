@@ -248,9 +248,11 @@ fn an_adopted_file_is_offered_without_hashing() {
     let path = SafeName::new("got/it").unwrap();
     let stamp = Stamp::of(&folder.path().join("got/it").metadata().unwrap());
     let id = FileId::of(bytes);
-    followed.share.adopt("", vec![Adopted { path, id, hashes, stamp }], &[]);
+    let alone = Noted::Alone("got/it".to_owned(), id);
+    followed.share.adopt("", vec![Adopted { path, id, hashes, stamp }], &[], alone);
     assert_eq!(followed.share.id_at("got/it"), Some(id));
     followed.until_names("adopted", &["got/", "got/it"]);
+    assert!(followed.share.offers_of(id).iter().all(|offer| !offer.original), "no record was read for that");
     assert_eq!(followed.share.manifest(id).unwrap().hashes().len(), 2);
     drop(followed);
     assert_eq!(open(config(folder.path())).1.files, 0);
@@ -268,6 +270,7 @@ fn an_adopted_file_that_has_changed_is_hashed() {
         "",
         vec![Adopted { path, id: FileId::of(b"what came"), hashes: Vec::new(), stamp }],
         &[],
+        Noted::Nothing,
     );
     followed.until_names("hashed", &["got"]);
     assert_eq!(followed.share.id_at("got"), Some(FileId::of(b"fetched")));

@@ -175,7 +175,7 @@ fn what_was_fetched_is_offered_whatever_is_being_hashed_there() {
     let record = found(1, 5).with_id(id(1));
     let looks = Looks { mode: 0o755, mtime_ns: 1 };
     let files = vec![(path("d/a"), record, Vec::new())];
-    let effects = state.adopt("d", Got::default(), files, vec![(path("d"), looks)]);
+    let effects = state.adopt("d", Noted::Nothing, files, vec![(path("d"), looks)]);
     assert_eq!(rest(effects, &["d/a"], &[]), [Effect::RememberFetched(path("d/a"), record, Vec::new())]);
     assert!(state.hashing.is_empty() && state.catalogue.has_folder("d"));
     assert_eq!(state.catalogue.stale(), [path("d")]);
