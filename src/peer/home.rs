@@ -17,7 +17,7 @@ use std::time::UNIX_EPOCH;
 
 use bytes::{Buf, BufMut};
 
-use super::state_folder::set_aside;
+use super::state_folder::{make_own_folder, set_aside};
 use crate::content::{FileId, PeerId};
 use crate::net::random_id;
 
@@ -86,7 +86,7 @@ fn machine() -> [u8; MACHINE_BYTES] {
 /// The id kept in the state folder, made on first use. One that is damaged, or was made elsewhere, is replaced:
 /// others then take this peer for a new one, which costs nothing.
 pub(super) fn kept_id(state: &Path) -> io::Result<PeerId> {
-    fs::create_dir_all(state)?;
+    make_own_folder(state)?;
     let path = state.join(FILE);
     let here = Home::of(state)?;
     let id = match fs::read(&path).map(|bytes| decode(&bytes)) {

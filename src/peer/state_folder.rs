@@ -1,15 +1,18 @@
 //! Files of our own: in `.p2p` of a folder, or wherever else a peer keeps its state. What lies in the place of one and is
 //! not what it should be is renamed, never followed, waited for or deleted.
 
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::content::SafeName;
 use crate::descriptors::patiently;
 
+/// By it git leaves a folder alone.
+const IGNORE: &str = ".gitignore";
 /// What a copy is called until it is whole; a random number follows.
 const COPY: &str = "new-";
 
@@ -18,23 +21,41 @@ const COPY: &str = "new-";
 pub(super) fn set_aside(path: &Path, what: &str) -> bool {
     const MOST: u32 = 100;
     let name = |number: u32| format!("{}.damaged{}", path.display(), number);
-    let Some(aside) = (1..=MOST).map(name).find(|aside| std::fs::symlink_metadata(aside).is_err()) else {
+    let Some(aside) = (1..=MOST).map(name).find(|aside| fs::symlink_metadata(aside).is_err()) else {
         return false;
     };
-    let renamed = std::fs::rename(path, &aside).is_ok();
+    let renamed = fs::rename(path, &aside).is_ok();
     if renamed {
         tracing::warn!("{} {what}; it is called {aside} now, and begun anew", path.display());
     }
     renamed
 }
 
-/// Makes a folder of our own; anything else in its place is set aside.
+/// Makes a folder of our own, with those above it; anything else in its place is set aside. A `.p2p` that is new tells git
+/// to leave it alone.
 pub(super) fn make_own_folder(path: &Path) -> io::Result<()> {
-    let is_folder = std::fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
+    let is_folder = fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
     if matches!(is_folder, Ok(false)) {
         set_aside(path, "is not a folder");
     }
-    std::fs::create_dir_all(path)
+    let state = path.ancestors().find(|above| is_state(above));
+    let new = state.filter(|state| {
+        fs::read_dir(state).is_ok_and(|mut inside| inside.next().is_none()) || !state.exists()
+    });
+    fs::create_dir_all(path)?;
+    if let Some(state) = new {
+        ignore(state);
+    }
+    Ok(())
+}
+
+fn is_state(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name == SafeName::STATE_FOLDER)
+}
+
+/// Tells git to leave a folder alone. It is of no harm where that cannot be told.
+fn ignore(folder: &Path) {
+    let _ = File::create_new(folder.join(IGNORE)).and_then(|mut file| file.write_all(b"*\n"));
 }
 
 /// Opens a plain file to read and to write; made if need be. Anything else in its place is set aside.
@@ -53,10 +74,10 @@ pub(super) fn open_log(path: &Path) -> io::Result<File> {
     }
     let copy = path.with_extension(format!("{COPY}{:016x}", fastrand::u64(..)));
     let copied = File::create_new(&copy).and_then(|mut to| io::copy(&mut file, &mut to));
-    match copied.and_then(|_| std::fs::rename(&copy, path)) {
+    match copied.and_then(|_| fs::rename(&copy, path)) {
         Ok(()) => open_or_set_aside(path, &mut options),
         Err(error) => {
-            let _ = std::fs::remove_file(&copy);
+            let _ = fs::remove_file(&copy);
             Err(error)
         }
     }
@@ -80,7 +101,58 @@ fn open_or_set_aside(path: &Path, options: &mut OpenOptions) -> io::Result<File>
     })
 }
 
-/// Removes folders, innermost first, up to the first that something is in.
+/// Removes folders, innermost first, up to the first that something is in. What is said to git does not count.
 pub(super) fn remove_if_empty<'a>(folders: impl IntoIterator<Item = &'a Path>) {
-    let _ = folders.into_iter().try_for_each(std::fs::remove_dir);
+    let _ = folders.into_iter().try_for_each(|folder| {
+        let inside = || fs::read_dir(folder).into_iter().flatten().flatten();
+        let ignored =
+            is_state(folder) && inside().count() == 1 && inside().all(|entry| entry.file_name() == IGNORE);
+        if ignored {
+            fs::remove_file(folder.join(IGNORE))?;
+        }
+        let removed = fs::remove_dir(folder);
+        if ignored && removed.is_err() {
+            ignore(folder); // somebody came meanwhile
+        }
+        removed
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_state_folder_is_left_alone_by_git_and_goes_when_nothing_else_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join(".p2p");
+        let partial = state.join("partial");
+        make_own_folder(&partial).unwrap();
+        assert_eq!(fs::read(state.join(".gitignore")).unwrap(), b"*\n");
+        assert!(!partial.join(".gitignore").exists());
+        fs::write(state.join("got"), "").unwrap();
+        remove_if_empty([&*partial, &*state]);
+        assert!(!partial.exists() && state.join(".gitignore").exists(), "something is in it");
+        fs::remove_file(state.join(".gitignore")).unwrap();
+        make_own_folder(&partial).unwrap();
+        assert!(!state.join(".gitignore").exists(), "who removed it meant it");
+        fs::remove_file(state.join("got")).unwrap();
+        remove_if_empty([&*partial, &*state]);
+        assert!(!state.exists());
+        fs::create_dir(&state).unwrap();
+        make_own_folder(&state).unwrap();
+        remove_if_empty([&*state]);
+        assert!(!state.exists() && folder.path().exists());
+    }
+
+    #[test]
+    fn a_folder_that_somebody_named_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        make_own_folder(&state.join("partial")).unwrap();
+        assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
+        fs::write(state.join(".gitignore"), "").unwrap();
+        remove_if_empty([&*state.join("partial"), &*state]);
+        assert!(state.join(".gitignore").exists(), "it is not ours");
+    }
 }
