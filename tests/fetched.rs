@@ -295,3 +295,26 @@ fn of_a_new_version_only_what_is_new_is_fetched() {
     assert!(fs::read(swarm.path("tree/same")).expect("the copy") == pattern(900_000, 2));
     assert!(fs::read(swarm.path("tree/other")).expect("the other") == pattern(200_000, 3));
 }
+
+/// Bytes that a process has read, from files and sockets.
+fn read_by(daemon: &Daemon) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{}/io", daemon.pid())).expect("a process");
+    let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")).expect("what it has read");
+    read.parse().expect("a number")
+}
+
+#[test]
+fn what_is_there_already_is_read_once() {
+    const BYTES: usize = 16 << 20;
+    let content = pattern(BYTES, 9);
+    let swarm = Swarm::of(one_file("file", content.clone()));
+    let other = TempDir::new().expect("a temporary folder");
+    let dest = other.path().join("file");
+    fs::write(&dest, content).expect("the file");
+    let dest = dest.to_str().expect("UTF-8");
+    let args = ["get", "file", dest, "--seed", "--listen", "127.0.0.1:0", "--tracker"];
+    let tracker = swarm.tracker.target();
+    let getting = Daemon::underway(&[&args[..], &[&tracker]].concat(), "all of it already here");
+    let read = read_by(&getting);
+    assert!(read >= BYTES as u64 && read < 3 * BYTES as u64 / 2, "{read} bytes were read");
+}

@@ -301,7 +301,7 @@ impl Disk {
     pub(super) fn is_as_named(&self) -> bool {
         self.plan.names().all(|name| {
             let Some(stamp) = self.dest.names.stamp(name) else { return true };
-            self.dest.ground.root.open_file(&name.path).is_ok_and(|file| is_as(&file, stamp))
+            self.dest.ground.root.peek(&name.path).is_ok_and(|file| is_as(&file, stamp))
         })
     }
 

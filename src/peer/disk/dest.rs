@@ -80,7 +80,7 @@ impl Dest {
     /// Gives a file that was read its mode and time. False if it looks otherwise than when it was read.
     fn dress(&self, name: &Name, stamp: Stamp) -> Result<bool, DiskError> {
         let path = &name.path;
-        let file = self.ground.root.open_file(path).map_err(|error| folder_error(path, error))?;
+        let file = self.ground.root.reach(path).map_err(|error| folder_error(path, error))?;
         let dressed = || {
             let now = file.metadata()?;
             if !has_stamp(&now, stamp) {
@@ -90,6 +90,10 @@ impl Dest {
             if looks.is_none_or(|looks| has_looks(&now, looks)) {
                 self.names.note(name, stamp);
             } else {
+                let file = self.ground.root.open_closed(path)?;
+                if Stamp::of(&file.metadata()?).inode != stamp.inode {
+                    return Ok(false);
+                }
                 set_looks(&file, looks)?;
                 self.names.note_now(name, &file)?;
             }

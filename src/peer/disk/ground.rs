@@ -76,7 +76,7 @@ impl Ground {
                 return Ok(None);
             }
         } else {
-            let file = self.root.open_file(path).map_err(|error| folder_error(path, error))?;
+            let file = self.root.open_closed(path).map_err(|error| folder_error(path, error))?;
             let proved = prove(&file, slot).map_err(&at)?;
             if let Some(own) = &self.own {
                 match proved {
@@ -127,7 +127,7 @@ impl Ground {
         }
         match self.root.kind(path) {
             Ok(FileType::RegularFile) => {
-                let file = self.root.open_file(path).map_err(DiskError::at(path))?;
+                let file = self.root.open_closed(path).map_err(DiskError::at(path))?;
                 own.gives_way(path, &file).map_err(DiskError::at(path))
             }
             _ => Ok(false),

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fsync, mkdirat, openat, openat2, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, chmod, fstat, fsync, mkdirat, openat, openat2,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -20,6 +21,11 @@ const MAX_OPEN_FOLDERS: usize = 64;
 
 /// What this user needs of a folder to fill it.
 pub(super) const FILL: u32 = 0o700;
+
+/// What this user needs of a file to read it.
+const READ: u32 = 0o400;
+/// All bits of a mode that are no kind.
+const ALL_MODE: u32 = 0o7777;
 
 /// A folder that is the root of what is written.
 #[derive(Debug)]
@@ -88,10 +94,42 @@ impl Folder {
 
     /// What lies at the safe relative `path`, which no symbolic link may lead to; nothing is opened by it.
     pub(super) fn kind(&self, path: &str) -> io::Result<FileType> {
+        Ok(FileType::from_raw_mode(fstat(self.reach(path)?)?.st_mode))
+    }
+
+    /// What lies at the safe relative `path`, to be looked at from outside, whatever its mode.
+    pub(super) fn peek(&self, path: &str) -> io::Result<File> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let found = patiently(|| openat2(&self.fd, path, flags, Mode::empty(), resolve))?;
-        Ok(FileType::from_raw_mode(fstat(found)?.st_mode))
+        Ok(File::from(patiently(|| openat2(&self.fd, path, flags, Mode::empty(), resolve))?))
+    }
+
+    /// The same, while this is filled: folders above it that are this user's and closed to him, as a listing wanted
+    /// them, are opened up until they get their modes again.
+    pub(super) fn reach(&self, path: &str) -> io::Result<File> {
+        match self.peek(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                for (end, _) in path.match_indices('/') {
+                    open_up(self.peek(&path[..end])?, FILL)?;
+                }
+                self.peek(path)
+            }
+            found => found,
+        }
+    }
+
+    /// Opens the file at the safe relative `path`, also if it is this user's and its mode keeps him from reading it.
+    pub(super) fn open_closed(&self, path: &str) -> io::Result<File> {
+        match self.open_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let file = self.reach(path)?;
+                let before = open_up(&file, READ)?;
+                let opened = self.open_file(path);
+                before.map_or(Ok(()), |mode| set_mode(&file, mode))?;
+                opened
+            }
+            opened => opened,
+        }
     }
 
     /// Opens the folder at the safe relative `path`, or itself if that is empty, as it is now; nothing is made.
@@ -157,6 +195,11 @@ fn step(at: &OwnedFd, part: &str, root: &Folder) -> io::Result<OwnedFd> {
     let mode = if root.private { 0o700 } else { 0o777 };
     let open = || patiently(|| openat(at, part, FOLDER | OFlags::NOFOLLOW, Mode::empty()));
     match open() {
+        Err(Errno::ACCESS) => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            open_up(&openat(at, part, flags, Mode::empty())?, FILL)?;
+            Ok(open()?)
+        }
         Err(Errno::NOENT) => {
             match mkdirat(at, part, Mode::from_raw_mode(mode)) {
                 Ok(()) | Err(Errno::EXIST) => {}
@@ -169,6 +212,22 @@ fn step(at: &OwnedFd, part: &str, root: &Folder) -> io::Result<OwnedFd> {
         }
         opened => Ok(opened?),
     }
+}
+
+/// Adds bits to the mode of something that is this user's. The mode it had, if it lacked them.
+fn open_up(it: impl AsFd, bits: u32) -> io::Result<Option<u32>> {
+    let stat = fstat(&it)?;
+    if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & bits == bits {
+        return Ok(None);
+    }
+    set_mode(it, stat.st_mode | bits)?;
+    Ok(Some(stat.st_mode))
+}
+
+/// By its number in this process: what is only looked at takes no mode otherwise.
+fn set_mode(it: impl AsFd, mode: u32) -> io::Result<()> {
+    let path = format!("/proc/self/fd/{}", it.as_fd().as_raw_fd());
+    Ok(chmod(path, Mode::from_raw_mode(mode & ALL_MODE))?)
 }
 
 /// True if a symbolic link, or something that is no folder, was on the way.

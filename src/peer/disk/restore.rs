@@ -151,7 +151,7 @@ impl Restore<'_> {
         for link in &self.plan.hard_links {
             let first = self.plan.slots[link.file].names.iter().find(|name| name.path == link.of);
             for name in first.into_iter().chain([&link.name]) {
-                let file = self.dest.ground.root.open_file(&name.path);
+                let file = self.dest.ground.root.peek(&name.path);
                 let noted = file.and_then(|file| self.dest.names.note_now(name, &file));
                 noted.map_err(DiskError::at(&name.path))?;
             }
@@ -161,7 +161,7 @@ impl Restore<'_> {
 
     /// A file that has its name and was proved, once more under another.
     fn copy_again(self, link: &HardLink) -> Result<(), DiskError> {
-        let from = self.dest.ground.root.open_file(&link.of).map_err(DiskError::at(&link.of))?;
+        let from = self.dest.ground.root.open_closed(&link.of).map_err(DiskError::at(&link.of))?;
         let slot = &self.plan.slots[link.file];
         self.dest.give_draft(self.dest.copy_of(&from, &link.name)?, slot.id, (&link.name, slot))
     }

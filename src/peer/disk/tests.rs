@@ -324,3 +324,56 @@ fn what_was_a_hole_is_one_again_whatever_was_written_there_before() {
         assert!(taken < 1 << 20, "{name} takes {taken} bytes");
     }
 }
+
+/// Runs a test as somebody whom modes bind.
+fn as_plain_user(test: impl FnOnce() + Send) {
+    const NOBODY: u32 = 65534;
+    std::thread::scope(|scope| {
+        let test = scope.spawn(|| {
+            if rustix::process::geteuid().is_root() {
+                let nobody = rustix::process::Uid::from_raw(NOBODY);
+                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            }
+            test();
+        });
+        test.join().unwrap();
+    });
+}
+
+#[test]
+fn what_a_listing_closes_to_its_own_user_is_fetched_and_found_again() {
+    as_plain_user(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        let closed = Looks { mode: 0, mtime_ns: 1 };
+        let entry = |path: &str, kind| TreeEntry { path: SafeName::new(path).unwrap(), kind };
+        let file = || TreeKind::File { looks: closed, size: 5, id: FileId::of(b"hello") };
+        let entries = || {
+            let again = TreeKind::HardLink(SafeName::new("a").unwrap());
+            let folders = ["d", "d/e"].map(|path| entry(path, TreeKind::Folder(closed)));
+            [entry("a", file()), entry("d/e/f", file()), entry("z", again)].into_iter().chain(folders)
+        };
+        let open = || {
+            let tree = Tree::new(0o755, entries().collect(), LeftOut::default()).unwrap();
+            let (plan, partial) = (Plan::tree(&tree).unwrap(), folder.path().join("partial/x"));
+            Disk::open(plan, ID, &partial, &root, MANNER)
+        };
+        let mode = |path: &str| {
+            std::os::unix::fs::MetadataExt::mode(&fs::symlink_metadata(root.join(path)).unwrap()) & 0o777
+        };
+        let (disk, had) = open().unwrap();
+        assert!(had.is_empty());
+        disk.write_small(0, b"hello", FileId::of(b"hello")).unwrap();
+        disk.finish().unwrap();
+        assert_eq!((mode("a"), mode("z"), mode("d")), (0, 0, 0));
+        let (disk, had) = open().unwrap();
+        assert_eq!((had.count(), disk.files_done()), (1, 1));
+        disk.finish().unwrap();
+        assert_eq!((mode("a"), mode("z"), mode("d")), (0, 0, 0));
+        for folder in ["d", "d/e"] {
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            fs::set_permissions(root.join(folder), open).unwrap();
+        }
+        assert_eq!(mode("d/e/f"), 0);
+    });
+}
