@@ -92,6 +92,12 @@ pub(crate) fn to_a_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Columns of the terminal on which answers are read, if it is one.
+pub(crate) fn answer_columns() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(size.ws_col).filter(|columns| *columns > 0)
+}
+
 /// Something that may be said once a minute, however often it happens.
 #[derive(Debug, Default)]
 pub(crate) struct Seldom(Option<Instant>);

@@ -4,7 +4,9 @@
 mod support;
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -101,6 +103,19 @@ fn ready_lines_say_where_and_what() {
 }
 
 #[test]
+fn a_peer_that_says_it_is_ready_is_known_to_its_tracker() {
+    let sample = one_file("a", pattern(10, 1));
+    let tracker = Daemon::tracker(&[]);
+    for number in 1..=3 {
+        let _peer = peer(&tracker, sample.path(), &format!("peer {number}"));
+        let listed = run(&["ls", "--json", "--tracker", &tracker.target()]).expect(0).stdout;
+        assert_eq!(json(listed.trim_end())["name"], "a", "{listed}");
+        // The next one is another peer's: the state of this one goes with it.
+        fs::remove_dir_all(sample.path().join(".p2p")).expect("a state folder");
+    }
+}
+
+#[test]
 fn ls_lists_in_words_and_json() {
     let swarm = Swarm::of(Sample::awkward());
     let content = &swarm.sample.files()[1].1;
@@ -149,6 +164,24 @@ fn load_asks_by_name_and_by_address() {
     assert!(words.contains("0 uploads, 0 downloads, 0 requests waiting, answered in"), "{words}");
     let failure = swarm.ask(&["load", "nobody"]).expect(NOT_FOUND).stderr;
     assert!(failure.contains("knows no peer called nobody"), "{failure}");
+}
+
+#[test]
+fn status_asks_all_trackers_at_once_and_tells_what_those_say_that_answer() {
+    let swarm = Swarm::of(one_file("a", pattern(10, 1)));
+    let silent: Vec<TcpListener> =
+        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    let address = |listener: &TcpListener| listener.local_addr().expect("an address").to_string();
+    let mut trackers: Vec<String> = silent.iter().map(address).collect();
+    trackers.insert(1, swarm.tracker.target());
+    let began = Instant::now();
+    let status = run(&["status", "--json", "--tracker", &trackers.join(",")]).expect(0);
+    assert!(began.elapsed() < Duration::from_secs(14), "one after the other: {:?}", began.elapsed());
+    let told = json(&status.stdout);
+    assert_eq!((&told["tracker"], &told["peers"][0]["name"]), (&(*trackers[1]).into(), &"seeder".into()));
+    for silent in &silent {
+        assert!(status.stderr.contains(&address(silent)), "{}", status.stderr);
+    }
 }
 
 #[test]

@@ -76,8 +76,10 @@ fn a_peer_ends_with_any_thread_that_it_cannot_do_without() {
     let _ = run(&["status", text(scene.folder.path())]);
     expect_sentence(scene.peer.wait(), "control");
 
-    let scene = Scene::with("tracker");
-    expect_sentence(scene.peer.wait(), "tracker");
+    // It is ready when it is registered, and gets there no more.
+    let target = scene.tracker.target();
+    let args = ["peer", text(scene.folder.path()), "--listen", "127.0.0.1:0", "--tracker", &target];
+    expect_sentence(run_with(&args, panics_in("tracker")), "tracker");
 
     for (place, thread) in
         [("changes", "changes"), ("share-keeper", "share-keeper"), ("hash-lane", "hash-small")]

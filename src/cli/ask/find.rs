@@ -46,16 +46,7 @@ struct HolderLine {
 pub(crate) fn find(args: &FindArgs) -> Result<(), Failure> {
     let what = What::parse(&args.what)?;
     let variants = resolve(&what, &args.trackers.trackers, args.wait)?;
-    for (place, variant) in variants.iter().enumerate() {
-        match args.json {
-            true => output::json(&line(variant))?,
-            false => {
-                let gap = if place > 0 { "\n" } else { "" };
-                output::line(&format!("{gap}{}", render(variant)))?;
-            }
-        }
-    }
-    Ok(())
+    output::answers(args.json, &variants, line, render)
 }
 
 fn render(variant: &Variant) -> String {
@@ -92,7 +83,7 @@ fn render(variant: &Variant) -> String {
         count(seeders, "seeder"),
         count(leechers, "leecher"),
         variant.id,
-        table.render(),
+        table.render(output::columns()),
     )
 }
 

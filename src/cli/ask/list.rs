@@ -43,7 +43,7 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         table.row([typed(line.name), bytes, seeders, leechers, line.id]);
         Ok(())
     })?;
-    output::line(&table.render())
+    output::line(&table.render(output::columns()))
 }
 
 fn line(entry: &Entry) -> Line<'_> {

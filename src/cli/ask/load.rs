@@ -46,10 +46,11 @@ pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
             net_reason(&error)
         ))
     })?;
-    if args.json {
-        return output::json(&line);
-    }
-    output::line(&format!(
+    output::answer(args.json, &line, || render(&line))
+}
+
+fn render(line: &Line) -> String {
+    format!(
         "{} at {}: {}, {}, {} waiting, answered in {}",
         shown(&line.name),
         line.address,
@@ -57,7 +58,7 @@ pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
         count(u64::from(line.downloads), "download"),
         count(u64::from(line.queued), "request"),
         elapsed(Duration::from_micros(line.latency_us)),
-    ))
+    )
 }
 
 fn is_address(peer: &str) -> bool {

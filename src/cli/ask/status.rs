@@ -1,47 +1,21 @@
 //! `p2p status`: what the peer of a folder is doing, or what the trackers see.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::api::{PeerStatus, TransferStatus};
-use crate::cli::failure::{Failure, net_reason};
+use crate::api::{PeerStatus, TrackerReport, TransferStatus};
+use crate::cli::failure::Failure;
 use crate::cli::reach::daemon::Daemon;
-use crate::cli::reach::tracker::Tracker;
+use crate::cli::reach::tracker::{Tracker, Wait, ask_each, nobody};
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{count, elapsed, shown, size};
 use crate::cli::typed::args::StatusArgs;
-use crate::say;
-use crate::wire::{PeerInfo, Status};
+use crate::cli::typed::values::Patience;
 
-/// One line of `status --json` without a folder.
-#[derive(Debug, Serialize)]
-struct Line {
-    tracker: String,
-    uptime_ms: u64,
-    peers: Vec<PeerLine>,
-    /// Pairs of name and content.
-    names: u32,
-    /// Registrations: a name and content at a peer.
-    registrations: u64,
-    /// Questions for contents answered since the start.
-    located: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct PeerLine {
-    peer: String,
-    name: String,
-    /// `host:port`, or nothing if it cannot be dialled.
-    address: Option<String>,
-    offers: u32,
-    uploads: u16,
-    downloads: u16,
-    /// Since its last sign of life.
-    silent_ms: u32,
-}
+/// How long a tracker may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `p2p status [FOLDER]`
 pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
@@ -51,58 +25,42 @@ pub(crate) fn status(args: &StatusArgs) -> Result<(), Failure> {
     }
 }
 
-/// Every tracker that can be reached; a failure only if none can.
+/// Every tracker that answers, in the order in which they were named; a failure only if none does.
 fn of_trackers(trackers: &[String], json: bool) -> Result<(), Failure> {
+    let wait = Wait::new(Patience::For(PATIENCE));
+    let mut answers: BTreeMap<String, Result<TrackerReport, String>> =
+        ask_each(trackers, &wait, ask).collect();
     let mut failures = Vec::new();
-    for address in trackers {
-        let mut tracker = match Tracker::connect(address) {
-            Ok(tracker) => tracker,
-            Err(error) => {
-                failures.push(format!("{address} ({})", net_reason(&error)));
-                continue;
+    let mut answered = false;
+    for (address, answer) in trackers.iter().filter_map(|address| answers.remove_entry(address)) {
+        match answer {
+            Ok(report) => {
+                answered = true;
+                output::answer(json, &report, || render(&report))?;
             }
-        };
-        let line = line(address, &tracker.status()?, &tracker.peers()?);
-        match json {
-            true => output::json(&line)?,
-            false => output::line(&render(&line))?,
+            Err(reason) => failures.push(format!("{address} ({reason})")),
         }
     }
-    let sentence = format!(
-        "no tracker at {}; start one with `p2p tracker`, or name another with --tracker",
-        failures.join(", ")
-    );
-    match failures.len() {
-        0 => Ok(()),
-        some if some < trackers.len() => {
-            say::line(&format!("p2p: {sentence}"));
-            Ok(())
-        }
-        _ => Err(Failure::unreachable(sentence)),
+    if failures.is_empty() {
+        return Ok(());
     }
+    let failure = nobody(&failures.join(", "));
+    if answered {
+        failure.print();
+        return Ok(());
+    }
+    Err(failure)
 }
 
-fn line(address: &str, status: &Status, peers: &[PeerInfo]) -> Line {
-    let peer_line = |peer: &PeerInfo| PeerLine {
-        peer: peer.peer.to_string(),
-        name: peer.name.to_string(),
-        address: (peer.port > 0).then(|| peer.host.endpoint(peer.port)),
-        offers: peer.offers,
-        uploads: peer.uploads,
-        downloads: peer.downloads,
-        silent_ms: peer.silent_ms,
-    };
-    Line {
-        tracker: address.to_owned(),
-        uptime_ms: status.uptime_ms,
-        peers: peers.iter().map(peer_line).collect(),
-        names: status.names,
-        registrations: status.registrations,
-        located: status.located,
-    }
+/// What one tracker says.
+fn ask(address: &str) -> Result<TrackerReport, String> {
+    let mut tracker = Tracker::connect(address)?;
+    let said = tracker.status().and_then(|status| Ok((status, tracker.peers()?)));
+    let (status, peers) = said.map_err(|failure| failure.to_string())?;
+    Ok(TrackerReport::new(address, &status, &peers))
 }
 
-fn render(line: &Line) -> String {
+fn render(line: &TrackerReport) -> String {
     let columns = [
         ("PEER", Align::Left),
         ("ADDRESS", Align::Left),
@@ -127,7 +85,7 @@ fn render(line: &Line) -> String {
         count(u64::from(line.names), "name"),
         count(line.registrations, "registration"),
         count(line.located, "question"),
-        table.render(),
+        table.render(output::columns()),
     )
 }
 
@@ -140,10 +98,7 @@ fn of_folder(folder: &Path, json: bool) -> Result<(), Failure> {
         return Err(Failure::unreachable(format!("no peer is sharing {}; {remedy}", folder.display())));
     };
     let status = daemon.status()?;
-    match json {
-        true => output::json(&status),
-        false => output::line(&render_peer(&status)),
-    }
+    output::answer(json, &status, || render_peer(&status))
 }
 
 /// A peer's status for people.

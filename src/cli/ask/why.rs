@@ -41,17 +41,11 @@ pub(crate) fn why(args: &WhyArgs) -> Result<(), Failure> {
         let what = id.map_or_else(|| "anything".to_owned(), |id| id.to_string());
         return Err(Failure::not_found(format!("this peer has not fetched {what} lately")));
     }
-    for (place, transfer) in wanted.iter().enumerate() {
-        let TransferStatus { id, name, state, sources, .. } = transfer;
-        match args.json {
-            true => output::json(&Line { id, name, state: *state, sources })?,
-            false => {
-                let gap = if place > 0 { "\n" } else { "" };
-                output::line(&format!("{gap}{}", render(transfer)))?;
-            }
-        }
-    }
-    Ok(())
+    output::answers(args.json, &wanted, |transfer| line(transfer), |transfer| render(transfer))
+}
+
+fn line(TransferStatus { id, name, state, sources, .. }: &TransferStatus) -> Line<'_> {
+    Line { id, name, state: *state, sources }
 }
 
 fn render(transfer: &TransferStatus) -> String {
@@ -81,7 +75,7 @@ fn render(transfer: &TransferStatus) -> String {
     let head = format!("{}: {}", shown(&transfer.name), transfer.state);
     match transfer.sources.is_empty() {
         true => format!("{head}, no source yet"),
-        false => format!("{head}\n{}", table.render()),
+        false => format!("{head}\n{}", table.render(output::columns())),
     }
 }
 

@@ -105,10 +105,8 @@ impl Summary {
     }
 
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
-        match json {
-            true => output::json(&Line { done: &self.reports }),
-            false => output::line(&format!("{}{}{}", self.sentence(), self.trashed(), self.left_alone())),
-        }
+        let line = Line { done: &self.reports };
+        output::answer(json, &line, || format!("{}{}{}", self.sentence(), self.trashed(), self.left_alone()))
     }
 
     /// A line about what else is in a folder of which an older version was there; of several folders, each

@@ -73,7 +73,7 @@ pub(super) fn ambiguous(name: &SafeName, rows: &[Choosable]) -> Failure {
     let unite = if name.is_tree() { ", or make one folder of them with --union" } else { "" };
     let sentence = format!(
         "several contents are called {name}; choose with --from HOLDER or --newest, or ask for one by its id{unite}:\n{}",
-        table.render()
+        table.render(None)
     );
     Failure::usage(sentence).with_choices(rows)
 }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::Exit;
-use crate::cli::failure::{Failure, net_reason};
+use crate::cli::failure::Failure;
 use crate::cli::reach::tracker::{self, Tracker, Wait};
 use crate::cli::show::words::{count, shown};
 use crate::cli::typed::values::Patience;
 use crate::cli::typed::what::What;
 use crate::content::{FileId, Link};
-use crate::net::NetError;
 use crate::wire::Variant;
 
 /// A tracker younger than this may not have heard of everybody yet.
@@ -53,6 +52,7 @@ pub(crate) fn resolve(
 }
 
 /// What all trackers together say.
+#[derive(Debug, PartialEq, Eq)]
 enum Round {
     Found(Vec<Variant>),
     NotFound {
@@ -66,42 +66,56 @@ enum Round {
     Nobody(String),
 }
 
+/// What one tracker says.
+#[derive(Debug, Default)]
+struct Said {
+    /// What it has of what is meant.
+    variants: Vec<Variant>,
+    /// What is called nearly so.
+    near: Vec<String>,
+    /// For how long it has been up, as far as that matters.
+    uptime: Duration,
+}
+
 fn ask_all(what: &What, trackers: &[String], wait: &Wait) -> Round {
+    let asked = Arc::new(what.clone());
+    judge(what, tracker::ask_each(trackers, wait, move |address| ask_one(&asked, address)))
+}
+
+/// What the answers of several trackers come to; the first that has what is meant is enough.
+fn judge(what: &What, answers: impl Iterator<Item = (String, Result<Said, String>)>) -> Round {
     let mut failures = Vec::new();
+    let mut answered = false;
     let mut settled = true;
     let mut near = Vec::new();
     let mut others = false;
-    let what = Arc::new(what.clone());
-    let asked = what.clone();
-    for (address, answer) in tracker::ask_each(trackers, wait, move |address| ask_one(&asked, address)) {
-        match answer.unwrap_or_else(|| Err(NetError::TimedOut.to_string())) {
-            Ok((variants, _, _)) if variants.iter().any(|variant| what.has_size(variant)) => {
+    for (address, answer) in answers {
+        match answer {
+            Ok(Said { variants, .. }) if variants.iter().any(|variant| what.has_size(variant)) => {
                 return Round::Found(variants.into_iter().filter(|variant| what.has_size(variant)).collect());
             }
-            Ok((variants, similar, uptime)) => {
-                others |= !variants.is_empty();
-                near.extend(similar);
-                settled &= uptime >= SETTLING;
+            Ok(said) => {
+                answered = true;
+                others |= !said.variants.is_empty();
+                near.extend(said.near);
+                settled &= said.uptime >= SETTLING;
             }
             Err(reason) => failures.push(format!("{address} ({reason})")),
         }
     }
-    match failures.len() == trackers.len() {
-        true => Round::Nobody(failures.join(", ")),
-        false => Round::NotFound { near, settled, others },
-    }
+    if answered { Round::NotFound { near, settled, others } } else { Round::Nobody(failures.join(", ")) }
 }
 
-/// What one tracker has, what is called nearly so, and for how long the tracker has been up.
-fn ask_one(what: &What, address: &str) -> Result<(Vec<Variant>, Vec<String>, Duration), String> {
-    let mut tracker = Tracker::connect(address).map_err(|error| net_reason(&error))?;
+/// Asks one tracker.
+fn ask_one(what: &What, address: &str) -> Result<Said, String> {
+    let mut tracker = Tracker::connect(address)?;
     let (mut variants, near) = ask(what, &mut tracker).map_err(|failure| failure.to_string())?;
     variants.retain(Variant::is_possible);
     let uptime = match variants.is_empty() {
         true => tracker.status().map_or(SETTLING, |status| Duration::from_millis(status.uptime_ms)),
         false => SETTLING,
     };
-    Ok((variants, near, uptime))
+    Ok(Said { variants, near, uptime })
 }
 
 /// The contents that one tracker has, or else what is called nearly so.
@@ -150,4 +164,88 @@ fn not_found(what: &What, near: &[String]) -> Failure {
         near => format!("did you mean {}?", near.join(", ")),
     };
     Failure::not_found(format!("nobody shares {}; {hint}", what.label()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::SafeName;
+    use crate::wire::{List, Name};
+
+    fn variant(total: u64) -> Variant {
+        Variant {
+            name: Name::new("a"),
+            id: FileId::of(b"x"),
+            size: total,
+            total,
+            chunks: 1,
+            seeders: 1,
+            leechers: 0,
+            original: true,
+            agreed: true,
+            modified: 0,
+            holders: List::default(),
+        }
+    }
+
+    fn has(totals: &[u64]) -> Result<Said, String> {
+        Ok(Said { variants: totals.iter().copied().map(variant).collect(), ..Said::default() })
+    }
+
+    fn lacks(near: &str, uptime: Duration) -> Result<Said, String> {
+        Ok(Said { near: vec![near.to_owned()], uptime, ..Said::default() })
+    }
+
+    fn judged(what: &What, answers: Vec<Result<Said, String>>) -> Round {
+        judge(what, answers.into_iter().enumerate().map(|(place, answer)| (format!("t{place}"), answer)))
+    }
+
+    fn named() -> What {
+        What::Name(SafeName::new("a").unwrap())
+    }
+
+    fn link(size: u64) -> What {
+        What::Link(format!("p2p:{}?size={size}", FileId::of(b"x")).parse().unwrap())
+    }
+
+    #[test]
+    fn the_first_tracker_that_has_it_is_enough() {
+        let answers = vec![Err("refused".to_owned()), lacks("b", SETTLING), has(&[1, 2]), has(&[3])];
+        assert_eq!(judged(&named(), answers), Round::Found(vec![variant(1), variant(2)]));
+    }
+
+    #[test]
+    fn only_the_size_that_a_link_names_is_it() {
+        assert_eq!(judged(&link(2), vec![has(&[1, 2])]), Round::Found(vec![variant(2)]));
+        let others = Round::NotFound { near: Vec::new(), settled: false, others: true };
+        assert_eq!(judged(&link(2), vec![has(&[1])]), others);
+    }
+
+    #[test]
+    fn one_tracker_that_has_just_started_gives_hope() {
+        let round =
+            |young| judged(&named(), vec![lacks("b", SETTLING), lacks("c", young), Err(String::new())]);
+        let near = || vec!["b".to_owned(), "c".to_owned()];
+        let just_short = SETTLING - Duration::from_nanos(1);
+        assert_eq!(round(SETTLING), Round::NotFound { near: near(), settled: true, others: false });
+        assert_eq!(round(just_short), Round::NotFound { near: near(), settled: false, others: false });
+    }
+
+    #[test]
+    fn what_was_wrong_with_each_is_said_if_none_answers() {
+        let answers = vec![Err("refused".to_owned()), Err("timed out".to_owned())];
+        assert_eq!(judged(&named(), answers), Round::Nobody("t0 (refused), t1 (timed out)".to_owned()));
+    }
+
+    #[test]
+    fn who_says_that_somebody_has_it_is_told_that_nobody_is_there() {
+        let failure = not_found(&link(2), &[]);
+        assert_eq!(failure.exit, Exit::Unreachable);
+        assert!(failure.to_string().contains("--wait forever"), "{failure}");
+        let failure = not_found(&named(), &["b".to_owned(), "c".to_owned()]);
+        assert_eq!(failure.exit, Exit::NotFound);
+        assert_eq!(failure.to_string(), "nobody shares a; did you mean b, c?");
+        assert_eq!(not_found(&named(), &[]).to_string(), "nobody shares a; `p2p ls` lists what there is");
+        assert!(other_sizes(&link(2)).contains("not with the size of 2 bytes"));
+    }
 }

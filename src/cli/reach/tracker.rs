@@ -94,21 +94,21 @@ pub(crate) fn nobody(failures: &str) -> Failure {
 fn first_of(trackers: &[String], wait: &Wait) -> Result<Tracker, String> {
     let mut failures = Vec::new();
     for (address, answer) in ask_each(trackers, wait, Tracker::connect) {
-        match answer.unwrap_or(Err(NetError::TimedOut)) {
+        match answer {
             Ok(tracker) => return Ok(tracker),
-            Err(error) => failures.push(format!("{address} ({})", net_reason(&error))),
+            Err(reason) => failures.push(format!("{address} ({reason})")),
         }
     }
     Err(failures.join(", "))
 }
 
-/// Asks all trackers at once, so that one that hangs holds up nobody: their answers as they come, then those
-/// that gave none while there was patience.
-pub(crate) fn ask_each<T: Send + 'static, F: Fn(&str) -> T + Clone + Send + 'static>(
+/// Asks all trackers at once, so that one that hangs holds up nobody: their answers, or why there is none, as they
+/// come, then those that said nothing while there was patience.
+pub(crate) fn ask_each<T: Send + 'static, F: Fn(&str) -> Result<T, String> + Clone + Send + 'static>(
     trackers: &[String],
     wait: &Wait,
     ask: F,
-) -> impl Iterator<Item = (String, Option<T>)> + use<T, F> {
+) -> impl Iterator<Item = (String, Result<T, String>)> + use<T, F> {
     let (tell, told) = crossbeam_channel::unbounded();
     for address in trackers {
         let (ask, address, tell) = (ask.clone(), address.clone(), tell.clone());
@@ -130,21 +130,24 @@ pub(crate) fn ask_each<T: Send + 'static, F: Fn(&str) -> T + Clone + Send + 'sta
         match answer {
             Some((address, answer)) => {
                 silent.retain(|other| *other != address);
-                Some((address, Some(answer)))
+                Some((address, answer))
             }
-            None => silent.pop().map(|address| (address, None)),
+            None => silent.pop().map(|address| (address, Err(NetError::TimedOut.to_string()))),
         }
     })
 }
 
 impl Tracker {
-    /// Connects to the tracker at `address`.
-    pub(crate) fn connect(address: &str) -> Result<Tracker, NetError> {
-        let stream = net::dial(address).map_err(NetError::Io)?;
-        let session = net::greet(stream, &Identity::tool(), Role::Member, Role::Tracker, Side::Tracker)?;
-        let control = Control::new(session, Side::Tracker);
-        control.set_timeout(Some(ANSWER_TIMEOUT))?;
-        Ok(Tracker { address: address.to_owned(), control })
+    /// Connects to the tracker at `address`, or says why not.
+    pub(crate) fn connect(address: &str) -> Result<Tracker, String> {
+        let connected = || {
+            let stream = net::dial(address).map_err(NetError::Io)?;
+            let session = net::greet(stream, &Identity::tool(), Role::Member, Role::Tracker, Side::Tracker)?;
+            let control = Control::new(session, Side::Tracker);
+            control.set_timeout(Some(ANSWER_TIMEOUT))?;
+            Ok(Tracker { address: address.to_owned(), control })
+        };
+        connected().map_err(|error| net_reason(&error))
     }
 
     /// Who has the content called `name`, or with this id if `name` is empty.
@@ -232,5 +235,50 @@ impl Tracker {
     fn strange(&self, answer: &FromTracker) -> Failure {
         use crate::wire::Message;
         Failure::other(format!("the tracker at {} answered with {}", self.address, answer.label()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Exit;
+
+    #[test]
+    fn a_tracker_that_hangs_holds_up_nobody_and_is_named_last() {
+        let (_hold, held) = crossbeam_channel::bounded::<()>(0);
+        let trackers = ["hangs", "is", "is not"].map(str::to_owned);
+        let ask = move |address: &str| match address {
+            "hangs" => held.recv().map_err(|error| error.to_string()),
+            "is" => Ok(()),
+            _ => Err("refused".to_owned()),
+        };
+        let wait = Wait::new(Patience::For(Duration::ZERO));
+        let mut answers: Vec<_> = ask_each(&trackers, &wait, ask).collect();
+        let last = answers.pop().unwrap();
+        assert_eq!(last, ("hangs".to_owned(), Err(NetError::TimedOut.to_string())));
+        answers.sort_unstable();
+        assert_eq!(answers, [("is".to_owned(), Ok(())), ("is not".to_owned(), Err("refused".to_owned()))]);
+    }
+
+    #[test]
+    fn there_is_a_moment_even_without_patience_and_no_end_to_endless_patience() {
+        let left = |patience| Wait::new(patience).until().map(|until| until - Instant::now());
+        let within = |left: Option<Duration>, most: Duration| left.is_some_and(|left| left <= most);
+        assert!(within(left(Patience::For(Duration::ZERO)), MOMENT));
+        assert!(left(Patience::For(Duration::from_secs(600))) > Some(Duration::from_secs(500)));
+        assert_eq!(left(Patience::Forever), None);
+    }
+
+    #[test]
+    fn patience_ends() {
+        assert!(!Wait::new(Patience::For(Duration::ZERO)).again("why"));
+        let mut wait = Wait::new(Patience::For(Duration::from_millis(1)));
+        let mut tries = 0;
+        while wait.again("a test waits for nobody") {
+            tries += 1;
+        }
+        assert!((0..=2).contains(&tries), "{tries}");
+        let failure = nobody("a:1 (refused)");
+        assert_eq!(failure.exit, Exit::Unreachable);
     }
 }

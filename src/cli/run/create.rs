@@ -72,14 +72,12 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
 }
 
 fn report(link: &Link, name: &str, descriptor: PathBuf, json: bool) -> Result<(), Failure> {
-    if json {
-        return output::json(&Line {
-            name: name.to_owned(),
-            id: link.id.to_string(),
-            size: link.size.unwrap_or(0),
-            link: link.to_string(),
-            descriptor,
-        });
-    }
-    output::line(&format!("wrote {}\n{link}", descriptor.display()))
+    let line = Line {
+        name: name.to_owned(),
+        id: link.id.to_string(),
+        size: link.size.unwrap_or(0),
+        link: link.to_string(),
+        descriptor,
+    };
+    output::answer(json, &line, || format!("wrote {}\n{link}", line.descriptor.display()))
 }

@@ -1,5 +1,7 @@
 //! `p2p peer`: shares a folder, and fetches for it, until it is stopped.
 
+use std::time::{Duration, Instant};
+
 use crate::cli::failure::Failure;
 use crate::cli::run::engine;
 use crate::cli::run::signals::Stop;
@@ -9,6 +11,11 @@ use crate::cli::typed::args::PeerArgs;
 use crate::cli::typed::fault;
 use crate::peer::Peer;
 use crate::say;
+
+/// How long a tracker is waited for before it is said that a peer is ready; one that is away is told later.
+const REGISTER_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether they know.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// `p2p peer FOLDER`
 pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
@@ -25,14 +32,20 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
     }
     let peer = engine::start(config)?;
     stop.graceful();
-    output::ready(&ready(&peer));
+    output::ready(&ready(&peer, &stop));
     stop.wait_until(None);
     peer.stop();
     Ok(())
 }
 
-/// The line that says it is ready.
-pub(crate) fn ready(peer: &Peer) -> String {
+/// The line that says it is ready, once the trackers that are there know what it shares.
+pub(crate) fn ready(peer: &Peer, stop: &Stop) -> String {
+    let until = Instant::now() + REGISTER_PATIENCE;
+    while peer.trackers().iter().any(|(_, registered)| !registered) && Instant::now() < until {
+        if stop.wait_until(Some(Instant::now() + LOOK)) {
+            break;
+        }
+    }
     let summary = peer.summary();
     format!(
         "peer {} listening on {}, sharing {} ({})",

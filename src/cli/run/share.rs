@@ -30,7 +30,7 @@ pub(crate) fn share(args: ShareArgs) -> Result<(), Failure> {
     if let Some(tracker) = &built_in {
         output::ready(&format!("tracker listening on {}", tracker.addr()));
     }
-    output::ready(&peer::ready(&peer));
+    output::ready(&peer::ready(&peer, &stop));
     let offer = offer_of(&peer, &name)?;
     let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers };
     output::ready(&format!("on the other side:\n  p2p get '{link}'"));

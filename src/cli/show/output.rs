@@ -17,6 +17,34 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&text)
 }
 
+/// Answers with one JSON object if that was asked for, else in words.
+pub(crate) fn answer(
+    json: bool,
+    value: &impl Serialize,
+    words: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    if json { self::json(value) } else { line(&words()) }
+}
+
+/// Answers with several things; between two in words is an empty line.
+pub(crate) fn answers<T, V: Serialize>(
+    json: bool,
+    things: &[T],
+    value: impl Fn(&T) -> V,
+    words: impl Fn(&T) -> String,
+) -> Result<(), Failure> {
+    for (place, thing) in things.iter().enumerate() {
+        let gap = if place > 0 { "\n" } else { "" };
+        answer(json, &value(thing), || format!("{gap}{}", words(thing)))?;
+    }
+    Ok(())
+}
+
+/// Columns of the terminal that shows the answers, if it is one.
+pub(crate) fn columns() -> Option<u16> {
+    say::answer_columns()
+}
+
 /// Says that something which runs until it is stopped is ready. It does its work whether or not anybody
 /// wants to know.
 pub(crate) fn ready(text: &str) {

@@ -1,6 +1,12 @@
-//! Tables for people: columns as wide as their content is on a terminal, numbers to the right.
+//! Tables for people: columns as wide as their content is on a terminal, numbers to the right. Where a person
+//! looks, what stands first in a row is shortened rather than that the row runs over the edge.
 
-use comfy_table::{CellAlignment, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Width, presets};
+
+/// Spaces between two columns.
+const GAP: u16 = 2;
+/// What is left of the first column at least, however narrow the terminal: enough to tell one name from another.
+const LEAST: u16 = 24;
 
 /// How a column stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,36 +34,73 @@ impl<const N: usize> Table<N> {
     }
 
     pub(crate) fn row(&mut self, cells: [String; N]) {
-        self.0.add_row(cells);
+        let mut row = Row::from(cells);
+        row.max_height(1);
+        self.0.add_row(row);
     }
 
-    /// The table, without a line end after the last row.
-    pub(crate) fn render(&self) -> String {
+    /// The table in so many columns of a terminal, if there is one; without a line end after the last row.
+    pub(crate) fn render(mut self, terminal: Option<u16>) -> String {
+        if let Some(room) = terminal.and_then(|width| self.room_for_first(width)) {
+            self.0.set_content_arrangement(ContentArrangement::Dynamic);
+            for (place, column) in self.0.column_iter_mut().enumerate() {
+                column.set_constraint(match place {
+                    0 => ColumnConstraint::Absolute(Width::Fixed(room + GAP)),
+                    _ => ColumnConstraint::ContentWidth,
+                });
+            }
+        }
         self.0.trim_fmt()
     }
-}
 
-/// Spaces between two columns.
-const GAP: u16 = 2;
+    /// How wide the first column may be, if it is wider than that.
+    fn room_for_first(&self, terminal: u16) -> Option<u16> {
+        let widths = self.0.column_max_content_widths();
+        let (first, others) = widths.split_first()?;
+        let taken: u16 = others.iter().map(|width| width + GAP).sum();
+        let room = terminal.saturating_sub(taken).max(LEAST);
+        (*first > room).then_some(room)
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rendered(names: [&str; 2]) -> String {
+    fn rendered(names: [&str; 2], terminal: Option<u16>) -> String {
         let mut table = Table::new([("NAME", Align::Left), ("SIZE", Align::Right)]);
         table.row([names[0].into(), "12 B".into()]);
         table.row([names[1].into(), "1 B".into()]);
-        table.render()
+        table.render(terminal)
     }
 
     #[test]
     fn columns_line_up() {
-        assert_eq!(rendered(["ü", "longer"]), "NAME    SIZE\nü       12 B\nlonger   1 B");
+        assert_eq!(rendered(["ü", "longer"], None), "NAME    SIZE\nü       12 B\nlonger   1 B");
     }
 
     #[test]
     fn characters_count_by_their_width() {
-        assert_eq!(rendered(["写真", "e\u{301}t"]), "NAME  SIZE\n写真  12 B\ne\u{301}t     1 B");
+        assert_eq!(rendered(["写真", "e\u{301}t"], None), "NAME  SIZE\n写真  12 B\ne\u{301}t     1 B");
+    }
+
+    #[test]
+    fn what_fits_is_as_it_is() {
+        let narrow = rendered(["ü", "longer"], Some(10));
+        assert_eq!(narrow, rendered(["ü", "longer"], None), "names are left so much");
+        let name = "123456789 123456789 1234";
+        assert_eq!(rendered([name, "b"], Some(30)), rendered([name, "b"], None));
+    }
+
+    #[test]
+    fn a_long_name_gives_way_to_the_edge_and_nothing_else_does() {
+        let name = "0123456789".repeat(4);
+        let lines = |terminal| rendered([&name, "写真".repeat(10).as_str()], Some(terminal));
+        let widths = |terminal| lines(terminal).lines().map(|line| line.chars().count()).max().unwrap();
+        assert_eq!(lines(36).lines().nth(1), Some("01234567890123456789012345678…  12 B"));
+        assert_eq!(lines(36).lines().nth(2), Some("写真写真写真写真写真写真写真…    1 B"));
+        assert_eq!(widths(36), 36);
+        assert_eq!(widths(10), 24 + 2 + 4, "but so much is left of it");
+        assert_eq!(lines(100), rendered([&name, "写真".repeat(10).as_str()], None));
     }
 }

@@ -75,6 +75,8 @@ impl Near {
 fn unlikeness(wanted: &[u8], name: &[u8]) -> Option<u32> {
     /// Below this many bytes a name is a part of too many others to say anything.
     const MIN_PART: usize = 3;
+    /// And what is less than a third of the whole says little of it.
+    const MOST_TIMES: usize = 3;
     /// A part of the name is further off than the most typing errors.
     const PART: u32 = 10;
     let (wanted_base, name_base) = (last_part(wanted), last_part(name));
@@ -85,7 +87,9 @@ fn unlikeness(wanted: &[u8], name: &[u8]) -> Option<u32> {
         return Some(errors);
     }
     let (wanted_text, name_text) = (String::from_utf8_lossy(wanted_base), String::from_utf8_lossy(name_base));
-    let part = |whole: &str, part: &str| part.len() >= MIN_PART && whole.contains(part);
+    let part = |whole: &str, part: &str| {
+        part.len() >= MIN_PART && whole.len() <= part.len() * MOST_TIMES && whole.contains(part)
+    };
     let near = part(&name_text, &wanted_text) || part(&wanted_text, &name_text);
     near.then(|| PART + name.len().abs_diff(wanted.len()) as u32)
 }
@@ -142,6 +146,8 @@ mod tests {
         assert_eq!(unlikeness(b"reprot.pdf", b"x/report.pdf"), Some(2), "typing errors");
         assert_eq!(unlikeness(b"report", b"report-2024.pdf"), Some(19), "a part");
         assert_eq!(unlikeness(b"a/my-report-2024.pdf", b"b/report"), Some(22), "a part the other way round");
+        assert_eq!(unlikeness(b"a/my-report-2024s.pdf", b"b/report"), None, "a part, but less than a third");
+        assert_eq!(unlikeness(b"report", b"our-reports-2024.pdf"), None, "that, the other way round");
         assert_eq!(unlikeness(b"report", b"holiday.jpg"), None);
         assert_eq!(unlikeness(b"ab", b"cab.txt"), None, "too short to be a part");
         assert_eq!(unlikeness(b"abc", b"dabc.txt"), Some(15));
