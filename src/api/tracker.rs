@@ -67,3 +67,46 @@ impl From<&PeerInfo> for Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{Host, PeerId};
+    use crate::wire::Label;
+
+    #[test]
+    fn who_cannot_be_dialled_has_no_address() {
+        let peer = |port| PeerInfo {
+            peer: PeerId([7; 16]),
+            name: Label::new("alice"),
+            host: Host::new("h").unwrap(),
+            port,
+            offers: 3,
+            uploads: 2,
+            downloads: 1,
+            silent_ms: 900,
+        };
+        let status = Status { uptime_ms: 5, peers: 2, names: 13, registrations: 14, located: 4, epoch: 0 };
+        let report = TrackerReport::new("t:1", &status, &[peer(0), peer(9)]);
+        let member = Member {
+            peer: PeerId([7; 16]).to_string(),
+            name: "alice".to_owned(),
+            address: None,
+            offers: 3,
+            uploads: 2,
+            downloads: 1,
+            silent_ms: 900,
+        };
+        let dialled = Member { address: Some("h:9".to_owned()), ..member.clone() };
+        let peers = vec![member, dialled];
+        let told = TrackerReport {
+            tracker: "t:1".to_owned(),
+            uptime_ms: 5,
+            names: 13,
+            registrations: 14,
+            located: 4,
+            peers,
+        };
+        assert_eq!(report, told);
+    }
+}

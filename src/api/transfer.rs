@@ -201,13 +201,10 @@ pub struct Trashed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::content::Reason;
-
-    #[test]
-    fn a_peer_with_two_connections_is_one_and_who_has_left_is_none() {
-        let source = |peer: &str, connected| SourceReport {
+impl SourceReport {
+    /// One of which nothing is known but its id.
+    pub(crate) fn of(peer: &str) -> SourceReport {
+        SourceReport {
             peer: peer.to_owned(),
             name: String::new(),
             addr: String::new(),
@@ -219,14 +216,21 @@ mod tests {
             cost_ms: 0.0,
             inflight_bytes: 0,
             useful: 0,
-            connected,
+            connected: true,
             uploads: None,
             reason: SourceReason::NotNeeded,
             why: String::new(),
-        };
-        let status = TransferStatus {
+        }
+    }
+}
+
+#[cfg(test)]
+impl TransferStatus {
+    /// One that has just begun.
+    pub(crate) fn of(name: &str) -> TransferStatus {
+        TransferStatus {
             id: String::new(),
-            name: String::new(),
+            name: name.to_owned(),
             state: TransferState::Fetching,
             bytes_total: 0,
             bytes_done: 0,
@@ -235,10 +239,40 @@ mod tests {
             files_done: 0,
             seconds: 0.0,
             rate: 0.0,
-            sources: vec![source("a", true), source("b", false), source("a", true), source("c", true)],
+            sources: Vec::new(),
             ledger: LedgerView::default(),
             waiting_for: Vec::new(),
-        };
+        }
+    }
+}
+
+#[cfg(test)]
+impl Report {
+    /// One of a fetch that left nothing out and nothing alone.
+    pub(crate) fn of(name: &str) -> Report {
+        Report {
+            status: TransferStatus::of(name),
+            path: name.to_owned(),
+            partial: String::new(),
+            left_out: Vec::new(),
+            left_out_more: 0,
+            left_alone: Vec::new(),
+            left_older: 0,
+            trashed: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Reason;
+
+    #[test]
+    fn a_peer_with_two_connections_is_one_and_who_has_left_is_none() {
+        let source = |peer: &str, connected| SourceReport { connected, ..SourceReport::of(peer) };
+        let sources = vec![source("a", true), source("b", false), source("a", true), source("c", true)];
+        let status = TransferStatus { sources, ..TransferStatus::of("file") };
         assert_eq!(status.connected(), 2);
         let line = serde_json::to_string(&status).unwrap();
         assert_eq!(serde_json::from_str::<TransferStatus>(&line).unwrap(), status);

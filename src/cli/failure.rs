@@ -165,4 +165,29 @@ mod tests {
         assert_eq!(reason(&io::Error::from_raw_os_error(111)), "connection refused");
         assert_eq!(reason(&io::Error::from_raw_os_error(2)), "no such file or directory");
     }
+
+    #[test]
+    fn a_reader_that_has_seen_enough_needs_no_sentence() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit, failure.to_string()), (Exit::Other, String::new()));
+        let full = Failure::from(io::Error::from_raw_os_error(28));
+        assert_eq!(full.to_string(), "cannot write the answer: no space left on device");
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_listened_on_has_a_remedy() {
+        let said = |kind| cannot_listen("h:1", &io::Error::from(kind)).to_string();
+        assert!(said(io::ErrorKind::AddrInUse).ends_with("port 0 takes any free one"));
+        assert!(said(io::ErrorKind::AddrNotAvailable).ends_with("it is no address of this machine"));
+        assert!(said(io::ErrorKind::PermissionDenied).ends_with("choose a port above 1023"));
+        assert!(said(io::ErrorKind::Other).starts_with("cannot listen on h:1: "));
+    }
+
+    #[test]
+    fn a_fetch_that_failed_exits_as_it_says() {
+        let failure = Failure::from(FetchError::BadTree(crate::content::TreeError::Magic));
+        assert_eq!((failure.exit, failure.is_no_folder()), (Exit::Integrity, true));
+        assert_eq!(Failure::from(FetchError::Interrupted).exit, Exit::Interrupted);
+        assert!(!Failure::from(FetchError::NotFound("a".to_owned())).is_no_folder());
+    }
 }

@@ -124,6 +124,8 @@ fn holder_line(holder: &Holder) -> HolderLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::{FileId, Host, PeerId};
+    use crate::wire::{Label, List, Name};
 
     #[test]
     fn only_all_is_a_hundred_percent() {
@@ -131,5 +133,43 @@ mod tests {
         assert_eq!(share(0, 3), "0%");
         assert_eq!(share(999, 1000), "99%");
         assert_eq!(share(3, 3), "100%");
+    }
+
+    #[test]
+    fn holders_are_rows_and_those_not_named_are_counted() {
+        let holder = |name: &str, have, port, original| Holder {
+            peer: PeerId([7; 16]),
+            name: Label::new(name),
+            host: Host::new("h").unwrap(),
+            port,
+            have,
+            uploads: 1,
+            downloads: 0,
+            original,
+        };
+        let holders = vec![holder("alice", 4, 9, true), holder("bob", 1, 0, false)];
+        let variant = Variant {
+            name: Name::new("p2p:x"),
+            id: FileId::of(b"x"),
+            size: 100,
+            total: 2048,
+            chunks: 4,
+            seeders: 1,
+            leechers: 3,
+            original: true,
+            agreed: true,
+            modified: 0,
+            holders: List::new(holders),
+        };
+        let id = FileId::of(b"x").to_string();
+        let lines = [
+            "name:p2p:x  2.0 KiB  1 seeder, 3 leechers",
+            &id,
+            "PEER   ADDRESS             HAS  KIND      UPLOADS  DOWNLOADS",
+            "alice  h:9                100%  original        1          0",
+            "bob    cannot be dialled   25%  copy            1          0",
+            "and 2 peers more",
+        ];
+        assert_eq!(render(&variant).lines().collect::<Vec<_>>(), lines);
     }
 }

@@ -55,3 +55,18 @@ fn line(entry: &Entry) -> Line<'_> {
         leechers: entry.leechers,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::FileId;
+    use crate::wire::Name;
+
+    #[test]
+    fn a_line_has_the_bytes_of_all_files() {
+        let id = FileId::of(b"x");
+        let entry = Entry { name: Name::new("d/"), id, size: 40, total: 500, seeders: 2, leechers: 1 };
+        let expected = format!(r#"{{"name":"d/","id":"{id}","size":500,"seeders":2,"leechers":1}}"#);
+        assert_eq!(serde_json::to_string(&line(&entry)).unwrap(), expected);
+    }
+}

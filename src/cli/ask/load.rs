@@ -110,3 +110,32 @@ fn ask(address: &str) -> Result<Line, NetError> {
         other => Err(NetError::Unexpected(other.label())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_port_and_anything_else_is_a_name() {
+        assert!(is_address("h:1") && is_address("[::1]:9700"));
+        assert!(!is_address("alice") && !is_address(":1") && !is_address("h:x") && !is_address("photos@lab"));
+    }
+
+    #[test]
+    fn load_is_one_line() {
+        let line = Line {
+            peer: String::new(),
+            name: "alice".to_owned(),
+            address: "h:1".to_owned(),
+            uploads: 1,
+            downloads: 0,
+            queued: 12,
+            rate: 0,
+            latency_us: 310,
+        };
+        assert_eq!(
+            render(&line),
+            "alice at h:1: 1 upload, 0 downloads, 12 requests waiting, answered in 310 µs"
+        );
+    }
+}

@@ -128,3 +128,62 @@ fn transfer_line(status: &TransferStatus) -> String {
     let peers = count(status.connected(), "peer");
     format!("  {name}: {state}, {done} of {total}, {}/s from {peers}", size(status.rate as u64))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Member;
+
+    #[test]
+    fn a_tracker_is_a_line_and_a_table() {
+        let member = Member {
+            peer: String::new(),
+            name: "alice".to_owned(),
+            address: None,
+            offers: 3,
+            uploads: 2,
+            downloads: 1,
+            silent_ms: 900,
+        };
+        let report = TrackerReport {
+            tracker: "t:1".to_owned(),
+            uptime_ms: 61_000,
+            names: 1,
+            registrations: 2,
+            located: 0,
+            peers: vec![member],
+        };
+        let words = render(&report);
+        let lines: Vec<&str> = words.lines().collect();
+        assert_eq!(lines[0], "tracker t:1: up 61.0 s, 1 peer, 1 name, 2 registrations, 0 questions answered");
+        assert_eq!(lines[1], "PEER   ADDRESS            CONTENTS  UPLOADS  DOWNLOADS  SILENT");
+        assert_eq!(lines[2], "alice  cannot be dialled         3        2          1  0.90 s");
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn a_peer_is_a_line_and_one_for_each_transfer() {
+        let done = TransferStatus { bytes_total: 2048, bytes_done: 2048, ..TransferStatus::of("a") };
+        let half =
+            TransferStatus { bytes_total: 2048, bytes_done: 1024, rate: 512.0, ..TransferStatus::of("b\n") };
+        let status = PeerStatus {
+            name: "alice".to_owned(),
+            addr: "h:1".to_owned(),
+            files: 1,
+            bytes: 10,
+            uploads: 2,
+            downloads: 1,
+            sent: 0,
+            faults: Some("lie=1".to_owned()),
+            trackers: Vec::new(),
+            transfers: vec![done, half],
+        };
+        let lines = [
+            "peer alice listening on h:1, sharing 1 file (10 B); 2 uploads, 1 download",
+            "  it misbehaves on purpose: lie=1",
+            "  a: fetching, 2.0 KiB",
+            "  b\\n: fetching, 1.0 KiB of 2.0 KiB, 512 B/s from 0 peers",
+        ];
+        assert_eq!(render_peer(&status).lines().collect::<Vec<_>>(), lines);
+    }
+}

@@ -82,3 +82,40 @@ fn render(transfer: &TransferStatus) -> String {
 fn time(ms: f64) -> String {
     elapsed(Duration::from_secs_f64((ms / 1e3).clamp(0.0, 86_400.0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_source_is_a_row_with_what_is_not_known_as_a_question() {
+        let near = SourceReport {
+            name: "near".to_owned(),
+            rate: 2048.0,
+            round_trip_ms: 0.2,
+            cost_ms: 6.1,
+            inflight_bytes: 1024,
+            chunks: 5,
+            uploads: Some(2),
+            why: "cheapest".to_owned(),
+            ..SourceReport::of("1")
+        };
+        let far = SourceReport { name: "far".to_owned(), why: "busy".to_owned(), ..SourceReport::of("2") };
+        let status = TransferStatus { sources: vec![near, far], ..TransferStatus::of("big.iso") };
+        let words = render(&status);
+        let rows: Vec<Vec<&str>> = words.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0], ["big.iso:", "fetching"]);
+        assert_eq!(rows[1], ["SOURCE", "LATENCY", "LOAD", "RATE", "QUEUE", "COST", "CHUNKS", "WHY"]);
+        assert_eq!(
+            rows[2],
+            ["near", "200", "µs", "2", "2.0", "KiB/s", "1.0", "KiB", "6.1", "ms", "5", "cheapest"]
+        );
+        assert_eq!(rows[3], ["far", "0", "µs", "?", "?", "0", "B", "0", "µs", "0", "busy"]);
+        assert_eq!(render(&TransferStatus::of("a")), "a: fetching, no source yet");
+    }
+
+    #[test]
+    fn no_time_is_below_none_or_longer_than_a_day() {
+        assert_eq!((time(-1.0), time(1e12)), ("0 µs".to_owned(), "1day".to_owned()));
+    }
+}

@@ -117,7 +117,7 @@ fn waiting(status: &TransferStatus, wait: Patience) -> String {
     let names: Vec<String> = status.waiting_for.iter().take(MOST_NAMES).map(|name| shown(name)).collect();
     let more = match status.waiting_for.len().saturating_sub(MOST_NAMES) {
         0 => String::new(),
-        more => format!(" and {} more", count(more as u64, "other")),
+        more => format!(" and {}", count(more as u64, "other")),
     };
     format!(
         "nobody who has what is missing of {} can be reached; waiting for {}{more}, --wait is {wait}",
@@ -141,4 +141,33 @@ fn describe(status: &TransferStatus) -> String {
         size(rate),
         count(status.connected(), "peer"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::SourceReport;
+
+    #[test]
+    fn progress_is_bytes_rate_time_left_and_peers() {
+        let sources = vec![SourceReport::of("a"), SourceReport::of("b")];
+        let status =
+            TransferStatus { bytes_total: 3072, bytes_done: 1024, sources, ..TransferStatus::of("a") };
+        assert_eq!(describe(&status), "1.0 KiB of 3.0 KiB, 0 B/s, time left unknown, 2 peers");
+        let status = TransferStatus { rate: 1024.9, ..status };
+        assert_eq!(describe(&status), "1.0 KiB of 3.0 KiB, 1.0 KiB/s, 2s left, 2 peers");
+    }
+
+    #[test]
+    fn only_some_are_named_of_those_that_are_waited_for() {
+        let waiting_for = |names: usize| {
+            let waiting_for = (0..names).map(|name| format!("p{name}")).collect();
+            let status = TransferStatus { waiting_for, ..TransferStatus::of("a") };
+            waiting(&status, Patience::Forever)
+        };
+        let head = "nobody who has what is missing of a can be reached; waiting for";
+        assert_eq!(waiting_for(1), format!("{head} p0, --wait is forever"));
+        assert_eq!(waiting_for(5), format!("{head} p0, p1, p2, p3, p4, --wait is forever"));
+        assert_eq!(waiting_for(7), format!("{head} p0, p1, p2, p3, p4 and 2 others, --wait is forever"));
+    }
 }

@@ -177,6 +177,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{SourceReport, Trashed};
 
     fn summary(bytes: u64, had: u64) -> String {
         let mut summary = Summary::new(&SafeName::new("big.iso").unwrap());
@@ -194,5 +195,67 @@ mod tests {
         assert_eq!(summary(1 << 30, 1 << 29), rest);
         assert_eq!(summary(5, 5), "got big.iso, 5 B, all of it already here in 0.42 s, verified");
         assert_eq!(summary(0, 0), "got big.iso, 0 B in 0.42 s, verified");
+    }
+
+    fn of(reports: &[Report]) -> Summary {
+        let mut summary = Summary::new(&SafeName::new("d/").unwrap());
+        reports.iter().for_each(|report| summary.add(report));
+        summary
+    }
+
+    #[test]
+    fn who_gave_nothing_is_not_counted_and_who_gave_twice_is_counted_once() {
+        let source = |peer: &str, bytes| SourceReport { bytes, ..SourceReport::of(peer) };
+        let mut report = Report::of("d/");
+        report.status.sources = vec![source("a", 5), source("b", 0), source("a", 7)];
+        (report.status.bytes_total, report.status.bytes_resumed, report.status.seconds) = (20, 8, 1.5);
+        let mut more = report.clone();
+        more.status.sources = vec![source("a", 1), source("c", 1)];
+        let summary = of(&[report, more]);
+        assert_eq!((summary.bytes, summary.had, summary.time), (40, 16, Duration::from_secs(3)));
+        assert_eq!(summary.peers.iter().collect::<Vec<_>>(), ["a", "c"]);
+    }
+
+    #[test]
+    fn what_was_left_out_is_another_exit_unless_it_is_allowed() {
+        let partial = Report { partial: "left out: pipe".to_owned(), ..Report::of("d/") };
+        assert!(of(&[Report::of("d/")]).verdict(false).is_ok());
+        let failure = of(&[Report::of("d/"), partial.clone()]).verdict(false).unwrap_err();
+        assert_eq!(failure.exit, Exit::Partial);
+        assert_eq!(failure.to_string(), "d/ is not whole at its source; left out: pipe");
+        assert!(of(std::slice::from_ref(&partial)).verdict(true).is_ok());
+        let trashed = Some(Trashed { trouble: "full".to_owned(), ..Trashed::default() });
+        let failure = of(&[Report { trashed, ..partial }]).verdict(true).unwrap_err();
+        assert_eq!(failure.exit, Exit::Other, "what should have gone did not, whatever is allowed");
+    }
+
+    #[test]
+    fn what_else_is_in_the_folder_is_said_of_one_folder_alone() {
+        let names = |count: usize| (0..count).map(|name| name.to_string()).collect::<Vec<_>>();
+        let report = Report { left_alone: names(6), ..Report::of("d/") };
+        let head = "\nleft alone: 6 files that this version does not have (0, 1, 2, 3, 4, …)";
+        let said = |report: &Report| of(std::slice::from_ref(report)).left_alone();
+        assert_eq!(said(&report), head);
+        let older = Report { left_older: 2, ..report.clone() };
+        assert_eq!(
+            said(&older),
+            format!("{head}; of an older version: 2 (`--delete` moves them to the trash)")
+        );
+        let trashed = Report { trashed: Some(Trashed::default()), ..older };
+        assert!(said(&trashed).contains("but changed here or left out at the source: 2"));
+        assert_eq!(said(&Report { left_alone: names(1), ..Report::of("d/") }).matches('…').count(), 0);
+        assert_eq!(said(&Report::of("d/")), "");
+        assert_eq!(of(&[report.clone(), report]).left_alone(), "", "each of several is that to the other");
+    }
+
+    #[test]
+    fn what_went_to_the_trash_is_said_and_that_nothing_could() {
+        let said = |trashed: Trashed| of(&[Report { trashed: Some(trashed), ..Report::of("d/") }]).trashed();
+        let moved = Trashed { folder: "d/.p2p/trash/1".to_owned(), files: 2, ..Trashed::default() };
+        assert_eq!(said(moved), "\nmoved 2 files that this version does not have to d/.p2p/trash/1");
+        assert_eq!(said(Trashed::default()), "");
+        let no_record = Trashed { no_record: true, ..Trashed::default() };
+        assert_eq!(said(no_record), "\nnothing deleted: no older version is noted in d/");
+        assert_eq!(of(&[Report::of("d/")]).trashed(), "");
     }
 }

@@ -77,3 +77,64 @@ pub(super) fn ambiguous(name: &SafeName, rows: &[Choosable]) -> Failure {
     );
     Failure::usage(sentence).with_choices(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Exit;
+    use crate::content::{Host, PeerId};
+    use crate::wire::{Holder, Label, List, Name};
+
+    fn claim(names: &[&str], original: bool, modified: u64) -> Variant {
+        let holder = |name: &&str| Holder {
+            peer: PeerId([7; 16]),
+            name: Label::new(*name),
+            host: Host::new("h").unwrap(),
+            port: 1,
+            have: 1,
+            uploads: 0,
+            downloads: 0,
+            original,
+        };
+        Variant {
+            name: Name::new("a"),
+            id: FileId::of(b"x"),
+            size: 10,
+            total: 2048,
+            chunks: 1,
+            seeders: 1,
+            leechers: 0,
+            original,
+            agreed: true,
+            modified,
+            holders: List::new(names.iter().map(holder).collect()),
+        }
+    }
+
+    #[test]
+    fn who_made_it_is_named_and_the_last_change_is_none_to_come() {
+        let (made, copied) = (claim(&["a", "b", "c", "d"], true, 40), claim(&["e"], false, 900));
+        let row = Choosable::new(&[&made, &copied], 100);
+        assert_eq!((row.modified(), row.age), (100, Some(0)));
+        let cells =
+            ["a, b, c, 1 more".to_owned(), "2.0 KiB".to_owned(), "0 s".to_owned(), row.id_text.clone()];
+        assert_eq!(row.cells(), cells);
+        let row = Choosable::new(&[&claim(&["e"], false, 0)], 100);
+        assert_eq!((row.cells()[0].as_str(), row.cells()[2].as_str()), ("e", "?"));
+    }
+
+    #[test]
+    fn several_contents_are_a_failure_with_a_table_and_choices() {
+        let row = Choosable::new(&[&claim(&["a"], true, 40)], 100);
+        let failure = |name: &str| ambiguous(&SafeName::new(name).unwrap(), std::slice::from_ref(&row));
+        assert_eq!(failure("a").exit, Exit::Usage);
+        assert!(
+            !failure("a").to_string().contains("--union") && failure("a/").to_string().contains("--union")
+        );
+        assert_eq!(failure("a").choices()[0]["id"], row.id_text);
+        assert_eq!(
+            (&failure("a").choices()[0]["age"], failure("a").choices().as_array().unwrap().len()),
+            (&60.into(), 1)
+        );
+    }
+}

@@ -195,3 +195,95 @@ fn existing(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     path.ancestors().find_map(|part| fs::canonicalize(part).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Exit;
+
+    /// A peer that gives these answers, and what it has been asked.
+    fn peer(answers: &str) -> (Daemon, BufReader<UnixStream>) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(answers.as_bytes()).unwrap();
+        theirs.shutdown(std::net::Shutdown::Write).unwrap();
+        (Daemon { stream: BufReader::new(ours) }, BufReader::new(theirs))
+    }
+
+    fn line(answer: &Answer) -> String {
+        format!("{}\n", serde_json::to_string(answer).unwrap())
+    }
+
+    #[test]
+    fn a_fetch_is_told_of_until_it_is_done() {
+        let status = TransferStatus::of("a");
+        let report = Report::of("a");
+        let answers = line(&Answer::Fetching(status.clone())) + &line(&Answer::Done(report.clone()));
+        let (mut daemon, mut peer) = peer(&answers);
+        let want = Want { id: FileId::of(b"x"), name: SafeName::new("a").unwrap(), size: Some(1) };
+        let dest = Dest {
+            path: "/d/a".into(),
+            force: false,
+            own: true,
+            delete: false,
+            wait: Some(Duration::from_millis(1500)),
+            waited: Duration::from_millis(20),
+        };
+        daemon.get(&want, dest).unwrap();
+        assert!(matches!(daemon.told().unwrap(), Told::Status(told) if told == status));
+        assert!(matches!(daemon.told().unwrap(), Told::Done(told) if told == report));
+        let mut asked = String::new();
+        peer.read_line(&mut asked).unwrap();
+        let get = Get {
+            id: FileId::of(b"x").to_string(),
+            name: "a".to_owned(),
+            size: Some(1),
+            dest: "/d/a".into(),
+            force: false,
+            own: true,
+            delete: false,
+            wait_ms: Some(1500),
+            waited_ms: 20,
+        };
+        assert_eq!(serde_json::from_str::<Request>(&asked).unwrap(), Request::Get(get));
+    }
+
+    #[test]
+    fn a_fault_is_a_failure_with_its_exit_code() {
+        let fault = Fault { code: Exit::Integrity, message: "bad bytes".to_owned(), no_folder: true };
+        let failure = peer(&line(&Answer::Error(fault))).0.told().unwrap_err();
+        assert_eq!((failure.exit, failure.to_string()), (Exit::Integrity, "bad bytes".to_owned()));
+        assert!(failure.is_no_folder());
+    }
+
+    #[test]
+    fn a_content_has_the_name_that_the_peer_calls_it_if_it_is_one() {
+        let holds = |name: Option<&str>| {
+            let answer = Answer::Holds(name.map(str::to_owned));
+            peer(&line(&answer)).0.holds(FileId::of(b"x")).unwrap().map(|name| name.as_str().to_owned())
+        };
+        assert_eq!(holds(Some("d/a")).as_deref(), Some("d/a"));
+        assert_eq!((holds(Some("../a")), holds(None)), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_answer_and_who_says_none_is_told_apart() {
+        let failure = |answers: &str| peer(answers).0.status().unwrap_err();
+        assert_eq!(failure("").exit, Exit::Unreachable);
+        assert_eq!(failure("what?\n").exit, Exit::Other);
+        let strange = failure(&line(&Answer::Holds(None)));
+        assert_eq!(strange.exit, Exit::Other);
+        assert!(strange.to_string().starts_with("the running peer answered strangely"), "{strange}");
+        let hangs = lost(&io::Error::from(io::ErrorKind::TimedOut));
+        assert!(hangs.to_string().contains("has not answered for 5s"), "{hangs}");
+        assert_eq!(lost(&io::Error::from(io::ErrorKind::BrokenPipe)).to_string(), went_away().to_string());
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_below_what_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = fs::canonicalize(folder.path()).unwrap();
+        assert_eq!(existing(&folder.path().join("a/b")), Some(real));
+        assert!(Daemon::of_folder(folder.path()).is_none());
+        assert!(is_ours(folder.path()) && !is_ours(&folder.path().join("a")));
+    }
+}

@@ -81,3 +81,23 @@ fn report(link: &Link, name: &str, descriptor: PathBuf, json: bool) -> Result<()
     };
     output::answer(json, &line, || format!("wrote {}\n{link}", line.descriptor.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Exit;
+
+    #[test]
+    fn a_descriptor_is_called_after_what_it_describes_and_overwrites_nothing_unasked() {
+        assert_eq!(default_output(&SafeName::new("a/photos/").unwrap()), Path::new("photos.p2p"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.p2p");
+        write(&path, "one, long", false).unwrap();
+        let failure = write(&path, "two", false).unwrap_err();
+        assert_eq!(failure.exit, Exit::Other);
+        assert!(failure.to_string().contains("--force overwrites it"), "{failure}");
+        write(&path, "two", true).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert!(write(&folder.path().join("none/a"), "", true).is_err());
+    }
+}

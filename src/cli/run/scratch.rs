@@ -32,3 +32,20 @@ impl Drop for Scratch {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn nobody_else_looks_into_it_and_it_goes_away_with_all_that_is_in_it() {
+        let scratch = Scratch::new().unwrap();
+        let path = scratch.path().to_owned();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::write(path.join("a"), "b").unwrap();
+        assert_ne!(Scratch::new().unwrap().path(), path);
+        drop(scratch);
+        assert!(!path.exists());
+    }
+}

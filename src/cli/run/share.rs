@@ -77,3 +77,20 @@ fn offer_of(peer: &Peer, name: &SafeName) -> Result<Offer, Failure> {
     let offer = peer.offers().into_iter().find(|offer| *offer.name == *name.as_str());
     offer.ok_or_else(|| Failure::other(format!("{name} cannot be read, so it is not shared")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Exit;
+
+    #[test]
+    fn what_is_shared_is_called_after_its_last_part() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("d")).unwrap();
+        std::fs::write(folder.path().join("f"), "").unwrap();
+        let name = |part: &str| link_name(&folder.path().join(part)).map(|name| name.as_str().to_owned());
+        assert_eq!((name("d").unwrap(), name("f").unwrap()), ("d/".to_owned(), "f".to_owned()));
+        assert_eq!(name(".p2p").unwrap_err().exit, Exit::Usage);
+        assert!(link_name(Path::new("/")).is_err());
+    }
+}

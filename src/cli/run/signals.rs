@@ -96,3 +96,17 @@ impl Shared {
         self.told.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_signal_is_told_to_who_has_something_to_finish() {
+        let stop = Stop::default();
+        assert!(!stop.asked() && !stop.wait_until(Some(Instant::now())));
+        stop.graceful();
+        stop.shared.signal();
+        assert!(stop.asked() && stop.wait_until(None) && stop.clone().asked());
+    }
+}

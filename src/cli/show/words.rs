@@ -57,4 +57,23 @@ mod tests {
         assert_eq!(shown("a\nb\u{1b}"), "a\\nb\\u{1b}");
         assert_eq!(shown("x\u{202e}gpj.exe\u{2028}ü\u{200d}"), "x\\u{202e}gpj.exe\\u{2028}ü\u{200d}");
     }
+
+    #[test]
+    fn a_time_has_the_digits_that_matter() {
+        let ms = |ms: f64| elapsed(Duration::from_secs_f64(ms / 1e3));
+        assert_eq!([ms(0.9), ms(1.0), ms(99.0)], ["900 µs", "1.0 ms", "99.0 ms"]);
+        assert_eq!([ms(100.0), ms(9990.0), ms(10_000.0)], ["0.10 s", "9.99 s", "10.0 s"]);
+        assert_eq!([ms(99_900.0), ms(100_900.0)], ["99.9 s", "1m 40s"]);
+    }
+
+    #[test]
+    fn an_age_has_its_largest_unit() {
+        assert_eq!([age(0), age(119), age(120)], ["0 s", "119 s", "2 min"]);
+        assert_eq!([age(7199), age(7200), age(172_799), age(172_800)], ["119 min", "2 h", "47 h", "2 d"]);
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!([count(0, "file"), count(1, "file"), count(2, "file")], ["0 files", "1 file", "2 files"]);
+    }
 }
