@@ -11,45 +11,50 @@
 //!   has left it once: so the first copy of a file leaves its seeder once.
 //! - When nothing is open, a source with room takes over chunks that would come much later from another.
 
+//!
+//! `chunks` is where each chunk is, `sources` what each source has and owes, `pace` how fast one is; `cost`, `takeover`
+//! and `why` look at those and decide, and change nothing. What is done about an event is here.
+
+mod chunks;
 mod cost;
 mod event;
 mod load;
+mod pace;
 mod rarity;
 mod reason;
 mod source;
+mod sources;
 mod takeover;
 mod why;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::content::{ChunkSet, Layout, runs};
 use crate::wire::Refusal;
+use chunks::Chunks;
+use cost::{by_cost, costs, is_much_cheaper_elsewhere};
 pub use event::{Effect, Event, Limits, MAX_CORRUPT, Policy, SourceId, TICK};
 pub use load::SourceLoad;
-use rarity::Rarity;
 pub use reason::Reason;
 use source::Source;
 pub use source::SourceView;
+use sources::Sources;
+use takeover::{given_up, takeover};
+use why::reason;
 
 /// Of so few chunks each is asked for by number: there is little to spread, and the source can be left.
 const FEW_CHUNKS: u32 = 4;
+/// Of no more chunks than this each is recounted after each step, in debug builds.
+const MOST_CHECKED: u32 = 256;
 
 /// The scheduler of one transfer.
 #[derive(Debug)]
 pub struct Scheduler {
     layout: Arc<Layout>,
     limits: Limits,
-    had: ChunkSet,
-    wanted: ChunkSet,
-    /// Wanted chunks that are in flight nowhere, by how many sources have them.
-    open: Rarity,
-    in_flight: BTreeMap<u32, Vec<SourceId>>,
-    /// How often a chunk that is still wanted was taken over.
-    moved: BTreeMap<u32, i32>,
-    sources: BTreeMap<SourceId, Source>,
-    inflight_bytes: u64,
+    chunks: Chunks,
+    sources: Sources,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
     cursor: u32,
     rng: fastrand::Rng,
@@ -65,81 +70,55 @@ impl Scheduler {
         limits: Limits,
         seed: u64,
     ) -> Scheduler {
-        let chunks = layout.chunks();
-        let mut open = ChunkSet::empty(chunks);
-        wanted.iter().filter(|chunk| !had.contains(*chunk)).for_each(|chunk| {
-            open.insert(chunk);
-        });
         Scheduler {
             limits,
-            wanted: open.clone(),
-            had,
-            open: Rarity::new(open),
-            in_flight: BTreeMap::new(),
-            moved: BTreeMap::new(),
-            sources: BTreeMap::new(),
-            inflight_bytes: 0,
+            chunks: Chunks::new(had, wanted),
+            sources: Sources::default(),
             rng: fastrand::Rng::with_seed(seed),
-            cursor: (seed % u64::from(chunks.max(1))) as u32,
+            cursor: (seed % u64::from(layout.chunks().max(1))) as u32,
             layout,
         }
     }
 
     /// The chunks that are here.
     pub fn had(&self) -> &ChunkSet {
-        &self.had
-    }
-
-    /// Chunks still wanted.
-    pub fn left(&self) -> u32 {
-        self.wanted.count()
+        self.chunks.had()
     }
 
     /// True when every wanted chunk is here.
     pub fn is_done(&self) -> bool {
-        self.wanted.is_empty()
+        self.chunks.left() == 0
     }
 
     /// Wanted chunks that no connected source has, as runs; none before the first source has come, when
     /// those who start together, and have nothing yet, are worth knowing too.
     pub fn unavailable(&self) -> Vec<(u32, u32)> {
-        if self.sources.is_empty() || self.sources.values().any(|source| source.have.is_full()) {
+        if self.sources.is_empty() || self.sources.any_is_whole() {
             return Vec::new();
         }
-        self.open.unavailable().ranges()
+        self.chunks.unavailable()
     }
 
     /// What is known of each source.
     pub fn sources(&self, now: Instant) -> impl Iterator<Item = (SourceId, SourceView)> + '_ {
-        let (costs, bytes) = (self.costs(), self.usual_bytes());
+        let bytes = self.usual_bytes();
+        let (costs, done) = (costs(&self.sources, bytes), self.is_done());
         self.sources.iter().map(move |(id, source)| {
-            let useful = self.useful(source);
-            let reason = self.reason(*id, source, useful, &costs, now);
-            (*id, source.view(useful, bytes, reason))
+            let useful = self.chunks.useful(&source.have);
+            let reason = reason((id, source), (useful, done), bytes, &costs, now);
+            (id, source.view(useful, bytes, reason))
         })
-    }
-
-    /// How many wanted chunks the source has, to tell useful neighbours from useless ones.
-    fn useful(&self, source: &Source) -> u32 {
-        match source.have.is_full() {
-            true => self.wanted.count(),
-            false => source.have.iter().filter(|chunk| self.wanted.contains(*chunk)).count() as u32,
-        }
     }
 
     /// True if any source has a wanted chunk.
     pub fn is_helped(&self) -> bool {
-        self.sources.values().any(|source| {
-            let mut have = source.have.iter();
-            have.any(|chunk| self.wanted.contains(chunk))
-        })
+        self.sources.iter().any(|(_, source)| self.chunks.are_in(&source.have))
     }
 
     /// True if its sources gained more than this side, in the mean, since each came: who is far from the seeders,
     /// or behind a full uplink, should be served first, for all should be done at the same time.
     pub fn is_behind(&self) -> bool {
-        let mine = self.had.count();
-        self.sources.values().filter_map(|source| source.lead(mine)).sum::<i64>() < 0
+        self.sources.are_ahead_of(self.chunks.had())
     }
 
     /// Takes in one event and says what to do.
@@ -147,9 +126,13 @@ impl Scheduler {
     pub fn step(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut out = Vec::new();
         match event {
+            // Of one that is not there, or not any more, nothing is expected.
+            Event::Settled(source, _) | Event::Refused(source, ..) if self.sources.get(source).is_none() => {}
             Event::Joined { source, have, chooses, round_trip, load } => {
-                let mut joined = Source::new(have, self.had.count(), chooses, round_trip, now);
-                load.into_iter().for_each(|load| joined.told(load, None, now));
+                let mut joined = Source::new(have, self.chunks.had().count(), chooses, round_trip, now);
+                if let Some(load) = load {
+                    joined.told(load, now);
+                }
                 self.joined(source, joined, now, &mut out);
             }
             Event::Loaded(source, load) => self.loaded(source, load, now, &mut out),
@@ -160,7 +143,8 @@ impl Scheduler {
             Event::Arrived(source, chunk) => self.arrived(source, chunk, now, &mut out),
             Event::Corrupt(source, chunk) => self.corrupt(source, chunk, now, &mut out),
             Event::Settled(source, chunk) => self.settled(source, chunk, now, &mut out),
-            Event::Refused(source, chunk, reason) => self.refused(source, chunk, reason, now, &mut out),
+            Event::Refused(source, None, why) => self.refused_choice(source, why, now, &mut out),
+            Event::Refused(source, Some(chunk), why) => self.refused(source, chunk, why, now, &mut out),
             Event::Tick => self.tick(now, &mut out),
         }
         self.check();
@@ -168,115 +152,80 @@ impl Scheduler {
     }
 
     fn joined(&mut self, id: SourceId, source: Source, now: Instant, out: &mut Vec<Effect>) {
-        if !source.have.is_full() {
-            source.have.iter().for_each(|chunk| self.open.more_common(chunk));
-        }
-        let replaced = self.sources.insert(id, source);
-        debug_assert!(replaced.is_none(), "source numbers are never reused");
+        self.chunks.offered(&source.have);
+        self.sources.insert(id, source);
         self.fill(id, now, out);
     }
 
     fn loaded(&mut self, id: SourceId, load: SourceLoad, now: Instant, out: &mut Vec<Effect>) {
-        let Some(source) = self.sources.get_mut(&id) else { return };
-        source.told(load, source.load_asked(now), now);
+        let Some(source) = self.sources.get_mut(id) else { return };
+        source.told(load, now);
         source.answered(now);
         self.fill_all(now, out);
     }
 
     fn gained(&mut self, id: SourceId, gained: &[(u32, u32)], now: Instant, out: &mut Vec<Effect>) {
-        let Some(source) = self.sources.get_mut(&id) else { return };
-        let was_full = source.have.is_full();
+        let Some(source) = self.sources.get_mut(id) else { return };
         for chunk in runs::numbers(gained, self.layout.chunks()) {
+            // What it says anew is believed anew.
+            source.doubts_no_more(chunk);
             if source.have.insert(chunk) {
-                self.open.more_common(chunk);
+                self.chunks.gained(chunk, &source.have);
+                if source.have.is_full() {
+                    source.chooses_no_more();
+                }
             }
-        }
-        // What it says anew is believed anew.
-        let Source { have, doubted, .. } = source;
-        doubted.retain(|chunk| !have.contains(*chunk));
-        if source.have.is_full() && !was_full {
-            // From now on it counts as a seeder, which makes every chunk equally common.
-            (0..self.layout.chunks()).for_each(|chunk| self.open.less_common(chunk));
-            source.chooses = false;
         }
         self.fill(id, now, out);
     }
 
     fn left_by(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
-        let Some(source) = self.sources.remove(&id) else { return };
-        if !source.have.is_full() {
-            source.have.iter().for_each(|chunk| self.open.less_common(chunk));
-        }
-        self.inflight_bytes -= source.inflight_bytes;
+        let Some(source) = self.sources.remove(id) else { return };
+        self.chunks.withdrawn(&source.have);
         for chunk in source.asked_chunks() {
-            self.release(id, chunk);
+            self.chunks.release(chunk, id);
         }
         self.believe_the_last();
         self.fill_all(now, out);
     }
 
-    /// `chunk` is no longer in flight at `id`; if nowhere else either, it is open again.
-    fn release(&mut self, id: SourceId, chunk: u32) {
-        let Some(holders) = self.in_flight.get_mut(&chunk) else { return };
-        holders.retain(|holder| *holder != id);
-        if holders.is_empty() {
-            self.in_flight.remove(&chunk);
-            if self.wanted.contains(chunk) {
-                self.open.insert(chunk);
-            }
-        }
-    }
-
-    /// Forgets that `chunk` was asked of `id`, with its bytes.
+    /// Forgets that `chunk` was asked of `id`.
     fn settle(&mut self, id: SourceId, chunk: u32) {
-        if let Some(bytes) = self.sources.get_mut(&id).and_then(|source| source.settle(chunk)) {
-            self.inflight_bytes -= bytes;
-        }
-        self.release(id, chunk);
+        self.sources.settle(id, chunk);
+        self.chunks.release(chunk, id);
     }
 
     fn arriving(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
-        let Some(source) = self.sources.get_mut(&id) else { return };
-        if !source.begun(chunk, now) {
-            return; // it was asked for by number
-        }
-        if self.wanted.contains(chunk) {
-            self.open.remove(chunk);
-            let holders = self.in_flight.entry(chunk).or_default();
-            out.extend(holders.iter().map(|other| Effect::Cancel(*other, chunk)));
-            holders.push(id);
+        let Some(source) = self.sources.get_mut(id) else { return };
+        if source.begun(chunk, now) {
+            let others = self.chunks.chosen(chunk, id);
+            out.extend(others.into_iter().map(|other| Effect::Cancel(other, chunk)));
         }
     }
 
     fn progress(&mut self, id: SourceId, bytes: u64, now: Instant) {
-        if let Some(source) = self.sources.get_mut(&id) {
+        if let Some(source) = self.sources.get_mut(id) {
             source.delivered(bytes, now);
         }
     }
 
     fn arrived(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
-        if let Some(source) = self.sources.get_mut(&id) {
-            source.chunks += 1;
+        if let Some(source) = self.sources.get_mut(id) {
+            source.has_brought();
         }
         self.settle(id, chunk);
-        self.had.insert(chunk);
-        self.wanted.remove(chunk);
-        self.moved.remove(&chunk);
-        self.open.remove(chunk);
-        for other in self.in_flight.remove(&chunk).unwrap_or_default() {
-            out.push(Effect::Cancel(other, chunk));
-        }
+        let others = self.chunks.arrived(chunk);
+        out.extend(others.into_iter().map(|other| Effect::Cancel(other, chunk)));
         self.fill(id, now, out);
     }
 
     fn corrupt(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
         self.settle(id, chunk);
-        let Some(source) = self.sources.get_mut(&id) else { return };
-        source.corrupt += 1;
-        if source.corrupt >= MAX_CORRUPT {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        source.was_wrong(chunk);
+        if source.corrupt() >= MAX_CORRUPT {
             out.push(Effect::Close(id));
         }
-        source.doubted.push(chunk);
         self.disbelieve(id, chunk);
         self.believe_the_last();
         self.fill_all(now, out);
@@ -285,103 +234,80 @@ impl Scheduler {
     /// A chunk that was wrong is asked for elsewhere first. When nobody else has it, the turn comes again
     /// to who sent it: the wire may have been at fault, and [`MAX_CORRUPT`] ends it if not.
     fn believe_the_last(&mut self) {
-        if self.sources.values().all(|source| source.doubted.is_empty()) {
-            return;
-        }
-        let held = |chunk: u32| self.sources.values().any(|source| source.have.contains(chunk));
-        let doubted: Vec<(SourceId, u32)> = self
-            .sources
-            .iter()
-            .flat_map(|(id, source)| source.doubted.iter().map(move |chunk| (*id, *chunk)))
-            .filter(|(_, chunk)| self.wanted.contains(*chunk) && !held(*chunk))
-            .collect();
-        for (id, chunk) in doubted {
-            let Some(source) = self.sources.get_mut(&id) else { continue };
-            source.doubted.retain(|other| *other != chunk);
+        for (id, chunk) in self.sources.doubted(|chunk| self.chunks.is_wanted(chunk)) {
+            let Some(source) = self.sources.get_mut(id) else { continue };
+            source.doubts_no_more(chunk);
             if source.have.insert(chunk) {
-                self.open.more_common(chunk);
-            }
-            if source.have.is_full() {
-                // It counts as a seeder again.
-                (0..self.layout.chunks()).for_each(|chunk| self.open.less_common(chunk));
+                self.chunks.gained(chunk, &source.have);
             }
         }
     }
 
     /// The source does not have `chunk`, whatever it said, until it says so anew.
     fn disbelieve(&mut self, id: SourceId, chunk: u32) {
-        let Some(source) = self.sources.get_mut(&id) else { return };
+        let Some(source) = self.sources.get_mut(id) else { return };
+        if !source.have.contains(chunk) {
+            return;
+        }
         if source.have.is_full() {
-            // It is no seeder any more: all that it has counts by the chunk from now on.
-            source.have.iter().for_each(|chunk| self.open.more_common(chunk));
-            source.chooses = false;
+            source.chooses_no_more();
         }
-        if source.have.remove(chunk) {
-            self.open.less_common(chunk);
-        }
+        self.chunks.lost(chunk, &source.have);
+        source.have.remove(chunk);
     }
 
     fn settled(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
-        if !self.sources.contains_key(&id) {
-            return;
-        }
         self.settle(id, chunk);
         self.fill_all(now, out);
-        if let Some(source) = self.sources.get_mut(&id) {
-            source.answered(now);
-        }
-        self.fill(id, now, out);
+        self.answered(id, now, out);
     }
 
-    fn refused(
-        &mut self,
-        id: SourceId,
-        chunk: Option<u32>,
-        reason: Refusal,
-        now: Instant,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(source) = self.sources.get_mut(&id) else { return };
-        match chunk {
-            None => {
-                self.inflight_bytes -= source.settle_any();
-                match reason {
-                    // From now on by number, so that each chunk that it lacks is settled.
-                    Refusal::NothingBetter | Refusal::NotHere | Refusal::NotYet | Refusal::Gone => {
-                        source.chooses = false
-                    }
-                    Refusal::Busy | Refusal::Cancelled => source.back_off(now),
+    /// The source does not want to choose a chunk.
+    fn refused_choice(&mut self, id: SourceId, why: Refusal, now: Instant, out: &mut Vec<Effect>) {
+        self.sources.settle_any(id);
+        if let Some(source) = self.sources.get_mut(id) {
+            match why {
+                // From now on by number, so that each chunk that it lacks is settled.
+                Refusal::NothingBetter | Refusal::NotHere | Refusal::NotYet | Refusal::Gone => {
+                    source.chooses_no_more();
                 }
-            }
-            Some(chunk) => {
-                self.settle(id, chunk);
-                match reason {
-                    Refusal::Cancelled => {}
-                    Refusal::Busy => {
-                        if let Some(source) = self.sources.get_mut(&id) {
-                            source.back_off(now);
-                        }
-                    }
-                    Refusal::NotHere | Refusal::NotYet | Refusal::Gone | Refusal::NothingBetter => {
-                        self.disbelieve(id, chunk);
-                        if let Some(source) = self.sources.get_mut(&id).filter(|_| reason == Refusal::Gone) {
-                            source.lost(chunk, now);
-                        }
-                    }
-                }
-                self.fill_all(now, out);
+                Refusal::Busy | Refusal::Cancelled => source.back_off(now),
             }
         }
-        if let Some(source) = self.sources.get_mut(&id) {
+        self.answered(id, now, out);
+    }
+
+    fn refused(&mut self, id: SourceId, chunk: u32, why: Refusal, now: Instant, out: &mut Vec<Effect>) {
+        self.settle(id, chunk);
+        match why {
+            Refusal::Cancelled => {}
+            Refusal::Busy => {
+                if let Some(source) = self.sources.get_mut(id) {
+                    source.back_off(now);
+                }
+            }
+            Refusal::NotHere | Refusal::NotYet | Refusal::Gone | Refusal::NothingBetter => {
+                self.disbelieve(id, chunk);
+                if let Some(source) = self.sources.get_mut(id).filter(|_| why == Refusal::Gone) {
+                    source.lost(chunk, now);
+                }
+            }
+        }
+        self.fill_all(now, out);
+        self.answered(id, now, out);
+    }
+
+    /// The source said something, if it brought nothing.
+    fn answered(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
+        if let Some(source) = self.sources.get_mut(id) {
             source.answered(now);
         }
         self.fill(id, now, out);
     }
 
     fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let ids: Vec<SourceId> = self.sources.keys().copied().collect();
-        for id in ids {
-            let Some(source) = self.sources.get_mut(&id) else { continue };
+        for id in self.sources.ids() {
+            let Some(source) = self.sources.get_mut(id) else { continue };
             if source.is_lost(now) {
                 out.push(Effect::Close(id));
             } else if source.stalls(now) {
@@ -392,41 +318,56 @@ impl Scheduler {
         self.fill_all(now, out);
     }
 
-    fn fill_all(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        for id in self.by_cost() {
-            self.fill(id, now, out);
+    /// Opens the chunks that a stalled source owes; its own answer still counts if it comes first.
+    fn give_to_others(&mut self, id: SourceId, out: &mut Vec<Effect>) {
+        for chunk in given_up(&self.chunks, &self.sources, id) {
+            out.push(Effect::Cancel(id, chunk));
+            self.settle(id, chunk);
         }
     }
 
-    fn ask_load(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
-        if self.sources.get_mut(&id).is_some_and(|source| source.should_tell(now)) {
-            out.push(Effect::AskLoad(id));
+    // Asking.
+
+    /// Bytes of a chunk, as a rule.
+    fn usual_bytes(&self) -> u64 {
+        self.bytes_of(0)
+    }
+
+    fn bytes_of(&self, chunk: u32) -> u64 {
+        self.layout.place(chunk).map_or(0, |place| place.len)
+    }
+
+    fn fill_all(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        for id in by_cost(&self.sources, self.usual_bytes(), &mut self.rng) {
+            self.fill(id, now, out);
         }
     }
 
     /// Asks `id` for as much as its window has room for.
     fn fill(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
-        while self.inflight_bytes < self.limits.max_inflight_bytes {
-            let Some(source) = self.sources.get(&id) else { return };
+        while self.sources.inflight_bytes() < self.limits.max_inflight_bytes {
+            let Some(source) = self.sources.get(id) else { return };
             if !source.has_room(now) {
                 return;
             }
             // A free choice will take one of the open chunks: so many are as good as in flight.
-            if self.open.count() <= self.choices_in_flight() && self.open.count() > 0 {
+            let open = self.chunks.open();
+            if open > 0 && open <= self.sources.choices_in_flight() {
                 return;
             }
-            if source.chooses && self.layout.chunks() > FEW_CHUNKS && self.open.count() > 0 {
-                let bytes = self.layout.size().div_ceil(u64::from(self.layout.chunks().max(1))).max(1);
-                self.ask_any(id, bytes, now, out);
+            if open > 0 && source.chooses() && self.layout.chunks() > FEW_CHUNKS {
+                let bytes = self.layout.size().div_ceil(u64::from(self.layout.chunks())).max(1);
+                self.sources.ask_any(id, bytes, now);
+                out.push(Effect::AskAny(id));
                 continue;
             }
-            let Some(chunk) = self.open.rarest(&source.have, self.cursor) else {
-                match self.steal(id, now, out) {
-                    true => continue,
-                    false => return,
+            let Some(chunk) = self.chunks.rarest(&source.have, self.cursor) else {
+                if !self.steal(id, now, out) {
+                    return;
                 }
+                continue;
             };
-            if self.much_cheaper_elsewhere(id, chunk, now) {
+            if self.is_left_to_others(id, chunk, now) {
                 return;
             }
             self.ask(id, chunk, now, out);
@@ -434,57 +375,63 @@ impl Scheduler {
         }
     }
 
+    /// True if another source could have all that is open much sooner than `id` would have `chunk`.
+    fn is_left_to_others(&self, id: SourceId, chunk: u32, now: Instant) -> bool {
+        let open = u64::from(self.chunks.open()).saturating_mul(self.usual_bytes());
+        let asked = (chunk, self.bytes_of(chunk));
+        self.limits.policy == Policy::Both && is_much_cheaper_elsewhere(&self.sources, id, asked, open, now)
+    }
+
+    /// Takes over the chunk that would come latest from another source, if `id` is much faster. True if
+    /// it has been asked for.
+    fn steal(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) -> bool {
+        if self.limits.policy != Policy::Both {
+            return false;
+        }
+        let Some(taken) = takeover(&self.chunks, &self.sources, id, now) else { return false };
+        out.push(Effect::Cancel(taken.from, taken.chunk));
+        if let Some(victim) = self.sources.get_mut(taken.from) {
+            victim.cancelled(taken.chunk);
+        }
+        self.chunks.count_move(taken.chunk);
+        if let Some(thief) = self.sources.get_mut(id) {
+            thief.has_stolen(now);
+        }
+        if taken.at_once {
+            self.ask(id, taken.chunk, now, out);
+        }
+        taken.at_once
+    }
+
+    fn ask(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+        self.sources.ask(id, chunk, self.bytes_of(chunk), now);
+        self.chunks.ask(chunk, id);
+        out.push(Effect::Ask(id, chunk));
+        self.ask_load(id, now, out);
+    }
+
+    fn ask_load(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
+        if self.sources.get_mut(id).is_some_and(|source| source.should_tell(now)) {
+            out.push(Effect::AskLoad(id));
+        }
+    }
+
     /// Where to look next. Peers that want the same chunks of the same source must not ask for them in
     /// the same order, or the source sends each to all of them before it sends another. Among whole
     /// sources alone there is nothing to spread, and a file is best read from front to back.
     fn move_cursor(&mut self, asked: u32) {
-        self.cursor = match self.sources.values().all(|source| source.have.is_full()) {
-            true => asked + 1,
-            false => self.rng.u32(..self.layout.chunks().max(1)),
+        self.cursor = if self.sources.all_are_whole() {
+            asked + 1
+        } else {
+            self.rng.u32(..self.layout.chunks().max(1))
         };
     }
 
-    fn choices_in_flight(&self) -> u32 {
-        self.sources.values().filter(|source| !source.stalled).map(|source| source.any_in_flight).sum()
-    }
-
-    fn ask_any(&mut self, id: SourceId, bytes: u64, now: Instant, out: &mut Vec<Effect>) {
-        if let Some(source) = self.sources.get_mut(&id) {
-            source.ask_any(bytes, now);
-            self.inflight_bytes += bytes;
-            out.push(Effect::AskAny(id));
-        }
-    }
-
-    fn ask(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
-        let bytes = self.layout.place(chunk).map_or(0, |place| place.len);
-        if let Some(source) = self.sources.get_mut(&id) {
-            source.ask(chunk, bytes, now);
-            self.inflight_bytes += bytes;
-            self.open.remove(chunk);
-            self.in_flight.entry(chunk).or_default().push(id);
-            out.push(Effect::Ask(id, chunk));
-            self.ask_load(id, now, out);
-        }
-    }
-
-    /// Recounts what the fields claim; only in debug builds.
+    /// Recounts what the parts claim; only in debug builds.
     fn check(&self) {
-        if cfg!(debug_assertions) && self.layout.chunks() <= 256 {
-            let bytes: u64 = self.sources.values().map(|source| source.inflight_bytes).sum();
-            assert_eq!(bytes, self.inflight_bytes, "bytes in flight");
-            for chunk in 0..self.layout.chunks() {
-                let states = [
-                    self.open.contains(chunk),
-                    self.in_flight.contains_key(&chunk),
-                    !self.wanted.contains(chunk),
-                ];
-                assert_eq!(
-                    states.iter().filter(|state| **state).count(),
-                    1,
-                    "chunk {chunk} is in exactly one state: {states:?}"
-                );
-            }
+        if cfg!(debug_assertions) && self.layout.chunks() <= MOST_CHECKED {
+            self.sources.check();
+            self.chunks.check();
         }
     }
 }

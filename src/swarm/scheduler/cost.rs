@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Scheduler;
-use super::event::{Policy, SourceId};
+use super::event::SourceId;
 use super::source::Source;
+use super::sources::Sources;
 
 /// A source that could have all that is open in so much less time gets it, though it has no room now.
 const LEAVE_FACTOR: u32 = 2;
@@ -15,36 +15,38 @@ const LEAVE_GAIN: Duration = Duration::from_millis(40);
 /// many who know the same do not all do the same.
 const NEARLY: f64 = 0.1;
 
-impl Scheduler {
-    /// The sources, the cheapest for a chunk first, equal ones in random order.
-    pub(super) fn by_cost(&mut self) -> Vec<SourceId> {
-        let bytes = self.usual_bytes();
-        let mut costs: Vec<(Duration, SourceId)> = Vec::with_capacity(self.sources.len());
-        for (id, source) in &self.sources {
-            costs.push((source.expected(bytes).mul_f64(1.0 + NEARLY * self.rng.f64()), *id));
-        }
-        costs.sort_unstable();
-        costs.into_iter().map(|(_, id)| id).collect()
+/// The sources, the cheapest for a chunk of so many bytes first, equal ones in random order.
+pub(super) fn by_cost(sources: &Sources, bytes: u64, rng: &mut fastrand::Rng) -> Vec<SourceId> {
+    let mut costs: Vec<(Duration, SourceId)> = Vec::with_capacity(sources.len());
+    for (id, source) in sources.iter() {
+        costs.push((source.expected(bytes).mul_f64(1.0 + NEARLY * rng.f64()), id));
     }
+    costs.sort_unstable();
+    costs.into_iter().map(|(_, id)| id).collect()
+}
 
-    /// Bytes of a chunk, as a rule.
-    pub(super) fn usual_bytes(&self) -> u64 {
-        self.layout.place(0).map_or(0, |place| place.len)
-    }
+/// What a chunk of so many bytes costs at each source, in order.
+pub(super) fn costs(sources: &Sources, bytes: u64) -> Vec<(Duration, SourceId)> {
+    let mut costs: Vec<_> = sources.iter().map(|(id, source)| (source.expected(bytes), id)).collect();
+    costs.sort_unstable();
+    costs
+}
 
-    /// True if another source would have `chunk` and all else that is open much sooner than `id` would
-    /// have the chunk. Only sources whose speed is known are compared.
-    pub(super) fn much_cheaper_elsewhere(&self, id: SourceId, chunk: u32, now: Instant) -> bool {
-        let knows = |source: &&Source| source.speed().is_some();
-        let here = self.sources.get(&id).filter(|_| self.limits.policy == Policy::Both).filter(knows);
-        let (Some(here), Some(place)) = (here, self.layout.place(chunk)) else { return false };
-        let Some(most) = here.expected(place.len).checked_sub(LEAVE_GAIN) else { return false };
-        let open = u64::from(self.open.count()).saturating_mul(self.usual_bytes()).max(place.len);
-        self.sources
-            .iter()
-            .filter(|(other, source)| **other != id && source.is_well(now) && source.have.contains(chunk))
-            .map(|(_, source)| source)
-            .filter(knows)
-            .any(|source| source.expected(open) < most / LEAVE_FACTOR)
-    }
+/// True if another source would have a chunk and all else that is `open`, bytes both, much sooner than `id` would
+/// have the chunk. Only sources whose speed is known are compared.
+pub(super) fn is_much_cheaper_elsewhere(
+    sources: &Sources,
+    id: SourceId,
+    (chunk, bytes): (u32, u64),
+    open: u64,
+    now: Instant,
+) -> bool {
+    let knows = |source: &Source| source.speed().is_some();
+    let Some(here) = sources.get(id).filter(|source| knows(source)) else { return false };
+    let Some(most) = here.expected(bytes).checked_sub(LEAVE_GAIN) else { return false };
+    let open = open.max(bytes);
+    sources
+        .others(id)
+        .filter(|(_, source)| source.is_well(now) && source.have.contains(chunk) && knows(source))
+        .any(|(_, source)| source.expected(open) < most / LEAVE_FACTOR)
 }

@@ -1,8 +1,11 @@
-//! What becomes of a chunk that came wrong, in virtual time.
+//! What the scheduler decides, verb by verb, in virtual time; and that a slow twin decides the same.
+
+mod random;
+mod twin;
 
 use std::time::Duration;
 
-use super::source::MIN_STALL;
+use super::pace::MIN_STALL;
 use super::*;
 use crate::content::Geometry;
 

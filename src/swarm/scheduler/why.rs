@@ -2,46 +2,35 @@
 
 use std::time::{Duration, Instant};
 
-use super::Scheduler;
 use super::event::{MAX_CORRUPT, SourceId};
 use super::reason::Reason;
 use super::source::Source;
 
-impl Scheduler {
-    /// Why `id`, which has so many wanted chunks, is, or is not, asked; `costs` are those of all sources, in
-    /// order.
-    pub(super) fn reason(
-        &self,
-        id: SourceId,
-        source: &Source,
-        useful: u32,
-        costs: &[(Duration, SourceId)],
-        now: Instant,
-    ) -> Reason {
-        let mine = source.expected(self.usual_bytes());
-        let best = costs.iter().find(|(_, other)| *other != id).map(|(cost, _)| *cost);
-        let cheapest = best.is_none_or(|best| mine <= best);
-        match () {
-            () if source.corrupt >= MAX_CORRUPT => Reason::Banned(source.corrupt),
-            () if source.stalled => Reason::Silent,
-            () if source.paused(now) => Reason::Busy,
-            () if source.inflight_bytes > 0 && cheapest => Reason::Cheapest,
-            () if source.inflight_bytes > 0 => Reason::Helps,
-            () if source.chunks > 0 => Reason::Delivered,
-            () if source.have.is_empty() || (!self.is_done() && useful == 0) => Reason::NothingWanted,
-            () => match best.filter(|_| !cheapest) {
-                Some(best) => Reason::Slower(mine, best),
-                None => Reason::NotNeeded,
-            },
-        }
-    }
-
-    /// The costs of all sources for a chunk, in order.
-    pub(super) fn costs(&self) -> Vec<(Duration, SourceId)> {
-        let bytes = self.usual_bytes();
-        let mut costs: Vec<_> =
-            self.sources.iter().map(|(id, source)| (source.expected(bytes), *id)).collect();
-        costs.sort_unstable();
-        costs
+/// Why `id`, which has so many `useful` chunks, is, or is not, asked for one of `bytes`; `costs` are those of all
+/// sources, in order. `done` if nothing is wanted.
+pub(super) fn reason(
+    (id, source): (SourceId, &Source),
+    (useful, done): (u32, bool),
+    bytes: u64,
+    costs: &[(Duration, SourceId)],
+    now: Instant,
+) -> Reason {
+    let mine = source.expected(bytes);
+    let best = costs.iter().find(|(_, other)| *other != id).map(|(cost, _)| *cost);
+    let cheapest = best.is_none_or(|best| mine <= best);
+    if source.corrupt() >= MAX_CORRUPT {
+        Reason::Banned(source.corrupt())
+    } else if source.is_stalled() {
+        Reason::Silent
+    } else if source.is_paused(now) {
+        Reason::Busy
+    } else if source.inflight_bytes() > 0 {
+        if cheapest { Reason::Cheapest } else { Reason::Helps }
+    } else if source.chunks() > 0 {
+        Reason::Delivered
+    } else if source.have.is_empty() || (!done && useful == 0) {
+        Reason::NothingWanted
+    } else {
+        best.filter(|_| !cheapest).map_or(Reason::NotNeeded, |best| Reason::Slower(mine, best))
     }
 }
