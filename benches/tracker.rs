@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use p2p::content::{FileId, Host, PeerId};
-use p2p::net::{self, Control, Identity, trace::Side};
+use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::tracker::{self, Config};
 use p2p::wire::{
     Common, FromTracker, HEADER_BYTES, List, Locate, Message, Name, Offer, Purpose, Ranges, RawHeader,
@@ -28,7 +28,7 @@ const IDLE_PEERS: usize = 10_000;
 const PEERS: usize = 1_000;
 const FILES_PER_PEER: usize = 1_000;
 
-type Link = Control<FromTracker, ToTracker>;
+type Link = Messages<FromTracker, ToTracker>;
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
@@ -200,7 +200,7 @@ impl Process {
         peer.0[..8].copy_from_slice(&(number as u64).to_be_bytes());
         let me = Identity { peer: peer.into(), name: format!("peer-{number}"), listen_port: 0 };
         let stream = net::dial(&self.addr).expect("the tracker listens");
-        net::greet(stream, &me, Role::Member, Role::Tracker, Side::Tracker).expect("HELLO is answered")
+        net::greet(stream, &me, Role::Member, Side::Tracker, net::HELLO_TIMEOUT).expect("HELLO is answered")
     }
 
     /// A peer with this many files, named and filled like nobody else's if `series` is its own.

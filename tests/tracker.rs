@@ -5,14 +5,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use p2p::content::{FileId, Host, PeerId};
-use p2p::net::{self, Control, Identity, NetError, trace::Side};
+use p2p::net::{self, Identity, Messages, NetError, trace::Side};
 use p2p::tracker::{self, Config, Tracker};
 use p2p::wire::*;
 
 /// Far more than anything here takes; only a failure waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Link = Control<FromTracker, ToTracker>;
+type Link = Messages<FromTracker, ToTracker>;
 
 fn start(config: Config) -> Tracker {
     tracker::start(Config { listen: "127.0.0.1:0".into(), ..config }).unwrap()
@@ -21,8 +21,8 @@ fn start(config: Config) -> Tracker {
 fn try_connect(tracker: &Tracker, number: u8, role: Role) -> Result<Link, NetError> {
     let me = Identity { peer: PeerId([number; 16]).into(), name: format!("peer{number}"), listen_port: 0 };
     let stream = net::dial(&tracker.addr().to_string())?;
-    let session = net::greet(stream, &me, role, Role::Tracker, Side::Tracker)?;
-    let link = Control::new(session, Side::Tracker);
+    let session = net::greet(stream, &me, role, Side::Tracker, net::HELLO_TIMEOUT)?;
+    let link = Messages::new(session, Side::Tracker);
     link.set_timeout(Some(PATIENCE))?;
     Ok(link)
 }

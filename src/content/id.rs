@@ -44,6 +44,13 @@ impl FileId {
     }
 }
 
+impl PeerId {
+    /// One that nobody else has.
+    pub fn random() -> PeerId {
+        PeerId(std::array::from_fn(|_| fastrand::u8(..)))
+    }
+}
+
 impl ChunkHash {
     /// Bytes of a chunk hash.
     pub const BYTES: usize = 32;

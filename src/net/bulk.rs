@@ -7,22 +7,23 @@
 use std::io;
 use std::marker::PhantomData;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use crate::descriptors::patiently;
-use crate::net::trace::{self, Direction, Side};
-use crate::net::{NetError, Session};
+use super::dial::close_gently;
+use super::error::NetError;
+use super::handshake::Session;
+use super::trace::{self, Direction, Side};
+use super::wake::{Wake, wait_for};
 use crate::wire::limits::MAX_PEER_FRAME_BYTES;
-use crate::wire::{Common, FrameError, HEADER_BYTES, Hello, Message, RawHeader, Text};
+use crate::wire::{Common, FrameError, HEADER_BYTES, Hello, Message, RawHeader};
 
 /// The read buffer: a few blocks, so that one read serves many small messages and hashing finds
 /// its bytes in cache.
@@ -36,60 +37,6 @@ const MIN_READ_BYTES: usize = READ_BUFFER_BYTES / MIN_FREE;
 const _: () = assert!(READ_BUFFER_BYTES - MIN_READ_BYTES > MAX_PEER_FRAME_BYTES);
 /// Bytes of answers that may wait to be sent before no more requests are read.
 pub(crate) const MAX_UNSENT_BYTES: usize = 4 << 20;
-
-/// Wakes the thread of one connection. Cheap when it is awake already.
-#[derive(Debug)]
-pub(crate) struct Wake {
-    event: OwnedFd,
-    pending: AtomicBool,
-}
-
-impl Wake {
-    pub(crate) fn new() -> io::Result<Wake> {
-        let event = patiently(|| eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC))?;
-        Ok(Wake { event, pending: AtomicBool::new(false) })
-    }
-
-    pub(crate) fn wake(&self) {
-        if !self.pending.swap(true, Ordering::SeqCst) {
-            // It can only fail when the counter is full, and then the thread is awake anyway.
-            let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
-        }
-    }
-
-    /// Called by the woken thread before it looks for what there is to do.
-    fn awake(&self) {
-        if self.pending.load(Ordering::SeqCst) {
-            let _ = rustix::io::read(&self.event, &mut [0; 8]);
-            self.pending.store(false, Ordering::SeqCst);
-        }
-    }
-
-    /// Waits until woken or until the socket has something to read; true if it has.
-    pub(crate) fn wait_with(&self, socket: &impl AsFd, timeout: Duration) -> io::Result<bool> {
-        let mut ready = [PollFd::new(socket, PollFlags::IN), PollFd::new(&self.event, PollFlags::IN)];
-        wait_for(&mut ready, timeout)?;
-        let readable = !ready[0].revents().is_empty();
-        self.awake();
-        Ok(readable)
-    }
-
-    /// Waits until woken.
-    pub(crate) fn wait_alone(&self, timeout: Duration) -> io::Result<()> {
-        wait_for(&mut [PollFd::new(&self.event, PollFlags::IN)], timeout)?;
-        self.awake();
-        Ok(())
-    }
-}
-
-fn wait_for(ready: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
-    let timeout =
-        Timespec { tv_sec: timeout.as_secs().min(86_400) as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
-    match poll(ready, Some(&timeout)) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
 
 /// What a read found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -287,7 +234,7 @@ impl<S: Message + From<Common>> Bulk<S> {
         let mut interest = PollFlags::empty();
         interest.set(PollFlags::IN, read);
         interest.set(PollFlags::OUT, write);
-        let mut ready = [PollFd::new(&self.stream, interest), PollFd::new(&self.wake.event, PollFlags::IN)];
+        let mut ready = [PollFd::new(&self.stream, interest), self.wake.poll()];
         wait_for(&mut ready, timeout)?;
         let found = ready[0].revents();
         self.room = found.contains(PollFlags::OUT);
@@ -326,11 +273,11 @@ impl<S: Message + From<Common>> Bulk<S> {
 
     /// Tells the other side why the connection ends, if it should know, and closes it.
     pub(crate) fn end(mut self, error: &NetError) {
-        if let Some(code) = error.code() {
-            self.queue(0, Common::Error(crate::wire::Error { code, detail: Text::new(error.to_string()) }));
+        if let Some(message) = error.to_message() {
+            self.queue(0, message);
             let _ = self.flush(false);
             let _ = self.stream.set_nonblocking(false);
-            crate::net::close_gently(&self.stream);
+            close_gently(&self.stream);
         }
     }
 }

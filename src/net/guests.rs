@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::net::door::{Activity, Door, Entry};
+use super::door::{Activity, Door, Entry};
 use crate::threads::lock;
 
 /// A guest that has been silent for so long makes room for another when there are too many.

@@ -1,4 +1,4 @@
-//! Preface and HELLO, the same for both sides.
+//! Preface and HELLO, the same for both sides: afterwards each knows who the other is.
 
 use std::borrow::Borrow;
 use std::io::{self, Read, Write};
@@ -8,11 +8,62 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
+use super::dial::close_gently;
+use super::error::NetError;
+use super::identity::Identity;
 use super::trace::{self, Direction, Side};
-use super::{Identity, NetError, Session, WRITE_TIMEOUT, close_gently};
 use crate::wire::{self, Common, FrameCodec, Hello, Message, PREFACE_BYTES, Preface, Role, limits};
 
-pub(super) struct Handshake<S> {
+/// How long HELLO may take.
+pub const HELLO_TIMEOUT: Duration = Duration::from_millis(limits::HELLO_TIMEOUT_MS as u64);
+/// How long a write may be stuck before the connection counts as broken.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection whose HELLO is done. `S` is how the socket is held: as it is, or in an `Arc` with
+/// which another thread can shut it down.
+#[derive(Debug)]
+pub struct Session<S = TcpStream> {
+    /// The socket, blocking, with write timeouts set.
+    pub stream: S,
+    /// The other side's address.
+    pub addr: SocketAddr,
+    /// What the other side said of itself.
+    pub theirs: Hello,
+    /// What arrived behind the other side's HELLO.
+    pub rest: BytesMut,
+}
+
+/// The dialling side of preface and HELLO: says `role`, expects its counterpart to say HELLO within `patience`.
+///
+/// # Errors
+/// [`NetError`]; the other side has been told where that makes sense.
+pub fn greet<S: Borrow<TcpStream>>(
+    stream: S,
+    me: &Identity,
+    role: Role,
+    side: Side,
+    patience: Duration,
+) -> Result<Session<S>, NetError> {
+    let wanted = role.counterpart();
+    let settle = |theirs| if theirs == wanted { Ok(role) } else { Err(NetError::Role(wanted)) };
+    Handshake::new(stream, side, patience)?.run(me, role, settle, true)
+}
+
+/// The accepting side: `choose` says which part to play given the dialler's, if any.
+///
+/// # Errors
+/// [`NetError`]; the other side has been told where that makes sense.
+pub fn welcome<S: Borrow<TcpStream>>(
+    stream: S,
+    me: &Identity,
+    side: Side,
+    choose: impl FnOnce(Role) -> Option<Role>,
+) -> Result<Session<S>, NetError> {
+    let settle = |theirs| choose(theirs).ok_or(NetError::Unexpected("HELLO role"));
+    Handshake::new(stream, side, HELLO_TIMEOUT)?.run(me, Role::Tracker, settle, false)
+}
+
+struct Handshake<S> {
     stream: S,
     addr: SocketAddr,
     side: Side,
@@ -22,7 +73,7 @@ pub(super) struct Handshake<S> {
 }
 
 impl<S: Borrow<TcpStream>> Handshake<S> {
-    pub(super) fn new(stream: S, side: Side, patience: Duration) -> Result<Handshake<S>, NetError> {
+    fn new(stream: S, side: Side, patience: Duration) -> Result<Handshake<S>, NetError> {
         let socket = stream.borrow();
         let addr = socket.peer_addr()?;
         socket.set_nodelay(true)?;
@@ -39,7 +90,7 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
     }
 
     /// The dialler speaks first; the other side answers once it knows what the dialler wants to be.
-    pub(super) fn run(
+    fn run(
         mut self,
         me: &Identity,
         role: Role,
@@ -141,8 +192,7 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
     /// Tells the other side what was wrong, if it is something to tell. The preface goes first, so
     /// that even a stranger can find the frame.
     fn tell(&mut self, error: &NetError, preface_sent: bool) {
-        if let Some(code) = error.code() {
-            let message = Common::Error(wire::Error { code, detail: wire::Text::new(error.to_string()) });
+        if let Some(message) = error.to_message() {
             let _ = self.say(&message, !preface_sent);
             close_gently(self.stream.borrow());
         }

@@ -19,7 +19,6 @@ use bytes::{Buf, BufMut};
 
 use super::state_folder::{make_own_folder, set_aside};
 use crate::content::{FileId, PeerId};
-use crate::net::random_id;
 
 /// The id's file in the state folder.
 const FILE: &str = "peer-id";
@@ -97,18 +96,18 @@ pub(super) fn kept_id(state: &Path) -> io::Result<PeerId> {
                 "{} was copied from another folder's; this peer gets an id of its own",
                 state.display()
             );
-            random_id()
+            PeerId::random()
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => random_id(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => PeerId::random(),
         Ok(None) => {
             tracing::warn!("{} is damaged; this peer gets a new id", path.display());
-            random_id()
+            PeerId::random()
         }
         Err(error) => {
             if !set_aside(&path, "cannot be read") {
                 tracing::warn!("{} cannot be read, this peer gets a new id: {error}", path.display());
             }
-            random_id()
+            PeerId::random()
         }
     };
     if let Err(error) = write(&path, id, &here) {
@@ -178,7 +177,7 @@ mod tests {
     fn early_ids_are_kept_and_damaged_ones_replaced() {
         let state = tempfile::tempdir().unwrap();
         let path = state.path().join(FILE);
-        let id = random_id();
+        let id = PeerId::random();
         fs::write(&path, id.0).unwrap();
         assert_eq!(kept_id(state.path()).unwrap(), id);
         assert!(fs::read(&path).unwrap().len() > id.0.len());

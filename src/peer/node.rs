@@ -10,7 +10,7 @@ use super::serve::{Complaints, Held, Host, Shared, Uploads};
 use super::stop::Stop;
 use super::trackers::{Part, Registry};
 use crate::content::{self, FileId, PeerId};
-use crate::net::bulk::Wake;
+use crate::net::wake::Wake;
 use crate::threads::lock;
 use crate::wire::{Offer, ToServer, View};
 

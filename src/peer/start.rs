@@ -20,9 +20,10 @@ use super::share::{self, Share};
 use super::stop::Stop;
 use super::trackers::{Registry, Trackers};
 use super::{accept, control, disk};
+use crate::content::PeerId;
 use crate::descriptors;
-use crate::net::bulk::Wake;
 use crate::net::guests::Guests;
+use crate::net::wake::Wake;
 use crate::net::{self, Identity};
 use crate::swarm::throttle::Throttle;
 use crate::threads;
@@ -62,7 +63,7 @@ pub fn start(
     // Before the folder is hashed, which may take long: a place for the state is missed at once.
     let id = match &state {
         Some(state) => kept_id(state).map_err(|error| PeerError::State { path: state.clone(), error })?,
-        None => net::random_id(),
+        None => PeerId::random(),
     };
     if let Some(state) = &state {
         disk::sweep(state, config.limits.keep_partial);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::net::bulk::Wake;
+use crate::net::wake::Wake;
 use crate::threads::lock;
 
 /// Whether a peer stops.

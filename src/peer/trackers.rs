@@ -12,9 +12,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::stop::{Present, Stop};
 use crate::content::{FileId, Host, PeerId};
 use crate::net::backoff::Backoff;
-use crate::net::bulk::Wake;
 use crate::net::trace::Side;
-use crate::net::{self, Control, Identity, NetError, Session};
+use crate::net::wake::Wake;
+use crate::net::{self, Identity, Messages, NetError, Session};
 use crate::threads;
 use crate::threads::lock;
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS, MAX_RANGES};
@@ -158,7 +158,7 @@ struct Worker {
     _present: Present,
 }
 
-type Line = Control<FromTracker, ToTracker>;
+type Line = Messages<FromTracker, ToTracker>;
 
 impl Worker {
     fn run(self) {
@@ -219,8 +219,13 @@ impl Worker {
     }
 
     fn connect(&self) -> Result<(Line, Duration), NetError> {
-        let session: Session =
-            net::greet(net::dial(&self.link.addr)?, &self.me, Role::Member, Role::Tracker, Side::Tracker)?;
+        let session: Session = net::greet(
+            net::dial(&self.link.addr)?,
+            &self.me,
+            Role::Member,
+            Side::Tracker,
+            net::HELLO_TIMEOUT,
+        )?;
         let mut line = Line::new(session, Side::Tracker);
         line.set_timeout(Some(ANSWER_TIMEOUT))?;
         // Orders from before are part of what is registered now, but for questions.

@@ -62,6 +62,18 @@ code! {
     }
 }
 
+impl Role {
+    /// What the other side of a connection must be.
+    pub fn counterpart(self) -> Role {
+        match self {
+            Role::Ask => Role::Serve,
+            Role::Serve => Role::Ask,
+            Role::Member => Role::Tracker,
+            Role::Tracker => Role::Member,
+        }
+    }
+}
+
 code! {
     /// Why a connection is about to close, or a request was not understood.
     ErrorCode: u16 {

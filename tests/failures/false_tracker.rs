@@ -6,7 +6,7 @@ use std::thread;
 
 use bytes::BytesMut;
 use p2p::content::PeerId;
-use p2p::net::{self, Control, Identity, trace::Side};
+use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::wire::{
     Common, FromTracker, List, Located, Message, Offer, Registered, Role, Status, ToTracker, Variant,
 };
@@ -68,7 +68,7 @@ impl Shared {
         let me = Identity { peer: PeerId([77; 16]).into(), name: "false".into(), listen_port: 0 };
         let mut writer = stream.try_clone().ok()?;
         let session = net::welcome(stream, &me, Side::Tracker, |_| Some(Role::Tracker)).ok()?;
-        let mut control = Control::<ToTracker, FromTracker>::new(session, Side::Tracker);
+        let mut control = Messages::<ToTracker, FromTracker>::new(session, Side::Tracker);
         loop {
             let (request, message) = control.receive().ok()?;
             let mut bytes = BytesMut::new();

@@ -11,7 +11,7 @@ use crate::cli::show::words::{count, elapsed, shown};
 use crate::cli::typed::args::LoadArgs;
 use crate::cli::typed::values::Patience;
 use crate::net::trace::Side;
-use crate::net::{self, Control, Identity, NetError};
+use crate::net::{self, Identity, Messages, NetError};
 use crate::wire::{FromServer, GetLoad, Load, Message, Role, ToServer};
 
 /// How long a peer may take to answer.
@@ -91,9 +91,9 @@ fn address_of(name: &str, trackers: &[String]) -> Result<String, Failure> {
 
 fn ask(address: &str) -> Result<Line, NetError> {
     let stream = net::dial(address).map_err(NetError::Io)?;
-    let session = net::greet(stream, &Identity::tool(), Role::Ask, Role::Serve, Side::Fetch)?;
+    let session = net::greet(stream, &Identity::tool(), Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
     let (peer, name, addr) = (session.theirs.peer, session.theirs.name.to_string(), session.addr);
-    let mut control = Control::<FromServer, ToServer>::new(session, Side::Fetch);
+    let mut control = Messages::<FromServer, ToServer>::new(session, Side::Fetch);
     control.set_timeout(Some(ANSWER_TIMEOUT))?;
     let asked = Instant::now();
     match control.call(&GetLoad {}.into())? {

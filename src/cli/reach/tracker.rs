@@ -9,7 +9,7 @@ use crate::cli::typed::values::Patience;
 use crate::content::FileId;
 use crate::content::PeerId;
 use crate::net::trace::Side;
-use crate::net::{self, Control, Identity, NetError};
+use crate::net::{self, Identity, Messages, NetError};
 use crate::say;
 use crate::threads;
 use crate::wire::{
@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(crate) struct Tracker {
     /// As it was given.
     pub(crate) address: String,
-    control: Control<FromTracker, ToTracker>,
+    control: Messages<FromTracker, ToTracker>,
 }
 
 /// A wait for somebody who is not there yet: says so once, and how long it lasts.
@@ -142,8 +142,9 @@ impl Tracker {
     pub(crate) fn connect(address: &str) -> Result<Tracker, String> {
         let connected = || {
             let stream = net::dial(address).map_err(NetError::Io)?;
-            let session = net::greet(stream, &Identity::tool(), Role::Member, Role::Tracker, Side::Tracker)?;
-            let control = Control::new(session, Side::Tracker);
+            let session =
+                net::greet(stream, &Identity::tool(), Role::Member, Side::Tracker, net::HELLO_TIMEOUT)?;
+            let control = Messages::new(session, Side::Tracker);
             control.set_timeout(Some(ANSWER_TIMEOUT))?;
             Ok(Tracker { address: address.to_owned(), control })
         };

@@ -61,7 +61,7 @@ fn source(
 ) -> Result<Trust, FetchEnd> {
     threads::may_panic("fetch-source");
     let stream = net::dial(addr).map_err(NetError::from)?;
-    let session = net::greet(Arc::new(stream), &means.identity, Role::Ask, Role::Serve, Side::Fetch)?;
+    let session = net::greet(Arc::new(stream), &means.identity, Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
     let through = lock(gate).clone();
     let _alive = through.ok_or(NetError::Closed)?;
     fetch::run(transfer, session, addr, means.throttle_down.as_ref())

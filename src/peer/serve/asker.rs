@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::uploads::{Content, Uploads};
 use crate::content::PeerId;
-use crate::net::bulk::Wake;
+use crate::net::wake::Wake;
 use crate::peer::transfer::add;
 use crate::swarm::desk::Wish;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::held::Held;
 use super::uploads::Uploads;
 use crate::content::{FileId, PeerId};
-use crate::net::bulk::Wake;
+use crate::net::wake::Wake;
 use crate::peer::mischief::Mischief;
 use crate::wire::{ToServer, View};
 

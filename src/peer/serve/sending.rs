@@ -183,8 +183,8 @@ mod tests {
     use super::*;
     use crate::content::{Geometry, Layout, PeerId};
     use crate::net::Session;
-    use crate::net::bulk::Wake;
     use crate::net::trace::Side;
+    use crate::net::wake::Wake;
     use crate::peer::serve::Uploads;
     use crate::swarm::desk::Wish;
     use crate::wire::{Common, HEADER_BYTES, Hello, Role, Text};

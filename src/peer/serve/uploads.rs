@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::content::FileId;
-use crate::net::bulk::Wake;
+use crate::net::wake::Wake;
 use crate::swarm::desk::{Desk, Effect};
 use crate::threads::lock;
 use crate::wire::View;

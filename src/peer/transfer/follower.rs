@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
-use crate::net::bulk::Wake;
+use crate::net::wake::Wake;
 use crate::swarm::telling::Telling;
 use crate::threads::lock;
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::content::PeerId;
-use crate::net::bulk::Wake;
+use crate::net::wake::Wake;
 use crate::swarm::scheduler::SourceId;
 use crate::threads::lock;
 

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::connection::MAX_CHUNK_FRAME_BYTES;
 use crate::content::{ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, chunk_hasher, proof_run};
-use crate::net::bulk::{Bulk, Filled, Wake};
+use crate::net::bulk::{Bulk, Filled};
 use crate::net::trace::Side;
+use crate::net::wake::Wake;
 use crate::net::{self, Identity, NetError};
 use crate::swarm::claims::Verdict;
 use crate::wire::{
@@ -56,7 +57,7 @@ struct Probe {
 
 impl Probe {
     fn dial(me: &Identity, addr: &str) -> Result<Bulk<ToServer>, NetError> {
-        let session = net::greet(Arc::new(net::dial(addr)?), me, Role::Ask, Role::Serve, Side::Fetch)?;
+        let session = net::greet(Arc::new(net::dial(addr)?), me, Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
         Ok(Bulk::new(session, Side::Fetch, Arc::new(Wake::new()?))?.0)
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::link::{Order, SourceLink, Who};
 use super::outcome::Trust;
 use crate::content::{ChunkSet, PeerId};
-use crate::net::bulk::Wake;
+use crate::net::wake::Wake;
 use crate::swarm::scheduler::{
     Effect, Event, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView,
 };

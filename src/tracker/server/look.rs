@@ -98,7 +98,7 @@ impl Looks {
         if SockRef::from(handle.stream()).connect_timeout(&look.addr.into(), PATIENCE).is_err() {
             return false;
         }
-        let session = net::greet_within(PATIENCE, handle, me, Role::Ask, Role::Serve, Side::Tracker);
+        let session = net::greet(handle, me, Role::Ask, Side::Tracker, PATIENCE);
         session.is_ok_and(|session| session.theirs.peer == look.of.peer)
     }
 }

@@ -10,7 +10,7 @@ use super::connections::{Connections, Open};
 use super::large::Large;
 use super::look::Looks;
 use super::receiving::Receiving;
-use crate::net::{self, Control, Identity, NetError, trace::Side};
+use crate::net::{self, Identity, Messages, NetError, trace::Side};
 use crate::threads;
 use crate::tracker::session::{Effect, Session};
 use crate::tracker::shared::Shared;
@@ -19,7 +19,7 @@ use crate::wire::{self, Common, ErrorCode, FromTracker, Role, ToTracker};
 /// Answers waiting on one connection are sent when they are this many bytes.
 const MAX_QUEUED_BYTES: usize = 64 << 10;
 
-type Link = Control<ToTracker, FromTracker>;
+type Link = Messages<ToTracker, FromTracker>;
 
 /// What the threads of all connections share.
 #[derive(Debug)]

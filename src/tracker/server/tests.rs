@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::content::PeerId;
-use crate::net::{self, Control, OwnId, trace::Side};
+use crate::net::{self, Messages, OwnId, trace::Side};
 use crate::threads;
 use crate::tracker::directory::{Bounds, Directory, Look, Sender};
 use crate::wire::{Common, ErrorCode, FromTracker, GetStatus, Message, Preface, RawHeader, Role, ToTracker};
@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(3600);
 /// More than any machine has.
 const NO_ROOM: usize = usize::MAX / 4;
 
-type Link = Control<FromTracker, ToTracker>;
+type Link = Messages<FromTracker, ToTracker>;
 
 fn server() -> (Server, SocketAddr) {
     let config = Config { listen: "127.0.0.1:0".to_owned(), lease: LONG, idle: LONG, ..Config::default() };
@@ -32,8 +32,8 @@ fn identity() -> Identity {
 
 fn connect(addr: SocketAddr) -> Link {
     let stream = net::dial(&addr.to_string()).unwrap();
-    let session = net::greet(stream, &identity(), Role::Member, Role::Tracker, Side::Tracker).unwrap();
-    Control::new(session, Side::Tracker)
+    let session = net::greet(stream, &identity(), Role::Member, Side::Tracker, net::HELLO_TIMEOUT).unwrap();
+    Messages::new(session, Side::Tracker)
 }
 
 fn last_word(link: &mut Link) -> ErrorCode {

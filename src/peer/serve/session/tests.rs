@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::content::FileId;
-use crate::net::bulk::Wake;
+use crate::net::wake::Wake;
 use crate::peer::mischief::Mischief;
 use crate::peer::serve::{Shared, Uploads};
 use crate::peer::share::{self, Share};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::content::Geometry;
-use crate::net::bulk::Wake;
+use crate::net::wake::Wake;
 use crate::peer::disk::{Manner, Plan};
 use crate::peer::transfer::link::Who;
 

@@ -10,15 +10,22 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
+use super::dial::close_gently;
+use super::error::NetError;
+use super::handle::Handle;
+use super::handshake::Session;
 use super::trace::{self, Direction, Side};
-use super::{Handle, NetError, READ_BYTES, Session, close_gently};
 use crate::wire::{self, Common, FrameCodec, Hello, Message};
+
+/// Bytes read from a socket at once: every page of the buffer costs each idle connection a page of its
+/// thread's stack.
+const READ_BYTES: usize = 4 << 10;
 
 /// A connection on which requests and answers alternate at leisure: everything but chunks.
 ///
 /// `R` is what arrives, `S` is what is sent.
 #[derive(Debug)]
-pub struct Control<R, S> {
+pub struct Messages<R, S> {
     stream: Handle,
     /// The other side's address.
     pub addr: SocketAddr,
@@ -34,12 +41,12 @@ pub struct Control<R, S> {
     speaks: PhantomData<(R, S)>,
 }
 
-impl<R: Message, S: Message> Control<R, S> {
+impl<R: Message, S: Message> Messages<R, S> {
     /// Continues a session.
-    pub fn new(session: Session<impl Into<Handle>>, side: Side) -> Control<R, S> {
+    pub fn new(session: Session<impl Into<Handle>>, side: Side) -> Messages<R, S> {
         let mut codec = FrameCodec::before_hello();
         codec.hello_done();
-        Control {
+        Messages {
             stream: session.stream.into(),
             addr: session.addr,
             theirs: session.theirs,
@@ -58,7 +65,7 @@ impl<R: Message, S: Message> Control<R, S> {
         self.stream.stream()
     }
 
-    /// How long [`Control::receive`] waits; `None` waits for ever.
+    /// How long [`Messages::receive`] waits; `None` waits for ever.
     ///
     /// # Errors
     /// When the socket is closed.
@@ -199,8 +206,7 @@ impl<R: Message, S: Message> Control<R, S> {
     where
         S: From<Common>,
     {
-        if let Some(code) = error.code() {
-            let message = Common::Error(wire::Error { code, detail: wire::Text::new(error.to_string()) });
+        if let Some(message) = error.to_message() {
             let _ = self.send(0, &S::from(message));
             close_gently(self.stream.stream());
         }

@@ -1,0 +1,101 @@
+//! Why a connection is of no use any more, and what the other side is told of it.
+
+use std::io;
+
+use crate::threads::Panicked;
+use crate::wire::{self, Common, ErrorCode, FrameError, PrefaceError, Role, limits};
+
+/// Why a connection is of no use any more.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The other side closed the connection.
+    #[error("the connection was closed")]
+    Closed,
+    /// Nothing came in time.
+    #[error("no answer came in time")]
+    TimedOut,
+    /// The socket failed.
+    #[error("{0}")]
+    Io(io::Error),
+    /// The bytes are not frames.
+    #[error("{0}")]
+    Frame(FrameError),
+    /// A frame is not a message.
+    #[error("{0}")]
+    Decode(#[from] wire::DecodeError),
+    /// The preface is not ours.
+    #[error("{0}")]
+    Preface(#[from] PrefaceError),
+    /// No version in common: theirs.
+    #[error("the other side speaks protocol versions {0} to {1}, this one {min} to {max}", min = limits::MIN_VERSION, max = limits::MAX_VERSION)]
+    Version(u16, u16),
+    /// The message is not allowed now.
+    #[error("unexpected {0}")]
+    Unexpected(&'static str),
+    /// The other side plays another part than the one dialled for.
+    #[error("the other side is not a {}", .0.label())]
+    Role(Role),
+    /// The other side said ERROR.
+    #[error("the other side says {}: {detail}", code.label())]
+    Refused {
+        /// Its code.
+        code: ErrorCode,
+        /// Its words.
+        detail: String,
+    },
+    /// Both ends are the same peer.
+    #[error("the other side is this very peer")]
+    Myself,
+    /// This side has a fault, which has been told.
+    #[error("an internal error ended it: {0}")]
+    Panicked(Panicked),
+}
+
+impl From<io::Error> for NetError {
+    fn from(error: io::Error) -> NetError {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => NetError::TimedOut,
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                NetError::Closed
+            }
+            _ => NetError::Io(error),
+        }
+    }
+}
+
+impl From<FrameError> for NetError {
+    fn from(error: FrameError) -> NetError {
+        match error {
+            FrameError::Io(error) => error.into(),
+            other => NetError::Frame(other),
+        }
+    }
+}
+
+impl NetError {
+    /// The code with which the other side is told, if it should be.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            NetError::Frame(FrameError::TooLarge { .. }) => Some(ErrorCode::TooLarge),
+            NetError::Frame(_) => Some(ErrorCode::Malformed),
+            NetError::Decode(wire::DecodeError::UnknownMessage(_))
+            | NetError::Unexpected(_)
+            | NetError::Role(_) => Some(ErrorCode::Unexpected),
+            NetError::Decode(_) => Some(ErrorCode::Malformed),
+            NetError::Preface(PrefaceError::Magic) => Some(ErrorCode::BadMagic),
+            NetError::Preface(PrefaceError::Version(_)) | NetError::Version(..) => {
+                Some(ErrorCode::UnsupportedVersion)
+            }
+            NetError::Preface(PrefaceError::Mode(_)) => Some(ErrorCode::UnsupportedMode),
+            NetError::TimedOut => Some(ErrorCode::TimedOut),
+            NetError::Myself => Some(ErrorCode::Myself),
+            NetError::Closed | NetError::Io(_) | NetError::Refused { .. } | NetError::Panicked(_) => None,
+        }
+    }
+
+    /// The message that tells the other side, if it should be told.
+    pub(super) fn to_message(&self) -> Option<Common> {
+        let detail = wire::Text::new(self.to_string());
+        self.code().map(|code| Common::Error(wire::Error { code, detail }))
+    }
+}

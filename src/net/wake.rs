@@ -1,0 +1,71 @@
+//! How a thread that waits for something is woken by others.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+
+use crate::descriptors::patiently;
+
+/// Wakes one thread. Cheap when it is awake already.
+#[derive(Debug)]
+pub(crate) struct Wake {
+    event: OwnedFd,
+    pending: AtomicBool,
+}
+
+impl Wake {
+    pub(crate) fn new() -> io::Result<Wake> {
+        let event = patiently(|| eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC))?;
+        Ok(Wake { event, pending: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn wake(&self) {
+        if !self.pending.swap(true, Ordering::SeqCst) {
+            // It can only fail when the counter is full, and then the thread is awake anyway.
+            let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// Called by the woken thread before it looks for what there is to do.
+    pub(super) fn awake(&self) {
+        if self.pending.load(Ordering::SeqCst) {
+            let _ = rustix::io::read(&self.event, &mut [0; 8]);
+            self.pending.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// What to wait for beside other things; whoever waits calls [`Wake::awake`] afterwards.
+    pub(super) fn poll(&self) -> PollFd<'_> {
+        PollFd::new(&self.event, PollFlags::IN)
+    }
+
+    /// Waits until woken or until something else has to read; true if it has.
+    pub(crate) fn wait_with(&self, socket: &impl AsFd, timeout: Duration) -> io::Result<bool> {
+        let mut ready = [PollFd::new(socket, PollFlags::IN), self.poll()];
+        wait_for(&mut ready, timeout)?;
+        let readable = !ready[0].revents().is_empty();
+        self.awake();
+        Ok(readable)
+    }
+
+    /// Waits until woken.
+    pub(crate) fn wait_alone(&self, timeout: Duration) -> io::Result<()> {
+        wait_for(&mut [self.poll()], timeout)?;
+        self.awake();
+        Ok(())
+    }
+}
+
+/// Waits until one of these is ready or the time is over; it may be over sooner.
+pub(super) fn wait_for(ready: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
+    let timeout =
+        Timespec { tv_sec: timeout.as_secs().min(86_400) as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+    match poll(ready, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
