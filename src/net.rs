@@ -5,7 +5,6 @@
 //! - `bulk`: a non-blocking connection that carries chunks, one thread each; `wake`: how that thread is woken.
 //! - `door`: who may come in; `guests`: who has; `error`: why one is of no use any more; `trace`: what is said on it.
 
-pub(crate) mod backoff;
 pub(crate) mod bulk;
 mod dial;
 pub mod door;
@@ -24,3 +23,6 @@ pub use handle::Handle;
 pub use handshake::{HELLO_TIMEOUT, Session, greet, welcome};
 pub use identity::{Identity, OwnId};
 pub use messages::Messages;
+
+#[cfg(test)]
+mod tests;

@@ -1,26 +1,33 @@
 //! A socket that other threads than its connection's own may shut down, or say a word on.
 
 use std::borrow::Borrow;
+use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
 use rustix::net::SendFlags;
 
+use crate::threads::lock;
 use crate::wire::{Common, Message};
 
-/// How long to wait for the connection's own thread to be done with writing.
-const PATIENCE: Duration = Duration::from_millis(200);
-/// How often to look whether it is.
-const LOOK: Duration = Duration::from_millis(5);
+/// Bytes of short messages that may wait for the connection's own thread to be done with writing.
+const MAX_LEFT_BYTES: usize = 1 << 10;
 
 /// A connection's socket; clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Handle {
     stream: Arc<TcpStream>,
-    /// Held while a message is being written, so that another does not come in between.
-    writing: Arc<Mutex<()>>,
+    pen: Arc<Mutex<Pen>>,
+}
+
+/// Who writes on a socket.
+#[derive(Debug, Default)]
+struct Pen {
+    /// The connection's own thread is writing: nothing may come in between.
+    busy: bool,
+    /// What others want said, to be sent as soon as it is done.
+    left: BytesMut,
 }
 
 impl Handle {
@@ -29,27 +36,48 @@ impl Handle {
         &self.stream
     }
 
+    /// The socket, to share.
+    pub fn socket(&self) -> Arc<TcpStream> {
+        self.stream.clone()
+    }
+
     /// Shuts the connection down, or one direction of it.
     pub fn shutdown(&self, how: Shutdown) {
         let _ = self.stream.shutdown(how);
     }
 
-    /// Sends a short message between two others, without waiting for room. False if that was not
-    /// possible: the other side does not take what it was sent before.
+    /// Sends a short message between two others, without waiting: at once, or after the one being written. False
+    /// if that is not possible, because the other side does not take what it was sent before.
     pub fn interject(&self, request: u32, message: &Common) -> bool {
-        let give_up = Instant::now() + PATIENCE;
-        let _writing = loop {
-            match self.writing.try_lock() {
-                Ok(writing) => break writing,
-                Err(TryLockError::Poisoned(writing)) => break writing.into_inner(),
-                Err(TryLockError::WouldBlock) if Instant::now() >= give_up => return false,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
-            }
-        };
         let mut bytes = BytesMut::new();
         message.put_frame(request, &mut bytes);
+        let mut pen = lock(&self.pen);
+        if !pen.busy {
+            return self.send_now(&bytes);
+        }
+        let fits = pen.left.len() + bytes.len() <= MAX_LEFT_BYTES;
+        if fits {
+            pen.left.extend_from_slice(&bytes);
+        }
+        fits
+    }
+
+    /// Writes for the connection's own thread, of which there is one. Waits for room.
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        lock(&self.pen).busy = true;
+        let written = self.stream().write_all(bytes);
+        let mut pen = lock(&self.pen);
+        pen.busy = false;
+        let left = std::mem::take(&mut pen.left);
+        if written.is_ok() && !left.is_empty() {
+            self.send_now(&left);
+        }
+        written
+    }
+
+    fn send_now(&self, bytes: &[u8]) -> bool {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        match rustix::net::send(&self.stream, &bytes, flags) {
+        match rustix::net::send(&self.stream, bytes, flags) {
             Ok(sent) if sent == bytes.len() => true,
             // Half a message cannot be taken back.
             Ok(1..) => {
@@ -59,27 +87,70 @@ impl Handle {
             Ok(0) | Err(_) => false,
         }
     }
-
-    /// While the guard lives, no other thread writes.
-    pub(super) fn write(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl From<Arc<TcpStream>> for Handle {
-    fn from(stream: Arc<TcpStream>) -> Handle {
-        Handle { stream, writing: Arc::default() }
-    }
 }
 
 impl From<TcpStream> for Handle {
     fn from(stream: TcpStream) -> Handle {
-        Arc::new(stream).into()
+        Handle { stream: Arc::new(stream), pen: Arc::default() }
     }
 }
 
 impl Borrow<TcpStream> for Handle {
     fn borrow(&self) -> &TcpStream {
         &self.stream
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::net::tests::pair;
+
+    fn ping(request: u32) -> BytesMut {
+        let mut bytes = BytesMut::new();
+        Common::Ping.put_frame(request, &mut bytes);
+        bytes
+    }
+
+    fn read(mut stream: &TcpStream, bytes: usize) -> Vec<u8> {
+        let mut got = vec![0; bytes];
+        stream.read_exact(&mut got).unwrap();
+        got
+    }
+
+    #[test]
+    fn a_word_is_said_at_once_or_after_what_is_being_written() {
+        let (near, far, _) = pair();
+        let handle = Handle::from(near);
+        assert!(handle.interject(7, &Common::Ping));
+        assert_eq!(read(&far, ping(7).len()), ping(7));
+        lock(&handle.pen).busy = true;
+        assert!(handle.interject(8, &Common::Ping));
+        assert!(handle.clone().interject(9, &Common::Ping));
+        handle.write(b"last").unwrap();
+        let expected = [b"last", &ping(8)[..], &ping(9)[..]].concat();
+        assert_eq!(read(&far, expected.len()), expected);
+        assert!(handle.interject(1, &Common::Ping), "nobody writes any more");
+        assert_eq!(read(&far, ping(1).len()), ping(1));
+    }
+
+    #[test]
+    fn few_words_wait() {
+        let handle = Handle::from(pair().0);
+        lock(&handle.pen).busy = true;
+        let taken = (0..1000).take_while(|number| handle.interject(*number, &Common::Ping)).count();
+        assert_eq!(taken, MAX_LEFT_BYTES / ping(0).len());
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_not_said() {
+        let (near, far, _) = pair();
+        let handle = Handle::from(near);
+        handle.shutdown(Shutdown::Both);
+        assert!(!handle.interject(1, &Common::Ping));
+        assert!(handle.write(b"x").is_err());
+        assert_eq!((&far).read(&mut [0; 8]).unwrap(), 0);
     }
 }

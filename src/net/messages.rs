@@ -1,7 +1,7 @@
 //! A blocking connection that carries messages only.
 
 use std::cell::Cell;
-use std::io::{self, Write};
+use std::io;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream};
@@ -151,9 +151,7 @@ impl<R: Message, S: Message> Messages<R, S> {
     /// # Errors
     /// When the connection is broken.
     pub fn flush(&mut self) -> Result<(), NetError> {
-        let writing = self.stream.write();
-        let sent = self.stream.stream().write_all(&self.write);
-        drop(writing);
+        let sent = self.stream.write(&self.write);
         self.write = BytesMut::new();
         Ok(sent?)
     }

@@ -69,3 +69,41 @@ pub(super) fn wait_for(ready: &mut [PollFd<'_>], timeout: Duration) -> io::Resul
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::net::tests::pair;
+
+    const LONG: Duration = Duration::from_secs(3600);
+    const SHORT: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn woken_before_or_during_the_wait_once() {
+        let wake = Wake::new().unwrap();
+        wake.wake();
+        wake.wake();
+        wake.wait_alone(LONG).unwrap();
+        let begun = Instant::now();
+        wake.wait_alone(SHORT).unwrap();
+        assert!(begun.elapsed() >= SHORT, "two calls before it looks are one");
+        std::thread::scope(|scope| {
+            scope.spawn(|| wake.wake());
+            wake.wait_alone(LONG).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_socket_ends_the_wait_too() {
+        let (mut near, far, _) = pair();
+        let wake = Wake::new().unwrap();
+        assert!(!wake.wait_with(&far, SHORT).unwrap());
+        wake.wake();
+        assert!(!wake.wait_with(&far, LONG).unwrap(), "it was a call");
+        near.write_all(b"x").unwrap();
+        assert!(wake.wait_with(&far, LONG).unwrap());
+    }
+}

@@ -82,13 +82,13 @@ fn until_stopped<T>(
 }
 
 fn take_in(node: &Arc<Node>, guests: &Arc<Guests>, stream: TcpStream, addr: SocketAddr) {
-    let stream = Arc::new(stream);
-    let Some(guest) = guests.let_in(&stream, addr) else { return };
+    // Without room it just closes, and the other side tries elsewhere.
+    let Ok(guest) = guests.let_in(stream, addr) else { return };
     let (node, present) = (node.clone(), node.stop.enter());
     threads::may_panic("accept");
     let spawned = threads::named("serve").connection(move || {
         let _present = present;
-        if let Err(error) = converse(&node, stream, &guest) {
+        if let Err(error) = converse(&node, &guest) {
             tracing::debug!("a serving connection ended: {error}");
         }
     });
@@ -97,12 +97,13 @@ fn take_in(node: &Arc<Node>, guests: &Arc<Guests>, stream: TcpStream, addr: Sock
     }
 }
 
-fn converse(node: &Node, stream: Arc<TcpStream>, guest: &Guest) -> Result<(), NetError> {
+fn converse(node: &Node, guest: &Guest) -> Result<(), NetError> {
     let part = |theirs| match theirs {
         Role::Ask => Some(Role::Serve),
         Role::Serve => Some(Role::Ask),
         Role::Member | Role::Tracker => None,
     };
+    let stream = guest.handle.socket();
     stream.set_nonblocking(false)?;
     let session = net::welcome(stream, &node.means.identity, Side::Serve, part)?;
     guest.greeted();

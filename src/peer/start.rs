@@ -31,6 +31,8 @@ use crate::wire::Offer;
 
 /// Descriptors of one asker: its socket, a wake, the file it is sent.
 const DESCRIPTORS_EACH: usize = 3;
+/// A guest that has been silent for so long makes room for another when there are too many.
+const GUEST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the transfers together may take to end when a peer stops.
 const JOB_PATIENCE: Duration = Duration::from_millis(500);
 /// How long LEAVE and the ends of connections may take then; others see connections end in any case.
@@ -74,7 +76,7 @@ pub fn start(
     let max_guests = config.limits.max_connections;
     let guests =
         if share.is_some() { descriptors::carried(max_guests, DESCRIPTORS_EACH) } else { max_guests };
-    let (guests, folder) = (Guests::new(guests), config.folder.clone());
+    let (guests, folder) = (Guests::new(guests, GUEST_PATIENCE), config.folder.clone());
     let trackers = Trackers::new(&config.trackers)?;
     let means = Means {
         identity: Identity { peer: id.into(), name: config.name, listen_port: advertise.1 },

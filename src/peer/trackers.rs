@@ -11,10 +11,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::stop::{Present, Stop};
 use crate::content::{FileId, Host, PeerId};
-use crate::net::backoff::Backoff;
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity, Messages, NetError, Session};
+use crate::swarm::backoff::Backoff;
 use crate::threads;
 use crate::threads::lock;
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS, MAX_RANGES};
@@ -162,7 +162,7 @@ type Line = Messages<FromTracker, ToTracker>;
 
 impl Worker {
     fn run(self) {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = Backoff::default();
         let mut told: Option<bool> = None;
         let mut in_use_since: Option<Instant> = None;
         while !self.stop.is_stopping() {
@@ -172,7 +172,7 @@ impl Worker {
                 if told.is_some() {
                     tracing::info!("tracker {} is back", self.link.addr);
                 }
-                (told, backoff) = (None, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
+                (told, backoff) = (None, Backoff::default());
                 in_use_since = None;
                 self.serve(&mut line, id)
             });
@@ -193,7 +193,7 @@ impl Worker {
                 self.me.peer.give_up(id);
                 continue;
             }
-            self.pause(backoff.next());
+            self.pause(backoff.next(FIRST_PAUSE, LONGEST_PAUSE, &mut fastrand::Rng::new()));
         }
     }
 

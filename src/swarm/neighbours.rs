@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::backoff::Backoff;
 use crate::content::PeerId;
 
 /// First and longest pause before a peer that failed is dialled again.
@@ -46,7 +47,7 @@ pub(crate) enum Outcome {
 struct Candidate {
     addr: String,
     connections: u32,
-    failures: u32,
+    failures: Backoff,
     not_before: Option<Instant>,
     /// It asks us for the content, too.
     mutual: bool,
@@ -110,7 +111,7 @@ impl Neighbours {
         let candidate = Candidate {
             addr,
             connections: 0,
-            failures: 0,
+            failures: Backoff::default(),
             not_before: None,
             mutual,
             works: false,
@@ -240,10 +241,8 @@ impl Neighbours {
             Outcome::Banned => BAN,
             Outcome::Useless => LONGEST_PAUSE,
             Outcome::Failed | Outcome::NotHere => {
-                candidate.failures += 1;
-                let doubled = FIRST_PAUSE * 2_u32.saturating_pow(candidate.failures - 1).min(1 << 10);
                 let longest = if outcome == Outcome::NotHere { LONGEST_ABSENCE } else { LONGEST_PAUSE };
-                doubled.min(longest).mul_f64(0.5 + self.rng.f64() / 2.0)
+                candidate.failures.next(FIRST_PAUSE, longest, &mut self.rng)
             }
         };
         candidate.not_before = Some(now + pause);
@@ -259,7 +258,7 @@ impl Neighbours {
     /// The connection to a peer works: its failures are forgotten.
     pub(crate) fn works(&mut self, peer: PeerId) {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
-            candidate.failures = 0;
+            candidate.failures = Backoff::default();
             candidate.works = true;
             candidate.overdue = false;
         }

@@ -2,9 +2,9 @@
 //!
 //! One thread accepts (`accept`), one ends leases (`leases`), one turns away (`refuse`), two dial back (`look`), and each
 //! connection has one (`member`, kept by `crew`). What they share are values of their own: who is connected
-//! (`connections`), how many large messages are under way (`large`). Nothing here decides about the directory.
+//! (`net::guests`), how many large messages are under way (`large`). Nothing here decides about the directory.
 //!
-//! There is one way to stop: [`Server::stop`] tells `connections`, by which whoever pauses or reads wakes up, and joins
+//! There is one way to stop: [`Server::stop`] tells the guests, by which whoever pauses or reads wakes up, and joins
 //! every thread.
 
 use std::io;
@@ -16,9 +16,9 @@ use std::thread::JoinHandle;
 use super::config::Config;
 use super::shared::Shared;
 use crate::net::Identity;
+use crate::net::guests::Guests;
 use crate::threads::lock;
 use accept::Acceptor;
-use connections::Connections;
 use crew::Crew;
 use large::Large;
 use look::Looks;
@@ -26,7 +26,6 @@ use member::Service;
 use refuse::Refusals;
 
 mod accept;
-mod connections;
 mod crew;
 mod large;
 mod leases;
@@ -59,7 +58,7 @@ impl Server {
         let service = Service {
             identity: Arc::new(identity),
             shared: Arc::new(shared),
-            connections: Connections::new(config.max_connections, config.lease),
+            guests: Guests::new(config.max_connections, config.lease),
             looks: Arc::new(Looks::new()),
             idle: config.idle,
             large: Large::default(),
@@ -82,23 +81,23 @@ impl Server {
         let (service, crew) = (&self.service, &self.crew);
         let mut threads = lock(&self.threads);
         look::start(&service.looks, &service.identity, &service.shared, &mut threads)?;
-        let connections = Arc::clone(&service.connections);
-        let (refusals, refusing) = Refusals::start(move || connections.are_closing())?;
+        let guests = Arc::clone(&service.guests);
+        let (refusals, refusing) = Refusals::start(move || guests.is_closing())?;
         threads.push(refusing);
         let acceptor = Acceptor::new(Arc::clone(service), Arc::clone(crew), refusals);
         let listener = Arc::clone(&self.listener);
         threads.push(crew::named("tracker-accept").essential(move || acceptor.run(&listener))?);
-        let (shared, connections) = (Arc::clone(&service.shared), Arc::clone(&service.connections));
-        threads.push(leases::start(shared, connections, Arc::clone(crew), config.lease)?);
+        let (shared, guests) = (Arc::clone(&service.shared), Arc::clone(&service.guests));
+        threads.push(leases::start(shared, guests, Arc::clone(crew), config.lease)?);
         Ok(())
     }
 
     /// Ends all connections and joins all threads. Calling it twice does no harm.
     pub(super) fn stop(&self) {
-        self.service.connections.begin_to_close();
+        self.service.guests.begin_to_close();
         let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         self.service.looks.stop();
-        self.service.connections.close();
+        self.service.guests.close();
         let threads = std::mem::take(&mut *lock(&self.threads));
         threads.into_iter().for_each(crew::join);
         self.crew.join_all();
@@ -106,7 +105,7 @@ impl Server {
 
     /// Blocks until the last connection of a stopping tracker has ended.
     pub(super) fn wait(&self) {
-        self.service.connections.wait();
+        self.service.guests.wait();
     }
 }
 

@@ -35,7 +35,7 @@ impl Acceptor {
         loop {
             let outcome = listener.accept().and_then(|(stream, addr)| self.admit(stream, addr));
             if let Err(error) = outcome {
-                if !self.service.connections.pause(PAUSE) {
+                if !self.service.guests.pause(PAUSE) {
                     return;
                 }
                 if said.is_due(Instant::now()) {
@@ -48,14 +48,14 @@ impl Acceptor {
     /// Starts the thread of a new connection, or turns it away.
     pub(super) fn admit(&self, stream: TcpStream, addr: SocketAddr) -> io::Result<()> {
         threads::may_panic("tracker-accept");
-        let open = match self.service.connections.let_in(stream, addr) {
-            Ok(open) => open,
+        let guest = match self.service.guests.let_in(stream, addr) {
+            Ok(guest) => guest,
             Err(stream) => {
                 self.refusals.turn_away(stream);
                 return Ok(());
             }
         };
-        let (service, number) = (Arc::clone(&self.service), open.number);
-        self.crew.start((self.member)(), number, move || service.serve(&open))
+        let (service, number) = (Arc::clone(&self.service), guest.number);
+        self.crew.start((self.member)(), number, move || service.serve(&guest))
     }
 }

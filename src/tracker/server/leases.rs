@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::connections::Connections;
 use super::crew::{self, Crew};
+use crate::net::guests::Guests;
 use crate::threads;
 use crate::tracker::shared::Shared;
 
@@ -21,13 +21,13 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// The system gives no thread.
 pub(super) fn start(
     shared: Arc<Shared>,
-    connections: Arc<Connections>,
+    guests: Arc<Guests>,
     crew: Arc<Crew>,
     lease: Duration,
 ) -> io::Result<JoinHandle<()>> {
     let pause = (lease / CHECKS_PER_LEASE).clamp(MIN_PAUSE, MAX_PAUSE);
     crew::named("tracker-lease").essential(move || {
-        while connections.pause(pause) {
+        while guests.pause(pause) {
             threads::may_panic("tracker-lease");
             end_leases(&shared, Instant::now());
             crew.join_ended();
@@ -68,9 +68,9 @@ mod tests {
     fn the_thread_ends_as_soon_as_the_connections_are_to_close() {
         let lease = Duration::from_secs(3600);
         let shared = Arc::new(Shared::new(Directory::new(lease, Bounds::default(), 1, Instant::now())));
-        let connections = Connections::new(1, lease);
-        let thread = start(shared, Arc::clone(&connections), Arc::default(), lease).unwrap();
-        connections.begin_to_close();
+        let guests = Guests::new(1, lease);
+        let thread = start(shared, Arc::clone(&guests), Arc::default(), lease).unwrap();
+        guests.begin_to_close();
         thread.join().unwrap();
     }
 }

@@ -1,15 +1,15 @@
 //! One connection, from its HELLO to its end: what arrives is answered by its session.
 //!
-//! Owns the order on the wire; what is answered is decided by `session`, whom it may keep by `connections`.
+//! Owns the order on the wire; what is answered is decided by `session`, who may come in by `net::guests`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::connections::{Connections, Open};
 use super::large::Large;
 use super::look::Looks;
 use super::receiving::Receiving;
+use crate::net::guests::{Guest, Guests};
 use crate::net::{self, Identity, Messages, NetError, trace::Side};
 use crate::threads;
 use crate::tracker::session::{Effect, Session};
@@ -26,7 +26,7 @@ type Link = Messages<ToTracker, FromTracker>;
 pub(super) struct Service {
     pub(super) identity: Arc<Identity>,
     pub(super) shared: Arc<Shared>,
-    pub(super) connections: Arc<Connections>,
+    pub(super) guests: Arc<Guests>,
     pub(super) looks: Arc<Looks>,
     /// How long a connection may be silent.
     pub(super) idle: Duration,
@@ -37,21 +37,21 @@ pub(super) struct Service {
 
 impl Service {
     /// Serves a connection until it ends.
-    pub(super) fn serve(&self, open: &Open) {
-        let addr = open.addr;
+    pub(super) fn serve(&self, guest: &Guest) {
+        let addr = guest.addr;
         let choose = |role| (role == Role::Member).then_some(Role::Tracker);
-        let session = match net::welcome(open.handle.clone(), &self.identity, Side::Tracker, choose) {
+        let session = match net::welcome(guest.handle.clone(), &self.identity, Side::Tracker, choose) {
             Ok(session) => session,
             Err(error) => return tracing::debug!("{addr}: {error}"),
         };
-        open.greeted();
+        guest.greeted();
         let mut link = Link::new(session, Side::Tracker);
-        let mut session = Session::new(open.number, addr.ip(), &link.theirs);
-        let ended = threads::caught(|| self.converse(&mut link, &mut session, open));
+        let mut session = Session::new(guest.number, addr.ip(), &link.theirs);
+        let ended = threads::caught(|| self.converse(&mut link, &mut session, guest));
         session.end(&self.shared); // however it ended: nobody is to be sent to a peer whose connection is gone
         match ended.unwrap_or_else(|panicked| Err(NetError::Panicked(panicked))) {
             Ok(()) => tracing::debug!("{addr} left"),
-            Err(NetError::Closed) if self.connections.are_closing() => {
+            Err(NetError::Closed) if self.guests.is_closing() => {
                 let _ = link.send(0, &stopping());
             }
             Err(error) => {
@@ -62,10 +62,10 @@ impl Service {
     }
 
     /// Answers until the other side leaves or the connection is of no use any more.
-    fn converse(&self, link: &mut Link, session: &mut Session, open: &Open) -> Result<(), NetError> {
+    fn converse(&self, link: &mut Link, session: &mut Session, guest: &Guest) -> Result<(), NetError> {
         loop {
-            let mut next = Some(self.receive(link, open.number)?);
-            open.activity.note(Instant::now());
+            let mut next = Some(self.receive(link, guest.number)?);
+            guest.activity.note(Instant::now());
             while let Some((request, message)) = next {
                 threads::may_panic("tracker-member");
                 let reply = session.answer(&self.shared, message, Instant::now());
@@ -93,7 +93,7 @@ impl Service {
         match effect {
             Effect::Look(look) => self.looks.order(look),
             Effect::Ping(connection) => {
-                if let Some(handle) = self.connections.handle(connection) {
+                if let Some(handle) = self.guests.handle(connection) {
                     handle.interject(self.next_ping(), &Common::Ping);
                 }
             }
@@ -118,7 +118,7 @@ impl Service {
                 let (large, oldest) = self.large.begins(connection);
                 under_way = Some(large);
                 if let Some(oldest) = oldest {
-                    self.connections.cut(oldest);
+                    self.guests.cut(oldest);
                 }
             }
             let patience = receiving.patience(partial, Instant::now()).ok_or(NetError::TimedOut)?;

@@ -121,7 +121,7 @@ fn a_connection_whose_thread_cannot_be_started_is_closed_and_the_next_is_served(
     let (ours, mut theirs, from) = pair();
     assert!(acceptor.admit(ours, from).is_err());
     assert_eq!(theirs.read(&mut [0]).unwrap(), 0, "closed without a word");
-    assert!(server.service.connections.is_empty());
+    assert!(server.service.guests.is_empty());
     drop(acceptor);
     refusing.join().unwrap();
     assert_eq!(connect(addr).call(&Common::Ping.into()).unwrap(), Common::Pong.into());
