@@ -2,8 +2,8 @@
 
 mod chunk_set;
 mod claim;
+mod endpoint;
 mod geometry;
-mod host;
 mod id;
 mod link;
 mod name;
@@ -13,8 +13,8 @@ mod tree;
 
 pub use chunk_set::ChunkSet;
 pub use claim::Claim;
+pub use endpoint::{Endpoint, EndpointError, Host};
 pub use geometry::{ChunkIndex, Geometry, Layout, Place};
-pub use host::Host;
 pub use id::{ChunkHash, FileId, IdError, PeerId};
 pub use link::{Descriptor, Link, LinkError};
 pub use name::{NameError, SafeName, shown};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::host::Host;
+use super::endpoint::Endpoint;
 use super::id::{FileId, IdError};
 use super::name::{NameError, SafeName};
 
@@ -78,7 +78,7 @@ impl Link {
         if !self.size.is_none_or(possible) {
             return Err(LinkError::Impossible);
         }
-        match self.trackers.iter().all(|tracker| Host::is_endpoint(tracker)) {
+        match self.trackers.iter().all(|tracker| tracker.parse::<Endpoint>().is_ok()) {
             true => Ok(self),
             false => Err(LinkError::Tracker),
         }

@@ -148,12 +148,8 @@ pub(super) fn endpoint(advertise: Option<&str>, addr: SocketAddr) -> Result<(Hos
         let seen = if addr.ip().is_unspecified() { Host::default() } else { addr.ip().into() };
         return Ok((seen, addr.port()));
     };
-    let (host, port) = match text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-        Some((host, port)) if !host.contains(':') || host.starts_with('[') => (host, port),
-        _ => (text, addr.port()),
-    };
-    let host = Host::new(host.trim_matches(['[', ']']));
-    Ok((host.ok_or_else(|| PeerError::Advertise(text.to_owned()))?, port))
+    let (host, port) = Host::with_port(text).ok_or_else(|| PeerError::Advertise(text.to_owned()))?;
+    Ok((host, port.unwrap_or(addr.port())))
 }
 
 #[cfg(test)]
@@ -170,6 +166,8 @@ mod tests {
         assert_eq!(advertised(Some("[::1]:9")), Some(("::1".into(), 9)));
         assert_eq!(advertised(Some("[::1]")), Some(("::1".into(), 7)));
         assert_eq!(advertised(Some("::1")), Some(("::1".into(), 7)));
+        assert_eq!(advertised(Some(":9")), Some((String::new(), 9)), "as the tracker sees it");
         assert_eq!(advertised(Some("h example")), None);
+        assert_eq!(advertised(Some("h:x")), None);
     }
 }

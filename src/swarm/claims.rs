@@ -107,7 +107,7 @@ impl Claims {
             _ => self.hear(size),
         }
         let Some(claim) = self.sizes.get_mut(&size).filter(|_| !self.banned.contains(&peer)) else { return };
-        let addr = host.endpoint(port);
+        let addr = host.endpoint(port).to_string();
         if let Some(holder) = claim.holders.get_mut(&peer) {
             (holder.addr, holder.host, holder.whole) = (addr, host.clone(), whole);
         } else if claim.make_room() {

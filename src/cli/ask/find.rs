@@ -113,7 +113,7 @@ fn holder_line(holder: &Holder) -> HolderLine {
     HolderLine {
         peer: holder.peer.to_string(),
         name: holder.name.to_string(),
-        address: (holder.port > 0).then(|| holder.host.endpoint(holder.port)),
+        address: (holder.port > 0).then(|| holder.host.endpoint(holder.port).to_string()),
         have: holder.have,
         uploads: holder.uploads,
         downloads: holder.downloads,

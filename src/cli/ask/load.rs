@@ -10,6 +10,7 @@ use crate::cli::show::output;
 use crate::cli::show::words::{count, elapsed, shown};
 use crate::cli::typed::args::LoadArgs;
 use crate::cli::typed::values::Patience;
+use crate::content::Endpoint;
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
 use crate::wire::{FromServer, GetLoad, Load, Message, Role, ToServer};
@@ -62,7 +63,7 @@ fn render(line: &Line) -> String {
 }
 
 fn is_address(peer: &str) -> bool {
-    peer.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    peer.parse::<Endpoint>().is_ok()
 }
 
 /// The address of the only peer with this name.
@@ -77,9 +78,10 @@ fn address_of(name: &str, trackers: &[String]) -> Result<String, Failure> {
             shown(name)
         ))),
         [peer] if peer.port == 0 => Err(Failure::unreachable(format!("{} cannot be dialled", shown(name)))),
-        [peer] => Ok(peer.host.endpoint(peer.port)),
+        [peer] => Ok(peer.host.endpoint(peer.port).to_string()),
         several => {
-            let addresses: Vec<_> = several.iter().map(|peer| peer.host.endpoint(peer.port)).collect();
+            let addresses: Vec<_> =
+                several.iter().map(|peer| peer.host.endpoint(peer.port).to_string()).collect();
             let addresses = shown(&addresses.join(", "));
             Err(Failure::usage(format!(
                 "several peers are called {}: ask for one of {addresses}",

@@ -7,9 +7,9 @@ use crate::cli::failure::Failure;
 use crate::cli::run::signals::Stop;
 use crate::cli::run::{engine, peer, tracker};
 use crate::cli::show::output;
-use crate::cli::typed::address::{host_of, reachable};
+use crate::cli::typed::address::reachable;
 use crate::cli::typed::args::ShareArgs;
-use crate::content::{Link, SafeName};
+use crate::content::{Host, Link, SafeName};
 use crate::peer::{Config, Peer};
 use crate::tracker::Tracker;
 use crate::wire::Offer;
@@ -53,12 +53,10 @@ fn share_config(args: &ShareArgs, path: PathBuf, built_in: Option<&Tracker>) -> 
     let addr = tracker.addr();
     config.trackers = vec![reachable(addr, IpAddr::from([127, 0, 0, 1])).to_string()];
     let outward = reachable(addr, engine::outward_address());
-    let host = match &args.engine.advertise {
-        Some(advertised) => host_of(advertised).to_owned(),
-        None => host_of(&outward.to_string()).to_owned(),
-    };
-    config.advertise.get_or_insert_with(|| host.clone());
-    (config, vec![format!("{host}:{}", addr.port())])
+    let advertised = args.engine.advertise.as_deref().and_then(Host::with_port).map(|(host, _)| host);
+    let host = advertised.filter(|host| !host.is_empty()).unwrap_or_else(|| outward.ip().into());
+    config.advertise.get_or_insert_with(|| host.to_string());
+    (config, vec![host.endpoint(addr.port()).to_string()])
 }
 
 /// The name under which `path` is shared.

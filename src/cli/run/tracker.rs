@@ -3,7 +3,6 @@
 use crate::cli::failure::Failure;
 use crate::cli::run::signals::Stop;
 use crate::cli::show::output;
-use crate::cli::typed::address::host_of;
 use crate::cli::typed::args::{TRACKER_LISTEN, TrackerArgs};
 use crate::tracker::{self, Tracker};
 
@@ -24,15 +23,17 @@ pub(crate) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where the tracker inside `p2p share` listens if the usual port is taken.
+const ANY_PORT: &str = "0.0.0.0:0";
+
 /// The tracker inside `p2p share`: the usual port if it is free, else any.
 pub(crate) fn built_in(listen: &str) -> Result<Tracker, Failure> {
     let usual = tracker::Config { listen: listen.to_owned(), ..tracker::Config::default() };
     match tracker::start(usual) {
         Ok(tracker) => Ok(tracker),
-        Err(_) if listen == TRACKER_LISTEN => Ok(tracker::start(tracker::Config {
-            listen: format!("{}:0", host_of(listen)),
-            ..Default::default()
-        })?),
+        Err(_) if listen == TRACKER_LISTEN => {
+            Ok(tracker::start(tracker::Config { listen: ANY_PORT.to_owned(), ..Default::default() })?)
+        }
         Err(error) => Err(error.into()),
     }
 }

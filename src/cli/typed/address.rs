@@ -2,23 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::content::Host;
+
 /// The port of a tracker whose address has none.
 const TRACKER_PORT: u16 = 9700;
 
 /// `HOST[:PORT]` of a tracker, with its port.
 pub(crate) fn tracker_address(text: &str) -> Result<String, String> {
-    let bare_v6 = text.matches(':').count() > 1 && !text.starts_with('[');
-    let has_port = text.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-    let address = match (bare_v6, has_port) {
-        (true, _) => format!("[{text}]:{TRACKER_PORT}"),
-        (_, true) => text.to_owned(),
-        (_, false) => format!("{text}:{TRACKER_PORT}"),
-    };
-    match address.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => {
-            Ok(address)
-        }
-        _ => Err("an address is HOST or HOST:PORT".into()),
+    let read = Host::with_port(text).map(|(host, port)| host.endpoint(port.unwrap_or(TRACKER_PORT)));
+    match read.filter(|endpoint| !endpoint.host.is_empty() && endpoint.port > 0) {
+        Some(endpoint) => Ok(endpoint.to_string()),
+        None => Err("an address is HOST or HOST:PORT".into()),
     }
 }
 
@@ -30,25 +24,9 @@ pub(crate) fn reachable(addr: SocketAddr, host: IpAddr) -> SocketAddr {
     }
 }
 
-/// The host of `HOST[:PORT]`, with its brackets if it has some.
-pub(crate) fn host_of(address: &str) -> &str {
-    match address.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => host,
-        _ => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts_are_cut_from_addresses() {
-        assert_eq!(host_of("lab"), "lab");
-        assert_eq!(host_of("lab:5"), "lab");
-        assert_eq!(host_of("[::1]:5"), "[::1]");
-        assert_eq!(host_of("[::1]"), "[::1]");
-    }
 
     #[test]
     fn an_address_for_all_is_replaced() {
@@ -65,7 +43,7 @@ mod tests {
         assert_eq!(tracker_address("::1"), Ok("[::1]:9700".into()));
         assert_eq!(tracker_address("[::1]"), Ok("[::1]:9700".into()));
         assert_eq!(tracker_address("[::1]:5"), Ok("[::1]:5".into()));
-        for bad in ["", ":5", "lab:x", "lab:0", "lab:70000"] {
+        for bad in ["", ":5", "lab:x", "lab:0", "lab:70000", "l ab"] {
             assert!(tracker_address(bad).is_err(), "{bad:?}");
         }
     }

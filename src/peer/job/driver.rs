@@ -106,7 +106,7 @@ impl<'a> Driver<'a> {
             |holder: &&Holder| holder.port != 0 && holder.peer != me && !claims.is_banned(holder.peer);
         let holders: Vec<&Holder> = variant.holders.iter().filter(usable).collect();
         for holder in self.chosen(holders) {
-            self.transfer.suggest(holder.peer, holder.host.endpoint(holder.port));
+            self.transfer.suggest(holder.peer, holder.host.endpoint(holder.port).to_string());
         }
     }
 
