@@ -2,18 +2,37 @@
 //!
 //! `docs/PROTOCOL.md` is the specification of this module, and a test compares the two in both
 //! directions. Pure: bytes in, values out; no socket, no clock.
+//!
+//! Messages stand by who says them to whom: `common`, `tracker` (members and trackers), `peer` (askers and
+//! servers), each declared once with its number. `codes` are the numbers in their fields, `field` how a value is
+//! laid out, `frame` what surrounds a message, `limits` how much of anything there may be.
 
 mod claim;
+mod codes;
+mod common;
 mod field;
 mod frame;
 pub mod limits;
 mod macros;
 mod message;
+mod peer;
 #[cfg(test)]
 mod tests;
+mod tracker;
 
-pub use field::{Bits, DecodeError, List, Text};
+pub use codes::{Complaint, ErrorCode, Purpose, Refusal, Role, View};
+pub use common::{Common, Hello, Problem};
+pub use field::{Bits, DecodeError, Label, List, Name, Ranges, Text};
 pub use frame::{
     Frame, FrameCodec, FrameError, HEADER_BYTES, PREFACE_BYTES, Preface, PrefaceError, RawHeader,
 };
-pub use message::*;
+pub use message::Message;
+pub use peer::{
+    ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Load,
+    Manifest, Open, Opened, Refused, ServerHas, ToServer,
+};
+pub use tracker::{
+    Discard, Entry, FromTracker, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Holder, Keep, Listing,
+    Locate, Located, Offer, PeerInfo, Peers, Register, Registered, Report, Status, ToTracker, Update,
+    Variant,
+};

@@ -15,7 +15,11 @@ use p2p::wire::{
 
 const DOC: &str = include_str!("../docs/PROTOCOL.md");
 const LIMITS: &str = include_str!("../src/wire/limits.rs");
-const MESSAGES: &str = include_str!("../src/wire/message.rs");
+const MESSAGES: &str = concat!(
+    include_str!("../src/wire/common.rs"),
+    include_str!("../src/wire/tracker.rs"),
+    include_str!("../src/wire/peer.rs"),
+);
 
 /// The text from one heading to the next of the same or a higher level.
 fn section(heading: &str) -> &'static str {
@@ -199,7 +203,7 @@ fn no_hex_stands_outside_the_messages() {
     assert_eq!(blocks(DOC, "hex").len(), in_messages + frame.len());
 }
 
-/// The names of the fields declared behind `declaration` in `message.rs`, in order.
+/// The names of the fields declared behind `declaration`, in order.
 fn coded_fields(declaration: &str) -> Vec<String> {
     let start =
         MESSAGES.find(declaration).unwrap_or_else(|| panic!("no {declaration:?}")) + declaration.len();
@@ -221,7 +225,7 @@ fn fields_stand_in_the_order_of_the_code() {
         for (id, name) in table {
             let declaration = match *id {
                 0x01 => "    Hello {\n".to_owned(),
-                0x02 => "    Error {\n".to_owned(),
+                0x02 => "    Problem {\n".to_owned(),
                 0x03..0x10 => continue,
                 _ => {
                     let start = format!("0x{id:02x} \"{name}\" ");

@@ -212,7 +212,7 @@ fn denied(denial: &Denial) -> FromTracker {
 }
 
 fn error(code: ErrorCode, detail: String) -> FromTracker {
-    Common::Error(wire::Error { code, detail: wire::Text::new(detail) }).into()
+    Common::Error(wire::Problem { code, detail: wire::Text::new(detail) }).into()
 }
 
 fn check_name(name: &str) -> Result<(), Denial> {

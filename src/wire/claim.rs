@@ -1,6 +1,6 @@
 //! What a message claims of a content beside its id.
 
-use super::message::{Offer, Variant};
+use super::tracker::{Offer, Variant};
 use crate::content::Claim;
 
 impl Offer {

@@ -262,6 +262,13 @@ impl<T: Field, const MAX: usize> Field for List<T, MAX> {
     }
 }
 
+/// A name as people type it: a `/`-separated relative path; a tree's ends with `/`.
+pub type Name = Text<{ limits::MAX_NAME_BYTES }>;
+/// A peer's or program's name.
+pub type Label = Text<{ limits::MAX_LABEL_BYTES }>;
+/// Runs of chunks: first chunk and how many.
+pub type Ranges = List<(u32, u32), { limits::MAX_RANGES }>;
+
 /// Which chunks a holder has when a content is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bits {

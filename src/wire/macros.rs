@@ -1,4 +1,4 @@
-//! The two declarations that make up `message.rs`: a struct with a layout, and a table of messages.
+//! What messages are declared with: a struct with a layout, a number with a meaning, a table of messages.
 
 /// Declares a struct whose layout is its fields in order.
 macro_rules! layout {
@@ -64,6 +64,11 @@ macro_rules! messages {
         $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)?
     })* }) => {
         $(layout! { $(#[$message_doc])* $variant { $($(#[$field_doc])* $field: $type),* } })*
+
+        $(impl $variant {
+            /// The message's number.
+            pub const ID: u8 = $id;
+        })*
 
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,8 +21,8 @@ use crate::wire::limits::{
     MAX_CHUNKS, MAX_PROOF_RUN, MAX_QUEUED_CHUNKS, MAX_RANGES, MAX_RUN, MAX_SLOTS, MAX_TOLD,
 };
 use crate::wire::{
-    ANY_CHUNK, Common, Corrupt, Error, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest,
-    Open, Opened, Refusal, Refused, ServerHas, Text, ToServer,
+    ANY_CHUNK, Common, Corrupt, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open,
+    Opened, Problem, Refusal, Refused, ServerHas, Text, ToServer,
 };
 
 /// A message to the asker, with the number of the request that it answers; 0 if it answers none.
@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
     fn open(&mut self, open: &Open) -> FromServer {
         if self.slots.contains_key(&open.slot) || self.slots.len() >= MAX_SLOTS {
             let detail = Text::new("the slot is open already, or too many are");
-            return Common::Error(Error { code: ErrorCode::Limit, detail }).into();
+            return Common::Error(Problem { code: ErrorCode::Limit, detail }).into();
         }
         let held = self.host.find(open.id, open.view).filter(|held| held.layout().chunks() <= MAX_CHUNKS);
         let Some(held) = held else { return Refused { reason: Refusal::NotHere }.into() };

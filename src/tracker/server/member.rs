@@ -130,5 +130,5 @@ impl Service {
 
 fn stopping() -> FromTracker {
     let detail = wire::Text::new("the tracker is stopping");
-    Common::Error(wire::Error { code: ErrorCode::Stopping, detail }).into()
+    Common::Error(wire::Problem { code: ErrorCode::Stopping, detail }).into()
 }

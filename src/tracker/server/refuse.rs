@@ -58,7 +58,7 @@ fn refuse_all(turned_away: &Receiver<TcpStream>, is_late: impl Fn() -> bool) {
 
 fn last_word() -> BytesMut {
     let detail = wire::Text::new("this tracker has as many connections as it takes");
-    let message = Common::Error(wire::Error { code: ErrorCode::Limit, detail });
+    let message = Common::Error(wire::Problem { code: ErrorCode::Limit, detail });
     let mut bytes = BytesMut::from(&Preface::OURS.encode()[..]);
     message.put_frame(0, &mut bytes);
     bytes

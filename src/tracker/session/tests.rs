@@ -202,7 +202,7 @@ fn how_a_connection_ends() {
     let mut session = scene.registered(1, "f");
     let pong = Reply { answer: Some(Common::Pong.into()), close: false, effect: None };
     assert_eq!(scene.answer(&mut session, Common::Ping), pong);
-    let error = wire::Error { code: ErrorCode::Unexpected, detail: wire::Text::new("") };
+    let error = wire::Problem { code: ErrorCode::Unexpected, detail: wire::Text::new("") };
     let closed = Reply { answer: None, close: true, effect: None };
     assert_eq!(scene.answer(&mut session, Common::Error(error)), closed, "nothing is owed to it");
     let out_of_place = scene.answer(&mut session, Common::Ok);

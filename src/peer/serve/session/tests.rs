@@ -221,7 +221,7 @@ fn what_is_said_on_any_connection_is_answered() {
     answers.extend(refusals(&[(5, Refusal::Cancelled)]));
     assert_eq!(session.take(6, Common::Leave.into()).unwrap(), answers);
     assert!(session.is_left());
-    let error = Error { code: ErrorCode::Limit, detail: Text::new("no") };
+    let error = Problem { code: ErrorCode::Limit, detail: Text::new("no") };
     let ended = session.take(0, Common::Error(error).into());
     assert!(matches!(ended, Err(NetError::Refused { code: ErrorCode::Limit, .. })));
     let hello = Hello {

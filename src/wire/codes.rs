@@ -1,0 +1,116 @@
+//! Numbers with a meaning.
+
+use bytes::BytesMut;
+
+use super::field::{Cursor, DecodeError, Field};
+use super::macros::code;
+
+code! {
+    /// Which part a side plays on a connection; settled in HELLO.
+    Role: u8 {
+        /// Asks for contents; a peer's dialling side as a rule.
+        Ask = 1 "ASK",
+        /// Serves contents.
+        Serve = 2 "SERVE",
+        /// Speaks to a tracker: a peer or a tool.
+        Member = 3 "MEMBER",
+        /// Is a tracker.
+        Tracker = 4 "TRACKER",
+    }
+}
+
+impl Role {
+    /// What the other side of a connection must be.
+    pub fn counterpart(self) -> Role {
+        match self {
+            Role::Ask => Role::Serve,
+            Role::Serve => Role::Ask,
+            Role::Member => Role::Tracker,
+            Role::Tracker => Role::Member,
+        }
+    }
+}
+
+code! {
+    /// Why a connection is about to close, or a request was not understood.
+    ErrorCode: u16 {
+        /// The preface is not ours.
+        BadMagic = 1 "BAD_MAGIC",
+        /// No version in common.
+        UnsupportedVersion = 2 "UNSUPPORTED_VERSION",
+        /// The transport mode is not supported.
+        UnsupportedMode = 3 "UNSUPPORTED_MODE",
+        /// The message is not allowed now or in this direction.
+        Unexpected = 4 "UNEXPECTED",
+        /// The body is not the message's fields.
+        Malformed = 5 "MALFORMED",
+        /// A frame is above its limit.
+        TooLarge = 6 "TOO_LARGE",
+        /// A limit of this side is reached: connections, contents, slots.
+        Limit = 7 "LIMIT",
+        /// The request needs REGISTER first.
+        NotRegistered = 8 "NOT_REGISTERED",
+        /// A name is not a safe relative path.
+        BadName = 9 "BAD_NAME",
+        /// HELLO did not come in time, or the lease ran out.
+        TimedOut = 10 "TIMED_OUT",
+        /// Both ends of the connection are the same peer.
+        Myself = 11 "MYSELF",
+        /// This side is stopping.
+        Stopping = 12 "STOPPING",
+        /// This side failed; the detail says how.
+        Internal = 13 "INTERNAL",
+        /// A peer of this id is registered on another connection, which lives.
+        InUse = 14 "IN_USE",
+    }
+}
+
+code! {
+    /// Why a chunk or content is not given.
+    Refusal: u8 {
+        /// This side knows nothing of that content.
+        NotHere = 1 "NOT_HERE",
+        /// The content is known, that chunk is not here (yet).
+        NotYet = 2 "NOT_YET",
+        /// It was here, but the file changed or went away.
+        Gone = 3 "GONE",
+        /// Too much is being served now; ask again later.
+        Busy = 4 "BUSY",
+        /// The request was cancelled by the asking side.
+        Cancelled = 5 "CANCELLED",
+        /// "Whichever you think best": every chunk here has been sent to somebody; ask for one by number.
+        NothingBetter = 6 "NOTHING_BETTER",
+    }
+}
+
+code! {
+    /// What a peer reports to the tracker.
+    Complaint: u8 {
+        /// The peer cannot be reached.
+        Dead = 1 "DEAD",
+        /// The peer announced the chunk, but does not have it.
+        Missing = 2 "MISSING",
+        /// The peer sent bytes that are not the chunk.
+        Corrupt = 3 "CORRUPT",
+    }
+}
+
+code! {
+    /// What of a content is opened.
+    View: u8 {
+        /// The bytes whose id was given.
+        Bytes = 0 "BYTES",
+        /// The files that a tree lists, their chunks numbered through in listing order.
+        Members = 1 "MEMBERS",
+    }
+}
+
+code! {
+    /// What LOCATE is asked for.
+    Purpose: u8 {
+        /// To look: every holder, up to the limit.
+        Inspect = 0 "INSPECT",
+        /// To fetch: a random choice of good neighbours.
+        Fetch = 1 "FETCH",
+    }
+}

@@ -1,0 +1,91 @@
+//! What is above a limit or has no meaning is refused, and before anything is allocated for it.
+
+use bytes::Bytes;
+
+use crate::wire::limits::*;
+use crate::wire::*;
+
+/// A body that is only a length or count, with none of what it announces: the limit must be what
+/// is complained about, so it was looked at before anything else.
+fn over_limit<M: Message>(id: u8, head: &[&[u8]], limit_of_got: (usize, usize)) {
+    let (limit, got) = limit_of_got;
+    match M::decode(id, head.concat().into()) {
+        Err(DecodeError::OverLimit { limit: l, got: g, .. }) => {
+            assert_eq!((l, g), (limit, got), "0x{id:02x}")
+        }
+        other => panic!("0x{id:02x}: {other:?}"),
+    }
+}
+
+fn text_above(limit: usize) -> ([u8; 2], (usize, usize)) {
+    ((limit as u16 + 1).to_be_bytes(), (limit, limit + 1))
+}
+
+#[test]
+fn texts_above_their_limit_are_refused_before_they_are_read() {
+    let (name, both) = text_above(MAX_NAME_BYTES);
+    over_limit::<ToTracker>(0x13, &[&name], both);
+    over_limit::<ToTracker>(0x14, &[&name], both);
+    over_limit::<ToTracker>(0x14, &[&[0, 0], &name], both);
+    over_limit::<ToTracker>(0x10, &[&[0, 0], &[0; 2], &[0, 0, 0, 1], &name], both);
+    let (label, both) = text_above(MAX_LABEL_BYTES);
+    over_limit::<ToTracker>(0x10, &[&label], both);
+    over_limit::<Common>(0x01, &[&[0; 12], &[1], &[0; 18], &label], both);
+    let (detail, both) = text_above(MAX_DETAIL_BYTES);
+    over_limit::<Common>(0x02, &[&[0, 1], &detail], both);
+}
+
+/// [`over_limit`] for a count of list items behind `head`.
+fn list_over_limit<M: Message>(id: u8, head: &[u8], limit: usize) {
+    let count = (limit as u32 + 1).to_be_bytes();
+    over_limit::<M>(id, &[head, &count], (limit, limit + 1));
+}
+
+#[test]
+fn lists_above_their_limit_are_refused_before_they_are_read() {
+    list_over_limit::<ToTracker>(0x10, &[0; 4], MAX_OFFERS);
+    list_over_limit::<ToTracker>(0x11, &[], MAX_OFFERS);
+    list_over_limit::<ToTracker>(0x11, &[0; 4], MAX_OFFERS);
+    list_over_limit::<ToTracker>(0x12, &[0; 33], MAX_RANGES);
+    list_over_limit::<ToServer>(0x56, &[0; 2], MAX_RANGES);
+    list_over_limit::<FromServer>(0x75, &[0; 2], MAX_RANGES);
+    list_over_limit::<FromTracker>(0x31, &[], MAX_VARIANTS);
+    list_over_limit::<FromTracker>(0x31, &[0; 4], MAX_NEAR);
+    list_over_limit::<FromTracker>(0x32, &[], MAX_ENTRIES);
+    list_over_limit::<FromTracker>(0x34, &[], MAX_PEERS);
+    let before_holders = [&[0, 0, 0, 1][..], &[0; 2 + 32 + 8 + 8 + 4 + 4 + 4 + 1 + 1 + 8]].concat();
+    list_over_limit::<FromTracker>(0x31, &before_holders, MAX_HOLDERS);
+    let before_bitmap = [&[0; 12][..], &[2]].concat();
+    list_over_limit::<FromServer>(0x70, &before_bitmap, MAX_CHUNKS as usize / 8);
+}
+
+#[test]
+fn proofs_above_their_limits_are_refused_before_they_are_read() {
+    let run = (MAX_PROOF_RUN as u16 + 1).to_be_bytes();
+    over_limit::<FromServer>(0x71, &[&[0; 4], &run, &[0]], (MAX_PROOF_RUN, MAX_PROOF_RUN + 1));
+    let path = [MAX_PROOF_PATH as u8 + 1];
+    over_limit::<FromServer>(0x71, &[&[0; 4], &[0; 2], &path], (MAX_PROOF_PATH, MAX_PROOF_PATH + 1));
+    let head = [&[0; 8][..], &run, &path].concat();
+    assert!(matches!(ChunkHead::peek(&head), Err(DecodeError::OverLimit { .. })));
+}
+
+#[test]
+fn numbers_without_a_meaning_are_refused() {
+    fn bad<M: Message + PartialEq>(id: u8, body: &[&[u8]], what: &'static str, got: u64) {
+        assert_eq!(M::decode(id, body.concat().into()), Err(DecodeError::BadValue { what, got }));
+    }
+    bad::<ToServer>(0x53, &[&[0, 1], &[0; 4], &[0, 1], &[2], &[0]], "a flag", 2);
+    bad::<ToServer>(0x50, &[&[0, 1], &[0; 32], &[9]], "View", 9);
+    bad::<FromServer>(0x73, &[&[0]], "Refusal", 0);
+    bad::<FromServer>(0x70, &[&[0; 12], &[3]], "a bitmap's form", 3);
+    let set_id = [1, 0o4755_u16.to_be_bytes()[0], 0o4755_u16.to_be_bytes()[1]];
+    bad::<FromServer>(0x70, &[&[0; 12], &[1], &set_id, &[0; 8]], "a mode", 0o4755);
+    bad::<FromServer>(0x70, &[&[0; 12], &[1], &[2]], "a flag", 2);
+    bad::<Common>(0x02, &[&[0, 99, 0, 0]], "ErrorCode", 99);
+}
+
+#[test]
+fn a_text_is_utf8() {
+    let body = Bytes::from_static(&[0, 1, 0, 2, 0xc3, 0x28]);
+    assert_eq!(Common::decode(0x02, body), Err(DecodeError::NotUtf8));
+}

@@ -1,0 +1,266 @@
+//! A sample of every kind of message.
+//!
+//! The lists are chains over exhaustive matches, so that a new message does not compile before it
+//! has a sample.
+
+use std::iter::successors;
+
+use bytes::Bytes;
+
+use crate::content::{ChunkHash, FileId, Host, Looks, PeerId, Proof};
+use crate::wire::*;
+
+/// A message whose kinds can be walked through.
+pub(super) trait Sampled: Message + Clone + PartialEq {
+    const TABLE: &[(u8, &'static str)];
+    /// A sample of the kind that follows the kind of `after`; the first without one.
+    fn next(after: Option<&Self>) -> Option<Self>;
+    /// More samples, of kinds that have several forms.
+    fn more() -> Vec<Self>;
+}
+
+pub(super) fn samples<M: Sampled>() -> Vec<M> {
+    successors(M::next(None), |last| M::next(Some(last))).chain(M::more()).collect()
+}
+
+pub(super) fn id(byte: u8) -> FileId {
+    FileId([byte; 32])
+}
+
+pub(super) fn hash(byte: u8) -> ChunkHash {
+    ChunkHash([byte; 32])
+}
+
+pub(super) fn ranges() -> Ranges {
+    List::new(vec![(0, 3), (9, 1)])
+}
+
+pub(super) fn offer(name: &str) -> Offer {
+    Offer {
+        name: Text::new(name),
+        id: id(1),
+        size: 200_000,
+        total: 200_000,
+        chunks: 4,
+        complete: true,
+        original: true,
+        modified: 1_700_000_000,
+    }
+}
+
+pub(super) fn proof() -> Proof {
+    Proof { first: 16, hashes: vec![hash(1), hash(2), hash(3)], path: vec![hash(4), hash(5)] }
+}
+
+pub(super) fn holder() -> Holder {
+    Holder {
+        peer: PeerId([2; 16]),
+        name: Text::new("anna"),
+        host: Host::new("2001:db8::1").unwrap(),
+        port: 9701,
+        have: 4,
+        uploads: 1,
+        downloads: 0,
+        original: true,
+    }
+}
+
+pub(super) fn variant() -> Variant {
+    Variant {
+        name: Text::new("fotos/"),
+        id: id(1),
+        size: 96,
+        total: 1 << 40,
+        chunks: 9,
+        seeders: 1,
+        leechers: 2,
+        original: false,
+        agreed: true,
+        modified: 1_700_000_000,
+        holders: List::new(vec![holder(), holder()]),
+    }
+}
+
+pub(super) fn entry() -> Entry {
+    Entry { name: Text::new("ä b\n"), id: id(3), size: 1, total: 1, seeders: 1, leechers: 0 }
+}
+
+pub(super) fn peer_info() -> PeerInfo {
+    PeerInfo {
+        peer: PeerId([2; 16]),
+        name: Text::new("anna"),
+        host: Host::new("10.0.0.1").unwrap(),
+        port: 9701,
+        offers: 12,
+        uploads: 1,
+        downloads: 0,
+        silent_ms: 1500,
+    }
+}
+
+pub(super) fn hello() -> Hello {
+    Hello {
+        min_version: 1,
+        max_version: 1,
+        features: 1 << 63,
+        role: Role::Member,
+        peer: PeerId([2; 16]),
+        listen_port: 9701,
+        name: Text::new("anna"),
+        software: Text::new("p2p/0.1.0"),
+    }
+}
+
+impl Sampled for Common {
+    const TABLE: &[(u8, &'static str)] = Common::TABLE;
+
+    fn next(after: Option<&Common>) -> Option<Common> {
+        Some(match after {
+            None => hello().into(),
+            Some(Common::Hello(_)) => {
+                Common::Error(Problem { code: ErrorCode::BadName, detail: Text::new("no such name") })
+            }
+            Some(Common::Error(_)) => Common::Ping,
+            Some(Common::Ping) => Common::Pong,
+            Some(Common::Pong) => Common::Leave,
+            Some(Common::Leave) => Common::Ok,
+            Some(Common::Ok) => return None,
+        })
+    }
+
+    fn more() -> Vec<Common> {
+        let error = |code: &ErrorCode| Common::Error(Problem { code: *code, detail: Text::default() });
+        let role = |role: &Role| Common::Hello(Hello { role: *role, ..hello() });
+        ErrorCode::ALL.iter().map(error).chain(Role::ALL.iter().map(role)).collect()
+    }
+}
+
+impl Sampled for ToTracker {
+    const TABLE: &[(u8, &'static str)] = ToTracker::TABLE;
+
+    fn next(after: Option<&ToTracker>) -> Option<ToTracker> {
+        Some(match after {
+            None => Common::Ping.into(),
+            Some(ToTracker::Common(_)) => Register {
+                host: Host::new("peer.example").unwrap(),
+                port: 9701,
+                offers: List::new(vec![offer("a"), offer("b/")]),
+            }
+            .into(),
+            Some(ToTracker::Register(_)) => Update {
+                added: List::new(vec![offer("c")]),
+                removed: List::new(vec![(Text::new("a"), id(1))]),
+            }
+            .into(),
+            Some(ToTracker::Update(_)) => {
+                HaveChunks { id: id(1), view: View::Members, gained: ranges() }.into()
+            }
+            Some(ToTracker::HaveChunks(_)) => Locate {
+                name: Text::new("a"),
+                id: FileId::NONE,
+                purpose: Purpose::Fetch,
+                max: 16,
+                missing: ranges(),
+            }
+            .into(),
+            Some(ToTracker::Locate(_)) => {
+                GetList { pattern: Text::new("*.iso"), after: Text::new("b"), limit: 100 }.into()
+            }
+            Some(ToTracker::GetList(_)) => Heartbeat { uploads: 3, downloads: 1, space: 1 << 40 }.into(),
+            Some(ToTracker::Heartbeat(_)) => {
+                Report { peer: PeerId([2; 16]), id: id(1), chunk: 7, complaint: Complaint::Corrupt }.into()
+            }
+            Some(ToTracker::Report(_)) => GetStatus {}.into(),
+            Some(ToTracker::GetStatus(_)) => GetPeers { after: PeerId([0; 16]), limit: 10 }.into(),
+            Some(ToTracker::GetPeers(_)) => return None,
+        })
+    }
+
+    fn more() -> Vec<ToTracker> {
+        vec![
+            Register { host: Host::default(), port: 0, offers: List::default() }.into(),
+            Update { added: List::default(), removed: List::default() }.into(),
+        ]
+    }
+}
+
+impl Sampled for FromTracker {
+    const TABLE: &[(u8, &'static str)] = FromTracker::TABLE;
+
+    fn next(after: Option<&FromTracker>) -> Option<FromTracker> {
+        Some(match after {
+            None => Common::Ok.into(),
+            Some(FromTracker::Common(_)) => Registered { lease_ms: 30_000, epoch: 7 }.into(),
+            Some(FromTracker::Registered(_)) => {
+                Located { variants: List::new(vec![variant(), variant()]), near: List::default() }.into()
+            }
+            Some(FromTracker::Located(_)) => {
+                Listing { entries: List::new(vec![entry(), entry()]), more: true }.into()
+            }
+            Some(FromTracker::Listing(_)) => {
+                Status { uptime_ms: 1, epoch: 7, peers: 2, names: 3, registrations: 4, located: 5 }.into()
+            }
+            Some(FromTracker::Status(_)) => Peers { peers: List::new(vec![peer_info()]), more: false }.into(),
+            Some(FromTracker::Peers(_)) => Keep { id: id(1), chunks: ranges() }.into(),
+            Some(FromTracker::Keep(_)) => Discard { id: id(1) }.into(),
+            Some(FromTracker::Discard(_)) => return None,
+        })
+    }
+
+    fn more() -> Vec<FromTracker> {
+        vec![Located { variants: List::default(), near: List::new(vec![Text::new("nearly")]) }.into()]
+    }
+}
+
+impl Sampled for ToServer {
+    const TABLE: &[(u8, &'static str)] = ToServer::TABLE;
+
+    fn next(after: Option<&ToServer>) -> Option<ToServer> {
+        Some(match after {
+            None => Common::Leave.into(),
+            Some(ToServer::Common(_)) => Open { slot: 1, id: id(1), view: View::Members }.into(),
+            Some(ToServer::Open(_)) => Close { slot: 1 }.into(),
+            Some(ToServer::Close(_)) => GetManifest { slot: 1, file: 2, first: 16, count: 16 }.into(),
+            Some(ToServer::GetManifest(_)) => {
+                GetChunk { slot: 1, first: ANY_CHUNK, count: 256, proof: true, behind: true }.into()
+            }
+            Some(ToServer::GetChunk(_)) => Cancel { target: 5 }.into(),
+            Some(ToServer::Cancel(_)) => GetLoad {}.into(),
+            Some(ToServer::GetLoad(_)) => AskerHas { slot: 1, gained: ranges() }.into(),
+            Some(ToServer::AskerHas(_)) => Corrupt { slot: 1, chunk: 17 }.into(),
+            Some(ToServer::Corrupt(_)) => return None,
+        })
+    }
+
+    fn more() -> Vec<ToServer> {
+        View::ALL.iter().map(|view| Open { slot: u16::MAX, id: id(0), view: *view }.into()).collect()
+    }
+}
+
+impl Sampled for FromServer {
+    const TABLE: &[(u8, &'static str)] = FromServer::TABLE;
+
+    fn next(after: Option<&FromServer>) -> Option<FromServer> {
+        Some(match after {
+            None => Common::Pong.into(),
+            Some(FromServer::Common(_)) => {
+                let looks = Some(Looks { mode: 0o755, mtime_ns: -1 });
+                Opened { size: 200_000, chunks: 4, have: Bits::All, looks }.into()
+            }
+            Some(FromServer::Opened(_)) => Manifest { proof: proof() }.into(),
+            Some(FromServer::Manifest(_)) => ChunkHead { index: 17, proof: proof() }.into(),
+            Some(FromServer::ChunkHead(_)) => Refused { reason: Refusal::Gone }.into(),
+            Some(FromServer::Refused(_)) => Load { uploads: 1, downloads: 2, queued: 3, rate: 4 }.into(),
+            Some(FromServer::Load(_)) => ServerHas { slot: 1, gained: ranges() }.into(),
+            Some(FromServer::ServerHas(_)) => return None,
+        })
+    }
+
+    fn more() -> Vec<FromServer> {
+        let bits = [Bits::None, Bits::Map(Bytes::from_static(&[0b1010_0000])), Bits::Map(Bytes::new())];
+        let opened = bits.into_iter().map(|have| Opened { size: 1, chunks: 3, have, looks: None }.into());
+        let refused = Refusal::ALL.iter().map(|reason| Refused { reason: *reason }.into());
+        let bare = ChunkHead { index: 0, proof: Proof::default() }.into();
+        opened.chain(refused).chain([bare]).collect()
+    }
+}
