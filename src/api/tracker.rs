@@ -59,7 +59,7 @@ impl From<&PeerInfo> for Member {
         Member {
             peer: peer.peer.to_string(),
             name: peer.name.to_string(),
-            address: (peer.port > 0).then(|| peer.host.endpoint(peer.port)),
+            address: (peer.port > 0).then(|| peer.host.endpoint(peer.port).to_string()),
             offers: peer.offers,
             uploads: peer.uploads,
             downloads: peer.downloads,

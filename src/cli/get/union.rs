@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::choice::Choice;
 use super::follow;
 use super::progress::Progress;
 use crate::api::Exit;
 use crate::cli::failure::{Failure, reason};
-use crate::cli::run::scratch::Scratch;
+use crate::cli::run::scratch;
 use crate::cli::run::signals::Stop;
 use crate::cli::typed::values::Patience;
 use crate::content::{FileId, SafeName, Tree, TreeEntry, TreeKind};
@@ -21,7 +23,7 @@ const MAX_LISTED: usize = 20;
 
 /// Fetches the listings and refuses if two of them have different files at one path.
 pub(super) fn check(peer: &Peer, choice: &Choice, stop: &Stop, patience: Patience) -> Result<(), Failure> {
-    let folder = Scratch::new()?;
+    let folder = scratch::folder()?;
     let listing = |id: &FileId| listing(peer, *id, &folder, stop, patience);
     let trees = choice.ids.iter().map(listing).collect::<Result<Vec<_>, _>>()?;
     let conflicts = conflicts(&trees);
@@ -41,7 +43,7 @@ pub(super) fn check(peer: &Peer, choice: &Choice, stop: &Stop, patience: Patienc
 fn listing(
     peer: &Peer,
     id: FileId,
-    folder: &Scratch,
+    folder: &TempDir,
     stop: &Stop,
     patience: Patience,
 ) -> Result<Tree, Failure> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::failure::{Failure, reason};
 use crate::cli::run::scan::Scan;
-use crate::cli::run::scratch::Scratch;
+use crate::cli::run::scratch;
 use crate::cli::run::share::link_name;
 use crate::cli::show::output;
 use crate::cli::typed::args::CreateArgs;
@@ -43,7 +43,7 @@ pub(crate) fn create(args: &CreateArgs) -> Result<(), Failure> {
 
 /// Hashes what is at `path` as if to share it, but leaves nothing beside it.
 fn describe(path: &Path, name: &SafeName) -> Result<Offer, Failure> {
-    let scratch = Scratch::new()?;
+    let scratch = scratch::folder()?;
     let config = share::Config {
         folder: path.to_owned(),
         prefix: name.is_tree().then(|| name.as_str().to_owned()),

@@ -9,8 +9,6 @@ use crate::cli::run::scan::Scan;
 use crate::cli::typed::args::EngineArgs;
 use crate::peer::{self, Peer};
 
-/// The kernel's list of its own addresses.
-const ADDRESSES: &str = "/proc/net/fib_trie";
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// The configuration of a peer that shares `folder`, or nothing.
@@ -79,34 +77,18 @@ pub(crate) fn outward_address() -> IpAddr {
     });
     let routed =
         routed.ok().map(|addr| addr.ip()).filter(|addr| !addr.is_loopback() && !addr.is_unspecified());
-    let listed = || local_addresses(&fs::read_to_string(ADDRESSES).unwrap_or_default()).into_iter().next();
-    routed.or_else(|| listed().map(IpAddr::V4)).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    routed.or_else(listed_address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-/// The addresses in the kernel's routing trie that are its own: a leaf `|-- ADDRESS`, then `/32 host LOCAL`.
-fn local_addresses(trie: &str) -> Vec<Ipv4Addr> {
-    let mut found = Vec::new();
-    let mut leaf = None;
-    for line in trie.lines().map(str::trim) {
-        if let Some(address) = line.strip_prefix("|-- ") {
-            leaf = address.parse::<Ipv4Addr>().ok();
-        } else if line == "/32 host LOCAL" {
-            found.extend(leaf.take().filter(|address| !address.is_loopback()));
-        }
-    }
-    found
+/// The first address that is not the loopback.
+fn listed_address() -> Option<IpAddr> {
+    let listed = if_addrs::get_if_addrs().ok()?.into_iter();
+    listed.filter(|interface| !interface.is_loopback()).map(|interface| interface.ip()).find(IpAddr::is_ipv4)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn finds_own_addresses_in_the_trie() {
-        let trie = "Main:\n  +-- 0.0.0.0/0 2 0 2\n     |-- 10.1.2.0\n        /24 link UNICAST\n     \
-                    |-- 10.1.2.3\n        /32 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n";
-        assert_eq!(local_addresses(trie), [Ipv4Addr::new(10, 1, 2, 3)]);
-    }
 
     #[test]
     fn a_peer_is_named_after_folder_and_host() {
