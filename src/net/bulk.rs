@@ -281,3 +281,6 @@ impl<S: Message + From<Common>> Bulk<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
