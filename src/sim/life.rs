@@ -294,12 +294,8 @@ impl World<'_> {
         for p in 0..self.peers.len() as u32 {
             let peer = &self.peers[p as usize];
             if peer.alive {
-                let busy = peer.askers.iter().filter(|c| {
-                    let connection = &self.connections[**c as usize];
-                    connection.writing || !connection.jobs.is_empty()
-                });
                 let downloads = u16::from(peer.fetch.is_some() && peer.done.is_none());
-                let load = Load { uploads: busy.count() as u16, downloads, space: 0 };
+                let load = Load { uploads: peer.desk.busy(None) as u16, downloads, space: 0 };
                 let _ = self.directory.heartbeat(World::sender(p), load, now);
             }
         }
