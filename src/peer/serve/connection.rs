@@ -12,7 +12,7 @@ use super::asker::Asker;
 use super::host::Host;
 use super::sending::{Broken, FilePart, Outgoing, Pace};
 use super::session::{Answer, Session};
-use super::slot::Job;
+use super::slot::Request;
 use crate::net::NetError;
 use crate::net::bulk::{Bulk, Filled, MAX_UNSENT_BYTES};
 use crate::net::door::Activity;
@@ -192,8 +192,8 @@ impl Connection<'_> {
         let one = matches!(self.outgoing, Outgoing::Paid); // the next one has to pay for itself
         let mut part = None;
         while part.is_none() && self.bulk.unsent().len() < GATHER_BYTES {
-            let Some(job) = self.session.next_job() else { break };
-            part = self.begin(job);
+            let Some(request) = self.session.next_request() else { break };
+            part = self.begin(request);
             if one {
                 break;
             }
@@ -201,28 +201,28 @@ impl Connection<'_> {
         self.outgoing = Outgoing::begun(part);
     }
 
-    /// Begins to answer a job; what part of a file is to follow, if the answer is a long chunk.
-    fn begin(&mut self, job: Job) -> Option<FilePart> {
+    /// Begins to answer a request; what part of a file is to follow, if the answer is a long chunk.
+    fn begin(&mut self, request: Request) -> Option<FilePart> {
         let begun = match self.mischief.fate() {
             Fate::Silent => return None,
             Fate::Refused => Err(Refusal::Busy),
             Fate::Denied => Err(Refusal::NotHere),
-            fate => self.session.begin(job, fate, self.bulk.unsent()),
+            fate => self.session.begin(request, fate, self.bulk.unsent()),
         };
         match begun {
             Err(reason) => {
-                self.bulk.queue(job.request, Refused { reason });
+                self.bulk.queue(request.number, Refused { reason });
                 None
             }
             Ok(begun) => {
                 if trace::on(Side::Serve, true) {
-                    let fields = format!("chunk {} of {} B", begun.number, begun.bytes);
+                    let fields = format!("chunk {} of {} B", begun.chunk, begun.bytes);
                     let whole = begun.bytes + HEADER_BYTES;
                     trace::line(
                         Side::Serve,
                         Direction::Out,
                         self.bulk.addr,
-                        job.request,
+                        request.number,
                         "CHUNK",
                         &fields,
                         whole,

@@ -11,7 +11,7 @@ use super::asker::Asker;
 use super::held::Held;
 use super::host::Host;
 use super::sending::FilePart;
-use super::slot::{Job, Slot};
+use super::slot::{Request, Slot};
 use crate::content::{ChunkSet, PeerId, Place, runs};
 use crate::net::NetError;
 use crate::peer::mischief::Fate;
@@ -31,7 +31,7 @@ pub(super) type Answer = (u32, FromServer);
 /// A chunk that begins to leave.
 #[derive(Debug)]
 pub(super) struct Begun {
-    pub(super) number: u32,
+    pub(super) chunk: u32,
     pub(super) bytes: usize,
     /// The part of a file that is to follow.
     pub(super) part: Option<FilePart>,
@@ -50,7 +50,7 @@ pub(super) struct Session<'a> {
     /// All that is on its way here is said to be here.
     lies: bool,
     slots: BTreeMap<u16, Slot>,
-    queue: VecDeque<Job>,
+    queue: VecDeque<Request>,
     /// It said LEAVE.
     left: bool,
 }
@@ -103,13 +103,13 @@ impl<'a> Session<'a> {
                     .remove(&close.slot)
                     .ok_or(NetError::Unexpected("CLOSE of a slot that is not open"))?;
                 self.asker.close(close.slot);
-                let mut answers = self.drop_jobs(|job| job.slot == close.slot);
+                let mut answers = self.drop_requests(|request| request.slot == close.slot);
                 answers.push((request, Common::Ok.into()));
                 Ok(answers)
             }
             ToServer::GetManifest(get) => Ok(vec![(request, self.manifest(&get)?)]),
             ToServer::GetChunk(get) => self.enqueue(request, &get),
-            ToServer::Cancel(cancel) => Ok(self.drop_jobs(|job| job.request == cancel.target)),
+            ToServer::Cancel(cancel) => Ok(self.drop_requests(|request| request.number == cancel.target)),
             ToServer::GetLoad(_) => {
                 self.asker.set_queued(self.queue.len());
                 let (uploads, queued, rate) = self.asker.load();
@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
             Common::Leave => {
                 self.leaves();
                 let mut answers = answer(request, Common::Ok);
-                answers.extend(self.drop_jobs(|_| true));
+                answers.extend(self.drop_requests(|_| true));
                 Ok(answers)
             }
             Common::Ok | Common::Pong => Ok(Vec::new()),
@@ -195,21 +195,21 @@ impl<'a> Session<'a> {
             return Err(NetError::Unexpected("GET_CHUNK of chunks that are not there"));
         }
         let room = MAX_QUEUED_CHUNKS.saturating_sub(self.queue.len());
-        let jobs = (0..u32::from(get.count)).map(|at| Job {
-            request: request + at,
+        let requests = (0..u32::from(get.count)).map(|at| Request {
+            number: request + at,
             slot: get.slot,
             chunk: if any { ANY_CHUNK } else { get.first + at },
             proof: get.proof,
             behind: get.behind,
         });
-        self.queue.extend(jobs.clone().take(room));
-        Ok(jobs.skip(room).map(|job| refuse(job.request, Refusal::Busy)).collect())
+        self.queue.extend(requests.clone().take(room));
+        Ok(requests.skip(room).map(|request| refuse(request.number, Refusal::Busy)).collect())
     }
 
-    fn drop_jobs(&mut self, which: impl Fn(&Job) -> bool) -> Vec<Answer> {
-        let (dropped, kept): (VecDeque<Job>, VecDeque<Job>) = self.queue.drain(..).partition(which);
+    fn drop_requests(&mut self, which: impl Fn(&Request) -> bool) -> Vec<Answer> {
+        let (dropped, kept): (VecDeque<Request>, VecDeque<Request>) = self.queue.drain(..).partition(which);
         self.queue = kept;
-        dropped.into_iter().map(|job| refuse(job.request, Refusal::Cancelled)).collect()
+        dropped.into_iter().map(|request| refuse(request.number, Refusal::Cancelled)).collect()
     }
 
     fn asker_has(&mut self, number: u16, gained: &[(u32, u32)]) -> Result<(), NetError> {
@@ -244,36 +244,41 @@ impl<'a> Session<'a> {
 
     /// What is to be sent next, if anything is.
     pub(super) fn wish(&self) -> Option<Wish> {
-        let job = self.queue.front()?;
-        Some(Wish { choice: (job.chunk == ANY_CHUNK).then_some(job.slot), behind: job.behind })
+        let request = self.queue.front()?;
+        Some(Wish { choice: (request.chunk == ANY_CHUNK).then_some(request.slot), behind: request.behind })
     }
 
     /// How long the next chunk is; near enough, if it is whichever.
     pub(super) fn next_bytes(&self) -> Option<usize> {
-        let job = self.queue.front()?;
-        let layout = self.slots.get(&job.slot)?.held.layout();
+        let request = self.queue.front()?;
+        let layout = self.slots.get(&request.slot)?.held.layout();
         let whichever = layout.size() / u64::from(layout.chunks().max(1));
-        Some(layout.place(job.chunk).map_or(whichever, |place| place.len) as usize)
+        Some(layout.place(request.chunk).map_or(whichever, |place| place.len) as usize)
     }
 
-    pub(super) fn next_job(&mut self) -> Option<Job> {
+    pub(super) fn next_request(&mut self) -> Option<Request> {
         self.queue.pop_front()
     }
 
-    /// Begins to answer a job: puts a chunk, or its head if it is long, behind `unsent`; or says why it is refused.
-    pub(super) fn begin(&mut self, job: Job, fate: Fate, unsent: &mut BytesMut) -> Result<Begun, Refusal> {
+    /// Begins to answer a request: puts a chunk, or its head if it is long, behind `unsent`; or says why it is refused.
+    pub(super) fn begin(
+        &mut self,
+        request: Request,
+        fate: Fate,
+        unsent: &mut BytesMut,
+    ) -> Result<Begun, Refusal> {
         let now = Instant::now();
-        let number = match job.chunk {
-            ANY_CHUNK => self.asker.choose(job.slot).ok_or(Refusal::NothingBetter)?,
-            number => number,
+        let chunk = match request.chunk {
+            ANY_CHUNK => self.asker.choose(request.slot).ok_or(Refusal::NothingBetter)?,
+            chunk => chunk,
         };
-        let slot = self.slots.get_mut(&job.slot).ok_or(Refusal::NotHere)?;
-        let place = slot.held.layout().place(number).ok_or(Refusal::NotHere)?;
-        let part = slot.begin(job, number, place, fate, unsent, now)?;
+        let slot = self.slots.get_mut(&request.slot).ok_or(Refusal::NotHere)?;
+        let place = slot.held.layout().place(chunk).ok_or(Refusal::NotHere)?;
+        let part = slot.begin(request, chunk, place, fate, unsent, now)?;
         let bytes = place.len as usize;
         slot.held.count_sent(bytes);
-        self.asker.begin(job.slot, number, bytes, now);
-        Ok(Begun { number, bytes, part })
+        self.asker.begin(request.slot, chunk, bytes, now);
+        Ok(Begun { chunk, bytes, part })
     }
 
     /// A chunk could not be read to its end.

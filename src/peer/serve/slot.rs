@@ -19,8 +19,8 @@ const COPY_BYTES: u64 = 32 << 10;
 
 /// A request for a chunk that is not answered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Job {
-    pub(super) request: u32,
+pub(super) struct Request {
+    pub(super) number: u32,
     pub(super) slot: u16,
     /// Its number, or [`ANY_CHUNK`](crate::wire::ANY_CHUNK).
     pub(super) chunk: u32,
@@ -45,38 +45,44 @@ impl Slot {
         Slot { held, told_chunks: 0, proved: BTreeSet::new(), gone: Gone::default() }
     }
 
-    /// Begins to answer a job with chunk `number`: puts it behind `unsent`, or of a long one the head, and says which
+    /// Begins to answer a request with this `chunk`: puts it behind `unsent`, or of a long one the head, and says which
     /// part of a file is to follow. What is to be spoilt is copied whatever its length.
     pub(super) fn begin(
         &mut self,
-        job: Job,
-        number: u32,
+        request: Request,
+        chunk: u32,
         place: Place,
         fate: Fate,
         unsent: &mut BytesMut,
         now: Instant,
     ) -> Result<Option<FilePart>, Refusal> {
-        let data = self.held.data(number, place).inspect_err(|reason| {
+        let data = self.held.data(chunk, place).inspect_err(|reason| {
             if *reason == Refusal::Gone {
-                self.gone.note(number, now);
+                self.gone.note(chunk, now);
             }
         })?;
         let (start, len) = (unsent.len(), place.len as usize);
-        let proof = self.proof(job.proof, place);
-        ChunkHead { index: number, proof }.put_frame(job.request, len, unsent);
+        let proof = self.proof(request.proof, place);
+        ChunkHead { index: chunk, proof }.put_frame(request.number, len, unsent);
         let at = unsent.len();
         match data {
             Data::File(file) if place.len > COPY_BYTES && fate == Fate::Sound => {
-                return Ok(Some(FilePart { file, offset: place.offset, left: len, slot: job.slot, place }));
+                return Ok(Some(FilePart {
+                    file,
+                    offset: place.offset,
+                    left: len,
+                    slot: request.slot,
+                    place,
+                }));
             }
             Data::Memory(bytes, from) => unsent.extend_from_slice(&bytes[from..from + len]),
             Data::File(file) => {
                 unsent.resize(at + len, 0);
                 let read = read_at(&file, &mut unsent[at..], place.offset);
                 // It may have been written to while it was read.
-                if read.is_err() || matches!(self.held.data(number, place), Err(Refusal::Gone)) {
+                if read.is_err() || matches!(self.held.data(chunk, place), Err(Refusal::Gone)) {
                     unsent.truncate(start);
-                    return Err(self.unreadable(number, place, read.err(), now));
+                    return Err(self.unreadable(chunk, place, read.err(), now));
                 }
             }
         }
@@ -86,13 +92,13 @@ impl Slot {
     }
 
     /// The chunk does not leave after all; why it is refused.
-    fn unreadable(&mut self, number: u32, place: Place, error: Option<io::Error>, now: Instant) -> Refusal {
+    fn unreadable(&mut self, chunk: u32, place: Place, error: Option<io::Error>, now: Instant) -> Refusal {
         self.proved.remove(&(place.file, self.run_of(place)));
         self.held.check(place);
         if error.is_some_and(|error| is_passing(&error)) {
             return Refusal::Busy;
         }
-        self.gone.note(number, now);
+        self.gone.note(chunk, now);
         Refusal::Gone
     }
 

@@ -90,8 +90,8 @@ fn get(first: u32, count: u16) -> ToServer {
     GetChunk { slot: 5, first, count, proof: false, behind: first == 0 }.into()
 }
 
-fn job(request: u32, chunk: u32) -> Job {
-    Job { request, slot: 5, chunk, proof: false, behind: false }
+fn request(number: u32, chunk: u32) -> Request {
+    Request { number, slot: 5, chunk, proof: false, behind: false }
 }
 
 fn refusals(of: &[(u32, Refusal)]) -> Vec<Answer> {
@@ -138,8 +138,10 @@ fn requests_wait_in_order_until_they_are_cancelled_or_their_slot_is_closed() {
     assert!(!session.note_requests(false), "now it has some");
     assert_eq!(session.take(0, Cancel { target: 11 }.into()).unwrap(), refusals(&[(11, Refusal::Cancelled)]));
     assert_eq!(session.take(0, Cancel { target: 11 }.into()).unwrap(), [], "once");
-    let next: Vec<(u32, u32)> =
-        (0..3).filter_map(|_| session.next_job()).map(|job| (job.request, job.chunk)).collect();
+    let next: Vec<(u32, u32)> = (0..3)
+        .filter_map(|_| session.next_request())
+        .map(|request| (request.number, request.chunk))
+        .collect();
     assert_eq!(next, [(10, 0), (12, 2), (13, 3)]);
     assert_eq!(session.wish(), Some(Wish { choice: Some(5), behind: false }));
     assert_eq!(session.next_bytes(), Some(SIZE / 4), "whichever");
@@ -242,22 +244,22 @@ fn a_long_chunk_follows_from_its_file_and_a_short_one_goes_along() {
     let home = Home::new();
     let mut session = home.open();
     let mut unsent = BytesMut::new();
-    let begun = session.begin(job(1, 2), Fate::Sound, &mut unsent).unwrap();
+    let begun = session.begin(request(1, 2), Fate::Sound, &mut unsent).unwrap();
     let part = begun.part.unwrap();
-    assert_eq!((begun.number, begun.bytes), (2, CHUNK));
+    assert_eq!((begun.chunk, begun.bytes), (2, CHUNK));
     assert_eq!((part.offset, part.left, part.slot), (2 * CHUNK as u64, CHUNK, 5));
     let head = unsent.len();
-    let begun = session.begin(job(2, 3), Fate::Sound, &mut unsent).unwrap();
+    let begun = session.begin(request(2, 3), Fate::Sound, &mut unsent).unwrap();
     assert!(begun.part.is_none() && begun.bytes == 100);
     assert_eq!(unsent.len(), 2 * head + 100, "the head of one, all of the other");
     assert!(unsent.ends_with(&home.bytes[3 * CHUNK..]));
     // What is to be spoilt is copied.
     let mut spoilt = BytesMut::new();
-    assert!(session.begin(job(3, 0), Fate::Corrupt, &mut spoilt).unwrap().part.is_none());
+    assert!(session.begin(request(3, 0), Fate::Corrupt, &mut spoilt).unwrap().part.is_none());
     let (bytes, sound) = (&spoilt[head..], &home.bytes[..CHUNK]);
     assert_eq!(bytes.iter().zip(sound).filter(|(one, other)| one != other).count(), 1);
     let mut cut = BytesMut::new();
-    session.begin(job(4, 0), Fate::Cut, &mut cut).unwrap();
+    session.begin(request(4, 0), Fate::Cut, &mut cut).unwrap();
     assert_eq!(cut.len(), head + CHUNK / 2);
 }
 
@@ -268,14 +270,14 @@ fn whichever_is_given_once_and_a_proof_travels_once() {
     let mut unsent = BytesMut::new();
     let has = AskerHas { slot: 5, gained: List::new(vec![(0, 1)]) };
     assert_eq!(other.take(0, has.into()).unwrap(), []);
-    let any = Job { proof: true, ..job(1, ANY_CHUNK) };
-    assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().number, 1);
+    let any = Request { proof: true, ..request(1, ANY_CHUNK) };
+    assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().chunk, 1);
     let proved = unsent.split().len();
-    assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().number, 2);
+    assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().chunk, 2);
     assert!(unsent.len() < proved, "the proof was there already");
-    assert_eq!(other.begin(any, Fate::Sound, &mut unsent).unwrap().number, 3);
+    assert_eq!(other.begin(any, Fate::Sound, &mut unsent).unwrap().chunk, 3);
     assert_eq!(other.begin(any, Fate::Sound, &mut unsent).unwrap_err(), Refusal::NothingBetter);
-    assert_eq!(other.begin(job(1, 4), Fate::Sound, &mut unsent).unwrap_err(), Refusal::NotHere);
+    assert_eq!(other.begin(request(1, 4), Fate::Sound, &mut unsent).unwrap_err(), Refusal::NotHere);
     assert_eq!(home.uploads.sent.load(Relaxed), (2 * CHUNK + 100) as u64);
     let again = AskerHas { slot: 5, gained: List::new(vec![(0, 4)]) };
     let told = (0..=MAX_TOLD).map(|_| other.take(0, again.clone().into())).position(is_violation);
@@ -290,7 +292,7 @@ fn what_is_gone_is_refused_and_told_of_when_it_is_back() {
     let (path, aside) = (home.folder.path().join("file"), home.folder.path().join(".p2p/aside"));
     fs::rename(&path, &aside).unwrap();
     let mut unsent = BytesMut::new();
-    assert_eq!(session.begin(job(1, 1), Fate::Sound, &mut unsent).unwrap_err(), Refusal::Gone);
+    assert_eq!(session.begin(request(1, 1), Fate::Sound, &mut unsent).unwrap_err(), Refusal::Gone);
     assert!(unsent.is_empty());
     let next = session.next_restating().unwrap();
     assert_eq!(session.restate(next), [], "it is still gone");
