@@ -159,6 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn turns_that_went_to_others_before_one_came_are_not_held_against_them() {
+        let mut turns = full();
+        for _ in 0..100 {
+            assert!(!turns.take(7));
+            assert_eq!(turns.pass_on(|_| Rank::new(0, false)), Some(7));
+        }
+        assert!(!turns.take(8) && !turns.take(9));
+        assert_eq!(turns.pass_on(|asker| Rank::new(0, *asker == 9)), Some(9), "8 has seen none go by");
+    }
+
+    #[test]
     fn who_is_behind_comes_first_but_nobody_waits_for_ever() {
         const BEHIND: [u32; 3] = [7, 8, 9];
         let mut turns = Turns::new();

@@ -113,6 +113,9 @@ mod tests {
         assert_eq!(piece_bytes(1_250_000), Some(LEAST_PIECE), "10 Mbit/s");
         assert_eq!(piece_bytes(12_500_000), Some(50_000), "100 Mbit/s");
         assert_eq!(piece_bytes(1_250_000_000), None, "10 Gbit/s");
+        let [below, above] = [-1000, 1000].map(|less| (MOST_PIECE as i64 * 250 + less) as u64);
+        assert_eq!((piece_bytes(below), piece_bytes(above)), (Some(MOST_PIECE - 4), None));
+        assert_eq!(piece_bytes(MOST_PIECE as u64 * 250 + 1), None, "as much as makes sense is all");
     }
 
     #[test]
@@ -132,6 +135,19 @@ mod tests {
         let mut unknown = Uplink::new(None);
         unknown.begun(CHUNK, now);
         assert_eq!(unknown.give_up(now), None, "a rate that is not known says nothing");
+    }
+
+    #[test]
+    fn what_was_sent_in_a_window_counts_for_a_quarter_of_the_rate() {
+        let (mut uplink, start) = (Uplink::new(None), Instant::now());
+        uplink.begun(25_000, start);
+        assert_eq!(uplink.rate(), 0);
+        uplink.begun(12_500, start + WINDOW);
+        assert_eq!(uplink.rate(), 100_000);
+        uplink.begun(0, start + WINDOW * 2);
+        assert_eq!(uplink.rate(), (3 * 100_000 + 50_000) / 4);
+        uplink.begun(0, start + WINDOW * 3);
+        assert_eq!(uplink.rate(), 3 * 87_500 / 4, "what had begun was counted once");
     }
 
     #[test]
