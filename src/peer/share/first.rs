@@ -29,6 +29,7 @@ use super::watch::Watches;
 use crate::content::{Geometry, Reason, SafeName};
 use crate::peer::got::Got;
 use crate::peer::stamp::Shape;
+use crate::wire::limits;
 
 /// How often what was hashed is written down: what a kill can cost.
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
@@ -159,6 +160,7 @@ fn walker(
         only,
         prefix: config.prefix.clone().unwrap_or_default(),
         threads,
+        most: limits::MAX_OFFERS_PER_PEER,
         visitor,
     }
 }

@@ -4,13 +4,12 @@
 //! expected stamp before its first byte was read and after its last, or was only longer by then; of a longer
 //! one that part is hashed which was expected, and it is for others to see that its stamp is another.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -20,16 +19,13 @@ use crate::content::{ChunkHash, FileId, Geometry, Manifest, chunk_hasher};
 use crate::threads;
 
 use super::job::{Job, Outcome};
+use super::order::{Next, Order};
 use super::reading::{disk_failure, may_be_read, open_stamped};
 use crate::peer::stamp::Stamp;
 use crate::threads::lock;
 
 /// Bytes read at once: they are still in the core's own cache when they are hashed.
 const BUFFER_BYTES: usize = 256 << 10;
-/// Bytes of a large file that one thread takes at a time, if its chunks are not larger.
-const SPAN_BYTES: u64 = 4 << 20;
-/// Small files that one thread takes at a time.
-const BATCH_FILES: usize = 32;
 /// A tick of the slowest file system clock: a file written within it may be written again and still
 /// show the same time.
 const CLOCK_TICK: Duration = Duration::from_millis(20);
@@ -58,11 +54,11 @@ pub(super) fn hash_all(
     mut report: impl FnMut(Report),
 ) {
     let read = AtomicU64::new(0);
-    let plan = Plan { jobs: Mutex::new(jobs.into()), large: Mutex::new(None) };
+    let (order, begun) = (Mutex::new(Order::new(jobs)), Condvar::new());
     thread::scope(|scope| {
         let (done, results) = bounded(256);
         let start = || {
-            let worker = Worker { root, plan: &plan, stop, read: &read, done: done.clone() };
+            let worker = Worker { root, order: &order, begun: &begun, stop, read: &read, done: done.clone() };
             threads::named("hash").helper(scope, move || worker.run())
         };
         let mut workers: Vec<_> = (0..threads.max(1)).filter_map(|_| start()).collect();
@@ -83,12 +79,6 @@ pub(super) fn hash_all(
     });
 }
 
-/// What is left to do. A large file is begun when the one before it has no span left.
-struct Plan {
-    jobs: Mutex<VecDeque<Job>>,
-    large: Mutex<Option<(Arc<Large>, u32)>>,
-}
-
 /// A large file that several threads hash at once.
 struct Large {
     job: Job,
@@ -99,32 +89,48 @@ struct Large {
     failed: Mutex<Option<Outcome>>,
 }
 
-enum Work {
-    Small(Vec<Job>),
-    Span(Arc<Large>, std::ops::Range<u32>),
-}
-
 struct Worker<'a> {
     root: &'a Path,
-    plan: &'a Plan,
+    order: &'a Mutex<Order<Arc<Large>>>,
+    /// A large file was opened.
+    begun: &'a Condvar,
     stop: &'a AtomicBool,
     read: &'a AtomicU64,
     done: Sender<(Job, Outcome)>,
 }
 
+/// A large file that is being opened: for as long as this lives, others wait for what comes of it.
+struct Beginning<'a> {
+    worker: &'a Worker<'a>,
+    opened: Option<(Arc<Large>, Geometry)>,
+}
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        lock(self.worker.order).begun(self.opened.take());
+        self.worker.begun.notify_all();
+    }
+}
+
 impl Worker<'_> {
     fn run(self) {
         let mut buffer = vec![0; BUFFER_BYTES];
-        while let Some(work) = self.next() {
+        loop {
+            let next = self.next();
+            if matches!(next, Next::Done) {
+                return;
+            }
             threads::may_panic("hash-worker");
-            match work {
-                Work::Small(jobs) => {
+            match next {
+                Next::Small(jobs) => {
                     for job in jobs {
                         let outcome = self.hash_small(&job, &mut buffer).unwrap_or_else(|failed| failed);
                         self.tell(job, outcome);
                     }
                 }
-                Work::Span(large, span) => self.hash_span(&large, span, &mut buffer),
+                Next::Begin(job) => self.begin(job),
+                Next::Span(large, span) => self.hash_span(&large, span, &mut buffer),
+                Next::Wait | Next::Done => {}
             }
         }
     }
@@ -134,43 +140,39 @@ impl Worker<'_> {
         let _ = self.done.send((job, outcome));
     }
 
-    /// The next span of the large file under way; or else some small files, or the next large one.
-    fn next(&self) -> Option<Work> {
-        let mut large = lock(&self.plan.large);
+    /// What to do next, as soon as there is something.
+    fn next(&self) -> Next<Arc<Large>> {
+        let mut order = lock(self.order);
         loop {
-            if let Some((file, next)) = large.take() {
-                let count = (SPAN_BYTES / file.geometry.chunk_size()).max(1) as u32;
-                let end = file.geometry.chunks().min(next + count);
-                if end < file.geometry.chunks() {
-                    *large = Some((file.clone(), end));
-                }
-                return Some(Work::Span(file, next..end));
-            }
-            let mut jobs = lock(&self.plan.jobs);
-            let is_small = |job: &Job| job.found.stamp.size <= SPAN_BYTES;
-            let count = jobs.iter().take(BATCH_FILES).take_while(|job| is_small(job)).count();
-            if count > 0 {
-                return Some(Work::Small(jobs.drain(..count).collect()));
-            }
-            let job = jobs.pop_front()?;
-            drop(jobs);
-            match self.begin(&job) {
-                Ok(begun) => *large = Some((Arc::new(begun), 0)),
-                Err(outcome) => self.tell(job, outcome),
+            match order.next() {
+                Next::Wait => order = self.begun.wait(order).unwrap_or_else(PoisonError::into_inner),
+                next => return next,
             }
         }
     }
 
-    fn begin(&self, job: &Job) -> Result<Large, Outcome> {
-        let (file, geometry) = self.open(job)?;
-        Ok(Large {
-            job: job.clone(),
-            file,
-            geometry,
-            hashes: Mutex::new(vec![ChunkHash([0; 32]); geometry.chunks() as usize]),
-            chunks_left: AtomicU32::new(geometry.chunks()),
-            failed: Mutex::new(None),
-        })
+    /// Opens a large file for all.
+    fn begin(&self, job: Job) {
+        let mut beginning = Beginning { worker: self, opened: None };
+        let failed = match self.open(&job) {
+            Ok((file, geometry)) => {
+                let large = Large {
+                    job: job.clone(),
+                    file,
+                    geometry,
+                    hashes: Mutex::new(vec![ChunkHash([0; 32]); geometry.chunks() as usize]),
+                    chunks_left: AtomicU32::new(geometry.chunks()),
+                    failed: Mutex::new(None),
+                };
+                beginning.opened = Some((Arc::new(large), geometry));
+                None
+            }
+            Err(outcome) => Some(outcome),
+        };
+        drop(beginning);
+        if let Some(outcome) = failed {
+            self.tell(job, outcome);
+        }
     }
 
     fn open(&self, job: &Job) -> Result<(File, Geometry), Outcome> {
@@ -309,6 +311,8 @@ fn wait_for_tick(stamp: Stamp) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::record::Found;
     use super::*;
 
@@ -372,5 +376,39 @@ mod tests {
             stopped += usize::from(matches!(report, Report::Done(_, Outcome::Stopped)));
         });
         assert_eq!(stopped, 1);
+    }
+
+    #[test]
+    fn one_thread_hashes_in_the_order_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..100).map(|n| format!("{}", 99 - n)).collect();
+        names.iter().for_each(|name| std::fs::write(folder.path().join(name), name).unwrap());
+        let found = |name: &String| Found::of(&folder.path().join(name).metadata().unwrap());
+        let jobs = names.iter().map(|name| Job { path: Arc::from(name.as_str()), found: found(name) });
+        let mut done = Vec::new();
+        hash_all(folder.path(), jobs.collect(), 1, &AtomicBool::new(false), |report| {
+            if let Report::Done(job, Outcome::Hashed(record, _)) = report {
+                assert_eq!(record.id, FileId::of(job.path.as_bytes()));
+                done.push(job.path.to_string());
+            }
+        });
+        assert_eq!(done, names);
+    }
+
+    #[test]
+    fn a_large_file_that_cannot_be_opened_holds_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("large"), vec![1; 5 << 20]).unwrap();
+        let found = Found::of(&folder.path().join("large").metadata().unwrap());
+        let jobs = ["missing", "large", "missing", "large"].map(|name| Job { path: Arc::from(name), found });
+        let mut done = BTreeMap::new();
+        hash_all(folder.path(), jobs.to_vec(), 3, &AtomicBool::new(false), |report| {
+            if let Report::Done(job, outcome) = report {
+                let hashed = matches!(outcome, Outcome::Hashed(..));
+                assert_eq!(hashed, *job.path == *"large", "{outcome:?}");
+                *done.entry(job.path.to_string()).or_insert(0) += 1;
+            }
+        });
+        assert_eq!(done, BTreeMap::from([("large".to_owned(), 2), ("missing".to_owned(), 2)]));
     }
 }

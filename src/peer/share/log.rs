@@ -94,7 +94,7 @@ struct Place {
     count: u32,
 }
 
-/// Reads chunk hashes from a log, also while somebody writes to it.
+/// Reads chunk hashes from a log, also while somebody writes to it. The log is locked while this lives.
 #[derive(Debug)]
 pub(super) struct Reader(Arc<Mutex<Places>>);
 
@@ -437,6 +437,35 @@ mod tests {
         assert_eq!(log.reader().hashes(FileId::of(&[98])), None);
         assert!(fs::metadata(&path).unwrap().len() < 100_000);
         assert!(matches!(Log::open(&path), Err(Unusable::Busy)), "the new file is locked too");
+    }
+
+    #[test]
+    fn who_reads_sees_the_new_file_when_it_was_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index");
+        let Opened { mut log, .. } = Log::open(&path).unwrap();
+        let reader = log.reader();
+        let (kept, gone) = (FileId::of(b"kept"), FileId::of(b"gone"));
+        let hashes = vec![ChunkHash([1; 32]); 40_000];
+        log.append([Entry::Hashes(gone, &hashes), Entry::Row("a", row(1))].into_iter()).unwrap();
+        log.append([Entry::NoHashes(gone), Entry::Hashes(kept, &hashes[..2])].into_iter()).unwrap();
+        let before = fs::metadata(&path).unwrap().ino();
+        let Found { rows, hashes: places, .. } = Found::read(&log.file).unwrap();
+        log.live = live(&rows, &places);
+        log.shrink(&rows).unwrap();
+        assert_ne!(fs::metadata(&path).unwrap().ino(), before);
+        assert_eq!(fs::metadata(&path).unwrap().len(), log.len);
+        assert_eq!((reader.hashes(kept), reader.hashes(gone)), (Some(hashes[..2].to_vec()), None));
+        assert_eq!(reader.ids(), [kept]);
+        log.append([Entry::Hashes(gone, &hashes[..3])].into_iter()).unwrap();
+        assert_eq!(reader.hashes(gone), Some(hashes[..3].to_vec()));
+        log.shrink(&rows).unwrap();
+        drop(log);
+        assert!(matches!(Log::open(&path), Err(Unusable::Busy)), "while somebody reads");
+        drop(reader);
+        let Opened { log, rows } = Log::open(&path).unwrap();
+        assert_eq!(rows, [(Box::from("a"), row(1))]);
+        assert_eq!(log.reader().hashes(gone), Some(hashes[..3].to_vec()), "what came after is there too");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Each thing that happens is a step: it changes the state and gives the effects it has, in order. A file is offered
 //! only as what was hashed, or may be what was; what is hashed counts only if it is still wanted when it is done.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -13,6 +13,7 @@ use super::debounce::QUIET;
 use super::earlier::Earlier;
 use super::job::{Job, Outcome};
 use super::later::Later;
+use super::links::Links;
 use super::reading::{is_passing, unread};
 use super::record::{Found, Record, Source, is_within};
 use super::restless::Restless;
@@ -61,8 +62,8 @@ pub(super) struct State {
     later: Later,
     /// What is being fetched, at or below these paths, is nothing to look at yet: in part it is nobody's.
     expected: Vec<Arc<str>>,
-    /// Links that are followed, by the path people see, to the path where events happen.
-    links: BTreeMap<Arc<str>, Arc<str>>,
+    /// What happens where a link leads, happens at the link too.
+    links: Links,
 }
 
 /// What a look found that is not settled by how it looks.
@@ -94,8 +95,7 @@ pub(super) struct ToDo {
 impl State {
     /// What the first look found, with the links that are followed.
     pub(super) fn new(catalogue: Catalogue, links: Vec<Followed>) -> State {
-        let links = links.into_iter().map(|link| (link.shown, link.target)).collect();
-        State { catalogue, links, ..State::default() }
+        State { catalogue, links: Links::new(links), ..State::default() }
     }
 
     /// Where a content lies: the files that are offered as it, then those that once were, and grew.
@@ -190,17 +190,8 @@ impl State {
     /// The paths, and those under which links show what lies there.
     pub(super) fn with_linked(&self, paths: &[Arc<str>]) -> BTreeSet<Arc<str>> {
         let mut all: BTreeSet<Arc<str>> = paths.iter().cloned().collect();
-        all.extend(paths.iter().flat_map(|path| self.linked_from(path)));
+        all.extend(paths.iter().flat_map(|path| self.links.leading_to(path)));
         all
-    }
-
-    /// The paths under which links show what lies at `path`.
-    fn linked_from(&self, path: &str) -> impl Iterator<Item = Arc<str>> {
-        self.links.iter().filter_map(move |(shown, target)| match path.strip_prefix(&**target) {
-            Some("") => Some(shown.clone()),
-            Some(rest) if rest.starts_with('/') => Some(Arc::from(format!("{shown}{rest}"))),
-            _ => (is_within(target, path) && !path.is_empty()).then(|| shown.clone()),
-        })
     }
 
     /// The other names of files with several that have changed: an event tells of the name that was used alone.
@@ -241,13 +232,14 @@ impl State {
         for (folder, got) in got {
             self.catalogue.set_got(&folder, got);
         }
+        let waiting: Vec<&Arc<str>> = paths.iter().filter(|path| self.later.waits(path)).collect();
         let mut all = Differences::default();
         for scan in scans {
             let mut differences = self.catalogue.compare(&scan);
-            self.doubt_unread(&scan, paths, &mut differences);
+            self.doubt_unread(&scan, &waiting, &mut differences);
             self.look_later(&scan, now, &mut effects);
             all.extend(differences);
-            self.renew_links(scan);
+            self.links.renew(&scan.scope, scan.followed);
         }
         all.ignore_new(|path| self.expected.iter().any(|expected| is_within(path, expected)));
         let Differences {
@@ -279,8 +271,8 @@ impl State {
     }
 
     /// What looks as it did and could not be read lately is read again.
-    fn doubt_unread(&self, scan: &Scan, paths: &[Arc<str>], differences: &mut Differences) {
-        for path in paths.iter().filter(|path| self.later.waits(path)) {
+    fn doubt_unread(&self, scan: &Scan, waiting: &[&Arc<str>], differences: &mut Differences) {
+        for path in waiting {
             let Ok(at) = scan.files.binary_search_by(|(at, _)| at.cmp(path)) else { continue };
             let (path, found) = &scan.files[at];
             if self.catalogue.file(path).is_some_and(|known| known.stamp == found.stamp) {
@@ -297,11 +289,6 @@ impl State {
         if scan.unseen.is_empty() && !scan.is_of_a_file() {
             self.later.settled(&scan.scope);
         }
-    }
-
-    fn renew_links(&mut self, scan: Scan) {
-        self.links.retain(|shown, _| !is_within(shown, &scan.scope));
-        self.links.extend(scan.followed.into_iter().map(|link| (link.shown, link.target)));
     }
 
     /// What a file may be that came back under another name.

@@ -17,7 +17,6 @@ use std::thread;
 use crate::content::{Geometry, Looks, NameError, Reason, SafeName, Tree, leads_inside, way_to};
 use crate::descriptors::patiently;
 use crate::threads;
-use crate::wire::limits;
 
 use super::reading::is_passing;
 use super::record::{Found, Symlink, below, is_within, join, looks_of};
@@ -42,6 +41,8 @@ pub(super) struct Walker {
     pub(super) state: Option<String>,
     /// Threads of a walk.
     pub(super) threads: usize,
+    /// Most files and folders; what is more is left out.
+    pub(super) most: usize,
     pub(super) visitor: Option<Box<Visitor>>,
 }
 
@@ -134,7 +135,7 @@ impl Walker {
                     threads::may_panic("walk");
                     let before = finds.files.len();
                     let inner = self.list(&folder, &mut finds);
-                    give_back(&queue, &more, inner, finds.files.len() - before);
+                    self.give_back(&queue, &more, inner, finds.files.len() - before);
                 }
                 finds
             };
@@ -148,6 +149,21 @@ impl Walker {
         if lock(&queue).cut {
             leave_out(finds, THE_REST, Reason::TooLarge);
         }
+    }
+
+    /// A folder was listed: so many files are in it, and these folders.
+    fn give_back(&self, queue: &Mutex<Queue>, more: &Condvar, inner: Vec<Folder>, files: usize) {
+        let mut queue = lock(queue);
+        queue.busy -= 1;
+        queue.found += inner.len() + files;
+        // Links can make a small folder endless without a loop, by doubling at each level.
+        if queue.found > self.most {
+            queue.cut = true;
+            queue.waiting.clear();
+        } else if !queue.cut {
+            queue.waiting.extend(inner);
+        }
+        more.notify_all();
     }
 
     /// Lists one folder; gives the folders in it.
@@ -369,21 +385,6 @@ impl Drop for Listing<'_> {
     }
 }
 
-/// A folder was listed: so many files are in it, and these folders.
-fn give_back(queue: &Mutex<Queue>, more: &Condvar, inner: Vec<Folder>, files: usize) {
-    let mut queue = lock(queue);
-    queue.busy -= 1;
-    queue.found += inner.len() + files;
-    // Links can make a small folder endless without a loop, by doubling at each level.
-    if queue.found > limits::MAX_OFFERS_PER_PEER {
-        queue.cut = true;
-        queue.waiting.clear();
-    } else {
-        queue.waiting.extend(inner);
-    }
-    more.notify_all();
-}
-
 fn next_folder(queue: &Mutex<Queue>, more: &Condvar) -> Option<Folder> {
     let mut queue = lock(queue);
     loop {
@@ -438,3 +439,6 @@ fn without_looking(path: &Path) -> PathBuf {
     }
     target
 }
+
+#[cfg(test)]
+mod tests;
