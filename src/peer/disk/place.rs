@@ -235,3 +235,51 @@ pub(super) fn is_link_or_no_folder(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::LOOP | Errno::NOTDIR | Errno::XDEV))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_of_a_folder_alone_is_opened_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let own = Folder::open(folder.path()).unwrap();
+        let open = |name: &str, made| own.own_file(name, made).map(|file| file.is_some());
+        let made = Some(Mode::RUSR | Mode::WUSR);
+        assert_eq!(open("a", None).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(open("a", made).unwrap() && open("a", None).unwrap() && own.open_existing("a").is_ok());
+        assert_eq!(fstat(fs::File::open(at("a")).unwrap()).unwrap().st_mode & ALL_MODE, 0o600);
+        fs::hard_link(at("a"), at("b")).unwrap();
+        fs::create_dir(at("d")).unwrap();
+        std::os::unix::fs::symlink("a", at("l")).unwrap();
+        rustix::fs::mknodat(CWD, at("p"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        for name in ["a", "b", "d", "l", "p"] {
+            assert!(!open(name, made).unwrap(), "{name}");
+            assert!(own.open_existing(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_looked_at_is_below_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("d/e")).unwrap();
+        fs::write(at("d/f"), "hello").unwrap();
+        std::os::unix::fs::symlink("d", at("l")).unwrap();
+        let root = Folder::open(folder.path()).unwrap();
+        assert_eq!(root.kind("d/e").unwrap(), FileType::Directory);
+        assert_eq!(root.kind("d/f").unwrap(), FileType::RegularFile);
+        assert_eq!(root.kind("l").unwrap(), FileType::Symlink);
+        assert_eq!(root.peek("d/f").unwrap().metadata().unwrap().len(), 5);
+        assert!(is_link_or_no_folder(&root.kind("l/f").unwrap_err()));
+        assert!(is_link_or_no_folder(&root.kind("d/f/x").unwrap_err()));
+        assert_eq!(root.kind("none/x").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!at("none").exists(), "nothing is made by it");
+        root.folder("d/new").unwrap();
+        assert!(at("d/new").is_dir() && root.existing("d/new").is_ok() && root.existing("").is_ok());
+        assert!(root.existing("none").is_err() && root.existing("l").is_err());
+    }
+}

@@ -155,3 +155,50 @@ impl Slot {
         self.names.first().map_or("a file", |name| &name.path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{SafeName, TreeEntry};
+
+    const LOOKS: Looks = Looks { mode: 0o644, mtime_ns: 1 };
+
+    #[test]
+    fn a_tree_is_planned_with_all_its_names() {
+        let file = |byte| TreeKind::File { looks: LOOKS, size: 5, id: FileId([byte; 32]) };
+        let entries = [
+            ("a", file(1)),
+            ("b", file(1)),
+            ("c", TreeKind::HardLink(SafeName::new("a").unwrap())),
+            ("d", TreeKind::Folder(LOOKS)),
+            ("d/e", file(2)),
+            ("l", TreeKind::Link("d/e".into())),
+        ];
+        let entry = |(path, kind)| TreeEntry { path: SafeName::new(path).unwrap(), kind };
+        let tree = Tree::new(0o750, entries.map(entry).into(), LeftOut::default()).unwrap();
+        let plan = Plan::tree(&tree).unwrap();
+        assert_eq!((plan.files(), plan.root_mode, plan.named.as_deref()), (2, Some(0o750), None));
+        assert_eq!(plan.folders, [("d".to_owned(), LOOKS)]);
+        assert_eq!(plan.links, [("l".to_owned(), "d/e".to_owned())]);
+        let one = plan.slots.iter().position(|slot| slot.id == FileId([1; 32])).unwrap();
+        assert_eq!((plan.id_of(one), plan.slots[one].label()), (FileId([1; 32]), "a"));
+        let link = &plan.hard_links[0];
+        assert_eq!((&*link.of, link.file, &*link.name.path, link.name.looks), ("a", one, "c", Some(LOOKS)));
+        let mut numbers: Vec<usize> = plan.names().map(|name| name.number).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [0, 1, 2, 3]);
+        let mut all: Vec<(&str, u8)> = plan.all().map(|(path, id)| (path, id.0[0])).collect();
+        all.sort_unstable();
+        assert_eq!(all, [("a", 1), ("b", 1), ("c", 1), ("d/e", 2)]);
+        assert_eq!(plan.paths(), HashSet::from(["a", "b", "c", "d/e", "l"]));
+        assert_eq!(plan.named("t/").named.as_deref(), Some("t/"));
+    }
+
+    #[test]
+    fn a_file_has_one_name_and_no_looks() {
+        let plan = Plan::file(FileId([3; 32]), Geometry::of(200_000).unwrap(), "f").unwrap();
+        let name = &plan.slots[0].names[0];
+        assert_eq!((plan.files(), plan.root_mode, &*name.path, name.looks), (1, None, "f", None));
+        assert_eq!((plan.layout.size(), plan.paths()), (200_000, HashSet::from(["f"])));
+    }
+}

@@ -184,3 +184,117 @@ impl Restore<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::Path;
+
+    use super::super::ground::Ground;
+    use super::super::place::Folder;
+    use super::super::plan::Manner;
+    use super::super::survey;
+    use super::*;
+    use crate::content::{FileId, LeftOut, Tree, TreeEntry, TreeKind};
+
+    const LOOKS: Looks = Looks { mode: 0o640, mtime_ns: 7_000_000_000 };
+    const CLOSED: Looks = Looks { mode: 0o555, mtime_ns: 9_000_000_000 };
+
+    fn plan(mode: u16) -> Plan {
+        let file = TreeKind::File { looks: LOOKS, size: 5, id: FileId::of(b"hello") };
+        let entries = [
+            ("a", file),
+            ("again", TreeKind::HardLink(SafeName::new("a").unwrap())),
+            ("d", TreeKind::Folder(CLOSED)),
+            ("d/e", TreeKind::Folder(LOOKS)),
+            ("l", TreeKind::Link("a".into())),
+        ];
+        let entry = |(path, kind)| TreeEntry { path: SafeName::new(path).unwrap(), kind };
+        let tree = Tree::new(mode, entries.map(entry).into(), LeftOut::default()).unwrap();
+        Plan::tree(&tree).unwrap()
+    }
+
+    fn dest(root: &Path, plan: &Plan, force: bool) -> Dest {
+        let manner = Manner { force, noted: false, own: false, delete: false, told: false, fsync: false };
+        let ground = Ground { root: Folder::open(root).unwrap(), manner, own: None };
+        let seen = survey::look(&ground, plan).unwrap();
+        Dest::new(ground, seen, plan)
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_tree_is_made_from_the_outside_in_and_finished_from_the_inside_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let plan = plan(0o511);
+        let dest = dest(root, &plan, false);
+        let restore = Restore { dest: &dest, plan: &plan };
+        restore.make_folders().unwrap();
+        assert_eq!(mode(root), 0o711, "to be filled");
+        assert_eq!((mode(&root.join("d")) & FILL, mode(&root.join("d/e")) & FILL), (FILL, FILL));
+        fs::write(root.join("a"), "hello").unwrap();
+        for _ in 0..2 {
+            restore.complete().unwrap();
+            restore.finish_root();
+            assert_eq!((mode(root), mode(&root.join("d")), mode(&root.join("d/e"))), (0o511, 0o555, 0o640));
+            assert_eq!(fs::metadata(root.join("d")).unwrap().mtime(), 9);
+            assert_eq!(fs::metadata(root.join("d/e")).unwrap().mtime(), 7);
+            assert_eq!(fs::read_link(root.join("l")).unwrap(), Path::new("a"));
+            let inode = |name: &str| fs::metadata(root.join(name)).unwrap().ino();
+            assert_eq!(inode("a"), inode("again"));
+            let stamps: Vec<_> = plan.names().filter_map(|name| dest.names.stamp(name)).collect();
+            assert!(stamps.len() == 2 && stamps[0] == stamps[1], "both names, as they look with both");
+        }
+        // One that is open to others by now was not made for this.
+        fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
+        restore.finish_root();
+        assert_eq!(mode(root), 0o755);
+    }
+
+    #[test]
+    fn the_same_bytes_under_another_inode_become_a_link_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let plan = plan(0o755);
+        let dest = dest(root, &plan, false);
+        let restore = Restore { dest: &dest, plan: &plan };
+        fs::write(root.join("a"), "hello").unwrap();
+        fs::write(root.join("again"), "hello").unwrap();
+        restore.make_hard_link(&plan.hard_links[0]).unwrap();
+        let inode = |name: &str| fs::metadata(root.join(name)).unwrap().ino();
+        assert_eq!(inode("a"), inode("again"));
+        fs::remove_file(root.join("again")).unwrap();
+        fs::write(root.join("again"), "mine!").unwrap();
+        let refused = restore.make_hard_link(&plan.hard_links[0]);
+        assert!(matches!(refused, Err(DiskError::Exists(path)) if path == "again"));
+        symlink("elsewhere", root.join("l")).unwrap();
+        assert!(matches!(restore.make_link("l", "a"), Err(DiskError::Exists(path)) if path == "l"));
+        assert_eq!(fs::read(root.join("again")).unwrap(), b"mine!");
+        assert_eq!(fs::read_link(root.join("l")).unwrap(), Path::new("elsewhere"));
+    }
+
+    #[test]
+    fn by_force_links_go_over_files_and_links_and_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let plan = plan(0o755);
+        let dest = dest(root, &plan, true);
+        let restore = Restore { dest: &dest, plan: &plan };
+        fs::write(root.join("a"), "hello").unwrap();
+        fs::write(root.join("again"), "mine!").unwrap();
+        symlink("elsewhere", root.join("l")).unwrap();
+        restore.make_hard_link(&plan.hard_links[0]).unwrap();
+        restore.make_link("l", "a").unwrap();
+        assert_eq!(fs::read(root.join("again")).unwrap(), b"hello");
+        assert_eq!(fs::read_link(root.join("l")).unwrap(), Path::new("a"));
+        fs::remove_file(root.join("l")).unwrap();
+        fs::create_dir(root.join("l")).unwrap();
+        assert!(
+            matches!(restore.make_link("l", "a"), Err(DiskError::InTheWay(path, "a folder")) if path == "l")
+        );
+    }
+}
