@@ -3,6 +3,10 @@
 //! One room per family of commands. A command takes its own arguments, talks to trackers or to a
 //! peer, writes answers on standard output and everything else on standard error, and ends in a
 //! [`Failure`] with a sentence and an exit code. Nothing below this layer prints or exits.
+//!
+//! The rooms, each of which knows those before it: `failure`; `typed` (what can be said, and what it means); `show`
+//! (words, tables, JSON); `reach` (whom a command asks); `run` (what works in this process); `ask` (commands that
+//! answer); `get`.
 
 mod ask;
 mod failure;

@@ -212,20 +212,22 @@ impl Job<'_> {
             )));
         }
         let got = Got::read(path);
-        match got.has_tree() && !got.is_tree(name, &self.choice.ids) {
-            true => Err(Failure::usage(format!(
+        if got.has_tree() && !got.is_tree(name, &self.choice.ids) {
+            Err(Failure::usage(format!(
                 "{} was not filled by {name} but by another folder, so nothing in it is deleted for {name}; \
                  name another place",
                 path.display()
-            ))),
-            false => Ok(()),
+            )))
+        } else {
+            Ok(())
         }
     }
 
     fn check_union(&self, peer: &Peer) -> Result<(), Failure> {
-        match self.choice.is_union() {
-            true => union::check(peer, &self.choice, self.stop, self.args.wait),
-            false => Ok(()),
+        if self.choice.is_union() {
+            union::check(peer, &self.choice, self.stop, self.args.wait)
+        } else {
+            Ok(())
         }
     }
 

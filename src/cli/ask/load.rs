@@ -36,9 +36,10 @@ struct Line {
 
 /// `p2p load PEER`
 pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
-    let address = match is_address(&args.peer) {
-        true => args.peer.clone(),
-        false => address_of(&args.peer, &args.trackers.trackers)?,
+    let address = if is_address(&args.peer) {
+        args.peer.clone()
+    } else {
+        address_of(&args.peer, &args.trackers.trackers)?
     };
     let line = ask(&address).map_err(|error| {
         Failure::unreachable(format!(

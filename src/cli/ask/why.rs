@@ -73,9 +73,10 @@ fn render(transfer: &TransferStatus) -> String {
         ]);
     }
     let head = format!("{}: {}", shown(&transfer.name), transfer.state);
-    match transfer.sources.is_empty() {
-        true => format!("{head}, no source yet"),
-        false => format!("{head}\n{}", table.render(output::columns())),
+    if transfer.sources.is_empty() {
+        format!("{head}, no source yet")
+    } else {
+        format!("{head}\n{}", table.render(output::columns()))
     }
 }
 

@@ -352,4 +352,47 @@ mod tests {
         assert_eq!(called(&link("b"), &[variant("a", b"x")]), ("b".to_owned(), false));
         assert_eq!(called(&link(".b"), &[variant("a", b"x")]), (id.to_string(), false));
     }
+
+    #[test]
+    fn only_what_has_no_name_may_be_a_folder_first_and_then_a_file() {
+        let id = FileId::of(b"x");
+        let (folder, file) = (variant("d/", b"x"), variant("f", b"x"));
+        let kinds = |what: &What, wish: &Wish, variants: &[&Variant]| {
+            let variants = variants.iter().map(|variant| (*variant).clone()).collect();
+            by_kind(what, wish, variants).unwrap()
+        };
+        let both = [&file, &folder];
+        let nameless = [What::Id(id), What::Link(format!("p2p:{id}").parse().unwrap())];
+        for what in &nameless {
+            let expected = [vec![folder.clone()], vec![file.clone()]];
+            assert_eq!(kinds(what, &wish(), &both), expected);
+            assert_eq!(kinds(what, &wish(), &[&file]), [vec![file.clone()]]);
+            assert_eq!(kinds(what, &wish(), &[&folder]), [vec![folder.clone()]]);
+        }
+        let link = What::Link(format!("p2p:{id}?name=f").parse().unwrap());
+        for what in [named("f"), link] {
+            assert_eq!(kinds(&what, &wish(), &both), [vec![file.clone(), folder.clone()]]);
+        }
+        // Whose it is to be is asked before.
+        let other = Variant { holders: List::new(vec![holder("z", b'z', true)]), ..folder.clone() };
+        let from = Wish { from: Some("x".to_owned()), ..wish() };
+        assert_eq!(kinds(&What::Id(id), &from, &[&file, &other]), [vec![file.clone()]]);
+    }
+
+    #[test]
+    fn each_of_several_is_wanted_under_the_one_name_and_with_the_size_of_a_link() {
+        let both = vec![variant("a/", b"x"), variant("a/", b"y")];
+        let united = choose(&named("a/"), &Wish { union: true, ..wish() }, both).unwrap();
+        let wanted: Vec<Want> = united.wants().collect();
+        let mut ids: Vec<FileId> = wanted.iter().map(|want| want.id).collect();
+        ids.sort();
+        let mut expected = [FileId::of(b"x"), FileId::of(b"y")];
+        expected.sort();
+        assert_eq!(ids, expected);
+        assert!(wanted.iter().all(|want| want.name.as_str() == "a/" && want.size.is_none()));
+        let link = What::Link(format!("p2p:{}?size=1", FileId::of(b"x")).parse().unwrap());
+        let one = choose(&link, &wish(), vec![variant("a", b"x")]).unwrap();
+        assert!(!one.is_union());
+        assert_eq!(one.wants().map(|want| want.size).collect::<Vec<_>>(), [Some(1)]);
+    }
 }

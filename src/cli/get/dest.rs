@@ -12,9 +12,10 @@ pub(super) fn check(dest: &Path) -> Result<(), Failure> {
     if inside(dest) {
         // Without its slash, or a file would not be seen.
         let bare: PathBuf = dest.components().collect();
-        return match bare.exists() && !bare.is_dir() {
-            true => Err(Failure::usage(format!("{} is no folder", bare.display()))),
-            false => Ok(()),
+        return if bare.exists() && !bare.is_dir() {
+            Err(Failure::usage(format!("{} is no folder", bare.display())))
+        } else {
+            Ok(())
         };
     }
     match dest.parent() {
@@ -30,10 +31,8 @@ pub(super) fn check(dest: &Path) -> Result<(), Failure> {
 /// if DEST is the folder that a fetch of this folder, interrupted or not, has made.
 pub(super) fn path(dest: &Path, name: &SafeName, ids: &[FileId]) -> Result<PathBuf, Failure> {
     let filled = || is_unfinished(dest, name, ids) || Got::read(dest).is_tree(name, ids);
-    let path = match inside(dest) && !(name.is_tree() && filled()) {
-        true => dest.join(name.base()),
-        false => dest.to_owned(),
-    };
+    let path =
+        if inside(dest) && !(name.is_tree() && filled()) { dest.join(name.base()) } else { dest.to_owned() };
     match (name.is_tree(), path.is_dir(), path.exists()) {
         (true, false, true) => Err(Failure::usage(format!(
             "{} is a file, and {name} is a folder; name another place",

@@ -79,12 +79,13 @@ impl Progress {
         let joined = status.state == TransferState::Joined;
         let waits = joined || !status.waiting_for.is_empty();
         if waits && !self.told {
-            let line = match joined {
-                true => format!(
+            let line = if joined {
+                format!(
                     "{} is being fetched to the same place already; waiting for that",
                     shown(&status.name)
-                ),
-                false => waiting(status, self.wait),
+                )
+            } else {
+                waiting(status, self.wait)
             };
             match &self.form {
                 Form::Bar(bar) => bar.suspend(|| say::line(&line)),

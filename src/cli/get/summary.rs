@@ -95,12 +95,11 @@ impl Summary {
             return Ok(());
         }
         let sentence = format!("{} is not whole at its source; {}", self.name, parts.join("; "));
-        match allowed {
-            true => {
-                say::line(&sentence);
-                Ok(())
-            }
-            false => Err(Failure::new(Exit::Partial, sentence)),
+        if allowed {
+            say::line(&sentence);
+            Ok(())
+        } else {
+            Err(Failure::new(Exit::Partial, sentence))
         }
     }
 
@@ -125,12 +124,13 @@ impl Summary {
                 format!("; of an older version, but changed here or left out at the source: {older}")
             }
         };
-        match left_alone.is_empty() {
-            true => String::new(),
-            false => format!(
+        if left_alone.is_empty() {
+            String::new()
+        } else {
+            format!(
                 "\nleft alone: {files} that this version does not have ({}{more}){older}",
                 named.join(", ")
-            ),
+            )
         }
     }
 

@@ -114,12 +114,11 @@ mod tests {
         let looks = Looks { mode: 0o644, mtime_ns: 0 };
         let entry = |(path, content): &(&str, &str)| TreeEntry {
             path: SafeName::new(*path).unwrap(),
-            kind: match content.is_empty() {
-                true => TreeKind::Folder(looks),
-                false => {
-                    let (size, id) = (content.len() as u64, FileId::of(content.as_bytes()));
-                    TreeKind::File { looks, size, id }
-                }
+            kind: if content.is_empty() {
+                TreeKind::Folder(looks)
+            } else {
+                let (size, id) = (content.len() as u64, FileId::of(content.as_bytes()));
+                TreeKind::File { looks, size, id }
             },
         };
         Tree::new(0o755, entries.iter().map(entry).collect(), LeftOut::default()).unwrap()

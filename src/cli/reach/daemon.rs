@@ -51,13 +51,12 @@ impl Daemon {
 
     fn listening_in(state: &Path) -> Option<Daemon> {
         let socket = state.join(SOCKET);
-        let stream = match socket.as_os_str().len() <= MAX_SOCKET_PATH_BYTES {
-            true => connect(&socket),
-            false => {
-                // A socket's address has little room: reach the folder through a descriptor of it.
-                let folder = File::open(state).ok()?;
-                connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()).as_ref())
-            }
+        let stream = if socket.as_os_str().len() <= MAX_SOCKET_PATH_BYTES {
+            connect(&socket)
+        } else {
+            // A socket's address has little room: reach the folder through a descriptor of it.
+            let folder = File::open(state).ok()?;
+            connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()).as_ref())
         };
         stream.ok().map(|stream| Daemon { stream: BufReader::new(stream) })
     }

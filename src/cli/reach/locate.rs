@@ -38,9 +38,10 @@ pub(crate) fn resolve(
                         format!("the tracker has just started and knows nobody who has {}", what.label())
                     }
                 };
-                let failure = match others {
-                    true => Failure::new(Exit::Unreachable, why.clone()),
-                    false => not_found(what, &near),
+                let failure = if others {
+                    Failure::new(Exit::Unreachable, why.clone())
+                } else {
+                    not_found(what, &near)
                 };
                 (failure, why, !settled || is_link(what))
             }
@@ -111,9 +112,10 @@ fn ask_one(what: &What, address: &str) -> Result<Said, String> {
     let mut tracker = Tracker::connect(address)?;
     let (mut variants, near) = ask(what, &mut tracker).map_err(|failure| failure.to_string())?;
     variants.retain(Variant::is_possible);
-    let uptime = match variants.is_empty() {
-        true => tracker.status().map_or(SETTLING, |status| Duration::from_millis(status.uptime_ms)),
-        false => SETTLING,
+    let uptime = if variants.is_empty() {
+        tracker.status().map_or(SETTLING, |status| Duration::from_millis(status.uptime_ms))
+    } else {
+        SETTLING
     };
     Ok(Said { variants, near, uptime })
 }

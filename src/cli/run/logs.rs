@@ -8,9 +8,10 @@ use crate::say;
 
 /// Sets up both, once at the start.
 pub(crate) fn start(args: &LogArgs) {
-    let level = match args.quiet {
-        true => EnvFilter::new("error"),
-        false => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
+    let level = if args.quiet {
+        EnvFilter::new("error")
+    } else {
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"))
     };
     tracing_subscriber::fmt()
         .with_env_filter(level)

@@ -20,10 +20,8 @@ pub(crate) fn share(args: ShareArgs) -> Result<(), Failure> {
     let path = std::fs::canonicalize(&args.path)
         .map_err(|_| Failure::usage(format!("there is no file or folder {}", args.path.display())))?;
     let name = link_name(&path)?;
-    let built_in = match args.trackers.is_empty() {
-        true => Some(tracker::built_in(&args.tracker_listen)?),
-        false => None,
-    };
+    let built_in =
+        if args.trackers.is_empty() { Some(tracker::built_in(&args.tracker_listen)?) } else { None };
     let (config, trackers) = share_config(&args, path, built_in.as_ref());
     let peer = engine::start(config)?;
     stop.graceful();

@@ -103,4 +103,30 @@ mod tests {
         assert_eq!((plan.corrupt, plan.stall, plan.seed), (0.5, 0.1, 9));
         assert_eq!(super::plan(&[], 9), None);
     }
+
+    #[test]
+    fn policies_have_names() {
+        let named = [
+            ("both", Policy::Both),
+            ("latency", Policy::Latency),
+            ("load", Policy::Load),
+            ("random", Policy::Random),
+        ];
+        for (name, expected) in named {
+            assert_eq!(policy(name), Ok(expected));
+        }
+        assert!(policy("best").is_err());
+    }
+
+    #[test]
+    fn a_file_of_latencies_is_read_or_said_not_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latencies.toml");
+        let read = || latency_file(path.to_str().unwrap());
+        assert_eq!(read().unwrap_err(), "cannot read it: no such file or directory");
+        fs::write(&path, "default = 20").unwrap();
+        assert_eq!(read().unwrap().between("a", "b"), Duration::from_millis(20));
+        fs::write(&path, "default = \"far\"").unwrap();
+        assert!(read().is_err());
+    }
 }

@@ -77,9 +77,12 @@ fn path() -> Option<PathBuf> {
 fn without_empty_environment(mut command: clap::Command) -> clap::Command {
     if env::var_os(TRACKER_VARIABLE).is_some_and(|value| value.is_empty()) {
         for name in SECTIONS {
-            command = command.mut_subcommand(name, |section| match has(&section, "trackers") {
-                true => section.mut_arg("trackers", |option| option.env(Resettable::Reset)),
-                false => section,
+            command = command.mut_subcommand(name, |section| {
+                if has(&section, "trackers") {
+                    section.mut_arg("trackers", |option| option.env(Resettable::Reset))
+                } else {
+                    section
+                }
             });
         }
     }
@@ -147,9 +150,10 @@ fn continue_section(command: &mut clap::Command, name: &str, section: &Table) ->
 }
 
 fn known(key: &str, keys: &[&str], what: &str) -> Result<(), String> {
-    match keys.contains(&key) {
-        true => Ok(()),
-        false => Err(format!("unknown {what} `{key}`; there are {}", keys.join(", "))),
+    if keys.contains(&key) {
+        Ok(())
+    } else {
+        Err(format!("unknown {what} `{key}`; there are {}", keys.join(", ")))
     }
 }
 
