@@ -6,7 +6,10 @@
 pub(crate) mod backoff;
 pub(crate) mod claims;
 pub(crate) mod desk;
+pub(crate) mod errands;
 pub(crate) mod neighbours;
+pub(crate) mod patience;
+pub(crate) mod round;
 pub mod scheduler;
 mod seed;
 pub(crate) mod silence;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::descriptors::patiently;
 
 /// How long a dial may take before the next address is tried.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that may wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 4096;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::mischief::{FaultPlan, Latencies};
 use super::share;
 use crate::content::{FileId, Host, SafeName};
+use crate::swarm::errands::REFRESH;
 use crate::swarm::scheduler::Policy;
 
 /// What a peer may use.
@@ -35,13 +36,6 @@ pub struct Limits {
     pub policy: Policy,
 }
 
-impl Limits {
-    /// Holders that a tracker is asked to name, so that some can be exchanged for others.
-    pub(super) fn holders_wanted(&self) -> u16 {
-        (self.max_neighbours * 2).min(64) as u16
-    }
-}
-
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -50,7 +44,7 @@ impl Default for Limits {
             max_inflight_bytes: 64 << 20,
             up: None,
             down: None,
-            refresh: Duration::from_secs(15),
+            refresh: REFRESH,
             fsync: false,
             keep_partial: Duration::from_secs(7 * 24 * 60 * 60),
             policy: Policy::default(),

@@ -10,7 +10,6 @@ mod here;
 mod jobs;
 mod landing;
 mod means;
-mod patience;
 mod running;
 mod succession;
 mod want;

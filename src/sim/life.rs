@@ -1,4 +1,4 @@
-//! How a peer comes, looks for neighbours, and goes: what `peer::job` does around `swarm::neighbours`.
+//! How a peer comes, carries out its [`Errands`], and goes.
 
 use std::time::Duration;
 
@@ -7,16 +7,14 @@ use super::happening::{Happening, Nanos};
 use super::peer::{Fetch, id_of, number_of};
 use super::scenario::Fate;
 use super::world::{LEASE_INTERVAL, World, content};
-use crate::content::{ChunkSet, PROOF_RUN, runs};
-use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, Neighbours, Outcome, USELESS_FOR};
-use crate::swarm::scheduler::{Event, Limits, Policy, Scheduler, TICK};
+use crate::content::{ChunkSet, PROOF_RUN, PeerId};
+use crate::net::DIAL_TIMEOUT;
+use crate::swarm::errands::{Errand, Errands, REFRESH, holders_wanted, last_of};
+use crate::swarm::neighbours::{Neighbours, Outcome};
+use crate::swarm::scheduler::{Event, Limits, Policy, Scheduler, SourceId, TICK};
 use crate::tracker::directory::{Load, Profile, Query, Sender, Wanted};
 use crate::wire::{Complaint, Name, Offer, Purpose, View};
 
-/// Pause between questions to the tracker when all is well.
-const REFRESH: Duration = Duration::from_secs(15);
-/// A dial that nobody answers is given up after this.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Round trips until OPEN arrives: the connection, HELLO, and half of the question itself.
 const OPEN_TRIPS: u64 = 5;
 
@@ -53,7 +51,7 @@ impl World<'_> {
 
     /// A fetcher starts.
     pub(super) fn join(&mut self, p: u32) {
-        let now = self.now;
+        let (now, instant) = (self.now, self.instant());
         let seed = self.rng.u64(..);
         let limits = Limits {
             max_inflight_bytes: crate::peer::Limits::default().max_inflight_bytes,
@@ -70,14 +68,10 @@ impl World<'_> {
             scheduler: Scheduler::new(self.layout.clone(), none.clone(), &all, limits, seed),
             neighbours: Neighbours::new(self.scenario.degree, seed),
             connections: Vec::new(),
-            kept: none.clone(),
+            kept: none,
             writers: Default::default(),
             proved: ChunkSet::empty(runs),
-            announced: none,
-            next_announce: now + nanos(ANNOUNCE_INTERVAL),
-            next_locate: now,
-            locate_pause: nanos(FIRST_RELOCATE) / 2,
-            next_exchange: now + nanos(USELESS_FOR),
+            errands: Errands::new(self.scenario.degree, REFRESH, self.chunks, instant),
             located: Vec::new(),
             turn_due: false,
         }));
@@ -91,7 +85,7 @@ impl World<'_> {
         let query = Query {
             wanted: Wanted::Id(content()),
             purpose: Purpose::Fetch,
-            max: (self.scenario.degree * 2).min(64),
+            max: holders_wanted(self.scenario.degree),
             missing,
             asker: id_of(p),
         };
@@ -136,46 +130,26 @@ impl World<'_> {
         }
         self.step(p, Event::Tick);
         let now = self.instant();
-        let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
-        for (id, _) in fetch.neighbours.dial(now) {
-            self.dial(p, number_of(id));
-        }
-        self.close_exchanged(p);
-        let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
-        let due = |at: &mut Nanos, pause: Duration| {
-            let due = self.now >= *at;
-            if due {
-                *at = self.now + nanos(pause);
+        let Some(fetch) = self.peers[p as usize].fetch.as_deref_mut() else { return };
+        for errand in fetch.errands.turn(&mut fetch.neighbours, now) {
+            match errand {
+                Errand::Dial(peer, _) => self.dial(p, number_of(peer)),
+                Errand::Close(peer) => self.close_last(p, peer),
+                Errand::Announce => self.announce(p),
+                Errand::Locate => self.locate(p),
+                Errand::Exchange => self.exchange(p),
             }
-            due
-        };
-        let announce = due(&mut fetch.next_announce, ANNOUNCE_INTERVAL);
-        let exchange = due(&mut fetch.next_exchange, USELESS_FOR);
-        let locate = self.now >= fetch.next_locate;
-        if announce {
-            self.announce(p);
-        }
-        if locate {
-            self.locate(p);
-        }
-        if exchange {
-            self.exchange(p);
         }
     }
 
-    /// Closes connections whose places others have taken.
-    fn close_exchanged(&mut self, p: u32) {
+    fn close_last(&mut self, p: u32, peer: PeerId) {
         let Some(fetch) = &self.peers[p as usize].fetch else { return };
-        for victim in fetch.neighbours.to_close() {
-            let server = number_of(victim);
-            let Some(fetch) = &self.peers[p as usize].fetch else { return };
-            let open = fetch.connections.iter().copied().rev().find(|c| {
-                let connection = &self.connections[*c as usize];
-                connection.server == server && connection.asker_open
-            });
-            if let Some(c) = open {
-                self.asker_ends(c, Outcome::Useless, true);
-            }
+        let open = fetch.connections.iter().enumerate().filter_map(|(source, c)| {
+            let connection = &self.connections[*c as usize];
+            connection.asker_open.then(|| (SourceId(source as u32), id_of(connection.server)))
+        });
+        if let Some(source) = last_of(open, peer) {
+            self.asker_ends(fetch.connections[source.0 as usize], Outcome::Useless, true);
         }
     }
 
@@ -192,40 +166,26 @@ impl World<'_> {
     /// Tells the tracker which chunks came since last time.
     pub(super) fn announce(&mut self, p: u32) {
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
-        let gained = fetch.kept.iter().filter(|chunk| !fetch.announced.contains(*chunk));
-        let ranges = runs::ranges(gained);
-        if ranges.is_empty() {
+        let gained = fetch.errands.gained(&fetch.kept);
+        if gained.is_empty() {
             return;
         }
-        fetch.announced = fetch.kept.clone();
-        let told = self.directory.have(World::sender(p), (content(), View::Bytes), &ranges, self.instant());
+        let told = self.directory.have(World::sender(p), (content(), View::Bytes), &gained, self.instant());
         debug_assert_eq!(told, Ok(()));
     }
 
-    fn connected(&self, p: u32) -> usize {
-        let fetch = self.peers[p as usize].fetch.as_ref();
-        fetch.map_or(0, |fetch| fetch.scheduler.sources(self.instant()).count())
-    }
-
     fn locate(&mut self, p: u32) {
-        let now = self.now;
-        let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
+        let Some(fetch) = &self.peers[p as usize].fetch else { return };
         let missing = fetch.scheduler.unavailable();
-        fetch.locate_pause = (fetch.locate_pause * 2).min(nanos(REFRESH));
-        fetch.next_locate = now + fetch.locate_pause;
         self.ask_tracker(p, &missing);
     }
 
-    /// Closes a neighbour that has nothing we want, if there are others to try.
     fn exchange(&mut self, p: u32) {
         let now = self.instant();
-        let full = self.connected(p) >= self.scenario.degree;
         let Some(fetch) = &self.peers[p as usize].fetch else { return };
-        if !full || fetch.neighbours.spare(now) == 0 {
-            return;
-        }
-        let useless = fetch.scheduler.sources(now).find(|(_, view)| view.useful == 0);
-        if let Some(c) = useless.and_then(|(id, _)| fetch.connections.get(id.0 as usize).copied()) {
+        let sources = fetch.scheduler.sources(now).map(|(source, view)| (source, view.useful));
+        let useless = fetch.errands.useless(sources, &fetch.neighbours, now);
+        if let Some(c) = useless.and_then(|source| fetch.connections.get(source.0 as usize).copied()) {
             self.asker_ends(c, Outcome::Useless, true);
         }
     }

@@ -7,6 +7,7 @@ use super::happening::Nanos;
 use super::scenario::{Link, Manner};
 use crate::content::{ChunkSet, PeerId};
 use crate::swarm::desk::Desk;
+use crate::swarm::errands::Errands;
 use crate::swarm::neighbours::Neighbours;
 use crate::swarm::scheduler::{Scheduler, SourceId, SourceLoad};
 
@@ -23,11 +24,7 @@ pub(super) struct Fetch {
     pub(super) writers: BTreeMap<u32, SourceId>,
     /// Runs whose proof is known.
     pub(super) proved: ChunkSet,
-    pub(super) announced: ChunkSet,
-    pub(super) next_announce: Nanos,
-    pub(super) next_locate: Nanos,
-    pub(super) locate_pause: Nanos,
-    pub(super) next_exchange: Nanos,
+    pub(super) errands: Errands,
     /// Holders in the tracker's answer that is on its way.
     pub(super) located: Vec<u32>,
     /// An early turn has been called for.

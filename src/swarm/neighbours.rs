@@ -23,13 +23,6 @@ const MAX_CANDIDATES: usize = 256;
 /// second one puts a second core to work.
 const LONE_CONNECTIONS: u32 = 2;
 
-/// First pause before the tracker is asked again; each one is twice as long, up to the refresh.
-pub(crate) const FIRST_RELOCATE: Duration = Duration::from_millis(250);
-/// How often chunks gained are told to the trackers.
-pub(crate) const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
-/// A neighbour that has nothing useful for this long is exchanged, if there are others.
-pub(crate) const USELESS_FOR: Duration = Duration::from_secs(5);
-
 /// How a connection to a neighbour ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {

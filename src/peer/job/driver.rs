@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 
@@ -11,17 +11,13 @@ use super::dialled::Gate;
 use super::error::{FetchError, Halt};
 use super::handle::Course;
 use super::means::Means;
-use super::patience::Patience;
 use super::succession::Succession;
 use super::want::Want;
-use crate::content::{ChunkSet, runs};
 use crate::peer::transfer::{End, Transfer};
-use crate::swarm::neighbours::{ANNOUNCE_INTERVAL, FIRST_RELOCATE, USELESS_FOR};
+use crate::swarm::errands::{Company, Errand, Errands, last_of};
+use crate::swarm::patience::Patience;
 use crate::swarm::scheduler::{Event, Policy, TICK};
 use crate::wire::{Complaint, Holder, Name, Report as Complain, Variant, View};
-
-/// Being without a source for so long is no passing thing any more.
-const ALONE_AFTER: Duration = Duration::from_millis(500);
 
 /// What the driving of one transfer remembers between turns.
 pub(super) struct Driver<'a> {
@@ -29,18 +25,10 @@ pub(super) struct Driver<'a> {
     job: &'a Course,
     patience: &'a mut Patience,
     transfer: Arc<Transfer>,
-    announced: ChunkSet,
-    next_tick: Instant,
-    next_announce: Instant,
-    next_locate: Instant,
-    locate_pause: Duration,
+    errands: Errands,
     answers: Option<Receiver<crate::wire::Located>>,
     /// Open for as long as the transfer runs.
     gate: Gate,
-    alone_since: Option<Instant>,
-    /// Bytes that had been proved at the last look.
-    arrived: u64,
-    next_exchange: Instant,
     /// Bytes of the content, as far as is known: who claims something else is nobody to ask.
     size: u64,
     contest: &'a mut Contest,
@@ -57,23 +45,15 @@ impl<'a> Driver<'a> {
         contest: &'a mut Contest,
         patience: &'a mut Patience,
     ) -> Driver<'a> {
-        let now = Instant::now();
+        let (now, limits) = (Instant::now(), &means.limits);
         Driver {
             means,
             job,
             patience,
-            announced: ChunkSet::empty(transfer.layout.chunks()),
+            errands: Errands::new(limits.max_neighbours, limits.refresh, transfer.layout.chunks(), now),
             transfer,
-            next_tick: now,
-            next_announce: now + ANNOUNCE_INTERVAL,
-            // At once: peers that start together have all registered by now, and find each other.
-            next_locate: now,
-            locate_pause: FIRST_RELOCATE / 2,
             answers: None,
             gate: Gate::new(),
-            alone_since: None,
-            arrived: 0,
-            next_exchange: now + USELESS_FOR,
             size,
             contest,
             succession: Succession::new(now),
@@ -82,7 +62,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Takes in what a tracker says: more neighbours, or that others claim something else.
-    pub(super) fn consider(&mut self, variant: &Variant) {
+    fn consider(&mut self, variant: &Variant) {
         self.contest.hear(variant);
         let wanted = self.job.want.name.as_str();
         if self.known_as.is_none() || *variant.name == *wanted {
@@ -123,43 +103,65 @@ impl<'a> Driver<'a> {
         one.into_iter().collect()
     }
 
-    pub(super) fn turn(&mut self) -> Result<(), Halt> {
+    /// Sees the transfer to its end.
+    pub(super) fn run(mut self, variants: &[Variant]) -> Result<(), Halt> {
+        variants.iter().for_each(|variant| self.consider(variant));
+        let outcome = loop {
+            if let Some(end) = self.transfer.wait_news(TICK) {
+                break self.finish(end);
+            }
+            if let Err(error) = self.turn() {
+                break Err(error);
+            }
+        };
+        // Whoever goes on with what is unfinished must be its only writer.
+        self.transfer.sources.wait_for_all();
+        outcome
+    }
+
+    /// Everybody hears of the last chunks, and the connections end.
+    fn finish(&mut self, end: End) -> Result<(), Halt> {
+        self.transfer.tell_news();
+        self.announce();
+        self.gate.close();
+        match end {
+            End::Done => {
+                self.contest.prove(self.size);
+                Ok(())
+            }
+            End::Cancelled => Err(FetchError::Interrupted.into()),
+            End::Failed(error) => Err(FetchError::from(&*error).into()),
+        }
+    }
+
+    fn turn(&mut self) -> Result<(), Halt> {
         let now = Instant::now();
         self.transfer.tell_news();
-        if now >= self.next_tick {
-            self.transfer.sources.step([Event::Tick], None);
-            self.next_tick = now + TICK;
-        }
+        self.transfer.sources.step([Event::Tick], None);
         self.take_answers();
         self.contend(now)?;
-        for (peer, addr) in self.transfer.neighbours(|neighbours| neighbours.dial(now)) {
-            self.gate.dial(self.means, &self.transfer, peer, addr);
-        }
-        self.close_exchanged();
         self.report_missing();
-        if now >= self.next_announce {
-            self.announce();
-            self.next_announce = now + ANNOUNCE_INTERVAL;
-        }
-        if now >= self.next_locate {
-            self.locate(now);
-        }
-        if now >= self.next_exchange {
-            self.exchange(now);
-            self.next_exchange = now + USELESS_FOR;
+        let transfer = self.transfer.clone();
+        for errand in transfer.neighbours(|neighbours| self.errands.turn(neighbours, now)) {
+            match errand {
+                Errand::Dial(peer, addr) => self.gate.dial(self.means, &transfer, peer, addr),
+                Errand::Close(peer) => {
+                    if let Some(source) = last_of(transfer.sources.connected().into_iter(), peer) {
+                        transfer.sources.close(source);
+                    }
+                }
+                Errand::Announce => self.announce(),
+                Errand::Locate => self.locate(),
+                Errand::Exchange => self.exchange(now),
+            }
         }
         self.give_up_if_alone(now)
     }
 
-    fn locate(&mut self, now: Instant) {
-        let missing = self.transfer.sources.unavailable();
-        self.answers = Some(
-            self.means
-                .trackers()
-                .locate(&self.job.want.question(missing, self.means.limits.holders_wanted())),
-        );
-        self.locate_pause = (self.locate_pause * 2).min(self.means.limits.refresh);
-        self.next_locate = now + self.locate_pause;
+    fn locate(&mut self) {
+        let question =
+            self.job.want.question(self.transfer.sources.unavailable(), self.means.limits.max_neighbours);
+        self.answers = Some(self.means.trackers().locate(&question));
     }
 
     fn take_answers(&mut self) {
@@ -185,16 +187,20 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Tells the trackers which chunks came since last time.
-    pub(super) fn announce(&mut self) {
-        if !self.means.holdings.is_registered(self.job.number) {
-            return;
+    fn announce(&mut self) {
+        if self.means.holdings.is_registered(self.job.number) {
+            let gained = self.errands.gained(&self.transfer.had());
+            if !gained.is_empty() {
+                self.means.trackers().have(self.transfer.content(), &gained);
+            }
         }
-        let had = self.transfer.had();
-        let gained: Vec<u32> = had.iter().filter(|chunk| !self.announced.contains(*chunk)).collect();
-        if !gained.is_empty() {
-            self.means.trackers().have(self.transfer.content(), &runs::ranges(gained));
-            self.announced = had;
+    }
+
+    fn exchange(&self, now: Instant) {
+        let sources = self.transfer.sources.views().into_iter().map(|(source, view)| (source, view.useful));
+        let useless = self.transfer.neighbours(|neighbours| self.errands.useless(sources, neighbours, now));
+        if let Some(source) = useless {
+            self.transfer.sources.close(source);
         }
     }
 
@@ -206,64 +212,37 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Closes connections whose places others have taken.
-    fn close_exchanged(&self) {
-        let closing = self.transfer.neighbours(|neighbours| neighbours.to_close());
-        if closing.is_empty() {
-            return;
-        }
-        let connected = self.transfer.sources.connected();
-        for peer in closing {
-            // Of several connections the last one: the same one however often this is said.
-            if let Some((id, _)) = connected.iter().rev().find(|(_, other)| *other == peer) {
-                self.transfer.sources.close(*id);
-            }
-        }
-    }
-
-    /// Closes neighbours that have nothing we want, if there are others to try.
-    fn exchange(&self, now: Instant) {
-        let full = self.transfer.sources.connected().len() >= self.means.limits.max_neighbours;
-        if !full || self.transfer.neighbours(|neighbours| neighbours.spare(now)) == 0 {
-            return;
-        }
-        if let Some((id, _)) = self.transfer.sources.views().into_iter().find(|(_, view)| view.useful == 0) {
-            self.transfer.sources.close(id);
-        }
-    }
-
     fn give_up_if_alone(&mut self, now: Instant) -> Result<(), Halt> {
         // Whoever makes a false claim may look like a source, but proves nothing.
         let disputed = self.contest.claims().is_disputed();
         let helped = self.transfer.sources.is_helped() && (!disputed || self.transfer.has_proved());
         let arrived = self.transfer.ledger.useful.load(Ordering::Relaxed);
-        let came = std::mem::replace(&mut self.arrived, arrived) != arrived;
-        let over = self.patience.is_over(helped, came, now);
-        if helped {
-            self.alone_since = None;
-            self.transfer.set_alone(false);
-            return Ok(());
-        }
-        let since = *self.alone_since.get_or_insert(now);
-        self.transfer.set_alone(now.saturating_duration_since(since) >= ALONE_AFTER);
+        let Company { alone, over } = self.errands.company(self.patience, helped, arrived, now);
+        self.transfer.set_alone(alone);
         self.end_if_succeeded(now)?;
         if over {
             self.transfer.finish(End::Cancelled);
-            let name = &self.job.want.name;
-            let error = match self.means.trackers().any_connected() {
-                true if self.transfer.has_changed() => FetchError::NobodyReached(format!(
-                    "{name} changed at its source while it was fetched, and what it is now is not known yet; what has arrived is kept for next time"
-                )),
-                true => FetchError::NobodyReached(format!(
-                    "nobody who has what is missing of {name} could be reached; what has arrived is kept for next time"
-                )),
-                false => FetchError::NobodyReached(format!(
-                    "no tracker and no source of {name} could be reached; what has arrived is kept for next time"
-                )),
-            };
-            return Err(error.into());
+            return Err(self.nobody().into());
         }
         Ok(())
+    }
+
+    /// Why nobody is left who could give what is missing.
+    fn nobody(&self) -> FetchError {
+        let name = &self.job.want.name;
+        FetchError::NobodyReached(if !self.means.trackers().any_connected() {
+            format!(
+                "no tracker and no source of {name} could be reached; what has arrived is kept for next time"
+            )
+        } else if self.transfer.has_changed() {
+            format!(
+                "{name} changed at its source while it was fetched, and what it is now is not known yet; what has arrived is kept for next time"
+            )
+        } else {
+            format!(
+                "nobody who has what is missing of {name} could be reached; what has arrived is kept for next time"
+            )
+        })
     }
 
     /// Gives up what nobody has any more, if it is another content now where it came from.
@@ -281,10 +260,5 @@ impl<'a> Driver<'a> {
                 Err(FetchError::Changed { name: name.to_string(), id: *id, now_is }.into())
             }
         }
-    }
-
-    /// Waits for the connections of a transfer that has ended.
-    pub(super) fn join(&self) {
-        self.gate.close();
     }
 }

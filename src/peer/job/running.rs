@@ -14,15 +14,14 @@ use super::handle::{Course, Job};
 use super::here::{size_here, take_here};
 use super::landing::Landing;
 use super::means::Means;
-use super::patience::Patience;
 use super::want::{Dest, Want};
 use crate::api::{Report, TransferStatus, Trashed};
 use crate::content::{ChunkSet, Geometry, LeftOut, Tree, TreeError};
 use crate::peer::disk::{Disk, Manner, Plan, Spared};
-use crate::peer::transfer::{End, Transfer};
+use crate::peer::transfer::Transfer;
 use crate::swarm::claims::Claims;
-use crate::swarm::neighbours::FIRST_RELOCATE;
-use crate::swarm::scheduler::TICK;
+use crate::swarm::patience::Patience;
+use crate::swarm::round::{FIRST_RELOCATE, Round};
 use crate::threads;
 use crate::wire::limits::MAX_VARIANTS;
 use crate::wire::{Name, Offer, Variant, View};
@@ -138,7 +137,7 @@ impl Running {
             return Ok((size, Vec::new()));
         }
         let deadline = patience.deadline().map(|at| at.max(Instant::now() + FIRST_RELOCATE));
-        let (mut next_locate, mut pause) = (Instant::now(), FIRST_RELOCATE);
+        let mut locating = Round::locating(self.means.limits.refresh, Instant::now());
         let mut answers = None;
         let (mut answered, mut variants) = (false, Vec::new());
         loop {
@@ -153,13 +152,9 @@ impl Running {
             if left(deadline).is_some_and(|left| left.is_zero()) {
                 return Err(self.unsettled(answered, contest.claims()));
             }
-            if answers.is_none() && Instant::now() >= next_locate {
-                answers = Some(
-                    self.means
-                        .trackers()
-                        .locate(&self.job.want.question(Vec::new(), self.means.limits.holders_wanted())),
-                );
-                (next_locate, pause) = (Instant::now() + pause, (pause * 2).min(self.means.limits.refresh));
+            if answers.is_none() && locating.is_due(Instant::now()) {
+                let question = self.job.want.question(Vec::new(), self.means.limits.max_neighbours);
+                answers = Some(self.means.trackers().locate(&question));
             }
             let look = left(deadline).map_or(LOOK, |left| left.min(LOOK));
             match contest.wait(answers.as_ref(), look) {
@@ -167,7 +162,7 @@ impl Running {
                     answered = true;
                     if located.variants.len() >= MAX_VARIANTS {
                         // There are more claims than an answer has room for: the next has others.
-                        (next_locate, pause) = (Instant::now() + FIRST_RELOCATE, FIRST_RELOCATE);
+                        locating.relocate_soon(Instant::now());
                     }
                     let usable = self.job.want.usable(located);
                     usable.iter().for_each(|variant| contest.hear(variant));
@@ -303,29 +298,7 @@ impl Running {
         contest: &mut Contest,
         patience: &mut Patience,
     ) -> Result<(), Halt> {
-        let mut driver = Driver::new(&self.means, &self.job, (transfer.clone(), size), contest, patience);
-        variants.iter().for_each(|variant| driver.consider(variant));
-        let outcome = loop {
-            if let Some(end) = transfer.wait_news(TICK) {
-                transfer.tell_news();
-                driver.announce();
-                driver.join();
-                break match end {
-                    End::Done => {
-                        contest.prove(size);
-                        Ok(())
-                    }
-                    End::Cancelled => Err(FetchError::Interrupted.into()),
-                    End::Failed(error) => Err(FetchError::from(&*error).into()),
-                };
-            }
-            if let Err(error) = driver.turn() {
-                break Err(error);
-            }
-        };
-        // Whoever goes on with what is unfinished must be its only writer.
-        transfer.sources.wait_for_all();
-        outcome
+        Driver::new(&self.means, &self.job, (transfer.clone(), size), contest, patience).run(variants)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::content::{FileId, SafeName};
+use crate::swarm::errands::holders_wanted;
 use crate::wire::{List, Locate, Located, Name, Purpose, Variant};
 
 /// What to fetch.
@@ -19,10 +20,10 @@ pub struct Want {
 }
 
 impl Want {
-    /// What trackers are asked: who has it, above all what is `missing`, and no more than `most` of them.
-    pub(super) fn question(&self, missing: Vec<(u32, u32)>, most: u16) -> Locate {
-        let missing = List::new(missing);
-        Locate { name: Name::default(), id: self.id, purpose: Purpose::Fetch, max: most, missing }
+    /// What trackers are asked: who has it, above all what is `missing`, and no more than are of use to so many places for neighbours.
+    pub(super) fn question(&self, missing: Vec<(u32, u32)>, places: usize) -> Locate {
+        let (max, missing) = (holders_wanted(places) as u16, List::new(missing));
+        Locate { name: Name::default(), id: self.id, purpose: Purpose::Fetch, max, missing }
     }
 
     /// What of an answer can be it: it is possible, and has the size that was asked for, if one was.

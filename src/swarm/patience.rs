@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::swarm::neighbours::FIRST_RELOCATE;
+use super::round::FIRST_RELOCATE;
 
 /// Whoever has been connected for so long helps, however little has arrived. Before, only what arrives counts: one
 /// who comes, sends nothing and goes, again and again, is nobody to wait for.
@@ -10,7 +10,7 @@ const STEADY: Duration = Duration::from_secs(10);
 
 /// The clock of one fetch.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// None: for ever.
     wait: Option<Duration>,
     /// When waiting began, or something last arrived.
@@ -20,18 +20,18 @@ pub(super) struct Patience {
 
 impl Patience {
     /// For a fetch that somebody has waited for already.
-    pub(super) fn new(wait: Option<Duration>, waited: Duration, now: Instant) -> Patience {
+    pub(crate) fn new(wait: Option<Duration>, waited: Duration, now: Instant) -> Patience {
         Patience { wait, since: now.checked_sub(waited).unwrap_or(now), helped_since: None }
     }
 
     /// Until when somebody has to be found.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.wait.and_then(|wait| self.since.checked_add(wait))
     }
 
     /// Takes in whether somebody is there who has what is missing, and whether anything came. True once it
     /// has been waited long enough.
-    pub(super) fn is_over(&mut self, helped: bool, came: bool, now: Instant) -> bool {
+    pub(crate) fn is_over(&mut self, helped: bool, came: bool, now: Instant) -> bool {
         let steady = match helped {
             true => now.saturating_duration_since(*self.helped_since.get_or_insert(now)) >= STEADY,
             false => {
