@@ -291,13 +291,14 @@ impl Worker {
             Order::Update { added, removed } => self.update(line, added, removed),
             Order::Have(content, ranges) => self.have(line, content, ranges),
             Order::Report(report) => expect_ok(line.call(&report.into())?),
-            Order::Locate(locate, reply) => match line.call(&locate.into())? {
-                FromTracker::Located(located) => {
-                    let _ = reply.send(located);
-                    Ok(())
+            Order::Locate(locate, reply) => {
+                match line.call(&locate.into())? {
+                    FromTracker::Located(located) => drop(reply.send(located)),
+                    // Whoever asked sees that no answer comes.
+                    other => expect_ok(other)?,
                 }
-                other => Err(refused(other)),
-            },
+                Ok(())
+            }
         }
     }
 
@@ -354,7 +355,7 @@ fn split_for_frame<T>(items: &mut Vec<T>, name: impl Fn(&T) -> &Name) -> Vec<T> 
     items.split_off(fits)
 }
 
-/// An ERROR about one request is not the end of the link, but worth a line in the log.
+/// An ERROR about one request is the end of that, and not of the link, but worth a line in the log.
 fn expect_ok(answer: FromTracker) -> Result<(), NetError> {
     match answer {
         FromTracker::Common(Common::Ok) => Ok(()),
@@ -376,3 +377,6 @@ fn refused(answer: FromTracker) -> NetError {
         other => NetError::Unexpected(other.label()),
     }
 }
+
+#[cfg(test)]
+mod tests;
