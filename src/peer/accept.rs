@@ -29,18 +29,20 @@ const LOOK: Duration = Duration::from_secs(60);
 /// Takes connections until the peer stops.
 pub(super) fn connections(node: &Arc<Node>, listener: &TcpListener, guests: &Arc<Guests>, wake: &Wake) {
     let accept = || listener.accept();
-    until_stopped(&node.stop, wake, listener, accept, |(stream, addr)| take_in(node, guests, stream, addr));
+    until_stopped(&node.means.stop, wake, listener, accept, |(stream, addr)| {
+        take_in(node, guests, stream, addr)
+    });
 }
 
 /// Takes requests on the local socket in `home` until the peer stops, and then removes it.
 pub(super) fn requests(node: &Arc<Node>, listener: &UnixListener, home: &Path, wake: &Wake) {
     until_stopped(
-        &node.stop,
+        &node.means.stop,
         wake,
         listener,
         || listener.accept(),
         |(stream, _)| {
-            let (answering, present) = (node.clone(), node.stop.enter());
+            let (answering, present) = (node.clone(), node.means.stop.enter());
             threads::may_panic("control");
             let spawned = threads::named("control-answer").connection(move || {
                 let _present = present;
@@ -84,7 +86,7 @@ fn until_stopped<T>(
 fn take_in(node: &Arc<Node>, guests: &Arc<Guests>, stream: TcpStream, addr: SocketAddr) {
     // Without room it just closes, and the other side tries elsewhere.
     let Ok(guest) = guests.let_in(stream, addr) else { return };
-    let (node, present) = (node.clone(), node.stop.enter());
+    let (node, present) = (node.clone(), node.means.stop.enter());
     threads::may_panic("accept");
     let spawned = threads::named("serve").connection(move || {
         let _present = present;
@@ -109,7 +111,7 @@ fn converse(node: &Node, guest: &Guest) -> Result<(), NetError> {
     guest.greeted();
     match session.theirs.role {
         Role::Serve => fetch_from(node, session),
-        _ => serve::run(node, session, &guest.activity, &|| node.stop.is_stopping()),
+        _ => serve::run(node, session, &guest.activity, &|| node.means.stop.is_stopping()),
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Instant;
 use super::job::Means;
 use super::mischief::{FaultPlan, Latencies, Mischief};
 use super::serve::{Complaints, Held, Host, Shared, Uploads};
-use super::stop::Stop;
 use super::trackers::{Part, Registry};
 use crate::content::{self, FileId, PeerId};
 use crate::net::wake::Wake;
@@ -26,7 +25,6 @@ pub(super) struct Node {
     pub(super) complaints: Mutex<Complaints>,
     pub(super) faults: Option<FaultPlan>,
     pub(super) latencies: Latencies,
-    pub(super) stop: Arc<Stop>,
 }
 
 impl Host for Node {
@@ -44,7 +42,7 @@ impl Host for Node {
     }
 
     fn join(&self, wake: &Arc<Wake>) {
-        self.stop.wakes(wake);
+        self.means.stop.wakes(wake);
     }
 
     fn uploads(&self) -> &Arc<Uploads> {

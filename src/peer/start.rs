@@ -84,6 +84,7 @@ pub fn start(
         throttle_down: config.limits.down.map(|rate| Mutex::new(Throttle::new(rate, Instant::now()))),
         holdings: Arc::new(Holdings::new(share, trackers)),
         jobs: Jobs::default(),
+        stop: Stop::new(),
         limits: config.limits,
     };
     let node = Arc::new(Node {
@@ -94,18 +95,17 @@ pub fn start(
         faults: config.faults,
         latencies: config.latencies,
         means: Arc::new(means),
-        stop: Stop::new(),
     });
     let mut threads = start_threads(&node)?;
     if let (Some(folder), Some(state)) = (&folder, &node.means.state) {
         let refused = |error| PeerError::State { path: state.clone(), error };
         let home = control_folder(folder, state).map_err(refused)?;
         let listener = control::listen(&home).map_err(refused)?;
-        let (asked, wake) = (node.clone(), new_wake(&node.stop)?);
+        let (asked, wake) = (node.clone(), new_wake(&node.means.stop)?);
         let asked = move || accept::requests(&asked, &listener, &home, &wake);
         threads.push(threads::named("control").essential(asked)?);
     }
-    let (dialled, wake) = (node.clone(), new_wake(&node.stop)?);
+    let (dialled, wake) = (node.clone(), new_wake(&node.means.stop)?);
     let dialled = move || accept::connections(&dialled, &listener, &guests, &wake);
     threads.push(threads::named("accept").essential(dialled)?);
     Ok(Peer { node, threads })
@@ -114,7 +114,7 @@ pub fn start(
 /// Those that tell the trackers.
 fn start_threads(node: &Arc<Node>) -> io::Result<Vec<JoinHandle<()>>> {
     let registry: Arc<dyn Registry> = node.clone();
-    node.means.holdings.trackers.start(&node.means.identity, &registry, &node.stop)?;
+    node.means.holdings.trackers.start(&node.means.identity, &registry, &node.means.stop)?;
     let Some(share) = node.means.holdings.share.clone() else { return Ok(Vec::new()) };
     let following = node.clone();
     Ok(vec![threads::named("changes").essential(move || follow(&following, &share))?])
@@ -151,7 +151,7 @@ fn follow(node: &Node, share: &Share) {
                 threads::may_panic("changes");
                 node.means.holdings.share_changed(change);
             }
-            recv(node.stop.stopped()) -> _ => return,
+            recv(node.means.stop.stopped()) -> _ => return,
         }
     }
 }
@@ -211,10 +211,10 @@ impl Peer {
         for job in self.jobs() {
             job.leave(until.saturating_duration_since(Instant::now()));
         }
-        self.node.stop.stop();
+        self.node.means.stop.stop();
         for thread in self.threads {
             let _ = thread.join();
         }
-        self.node.stop.wait(LEAVE_PATIENCE);
+        self.node.means.stop.wait(LEAVE_PATIENCE);
     }
 }

@@ -103,7 +103,9 @@ impl Contest {
     fn ask(&self, question: Question) {
         let (means, id, over, tell) = (self.means.clone(), self.id, self.over.clone(), self.tell.clone());
         let Question { size, peer, addr } = question;
+        let present = means.stop.enter();
         let asking = move || {
+            let _present = present;
             let asked = threads::caught(|| probe::ask(&means.identity, id, size, &addr, &over));
             let verdict = asked.unwrap_or(Verdict::Away);
             tracing::debug!("{addr} claims that {id} has {size} bytes: {verdict:?}");

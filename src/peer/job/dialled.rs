@@ -40,7 +40,9 @@ impl Gate {
     /// Dials a neighbour in a thread, which fetches from it and tells the transfer's neighbours how that ended.
     pub(super) fn dial(&self, means: &Arc<Means>, transfer: &Arc<Transfer>, peer: PeerId, addr: String) {
         let (means, dialling, gate) = (means.clone(), transfer.clone(), self.open.clone());
+        let present = means.stop.enter();
         let spawned = threads::named("fetch-source").connection(move || {
+            let _present = present;
             let end = threads::caught(|| source(&means, &dialling, &addr, &gate))
                 .unwrap_or_else(|panicked| Err(NetError::Panicked(panicked).into()));
             let outcome = judge(&means, &dialling, peer, &addr, end);

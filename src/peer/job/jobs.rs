@@ -78,3 +78,90 @@ impl Jobs {
         all.into_iter().map(|(_, status)| status).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::error::FetchError;
+    use super::*;
+    use crate::api::TransferState;
+    use crate::content::{FileId, SafeName};
+
+    fn sought(number: u8) -> (Want, Dest) {
+        let want = Want { id: FileId([number; 32]), name: SafeName::new("f").unwrap(), size: None };
+        let (wait, waited) = (None, Duration::ZERO);
+        let dest = Dest { path: "d".into(), force: false, own: false, delete: false, wait, waited };
+        (want, dest)
+    }
+
+    fn enter(jobs: &Jobs, number: u8) -> (Arc<Course>, bool) {
+        let (want, dest) = sought(number);
+        let (job, alive) = jobs.enter(want, dest);
+        (job, alive.is_some())
+    }
+
+    fn ids(jobs: &Jobs) -> Vec<String> {
+        jobs.statuses().into_iter().map(|status| status.id[..2].to_owned()).collect()
+    }
+
+    #[test]
+    fn the_very_same_fetch_is_one_until_it_has_ended() {
+        let jobs = Jobs::default();
+        let (first, new) = enter(&jobs, 1);
+        assert!(new);
+        let (same, new) = enter(&jobs, 1);
+        assert!(!new && Arc::ptr_eq(&first, &same));
+        let (other, new) = enter(&jobs, 2);
+        assert!(new && other.number == first.number + 1);
+        first.end(Err(FetchError::Interrupted));
+        let (again, new) = enter(&jobs, 1);
+        assert!(new && !Arc::ptr_eq(&first, &again));
+        assert_eq!(jobs.live().len(), 3);
+    }
+
+    #[test]
+    fn of_those_that_have_left_the_last_few_are_told_of() {
+        let jobs = Jobs::default();
+        let (stays, _) = enter(&jobs, 200);
+        for number in 0..=MAX_ENDED as u8 {
+            let (job, _) = enter(&jobs, number);
+            job.end(Err(FetchError::NotFound("f".into())));
+            jobs.leave(&job);
+            jobs.leave(&job);
+        }
+        let told = ids(&jobs);
+        assert_eq!((told.len(), &*told[0], &*told[1], &*told[MAX_ENDED]), (MAX_ENDED + 1, "c8", "01", "40"));
+        let states: Vec<_> = jobs.statuses().into_iter().map(|status| status.state).collect();
+        assert_eq!((states[0], states[1]), (TransferState::Locating, TransferState::Failed));
+        assert!(jobs.forget(&stays) && !jobs.forget(&stays));
+        assert_eq!((ids(&jobs).len(), jobs.live().len()), (MAX_ENDED, 0));
+    }
+
+    #[test]
+    fn the_first_word_about_the_end_counts_and_who_waits_hears_it() {
+        let (want, dest) = sought(1);
+        let (course, alive) = Course::new(1, want, dest);
+        let job = Job(course.clone());
+        assert!(job.wait(Duration::ZERO).is_none());
+        let waiting = std::thread::spawn(move || job.wait(Duration::from_secs(60)));
+        course.end(Err(FetchError::NotFound("f".into())));
+        course.end(Err(FetchError::Interrupted));
+        assert!(matches!(waiting.join().unwrap(), Some(Err(FetchError::NotFound(_)))));
+        drop(alive);
+        Job(course).leave(Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_cancelled_job_pauses_no_more() {
+        let (want, dest) = sought(1);
+        let (course, _alive) = Course::new(1, want, dest);
+        assert!(course.pause(Duration::ZERO));
+        let pausing = course.clone();
+        let pausing = std::thread::spawn(move || pausing.pause(Duration::from_secs(600)));
+        Job(course.clone()).cancel();
+        assert!(!pausing.join().unwrap() && !course.pause(Duration::from_secs(600)));
+        course.set_joined(true);
+        assert_eq!(Job(course).status().state, TransferState::Joined);
+    }
+}

@@ -8,6 +8,7 @@ use crate::net::Identity;
 use crate::peer::config::Limits;
 use crate::peer::holdings::Holdings;
 use crate::peer::share::Share;
+use crate::peer::stop::Stop;
 use crate::peer::trackers::Trackers;
 use crate::swarm::throttle::Throttle;
 
@@ -21,6 +22,7 @@ pub(in crate::peer) struct Means {
     pub(in crate::peer) throttle_down: Option<Mutex<Throttle>>,
     pub(in crate::peer) holdings: Arc<Holdings>,
     pub(in crate::peer) jobs: Jobs,
+    pub(in crate::peer) stop: Arc<Stop>,
 }
 
 impl Means {

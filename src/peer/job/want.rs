@@ -68,3 +68,71 @@ impl Dest {
         (path, force, own, delete, wait) == theirs
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn want(name: &str, size: Option<u64>) -> Want {
+        Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size }
+    }
+
+    /// Of one chunk, or a listing of one chunk.
+    fn variant(id: u8, name: &str, size: u64, total: u64) -> Variant {
+        let (name, id) = (Name::new(name), FileId([id; 32]));
+        let (seeders, leechers, holders) = (1, 0, List::default());
+        let (original, agreed, modified) = (true, true, 0);
+        Variant { name, id, size, total, chunks: 1, seeders, leechers, original, agreed, modified, holders }
+    }
+
+    /// Sizes of what is usable, with their totals.
+    fn usable(want: &Want, variants: &[Variant]) -> Vec<(u64, u64)> {
+        let located = Located { variants: List::new(variants.to_vec()), near: List::default() };
+        want.usable(located).iter().map(|variant| (variant.size, variant.total)).collect()
+    }
+
+    #[test]
+    fn another_id_or_an_impossible_size_is_not_it() {
+        let variants = [variant(1, "f", 5, 5), variant(2, "f", 6, 6), variant(1, "f", 1 << 30, 1 << 30)];
+        assert_eq!(usable(&want("f", None), &variants), [(5, 5)]);
+    }
+
+    #[test]
+    fn a_file_has_the_size_that_was_asked_for() {
+        let variants = [variant(1, "f", 5, 5), variant(1, "g", 6, 6)];
+        assert_eq!(usable(&want("f", Some(6)), &variants), [(6, 6)]);
+        assert_eq!(usable(&want("f", Some(7)), &variants), []);
+    }
+
+    #[test]
+    fn a_folder_is_asked_for_by_what_its_files_have_and_any_claim_of_that_listing_counts() {
+        let listing = [variant(1, "t/", 70, 5), variant(1, "t/", 71, 6), variant(1, "saved", 70, 70)];
+        assert_eq!(usable(&want("t/", Some(5)), &listing), [(70, 5), (70, 70)]);
+        assert_eq!(usable(&want("t/", Some(70)), &listing), [], "a file of that size is no folder");
+        assert_eq!(usable(&want("t/", None), &listing).len(), 3);
+    }
+
+    #[test]
+    fn trackers_are_asked_by_id_for_what_is_missing() {
+        let question = want("f", None).question(vec![(3, 2)], 16);
+        let (name, missing) = (Name::default(), List::new(vec![(3, 2)]));
+        let id = FileId([1; 32]);
+        assert_eq!(question, Locate { name, id, purpose: Purpose::Fetch, max: 32, missing });
+    }
+
+    #[test]
+    fn the_same_place_and_manner_is_the_same_fetch_whenever_it_was_thought_of() {
+        let path = PathBuf::from("d");
+        let (wait, waited) = (Some(Duration::from_secs(1)), Duration::ZERO);
+        let dest = Dest { path, force: false, own: false, delete: false, wait, waited };
+        assert!(dest.is(&Dest { waited: Duration::from_secs(9), ..dest.clone() }));
+        let others = [
+            Dest { path: "e".into(), ..dest.clone() },
+            Dest { force: true, ..dest.clone() },
+            Dest { own: true, ..dest.clone() },
+            Dest { delete: true, ..dest.clone() },
+            Dest { wait: None, ..dest.clone() },
+        ];
+        assert!(others.iter().all(|other| !dest.is(other)));
+    }
+}
