@@ -19,7 +19,7 @@ use super::sources::Sources;
 use super::status::report;
 use crate::api::{SourceReport, TransferState, TransferStatus};
 use crate::content::{ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk};
-use crate::peer::Limits;
+use crate::peer::config::Limits;
 use crate::peer::disk::{Disk, DiskError};
 use crate::peer::share::read_chunk;
 use crate::swarm::neighbours::Neighbours;
