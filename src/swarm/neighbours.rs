@@ -355,4 +355,146 @@ mod tests {
         neighbours.ended(peer(1), Outcome::Useless, Instant::now());
         assert_eq!(neighbours.to_close(), []);
     }
+
+    #[test]
+    fn a_peer_that_is_named_again_is_known_once_and_by_its_new_address() {
+        let now = Instant::now();
+        let mut neighbours = Neighbours::new(4, 1);
+        assert!(!neighbours.knows_any() && !neighbours.knows(peer(1)));
+        neighbours.suggest(peer(1), "old:1".into());
+        neighbours.suggest(peer(2), "h:2".into());
+        neighbours.suggest(peer(1), "h:1".into());
+        assert!(neighbours.knows_any() && neighbours.knows(peer(1)) && !neighbours.knows(peer(3)));
+        assert_eq!(neighbours.spare(now), 2);
+        let mut dialled = neighbours.dial(now);
+        dialled.sort();
+        assert_eq!(dialled, [(peer(1), "h:1".into()), (peer(2), "h:2".into())]);
+        assert_eq!((neighbours.spare(now), neighbours.connections()), (0, 2));
+    }
+
+    #[test]
+    fn only_so_many_are_remembered() {
+        let mut neighbours = Neighbours::new(4, 1);
+        let id = |number: u16| {
+            PeerId([[number.to_be_bytes()[0]; 8], [number.to_be_bytes()[1]; 8]].concat().try_into().unwrap())
+        };
+        (0..300).for_each(|number| neighbours.suggest(id(number), String::new()));
+        assert!(neighbours.knows(id(255)) && !neighbours.knows(id(256)));
+        assert_eq!(neighbours.spare(Instant::now()), MAX_CANDIDATES);
+    }
+
+    #[test]
+    fn each_end_has_its_pause() {
+        let now = Instant::now();
+        let ms = Duration::from_millis;
+        for seed in 0..50 {
+            let mut neighbours = Neighbours::new(4, seed);
+            neighbours.suggest(peer(1), String::new());
+            let mut pause = |outcome, after: Option<&str>, least: u64, most: u64| {
+                if after == Some("it worked") {
+                    neighbours.works(peer(1));
+                }
+                neighbours.ended(peer(1), outcome, now);
+                assert_eq!(neighbours.spare(now + ms(least) - ms(1)), 0, "{outcome:?} {least}");
+                assert_eq!(neighbours.spare(now + ms(most)), 1, "{outcome:?} {most}");
+            };
+            for most in [200, 400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000] {
+                pause(Outcome::Failed, None, most / 2, most);
+            }
+            pause(Outcome::NotHere, None, 1000, 2000);
+            pause(Outcome::Failed, Some("it worked"), 100, 200);
+            pause(Outcome::NotHere, None, 200, 400);
+            pause(Outcome::Useless, None, 15_000, 15_000);
+            pause(Outcome::Banned, None, 300_000, 300_000);
+        }
+    }
+
+    #[test]
+    fn half_of_the_places_are_kept_for_those_who_ask_us_at_first() {
+        let start = Instant::now();
+        let mut neighbours = suggested(1..=9, 5);
+        assert_eq!(neighbours.dial(start).len(), 3);
+        assert_eq!(neighbours.dial(start + KEPT_FREE - Duration::from_millis(1)), []);
+        assert_eq!(neighbours.dial(start + KEPT_FREE).len(), 2);
+        assert_eq!(neighbours.dial(start + KEPT_FREE), []);
+        // Who asks us takes none of the others' half, whether it was named before or not.
+        let mut neighbours = suggested(1..=1, 4);
+        neighbours.met(peer(1), "h:1".into());
+        neighbours.met(peer(2), "h:2".into());
+        assert_eq!(neighbours.dial(start).len(), 2);
+        (3..=9).for_each(|number| neighbours.suggest(peer(number), String::new()));
+        assert_eq!(neighbours.dial(start).len(), 2);
+        assert_eq!(neighbours.dial(start + KEPT_FREE), [], "all places are taken");
+    }
+
+    /// Whether any of many newcomers gets the place of the only neighbour.
+    fn gives_way(prepare: impl Fn(&mut Neighbours)) -> bool {
+        let now = Instant::now();
+        let mut neighbours = suggested(1..=1, 1);
+        neighbours.suggest(peer(2), String::new());
+        neighbours.ended(peer(2), Outcome::Banned, now);
+        assert_eq!(neighbours.dial(now).len(), 1);
+        prepare(&mut neighbours);
+        (3..200).any(|number| {
+            neighbours.suggest(peer(number), String::new());
+            let dialled = neighbours.dial(now);
+            assert_eq!(dialled.len(), neighbours.to_close().len());
+            !dialled.is_empty()
+        })
+    }
+
+    #[test]
+    fn a_neighbour_that_works_and_lacks_something_gives_way_to_newcomers() {
+        assert!(gives_way(|neighbours| neighbours.works(peer(1))));
+        assert!(!gives_way(|_| {}), "nobody knows yet what it is good for");
+        let whole = |neighbours: &mut Neighbours| {
+            neighbours.works(peer(1));
+            neighbours.is_whole(peer(1));
+        };
+        assert!(!gives_way(whole), "what leaves the seeder must reach many");
+    }
+
+    #[test]
+    fn each_place_goes_to_one_newcomer_at_a_time() {
+        let now = Instant::now();
+        let mut neighbours = suggested(1..=1, 1);
+        neighbours.suggest(peer(2), String::new());
+        neighbours.ended(peer(2), Outcome::Banned, now);
+        assert_eq!(neighbours.dial(now).len(), 1);
+        neighbours.works(peer(1));
+        (3..200).for_each(|number| neighbours.suggest(peer(number), String::new()));
+        assert_eq!(neighbours.dial(now).len(), 1, "of many newcomers");
+        assert_eq!(neighbours.to_close(), [peer(1)]);
+        assert_eq!(neighbours.connections(), 1, "the one that goes is not counted");
+        neighbours.ended(peer(1), Outcome::Useless, now);
+        assert_eq!((neighbours.to_close().len(), neighbours.connections()), (0, 1));
+    }
+
+    #[test]
+    fn a_newcomer_that_finds_a_place_takes_nobody_elses() {
+        let now = Instant::now();
+        let mut neighbours = suggested(1..=2, 2);
+        let dialled = [neighbours.dial(now), neighbours.dial(now + KEPT_FREE)].concat();
+        assert_eq!(dialled.len(), 2);
+        [1, 2].into_iter().for_each(|number| neighbours.works(peer(number)));
+        (3..200).for_each(|number| neighbours.suggest(peer(number), String::new()));
+        neighbours.ended(peer(1), Outcome::Failed, now + KEPT_FREE);
+        let dialled = neighbours.dial(now + KEPT_FREE);
+        assert!((1..=2).contains(&dialled.len()), "{dialled:?}");
+        assert_eq!(neighbours.connections(), 2);
+    }
+
+    #[test]
+    fn one_of_two_connections_may_end_and_the_other_works_on() {
+        let start = Instant::now();
+        let mut neighbours = suggested(1..=1, 1);
+        assert_eq!(neighbours.dial(start).len(), 2);
+        neighbours.works(peer(1));
+        neighbours.ended(peer(1), Outcome::Failed, start);
+        assert_eq!(neighbours.connections(), 1);
+        neighbours.suggest(peer(2), String::new());
+        assert_eq!(neighbours.dial(start + PLACE_PATIENCE), [], "it is not one that does not answer");
+        neighbours.ended(peer(1), Outcome::Failed, start);
+        assert_eq!(neighbours.dial(start + PLACE_PATIENCE).len(), 1);
+    }
 }
