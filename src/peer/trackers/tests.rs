@@ -3,12 +3,12 @@
 use std::net::TcpListener;
 
 use super::*;
-use crate::wire::{Complaint, Error, Holder, Purpose, Registered, Text, Variant};
+use crate::wire::{Complaint, Holder, Problem, Purpose, Registered, Text, Variant};
 
 /// For what has to happen, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Theirs = Control<ToTracker, FromTracker>;
+type Theirs = Messages<ToTracker, FromTracker>;
 
 /// A tracker that is a listening socket.
 struct Fake(TcpListener);
@@ -106,7 +106,7 @@ fn located(number: u8) -> Located {
 }
 
 fn refusal(code: ErrorCode) -> FromTracker {
-    Common::Error(Error { code, detail: Text::new("no") }).into()
+    Common::Error(Problem { code, detail: Text::new("no") }).into()
 }
 
 /// The next message that is no sign of life; those are answered.
