@@ -16,14 +16,7 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 /// The last address's error, or that there is no such host.
 pub fn dial(target: &str) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for addr in target.to_socket_addrs()? {
-        match patiently(|| TcpStream::connect_timeout(&addr, DIAL_TIMEOUT)) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    with_any_of(target, |addr| patiently(|| TcpStream::connect_timeout(&addr, DIAL_TIMEOUT)))
 }
 
 /// Listens on `host:port`, with room for many who dial at the same moment: a queue that is full makes
@@ -32,10 +25,15 @@ pub fn dial(target: &str) -> io::Result<TcpStream> {
 /// # Errors
 /// The last address's error, or that there is no such host.
 pub fn listen(target: &str) -> io::Result<TcpListener> {
+    with_any_of(target, listen_on)
+}
+
+/// Tries the addresses that `target` stands for, until it works with one.
+fn with_any_of<T>(target: &str, attempt: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for addr in target.to_socket_addrs()? {
-        match listen_on(addr) {
-            Ok(listener) => return Ok(listener),
+        match attempt(addr) {
+            Ok(done) => return Ok(done),
             Err(error) => last = error,
         }
     }

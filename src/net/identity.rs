@@ -66,3 +66,21 @@ impl Identity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_given_up_once_by_whoever_still_has_it() {
+        let (old, mine) = (PeerId([1; 16]), OwnId::from(PeerId([1; 16])));
+        let clone = mine.clone();
+        clone.give_up(PeerId([2; 16]));
+        assert_eq!(mine.get(), old, "that one was given up before");
+        clone.give_up(old);
+        let new = mine.get();
+        assert_ne!(new, old);
+        mine.give_up(old);
+        assert_eq!(clone.get(), new);
+    }
+}

@@ -68,9 +68,9 @@ impl Shared {
         let me = Identity { peer: PeerId([77; 16]).into(), name: "false".into(), listen_port: 0 };
         let mut writer = stream.try_clone().ok()?;
         let session = net::welcome(stream, &me, Side::Tracker, |_| Some(Role::Tracker)).ok()?;
-        let mut control = Messages::<ToTracker, FromTracker>::new(session, Side::Tracker);
+        let mut link = Messages::<ToTracker, FromTracker>::new(session, Side::Tracker);
         loop {
-            let (request, message) = control.receive().ok()?;
+            let (request, message) = link.receive().ok()?;
             let mut bytes = BytesMut::new();
             self.answer(message).put_frame(request, &mut bytes);
             std::io::Write::write_all(&mut writer, &self.change(&bytes)).ok()?;

@@ -96,10 +96,10 @@ fn ask(address: &str) -> Result<Line, NetError> {
     let stream = net::dial(address).map_err(NetError::Io)?;
     let session = net::greet(stream, &Identity::tool(), Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
     let (peer, name, addr) = (session.theirs.peer, session.theirs.name.to_string(), session.addr);
-    let mut control = Messages::<FromServer, ToServer>::new(session, Side::Fetch);
-    control.set_timeout(Some(ANSWER_TIMEOUT))?;
+    let mut link = Messages::<FromServer, ToServer>::new(session, Side::Fetch);
+    link.set_timeout(Some(ANSWER_TIMEOUT))?;
     let asked = Instant::now();
-    match control.call(&GetLoad {}.into())? {
+    match link.call(&GetLoad {}.into())? {
         FromServer::Load(Load { uploads, downloads, queued, rate }) => Ok(Line {
             peer: peer.to_string(),
             name,

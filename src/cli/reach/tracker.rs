@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(crate) struct Tracker {
     /// As it was given.
     pub(crate) address: String,
-    control: Messages<FromTracker, ToTracker>,
+    link: Messages<FromTracker, ToTracker>,
 }
 
 /// A wait for somebody who is not there yet: says so once, and how long it lasts.
@@ -144,9 +144,9 @@ impl Tracker {
             let stream = net::dial(address).map_err(NetError::Io)?;
             let session =
                 net::greet(stream, &Identity::tool(), Role::Member, Side::Tracker, net::HELLO_TIMEOUT)?;
-            let control = Messages::new(session, Side::Tracker);
-            control.set_timeout(Some(ANSWER_TIMEOUT))?;
-            Ok(Tracker { address: address.to_owned(), control })
+            let link = Messages::new(session, Side::Tracker);
+            link.set_timeout(Some(ANSWER_TIMEOUT))?;
+            Ok(Tracker { address: address.to_owned(), link })
         };
         connected().map_err(|error| net_reason(&error))
     }
@@ -217,7 +217,7 @@ impl Tracker {
     }
 
     fn ask(&mut self, question: impl Into<ToTracker>) -> Result<FromTracker, Failure> {
-        match self.control.call(&question.into()) {
+        match self.link.call(&question.into()) {
             Ok(FromTracker::Common(Common::Error(error))) => Err(Failure::other(format!(
                 "the tracker at {} says {}: {}",
                 self.address,
