@@ -326,6 +326,9 @@ mod tests {
         contents.remove_name(content, other);
         assert_eq!((contents.counts(content), contents.seeder(content, 0)), ((0, 0), None));
         contents.add_name(content, other, false);
+        contents.remove_name(content, other);
+        assert!(folded(&contents), "nobody is left");
+        contents.add_name(content, other, false);
         contents.remove(content);
         assert!(folded(&contents), "it goes with its content");
     }

@@ -78,7 +78,7 @@ impl Page {
 
     /// Adds every content that a name stands for; as many as LOCATE would show.
     fn add_entries(&mut self, name: &[u8], names: &Names, contents: &Contents) {
-        for pair in names.meant_by(name).into_iter().take(limits::MAX_VARIANTS) {
+        for pair in names.meant_by(name, |_| 0).into_iter().take(limits::MAX_VARIANTS) {
             let content = names.content(pair);
             let ((seeders, leechers), claim) = (contents.counts(content), contents.claim(content));
             self.bytes += ENTRY_BYTES + name.len();

@@ -108,8 +108,9 @@ impl Search<'_> {
         let (names, contents) = (self.roll.names(), self.roll.contents());
         match self.query.wanted {
             Wanted::Name(name) => {
+                let pairs = names.meant_by(name.as_bytes(), |crowd| self.rng.usize(..crowd));
                 let found = |pair| Found { content: names.content(pair), pair: Some(pair) };
-                names.meant_by(name.as_bytes()).into_iter().map(found).collect()
+                pairs.into_iter().map(found).collect()
             }
             Wanted::Id(id) => {
                 let all: Vec<ContentRow> = contents.with_id(&id).collect();

@@ -74,11 +74,6 @@ impl Names {
         self.pairs[pair].content
     }
 
-    /// The pairs with this name.
-    fn with_name(&self, name: &[u8]) -> impl Iterator<Item = PairRow> {
-        self.order.from(self.first(name)).take_while(move |pair| self.text(*pair) == name)
-    }
-
     /// The pairs with this name and id.
     pub(super) fn with_id(
         &self,
@@ -181,9 +176,17 @@ impl Names {
         }
     }
 
-    /// The pairs that a name stands for: its originals, or all if it has none.
-    pub(super) fn meant_by(&self, name: &[u8]) -> Vec<PairRow> {
-        let mut pairs = self.with_name(name).take(MAX_VARIANTS_SEEN).collect();
+    /// The pairs that a name stands for: its originals, or all if it has none. Of so many pairs that not all can be
+    /// looked at, those from one on that `choose` takes, and round again.
+    pub(super) fn meant_by(&self, name: &[u8], choose: impl FnOnce(usize) -> usize) -> Vec<PairRow> {
+        let first = self.first(name);
+        let here = |place| self.order.from(place).take_while(|pair| self.text(*pair) == name);
+        let mut pairs: Vec<PairRow> = here(first).take(MAX_VARIANTS_SEEN + 1).collect();
+        if pairs.len() > MAX_VARIANTS_SEEN {
+            let end = self.order.partition(|pair| self.text(pair) <= name);
+            let start = self.order.behind(first, choose(self.order.between(first, end)));
+            pairs = here(start).chain(here(first)).take(MAX_VARIANTS_SEEN).collect();
+        }
         self.that_count(&mut pairs);
         pairs
     }

@@ -47,6 +47,26 @@ impl<T: Copy> Order<T> {
         first.iter().chain(rest.iter().flatten()).copied()
     }
 
+    /// How many elements lie between two places, the first of which is not behind the other.
+    pub(crate) fn between(&self, from: Place, to: Place) -> usize {
+        let before = |place: Place| -> usize {
+            let whole = self.leaves.get(from.leaf..place.leaf).unwrap_or_default();
+            whole.iter().map(Vec::len).sum::<usize>() + place.at
+        };
+        before(to) - before(from)
+    }
+
+    /// The place so many elements behind another one.
+    pub(crate) fn behind(&self, place: Place, elements: usize) -> Place {
+        let Place { mut leaf, at } = place;
+        let mut at = at + elements;
+        while let Some(elements) = self.leaves.get(leaf).map(Vec::len).filter(|elements| at > *elements) {
+            at -= elements;
+            leaf += 1;
+        }
+        Place { leaf, at }
+    }
+
     /// How many elements there are.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -144,5 +164,27 @@ mod tests {
         }
         assert_eq!(order.leaves.iter().map(Vec::len).collect::<Vec<_>>(), [LEAF; 3]);
         assert_eq!(order.into_vec(), (0..3 * LEAF as u32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn places_are_counted_across_leaves() {
+        let mut order = Order::default();
+        let many = 3 * LEAF as u32;
+        for value in 0..many {
+            let end = order.partition(|_| true);
+            order.insert(end, value);
+        }
+        let place = |value: u32| order.partition(|element| element < value);
+        for (from, to) in
+            [(0, 0), (0, many), (7, 9), (LEAF as u32, many), (LEAF as u32 - 1, 2 * LEAF as u32 + 5)]
+        {
+            let elements = (to - from) as usize;
+            assert_eq!(order.between(place(from), place(to)), elements, "{from} to {to}");
+            let there = order.from(order.behind(place(from), elements)).next();
+            assert_eq!(there, Some(to).filter(|to| *to < many), "{from} to {to}");
+        }
+        let none = Order::<u32>::default();
+        let start = none.partition(|_| true);
+        assert_eq!((none.between(start, start), none.behind(start, 0)), (0, start));
     }
 }

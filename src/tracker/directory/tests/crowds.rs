@@ -144,3 +144,26 @@ fn of_more_claims_about_an_id_than_are_looked_at_others_are_seen_each_time() {
     }
     assert_eq!(seen.len(), 1200);
 }
+
+#[test]
+fn of_more_contents_of_a_name_than_are_looked_at_others_are_seen_each_time() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    join(&mut directory, peer(1), &[], now);
+    let of = |number: u16| {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        Offer { id: FileId(id), ..offer("f", 1, 1, true) }
+    };
+    let offers: Vec<Offer> = (1..=1500).map(of).collect();
+    directory.update(peer(1), &[], &offers, now).unwrap();
+    join(&mut directory, peer(2), &[offer("e", 1, 1, true), offer("g", 2, 1, true)], now);
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..300 {
+        let found = locate(&mut directory, Wanted::Name("f"), now);
+        assert_eq!(found.len(), MAX_VARIANTS);
+        assert!(found.iter().all(|variant| &*variant.name == "f"));
+        seen.extend(found.iter().map(|variant| variant.id));
+    }
+    assert_eq!(seen.len(), 1500);
+}
