@@ -11,6 +11,7 @@ mod jobs;
 mod landing;
 mod means;
 mod running;
+mod settle;
 mod succession;
 mod want;
 

@@ -109,3 +109,52 @@ fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     fs::create_dir_all(folder)?;
     Ok(made)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::handle::Job;
+    use super::super::means::alone;
+    use super::super::want::sought;
+    use super::*;
+    use crate::api::TransferState;
+
+    #[test]
+    fn what_was_made_for_a_fetch_that_found_nothing_goes_and_what_was_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let means = alone();
+        for (at, left) in [("new/er/f", "new"), ("f", ".p2p")] {
+            let (want, dest) = sought("f", folder.path().join(at));
+            let (job, _alive) = Course::new(1, want, dest);
+            let landing = Landing::claim(&means, &job, 5).unwrap();
+            let unfinished = landing.unfinished().to_owned();
+            assert!(unfinished.starts_with(folder.path()) && unfinished.is_dir());
+            landing.give_up(None, &Halt::Failed(FetchError::NotFound("f".into())));
+            assert!(!unfinished.exists(), "{}", unfinished.display());
+            assert!(left == ".p2p" || !folder.path().join(left).exists());
+        }
+        assert!(folder.path().is_dir());
+    }
+
+    #[test]
+    fn the_very_same_fetch_has_its_place_alone_and_who_waits_for_it_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let means = std::sync::Arc::new(alone());
+        let start =
+            || Course::new(1, sought("f", folder.path().join("f")).0, sought("f", folder.path().join("f")).1);
+        let ((first, _alive), (second, _waits)) = (start(), start());
+        let landing = Landing::claim(&means, &first, 5).unwrap();
+        let (waiting, used) = (second.clone(), means.clone());
+        let waiting = std::thread::spawn(move || Landing::claim(&used, &waiting, 5).map(drop));
+        while Job(second.clone()).status().state != TransferState::Joined {
+            std::thread::yield_now();
+        }
+        drop(landing);
+        waiting.join().unwrap().unwrap();
+        assert_eq!(Job(second).status().state, TransferState::Locating, "it goes on by itself");
+        let landing = Landing::claim(&means, &first, 5).unwrap();
+        let (third, _also) = start();
+        Job(third.clone()).cancel();
+        assert!(matches!(Landing::claim(&means, &third, 5), Err(FetchError::Interrupted)));
+        drop(landing);
+    }
+}

@@ -34,3 +34,17 @@ impl Means {
         self.holdings.share.as_ref()
     }
 }
+
+/// A peer that knows nobody and has nothing.
+#[cfg(test)]
+pub(super) fn alone() -> Means {
+    Means {
+        identity: Identity::tool(),
+        limits: Limits::default(),
+        state: None,
+        throttle_down: None,
+        holdings: Arc::new(Holdings::new(None, Trackers::new(&[]).unwrap())),
+        jobs: Jobs::default(),
+        stop: Stop::new(),
+    }
+}

@@ -4,30 +4,24 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::after::{after, expect};
-use super::contest::{Contest, Heard};
+use super::contest::Contest;
 use super::driver::Driver;
 use super::error::{FetchError, Halt};
 use super::handle::{Course, Job};
-use super::here::{size_here, take_here};
+use super::here::take_here;
 use super::landing::Landing;
 use super::means::Means;
+use super::settle::settle;
 use super::want::{Dest, Want};
 use crate::api::{Report, TransferStatus, Trashed};
 use crate::content::{ChunkSet, Geometry, LeftOut, Tree, TreeError};
 use crate::peer::disk::{Disk, Manner, Plan, Spared};
 use crate::peer::transfer::Transfer;
-use crate::swarm::claims::Claims;
 use crate::swarm::patience::Patience;
-use crate::swarm::round::{FIRST_RELOCATE, Round};
 use crate::threads;
-use crate::wire::limits::MAX_VARIANTS;
 use crate::wire::{Name, Offer, Variant, View};
-
-/// How long to wait for an answer before it is looked whether the job was cancelled.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Starts to fetch `want` into `dest`, or joins the job that does so already.
 pub(in crate::peer) fn start(means: &Arc<Means>, want: Want, dest: Dest) -> io::Result<Job> {
@@ -78,7 +72,7 @@ impl Running {
         let mut patience = Patience::new(wait, waited, self.job.started);
         let mut contest = Contest::new(&self.means, self.job.want.id);
         loop {
-            let (size, variants) = self.settle(&mut contest, &patience)?;
+            let (size, variants) = settle(&self.means, &self.job, &mut contest, &patience)?;
             match self.fetch_sized((size, &variants), &mut contest, &mut patience) {
                 Ok(report) => return Ok(report),
                 Err(Halt::Failed(error)) => return Err(error),
@@ -127,69 +121,6 @@ impl Running {
             return Err(FetchError::Interrupted.into());
         }
         Ok(report(status, path, &transfer.disk.plan().left_out, done))
-    }
-
-    /// The size of the content, if the shared folder has it. Else asks the trackers until it is agreed on: the only one
-    /// that is claimed, or the one that is proved. With it, what the trackers said of it.
-    fn settle(&self, contest: &mut Contest, patience: &Patience) -> Result<(u64, Vec<Variant>), FetchError> {
-        let here = || size_here(self.means.share()?, &self.job.want);
-        if let Some(size) = here().filter(|_| contest.claims().len() == 0) {
-            return Ok((size, Vec::new()));
-        }
-        let deadline = patience.deadline().map(|at| at.max(Instant::now() + FIRST_RELOCATE));
-        let mut locating = Round::locating(self.means.limits.refresh, Instant::now());
-        let mut answers = None;
-        let (mut answered, mut variants) = (false, Vec::new());
-        loop {
-            contest.turn(Instant::now());
-            if let Some(size) = contest.claims().agreed() {
-                variants.retain(|variant: &Variant| variant.size == size);
-                return Ok((size, variants));
-            }
-            if self.job.is_cancelled() {
-                return Err(FetchError::Interrupted);
-            }
-            if left(deadline).is_some_and(|left| left.is_zero()) {
-                return Err(self.unsettled(answered, contest.claims()));
-            }
-            if answers.is_none() && locating.is_due(Instant::now()) {
-                let question = self.job.want.question(Vec::new(), self.means.limits.max_neighbours);
-                answers = Some(self.means.trackers().locate(&question));
-            }
-            let look = left(deadline).map_or(LOOK, |left| left.min(LOOK));
-            match contest.wait(answers.as_ref(), look) {
-                Heard::Located(located) => {
-                    answered = true;
-                    if located.variants.len() >= MAX_VARIANTS {
-                        // There are more claims than an answer has room for: the next has others.
-                        locating.relocate_soon(Instant::now());
-                    }
-                    let usable = self.job.want.usable(located);
-                    usable.iter().for_each(|variant| contest.hear(variant));
-                    variants.extend(usable);
-                    variants.drain(..variants.len().saturating_sub(MAX_VARIANTS));
-                }
-                Heard::NoMore => answers = None,
-                Heard::Nothing => {}
-            }
-        }
-    }
-
-    /// Why there is nothing to fetch.
-    fn unsettled(&self, answered: bool, claims: &Claims) -> FetchError {
-        let Want { id, name, size } = &self.job.want;
-        if !answered {
-            return FetchError::NobodyReached(format!("no tracker could be reached to ask for {name}"));
-        }
-        match (claims.len(), size) {
-            (0, None) => FetchError::NotFound(name.to_string()),
-            (0, Some(size)) => FetchError::NobodyReached(format!(
-                "nobody who has {name} with the {size} bytes that were asked for could be reached"
-            )),
-            (sizes, _) => FetchError::NobodyReached(format!(
-                "peers claim {sizes} different sizes of {name} ({id}), and nobody who could be reached proves one"
-            )),
-        }
     }
 
     fn manner(&self) -> Manner {
@@ -319,9 +250,4 @@ fn report(
         left_older: left_alone.older,
         trashed,
     }
-}
-
-/// How long until `deadline`, if there is one.
-fn left(deadline: Option<Instant>) -> Option<Duration> {
-    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }

@@ -69,6 +69,14 @@ impl Dest {
     }
 }
 
+/// A file to be fetched, and where to.
+#[cfg(test)]
+pub(super) fn sought(name: &str, path: impl Into<PathBuf>) -> (Want, Dest) {
+    let want = Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size: None };
+    let (wait, waited) = (None, Duration::ZERO);
+    (want, Dest { path: path.into(), force: false, own: false, delete: false, wait, waited })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
