@@ -69,7 +69,7 @@ impl Lab {
         let mut holders = Vec::new();
         for (nth, draw) in draws.iter().enumerate() {
             let folder = root.join(format!("holder-{nth}"));
-            fill(&folder, nth, draw, &draws, seed)?;
+            fill(&folder, nth, draw, seed)?;
             holders.push(holder(nth, &folder, &latencies, &tracker.address, root)?);
         }
         let busy = keep_busy(&draws, &tracker.address, root)?;
@@ -114,13 +114,31 @@ impl Lab {
         let destination = self.scratch.path().join("destination");
         let _ = fs::remove_dir_all(&destination);
         fs::create_dir_all(&destination)?;
-        let oracle = policy == ORACLE;
-        let what = if oracle { format!("oracle-{holders}") } else { format!("file-{holders}") };
+        let what = match self.chosen(policy, &self.draws[..holders]) {
+            Some(nth) => format!("only-{nth}"),
+            None => format!("file-{holders}"),
+        };
         let mut get =
             p2p::get(&Place::here(), &what, &destination, &self.tracker.address, self.scratch.path());
-        get.args(["--name", "fetcher", "--policy", if oracle { "both" } else { policy }]);
+        get.args(["--name", "fetcher"]);
         get.arg("--latency-file").arg(&self.latencies);
         process::timed(&mut get)
+    }
+
+    /// The one holder that `policy` chooses, who then is the only one; none if the fetch chooses for itself.
+    fn chosen(&self, policy: &str, holders: &[Draw]) -> Option<usize> {
+        let best = |cost: &dyn Fn(&Draw) -> f64| {
+            let least = holders.iter().map(cost).fold(f64::INFINITY, f64::min);
+            let equal = holders.iter().enumerate().filter(|(_, draw)| cost(draw) <= least);
+            fastrand::choice(equal.map(|(nth, _)| nth).collect::<Vec<usize>>())
+        };
+        match policy {
+            "random" => best(&|_| 0.0),
+            "load" => best(&|draw| draw.busy as f64),
+            "latency" => best(&|draw| draw.latency_ms as f64),
+            ORACLE => best(&Draw::cost),
+            _ => None,
+        }
     }
 }
 
@@ -154,18 +172,14 @@ fn latency_file(draws: &[Draw]) -> Result<String> {
     Ok(text)
 }
 
-/// The files of a holder: that of each number of holders it is among, the oracle's where it is the best
-/// of them, and one for each of those who keep it busy.
-fn fill(folder: &Path, nth: usize, draw: &Draw, draws: &[Draw], seed: u64) -> Result<()> {
+/// The files of a holder: that of each number of holders it is among, its own, and one for each of those who keep
+/// it busy.
+fn fill(folder: &Path, nth: usize, draw: &Draw, seed: u64) -> Result<()> {
     fs::create_dir_all(folder)?;
     for holders in HOLDERS.into_iter().filter(|holders| nth < *holders) {
         files::make_file(&folder.join(format!("file-{holders}")), FILE, seed * 1000 + holders as u64)?;
-        let costs = draws[..holders].iter().map(Draw::cost).enumerate();
-        let best = costs.min_by(|one, other| one.1.total_cmp(&other.1)).map(|(best, _)| best);
-        if best == Some(nth) {
-            files::make_file(&folder.join(format!("oracle-{holders}")), FILE, seed * 2000 + holders as u64)?;
-        }
     }
+    files::make_file(&folder.join(format!("only-{nth}")), FILE, seed * 2000 + nth as u64)?;
     for other in 0..draw.busy {
         let size = RATE * BUSY.as_secs() / draw.busy;
         let name = folder.join(format!("busy-{nth}-{other}"));

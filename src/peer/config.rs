@@ -11,7 +11,6 @@ use super::mischief::{FaultPlan, Latencies};
 use super::share;
 use crate::content::{FileId, Host, SafeName};
 use crate::swarm::errands::REFRESH;
-use crate::swarm::scheduler::Policy;
 
 /// What a peer may use.
 #[derive(Debug, Clone)]
@@ -32,8 +31,6 @@ pub struct Limits {
     pub fsync: bool,
     /// How long unfinished files are kept that nobody goes on with.
     pub keep_partial: Duration,
-    /// By what sources are chosen.
-    pub policy: Policy,
 }
 
 impl Default for Limits {
@@ -47,7 +44,6 @@ impl Default for Limits {
             refresh: REFRESH,
             fsync: false,
             keep_partial: Duration::from_secs(7 * 24 * 60 * 60),
-            policy: Policy::default(),
         }
     }
 }

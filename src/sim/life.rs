@@ -11,7 +11,7 @@ use crate::content::{ChunkSet, PROOF_RUN, PeerId};
 use crate::net::DIAL_TIMEOUT;
 use crate::swarm::errands::{Errand, Errands, REFRESH, holders_wanted, last_of};
 use crate::swarm::neighbours::{Neighbours, Outcome};
-use crate::swarm::scheduler::{Event, Limits, Policy, Scheduler, SourceId, TICK};
+use crate::swarm::scheduler::{Event, Scheduler, SourceId, TICK};
 use crate::tracker::directory::{Load, Profile, Query, Sender, Wanted};
 use crate::wire::{Complaint, Name, Offer, Purpose, View};
 
@@ -53,10 +53,7 @@ impl World<'_> {
     pub(super) fn join(&mut self, p: u32) {
         let (now, instant) = (self.now, self.instant());
         let seed = self.rng.u64(..);
-        let limits = Limits {
-            max_inflight_bytes: crate::peer::Limits::default().max_inflight_bytes,
-            policy: Policy::Both,
-        };
+        let most = crate::peer::Limits::default().max_inflight_bytes;
         let none = ChunkSet::empty(self.chunks);
         let all = ChunkSet::full(self.chunks);
         let runs = self.chunks.div_ceil(PROOF_RUN);
@@ -65,7 +62,7 @@ impl World<'_> {
         peer.joined = now;
         peer.idle_since = Some(now);
         peer.fetch = Some(Box::new(Fetch {
-            scheduler: Scheduler::new(self.layout.clone(), none.clone(), &all, limits, seed),
+            scheduler: Scheduler::new(self.layout.clone(), none.clone(), &all, most, seed),
             neighbours: Neighbours::new(self.scenario.degree, seed),
             connections: Vec::new(),
             kept: none,

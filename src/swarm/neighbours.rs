@@ -125,11 +125,6 @@ impl Neighbours {
         self.candidates.contains_key(&peer)
     }
 
-    /// True if any peer was ever heard of.
-    pub(crate) fn knows_any(&self) -> bool {
-        self.known > 0
-    }
-
     /// Connections that exist or are being made, without those being closed and those long in the making.
     pub(crate) fn connections(&self) -> usize {
         let staying = self.candidates.values().filter(|candidate| !candidate.closing && !candidate.overdue);
@@ -360,11 +355,11 @@ mod tests {
     fn a_peer_that_is_named_again_is_known_once_and_by_its_new_address() {
         let now = Instant::now();
         let mut neighbours = Neighbours::new(4, 1);
-        assert!(!neighbours.knows_any() && !neighbours.knows(peer(1)));
+        assert!(!neighbours.knows(peer(1)));
         neighbours.suggest(peer(1), "old:1".into());
         neighbours.suggest(peer(2), "h:2".into());
         neighbours.suggest(peer(1), "h:1".into());
-        assert!(neighbours.knows_any() && neighbours.knows(peer(1)) && !neighbours.knows(peer(3)));
+        assert!(neighbours.knows(peer(1)) && !neighbours.knows(peer(3)));
         assert_eq!(neighbours.spare(now), 2);
         let mut dialled = neighbours.dial(now);
         dialled.sort();

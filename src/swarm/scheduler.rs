@@ -34,7 +34,7 @@ use crate::content::{ChunkSet, Layout, runs};
 use crate::wire::Refusal;
 use chunks::Chunks;
 use cost::{by_cost, costs, is_much_cheaper_elsewhere};
-pub use event::{Effect, Event, Limits, MAX_CORRUPT, Policy, SourceId, TICK};
+pub use event::{Effect, Event, MAX_CORRUPT, SourceId, TICK};
 pub use load::SourceLoad;
 pub use reason::Reason;
 use source::Source;
@@ -52,7 +52,8 @@ const MOST_CHECKED: u32 = 256;
 #[derive(Debug)]
 pub struct Scheduler {
     layout: Arc<Layout>,
-    limits: Limits,
+    /// Most bytes in flight at all sources together.
+    max_inflight_bytes: u64,
     chunks: Chunks,
     sources: Sources,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
@@ -61,17 +62,18 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler for the chunks `wanted` of `layout`; `had` are here already. `seed` makes this peer's
+    /// A scheduler for the chunks `wanted` of `layout`; `had` are here already. At
+    /// most so many bytes are in flight at all sources together. `seed` makes this peer's
     /// choices differ from other peers'.
     pub fn new(
         layout: Arc<Layout>,
         had: ChunkSet,
         wanted: &ChunkSet,
-        limits: Limits,
+        max_inflight_bytes: u64,
         seed: u64,
     ) -> Scheduler {
         Scheduler {
-            limits,
+            max_inflight_bytes,
             chunks: Chunks::new(had, wanted),
             sources: Sources::default(),
             rng: fastrand::Rng::with_seed(seed),
@@ -345,7 +347,7 @@ impl Scheduler {
 
     /// Asks `id` for as much as its window has room for.
     fn fill(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
-        while self.sources.inflight_bytes() < self.limits.max_inflight_bytes {
+        while self.sources.inflight_bytes() < self.max_inflight_bytes {
             let Some(source) = self.sources.get(id) else { return };
             if !source.has_room(now) {
                 return;
@@ -379,15 +381,12 @@ impl Scheduler {
     fn is_left_to_others(&self, id: SourceId, chunk: u32, now: Instant) -> bool {
         let open = u64::from(self.chunks.open()).saturating_mul(self.usual_bytes());
         let asked = (chunk, self.bytes_of(chunk));
-        self.limits.policy == Policy::Both && is_much_cheaper_elsewhere(&self.sources, id, asked, open, now)
+        is_much_cheaper_elsewhere(&self.sources, id, asked, open, now)
     }
 
     /// Takes over the chunk that would come latest from another source, if `id` is much faster. True if
     /// it has been asked for.
     fn steal(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) -> bool {
-        if self.limits.policy != Policy::Both {
-            return false;
-        }
         let Some(taken) = takeover(&self.chunks, &self.sources, id, now) else { return false };
         out.push(Effect::Cancel(taken.from, taken.chunk));
         if let Some(victim) = self.sources.get_mut(taken.from) {

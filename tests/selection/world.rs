@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use p2p::content::{ChunkSet, Geometry, Layout};
-use p2p::swarm::scheduler::{Effect, Event, Limits, Policy, Scheduler, SourceId, SourceLoad, TICK};
+use p2p::swarm::scheduler::{Effect, Event, Scheduler, SourceId, SourceLoad, TICK};
 use p2p::wire::Refusal;
 
 /// Bytes of a chunk.
@@ -102,11 +102,10 @@ impl World {
     pub(crate) fn add(&mut self, chunks: u32, distances: &[Duration], starts: Duration) {
         let geometry = Geometry::of(u64::from(chunks) * CHUNK).expect("a file of that size");
         let layout = Arc::new(Layout::new(vec![geometry]).expect("few chunks"));
-        let limits = Limits { max_inflight_bytes: 64 << 20, policy: Policy::Both };
         let (none, all) = (ChunkSet::empty(chunks), ChunkSet::full(chunks));
         let f = self.fetchers.len();
         let seed = self.seed * 1000 + f as u64;
-        let scheduler = Scheduler::new(layout, none, &all, limits, seed);
+        let scheduler = Scheduler::new(layout, none, &all, 64 << 20, seed);
         self.fetchers.push(Fetcher { scheduler, distances: distances.to_vec(), starts, done: None });
         for (s, distance) in distances.iter().enumerate() {
             self.push(starts + *distance, Happening::Arrives(s, f, Request::Open));

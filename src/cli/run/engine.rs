@@ -32,7 +32,6 @@ pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
             refresh: args.refresh.0,
             fsync: args.fsync,
             keep_partial: args.keep_partial.0,
-            policy: args.policy,
         },
         faults: None,
         latencies: args.latency_file.clone().unwrap_or_default(),

@@ -6,12 +6,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::api::Exit;
 use crate::cli::typed::address::tracker_address;
-use crate::cli::typed::fault::{Fault, latency_file, policy};
+use crate::cli::typed::fault::{Fault, latency_file};
 use crate::cli::typed::values::{Bytes, Patience, Period};
 use crate::content::SafeName;
 use crate::net::trace;
 use crate::peer::Latencies;
-use crate::swarm::scheduler::Policy;
 use crate::{peer, tracker};
 
 /// Where a tracker is looked for if nobody says anything else.
@@ -177,9 +176,6 @@ pub(crate) struct EngineArgs {
     /// How long unfinished downloads are kept that nobody goes on with
     #[arg(long, value_name = "TIME", default_value_t = Period(peer::Limits::default().keep_partial))]
     pub(crate) keep_partial: Period,
-    /// How sources are chosen, to compare: both, latency, load or random
-    #[arg(long, value_name = "POLICY", default_value = "both", value_parser = policy, hide = true)]
-    pub(crate) policy: Policy,
     /// Answer each peer so much later as this TOML file says: default = MS,
     /// pairs = [["A", "B", MS], …] [default: no latency]
     #[arg(long, value_name = "FILE", value_parser = latency_file, help_heading = EXPERIMENTS)]

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::cli::failure::reason;
 use crate::cli::typed::values::Period;
 use crate::peer::{FaultPlan, Latencies};
-use crate::swarm::scheduler::Policy;
 
 /// One kind of fault, and how much of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,17 +64,6 @@ pub(crate) fn plan(faults: &[Fault], seed: u64) -> Option<FaultPlan> {
     (!faults.is_empty()).then_some(plan)
 }
 
-/// How sources are chosen.
-pub(crate) fn policy(text: &str) -> Result<Policy, String> {
-    match text {
-        "both" => Ok(Policy::Both),
-        "latency" => Ok(Policy::Latency),
-        "load" => Ok(Policy::Load),
-        "random" => Ok(Policy::Random),
-        _ => Err("the policies are both, latency, load and random".into()),
-    }
-}
-
 /// The latencies in a file.
 pub(crate) fn latency_file(path: &str) -> Result<Latencies, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read it: {}", reason(&error)))?;
@@ -102,20 +90,6 @@ mod tests {
         let plan = plan(&[Fault::Corrupt(0.5), Fault::Stall(0.1)], 9).unwrap();
         assert_eq!((plan.corrupt, plan.stall, plan.seed), (0.5, 0.1, 9));
         assert_eq!(super::plan(&[], 9), None);
-    }
-
-    #[test]
-    fn policies_have_names() {
-        let named = [
-            ("both", Policy::Both),
-            ("latency", Policy::Latency),
-            ("load", Policy::Load),
-            ("random", Policy::Random),
-        ];
-        for (name, expected) in named {
-            assert_eq!(policy(name), Ok(expected));
-        }
-        assert!(policy("best").is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::want::Want;
 use crate::peer::transfer::{End, Transfer};
 use crate::swarm::errands::{Company, Errand, Errands, last_of};
 use crate::swarm::patience::Patience;
-use crate::swarm::scheduler::{Event, Policy, TICK};
+use crate::swarm::scheduler::{Event, TICK};
 use crate::wire::{Complaint, Holder, Name, Report as Complain, Variant, View};
 
 /// What the driving of one transfer remembers between turns.
@@ -84,23 +84,9 @@ impl<'a> Driver<'a> {
         let claims = self.contest.claims();
         let usable =
             |holder: &&Holder| holder.port != 0 && holder.peer != me && !claims.is_banned(holder.peer);
-        let holders: Vec<&Holder> = variant.holders.iter().filter(usable).collect();
-        for holder in self.chosen(holders) {
+        for holder in variant.holders.iter().filter(usable) {
             self.transfer.suggest(holder.peer, holder.host.endpoint(holder.port).to_string());
         }
-    }
-
-    /// Policies that choose one source before any is asked keep to it.
-    fn chosen<'h>(&self, holders: Vec<&'h Holder>) -> Vec<&'h Holder> {
-        let one = match self.means.limits.policy {
-            Policy::Both | Policy::Latency => return holders,
-            _ if self.transfer.neighbours(|neighbours| neighbours.knows_any()) => None,
-            Policy::Load => holders
-                .into_iter()
-                .min_by_key(|holder| u32::from(holder.uploads) + u32::from(holder.downloads)),
-            Policy::Random => fastrand::choice(holders),
-        };
-        one.into_iter().collect()
     }
 
     /// Sees the transfer to its end.

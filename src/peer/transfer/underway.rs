@@ -23,7 +23,7 @@ use crate::peer::config::Limits;
 use crate::peer::disk::{Disk, DiskError};
 use crate::peer::share::read_chunk;
 use crate::swarm::neighbours::Neighbours;
-use crate::swarm::scheduler::{self, MAX_CORRUPT, Scheduler, SourceId, SourceLoad};
+use crate::swarm::scheduler::{MAX_CORRUPT, Scheduler, SourceId, SourceLoad};
 use crate::threads::lock;
 use crate::wire::View;
 
@@ -70,9 +70,7 @@ impl Transfer {
         let resumed_bytes = had.iter().filter_map(|chunk| layout.place(chunk)).map(|place| place.len).sum();
         let wanted = ChunkSet::full(layout.chunks());
         let seed = fastrand::u64(..);
-        let bounds =
-            scheduler::Limits { max_inflight_bytes: limits.max_inflight_bytes, policy: limits.policy };
-        let scheduler = Scheduler::new(layout.clone(), had.clone(), &wanted, bounds, seed);
+        let scheduler = Scheduler::new(layout.clone(), had.clone(), &wanted, limits.max_inflight_bytes, seed);
         let (news, heard) = crossbeam_channel::bounded(1);
         let transfer = Transfer {
             id,

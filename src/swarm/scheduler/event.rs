@@ -63,31 +63,8 @@ pub enum Effect {
     Close(SourceId),
 }
 
-/// What may be in flight.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Most bytes in flight of the whole transfer.
-    pub max_inflight_bytes: u64,
-    /// By what sources are chosen.
-    pub policy: Policy,
-}
-
 /// How often [`Event::Tick`] should come while sources are connected.
 pub const TICK: Duration = Duration::from_millis(25);
 
 /// Corrupt chunks after which a source is closed.
 pub const MAX_CORRUPT: u32 = 3;
-
-/// By what a source is chosen. All but [`Policy::Both`] are there to be compared with it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Policy {
-    /// By the expected time: latency, queue, rate and load.
-    #[default]
-    Both,
-    /// By latency alone: who answers first.
-    Latency,
-    /// By load alone, as the tracker tells it.
-    Load,
-    /// By chance.
-    Random,
-}

@@ -21,8 +21,7 @@ fn scheduler_of(chunks: u32) -> Scheduler {
     let file = Geometry::of(u64::from(chunks) << 16).unwrap();
     let layout = Arc::new(Layout::new(vec![file]).unwrap());
     let all = ChunkSet::full(chunks);
-    let limits = Limits { max_inflight_bytes: 1 << 30, policy: Policy::default() };
-    Scheduler::new(layout, ChunkSet::empty(chunks), &all, limits, 1)
+    Scheduler::new(layout, ChunkSet::empty(chunks), &all, 1 << 30, 1)
 }
 
 fn join(scheduler: &mut Scheduler, source: SourceId, have: ChunkSet, now: Instant) -> Vec<Effect> {

@@ -2,16 +2,14 @@
 
 use super::*;
 use crate::content::{Geometry, Layout};
-use crate::swarm::scheduler::{Limits, Policy};
 
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 
 fn sources(chunks: u32) -> Sources {
     let geometry = Geometry::of(u64::from(chunks) << 16).unwrap();
     let layout = Arc::new(Layout::new(vec![geometry]).unwrap());
-    let limits = Limits { max_inflight_bytes: 1 << 30, policy: Policy::default() };
     let (none, all) = (ChunkSet::empty(chunks), ChunkSet::full(chunks));
-    Sources::new(Scheduler::new(layout, none, &all, limits, 1))
+    Sources::new(Scheduler::new(layout, none, &all, 1 << 30, 1))
 }
 
 fn of(chunks: impl IntoIterator<Item = u32>, len: u32) -> ChunkSet {

@@ -134,9 +134,8 @@ fn run(seed: u64) -> [usize; 5] {
     let size = (u64::from(chunks - 1) << 16) + rng.u64(1..=1 << 16);
     let layout = Arc::new(Layout::new(vec![Geometry::of(size).unwrap()]).unwrap());
     let most = rng.choice([1 << 17, 1 << 30]).unwrap_or(1);
-    let limits = Limits { max_inflight_bytes: most, policy: Policy::default() };
     let (none, all) = (ChunkSet::empty(chunks), ChunkSet::full(chunks));
-    let mut fast = Scheduler::new(layout.clone(), none.clone(), &all, limits, seed);
+    let mut fast = Scheduler::new(layout.clone(), none.clone(), &all, most, seed);
     let mut slow = Twin::new(layout, most, seed);
     let now = Instant::now();
     let mut play = Play { rng, chunks, now, joined: 0, open: Vec::new(), here: Vec::new(), had: none };
