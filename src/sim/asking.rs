@@ -1,13 +1,13 @@
-//! The asking side of a connection, as `peer::fetch` and `peer::transfer` do it around the scheduler.
+//! The asking side of a connection, as `peer::transfer` does it around the scheduler.
 
 use std::time::Duration;
 
 use super::connection::{Item, Load};
 use super::happening::{Happening, Job, Message, Nanos};
 use super::world::World;
-use crate::content::PROOF_RUN;
+use crate::content::{PROOF_RUN, PeerId};
 use crate::swarm::neighbours::Outcome;
-use crate::swarm::scheduler::{Effect, Event, SourceId};
+use crate::swarm::scheduler::{Effect, Event, SourceId, may_choose};
 use crate::wire::{ANY_CHUNK, Complaint};
 
 /// A GET_CHUNK, a GET_LOAD, a CANCEL, a HAVE of one chunk.
@@ -20,7 +20,7 @@ impl World<'_> {
     /// OPENED arrives: the source is of use from now on.
     pub(super) fn opened(&mut self, c: u32) {
         let connection = &mut self.connections[c as usize];
-        let p = connection.asker;
+        let (p, who) = (connection.asker, super::peer::id_of(connection.server));
         let Some((have, load)) = connection.opening.take() else { return };
         if !connection.asker_open {
             return;
@@ -30,17 +30,25 @@ impl World<'_> {
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
         let source = SourceId(fetch.connections.len() as u32);
         fetch.connections.push(c);
-        fetch.neighbours.works(super::peer::id_of(connection.server));
+        fetch.neighbours.works(who);
         if have.is_full() {
-            fetch.neighbours.is_whole(super::peer::id_of(connection.server));
+            fetch.neighbours.is_whole(who);
         }
         connection.source = Some(source);
         if connection.wants_news {
             let kept: Vec<u32> = fetch.kept.iter().collect();
             kept.into_iter().for_each(|chunk| self.tell_source(c, chunk, 8));
         }
-        let chooses = have.is_full();
+        let chooses = may_choose(who, &have, self.sources_of(p, c));
         self.step(p, Event::Joined { source, have, chooses, round_trip, load: Some(load) });
+    }
+
+    /// The sources of a fetcher but `c`: their peers, and whether they were whole when they came.
+    fn sources_of(&self, p: u32, c: u32) -> impl Iterator<Item = (PeerId, bool)> + '_ {
+        let all = self.peers[p as usize].fetch.iter().flat_map(|fetch| fetch.connections.iter());
+        let others = all.filter(move |other| **other != c).map(|other| &self.connections[*other as usize]);
+        let open = others.filter(|other| other.asker_open);
+        open.map(|other| (super::peer::id_of(other.server), other.wants_news))
     }
 
     fn tell_source(&mut self, c: u32, chunk: u32, bytes: u32) {

@@ -15,6 +15,7 @@
 //! `chunks` is where each chunk is, `sources` what each source has and owes, `pace` how fast one is; `cost`, `takeover`
 //! and `why` look at those and decide, and change nothing. What is done about an event is here.
 
+mod choosing;
 mod chunks;
 mod cost;
 mod event;
@@ -32,6 +33,7 @@ use std::time::Instant;
 
 use crate::content::{ChunkSet, Layout, runs};
 use crate::wire::Refusal;
+pub(crate) use choosing::may_choose;
 use chunks::Chunks;
 use cost::{by_cost, costs, is_much_cheaper_elsewhere};
 pub use event::{Effect, Event, MAX_CORRUPT, SourceId, TICK};

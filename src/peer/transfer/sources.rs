@@ -13,7 +13,7 @@ use super::outcome::Trust;
 use crate::content::{ChunkSet, PeerId};
 use crate::net::wake::Wake;
 use crate::swarm::scheduler::{
-    Effect, Event, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView,
+    Effect, Event, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView, may_choose,
 };
 use crate::threads::lock;
 
@@ -133,10 +133,8 @@ impl Sources {
             if state.over {
                 link.order(Order::Close);
             }
-            // Two that choose would choose the same chunks: only one is left free to.
-            let mut others = state.links.values();
-            let only = others.all(|other| other.who.peer == link.who.peer || !other.wants_news);
-            let (source, chooses) = (link.id, only && have.is_full());
+            let others = state.links.values().map(|other| (other.who.peer, other.wants_news));
+            let (source, chooses) = (link.id, may_choose(link.who.peer, &have, others));
             state.links.insert(source, link);
             let joined = Event::Joined { source, have, chooses, round_trip, load };
             state.step([joined], Some(source), Instant::now())
