@@ -181,3 +181,6 @@ impl Chunks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

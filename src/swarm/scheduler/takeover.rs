@@ -102,3 +102,6 @@ fn may_be_copied(chunks: &Chunks, owed: &Owed, new: bool, thief: SourceId) -> bo
     let free = !owing.is_empty() && !owing.contains(&thief);
     free && ((new && !owed.begun) || owing.len() < MAX_COPIES_IN_FLIGHT)
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,3 +34,43 @@ pub(super) fn reason(
         best.filter(|_| !cheapest).map_or(Reason::NotNeeded, |best| Reason::Slower(mine, best))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::ChunkSet;
+
+    const MS: Duration = Duration::from_millis(1);
+    const ME: SourceId = SourceId(0);
+
+    #[test]
+    fn the_first_reason_that_holds_is_told() {
+        let now = Instant::now();
+        let mut source = Source::new(ChunkSet::full(4), 0, false, 10 * MS, now);
+        let told = |source: &Source, useful, done, other: Option<u32>| {
+            let costs = other.map(|other| (other * MS, SourceId(1)));
+            let mut costs: Vec<_> = costs.into_iter().chain([(source.expected(1), ME)]).collect();
+            costs.sort();
+            reason((ME, source), (useful, done), 1, &costs, now)
+        };
+        let mine = source.expected(1);
+        assert_eq!(told(&source, 1, false, None), Reason::NotNeeded);
+        assert_eq!(told(&source, 1, false, Some(1000)), Reason::NotNeeded);
+        assert_eq!(told(&source, 1, false, Some(1)), Reason::Slower(mine, MS));
+        assert_eq!(told(&source, 0, false, Some(1)), Reason::NothingWanted);
+        assert_eq!(told(&source, 0, true, Some(1)), Reason::Slower(mine, MS), "all is here");
+        let none = Source::new(ChunkSet::empty(4), 0, false, 10 * MS, now);
+        assert_eq!(told(&none, 0, true, None), Reason::NothingWanted);
+        source.has_brought();
+        assert_eq!(told(&source, 1, false, Some(1)), Reason::Delivered);
+        source.ask(0, 1, now);
+        assert_eq!(told(&source, 1, false, Some(1)), Reason::Helps);
+        assert_eq!(told(&source, 1, false, Some(1000)), Reason::Cheapest);
+        source.back_off(now);
+        assert_eq!(told(&source, 1, false, None), Reason::Busy);
+        assert!(source.stalls(now + Duration::from_secs(60)));
+        assert_eq!(told(&source, 1, false, None), Reason::Silent);
+        (0..MAX_CORRUPT).for_each(|chunk| source.was_wrong(chunk));
+        assert_eq!(told(&source, 1, false, None), Reason::Banned(MAX_CORRUPT));
+    }
+}
