@@ -174,3 +174,120 @@ fn who_gained_less_than_its_sources_since_they_came_is_behind() {
     let _ = scheduler.step(Event::Left(late), now);
     assert!(!scheduler.is_behind(), "with nobody but the seeder");
 }
+
+// Verb by verb: the exact list of effects.
+
+const A: SourceId = SourceId(0);
+const B: SourceId = SourceId(1);
+const MS: Duration = Duration::from_millis(1);
+
+fn joined(source: SourceId, have: ChunkSet, chooses: bool, load: Option<SourceLoad>) -> Event {
+    Event::Joined { source, have, chooses, round_trip: ROUND_TRIP, load }
+}
+
+fn some(chunks: &[u32], of: u32) -> ChunkSet {
+    let mut set = ChunkSet::empty(of);
+    chunks.iter().for_each(|chunk| assert!(set.insert(*chunk)));
+    set
+}
+
+#[test]
+fn who_joins_is_asked_for_what_its_window_holds_and_for_its_load_if_it_tells_it() {
+    let now = Instant::now();
+    let mut scheduler = scheduler_of(16);
+    assert_eq!(scheduler.step(joined(A, ChunkSet::full(16), true, None), now), [Effect::AskAny(A)]);
+    let load = Some(SourceLoad { uploads: 1, rate: 0 });
+    let asked = scheduler.step(joined(B, ChunkSet::full(16), false, load), now);
+    assert_eq!(asked, [Effect::Ask(B, 1), Effect::AskLoad(B)], "from where its seed says");
+    assert_eq!(scheduler.step(joined(SourceId(2), ChunkSet::empty(16), false, load), now), []);
+    let mut few = scheduler_of(FEW_CHUNKS);
+    let asked = few.step(joined(A, ChunkSet::full(FEW_CHUNKS), true, None), now);
+    assert_eq!(asked, [Effect::Ask(A, 1)], "of few each by number");
+}
+
+#[test]
+fn no_more_is_in_flight_than_may_be() {
+    let file = Geometry::of(16 << 16).unwrap();
+    let layout = Arc::new(Layout::new(vec![file]).unwrap());
+    let (none, all) = (ChunkSet::empty(16), ChunkSet::full(16));
+    let mut scheduler = Scheduler::new(layout, none, &all, CHUNK_BYTES + 1, 0);
+    let now = Instant::now();
+    assert_eq!(join(&mut scheduler, A, all.clone(), now), [Effect::Ask(A, 0)]);
+    assert_eq!(join(&mut scheduler, B, all.clone(), now), [Effect::Ask(B, 1)]);
+    assert_eq!(join(&mut scheduler, SourceId(2), all, now), []);
+    assert_eq!(scheduler.step(Event::Arrived(A, 0), now), [Effect::Ask(A, 2)]);
+}
+
+#[test]
+fn what_a_source_chose_is_asked_of_nobody_else_any_more() {
+    let now = Instant::now();
+    let mut scheduler = scheduler_of(16);
+    assert_eq!(join(&mut scheduler, A, some(&[3], 16), now), [Effect::Ask(A, 3)]);
+    assert_eq!(scheduler.step(joined(B, ChunkSet::full(16), true, None), now), [Effect::AskAny(B)]);
+    assert_eq!(scheduler.step(Event::Arriving(B, 3), now), [Effect::Cancel(A, 3)]);
+    assert_eq!(scheduler.step(Event::Arriving(B, 3), now), [], "it is known by now");
+    assert_eq!(scheduler.step(Event::Arrived(B, 3), now), [Effect::Cancel(A, 3), Effect::AskAny(B)]);
+    assert_eq!(scheduler.had(), &some(&[3], 16));
+}
+
+#[test]
+fn what_was_settled_is_asked_again_if_it_is_still_wanted() {
+    let now = Instant::now();
+    let mut scheduler = scheduler_of(1);
+    assert_eq!(join(&mut scheduler, A, ChunkSet::full(1), now), [Effect::Ask(A, 0)]);
+    assert_eq!(scheduler.step(Event::Settled(A, 0), now), [Effect::Ask(A, 0)]);
+    assert_eq!(scheduler.step(Event::Settled(B, 0), now), [], "nobody knows of it");
+    assert_eq!(scheduler.step(Event::Arrived(A, 0), now), []);
+    assert!(scheduler.is_done());
+    assert_eq!(scheduler.step(Event::Settled(A, 0), now), []);
+}
+
+#[test]
+fn who_is_busy_is_asked_later() {
+    let now = Instant::now();
+    for asked in [Some(0), None] {
+        let mut scheduler = scheduler_of(8);
+        let first = scheduler.step(joined(A, ChunkSet::full(8), asked.is_none(), None), now);
+        let again = asked.map_or(Effect::AskAny(A), |_| Effect::Ask(A, 1));
+        assert_eq!(first, [again]);
+        let refused = Event::Refused(A, asked.map(|_| 1), Refusal::Busy);
+        assert_eq!(scheduler.step(refused, now), []);
+        assert_eq!(scheduler.step(Event::Tick, now + 199 * MS), []);
+        let later = scheduler.step(Event::Tick, now + 200 * MS);
+        let next = asked.map_or(Effect::AskAny(A), |_| Effect::Ask(A, 2));
+        assert_eq!(later, [next]);
+    }
+}
+
+#[test]
+fn what_a_silent_source_owes_is_asked_of_another_and_it_is_closed_in_the_end() {
+    let now = Instant::now();
+    let mut scheduler = scheduler_of(8);
+    assert_eq!(join(&mut scheduler, A, some(&[0], 8), now), [Effect::Ask(A, 0)]);
+    assert_eq!(join(&mut scheduler, B, some(&[0, 1], 8), now + MS), [Effect::Ask(B, 1)]);
+    assert_eq!(scheduler.step(Event::Tick, now + MIN_STALL), []);
+    assert_eq!(scheduler.step(Event::Tick, now + MIN_STALL + MS), [Effect::Cancel(A, 0)]);
+    let later = now + MIN_STALL + MS;
+    assert_eq!(scheduler.step(Event::Progress(B, CHUNK_BYTES), later), []);
+    assert_eq!(scheduler.step(Event::Arrived(B, 1), later), [Effect::Ask(B, 0)]);
+    let ticked = scheduler.step(Event::Tick, now + 10_000 * MS);
+    assert!(!ticked.contains(&Effect::Close(A)), "{ticked:?}");
+    let ticked = scheduler.step(Event::Tick, now + 10_001 * MS);
+    assert!(ticked.contains(&Effect::Close(A)), "{ticked:?}");
+}
+
+#[test]
+fn who_leaves_leaves_nothing_in_flight() {
+    let now = Instant::now();
+    let mut scheduler = scheduler_of(16);
+    assert_eq!(scheduler.step(joined(A, ChunkSet::full(16), true, None), now), [Effect::AskAny(A)]);
+    assert_eq!(join(&mut scheduler, B, some(&[5], 16), now), [Effect::Ask(B, 5)]);
+    assert_eq!(scheduler.step(Event::Left(B), now), []);
+    assert_eq!(scheduler.step(Event::Left(B), now), []);
+    assert_eq!(scheduler.step(Event::Arriving(B, 5), now), []);
+    assert_eq!(scheduler.step(Event::Progress(B, 5), now), []);
+    assert_eq!(scheduler.step(Event::Left(A), now), []);
+    assert_eq!(scheduler.step(Event::Gained(A, vec![(0, 1)]), now), []);
+    assert_eq!(scheduler.step(Event::Loaded(A, SourceLoad { uploads: 0, rate: 0 }), now), []);
+    assert_eq!(join(&mut scheduler, SourceId(2), some(&[5], 16), now), [Effect::Ask(SourceId(2), 5)]);
+}
