@@ -21,7 +21,6 @@ use crossbeam_channel::Receiver;
 
 use crate::content::{FileId, Manifest, Place, SafeName};
 use crate::peer::got::Noted;
-use crate::peer::stamp::Stamp;
 use crate::wire::{Offer, View};
 
 mod catalogue;
@@ -117,11 +116,6 @@ impl Share {
         self.changes.clone()
     }
 
-    /// The content of the file at `path` below the folder, as far as it is known.
-    pub fn id_at(&self, path: &str) -> Option<FileId> {
-        self.core.read().catalogue.file(path).map(|record| record.id)
-    }
-
     /// What it takes to serve a content.
     ///
     /// A file's stamp was right a moment ago; those of a tree's members were not looked at.
@@ -183,11 +177,6 @@ impl Share {
     /// Those of opening.
     pub fn open_source(&self, path: &str, id: FileId) -> io::Result<Standing> {
         doubt::open_source(&self.core, path, id)
-    }
-
-    /// The stamp under which the file at `path` was hashed as `id`, if it is still offered as that, or only longer.
-    pub fn stamp_of(&self, path: &str, id: FileId) -> Option<Stamp> {
-        doubt::stamp_of(&self.core, path, id)
     }
 
     /// Changes whenever a file was found not to be what it was offered as, however it looks.

@@ -147,3 +147,125 @@ fn changes<V: Clone + PartialEq>(
     let new = seen.iter().filter(|(path, value)| known.get(path) != Some(value));
     gone.chain(new.map(|(path, value)| (path.clone(), Some(value.clone())))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::FileId;
+    use crate::peer::stamp::Stamp;
+
+    fn path(path: &str) -> Arc<str> {
+        Arc::from(path)
+    }
+
+    fn found(size: u64) -> Found {
+        Found { stamp: Stamp { size, mtime_ns: 1, inode: 1, ctime_ns: 1 }, mode: 0o644, linked: false }
+    }
+
+    fn record(size: u64) -> Record {
+        found(size).with_id(FileId([size as u8; 32]))
+    }
+
+    fn paths<V>(list: &[(Arc<str>, V)]) -> Vec<&str> {
+        list.iter().map(|(path, _)| &**path).collect()
+    }
+
+    #[test]
+    fn a_file_differs_by_what_may_still_be_true_of_it() {
+        let known = Entries {
+            files: ["doubted", "gone", "grown", "mode", "other", "same"]
+                .map(|at| (path(at), record(5)))
+                .into(),
+            ..Entries::default()
+        };
+        let stamp = found(5).stamp;
+        let doubted = Found { stamp: Stamp { ctime_ns: 2, ..stamp }, ..found(5) };
+        let other = Found { stamp: Stamp { mtime_ns: 2, ..stamp }, ..found(5) };
+        let mode = Found { mode: 0o755, ..found(5) };
+        let grown = found(6);
+        let seen = [
+            ("before", found(5)),
+            ("doubted", doubted),
+            ("grown", grown),
+            ("mode", mode),
+            ("new", found(5)),
+            ("other", other),
+            ("same", found(5)),
+            ("zzz", found(5)),
+        ];
+        let scan = Scan { files: seen.map(|(at, found)| (path(at), found)).into(), ..Scan::default() };
+        let out = compare(&known, &scan);
+        assert_eq!(out.gone, [(path("gone"), record(5)), (path("other"), record(5))]);
+        let unknown = [("before", found(5)), ("new", found(5)), ("other", other), ("zzz", found(5))];
+        assert_eq!(out.unknown, unknown.map(|(at, found)| (path(at), found)));
+        assert_eq!(out.doubted, [(path("doubted"), doubted)]);
+        assert_eq!(out.grown, [(path("grown"), grown)]);
+        assert_eq!(out.touched, [(path("mode"), mode.with_id(record(5).id))]);
+        let changing = ["before", "new", "other", "zzz"].map(|at| (path(at), Some(Reason::Changing)));
+        assert_eq!(out.left_out, changing);
+    }
+
+    #[test]
+    fn folders_links_and_what_is_left_out_differ_by_their_looks() {
+        let looks = |mode| Looks { mode, mtime_ns: 1 };
+        let link = |text: &str| Symlink { text: text.into(), target: "x".into() };
+        let known = Entries {
+            folders: ["", "d", "d/gone", "d/new looks", "d/same"].map(|at| (path(at), looks(7))).into(),
+            links: ["d/l", "d/m", "d/n"].map(|at| (path(at), link("x"))).into(),
+            left_out: [("d/a", Reason::Special), ("d/b", Reason::Special), ("d/c", Reason::Special)]
+                .map(|(at, why)| (path(at), why))
+                .into(),
+            ..Entries::default()
+        };
+        let folders = [("d", 7), ("d/new", 7), ("d/new looks", 5), ("d/same", 7)];
+        let scan = Scan {
+            scope: path("d"),
+            folders: folders.map(|(at, mode)| (path(at), looks(mode))).into(),
+            above: vec![(path(""), looks(5)), (path("unknown"), looks(5))],
+            links: vec![(path("d/l"), link("x")), (path("d/m"), link("y")), (path("d/o"), link("x"))],
+            left_out: vec![(path("d/a"), Reason::Special), (path("d/b"), Reason::Name)],
+            ..Scan::default()
+        };
+        let out = compare(&known, &scan);
+        assert_eq!(out.folders_gone, [path("d/gone")]);
+        assert_eq!(paths(&out.folders_new), ["d/new", "d/new looks", ""]);
+        let links = [("d/n", None), ("d/m", Some(link("y"))), ("d/o", Some(link("x")))];
+        assert_eq!(out.links, links.map(|(at, link)| (path(at), link)));
+        assert_eq!(out.left_out, [(path("d/c"), None), (path("d/b"), Some(Reason::Name))]);
+    }
+
+    #[test]
+    fn of_what_is_new_nobody_hears_where_it_is_ignored_and_of_the_rest_all() {
+        let looks = Looks { mode: 7, mtime_ns: 1 };
+        let one = || Differences {
+            gone: vec![(path("a"), record(1))],
+            unknown: vec![(path("a"), found(1))],
+            doubted: vec![(path("a"), found(1))],
+            grown: vec![(path("a"), found(1))],
+            touched: vec![(path("a"), record(1))],
+            folders_gone: vec![path("a")],
+            folders_new: vec![(path("a"), looks)],
+            links: vec![(path("a"), None)],
+            left_out: vec![(path("a"), None)],
+        };
+        let mut all = one();
+        all.extend(one());
+        all.ignore_new(|path| path == "b");
+        let lengths = |all: &Differences| {
+            [
+                all.gone.len(),
+                all.touched.len(),
+                all.folders_gone.len(),
+                all.unknown.len(),
+                all.doubted.len(),
+                all.grown.len(),
+                all.folders_new.len(),
+                all.links.len(),
+                all.left_out.len(),
+            ]
+        };
+        assert_eq!(lengths(&all), [2; 9]);
+        all.ignore_new(|path| path == "a");
+        assert_eq!(lengths(&all), [2, 2, 2, 0, 0, 0, 0, 0, 0]);
+    }
+}

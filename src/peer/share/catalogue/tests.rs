@@ -381,3 +381,84 @@ fn a_tree_counts_equal_files_once() {
     let offer = catalogue.offers().into_iter().find(|offer| &*offer.name == "d/").unwrap();
     assert_eq!((offer.total, offer.chunks), (5, 1), "as a peer says that fetches it");
 }
+
+#[test]
+fn what_was_fetched_is_a_copy_until_it_is_changed() {
+    let mut catalogue = Catalogue::new(Some("all/".to_owned()));
+    let id = |content: &str| FileId::of(content.as_bytes());
+    let mut whole = Got::default();
+    let files = [("a", id("1")), ("sub/b", id("2"))];
+    whole.begin(Some("d/"), id("listing"), files.into_iter());
+    whole.finish(files.into_iter());
+    catalogue.set_got("d", whole);
+    let mut alone = Got::default();
+    alone.begin(None, id("3"), [("single", id("3"))].into_iter());
+    catalogue.set_got("", alone);
+    let all = [("d/a", "1"), ("d/sub/b", "2"), ("single", "3"), ("mine", "1")];
+    step(&mut catalogue, Delta { entered: entered(&all), ..Delta::default() });
+    let originals = |catalogue: &Catalogue| -> Vec<String> {
+        let offers = catalogue.offers().into_iter().filter(|offer| offer.original);
+        offers.map(|offer| offer.name.to_string()).collect()
+    };
+    assert_eq!(originals(&catalogue), ["all/mine", "all/"]);
+    step(&mut catalogue, Delta { entered: entered(&[("d/a", "2")]), ..Delta::default() });
+    assert_eq!(originals(&catalogue), ["all/d/a", "all/mine", "all/", "all/d/"]);
+    catalogue.set_got("", Got::default());
+    assert_eq!(originals(&catalogue), ["all/d/a", "all/mine", "all/single", "all/", "all/d/"]);
+}
+
+#[test]
+fn a_tree_above_the_limits_is_not_offered_and_its_files_are() {
+    let mut catalogue = Catalogue::new(None);
+    let large = |n: u8| {
+        let stamp = Stamp { size: Geometry::MAX_SIZE, ..record("x").stamp };
+        (Arc::from(format!("d/{n}")), Record { stamp, id: FileId([n; 32]), ..record("x") })
+    };
+    let change = step(&mut catalogue, Delta { entered: vec![large(1), large(2)], ..Delta::default() });
+    assert_eq!(names(&change.added), ["d/1", "d/2", "d/"]);
+    let change = step(&mut catalogue, Delta { entered: vec![large(3)], ..Delta::default() });
+    assert_eq!((removed(&change), names(&change.added)), (vec!["d/"], vec!["d/3"]));
+    assert!(catalogue.offers().iter().all(|offer| &*offer.name != "d/"));
+    let change = step(&mut catalogue, Delta { gone: vec![Arc::from("d/3")], ..Delta::default() });
+    assert_eq!((removed(&change), names(&change.added)), (vec!["d/3"], vec!["d/"]));
+}
+
+#[test]
+fn contents_of_several_chunks_are_counted_once() {
+    let mut catalogue = Catalogue::new(None);
+    let sized = |path: &str, id: u8, size: u64| {
+        let stamp = Stamp { size, ..record("x").stamp };
+        (Arc::from(path), Record { stamp, id: FileId([id; 32]), ..record("x") })
+    };
+    let entered =
+        vec![sized("a", 1, 70_000), sized("b", 1, 70_000), sized("c", 2, 65_536), sized("d", 3, 65_537)];
+    catalogue.apply(Delta { entered, ..Delta::default() });
+    assert_eq!(catalogue.hashed_contents(), 2);
+    assert_eq!(catalogue.summary(), Summary { files: 4, bytes: 70_000 * 2 + 65_536 + 65_537 });
+}
+
+#[test]
+fn a_tree_tells_the_newest_time_of_its_files_and_how_it_looks() {
+    let mut catalogue = Catalogue::new(None);
+    let at = |path: &str, mtime_ns: i64| {
+        let stamp = Stamp { mtime_ns, ..record("x").stamp };
+        (Arc::from(path), Record { stamp, ..record("x") })
+    };
+    let entered = vec![at("d/old", 5_999_999_999), at("d/new", 7_000_000_000), at("d/none", -5)];
+    let folders_new = vec![(Arc::from("d"), UNSEEN)];
+    step(&mut catalogue, Delta { entered, folders_new, ..Delta::default() });
+    let modified = |name: &str| {
+        let offer = catalogue.offers().into_iter().find(|offer| &*offer.name == name).unwrap();
+        offer.modified
+    };
+    assert_eq!(["d/", "d/old", "d/none"].map(modified), [7, 5, 0]);
+    let shut = vec![(Arc::from("d"), Looks { mode: 0o700, ..UNSEEN })];
+    let change = step(&mut catalogue, Delta { folders_new: shut.clone(), ..Delta::default() });
+    assert_eq!(
+        (removed(&change), names(&change.added)),
+        (vec!["d/"], vec!["d/"]),
+        "another mode is another tree"
+    );
+    catalogue.apply(Delta { folders_new: shut, ..Delta::default() });
+    assert!(catalogue.is_fresh(), "nothing is new");
+}

@@ -12,7 +12,7 @@ use crate::peer::share::reading::disk_failure;
 use crate::peer::share::record::Found;
 use crate::peer::share::state::Unsure;
 use crate::peer::share::tests::{DEADLINE, Followed, config, names, offered, open, write};
-use crate::peer::share::{Config, Share};
+use crate::peer::share::{Config, Share, doubt};
 use crate::peer::stamp::Stamp;
 
 #[test]
@@ -110,8 +110,9 @@ fn another_mode_or_name_withdraws_nothing_and_is_hashed_again() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder, &[("a", "1"), ("b", "2")]);
     let mut followed = Followed::new(&folder);
-    let stamp =
-        |followed: &Followed, path: &str, content: &[u8]| followed.share.stamp_of(path, FileId::of(content));
+    let stamp = |followed: &Followed, path: &str, content: &[u8]| {
+        doubt::stamp_of(&followed.share.core, path, FileId::of(content))
+    };
     let before = stamp(&followed, "a", b"1");
     fs::set_permissions(folder.path().join("a"), fs::Permissions::from_mode(0o600)).unwrap();
     fs::rename(folder.path().join("b"), folder.path().join("c")).unwrap();

@@ -184,6 +184,20 @@ fn what_was_fetched_is_offered_whatever_is_being_hashed_there() {
 }
 
 #[test]
+fn what_was_fetched_is_known_as_a_copy_before_it_is_entered() {
+    let mut got = Got::default();
+    got.begin(None, id(1), [("a", id(1)), ("b", id(2))].into_iter());
+    let mut state = State::default();
+    let files = vec![(path("d/a"), found(1, 5).with_id(id(1)), Vec::new())];
+    state.adopt("d", Noted::All(got.clone()), files, Vec::new());
+    assert!(!state.catalogue.offers_of(id(1))[0].original);
+    let found_later = vec![(path("e"), got)];
+    state.take_in(&[], Vec::new(), found_later, Instant::now());
+    hashed(&mut state, "e/b", found(2, 5), Outcome::Hashed(found(2, 5).with_id(id(2)), Vec::new()));
+    assert!(!state.catalogue.offers_of(id(2))[0].original);
+}
+
+#[test]
 fn what_went_is_taken_back_and_known_when_it_comes_again() {
     let mut state = with_a();
     state.hashing.insert(path("a"), found(1, 5).stamp);
