@@ -139,8 +139,11 @@ mod tests {
         (looks, threads)
     }
 
+    /// Stops while a look is under way, if it is not over by then.
     fn stops(looks: &Looks, threads: Vec<JoinHandle<()>>) {
-        while !looks.ordered.is_empty() || lock(&looks.state).under_way.iter().flatten().count() == 0 {
+        let begun = || looks.ordered.is_empty() && lock(&looks.state).under_way.iter().any(Option::is_some);
+        let until = Instant::now() + PATIENCE / 2;
+        while !begun() && Instant::now() < until {
             std::thread::yield_now();
         }
         looks.stop();

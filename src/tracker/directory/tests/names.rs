@@ -123,3 +123,20 @@ fn near_matches_are_not_looked_for_without_end() {
     let names: Vec<String> = near.names().into_iter().map(Name::into_string).collect();
     assert_eq!((names, steps), (vec![wanted[0].to_owned()], 48));
 }
+
+#[test]
+fn a_page_begins_behind_the_last_name_of_the_one_before() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let offers = ["b", "c", "cc", "d"].map(|name| offer(name, 1, 1, true));
+    join(&mut directory, peer(1), &offers, now);
+    let listed = |pattern, after| {
+        let mut page = Page::new(pattern, after, 9);
+        assert!(directory.list(&mut page));
+        page.entries.iter().map(|entry| entry.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed("c*", ""), ["c", "cc"]);
+    assert_eq!(listed("c*", "c"), ["cc"], "as long as what all begin with");
+    assert_eq!(listed("c*", "b"), ["c", "cc"]);
+    assert_eq!(listed("*", "c"), ["cc", "d"]);
+}
