@@ -12,8 +12,10 @@ pub(crate) struct House {
     /// For each file, the files it imports, each with one path that says so. A file is named as the room it
     /// is: `peer/job/driver`, and `peer/job/job` for `peer/job.rs` where there is a folder `peer/job/`.
     pub(crate) imports: BTreeMap<String, BTreeMap<String, String>>,
-    /// For each file, all paths in it that lead out of the crate or name a call, for [`House::uses`].
+    /// For each file, all paths written in it, and its method calls as `.name`.
     pub(crate) paths: BTreeMap<String, BTreeSet<String>>,
+    /// For each file, the first sentence of what it says of itself.
+    pub(crate) says: BTreeMap<String, String>,
 }
 
 /// Reads all files below `root`.
@@ -34,20 +36,42 @@ pub(crate) fn read(root: &str) -> House {
                 imports.entry(self::room(&target, &files)).or_insert_with(|| path.join("::"));
             }
         }
+        house.says.insert(room.clone(), first_sentence(&parsed.attrs));
         house.paths.insert(room, paths.found.into_iter().map(|path| path.join("::")).collect());
     }
     house
+}
+
+fn first_sentence(attributes: &[syn::Attribute]) -> String {
+    let mut said = String::new();
+    for attribute in attributes {
+        if let syn::Meta::NameValue(meta) = &attribute.meta
+            && meta.path.is_ident("doc")
+            && let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(line), .. }) = &meta.value
+        {
+            if line.value().trim().is_empty() {
+                break;
+            }
+            said.push_str(line.value().trim_end());
+        }
+    }
+    let said = said.trim();
+    let end = said.find(". ").unwrap_or(said.len());
+    said[..end].trim_end_matches('.').to_owned()
 }
 
 fn collect(folder: &Path, module: &mut Vec<String>, files: &mut BTreeMap<Vec<String>, String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if stem == "tests" {
+            continue;
+        }
         if path.is_dir() {
             module.push(stem);
             collect(&path, module, files);
             module.pop();
-        } else if path.extension().is_some_and(|extension| extension == "rs") && stem != "tests" {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             let mut name = module.clone();
             if stem != "mod" && (stem != "lib" || !module.is_empty()) {
                 name.push(stem);
@@ -62,7 +86,9 @@ fn room(module: &[String], files: &BTreeMap<Vec<String>, String>) -> String {
     let has_rooms = files.keys().any(|other| other.len() > module.len() && other.starts_with(module));
     let mut room = module.join("/");
     if has_rooms {
-        room.push('/');
+        if !room.is_empty() {
+            room.push('/');
+        }
         room.push_str(module.last().map_or("lib", String::as_str));
     }
     room
@@ -151,6 +177,11 @@ impl<'a> Visit<'a> for Paths {
         if !is_test(&item.attrs) {
             self.tree(&[], &item.tree);
         }
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
+        self.found.insert(vec![format!(".{}", call.method)]);
+        syn::visit::visit_expr_method_call(self, call);
     }
 
     // Who may see a thing is nothing that it uses.
