@@ -135,29 +135,7 @@ impl Twin {
     pub(super) fn step(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         match event {
             Event::Joined { source, have, chooses, round_trip, load } => {
-                let have: BTreeSet<u32> = have.iter().collect();
-                let head = self.had.len() as i64 - have.len() as i64;
-                let mut pace = Pace::new(round_trip, now);
-                load.into_iter().for_each(|load| pace.told(load, 0, now));
-                let whole = have.len() as u32 == self.chunks();
-                self.members.insert(
-                    source,
-                    Member {
-                        came: now,
-                        head_start: (!whole).then_some(head),
-                        have,
-                        chooses,
-                        choices: Vec::new(),
-                        asked: Vec::new(),
-                        corrupt: 0,
-                        doubted: BTreeSet::new(),
-                        lost: BTreeSet::new(),
-                        excused: false,
-                        pace,
-                        last_steal: None,
-                    },
-                );
-                self.fill(source, now);
+                self.join(source, &have, chooses, round_trip, load, now);
             }
             Event::Loaded(id, load) => {
                 let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
@@ -214,6 +192,40 @@ impl Twin {
             Event::Tick => self.tick(now),
         }
         std::mem::take(&mut self.out)
+    }
+
+    fn join(
+        &mut self,
+        source: SourceId,
+        have: &ChunkSet,
+        chooses: bool,
+        round_trip: Duration,
+        load: Option<SourceLoad>,
+        now: Instant,
+    ) {
+        let have: BTreeSet<u32> = have.iter().collect();
+        let head = self.had.len() as i64 - have.len() as i64;
+        let mut pace = Pace::new(round_trip, now);
+        load.into_iter().for_each(|load| pace.told(load, 0, now));
+        let whole = have.len() as u32 == self.chunks();
+        self.members.insert(
+            source,
+            Member {
+                came: now,
+                head_start: (!whole).then_some(head),
+                have,
+                chooses,
+                choices: Vec::new(),
+                asked: Vec::new(),
+                corrupt: 0,
+                doubted: BTreeSet::new(),
+                lost: BTreeSet::new(),
+                excused: false,
+                pace,
+                last_steal: None,
+            },
+        );
+        self.fill(source, now);
     }
 
     fn forget(&mut self, id: SourceId, chunk: u32) {
