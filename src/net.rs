@@ -17,6 +17,7 @@ mod messages;
 pub mod trace;
 pub(crate) mod wake;
 
+#[cfg(feature = "lab")]
 pub(crate) use dial::DIAL_TIMEOUT;
 pub use dial::{close_gently, dial, listen};
 pub use error::NetError;
