@@ -6,8 +6,8 @@
 //! - [`api`]: what is said of a transfer and a peer to people and programs; the local socket; exit codes.
 //! - [`wire`]: messages, ids, limits, codec. Pure; `docs/PROTOCOL.md` is its specification.
 //! - [`swarm`]: what members of a swarm decide: scheduler, neighbours, turns. Pure.
-//! - `threads`, `say`, `program`, `descriptors`: what the end of a thread means; what is written for people, whatever
-//!   becomes of it; what is said of a panic; how many files and sockets may be open.
+//! - `threads`, `say`, `program`, `descriptors`, `owner`: what the end of a thread means; what is written for people,
+//!   whatever becomes of it; what is said of a panic; how many files and sockets may be open; whose something is.
 //! - [`net`]: connections: preface, HELLO, framing, tracing.
 //! - [`tracker`]: the directory of who has what, and the threads that serve it.
 //! - [`peer`]: sharing, serving and fetching.
@@ -26,6 +26,7 @@ mod descriptors;
 #[cfg(feature = "lab")]
 pub mod fuzzing;
 pub mod net;
+mod owner;
 pub mod peer;
 mod program;
 mod say;

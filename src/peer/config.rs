@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::mischief::{FaultPlan, Latencies};
 use super::share;
+use super::state_folder::make_own_folder;
 use crate::content::{FileId, Host, SafeName};
+use crate::owner;
 use crate::swarm::errands::REFRESH;
 
 /// What a peer may use.
@@ -104,10 +106,28 @@ pub enum PeerError {
 /// written, in the cache of this user.
 pub(super) fn state_of(folder: &Path) -> io::Result<PathBuf> {
     let [inside, cached] = control_folders(folder);
-    if folder.is_dir() && std::fs::create_dir_all(&inside).is_ok() {
+    if folder.is_dir() && make_own_folder(&inside).is_ok() {
         return Ok(inside);
     }
+    refuse_strangers_cache(&cached)?;
     Ok(cached)
+}
+
+/// All users write where the cache is of one who has no home: what another one made there is not used.
+fn refuse_strangers_cache(cached: &Path) -> io::Result<()> {
+    match cached.parent().filter(|caches| owner::stranger(caches).is_some()) {
+        None => Ok(()),
+        Some(caches) => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("{} belongs to another user", caches.display()),
+        )),
+    }
+}
+
+/// Where the state of a fetch into `folder` is kept: beside what is fetched, unless another user has his there.
+pub(super) fn state_beside(folder: &Path) -> io::Result<PathBuf> {
+    let inside = folder.join(SafeName::STATE_FOLDER);
+    if owner::stranger(&inside).is_none() { Ok(inside) } else { state_of(folder) }
 }
 
 /// Where the local socket of the peer that shares `folder` can be, wherever it keeps its state: inside the
@@ -126,8 +146,9 @@ pub(super) fn control_folder(folder: &Path, state: &Path) -> io::Result<PathBuf>
     if real(&inside).is_some_and(|inside| real(state) == Some(inside)) {
         return Ok(inside);
     }
-    std::fs::create_dir_all(&cached)?;
     // Whoever can get at the socket can have this peer fetch.
+    refuse_strangers_cache(&cached)?;
+    make_own_folder(&cached)?;
     std::fs::set_permissions(&cached, Permissions::from_mode(0o700))?;
     Ok(cached)
 }

@@ -2,13 +2,16 @@
 //!
 //! It lies in one of [`super::control_folders`]; what is said on it is in [`crate::api::control`].
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::Duration;
+
+use rustix::fs::{Mode, fchmod};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::job::{self, Dest, Job, Want};
 use super::node::Node;
@@ -16,10 +19,13 @@ use super::trackers::Registry;
 use crate::api::control::{Answer, Fault, Get, Request, SOCKET};
 use crate::api::{Exit, PeerStatus, TrackerStatus};
 use crate::content::SafeName;
+use crate::owner;
 use crate::threads;
 
 /// Longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 64 << 10;
+/// Most requests that wait to be taken.
+const BACKLOG: i32 = 128;
 /// How often the state of a transfer is told.
 const TELL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -32,9 +38,13 @@ pub(super) fn listen(home: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&path)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Before it has a name: there is no moment in which others could connect.
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    socket.bind(&SockAddr::unix(&path)?)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(UnixListener::from(OwnedFd::from(socket)))
 }
 
 /// Removes the socket, so that others see at once that nobody listens.
@@ -45,6 +55,10 @@ pub(super) fn remove(home: &Path) {
 /// Answers one request.
 pub(super) fn answer(peer: &Arc<Node>, stream: UnixStream) -> io::Result<()> {
     stream.set_nonblocking(false)?;
+    if !owner::beyond(&stream).is_ok_and(owner::is_ours) {
+        let refusal = "this peer is another user's, and does nothing for others".to_owned();
+        return say(&stream, &Answer::Error(fault(Exit::Other, refusal)));
+    }
     let mut line = String::new();
     BufReader::new(&stream).take(MAX_REQUEST_BYTES).read_line(&mut line)?;
     threads::may_panic("control-answer");
@@ -72,10 +86,23 @@ fn start(peer: &Arc<Node>, get: Get) -> Result<Job, Fault> {
     let (Ok(id), Ok(name)) = (id.parse(), SafeName::new(name)) else {
         return Err(fault(Exit::Usage, "the id or the name is not one".to_owned()));
     };
+    let shared = peer.means.holdings.share.as_ref().map(|share| share.place());
+    if !shared.is_some_and(|shared| is_within(&shared, &path)) {
+        let refusal = format!("{} is not in what this peer shares", path.display());
+        return Err(fault(Exit::Usage, refusal));
+    }
     let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
     let dest = Dest { path, force, own, delete, wait, waited };
     job::start(&peer.means, Want { id, name, size }, dest)
         .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
+}
+
+/// True if an absolute path is in `folder`, wherever links on the way to it lead.
+fn is_within(folder: &Path, path: &Path) -> bool {
+    let there = path.ancestors().find_map(|part| Some((part, fs::canonicalize(part).ok()?)));
+    let Some((part, real)) = there.filter(|_| path.is_absolute()) else { return false };
+    let new = path.strip_prefix(part).unwrap_or(path);
+    real.starts_with(folder) && new.components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// Tells how far a fetch is until it has ended.
@@ -123,5 +150,55 @@ fn status(peer: &Node) -> PeerStatus {
             .map(|(addr, connected)| TrackerStatus { addr, connected })
             .collect(),
         transfers: peer.means.jobs.statuses(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_fetch_goes_into_what_is_shared_and_nowhere_else() {
+        let place = tempfile::tempdir().unwrap();
+        let place = fs::canonicalize(place.path()).unwrap();
+        let at = |path: &str| place.join(path);
+        fs::create_dir_all(at("share/d")).unwrap();
+        fs::create_dir(at("secret")).unwrap();
+        fs::write(at("secret/file"), "").unwrap();
+        symlink("../secret", at("share/out")).unwrap();
+        symlink("../secret/file", at("share/file")).unwrap();
+        symlink("d", at("share/in")).unwrap();
+        let is_within = |path: &str| is_within(&at("share"), &at(path));
+        for path in ["share", "share/new", "share/d/e/f", "share/in/f", "share/d/../f", "secret/../share/x"] {
+            assert!(is_within(path), "{path}");
+        }
+        for path in [
+            "secret/x",
+            "share/out/x",
+            "share/out",
+            "share/file",
+            "share/../x",
+            "share/new/../../x",
+            "sharex",
+            "/",
+        ] {
+            assert!(!is_within(path), "{path}");
+        }
+        assert!(!super::is_within(&at("share"), Path::new("new")));
+    }
+
+    #[test]
+    fn the_socket_is_for_this_user_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join(SOCKET);
+        for _ in 0..2 {
+            let _listener = listen(home.path()).unwrap();
+            assert_eq!(fs::symlink_metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+            UnixStream::connect(&socket).unwrap();
+        }
+        remove(home.path());
+        assert!(!socket.exists());
     }
 }

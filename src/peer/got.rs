@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::state_folder::{make_own_folder, open_log};
 use crate::content::{FileId, SafeName};
 use crate::descriptors::patiently;
+use crate::owner;
 
 /// The record's name in the state folder.
 const FILE: &str = "got";
@@ -102,6 +103,11 @@ impl Got {
         let path = path_in(folder);
         // Looked at before it is opened: a pipe would be waited for.
         if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
+            return Got::default();
+        }
+        // By what another user says nothing here gives way.
+        let state = folder.join(SafeName::STATE_FOLDER);
+        if [&state, &path].into_iter().any(|path| owner::stranger(path).is_some()) {
             return Got::default();
         }
         let read =

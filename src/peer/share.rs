@@ -13,7 +13,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -93,6 +93,12 @@ impl Share {
     /// The shared folder, resolved: what [`Source::path`] is below.
     pub fn root(&self) -> &Path {
         &self.core.walker.root
+    }
+
+    /// What is shared, resolved: the folder, or the single file.
+    pub fn place(&self) -> PathBuf {
+        let walker = &self.core.walker;
+        walker.only.as_ref().map_or_else(|| walker.root.clone(), |only| walker.root.join(only))
     }
 
     /// Everything that is shared, for REGISTER.

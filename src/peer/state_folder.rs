@@ -1,18 +1,21 @@
 //! Files of our own: in `.p2p` of a folder, or wherever else a peer keeps its state. What lies in the place of one and is
 //! not what it should be is renamed, never followed, waited for or deleted.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
 
 use crate::content::SafeName;
 use crate::descriptors::patiently;
+use crate::owner;
 
 /// By it git leaves a folder alone.
 const IGNORE: &str = ".gitignore";
+/// Who may see into a folder of our own, and change what is in it: this user.
+const PRIVATE: u32 = 0o700;
 /// What a copy is called until it is whole; a random number follows.
 const COPY: &str = "new-";
 
@@ -31,20 +34,50 @@ pub(super) fn set_aside(path: &Path, what: &str) -> bool {
     renamed
 }
 
-/// Makes a folder of our own, with those above it; anything else in its place is set aside. A `.p2p` that is new tells git
-/// to leave it alone.
+/// Makes a folder of our own, for this user alone, with those above it; anything else in its place is set aside. A `.p2p`
+/// that is new tells git to leave it alone.
+///
+/// # Errors
+/// Where another user has made a `.p2p`, it is his: who can write there could put in what we believe.
 pub(super) fn make_own_folder(path: &Path) -> io::Result<()> {
     let is_folder = fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
     if matches!(is_folder, Ok(false)) {
         set_aside(path, "is not a folder");
+    } else if !is_state(path) && owner::stranger(path).is_some() {
+        set_aside(path, "is another user's");
     }
     let state = path.ancestors().find(|above| is_state(above));
+    refuse_strangers(path, state)?;
     let new = state.filter(|state| {
         fs::read_dir(state).is_ok_and(|mut inside| inside.next().is_none()) || !state.exists()
     });
-    fs::create_dir_all(path)?;
+    DirBuilder::new().recursive(true).mode(PRIVATE).create(path)?;
+    refuse_strangers(path, state)?; // somebody may have come meanwhile
+    state.map_or(Ok(()), close)?;
     if let Some(state) = new {
         ignore(state);
+    }
+    Ok(())
+}
+
+/// Refuses a folder that another user made, and one in a state folder of his.
+fn refuse_strangers(path: &Path, state: Option<&Path>) -> io::Result<()> {
+    for path in [state, Some(path)].into_iter().flatten() {
+        if let Some(user) = owner::stranger(path) {
+            let what = format!("{} belongs to another user ({user})", path.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+        }
+    }
+    Ok(())
+}
+
+/// A folder that was made with rights for others, by another version or by hand, has none any more.
+fn close(folder: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(folder)?;
+    let is_open = metadata.mode() & 0o077 != 0;
+    if is_open && metadata.uid() == rustix::process::geteuid().as_raw() {
+        // Where that cannot be, on a file system without modes, nobody is kept out of anything.
+        let _ = fs::set_permissions(folder, Permissions::from_mode(PRIVATE));
     }
     Ok(())
 }
@@ -88,15 +121,18 @@ fn open_or_set_aside(path: &Path, options: &mut OpenOptions) -> io::Result<File>
     options.create(true).truncate(false).custom_flags(flags);
     let open = || {
         let file = patiently(|| options.open(path))?;
-        match file.metadata()?.is_file() {
-            true => Ok(file),
-            false => Err(io::ErrorKind::InvalidInput.into()),
+        let metadata = file.metadata()?;
+        let above = path.parent().and_then(owner::of_folder);
+        if metadata.is_file() && !owner::is_strange(metadata.uid(), above) {
+            Ok(file)
+        } else {
+            Err(io::ErrorKind::InvalidInput.into())
         }
     };
     open().or_else(|error: io::Error| match error.kind() {
         // Its folder is not there.
         io::ErrorKind::NotFound => Err(error),
-        _ if set_aside(path, "is not a file") => open(),
+        _ if set_aside(path, "is not a file of this user") => open(),
         _ => Err(error),
     })
 }
@@ -143,6 +179,38 @@ mod tests {
         make_own_folder(&state).unwrap();
         remove_if_empty([&*state]);
         assert!(!state.exists() && folder.path().exists());
+    }
+
+    #[test]
+    fn a_state_folder_is_for_this_user_alone_and_what_another_one_made_is_not_used() {
+        const OTHER: u32 = 12_345;
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join(".p2p");
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        make_own_folder(&state.join("partial")).unwrap();
+        assert_eq!((mode(&state), mode(&state.join("partial"))), (PRIVATE, PRIVATE));
+        fs::set_permissions(&state, Permissions::from_mode(0o777)).unwrap();
+        make_own_folder(&state).unwrap();
+        assert_eq!(mode(&state), PRIVATE, "as another version made it");
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: the rest needs root");
+            return;
+        }
+        let give = |path: &Path| std::os::unix::fs::chown(path, Some(OTHER), None).unwrap();
+        give(&state.join("partial"));
+        make_own_folder(&state.join("partial")).unwrap();
+        assert!(fs::metadata(state.join("partial")).unwrap().uid() != OTHER, "it was set aside");
+        fs::write(state.join("log"), "believe me").unwrap();
+        give(&state.join("log"));
+        assert_eq!(open_log(&state.join("log")).unwrap().metadata().unwrap().len(), 0);
+        give(&state);
+        for path in [state.clone(), state.join("new"), state.join("new/er")] {
+            let refused = make_own_folder(&path).unwrap_err().to_string();
+            assert_eq!(refused, format!("{} belongs to another user ({OTHER})", state.display()));
+        }
+        assert!(!state.join("new").exists(), "nothing is made in it");
+        give(folder.path());
+        make_own_folder(&state.join("new")).unwrap();
     }
 
     #[test]

@@ -24,3 +24,4 @@ mod peer;
 mod support;
 mod tracker;
 mod twice;
+mod users;

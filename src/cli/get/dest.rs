@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Failure;
 use crate::content::{FileId, SafeName};
+use crate::owner;
 use crate::peer::Got;
 
 /// Refuses, before anybody is asked, a DEST that no content could go to.
@@ -49,8 +50,11 @@ pub(super) fn path(dest: &Path, name: &SafeName, ids: &[FileId]) -> Result<PathB
 /// True if a fetch of the folder has begun to fill `dest` itself. A peer keeps its state where it shares, so
 /// that what is unfinished there may be below; then it has its name already.
 fn is_unfinished(dest: &Path, name: &SafeName, ids: &[FileId]) -> bool {
-    let partial = dest.join(SafeName::STATE_FOLDER).join("partial");
-    ids.iter().any(|id| partial.join(id.to_string()).is_dir()) && !dest.join(name.base()).exists()
+    let state = dest.join(SafeName::STATE_FOLDER);
+    let partial = state.join("partial");
+    owner::stranger(&state).is_none()
+        && ids.iter().any(|id| partial.join(id.to_string()).is_dir())
+        && !dest.join(name.base()).exists()
 }
 
 /// True if the content goes into `dest` under its own name.

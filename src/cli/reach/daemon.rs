@@ -18,6 +18,7 @@ use crate::api::{PeerStatus, Report, TransferStatus};
 use crate::cli::failure::Failure;
 use crate::cli::typed::values::Period;
 use crate::content::{FileId, SafeName};
+use crate::owner;
 use crate::peer::{Dest, Want, control_folders};
 
 /// How long a running peer may be silent: it answers at once, and tells of a transfer several times a second.
@@ -45,12 +46,17 @@ pub(crate) enum Told {
 impl Daemon {
     /// The peer that is sharing `folder` itself, if one is running.
     pub(crate) fn of_folder(folder: &Path) -> Option<Daemon> {
-        let [inside, cached] = control_folders(folder);
-        Daemon::listening_in(&inside).or_else(|| Daemon::listening_in(&cached).filter(|_| is_ours(&cached)))
+        control_folders(folder).iter().find_map(|state| Daemon::listening_in(state, folder))
     }
 
-    fn listening_in(state: &Path) -> Option<Daemon> {
+    /// Where all users write, anybody could wait for those who look for a peer: one of a stranger is none.
+    fn listening_in(state: &Path, folder: &Path) -> Option<Daemon> {
         let socket = state.join(SOCKET);
+        let owner = owner::of_folder(folder);
+        let is_strange = |user| owner::is_strange(user, owner);
+        if is_strange(fs::symlink_metadata(&socket).ok()?.uid()) {
+            return None;
+        }
         let stream = if socket.as_os_str().len() <= MAX_SOCKET_PATH_BYTES {
             connect(&socket)
         } else {
@@ -58,7 +64,12 @@ impl Daemon {
             let folder = File::open(state).ok()?;
             connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()).as_ref())
         };
-        stream.ok().map(|stream| Daemon { stream: BufReader::new(stream) })
+        // One that hangs is not connected to, and of none either.
+        let is_another = |stream: &UnixStream| {
+            stream.peer_addr().is_ok() && !owner::beyond(stream).is_ok_and(|user| !is_strange(user))
+        };
+        let stream = stream.ok().filter(|stream| !is_another(stream))?;
+        Some(Daemon { stream: BufReader::new(stream) })
     }
 
     /// The peer that is sharing the folder that `path` is in, nearest first.
@@ -172,11 +183,6 @@ fn lost(error: &io::Error) -> Failure {
     }
 }
 
-/// True if nobody but this user made it: where there is no home, the cache is where all users write.
-fn is_ours(folder: &Path) -> bool {
-    fs::metadata(folder).is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
-}
-
 pub(crate) fn went_away() -> Failure {
     Failure::unreachable("the running peer went away; what it has proved is kept, start it again to go on")
 }
@@ -283,6 +289,5 @@ mod tests {
         let real = fs::canonicalize(folder.path()).unwrap();
         assert_eq!(existing(&folder.path().join("a/b")), Some(real));
         assert!(Daemon::of_folder(folder.path()).is_none());
-        assert!(is_ours(folder.path()) && !is_ours(&folder.path().join("a")));
     }
 }

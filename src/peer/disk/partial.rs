@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::journal;
 use crate::content::FileId;
+use crate::owner;
 use crate::peer::state_folder::{make_own_folder, open_plain, remove_if_empty, set_aside};
 
 /// Most unfinished fetches of one content in one state folder; one more waits.
@@ -136,8 +137,8 @@ fn age(path: &Path) -> Option<Duration> {
 /// Takes the folder at `path` if there is one and nobody else has it.
 fn look(path: &Path) -> io::Result<Found> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {}
-        // What is there and is no folder is set aside when one is made.
+        Ok(metadata) if metadata.is_dir() && owner::stranger(path).is_none() => {}
+        // What is there and is no folder, or another user's, is set aside when one is made.
         Ok(_) => return Ok(Found::Nothing),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) => return Err(error),

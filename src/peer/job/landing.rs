@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::error::{FetchError, Halt};
 use super::handle::Course;
 use super::means::Means;
-use crate::content::SafeName;
+use crate::peer::config::state_beside;
 use crate::peer::disk::{DiskError, Partial, folder_error, is_begun, sweep};
 use crate::peer::transfer::Transfer;
 
@@ -45,7 +45,7 @@ impl Landing {
         let mut told = false;
         loop {
             let made = make_folders(root).map_err(at)?;
-            let state = means.state.clone().unwrap_or_else(|| root.join(SafeName::STATE_FOLDER));
+            let state = means.state.clone().map_or_else(|| state_beside(root), Ok).map_err(at)?;
             let real = fs::canonicalize(root).map_err(at)?.join(base.unwrap_or_default());
             sweep(&state, means.limits.keep_partial);
             let state_at = state.display().to_string();
