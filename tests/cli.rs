@@ -59,6 +59,27 @@ fn bad_arguments_are_bad_usage() {
 }
 
 #[test]
+fn what_would_never_get_anywhere_is_bad_usage() {
+    for (command, option) in [("get", "--up"), ("get", "--down"), ("peer", "--up"), ("share", "--down")] {
+        fails(&[command, ".", option, "0"], USAGE, "without the option there is no limit");
+        fails(&[command, ".", option, "0MB/s"], USAGE, "without the option there is no limit");
+    }
+    fails(&["tracker", "--lease", "0"], USAGE, "it is 100ms at least");
+    fails(&["get", "a", "--refresh", "0"], USAGE, "it is 100ms at least");
+    fails(&["get", "a", "--max-neighbours", "0"], USAGE, "with 0 nothing could ever be fetched");
+    fails(&["get", "a", "--max-in-flight", "0"], USAGE, "with 0 nothing could ever be fetched");
+    for advertised in [":0", "lab:0", "", "0.0.0.0", "[::]:7"] {
+        fails(
+            &["peer", ".", "--advertise", advertised],
+            USAGE,
+            "others can dial a HOST, a HOST:PORT, or a :PORT",
+        );
+    }
+    let refused = configured("down = 0", &["get", "a"], None).expect(USAGE).stderr;
+    assert!(refused.contains("`0` is no value of `down`: at a rate of 0 nothing ever arrives"), "{refused}");
+}
+
+#[test]
 fn what_cannot_be_meant_is_bad_usage() {
     fails(&["get", "../secret"], USAGE, "is no name: it has a part that is empty, `.` or `..`");
     fails(&["get", "/etc/passwd"], USAGE, "it is an absolute path");

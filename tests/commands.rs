@@ -362,3 +362,24 @@ fn a_reader_that_has_seen_enough_is_told_nothing_more() {
     });
     assert_eq!(output.expect(OTHER).stderr, "");
 }
+
+#[test]
+fn what_a_running_peer_cannot_go_by_is_refused_and_not_ignored() {
+    let swarm = Swarm::of(one_file("a", pattern(4 << 20, 3)));
+    let place = swarm.place.path();
+    let _peer = peer(&swarm.tracker, place, "fetcher");
+    let refused = swarm.get("a", &["--down", "1MB/s", "--seed-for", "5s"]).expect(USAGE).stderr;
+    let words = "fetches it by its own options, so --down, --seed-for would not hold";
+    assert!(refused.contains(words), "{refused}");
+    assert!(!swarm.fetched("a").exists());
+    // A default of the configuration is for fetches of its own.
+    let home = TempDir::new().expect("a temporary folder");
+    fs::create_dir(home.path().join("p2p")).expect("a folder");
+    fs::write(home.path().join("p2p/config.toml"), "down = \"1B/s\"").expect("the configuration");
+    let (tracker, place) = (swarm.tracker.target(), place.to_str().expect("a UTF-8 path"));
+    run_with(&["get", "a", place, "--tracker", &tracker], |command| {
+        command.env("XDG_CONFIG_HOME", home.path());
+    })
+    .expect(0);
+    assert!(fs::read(swarm.fetched("a")).expect("the file") == pattern(4 << 20, 3));
+}

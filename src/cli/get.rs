@@ -129,7 +129,10 @@ impl Job<'_> {
         }
         self.check_delete(&path)?;
         match Daemon::around(&path) {
-            Some(daemon) => self.hand_over(daemon, &path),
+            Some(daemon) => {
+                self.check_handed_over(&path)?;
+                self.hand_over(daemon, &path)
+            }
             None => self.run(&path),
         }
     }
@@ -154,6 +157,19 @@ impl Job<'_> {
         summary.print(self.args.json)?;
         self.seed()?;
         summary.verdict(self.args.allow_partial)
+    }
+
+    /// What was typed and a running peer cannot go by is refused rather than ignored.
+    fn check_handed_over(&self, path: &Path) -> Result<(), Failure> {
+        if self.args.typed.is_empty() {
+            return Ok(());
+        }
+        let typed = self.args.typed.join(", ");
+        Err(Failure::usage(format!(
+            "a running peer shares the folder that {} is in and fetches it by its own options, so {typed} would not \
+             hold; leave that out here and give it to that peer, or end the peer first",
+            path.display()
+        )))
     }
 
     /// Lets the running peer fetch; only the check of several trees is done here.

@@ -16,6 +16,20 @@ pub(crate) fn tracker_address(text: &str) -> Result<String, String> {
     }
 }
 
+/// `HOST[:PORT]` or `:PORT` that others are to dial.
+pub(crate) fn advertised(text: &str) -> Result<String, String> {
+    let stands_for_all = |host: &Host| host.parse::<IpAddr>().is_ok_and(|addr| addr.is_unspecified());
+    let could_be_dialled = |(host, port): &(Host, Option<u16>)| {
+        *port != Some(0) && !stands_for_all(host) && (port.is_some() || !host.is_empty())
+    };
+    match Host::with_port(text).filter(could_be_dialled) {
+        Some(_) => Ok(text.to_owned()),
+        None => {
+            Err("others can dial a HOST, a HOST:PORT, or a :PORT at the address that the tracker sees".into())
+        }
+    }
+}
+
 /// `addr`, with `host` in the place of an address that stands for all.
 pub(crate) fn reachable(addr: SocketAddr, host: IpAddr) -> SocketAddr {
     match addr.ip().is_unspecified() {
@@ -34,6 +48,16 @@ mod tests {
         let replaced = |addr: &str| reachable(addr.parse().unwrap(), host).to_string();
         assert_eq!(replaced("0.0.0.0:7"), "10.0.0.1:7");
         assert_eq!(replaced("127.0.0.1:7"), "127.0.0.1:7");
+    }
+
+    #[test]
+    fn what_is_advertised_can_be_dialled() {
+        for good in ["lab", "lab:9", "10.0.0.1", "::1", "[::1]:9", ":99"] {
+            assert_eq!(advertised(good), Ok(good.into()));
+        }
+        for bad in ["", ":", ":0", "lab:0", "0.0.0.0", "0.0.0.0:9", "::", "[::]:9", "l ab", "lab:x"] {
+            assert!(advertised(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::api::Exit;
-use crate::cli::typed::address::tracker_address;
+use crate::cli::typed::address::{advertised, tracker_address};
 use crate::cli::typed::fault::{Fault, latency_file};
-use crate::cli::typed::values::{Bytes, Patience, Period};
+use crate::cli::typed::values::{Bytes, Patience, Period, Rate, interval, some, some_bytes};
 use crate::content::SafeName;
 use crate::net::trace;
 use crate::peer::Latencies;
@@ -96,9 +96,10 @@ pub(crate) struct TrackerArgs {
     #[arg(long, value_name = "HOST:PORT", default_value = TRACKER_LISTEN)]
     pub(crate) listen: String,
     /// How long a peer may be silent before it is forgotten
-    #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Config::default().lease))]
+    #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Config::default().lease),
+          value_parser = interval)]
     pub(crate) lease: Period,
-    /// Most connections at once
+    /// Most connections at once; 0 lets nobody in
     #[arg(long, value_name = "N", default_value_t = tracker::Config::default().max_connections)]
     pub(crate) max_connections: usize,
 }
@@ -145,35 +146,39 @@ pub(crate) struct EngineArgs {
     /// The peer's name [default: FOLDER@HOST]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// The address others should dial [default: the one the tracker sees]
-    #[arg(long, value_name = "HOST[:PORT]")]
+    /// The address others should dial; `:PORT` is that port at the address that the tracker sees
+    /// [default: the one the tracker sees]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = advertised)]
     pub(crate) advertise: Option<String>,
     /// Where unfinished downloads and the index are kept [default: .p2p in the folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) temp: Option<PathBuf>,
     /// How often locations are asked for again
-    #[arg(long, value_name = "TIME", default_value_t = Period(peer::Limits::default().refresh))]
+    #[arg(long, value_name = "TIME", default_value_t = Period(peer::Limits::default().refresh),
+          value_parser = interval)]
     pub(crate) refresh: Period,
-    /// Most connections accepted at once
+    /// Most connections accepted at once; 0 serves nobody
     #[arg(long, value_name = "N", default_value_t = peer::Limits::default().max_connections)]
     pub(crate) max_connections: usize,
     /// Most bytes asked for and not yet here, for each transfer
-    #[arg(long, value_name = "SIZE", default_value_t = Bytes(peer::Limits::default().max_inflight_bytes))]
+    #[arg(long, value_name = "SIZE", default_value_t = Bytes(peer::Limits::default().max_inflight_bytes),
+          value_parser = some_bytes)]
     pub(crate) max_in_flight: Bytes,
     /// Most peers a transfer is connected to
-    #[arg(long, value_name = "N", default_value_t = peer::Limits::default().max_neighbours)]
+    #[arg(long, value_name = "N", default_value_t = peer::Limits::default().max_neighbours,
+          value_parser = some)]
     pub(crate) max_neighbours: usize,
     /// Send at most this much a second [default: no limit]
     #[arg(long, value_name = "RATE")]
-    pub(crate) up: Option<Bytes>,
+    pub(crate) up: Option<Rate>,
     /// Receive at most this much a second [default: no limit]
     #[arg(long, value_name = "RATE")]
-    pub(crate) down: Option<Bytes>,
+    pub(crate) down: Option<Rate>,
     /// Wait until finished files are on the disk itself
     #[arg(long, value_name = "BOOL", default_value_t = peer::Limits::default().fsync,
           action = clap::ArgAction::Set)]
     pub(crate) fsync: bool,
-    /// How long unfinished downloads are kept that nobody goes on with
+    /// How long unfinished downloads are kept that nobody goes on with; with 0 the next start removes them
     #[arg(long, value_name = "TIME", default_value_t = Period(peer::Limits::default().keep_partial))]
     pub(crate) keep_partial: Period,
     /// Answer each peer so much later as this TOML file says: default = MS,
@@ -259,6 +264,24 @@ pub(crate) struct GetArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    /// Which of [`GetArgs::ITS_OWN`] were typed.
+    #[arg(skip)]
+    pub(crate) typed: Vec<String>,
+}
+
+impl GetArgs {
+    /// What only a fetch of this process can go by: a running peer has its own.
+    pub(crate) const ITS_OWN: &[&str] = &[
+        "temp",
+        "refresh",
+        "max_in_flight",
+        "max_neighbours",
+        "up",
+        "down",
+        "fsync",
+        "keep_partial",
+        "seed_for",
+    ];
 }
 
 #[derive(Debug, Args)]

@@ -10,12 +10,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::builder::Resettable;
-use clap::{CommandFactory, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use toml::{Table, Value};
 
 use crate::api::Exit;
 use crate::cli::failure::{Failure, reason};
-use crate::cli::typed::args::Cli;
+use crate::cli::typed::args::{Cli, Command, GetArgs};
 
 /// Keys that may stand before any section: they hold for every command that has the option.
 const SHARED_KEYS: &[&str] = &[
@@ -65,8 +66,21 @@ pub fn read() -> Result<Cli, Failure> {
     })?;
     match broken {
         Some(failure) => Err(failure),
-        None => Cli::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string())),
+        None => {
+            let mut cli =
+                Cli::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string()))?;
+            if let (Command::Get(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+                args.typed = typed(matches, GetArgs::ITS_OWN);
+            }
+            Ok(cli)
+        }
     }
+}
+
+/// Those of the options that stand on the command line, as they are typed.
+fn typed(matches: &ArgMatches, options: &[&str]) -> Vec<String> {
+    let is_typed = |id: &&&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    options.iter().filter(is_typed).map(|id| format!("--{}", id.replace('_', "-"))).collect()
 }
 
 fn path() -> Option<PathBuf> {
@@ -197,9 +211,13 @@ fn texts(key: &str, value: &Value) -> Result<Vec<String>, String> {
 /// Has the option itself read the values.
 fn check_value(option: &clap::Arg, key: &str, values: &[String]) -> Result<(), String> {
     let typed = values.iter().map(|value| format!("--{}={value}", option.get_long().unwrap_or(key)));
-    let alone = clap::Command::new("p2p")
-        .no_binary_name(true)
-        .arg(option.clone().env(Resettable::Reset).default_value(Resettable::Reset));
+    let alone = clap::Command::new("p2p").no_binary_name(true).arg(
+        option
+            .clone()
+            .env(Resettable::Reset)
+            .default_value(Resettable::Reset)
+            .conflicts_with(Resettable::<clap::Id>::Reset), // who is not here
+    );
     match alone.try_get_matches_from(typed) {
         Ok(_) if !values.is_empty() => Ok(()),
         Ok(_) => Err(format!("`{key}` is empty")),
@@ -214,7 +232,6 @@ fn check_value(option: &clap::Arg, key: &str, values: &[String]) -> Result<(), S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::typed::args::Command;
 
     /// What `p2p` makes of `typed` with a configuration file of `text`, whatever the environment is.
     fn parse(text: &str, typed: &[&str]) -> Result<Command, String> {
@@ -243,6 +260,23 @@ mod tests {
         assert_eq!(connections(file, &["tracker"]), 8);
         assert_eq!(connections(file, &["tracker", "--max-connections", "9"]), 9);
         assert_eq!(lease("[tracker]\nlease = \"5s\"", &["tracker"]), "5s");
+    }
+
+    #[test]
+    fn what_was_typed_is_told_from_what_is_a_default() {
+        let command = apply(Cli::command(), "up = 5\n[get]\nseed-for = 9").unwrap();
+        let typed = |more: &[&str]| {
+            let line = [&["p2p", "get", "a"], more].concat();
+            let matches = command.clone().try_get_matches_from(line).unwrap();
+            super::typed(matches.subcommand().unwrap().1, GetArgs::ITS_OWN)
+        };
+        assert!(typed(&["--listen", "h:1"]).is_empty());
+        assert_eq!(typed(&["--down", "1", "--max-in-flight=5"]), ["--max-in-flight", "--down"]);
+        let all: Vec<&str> = ["--temp=.", "--refresh=5", "--max-in-flight=5", "--max-neighbours=5", "--up=5"]
+            .into_iter()
+            .chain(["--down=5", "--fsync=true", "--keep-partial=5", "--seed-for=5"])
+            .collect();
+        assert_eq!(typed(&all).len(), GetArgs::ITS_OWN.len());
     }
 
     #[test]

@@ -89,6 +89,46 @@ impl FromStr for Bytes {
     }
 }
 
+/// So many bytes a second, and not none: `10MB/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate(pub(crate) u64);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rate, String> {
+        match text.parse()? {
+            Bytes(0) => {
+                Err("at a rate of 0 nothing ever arrives; without the option there is no limit".into())
+            }
+            Bytes(rate) => Ok(Rate(rate)),
+        }
+    }
+}
+
+/// How often something happens, or how long silence is borne: a duration, but not as good as none.
+pub(crate) fn interval(text: &str) -> Result<Period, String> {
+    const LEAST: Duration = Duration::from_millis(100);
+    match text.parse()? {
+        Period(period) if period < LEAST => Err(format!("it is {} at least", Period(LEAST))),
+        period => Ok(period),
+    }
+}
+
+/// A number of bytes that is not 0.
+pub(crate) fn some_bytes(text: &str) -> Result<Bytes, String> {
+    text.parse().and_then(|bytes| if bytes == Bytes(0) { Err(NONE.into()) } else { Ok(bytes) })
+}
+
+/// A number that is not 0.
+pub(crate) fn some(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| "it is a whole number".to_owned())?;
+    if number == 0 { Err(NONE.into()) } else { Ok(number) }
+}
+
+/// What is wrong with 0.
+const NONE: &str = "with 0 nothing could ever be fetched";
+
 /// As it can be typed, without loss.
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,6 +153,18 @@ mod tests {
         assert_eq!("0".parse(), Ok(Patience::For(Duration::ZERO)));
         assert_eq!("10MB/s".parse(), Ok(Bytes(10_000_000)));
         assert_eq!("64MiB".parse(), Ok(Bytes(64 << 20)));
+    }
+
+    #[test]
+    fn what_would_never_get_anywhere_is_refused() {
+        assert_eq!("1B/s".parse(), Ok(Rate(1)));
+        assert!("0".parse::<Rate>().is_err_and(|error| error.contains("there is no limit")));
+        assert!("fast".parse::<Rate>().is_err());
+        assert_eq!(interval("100ms"), Ok(Period(Duration::from_millis(100))));
+        assert_eq!(interval("0"), Err("it is 100ms at least".into()));
+        assert_eq!((interval("99ms").is_err(), interval("soon").is_err()), (true, true));
+        assert_eq!((some_bytes("1"), some_bytes("0B")), (Ok(Bytes(1)), Err(NONE.into())));
+        assert_eq!((some("1"), some("0"), some("-1").is_err()), (Ok(1), Err(NONE.into()), true));
     }
 
     #[test]
