@@ -254,9 +254,13 @@ fn the_preface_is_ours() {
     assert_eq!(preface.iter().map(|block| unhex(block)).collect::<Vec<_>>(), [Preface::OURS.encode()]);
 }
 
-/// The pattern of section 5.1.
+/// So many bytes of the pattern of section 5.1.
+fn pattern_of(bytes: u64) -> Vec<u8> {
+    (0..bytes).map(|i| (i + i / 251) as u8).collect()
+}
+
 fn pattern() -> Vec<u8> {
-    (0..200_000_usize).map(|i| (i + i / 251) as u8).collect()
+    pattern_of(200_000)
 }
 
 fn manifest_of(data: &[u8]) -> (Manifest, FileId) {
@@ -287,16 +291,98 @@ fn the_geometry_table_is_true() {
     assert_eq!((Geometry::MAX_CHUNKS, Geometry::MAX_SIZE), (1 << 20, 1 << 44), "as the text says");
 }
 
+/// A proof of the document: of so many bytes of the pattern, to be checked with this size.
+struct Stated {
+    bytes: u64,
+    size: u64,
+    proof: Proof,
+}
+
+/// The number behind `words` in the first line of a block.
+fn number_behind(block: &str, words: &str) -> Option<u64> {
+    let rest = block.lines().next()?.split_once(words)?.1.trim_start();
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn stated_proofs(language: &str) -> Vec<Stated> {
+    let read = |block: &'static str| {
+        let bytes = number_behind(block, "pattern of").expect("whose proof it is");
+        let size = number_behind(block, "as if it had").unwrap_or(bytes);
+        let raw = unhex(block);
+        let (first, hashes) = (raw[..4].try_into().expect("4 bytes"), u16::from_be_bytes([raw[4], raw[5]]));
+        let all: Vec<ChunkHash> =
+            raw[7..].chunks(32).map(|hash| ChunkHash(hash.try_into().expect("32 bytes"))).collect();
+        let (hashes, path) = all.split_at(hashes.into());
+        assert_eq!(path.len(), usize::from(raw[6]), "siblings in {block}");
+        let proof = Proof { first: u32::from_be_bytes(first), hashes: hashes.to_vec(), path: path.to_vec() };
+        Stated { bytes, size, proof }
+    };
+    blocks(section("### 5.5"), language).into_iter().map(read).collect()
+}
+
 #[test]
-fn the_proof_is_what_the_pattern_gives() {
-    let (manifest, id) = manifest_of(&pattern());
-    let proof = manifest.prove(3, 1).expect("a run");
-    let bytes = unhex(blocks(section("### 5.5"), "proof")[0]);
-    let hash = |at: usize| ChunkHash(bytes[at..at + 32].try_into().expect("32 bytes"));
-    assert_eq!(bytes[..7], [0, 0, 0, 3, 0, 1, 2]);
-    let stated = Proof { first: 3, hashes: vec![hash(7)], path: vec![hash(39), hash(71)] };
-    assert_eq!((bytes.len(), &stated), (7 + 3 * 32, &proof));
-    assert_eq!(stated.check(id, manifest.geometry()), Ok(()));
+fn proofs_are_what_the_pattern_gives() {
+    let stated = stated_proofs("proof");
+    let runs: Vec<(u64, u32, usize)> =
+        stated.iter().map(|one| (one.bytes, one.proof.first, one.proof.hashes.len())).collect();
+    assert_eq!(
+        runs,
+        [(200_000, 3, 1), (300_000, 0, 5), (300_000, 4, 1), (450_000, 4, 3), (1_100_000, 16, 1)]
+    );
+    for Stated { bytes, proof, .. } in stated {
+        let (manifest, id) = manifest_of(&pattern_of(bytes));
+        let given = manifest.prove(proof.first, proof.hashes.len() as u32).expect("a run");
+        assert_eq!(proof, given, "{bytes}");
+        assert_eq!(proof.check(id, manifest.geometry()), Ok(()), "{bytes}");
+    }
+}
+
+#[test]
+fn bad_proofs_are_refused() {
+    let bad = stated_proofs("bad-proof");
+    assert_eq!(bad.len(), 6);
+    for Stated { bytes, size, proof } in bad {
+        let id = FileId::of(&pattern_of(bytes));
+        let geometry = Geometry::of(size).expect("a size");
+        assert!(proof.check(id, geometry).is_err(), "{bytes} as {size}: {proof:?}");
+    }
+}
+
+#[test]
+fn ids_of_patterns_are_stated() {
+    for row in rows(section("### 5.5")) {
+        let bytes = row[0].parse().expect("a number");
+        let (manifest, id) = manifest_of(&pattern_of(bytes));
+        assert_eq!((row[1].parse(), &row[2]), (Ok(manifest.hashes().len()), &id.to_string()));
+    }
+}
+
+#[test]
+fn several_members_are_numbered_as_stated() {
+    let text = section("### 5.6 Trees");
+    let listings = blocks(text, "tree");
+    assert_eq!(listings.len(), 2);
+    let bytes = unhex(listings[1]);
+    let tree = Tree::decode(&bytes).expect("a tree");
+    assert_eq!(tree.encode(), bytes);
+    assert!(text.contains(&FileId::of(&bytes).to_string()), "{}", FileId::of(&bytes));
+    let members = tree.layout().expect("members");
+    assert_eq!(members.ids, [FileId::of(&pattern_of(70_000)), FileId::of(b""), FileId::of(b"hello")]);
+    let layout = &members.layout;
+    assert_eq!((layout.chunks(), layout.size()), (3, 70_005));
+    let places = (0..3).filter_map(|chunk| layout.place(chunk));
+    let places: Vec<(usize, u32, u64)> =
+        places.map(|place| (place.file, place.chunk.get(), place.len)).collect();
+    assert_eq!(places, [(0, 0, 65_536), (0, 1, 4_464), (2, 0, 5)]);
+}
+
+#[test]
+fn bad_listings_are_refused() {
+    let bad = blocks(section("### 5.6 Trees"), "bad-tree");
+    assert_eq!(bad.len(), 7);
+    for block in bad {
+        assert!(Tree::decode(&unhex(block)).is_err(), "{block}");
+    }
 }
 
 #[test]

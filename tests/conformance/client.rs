@@ -75,6 +75,7 @@ pub mod code {
 pub mod refusal {
     pub const NOT_HERE: u8 = 1;
     pub const NOT_YET: u8 = 2;
+    pub const GONE: u8 = 3;
     pub const BUSY: u8 = 4;
     pub const CANCELLED: u8 = 5;
     pub const NOTHING_BETTER: u8 = 6;
@@ -268,7 +269,10 @@ impl Client {
     /// Dials, and says nothing yet.
     #[track_caller]
     pub fn dial(target: &str) -> Client {
-        let stream = TcpStream::connect(target).unwrap_or_else(|error| panic!("{target}: {error}"));
+        Client::of(TcpStream::connect(target).unwrap_or_else(|error| panic!("{target}: {error}")))
+    }
+
+    fn of(stream: TcpStream) -> Client {
         stream.set_nodelay(true).expect("an open socket");
         stream.set_read_timeout(Some(DEADLINE)).expect("an open socket");
         stream.set_write_timeout(Some(DEADLINE)).expect("an open socket");
@@ -281,6 +285,15 @@ impl Client {
         let mut client = Client::dial(target);
         client.send(&[&PREFACE[..], &hello.frame()].concat());
         let theirs = client.hear_hello();
+        (client, theirs)
+    }
+
+    /// Takes a connection, and shakes hands: what the dialler said.
+    #[track_caller]
+    pub fn welcome(stream: TcpStream, hello: &Hello) -> (Client, Hello) {
+        let mut client = Client::of(stream);
+        let theirs = client.hear_hello();
+        client.send(&[&PREFACE[..], &hello.frame()].concat());
         (client, theirs)
     }
 

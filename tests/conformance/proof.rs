@@ -2,12 +2,12 @@
 
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use crate::client::Fields;
+use crate::client::{Body, Fields};
 
 pub type Hash = [u8; 32];
 
 /// Hashes of a run, and the siblings that prove them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proof {
     pub first: u32,
     pub hashes: Vec<Hash>,
@@ -20,6 +20,12 @@ impl Proof {
         assert!(hashes <= 4096 && path <= 20);
         let mut take = |count: usize| (0..count).map(|_| fields.hash()).collect();
         Proof { first, hashes: take(hashes.into()), path: take(path.into()) }
+    }
+
+    /// Its bytes, section 2.
+    pub fn body(&self) -> Body {
+        let head = Body::new().u32(self.first).u16(self.hashes.len() as u16).u8(self.path.len() as u8);
+        self.hashes.iter().chain(&self.path).fold(head, |body, hash| body.raw(hash))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -67,6 +73,35 @@ impl Proof {
             (number, width) = (number / 2, width.div_ceil(2));
         }
         path.next().is_none() && node == id
+    }
+}
+
+/// All rows of a content's hashes, section 5.4.
+#[derive(Debug)]
+pub struct Manifest(Vec<Vec<Hash>>);
+
+impl Manifest {
+    /// That of a content, and the content's id.
+    pub fn of(content: &[u8]) -> (Manifest, Hash) {
+        let size = content.len() as u64;
+        let parts = (0..).zip(content.chunks(chunk_size(size) as usize));
+        let mut rows = vec![parts.map(|(chunk, data)| chunk_hash(size, chunk, data)).collect::<Vec<_>>()];
+        while let Some(row) = rows.last().filter(|row| row.len() > 2) {
+            rows.push(merge_row(row));
+        }
+        (Manifest(rows), *blake3::hash(content).as_bytes())
+    }
+
+    /// The proof of a run.
+    pub fn prove(&self, first: u32, count: u32) -> Proof {
+        let span = count.next_power_of_two();
+        let hashes = self.0[0][first as usize..(first + count) as usize].to_vec();
+        let (mut number, mut path) = ((first / span) as usize, Vec::new());
+        for row in self.0.iter().skip(span.ilog2() as usize) {
+            path.extend(row.get(number ^ 1).filter(|_| row.len() > 1));
+            number /= 2;
+        }
+        Proof { first, hashes, path }
     }
 }
 

@@ -50,8 +50,15 @@ pub struct Peer {
     pub size: u64,
     /// A tree that it shares.
     pub tree: Option<[u8; 32]>,
-    _tracker: Option<Daemon>,
+    tracker: Option<Daemon>,
     _folder: Option<Sample>,
+}
+
+impl Peer {
+    /// Its tracker, if it is a peer of this project.
+    pub fn tracker(&self) -> Option<String> {
+        self.tracker.as_ref().map(Daemon::target)
+    }
 }
 
 /// A peer that shares the content of section 16.
@@ -74,7 +81,7 @@ fn given_peer(addr: String) -> Peer {
         id: id_of("P2P_CONFORMANCE_ID").unwrap_or_else(|| id_of_content(&pattern())),
         size: size.unwrap_or(pattern().len() as u64),
         tree,
-        _tracker: None,
+        tracker: None,
         _folder: None,
     }
 }
@@ -90,7 +97,7 @@ fn own_peer() -> Peer {
         id: id_of_content(&pattern()),
         size: pattern().len() as u64,
         tree: Some(tree),
-        _tracker: Some(tracker),
+        tracker: Some(tracker),
         _folder: Some(folder),
     }
 }

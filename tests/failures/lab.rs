@@ -12,6 +12,7 @@ pub const DONE: i32 = 0;
 pub const OTHER: i32 = 1;
 pub const NOT_FOUND: i32 = 3;
 pub const UNREACHABLE: i32 = 4;
+pub const INTEGRITY: i32 = 5;
 
 /// A tracker, and a place for what is fetched.
 pub struct Lab {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::lab::{DONE, Lab, OTHER, UNREACHABLE, one_file};
+use crate::lab::{DONE, INTEGRITY, Lab, OTHER, one_file};
 use crate::support::{Daemon, Output, Sample, eventually, pattern};
 
 const BYTES: usize = 6 << 20;
@@ -156,7 +156,7 @@ fn one_sources_wrong_bytes_reach_no_other_fetch() {
     good.wait().expect(DONE);
     assert!(fs::read(place.join("good")).expect("the file") == pattern(BYTES, 9));
     for wrong in wrong {
-        wrong.wait().expect(UNREACHABLE);
+        wrong.wait().expect(INTEGRITY);
     }
     assert!(!left(place), "a fetch of which nothing is right leaves nothing");
     drop(liar);
@@ -183,7 +183,7 @@ fn what_fails_leaves_nothing_but_what_a_resume_will_use() {
         let dest = format!("{}{}", dest.display(), if what == "file" { "/" } else { "" });
         let tracker = liar.tracker.target();
         let args = ["get", what, &dest, "--wait", "1s", "--listen", "127.0.0.1:0", "--tracker", &tracker];
-        Daemon::launch(&args).wait().expect(UNREACHABLE);
+        Daemon::launch(&args).wait().expect(INTEGRITY);
     }
     assert!(!place.join("new").exists() && !place.join("deep").exists());
     drop(peer);

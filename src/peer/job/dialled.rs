@@ -11,7 +11,7 @@ use crate::content::PeerId;
 use crate::net::trace::Side;
 use crate::net::{self, NetError};
 use crate::peer::transfer::connection as fetch;
-use crate::peer::transfer::{FetchEnd, Transfer, Trust};
+use crate::peer::transfer::{FetchEnd, Transfer};
 use crate::swarm::neighbours::Outcome;
 use crate::threads::{self, lock};
 use crate::wire::{Complaint, Refusal, Report, Role};
@@ -60,7 +60,7 @@ fn source(
     transfer: &Transfer,
     addr: &str,
     gate: &Mutex<Option<Sender<()>>>,
-) -> Result<Trust, FetchEnd> {
+) -> Result<(), FetchEnd> {
     threads::may_panic("fetch-source");
     let stream = net::dial(addr).map_err(NetError::from)?;
     let session = net::greet(Arc::new(stream), &means.identity, Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
@@ -70,24 +70,19 @@ fn source(
 }
 
 /// What the end of a connection says about the neighbour; complaints go to the trackers.
-fn judge(
-    means: &Means,
-    transfer: &Transfer,
-    who: PeerId,
-    addr: &str,
-    end: Result<Trust, FetchEnd>,
-) -> Outcome {
-    let complain =
-        |complaint| means.trackers().report(&Report { peer: who, id: transfer.id, chunk: 0, complaint });
+fn judge(means: &Means, transfer: &Transfer, who: PeerId, addr: &str, end: Result<(), FetchEnd>) -> Outcome {
+    let complain = |complaint, chunk| {
+        means.trackers().report(&Report { peer: who, id: transfer.id, chunk, complaint });
+    };
     match end {
-        Ok(Trust::Kept) => Outcome::Useless,
-        Ok(Trust::Lost) => {
-            complain(Complaint::Corrupt);
+        Ok(()) => Outcome::Useless,
+        Err(FetchEnd::Lied(chunk)) => {
+            complain(Complaint::Corrupt, chunk);
             tracing::warn!("{addr} sent wrong bytes; it is not asked any more");
             Outcome::Banned
         }
         Err(FetchEnd::Net(NetError::Io(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            complain(Complaint::Dead);
+            complain(Complaint::Dead, 0);
             Outcome::Failed
         }
         Err(

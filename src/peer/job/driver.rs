@@ -216,6 +216,11 @@ impl<'a> Driver<'a> {
     /// Why nobody is left who could give what is missing.
     fn nobody(&self) -> FetchError {
         let name = &self.job.want.name;
+        if self.transfer.sources.gave_only_wrong_bytes() {
+            return FetchError::Integrity(format!(
+                "only wrong bytes came of {name}, and nobody else who has it could be reached"
+            ));
+        }
         FetchError::NobodyReached(if !self.means.trackers().any_connected() {
             format!(
                 "no tracker and no source of {name} could be reached; what has arrived is kept for next time"

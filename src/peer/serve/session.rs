@@ -63,6 +63,15 @@ fn refuse(request: u32, reason: Refusal) -> Answer {
     (request, Refused { reason }.into())
 }
 
+/// True of what needs an answer, which needs a number. LEAVE may be a notice.
+fn is_request(message: &ToServer) -> bool {
+    match message {
+        ToServer::Open(_) | ToServer::Close(_) | ToServer::GetManifest(_) => true,
+        ToServer::GetChunk(_) | ToServer::GetLoad(_) | ToServer::Common(Common::Ping) => true,
+        ToServer::Cancel(_) | ToServer::AskerHas(_) | ToServer::Corrupt(_) | ToServer::Common(_) => false,
+    }
+}
+
 impl<'a> Session<'a> {
     pub(super) fn new(
         host: &'a dyn Host,
@@ -96,6 +105,9 @@ impl<'a> Session<'a> {
 
     /// Takes in a message; what is answered to it at once.
     pub(super) fn take(&mut self, request: u32, message: ToServer) -> Result<Vec<Answer>, NetError> {
+        if request == 0 && is_request(&message) {
+            return Err(NetError::Unexpected("request number 0"));
+        }
         match message {
             ToServer::Open(open) => Ok(vec![(request, self.open(&open))]),
             ToServer::Close(close) => {
@@ -129,8 +141,9 @@ impl<'a> Session<'a> {
             Common::Ping => Ok(answer(request, Common::Pong)),
             Common::Leave => {
                 self.leaves();
-                let mut answers = answer(request, Common::Ok);
-                answers.extend(self.drop_requests(|_| true));
+                let mut answers = self.drop_requests(|_| true);
+                // A notice has no answer.
+                answers.extend((request != 0).then(|| (request, Common::Ok.into())));
                 Ok(answers)
             }
             Common::Ok | Common::Pong => Ok(Vec::new()),
@@ -216,7 +229,7 @@ impl<'a> Session<'a> {
         let Some(slot) = self.slots.get_mut(&number) else { return Ok(()) };
         let chunks = slot.held.layout().chunks();
         slot.told_chunks += runs::named(gained, chunks);
-        if slot.told_chunks > u64::from(MAX_TOLD) * u64::from(chunks) {
+        if slot.told_chunks > u64::from(MAX_TOLD) * u64::from(chunks.max(1)) {
             return Err(NetError::Unexpected("HAVE of more chunks than there are"));
         }
         self.asker.has(number, runs::numbers(gained, chunks));

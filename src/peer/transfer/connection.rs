@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::intake::{Arriving, Ended};
 use super::ledger::add;
 use super::link::{SourceLink, Who};
-use super::opening::{self, load_of, unexpected};
+use super::opening::{self, is_passed_over, load_of, unexpected};
 use super::outcome::{FetchEnd, Trust};
 use super::requests::{Requests, SLOT, Send};
 use super::underway::Transfer;
@@ -37,7 +37,7 @@ pub(in crate::peer) fn run(
     session: Session<Arc<TcpStream>>,
     target: &str,
     throttle: Option<&Mutex<Throttle>>,
-) -> Result<Trust, FetchEnd> {
+) -> Result<(), FetchEnd> {
     let wake = Arc::new(Wake::new().map_err(NetError::from)?);
     let (mut bulk, theirs) = Bulk::new(session, Side::Fetch, wake.clone())?;
     transfer.sources.opens(&wake);
@@ -59,14 +59,16 @@ pub(in crate::peer) fn run(
         silence,
         told: 0,
         missing: 0,
+        wrong: None,
     };
-    let end = fetching.run();
+    let (end, wrong) = fetching.run();
     let trust = transfer.leave(id);
-    match end {
-        Err(FetchEnd::Disk(error)) => transfer.fail(error),
-        other => other?,
+    match (end, wrong) {
+        (Err(FetchEnd::Disk(error)), _) => transfer.fail(error),
+        (_, Some(chunk)) if trust == Trust::Lost => return Err(FetchEnd::Lied(chunk)),
+        (other, _) => other?,
     }
-    Ok(trust)
+    Ok(())
 }
 
 /// Most bytes of a CHUNK after its length field.
@@ -88,20 +90,28 @@ struct Fetching<'a> {
     told: u64,
     /// Chunks reported as missing.
     missing: u32,
+    /// The last chunk of which what came was wrong.
+    wrong: Option<u32>,
 }
 
 impl Fetching<'_> {
-    fn run(mut self) -> Result<(), FetchEnd> {
+    /// How it ended, and the last chunk of which what came was wrong.
+    fn run(mut self) -> (Result<(), FetchEnd>, Option<u32>) {
         let outcome = threads::caught(|| self.work())
             .unwrap_or_else(|panicked| Err(NetError::Panicked(panicked).into()));
-        match outcome {
+        let end = match outcome {
             Err(FetchEnd::Net(NetError::Closed)) if self.transfer.is_over() => Ok(()),
             Err(FetchEnd::Net(error)) => {
                 self.bulk.end(&error);
                 Err(error.into())
             }
+            Err(FetchEnd::Lied(chunk)) => {
+                self.bulk.end(&NetError::Unexpected("chunk number or length"));
+                Err(FetchEnd::Lied(chunk))
+            }
             other => other,
-        }
+        };
+        (end, self.wrong)
     }
 
     fn work(&mut self) -> Result<(), FetchEnd> {
@@ -137,7 +147,7 @@ impl Fetching<'_> {
         match self.silence.look(owes, Instant::now()) {
             Look::Again(at) => Ok(at),
             Look::Ask(at) => {
-                self.bulk.queue(self.requests.next(), Common::Ping);
+                self.bulk.queue(self.requests.number(), Common::Ping);
                 self.bulk.flush(false)?;
                 Ok(at)
             }
@@ -224,7 +234,7 @@ impl Fetching<'_> {
             FromServer::ServerHas(has) if has.slot == SLOT => {
                 let chunks = self.transfer.layout.chunks();
                 self.told += runs::named(&has.gained, chunks);
-                if self.told > u64::from(MAX_TOLD) * u64::from(chunks) {
+                if self.told > u64::from(MAX_TOLD) * u64::from(chunks.max(1)) {
                     return Err(NetError::Unexpected("HAVE of more chunks than there are").into());
                 }
                 self.step(Event::Gained(self.id, has.gained.into_vec()));
@@ -232,8 +242,16 @@ impl Fetching<'_> {
             FromServer::Load(load) => {
                 self.step(Event::Loaded(self.id, load_of(&load)));
             }
+            // Of a slot that is not open.
+            FromServer::ServerHas(_) => {}
             FromServer::Common(Common::Ping) => self.bulk.queue(request, Common::Pong),
-            FromServer::Common(Common::Ok | Common::Pong) => {}
+            FromServer::Common(Common::Error(_)) if request != 0 => {
+                // The server failed at this one, or has too much to do: later, or elsewhere.
+                if let Some(chunk) = self.requests.answered(request) {
+                    self.step(Event::Refused(self.id, chunk, Refusal::Busy));
+                }
+            }
+            other if is_passed_over(request, &other) => {}
             other => return Err(unexpected(other).into()),
         }
         Ok(())
@@ -249,6 +267,7 @@ impl Fetching<'_> {
 
     /// Its chunk did not prove, which the source is told: it may not know what has become of its file.
     fn complain(&mut self, chunk: u32) {
+        self.wrong = Some(chunk);
         self.bulk.queue(0, Corrupt { slot: SLOT, chunk });
         self.step(Event::Corrupt(self.id, chunk));
     }
@@ -266,7 +285,13 @@ impl Fetching<'_> {
         let data_bytes = (header.body_bytes - head_bytes) as u64;
         let place =
             place.filter(|place| place.len == data_bytes && asked.is_none_or(|chunk| chunk == head.index));
-        let Some(place) = place else { return Err(NetError::Unexpected("chunk number or length").into()) };
+        let Some(place) = place else {
+            let chunk = asked.unwrap_or(head.index);
+            if asked.is_some() {
+                self.step(Event::Corrupt(self.id, chunk));
+            }
+            return Err(FetchEnd::Lied(chunk));
+        };
         if trace::on(Side::Fetch, true) {
             let fields = format!("chunk {} of {} B", head.index, place.len);
             let (addr, request) = (self.bulk.addr, header.request);

@@ -7,7 +7,7 @@ use super::requests::{OPEN, SLOT};
 use super::underway::Transfer;
 use crate::content::ChunkSet;
 use crate::net::NetError;
-use crate::net::bulk::{Bulk, Filled};
+use crate::net::bulk::{Bulk, Filled, MAX_UNSENT_BYTES};
 use crate::swarm::scheduler::SourceLoad;
 use crate::wire::{Common, FromServer, GetLoad, Load, Message, Open, ToServer};
 
@@ -36,7 +36,7 @@ pub(super) fn open(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Ope
             && let Some(message) = bulk.message(header)?
         {
             return match message {
-                FromServer::Opened(opened) => {
+                FromServer::Opened(opened) if header.request == OPEN => {
                     let fits =
                         opened.chunks == transfer.layout.chunks() && opened.size == transfer.layout.size();
                     let have = opened.have.to_set(transfer.layout.chunks());
@@ -48,7 +48,16 @@ pub(super) fn open(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Ope
                     load = Some(load_of(&told));
                     continue;
                 }
-                FromServer::Refused(refused) => Err(FetchEnd::Refused(refused.reason)),
+                FromServer::Refused(refused) if header.request == OPEN => {
+                    Err(FetchEnd::Refused(refused.reason))
+                }
+                FromServer::Common(Common::Ping) if bulk.unsent_bytes() <= MAX_UNSENT_BYTES => {
+                    bulk.queue(header.request, Common::Pong);
+                    continue;
+                }
+                // Of a slot that is not open yet.
+                FromServer::ServerHas(_) => continue,
+                other if header.request != OPEN && is_passed_over(header.request, &other) => continue,
                 other => Err(unexpected(other).into()),
             };
         }
@@ -65,6 +74,16 @@ pub(super) fn open(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Ope
 
 pub(super) fn load_of(load: &Load) -> SourceLoad {
     SourceLoad { uploads: load.uploads, rate: load.rate }
+}
+
+/// True of an answer that carries nothing: whether or not somebody waits for it, it costs as much as it says.
+/// An ERROR with a number answers a request; one without ends the connection.
+pub(super) fn is_passed_over(request: u32, message: &FromServer) -> bool {
+    match message {
+        FromServer::Common(Common::Ok | Common::Pong) | FromServer::Load(_) => true,
+        FromServer::Common(Common::Error(_)) => request != 0,
+        _ => false,
+    }
 }
 
 pub(super) fn unexpected(message: FromServer) -> NetError {

@@ -16,6 +16,9 @@ pub(in crate::peer) enum FetchEnd {
     /// The source has another content under that id, or a wrong idea of its size.
     #[error("the source has another size for this content")]
     Geometry,
+    /// It sent what cannot be this chunk, or wrong bytes too often, of this chunk last.
+    #[error("what it sent as chunk {0} is wrong")]
+    Lied(u32),
     /// This side's disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -23,7 +26,7 @@ pub(in crate::peer) enum FetchEnd {
 
 /// What the connection showed of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::peer) enum Trust {
+pub(super) enum Trust {
     /// Nothing was wrong.
     Kept,
     /// It sent wrong bytes too often.

@@ -112,7 +112,9 @@ impl Probe {
                 self.bulk.queue(header.request, Common::Pong);
                 Step::GoesOn
             }
-            FromServer::ServerHas(_) | FromServer::Common(Common::Ok | Common::Pong) => Step::GoesOn,
+            FromServer::ServerHas(_)
+            | FromServer::Load(_)
+            | FromServer::Common(Common::Ok | Common::Pong) => Step::GoesOn,
             FromServer::Common(Common::Error(_) | Common::Leave) => Step::Ended(Verdict::Away),
             other => return Err(NetError::Unexpected(crate::wire::Message::label(&other))),
         }))

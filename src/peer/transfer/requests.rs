@@ -45,9 +45,11 @@ impl Requests {
         self.open.is_empty()
     }
 
-    /// The number of a message that asks for no chunk.
-    pub(super) fn next(&self) -> u32 {
-        self.next
+    /// A number for a message that asks for no chunk.
+    pub(super) fn number(&mut self) -> u32 {
+        let number = self.next;
+        self.next = number.checked_add(1).unwrap_or(OPEN + 1);
+        number
     }
 
     /// A request is answered: the chunk that it asked for, or that it left the choice. None if there is no such
@@ -83,8 +85,7 @@ impl Requests {
         self.ask(&mut runs, &mut out);
         if load {
             // Behind the chunks: the answer tells how many others are served before them.
-            out.push(Send::Load(self.next));
-            self.next = self.next.checked_add(1).unwrap_or(OPEN + 1);
+            out.push(Send::Load(self.number()));
         }
         if !news.is_empty() {
             news.sort_unstable();
@@ -184,10 +185,10 @@ mod tests {
         let orders = [Order::Tell(5), Order::AskLoad, Order::Ask(1), Order::Tell(4)];
         let sent = requests.obey(&orders, |_| false);
         assert_eq!(sent, [ask(3, 1, 1, false), Send::Load(4), Send::Tell(vec![(4, 2)])]);
-        assert_eq!(requests.next(), 5);
+        assert_eq!(requests.number(), 5, "not that of the next chunk, too");
         assert!(!requests.is_empty());
         let orders = [Order::Ask(2), Order::Close, Order::Ask(3)];
-        assert_eq!(requests.obey(&orders, |_| false), [Send::Leave(5)]);
+        assert_eq!(requests.obey(&orders, |_| false), [Send::Leave(6)]);
     }
 
     #[test]

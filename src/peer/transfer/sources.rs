@@ -229,6 +229,12 @@ impl Sources {
         past.chain(now).collect()
     }
 
+    /// True if sources sent chunks, and none of these was right.
+    pub(in crate::peer) fn gave_only_wrong_bytes(&self) -> bool {
+        let all = self.all();
+        all.iter().any(|(_, view, _)| view.corrupt > 0) && all.iter().all(|(_, view, _)| view.chunks == 0)
+    }
+
     /// True if others get on faster than this transfer.
     pub(super) fn is_behind(&self) -> bool {
         lock(&self.state).scheduler.is_behind()

@@ -68,8 +68,13 @@ impl Service {
             guest.activity.note(Instant::now());
             while let Some((request, message)) = next {
                 threads::may_panic("tracker-member");
+                if request == 0 && is_request(&message) {
+                    return Err(NetError::Unexpected("request number 0"));
+                }
                 let reply = session.answer(&self.shared, message, Instant::now());
-                if let Some(answer) = &reply.answer {
+                // LEAVE as a notice has no answer.
+                let done = |answer: &&FromTracker| matches!(answer, FromTracker::Common(Common::Ok));
+                if let Some(answer) = reply.answer.as_ref().filter(|answer| request != 0 || !done(answer)) {
                     // An ERROR that ends the connection is about the connection, not the request.
                     let ends = reply.close && matches!(answer, FromTracker::Common(Common::Error(_)));
                     link.queue(if ends { 0 } else { request }, answer);
@@ -126,6 +131,11 @@ impl Service {
             link.fill()?;
         }
     }
+}
+
+/// True of what needs an answer, which needs a number. LEAVE may be a notice.
+fn is_request(message: &ToTracker) -> bool {
+    matches!(message, ToTracker::Common(Common::Ping)) || !matches!(message, ToTracker::Common(_))
 }
 
 fn stopping() -> FromTracker {

@@ -219,9 +219,10 @@ fn what_is_said_on_any_connection_is_answered() {
     assert_eq!(session.take(4, Common::Pong.into()).unwrap(), []);
     session.take(5, get(1, 1)).unwrap();
     assert!(!session.is_left());
-    let mut answers = answer(6, Common::Ok);
-    answers.extend(refusals(&[(5, Refusal::Cancelled)]));
+    let mut answers = refusals(&[(5, Refusal::Cancelled)]);
+    answers.extend(answer(6, Common::Ok));
     assert_eq!(session.take(6, Common::Leave.into()).unwrap(), answers);
+    assert_eq!(session.take(0, Common::Leave.into()).unwrap(), [], "a notice has no answer");
     assert!(session.is_left());
     let error = Problem { code: ErrorCode::Limit, detail: Text::new("no") };
     let ended = session.take(0, Common::Error(error).into());

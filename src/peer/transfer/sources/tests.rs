@@ -105,6 +105,18 @@ fn who_sent_wrong_chunks_too_often_is_closed_and_not_trusted_when_it_leaves() {
     }
     assert!(link.take_orders().contains(&Order::Close));
     assert_eq!(sources.leave(link.id), Trust::Lost);
+    assert!(sources.gave_only_wrong_bytes());
     assert_eq!(sources.all()[0].1.reason, Reason::Banned(MAX_CORRUPT));
     sources.wait_for_all();
+}
+
+#[test]
+fn wrong_bytes_are_not_all_that_came_if_any_came_right_or_none_came() {
+    let sources = sources(2);
+    let (one, other) = (join(&sources, 1, ChunkSet::full(2)), join(&sources, 2, ChunkSet::full(2)));
+    assert!(!sources.gave_only_wrong_bytes(), "nothing came");
+    sources.step([Event::Corrupt(one.id, 0)], None);
+    assert!(sources.gave_only_wrong_bytes());
+    sources.arrived(1, other.id);
+    assert!(!sources.gave_only_wrong_bytes());
 }

@@ -1,0 +1,116 @@
+//! Notices, and how slots and connections end: sections 3.3, 3.5, 8.4 and 10.3.
+
+use crate::client::{ANY_CHUNK, Body, Client, code, frame, id, refusal};
+use crate::peer::{BYTES, answer_of, answers, get_chunk, get_manifest, open, opened, reasons};
+use crate::target;
+
+#[test]
+fn notices_about_nothing_are_passed_over() {
+    let peer = target::peer();
+    let mut client = opened(&peer);
+    client.send(&frame(id::ASKER_HAVE, 0, &Body::new().u16(9).ranges(&[(0, 1)])));
+    client.send(&frame(id::ASKER_HAVE, 0, &Body::new().u16(0).ranges(&[(u32::MAX, u32::MAX), (0, 0)])));
+    client.send(&frame(id::CANCEL, 0, &Body::new().u32(12345)));
+    client.send(&frame(id::CORRUPT, 0, &Body::new().u16(9).u32(0)));
+    client.send(&frame(id::CORRUPT, 0, &Body::new().u16(0).u32(u32::MAX)));
+    client.is_alive();
+}
+
+#[test]
+fn closing_a_slot_answers_what_still_waits() {
+    let peer = target::peer();
+    let mut client = opened(&peer);
+    const COUNT: u32 = 100;
+    let number = client.take_numbers(COUNT + 1);
+    let mut bytes = frame(id::GET_CHUNK, number, &get_chunk(0, ANY_CHUNK, COUNT as u16, false));
+    bytes.extend(frame(id::CLOSE, number + COUNT, &Body::new().u16(0)));
+    client.send(&bytes);
+    let all = answers(&mut client, number, COUNT + 1);
+    assert_eq!(answer_of(&all, COUNT).id, id::OK);
+    assert!(reasons(&all).is_subset(&[refusal::CANCELLED, refusal::NOTHING_BETTER].into()));
+}
+
+#[test]
+fn leave_answers_what_still_waits_and_ends() {
+    let peer = target::peer();
+    let mut client = opened(&peer);
+    const COUNT: u32 = 50;
+    let number = client.take_numbers(COUNT + 1);
+    let mut bytes = frame(id::GET_CHUNK, number, &get_chunk(0, ANY_CHUNK, COUNT as u16, false));
+    bytes.extend(frame(id::LEAVE, number + COUNT, &Body::new()));
+    client.send(&bytes);
+    let all = answers(&mut client, number, COUNT + 1);
+    assert_eq!(all.last().map(|(request, last)| (*request, last.id)), Some((COUNT, id::OK)), "OK comes last");
+    client.has_ended();
+}
+
+#[test]
+fn load_is_told_without_a_slot() {
+    let peer = target::peer();
+    let load = peer.target.greet().call(id::GET_LOAD, &Body::new(), id::LOAD);
+    load.fields(|fields| (fields.u16(), fields.u16(), fields.u32(), fields.u64()));
+}
+
+#[test]
+fn leave_as_a_notice_has_no_answer() {
+    let peer = target::peer();
+    let mut client = opened(&peer);
+    client.send(&frame(id::LEAVE, 0, &Body::new()));
+    client.has_ended();
+}
+
+/// The id of nothing, section 12.
+const NOTHING: &str = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+
+#[test]
+fn a_notice_beyond_an_empty_view_is_passed_over() {
+    let peer = target::peer();
+    let mut client = peer.target.greet();
+    let nothing = *blake3::hash(b"").as_bytes();
+    assert_eq!(blake3::Hash::from(nothing).to_hex().as_str(), NOTHING);
+    if client.ask(id::OPEN, &open(0, nothing, BYTES)).id != id::OPENED {
+        return; // it shares no empty file
+    }
+    client.send(&frame(id::ASKER_HAVE, 0, &Body::new().u16(0).ranges(&[(0, 1)])));
+    client.send(&frame(id::CORRUPT, 0, &Body::new().u16(0).u32(0)));
+    client.is_alive();
+}
+
+#[test]
+fn who_tells_more_than_twice_what_there_is_is_closed() {
+    let peer = target::peer();
+    let mut client = opened(&peer);
+    let all = Body::new().u16(0).ranges(&[(0, u32::MAX)]);
+    (0..2).for_each(|_| client.send(&frame(id::ASKER_HAVE, 0, &all)));
+    client.is_alive();
+    client.send(&frame(id::ASKER_HAVE, 0, &all));
+    client.ends_with(code::UNEXPECTED);
+}
+
+#[test]
+fn what_asks_needs_a_number() {
+    let peer = target::peer();
+    let asks: [(u8, Body); 6] = [
+        (id::OPEN, open(1, peer.id, BYTES)),
+        (id::CLOSE, Body::new().u16(0)),
+        (id::GET_MANIFEST, get_manifest(0, 0, 0, 1)),
+        (id::GET_CHUNK, get_chunk(0, 0, 1, false)),
+        (id::GET_LOAD, Body::new()),
+        (id::PING, Body::new()),
+    ];
+    for (kind, body) in asks {
+        let mut client = opened(&peer);
+        client.send(&frame(kind, 0, &body));
+        client.ends_with(code::UNEXPECTED);
+    }
+}
+
+#[test]
+fn an_error_ends_the_connection_without_an_answer() {
+    let peer = target::peer();
+    for number in [0, 9] {
+        let mut client: Client = opened(&peer);
+        client.send(&frame(id::ERROR, number, &Body::new().u16(code::LIMIT).text("no more")));
+        client.has_ended();
+    }
+}
