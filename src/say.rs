@@ -9,6 +9,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,6 +31,26 @@ struct Last {
 }
 
 static LAST: Mutex<Last> = Mutex::new(Last { stuck: false, torn: false });
+
+/// Nothing is to be said but what was asked for and what went wrong.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on only errors, answers and traces are written.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// True if only errors, answers and traces are to be written.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Writes a line that nobody needs on standard error, unless it is to be quiet.
+pub(crate) fn note(text: &str) {
+    if !is_quiet() {
+        line(text);
+    }
+}
 
 /// Writes a line on standard error, or loses it.
 pub(crate) fn line(text: &str) {
@@ -92,9 +113,23 @@ pub(crate) fn to_a_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
+/// True if colours are wanted on standard error: a person reads it, and has not said no (<https://no-color.org>).
+pub(crate) fn in_colour() -> bool {
+    to_a_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Columns of the terminal on which answers are read, if it is one.
 pub(crate) fn answer_columns() -> Option<u16> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    columns(io::stdout())
+}
+
+/// The same of standard error.
+pub(crate) fn error_columns() -> Option<u16> {
+    columns(io::stderr())
+}
+
+fn columns(output: impl AsFd) -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(output).ok()?;
     Some(size.ws_col).filter(|columns| *columns > 0)
 }
 

@@ -383,3 +383,16 @@ fn what_a_running_peer_cannot_go_by_is_refused_and_not_ignored() {
     .expect(0);
     assert!(fs::read(swarm.fetched("a")).expect("the file") == pattern(4 << 20, 3));
 }
+
+#[test]
+fn quiet_is_quiet() {
+    let swarm = Swarm::of(one_file("a", pattern(100_000, 3)));
+    let said = swarm.get("a", &["-q"]).expect(0);
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", ""));
+    assert!(fs::read(swarm.fetched("a")).expect("the file") == pattern(100_000, 3));
+    assert!(swarm.get("a", &["-q", "--json"]).expect(0).stdout.contains("\"done\""));
+    let said = swarm.ask(&["get", "-q", "nope", "--wait", "0"]).expect(NOT_FOUND);
+    assert_eq!((said.stdout.as_str(), said.stderr.lines().count()), ("", 1), "{}", said.stderr);
+    let said = run(&["get", "-q", "a", "--tracker", "127.0.0.1:1", "--wait", "300ms"]).expect(4);
+    assert_eq!((said.stdout.as_str(), said.stderr.lines().count()), ("", 1), "{}", said.stderr);
+}

@@ -116,7 +116,7 @@ impl Job<'_> {
     fn fetch(&self) -> Result<(), Failure> {
         let Choice { name, ids, note, by_strangers, .. } = &self.choice;
         if let Some(note) = note {
-            say::line(note);
+            say::note(note);
         }
         let path = dest::path(&self.args.dest, name, ids)?;
         if *by_strangers && self.args.force && path != self.args.dest && path.exists() {
@@ -258,7 +258,7 @@ impl Job<'_> {
             (false, Some(period)) => Some(Instant::now() + period.0),
             (false, None) => return Ok(()),
         };
-        say::line(&format!(
+        say::note(&format!(
             "sharing {} {}",
             self.choice.name,
             match until {

@@ -16,6 +16,13 @@ use crate::say;
 const LINE_EVERY: Duration = Duration::from_secs(2);
 /// Between two JSON lines.
 const JSON_EVERY: Duration = Duration::from_secs(1);
+/// Of a terminal that does not say how many it has.
+const COLUMNS: u16 = 80;
+/// So much is left of a name before less is said of the rest.
+const LEAST_NAME: usize = 8;
+/// The shortest bar that says something, and the longest, with what stands around them.
+const LEAST_BAR: usize = 9;
+const MOST_BAR: usize = 27;
 
 /// Where and how progress is shown.
 #[derive(Debug)]
@@ -32,6 +39,7 @@ enum Form {
     Bar(ProgressBar),
     Lines,
     Json,
+    Quiet,
 }
 
 /// A line of `get --json` while it runs.
@@ -44,6 +52,7 @@ impl Progress {
     pub(super) fn new(json: bool, name: &SafeName, wait: Patience) -> Progress {
         let form = match (json, say::to_a_terminal()) {
             (true, _) => Form::Json,
+            (false, _) if say::is_quiet() => Form::Quiet,
             (false, true) => Form::Bar(bar(name)),
             (false, false) => Form::Lines,
         };
@@ -55,25 +64,22 @@ impl Progress {
         self.tell_of_waiting(status);
         match &self.form {
             Form::Bar(bar) => {
-                bar.set_length(status.bytes_total);
-                bar.set_position(status.bytes_done);
-                bar.set_message(describe(status));
+                let columns = say::error_columns().unwrap_or(COLUMNS);
+                bar.set_message(fitted(&bar.prefix(), status, usize::from(columns)));
             }
             Form::Lines if self.last.elapsed() >= LINE_EVERY => {
                 self.last = Instant::now();
-                say::line(&format!("{}: {}", shown(&status.name), describe(status)));
+                say::note(&format!("{}: {}", shown(&status.name), describe(status)));
             }
             Form::Json if self.last.elapsed() >= JSON_EVERY => {
                 self.last = Instant::now();
                 // Nobody may want to hear of it; the end is another thing.
                 let _ = output::json(&Line { progress: status });
             }
-            Form::Lines | Form::Json => {}
+            Form::Lines | Form::Json | Form::Quiet => {}
         }
     }
-}
 
-impl Progress {
     /// Says whom the transfer waits for, once each time.
     fn tell_of_waiting(&mut self, status: &TransferStatus) {
         let joined = status.state == TransferState::Joined;
@@ -88,8 +94,8 @@ impl Progress {
                 waiting(status, self.wait)
             };
             match &self.form {
-                Form::Bar(bar) => bar.suspend(|| say::line(&line)),
-                Form::Lines | Form::Json => say::line(&line),
+                Form::Bar(bar) => bar.suspend(|| say::note(&line)),
+                Form::Lines | Form::Json | Form::Quiet => say::note(&line),
             }
         }
         self.told = waits;
@@ -105,9 +111,9 @@ impl Drop for Progress {
 }
 
 fn bar(name: &SafeName) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} [{bar:24}] {percent:>3}% {msg}");
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr())
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+    let style = ProgressStyle::with_template("{wide_msg}");
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_prefix(name.to_string());
     bar
 }
@@ -127,21 +133,76 @@ fn waiting(status: &TransferStatus, wait: Patience) -> String {
     )
 }
 
+/// All of it in so many columns: less is said where there are fewer, a long name is shortened, and what room is left
+/// then is the bar's.
+fn fitted(name: &str, status: &TransferStatus, columns: usize) -> String {
+    let percent = status.bytes_done.saturating_mul(100).checked_div(status.bytes_total).unwrap_or(0);
+    let all = describe(status);
+    let rate = format!("{}/s", size(status.rate as u64));
+    let tails = [all, format!("{rate}, {}", time_left(status)), rate, String::new()];
+    let wanted = width(name).min(LEAST_NAME);
+    // One is left free: some terminals go on in the next line when the last column is written.
+    let room = |tail: &str| columns.checked_sub(1 + " 100% ".len() + tail.len());
+    let fits = |tail: &&String| room(tail).is_some_and(|room| room >= wanted);
+    let tail = tails.iter().find(fits).map_or("", String::as_str);
+    let room = room(tail).unwrap_or(0);
+    let name = shortened(name, room);
+    let bar = match room - width(&name) {
+        spare @ LEAST_BAR.. => format!(" {}", drawn(percent, spare.min(MOST_BAR) - " []".len())),
+        _ => String::new(),
+    };
+    format!("{name}{bar} {percent:>3}% {tail}")
+}
+
+/// A bar of so many characters, without what stands around them.
+fn drawn(percent: u64, length: usize) -> String {
+    let done = length * percent.min(100) as usize / 100;
+    let tip = if done < length { ">" } else { "" };
+    format!("[{:<length$}]", "=".repeat(done) + tip)
+}
+
+/// A name in so many columns.
+fn shortened(name: &str, columns: usize) -> String {
+    if width(name) <= columns {
+        return name.to_owned();
+    }
+    let mut left = columns.saturating_sub(1);
+    let fits = |character: &char| {
+        let fits = columns_of(*character) <= left;
+        left = left.saturating_sub(columns_of(*character));
+        fits
+    };
+    let end = if columns > 0 { "…" } else { "" };
+    name.chars().take_while(fits).collect::<String>() + end
+}
+
+fn width(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+/// Columns of a character; two of all that may have two.
+fn columns_of(character: char) -> usize {
+    if matches!(u32::from(character), ..0x1100 | 0x2000..0x2e80) { 1 } else { 2 }
+}
+
 /// Bytes, rate, time left, sources.
 fn describe(status: &TransferStatus) -> String {
-    let left = status.bytes_total.saturating_sub(status.bytes_done);
-    let rate = status.rate as u64;
-    let time = match left.checked_div(rate) {
-        Some(seconds) => format!("{} left", Period(Duration::from_secs(seconds))),
-        None => "time left unknown".into(),
-    };
     format!(
-        "{} of {}, {}/s, {time}, {}",
+        "{} of {}, {}/s, {}, {}",
         size(status.bytes_done),
         size(status.bytes_total),
-        size(rate),
+        size(status.rate as u64),
+        time_left(status),
         count(status.connected(), "peer"),
     )
+}
+
+fn time_left(status: &TransferStatus) -> String {
+    let left = status.bytes_total.saturating_sub(status.bytes_done);
+    match left.checked_div(status.rate as u64) {
+        Some(seconds) => format!("{} left", Period(Duration::from_secs(seconds))),
+        None => "time left unknown".into(),
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +218,32 @@ mod tests {
         assert_eq!(describe(&status), "1.0 KiB of 3.0 KiB, 0 B/s, time left unknown, 2 peers");
         let status = TransferStatus { rate: 1024.9, ..status };
         assert_eq!(describe(&status), "1.0 KiB of 3.0 KiB, 1.0 KiB/s, 2s left, 2 peers");
+    }
+
+    #[test]
+    fn progress_fits_the_terminal() {
+        let sources = vec![SourceReport::of("a"), SourceReport::of("b")];
+        let (bytes_total, bytes_done, rate) = (3 << 30, (1 << 30) + 5, 12_345_678.0);
+        let status = TransferStatus { bytes_total, bytes_done, rate, sources, ..TransferStatus::of("a") };
+        let long = "holiday pictures of last summer/day one.tar.zst";
+        let at = |name: &str, columns| fitted(name, &status, columns);
+        let all = "1.0 GiB of 3.0 GiB, 11.8 MiB/s, 2m 53s left, 2 peers";
+        assert_eq!(at("a", 100), format!("a [=======>                ]  33% {all}"));
+        assert_eq!(at("a", 80), format!("a [=====>           ]  33% {all}"));
+        assert_eq!(at(long, 80), format!("holiday pictures of …  33% {all}"));
+        assert_eq!(at(long, 60), "holiday pictures of last summ…  33% 11.8 MiB/s, 2m 53s left");
+        assert_eq!(at(long, 40), "holiday p…  33% 11.8 MiB/s, 2m 53s left");
+        assert_eq!(at("写真".repeat(9).as_str(), 40), "写真写真…  33% 11.8 MiB/s, 2m 53s left");
+        for columns in 0..200 {
+            for name in ["a", long, &"写真".repeat(40)] {
+                let line = at(name, columns);
+                assert!(width(&line) < columns.max(8), "{columns}: {line:?}");
+            }
+        }
+        let done = TransferStatus { bytes_done: bytes_total, ..status.clone() };
+        assert!(fitted("a", &done, 100).starts_with("a [========================] 100% 3.0 GiB of"));
+        let nothing = TransferStatus { bytes_total: 0, bytes_done: 0, ..status };
+        assert!(fitted("a", &nothing, 30).contains("  0% "));
     }
 
     #[test]

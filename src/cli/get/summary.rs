@@ -96,7 +96,7 @@ impl Summary {
         }
         let sentence = format!("{} is not whole at its source; {}", self.name, parts.join("; "));
         if allowed {
-            say::line(&sentence);
+            say::note(&sentence);
             Ok(())
         } else {
             Err(Failure::new(Exit::Partial, sentence))
@@ -104,6 +104,9 @@ impl Summary {
     }
 
     pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
+        if say::is_quiet() && !json {
+            return Ok(());
+        }
         let line = Line { done: &self.reports };
         output::answer(json, &line, || format!("{}{}{}", self.sentence(), self.trashed(), self.left_alone()))
     }

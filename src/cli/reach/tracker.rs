@@ -58,7 +58,7 @@ impl Wait {
             return false;
         }
         if !self.told {
-            say::line(&format!("{why}; waiting, --wait is {}", self.patience));
+            say::note(&format!("{why}; waiting, --wait is {}", self.patience));
             self.told = true;
         }
         thread::sleep(match self.patience {

@@ -9,6 +9,7 @@ use crate::say;
 /// Sets up both, once at the start.
 pub(crate) fn start(args: &LogArgs) {
     let level = if args.quiet {
+        say::be_quiet();
         EnvFilter::new("error")
     } else {
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"))
@@ -17,7 +18,7 @@ pub(crate) fn start(args: &LogArgs) {
         .with_env_filter(level)
         .with_writer(|| say::Lines)
         .log_internal_errors(false)
-        .with_ansi(say::to_a_terminal())
+        .with_ansi(say::in_colour())
         .with_target(false)
         .init();
     for side in [Side::Tracker, Side::Serve, Side::Fetch] {

@@ -28,7 +28,7 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
     let mut config = engine::config(&args.engine, args.trackers.trackers, Some(args.folder));
     config.faults = fault::plan(&args.fault, args.fault_seed);
     if let Some(faults) = &config.faults {
-        say::line(&format!("warning: this peer misbehaves on purpose: {faults}"));
+        say::note(&format!("warning: this peer misbehaves on purpose: {faults}"));
     }
     let peer = engine::start(config)?;
     stop.graceful();

@@ -25,7 +25,7 @@ impl Scan {
 
     /// Hears how far it is.
     pub(crate) fn tell(&mut self, progress: Progress) -> ControlFlow<()> {
-        if self.last.elapsed() >= TELL {
+        if self.last.elapsed() >= TELL && !say::is_quiet() {
             self.write(progress);
         }
         ControlFlow::Continue(())

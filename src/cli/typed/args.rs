@@ -76,7 +76,7 @@ pub(crate) struct LogArgs {
     /// Trace messages of all sides; twice: chunk traffic too
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = LOGS)]
     pub(crate) verbose: u8,
-    /// Log errors only; otherwise warnings too, or what RUST_LOG says
+    /// Say nothing but answers and errors: no progress, no warnings, and of a `get` that is done no word
     #[arg(short, long, global = true, help_heading = LOGS)]
     pub(crate) quiet: bool,
 }
