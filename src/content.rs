@@ -7,6 +7,7 @@ mod geometry;
 mod id;
 mod link;
 mod name;
+mod network;
 mod proof;
 pub mod runs;
 mod tree;
@@ -18,6 +19,7 @@ pub use geometry::{ChunkIndex, Geometry, Layout, Place};
 pub use id::{ChunkHash, FileId, IdError, PeerId};
 pub use link::{Descriptor, Link, LinkError};
 pub use name::{NameError, SafeName, shown};
+pub use network::Network;
 pub use proof::{ChunkHasher, Manifest, PROOF_RUN, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
 pub use tree::{
     LeftOut, Looks, Missing, Reason, Tree, TreeEntry, TreeError, TreeKind, TreeLayout, leads_inside, way_to,

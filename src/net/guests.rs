@@ -146,6 +146,11 @@ impl Guest {
     pub(crate) fn greeted(&self) {
         lock(&self.guests.state).door.greeted(self.number, Instant::now());
     }
+
+    /// The connection has more to lose than others of its network, and its place before them.
+    pub(crate) fn keep(&self) {
+        lock(&self.guests.state).door.keep(self.number);
+    }
 }
 
 impl Drop for Guest {

@@ -19,6 +19,8 @@ pub enum Effect {
     Look(Look),
     /// Send PING on the connection of this number: whatever it says is a sign of life.
     Ping(u64),
+    /// Keep this connection's place before those of others: it is registered.
+    Keep,
 }
 
 /// An answer, and whether the connection ends after it.
@@ -153,8 +155,12 @@ impl Session {
         }
         drop(directory);
         shared.sweep();
+        if let Err(denial) = outcome {
+            return denied(&denial).into();
+        }
         let lease_ms = u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);
-        outcome.map_or_else(|denial| denied(&denial), |()| wire::Registered { lease_ms, epoch }.into()).into()
+        let registered = FromTracker::from(wire::Registered { lease_ms, epoch });
+        Reply { effect: Some(Effect::Keep), ..registered.into() }
     }
 
     fn report(&self, shared: &Shared, message: &wire::Report, now: Instant) -> Reply {

@@ -4,10 +4,10 @@
 //! what it registered stays as it registered it. Reports ask for a look; a peer's own word, or an
 //! answered look, takes all of them back.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::content::{FileId, PeerId};
+use crate::content::{FileId, Network, PeerId};
 
 /// How long a complaint about a peer counts.
 pub(super) const SUSPICION: Duration = Duration::from_secs(60);
@@ -24,11 +24,11 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Complaints of one kind about one peer: one voice for each network, for a while.
 #[derive(Debug, Default)]
-struct Voices(Vec<(IpAddr, Instant)>);
+struct Voices(Vec<(Network, Instant)>);
 
 impl Voices {
     fn add(&mut self, from: IpAddr, now: Instant) {
-        let from = network_of(from);
+        let from = Network::of(from);
         self.0.retain(|(by, at)| *by != from && counts(*at, now));
         if self.0.len() < MAX_VOICES {
             self.0.push((from, now));
@@ -43,14 +43,6 @@ impl Voices {
 
 fn counts(at: Instant, now: Instant) -> bool {
     now.saturating_duration_since(at) < SUSPICION
-}
-
-/// Who has one address of IPv6 has its network of 2^64 as a rule.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        v4 @ IpAddr::V4(_) => v4,
-    }
 }
 
 /// What is said of one peer.

@@ -2,13 +2,14 @@
 //! them, however much, crowds out its own kind alone. Pure.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+
+use crate::content::Network;
 
 /// Brings candidates, the best first, into the order of turns: first the best of every address, then everybody's
 /// second, and so on. Each comes with the addresses that stand behind it, and counts as one of that which had the
 /// fewest turns: whoever sends many may have joined what others send, too. Behind whom nobody stands is left out.
-pub(super) fn in_turn<T>(candidates: impl IntoIterator<Item = (T, Vec<IpAddr>)>) -> Vec<T> {
-    let mut had: BTreeMap<IpAddr, usize> = BTreeMap::new();
+pub(super) fn in_turn<T>(candidates: impl IntoIterator<Item = (T, Vec<Network>)>) -> Vec<T> {
+    let mut had: BTreeMap<Network, usize> = BTreeMap::new();
     let mut turns: Vec<(usize, T)> = Vec::new();
     for (candidate, behind) in candidates {
         let fewest = behind.into_iter().min_by_key(|from| had.get(from).copied().unwrap_or_default());
@@ -25,8 +26,8 @@ pub(super) fn in_turn<T>(candidates: impl IntoIterator<Item = (T, Vec<IpAddr>)>)
 mod tests {
     use super::*;
 
-    fn from(addresses: &[u8]) -> Vec<IpAddr> {
-        addresses.iter().map(|last| IpAddr::from([10, 0, 0, *last])).collect()
+    fn from(addresses: &[u8]) -> Vec<Network> {
+        addresses.iter().map(|last| Network::of([10, 0, 0, *last].into())).collect()
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! is doubted comes behind the others, but is named like them where places are left.
 
 use std::cmp::Reverse;
-use std::net::IpAddr;
 use std::time::Instant;
 
 use fastrand::Rng;
@@ -16,7 +15,7 @@ use super::holders::Runs;
 use super::names::last_part;
 use super::roll::Roll;
 use super::rows::{ContentRow, PairRow, PeerRow};
-use crate::content::{ChunkSet, FileId, PeerId};
+use crate::content::{ChunkSet, FileId, Network, PeerId};
 use crate::wire::{List, Name, Purpose, Variant, limits};
 
 /// Holders suggested when the asker names no number.
@@ -140,13 +139,17 @@ impl Search<'_> {
     }
 
     /// Where some who claim a content come from.
-    fn addresses(&mut self, content: ContentRow) -> Vec<IpAddr> {
+    fn addresses(&mut self, content: ContentRow) -> Vec<Network> {
         let contents = self.roll.contents();
         let (seeders, leechers) = contents.counts(content);
         let seeders = some(self.rng, seeders, MAX_ADDRESSES_SEEN);
         let leecher = some(self.rng, leechers, 1).filter_map(|nth| contents.leecher(content, nth));
         let holders = seeders.filter_map(|nth| contents.seeder(content, nth));
-        holders.chain(leecher.map(|leecher| leecher.peer)).map(|peer| self.roll[peer].profile.from).collect()
+        holders.chain(leecher.map(|leecher| leecher.peer)).map(|peer| self.network(peer)).collect()
+    }
+
+    fn network(&self, peer: PeerRow) -> Network {
+        Network::of(self.roll[peer].profile.from)
     }
 
     /// A content under its name; one that was found by its id, under the first of its names.
@@ -240,7 +243,7 @@ impl Search<'_> {
         };
         if too_many {
             holders = fair::in_turn(
-                holders.into_iter().map(|chosen| (chosen, vec![self.roll[chosen.0].profile.from])),
+                holders.into_iter().map(|chosen| (chosen, vec![self.network(chosen.0)])),
             );
             holders.sort_by_cached_key(rank);
             holders.truncate(max);

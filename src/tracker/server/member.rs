@@ -83,7 +83,7 @@ impl Service {
                     return link.flush();
                 }
                 if let Some(effect) = reply.effect {
-                    self.carry_out(effect);
+                    self.carry_out(effect, guest);
                 }
                 if link.queued_bytes() >= MAX_QUEUED_BYTES {
                     link.flush()?;
@@ -94,9 +94,10 @@ impl Service {
         }
     }
 
-    fn carry_out(&self, effect: Effect) {
+    fn carry_out(&self, effect: Effect, guest: &Guest) {
         match effect {
             Effect::Look(look) => self.looks.order(look),
+            Effect::Keep => guest.keep(),
             Effect::Ping(connection) => {
                 if let Some(handle) = self.guests.handle(connection) {
                     handle.interject(self.next_ping(), &Common::Ping);

@@ -44,7 +44,7 @@ impl Scene {
 
 impl From<Registered> for Reply {
     fn from(registered: Registered) -> Reply {
-        FromTracker::from(registered).into()
+        Reply { effect: Some(Effect::Keep), ..FromTracker::from(registered).into() }
     }
 }
 
