@@ -19,6 +19,22 @@ pub fn ranges(chunks: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
     out
 }
 
+/// The chunks that the runs name, in order and each once: however many runs lie on each other, what is left of them
+/// is no more than their chunks.
+pub fn joined(runs: &[(u32, u32)]) -> Vec<(u32, u32)> {
+    let mut runs: Vec<(u32, u32)> = runs.iter().copied().filter(|(_, count)| *count > 0).collect();
+    runs.sort_unstable();
+    let mut out: Vec<(u32, u32)> = Vec::new();
+    for (first, count) in runs {
+        let end = first.saturating_add(count);
+        match out.last_mut() {
+            Some((start, length)) if first <= *start + *length => *length = end.max(*start + *length) - *start,
+            _ => out.push((first, end - first)),
+        }
+    }
+    out
+}
+
 /// How many chunks of `len` the runs name, repetitions and all; an empty run counts, for it is work too.
 pub fn named(runs: &[(u32, u32)], len: u32) -> u64 {
     let clipped = |first: u32, count: u32| first.saturating_add(count).min(len).saturating_sub(first);
@@ -35,6 +51,14 @@ mod tests {
         let read = |runs: &[(u32, u32)], len| numbers(runs, len).collect::<Vec<_>>();
         assert_eq!(read(&[(0, 2), (4, 9), (7, u32::MAX)], 6), [0, 1, 4, 5]);
         assert_eq!(numbers(&[(0, u32::MAX); 4096], 100).count(), 100);
+    }
+
+    #[test]
+    fn runs_that_lie_on_each_other_are_joined() {
+        assert_eq!(joined(&[(0, 1 << 21); 4096]), [(0, 1 << 21)]);
+        assert_eq!(joined(&[(9, 1), (4, 2), (0, 2), (2, 1), (5, 3), (20, 0)]), [(0, 3), (4, 4), (9, 1)]);
+        assert_eq!(joined(&[(3, 9), (4, 2), (u32::MAX, u32::MAX), (7, u32::MAX)]), [(3, u32::MAX - 3)]);
+        assert_eq!(joined(&[]), []);
     }
 
     #[test]

@@ -79,11 +79,16 @@ impl World<'_> {
 
     fn ask_tracker(&mut self, p: u32, missing: &[(u32, u32)]) {
         let now = self.instant();
+        let missing = (!missing.is_empty()).then(|| {
+            let mut chunks = ChunkSet::empty(self.chunks);
+            chunks.add_runs(missing);
+            chunks
+        });
         let query = Query {
             wanted: Wanted::Id(content()),
             purpose: Purpose::Fetch,
             max: holders_wanted(self.scenario.degree),
-            missing,
+            missing: missing.as_ref(),
             asker: id_of(p),
         };
         let found = self.directory.locate(&query, now);

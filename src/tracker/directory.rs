@@ -176,7 +176,7 @@ impl Directory {
     /// Every content that is looked for, the one with the most seeders first, with some of its holders.
     pub fn locate(&mut self, query: &Query<'_>, now: Instant) -> Vec<wire::Variant> {
         self.located += 1;
-        Search { roll: &mut self.roll, rng: &mut self.rng, query, now }.answer()
+        Search::new(&mut self.roll, &mut self.rng, query, now).answer()
     }
 
     /// Looks at the next names of a listing. Returns true when the page is done.

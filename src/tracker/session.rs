@@ -9,8 +9,10 @@ use std::time::Instant;
 
 use super::directory::{Denial, Directory, Load, Look, Near, Page, Profile, Query, Sender, Wanted};
 use super::shared::Shared;
-use crate::content::{FileId, SafeName};
-use crate::wire::{self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker};
+use crate::content::{ChunkSet, FileId, SafeName, runs};
+use crate::wire::{
+    self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker, limits,
+};
 
 /// What the tracker's threads are to do beside answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,11 +186,12 @@ impl Session {
             }
             id => Wanted::Id(id),
         };
+        let missing = (!message.missing.is_empty()).then(|| chunks_of(&message.missing));
         let query = Query {
             wanted,
             purpose: message.purpose,
             max: usize::from(message.max),
-            missing: &message.missing,
+            missing: missing.as_ref(),
             asker: self.sender.peer,
         };
         let variants = self.step(shared, now).locate(&query, now);
@@ -219,6 +222,15 @@ fn denied(denial: &Denial) -> FromTracker {
 
 fn error(code: ErrorCode, detail: String) -> FromTracker {
     Common::Error(wire::Problem { code, detail: wire::Text::new(detail) }).into()
+}
+
+/// The chunks of runs from outside, as far as any content has them.
+fn chunks_of(runs: &[(u32, u32)]) -> ChunkSet {
+    let runs = runs::joined(runs);
+    let end = runs.last().map_or(0, |(first, count)| first.saturating_add(*count));
+    let mut set = ChunkSet::empty(end.min(limits::MAX_CHUNKS));
+    set.add_runs(&runs);
+    set
 }
 
 fn check_name(name: &str) -> Result<(), Denial> {

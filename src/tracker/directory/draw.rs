@@ -5,12 +5,21 @@ use fastrand::Rng;
 /// Up to this many candidates a shuffle of all costs less than a walk.
 const SHUFFLED: usize = 256;
 
-/// Draws up to `places` of `count` candidates in random order, passing over those that `pick` refuses; those
-/// that are to come `last` take the places that the others leave.
+/// How many are drawn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Draws {
+    /// Places to fill.
+    pub(super) places: usize,
+    /// Most candidates looked at.
+    pub(super) most: usize,
+}
+
+/// Draws some of `count` candidates in random order, passing over those that `pick` refuses; those that are to come
+/// `last` take the places that the others leave.
 pub(super) fn draw<T>(
     rng: &mut Rng,
     count: usize,
-    places: usize,
+    Draws { places, most }: Draws,
     last: impl Fn(&T) -> bool,
     pick: impl FnMut(usize) -> Option<T>,
 ) -> Vec<T> {
@@ -18,9 +27,10 @@ pub(super) fn draw<T>(
         let mut order: [u8; SHUFFLED] = std::array::from_fn(|nth| nth as u8);
         let order = &mut order[..count];
         rng.shuffle(order);
-        return first_drawn(order.iter().map(|nth| usize::from(*nth)).filter_map(pick), places, last);
+        let looked_at = order.iter().take(most).map(|nth| usize::from(*nth));
+        return first_drawn(looked_at.filter_map(pick), places, last);
     }
-    first_drawn(walk(rng, count).filter_map(pick), places, last)
+    first_drawn(walk(rng, count).take(most).filter_map(pick), places, last)
 }
 
 fn first_drawn<T>(drawn: impl Iterator<Item = T>, places: usize, last: impl Fn(&T) -> bool) -> Vec<T> {
@@ -81,6 +91,23 @@ mod tests {
         Rng::with_seed(5)
     }
 
+    fn draws(places: usize) -> Draws {
+        Draws { places, most: usize::MAX }
+    }
+
+    #[test]
+    fn no_more_are_looked_at_than_may_be() {
+        let mut rng = rng();
+        for count in [SHUFFLED, SHUFFLED + 1] {
+            let mut seen = 0;
+            let none = draw(&mut rng, count, Draws { places: 9, most: 7 }, |_| false, |_| {
+                seen += 1;
+                None::<usize>
+            });
+            assert_eq!((none.len(), seen), (0, 7));
+        }
+    }
+
     #[test]
     fn a_walk_passes_everyone_once() {
         let mut rng = rng();
@@ -98,7 +125,7 @@ mod tests {
         for count in [SHUFFLED, SHUFFLED + 1] {
             let mut times = vec![0; count];
             for _ in 0..count * 20 {
-                let drawn = draw(&mut rng, count, 10, |_| false, Some);
+                let drawn = draw(&mut rng, count, draws(10), |_| false, Some);
                 assert_eq!(drawn.len(), 10);
                 drawn.into_iter().for_each(|nth| times[nth] += 1);
             }
@@ -110,12 +137,12 @@ mod tests {
     fn who_is_refused_is_passed_over_and_the_last_take_what_is_left() {
         let mut rng = rng();
         let odd = |nth: usize| (nth % 2 == 1).then_some(nth);
-        let mut drawn = draw(&mut rng, 20, 8, |nth| *nth > 9, odd);
+        let mut drawn = draw(&mut rng, 20, draws(8), |nth| *nth > 9, odd);
         assert!(drawn[..5].iter().all(|nth| *nth < 10) && drawn[5..].iter().all(|nth| *nth > 9), "{drawn:?}");
         drawn.sort_unstable();
         drawn.dedup();
         assert_eq!((drawn.len(), &drawn[..5]), (8, &[1, 3, 5, 7, 9][..]));
-        let enough = draw(&mut rng, 20, 3, |nth| *nth > 9, odd);
+        let enough = draw(&mut rng, 20, draws(3), |nth| *nth > 9, odd);
         assert!(enough.len() == 3 && enough.iter().all(|nth| *nth < 10), "{enough:?}");
     }
 

@@ -34,6 +34,11 @@ impl Leecher {
         self.chunks.count()
     }
 
+    /// Bytes of its bitmap.
+    pub(super) fn bitmap_bytes(&self) -> usize {
+        ChunkSet::bytes_of(self.chunks.len())
+    }
+
     /// True if it has one of these chunks.
     pub(super) fn has_any(&self, wanted: &ChunkSet) -> bool {
         self.chunks.next_common(wanted, 0).is_some()
@@ -81,7 +86,7 @@ impl Swarm {
 
     /// Bytes of the peer's bitmap.
     pub(super) fn bitmap(&self, peer: PeerRow) -> usize {
-        self.leecher(peer).map_or(0, |at| ChunkSet::bytes_of(self.leechers[at].chunks.len()))
+        self.leecher(peer).map_or(0, |at| self.leechers[at].bitmap_bytes())
     }
 
     /// Counts one more name under which the peer holds the content.

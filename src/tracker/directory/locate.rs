@@ -9,9 +9,8 @@ use std::time::Instant;
 
 use fastrand::Rng;
 
-use super::draw::{draw, mix, some};
+use super::draw::{Draws, draw, mix, some};
 use super::fair;
-use super::holders::Runs;
 use super::names::last_part;
 use super::roll::Roll;
 use super::rows::{ContentRow, PairRow, PeerRow};
@@ -29,9 +28,11 @@ const MAX_NAMES_SEEN: usize = 64;
 /// Most holders in one answer, all variants together, so that it stays within a frame.
 const MAX_HOLDERS_IN_ALL: usize = 1024;
 /// Most holders looked at for one answer that shows them in order, of each kind, all variants together.
-const MAX_HOLDERS_SEEN: usize = 1 << 14;
-/// Most bytes of bitmaps compared with the missing chunks for one answer.
-const MAX_BYTES_COMPARED: usize = 8 << 20;
+const MAX_HOLDERS_SEEN: usize = 1 << 11;
+/// Most holders that chance offers for one answer, of each kind, all variants together.
+const MAX_HOLDERS_DRAWN: usize = 1 << 12;
+/// Most bytes of bitmaps compared with the missing chunks for one answer, all variants together.
+const MAX_BYTES_COMPARED: usize = 4 << 20;
 /// Most seeders of a content whose addresses are looked at.
 const MAX_ADDRESSES_SEEN: usize = 8;
 /// Of what comes from one address, so many are chosen by their seeders before chance decides: who asks again sees
@@ -56,8 +57,9 @@ pub struct Query<'a> {
     pub purpose: Purpose,
     /// Most holders of each variant; 0 for the default.
     pub max: usize,
-    /// If not empty: only holders of one of these chunks.
-    pub missing: &'a Runs,
+    /// Only holders of one of these chunks. Made once and before the directory is asked: it is as many as a stranger
+    /// likes.
+    pub missing: Option<&'a ChunkSet>,
     /// Who asks; never suggested to itself.
     pub asker: PeerId,
 }
@@ -88,9 +90,20 @@ pub(super) struct Search<'a> {
     pub(super) rng: &'a mut Rng,
     pub(super) query: &'a Query<'a>,
     pub(super) now: Instant,
+    /// Bytes of bitmaps that may still be compared.
+    budget: usize,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        roll: &'a mut Roll,
+        rng: &'a mut Rng,
+        query: &'a Query<'a>,
+        now: Instant,
+    ) -> Search<'a> {
+        Search { roll, rng, query, now, budget: MAX_BYTES_COMPARED }
+    }
+
     /// Every content that is looked for, the one with the most seeders first, with some of its
     /// holders. A name means its originals; only where there is none, its copies. By id there is one
     /// variant for each claim about the id, under the first of the names that originals make.
@@ -191,26 +204,18 @@ impl Search<'_> {
     }
 
     fn choose(&mut self, shown: Shown, variants: usize) -> Vec<Chosen> {
-        let Query { purpose, max, missing, .. } = *self.query;
-        let chunks = self.roll.contents().claim(shown.content).chunks;
-        let wanted = (!missing.is_empty()).then(|| chunks_of(missing, chunks));
+        let Query { purpose, max, .. } = *self.query;
         let most = (MAX_HOLDERS_IN_ALL / variants).min(limits::MAX_HOLDERS);
         match (purpose, max) {
-            (Purpose::Inspect, 0) => self.inspect(shown, most, variants, wanted.as_ref()),
-            (Purpose::Inspect, max) => self.inspect(shown, max.min(most), variants, wanted.as_ref()),
-            (Purpose::Fetch, 0) => self.suggest(shown.content, DEFAULT_NEIGHBOURS.min(most), wanted),
-            (Purpose::Fetch, max) => self.suggest(shown.content, max.min(most), wanted),
+            (Purpose::Inspect, 0) => self.inspect(shown, most, variants),
+            (Purpose::Inspect, max) => self.inspect(shown, max.min(most), variants),
+            (Purpose::Fetch, 0) => self.suggest(shown.content, DEFAULT_NEIGHBOURS.min(most), variants),
+            (Purpose::Fetch, max) => self.suggest(shown.content, max.min(most), variants),
         }
     }
 
     /// Holders in order: seeders, then leechers, in each originals first, then who is not doubted, then by id.
-    fn inspect(
-        &mut self,
-        shown: Shown,
-        max: usize,
-        variants: usize,
-        wanted: Option<&ChunkSet>,
-    ) -> Vec<Chosen> {
+    fn inspect(&mut self, shown: Shown, max: usize, variants: usize) -> Vec<Chosen> {
         let Shown { content, pair, .. } = shown;
         let (seeders, leechers) = self.roll.contents().counts(content);
         let chunks = self.roll.contents().claim(content).chunks;
@@ -219,10 +224,10 @@ impl Search<'_> {
             .filter_map(|nth| Some((self.roll.contents().seeder(content, nth)?, chunks)));
         let seeders = seeders.collect();
         let mut all = self.in_order(seeders, pair, max);
-        let mut budget = MAX_BYTES_COMPARED;
-        let parts =
-            some(self.rng, leechers, seen).filter_map(|nth| self.part(content, nth, wanted, &mut budget));
+        let mut budget = self.budget;
+        let parts = some(self.rng, leechers, seen).filter_map(|nth| self.part(content, nth, &mut budget));
         let parts = parts.collect();
+        self.budget = budget;
         let mut parts = self.in_order(parts, pair, max - all.len());
         all.append(&mut parts);
         all
@@ -253,16 +258,10 @@ impl Search<'_> {
     }
 
     /// The `nth` leecher if it has one of the wanted chunks.
-    fn part(
-        &self,
-        content: ContentRow,
-        nth: usize,
-        wanted: Option<&ChunkSet>,
-        budget: &mut usize,
-    ) -> Option<Chosen> {
+    fn part(&self, content: ContentRow, nth: usize, budget: &mut usize) -> Option<Chosen> {
         let leecher = self.roll.contents().leecher(content, nth)?;
-        let useful = wanted.is_none_or(|wanted| {
-            let bytes = ChunkSet::bytes_of(wanted.len());
+        let useful = self.query.missing.is_none_or(|wanted| {
+            let bytes = leecher.bitmap_bytes();
             let affordable = *budget >= bytes;
             *budget = budget.saturating_sub(bytes);
             affordable && leecher.has_any(wanted)
@@ -272,22 +271,22 @@ impl Search<'_> {
 
     /// A random choice of holders that can be dialled: half of the places for seeders, the rest for
     /// leechers, and what one kind leaves free for the other.
-    fn suggest(&mut self, content: ContentRow, max: usize, wanted: Option<ChunkSet>) -> Vec<Chosen> {
+    fn suggest(&mut self, content: ContentRow, max: usize, variants: usize) -> Vec<Chosen> {
         let (roll, asker, now) = (&*self.roll, self.query.asker, self.now);
         let contents = roll.contents();
         let (seeders, leechers) = contents.counts(content);
         let chunks = contents.claim(content).chunks;
-        let places = max * DRAWN_PER_PLACE;
-        let mut budget = MAX_BYTES_COMPARED;
+        let draws = Draws { places: max * DRAWN_PER_PLACE, most: MAX_HOLDERS_DRAWN / variants };
+        let mut budget = self.budget;
         let mut rng = self.rng.fork();
         let missed = self.missed_by(asker, contents.id(content));
         let can = |peer: PeerRow| roll[peer].can_be_suggested(asker);
         let last = |(peer, _): &Chosen| missed.contains(peer) || roll[*peer].doubt.is_suspect(now);
-        let seeds = draw(&mut rng, seeders, places, last, |nth| {
+        let seeds = draw(&mut rng, seeders, draws, last, |nth| {
             contents.seeder(content, nth).filter(|peer| can(*peer)).map(|peer| (peer, chunks))
         });
-        let parts = draw(&mut rng, leechers, places, last, |nth| {
-            self.part(content, nth, wanted.as_ref(), &mut budget).filter(|(peer, _)| can(*peer))
+        let parts = draw(&mut rng, leechers, draws, last, |nth| {
+            self.part(content, nth, &mut budget).filter(|(peer, _)| can(*peer))
         });
         // Stable sorts: where the cost is equal, the order of drawing stands, and that is random.
         let cheapest_first = |mut drawn: Vec<Chosen>| {
@@ -297,6 +296,7 @@ impl Search<'_> {
         let mut chosen = mix(&cheapest_first(seeds), &cheapest_first(parts), max);
         // Behind all others only now: half of the places are the seeders', doubted or not.
         chosen.sort_by_key(last);
+        self.budget = budget;
         for (peer, _) in &chosen {
             self.roll[*peer].is_suggested();
         }
@@ -311,10 +311,4 @@ impl Search<'_> {
         let still = holders.filter(|(holder, at)| !self.roll[*holder].has_stated_since(*at));
         still.map(|(holder, _)| holder).collect()
     }
-}
-
-fn chunks_of(runs: &Runs, chunks: u32) -> ChunkSet {
-    let mut set = ChunkSet::empty(chunks);
-    set.add_runs(runs);
-    set
 }

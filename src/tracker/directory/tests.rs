@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::content::Host;
+use crate::content::{ChunkSet, Host};
 use crate::wire::{Name, Purpose, Variant};
 
 mod choice;
@@ -40,12 +40,15 @@ fn join(directory: &mut Directory, sender: Sender, offers: &[Offer], now: Instan
 }
 
 fn locate(directory: &mut Directory, wanted: Wanted<'_>, now: Instant) -> Vec<Variant> {
-    let query = Query { wanted, purpose: Purpose::Inspect, max: 0, missing: &[], asker: PeerId([0; 16]) };
+    let query = Query { wanted, purpose: Purpose::Inspect, max: 0, missing: None, asker: PeerId([0; 16]) };
     directory.locate(&query, now)
 }
 
 fn fetch(directory: &mut Directory, asker: Sender, missing: &Runs, now: Instant) -> Vec<PeerId> {
     let wanted = Wanted::Name("f");
+    let mut chunks = ChunkSet::empty(64);
+    chunks.add_runs(missing);
+    let missing = (!missing.is_empty()).then_some(&chunks);
     let query = Query { wanted, purpose: Purpose::Fetch, max: 0, missing, asker: asker.peer };
     let variants = directory.locate(&query, now);
     variants.iter().flat_map(|variant| variant.holders.iter().map(|holder| holder.peer)).collect()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::content::ChunkSet;
 
 #[test]
 fn corrupt_peers_come_last_and_self_and_undialable_never() {
@@ -30,6 +31,28 @@ fn missing_chunks_choose_who_has_one_of_them() {
     let mut found = fetch(&mut directory, peer(9), &[(2, 1), (5, 2)], now);
     found.sort_unstable();
     assert_eq!(found, [peer(3).peer, peer(6).peer, peer(7).peer]);
+}
+
+#[test]
+fn an_answer_compares_no_more_bytes_than_it_may_however_many_contents_it_tells_of() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let tree = |nth: u8| Offer { size: 9, total: 9, chunks: limits::MAX_CHUNKS, ..offer("f/", nth, 1, false) };
+    let trees: Vec<Offer> = (1..=64).map(tree).collect();
+    join(&mut directory, peer(1), &trees, now);
+    let last = (limits::MAX_CHUNKS - 1, 1);
+    for nth in 1..=64 {
+        directory.have(peer(1), (FileId([nth; 32]), View::Members), &[last], now).unwrap();
+    }
+    let mut chunks = ChunkSet::empty(limits::MAX_CHUNKS);
+    chunks.add_runs(&[last]);
+    for purpose in [Purpose::Fetch, Purpose::Inspect] {
+        let asker = PeerId([0; 16]);
+        let query = Query { wanted: Wanted::Name("f/"), purpose, max: 0, missing: Some(&chunks), asker };
+        let found = directory.locate(&query, now);
+        let holders: usize = found.iter().map(|variant| variant.holders.len()).sum();
+        assert_eq!((found.len(), holders), (64, 16), "of 256 KiB each, in 4 MiB");
+    }
 }
 
 #[test]
@@ -117,7 +140,7 @@ fn an_answer_names_sixteen_neighbours_or_as_many_as_are_asked_for_and_fit() {
     let others = |number: u16| Sender { connection: 1000 + u64::from(number), peer: PeerId([9; 16]) };
     let mut count = |purpose, max| {
         let (wanted, asker) = (Wanted::Name("f"), others(0).peer);
-        let query = Query { wanted, purpose, max, missing: &[], asker };
+        let query = Query { wanted, purpose, max, missing: None, asker };
         directory.locate(&query, now)[0].holders.len()
     };
     assert_eq!([0, 5, 100].map(|max| count(Purpose::Fetch, max)), [16, 5, 100]);

@@ -25,7 +25,7 @@ fn crowded(true_ones: &[(u8, u8)], now: Instant) -> Directory {
 
 fn finds_the_true_one(directory: &mut Directory, now: Instant) -> bool {
     let wanted = Wanted::Id(ID);
-    let query = Query { wanted, purpose: Purpose::Inspect, max: 0, missing: &[], asker: PeerId([0; 16]) };
+    let query = Query { wanted, purpose: Purpose::Inspect, max: 0, missing: None, asker: PeerId([0; 16]) };
     let found = directory.locate(&query, now);
     assert_eq!(found.len(), MAX_VARIANTS);
     found.iter().any(|variant| variant.chunks == 1)
@@ -63,7 +63,7 @@ fn named(directory: &mut Directory, purpose: Purpose, times: usize, now: Instant
     let mut named = BTreeMap::new();
     let (wanted, asker) = (Wanted::Name("f"), PeerId([0; 16]));
     for _ in 0..times {
-        let query = Query { wanted, purpose, max: FEW, missing: &[], asker };
+        let query = Query { wanted, purpose, max: FEW, missing: None, asker };
         let variants = directory.locate(&query, now);
         assert_eq!(variants[0].holders.len(), FEW);
         variants[0].holders.iter().for_each(|holder| *named.entry(holder.peer).or_default() += 1);

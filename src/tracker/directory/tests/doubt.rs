@@ -27,7 +27,7 @@ fn is_last(directory: &mut Directory, of: u8, now: Instant) -> bool {
         wanted: Wanted::Name("f"),
         purpose: Purpose::Inspect,
         max: 0,
-        missing: &[],
+        missing: None,
         asker: PeerId([0; 16]),
     };
     let shown = directory.locate(&inspect, now)[0].holders.last().map(|holder| holder.peer);
