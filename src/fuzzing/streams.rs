@@ -10,7 +10,7 @@ use tokio_util::codec::Decoder;
 use super::Numbers;
 use crate::content::PeerId;
 use crate::tracker::directory::{Bounds, Directory};
-use crate::tracker::session::Session;
+use crate::tracker::session::{Effect, Session};
 use crate::tracker::shared::Shared;
 use crate::wire::{
     Bits, ChunkHead, Common, Frame, FrameCodec, FromServer, FromTracker, HEADER_BYTES, Hello, Label, Message,
@@ -141,7 +141,10 @@ pub(super) fn session(bytes: &[u8], _: &Path) {
         let which = frame.request as usize % sessions.len();
         now += Duration::from_secs(u64::from(frame.request >> 8 & 0x1f));
         let owed = !matches!(message, ToTracker::Common(Common::Error(_)));
-        let reply = sessions[which].answer(&shared, message, now);
+        let mut reply = sessions[which].answer(&shared, message, now);
+        while reply.effect == Some(Effect::GoOn) {
+            reply = sessions[which].go_on(&shared, now);
+        }
         assert_eq!(reply.answer.is_some(), owed);
         if let Some(answer) = reply.answer {
             let frame = encoded(1, &answer);

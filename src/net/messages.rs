@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio_util::codec::Decoder;
 
 use super::dial::close_gently;
@@ -132,6 +133,13 @@ impl<R: Message, S: Message> Messages<R, S> {
         }
         self.read.extend_from_slice(got);
         Ok(())
+    }
+
+    /// True if the other side will send no more: it is gone, and waits for nothing.
+    pub fn is_cut(&self) -> bool {
+        let mut state = [PollFd::new(self.stream.stream(), PollFlags::RDHUP)];
+        let over = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        poll(&mut state, Some(&Timespec::default())).is_ok_and(|_| state[0].revents().intersects(over))
     }
 
     /// Bytes of the messages waiting to be sent.

@@ -16,6 +16,7 @@ use crate::content::{FileId, PeerId};
 use crate::wire::{self, Complaint, Offer, PeerInfo, Status, View, limits};
 
 mod contents;
+mod crowd;
 mod denial;
 mod doubt;
 mod draw;
@@ -180,8 +181,8 @@ impl Directory {
     }
 
     /// Looks at the next names of a listing. Returns true when the page is done.
-    pub fn list(&self, page: &mut Page) -> bool {
-        page.look(self.roll.names(), self.roll.contents())
+    pub fn list(&mut self, page: &mut Page) -> bool {
+        page.look(&self.roll, &mut self.rng)
     }
 
     /// Looks at the next names that may be near matches. Returns true when the search is over.

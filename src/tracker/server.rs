@@ -19,6 +19,7 @@ use crate::net::Identity;
 use crate::net::guests::Guests;
 use crate::threads::lock;
 use accept::Acceptor;
+use askings::Askings;
 use crew::Crew;
 use large::Large;
 use look::Looks;
@@ -26,6 +27,7 @@ use member::Service;
 use refuse::Refusals;
 
 mod accept;
+mod askings;
 mod crew;
 mod large;
 mod leases;
@@ -62,6 +64,7 @@ impl Server {
             looks: Arc::new(Looks::new()),
             idle: config.idle,
             large: Large::default(),
+            askings: Askings::default(),
             pings: AtomicU32::default(),
         };
         let server = Server {

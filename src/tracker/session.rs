@@ -14,6 +14,8 @@ use crate::wire::{
     self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker, limits,
 };
 
+const TOO_MUCH: &str = "too many names to look at for one answer; the beginning of the names in the pattern helps";
+
 /// What the tracker's threads are to do beside answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -23,6 +25,8 @@ pub enum Effect {
     Ping(u64),
     /// Keep this connection's place before those of others: it is registered.
     Keep,
+    /// The answer takes another step: [`Session::go_on`], or nothing if nobody waits for it any more.
+    GoOn,
 }
 
 /// An answer, and whether the connection ends after it.
@@ -43,6 +47,13 @@ impl From<FromTracker> for Reply {
     }
 }
 
+/// A question that takes more than one step.
+#[derive(Debug)]
+enum Asking {
+    List(Page),
+    Near(Near),
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Session {
@@ -51,6 +62,7 @@ pub struct Session {
     host: IpAddr,
     /// True once it registered: it may have lost the registration since.
     registered: bool,
+    asking: Option<Asking>,
 }
 
 impl Session {
@@ -58,7 +70,7 @@ impl Session {
     pub fn new(connection: u64, host: IpAddr, hello: &Hello) -> Session {
         let sender = Sender { connection, peer: hello.peer };
         // An address like ::ffff:10.0.0.1 is the IPv4 one as a socket for both kinds sees it.
-        Session { sender, name: hello.name.to_string(), host: host.to_canonical(), registered: false }
+        Session { sender, name: hello.name.to_string(), host: host.to_canonical(), registered: false, asking: None }
     }
 
     /// Answers a message.
@@ -67,6 +79,8 @@ impl Session {
             ToTracker::Common(message) => return self.answer_common(shared, &message, now),
             ToTracker::Register(message) => return self.register(shared, &message, now),
             ToTracker::Report(message) => return self.report(shared, &message, now),
+            ToTracker::GetList(message) => return self.list(shared, &message, now),
+            ToTracker::Locate(message) => return self.locate(shared, message, now),
             ToTracker::Update(message) => self.change(shared, now, |directory, sender| {
                 directory.update(sender, &message.removed, &message.added, now)
             }),
@@ -78,8 +92,6 @@ impl Session {
                     Load { uploads: message.uploads, downloads: message.downloads, space: message.space };
                 self.change(shared, now, |directory, sender| directory.heartbeat(sender, load, now))
             }
-            ToTracker::Locate(message) => self.locate(shared, message, now),
-            ToTracker::GetList(message) => Ok(self.list(shared, &message, now)),
             ToTracker::GetStatus(_) => Ok(self.step(shared, now).status(now).into()),
             ToTracker::GetPeers(message) => {
                 let limit = usize::from(message.limit);
@@ -177,11 +189,13 @@ impl Session {
         }
     }
 
-    fn locate(&self, shared: &Shared, message: wire::Locate, now: Instant) -> Result<FromTracker, Denial> {
+    fn locate(&mut self, shared: &Shared, message: wire::Locate, now: Instant) -> Reply {
         let name = message.name.into_string();
         let wanted = match message.id {
             FileId::NONE => {
-                check_name(&name)?;
+                if let Err(denial) = check_name(&name) {
+                    return denied(&denial).into();
+                }
                 Wanted::Name(&name)
             }
             id => Wanted::Id(id),
@@ -195,17 +209,45 @@ impl Session {
             asker: self.sender.peer,
         };
         let variants = self.step(shared, now).locate(&query, now);
-        let mut near = Near::new(&name);
         if variants.is_empty() && query.purpose == Purpose::Inspect && matches!(wanted, Wanted::Name(_)) {
-            while !shared.lock().near(&mut near) {}
+            self.asking = Some(Asking::Near(Near::new(&name)));
+            return self.go_on(shared, now);
         }
-        Ok(Located { variants: List::new(variants), near: List::new(near.names()) }.into())
+        FromTracker::from(Located { variants: List::new(variants), near: List::default() }).into()
     }
 
-    fn list(&self, shared: &Shared, message: &wire::GetList, now: Instant) -> FromTracker {
-        let mut page = Page::new(&message.pattern, &message.after, usize::from(message.limit));
-        while !self.step(shared, now).list(&mut page) {}
-        wire::Listing { entries: List::new(page.entries), more: page.more }.into()
+    fn list(&mut self, shared: &Shared, message: &wire::GetList, now: Instant) -> Reply {
+        let page = Page::new(&message.pattern, &message.after, usize::from(message.limit));
+        self.asking = Some(Asking::List(page));
+        self.go_on(shared, now)
+    }
+
+    /// Takes the next step of a question that takes several.
+    pub fn go_on(&mut self, shared: &Shared, now: Instant) -> Reply {
+        let mut asking = self.asking.take();
+        let mut directory = self.step(shared, now);
+        let done = match &mut asking {
+            Some(Asking::List(page)) => directory.list(page),
+            Some(Asking::Near(near)) => directory.near(near),
+            None => true,
+        };
+        drop(directory);
+        if !done {
+            self.asking = asking;
+            return Reply { answer: None, close: false, effect: Some(Effect::GoOn) };
+        }
+        match asking {
+            Some(Asking::List(page)) if page.is_too_much() => error(ErrorCode::Limit, TOO_MUCH.to_owned()).into(),
+            Some(Asking::List(page)) => {
+                let listing = wire::Listing { entries: List::new(page.entries), more: page.more };
+                FromTracker::from(listing).into()
+            }
+            Some(Asking::Near(near)) => {
+                let located = Located { variants: List::default(), near: List::new(near.names()) };
+                FromTracker::from(located).into()
+            }
+            None => Reply { answer: None, close: false, effect: None },
+        }
     }
 }
 

@@ -2,16 +2,22 @@
 //!
 //! The value that carries the question remembers how far it came. Names that come or go meanwhile may be missed.
 
-use super::contents::Contents;
+use fastrand::Rng;
+
+use super::crowd;
 use super::glob::Glob;
-use super::names::Names;
-use super::work::{NAME_WORK, Step};
+use super::roll::Roll;
+use super::rows::PairRow;
+use super::work::{CONTENT_WORK, MAX_WORK_A_STEP, NAME_WORK, Step};
 use crate::wire::{Entry, Name, limits};
 
 /// Bytes of entries after which a page is full: with the variants of one more name it is in a frame.
 const PAGE_BYTES: usize = limits::MAX_FRAME_BYTES / 2;
 /// Bytes of an entry beside its name.
 const ENTRY_BYTES: usize = 2 + 32 + 8 + 8 + 4 + 4;
+
+/// Most work for a page: some ten seconds, after which nobody waits any more.
+const MAX_PAGE_WORK: usize = MAX_WORK_A_STEP << 15;
 
 /// A page of a listing that is being gathered.
 ///
@@ -24,6 +30,7 @@ pub struct Page {
     /// The last name looked at.
     after: Vec<u8>,
     bytes: usize,
+    work: usize,
     /// The entries so far.
     pub entries: Vec<Entry>,
     /// True if a full page ended before the names did.
@@ -38,6 +45,7 @@ impl Page {
             limit: limit.clamp(1, limits::MAX_ENTRIES - limits::MAX_VARIANTS + 1),
             after: after.as_bytes().to_vec(),
             bytes: 0,
+            work: 0,
             entries: Vec::new(),
             more: false,
         }
@@ -47,13 +55,21 @@ impl Page {
         self.entries.len() >= self.limit || self.bytes >= PAGE_BYTES
     }
 
+    /// True if all of its work was done without a name to go on from: there is no answer to it.
+    pub fn is_too_much(&self) -> bool {
+        self.work >= MAX_PAGE_WORK && self.entries.is_empty()
+    }
+
     /// Looks at the next names. Returns true when the page is done.
-    pub(super) fn look(&mut self, names: &Names, contents: &Contents) -> bool {
+    pub(super) fn look(&mut self, roll: &Roll, rng: &mut Rng) -> bool {
+        let names = roll.names();
         let prefix = self.pattern.prefix().to_vec();
         let mut step = Step::default();
         for name in names.texts(&self.after, &prefix) {
             if step.is_over() {
-                return false;
+                self.work += step.work();
+                self.more = self.work >= MAX_PAGE_WORK;
+                return self.more;
             }
             if !name.starts_with(&prefix) {
                 return true;
@@ -68,7 +84,7 @@ impl Page {
                     self.more = true;
                     return true;
                 }
-                self.add_entries(name, names, contents);
+                step.does(self.add_entries(name, roll, rng));
             }
             self.after.clear();
             self.after.extend_from_slice(name);
@@ -76,9 +92,17 @@ impl Page {
         true
     }
 
-    /// Adds every content that a name stands for; as many as LOCATE would show.
-    fn add_entries(&mut self, name: &[u8], names: &Names, contents: &Contents) {
-        for pair in names.meant_by(name, |_| 0).into_iter().take(limits::MAX_VARIANTS) {
+    /// Adds every content that a name stands for; as many as LOCATE would show. Returns the work that it was.
+    fn add_entries(&mut self, name: &[u8], roll: &Roll, rng: &mut Rng) -> usize {
+        let (names, contents) = (roll.names(), roll.contents());
+        let mut pairs = names.meant_by(name, |crowd| rng.usize(..crowd));
+        let work = pairs.len() * CONTENT_WORK;
+        crowd::thin_out(roll, rng, &mut pairs, |pair| names.content(*pair));
+        pairs.sort_by_cached_key(|pair: &PairRow| {
+            let content = names.content(*pair);
+            (*contents.id(content), contents.claim(content))
+        });
+        for pair in pairs {
             let content = names.content(pair);
             let ((seeders, leechers), claim) = (contents.counts(content), contents.claim(content));
             self.bytes += ENTRY_BYTES + name.len();
@@ -91,5 +115,25 @@ impl Page {
                 leechers: leechers as u32,
             });
         }
+        work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracker::directory::Bounds;
+
+    #[test]
+    fn what_would_take_too_long_ends_where_it_is_if_that_is_somewhere() {
+        let entry = Entry { name: Name::new("a"), ..Entry::default() };
+        for (entries, too_much) in [(vec![], true), (vec![entry], false)] {
+            let mut page = Page::new("*", "", 9);
+            (page.work, page.entries) = (MAX_PAGE_WORK, entries);
+            assert_eq!(page.is_too_much(), too_much);
+        }
+        let mut page = Page::new("*", "", 9);
+        assert!(page.look(&Roll::new(Bounds::default()), &mut Rng::with_seed(1)));
+        assert!(!page.is_too_much() && !page.more);
     }
 }

@@ -4,17 +4,17 @@
 //! leechers mixed, so that no part of a swarm is cut off; among the drawn, the less loaded win. Whoever
 //! is doubted comes behind the others, but is named like them where places are left.
 
-use std::cmp::Reverse;
 use std::time::Instant;
 
 use fastrand::Rng;
 
+use super::crowd;
 use super::draw::{Draws, draw, mix, some};
 use super::fair;
 use super::names::last_part;
 use super::roll::Roll;
 use super::rows::{ContentRow, PairRow, PeerRow};
-use crate::content::{ChunkSet, FileId, Network, PeerId};
+use crate::content::{ChunkSet, FileId, PeerId};
 use crate::wire::{List, Name, Purpose, Variant, limits};
 
 /// Holders suggested when the asker names no number.
@@ -33,11 +33,6 @@ const MAX_HOLDERS_SEEN: usize = 1 << 11;
 const MAX_HOLDERS_DRAWN: usize = 1 << 12;
 /// Most bytes of bitmaps compared with the missing chunks for one answer, all variants together.
 const MAX_BYTES_COMPARED: usize = 4 << 20;
-/// Most seeders of a content whose addresses are looked at.
-const MAX_ADDRESSES_SEEN: usize = 8;
-/// Of what comes from one address, so many are chosen by their seeders before chance decides: who asks again sees
-/// others.
-const CHOSEN_BY_SEEDERS: usize = limits::MAX_VARIANTS / 2;
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,8 +104,7 @@ impl<'a> Search<'a> {
     /// variant for each claim about the id, under the first of the names that originals make.
     pub(super) fn answer(mut self) -> Vec<Variant> {
         let mut found = self.find();
-        found.sort_by_key(|found| Reverse(self.seeders(found.content)));
-        self.choose_fairly(&mut found);
+        crowd::thin_out(self.roll, self.rng, &mut found, |found| found.content);
         let shown: Vec<Shown> = found.iter().filter_map(|found| self.shown(*found)).collect();
         let variants = shown.len().max(1);
         shown.into_iter().map(|shown| self.variant(shown, variants)).collect()
@@ -130,39 +124,6 @@ impl<'a> Search<'a> {
                 seen.map(|nth| Found { content: all[nth], pair: None }).collect()
             }
         }
-    }
-
-    fn seeders(&self, content: ContentRow) -> usize {
-        self.roll.contents().counts(content).0
-    }
-
-    /// Leaves no more than an answer has room for of what is in order of seeders.
-    fn choose_fairly(&mut self, found: &mut Vec<Found>) {
-        if found.len() <= limits::MAX_VARIANTS {
-            return;
-        }
-        self.rng.shuffle(&mut found[CHOSEN_BY_SEEDERS..]);
-        let mut candidates = Vec::with_capacity(found.len());
-        for found in found.iter() {
-            candidates.push((*found, self.addresses(found.content)));
-        }
-        *found = fair::in_turn(candidates);
-        found.truncate(limits::MAX_VARIANTS);
-        found.sort_by_key(|found| Reverse(self.seeders(found.content)));
-    }
-
-    /// Where some who claim a content come from.
-    fn addresses(&mut self, content: ContentRow) -> Vec<Network> {
-        let contents = self.roll.contents();
-        let (seeders, leechers) = contents.counts(content);
-        let seeders = some(self.rng, seeders, MAX_ADDRESSES_SEEN);
-        let leecher = some(self.rng, leechers, 1).filter_map(|nth| contents.leecher(content, nth));
-        let holders = seeders.filter_map(|nth| contents.seeder(content, nth));
-        holders.chain(leecher.map(|leecher| leecher.peer)).map(|peer| self.network(peer)).collect()
-    }
-
-    fn network(&self, peer: PeerRow) -> Network {
-        Network::of(self.roll[peer].profile.from)
     }
 
     /// A content under its name; one that was found by its id, under the first of its names.
@@ -248,7 +209,7 @@ impl<'a> Search<'a> {
         };
         if too_many {
             holders = fair::in_turn(
-                holders.into_iter().map(|chosen| (chosen, vec![self.network(chosen.0)])),
+                holders.into_iter().map(|chosen| (chosen, vec![self.roll[chosen.0].network()])),
             );
             holders.sort_by_cached_key(rank);
             holders.truncate(max);

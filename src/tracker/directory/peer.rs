@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::doubt::{Doubt, Missed};
 use super::rows::PairRow;
 use super::takeover::Takeover;
-use crate::content::{Host, PeerId};
+use crate::content::{Host, Network, PeerId};
 use crate::tracker::tables::order::Order;
 use crate::wire::{Holder, Label, PeerInfo};
 
@@ -112,6 +112,11 @@ impl Peer {
     /// True if it has said what it has since then.
     pub(super) fn has_stated_since(&self, then: Instant) -> bool {
         self.stated > then
+    }
+
+    /// Where its connection comes from.
+    pub(super) fn network(&self) -> Network {
+        Network::of(self.profile.from)
     }
 
     pub(super) fn is_silent(&self, patience: Duration, now: Instant) -> bool {

@@ -5,6 +5,9 @@ pub(super) const MAX_WORK_A_STEP: usize = 1 << 18;
 /// Work of passing over a name, where looking at one of its bytes is 1.
 pub(super) const NAME_WORK: usize = 64;
 
+/// Work of choosing a content among those of its name.
+pub(super) const CONTENT_WORK: usize = 256;
+
 /// What a step has done.
 #[derive(Debug, Default)]
 pub(super) struct Step(usize);

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use super::askings::Askings;
 use super::large::Large;
 use super::look::Looks;
 use super::receiving::Receiving;
 use crate::net::guests::{Guest, Guests};
 use crate::net::{self, Identity, Messages, NetError, trace::Side};
 use crate::threads;
-use crate::tracker::session::{Effect, Session};
+use crate::tracker::session::{Effect, Reply, Session};
 use crate::tracker::shared::Shared;
 use crate::wire::{self, Common, ErrorCode, FromTracker, Role, ToTracker};
 
@@ -31,6 +32,7 @@ pub(super) struct Service {
     /// How long a connection may be silent.
     pub(super) idle: Duration,
     pub(super) large: Large,
+    pub(super) askings: Askings,
     /// PINGs sent.
     pub(super) pings: AtomicU32,
 }
@@ -71,7 +73,7 @@ impl Service {
                 if request == 0 && is_request(&message) {
                     return Err(NetError::Unexpected("request number 0"));
                 }
-                let reply = session.answer(&self.shared, message, Instant::now());
+                let reply = self.answer(link, session, message)?;
                 // LEAVE as a notice has no answer.
                 let done = |answer: &&FromTracker| matches!(answer, FromTracker::Common(Common::Ok));
                 if let Some(answer) = reply.answer.as_ref().filter(|answer| request != 0 || !done(answer)) {
@@ -94,10 +96,31 @@ impl Service {
         }
     }
 
+    /// The answer, which may take many steps; none is taken for who is gone.
+    fn answer(&self, link: &Link, session: &mut Session, message: ToTracker) -> Result<Reply, NetError> {
+        let mut reply = session.answer(&self.shared, message, Instant::now());
+        if reply.effect != Some(Effect::GoOn) {
+            return Ok(reply);
+        }
+        let asking = self.askings.begins(link.addr.ip());
+        while reply.effect == Some(Effect::GoOn) {
+            let began = Instant::now();
+            if link.is_cut() {
+                return Err(NetError::Closed);
+            }
+            reply = session.go_on(&self.shared, began);
+            if !self.guests.pause(asking.pause_after(began.elapsed())) {
+                return Err(NetError::Closed);
+            }
+        }
+        Ok(reply)
+    }
+
     fn carry_out(&self, effect: Effect, guest: &Guest) {
         match effect {
             Effect::Look(look) => self.looks.order(look),
             Effect::Keep => guest.keep(),
+            Effect::GoOn => {} // done before
             Effect::Ping(connection) => {
                 if let Some(handle) = self.guests.handle(connection) {
                     handle.interject(self.next_ping(), &Common::Ping);
