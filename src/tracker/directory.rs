@@ -29,6 +29,7 @@ mod looks;
 mod names;
 mod near;
 mod peer;
+mod quotas;
 mod roll;
 mod rows;
 mod takeover;

@@ -69,6 +69,8 @@ pub(super) struct Peer {
     /// Those that it fetched, in order.
     copies: Order<PairRow>,
     pub(super) bitmap_bytes: usize,
+    /// All that is kept for it.
+    pub(super) bytes: usize,
     /// When it last said what it has.
     stated: Instant,
     /// What other connections that want its place have come to.
@@ -90,6 +92,7 @@ impl Peer {
             originals: Order::default(),
             copies: Order::default(),
             bitmap_bytes: 0,
+            bytes: 0,
             stated: now,
             takeover: Takeover::default(),
             doubt: Doubt::default(),

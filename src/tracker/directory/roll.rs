@@ -13,11 +13,16 @@ use super::denial::Denial;
 use super::holders::Runs;
 use super::names::Names;
 use super::peer::{Added, Peer, Profile, Sender};
+use super::quotas::{Quotas, REGISTRATION_BYTES};
 use super::rows::{self, ContentRow, PairRow, PeerRow};
-use crate::content::{Claim, FileId, PeerId, SafeName};
+use crate::content::{Claim, FileId, Network, PeerId, SafeName};
 use crate::tracker::tables::slab::Slab;
 use crate::wire::{self, Offer, View, limits};
 
+/// One peer may have this part of all bytes.
+const PEER_SHARE: usize = 8;
+/// The peers of one network may have this part of all bytes.
+const NETWORK_SHARE: usize = 4;
 /// Most different claims about one id that one peer may make: as a file and as a tree.
 const MAX_CLAIMS: usize = 2;
 
@@ -26,6 +31,8 @@ const MAX_CLAIMS: usize = 2;
 pub struct Bounds {
     /// Most registrations (a name and content at a peer) of all peers.
     pub registrations: usize,
+    /// Most bytes for all that is kept.
+    pub bytes: usize,
     /// Most bytes for the bitmaps of one peer's partial contents.
     pub bitmap_bytes_per_peer: usize,
     /// Most bytes for all bitmaps.
@@ -34,7 +41,12 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { registrations: 20_000_000, bitmap_bytes_per_peer: 16 << 20, bitmap_bytes: 1 << 30 }
+        Bounds {
+            registrations: 20_000_000,
+            bytes: 3 << 30,
+            bitmap_bytes_per_peer: 16 << 20,
+            bitmap_bytes: 1 << 30,
+        }
     }
 }
 
@@ -63,6 +75,7 @@ pub(super) struct Roll {
     peers: Slab<Peer, rows::Peers>,
     by_id: BTreeMap<PeerId, PeerRow>,
     leaving: Vec<Leaving>,
+    quotas: Quotas,
     registrations: usize,
     bitmap_bytes: usize,
 }
@@ -89,6 +102,7 @@ impl Roll {
             peers: Slab::default(),
             by_id: BTreeMap::new(),
             leaving: Vec::new(),
+            quotas: Quotas::default(),
             registrations: 0,
             bitmap_bytes: 0,
         }
@@ -144,6 +158,8 @@ impl Roll {
     /// Takes a peer out of every answer; its contents go with [`Roll::sweep`].
     pub(super) fn retire(&mut self, id: PeerId) {
         if let Some(peer) = self.by_id.remove(&id) {
+            // What it leaves is still to be cleared away, but stands in nobody's way.
+            self.counts(peer, self.peers[peer].bytes, 0);
             let (originals, copies) = self.peers[peer].goes();
             self.leaving.push(Leaving { peer, originals, copies });
         }
@@ -202,9 +218,7 @@ impl Roll {
             if !can_be_gained(gained, self.contents.claim(*content).chunks) {
                 return Err(Denial::BadChunks);
             }
-            if !self.affords_bitmap(*content, peer) {
-                return Err(Denial::Full("partial contents of this peer"));
-            }
+            self.afford_bitmap(*content, peer)?;
         }
         for content in held {
             self.counting_bitmap(content, peer, |contents| contents.gain(content, peer, gained));
@@ -212,16 +226,54 @@ impl Roll {
         Ok(())
     }
 
-    fn check_room(&self, peer: PeerRow, added: &[Offer]) -> Result<(), Denial> {
+    fn check_room(&mut self, peer: PeerRow, added: &[Offer]) -> Result<(), Denial> {
         if self.peers[peer].offers() + added.len() > limits::MAX_OFFERS_PER_PEER {
             return Err(Denial::Full("contents of this peer"));
         }
         let bytes = added.iter().map(|offer| offer.name.len()).sum();
-        let room = self.registrations + added.len() <= self.bounds.registrations;
-        if !room || !self.names.has_room(bytes, added.len()) {
-            return Err(Denial::Full("registrations"));
+        self.make_room(peer, bytes + added.len() * REGISTRATION_BYTES, added.len())?;
+        if self.names.has_room(bytes, added.len()) { Ok(()) } else { Err(Denial::Full("registrations")) }
+    }
+
+    /// Sees to it that so much more may be kept for a peer. If there is no room for it, those for whose network more
+    /// is kept make it.
+    fn make_room(&mut self, peer: PeerRow, bytes: usize, registrations: usize) -> Result<(), Denial> {
+        let own = self.quotas.of(self.peers[peer].network()) + bytes;
+        if self.peers[peer].bytes + bytes > self.bounds.bytes / PEER_SHARE {
+            return Err(Denial::Full("contents of this peer"));
+        }
+        if own > self.bounds.bytes / NETWORK_SHARE {
+            return Err(Denial::Full("contents of this network"));
+        }
+        while self.living() + registrations > self.bounds.registrations
+            || self.quotas.total() + bytes > self.bounds.bytes
+        {
+            let heaviest = self.quotas.heaviest().filter(|(_, heaviest)| *heaviest > own);
+            let pays = heaviest.and_then(|(network, _)| self.heaviest_of(network));
+            self.retire(pays.ok_or(Denial::Full("registrations"))?);
         }
         Ok(())
+    }
+
+    /// Registrations of those who are not gone.
+    fn living(&self) -> usize {
+        let left = |leaving: &Leaving| leaving.originals.len() + leaving.copies.len();
+        self.registrations - self.leaving.iter().map(left).sum::<usize>()
+    }
+
+    /// The peer of a network for which most is kept.
+    fn heaviest_of(&self, network: Network) -> Option<PeerId> {
+        let there = self.all().filter(|(_, peer)| peer.network() == network);
+        there.max_by_key(|(_, peer)| peer.bytes).map(|(id, _)| id)
+    }
+
+    /// What took so many bytes for a peer takes so many from now on.
+    fn counts(&mut self, peer: PeerRow, before: usize, after: usize) {
+        let peer = &mut self.peers[peer];
+        if peer.id.is_some() {
+            peer.bytes = peer.bytes + after - before;
+            self.quotas.change(peer.network(), before, after);
+        }
     }
 
     /// An id has one true claim, or two (a file may hold a tree's listing). Without this bound one
@@ -255,6 +307,7 @@ impl Roll {
         match self.peers[peer].add_pair(pair, offer.original) {
             Added::New => {
                 self.registrations += 1;
+                self.counts(peer, 0, REGISTRATION_BYTES + name.len());
                 self.names.register(pair, offer.original, offer.modified);
                 self.counting_bitmap(content, peer, |contents| {
                     contents.add_name(content, peer, offer.complete);
@@ -281,17 +334,19 @@ impl Roll {
     fn drop_pair(&mut self, peer: PeerRow, pair: PairRow, original: bool) {
         let content = self.names.content(pair);
         self.registrations -= 1;
+        self.counts(peer, REGISTRATION_BYTES + self.names.text(pair).len(), 0);
         self.counting_bitmap(content, peer, |contents| contents.remove_name(content, peer));
         if let Some(content) = self.names.unregister(&mut self.contents, pair, original) {
             self.contents.remove(content);
         }
     }
 
-    /// True if the peer may have a bitmap of this content.
-    fn affords_bitmap(&self, content: ContentRow, peer: PeerRow) -> bool {
+    /// Sees to it that the peer may have a bitmap of this content.
+    fn afford_bitmap(&mut self, content: ContentRow, peer: PeerRow) -> Result<(), Denial> {
         let need = self.contents.bitmap_bytes(content).saturating_sub(self.contents.bitmap(content, peer));
-        self.peers[peer].bitmap_bytes + need <= self.bounds.bitmap_bytes_per_peer
-            && self.bitmap_bytes + need <= self.bounds.bitmap_bytes
+        let fits = self.peers[peer].bitmap_bytes + need <= self.bounds.bitmap_bytes_per_peer
+            && self.bitmap_bytes + need <= self.bounds.bitmap_bytes;
+        if fits { self.make_room(peer, need, 0) } else { Err(Denial::Full("partial contents of this peer")) }
     }
 
     /// Makes a change to a peer's part of a content and keeps count of the bitmaps' bytes.
@@ -301,6 +356,7 @@ impl Roll {
         let after = self.contents.bitmap(content, peer);
         self.bitmap_bytes = self.bitmap_bytes + after - before;
         self.peers[peer].bitmap_bytes = self.peers[peer].bitmap_bytes + after - before;
+        self.counts(peer, before, after);
     }
 
     /// True if nothing is left of anybody.
@@ -308,7 +364,7 @@ impl Roll {
     pub(super) fn is_empty(&self) -> bool {
         let peers = self.peers.len() + self.by_id.len() + self.leaving.len();
         let rest = self.names.len() + self.contents.len();
-        (peers, rest, self.registrations, self.bitmap_bytes) == (0, 0, 0, 0)
+        (peers, rest, self.registrations, self.bitmap_bytes + self.quotas.total()) == (0, 0, 0, 0)
     }
 }
 

@@ -99,6 +99,52 @@ fn there_are_no_more_registrations_than_there_may_be() {
     assert_eq!(directory.update(peer(1), &[], &two[1..], now), Ok(()));
 }
 
+/// So many offers that are kept in 98 bytes each, different for each peer.
+fn weights(number: u8, count: u8) -> Vec<Offer> {
+    (0..count).map(|nth| offer(&format!("{}{nth}", char::from(b'a' + number)), number * 10 + nth, 1, true)).collect()
+}
+
+#[test]
+fn a_peer_and_a_network_have_their_shares_and_the_heaviest_network_pays_for_a_lighter_one() {
+    let now = Instant::now();
+    let bounds = Bounds { bytes: 80 * 98, ..Bounds::default() };
+    let mut directory = Directory::new(LEASE, bounds, 1, now);
+    let register = |directory: &mut Directory, number: u8, network: u8| {
+        let profile = Profile { port: 7, from: [10, 0, 0, network].into(), ..Profile::default() };
+        directory.register(peer(number), profile, now).unwrap();
+    };
+    for number in 0..8 {
+        register(&mut directory, number, number / 2);
+        assert_eq!(directory.update(peer(number), &[], &weights(number, 10), now), Ok(()));
+    }
+    let one_more = [offer("z9", 200, 1, true)];
+    let full = |of| Err(Denial::Full(of));
+    assert_eq!(directory.update(peer(0), &[], &one_more, now), full("contents of this peer"));
+    register(&mut directory, 8, 1);
+    assert_eq!(directory.update(peer(8), &[], &one_more, now), full("contents of this network"));
+    register(&mut directory, 9, 9);
+    assert_eq!(directory.update(peer(9), &[], &one_more, now), Ok(()));
+    let (peers, _) = directory.peers(PeerId([0; 16]), 99, now);
+    let gone: Vec<u8> = (1..10).filter(|n| !peers.iter().any(|info| info.peer == peer(*n).peer)).collect();
+    assert_eq!(gone, [7], "one of those for whose network most is kept");
+    assert!(!directory.sweep(99), "what it left is cleared away");
+    assert_eq!(directory.update(peer(9), &[], &weights(9, 9), now), Ok(()), "there is room now");
+    assert_eq!(directory.status(now).peers, 9);
+}
+
+#[test]
+fn who_is_as_heavy_as_others_finds_no_room() {
+    let now = Instant::now();
+    let bounds = Bounds { registrations: 2, ..Bounds::default() };
+    let mut directory = Directory::new(LEASE, bounds, 1, now);
+    join(&mut directory, peer(1), &weights(1, 1), now);
+    join(&mut directory, peer(2), &weights(2, 1), now);
+    join(&mut directory, peer(3), &[], now);
+    assert_eq!(directory.update(peer(3), &[], &weights(3, 1), now), Err(Denial::Full("registrations")));
+    directory.leave(peer(1));
+    assert_eq!(directory.update(peer(3), &[], &weights(3, 1), now), Ok(()), "before that was cleared away");
+}
+
 #[test]
 fn bitmaps_of_all_peers_have_a_bound_too() {
     let now = Instant::now();
