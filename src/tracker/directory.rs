@@ -121,8 +121,32 @@ impl Directory {
         added: &[Offer],
         now: Instant,
     ) -> Result<(), Denial> {
+        self.allow(sender, added)?;
+        self.change(sender, removed, added, now)
+    }
+
+    /// Sees to it that the sender may share these, too: the first step of an update that is made in several.
+    ///
+    /// # Errors
+    /// [`Denial`]; nothing is to be changed.
+    pub fn allow(&mut self, sender: Sender, added: &[Offer]) -> Result<(), Denial> {
         let peer = self.roll.registered(sender)?;
-        self.roll.update(peer, removed, added)?;
+        self.roll.allow(peer, added)
+    }
+
+    /// Makes a part of an update that was allowed.
+    ///
+    /// # Errors
+    /// [`Denial::NotRegistered`]: the registration has ended meanwhile.
+    pub fn change(
+        &mut self,
+        sender: Sender,
+        removed: &[(wire::Name, FileId)],
+        added: &[Offer],
+        now: Instant,
+    ) -> Result<(), Denial> {
+        let peer = self.roll.registered(sender)?;
+        self.roll.update(peer, removed, added);
         self.roll[peer].states(now);
         Ok(())
     }

@@ -14,6 +14,8 @@ use crate::wire::{
     self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker, limits,
 };
 
+/// Names of an update that are changed under one lock.
+const CHANGES: usize = 64;
 const TOO_MUCH: &str = "too many names to look at for one answer; the beginning of the names in the pattern helps";
 
 /// What the tracker's threads are to do beside answering.
@@ -81,9 +83,10 @@ impl Session {
             ToTracker::Report(message) => return self.report(shared, &message, now),
             ToTracker::GetList(message) => return self.list(shared, &message, now),
             ToTracker::Locate(message) => return self.locate(shared, message, now),
-            ToTracker::Update(message) => self.change(shared, now, |directory, sender| {
-                directory.update(sender, &message.removed, &message.added, now)
-            }),
+            ToTracker::Update(message) => {
+                let updated = self.update(shared, &message.removed, &message.added, now);
+                updated.map(|()| Common::Ok.into())
+            }
             ToTracker::HaveChunks(message) => self.change(shared, now, |directory, sender| {
                 directory.have(sender, (message.id, message.view), &message.gained, now)
             }),
@@ -148,8 +151,28 @@ impl Session {
         now: Instant,
         change: impl FnOnce(&mut Directory, Sender) -> Result<(), Denial>,
     ) -> Result<FromTracker, Denial> {
-        change(&mut self.step(shared, now), self.sender)?;
-        Ok(Common::Ok.into())
+        let changed = change(&mut self.step(shared, now), self.sender);
+        shared.sweep();
+        changed.map(|()| Common::Ok.into())
+    }
+
+    /// Changes what the sender shares, or nothing, by steps that others may come between.
+    fn update(
+        &self,
+        shared: &Shared,
+        removed: &[(wire::Name, FileId)],
+        added: &[wire::Offer],
+        now: Instant,
+    ) -> Result<(), Denial> {
+        let mut outcome = self.step(shared, now).allow(self.sender, added);
+        for some in removed.chunks(CHANGES) {
+            outcome = outcome.and_then(|()| shared.lock().change(self.sender, some, &[], now));
+        }
+        for some in added.chunks(CHANGES) {
+            outcome = outcome.and_then(|()| shared.lock().change(self.sender, &[], some, now));
+        }
+        shared.sweep();
+        outcome
     }
 
     fn register(&mut self, shared: &Shared, message: &wire::Register, now: Instant) -> Reply {
@@ -163,13 +186,9 @@ impl Session {
         }
         self.registered = true;
         let (lease, epoch) = (directory.lease(), directory.epoch());
-        let outcome = directory.update(self.sender, &[], &message.offers, now);
-        if outcome.is_err() {
-            directory.leave(self.sender);
-        }
         drop(directory);
-        shared.sweep();
-        if let Err(denial) = outcome {
+        if let Err(denial) = self.update(shared, &[], &message.offers, now) {
+            self.end(shared);
             return denied(&denial).into();
         }
         let lease_ms = u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::directory::Directory;
 
 /// Contents of a peer that is gone cleared away under one lock.
-const SWEEP: usize = 512;
+const SWEEP: usize = 128;
 
 /// The directory, shared by all sessions.
 #[derive(Debug)]

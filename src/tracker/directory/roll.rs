@@ -182,21 +182,19 @@ impl Roll {
         !self.leaving.is_empty()
     }
 
-    /// First takes `removed` away from what a peer shares, then adds `added`; or, if anything is wrong, neither.
-    pub(super) fn update(
-        &mut self,
-        peer: PeerRow,
-        removed: &[(wire::Name, FileId)],
-        added: &[Offer],
-    ) -> Result<(), Denial> {
+    /// Sees to it that a peer may share these, too.
+    pub(super) fn allow(&mut self, peer: PeerRow, added: &[Offer]) -> Result<(), Denial> {
         added.iter().try_for_each(check_offer)?;
-        self.check_room(peer, added)?;
         self.check_claims(peer, added)?;
+        self.check_room(peer, added)
+    }
+
+    /// First takes `removed` away from what a peer shares, then adds `added`, which it may share.
+    pub(super) fn update(&mut self, peer: PeerRow, removed: &[(wire::Name, FileId)], added: &[Offer]) {
         for (name, id) in removed {
             self.withdraw(peer, name, id);
         }
         added.iter().for_each(|offer| self.offer(peer, offer));
-        Ok(())
     }
 
     /// Adds chunks to what a peer has of a content, as a file or as a tree; or, if anything is wrong, none.
