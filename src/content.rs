@@ -18,7 +18,7 @@ pub use endpoint::{Endpoint, EndpointError, Host};
 pub use geometry::{ChunkIndex, Geometry, Layout, Place};
 pub use id::{ChunkHash, FileId, IdError, PeerId};
 pub use link::{Descriptor, Link, LinkError};
-pub use name::{NameError, SafeName, shown};
+pub use name::{NameError, SafeName, misleads, shown};
 pub use network::Network;
 pub use proof::{ChunkHasher, Manifest, PROOF_RUN, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
 pub use tree::{

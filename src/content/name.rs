@@ -96,15 +96,22 @@ pub(super) fn is_reserved(part: &str) -> bool {
     part.trim_end_matches(['.', ' ']).eq_ignore_ascii_case(SafeName::STATE_FOLDER)
 }
 
-/// Text of strangers as it is shown: it stays on its line and reads in the order in which it is written. So control
-/// characters are escaped, and those that end lines or turn the direction of writing.
+/// True for what must not reach a terminal as it is: control characters, and those that end lines or turn the
+/// direction of writing.
+pub fn misleads(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control()
+}
+
+/// Text of strangers as it is shown: it stays on its line and reads in the order in which it is written, because what
+/// [`misleads`] is escaped.
 pub fn shown(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_control() || turns(c) {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
+        if misleads(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
         }
     }
     out

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::content::shown;
 use crate::threads::Panicked;
 use crate::wire::{self, Common, ErrorCode, FrameError, PrefaceError, Role, limits};
 
@@ -36,7 +37,7 @@ pub enum NetError {
     #[error("the other side is not a {}", .0.label())]
     Role(Role),
     /// The other side said ERROR.
-    #[error("the other side says {}: {detail}", code.label())]
+    #[error("the other side says {}: {}", code.label(), shown(detail))]
     Refused {
         /// Its code.
         code: ErrorCode,

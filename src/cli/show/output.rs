@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
+use crate::content::misleads;
 use crate::say;
 
 /// Writes one line and sends it off. An answer that is not taken is a failure.
@@ -14,7 +15,21 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value)
         .map_err(|error| Failure::other(format!("cannot write the answer as JSON: {error}")))?;
-    line(&text)
+    line(&for_a_terminal(&text))
+}
+
+/// The same JSON, with nothing in it that a terminal would obey or that would mislead who reads it. Such characters
+/// are in strings alone, where `\u` stands for them.
+fn for_a_terminal(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if misleads(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Answers with one JSON object if that was asked for, else in words.
@@ -50,5 +65,20 @@ pub(crate) fn columns() -> Option<u16> {
 pub(crate) fn ready(text: &str) {
     if let Err(error) = say::answer(text) {
         tracing::warn!("cannot say on standard output that it is ready: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_says_the_same_and_a_terminal_is_safe_from_it() {
+        for text in ["a\u{9b}31mb", "\u{7f}", "\u{202e}gpj.exe", "\u{61c}\u{2028}\u{2069}", "\x1b]0;t\x07\n", "ü \\ \" 写真"] {
+            let json = for_a_terminal(&serde_json::to_string(text).unwrap());
+            assert!(!json.contains(misleads), "{json}");
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+        assert_eq!(for_a_terminal("\"\u{9b}ü\""), "\"\\u009bü\"");
     }
 }

@@ -126,7 +126,14 @@ mod tests {
 
     #[test]
     fn what_would_take_too_long_ends_where_it_is_if_that_is_somewhere() {
-        let entry = Entry { name: Name::new("a"), ..Entry::default() };
+        let entry = Entry {
+            name: Name::new("a"),
+            id: crate::content::FileId([1; 32]),
+            size: 1,
+            total: 1,
+            seeders: 1,
+            leechers: 0,
+        };
         for (entries, too_much) in [(vec![], true), (vec![entry], false)] {
             let mut page = Page::new("*", "", 9);
             (page.work, page.entries) = (MAX_PAGE_WORK, entries);

@@ -6,11 +6,14 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::content::PeerId;
+use crate::content::{FileId, Host, PeerId};
 use crate::net::{self, Messages, OwnId, trace::Side};
 use crate::threads;
 use crate::tracker::directory::{Bounds, Directory, Look, Sender};
-use crate::wire::{Common, ErrorCode, FromTracker, GetStatus, Message, Preface, RawHeader, Role, ToTracker};
+use crate::wire::{
+    Common, ErrorCode, FromTracker, GetList, GetStatus, List, Message, Name, Offer, Preface, RawHeader, Register,
+    Role, ToTracker, Update,
+};
 
 const LONG: Duration = Duration::from_secs(3600);
 /// More than any machine has.
@@ -136,4 +139,42 @@ fn pings_are_numbered_and_none_is_a_notice() {
     let last: Vec<u32> = (0..3).map(|_| server.service.next_ping()).collect();
     assert_eq!((numbers, last), (vec![1, 2], vec![u32::MAX, 1, 1]));
     server.stop();
+}
+
+#[test]
+fn nothing_more_is_done_for_who_asked_for_much_and_is_gone() {
+    let (server, addr) = server();
+    let mut peer = connect(addr);
+    let register = Register { host: Host::default(), port: 7, offers: List::default() };
+    peer.call(&register.into()).unwrap();
+    for some in 0..20_u32 {
+        let offer = |nth: u32| {
+            let number = some * 100 + nth;
+            let (name, id) = (Name::new(format!("{number}/{}", "y".repeat(200))), FileId(number_id(number)));
+            Offer { name, id, size: 5, total: 5, chunks: 1, complete: true, original: true, modified: 0 }
+        };
+        let offers: Vec<Offer> = (0..100).map(offer).collect();
+        let update = Update { added: List::new(offers), removed: List::default() };
+        assert!(matches!(peer.call(&update.into()).unwrap(), FromTracker::Common(Common::Ok)));
+    }
+    // Much more than a minute of work: each in many steps, for all of them from one network together.
+    let pattern = Name::new(format!("*{}*Q", "?y".repeat(1900)));
+    for _ in 0..200 {
+        let mut asker = connect(addr);
+        let list = GetList { pattern: pattern.clone(), after: Name::default(), limit: 1 };
+        asker.request(&list.into()).unwrap();
+    }
+    let until = Instant::now() + Duration::from_secs(20);
+    while server.crew.running() > 1 && Instant::now() < until {
+        server.crew.join_ended();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(server.crew.running(), 1, "the peer's alone");
+    server.stop();
+}
+
+fn number_id(number: u32) -> [u8; 32] {
+    let mut id = [1; 32];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    id
 }

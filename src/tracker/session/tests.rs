@@ -25,7 +25,12 @@ impl Scene {
     }
 
     fn answer(&self, session: &mut Session, message: impl Into<ToTracker>) -> Reply {
-        session.answer(&self.shared, message.into(), self.now)
+        let mut reply = session.answer(&self.shared, message.into(), self.now);
+        while reply.effect == Some(Effect::GoOn) {
+            assert_eq!((&reply.answer, reply.close), (&None, false));
+            reply = session.go_on(&self.shared, self.now);
+        }
+        reply
     }
 
     /// A session that has registered a content under a name.
@@ -232,6 +237,42 @@ fn near_names_are_told_to_who_looks_at_a_name_that_is_not_there() {
     for bad in ["", "../x"] {
         assert_eq!(code(scene.answer(&mut session, locate(bad, Purpose::Fetch))), ErrorCode::BadName);
     }
+}
+
+#[test]
+fn an_update_of_many_names_is_made_whole_or_not_at_all() {
+    let scene = Scene::new();
+    let mut session = scene.registered(1, "f");
+    let mut offers: Vec<Offer> = (0..CHANGES * 2 + 1).map(|nth| offer(&format!("d/{nth}"))).collect();
+    let removed = vec![(Name::new("f"), ID)];
+    let update = |offers: &[Offer]| Update {
+        added: List::new(offers.to_vec()),
+        removed: List::new(removed.clone()),
+    };
+    assert_eq!(scene.answer(&mut session, update(&offers)), ok());
+    assert_eq!(scene.registrations(), CHANGES as u64 * 2 + 1);
+    offers.push(offer("../x"));
+    offers[0].name = Name::new("new");
+    assert_eq!(code(scene.answer(&mut session, update(&offers))), ErrorCode::BadName);
+    assert_eq!(scene.registrations(), CHANGES as u64 * 2 + 1);
+}
+
+#[test]
+fn a_listing_of_many_names_is_gathered_by_steps_and_forgotten_when_nobody_waits() {
+    let scene = Scene::new();
+    let mut session = scene.registered(1, "f");
+    for some in 0..5 {
+        let offers = (0..1000).map(|nth| offer(&format!("d/{some}{nth:03}"))).collect();
+        let update = Update { added: List::new(offers), removed: List::default() };
+        assert_eq!(scene.answer(&mut session, update), ok());
+    }
+    let list = || GetList { pattern: Name::new("*9"), after: Name::default(), limit: 9 };
+    let long = session.answer(&scene.shared, list().into(), scene.now);
+    assert_eq!(long, Reply { answer: None, close: false, effect: Some(Effect::GoOn) });
+    assert_eq!(scene.answer(&mut session, Common::Ping), FromTracker::from(Common::Pong).into());
+    assert!(matches!(scene.answer(&mut session, list()).answer, Some(FromTracker::Listing(_))));
+    let nothing = session.go_on(&scene.shared, scene.now);
+    assert_eq!(nothing, Reply { answer: None, close: false, effect: None });
 }
 
 #[test]
