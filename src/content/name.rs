@@ -99,7 +99,8 @@ pub(super) fn is_reserved(part: &str) -> bool {
 /// True for what must not reach a terminal as it is: control characters, and those that end lines or turn the
 /// direction of writing.
 pub fn misleads(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || c.is_control()
 }
 

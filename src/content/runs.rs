@@ -28,7 +28,9 @@ pub fn joined(runs: &[(u32, u32)]) -> Vec<(u32, u32)> {
     for (first, count) in runs {
         let end = first.saturating_add(count);
         match out.last_mut() {
-            Some((start, length)) if first <= *start + *length => *length = end.max(*start + *length) - *start,
+            Some((start, length)) if first <= *start + *length => {
+                *length = end.max(*start + *length) - *start
+            }
             _ => out.push((first, end - first)),
         }
     }

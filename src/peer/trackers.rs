@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::stop::{Present, Stop};
-use crate::content::{FileId, Host, PeerId};
+use crate::content::{FileId, Host, PeerId, shown};
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity, Messages, NetError, Session};
@@ -360,7 +360,7 @@ fn expect_ok(answer: FromTracker) -> Result<(), NetError> {
     match answer {
         FromTracker::Common(Common::Ok) => Ok(()),
         FromTracker::Common(Common::Error(error)) => {
-            tracing::warn!("the tracker refuses: {} {}", error.code.label(), &*error.detail);
+            tracing::warn!("the tracker refuses: {} {}", error.code.label(), shown(&error.detail));
             Ok(())
         }
         other => Err(refused(other)),

@@ -16,7 +16,8 @@ use crate::wire::{
 
 /// Names of an update that are changed under one lock.
 const CHANGES: usize = 64;
-const TOO_MUCH: &str = "too many names to look at for one answer; the beginning of the names in the pattern helps";
+const TOO_MUCH: &str =
+    "too many names to look at for one answer; the beginning of the names in the pattern helps";
 
 /// What the tracker's threads are to do beside answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,13 @@ impl Session {
     pub fn new(connection: u64, host: IpAddr, hello: &Hello) -> Session {
         let sender = Sender { connection, peer: hello.peer };
         // An address like ::ffff:10.0.0.1 is the IPv4 one as a socket for both kinds sees it.
-        Session { sender, name: hello.name.to_string(), host: host.to_canonical(), registered: false, asking: None }
+        Session {
+            sender,
+            name: hello.name.to_string(),
+            host: host.to_canonical(),
+            registered: false,
+            asking: None,
+        }
     }
 
     /// Answers a message.
@@ -256,7 +263,9 @@ impl Session {
             return Reply { answer: None, close: false, effect: Some(Effect::GoOn) };
         }
         match asking {
-            Some(Asking::List(page)) if page.is_too_much() => error(ErrorCode::Limit, TOO_MUCH.to_owned()).into(),
+            Some(Asking::List(page)) if page.is_too_much() => {
+                error(ErrorCode::Limit, TOO_MUCH.to_owned()).into()
+            }
             Some(Asking::List(page)) => {
                 let listing = wire::Listing { entries: List::new(page.entries), more: page.more };
                 FromTracker::from(listing).into()

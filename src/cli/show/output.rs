@@ -74,7 +74,14 @@ mod tests {
 
     #[test]
     fn json_says_the_same_and_a_terminal_is_safe_from_it() {
-        for text in ["a\u{9b}31mb", "\u{7f}", "\u{202e}gpj.exe", "\u{61c}\u{2028}\u{2069}", "\x1b]0;t\x07\n", "ü \\ \" 写真"] {
+        for text in [
+            "a\u{9b}31mb",
+            "\u{7f}",
+            "\u{202e}gpj.exe",
+            "\u{61c}\u{2028}\u{2069}",
+            "\x1b]0;t\x07\n",
+            "ü \\ \" 写真",
+        ] {
             let json = for_a_terminal(&serde_json::to_string(text).unwrap());
             assert!(!json.contains(misleads), "{json}");
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);

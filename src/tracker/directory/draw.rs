@@ -100,10 +100,16 @@ mod tests {
         let mut rng = rng();
         for count in [SHUFFLED, SHUFFLED + 1] {
             let mut seen = 0;
-            let none = draw(&mut rng, count, Draws { places: 9, most: 7 }, |_| false, |_| {
-                seen += 1;
-                None::<usize>
-            });
+            let none = draw(
+                &mut rng,
+                count,
+                Draws { places: 9, most: 7 },
+                |_| false,
+                |_| {
+                    seen += 1;
+                    None::<usize>
+                },
+            );
             assert_eq!((none.len(), seen), (0, 7));
         }
     }

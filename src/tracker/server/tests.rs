@@ -11,8 +11,8 @@ use crate::net::{self, Messages, OwnId, trace::Side};
 use crate::threads;
 use crate::tracker::directory::{Bounds, Directory, Look, Sender};
 use crate::wire::{
-    Common, ErrorCode, FromTracker, GetList, GetStatus, List, Message, Name, Offer, Preface, RawHeader, Register,
-    Role, ToTracker, Update,
+    Common, ErrorCode, FromTracker, GetList, GetStatus, List, Message, Name, Offer, Preface, RawHeader,
+    Register, Role, ToTracker, Update,
 };
 
 const LONG: Duration = Duration::from_secs(3600);

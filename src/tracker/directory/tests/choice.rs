@@ -37,7 +37,8 @@ fn missing_chunks_choose_who_has_one_of_them() {
 fn an_answer_compares_no_more_bytes_than_it_may_however_many_contents_it_tells_of() {
     let now = Instant::now();
     let mut directory = directory(now);
-    let tree = |nth: u8| Offer { size: 9, total: 9, chunks: limits::MAX_CHUNKS, ..offer("f/", nth, 1, false) };
+    let tree =
+        |nth: u8| Offer { size: 9, total: 9, chunks: limits::MAX_CHUNKS, ..offer("f/", nth, 1, false) };
     let trees: Vec<Offer> = (1..=64).map(tree).collect();
     join(&mut directory, peer(1), &trees, now);
     let last = (limits::MAX_CHUNKS - 1, 1);

@@ -130,7 +130,7 @@ fn a_page_begins_behind_the_last_name_of_the_one_before() {
     let mut directory = directory(now);
     let offers = ["b", "c", "cc", "d"].map(|name| offer(name, 1, 1, true));
     join(&mut directory, peer(1), &offers, now);
-    let listed = |pattern, after| {
+    let mut listed = |pattern, after| {
         let mut page = Page::new(pattern, after, 9);
         assert!(directory.list(&mut page));
         page.entries.iter().map(|entry| entry.name.to_string()).collect::<Vec<_>>()

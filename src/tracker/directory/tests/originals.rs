@@ -10,7 +10,7 @@ fn ids(variants: &[Variant]) -> Vec<u8> {
     variants.iter().map(|variant| variant.id.0[0]).collect()
 }
 
-fn listed(directory: &Directory) -> Vec<(String, u8)> {
+fn listed(directory: &mut Directory) -> Vec<(String, u8)> {
     let mut page = Page::new("", "", 1000);
     assert!(directory.list(&mut page));
     page.entries.iter().map(|entry| (entry.name.to_string(), entry.id.0[0])).collect()
@@ -27,7 +27,7 @@ fn a_name_means_its_originals_and_copies_stand_in_for_none() {
     assert_eq!(named(&mut directory), [1, 2], "only copies: all of them");
     join(&mut directory, peer(4), &[offer("f", 3, 1, true)], now);
     assert_eq!(named(&mut directory), [3]);
-    assert_eq!(listed(&directory), [("f".into(), 3)]);
+    assert_eq!(listed(&mut directory), [("f".into(), 3)]);
     let old = locate(&mut directory, Wanted::Id(FileId([1; 32])), now);
     assert_eq!(
         (old[0].seeders, old[0].original, old[0].holders.len()),

@@ -101,7 +101,9 @@ fn there_are_no_more_registrations_than_there_may_be() {
 
 /// So many offers that are kept in 98 bytes each, different for each peer.
 fn weights(number: u8, count: u8) -> Vec<Offer> {
-    (0..count).map(|nth| offer(&format!("{}{nth}", char::from(b'a' + number)), number * 10 + nth, 1, true)).collect()
+    (0..count)
+        .map(|nth| offer(&format!("{}{nth}", char::from(b'a' + number)), 1 + number * 10 + nth, 1, true))
+        .collect()
 }
 
 #[test]
