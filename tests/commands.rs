@@ -204,8 +204,8 @@ fn a_file_is_fetched_by_name_id_link_and_descriptor() {
     let output = swarm.get("docs/big.bin", &[]).expect(0);
     let summary = output.stdout;
     assert!(summary.starts_with("got docs/big.bin, 195.3 KiB from 1 peer in "), "{summary}");
-    assert!(summary.ends_with("/s), verified\n"), "{summary}");
     let arrived = swarm.fetched("big.bin");
+    assert!(summary.ends_with(&format!("/s), verified: {}\n", arrived.display())), "{summary}");
     assert!(fs::read(&arrived).expect("the file") == content);
     let again = swarm.get(&swarm.id("docs/big.bin"), &[]).expect(0).stdout;
     assert!(again.contains("all of it already here"), "{again}");

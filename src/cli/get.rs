@@ -148,7 +148,7 @@ impl Job<'_> {
 
     fn run_with(&self, peer: &Peer, path: &Path) -> Result<(), Failure> {
         self.check_union(peer)?;
-        let mut summary = self.summary();
+        let mut summary = Summary::new(&self.choice.name, path);
         for want in self.choice.wants() {
             let mut progress = Progress::new(self.args.json, &self.choice.name, self.args.wait);
             let job = peer.fetch(want, self.dest(path)).map_err(Failure::cannot_start)?;
@@ -181,7 +181,7 @@ impl Job<'_> {
             checked?;
         }
         self.stop.graceful();
-        let mut summary = self.summary();
+        let mut summary = Summary::new(&self.choice.name, path);
         let mut daemon = Some(first);
         for want in self.choice.wants() {
             let mut daemon = daemon
@@ -245,10 +245,6 @@ impl Job<'_> {
         } else {
             Ok(())
         }
-    }
-
-    fn summary(&self) -> Summary {
-        Summary::new(&self.choice.name)
     }
 
     /// Stays to share, if asked to. A signal is how that ends as a rule, so it is no failure.

@@ -1,6 +1,7 @@
 //! The last line: how much came from how many peers, how long it took, at what rate.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -20,6 +21,8 @@ const MAX_NAMED: usize = 5;
 #[derive(Debug)]
 pub(super) struct Summary {
     name: SafeName,
+    /// Where it was put, as it was typed.
+    place: PathBuf,
     bytes: u64,
     /// Of `bytes`, what was here before.
     had: u64,
@@ -56,9 +59,10 @@ pub(super) fn fault(failure: &Failure) -> FaultLine {
 }
 
 impl Summary {
-    pub(super) fn new(name: &SafeName) -> Summary {
+    pub(super) fn new(name: &SafeName, place: &Path) -> Summary {
         Summary {
             name: name.clone(),
+            place: place.to_owned(),
             bytes: 0,
             had: 0,
             peers: BTreeSet::new(),
@@ -169,10 +173,11 @@ impl Summary {
             bytes => format!(" ({})", rate(bytes, self.time)),
         };
         format!(
-            "got {}, {}{before}{from} in {}{speed}, verified",
+            "got {}, {}{before}{from} in {}{speed}, verified: {}",
             self.name,
             size(self.bytes),
-            elapsed(self.time)
+            elapsed(self.time),
+            shown(&self.place.to_string_lossy())
         )
     }
 }
@@ -183,7 +188,7 @@ mod tests {
     use crate::api::{SourceReport, Trashed};
 
     fn summary(bytes: u64, had: u64) -> String {
-        let mut summary = Summary::new(&SafeName::new("big.iso").unwrap());
+        let mut summary = Summary::new(&SafeName::new("big.iso").unwrap(), Path::new("./big.iso"));
         (summary.bytes, summary.had, summary.time) = (bytes, had, Duration::from_millis(420));
         summary.peers.extend(["a".to_owned(), "b".to_owned(), "c".to_owned()]);
         summary.sentence()
@@ -191,17 +196,16 @@ mod tests {
 
     #[test]
     fn says_it_in_one_line() {
-        let all = "got big.iso, 1.0 GiB from 3 peers in 0.42 s (2.4 GiB/s), verified";
+        let all = "got big.iso, 1.0 GiB from 3 peers in 0.42 s (2.4 GiB/s), verified: ./big.iso";
         assert_eq!(summary(1 << 30, 0), all);
-        let rest =
-            "got big.iso, 1.0 GiB, 512.0 MiB of it already here from 3 peers in 0.42 s (1.2 GiB/s), verified";
+        let rest = "got big.iso, 1.0 GiB, 512.0 MiB of it already here from 3 peers in 0.42 s (1.2 GiB/s), verified: ./big.iso";
         assert_eq!(summary(1 << 30, 1 << 29), rest);
-        assert_eq!(summary(5, 5), "got big.iso, 5 B, all of it already here in 0.42 s, verified");
-        assert_eq!(summary(0, 0), "got big.iso, 0 B in 0.42 s, verified");
+        assert_eq!(summary(5, 5), "got big.iso, 5 B, all of it already here in 0.42 s, verified: ./big.iso");
+        assert_eq!(summary(0, 0), "got big.iso, 0 B in 0.42 s, verified: ./big.iso");
     }
 
     fn of(reports: &[Report]) -> Summary {
-        let mut summary = Summary::new(&SafeName::new("d/").unwrap());
+        let mut summary = Summary::new(&SafeName::new("d/").unwrap(), Path::new("d"));
         reports.iter().for_each(|report| summary.add(report));
         summary
     }
