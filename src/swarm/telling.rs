@@ -40,6 +40,11 @@ impl Telling {
         self.askers = askers;
     }
 
+    /// The slot is closed.
+    pub(crate) fn forget(&mut self, slot: u16) {
+        self.gains.retain(|(of, _)| *of != slot);
+    }
+
     /// Notes whether the asker has requests that are not answered; whether it had before.
     pub(crate) fn set_requests(&mut self, has: bool) -> bool {
         std::mem::replace(&mut self.has_requests, has)
@@ -122,7 +127,10 @@ mod tests {
         }
         assert_eq!(telling.take(now), [(2, vec![(3, 1), (5, 1)]), (7, vec![(5, 2), (9, 1)])]);
         assert_eq!(telling.take(now), []);
-        (1..EARLY_TELLS).for_each(|_| {
+        [(7, 5), (2, 5)].into_iter().for_each(|(slot, chunk)| telling.gain(slot, chunk, 3));
+        telling.forget(7);
+        assert_eq!(telling.take(now), [(2, vec![(5, 1)])]);
+        (2..EARLY_TELLS).for_each(|_| {
             telling.gain(0, 0, 1);
             assert_eq!(telling.due(now), Some(now), "asking for nothing was not counted");
             telling.take(now);

@@ -12,6 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::client::{ASK, Body, Client, Hello, MEMBER, PREFACE, SERVE, code, frame, id};
 use crate::lab::{DONE, Lab, one_file};
+use crate::liar::{Liar, Lie};
 use crate::support::{DEADLINE, Daemon, eventually, pattern};
 
 /// How many come at once.
@@ -30,6 +31,8 @@ const MEMBER_KIB: u64 = 32;
 const ASKER_KIB: u64 = 64;
 /// What one connection may have waiting in a peer: unsent answers, and one frame.
 const GREEDY_KIB: u64 = 10 << 10;
+/// What a fetcher may have in all whose source takes no answers.
+const FETCHER_KIB: u64 = 64 << 10;
 /// What all large messages that never end may cost a tracker: `MAX_LARGE_MESSAGES` of a frame each, in
 /// buffers that double as they grow, and what the allocator keeps of those before.
 const LARGE_MESSAGES_KIB: u64 = 32 * (5 << 10);
@@ -38,8 +41,13 @@ const SLACK_KIB: u64 = 4 << 10;
 
 /// Dials from 127.0.0.66.
 fn dial(target: SocketAddr) -> TcpStream {
+    dial_from(66, target)
+}
+
+/// Dials from the address of the loopback that ends so.
+fn dial_from(last: u8, target: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    let stranger = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 66), 0));
+    let stranger = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
     socket.bind(&stranger.into()).expect("an address of the loopback");
     socket.connect(&target.into()).expect("a connection");
     let stream = TcpStream::from(socket);
@@ -59,7 +67,11 @@ fn greeting(role: u8) -> Vec<u8> {
 
 /// Dials and greets; the answer is read, so that the connection is a guest.
 fn greet(target: SocketAddr, role: u8) -> Option<TcpStream> {
-    let mut stream = dial(target);
+    greet_from(66, target, role)
+}
+
+fn greet_from(last: u8, target: SocketAddr, role: u8) -> Option<TcpStream> {
+    let mut stream = dial_from(last, target);
     let mut preface = [0; 8];
     let heard = send(&mut stream, &greeting(role)) && stream.read_exact(&mut preface).is_ok();
     let mut header = [0; 9];
@@ -165,6 +177,31 @@ fn a_thousand_silent_askers_are_let_in_to_a_share_of_the_places() {
     town.honest();
     let threads = MAX_GUESTS_OF_PEER + MAX_STRANGERS_PER_ADDRESS;
     limits_hold(&town.peer, before, threads, threads * ASKER_KIB);
+}
+
+#[test]
+fn strangers_of_a_few_addresses_who_take_all_places_of_a_peer_make_room_for_others() {
+    let town = Town::new();
+    let mut crowd = Vec::new();
+    for last in 61..=64 {
+        let those = (0..MAX_GUESTS_OF_PEER).filter_map(|_| greet_from(last, town.peer.addr(), ASK));
+        crowd.extend(those);
+    }
+    assert_eq!(crowd.len() as u64, 4 * MAX_GUESTS_OF_PEER, "all places");
+    let ping = frame(id::PING, 7, &Body::new());
+    crowd.iter_mut().for_each(|stream| assert!(send(stream, &ping)));
+    town.honest();
+}
+
+#[test]
+fn who_asks_a_fetcher_for_ever_and_never_listens_is_given_up() {
+    let lab = Lab::new();
+    let _liar = Liar::start(&lab, "file", pattern(3_000_000, 5), Lie::Pings);
+    let fetching = lab.fetching("file", &["--wait", "60s"]);
+    fetching.wait_for_log("it is not asked any more");
+    let peak = fetching.proc_status("VmHWM");
+    assert!(peak < FETCHER_KIB, "{peak} KiB");
+    fetching.kill();
 }
 
 #[test]

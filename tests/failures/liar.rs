@@ -34,6 +34,8 @@ pub enum Lie {
     Busy,
     /// It tells of the same chunks again and again.
     Chatter,
+    /// It asks whether the other side lives, for ever, and reads no answer.
+    Pings,
     /// It sends a chunk nobody asked for.
     Unasked,
     /// It registers what it has under this id, which is another's.
@@ -153,6 +155,12 @@ impl Lying {
                     self.send(&frame(id::OPENED, request, &opened))?;
                     if self.shared.lie == Lie::Unasked {
                         self.chunk(9999, 0)?;
+                    }
+                    if self.shared.lie == Lie::Pings {
+                        let pings = frame(id::PING, 7, &Body::new()).repeat(7000);
+                        loop {
+                            self.send(&pings)?;
+                        }
                     }
                     if self.shared.lie == Lie::Chatter {
                         let all = Body::new().u16(0).ranges(&[(0, u32::MAX); 200]);

@@ -111,9 +111,13 @@ impl<'a> Session<'a> {
         match message {
             ToServer::Open(open) => Ok(vec![(request, self.open(&open))]),
             ToServer::Close(close) => {
-                self.slots
+                let slot = self
+                    .slots
                     .remove(&close.slot)
                     .ok_or(NetError::Unexpected("CLOSE of a slot that is not open"))?;
+                if let Held::Fetching(transfer) = &slot.held {
+                    transfer.unsubscribe(&self.follower, close.slot);
+                }
                 self.asker.close(close.slot);
                 let mut answers = self.drop_requests(|request| request.slot == close.slot);
                 answers.push((request, Common::Ok.into()));

@@ -29,6 +29,8 @@ use crate::wire::{
 
 /// Missing chunks of one source that the trackers are told of.
 const MAX_MISSING_TOLD: u32 = 16;
+/// A source for which more waits than this is given up: it asks, or refuses, and takes no answer.
+pub(super) const MAX_UNTAKEN_BYTES: usize = 1 << 20;
 
 /// Fetches from the source behind `session`, dialled as `target`, until the transfer is over or the
 /// connection ends.
@@ -124,6 +126,9 @@ impl Fetching<'_> {
                 return Ok(());
             }
             let flushed = self.bulk.flush(false)?;
+            if self.bulk.unsent_bytes() > MAX_UNTAKEN_BYTES {
+                return Err(NetError::Unexpected("messages of a source that takes none").into());
+            }
             if let Some(until) = self.paused_until.filter(|until| Instant::now() < *until) {
                 // Whoever does not listen cannot complain of silence.
                 self.silence.heard(until);

@@ -26,6 +26,11 @@ impl Follower {
         self.nudge();
     }
 
+    /// This slot is closed: what it was not told yet is nothing to whatever is opened as that slot next.
+    fn forget(&self, slot: u16) {
+        lock(&self.telling).forget(slot);
+    }
+
     /// Wakes the connection if it is time to tell of gains.
     fn nudge(&self) {
         if self.is_due(Instant::now()) {
@@ -56,6 +61,14 @@ pub(super) struct Followers(Mutex<Vec<(Weak<Follower>, u16)>>);
 impl Followers {
     pub(super) fn add(&self, follower: &Arc<Follower>, slot: u16) {
         lock(&self.0).push((Arc::downgrade(follower), slot));
+    }
+
+    /// The slot is closed.
+    pub(super) fn remove(&self, follower: &Arc<Follower>, slot: u16) {
+        let it =
+            |(other, its): &(Weak<Follower>, u16)| *its == slot && other.as_ptr() == Arc::as_ptr(follower);
+        lock(&self.0).retain(|entry| !it(entry));
+        follower.forget(slot);
     }
 
     /// Tells all of a chunk that is here.
@@ -99,5 +112,22 @@ mod tests {
         assert_eq!(one.take(now), [(2, vec![(3, 1), (5, 1)]), (7, vec![(3, 1), (5, 1)])]);
         assert_eq!(one.take(now), []);
         assert_eq!(lock(&followers.0).len(), 2);
+    }
+
+    #[test]
+    fn who_closes_a_slot_hears_no_more_of_it() {
+        let (followers, now) = (Followers::default(), Instant::now());
+        let (one, other) = (follower(), follower());
+        [(&one, 7), (&one, 2), (&other, 7)].into_iter().for_each(|(who, slot)| followers.add(who, slot));
+        followers.gain(5);
+        followers.remove(&one, 7);
+        followers.gain(6);
+        assert_eq!(one.take(now), [(2, vec![(5, 2)])]);
+        assert_eq!(other.take(now), [(7, vec![(5, 2)])]);
+        for _ in 0..100 {
+            followers.add(&one, 7);
+            followers.remove(&one, 7);
+        }
+        assert_eq!(lock(&followers.0).len(), 2, "as many as there are slots open");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::connection::MAX_CHUNK_FRAME_BYTES;
+use super::connection::{MAX_CHUNK_FRAME_BYTES, MAX_UNTAKEN_BYTES};
 use crate::content::{ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, chunk_hasher, proof_run};
 use crate::net::bulk::{Bulk, Filled};
 use crate::net::trace::Side;
@@ -69,6 +69,9 @@ impl Probe {
         let mut heard = begun;
         loop {
             let flushed = self.bulk.flush(false)?;
+            if self.bulk.unsent_bytes() > MAX_UNTAKEN_BYTES {
+                return Err(NetError::Unexpected("messages of a source that takes none"));
+            }
             while let Some(step) = self.step()? {
                 if let Step::Ended(verdict) = step {
                     self.bulk.queue(CHUNK + 1, Common::Leave);

@@ -214,6 +214,11 @@ impl Transfer {
         self.followers.add(follower, slot);
     }
 
+    /// `follower` has closed the slot.
+    pub(in crate::peer) fn unsubscribe(&self, follower: &Arc<Follower>, slot: u16) {
+        self.followers.remove(follower, slot);
+    }
+
     // The end.
 
     pub(super) fn fail(&self, error: DiskError) {
