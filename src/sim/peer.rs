@@ -1,6 +1,7 @@
 //! A simulated peer: its link, what it serves, what it fetches.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use super::happening::Nanos;
@@ -66,6 +67,11 @@ pub(super) fn id_of(number: u32) -> PeerId {
     id[..4].copy_from_slice(&number.to_be_bytes());
     id[15] = 1;
     PeerId(id)
+}
+
+/// The address of a peer: each has its own.
+pub(super) fn address_of(number: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(number))
 }
 
 /// The number of a peer.

@@ -50,7 +50,7 @@ impl World<'_> {
         let connection = &mut self.connections[c as usize];
         connection.server_open = true;
         connection.whole = have.is_full();
-        peer.desk.join(c, super::peer::id_of(asker));
+        peer.desk.join(c, super::peer::id_of(asker), super::peer::address_of(asker));
         if have.is_full() {
             peer.desk.open(c, SLOT, (), self.chunks);
         }

@@ -6,11 +6,12 @@
 //! so ([`Desk::rest`]), and one that ends leaves ([`Desk::leave`]): no turn is lost with it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::seed::Seed;
 use super::throttle::Throttle;
-use super::turns::{Hold, Rank, Turns};
+use super::turns::{Hold, Origin, Rank, Turns};
 use super::uplink::{Uplink, piece_bytes};
 use crate::content::PeerId;
 
@@ -35,8 +36,6 @@ pub(crate) struct Wish {
 enum Standing {
     /// It has nothing to send.
     Rests,
-    /// The rate limit keeps it from asking for a turn.
-    Pauses,
     /// It waits for its turn; without a wish once it has nothing to send any more.
     Waits(Option<Wish>),
     /// It is its turn, and it has not come yet.
@@ -49,7 +48,7 @@ enum Standing {
 
 #[derive(Debug)]
 struct Connection<C> {
-    peer: PeerId,
+    origin: Origin,
     standing: Standing,
     /// The contents it has open that are whole here, by its slots.
     seeds: BTreeMap<u16, C>,
@@ -79,9 +78,10 @@ impl<C: Ord + Copy> Desk<C> {
 
     // Coming and going.
 
-    /// The connection of this number, new from now on, is with `peer`.
-    pub(crate) fn join(&mut self, number: u32, peer: PeerId) {
-        let connection = Connection { peer, standing: Standing::Rests, seeds: BTreeMap::new() };
+    /// The connection of this number, new from now on, is with `peer`, which is of this household.
+    pub(crate) fn join(&mut self, number: u32, peer: PeerId, household: IpAddr) {
+        let origin = Origin { household, peer };
+        let connection = Connection { origin, standing: Standing::Rests, seeds: BTreeMap::new() };
         self.connections.insert(number, connection);
     }
 
@@ -92,12 +92,12 @@ impl<C: Ord + Copy> Desk<C> {
             self.connections.get(&number).map_or_else(Vec::new, |of| of.seeds.keys().copied().collect());
         slots.into_iter().for_each(|slot| self.close(number, slot, orderly));
         match self.connections.remove(&number)?.standing {
-            Standing::Sends(_) | Standing::IsNext => self.pass_on(),
+            Standing::Sends(_) | Standing::IsNext => self.pass_on(number),
             Standing::Waits(_) => {
                 self.turns.forget(&number);
                 None
             }
-            Standing::Rests | Standing::Pauses | Standing::Lags => None,
+            Standing::Rests | Standing::Lags => None,
         }
     }
 
@@ -105,7 +105,10 @@ impl<C: Ord + Copy> Desk<C> {
     pub(crate) fn open(&mut self, number: u32, slot: u16, content: C, chunks: u32) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         connection.seeds.insert(slot, content);
-        self.seeds.entry(content).or_insert_with(|| Seed::new(chunks)).open((number, slot), connection.peer);
+        self.seeds
+            .entry(content)
+            .or_insert_with(|| Seed::new(chunks))
+            .open((number, slot), connection.origin.peer);
     }
 
     /// A slot is closed.
@@ -151,14 +154,12 @@ impl<C: Ord + Copy> Desk<C> {
     // Whose turn it is.
 
     /// Under a rate limit, a chunk leaves when all of it could have left at that rate, behind those that were next
-    /// before it: how long until a chunk of `bytes` is to leave, if there is a limit.
+    /// before it: how long until a chunk of `bytes` is to leave, if there is a limit. Whose turn it is pays, so that the
+    /// limit is shared as turns are.
     pub(crate) fn pay(&mut self, number: u32, bytes: usize, now: Instant) -> Option<Duration> {
         let wait = self.throttle.as_mut()?.take(bytes, now);
-        if let Some(Connection { standing: standing @ Standing::Rests, .. }) =
-            self.connections.get_mut(&number)
-            && !wait.is_zero()
-        {
-            *standing = Standing::Pauses;
+        if let Some(Connection { standing: Standing::Sends(hold), .. }) = self.connections.get_mut(&number) {
+            *hold = Hold::begin(now + wait);
         }
         Some(wait)
     }
@@ -170,7 +171,7 @@ impl<C: Ord + Copy> Desk<C> {
             Standing::Sends(_) => return true,
             Standing::IsNext => true,
             Standing::Waits(_) => false,
-            Standing::Rests | Standing::Pauses | Standing::Lags => self.turns.take(number),
+            Standing::Rests | Standing::Lags => self.turns.take(number, connection.origin),
         };
         connection.standing =
             if may { Standing::Sends(Hold::begin(now)) } else { Standing::Waits(Some(wish)) };
@@ -193,7 +194,7 @@ impl<C: Ord + Copy> Desk<C> {
             return (Some(hold.ends()), None);
         }
         connection.standing = Standing::Lags;
-        (None, self.pass_on())
+        (None, self.pass_on(number))
     }
 
     /// All that the connection had begun has left: its turn is over.
@@ -203,13 +204,13 @@ impl<C: Ord + Copy> Desk<C> {
         match connection.standing {
             Standing::Sends(_) => {
                 connection.standing = Standing::Rests;
-                self.pass_on()
+                self.pass_on(number)
             }
             Standing::Lags => {
                 connection.standing = Standing::Rests;
                 None
             }
-            Standing::Rests | Standing::Pauses | Standing::Waits(_) | Standing::IsNext => None,
+            Standing::Rests | Standing::Waits(_) | Standing::IsNext => None,
         }
     }
 
@@ -220,24 +221,20 @@ impl<C: Ord + Copy> Desk<C> {
         match connection.standing {
             Standing::IsNext => {
                 connection.standing = Standing::Rests;
-                self.pass_on()
+                self.pass_on(number)
             }
             Standing::Waits(_) => {
                 connection.standing = Standing::Waits(None); // and keeps its place
-                None
-            }
-            Standing::Pauses => {
-                connection.standing = Standing::Rests;
                 None
             }
             Standing::Rests | Standing::Sends(_) | Standing::Lags => None,
         }
     }
 
-    /// A turn is over: the next one's begins.
-    fn pass_on(&mut self) -> Option<Effect> {
+    /// The turn of `ended` is over: the next one's begins.
+    fn pass_on(&mut self, ended: u32) -> Option<Effect> {
         let (connections, seeds) = (&self.connections, &self.seeds);
-        let next = self.turns.pass_on(|number| rank(connections.get(number), seeds));
+        let next = self.turns.pass_on(&ended, |number| rank(connections.get(number), seeds));
         match next.and_then(|number| Some((number, self.connections.get_mut(&number)?))) {
             Some((number, connection)) => {
                 connection.standing = Standing::IsNext;
@@ -274,12 +271,12 @@ impl<C: Ord + Copy> Desk<C> {
 
 /// The rank of a connection among those who wait.
 fn rank<C: Ord + Copy>(connection: Option<&Connection<C>>, seeds: &BTreeMap<C, Seed>) -> Rank {
-    let Some(Connection { peer, standing: Standing::Waits(Some(wish)), seeds: open }) = connection else {
+    let Some(Connection { origin, standing: Standing::Waits(Some(wish)), seeds: open }) = connection else {
         return Rank::new(0, false);
     };
     let content = wish.choice.and_then(|slot| open.get(&slot));
     let seed = content.and_then(|content| seeds.get(content));
-    Rank::new(seed.map_or(0, |seed| seed.unspread(*peer)), wish.behind)
+    Rank::new(seed.map_or(0, |seed| seed.unspread(origin.peer)), wish.behind)
 }
 
 #[cfg(test)]

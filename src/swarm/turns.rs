@@ -2,14 +2,19 @@
 //!
 //! A few connections send at a time and the others wait their turn: chunks then arrive one after the
 //! other at full rate instead of all together late, and can be passed on so much earlier.
+//!
+//! Turns go round by address, then by peer, then by connection: whoever makes many connections gets no more for it.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::content::PeerId;
 
 /// Connections that send chunks at the same time.
 const SLOTS: usize = 3;
-/// Nobody waits for more turns than so many times as many as wait, whatever its rank: those of another content may
-/// be behind all the time.
+/// Nobody waits for more turns than so many times as many addresses as wait, whatever its rank: those of another content
+/// may be behind all the time.
 const MOST_ROUNDS: u64 = 4;
 /// A connection that gets less than one part in so many of our uplink, and has for this long, gives up its
 /// turn: not our uplink is what is slow, unless that is full.
@@ -66,53 +71,100 @@ impl Rank {
     }
 }
 
+/// Where a connection comes from: the address of its household, and its peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) household: IpAddr,
+    pub(crate) peer: PeerId,
+}
+
+/// A connection that waits. Its places in the rounds are moments, counted in steps.
+#[derive(Debug)]
+struct Waiting<A> {
+    asker: A,
+    origin: Origin,
+    /// What `passed_on` was when it came.
+    since: u64,
+    /// When its household, and its peer, came or last had a turn.
+    household_at: u64,
+    peer_at: u64,
+}
+
 /// Who may send, and who waits for it in which order.
 #[derive(Debug)]
 pub(crate) struct Turns<A> {
-    sending: usize,
-    /// In the order in which they came, with what `passed_on` was then.
-    waiting: VecDeque<(A, u64)>,
+    sending: Vec<(A, Origin)>,
+    /// In the order in which they came.
+    waiting: Vec<Waiting<A>>,
     passed_on: u64,
+    steps: u64,
 }
 
-impl<A: PartialEq> Turns<A> {
+impl<A: PartialEq + Copy> Turns<A> {
     pub(crate) fn new() -> Turns<A> {
-        Turns { sending: 0, waiting: VecDeque::new(), passed_on: 0 }
+        Turns { sending: Vec::new(), waiting: Vec::new(), passed_on: 0, steps: 0 }
     }
 
     /// Leave for `asker` to send, or a place in the queue.
-    pub(crate) fn take(&mut self, asker: A) -> bool {
-        if self.sending < SLOTS && self.waiting.is_empty() {
-            self.sending += 1;
+    pub(crate) fn take(&mut self, asker: A, origin: Origin) -> bool {
+        if self.sending.len() < SLOTS && self.waiting.is_empty() {
+            self.sending.push((asker, origin));
             return true;
         }
-        if self.waiting.iter().all(|(waiting, _)| *waiting != asker) {
-            self.waiting.push_back((asker, self.passed_on));
+        if self.waiting.iter().all(|waiting| waiting.asker != asker) {
+            self.steps += 1;
+            let household = self.waiting.iter().find(|other| other.origin.household == origin.household);
+            let peer = self.waiting.iter().find(|other| other.origin == origin);
+            self.waiting.push(Waiting {
+                asker,
+                origin,
+                since: self.passed_on,
+                household_at: household.map_or(self.steps, |other| other.household_at),
+                peer_at: peer.map_or(self.steps, |other| other.peer_at),
+            });
         }
         false
     }
 
-    /// A turn is over: whose it is now. The smallest rank comes first, among equals who waits longest.
-    pub(crate) fn pass_on(&mut self, rank: impl Fn(&A) -> Rank) -> Option<A> {
-        let rank_at = |at: &usize| self.waiting.get(*at).map(|(asker, _)| rank(asker));
-        let first = if self.is_overdue() { Some(0) } else { (0..self.waiting.len()).min_by_key(rank_at) };
-        let next = first.and_then(|at| self.waiting.remove(at));
-        match next {
-            Some(_) => self.passed_on += 1,
-            None => self.sending -= 1,
+    /// The turn of `ended` is over: whose it is now. First comes who has fewest turns now, by address and by peer; of
+    /// those the smallest rank, and among equals who waits longest.
+    pub(crate) fn pass_on(&mut self, ended: &A, rank: impl Fn(&A) -> Rank) -> Option<A> {
+        if let Some(at) = self.sending.iter().position(|(asker, _)| asker == ended) {
+            self.sending.swap_remove(at);
         }
-        next.map(|(asker, _)| asker)
+        let households: BTreeSet<_> = self.waiting.iter().map(|waiting| waiting.origin.household).collect();
+        let most = households.len() as u64 * MOST_ROUNDS;
+        let order = |at: &usize| {
+            let waiting = self.waiting.get(*at)?;
+            // Who waits longest may have seen too many turns go to others.
+            let overdue = self.passed_on - waiting.since >= most;
+            let rank = if overdue { None } else { Some(rank(&waiting.asker)) };
+            Some((self.held(waiting.origin), rank, waiting.household_at, waiting.peer_at))
+        };
+        let next = self.waiting.remove((0..self.waiting.len()).min_by_key(order)?);
+        self.passed_on += 1;
+        self.steps += 1;
+        let Origin { household, .. } = next.origin;
+        for waiting in self.waiting.iter_mut().filter(|other| other.origin.household == household) {
+            waiting.household_at = self.steps;
+            if waiting.origin == next.origin {
+                waiting.peer_at = self.steps;
+            }
+        }
+        self.sending.push((next.asker, next.origin));
+        Some(next.asker)
     }
 
-    /// True if who waits longest has seen too many turns go to others.
-    fn is_overdue(&self) -> bool {
-        let most = self.waiting.len() as u64 * MOST_ROUNDS;
-        self.waiting.front().is_some_and(|(_, since)| self.passed_on - since >= most)
+    /// How many turns the household, and the peer, have now.
+    fn held(&self, origin: Origin) -> (usize, usize) {
+        let of_household = self.sending.iter().filter(|(_, other)| other.household == origin.household);
+        let of_peer = self.sending.iter().filter(|(_, other)| *other == origin);
+        (of_household.count(), of_peer.count())
     }
 
     /// The asker waits no more.
     pub(crate) fn forget(&mut self, asker: &A) {
-        self.waiting.retain(|(waiting, _)| waiting != asker);
+        self.waiting.retain(|waiting| waiting.asker != *asker);
     }
 }
 
@@ -120,7 +172,7 @@ impl<A: PartialEq> Turns<A> {
 impl<A> Turns<A> {
     /// How many send, and how many wait.
     pub(super) fn counts(&self) -> (usize, usize) {
-        (self.sending, self.waiting.len())
+        (self.sending.len(), self.waiting.len())
     }
 }
 
@@ -128,60 +180,141 @@ impl<A> Turns<A> {
 mod tests {
     use super::*;
 
+    /// Each connection is of its own address.
+    fn alone(asker: u32) -> Origin {
+        origin(asker as u8, asker as u8)
+    }
+
+    fn origin(household: u8, peer: u8) -> Origin {
+        Origin { household: IpAddr::from([10, 0, 0, household]), peer: PeerId([peer; 16]) }
+    }
+
+    impl Turns<u32> {
+        fn takes(&mut self, asker: u32) -> bool {
+            self.take(asker, alone(asker))
+        }
+
+        /// The turn of who has had one longest is over.
+        fn next(&mut self, rank: impl Fn(&u32) -> Rank) -> Option<u32> {
+            let ended = self.sending.first().map(|(asker, _)| *asker)?;
+            self.pass_on(&ended, rank)
+        }
+    }
+
     fn full() -> Turns<u32> {
         let mut turns = Turns::new();
-        (0..SLOTS as u32).for_each(|asker| assert!(turns.take(asker)));
+        (100..100 + SLOTS as u32).for_each(|asker| assert!(turns.takes(asker)));
         turns
     }
 
     #[test]
     fn a_few_send_and_the_smallest_rank_of_those_who_wait_comes_next() {
         let mut turns = full();
-        assert!(!turns.take(7) && !turns.take(8) && !turns.take(9) && !turns.take(8));
+        assert!(!turns.takes(7) && !turns.takes(8) && !turns.takes(9) && !turns.takes(8));
         let rank = |asker: &u32| Rank::new(if *asker == 8 { 0 } else { 4 }, *asker == 9);
-        assert_eq!(turns.pass_on(rank), Some(8), "what is not spread comes before who is behind");
-        assert_eq!(turns.pass_on(rank), Some(9));
-        assert_eq!(turns.pass_on(rank), Some(7));
-        assert_eq!(turns.pass_on(rank), None);
-        assert_eq!(turns.sending, SLOTS - 1);
-        assert!(turns.take(1), "one turn is free");
-        assert!(!turns.take(2), "and one only");
+        assert_eq!(turns.next(rank), Some(8), "what is not spread comes before who is behind");
+        assert_eq!(turns.next(rank), Some(9));
+        assert_eq!(turns.next(rank), Some(7));
+        assert_eq!(turns.next(rank), None);
+        assert_eq!(turns.sending.len(), SLOTS - 1);
+        assert!(turns.takes(1), "one turn is free");
+        assert!(!turns.takes(2), "and one only");
         turns.forget(&2);
-        assert_eq!(turns.pass_on(rank), None);
+        assert_eq!(turns.next(rank), None);
     }
 
     #[test]
     fn while_somebody_waits_nobody_else_begins() {
         let mut turns = full();
-        assert!(!turns.take(7));
-        turns.sending -= 1;
-        assert!(!turns.take(8), "7 was first");
+        assert!(!turns.takes(7));
+        turns.sending.pop();
+        assert!(!turns.takes(8), "7 was first");
     }
 
     #[test]
     fn turns_that_went_to_others_before_one_came_are_not_held_against_them() {
         let mut turns = full();
         for _ in 0..100 {
-            assert!(!turns.take(7));
-            assert_eq!(turns.pass_on(|_| Rank::new(0, false)), Some(7));
+            assert!(!turns.takes(7));
+            assert_eq!(turns.next(|_| Rank::new(0, false)), Some(7));
         }
-        assert!(!turns.take(8) && !turns.take(9));
-        assert_eq!(turns.pass_on(|asker| Rank::new(0, *asker == 9)), Some(9), "8 has seen none go by");
+        assert!(!turns.takes(8) && !turns.takes(9));
+        assert_eq!(turns.next(|asker| Rank::new(0, *asker == 9)), Some(9), "8 has seen none go by");
     }
 
     #[test]
     fn who_is_behind_comes_first_but_nobody_waits_for_ever() {
         const BEHIND: [u32; 3] = [7, 8, 9];
-        let mut turns = Turns::new();
-        (0..SLOTS as u32).for_each(|asker| assert!(turns.take(asker)));
-        assert!(!turns.take(1), "it came first, and keeps up");
+        let mut turns = full();
+        assert!(!turns.takes(1), "it came first, and keeps up");
         let rank = |asker: &u32| Rank::new(0, BEHIND.contains(asker));
         let turns_until = (1..100).find(|_| {
-            BEHIND.into_iter().for_each(|asker| assert!(!turns.take(asker)));
-            turns.pass_on(rank) == Some(1)
+            BEHIND.into_iter().for_each(|asker| assert!(!turns.takes(asker)));
+            turns.next(rank) == Some(1)
         });
         assert_eq!(turns_until, Some(MOST_ROUNDS as usize * 4 + 1), "four waited");
-        assert_eq!(turns.pass_on(rank), Some(8), "among equals who waits longest");
+        assert_eq!(turns.next(rank), Some(8), "among equals who waits longest");
+    }
+
+    /// Who has the next turns if each asks again as soon as its turn is over, all with the same rank.
+    fn rounds(origins: &[Origin], count: usize) -> Vec<u32> {
+        let mut turns = full();
+        origins.iter().enumerate().for_each(|(asker, origin)| assert!(!turns.take(asker as u32, *origin)));
+        // Those that had a turn at first do not come again.
+        (0..SLOTS).for_each(|_| turns.sending.truncate(1));
+        let mut had = Vec::new();
+        let mut ended = turns.sending[0].0;
+        while had.len() < count {
+            let next = turns.pass_on(&ended, |_| Rank::new(0, false)).unwrap();
+            had.push(next);
+            if let Some(origin) = origins.get(ended as usize) {
+                assert!(!turns.take(ended, *origin));
+            }
+            ended = next;
+        }
+        had
+    }
+
+    #[test]
+    fn turns_go_round_by_address_then_by_peer_then_by_connection() {
+        // 0 to 3 are of one address: 0, 1 and 2 of one peer.
+        let crowd = [origin(1, 1), origin(1, 1), origin(1, 1), origin(1, 2), origin(2, 3)];
+        assert_eq!(rounds(&crowd, 9), [0, 4, 3, 4, 1, 4, 3, 4, 2]);
+        assert_eq!(rounds(&crowd[..4], 7), [0, 3, 1, 3, 2, 3, 0]);
+        let own: Vec<Origin> = (1..=4).map(alone).collect();
+        assert_eq!(rounds(&own, 6), [0, 1, 2, 3, 0, 1]);
+    }
+
+    #[test]
+    fn who_has_turns_now_gets_none_before_others_whatever_its_rank() {
+        let mut turns = Turns::new();
+        (0..SLOTS as u32).for_each(|asker| assert!(turns.take(asker, origin(1, asker as u8))));
+        (3..20).for_each(|asker| assert!(!turns.take(asker, origin(1, 9))));
+        assert!(!turns.take(20, origin(2, 2)));
+        assert!(!turns.take(21, origin(1, 0)), "a peer that has a turn");
+        let rank = |asker: &u32| Rank::new(0, *asker < 20);
+        assert_eq!(turns.pass_on(&1, rank), Some(20));
+        assert_eq!(turns.pass_on(&20, rank), Some(3), "one of a peer that has none");
+        assert_eq!(turns.held(origin(1, 9)), (3, 1));
+        assert!(!turns.take(20, origin(2, 2)));
+        assert_eq!(turns.pass_on(&2, rank), Some(20));
+    }
+
+    #[test]
+    fn connections_of_one_address_that_wait_for_long_come_before_nobody_elses() {
+        let mut turns = full();
+        assert!(!turns.take(1, origin(1, 1)), "it is not behind as others of its address are");
+        let behind = |asker: &u32| Rank::new(0, *asker != 1);
+        for _ in 0..MOST_ROUNDS {
+            (2..50).for_each(|asker| assert!(!turns.take(asker, origin(1, asker as u8))));
+            let next = turns.next(behind).unwrap();
+            assert_ne!(next, 1);
+            turns.sending.retain(|(asker, _)| *asker != next);
+            turns.sending.push((200, alone(200)));
+        }
+        assert_eq!(turns.next(behind), Some(1), "one address waits: four turns are too many");
+        assert!(!turns.take(99, alone(99)));
+        assert_eq!(turns.next(behind), Some(99), "the other has a turn");
     }
 
     #[test]

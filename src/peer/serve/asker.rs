@@ -1,11 +1,13 @@
 //! One serving connection at the desk that all share: what it asks there, and what follows for others.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::uploads::{Content, Uploads};
 use crate::content::PeerId;
+use crate::net::door::household;
 use crate::net::wake::Wake;
 use crate::peer::transfer::add;
 use crate::swarm::desk::Wish;
@@ -25,10 +27,10 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// A new connection with `peer`, which `wake` wakes when it is its turn.
-    pub(super) fn join(uploads: &Arc<Uploads>, peer: PeerId, wake: Arc<Wake>) -> Asker {
+    /// A new connection with `peer` at `ip`, which `wake` wakes when it is its turn.
+    pub(super) fn join(uploads: &Arc<Uploads>, peer: PeerId, ip: IpAddr, wake: Arc<Wake>) -> Asker {
         let number = uploads.enlist(wake);
-        uploads.desk(|desk| desk.join(number, peer));
+        uploads.desk(|desk| desk.join(number, peer, household(ip)));
         Asker { uploads: uploads.clone(), number, queued: 0, orderly: false }
     }
 
@@ -144,7 +146,7 @@ mod tests {
 
     fn asker(uploads: &Arc<Uploads>) -> (Asker, Arc<Wake>) {
         let wake = Arc::new(Wake::new().unwrap());
-        (Asker::join(uploads, PeerId([1; 16]), wake.clone()), wake)
+        (Asker::join(uploads, PeerId([1; 16]), IpAddr::from([127, 0, 0, 1]), wake.clone()), wake)
     }
 
     /// Waits until it is woken.

@@ -42,9 +42,9 @@ pub(in crate::peer) fn run(
     let (bulk, theirs) = Bulk::new(greeted, Side::Serve, wake.clone())?;
     host.join(&wake);
     let follower = Arc::new(Follower::new(wake.clone()));
-    let asker = Asker::join(host.uploads(), theirs.peer, wake);
-    let mischief = host.mischief(&theirs.name, asker.number());
     let ip = bulk.addr.ip();
+    let asker = Asker::join(host.uploads(), theirs.peer, ip, wake);
+    let mischief = host.mischief(&theirs.name, asker.number());
     let listen = (listen != 0).then(|| SocketAddr::new(ip, listen));
     let session = Session::new(host, theirs.peer, ip, listen, asker, follower, mischief.lies());
     let mut connection = Connection { bulk, session, outgoing: Outgoing::Nothing, mischief };
@@ -151,18 +151,27 @@ impl Connection<'_> {
             return self.cut_off();
         }
         let Some(wish) = self.session.wish() else {
+            self.give_back(); // what it had its turn for was cancelled meanwhile
             self.session.asker().rest();
             return self.flush(Pace::Idle);
         };
         if self.bulk.unsent().len() >= GATHER_BYTES && !self.bulk.flush(false)? {
+            self.give_back();
             return Ok(Pace::Full);
         }
-        if self.must_pause() || !self.session.asker().turn(wish, Instant::now()) {
+        if !self.session.asker().turn(wish, Instant::now()) || self.must_pause() {
             return self.flush(Pace::NotNow);
         }
         threads::may_panic("serve");
         self.begin_turn();
         self.send_on()
+    }
+
+    /// It has paid, and cannot send after all: its turn is another's.
+    fn give_back(&mut self) {
+        if matches!(self.outgoing, Outgoing::Paid) {
+            self.session.asker().done();
+        }
     }
 
     /// Sends the messages that wait; `pace` if all of them are with the system.

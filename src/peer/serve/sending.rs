@@ -194,7 +194,7 @@ mod tests {
     const WISH: Wish = Wish { choice: None, behind: false };
 
     fn asker(uploads: &Arc<Uploads>) -> Asker {
-        Asker::join(uploads, PeerId([1; 16]), Arc::new(Wake::new().unwrap()))
+        Asker::join(uploads, PeerId([1; 16]), [127, 0, 0, 1].into(), Arc::new(Wake::new().unwrap()))
     }
 
     /// A connection, and its other end.

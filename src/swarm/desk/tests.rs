@@ -13,11 +13,15 @@ fn peer(number: u32) -> PeerId {
     PeerId([number as u8; 16])
 }
 
+fn at(household: u32) -> IpAddr {
+    IpAddr::from([10, 0, 0, household as u8])
+}
+
 /// A desk at which this many connections have joined.
 fn desk(connections: u32) -> (Desk<char>, Instant) {
     let now = Instant::now();
     let mut desk = Desk::new(None, now);
-    (0..connections).for_each(|number| desk.join(number, peer(number)));
+    (0..connections).for_each(|number| desk.join(number, peer(number), at(number)));
     (desk, now)
 }
 
@@ -73,7 +77,7 @@ fn who_leaves_takes_no_turn_along() {
     assert_eq!(desk.leave(3, true), wake(5), "it had been woken");
     assert_eq!(desk.leave(5, true), None);
     assert!(!desk.turn(6, PLAIN, now) && !desk.turn(0, PLAIN, now), "they are gone");
-    desk.join(8, peer(8));
+    desk.join(8, peer(8), at(8));
     assert!(desk.turn(8, PLAIN, now), "nobody who is gone keeps a turn");
 }
 
@@ -138,7 +142,7 @@ fn who_is_too_slow_loses_its_turn_unless_the_uplink_is_full() {
     let start = Instant::now();
     let ms = |count| start + Duration::from_millis(count);
     let mut desk: Desk<char> = Desk::new(Some(RATE), start);
-    (0..5).for_each(|number| desk.join(number, peer(number)));
+    (0..5).for_each(|number| desk.join(number, peer(number), at(number)));
     (0..3).for_each(|number| assert!(desk.turn(number, PLAIN, start)));
     assert!(!desk.turn(3, PLAIN, start) && !desk.turn(4, PLAIN, start));
     assert_eq!(desk.stuck(0, start), (Some(ms(20)), None), "there is patience");
@@ -159,22 +163,35 @@ fn who_is_too_slow_loses_its_turn_unless_the_uplink_is_full() {
 fn a_limit_is_kept_chunk_by_chunk() {
     let start = Instant::now();
     let mut desk: Desk<char> = Desk::new(Some(RATE), start);
-    desk.join(0, peer(0));
+    desk.join(0, peer(0), at(0));
     assert_eq!((desk.rate(), desk.piece()), (RATE, Some(16 << 10)));
+    assert!(desk.turn(0, PLAIN, start));
     assert_eq!(desk.pay(0, 100_000, start), Some(Duration::from_millis(100)));
     assert_eq!(desk.busy(None), 1, "it waits for the limit");
-    assert_eq!(desk.rest(0), None);
-    assert_eq!(desk.busy(None), 0, "and for nothing any more");
+    let ms = |count| start + Duration::from_millis(count);
+    assert_eq!(desk.stuck(0, ms(119)), (Some(ms(120)), None), "its turn lasts from when it may send");
+    assert_eq!(desk.stuck(0, ms(120)), (None, None));
+    assert_eq!((desk.done(0), desk.busy(None)), (None, 0));
     let later = start + Duration::from_secs(1);
     assert_eq!(desk.pay(0, 10, later), Some(Duration::ZERO));
-    assert_eq!(desk.busy(None), 0, "that is no pause");
-    assert_eq!(desk.pay(0, 100_000, later).map(|wait| wait > Duration::ZERO), Some(true));
-    assert!(desk.turn(0, PLAIN, later));
-    assert_eq!(desk.pay(0, 100_000, later).map(|wait| wait > Duration::ZERO), Some(true));
-    assert_eq!((desk.done(0), desk.busy(None)), (None, 0), "a pause takes no turn away");
+    assert_eq!(desk.busy(None), 0, "without a turn it pays all the same");
     let mut unlimited: Desk<char> = Desk::new(None, start);
-    unlimited.join(0, peer(0));
+    unlimited.join(0, peer(0), at(0));
     assert_eq!((unlimited.pay(0, 100_000, start), unlimited.rate()), (None, 0));
+}
+
+#[test]
+fn many_connections_of_one_address_get_no_more_than_one_of_another() {
+    let (mut desk, now) = desk(0);
+    (0..20).for_each(|number| desk.join(number, peer(number), at(1)));
+    desk.join(20, peer(20), at(2));
+    (0..20).for_each(|number| assert_eq!(desk.turn(number, BEHIND, now), number < 3));
+    assert!(!desk.turn(20, PLAIN, now));
+    assert_eq!(desk.done(0), wake(20));
+    assert!(desk.turn(20, PLAIN, now) && !desk.turn(0, BEHIND, now));
+    assert_eq!(desk.done(20), wake(3));
+    assert!(!desk.turn(20, PLAIN, now));
+    assert_eq!(desk.leave(1, true), wake(20));
 }
 
 #[test]
@@ -200,7 +217,7 @@ fn the_rate_that_was_seen_falls_only_while_turns_are_waited_for() {
             if !waited {
                 assert_eq!(desk.leave(3, true), None);
                 assert_eq!(desk.done(0), None, "a turn to spare");
-                desk.join(3, peer(3));
+                desk.join(3, peer(3), at(3));
                 assert!(desk.turn(0, PLAIN, start));
             }
             begin(&mut desk, 1_000, nth);
@@ -255,7 +272,7 @@ fn whatever_happens_no_turn_is_lost_and_every_chunk_is_counted() {
             let content = if slot == 0 { FILE } else { 'g' };
             let effect = match rng.u8(..12) {
                 0 if !desk.connections.contains_key(&number) => {
-                    desk.join(number, peer(number / 2));
+                    desk.join(number, peer(number / 2), at(number / 4));
                     None
                 }
                 1 if rng.u8(..4) == 0 => desk.leave(number, orderly && rng.bool()),

@@ -52,8 +52,8 @@ impl Home {
 
     fn session(&self, lies: bool) -> Session<'_> {
         let wake = Arc::new(Wake::new().unwrap());
-        let asker = Asker::join(&self.uploads, PeerId([7; 16]), wake.clone());
         let ip = IpAddr::from([127, 0, 0, 1]);
+        let asker = Asker::join(&self.uploads, PeerId([7; 16]), ip, wake.clone());
         Session::new(self, PeerId([7; 16]), ip, None, asker, Arc::new(Follower::new(wake)), lies)
     }
 
