@@ -3,6 +3,7 @@
 //! Everything here is pure: events and `now` go in, effects or answers come out; no socket, file, thread,
 //! clock or unseeded chance. Peers wrap it in threads and locks, the simulator in neither.
 
+pub(crate) mod backlog;
 pub(crate) mod backoff;
 pub(crate) mod claims;
 pub(crate) mod desk;
@@ -12,6 +13,7 @@ pub(crate) mod patience;
 pub(crate) mod round;
 pub mod scheduler;
 mod seed;
+mod shunned;
 pub(crate) mod silence;
 pub(crate) mod telling;
 pub(crate) mod throttle;

@@ -35,8 +35,6 @@ const MIN_FREE: usize = 4;
 const MIN_READ_BYTES: usize = READ_BUFFER_BYTES / MIN_FREE;
 /// A whole frame other than CHUNK must fit, whatever is before it.
 const _: () = assert!(READ_BUFFER_BYTES - MIN_READ_BYTES > MAX_PEER_FRAME_BYTES);
-/// Bytes of answers that may wait to be sent before no more requests are read.
-pub(crate) const MAX_UNSENT_BYTES: usize = 4 << 20;
 
 /// What a read found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::happening::{Happening, Nanos};
-use super::peer::{Fetch, id_of, number_of};
+use super::peer::{Fetch, address_of, id_of, number_of};
 use super::scenario::Fate;
 use super::world::{LEASE_INTERVAL, World, content};
 use crate::content::{ChunkSet, PROOF_RUN, PeerId};
@@ -102,7 +102,7 @@ impl World<'_> {
     pub(super) fn located(&mut self, p: u32) {
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
         for holder in std::mem::take(&mut fetch.located) {
-            fetch.neighbours.suggest(id_of(holder), String::new());
+            fetch.neighbours.suggest(id_of(holder), address_of(holder).to_string());
         }
         self.turn_soon(p);
     }

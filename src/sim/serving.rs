@@ -56,7 +56,7 @@ impl World<'_> {
         }
         connection.opening = Some((have, load));
         if let Some(fetch) = &mut peer.fetch {
-            fetch.neighbours.met(super::peer::id_of(asker), String::new());
+            fetch.neighbours.met(super::peer::id_of(asker), super::peer::address_of(asker).to_string());
             self.turn_soon(server);
         }
         let at = self.short(server, asker, 25 + bitmap);

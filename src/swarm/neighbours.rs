@@ -1,9 +1,10 @@
 //! Whom a transfer is connected to: candidates, dials, back-off, and the exchange of useless ones. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
+use super::shunned::Shunned;
 use crate::content::PeerId;
 
 /// First and longest pause before a peer that failed is dialled again.
@@ -13,12 +14,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_ABSENCE: Duration = Duration::from_secs(2);
 /// A peer that sent wrong bytes or broke the protocol is left alone this long.
 const BAN: Duration = Duration::from_secs(300);
+/// An address where something else listens than a peer is left alone this long: whoever named it may mean harm to that.
+const FOREIGN: Duration = Duration::from_secs(3600);
+/// Most dials in one second.
+const MOST_DIALS: usize = 32;
+const DIALS_IN: Duration = Duration::from_secs(1);
 /// After the first dial, half of the places are kept for so long for those who come to us.
 const KEPT_FREE: Duration = Duration::from_millis(100);
 /// A place is kept for so long for who has been dialled and does not answer; then others are tried beside.
 const PLACE_PATIENCE: Duration = Duration::from_secs(1);
-/// Most candidates remembered.
+/// Most candidates remembered, and most of them that are known only from having asked us: what trackers say finds room.
 const MAX_CANDIDATES: usize = 256;
+const MAX_MUTUAL: usize = MAX_CANDIDATES / 2;
 /// Connections to the only peer known to have the content: one thread each side hashes and writes, so a
 /// second one puts a second core to work.
 const LONE_CONNECTIONS: u32 = 2;
@@ -34,6 +41,8 @@ pub(crate) enum Outcome {
     Useless,
     /// It broke the protocol or sent wrong bytes.
     Banned,
+    /// It does not speak this protocol.
+    Foreign,
 }
 
 #[derive(Debug)]
@@ -53,12 +62,19 @@ struct Candidate {
     whole: bool,
     /// Another takes its place.
     closing: bool,
+    /// Its last pause is for what it did, and goes with its address.
+    is_shunned: bool,
 }
 
 /// The neighbours of one transfer.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
     candidates: BTreeMap<PeerId, Candidate>,
+    /// The one candidate of each address.
+    addresses: BTreeMap<String, PeerId>,
+    shunned: Shunned,
+    /// The dials of the last second.
+    dials: VecDeque<Instant>,
     max: usize,
     rng: fastrand::Rng,
     /// How many peers were ever heard of.
@@ -72,6 +88,9 @@ impl Neighbours {
     pub(crate) fn new(max: usize, seed: u64) -> Neighbours {
         Neighbours {
             candidates: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            shunned: Shunned::default(),
+            dials: VecDeque::new(),
             max,
             rng: fastrand::Rng::with_seed(seed),
             known: 0,
@@ -93,14 +112,10 @@ impl Neighbours {
     /// A newcomer takes the place of another with the chance that makes every peer ever heard of as
     /// likely to be a neighbour as any other. Without that, those who come first know only each other.
     fn learn(&mut self, peer: PeerId, addr: String, mutual: bool) {
-        if let Some(candidate) = self.candidates.get_mut(&peer) {
-            candidate.addr = addr;
-            candidate.mutual |= mutual;
+        if self.shunned.has(&addr) || !self.moves(peer, &addr, mutual) || !self.makes_room(mutual) {
             return;
         }
-        if self.candidates.len() >= MAX_CANDIDATES {
-            return;
-        }
+        self.addresses.insert(addr.clone(), peer);
         let candidate = Candidate {
             addr,
             connections: 0,
@@ -112,12 +127,60 @@ impl Neighbours {
             overdue: false,
             whole: false,
             closing: false,
+            is_shunned: false,
         };
         self.candidates.insert(peer, candidate);
         self.known += 1;
         if self.connections() >= self.max && self.rng.usize(..self.known) < self.max {
             self.newcomers.push(peer);
         }
+    }
+
+    /// Sees to it that a peer and an address are one candidate. True if neither is one yet.
+    fn moves(&mut self, peer: PeerId, addr: &str, mutual: bool) -> bool {
+        let there = self.addresses.get(addr).copied();
+        if let Some(candidate) = self.candidates.get_mut(&peer) {
+            candidate.mutual |= mutual;
+            if there.is_none() {
+                let old = std::mem::replace(&mut candidate.addr, addr.to_owned());
+                self.addresses.remove(&old);
+                self.addresses.insert(addr.to_owned(), peer);
+            }
+            return false;
+        }
+        let Some(there) = there else { return true };
+        // Two peers at one address: with who is connected it stays, else the last one named has it, and its pauses.
+        if self.candidates.get(&there).is_some_and(|other| other.connections == 0)
+            && let Some(mut candidate) = self.candidates.remove(&there)
+        {
+            candidate.mutual |= mutual;
+            self.candidates.insert(peer, candidate);
+            self.addresses.insert(addr.to_owned(), peer);
+        }
+        false
+    }
+
+    /// Makes room for a candidate: what fails goes, who is to be left alone longest first. False if there is none.
+    fn makes_room(&mut self, mutual: bool) -> bool {
+        let among = |candidate: &Candidate| !mutual || candidate.mutual;
+        let most = if mutual { MAX_MUTUAL } else { MAX_CANDIDATES };
+        if self.candidates.len() < most || self.candidates.values().filter(|it| among(it)).count() < most {
+            return self.candidates.len() < MAX_CANDIDATES || self.forgets(|_| true);
+        }
+        self.forgets(among)
+    }
+
+    fn forgets(&mut self, among: impl Fn(&Candidate) -> bool) -> bool {
+        let idle = self.candidates.iter().filter(|(_, it)| it.connections == 0 && among(it));
+        let failing = idle.filter_map(|(peer, it)| Some((it.not_before?, *peer)));
+        let Some((until, peer)) = failing.max() else { return false };
+        if let Some(gone) = self.candidates.remove(&peer) {
+            self.addresses.remove(&gone.addr);
+            if gone.is_shunned {
+                self.shunned.add(gone.addr, until);
+            }
+        }
+        true
     }
 
     /// True if the peer was named as one that has, or wants, the content.
@@ -152,15 +215,21 @@ impl Neighbours {
                 candidate.dialled.is_some_and(|at| now.saturating_duration_since(at) >= PLACE_PATIENCE);
             candidate.overdue = late && !candidate.works && candidate.connections > 0;
         }
+        self.shunned.turn(now);
+        let recent = |at: &Instant| now.saturating_duration_since(*at) < DIALS_IN;
+        self.dials.retain(recent);
+        let most = MOST_DIALS.saturating_sub(self.dials.len());
         let lone = self.candidates.len() == 1;
         let mut chosen = self.choose_for_places(now);
-        chosen.extend(self.exchange());
+        chosen.truncate(most);
+        chosen.extend(self.exchange(most - chosen.len()));
         let mut out = Vec::new();
         for peer in chosen {
             let Some(candidate) = self.candidates.get_mut(&peer) else { continue };
             let connections = if lone { LONE_CONNECTIONS } else { 1 };
             candidate.connections += connections;
             candidate.dialled = Some(now);
+            self.dials.extend((0..connections).map(|_| now));
             out.extend((0..connections).map(|_| (peer, candidate.addr.clone())));
         }
         out
@@ -189,12 +258,12 @@ impl Neighbours {
         chosen
     }
 
-    /// Newcomers that take another's place; the other's connection is to be closed.
-    fn exchange(&mut self) -> Vec<PeerId> {
+    /// Up to so many newcomers that take another's place; the other's connection is to be closed.
+    fn exchange(&mut self, most: usize) -> Vec<PeerId> {
         let mut chosen = Vec::new();
         for peer in std::mem::take(&mut self.newcomers) {
             let idle = self.candidates.get(&peer).is_some_and(|candidate| candidate.connections == 0);
-            if !idle || self.connections() + chosen.len() < self.max {
+            if !idle || self.connections() + chosen.len() < self.max || chosen.len() >= most {
                 continue; // it finds a free place, or has found one
             }
             // Whole ones stay: what leaves the seeder must reach many at once.
@@ -225,8 +294,10 @@ impl Neighbours {
         candidate.connections = candidate.connections.saturating_sub(1);
         candidate.closing = false;
         candidate.works = candidate.connections > 0;
+        candidate.is_shunned = matches!(outcome, Outcome::Banned | Outcome::Foreign);
         let pause = match outcome {
             Outcome::Banned => BAN,
+            Outcome::Foreign => FOREIGN,
             Outcome::Useless => LONGEST_PAUSE,
             Outcome::Failed | Outcome::NotHere => {
                 let longest = if outcome == Outcome::NotHere { LONGEST_ABSENCE } else { LONGEST_PAUSE };
@@ -258,238 +329,4 @@ fn ready(candidate: &Candidate, now: Instant) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer(number: u8) -> PeerId {
-        PeerId([number; 16])
-    }
-
-    fn suggested(numbers: std::ops::RangeInclusive<u8>, max: usize) -> Neighbours {
-        let mut neighbours = Neighbours::new(max, 1);
-        numbers.for_each(|number| neighbours.suggest(peer(number), format!("h:{number}")));
-        neighbours
-    }
-
-    #[test]
-    fn dials_up_to_its_degree_and_backs_off() {
-        let start = Instant::now();
-        let mut neighbours = suggested(1..=3, 2);
-        let mut first = neighbours.dial(start);
-        assert_eq!(first.len(), 1, "half of the places are kept free");
-        let now = start + KEPT_FREE;
-        first.extend(neighbours.dial(now));
-        assert_eq!(first.len(), 2);
-        assert_eq!(neighbours.dial(now), []);
-        neighbours.ended(first[0].0, Outcome::Failed, now);
-        let second = neighbours.dial(now);
-        assert_eq!(second.len(), 1);
-        assert_ne!(second[0].0, first[0].0, "the one that failed waits");
-        neighbours.ended(second[0].0, Outcome::Banned, now);
-        let third = neighbours.dial(now + FIRST_PAUSE);
-        assert_eq!(third.len(), 1);
-        assert_eq!(third[0].0, first[0].0);
-    }
-
-    #[test]
-    fn who_does_not_answer_keeps_no_place_for_long() {
-        let start = Instant::now();
-        let mut neighbours = suggested(1..=3, 1);
-        let mute = neighbours.dial(start);
-        assert_eq!(mute.len(), 1);
-        assert_eq!(neighbours.dial(start + PLACE_PATIENCE / 2), []);
-        let second = neighbours.dial(start + PLACE_PATIENCE);
-        assert_eq!(second.len(), 1, "another is tried beside");
-        neighbours.works(second[0].0);
-        assert_eq!(neighbours.dial(start + PLACE_PATIENCE * 3), [], "who answers keeps the place");
-    }
-
-    #[test]
-    fn who_asks_us_gets_a_place_that_was_kept_free() {
-        let now = Instant::now();
-        let mut neighbours = suggested(1..=4, 4);
-        assert_eq!(neighbours.dial(now).len(), 2);
-        neighbours.met(peer(9), "h:9".into());
-        assert_eq!(neighbours.dial(now), [(peer(9), "h:9".into())]);
-    }
-
-    #[test]
-    fn late_comers_are_neighbours_as_often_as_early_ones() {
-        let now = Instant::now();
-        let (mut early, mut late) = (0, 0);
-        for seed in 0..200 {
-            let mut neighbours = Neighbours::new(4, seed);
-            let mut connected: Vec<PeerId> = Vec::new();
-            for number in 1..=16 {
-                neighbours.met(peer(number), String::new());
-                for (dialled, _) in neighbours.dial(now) {
-                    neighbours.works(dialled);
-                    connected.push(dialled);
-                }
-                for closed in neighbours.to_close() {
-                    neighbours.ended(closed, Outcome::Useless, now);
-                    let at = connected.iter().position(|other| *other == closed).unwrap();
-                    connected.remove(at);
-                }
-            }
-            assert_eq!((connected.len(), neighbours.connections()), (4, 4));
-            early += connected.iter().filter(|other| other.0[0] <= 8).count();
-            late += connected.iter().filter(|other| other.0[0] > 8).count();
-        }
-        assert!((350..450).contains(&early) && (350..450).contains(&late), "{early} early, {late} late");
-    }
-
-    #[test]
-    fn the_only_holder_gets_two_connections() {
-        let mut neighbours = Neighbours::new(8, 1);
-        neighbours.suggest(peer(1), "h:1".into());
-        assert_eq!(neighbours.dial(Instant::now()).len(), 2);
-        assert_eq!(neighbours.to_close(), []);
-        neighbours.suggest(peer(2), "h:2".into());
-        assert_eq!(neighbours.to_close(), [peer(1)], "one is enough when there are others");
-        neighbours.ended(peer(1), Outcome::Useless, Instant::now());
-        assert_eq!(neighbours.to_close(), []);
-    }
-
-    #[test]
-    fn a_peer_that_is_named_again_is_known_once_and_by_its_new_address() {
-        let now = Instant::now();
-        let mut neighbours = Neighbours::new(4, 1);
-        assert!(!neighbours.knows(peer(1)));
-        neighbours.suggest(peer(1), "old:1".into());
-        neighbours.suggest(peer(2), "h:2".into());
-        neighbours.suggest(peer(1), "h:1".into());
-        assert!(neighbours.knows(peer(1)) && !neighbours.knows(peer(3)));
-        assert_eq!(neighbours.spare(now), 2);
-        let mut dialled = neighbours.dial(now);
-        dialled.sort();
-        assert_eq!(dialled, [(peer(1), "h:1".into()), (peer(2), "h:2".into())]);
-        assert_eq!((neighbours.spare(now), neighbours.connections()), (0, 2));
-    }
-
-    #[test]
-    fn only_so_many_are_remembered() {
-        let mut neighbours = Neighbours::new(4, 1);
-        let id = |number: u16| {
-            PeerId([[number.to_be_bytes()[0]; 8], [number.to_be_bytes()[1]; 8]].concat().try_into().unwrap())
-        };
-        (0..300).for_each(|number| neighbours.suggest(id(number), String::new()));
-        assert!(neighbours.knows(id(255)) && !neighbours.knows(id(256)));
-        assert_eq!(neighbours.spare(Instant::now()), MAX_CANDIDATES);
-    }
-
-    #[test]
-    fn each_end_has_its_pause() {
-        let now = Instant::now();
-        let ms = Duration::from_millis;
-        for seed in 0..50 {
-            let mut neighbours = Neighbours::new(4, seed);
-            neighbours.suggest(peer(1), String::new());
-            let mut pause = |outcome, after: Option<&str>, least: u64, most: u64| {
-                if after == Some("it worked") {
-                    neighbours.works(peer(1));
-                }
-                neighbours.ended(peer(1), outcome, now);
-                assert_eq!(neighbours.spare(now + ms(least) - ms(1)), 0, "{outcome:?} {least}");
-                assert_eq!(neighbours.spare(now + ms(most)), 1, "{outcome:?} {most}");
-            };
-            for most in [200, 400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000] {
-                pause(Outcome::Failed, None, most / 2, most);
-            }
-            pause(Outcome::NotHere, None, 1000, 2000);
-            pause(Outcome::Failed, Some("it worked"), 100, 200);
-            pause(Outcome::NotHere, None, 200, 400);
-            pause(Outcome::Useless, None, 15_000, 15_000);
-            pause(Outcome::Banned, None, 300_000, 300_000);
-        }
-    }
-
-    #[test]
-    fn half_of_the_places_are_kept_for_those_who_ask_us_at_first() {
-        let start = Instant::now();
-        let mut neighbours = suggested(1..=9, 5);
-        assert_eq!(neighbours.dial(start).len(), 3);
-        assert_eq!(neighbours.dial(start + KEPT_FREE - Duration::from_millis(1)), []);
-        assert_eq!(neighbours.dial(start + KEPT_FREE).len(), 2);
-        assert_eq!(neighbours.dial(start + KEPT_FREE), []);
-        // Who asks us takes none of the others' half, whether it was named before or not.
-        let mut neighbours = suggested(1..=1, 4);
-        neighbours.met(peer(1), "h:1".into());
-        neighbours.met(peer(2), "h:2".into());
-        assert_eq!(neighbours.dial(start).len(), 2);
-        (3..=9).for_each(|number| neighbours.suggest(peer(number), String::new()));
-        assert_eq!(neighbours.dial(start).len(), 2);
-        assert_eq!(neighbours.dial(start + KEPT_FREE), [], "all places are taken");
-    }
-
-    /// Whether any of many newcomers gets the place of the only neighbour.
-    fn gives_way(prepare: impl Fn(&mut Neighbours)) -> bool {
-        let now = Instant::now();
-        let mut neighbours = suggested(1..=1, 1);
-        neighbours.suggest(peer(2), String::new());
-        neighbours.ended(peer(2), Outcome::Banned, now);
-        assert_eq!(neighbours.dial(now).len(), 1);
-        prepare(&mut neighbours);
-        (3..200).any(|number| {
-            neighbours.suggest(peer(number), String::new());
-            let dialled = neighbours.dial(now);
-            assert_eq!(dialled.len(), neighbours.to_close().len());
-            !dialled.is_empty()
-        })
-    }
-
-    #[test]
-    fn a_neighbour_that_works_and_lacks_something_gives_way_to_newcomers() {
-        assert!(gives_way(|neighbours| neighbours.works(peer(1))));
-        assert!(!gives_way(|_| {}), "nobody knows yet what it is good for");
-        let whole = |neighbours: &mut Neighbours| {
-            neighbours.works(peer(1));
-            neighbours.is_whole(peer(1));
-        };
-        assert!(!gives_way(whole), "what leaves the seeder must reach many");
-    }
-
-    #[test]
-    fn each_place_goes_to_one_newcomer_at_a_time() {
-        let now = Instant::now();
-        let mut neighbours = suggested(1..=1, 1);
-        neighbours.suggest(peer(2), String::new());
-        neighbours.ended(peer(2), Outcome::Banned, now);
-        assert_eq!(neighbours.dial(now).len(), 1);
-        neighbours.works(peer(1));
-        (3..200).for_each(|number| neighbours.suggest(peer(number), String::new()));
-        assert_eq!(neighbours.dial(now).len(), 1, "of many newcomers");
-        assert_eq!(neighbours.to_close(), [peer(1)]);
-        assert_eq!(neighbours.connections(), 1, "the one that goes is not counted");
-        neighbours.ended(peer(1), Outcome::Useless, now);
-        assert_eq!((neighbours.to_close().len(), neighbours.connections()), (0, 1));
-    }
-
-    #[test]
-    fn a_newcomer_that_finds_a_place_takes_nobody_elses() {
-        let now = Instant::now();
-        let mut neighbours = suggested(1..=2, 2);
-        let dialled = [neighbours.dial(now), neighbours.dial(now + KEPT_FREE)].concat();
-        assert_eq!(dialled.len(), 2);
-        [1, 2].into_iter().for_each(|number| neighbours.works(peer(number)));
-        (3..200).for_each(|number| neighbours.suggest(peer(number), String::new()));
-        neighbours.ended(peer(1), Outcome::Failed, now + KEPT_FREE);
-        let dialled = neighbours.dial(now + KEPT_FREE);
-        assert!((1..=2).contains(&dialled.len()), "{dialled:?}");
-        assert_eq!(neighbours.connections(), 2);
-    }
-
-    #[test]
-    fn one_of_two_connections_may_end_and_the_other_works_on() {
-        let start = Instant::now();
-        let mut neighbours = suggested(1..=1, 1);
-        assert_eq!(neighbours.dial(start).len(), 2);
-        neighbours.works(peer(1));
-        neighbours.ended(peer(1), Outcome::Failed, start);
-        assert_eq!(neighbours.connections(), 1);
-        neighbours.suggest(peer(2), String::new());
-        assert_eq!(neighbours.dial(start + PLACE_PATIENCE), [], "it is not one that does not answer");
-        neighbours.ended(peer(1), Outcome::Failed, start);
-        assert_eq!(neighbours.dial(start + PLACE_PATIENCE).len(), 1);
-    }
-}
+mod tests;

@@ -145,10 +145,13 @@ impl<A: PartialEq + Copy> Turns<A> {
         self.passed_on += 1;
         self.steps += 1;
         let Origin { household, .. } = next.origin;
+        // Behind those, too, who have their turns now or next, and come again at once: two steps each.
+        let behind = self.steps + SLOTS as u64;
+        let peer_behind = self.steps + 2 * (SLOTS * households.len()) as u64;
         for waiting in self.waiting.iter_mut().filter(|other| other.origin.household == household) {
-            waiting.household_at = self.steps;
+            waiting.household_at = behind;
             if waiting.origin == next.origin {
-                waiting.peer_at = self.steps;
+                waiting.peer_at = peer_behind;
             }
         }
         self.sending.push((next.asker, next.origin));

@@ -4,7 +4,9 @@
 //! They come from another address of the loopback, as they would from another machine.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,11 @@ const ASKER_KIB: u64 = 64;
 const GREEDY_KIB: u64 = 10 << 10;
 /// What a fetcher may have in all whose source takes no answers.
 const FETCHER_KIB: u64 = 64 << 10;
+/// So many who never listen, and what they may cost: 8 MiB for their address, and 256 KiB, a frame and a thread for each.
+const CHOKED: usize = 24;
+const CROWD_OF_GREEDY_KIB: u64 = (8 << 10) + CHOKED as u64 * (256 + 320 + ASKER_KIB);
+/// How much longer an honest fetch may take beside many connections of one other address.
+const MAX_SLOWDOWN: u32 = 6;
 /// What all large messages that never end may cost a tracker: `MAX_LARGE_MESSAGES` of a frame each, in
 /// buffers that double as they grow, and what the allocator keeps of those before.
 const LARGE_MESSAGES_KIB: u64 = 32 * (5 << 10);
@@ -313,6 +320,100 @@ fn who_asks_and_never_listens_is_not_asked_on() {
     assert!(written < most, "all of it was taken");
     town.honest();
     limits_hold(&town.peer, before, MAX_STRANGERS_PER_ADDRESS, GREEDY_KIB);
+}
+
+#[test]
+fn many_of_one_address_who_never_listen_cost_little_more_than_one() {
+    let town = Town::new();
+    let before = town.peer.proc_status("VmRSS");
+    let hash = *blake3::hash(&town.content).as_bytes();
+    let question = frame(id::GET_MANIFEST, 3, &Body::new().u16(0).u32(0).u32(0).u32(5));
+    let questions = question.repeat(2000);
+    let crowd: Vec<TcpStream> = (0..CHOKED)
+        .map(|_| {
+            let mut greedy = greet(town.peer.addr(), ASK).expect("a place");
+            assert!(send(&mut greedy, &frame(id::OPEN, 2, &Body::new().u16(0).raw(&hash).u8(0))));
+            stuff(&mut greedy, &questions, 64 << 20);
+            greedy
+        })
+        .collect();
+    town.honest();
+    limits_hold(&town.peer, before, MAX_STRANGERS_PER_ADDRESS, CROWD_OF_GREEDY_KIB);
+    drop(crowd);
+}
+
+/// Asks for all chunks of the content again and again, and reads what comes.
+fn devour(mut stream: TcpStream, hash: [u8; 32], chunks: u16) {
+    let open = frame(id::OPEN, 2, &Body::new().u16(0).raw(&hash).u8(0));
+    // Behind others, as it says.
+    let ask = Body::new().u16(0).u32(0).u16(chunks).u8(0).u8(1);
+    let asks: Vec<u8> = (1..20).flat_map(|nth| frame(id::GET_CHUNK, nth << 16, &ask)).collect();
+    let mut sink = vec![0; 1 << 16];
+    if send(&mut stream, &open) && send(&mut stream, &asks) {
+        while stream.read(&mut sink).is_ok_and(|some| some > 0) {}
+    }
+}
+
+#[test]
+fn many_connections_of_one_address_slow_an_honest_fetch_by_a_bounded_factor() {
+    let lab = Lab::new();
+    let content = pattern(8 << 20, 5);
+    let hash = *blake3::hash(&content).as_bytes();
+    let sample = one_file("file", content.clone());
+    // So that the file takes two seconds.
+    let peer = lab.peer(&sample, "honest", &["--up", "4MB/s"]);
+    lab.wait_for_seeders("file", 1);
+    let fetch = || {
+        let start = Instant::now();
+        lab.get("file", &["--wait", "60s"]).expect(DONE);
+        let took = start.elapsed();
+        lab.expect_file("file", &content);
+        std::fs::remove_file(lab.fetched("file")).expect("the file goes");
+        took
+    };
+    let alone = fetch();
+    let crowd: Vec<TcpStream> = (0..20).filter_map(|_| greet(peer.addr(), ASK)).collect();
+    let handles: Vec<TcpStream> = crowd.iter().filter_map(|stream| stream.try_clone().ok()).collect();
+    let eating: Vec<_> =
+        crowd.into_iter().map(|stream| thread::spawn(move || devour(stream, hash, 128))).collect();
+    let beside = fetch();
+    println!("alone {alone:?}, beside {} connections of another address {beside:?}", eating.len());
+    handles.iter().for_each(|stream| drop(stream.shutdown(std::net::Shutdown::Both)));
+    eating.into_iter().for_each(|eater| eater.join().expect("it ends"));
+    assert!(beside < alone * MAX_SLOWDOWN, "{beside:?}, alone {alone:?}");
+}
+
+#[test]
+fn what_is_no_peer_is_dialled_once_whoever_names_it() {
+    let lab = Lab::new();
+    let content = pattern(300_000, 5);
+    let hash = *blake3::hash(&content).as_bytes();
+    let victim = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = victim.local_addr().expect("its address").port();
+    let dials = Arc::new(AtomicUsize::new(0));
+    let counted = dials.clone();
+    thread::spawn(move || {
+        for mut stream in victim.incoming().flatten() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+            // Reads to the end, so that what it said is not lost with a reset.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    let sybils: Vec<Client> = (0..100)
+        .map(|_| {
+            let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER));
+            let offer = crate::claims::offer("file", hash, content.len() as u64);
+            let register = Body::new().text("127.0.0.1").u16(port).list(&[offer]);
+            member.call(id::REGISTER, &register, id::REGISTERED);
+            member
+        })
+        .collect();
+    lab.get("file", &["--wait", "3s"]);
+    // Two connections, if it seemed to be the only holder.
+    let dialled = dials.load(Ordering::Relaxed);
+    assert!((1..=2).contains(&dialled), "{dialled} dials for {} names", sybils.len());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::peer::transfer::connection as fetch;
 use crate::peer::transfer::{FetchEnd, Transfer};
 use crate::swarm::neighbours::Outcome;
 use crate::threads::{self, lock};
-use crate::wire::{Complaint, Refusal, Report, Role};
+use crate::wire::{Complaint, PrefaceError, Refusal, Report, Role};
 
 /// Connections come through it for as long as it is open, and whoever closes it waits for those that did. Nobody waits
 /// for what hangs in a name, a dial or a HELLO: it is closed when that comes.
@@ -91,6 +91,10 @@ fn judge(means: &Means, transfer: &Transfer, who: PeerId, addr: &str, end: Resul
         ) => {
             tracing::warn!("{addr} breaks the protocol; it is not asked any more");
             Outcome::Banned
+        }
+        Err(FetchEnd::Net(NetError::Preface(PrefaceError::Magic))) => {
+            tracing::debug!("{addr} is no peer; it is left alone");
+            Outcome::Foreign
         }
         Err(FetchEnd::Refused(Refusal::NotHere)) => Outcome::NotHere,
         Err(error) => {

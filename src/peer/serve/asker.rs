@@ -10,7 +10,9 @@ use crate::content::PeerId;
 use crate::net::door::household;
 use crate::net::wake::Wake;
 use crate::peer::transfer::add;
+use crate::swarm::backlog::Backlog;
 use crate::swarm::desk::Wish;
+use crate::threads::lock;
 
 /// Chunks that an asker says it has and that are noted in one step: the desk is not held for as long as a stranger likes.
 const NOTED_AT_ONCE: usize = 1024;
@@ -20,8 +22,11 @@ const NOTED_AT_ONCE: usize = 1024;
 pub(super) struct Asker {
     uploads: Arc<Uploads>,
     number: u32,
+    household: IpAddr,
     /// Its requests that wait.
     queued: u32,
+    /// What is counted of the bytes that wait for it.
+    unsent: usize,
     /// It leaves in order: it goes on to share what it said it has.
     orderly: bool,
 }
@@ -30,8 +35,9 @@ impl Asker {
     /// A new connection with `peer` at `ip`, which `wake` wakes when it is its turn.
     pub(super) fn join(uploads: &Arc<Uploads>, peer: PeerId, ip: IpAddr, wake: Arc<Wake>) -> Asker {
         let number = uploads.enlist(wake);
-        uploads.desk(|desk| desk.join(number, peer, household(ip)));
-        Asker { uploads: uploads.clone(), number, queued: 0, orderly: false }
+        let household = household(ip);
+        uploads.desk(|desk| desk.join(number, peer, household));
+        Asker { uploads: uploads.clone(), number, household, queued: 0, unsent: 0, orderly: false }
     }
 
     /// The connection's number: each has another.
@@ -114,6 +120,18 @@ impl Asker {
         self.uploads.queued.fetch_add(queued.wrapping_sub(before), Ordering::Relaxed);
     }
 
+    /// True if so many bytes wait for it that it is not asked on.
+    pub(super) fn is_choked(&mut self, unsent: usize) -> bool {
+        let counted = Backlog::counted(unsent);
+        let before = std::mem::replace(&mut self.unsent, counted);
+        if counted == 0 && before == 0 {
+            return false; // as always with who reads
+        }
+        let mut backlog = lock(&self.uploads.backlog);
+        backlog.note(self.household, before, counted);
+        backlog.is_choked(self.household, counted)
+    }
+
     /// Bytes to give to a socket at a time.
     pub(super) fn piece(&self) -> Option<usize> {
         self.uploads.desk(|desk| desk.piece())
@@ -130,6 +148,7 @@ impl Asker {
 impl Drop for Asker {
     fn drop(&mut self) {
         self.set_queued(0);
+        self.is_choked(0);
         let effect = self.uploads.desk(|desk| desk.leave(self.number, self.orderly));
         self.uploads.delist(self.number);
         self.uploads.carry_out(effect);

@@ -14,7 +14,7 @@ use super::sending::{Broken, FilePart, Outgoing, Pace};
 use super::session::{Answer, Session};
 use super::slot::Request;
 use crate::net::NetError;
-use crate::net::bulk::{Bulk, Filled, MAX_UNSENT_BYTES};
+use crate::net::bulk::{Bulk, Filled};
 use crate::net::door::Activity;
 use crate::net::trace::{self, Direction, Side};
 use crate::net::wake::Wake;
@@ -87,7 +87,7 @@ impl Connection<'_> {
                 return Ok(());
             }
             if matches!(pace, Pace::More) {
-                if self.bulk.fill()? != Filled::Nothing {
+                if !self.is_choked() && self.bulk.fill()? != Filled::Nothing {
                     activity.note(Instant::now());
                 }
                 continue;
@@ -117,8 +117,9 @@ impl Connection<'_> {
     }
 
     /// True while more waits to be sent than may.
-    fn is_choked(&self) -> bool {
-        self.bulk.unsent_bytes() > MAX_UNSENT_BYTES
+    fn is_choked(&mut self) -> bool {
+        let unsent = self.bulk.unsent_bytes();
+        self.session.is_choked(unsent)
     }
 
     fn put(&mut self, answers: Vec<Answer>) {

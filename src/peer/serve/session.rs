@@ -90,6 +90,11 @@ impl<'a> Session<'a> {
         &self.asker
     }
 
+    /// True if so many bytes wait for the asker that it is not asked on.
+    pub(super) fn is_choked(&mut self, unsent: usize) -> bool {
+        self.asker.is_choked(unsent)
+    }
+
     /// True once the asker has said LEAVE.
     pub(super) fn is_left(&self) -> bool {
         self.left

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::content::FileId;
 use crate::net::wake::Wake;
+use crate::swarm::backlog::Backlog;
 use crate::swarm::desk::{Desk, Effect};
 use crate::threads::lock;
 use crate::wire::View;
@@ -18,6 +19,8 @@ pub(super) type Content = (FileId, View);
 #[derive(Debug)]
 pub(in crate::peer) struct Uploads {
     desk: Mutex<Desk<Content>>,
+    /// What waits for those who do not read.
+    pub(super) backlog: Mutex<Backlog>,
     /// The connections, by their numbers.
     wakes: Mutex<BTreeMap<u32, Arc<Wake>>>,
     next_number: AtomicU32,
@@ -32,6 +35,7 @@ impl Uploads {
     pub(in crate::peer) fn new(limit: Option<u64>) -> Uploads {
         Uploads {
             desk: Mutex::new(Desk::new(limit, Instant::now())),
+            backlog: Mutex::default(),
             wakes: Mutex::new(BTreeMap::new()),
             next_number: AtomicU32::new(0),
             queued: AtomicU32::new(0),
