@@ -36,6 +36,9 @@ const MIN_READ_BYTES: usize = READ_BUFFER_BYTES / MIN_FREE;
 /// A whole frame other than CHUNK must fit, whatever is before it.
 const _: () = assert!(READ_BUFFER_BYTES - MIN_READ_BYTES > MAX_PEER_FRAME_BYTES);
 
+/// A source for which more waits than this is given up: it asks, or refuses, and takes no answer.
+pub(crate) const MAX_UNTAKEN_BYTES: usize = 1 << 20;
+
 /// What a read found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filled {

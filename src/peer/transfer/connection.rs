@@ -12,7 +12,7 @@ use super::outcome::{FetchEnd, Trust};
 use super::requests::{Requests, SLOT, Send};
 use super::underway::Transfer;
 use crate::content::{Geometry, runs};
-use crate::net::bulk::{Bulk, Filled};
+use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::wake::Wake;
 use crate::net::{NetError, Session};
@@ -29,8 +29,6 @@ use crate::wire::{
 
 /// Missing chunks of one source that the trackers are told of.
 const MAX_MISSING_TOLD: u32 = 16;
-/// A source for which more waits than this is given up: it asks, or refuses, and takes no answer.
-pub(super) const MAX_UNTAKEN_BYTES: usize = 1 << 20;
 
 /// Fetches from the source behind `session`, dialled as `target`, until the transfer is over or the
 /// connection ends.

@@ -7,7 +7,7 @@ use super::requests::{OPEN, SLOT};
 use super::underway::Transfer;
 use crate::content::ChunkSet;
 use crate::net::NetError;
-use crate::net::bulk::{Bulk, Filled, MAX_UNSENT_BYTES};
+use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::swarm::scheduler::SourceLoad;
 use crate::wire::{Common, FromServer, GetLoad, Load, Message, Open, ToServer};
 
@@ -51,7 +51,7 @@ pub(super) fn open(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Ope
                 FromServer::Refused(refused) if header.request == OPEN => {
                     Err(FetchEnd::Refused(refused.reason))
                 }
-                FromServer::Common(Common::Ping) if bulk.unsent_bytes() <= MAX_UNSENT_BYTES => {
+                FromServer::Common(Common::Ping) if bulk.unsent_bytes() <= MAX_UNTAKEN_BYTES => {
                     bulk.queue(header.request, Common::Pong);
                     continue;
                 }

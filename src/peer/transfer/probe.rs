@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::connection::{MAX_CHUNK_FRAME_BYTES, MAX_UNTAKEN_BYTES};
+use super::connection::MAX_CHUNK_FRAME_BYTES;
 use crate::content::{ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, chunk_hasher, proof_run};
-use crate::net::bulk::{Bulk, Filled};
+use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity, NetError};
