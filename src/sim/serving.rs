@@ -6,7 +6,7 @@ use super::connection::Load;
 use super::happening::{Happening, Job, Message};
 use super::scenario::Manner;
 use super::world::World;
-use crate::content::{ChunkSet, PROOF_RUN};
+use crate::content::{ChunkSet, Network, PROOF_RUN};
 use crate::swarm::desk::{Effect, Wish};
 use crate::wire::{ANY_CHUNK, Refusal};
 
@@ -50,7 +50,7 @@ impl World<'_> {
         let connection = &mut self.connections[c as usize];
         connection.server_open = true;
         connection.whole = have.is_full();
-        peer.desk.join(c, super::peer::id_of(asker), super::peer::address_of(asker));
+        peer.desk.join(c, super::peer::id_of(asker), Network::of(super::peer::address_of(asker)));
         if have.is_full() {
             peer.desk.open(c, SLOT, (), self.chunks);
         }

@@ -6,14 +6,13 @@
 //! so ([`Desk::rest`]), and one that ends leaves ([`Desk::leave`]): no turn is lost with it.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::seed::Seed;
 use super::throttle::Throttle;
 use super::turns::{Hold, Origin, Rank, Turns};
 use super::uplink::{Uplink, piece_bytes};
-use crate::content::PeerId;
+use crate::content::{Network, PeerId};
 
 /// What follows for another connection than the one that came; to be carried out in any order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +77,9 @@ impl<C: Ord + Copy> Desk<C> {
 
     // Coming and going.
 
-    /// The connection of this number, new from now on, is with `peer`, which is of this household.
-    pub(crate) fn join(&mut self, number: u32, peer: PeerId, household: IpAddr) {
-        let origin = Origin { household, peer };
+    /// The connection of this number, new from now on, is with `peer`, which is of this network.
+    pub(crate) fn join(&mut self, number: u32, peer: PeerId, network: Network) {
+        let origin = Origin { network, peer };
         let connection = Connection { origin, standing: Standing::Rests, seeds: BTreeMap::new() };
         self.connections.insert(number, connection);
     }

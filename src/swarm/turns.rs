@@ -6,10 +6,9 @@
 //! Turns go round by address, then by peer, then by connection: whoever makes many connections gets no more for it.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::content::PeerId;
+use crate::content::{Network, PeerId};
 
 /// Connections that send chunks at the same time.
 const SLOTS: usize = 3;
@@ -71,10 +70,10 @@ impl Rank {
     }
 }
 
-/// Where a connection comes from: the address of its household, and its peer.
+/// Where a connection comes from: the address of its network, and its peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Origin {
-    pub(crate) household: IpAddr,
+    pub(crate) network: Network,
     pub(crate) peer: PeerId,
 }
 
@@ -85,8 +84,8 @@ struct Waiting<A> {
     origin: Origin,
     /// What `passed_on` was when it came.
     since: u64,
-    /// When its household, and its peer, came or last had a turn.
-    household_at: u64,
+    /// When its network, and its peer, came or last had a turn.
+    network_at: u64,
     peer_at: u64,
 }
 
@@ -113,13 +112,13 @@ impl<A: PartialEq + Copy> Turns<A> {
         }
         if self.waiting.iter().all(|waiting| waiting.asker != asker) {
             self.steps += 1;
-            let household = self.waiting.iter().find(|other| other.origin.household == origin.household);
+            let network = self.waiting.iter().find(|other| other.origin.network == origin.network);
             let peer = self.waiting.iter().find(|other| other.origin == origin);
             self.waiting.push(Waiting {
                 asker,
                 origin,
                 since: self.passed_on,
-                household_at: household.map_or(self.steps, |other| other.household_at),
+                network_at: network.map_or(self.steps, |other| other.network_at),
                 peer_at: peer.map_or(self.steps, |other| other.peer_at),
             });
         }
@@ -132,24 +131,24 @@ impl<A: PartialEq + Copy> Turns<A> {
         if let Some(at) = self.sending.iter().position(|(asker, _)| asker == ended) {
             self.sending.swap_remove(at);
         }
-        let households: BTreeSet<_> = self.waiting.iter().map(|waiting| waiting.origin.household).collect();
-        let most = households.len() as u64 * MOST_ROUNDS;
+        let networks: BTreeSet<_> = self.waiting.iter().map(|waiting| waiting.origin.network).collect();
+        let most = networks.len() as u64 * MOST_ROUNDS;
         let order = |at: &usize| {
             let waiting = self.waiting.get(*at)?;
             // Who waits longest may have seen too many turns go to others.
             let overdue = self.passed_on - waiting.since >= most;
             let rank = if overdue { None } else { Some(rank(&waiting.asker)) };
-            Some((self.held(waiting.origin), rank, waiting.household_at, waiting.peer_at))
+            Some((self.held(waiting.origin), rank, waiting.network_at, waiting.peer_at))
         };
         let next = self.waiting.remove((0..self.waiting.len()).min_by_key(order)?);
         self.passed_on += 1;
         self.steps += 1;
-        let Origin { household, .. } = next.origin;
+        let Origin { network, .. } = next.origin;
         // Behind those, too, who have their turns now or next, and come again at once: two steps each.
         let behind = self.steps + SLOTS as u64;
-        let peer_behind = self.steps + 2 * (SLOTS * households.len()) as u64;
-        for waiting in self.waiting.iter_mut().filter(|other| other.origin.household == household) {
-            waiting.household_at = behind;
+        let peer_behind = self.steps + 2 * (SLOTS * networks.len()) as u64;
+        for waiting in self.waiting.iter_mut().filter(|other| other.origin.network == network) {
+            waiting.network_at = behind;
             if waiting.origin == next.origin {
                 waiting.peer_at = peer_behind;
             }
@@ -158,11 +157,11 @@ impl<A: PartialEq + Copy> Turns<A> {
         Some(next.asker)
     }
 
-    /// How many turns the household, and the peer, have now.
+    /// How many turns the network, and the peer, have now.
     fn held(&self, origin: Origin) -> (usize, usize) {
-        let of_household = self.sending.iter().filter(|(_, other)| other.household == origin.household);
+        let of_network = self.sending.iter().filter(|(_, other)| other.network == origin.network);
         let of_peer = self.sending.iter().filter(|(_, other)| *other == origin);
-        (of_household.count(), of_peer.count())
+        (of_network.count(), of_peer.count())
     }
 
     /// The asker waits no more.
@@ -188,8 +187,8 @@ mod tests {
         origin(asker as u8, asker as u8)
     }
 
-    fn origin(household: u8, peer: u8) -> Origin {
-        Origin { household: IpAddr::from([10, 0, 0, household]), peer: PeerId([peer; 16]) }
+    fn origin(network: u8, peer: u8) -> Origin {
+        Origin { network: Network::of([10, 0, 0, network].into()), peer: PeerId([peer; 16]) }
     }
 
     impl Turns<u32> {

@@ -6,8 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::uploads::{Content, Uploads};
-use crate::content::PeerId;
-use crate::net::door::household;
+use crate::content::{Network, PeerId};
 use crate::net::wake::Wake;
 use crate::peer::transfer::add;
 use crate::swarm::backlog::Backlog;
@@ -22,7 +21,7 @@ const NOTED_AT_ONCE: usize = 1024;
 pub(super) struct Asker {
     uploads: Arc<Uploads>,
     number: u32,
-    household: IpAddr,
+    network: Network,
     /// Its requests that wait.
     queued: u32,
     /// What is counted of the bytes that wait for it.
@@ -35,9 +34,9 @@ impl Asker {
     /// A new connection with `peer` at `ip`, which `wake` wakes when it is its turn.
     pub(super) fn join(uploads: &Arc<Uploads>, peer: PeerId, ip: IpAddr, wake: Arc<Wake>) -> Asker {
         let number = uploads.enlist(wake);
-        let household = household(ip);
-        uploads.desk(|desk| desk.join(number, peer, household));
-        Asker { uploads: uploads.clone(), number, household, queued: 0, unsent: 0, orderly: false }
+        let network = Network::of(ip);
+        uploads.desk(|desk| desk.join(number, peer, network));
+        Asker { uploads: uploads.clone(), number, network, queued: 0, unsent: 0, orderly: false }
     }
 
     /// The connection's number: each has another.
@@ -128,8 +127,8 @@ impl Asker {
             return false; // as always with who reads
         }
         let mut backlog = lock(&self.uploads.backlog);
-        backlog.note(self.household, before, counted);
-        backlog.is_choked(self.household, counted)
+        backlog.note(self.network, before, counted);
+        backlog.is_choked(self.network, counted)
     }
 
     /// Bytes to give to a socket at a time.

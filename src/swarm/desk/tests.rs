@@ -13,8 +13,8 @@ fn peer(number: u32) -> PeerId {
     PeerId([number as u8; 16])
 }
 
-fn at(household: u32) -> IpAddr {
-    IpAddr::from([10, 0, 0, household as u8])
+fn at(network: u32) -> Network {
+    Network::of([10, 0, 0, network as u8].into())
 }
 
 /// A desk at which this many connections have joined.
