@@ -29,7 +29,9 @@ impl Default for Config {
             name: "tracker".to_owned(),
             lease: Duration::from_secs(30),
             idle: Duration::from_secs(300),
-            max_connections: 16_384,
+            // A thread each: as systems come, a process can have some 16,000 (`vm.max_map_count`), and must not run
+            // out of threads before the door is full and the heaviest makes room.
+            max_connections: 12_000,
             bounds: Bounds::default(),
         }
     }
