@@ -27,4 +27,4 @@ pub use identity::{Identity, OwnId};
 pub use messages::Messages;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,13 +1,13 @@
 //! What the tests of connections share, and tests of how one begins and carries messages.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::trace::Side;
 use super::*;
-use crate::content::PeerId;
 use crate::wire::{
-    Common, ErrorCode, FromTracker, GetStatus, Hello, Label, Message, Preface, Role, ToTracker, limits,
+    Common, ErrorCode, FromTracker, GetStatus, Hello, Message, Preface, Role, ToTracker, limits,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -18,6 +18,17 @@ pub(super) fn pair() -> (TcpStream, TcpStream, SocketAddr) {
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (far, addr) = listener.accept().unwrap();
     (near, far, addr)
+}
+
+/// What somebody says of itself who is called "far".
+pub(crate) fn hello() -> Hello {
+    named("far").hello(Role::Ask)
+}
+
+/// A connection behind the HELLO of the far end, and of what came with that; and that end.
+pub(crate) fn greeted(rest: &[u8]) -> (Session<Arc<TcpStream>>, TcpStream) {
+    let (far, near, addr) = pair();
+    (Session { stream: Arc::new(near), addr, theirs: hello(), rest: rest.into() }, far)
 }
 
 fn named(name: &str) -> Identity {
@@ -85,11 +96,6 @@ fn linked() -> (Asking, Answering) {
     let (near, far, addr) = pair();
     let session = |stream| Session { stream, addr, theirs: hello(), rest: bytes::BytesMut::new() };
     (Asking::new(session(near), Side::Tracker), Answering::new(session(far), Side::Tracker))
-}
-
-fn hello() -> Hello {
-    let theirs = named("x").hello(Role::Member);
-    Hello { peer: PeerId([3; 16]), name: Label::default(), ..theirs }
 }
 
 #[test]

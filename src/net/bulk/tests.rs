@@ -3,10 +3,9 @@
 use std::io::{Read, Write};
 
 use super::*;
-use crate::content::PeerId;
-use crate::net::tests::pair;
+use crate::net::tests::greeted;
 use crate::wire::{
-    AskerHas, Cancel, ChunkHead, FromServer, GetLoad, Label, List, Load, Role, ServerHas, ToServer, limits,
+    AskerHas, Cancel, ChunkHead, FromServer, GetLoad, List, Load, ServerHas, ToServer, limits,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -17,18 +16,7 @@ fn serving() -> (Bulk<FromServer>, TcpStream) {
 }
 
 fn with_rest<S: Message + From<Common>>(side: Side, rest: &[u8]) -> (Bulk<S>, TcpStream) {
-    let (far, near, addr) = pair();
-    let theirs = Hello {
-        min_version: 1,
-        max_version: 1,
-        features: 0,
-        role: Role::Ask,
-        peer: PeerId([1; 16]),
-        listen_port: 0,
-        name: Label::new("far"),
-        software: Label::default(),
-    };
-    let session = Session { stream: Arc::new(near), addr, theirs, rest: BytesMut::from(rest) };
+    let (session, far) = greeted(rest);
     let (bulk, theirs) = Bulk::new(session, side, Arc::new(Wake::new().unwrap())).unwrap();
     assert_eq!(&*theirs.name, "far");
     (bulk, far)

@@ -177,17 +177,17 @@ impl Outgoing {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
     use std::time::Duration;
 
     use super::*;
     use crate::content::{Geometry, Layout, PeerId};
-    use crate::net::Session;
+    use crate::net::tests::greeted;
     use crate::net::trace::Side;
     use crate::net::wake::Wake;
     use crate::peer::serve::Uploads;
     use crate::swarm::desk::Wish;
-    use crate::wire::{Common, HEADER_BYTES, Hello, Role, Text};
+    use crate::wire::{Common, HEADER_BYTES};
 
     /// More than a socket takes that nobody reads.
     const BYTES: usize = 16 << 20;
@@ -199,20 +199,7 @@ mod tests {
 
     /// A connection, and its other end.
     fn pair() -> (Bulk<FromServer>, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (stream, addr) = listener.accept().unwrap();
-        let theirs = Hello {
-            min_version: 1,
-            max_version: 1,
-            features: 0,
-            role: Role::Ask,
-            peer: PeerId([1; 16]),
-            listen_port: 0,
-            name: Text::new("x"),
-            software: Text::new("y"),
-        };
-        let session = Session { stream: Arc::new(stream), addr, theirs, rest: bytes::BytesMut::new() };
+        let (session, far) = greeted(&[]);
         let (bulk, _) = Bulk::new(session, Side::Serve, Arc::new(Wake::new().unwrap())).unwrap();
         (bulk, far)
     }

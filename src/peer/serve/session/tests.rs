@@ -10,11 +10,12 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::content::FileId;
+use crate::net::tests::hello;
 use crate::net::wake::Wake;
 use crate::peer::mischief::Mischief;
 use crate::peer::serve::{Shared, Uploads};
 use crate::peer::share::{self, Share};
-use crate::wire::{AskerHas, Cancel, Close, GetLoad, Hello, Role, View};
+use crate::wire::{AskerHas, Cancel, Close, GetLoad, View};
 
 /// Bytes of a chunk of a small file.
 const CHUNK: usize = 64 << 10;
@@ -227,17 +228,7 @@ fn what_is_said_on_any_connection_is_answered() {
     let error = Problem { code: ErrorCode::Limit, detail: Text::new("no") };
     let ended = session.take(0, Common::Error(error).into());
     assert!(matches!(ended, Err(NetError::Refused { code: ErrorCode::Limit, .. })));
-    let hello = Hello {
-        min_version: 1,
-        max_version: 1,
-        features: 0,
-        role: Role::Ask,
-        peer: PeerId([1; 16]),
-        listen_port: 0,
-        name: Text::new("x"),
-        software: Text::new("y"),
-    };
-    assert!(is_violation(session.take(0, Common::Hello(hello).into())));
+    assert!(is_violation(session.take(0, Common::Hello(hello()).into())));
 }
 
 #[test]
