@@ -28,6 +28,14 @@ struct State {
     ended: VecDeque<(u64, TransferStatus)>,
 }
 
+impl State {
+    fn forget(&mut self, job: &Arc<Course>) -> bool {
+        let before = self.live.len();
+        self.live.retain(|other| !Arc::ptr_eq(other, job));
+        self.live.len() < before
+    }
+}
+
 impl Jobs {
     /// The job that fetches this. The very same fetch is one, however often it is asked for: only with what is new
     /// comes what its thread is to hold.
@@ -45,21 +53,18 @@ impl Jobs {
     /// The job is over, and nothing of it is lent.
     pub(super) fn leave(&self, job: &Arc<Course>) {
         let status = Job(job.clone()).status();
-        if self.forget(job) {
-            let ended = &mut lock(&self.0).ended;
-            ended.push_back((job.number, status));
-            if ended.len() > MAX_ENDED {
-                ended.pop_front();
+        let mut state = lock(&self.0);
+        if state.forget(job) {
+            state.ended.push_back((job.number, status));
+            if state.ended.len() > MAX_ENDED {
+                state.ended.pop_front();
             }
         }
     }
 
-    /// A job that never began, or is told of otherwise; true if it was here.
+    /// A job that never began; true if it was here.
     pub(super) fn forget(&self, job: &Arc<Course>) -> bool {
-        let live = &mut lock(&self.0).live;
-        let before = live.len();
-        live.retain(|other| !Arc::ptr_eq(other, job));
-        live.len() < before
+        lock(&self.0).forget(job)
     }
 
     /// Those that are here, the oldest first.
