@@ -164,7 +164,7 @@ impl<'a> Race<'a> {
                 self.seeding.seeder.kill();
                 self.seeder_killed = true;
             }
-            thread::sleep(TICK);
+            thread::sleep(TICK); // gates open by the clock, and what a link has carried is only counted
         }
         if wants_timeline {
             eprintln!("{}", timeline::table(watches)?);

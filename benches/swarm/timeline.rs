@@ -49,7 +49,7 @@ impl Watch {
                     received: received - first.1,
                 });
                 counter.store(sent - first.0, Ordering::Relaxed);
-                thread::sleep(TICK);
+                thread::sleep(TICK); // a sample each tick is what a timeline is made of
             }
             Ok(samples)
         })?;
