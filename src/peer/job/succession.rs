@@ -10,10 +10,10 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use crate::content::{FileId, PeerId};
 use crate::peer::trackers::Trackers;
+use crate::swarm::round::Round;
 use crate::wire::{List, Locate, Located, Name, Purpose, Variant};
 
-/// First and longest pause between two questions.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Longest pause between two questions.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Trackers that have not answered by then are not waited for.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
@@ -21,8 +21,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// Looks for what a content has become.
 #[derive(Debug)]
 pub(super) struct Succession {
-    next: Instant,
-    pause: Duration,
+    asking: Round,
     asked: Option<Asked>,
 }
 
@@ -66,7 +65,7 @@ impl Answers {
 
 impl Succession {
     pub(super) fn new(now: Instant) -> Succession {
-        Succession { next: now, pause: FIRST_PAUSE, asked: None }
+        Succession { asking: Round::locating(LONGEST_PAUSE, now), asked: None }
     }
 
     /// To be called while nobody has what is missing: what the content `id`, known as `name`, has become at one who
@@ -89,11 +88,9 @@ impl Succession {
             let answered = asked.by_id.any && asked.by_name.any;
             let successor = successor(id, &asked.by_id.variants, &asked.by_name.variants, had);
             self.asked = None;
-            self.next = now + self.pause;
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             return successor.filter(|_| answered);
         }
-        if now >= self.next {
+        if self.asking.is_due(now) {
             let ask = |name: &Name, id: FileId| {
                 let (name, missing) = (name.clone(), List::default());
                 trackers.locate(&Locate { name, id, purpose: Purpose::Inspect, max: 0, missing })
