@@ -53,9 +53,11 @@ fn fetch(args: GetArgs) -> Result<(), Failure> {
         Some(variant) => vec![variant],
         None => resolve(&what, &args.trackers.trackers, args.wait)?,
     };
-    let mut kinds = choice::by_kind(&what, &wish(&args), variants)?.into_iter().peekable();
+    let wish = wish(&args);
+    let variants = choice::of_whom(&what, &wish, variants)?;
+    let mut kinds = choice::by_kind(&what, variants).into_iter().peekable();
     while let Some(variants) = kinds.next() {
-        let choice = choice::choose(&what, &wish(&args), variants)?;
+        let choice = choice::choose(&what, &wish, &variants)?;
         let job = Job { what: &what, choice, stop: &stop, args: &args, waited: start.elapsed() };
         match job.fetch() {
             Err(failure) if failure.is_no_folder() && kinds.peek().is_some() => {}

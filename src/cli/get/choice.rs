@@ -59,37 +59,32 @@ impl Choice {
     }
 }
 
-/// What is claimed as a folder and as a file of one id that was asked for without a name: only its bytes tell
-/// which it is. What to try first, and then: every listing says that it is one, and no file has to.
-pub(super) fn by_kind(
-    what: &What,
-    wish: &Wish,
-    variants: Vec<Variant>,
-) -> Result<Vec<Vec<Variant>>, Failure> {
-    let variants = of_whom(what, wish, variants)?;
-    let nameless = matches!(what, What::Id(_) | What::Link(Link { name: None, .. }));
-    let (folders, files): (Vec<_>, Vec<_>) =
-        variants.into_iter().partition(|variant| nameless && variant.name.ends_with('/'));
-    Ok(match (folders.is_empty(), files.is_empty()) {
-        (true, _) => vec![files],
-        (_, true) => vec![folders],
-        _ => vec![folders, files],
-    })
-}
-
-fn of_whom(what: &What, wish: &Wish, variants: Vec<Variant>) -> Result<Vec<Variant>, Failure> {
+/// Of what was found, what the peer has that is wished for; all, if none is.
+pub(super) fn of_whom(what: &What, wish: &Wish, variants: Vec<Variant>) -> Result<Vec<Variant>, Failure> {
     match &wish.from {
         Some(peer) => from(peer, what, variants),
         None => Ok(variants),
     }
 }
 
+/// What is claimed as a folder and as a file of one id that was asked for without a name: only its bytes tell
+/// which it is. What to try first, and then: every listing says that it is one, and no file has to.
+pub(super) fn by_kind(what: &What, variants: Vec<Variant>) -> Vec<Vec<Variant>> {
+    let nameless = matches!(what, What::Id(_) | What::Link(Link { name: None, .. }));
+    let (folders, files): (Vec<_>, Vec<_>) =
+        variants.into_iter().partition(|variant| nameless && variant.name.ends_with('/'));
+    match (folders.is_empty(), files.is_empty()) {
+        (true, _) => vec![files],
+        (_, true) => vec![folders],
+        _ => vec![folders, files],
+    }
+}
+
 /// Chooses. Between two contents under one name only who asks can: they are listed.
-pub(super) fn choose(what: &What, wish: &Wish, variants: Vec<Variant>) -> Result<Choice, Failure> {
-    let variants = of_whom(what, wish, variants)?;
-    let called = name_of(what, wish, &variants)?;
+pub(super) fn choose(what: &What, wish: &Wish, variants: &[Variant]) -> Result<Choice, Failure> {
+    let called = name_of(what, wish, variants)?;
     let mut contents: BTreeMap<FileId, Vec<&Variant>> = BTreeMap::new();
-    for variant in &variants {
+    for variant in variants {
         contents.entry(variant.id).or_default().push(variant);
     }
     let mut rows: Vec<Choosable> =
@@ -267,6 +262,11 @@ mod tests {
         Wish { now: 1000, ..Wish::default() }
     }
 
+    /// Chooses from what the peer has that is wished for.
+    fn choose(what: &What, wish: &Wish, variants: Vec<Variant>) -> Result<Choice, Failure> {
+        super::choose(what, wish, &of_whom(what, wish, variants)?)
+    }
+
     fn chosen(what: &What, wish: &Wish, variants: &[Variant]) -> Vec<FileId> {
         choose(what, wish, variants.to_vec()).unwrap().ids
     }
@@ -359,7 +359,7 @@ mod tests {
         let (folder, file) = (variant("d/", b"x"), variant("f", b"x"));
         let kinds = |what: &What, wish: &Wish, variants: &[&Variant]| {
             let variants = variants.iter().map(|variant| (*variant).clone()).collect();
-            by_kind(what, wish, variants).unwrap()
+            by_kind(what, of_whom(what, wish, variants).unwrap())
         };
         let both = [&file, &folder];
         let nameless = [What::Id(id), What::Link(format!("p2p:{id}").parse().unwrap())];
