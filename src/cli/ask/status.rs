@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::api::{PeerStatus, TrackerReport, TransferStatus};
 use crate::cli::failure::Failure;
-use crate::cli::reach::daemon::Daemon;
+use crate::cli::reach::daemon::{Daemon, nobody_shares};
 use crate::cli::reach::tracker::{Tracker, Wait, ask_each, nobody};
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
@@ -93,11 +93,7 @@ fn of_folder(folder: &Path, json: bool) -> Result<(), Failure> {
     if !folder.is_dir() {
         return Err(Failure::usage(format!("there is no folder {}", folder.display())));
     }
-    let Some(mut daemon) = Daemon::of_folder(folder) else {
-        let remedy = format!("start one with `p2p peer {}`", folder.display());
-        return Err(Failure::unreachable(format!("no peer is sharing {}; {remedy}", folder.display())));
-    };
-    let status = daemon.status()?;
+    let status = Daemon::of_folder(folder).ok_or_else(|| nobody_shares(folder))?.status()?;
     output::answer(json, &status, || render_peer(&status))
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::api::{SourceReport, TransferState, TransferStatus};
 use crate::cli::failure::Failure;
-use crate::cli::reach::daemon::Daemon;
+use crate::cli::reach::daemon::{Daemon, nobody_shares};
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{elapsed, shown, size};
@@ -30,11 +30,7 @@ pub(crate) fn why(args: &WhyArgs) -> Result<(), Failure> {
     if !folder.is_dir() {
         return Err(Failure::usage(format!("there is no folder {}, and it is no id", folder.display())));
     }
-    let Some(mut daemon) = Daemon::around(folder) else {
-        let remedy = format!("start one with `p2p peer {}`", folder.display());
-        return Err(Failure::unreachable(format!("no peer is sharing {}; {remedy}", folder.display())));
-    };
-    let transfers = daemon.status()?.transfers;
+    let transfers = Daemon::around(folder).ok_or_else(|| nobody_shares(folder))?.status()?.transfers;
     let wanted: Vec<&TransferStatus> =
         transfers.iter().filter(|transfer| id.is_none_or(|id| transfer.id == id.to_string())).collect();
     if wanted.is_empty() {

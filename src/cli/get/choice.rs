@@ -207,7 +207,8 @@ fn is_hidden(base: &str) -> bool {
     base.starts_with('.')
 }
 
-fn of_id(id: &FileId) -> Result<SafeName, Failure> {
+/// An id as a name.
+pub(super) fn of_id(id: &FileId) -> Result<SafeName, Failure> {
     SafeName::new(id.to_string()).map_err(|error| Failure::other(error.to_string()))
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::choice::Choice;
+use super::choice::{Choice, of_id};
 use super::follow;
 use super::progress::Progress;
 use crate::api::Exit;
@@ -48,7 +48,7 @@ fn listing(
     patience: Patience,
 ) -> Result<Tree, Failure> {
     let path = folder.path().join(id.to_string());
-    let name = SafeName::new(id.to_string()).map_err(|error| Failure::other(error.to_string()))?;
+    let name = of_id(&id)?;
     let mut progress = Progress::new(false, &name, patience);
     let (wait, waited) = (patience.limit(), Duration::ZERO);
     let dest = Dest { path: path.clone(), force: true, own: false, delete: false, wait, waited };

@@ -183,6 +183,12 @@ fn lost(error: &io::Error) -> Failure {
     }
 }
 
+/// The failure of asking the peer of a folder when none is running.
+pub(crate) fn nobody_shares(folder: &Path) -> Failure {
+    let folder = folder.display();
+    Failure::unreachable(format!("no peer is sharing {folder}; start one with `p2p peer {folder}`"))
+}
+
 pub(crate) fn went_away() -> Failure {
     Failure::unreachable("the running peer went away; what it has proved is kept, start it again to go on")
 }
