@@ -14,14 +14,14 @@ use crate::wire::{Offer, View};
 #[derive(Debug)]
 pub(super) struct Holdings {
     pub(super) share: Option<Arc<Share>>,
-    pub(super) trackers: Arc<Trackers>,
+    pub(super) trackers: Trackers,
     registrations: Registrations,
     /// Each with the number of its job, the oldest first: under way, or lending what came.
     transfers: Mutex<Vec<(u64, Arc<Transfer>)>>,
 }
 
 impl Holdings {
-    pub(super) fn new(share: Option<Arc<Share>>, trackers: Arc<Trackers>) -> Holdings {
+    pub(super) fn new(share: Option<Arc<Share>>, trackers: Trackers) -> Holdings {
         Holdings { share, trackers, registrations: Registrations::default(), transfers: Mutex::default() }
     }
 

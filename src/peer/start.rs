@@ -82,7 +82,7 @@ pub fn start(
         identity: Identity { peer: id.into(), name: config.name, listen_port: advertise.1 },
         state,
         throttle_down: config.limits.down.map(|rate| Mutex::new(Throttle::new(rate, Instant::now()))),
-        holdings: Arc::new(Holdings::new(share, trackers)),
+        holdings: Holdings::new(share, trackers),
         jobs: Jobs::default(),
         stop: Stop::new(),
         limits: config.limits,
@@ -191,24 +191,15 @@ impl Peer {
         self.node.means.holdings.trackers.states()
     }
 
-    /// Uploads served and downloads running now.
-    pub fn load(&self) -> (u16, u16) {
-        self.node.load()
-    }
-
-    /// Fetches that are under way or lend what they fetched, the oldest first.
-    pub fn jobs(&self) -> Vec<Job> {
-        self.node.means.jobs.live()
-    }
-
     /// Stops: transfers end with what is proved kept, LEAVE is sent, connections are closed.
     pub fn stop(self) {
-        for job in self.jobs() {
+        let jobs = || self.node.means.jobs.live();
+        for job in jobs() {
             job.cancel();
         }
         // What is proved is on the disk, whatever a job still does; a slow disk is not waited for.
         let until = Instant::now() + JOB_PATIENCE;
-        for job in self.jobs() {
+        for job in jobs() {
             job.leave(until.saturating_duration_since(Instant::now()));
         }
         self.node.means.stop.stop();

@@ -77,12 +77,12 @@ pub(super) struct Trackers(Vec<Arc<Link>>);
 
 impl Trackers {
     /// What there is to tell each tracker is kept until its link is there.
-    pub(super) fn new(addrs: &[String]) -> std::io::Result<Arc<Trackers>> {
+    pub(super) fn new(addrs: &[String]) -> std::io::Result<Trackers> {
         let link = |addr: &String| {
             let (addr, wake) = (addr.clone(), Arc::new(Wake::new()?));
             Ok(Arc::new(Link { addr, wake, orders: Mutex::default(), connected: AtomicBool::new(false) }))
         };
-        Ok(Arc::new(Trackers(addrs.iter().map(link).collect::<std::io::Result<_>>()?)))
+        Ok(Trackers(addrs.iter().map(link).collect::<std::io::Result<_>>()?))
     }
 
     /// Starts a link to each tracker; when the peer stops, each tells LEAVE if it can.

@@ -20,7 +20,7 @@ pub(in crate::peer) struct Means {
     /// Where unfinished files are; none: beside what is fetched.
     pub(in crate::peer) state: Option<PathBuf>,
     pub(in crate::peer) throttle_down: Option<Mutex<Throttle>>,
-    pub(in crate::peer) holdings: Arc<Holdings>,
+    pub(in crate::peer) holdings: Holdings,
     pub(in crate::peer) jobs: Jobs,
     pub(in crate::peer) stop: Arc<Stop>,
 }
@@ -43,7 +43,7 @@ pub(super) fn alone() -> Means {
         limits: Limits::default(),
         state: None,
         throttle_down: None,
-        holdings: Arc::new(Holdings::new(None, Trackers::new(&[]).unwrap())),
+        holdings: Holdings::new(None, Trackers::new(&[]).unwrap()),
         jobs: Jobs::default(),
         stop: Stop::new(),
     }

@@ -62,7 +62,7 @@ impl Registry for Here {
     }
 }
 
-fn start(here: Here, addrs: &[String]) -> (Arc<Trackers>, Arc<Stop>) {
+fn start(here: Here, addrs: &[String]) -> (Trackers, Arc<Stop>) {
     let (trackers, stop) = (Trackers::new(addrs).unwrap(), Stop::new());
     let here: Arc<dyn Registry> = Arc::new(here);
     trackers.start(&Identity::tool(), &here, &stop).unwrap();
