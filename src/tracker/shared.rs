@@ -1,8 +1,9 @@
 //! The directory behind its lock, which is taken for one bounded step at a time.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::directory::Directory;
+use crate::threads;
 
 /// Contents of a peer that is gone cleared away under one lock.
 const SWEEP: usize = 128;
@@ -19,8 +20,7 @@ impl Shared {
 
     /// The directory, for one bounded step.
     pub fn lock(&self) -> MutexGuard<'_, Directory> {
-        // A step that panicked is a defect, but it is no reason to stop answering everybody else.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.0)
     }
 
     /// Clears away what peers that are gone have left.
