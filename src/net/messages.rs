@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use tokio_util::codec::Decoder;
 
 use super::dial::close_gently;
@@ -16,6 +16,7 @@ use super::error::NetError;
 use super::handle::Handle;
 use super::handshake::Session;
 use super::trace::{self, Direction, Side};
+use super::wake::wait_for;
 use crate::wire::{self, Common, FrameCodec, Hello, Message};
 
 /// Bytes read from a socket at once: every page of the buffer costs each idle connection a page of its
@@ -139,7 +140,7 @@ impl<R: Message, S: Message> Messages<R, S> {
     pub fn is_cut(&self) -> bool {
         let mut state = [PollFd::new(self.stream.stream(), PollFlags::RDHUP)];
         let over = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-        poll(&mut state, Some(&Timespec::default())).is_ok_and(|_| state[0].revents().intersects(over))
+        wait_for(&mut state, Duration::ZERO).is_ok_and(|()| state[0].revents().intersects(over))
     }
 
     /// Bytes of the messages waiting to be sent.
