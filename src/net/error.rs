@@ -96,7 +96,6 @@ impl NetError {
 
     /// The message that tells the other side, if it should be told.
     pub(super) fn to_message(&self) -> Option<Common> {
-        let detail = wire::Text::new(self.to_string());
-        self.code().map(|code| Common::Error(wire::Problem { code, detail }))
+        self.code().map(|code| Common::error(code, self.to_string()))
     }
 }

@@ -50,6 +50,12 @@ impl From<FromTracker> for Reply {
     }
 }
 
+impl From<Common> for Reply {
+    fn from(answer: Common) -> Reply {
+        FromTracker::from(answer).into()
+    }
+}
+
 /// A question that takes more than one step.
 #[derive(Debug)]
 enum Asking {
@@ -109,7 +115,7 @@ impl Session {
                 Ok(wire::Peers { peers: List::new(peers), more }.into())
             }
         };
-        answered.unwrap_or_else(|denial| denied(&denial)).into()
+        answered.map_or_else(|denial| denied(&denial).into(), Reply::from)
     }
 
     /// Ends the registration, if there is one, because the connection ended.
@@ -124,11 +130,11 @@ impl Session {
         match message {
             Common::Ping => {
                 drop(self.step(shared, now));
-                FromTracker::Common(Common::Pong).into()
+                Common::Pong.into()
             }
             Common::Leave => {
                 self.end(shared);
-                Reply { answer: Some(Common::Ok.into()), close: true, effect: None }
+                Reply { close: true, ..Common::Ok.into() }
             }
             // Whether to a PING of ours or not: it is a sign of life.
             Common::Pong => {
@@ -138,7 +144,7 @@ impl Session {
             Common::Error(_) => Reply { answer: None, close: true, effect: None },
             Common::Hello(_) | Common::Ok => {
                 let detail = format!("unexpected {}", message.label());
-                Reply { answer: Some(error(ErrorCode::Unexpected, detail)), close: true, effect: None }
+                Reply { close: true, ..Common::error(ErrorCode::Unexpected, detail).into() }
             }
         }
     }
@@ -189,7 +195,7 @@ impl Session {
         if let Err(contested) = directory.register(self.sender, profile, now) {
             let detail = "a peer with this id is registered on another connection, which lives";
             let effect = contested.ping.map(Effect::Ping);
-            return Reply { effect, ..error(ErrorCode::InUse, detail.to_owned()).into() };
+            return Reply { effect, ..Common::error(ErrorCode::InUse, detail).into() };
         }
         self.registered = true;
         let (lease, epoch) = (directory.lease(), directory.epoch());
@@ -207,10 +213,7 @@ impl Session {
         let about = (message.id, message.chunk);
         let mut directory = self.step(shared, now);
         match directory.report(self.sender, message.peer, message.complaint, about, now) {
-            Ok(look) => {
-                let answer = FromTracker::from(Common::Ok);
-                Reply { effect: look.map(Effect::Look), ..answer.into() }
-            }
+            Ok(look) => Reply { effect: look.map(Effect::Look), ..Common::Ok.into() },
             Err(denial) => denied(&denial).into(),
         }
     }
@@ -264,7 +267,7 @@ impl Session {
         }
         match asking {
             Some(Asking::List(page)) if page.is_too_much() => {
-                error(ErrorCode::Limit, TOO_MUCH.to_owned()).into()
+                Common::error(ErrorCode::Limit, TOO_MUCH).into()
             }
             Some(Asking::List(page)) => {
                 let listing = wire::Listing { entries: List::new(page.entries), more: page.more };
@@ -280,18 +283,14 @@ impl Session {
 }
 
 /// The ERROR that tells of it.
-fn denied(denial: &Denial) -> FromTracker {
+fn denied(denial: &Denial) -> Common {
     let code = match denial {
         Denial::NotRegistered | Denial::NotOffered(_) => ErrorCode::NotRegistered,
         Denial::BadName(..) => ErrorCode::BadName,
         Denial::BadOffer(_) | Denial::BadChunks => ErrorCode::Malformed,
         Denial::Full(_) => ErrorCode::Limit,
     };
-    error(code, denial.to_string())
-}
-
-fn error(code: ErrorCode, detail: String) -> FromTracker {
-    Common::Error(wire::Problem { code, detail: wire::Text::new(detail) }).into()
+    Common::error(code, denial.to_string())
 }
 
 /// The chunks of runs from outside, as far as any content has them.

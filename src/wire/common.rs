@@ -72,6 +72,11 @@ impl Common {
     /// Id and name of every common message.
     pub const TABLE: &[(u8, &'static str)] =
         &[(HELLO, "HELLO"), (ERROR, "ERROR"), (PING, "PING"), (PONG, "PONG"), (LEAVE, "LEAVE"), (OK, "OK")];
+
+    /// An ERROR with these words, cut to what fits.
+    pub fn error(code: ErrorCode, detail: impl Into<String>) -> Common {
+        Common::Error(Problem { code, detail: Text::new(detail) })
+    }
 }
 
 impl From<Hello> for Common {

@@ -22,7 +22,7 @@ use crate::wire::limits::{
 };
 use crate::wire::{
     ANY_CHUNK, Common, Corrupt, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open,
-    Opened, Problem, Refusal, Refused, ServerHas, Text, ToServer,
+    Opened, Refusal, Refused, ServerHas, ToServer,
 };
 
 /// A message to the asker, with the number of the request that it answers; 0 if it answers none.
@@ -165,8 +165,7 @@ impl<'a> Session<'a> {
 
     fn open(&mut self, open: &Open) -> FromServer {
         if self.slots.contains_key(&open.slot) || self.slots.len() >= MAX_SLOTS {
-            let detail = Text::new("the slot is open already, or too many are");
-            return Common::Error(Problem { code: ErrorCode::Limit, detail }).into();
+            return Common::error(ErrorCode::Limit, "the slot is open already, or too many are").into();
         }
         let held = self.host.find(open.id, open.view).filter(|held| held.layout().chunks() <= MAX_CHUNKS);
         let Some(held) = held else { return Refused { reason: Refusal::NotHere }.into() };

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::*;
-use crate::wire::{Complaint, Holder, Problem, Purpose, Registered, Text, Variant};
+use crate::wire::{Complaint, Holder, Purpose, Registered, Variant};
 
 /// For what has to happen, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -106,7 +106,7 @@ fn located(number: u8) -> Located {
 }
 
 fn refusal(code: ErrorCode) -> FromTracker {
-    Common::Error(Problem { code, detail: Text::new("no") }).into()
+    Common::error(code, "no").into()
 }
 
 /// The next message that is no sign of life; those are answered.

@@ -15,7 +15,7 @@ use crate::net::{self, Identity, Messages, NetError, trace::Side};
 use crate::threads;
 use crate::tracker::session::{Effect, Reply, Session};
 use crate::tracker::shared::Shared;
-use crate::wire::{self, Common, ErrorCode, FromTracker, Role, ToTracker};
+use crate::wire::{Common, ErrorCode, FromTracker, Role, ToTracker};
 
 /// Answers waiting on one connection are sent when they are this many bytes.
 const MAX_QUEUED_BYTES: usize = 64 << 10;
@@ -163,6 +163,5 @@ fn is_request(message: &ToTracker) -> bool {
 }
 
 fn stopping() -> FromTracker {
-    let detail = wire::Text::new("the tracker is stopping");
-    Common::Error(wire::Problem { code: ErrorCode::Stopping, detail }).into()
+    Common::error(ErrorCode::Stopping, "the tracker is stopping").into()
 }

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::crew;
 use crate::net;
 use crate::threads;
-use crate::wire::{self, Common, ErrorCode, Message, Preface};
+use crate::wire::{Common, ErrorCode, Message, Preface};
 
 /// Connections waiting to be turned away; more are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
@@ -57,8 +57,7 @@ fn refuse_all(turned_away: &Receiver<TcpStream>, is_late: impl Fn() -> bool) {
 }
 
 fn last_word() -> BytesMut {
-    let detail = wire::Text::new("this tracker has as many connections as it takes");
-    let message = Common::Error(wire::Problem { code: ErrorCode::Limit, detail });
+    let message = Common::error(ErrorCode::Limit, "this tracker has as many connections as it takes");
     let mut bytes = BytesMut::from(&Preface::OURS.encode()[..]);
     message.put_frame(0, &mut bytes);
     bytes

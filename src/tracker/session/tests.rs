@@ -207,9 +207,9 @@ fn how_a_connection_ends() {
     let mut session = scene.registered(1, "f");
     let pong = Reply { answer: Some(Common::Pong.into()), close: false, effect: None };
     assert_eq!(scene.answer(&mut session, Common::Ping), pong);
-    let error = wire::Problem { code: ErrorCode::Unexpected, detail: wire::Text::new("") };
+    let error = Common::error(ErrorCode::Unexpected, "");
     let closed = Reply { answer: None, close: true, effect: None };
-    assert_eq!(scene.answer(&mut session, Common::Error(error)), closed, "nothing is owed to it");
+    assert_eq!(scene.answer(&mut session, error), closed, "nothing is owed to it");
     let out_of_place = scene.answer(&mut session, Common::Ok);
     assert!(out_of_place.close);
     assert_eq!(code(Reply { close: false, ..out_of_place }), ErrorCode::Unexpected);

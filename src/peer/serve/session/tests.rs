@@ -225,8 +225,7 @@ fn what_is_said_on_any_connection_is_answered() {
     assert_eq!(session.take(6, Common::Leave.into()).unwrap(), answers);
     assert_eq!(session.take(0, Common::Leave.into()).unwrap(), [], "a notice has no answer");
     assert!(session.is_left());
-    let error = Problem { code: ErrorCode::Limit, detail: Text::new("no") };
-    let ended = session.take(0, Common::Error(error).into());
+    let ended = session.take(0, Common::error(ErrorCode::Limit, "no").into());
     assert!(matches!(ended, Err(NetError::Refused { code: ErrorCode::Limit, .. })));
     assert!(is_violation(session.take(0, Common::Hello(hello()).into())));
 }
