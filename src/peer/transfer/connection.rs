@@ -46,7 +46,7 @@ pub(in crate::peer) fn run(
     let who = Who { peer: theirs.peer, name: theirs.name.to_string(), addr: target.to_owned() };
     let link = Arc::new(SourceLink::new(id, who, wake, opened.have.is_full()));
     let silence = Silence::new(Instant::now(), opened.round_trip);
-    transfer.join(link.clone(), opened.have, opened.round_trip, opened.load);
+    transfer.join(link.clone(), opened);
     let fetching = Fetching {
         bulk,
         transfer,

@@ -1,10 +1,11 @@
 //! The connection to a source, as other threads see it: what its own thread is to do.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::content::PeerId;
+use crate::content::{ChunkSet, PeerId};
 use crate::net::wake::Wake;
-use crate::swarm::scheduler::SourceId;
+use crate::swarm::scheduler::{SourceId, SourceLoad};
 use crate::threads::lock;
 
 /// What the thread of a source connection is told to do.
@@ -26,6 +27,14 @@ pub(super) struct Who {
     pub(super) name: String,
     /// Where it was dialled.
     pub(super) addr: String,
+}
+
+/// What a source answered to OPEN, and how long that took.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) have: ChunkSet,
+    pub(super) load: Option<SourceLoad>,
+    pub(super) round_trip: Duration,
 }
 
 /// The connection to a source, as other threads see it.

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::link::Opened;
 use super::outcome::FetchEnd;
 use super::requests::{OPEN, SLOT};
 use super::underway::Transfer;
-use crate::content::ChunkSet;
 use crate::net::NetError;
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::swarm::scheduler::SourceLoad;
@@ -13,13 +13,6 @@ use crate::wire::{Common, FromServer, GetLoad, Load, Message, Open, ToServer};
 
 /// A source may take this long to answer OPEN.
 const OPEN_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What a source answered.
-pub(super) struct Opened {
-    pub(super) have: ChunkSet,
-    pub(super) load: Option<SourceLoad>,
-    pub(super) round_trip: Duration,
-}
 
 /// Opens the content at a source.
 pub(super) fn open(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, FetchEnd> {

@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::link::{Order, SourceLink, Who};
+use super::link::{Opened, Order, SourceLink, Who};
 use super::outcome::Trust;
 use crate::content::{ChunkSet, PeerId};
 use crate::net::wake::Wake;
 use crate::swarm::scheduler::{
-    Effect, Event, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceLoad, SourceView, may_choose,
+    Effect, Event, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceView, may_choose,
 };
 use crate::threads::lock;
 
@@ -118,13 +118,8 @@ impl Sources {
 
     /// A source has answered; one that wants to know what is here is told all of it, and of each chunk that
     /// arrives from now on.
-    pub(super) fn join(
-        &self,
-        link: Arc<SourceLink>,
-        have: ChunkSet,
-        round_trip: Duration,
-        load: Option<SourceLoad>,
-    ) {
+    pub(super) fn join(&self, link: Arc<SourceLink>, opened: Opened) {
+        let Opened { have, load, round_trip } = opened;
         let wakes = {
             let mut state = lock(&self.state);
             if link.wants_news {

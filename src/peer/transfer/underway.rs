@@ -13,7 +13,7 @@ use super::end::{End, Ending};
 use super::follower::{Follower, Followers};
 use super::intake::Intake;
 use super::ledger::Ledger;
-use super::link::SourceLink;
+use super::link::{Opened, SourceLink};
 use super::outcome::Trust;
 use super::sources::Sources;
 use super::status::report;
@@ -23,7 +23,7 @@ use crate::peer::config::Limits;
 use crate::peer::disk::{Disk, DiskError};
 use crate::peer::share::read_chunk;
 use crate::swarm::neighbours::Neighbours;
-use crate::swarm::scheduler::{MAX_CORRUPT, Scheduler, SourceId, SourceLoad};
+use crate::swarm::scheduler::{MAX_CORRUPT, Scheduler, SourceId};
 use crate::threads::lock;
 use crate::wire::View;
 
@@ -114,20 +114,14 @@ impl Transfer {
     // Sources.
 
     /// A source has answered OPEN.
-    pub(super) fn join(
-        &self,
-        link: Arc<SourceLink>,
-        have: ChunkSet,
-        round_trip: Duration,
-        load: Option<SourceLoad>,
-    ) {
+    pub(super) fn join(&self, link: Arc<SourceLink>, opened: Opened) {
         self.neighbours(|neighbours| {
             neighbours.works(link.who.peer);
-            if have.is_full() {
+            if opened.have.is_full() {
                 neighbours.is_whole(link.who.peer);
             }
         });
-        self.sources.join(link, have, round_trip, load);
+        self.sources.join(link, opened);
     }
 
     /// The connection of a source has ended, or is about to.

@@ -1,5 +1,7 @@
 //! What the connections of a transfer are told, and in which order.
 
+use std::time::Duration;
+
 use super::*;
 use crate::content::{Geometry, Layout};
 
@@ -22,7 +24,7 @@ fn join(sources: &Sources, peer: u8, have: ChunkSet) -> Arc<SourceLink> {
     let who = Who { peer: PeerId([peer; 16]), name: String::new(), addr: String::new() };
     let wake = Arc::new(Wake::new().unwrap());
     let link = Arc::new(SourceLink::new(sources.number(), who, wake, have.is_full()));
-    sources.join(link.clone(), have, ROUND_TRIP, None);
+    sources.join(link.clone(), Opened { have, load: None, round_trip: ROUND_TRIP });
     link
 }
 

@@ -18,7 +18,8 @@ fn join(transfer: &Transfer) -> SourceId {
     let who = Who { peer: PeerId([1; 16]), name: String::new(), addr: String::new() };
     let link = SourceLink::new(transfer.sources.number(), who, Arc::new(Wake::new().unwrap()), true);
     let link = Arc::new(link);
-    transfer.join(link.clone(), ChunkSet::full(1), Duration::ZERO, None);
+    let opened = Opened { have: ChunkSet::full(1), load: None, round_trip: Duration::ZERO };
+    transfer.join(link.clone(), opened);
     link.id
 }
 
