@@ -75,6 +75,15 @@ pub(in crate::peer) fn run(
 pub(in crate::peer) const MAX_CHUNK_FRAME_BYTES: usize =
     RawHeader::MIN_LENGTH + ChunkHead::MAX_BYTES + Geometry::MAX_CHUNK_SIZE as usize;
 
+/// The head of a CHUNK and how long it is, of what `arrived` from its frame's `header` on; none if more is needed.
+pub(super) fn chunk_head(arrived: &[u8], header: RawHeader) -> Result<Option<(ChunkHead, usize)>, NetError> {
+    let body = &arrived[HEADER_BYTES..arrived.len().min(HEADER_BYTES + header.body_bytes)];
+    match ChunkHead::peek(body)? {
+        None if body.len() == header.body_bytes => Err(DecodeError::Truncated.into()),
+        head => Ok(head),
+    }
+}
+
 struct Fetching<'a> {
     bulk: Bulk<ToServer>,
     transfer: &'a Transfer,
@@ -277,12 +286,7 @@ impl Fetching<'_> {
 
     /// Takes the head of a CHUNK, and settles what becomes of its data. False if more bytes are needed.
     fn take_head(&mut self, header: RawHeader) -> Result<bool, FetchEnd> {
-        let arrived = self.bulk.arrived();
-        let body = &arrived[HEADER_BYTES..arrived.len().min(HEADER_BYTES + header.body_bytes)];
-        let Some((head, head_bytes)) = ChunkHead::peek(body).map_err(NetError::from)? else {
-            let all = body.len() == header.body_bytes;
-            return if all { Err(NetError::Decode(DecodeError::Truncated).into()) } else { Ok(false) };
-        };
+        let Some((head, head_bytes)) = chunk_head(self.bulk.arrived(), header)? else { return Ok(false) };
         let asked = self.requests.answered(header.request).ok_or(NetError::Unexpected("CHUNK"))?;
         let place = self.transfer.layout.place(head.index);
         let data_bytes = (header.body_bytes - head_bytes) as u64;

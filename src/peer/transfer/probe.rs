@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::connection::MAX_CHUNK_FRAME_BYTES;
-use crate::content::{ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, chunk_hasher, proof_run};
+use super::connection::{MAX_CHUNK_FRAME_BYTES, chunk_head};
+use super::proofs::proves;
+use crate::content::{ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, chunk_hasher};
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity, NetError};
 use crate::swarm::claims::Verdict;
 use crate::wire::{
-    ChunkHead, Common, DecodeError, FromServer, GetChunk, HEADER_BYTES, Open, RawHeader, Role, ToServer, View,
+    ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, Open, RawHeader, Role, ToServer, View,
 };
 
 /// The one content of the connection, and its requests.
@@ -125,14 +126,7 @@ impl Probe {
 
     /// Takes the head of the chunk: its hash must follow from the proof.
     fn take_head(&mut self, header: RawHeader) -> Result<Option<Step>, NetError> {
-        let arrived = self.bulk.arrived();
-        let body = &arrived[HEADER_BYTES..arrived.len().min(HEADER_BYTES + header.body_bytes)];
-        let Some((head, head_bytes)) = ChunkHead::peek(body)? else {
-            return match body.len() == header.body_bytes {
-                true => Err(DecodeError::Truncated.into()),
-                false => Ok(None),
-            };
-        };
+        let Some((head, head_bytes)) = chunk_head(self.bulk.arrived(), header)? else { return Ok(None) };
         let len = self.geometry.len(self.last);
         let right = header.request == CHUNK
             && head.index == self.last.get()
@@ -140,9 +134,7 @@ impl Probe {
         let hash = match self.geometry.chunks() {
             1 => Some(ChunkHash(self.id.0)),
             _ => {
-                let (first, count) = proof_run(self.geometry, self.last);
-                let fits = head.proof.first == first && head.proof.hashes.len() as u32 == count;
-                let proved = fits && head.proof.check(self.id, self.geometry).is_ok();
+                let proved = proves(&head.proof, self.id, self.geometry, self.last);
                 head.proof.hashes.last().copied().filter(|_| proved)
             }
         };

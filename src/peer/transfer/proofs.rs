@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use crate::content::{ChunkHash, Place, Proof, proof_run};
+use crate::content::{ChunkHash, ChunkIndex, FileId, Geometry, Place, Proof, proof_run};
 use crate::peer::disk::Plan;
 use crate::threads::lock;
 
@@ -24,11 +24,9 @@ impl Proofs {
     /// Takes in a proof; false if it proves nothing of the run that the chunk lies in.
     pub(super) fn learn(&self, plan: &Plan, place: Place, proof: Proof) -> bool {
         let geometry = plan.layout.files()[place.file];
-        let (first, count) = proof_run(geometry, place.chunk);
-        let fits = proof.first == first && proof.hashes.len() as u32 == count;
-        let proved = fits && proof.check(plan.id_of(place.file), geometry).is_ok();
+        let proved = proves(&proof, plan.id_of(place.file), geometry, place.chunk);
         if proved {
-            lock(&self.0).entry((place.file, first)).or_insert_with(|| Arc::new(proof));
+            lock(&self.0).entry((place.file, proof.first)).or_insert_with(|| Arc::new(proof));
         }
         proved
     }
@@ -40,10 +38,17 @@ impl Proofs {
     }
 }
 
+/// True if a proof is of the very run that this chunk of a file lies in, and right.
+pub(super) fn proves(proof: &Proof, file: FileId, geometry: Geometry, chunk: ChunkIndex) -> bool {
+    let (first, count) = proof_run(geometry, chunk);
+    let fits = proof.first == first && proof.hashes.len() as u32 == count;
+    fits && proof.check(file, geometry).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::{FileId, Geometry, Manifest, hash_chunk};
+    use crate::content::{Manifest, hash_chunk};
 
     #[test]
     fn only_what_proves_the_very_run_of_the_chunk_is_believed() {
