@@ -21,6 +21,5 @@ mod underway;
 
 pub(super) use end::End;
 pub(super) use follower::Follower;
-pub(super) use ledger::add;
 pub(super) use outcome::FetchEnd;
 pub(super) use underway::Transfer;

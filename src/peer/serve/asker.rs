@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use super::uploads::{Content, Uploads};
 use crate::content::{Network, PeerId};
 use crate::net::wake::Wake;
-use crate::peer::transfer::add;
 use crate::swarm::backlog::Backlog;
 use crate::swarm::desk::Wish;
 use crate::threads::lock;
@@ -73,7 +72,7 @@ impl Asker {
 
     /// A chunk of `bytes` begins to leave.
     pub(super) fn begin(&self, slot: u16, chunk: u32, bytes: usize, now: Instant) {
-        add(&self.uploads.sent, bytes);
+        self.uploads.sent.fetch_add(bytes as u64, Ordering::Relaxed);
         self.uploads.desk(|desk| desk.begin(self.number, slot, chunk, bytes, now));
     }
 

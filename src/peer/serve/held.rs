@@ -8,7 +8,6 @@ use crate::content::{ChunkSet, FileId, Layout, Looks, Place, Proof, proof_run};
 use crate::peer::share::{self, Holding, Members, Share, Source, Standing};
 use crate::peer::stamp::Stamp;
 use crate::peer::transfer::Transfer;
-use crate::peer::transfer::add;
 use crate::wire::{Refusal, View};
 
 /// Where a chunk's bytes are.
@@ -249,7 +248,7 @@ impl Held {
 
     pub(in crate::peer) fn count_sent(&self, bytes: usize) {
         if let Held::Fetching(transfer) = self {
-            add(&transfer.ledger.sent, bytes);
+            transfer.count_sent(bytes);
         }
     }
 }

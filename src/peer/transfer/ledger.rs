@@ -8,13 +8,13 @@ use crate::api::LedgerView;
 #[derive(Debug, Default)]
 pub(in crate::peer) struct Ledger {
     pub(in crate::peer) useful: AtomicU64,
-    pub(in crate::peer) duplicate: AtomicU64,
-    pub(in crate::peer) rejected: AtomicU64,
-    pub(in crate::peer) overhead: AtomicU64,
-    pub(in crate::peer) sent: AtomicU64,
+    pub(super) duplicate: AtomicU64,
+    pub(super) rejected: AtomicU64,
+    pub(super) overhead: AtomicU64,
+    pub(super) sent: AtomicU64,
 }
 
-pub(in crate::peer) fn add(counter: &AtomicU64, bytes: usize) {
+pub(super) fn add(counter: &AtomicU64, bytes: usize) {
     counter.fetch_add(bytes as u64, Ordering::Relaxed);
 }
 

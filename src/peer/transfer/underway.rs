@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::end::{End, Ending};
 use super::follower::{Follower, Followers};
 use super::intake::Intake;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, add};
 use super::link::{Opened, SourceLink};
 use super::outcome::Trust;
 use super::sources::Sources;
@@ -211,6 +211,11 @@ impl Transfer {
     /// `follower` has closed the slot.
     pub(in crate::peer) fn unsubscribe(&self, follower: &Arc<Follower>, slot: u16) {
         self.followers.remove(follower, slot);
+    }
+
+    /// So many bytes of it went to others.
+    pub(in crate::peer) fn count_sent(&self, bytes: usize) {
+        add(&self.ledger.sent, bytes);
     }
 
     // The end.
