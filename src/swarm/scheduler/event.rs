@@ -11,7 +11,7 @@ use crate::wire::Refusal;
 pub struct SourceId(pub u32);
 
 /// What happened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Event {
     /// A source answered OPEN.
     Joined {

@@ -105,28 +105,6 @@ impl Play {
     }
 }
 
-fn copy(event: &Event) -> Event {
-    match event {
-        Event::Joined { source, have, chooses, round_trip, load } => Event::Joined {
-            source: *source,
-            have: have.clone(),
-            chooses: *chooses,
-            round_trip: *round_trip,
-            load: *load,
-        },
-        Event::Loaded(source, load) => Event::Loaded(*source, *load),
-        Event::Gained(source, runs) => Event::Gained(*source, runs.clone()),
-        Event::Left(source) => Event::Left(*source),
-        Event::Arriving(source, chunk) => Event::Arriving(*source, *chunk),
-        Event::Progress(source, bytes) => Event::Progress(*source, *bytes),
-        Event::Arrived(source, chunk) => Event::Arrived(*source, *chunk),
-        Event::Corrupt(source, chunk) => Event::Corrupt(*source, *chunk),
-        Event::Settled(source, chunk) => Event::Settled(*source, *chunk),
-        Event::Refused(source, chunk, why) => Event::Refused(*source, *chunk, *why),
-        Event::Tick => Event::Tick,
-    }
-}
-
 /// One run; how many effects of each kind there were.
 fn run(seed: u64) -> [usize; 5] {
     let mut rng = fastrand::Rng::with_seed(seed);
@@ -148,7 +126,7 @@ fn run(seed: u64) -> [usize; 5] {
         play.now += Duration::from_millis(pause);
         for event in play.event() {
             let what = format!("seed {seed}, step {step}, {event:?}");
-            let expected = slow.step(copy(&event), play.now);
+            let expected = slow.step(event.clone(), play.now);
             if let Event::Arrived(_, chunk) = event {
                 play.had.insert(chunk);
             }
