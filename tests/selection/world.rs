@@ -224,7 +224,7 @@ impl World {
         self.step(
             f,
             match twice {
-                true => Event::Refused(id, Some(chunk), Refusal::Cancelled),
+                true => Event::Settled(id, chunk),
                 false => Event::Arrived(id, chunk),
             },
         );
