@@ -127,8 +127,9 @@ impl<'a> World<'a> {
     /// A chunk was kept: for the curve and the digest.
     pub(super) fn count_kept(&mut self, p: u32, chunk: u32) {
         let at = (self.now * CURVE / self.bound.max(1)) as usize;
+        let bytes = u64::from(self.bytes_of(chunk));
         if let Some(part) = self.curve.get_mut(at) {
-            *part += u64::from(self.layout.place(chunk).map_or(0, |place| place.len as u32));
+            *part += bytes;
         }
         let what = self.now ^ u64::from(p) << 40 ^ u64::from(chunk) << 20;
         self.digest = (self.digest ^ what).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
