@@ -73,6 +73,12 @@ impl From<FrameError> for NetError {
     }
 }
 
+impl From<wire::Problem> for NetError {
+    fn from(error: wire::Problem) -> NetError {
+        NetError::Refused { code: error.code, detail: error.detail.into_string() }
+    }
+}
+
 impl NetError {
     /// The code with which the other side is told, if it should be.
     pub fn code(&self) -> Option<ErrorCode> {

@@ -159,9 +159,7 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
                 trace::message(self.side, Direction::In, self.addr, frame.request, &message, size);
                 return match message {
                     Common::Hello(hello) => Ok(hello),
-                    Common::Error(error) => {
-                        Err(NetError::Refused { code: error.code, detail: error.detail.into_string() })
-                    }
+                    Common::Error(error) => Err(error.into()),
                     other => Err(NetError::Unexpected(other.label())),
                 };
             }

@@ -370,9 +370,7 @@ fn expect_ok(answer: FromTracker) -> Result<(), NetError> {
 fn refused(answer: FromTracker) -> NetError {
     use crate::wire::Message;
     match answer {
-        FromTracker::Common(Common::Error(error)) => {
-            NetError::Refused { code: error.code, detail: error.detail.into_string() }
-        }
+        FromTracker::Common(Common::Error(error)) => error.into(),
         FromTracker::Common(Common::Leave) => NetError::Closed,
         other => NetError::Unexpected(other.label()),
     }

@@ -156,9 +156,7 @@ impl<'a> Session<'a> {
                 Ok(answers)
             }
             Common::Ok | Common::Pong => Ok(Vec::new()),
-            Common::Error(error) => {
-                Err(NetError::Refused { code: error.code, detail: error.detail.into_string() })
-            }
+            Common::Error(error) => Err(error.into()),
             Common::Hello(_) => Err(NetError::Unexpected("HELLO")),
         }
     }

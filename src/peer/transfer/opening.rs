@@ -81,9 +81,7 @@ pub(super) fn is_passed_over(request: u32, message: &FromServer) -> bool {
 
 pub(super) fn unexpected(message: FromServer) -> NetError {
     match message {
-        FromServer::Common(Common::Error(error)) => {
-            NetError::Refused { code: error.code, detail: error.detail.into_string() }
-        }
+        FromServer::Common(Common::Error(error)) => error.into(),
         FromServer::Common(Common::Leave) => NetError::Closed,
         other => NetError::Unexpected(other.label()),
     }
