@@ -6,7 +6,7 @@ use crate::directory::{
     offer, register, the_variant,
 };
 use crate::support::eventually;
-use crate::target;
+use crate::target::{self, Target};
 
 #[test]
 fn what_needs_a_registration_says_so_and_the_connection_goes_on() {
@@ -178,16 +178,34 @@ fn leave_and_a_cut_end_the_registration() {
     });
 }
 
-#[test]
-fn a_peer_that_answers_ping_keeps_its_registration() {
+/// One peer on two connections: the old one has registered `first`, the new one wants to register `second`.
+struct Contest {
+    target: Target,
+    prefix: String,
+    first: String,
+    second: String,
+    old: Client,
+    new: Client,
+    /// The new one's REGISTER.
+    claim: Body,
+}
+
+#[track_caller]
+fn contest() -> Contest {
     let target = target::tracker();
     let prefix = any_prefix();
     let [first, second] = ["first", "second"].map(|name| format!("{prefix}/{name}"));
     let hash = any_hash();
     let hello = Hello::new(MEMBER);
-    let (mut old, mut new) = (target.greet_as(&hello), target.greet_as(&hello));
+    let (mut old, new) = (target.greet_as(&hello), target.greet_as(&hello));
     old.call(id::REGISTER, &register(4001, &[offer(&first, hash, true)]), id::REGISTERED);
     let claim = register(4002, &[offer(&second, hash, true)]);
+    Contest { target, prefix, first, second, old, new, claim }
+}
+
+#[test]
+fn a_peer_that_answers_ping_keeps_its_registration() {
+    let Contest { target, prefix, first, second, mut old, mut new, claim } = contest();
     let mut guest = target.greet();
     for _ in 0..2 {
         assert_eq!(new.ask(id::REGISTER, &claim).error(), code::IN_USE);
@@ -208,14 +226,7 @@ fn a_peer_that_answers_ping_keeps_its_registration() {
 
 #[test]
 fn a_peer_that_is_silent_is_taken_over_within_two_seconds() {
-    let target = target::tracker();
-    let prefix = any_prefix();
-    let [first, second] = ["first", "second"].map(|name| format!("{prefix}/{name}"));
-    let hash = any_hash();
-    let hello = Hello::new(MEMBER);
-    let (mut old, mut new) = (target.greet_as(&hello), target.greet_as(&hello));
-    old.call(id::REGISTER, &register(4001, &[offer(&first, hash, true)]), id::REGISTERED);
-    let claim = register(4002, &[offer(&second, hash, true)]);
+    let Contest { target, prefix, second, mut old, mut new, claim, .. } = contest();
     assert_eq!(new.ask(id::REGISTER, &claim).error(), code::IN_USE);
     eventually("the newcomer is registered", || {
         (new.ask(id::REGISTER, &claim).id == id::REGISTERED).then_some(())
