@@ -4,6 +4,7 @@
 //! leechers mixed, so that no part of a swarm is cut off; among the drawn, the less loaded win. Whoever
 //! is doubted comes behind the others, but is named like them where places are left.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use fastrand::Rng;
@@ -81,12 +82,12 @@ struct Shown {
 
 /// A question on its way to its answer.
 pub(super) struct Search<'a> {
-    pub(super) roll: &'a mut Roll,
-    pub(super) rng: &'a mut Rng,
-    pub(super) query: &'a Query<'a>,
-    pub(super) now: Instant,
+    roll: &'a mut Roll,
+    rng: &'a mut Rng,
+    query: &'a Query<'a>,
+    now: Instant,
     /// Bytes of bitmaps that may still be compared.
-    budget: usize,
+    budget: Cell<usize>,
 }
 
 impl<'a> Search<'a> {
@@ -96,7 +97,7 @@ impl<'a> Search<'a> {
         query: &'a Query<'a>,
         now: Instant,
     ) -> Search<'a> {
-        Search { roll, rng, query, now, budget: MAX_BYTES_COMPARED }
+        Search { roll, rng, query, now, budget: Cell::new(MAX_BYTES_COMPARED) }
     }
 
     /// Every content that is looked for, the one with the most seeders first, with some of its
@@ -185,10 +186,8 @@ impl<'a> Search<'a> {
             .filter_map(|nth| Some((self.roll.contents().seeder(content, nth)?, chunks)));
         let seeders = seeders.collect();
         let mut all = self.in_order(seeders, pair, max);
-        let mut budget = self.budget;
-        let parts = some(self.rng, leechers, seen).filter_map(|nth| self.part(content, nth, &mut budget));
+        let parts = some(self.rng, leechers, seen).filter_map(|nth| self.part(content, nth));
         let parts = parts.collect();
-        self.budget = budget;
         let mut parts = self.in_order(parts, pair, max - all.len());
         all.append(&mut parts);
         all
@@ -219,13 +218,13 @@ impl<'a> Search<'a> {
     }
 
     /// The `nth` leecher if it has one of the wanted chunks.
-    fn part(&self, content: ContentRow, nth: usize, budget: &mut usize) -> Option<Chosen> {
+    fn part(&self, content: ContentRow, nth: usize) -> Option<Chosen> {
         let leecher = self.roll.contents().leecher(content, nth)?;
         let useful = self.query.missing.is_none_or(|wanted| {
             let bytes = leecher.bitmap_bytes();
-            let affordable = *budget >= bytes;
-            *budget = budget.saturating_sub(bytes);
-            affordable && leecher.has_any(wanted)
+            let left = self.budget.get();
+            self.budget.set(left.saturating_sub(bytes));
+            bytes <= left && leecher.has_any(wanted)
         });
         useful.then_some((leecher.peer, leecher.have()))
     }
@@ -238,7 +237,6 @@ impl<'a> Search<'a> {
         let (seeders, leechers) = contents.counts(content);
         let chunks = contents.claim(content).chunks;
         let draws = Draws { places: max * DRAWN_PER_PLACE, most: MAX_HOLDERS_DRAWN / variants };
-        let mut budget = self.budget;
         let mut rng = self.rng.fork();
         let missed = self.missed_by(asker, contents.id(content));
         let can = |peer: PeerRow| roll[peer].can_be_suggested(asker);
@@ -247,7 +245,7 @@ impl<'a> Search<'a> {
             contents.seeder(content, nth).filter(|peer| can(*peer)).map(|peer| (peer, chunks))
         });
         let parts = draw(&mut rng, leechers, draws, last, |nth| {
-            self.part(content, nth, &mut budget).filter(|(peer, _)| can(*peer))
+            self.part(content, nth).filter(|(peer, _)| can(*peer))
         });
         // Stable sorts: where the cost is equal, the order of drawing stands, and that is random.
         let cheapest_first = |mut drawn: Vec<Chosen>| {
@@ -257,7 +255,6 @@ impl<'a> Search<'a> {
         let mut chosen = mix(&cheapest_first(seeds), &cheapest_first(parts), max);
         // Behind all others only now: half of the places are the seeders', doubted or not.
         chosen.sort_by_key(last);
-        self.budget = budget;
         for (peer, _) in &chosen {
             self.roll[*peer].is_suggested();
         }
