@@ -50,9 +50,7 @@ impl Contest {
     /// Some peers claim that the content has the variant's size.
     pub(super) fn hear(&mut self, variant: &Variant) {
         self.claims.hear(variant.size);
-        let me = self.means.identity.peer.get();
-        let others = variant.holders.iter().filter(|holder| holder.peer != me);
-        for holder in others.filter(|holder| holder.port != 0) {
+        for holder in self.means.others(variant) {
             let whole = holder.have >= variant.chunks;
             if whole || holder.have > 0 {
                 self.claims.hear_holder(variant.size, holder.peer, (&holder.host, holder.port), whole);

@@ -17,7 +17,7 @@ use crate::peer::transfer::{End, Transfer};
 use crate::swarm::errands::{Company, Errand, Errands, last_of};
 use crate::swarm::patience::Patience;
 use crate::swarm::scheduler::{Event, TICK};
-use crate::wire::{Complaint, Holder, Name, Report as Complain, Variant, View};
+use crate::wire::{Complaint, Located, Name, Report, Variant, View};
 
 /// What the driving of one transfer remembers between turns.
 pub(super) struct Driver<'a> {
@@ -26,7 +26,7 @@ pub(super) struct Driver<'a> {
     patience: &'a mut Patience,
     transfer: Arc<Transfer>,
     errands: Errands,
-    answers: Option<Receiver<crate::wire::Located>>,
+    answers: Option<Receiver<Located>>,
     /// Open for as long as the transfer runs.
     gate: Gate,
     /// Bytes of the content, as far as is known: who claims something else is nobody to ask.
@@ -80,11 +80,8 @@ impl<'a> Driver<'a> {
     }
 
     fn suggest(&mut self, variant: &Variant) {
-        let me = self.means.identity.peer.get();
         let claims = self.contest.claims();
-        let usable =
-            |holder: &&Holder| holder.port != 0 && holder.peer != me && !claims.is_banned(holder.peer);
-        for holder in variant.holders.iter().filter(usable) {
+        for holder in self.means.others(variant).filter(|holder| !claims.is_banned(holder.peer)) {
             self.transfer.suggest(holder.peer, holder.host.endpoint(holder.port).to_string());
         }
     }
@@ -194,7 +191,7 @@ impl<'a> Driver<'a> {
     fn report_missing(&self) {
         for (peer, chunk) in self.transfer.take_missing() {
             let complaint = Complaint::Missing;
-            self.means.trackers().report(&Complain { peer, id: self.transfer.id, chunk, complaint });
+            self.means.trackers().report(&Report { peer, id: self.transfer.id, chunk, complaint });
         }
     }
 

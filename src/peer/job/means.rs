@@ -11,6 +11,7 @@ use crate::peer::share::Share;
 use crate::peer::stop::Stop;
 use crate::peer::trackers::Trackers;
 use crate::swarm::throttle::Throttle;
+use crate::wire::{Holder, Variant};
 
 /// What the jobs of a peer share, and have from it.
 #[derive(Debug)]
@@ -32,6 +33,12 @@ impl Means {
 
     pub(super) fn share(&self) -> Option<&Arc<Share>> {
         self.holdings.share.as_ref()
+    }
+
+    /// Those who have it that can be dialled, but for this peer.
+    pub(super) fn others<'a>(&self, variant: &'a Variant) -> impl Iterator<Item = &'a Holder> + use<'a> {
+        let me = self.identity.peer.get();
+        variant.holders.iter().filter(move |holder| holder.port != 0 && holder.peer != me)
     }
 }
 
