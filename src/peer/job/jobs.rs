@@ -89,15 +89,14 @@ mod tests {
     use std::time::Duration;
 
     use super::super::error::FetchError;
+    use super::super::want;
     use super::*;
     use crate::api::TransferState;
-    use crate::content::{FileId, SafeName};
+    use crate::content::FileId;
 
     fn sought(number: u8) -> (Want, Dest) {
-        let want = Want { id: FileId([number; 32]), name: SafeName::new("f").unwrap(), size: None };
-        let (wait, waited) = (None, Duration::ZERO);
-        let dest = Dest { path: "d".into(), force: false, own: false, delete: false, wait, waited };
-        (want, dest)
+        let (want, dest) = want::sought("f", "d");
+        (Want { id: FileId([number; 32]), ..want }, dest)
     }
 
     fn enter(jobs: &Jobs, number: u8) -> (Arc<Course>, bool) {

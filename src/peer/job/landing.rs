@@ -15,8 +15,6 @@ use crate::peer::transfer::Transfer;
 
 /// How often it is looked whether somebody else is done with the same fetch.
 const LOOK: Duration = Duration::from_millis(50);
-/// The name of a tree's listing among its unfinished files.
-const LISTING: &str = "tree";
 /// Where the listing itself is while it is unfinished.
 const UNFINISHED_LISTING: &str = "listing";
 
@@ -76,13 +74,13 @@ impl Landing {
     }
 
     /// What a tree's listing is called beside its unfinished files.
-    pub(super) const LISTING: &str = LISTING;
+    pub(super) const LISTING: &str = "tree";
 
     /// The fetch failed: what a resume will use is kept, and nothing else.
     pub(super) fn give_up(self, content: Option<&Transfer>, halt: &Halt) {
         let begun = self.partial.is_begun() || content.is_some_and(Transfer::has_proved);
         let listed = || {
-            let listing = fs::symlink_metadata(self.partial.path().join(LISTING));
+            let listing = fs::symlink_metadata(self.partial.path().join(Landing::LISTING));
             listing.is_ok() || is_begun(&self.unfinished_listing())
         };
         let useful = match halt {
