@@ -10,7 +10,7 @@ use crate::cli::reach::daemon::{Daemon, nobody_shares};
 use crate::cli::reach::tracker::{Tracker, Wait, ask_each, nobody};
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
-use crate::cli::show::words::{count, elapsed, shown, size};
+use crate::cli::show::words::{count, elapsed, per_second, shown, size};
 use crate::cli::typed::args::StatusArgs;
 use crate::cli::typed::values::Patience;
 
@@ -122,7 +122,7 @@ fn transfer_line(status: &TransferStatus) -> String {
         return format!("  {name}: {state}, {total}");
     }
     let peers = count(status.connected(), "peer");
-    format!("  {name}: {state}, {done} of {total}, {}/s from {peers}", size(status.rate as u64))
+    format!("  {name}: {state}, {done} of {total}, {} from {peers}", per_second(status.rate))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::reach::daemon::{Daemon, nobody_shares};
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
-use crate::cli::show::words::{elapsed, shown, size};
+use crate::cli::show::words::{elapsed, per_second, shown, size};
 use crate::cli::typed::args::WhyArgs;
 use crate::content::FileId;
 
@@ -61,7 +61,7 @@ fn render(transfer: &TransferStatus) -> String {
             shown(&source.name),
             time(source.round_trip_ms),
             source.uploads.map_or_else(|| "?".to_owned(), |uploads| uploads.to_string()),
-            if source.rate > 0.0 { format!("{}/s", size(source.rate as u64)) } else { "?".to_owned() },
+            if source.rate > 0.0 { per_second(source.rate) } else { "?".to_owned() },
             size(source.inflight_bytes),
             time(source.cost_ms),
             source.chunks.to_string(),

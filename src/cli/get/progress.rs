@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::api::{TransferState, TransferStatus};
 use crate::cli::show::output;
-use crate::cli::show::words::{count, shown, size};
+use crate::cli::show::words::{count, per_second, shown, size};
 use crate::cli::typed::values::{Patience, Period};
 use crate::content::SafeName;
 use crate::say;
@@ -138,7 +138,7 @@ fn waiting(status: &TransferStatus, wait: Patience) -> String {
 fn fitted(name: &str, status: &TransferStatus, columns: usize) -> String {
     let percent = status.bytes_done.saturating_mul(100).checked_div(status.bytes_total).unwrap_or(0);
     let all = describe(status);
-    let rate = format!("{}/s", size(status.rate as u64));
+    let rate = per_second(status.rate);
     let tails = [all, format!("{rate}, {}", time_left(status)), rate, String::new()];
     let wanted = width(name).min(LEAST_NAME);
     // One is left free: some terminals go on in the next line when the last column is written.
@@ -188,10 +188,10 @@ fn columns_of(character: char) -> usize {
 /// Bytes, rate, time left, sources.
 fn describe(status: &TransferStatus) -> String {
     format!(
-        "{} of {}, {}/s, {}, {}",
+        "{} of {}, {}, {}, {}",
         size(status.bytes_done),
         size(status.bytes_total),
-        size(status.rate as u64),
+        per_second(status.rate),
         time_left(status),
         count(status.connected(), "peer"),
     )

@@ -15,7 +15,12 @@ pub(crate) fn size(bytes: u64) -> String {
 /// A rate for people: `1.2 GiB/s`, from bytes and the time they took.
 pub(crate) fn rate(bytes: u64, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(1e-6);
-    format!("{}/s", size((bytes as f64 / seconds) as u64))
+    per_second(bytes as f64 / seconds)
+}
+
+/// The same, from bytes a second.
+pub(crate) fn per_second(bytes: f64) -> String {
+    format!("{}/s", size(bytes as u64))
 }
 
 /// A time for people, with as many digits as matter: `310 µs`, `4.2 ms`, `3.1 s`, `2m 5s`.
