@@ -63,16 +63,10 @@ impl Scene {
     /// Appends to the large file, and waits until it is known under its new id.
     #[track_caller]
     fn grow(&self, what: &str) {
-        let before = self.id_of(what);
+        let before = self.lab.id_of(what);
         let mut file = fs::File::options().append(true).open(self.large()).expect("the file");
         file.write_all(b"one more line").expect("a line");
-        crate::support::eventually("it is hashed again", || (self.id_of(what) != before).then_some(()));
-    }
-
-    fn id_of(&self, what: &str) -> Option<String> {
-        let found = self.lab.ask(&["find", what, "--json"]);
-        let id = crate::lab::json(found.stdout.lines().next()?)["id"].as_str()?.to_owned();
-        Some(id)
+        crate::support::eventually("it is hashed again", || (self.lab.id_of(what) != before).then_some(()));
     }
 
     /// Overwrites the large file in place with other bytes.
@@ -90,7 +84,7 @@ impl Scene {
         assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
         let said = &output.stderr;
         assert!(said.contains(&format!("{what} changed at its source")), "{said}");
-        let now_is = self.id_of(what).expect("an id");
+        let now_is = self.lab.id_of(what).expect("an id");
         assert!(said.contains(&now_is), "{now_is} is not in: {said}");
     }
 }

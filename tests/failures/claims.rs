@@ -9,7 +9,7 @@ use p2p::wire::{Holder, Label, List, Name, Variant};
 
 use crate::client::{Body, Client, Hello, MEMBER, id};
 use crate::false_tracker::FalseTracker;
-use crate::lab::{DONE, Lab, UNREACHABLE, json, one_file, outcome};
+use crate::lab::{DONE, Lab, UNREACHABLE, one_file, outcome};
 use crate::liar::{Liar, Lie};
 use crate::support::{Daemon, Sample, pattern, run};
 
@@ -283,10 +283,7 @@ fn what_is_claimed_as_a_file_and_as_a_folder_is_what_its_bytes_say() {
     let _peer = lab.peer(&sample, "honest", &[]);
     lab.wait_for_seeders("folder/", 1);
     let file = FileId::of(&content);
-    let folder: FileId = {
-        let found = lab.ask(&["find", "folder/", "--json"]);
-        json(&found.stdout)["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")
-    };
+    let folder: FileId = lab.id_of("folder/").and_then(|id| id.parse().ok()).expect("an id");
     // One claims the file as a folder, in the same size, and one the folder as a file.
     let as_folder = offer_of("file/", file.0, (200_000, 5, 1));
     let _one = claim(&lab, as_folder, 9);

@@ -61,6 +61,13 @@ impl Lab {
         found.stdout.lines().map(json).filter_map(|line| line["seeders"].as_u64()).sum()
     }
 
+    /// The id of what has this name, if it is known by now.
+    #[track_caller]
+    pub fn id_of(&self, what: &str) -> Option<String> {
+        let found = self.ask(&["find", what, "--json"]);
+        Some(json(found.stdout.lines().next()?)["id"].as_str()?.to_owned())
+    }
+
     /// Runs a command of this swarm.
     #[track_caller]
     pub fn ask(&self, args: &[&str]) -> Output {

@@ -123,9 +123,7 @@ fn a_planted_peer_is_not_believed() {
 fn a_planted_place_for_what_is_unfinished_is_not_used() {
     let Some(users) = Users::new() else { return };
     let common = users.common();
-    let found = users.lab.ask(&["find", "file", "--json"]).expect(DONE).stdout;
-    let found: serde_json::Value = serde_json::from_str(&found).expect("JSON");
-    let partial = common.join(".p2p/partial").join(found["id"].as_str().expect("an id"));
+    let partial = common.join(".p2p/partial").join(users.lab.id_of("file").expect("an id"));
     fs::create_dir_all(&partial).expect("folders");
     for folder in partial.ancestors().take(3) {
         give(folder, ATTACKER);
