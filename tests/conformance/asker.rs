@@ -3,7 +3,7 @@
 
 use crate::client::{Body, code, id, refusal};
 use crate::proof::Proof;
-use crate::stage::{Ask, Serving, Stage, ended};
+use crate::stage::{Ask, Serving, Stage};
 
 /// Five chunks, the last one short.
 const BYTES: usize = 300_000;
@@ -108,7 +108,7 @@ fn all_are_wrong(wrong: impl Fn(&Stage, &mut Serving<'_>, Ask)) {
     let (id, chunk, complaint) = stage.report();
     assert_eq!((id, complaint), (stage.id, CORRUPT));
     assert!(serving.wrong[2..].contains(&chunk), "{chunk} of {:?}", serving.wrong);
-    let output = ended(get, INTEGRITY);
+    let output = get.wait().expect(INTEGRITY);
     assert!(output.stderr.contains("wrong bytes"), "{}", output.stderr);
 }
 
@@ -174,7 +174,7 @@ fn a_wrong_length_or_number_ends_the_connection_and_is_reported() {
         while serving.next().is_some() {}
         assert_eq!(serving.error, Some(code::UNEXPECTED));
         assert_eq!(stage.report(), (stage.id, ask.chunk, CORRUPT));
-        ended(get, INTEGRITY);
+        get.wait().expect(INTEGRITY);
     }
 }
 

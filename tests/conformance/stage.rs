@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::client::{ANY_CHUNK, ASK, Body, Client, Frame, Hello, MEMBER, SERVE, TRACKER, frame, id, refusal};
 use crate::proof::{Hash, Manifest, Proof, chunk_len, chunk_size, chunks};
-use crate::support::{Daemon, Output, eventually, pattern};
+use crate::support::{Daemon, eventually, pattern};
 
 /// The name under which the content is found.
 const NAME: &str = "file";
@@ -271,10 +271,4 @@ impl<'a> Serving<'a> {
             self.give(ask);
         }
     }
-}
-
-/// How a `get` ended.
-#[track_caller]
-pub fn ended(get: Daemon, code: i32) -> Output {
-    get.wait().expect(code)
 }
