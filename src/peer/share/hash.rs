@@ -154,10 +154,10 @@ impl Worker<'_> {
     /// Opens a large file for all.
     fn begin(&self, job: Job) {
         let mut beginning = Beginning { worker: self, opened: None };
-        let failed = match self.open(&job) {
+        match self.open(&job) {
             Ok((file, geometry)) => {
                 let large = Large {
-                    job: job.clone(),
+                    job,
                     file,
                     geometry,
                     hashes: Mutex::new(vec![ChunkHash([0; 32]); geometry.chunks() as usize]),
@@ -165,13 +165,11 @@ impl Worker<'_> {
                     failed: Mutex::new(None),
                 };
                 beginning.opened = Some((Arc::new(large), geometry));
-                None
             }
-            Err(outcome) => Some(outcome),
-        };
-        drop(beginning);
-        if let Some(outcome) = failed {
-            self.tell(job, outcome);
+            Err(outcome) => {
+                drop(beginning); // the others need not wait until it is told
+                self.tell(job, outcome);
+            }
         }
     }
 
