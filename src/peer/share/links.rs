@@ -1,10 +1,9 @@
 //! The links that are followed: what happens where one leads, happens under its path too. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
-use super::record::{is_within, parent};
+use super::record::{parent, range_at};
 use super::scan::Followed;
 
 /// Links, found from both their ends.
@@ -25,11 +24,7 @@ impl Links {
 
     /// All links at `scope` and below it are these.
     pub(super) fn renew(&mut self, scope: &str, links: Vec<Followed>) {
-        let from = (Bound::Included(scope), Bound::Unbounded);
-        // In byte order, paths that begin with `scope` and go on otherwise than with `/` lie between.
-        let old = self.by_shown.range::<str, _>(from).take_while(|(shown, _)| shown.starts_with(scope));
-        let old: Vec<_> =
-            old.filter(|(shown, _)| is_within(shown, scope)).map(|(at, _)| at.clone()).collect();
+        let old: Vec<_> = range_at(&self.by_shown, scope).map(|(shown, _)| shown.clone()).collect();
         for shown in old {
             if let Some(target) = self.by_shown.remove(&shown) {
                 self.by_target.remove(&(target, shown));

@@ -2,8 +2,9 @@
 //! the shared folder.
 
 use std::borrow::Borrow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
+use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -124,6 +125,28 @@ pub(super) fn join(folder: &str, name: &str) -> String {
         true => name.to_owned(),
         false => format!("{folder}/{name}"),
     }
+}
+
+/// The keys below `folder`, which is not one of them.
+pub(super) fn range_below<'a, V>(
+    map: &'a BTreeMap<Arc<str>, V>,
+    folder: &str,
+) -> impl Iterator<Item = (&'a Arc<str>, &'a V)> {
+    let (from, to) = if folder.is_empty() {
+        (Bound::Excluded(String::new()), Bound::Unbounded)
+    } else {
+        // `0` follows `/` in byte order.
+        (Bound::Included(format!("{folder}/")), Bound::Excluded(format!("{folder}0")))
+    };
+    map.range::<str, _>((from.as_ref().map(String::as_str), to.as_ref().map(String::as_str)))
+}
+
+/// `scope` if it is a key, and the keys below it. In order, because `scope` sorts before `scope/`.
+pub(super) fn range_at<'a, V>(
+    map: &'a BTreeMap<Arc<str>, V>,
+    scope: &str,
+) -> impl Iterator<Item = (&'a Arc<str>, &'a V)> {
+    map.get_key_value(scope).into_iter().chain(range_below(map, scope))
 }
 
 #[cfg(test)]

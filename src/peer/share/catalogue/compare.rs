@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::content::{Looks, Reason};
 
-use super::super::record::{Found, Record, Symlink, is_below_one};
+use super::super::record::{Found, Record, Symlink, is_below_one, range_at};
 use super::super::scan::Scan;
-use super::entries::{Entries, range_at};
+use super::entries::Entries;
 
 /// How a walk differs from the catalogue.
 #[derive(Debug, Default)]

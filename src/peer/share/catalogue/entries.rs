@@ -1,7 +1,6 @@
 //! What lies in a shared folder, by path. Pure.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use super::super::record::{Record, Symlink};
@@ -45,26 +44,4 @@ pub(super) fn replace<V: PartialEq>(
             true
         }
     }
-}
-
-/// The keys below `folder`, which is not one of them.
-pub(super) fn range_below<'a, V>(
-    map: &'a BTreeMap<Arc<str>, V>,
-    folder: &str,
-) -> impl Iterator<Item = (&'a Arc<str>, &'a V)> {
-    let (from, to) = if folder.is_empty() {
-        (Bound::Excluded(String::new()), Bound::Unbounded)
-    } else {
-        // `0` follows `/` in byte order.
-        (Bound::Included(format!("{folder}/")), Bound::Excluded(format!("{folder}0")))
-    };
-    map.range::<str, _>((from.as_ref().map(String::as_str), to.as_ref().map(String::as_str)))
-}
-
-/// `scope` if it is a key, and the keys below it. In order, because `scope` sorts before `scope/`.
-pub(super) fn range_at<'a, V>(
-    map: &'a BTreeMap<Arc<str>, V>,
-    scope: &str,
-) -> impl Iterator<Item = (&'a Arc<str>, &'a V)> {
-    map.get_key_value(scope).into_iter().chain(range_below(map, scope))
 }

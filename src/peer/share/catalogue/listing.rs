@@ -13,8 +13,8 @@ use crate::content::{
 use crate::peer::got::Got;
 use crate::wire::limits;
 
-use super::super::record::{Record, Symlink, join, parent};
-use super::entries::{Entries, range_below};
+use super::super::record::{Record, Symlink, join, parent, range_below};
+use super::entries::Entries;
 
 /// A folder's tree without its listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
