@@ -110,7 +110,7 @@ pub(super) fn is_within(path: &str, folder: &str) -> bool {
 /// True if the path, or a folder above it, is one of `paths`.
 pub(super) fn is_below_one(paths: &BTreeSet<impl Borrow<str> + Ord>, path: &str) -> bool {
     let mut at = path;
-    while !at.is_empty() {
+    while !paths.is_empty() && !at.is_empty() {
         if paths.contains(at) {
             return true;
         }

@@ -13,7 +13,7 @@ use crate::content::{
 use crate::peer::got::Got;
 use crate::wire::limits;
 
-use super::super::record::{Record, Symlink, join, parent, range_below};
+use super::super::record::{Record, Symlink, is_below_one, join, parent, range_below};
 use super::entries::Entries;
 
 /// A folder's tree without its listing.
@@ -54,23 +54,6 @@ pub(in crate::peer::share) struct Below {
     got: Vec<(Arc<Got>, String)>,
 }
 
-/// The links of a folder's tree: those that stay links in it.
-struct Links<'a>(BTreeSet<&'a str>);
-
-impl Links<'_> {
-    /// True if a link leads to what is seen at `path`, or above it.
-    fn cover(&self, path: &str) -> bool {
-        let mut at = path;
-        while !self.0.is_empty() && !at.is_empty() {
-            if self.0.contains(at) {
-                return true;
-            }
-            at = parent(at);
-        }
-        false
-    }
-}
-
 impl Below {
     /// Takes down what lies below a folder, if there is such a folder.
     pub(super) fn new(
@@ -94,32 +77,33 @@ impl Below {
 
     /// The tree. `None` if there are paths that no listing can have, which the walk skips.
     pub(in crate::peer::share) fn tree(&self) -> Option<Tree> {
-        let mut links = Links(BTreeSet::new());
+        // Those that stay links in it: what they lead to is not listed again at or below their paths.
+        let mut links = BTreeSet::new();
         let mut left_out = Vec::new();
         let mut entries = Vec::new();
         for (path, link) in &self.links {
-            if links.cover(path) {
+            if is_below_one(&links, path) {
                 continue;
             }
             if let Some(text) = text_within(link, &self.folder, self.within(path)) {
-                links.0.insert(path);
+                links.insert(&**path);
                 entries.extend(self.entry(path, TreeKind::Link(text.into())));
             } else if !has(&self.files, path) && !has(&self.folders, path) {
                 left_out.push(self.missing(path, Reason::Outside));
             }
         }
         self.list_files(&links, &mut entries)?;
-        let folders = self.folders.iter().filter(|(path, _)| !links.cover(path));
+        let folders = self.folders.iter().filter(|(path, _)| !is_below_one(&links, path));
         entries.extend(folders.filter_map(|(path, looks)| self.entry(path, TreeKind::Folder(*looks))));
-        let missing = self.left_out.iter().filter(|(path, _)| !links.cover(path));
+        let missing = self.left_out.iter().filter(|(path, _)| !is_below_one(&links, path));
         left_out.extend(missing.map(|(path, reason)| self.missing(path, *reason)));
         Tree::new(self.mode, entries, LeftOut::new(left_out)).ok()
     }
 
-    fn list_files(&self, links: &Links, entries: &mut Vec<TreeEntry>) -> Option<()> {
+    fn list_files(&self, links: &BTreeSet<&str>, entries: &mut Vec<TreeEntry>) -> Option<()> {
         // The first name of each file that has several.
         let mut names: HashMap<(u64, u64, FileId), SafeName> = HashMap::new();
-        for (path, record) in self.files.iter().filter(|(path, _)| !links.cover(path)) {
+        for (path, record) in self.files.iter().filter(|(path, _)| !is_below_one(links, path)) {
             let (looks, size, id) = (record.looks(), record.stamp.size, record.id);
             let mut new = self.entry(path, TreeKind::File { looks, size, id })?;
             if record.linked {
