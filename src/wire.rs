@@ -29,7 +29,7 @@ pub use frame::{
 pub use message::Message;
 pub use peer::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Load,
-    Manifest, Open, Opened, Refused, ServerHas, ToServer,
+    Manifest, Open, Opened, Refused, ServerHas, ToServer, Want,
 };
 pub use tracker::{
     Discard, Entry, FromTracker, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Holder, Keep, Listing,

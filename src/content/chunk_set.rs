@@ -138,6 +138,17 @@ impl ChunkSet {
         }
     }
 
+    /// The chunks of this set and those that are not in `other`, which is as long.
+    #[must_use]
+    pub fn or_not(&self, other: &ChunkSet) -> ChunkSet {
+        let mut set = ChunkSet::full(self.len);
+        for (at, word) in set.words.iter_mut().enumerate() {
+            *word &= self.words[at] | !other.words.get(at).copied().unwrap_or(0);
+        }
+        set.count = set.words.iter().map(|word| word.count_ones()).sum();
+        set
+    }
+
     /// The set as bytes: one bit a chunk, the first in the highest bit of the first byte; spare bits are 0.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut map: Vec<u8> = self.words.iter().flat_map(|word| word.reverse_bits().to_be_bytes()).collect();
@@ -164,6 +175,21 @@ impl ChunkSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_is_joined_with_what_another_lacks() {
+        let set = |chunks: &[u32]| {
+            let mut set = ChunkSet::empty(70);
+            chunks.iter().for_each(|chunk| assert!(set.insert(*chunk)));
+            set
+        };
+        let (some, all) = (set(&[1, 68]), ChunkSet::full(70));
+        assert_eq!(some.or_not(&all), some);
+        assert_eq!(some.or_not(&set(&[])), all);
+        let mut but_two = all;
+        assert!(but_two.remove(2) && but_two.remove(69));
+        assert_eq!(some.or_not(&set(&[1, 2, 69])), but_two);
+    }
 
     #[test]
     fn bytes_read_back() {

@@ -137,7 +137,21 @@ impl<C: Ord + Copy> Desk<C> {
         }
     }
 
-    /// Gives the asker a chunk that no asker has, if there is one.
+    /// The asker will ask for no chunk but those that [`Desk::wants`] names.
+    pub(crate) fn narrow(&mut self, number: u32, slot: u16) {
+        if let Some(seed) = self.seed(number, slot) {
+            seed.narrow((number, slot));
+        }
+    }
+
+    /// The asker, which wants not all, wants these chunks.
+    pub(crate) fn wants(&mut self, number: u32, slot: u16, chunks: impl IntoIterator<Item = u32>) {
+        if let Some(seed) = self.seed(number, slot) {
+            chunks.into_iter().for_each(|chunk| seed.want((number, slot), chunk));
+        }
+    }
+
+    /// Gives the asker a chunk that it wants and no asker has, if there is one.
     pub(crate) fn choose(&mut self, number: u32, slot: u16) -> Option<u32> {
         self.seed(number, slot)?.choose((number, slot))
     }

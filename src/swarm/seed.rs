@@ -18,8 +18,16 @@ struct Taker {
     given: ChunkSet,
     /// What it says it has.
     told: ChunkSet,
+    /// The chunks that it will ask for; none: all.
+    wants: Option<ChunkSet>,
     /// The last chunk that was given by this side's choice.
     last: Option<u32>,
+}
+
+impl Taker {
+    fn wants(&self, chunk: u32) -> bool {
+        self.wants.as_ref().is_none_or(|wants| wants.contains(chunk))
+    }
 }
 
 /// Which chunks of a content the present askers have between them.
@@ -28,6 +36,10 @@ pub(crate) struct Seed {
     takers: BTreeMap<Seat, Taker>,
     /// How many askers have each chunk.
     copies: Vec<u16>,
+    /// How many askers want all.
+    insatiable: u16,
+    /// How many of the others want each chunk; empty as long as there is none.
+    wanters: Vec<u16>,
     ungiven: ChunkSet,
     cursor: u32,
     /// Who was the first to be given a chunk that not all askers have yet.
@@ -41,6 +53,8 @@ impl Seed {
         Seed {
             takers: BTreeMap::new(),
             copies: vec![0; chunks as usize],
+            insatiable: 0,
+            wanters: Vec::new(),
             ungiven: ChunkSet::full(chunks),
             cursor: 0,
             first: BTreeMap::new(),
@@ -51,13 +65,37 @@ impl Seed {
     /// An asker opens the content.
     pub(crate) fn open(&mut self, seat: Seat, peer: PeerId) {
         let none = ChunkSet::empty(self.copies.len() as u32);
-        self.takers.insert(seat, Taker { peer, given: none.clone(), told: none, last: None });
+        self.takers.insert(seat, Taker { peer, given: none.clone(), told: none, wants: None, last: None });
+        self.insatiable += 1;
+    }
+
+    /// That asker will ask for no chunk but those that [`Seed::want`] names.
+    pub(crate) fn narrow(&mut self, seat: Seat) {
+        let Some(taker) = self.takers.get_mut(&seat) else { return };
+        let chunks = self.copies.len();
+        if taker.wants.is_none() {
+            taker.wants = Some(ChunkSet::empty(chunks as u32));
+            self.insatiable -= 1;
+            self.wanters.resize(chunks, 0);
+        }
+    }
+
+    /// An asker that wants not all wants this chunk.
+    pub(crate) fn want(&mut self, seat: Seat, chunk: u32) {
+        let wants = self.takers.get_mut(&seat).and_then(|taker| taker.wants.as_mut());
+        if wants.is_some_and(|wants| wants.insert(chunk)) {
+            self.wanters[chunk as usize] += 1;
+        }
     }
 
     /// That asker is gone; what only it was given counts as not given, but for what it said it has, if it left
     /// in order: that it goes on to share.
     pub(crate) fn close(&mut self, seat: Seat, orderly: bool) {
         let Some(taker) = self.takers.remove(&seat) else { return };
+        match &taker.wants {
+            None => self.insatiable -= 1,
+            Some(wants) => wants.iter().for_each(|chunk| self.wanters[chunk as usize] -= 1),
+        }
         for chunk in taker.given.iter() {
             if !orderly || !taker.told.contains(chunk) {
                 self.take_back(chunk);
@@ -70,14 +108,18 @@ impl Seed {
         self.takers.is_empty()
     }
 
-    /// Gives an asker a chunk that no asker has, if there is one, to follow the last that it was given so. Each asker
+    /// Gives an asker a chunk that it wants and no asker has, if there is one, to follow the last that it was given so. Each asker
     /// gets a run of its own as long as there are any, so that the proof of a run, which travels with its
     /// first chunk, leaves once too.
     pub(crate) fn choose(&mut self, seat: Seat) -> Option<u32> {
         let taker = self.takers.get_mut(&seat)?;
         let next = taker.last.map(|last| last + 1);
-        let next = next.filter(|next| next % CHOICE_RUN != 0 && self.ungiven.contains(*next));
-        taker.last = next.or_else(|| self.ungiven.next(self.cursor));
+        let next =
+            next.filter(|next| next % CHOICE_RUN != 0 && self.ungiven.contains(*next) && taker.wants(*next));
+        taker.last = next.or_else(|| match &taker.wants {
+            None => self.ungiven.next(self.cursor),
+            Some(wants) => self.ungiven.next_common(wants, self.cursor),
+        });
         let (peer, chunk) = (taker.peer, taker.last?);
         if next.is_none() {
             self.cursor = (chunk / CHOICE_RUN + 1) * CHOICE_RUN;
@@ -95,7 +137,7 @@ impl Seed {
         if taker.given.insert(chunk) {
             *copies = copies.saturating_add(1);
             self.ungiven.remove(chunk);
-            if usize::from(*copies) >= self.takers.len() {
+            if self.lacking(chunk) == 0 {
                 self.is_spread(chunk);
             }
         }
@@ -112,9 +154,15 @@ impl Seed {
     /// How many copies the askers lack of the chunks that `peer` was the first to be given: who passes
     /// on quickly should be given more, and who cannot keep up less.
     pub(crate) fn unspread(&self, peer: PeerId) -> u32 {
-        let askers = self.takers.len() as u32;
-        let lacking = |chunk: &u32| askers.saturating_sub(u32::from(self.copies[*chunk as usize]));
-        self.given_first.get(&peer).map_or(0, |chunks| chunks.iter().map(lacking).sum())
+        let chunks = self.given_first.get(&peer);
+        chunks.map_or(0, |chunks| chunks.iter().map(|chunk| self.lacking(*chunk)).sum())
+    }
+
+    /// How many copies of a chunk its askers lack.
+    fn lacking(&self, chunk: u32) -> u32 {
+        let some = self.wanters.get(chunk as usize).copied().unwrap_or(0);
+        let copies = self.copies[chunk as usize];
+        (u32::from(self.insatiable) + u32::from(some)).saturating_sub(u32::from(copies))
     }
 
     fn is_spread(&mut self, chunk: u32) {
@@ -148,6 +196,9 @@ impl Seed {
                 "{counted} of {chunk}, not {copies}"
             );
             assert_eq!(self.ungiven.contains(chunk), counted == 0, "{chunk} has {counted}");
+            let want = self.takers.values().filter(|taker| taker.wants(chunk)).count();
+            let some = self.wanters.get(chunk as usize).copied().unwrap_or(0);
+            assert_eq!(usize::from(self.insatiable + some), want, "who wants {chunk}");
         }
         let first =
             self.given_first.iter().flat_map(|(peer, chunks)| chunks.iter().map(|chunk| (*chunk, *peer)));
@@ -239,6 +290,28 @@ mod tests {
         seed.close(ONE, false);
         seed.recount(false);
         assert_eq!(seed.unspread(peer(1)), 0, "nobody has it any more");
+    }
+
+    #[test]
+    fn an_asker_is_given_what_it_wants_and_lacks_nothing_else() {
+        let mut seed = seed(64);
+        seed.narrow(ONE);
+        seed.narrow(ONE);
+        seed.narrow((9, 9));
+        seed.want((9, 9), 1);
+        for chunk in (0..20).chain(40..42).chain([64, 0]) {
+            seed.want(ONE, chunk);
+        }
+        assert_eq!(choices(&mut seed, OTHER, 1), [0], "who wants all is not asked which");
+        assert_eq!(seed.unspread(peer(2)), 1);
+        assert_eq!(choices(&mut seed, ONE, 9), [16, 17, 18, 19, 40, 41, 1, 2, 3], "runs of its own first");
+        assert_eq!(choices(&mut seed, OTHER, 1), [20]);
+        assert_eq!(seed.unspread(peer(2)), 1, "20 is wanted by nobody else");
+        seed.want(OTHER, 5);
+        assert_eq!(choices(&mut seed, ONE, 99).len(), 12, "and then nothing, though 21 is with nobody");
+        seed.close(ONE, false);
+        assert_eq!(seed.unspread(peer(2)), 0);
+        assert_eq!(choices(&mut seed, OTHER, 99).len(), 62);
     }
 
     #[test]

@@ -69,6 +69,14 @@ messages! {
             /// The chunk, numbered in the view.
             chunk: u32,
         }
+        /// Notice: the chunks that the asker will ask for, once behind OPEN, so that "whichever you think best" leaves
+        /// out others.
+        0x58 "WANT" Want {
+            /// The slot.
+            slot: u16,
+            /// The chunks, numbered in the view.
+            chunks: Bits,
+        }
         /// Notice: chunks that the asker has, so that "whichever you think best" leaves them out.
         0x56 "HAVE" AskerHas {
             /// The slot.

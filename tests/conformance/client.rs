@@ -47,6 +47,7 @@ pub mod id {
     pub const GET_LOAD: u8 = 0x55;
     pub const ASKER_HAVE: u8 = 0x56;
     pub const CORRUPT: u8 = 0x57;
+    pub const WANT: u8 = 0x58;
     pub const OPENED: u8 = 0x70;
     pub const MANIFEST: u8 = 0x71;
     pub const CHUNK: u8 = 0x72;

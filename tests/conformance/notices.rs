@@ -10,6 +10,7 @@ fn notices_about_nothing_are_passed_over() {
     let mut client = opened(&peer);
     client.send(&frame(id::ASKER_HAVE, 0, &Body::new().u16(9).ranges(&[(0, 1)])));
     client.send(&frame(id::ASKER_HAVE, 0, &Body::new().u16(0).ranges(&[(u32::MAX, u32::MAX), (0, 0)])));
+    client.send(&frame(id::WANT, 0, &Body::new().u16(9).u8(1)));
     client.send(&frame(id::CANCEL, 0, &Body::new().u32(12345)));
     client.send(&frame(id::CORRUPT, 0, &Body::new().u16(9).u32(0)));
     client.send(&frame(id::CORRUPT, 0, &Body::new().u16(0).u32(u32::MAX)));
@@ -84,6 +85,29 @@ fn who_tells_more_than_twice_what_there_is_is_closed() {
     (0..2).for_each(|_| client.send(&frame(id::ASKER_HAVE, 0, &all)));
     client.is_alive();
     client.send(&frame(id::ASKER_HAVE, 0, &all));
+    client.ends_with(code::UNEXPECTED);
+}
+
+#[test]
+fn what_is_not_wanted_is_not_chosen() {
+    let peer = target::peer();
+    let mut client = opened(&peer);
+    client.send(&frame(id::WANT, 0, &Body::new().u16(0).u8(0)));
+    let number = client.take_numbers(1);
+    client.send(&frame(id::GET_CHUNK, number, &get_chunk(0, ANY_CHUNK, 1, false)));
+    assert_eq!(reasons(&answers(&mut client, number, 1)), [refusal::NOTHING_BETTER].into());
+    let number = client.take_numbers(1);
+    client.send(&frame(id::GET_CHUNK, number, &get_chunk(0, 1, 1, false)));
+    assert_eq!(answer_of(&answers(&mut client, number, 1), 0).id, id::CHUNK, "what is asked for is given");
+    client.send(&frame(id::WANT, 0, &Body::new().u16(0).u8(1)));
+    client.ends_with(code::UNEXPECTED);
+}
+
+#[test]
+fn want_is_of_the_chunks_that_there_are() {
+    let peer = target::peer();
+    let mut client = opened(&peer);
+    client.send(&frame(id::WANT, 0, &Body::new().u16(0).u8(2).u32(0)));
     client.ends_with(code::UNEXPECTED);
 }
 

@@ -141,7 +141,9 @@ impl Running {
     fn begin(&self, view: View, disk: Disk, had: ChunkSet) -> Result<Arc<Transfer>, FetchError> {
         let name = self.job.want.name.clone();
         let limits = &self.means.limits;
-        let transfer = Arc::new(Transfer::new(self.job.want.id, view, name, disk, had, limits));
+        let wanted = ChunkSet::full(had.len());
+        let transfer = Transfer::new(self.job.want.id, view, name, disk, (had, wanted), limits);
+        let transfer = Arc::new(transfer);
         self.job.begin(transfer.clone());
         self.means.holdings.lend(self.job.number, transfer.clone());
         if self.job.is_cancelled() {

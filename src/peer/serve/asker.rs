@@ -12,7 +12,7 @@ use crate::swarm::backlog::Backlog;
 use crate::swarm::desk::Wish;
 use crate::threads::lock;
 
-/// Chunks that an asker says it has and that are noted in one step: the desk is not held for as long as a stranger likes.
+/// Chunks that an asker says it has or wants and that are noted in one step: the desk is not held for as long as a stranger likes.
 const NOTED_AT_ONCE: usize = 1024;
 
 /// The place of one connection. It leaves when this is dropped.
@@ -65,7 +65,16 @@ impl Asker {
         }
     }
 
-    /// A chunk that no asker has, if there is one.
+    /// It will ask for these chunks and no others.
+    pub(super) fn wants(&self, slot: u16, chunks: impl Iterator<Item = u32>) {
+        self.uploads.desk(|desk| desk.narrow(self.number, slot));
+        let mut chunks = chunks.peekable();
+        while chunks.peek().is_some() {
+            self.uploads.desk(|desk| desk.wants(self.number, slot, chunks.by_ref().take(NOTED_AT_ONCE)));
+        }
+    }
+
+    /// A chunk that it wants and no asker has, if there is one.
     pub(super) fn choose(&self, slot: u16) -> Option<u32> {
         self.uploads.desk(|desk| desk.choose(self.number, slot))
     }
@@ -209,5 +218,15 @@ mod tests {
         one.has(4, 0..chunks - 1);
         assert_eq!(other.choose(0), Some(chunks - 1));
         assert_eq!(other.choose(0), None);
+    }
+
+    #[test]
+    fn all_that_an_asker_says_it_wants_is_noted() {
+        let uploads = Arc::new(Uploads::new(None));
+        let (one, _) = asker(&uploads);
+        let chunks = 3 * NOTED_AT_ONCE as u32;
+        one.open(4, (FileId::of(b"x"), View::Members), chunks);
+        one.wants(4, 1..chunks - 1);
+        assert_eq!((0..).map_while(|_| one.choose(4)).count() as u32, chunks - 2);
     }
 }

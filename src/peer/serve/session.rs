@@ -22,7 +22,7 @@ use crate::wire::limits::{
 };
 use crate::wire::{
     ANY_CHUNK, Common, Corrupt, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open,
-    Opened, Refusal, Refused, ServerHas, ToServer,
+    Opened, Refusal, Refused, ServerHas, ToServer, Want,
 };
 
 /// A message to the asker, with the number of the request that it answers; 0 if it answers none.
@@ -68,7 +68,8 @@ fn is_request(message: &ToServer) -> bool {
     match message {
         ToServer::Open(_) | ToServer::Close(_) | ToServer::GetManifest(_) => true,
         ToServer::GetChunk(_) | ToServer::GetLoad(_) | ToServer::Common(Common::Ping) => true,
-        ToServer::Cancel(_) | ToServer::AskerHas(_) | ToServer::Corrupt(_) | ToServer::Common(_) => false,
+        ToServer::Cancel(_) | ToServer::AskerHas(_) | ToServer::Want(_) => false,
+        ToServer::Corrupt(_) | ToServer::Common(_) => false,
     }
 }
 
@@ -137,6 +138,7 @@ impl<'a> Session<'a> {
                 Ok(answer(request, Load { uploads, downloads: self.host.downloads(), queued, rate }))
             }
             ToServer::AskerHas(has) => self.asker_has(has.slot, &has.gained).map(|()| Vec::new()),
+            ToServer::Want(want) => self.asker_wants(&want).map(|()| Vec::new()),
             ToServer::Corrupt(corrupt) => {
                 self.complaint(&corrupt);
                 Ok(Vec::new())
@@ -239,6 +241,20 @@ impl<'a> Session<'a> {
             return Err(NetError::Unexpected("HAVE of more chunks than there are"));
         }
         self.asker.has(number, runs::numbers(gained, chunks));
+        Ok(())
+    }
+
+    /// The asker says which chunks it will ask for; once, for it costs more here than there.
+    fn asker_wants(&mut self, want: &Want) -> Result<(), NetError> {
+        let Some(slot) = self.slots.get_mut(&want.slot) else { return Ok(()) };
+        let wanted = want.chunks.to_set(slot.held.layout().chunks());
+        let wanted = wanted.ok_or(NetError::Unexpected("WANT of chunks that are not there"))?;
+        if std::mem::replace(&mut slot.narrowed, true) {
+            return Err(NetError::Unexpected("a second WANT"));
+        }
+        if !wanted.is_full() {
+            self.asker.wants(want.slot, wanted.iter());
+        }
         Ok(())
     }
 

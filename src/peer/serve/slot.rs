@@ -34,6 +34,8 @@ pub(super) struct Slot {
     pub(super) held: Held,
     /// How many chunks the asker said that it gained, with repetitions.
     pub(super) told_chunks: u64,
+    /// The asker has said which chunks it wants.
+    pub(super) narrowed: bool,
     /// Runs, by file and first chunk, whose proof has been sent.
     proved: BTreeSet<(usize, u32)>,
     /// Chunks refused because their file had changed.
@@ -42,7 +44,7 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new(held: Held) -> Slot {
-        Slot { held, told_chunks: 0, proved: BTreeSet::new(), gone: Gone::default() }
+        Slot { held, told_chunks: 0, narrowed: false, proved: BTreeSet::new(), gone: Gone::default() }
     }
 
     /// Begins to answer a request with this `chunk`: puts it behind `unsent`, or of a long one the head, and says which

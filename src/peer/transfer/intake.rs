@@ -35,6 +35,7 @@ struct Writers {
 type Writer = Mutex<SourceId>;
 
 impl Intake {
+    /// An intake for all chunks but `kept`: those that are here already, or not wanted.
     pub(super) fn new(disk: Arc<Disk>, kept: ChunkSet) -> Intake {
         let writers = Writers { kept, writing: HashMap::new() };
         Intake { disk, proofs: Proofs::default(), writers: Mutex::new(writers) }
@@ -130,7 +131,7 @@ pub(super) struct Arriving<'a> {
 #[derive(Debug)]
 enum Fate {
     Wanted(Box<Wanted>),
-    /// It is here already: its data is thrown away.
+    /// It is here already, or not wanted: its data is thrown away.
     Had,
     /// Nothing proves what it should be: its data is thrown away.
     Unproved,

@@ -9,7 +9,7 @@ use super::underway::Transfer;
 use crate::net::NetError;
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::swarm::scheduler::SourceLoad;
-use crate::wire::{Common, FromServer, GetLoad, Load, Message, Open, ToServer};
+use crate::wire::{Common, FromServer, GetLoad, Load, Message, Open, ToServer, Want};
 
 /// A source may take this long to answer OPEN.
 const OPEN_PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +34,9 @@ pub(super) fn open(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Ope
                         opened.chunks == transfer.layout.chunks() && opened.size == transfer.layout.size();
                     let have = opened.have.to_set(transfer.layout.chunks());
                     let have = have.filter(|_| fits).ok_or(FetchEnd::Geometry)?;
+                    if !transfer.wanted.is_full() {
+                        bulk.queue(0, Want { slot: SLOT, chunks: (&transfer.wanted).into() });
+                    }
                     transfer.hear_looks(opened.looks, have.is_full());
                     Ok(Opened { have, load, round_trip: started.elapsed() })
                 }

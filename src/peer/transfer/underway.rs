@@ -34,6 +34,8 @@ pub(in crate::peer) struct Transfer {
     pub(in crate::peer) view: View,
     pub(in crate::peer) name: SafeName,
     pub(in crate::peer) layout: Arc<Layout>,
+    /// The chunks that it is for.
+    pub(super) wanted: ChunkSet,
     pub(in crate::peer) disk: Arc<Disk>,
     pub(in crate::peer) ledger: Ledger,
     pub(in crate::peer) sources: Sources,
@@ -57,18 +59,19 @@ pub(in crate::peer) struct Transfer {
 }
 
 impl Transfer {
+    /// A transfer of the chunks `wanted` to `disk`; `had` are there already.
     pub(in crate::peer) fn new(
         id: FileId,
         view: View,
         name: SafeName,
         disk: Disk,
-        had: ChunkSet,
+        (had, wanted): (ChunkSet, ChunkSet),
         limits: &Limits,
     ) -> Transfer {
         let disk = Arc::new(disk);
         let layout = disk.plan().layout.clone();
-        let resumed_bytes = had.iter().filter_map(|chunk| layout.place(chunk)).map(|place| place.len).sum();
-        let wanted = ChunkSet::full(layout.chunks());
+        let resumed = had.iter().filter(|chunk| wanted.contains(*chunk));
+        let resumed_bytes = bytes_of(resumed, &layout);
         let seed = fastrand::u64(..);
         let scheduler = Scheduler::new(layout.clone(), had.clone(), &wanted, limits.max_inflight_bytes, seed);
         let (news, heard) = crossbeam_channel::bounded(1);
@@ -77,7 +80,8 @@ impl Transfer {
             view,
             name,
             layout,
-            intake: Intake::new(disk.clone(), had),
+            intake: Intake::new(disk.clone(), had.or_not(&wanted)),
+            wanted,
             disk,
             ledger: Ledger::default(),
             sources: Sources::new(scheduler),
@@ -322,7 +326,7 @@ impl Transfer {
                 Some((End::Cancelled, _)) => TransferState::Cancelled,
                 Some((End::Failed(_), _)) => TransferState::Failed,
             },
-            bytes_total: self.layout.size(),
+            bytes_total: bytes_of(self.wanted.iter(), &self.layout),
             bytes_done: self.resumed_bytes + ledger.useful,
             bytes_resumed: self.resumed_bytes,
             files_total: self.disk.plan().files(),
@@ -349,6 +353,11 @@ impl Transfer {
         names.dedup();
         names
     }
+}
+
+/// Bytes of these chunks.
+fn bytes_of(chunks: impl Iterator<Item = u32>, layout: &Layout) -> u64 {
+    chunks.filter_map(|chunk| layout.place(chunk)).map(|place| place.len).sum()
 }
 
 #[cfg(test)]

@@ -270,7 +270,7 @@ fn whatever_happens_no_turn_is_lost_and_every_chunk_is_counted() {
             now += Duration::from_millis(rng.u64(..30));
             let (number, slot) = (rng.u32(..8), rng.u16(..2));
             let content = if slot == 0 { FILE } else { 'g' };
-            let effect = match rng.u8(..12) {
+            let effect = match rng.u8(..13) {
                 0 if !desk.connections.contains_key(&number) => {
                     desk.join(number, peer(number / 2), at(number / 4));
                     None
@@ -305,6 +305,11 @@ fn whatever_happens_no_turn_is_lost_and_every_chunk_is_counted() {
                 10 => {
                     desk.pay(number, rng.usize(..50_000), now);
                     desk.sent(number, rng.u64(..50_000), now);
+                    None
+                }
+                11 => {
+                    desk.narrow(number, slot);
+                    desk.wants(number, slot, [rng.u32(..40), rng.u32(..50)]);
                     None
                 }
                 _ => {

@@ -228,7 +228,8 @@ impl Sampled for ToServer {
             Some(ToServer::Cancel(_)) => GetLoad {}.into(),
             Some(ToServer::GetLoad(_)) => AskerHas { slot: 1, gained: ranges() }.into(),
             Some(ToServer::AskerHas(_)) => Corrupt { slot: 1, chunk: 17 }.into(),
-            Some(ToServer::Corrupt(_)) => return None,
+            Some(ToServer::Corrupt(_)) => Want { slot: 1, chunks: Bits::All }.into(),
+            Some(ToServer::Want(_)) => return None,
         })
     }
 

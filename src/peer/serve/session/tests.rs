@@ -15,7 +15,7 @@ use crate::net::wake::Wake;
 use crate::peer::mischief::Mischief;
 use crate::peer::serve::{Shared, Uploads};
 use crate::peer::share::{self, Share};
-use crate::wire::{AskerHas, Cancel, Close, GetLoad, View};
+use crate::wire::{AskerHas, Bits, Cancel, Close, GetLoad, View};
 
 /// Bytes of a chunk of a small file.
 const CHUNK: usize = 64 << 10;
@@ -274,6 +274,30 @@ fn whichever_is_given_once_and_a_proof_travels_once() {
     let told = (0..=MAX_TOLD).map(|_| other.take(0, again.clone().into())).position(is_violation);
     assert!(told.is_some(), "nobody gains a content so often");
     assert_eq!(session.take(0, AskerHas { slot: 9, gained: List::new(vec![(0, 4)]) }.into()).unwrap(), []);
+}
+
+#[test]
+fn whichever_is_of_what_is_wanted() {
+    let home = Home::new();
+    let (mut session, mut other) = (home.open(), home.open());
+    let mut unsent = BytesMut::new();
+    let mut wanted = ChunkSet::empty(4);
+    assert!(wanted.insert(1) && wanted.insert(3));
+    let want = Want { slot: 5, chunks: (&wanted).into() };
+    assert_eq!(session.take(0, Want { slot: 9, chunks: Bits::None }.into()).unwrap(), []);
+    assert_eq!(session.take(0, want.clone().into()).unwrap(), []);
+    let any = request(1, ANY_CHUNK);
+    let mut choose = |session: &mut Session| Ok(session.begin(any, Fate::Sound, &mut unsent)?.chunk);
+    let chosen = [choose(&mut session), choose(&mut session), choose(&mut session)];
+    assert_eq!(chosen, [Ok(1), Ok(3), Err(Refusal::NothingBetter)]);
+    assert_eq!([choose(&mut other), choose(&mut other)], [Ok(0), Ok(2)], "the rest is still to be given");
+    assert!(is_violation(session.take(0, want.into())), "once");
+    let beyond = Want { slot: 5, chunks: (&ChunkSet::empty(9)).into() };
+    assert_eq!(other.take(0, beyond.into()).unwrap(), [], "none of nine is none");
+    let mut third = home.open();
+    let mut beyond = ChunkSet::empty(9);
+    assert!(beyond.insert(0));
+    assert!(is_violation(third.take(0, Want { slot: 5, chunks: (&beyond).into() }.into())));
 }
 
 #[test]

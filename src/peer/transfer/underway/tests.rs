@@ -11,7 +11,8 @@ fn transfer(folder: &std::path::Path) -> Transfer {
     let plan = Plan::file(id, Geometry::of(1).unwrap(), "x").unwrap();
     let manner = Manner { force: false, noted: false, own: false, delete: false, told: false, fsync: false };
     let (disk, had) = Disk::open(plan, id, &folder.join("state").join("x"), folder, manner).unwrap();
-    Transfer::new(id, View::Bytes, SafeName::new("x").unwrap(), disk, had, &Limits::default())
+    let chunks = (had, ChunkSet::full(1));
+    Transfer::new(id, View::Bytes, SafeName::new("x").unwrap(), disk, chunks, &Limits::default())
 }
 
 fn join(transfer: &Transfer) -> SourceId {
