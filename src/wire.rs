@@ -16,6 +16,7 @@ pub mod limits;
 mod macros;
 mod message;
 mod peer;
+mod records;
 #[cfg(test)]
 mod tests;
 mod tracker;
@@ -31,6 +32,7 @@ pub use peer::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Load,
     Manifest, Open, Opened, Refused, ServerHas, ToServer, Want,
 };
+pub use records::{Policy, Published, Version};
 pub use tracker::{
     Discard, Entry, FromTracker, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Holder, Keep, Listing,
     Locate, Located, Offer, PeerInfo, Peers, Register, Registered, Report, Status, ToTracker, Update,

@@ -19,6 +19,7 @@ const MESSAGES: &str = concat!(
     include_str!("../src/wire/common.rs"),
     include_str!("../src/wire/tracker.rs"),
     include_str!("../src/wire/peer.rs"),
+    include_str!("../src/wire/records.rs"),
 );
 
 /// The text from one heading to the next of the same or a higher level.
@@ -240,7 +241,7 @@ fn fields_stand_in_the_order_of_the_code() {
             assert_eq!(documented_fields(section(&heading_of(*id, name)), 2), coded, "{name}");
         }
     }
-    for name in ["Offer", "Holder", "Variant", "Entry", "PeerInfo"] {
+    for name in ["Offer", "Holder", "Variant", "Entry", "PeerInfo", "Version", "Published"] {
         let at = DOC.find(&format!("\n**{name}**")).unwrap_or_else(|| panic!("no {name}"));
         let table = DOC[at..].split("\n\n").nth(1).unwrap_or_default();
         let documented: Vec<String> = rows(table).into_iter().map(|row| row[1].clone()).collect();

@@ -53,3 +53,7 @@ pub const MAX_TOLD: u32 = 2;
 pub const MAX_SLOTS: usize = 256;
 /// How long a connection may take to finish HELLO, in milliseconds.
 pub const HELLO_TIMEOUT_MS: u32 = 5_000;
+/// Most shards of which any suffice: `k` of a policy.
+pub const MAX_SHARDS: u8 = 16;
+/// Most shards that may be lost: `m` of a policy. One more is the most copies.
+pub const MAX_PARITY: u8 = 8;
