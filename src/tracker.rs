@@ -22,8 +22,8 @@ mod tables;
 
 pub use config::{Config, StartError};
 
-/// A connection is a socket.
-const DESCRIPTORS_EACH: usize = 1;
+/// A connection is a socket, and what wakes its thread while an answer waits.
+const DESCRIPTORS_EACH: usize = 2;
 
 /// A running tracker; stops when it is dropped.
 pub struct Tracker {

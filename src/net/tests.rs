@@ -13,7 +13,7 @@ use crate::wire::{
 const LONG: Duration = Duration::from_secs(3600);
 
 /// A connection, both of its ends, and where the first one seems to be.
-pub(super) fn pair() -> (TcpStream, TcpStream, SocketAddr) {
+pub(crate) fn pair() -> (TcpStream, TcpStream, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (far, addr) = listener.accept().unwrap();

@@ -52,6 +52,13 @@ impl Wake {
         Ok(readable)
     }
 
+    /// Waits until woken, or until the other side of a connection sends no more. What it still sends may lie there.
+    pub(crate) fn wait_unless_cut(&self, socket: &impl AsFd, timeout: Duration) -> io::Result<()> {
+        wait_for(&mut [PollFd::new(socket, PollFlags::RDHUP), self.poll()], timeout)?;
+        self.awake();
+        Ok(())
+    }
+
     /// Waits until woken.
     pub(crate) fn wait_alone(&self, timeout: Duration) -> io::Result<()> {
         wait_for(&mut [self.poll()], timeout)?;

@@ -20,6 +20,7 @@ use crate::net::guests::Guests;
 use crate::threads::lock;
 use accept::Acceptor;
 use askings::Askings;
+use bells::Bells;
 use crew::Crew;
 use large::Large;
 use look::Looks;
@@ -28,6 +29,7 @@ use refuse::Refusals;
 
 mod accept;
 mod askings;
+mod bells;
 mod crew;
 mod large;
 mod leases;
@@ -65,6 +67,7 @@ impl Server {
             idle: config.idle,
             large: Large::default(),
             askings: Askings::default(),
+            bells: Bells::default(),
             pings: AtomicU32::default(),
         };
         let server = Server {

@@ -30,6 +30,11 @@ pub enum Effect {
     Keep,
     /// The answer takes another step: [`Session::go_on`], or nothing if nobody waits for it any more.
     GoOn,
+    /// There is nothing to answer yet: [`Session::go_on`] whenever this connection is woken, and at this time at the
+    /// latest. Other messages on the connection wait meanwhile, so whoever asks such things has one for them alone.
+    Wait(Instant),
+    /// Wake the connections of these numbers, as far as they wait.
+    Wake(Vec<u64>),
 }
 
 /// An answer, and whether the connection ends after it.

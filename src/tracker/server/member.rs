@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::askings::Askings;
+use super::bells::{Bell, Bells};
 use super::large::Large;
 use super::look::Looks;
 use super::receiving::Receiving;
@@ -19,6 +20,8 @@ use crate::wire::{Common, ErrorCode, FromTracker, Role, ToTracker};
 
 /// Answers waiting on one connection are sent when they are this many bytes.
 const MAX_QUEUED_BYTES: usize = 64 << 10;
+/// An answer that waits is looked at again so often even if nobody wakes its connection.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 type Link = Messages<ToTracker, FromTracker>;
 
@@ -33,6 +36,7 @@ pub(super) struct Service {
     pub(super) idle: Duration,
     pub(super) large: Large,
     pub(super) askings: Askings,
+    pub(super) bells: Bells,
     /// PINGs sent.
     pub(super) pings: AtomicU32,
 }
@@ -73,7 +77,9 @@ impl Service {
                 if request == 0 && is_request(&message) {
                     return Err(NetError::Unexpected("request number 0"));
                 }
-                let reply = self.answer(link, session, message)?;
+                let reply = session.answer(&self.shared, message, Instant::now());
+                let reply =
+                    self.in_the_end(link, guest.number, reply, |now| session.go_on(&self.shared, now))?;
                 // LEAVE as a notice has no answer.
                 let done = |answer: &&FromTracker| matches!(answer, FromTracker::Common(Common::Ok));
                 if let Some(answer) = reply.answer.as_ref().filter(|answer| request != 0 || !done(answer)) {
@@ -96,31 +102,52 @@ impl Service {
         }
     }
 
-    /// The answer, which may take many steps; none is taken for who is gone.
-    fn answer(&self, link: &Link, session: &mut Session, message: ToTracker) -> Result<Reply, NetError> {
-        let mut reply = session.answer(&self.shared, message, Instant::now());
-        if reply.effect != Some(Effect::GoOn) {
-            return Ok(reply);
-        }
-        let asking = self.askings.begins(link.addr.ip());
-        while reply.effect == Some(Effect::GoOn) {
-            let began = Instant::now();
+    /// The answer, which may take many steps, or wait for something; none is taken for who is gone.
+    pub(super) fn in_the_end(
+        &self,
+        link: &mut Link,
+        connection: u64,
+        mut reply: Reply,
+        mut go_on: impl FnMut(Instant) -> Reply,
+    ) -> Result<Reply, NetError> {
+        let (mut asking, mut bell) = (None, None);
+        loop {
+            let waits = match reply.effect {
+                Some(Effect::GoOn) => None,
+                Some(Effect::Wait(until)) => Some(until.saturating_duration_since(Instant::now())),
+                _ => return Ok(reply),
+            };
+            match (waits, &bell) {
+                (Some(time), Some(bell)) => self.wait(link, bell, time)?,
+                (Some(_), None) => bell = Some(self.bells.hang(connection)?),
+                (None, _) => {}
+            }
             if link.is_cut() {
                 return Err(NetError::Closed);
             }
-            reply = session.go_on(&self.shared, began);
-            if !self.guests.pause(asking.pause_after(began.elapsed())) {
-                return Err(NetError::Closed);
+            let began = Instant::now();
+            reply = go_on(began);
+            if waits.is_none() {
+                let asking = asking.get_or_insert_with(|| self.askings.begins(link.addr.ip()));
+                if !self.guests.pause(asking.pause_after(began.elapsed())) {
+                    return Err(NetError::Closed);
+                }
             }
         }
-        Ok(reply)
+    }
+
+    /// Waits for a while, or until somebody rings, or the other side is gone.
+    fn wait(&self, link: &mut Link, bell: &Bell<'_>, time: Duration) -> Result<(), NetError> {
+        link.flush()?; // the answers before
+        Ok(bell.wait(link.socket(), time.min(LONGEST_WAIT))?)
     }
 
     fn carry_out(&self, effect: Effect, guest: &Guest) {
         match effect {
             Effect::Look(look) => self.looks.order(look),
             Effect::Keep => guest.keep(),
-            Effect::GoOn => {} // done before
+            Effect::Wake(connections) => self.bells.ring(&connections),
+            Effect::GoOn | Effect::Wait(_) => {} // done before
             Effect::Ping(connection) => {
                 if let Some(handle) = self.guests.handle(connection) {
                     handle.interject(self.next_ping(), &Common::Ping);

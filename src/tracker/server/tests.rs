@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::content::{FileId, Host, PeerId};
-use crate::net::{self, Messages, OwnId, trace::Side};
+use crate::net::tests::{hello, pair};
+use crate::net::{self, Messages, NetError, OwnId, trace::Side};
 use crate::threads;
 use crate::tracker::directory::{Bounds, Directory, Look, Sender};
+use crate::tracker::session::{Effect, Reply};
 use crate::wire::{
     Common, ErrorCode, FromTracker, GetList, GetStatus, List, Message, Name, Offer, Preface, RawHeader,
     Register, Role, ToTracker, Update,
@@ -115,19 +117,68 @@ fn a_connection_whose_thread_cannot_be_started_is_closed_and_the_next_is_served(
     let (refusals, refusing) = Refusals::start(|| false).unwrap();
     let mut acceptor = Acceptor::new(Arc::clone(&server.service), Arc::clone(&server.crew), refusals);
     acceptor.member = || threads::named("tracker-member").stack(NO_ROOM);
-    let pair = || {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (ours, from) = listener.accept().unwrap();
-        (ours, theirs, from)
-    };
-    let (ours, mut theirs, from) = pair();
+    let (mut theirs, ours, from) = pair();
     assert!(acceptor.admit(ours, from).is_err());
     assert_eq!(theirs.read(&mut [0]).unwrap(), 0, "closed without a word");
     assert!(server.service.guests.is_empty());
     drop(acceptor);
     refusing.join().unwrap();
     assert_eq!(connect(addr).call(&Common::Ping.into()).unwrap(), Common::Pong.into());
+    server.stop();
+}
+
+/// What a server makes of a request that waits until `until`, asked by a connection of this number, and how often it
+/// looked; `meanwhile` has the other side, once the bell hangs, and is gone unless it gives it back.
+fn waits(
+    server: &Server,
+    until: Instant,
+    meanwhile: impl FnOnce(Link) -> Option<Link> + Send,
+) -> (Result<Reply, NetError>, usize) {
+    let (theirs, ours, addr) = pair();
+    let session = |stream| net::Session { stream, addr, theirs: hello(), rest: bytes::BytesMut::new() };
+    let mut link = Messages::new(session(ours), Side::Tracker);
+    let (looked, looks) = mpsc::channel();
+    let mut times = 0;
+    let later = || Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) };
+    let outcome = std::thread::scope(|scope| {
+        let theirs = scope.spawn(move || {
+            looks.recv().unwrap();
+            meanwhile(Messages::new(session(theirs), Side::Tracker))
+        });
+        link.queue(1, &Common::Ok.into());
+        let outcome = server.service.in_the_end(&mut link, 7, later(), |now| {
+            times += 1;
+            let _ = looked.send(());
+            if now < until && times == 1 { later() } else { Common::Pong.into() }
+        });
+        drop(theirs.join().unwrap());
+        outcome
+    });
+    (outcome, times)
+}
+
+#[test]
+fn an_answer_that_waits_is_made_when_somebody_rings_or_its_time_is_over() {
+    let (server, _) = server();
+    let far = Instant::now() + LONG;
+    let (answer, looked) = waits(&server, far, |mut theirs| {
+        assert_eq!(theirs.receive().unwrap().1, Common::Ok.into(), "what was answered before does not wait");
+        server.service.bells.ring(&[7]);
+        Some(theirs)
+    });
+    assert_eq!((answer.unwrap(), looked), (Common::Pong.into(), 2));
+    let soon = Instant::now() + Duration::from_millis(50);
+    let (answer, _) = waits(&server, soon, Some);
+    assert_eq!(answer.unwrap(), Common::Pong.into());
+    assert!(Instant::now() >= soon);
+    server.stop();
+}
+
+#[test]
+fn nobody_waits_for_an_answer_to_who_is_gone() {
+    let (server, _) = server();
+    let (answer, _) = waits(&server, Instant::now() + LONG, |_| None);
+    assert!(matches!(answer, Err(NetError::Closed)));
     server.stop();
 }
 
