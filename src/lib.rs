@@ -8,6 +8,7 @@
 //! - [`swarm`]: what members of a swarm decide: scheduler, neighbours, turns. Pure.
 //! - `threads`, `say`, `program`, `descriptors`, `owner`: what the end of a thread means; what is written for people,
 //!   whatever becomes of it; what is said of a panic; how many files and sockets may be open; whose something is.
+//! - [`storage`]: checked logs, and folders that one process has.
 //! - [`net`]: connections: preface, HELLO, framing, tracing.
 //! - [`tracker`]: the directory of who has what, and the threads that serve it.
 //! - [`peer`]: sharing, serving and fetching.
@@ -32,6 +33,7 @@ mod program;
 mod say;
 #[cfg(feature = "lab")]
 pub mod sim;
+pub mod storage;
 pub mod swarm;
 mod threads;
 pub mod tracker;

@@ -1,0 +1,6 @@
+//! What is kept on disk and must be right when it is read again: checked logs, and folders that one process has.
+
+pub mod log;
+mod owned;
+
+pub use owned::{Owned, OwnedError, sync_folder};
