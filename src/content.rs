@@ -21,6 +21,7 @@ pub use link::{Descriptor, Link, LinkError};
 pub use name::{NameError, SafeName, misleads, shown};
 pub use network::Network;
 pub use proof::{ChunkHasher, Manifest, PROOF_RUN, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
+pub use runs::Run;
 pub use tree::{
     LeftOut, Looks, Missing, Reason, Tree, TreeEntry, TreeError, TreeKind, TreeLayout, leads_inside, way_to,
 };

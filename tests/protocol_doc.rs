@@ -332,7 +332,7 @@ fn proofs_are_what_the_pattern_gives() {
     );
     for Stated { bytes, proof, .. } in stated {
         let (manifest, id) = manifest_of(&pattern_of(bytes));
-        let given = manifest.prove(proof.first, proof.hashes.len() as u32).expect("a run");
+        let given = manifest.prove(proof.run()).expect("a run");
         assert_eq!(proof, given, "{bytes}");
         assert_eq!(proof.check(id, manifest.geometry()), Ok(()), "{bytes}");
     }

@@ -1,6 +1,6 @@
 //! A set of chunk numbers below a fixed length, as bits. Pure.
 
-use super::runs;
+use super::runs::{self, Run};
 
 const WORD: usize = 64;
 
@@ -92,9 +92,9 @@ impl ChunkSet {
         })
     }
 
-    /// The chunks as runs of first and count.
-    pub fn ranges(&self) -> Vec<(u32, u32)> {
-        runs::ranges(self.iter())
+    /// The chunks as runs.
+    pub fn runs(&self) -> Vec<Run> {
+        runs::of(self.iter())
     }
 
     /// The first chunk at or after `from`, going round at the end, that is in both sets.
@@ -122,10 +122,10 @@ impl ChunkSet {
 
     /// Adds the chunks of `runs`, leaving out numbers past the end: a word at a time, so that long runs
     /// cost little.
-    pub fn add_runs(&mut self, runs: &[(u32, u32)]) {
-        for (first, count) in runs {
-            let end = first.saturating_add(*count).min(self.len);
-            let mut at = *first;
+    pub fn add_runs(&mut self, runs: &[Run]) {
+        for run in runs {
+            let end = run.end().min(self.len);
+            let mut at = run.first;
             while at < end {
                 let low = at as usize % WORD;
                 let width = (WORD - low).min((end - at) as usize);
@@ -232,14 +232,14 @@ mod tests {
         for len in [0, 1, 63, 64, 65, 200] {
             let (mut fast, mut slow) = (ChunkSet::empty(len), ChunkSet::empty(len));
             for _ in 0..20 {
-                let run = (rng.u32(..=len + 2), rng.u32(..100));
+                let run = Run::new(rng.u32(..=len + 2), rng.u32(..100));
                 fast.add_runs(&[run]);
-                for chunk in run.0..run.0 + run.1 {
+                for chunk in run.first..run.end() {
                     slow.insert(chunk);
                 }
                 assert_eq!(fast, slow, "{run:?} of {len}");
             }
-            fast.add_runs(&[(0, u32::MAX), (u32::MAX, u32::MAX)]);
+            fast.add_runs(&[Run::new(0, u32::MAX), Run::new(u32::MAX, u32::MAX)]);
             assert_eq!(fast, ChunkSet::full(len));
         }
     }

@@ -4,6 +4,8 @@
 //! merge, pair by pair, to the file id (BLAKE3 paper, section 2.1; `blake3::hazmat`). A proof is the
 //! hashes of one aligned run of chunks and the sibling at each level above it.
 
+use std::ops::Range;
+
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
 use super::geometry::{ChunkIndex, Geometry};
@@ -72,10 +74,10 @@ impl ChunkHasher {
 pub const PROOF_RUN: u32 = 1 << RUN_BITS;
 const RUN_BITS: u32 = 4;
 
-/// The run of chunks whose hashes travel together with chunk `chunk`, as first chunk and count.
-pub fn proof_run(geometry: Geometry, chunk: ChunkIndex) -> (u32, u32) {
+/// The chunks of the file whose hashes travel together with chunk `chunk`.
+pub fn proof_run(geometry: Geometry, chunk: ChunkIndex) -> Range<u32> {
     let first = chunk.get() >> RUN_BITS << RUN_BITS;
-    (first, (geometry.chunks() - first).min(PROOF_RUN))
+    first..(first + PROOF_RUN).min(geometry.chunks())
 }
 
 /// All chunk hashes of a file, proved, with the merged hashes of every level above.
@@ -118,31 +120,37 @@ impl Manifest {
         &self.levels[0]
     }
 
-    /// The proof of an aligned run: `count` is a power of two that divides `first`, or reaches the end.
+    /// The proof of an aligned run of the file's chunks: its length is a power of two that divides its start, or it
+    /// reaches the end.
     ///
     /// # Errors
     /// [`ProofError::Shape`] if there is no such run.
-    pub fn prove(&self, first: u32, count: u32) -> Result<Proof, ProofError> {
-        let level = run_level(self.geometry.chunks(), first, count)?;
-        let hashes = self.hashes()[first as usize..(first + count) as usize].to_vec();
-        let mut node = (first >> level) as usize;
+    pub fn prove(&self, run: Range<u32>) -> Result<Proof, ProofError> {
+        let level = run_level(self.geometry.chunks(), &run)?;
+        let hashes = self.hashes()[run.start as usize..run.end as usize].to_vec();
+        let mut node = (run.start >> level) as usize;
         let mut path = Vec::new();
         for nodes in self.levels.iter().skip(level as usize) {
             path.extend(nodes.get(node ^ 1).filter(|_| nodes.len() > 1));
             node /= 2;
         }
-        Ok(Proof { first, hashes, path })
+        Ok(Proof { first: run.start, hashes, path })
     }
 }
 
 impl Proof {
+    /// The chunks of the file whose hashes these are; their end is at most the largest number there is.
+    pub fn run(&self) -> Range<u32> {
+        self.first..self.first.saturating_add(self.hashes.len() as u32)
+    }
+
     /// Checks that the hashes are those of their chunks in the file `id`.
     ///
     /// # Errors
     /// [`ProofError`]: the sender is wrong or lies, about the hashes or about the file's size.
     pub fn check(&self, id: FileId, geometry: Geometry) -> Result<(), ProofError> {
         let chunks = geometry.chunks();
-        let level = run_level(chunks, self.first, self.hashes.len() as u32)?;
+        let level = run_level(chunks, &self.run())?;
         let mut nodes = self.hashes.clone();
         let mut width = chunks; // nodes of the whole file at this level
         for _ in 0..level {
@@ -184,14 +192,14 @@ impl Proof {
 }
 
 /// The level at which a run is one node: log2 of its length, rounded up.
-fn run_level(chunks: u32, first: u32, count: u32) -> Result<u32, ProofError> {
-    let end = first.checked_add(count).ok_or(ProofError::Shape)?;
-    if count == 0 || end > chunks {
+fn run_level(chunks: u32, run: &Range<u32>) -> Result<u32, ProofError> {
+    if run.is_empty() || run.end > chunks {
         return Err(ProofError::Shape);
     }
+    let count = run.end - run.start;
     let span = count.checked_next_power_of_two().ok_or(ProofError::Shape)?;
-    let whole = count == span || end == chunks;
-    if !whole || !first.is_multiple_of(span) {
+    let whole = count == span || run.end == chunks;
+    if !whole || !run.start.is_multiple_of(span) {
         return Err(ProofError::Shape);
     }
     Ok(span.trailing_zeros())
@@ -256,7 +264,7 @@ mod tests {
                             && (count == span
                                 || (first + count == chunks && count < span && count * 2 > span))
                     });
-                    let proof = manifest.prove(first, count);
+                    let proof = manifest.prove(first..first + count);
                     assert_eq!(proof.is_ok(), aligned, "{first}+{count} of {chunks}");
                     if let Ok(proof) = proof {
                         assert_eq!(proof.check(id, geometry), Ok(()), "{first}+{count} of {chunks}");
@@ -269,7 +277,7 @@ mod tests {
     #[test]
     fn a_changed_proof_fails() {
         let (_, geometry, manifest, id) = file(21 * CHUNK);
-        let proof = manifest.prove(4, 4).unwrap();
+        let proof = manifest.prove(4..8).unwrap();
         let mut hash = proof.clone();
         hash.hashes[2].0[0] ^= 1;
         assert_eq!(hash.check(id, geometry), Err(ProofError::Mismatch));
@@ -291,6 +299,6 @@ mod tests {
     fn a_wrong_size_fails() {
         let (_, _, manifest, id) = file(21 * CHUNK);
         let shorter = Geometry::of(20 * CHUNK as u64).unwrap();
-        assert!(manifest.prove(16, 4).unwrap().check(id, shorter).is_err());
+        assert!(manifest.prove(16..20).unwrap().check(id, shorter).is_err());
     }
 }

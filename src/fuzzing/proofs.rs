@@ -1,5 +1,6 @@
 //! Proofs: the right one holds, and no other.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::Numbers;
@@ -15,8 +16,8 @@ pub(super) fn proof(bytes: &[u8], _: &Path) {
     let Some(geometry) = Geometry::of(size) else { return };
     let hashes: Vec<ChunkHash> = (0..geometry.chunks()).map(hash).collect();
     let Ok((manifest, id)) = Manifest::new(geometry, hashes) else { panic!("a hash for each chunk") };
-    let (first, count) = run(geometry, &mut numbers);
-    let Ok(mut proof) = manifest.prove(first, count) else { return };
+    let run = run(geometry, &mut numbers);
+    let Ok(mut proof) = manifest.prove(run) else { return };
     assert_eq!(proof.check(id, geometry), Ok(()));
     let right = proof.clone();
     for _ in 0..=numbers.u8() % 3 {
@@ -30,7 +31,10 @@ pub(super) fn proof(bytes: &[u8], _: &Path) {
         && right.check(id, other).is_ok()
     {
         let shape = |geometry: Geometry| (geometry.chunks(), geometry.chunk_size());
-        assert!(shape(other) == shape(geometry) || other.chunks() >= count, "{geometry:?} and {other:?}");
+        assert!(
+            shape(other) == shape(geometry) || other.chunks() as usize >= right.hashes.len(),
+            "{geometry:?} and {other:?}"
+        );
     }
 }
 
@@ -41,12 +45,12 @@ fn hash(chunk: u32) -> ChunkHash {
 }
 
 /// An aligned run as askers want them, or any two numbers.
-fn run(geometry: Geometry, numbers: &mut Numbers<'_>) -> (u32, u32) {
+fn run(geometry: Geometry, numbers: &mut Numbers<'_>) -> Range<u32> {
     let span = 1 << (numbers.u8() % 11);
     let first = u32::from(numbers.u16()) % geometry.chunks();
     match numbers.u8() % 4 {
-        0 => (first, span),
-        _ => (first / span * span, span.min(geometry.chunks() - first / span * span)),
+        0 => first..first + span,
+        _ => first / span * span..(first / span * span + span).min(geometry.chunks()),
     }
 }
 

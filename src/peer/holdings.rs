@@ -63,7 +63,7 @@ impl Holdings {
     /// Of what is registered and here in part, the chunks that are here.
     pub(super) fn parts(&self) -> Vec<Part> {
         let contents = self.contents().into_iter().filter(|(job, _)| self.registrations.has(*job));
-        contents.map(|(_, transfer)| (transfer.content(), transfer.had().ranges())).collect()
+        contents.map(|(_, transfer)| (transfer.content(), transfer.had().runs())).collect()
     }
 
     /// The transfer that can serve this.
@@ -91,7 +91,7 @@ impl Holdings {
         self.trackers.update(&step.added, &step.removed);
         for (_, transfer) in self.contents() {
             if step.parts.contains(&transfer.content()) {
-                self.trackers.have(transfer.content(), &transfer.had().ranges());
+                self.trackers.have(transfer.content(), &transfer.had().runs());
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::stop::{Present, Stop};
-use crate::content::{FileId, Host, PeerId, shown};
+use crate::content::{FileId, Host, PeerId, Run, shown};
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity, Messages, NetError, Session};
@@ -40,7 +40,7 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_ORDERS: usize = 4096;
 
 /// A content, as a file or a tree, and the chunks of it that are here.
-pub(super) type Part = ((FileId, View), Vec<(u32, u32)>);
+pub(super) type Part = ((FileId, View), Vec<Run>);
 
 /// What the peer registers, gathered when a link is made.
 pub(super) trait Registry: Send + Sync {
@@ -57,7 +57,7 @@ pub(super) trait Registry: Send + Sync {
 #[derive(Debug)]
 enum Order {
     Update { added: Vec<Offer>, removed: Vec<(Name, FileId)> },
-    Have((FileId, View), Vec<(u32, u32)>),
+    Have((FileId, View), Vec<Run>),
     Locate(Locate, Sender<Located>),
     Report(Report),
 }
@@ -116,7 +116,7 @@ impl Trackers {
         }
     }
 
-    pub(super) fn have(&self, content: (FileId, View), gained: &[(u32, u32)]) {
+    pub(super) fn have(&self, content: (FileId, View), gained: &[Run]) {
         for link in &self.0 {
             link.order(Order::Have(content, gained.to_vec()));
         }
@@ -322,7 +322,7 @@ impl Worker {
         &self,
         line: &mut Line,
         (id, view): (FileId, View),
-        mut ranges: Vec<(u32, u32)>,
+        mut ranges: Vec<Run>,
     ) -> Result<(), NetError> {
         while !ranges.is_empty() {
             let more = ranges.split_off(ranges.len().min(MAX_RANGES));

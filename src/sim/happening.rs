@@ -1,5 +1,6 @@
 //! What can happen, and what is said.
 
+use crate::content::Run;
 use crate::swarm::scheduler::SourceLoad;
 use crate::wire::Refusal;
 
@@ -47,7 +48,7 @@ pub(super) enum Happening {
 /// What a server says beside chunks.
 #[derive(Debug)]
 pub(super) enum Message {
-    Gains(Vec<(u32, u32)>),
+    Gains(Vec<Run>),
     Refused(u32, Refusal),
     Load(SourceLoad),
 }

@@ -7,7 +7,7 @@ use super::happening::{Happening, Nanos};
 use super::peer::{Fetch, address_of, id_of, number_of};
 use super::scenario::Fate;
 use super::world::{LEASE_INTERVAL, World, content};
-use crate::content::{ChunkSet, PROOF_RUN, PeerId};
+use crate::content::{ChunkSet, PROOF_RUN, PeerId, Run};
 use crate::net::DIAL_TIMEOUT;
 use crate::swarm::errands::{Errand, Errands, REFRESH, holders_wanted, last_of};
 use crate::swarm::neighbours::{Neighbours, Outcome};
@@ -77,7 +77,7 @@ impl World<'_> {
         self.queue.push(now + nanos(TICK), Happening::Turn(p));
     }
 
-    fn ask_tracker(&mut self, p: u32, missing: &[(u32, u32)]) {
+    fn ask_tracker(&mut self, p: u32, missing: &[Run]) {
         let now = self.instant();
         let missing = (!missing.is_empty()).then(|| {
             let mut chunks = ChunkSet::empty(self.chunks);

@@ -12,7 +12,7 @@ use super::neighbours::Neighbours;
 use super::patience::Patience;
 use super::round::Round;
 use super::scheduler::SourceId;
-use crate::content::{ChunkSet, PeerId, runs};
+use crate::content::{ChunkSet, PeerId, Run, runs};
 
 /// Longest pause between two questions to the trackers, when all is well.
 pub(crate) const REFRESH: Duration = Duration::from_secs(15);
@@ -108,8 +108,8 @@ impl Errands {
 
     /// What the trackers do not know yet of the chunks that are here; from now on they do.
     #[must_use]
-    pub(crate) fn gained(&mut self, had: &ChunkSet) -> Vec<(u32, u32)> {
-        let gained = runs::ranges(had.iter().filter(|chunk| !self.announced.contains(*chunk)));
+    pub(crate) fn gained(&mut self, had: &ChunkSet) -> Vec<Run> {
+        let gained = runs::of(had.iter().filter(|chunk| !self.announced.contains(*chunk)));
         if !gained.is_empty() {
             self.announced = had.clone();
         }
@@ -245,11 +245,11 @@ mod tests {
         for chunk in [1, 2, 5] {
             had.insert(chunk);
         }
-        assert_eq!(errands.gained(&had), [(1, 2), (5, 1)]);
+        assert_eq!(errands.gained(&had), [Run::new(1, 2), Run::new(5, 1)]);
         assert_eq!(errands.gained(&had), []);
         had.insert(3);
-        assert_eq!(errands.gained(&had), [(3, 1)]);
-        assert_eq!(errands.gained(&ChunkSet::full(10)), [(0, 1), (4, 1), (6, 4)]);
+        assert_eq!(errands.gained(&had), [Run::new(3, 1)]);
+        assert_eq!(errands.gained(&ChunkSet::full(10)), [Run::new(0, 1), Run::new(4, 1), Run::new(6, 4)]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod why;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::content::{ChunkSet, Layout, runs};
+use crate::content::{ChunkSet, Layout, Run, runs};
 use crate::wire::Refusal;
 pub(crate) use choosing::may_choose;
 use chunks::Chunks;
@@ -96,7 +96,7 @@ impl Scheduler {
 
     /// Wanted chunks that no connected source has, as runs; none before the first source has come, when
     /// those who start together, and have nothing yet, are worth knowing too.
-    pub fn unavailable(&self) -> Vec<(u32, u32)> {
+    pub fn unavailable(&self) -> Vec<Run> {
         if self.sources.is_empty() || self.sources.any_is_whole() {
             return Vec::new();
         }
@@ -168,7 +168,7 @@ impl Scheduler {
         self.fill_all(now, out);
     }
 
-    fn gained(&mut self, id: SourceId, gained: &[(u32, u32)], now: Instant, out: &mut Vec<Effect>) {
+    fn gained(&mut self, id: SourceId, gained: &[Run], now: Instant, out: &mut Vec<Effect>) {
         let Some(source) = self.sources.get_mut(id) else { return };
         for chunk in runs::numbers(gained, self.layout.chunks()) {
             // What it says anew is believed anew.

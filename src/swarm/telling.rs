@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::content::runs;
+use crate::content::{Run, runs};
 
 /// So many times an asker is told of gains at once: at the start little is there to be passed on, and all
 /// wait for it.
@@ -62,7 +62,7 @@ impl Telling {
     }
 
     /// What is told now: the slots with gains, and the runs of chunks of each.
-    pub(crate) fn take(&mut self, now: Instant) -> Vec<(u16, Vec<(u32, u32)>)> {
+    pub(crate) fn take(&mut self, now: Instant) -> Vec<(u16, Vec<Run>)> {
         if self.gains.is_empty() {
             return Vec::new();
         }
@@ -70,8 +70,7 @@ impl Telling {
         self.told = Some(now);
         let mut gains = std::mem::take(&mut self.gains);
         gains.sort_unstable();
-        let of_slot =
-            |gains: &[(u16, u32)]| (gains[0].0, runs::ranges(gains.iter().map(|(_, chunk)| *chunk)));
+        let of_slot = |gains: &[(u16, u32)]| (gains[0].0, runs::of(gains.iter().map(|(_, chunk)| *chunk)));
         gains.chunk_by(|a, b| a.0 == b.0).map(of_slot).collect()
     }
 }
@@ -125,11 +124,14 @@ mod tests {
         for (slot, chunk) in [(7, 5), (2, 5), (7, 6), (2, 3), (7, 9)] {
             telling.gain(slot, chunk, 3);
         }
-        assert_eq!(telling.take(now), [(2, vec![(3, 1), (5, 1)]), (7, vec![(5, 2), (9, 1)])]);
+        assert_eq!(
+            telling.take(now),
+            [(2, vec![Run::new(3, 1), Run::new(5, 1)]), (7, vec![Run::new(5, 2), Run::new(9, 1)])]
+        );
         assert_eq!(telling.take(now), []);
         [(7, 5), (2, 5)].into_iter().for_each(|(slot, chunk)| telling.gain(slot, chunk, 3));
         telling.forget(7);
-        assert_eq!(telling.take(now), [(2, vec![(5, 1)])]);
+        assert_eq!(telling.take(now), [(2, vec![Run::new(5, 1)])]);
         (2..EARLY_TELLS).for_each(|_| {
             telling.gain(0, 0, 1);
             assert_eq!(telling.due(now), Some(now), "asking for nothing was not counted");

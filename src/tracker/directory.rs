@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::content::{FileId, PeerId};
+use crate::content::{FileId, PeerId, Run};
 use crate::wire::{self, Complaint, Offer, PeerInfo, Status, View, limits};
 
 mod contents;
@@ -38,7 +38,6 @@ mod tests;
 mod work;
 
 pub use denial::Denial;
-use holders::Runs;
 pub use listing::Page;
 use locate::Search;
 pub use locate::{Query, Wanted};
@@ -159,7 +158,7 @@ impl Directory {
         &mut self,
         sender: Sender,
         of: (FileId, View),
-        gained: &Runs,
+        gained: &[Run],
         now: Instant,
     ) -> Result<(), Denial> {
         let peer = self.roll.registered(sender)?;

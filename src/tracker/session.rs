@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::directory::{Denial, Directory, Load, Look, Near, Page, Profile, Query, Sender, Wanted};
 use super::shared::Shared;
-use crate::content::{ChunkSet, FileId, SafeName, runs};
+use crate::content::{ChunkSet, FileId, Run, SafeName, runs};
 use crate::wire::{
     self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker, limits,
 };
@@ -299,10 +299,9 @@ fn denied(denial: &Denial) -> Common {
 }
 
 /// The chunks of runs from outside, as far as any content has them.
-fn chunks_of(runs: &[(u32, u32)]) -> ChunkSet {
+fn chunks_of(runs: &[Run]) -> ChunkSet {
     let runs = runs::joined(runs);
-    let end = runs.last().map_or(0, |(first, count)| first.saturating_add(*count));
-    let mut set = ChunkSet::empty(end.min(limits::MAX_CHUNKS));
+    let mut set = ChunkSet::empty(runs.last().map_or(0, |run| run.end()).min(limits::MAX_CHUNKS));
     set.add_runs(&runs);
     set
 }

@@ -8,7 +8,7 @@ use byteorder::{BigEndian, ByteOrder};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits;
-use crate::content::{ChunkHash, ChunkSet, FileId, Host, Looks, PeerId, Proof};
+use crate::content::{ChunkHash, ChunkSet, FileId, Host, Looks, PeerId, Proof, Run};
 
 /// Why the bytes of a frame are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -161,6 +161,16 @@ impl<A: Field, B: Field> Field for (A, B) {
     }
 }
 
+impl Field for Run {
+    fn put(&self, out: &mut BytesMut) {
+        self.first.put(out);
+        self.count.put(out);
+    }
+    fn take(from: &mut Cursor) -> Result<Run, DecodeError> {
+        Ok(Run { first: u32::take(from)?, count: u32::take(from)? })
+    }
+}
+
 /// UTF-8 of at most `MAX` bytes, with a `u16` length before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Text<const MAX: usize>(String);
@@ -266,8 +276,8 @@ impl<T: Field, const MAX: usize> Field for List<T, MAX> {
 pub type Name = Text<{ limits::MAX_NAME_BYTES }>;
 /// A peer's or program's name.
 pub type Label = Text<{ limits::MAX_LABEL_BYTES }>;
-/// Runs of chunks: first chunk and how many.
-pub type Ranges = List<(u32, u32), { limits::MAX_RANGES }>;
+/// Runs of chunks.
+pub type Ranges = List<Run, { limits::MAX_RANGES }>;
 
 /// Which chunks a holder has when a content is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -218,8 +218,8 @@ impl Lying {
             data.iter_mut().for_each(|byte| *byte = !*byte);
         }
         let geometry = Geometry::of(content.len() as u64).expect("a geometry");
-        let (first, count) = proof_run(geometry, geometry.index(chunk).expect("a chunk"));
-        let proof = self.shared.manifest.prove(first, count).expect("a run");
+        let run = proof_run(geometry, geometry.index(chunk).expect("a chunk"));
+        let proof = self.shared.manifest.prove(run).expect("a run");
         let head = Body::new().u32(chunk).u32(proof.first).u16(proof.hashes.len() as u16);
         let head = head.u8(proof.path.len() as u8);
         let hashes = proof.hashes.iter().chain(&proof.path).fold(head, |body, hash| body.raw(&hash.0));

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use p2p::content::{
     ChunkHash, Descriptor, FileId, Geometry, Host, LeftOut, Link, Looks, Manifest, Missing, PeerId, Reason,
-    SafeName, Tree, TreeEntry, TreeKind,
+    Run, SafeName, Tree, TreeEntry, TreeKind,
 };
 use p2p::wire::{
     ChunkHead, Common, Complaint, GetList, GetPeers, GetStatus, HEADER_BYTES, HaveChunks, Heartbeat, List,
@@ -116,11 +116,10 @@ fn chunk_heads() -> Vec<Vec<u8>> {
     let geometry = Geometry::of(40 << 16).expect("a size");
     let hashes = (0..40).map(|byte| ChunkHash([byte; 32])).collect();
     let (manifest, _) = Manifest::new(geometry, hashes).expect("a manifest");
-    let runs = [(0, 16), (16, 16), (32, 8)];
-    let heads = runs.map(|(first, count)| {
-        let proof = manifest.prove(first, count).expect("a run");
+    let heads = [0..16, 16..32, 32..40].map(|run| {
+        let proof = manifest.prove(run).expect("a run");
         let mut out = BytesMut::new();
-        ChunkHead { index: first, proof }.put_frame(1, 3, &mut out);
+        ChunkHead { index: proof.first, proof }.put_frame(1, 3, &mut out);
         [&out[HEADER_BYTES..], b"abc"].concat()
     });
     heads.into_iter().chain([vec![0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 2]]).collect()
@@ -143,7 +142,7 @@ fn session() -> Vec<u8> {
         id,
         purpose,
         max: 16,
-        missing: List::new(vec![(1, 2)]),
+        missing: List::new(vec![Run::new(1, 2)]),
     };
     let messages: Vec<(u32, ToTracker)> = vec![
         (0, Register { host: Host::default(), port: 1, offers: List::new(vec![offer("a", 1, true)]) }.into()),
@@ -157,7 +156,11 @@ fn session() -> Vec<u8> {
             }
             .into(),
         ),
-        (2, HaveChunks { id, view: View::Bytes, gained: List::new(vec![(0, 2), (3, 1)]) }.into()),
+        (
+            2,
+            HaveChunks { id, view: View::Bytes, gained: List::new(vec![Run::new(0, 2), Run::new(3, 1)]) }
+                .into(),
+        ),
         (0, locate("a", FileId::NONE, Purpose::Inspect).into()),
         (1, locate("", id, Purpose::Fetch).into()),
         (1, locate("aa", FileId::NONE, Purpose::Inspect).into()),

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use super::*;
+use crate::content::Run;
 use crate::net::tests::greeted;
 use crate::wire::{
     AskerHas, Cancel, ChunkHead, FromServer, GetLoad, List, Load, ServerHas, ToServer, limits,
@@ -42,7 +43,7 @@ fn next(bulk: &mut Bulk<FromServer>) -> Option<(u32, ToServer)> {
 
 /// So many ranges that the small buffer does not hold them.
 fn many() -> AskerHas {
-    let ranges: Vec<(u32, u32)> = (0..limits::MAX_RANGES as u32).map(|at| (2 * at, 1)).collect();
+    let ranges: Vec<Run> = (0..limits::MAX_RANGES as u32).map(|at| Run::new(2 * at, 1)).collect();
     AskerHas { slot: 1, gained: List::new(ranges) }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::content::{FileId, SafeName};
+use crate::content::{FileId, Run, SafeName};
 use crate::swarm::errands::holders_wanted;
 use crate::wire::{List, Locate, Located, Name, Purpose, Variant};
 
@@ -21,7 +21,7 @@ pub struct Want {
 
 impl Want {
     /// What trackers are asked: who has it, above all what is `missing`, and no more than are of use to so many places for neighbours.
-    pub(super) fn question(&self, missing: Vec<(u32, u32)>, places: usize) -> Locate {
+    pub(super) fn question(&self, missing: Vec<Run>, places: usize) -> Locate {
         let (max, missing) = (holders_wanted(places) as u16, List::new(missing));
         Locate { name: Name::default(), id: self.id, purpose: Purpose::Fetch, max, missing }
     }
@@ -122,8 +122,8 @@ mod tests {
 
     #[test]
     fn trackers_are_asked_by_id_for_what_is_missing() {
-        let question = want("f", None).question(vec![(3, 2)], 16);
-        let (name, missing) = (Name::default(), List::new(vec![(3, 2)]));
+        let question = want("f", None).question(vec![Run::new(3, 2)], 16);
+        let (name, missing) = (Name::default(), List::new(vec![Run::new(3, 2)]));
         let id = FileId([1; 32]);
         assert_eq!(question, Locate { name, id, purpose: Purpose::Fetch, max: 32, missing });
     }

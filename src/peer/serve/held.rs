@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::content::{ChunkSet, FileId, Layout, Looks, Place, Proof, proof_run};
@@ -168,8 +169,8 @@ impl Shared {
         Err(Refusal::Gone)
     }
 
-    fn prove(&self, file: usize, first: u32, count: u32) -> Option<Proof> {
-        self.share.manifest(self.id_of(file)?)?.prove(first, count).ok()
+    fn prove(&self, file: usize, run: Range<u32>) -> Option<Proof> {
+        self.share.manifest(self.id_of(file)?)?.prove(run).ok()
     }
 }
 
@@ -217,18 +218,15 @@ impl Held {
             return None; // the file's id is its chunk's hash
         }
         match self {
-            Held::Shared(shared) => {
-                let (first, count) = proof_run(geometry, place.chunk);
-                shared.prove(place.file, first, count).map(Arc::new)
-            }
+            Held::Shared(shared) => shared.prove(place.file, proof_run(geometry, place.chunk)).map(Arc::new),
             Held::Fetching(transfer) => transfer.proof_of(place),
         }
     }
 
     /// The proof of any aligned run of a file's chunks; a content on its way here knows too few hashes.
-    pub(in crate::peer) fn manifest_run(&self, file: usize, first: u32, count: u32) -> Option<Proof> {
+    pub(in crate::peer) fn manifest_run(&self, file: usize, run: Range<u32>) -> Option<Proof> {
         match self {
-            Held::Shared(shared) => shared.prove(file, first, count),
+            Held::Shared(shared) => shared.prove(file, run),
             Held::Fetching(_) => None,
         }
     }

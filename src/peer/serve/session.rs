@@ -12,7 +12,7 @@ use super::held::Held;
 use super::host::Host;
 use super::sending::FilePart;
 use super::slot::{Request, Slot};
-use crate::content::{ChunkSet, PeerId, Place, runs};
+use crate::content::{ChunkSet, PeerId, Place, Run, runs};
 use crate::net::NetError;
 use crate::peer::mischief::Fate;
 use crate::peer::transfer::Follower;
@@ -196,7 +196,8 @@ impl<'a> Session<'a> {
         if !fits {
             return Err(NetError::Unexpected("GET_MANIFEST of chunks that are not there"));
         }
-        Ok(match slot.held.manifest_run(get.file as usize, get.first, get.count) {
+        let run = get.first..get.first.saturating_add(get.count);
+        Ok(match slot.held.manifest_run(get.file as usize, run) {
             Some(proof) => Manifest { proof }.into(),
             None => Refused { reason: Refusal::NotYet }.into(),
         })
@@ -233,7 +234,7 @@ impl<'a> Session<'a> {
         dropped.into_iter().map(|request| refuse(request.number, Refusal::Cancelled)).collect()
     }
 
-    fn asker_has(&mut self, number: u16, gained: &[(u32, u32)]) -> Result<(), NetError> {
+    fn asker_has(&mut self, number: u16, gained: &[Run]) -> Result<(), NetError> {
         let Some(slot) = self.slots.get_mut(&number) else { return Ok(()) };
         let chunks = slot.held.layout().chunks();
         slot.told_chunks += runs::named(gained, chunks);
@@ -341,7 +342,7 @@ impl<'a> Session<'a> {
         let mut answers = Vec::new();
         for (number, slot) in &mut self.slots {
             let back = slot.gone.come_back(&mut slot.held, now);
-            for gained in runs::ranges(back).chunks(MAX_RANGES) {
+            for gained in runs::of(back).chunks(MAX_RANGES) {
                 answers.push((0, ServerHas { slot: *number, gained: List::new(gained.to_vec()) }.into()));
             }
         }

@@ -118,6 +118,6 @@ impl Slot {
 
     /// The first chunk of the run that a chunk is proved with.
     fn run_of(&self, place: Place) -> u32 {
-        proof_run(self.held.layout().files()[place.file], place.chunk).0
+        proof_run(self.held.layout().files()[place.file], place.chunk).start
     }
 }

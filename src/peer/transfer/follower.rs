@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
+use crate::content::Run;
 use crate::net::wake::Wake;
 use crate::swarm::telling::Telling;
 use crate::threads::lock;
@@ -44,7 +45,7 @@ impl Follower {
     }
 
     /// What there is to tell, as slots and runs of chunks: it is told now.
-    pub(in crate::peer) fn take(&self, now: Instant) -> Vec<(u16, Vec<(u32, u32)>)> {
+    pub(in crate::peer) fn take(&self, now: Instant) -> Vec<(u16, Vec<Run>)> {
         lock(&self.telling).take(now)
     }
 
@@ -109,7 +110,10 @@ mod tests {
         drop(other);
         followers.gain(3);
         assert!(one.is_due(now), "the first ones at once");
-        assert_eq!(one.take(now), [(2, vec![(3, 1), (5, 1)]), (7, vec![(3, 1), (5, 1)])]);
+        assert_eq!(
+            one.take(now),
+            [(2, vec![Run::new(3, 1), Run::new(5, 1)]), (7, vec![Run::new(3, 1), Run::new(5, 1)])]
+        );
         assert_eq!(one.take(now), []);
         assert_eq!(lock(&followers.0).len(), 2);
     }
@@ -122,8 +126,8 @@ mod tests {
         followers.gain(5);
         followers.remove(&one, 7);
         followers.gain(6);
-        assert_eq!(one.take(now), [(2, vec![(5, 2)])]);
-        assert_eq!(other.take(now), [(7, vec![(5, 2)])]);
+        assert_eq!(one.take(now), [(2, vec![Run::new(5, 2)])]);
+        assert_eq!(other.take(now), [(7, vec![Run::new(5, 2)])]);
         for _ in 0..100 {
             followers.add(&one, 7);
             followers.remove(&one, 7);

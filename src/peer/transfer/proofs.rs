@@ -33,16 +33,14 @@ impl Proofs {
 
     /// The proof of the run that a chunk lies in, if it is known.
     pub(super) fn of(&self, plan: &Plan, place: Place) -> Option<Arc<Proof>> {
-        let (first, _) = proof_run(plan.layout.files()[place.file], place.chunk);
-        lock(&self.0).get(&(place.file, first)).cloned()
+        let run = proof_run(plan.layout.files()[place.file], place.chunk);
+        lock(&self.0).get(&(place.file, run.start)).cloned()
     }
 }
 
 /// True if a proof is of the very run that this chunk of a file lies in, and right.
 pub(super) fn proves(proof: &Proof, file: FileId, geometry: Geometry, chunk: ChunkIndex) -> bool {
-    let (first, count) = proof_run(geometry, chunk);
-    let fits = proof.first == first && proof.hashes.len() as u32 == count;
-    fits && proof.check(file, geometry).is_ok()
+    proof.run() == proof_run(geometry, chunk) && proof.check(file, geometry).is_ok()
 }
 
 #[cfg(test)]
@@ -62,7 +60,7 @@ mod tests {
         let plan = Plan::file(id, geometry, "x").unwrap();
         let proofs = Proofs::default();
         let (early, late) = (plan.layout.place(3).unwrap(), plan.layout.place(17).unwrap());
-        let of_late = manifest.prove(16, 16).unwrap();
+        let of_late = manifest.prove(16..32).unwrap();
         assert!(!proofs.learn(&plan, early, of_late.clone()), "of another run");
         let mut wrong = of_late.clone();
         wrong.hashes[1] = ChunkHash([1; 32]);

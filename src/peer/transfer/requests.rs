@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::link::Order;
-use crate::content::runs;
+use crate::content::{Run, runs};
 use crate::wire::ANY_CHUNK;
 use crate::wire::limits::MAX_RUN;
 
@@ -22,7 +22,7 @@ pub(super) enum Send {
     /// Ask for the load.
     Load(u32),
     /// Tell of these runs of chunks.
-    Tell(Vec<(u32, u32)>),
+    Tell(Vec<Run>),
     /// Say that the connection ends. Nothing comes after it.
     Leave(u32),
 }
@@ -89,7 +89,7 @@ impl Requests {
         }
         if !news.is_empty() {
             news.sort_unstable();
-            out.push(Send::Tell(runs::ranges(news)));
+            out.push(Send::Tell(runs::of(news)));
         }
         out
     }
@@ -184,7 +184,7 @@ mod tests {
         let mut requests = Requests::new();
         let orders = [Order::Tell(5), Order::AskLoad, Order::Ask(1), Order::Tell(4)];
         let sent = requests.obey(&orders, |_| false);
-        assert_eq!(sent, [ask(3, 1, 1, false), Send::Load(4), Send::Tell(vec![(4, 2)])]);
+        assert_eq!(sent, [ask(3, 1, 1, false), Send::Load(4), Send::Tell(vec![Run::new(4, 2)])]);
         assert_eq!(requests.number(), 5, "not that of the next chunk, too");
         assert!(!requests.is_empty());
         let orders = [Order::Ask(2), Order::Close, Order::Ask(3)];

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::link::{Opened, Order, SourceLink, Who};
 use super::outcome::Trust;
-use crate::content::{ChunkSet, PeerId};
+use crate::content::{ChunkSet, PeerId, Run};
 use crate::net::wake::Wake;
 use crate::swarm::scheduler::{
     Effect, Event, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceView, may_choose,
@@ -246,7 +246,7 @@ impl Sources {
     }
 
     /// Wanted chunks that no source has.
-    pub(in crate::peer) fn unavailable(&self) -> Vec<(u32, u32)> {
+    pub(in crate::peer) fn unavailable(&self) -> Vec<Run> {
         lock(&self.state).scheduler.unavailable()
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::event::SourceId;
 use super::rarity::Rarity;
-use crate::content::ChunkSet;
+use crate::content::{ChunkSet, Run};
 
 /// The chunks of one transfer. Each that is wanted is in exactly one state.
 #[derive(Debug)]
@@ -73,8 +73,8 @@ impl Chunks {
     }
 
     /// The open ones that no partial source has, as runs.
-    pub(super) fn unavailable(&self) -> Vec<(u32, u32)> {
-        self.open.unavailable().ranges()
+    pub(super) fn unavailable(&self) -> Vec<Run> {
+        self.open.unavailable().runs()
     }
 
     // What sources have. Whole ones do not count: they make no chunk rarer than another.

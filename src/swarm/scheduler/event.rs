@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::load::SourceLoad;
-use crate::content::ChunkSet;
+use crate::content::{ChunkSet, Run};
 use crate::wire::Refusal;
 
 /// A connection that serves this transfer. Numbers are never reused within a transfer.
@@ -29,7 +29,7 @@ pub enum Event {
     /// A source told its load.
     Loaded(SourceId, SourceLoad),
     /// A source gained chunks, as runs.
-    Gained(SourceId, Vec<(u32, u32)>),
+    Gained(SourceId, Vec<Run>),
     /// A source is gone.
     Left(SourceId),
     /// The head of a chunk came from a source; tells what "whichever" turned out to be.

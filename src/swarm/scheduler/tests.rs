@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::pace::MIN_STALL;
 use super::*;
-use crate::content::Geometry;
+use crate::content::{Geometry, Run};
 
 const CHUNKS: u32 = 4;
 const CHUNK_BYTES: u64 = 1 << 16;
@@ -84,10 +84,10 @@ fn what_a_source_lost_is_asked_of_it_again_once_it_says_anew_that_it_has_it() {
     let gone = || Event::Refused(only, Some(0), Refusal::Gone);
     assert_eq!(scheduler.step(gone(), now), []);
     assert!(!scheduler.is_helped());
-    assert_eq!(scheduler.step(Event::Gained(only, vec![(0, 1)]), now), [Effect::Ask(only, 0)]);
+    assert_eq!(scheduler.step(Event::Gained(only, vec![Run::new(0, 1)]), now), [Effect::Ask(only, 0)]);
     // One that says so and has it not, again and again, is asked less and less.
     let _ = scheduler.step(gone(), now);
-    assert_eq!(scheduler.step(Event::Gained(only, vec![(0, 1)]), now), [], "not at once");
+    assert_eq!(scheduler.step(Event::Gained(only, vec![Run::new(0, 1)]), now), [], "not at once");
     let later = now + Duration::from_secs(1);
     assert_eq!(scheduler.step(Event::Tick, later), [Effect::Ask(only, 0)]);
 }
@@ -103,7 +103,7 @@ fn one_wrong_chunk_is_excused_by_a_change_of_the_file_and_no_more() {
         closed = scheduler.step(Event::Corrupt(only, 0), now).contains(&Effect::Close(only));
         // A liar says after each that its file has changed, and then that it is back.
         let _ = scheduler.step(Event::Refused(only, Some(0), Refusal::Gone), now);
-        let _ = scheduler.step(Event::Gained(only, vec![(0, 1)]), now);
+        let _ = scheduler.step(Event::Gained(only, vec![Run::new(0, 1)]), now);
     }
     assert_eq!(wrong, MAX_CORRUPT + 1);
 }
@@ -113,7 +113,7 @@ fn nothing_is_missing_before_the_first_source_has_come() {
     let (mut scheduler, now) = (scheduler(), Instant::now());
     assert_eq!(scheduler.unavailable(), [], "those who start with us have nothing, and are worth knowing");
     let _ = join(&mut scheduler, SourceId(0), ChunkSet::empty(CHUNKS), now);
-    assert_eq!(scheduler.unavailable(), [(0, CHUNKS)]);
+    assert_eq!(scheduler.unavailable(), [Run::new(0, CHUNKS)]);
     let _ = join(&mut scheduler, SourceId(1), ChunkSet::full(CHUNKS), now);
     assert_eq!(scheduler.unavailable(), []);
 }
@@ -159,16 +159,16 @@ fn who_gained_less_than_its_sources_since_they_came_is_behind() {
     (0..8).for_each(|chunk| _ = many.insert(chunk));
     let _ = join(&mut scheduler, ahead, many, now);
     assert!(!scheduler.is_behind(), "what it had before says nothing");
-    let _ = scheduler.step(Event::Gained(ahead, vec![(8, 1)]), now);
+    let _ = scheduler.step(Event::Gained(ahead, vec![Run::new(8, 1)]), now);
     assert!(scheduler.is_behind());
     let _ = scheduler.step(Event::Arrived(seeder, 0), now);
     assert!(!scheduler.is_behind(), "as much as it");
     let _ = join(&mut scheduler, late, ChunkSet::empty(16), now);
-    let _ = scheduler.step(Event::Gained(late, vec![(3, 2)]), now);
+    let _ = scheduler.step(Event::Gained(late, vec![Run::new(3, 2)]), now);
     assert!(scheduler.is_behind(), "what was here before it came says nothing either");
     let _ = scheduler.step(Event::Arrived(seeder, 1), now);
     assert!(!scheduler.is_behind(), "one more than the first, one less than the other");
-    let _ = scheduler.step(Event::Gained(ahead, vec![(9, 7)]), now);
+    let _ = scheduler.step(Event::Gained(ahead, vec![Run::new(9, 7)]), now);
     assert!(scheduler.is_behind(), "it has all now, and counts still");
     let _ = scheduler.step(Event::Left(ahead), now);
     let _ = scheduler.step(Event::Left(late), now);
@@ -287,7 +287,7 @@ fn who_leaves_leaves_nothing_in_flight() {
     assert_eq!(scheduler.step(Event::Arriving(B, 5), now), []);
     assert_eq!(scheduler.step(Event::Progress(B, 5), now), []);
     assert_eq!(scheduler.step(Event::Left(A), now), []);
-    assert_eq!(scheduler.step(Event::Gained(A, vec![(0, 1)]), now), []);
+    assert_eq!(scheduler.step(Event::Gained(A, vec![Run::new(0, 1)]), now), []);
     assert_eq!(scheduler.step(Event::Loaded(A, SourceLoad { uploads: 0, rate: 0 }), now), []);
     assert_eq!(join(&mut scheduler, SourceId(2), some(&[5], 16), now), [Effect::Ask(SourceId(2), 5)]);
 }

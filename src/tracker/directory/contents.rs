@@ -11,9 +11,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
-use super::holders::{Leecher, Runs, Swarm};
+use super::holders::{Leecher, Swarm};
 use super::rows::{self, ContentRow, PairRow, PeerRow};
-use crate::content::{ChunkSet, Claim, FileId, Geometry};
+use crate::content::{ChunkSet, Claim, FileId, Geometry, Run};
 use crate::tracker::tables::slab::{Row, Slab};
 
 /// Less than every claim.
@@ -232,7 +232,7 @@ impl Contents {
     }
 
     /// Gives chunks to a leecher.
-    pub(super) fn gain(&mut self, content: ContentRow, peer: PeerRow, gained: &Runs) {
+    pub(super) fn gain(&mut self, content: ContentRow, peer: PeerRow, gained: &[Run]) {
         if let Holders::Many(_) = self.rows[content].holders {
             self.with_swarm(content, |swarm, chunks| swarm.gain(peer, gained, chunks));
         }
@@ -321,7 +321,7 @@ mod tests {
         assert!(contents.holds(content, one) && contents.holds(content, other));
         contents.remove_name(content, one);
         assert_eq!((contents.counts(content), folded(&contents)), ((0, 1), false));
-        contents.gain(content, other, &[(0, 1)]);
+        contents.gain(content, other, &[Run::new(0, 1)]);
         assert_eq!((contents.counts(content), folded(&contents)), ((1, 0), true), "it has all");
         contents.remove_name(content, other);
         assert_eq!((contents.counts(content), contents.seeder(content, 0)), ((0, 0), None));

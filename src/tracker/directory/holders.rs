@@ -4,10 +4,7 @@
 //! registered the content under.
 
 use super::rows::PeerRow;
-use crate::content::ChunkSet;
-
-/// Runs of chunks as they come in messages: first chunk and how many.
-pub(super) type Runs = [(u32, u32)];
+use crate::content::{ChunkSet, Run};
 
 /// A peer that has every chunk.
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +125,7 @@ impl Swarm {
     }
 
     /// Gives chunks to a leecher; with all of them it is a seeder.
-    pub(super) fn gain(&mut self, peer: PeerRow, gained: &Runs, chunks: u32) {
+    pub(super) fn gain(&mut self, peer: PeerRow, gained: &[Run], chunks: u32) {
         let Ok(at) = self.leecher(peer) else {
             return;
         };

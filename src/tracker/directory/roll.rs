@@ -10,12 +10,11 @@ use std::time::Instant;
 
 use super::contents::Contents;
 use super::denial::Denial;
-use super::holders::Runs;
 use super::names::Names;
 use super::peer::{Added, Peer, Profile, Sender};
 use super::quotas::{Quotas, REGISTRATION_BYTES};
 use super::rows::{self, ContentRow, PairRow, PeerRow};
-use crate::content::{Claim, FileId, Network, PeerId, SafeName};
+use crate::content::{Claim, FileId, Network, PeerId, Run, SafeName};
 use crate::tracker::tables::slab::Slab;
 use crate::wire::{self, Offer, View, limits};
 
@@ -202,7 +201,7 @@ impl Roll {
         &mut self,
         peer: PeerRow,
         (id, view): (FileId, View),
-        gained: &Runs,
+        gained: &[Run],
     ) -> Result<(), Denial> {
         let meant = |content: &ContentRow| {
             self.contents.claim(*content).tree == (view == View::Members)
@@ -376,8 +375,7 @@ fn check_offer(offer: &Offer) -> Result<(), Denial> {
 }
 
 /// True if so many chunks have all these. Their sum bounds the work, too: no chunk needs to be named twice.
-fn can_be_gained(gained: &Runs, chunks: u32) -> bool {
-    let sum: u64 = gained.iter().map(|(_, count)| u64::from(*count)).sum();
-    let fits = |(first, count): &(u32, u32)| first.checked_add(*count).is_some_and(|end| end <= chunks);
-    sum <= u64::from(chunks) && gained.iter().all(fits)
+fn can_be_gained(gained: &[Run], chunks: u32) -> bool {
+    let sum: u64 = gained.iter().map(|run| u64::from(run.count)).sum();
+    sum <= u64::from(chunks) && gained.iter().all(|run| run.end() <= chunks)
 }

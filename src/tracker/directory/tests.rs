@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::content::{ChunkSet, Host};
+use crate::content::{ChunkSet, Host, Run};
 use crate::wire::{Name, Purpose, Variant};
 
 mod choice;
@@ -44,7 +44,7 @@ fn locate(directory: &mut Directory, wanted: Wanted<'_>, now: Instant) -> Vec<Va
     directory.locate(&query, now)
 }
 
-fn fetch(directory: &mut Directory, asker: Sender, missing: &Runs, now: Instant) -> Vec<PeerId> {
+fn fetch(directory: &mut Directory, asker: Sender, missing: &[Run], now: Instant) -> Vec<PeerId> {
     let wanted = Wanted::Name("f");
     let mut chunks = ChunkSet::empty(64);
     chunks.add_runs(missing);

@@ -7,7 +7,7 @@ use std::iter::successors;
 
 use bytes::Bytes;
 
-use crate::content::{ChunkHash, FileId, Host, Looks, PeerId, Proof};
+use crate::content::{ChunkHash, FileId, Host, Looks, PeerId, Proof, Run};
 use crate::wire::*;
 
 /// A message whose kinds can be walked through.
@@ -32,7 +32,7 @@ pub(super) fn hash(byte: u8) -> ChunkHash {
 }
 
 pub(super) fn ranges() -> Ranges {
-    List::new(vec![(0, 3), (9, 1)])
+    List::new(vec![Run::new(0, 3), Run::new(9, 1)])
 }
 
 pub(super) fn offer(name: &str) -> Offer {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::content::FileId;
+use crate::content::{FileId, Run};
 use crate::net::tests::hello;
 use crate::net::wake::Wake;
 use crate::peer::mischief::Mischief;
@@ -259,7 +259,7 @@ fn whichever_is_given_once_and_a_proof_travels_once() {
     let home = Home::new();
     let (mut session, mut other) = (home.open(), home.open());
     let mut unsent = BytesMut::new();
-    let has = AskerHas { slot: 5, gained: List::new(vec![(0, 1)]) };
+    let has = AskerHas { slot: 5, gained: List::new(vec![Run::new(0, 1)]) };
     assert_eq!(other.take(0, has.into()).unwrap(), []);
     let any = Request { proof: true, ..request(1, ANY_CHUNK) };
     assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().chunk, 1);
@@ -270,10 +270,13 @@ fn whichever_is_given_once_and_a_proof_travels_once() {
     assert_eq!(other.begin(any, Fate::Sound, &mut unsent).unwrap_err(), Refusal::NothingBetter);
     assert_eq!(other.begin(request(1, 4), Fate::Sound, &mut unsent).unwrap_err(), Refusal::NotHere);
     assert_eq!(home.uploads.sent.load(Relaxed), (2 * CHUNK + 100) as u64);
-    let again = AskerHas { slot: 5, gained: List::new(vec![(0, 4)]) };
+    let again = AskerHas { slot: 5, gained: List::new(vec![Run::new(0, 4)]) };
     let told = (0..=MAX_TOLD).map(|_| other.take(0, again.clone().into())).position(is_violation);
     assert!(told.is_some(), "nobody gains a content so often");
-    assert_eq!(session.take(0, AskerHas { slot: 9, gained: List::new(vec![(0, 4)]) }.into()).unwrap(), []);
+    assert_eq!(
+        session.take(0, AskerHas { slot: 9, gained: List::new(vec![Run::new(0, 4)]) }.into()).unwrap(),
+        []
+    );
 }
 
 #[test]
@@ -314,7 +317,7 @@ fn what_is_gone_is_refused_and_told_of_when_it_is_back() {
     fs::rename(&aside, &path).unwrap();
     let next = session.next_restating().unwrap();
     assert_eq!(session.restate(next - Duration::from_millis(1)), [], "not yet");
-    let back = ServerHas { slot: 5, gained: List::new(vec![(1, 1)]) };
+    let back = ServerHas { slot: 5, gained: List::new(vec![Run::new(1, 1)]) };
     assert_eq!(session.restate(next), answer(0, back));
     assert_eq!(session.next_restating(), None);
     assert_eq!(session.due_gains(next), []);

@@ -42,9 +42,8 @@ impl Room {
         let place = self.intake.disk.plan().layout.place(number).unwrap();
         let none = Proof { first: 0, hashes: Vec::new(), path: Vec::new() };
         let geometry = self.intake.disk.plan().layout.files()[0];
-        let (first, count) = proof_run(geometry, place.chunk);
         let proof = self.manifest.as_ref().filter(|_| proved);
-        let proof = proof.map_or(none, |manifest| manifest.prove(first, count).unwrap());
+        let proof = proof.map_or(none, |manifest| manifest.prove(proof_run(geometry, place.chunk)).unwrap());
         self.intake.begin(number, place, proof, source)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::content::{Geometry, Layout};
+use crate::content::{Geometry, Layout, Run};
 
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 
@@ -34,11 +34,11 @@ fn who_gained_more_is_known_at_once_even_if_nothing_follows_from_it() {
     let link = join(&sources, 1, of([0], 8));
     assert!(!sources.is_behind());
     let orders = link.take_orders();
-    sources.step([Event::Gained(link.id, vec![(0, 1)])], Some(link.id));
+    sources.step([Event::Gained(link.id, vec![Run::new(0, 1)])], Some(link.id));
     assert!(!sources.is_behind(), "nothing new: {orders:?}");
     // All that it has is asked of it already: no effect but this.
     let other = join(&sources, 2, of([], 8));
-    sources.step([Event::Gained(other.id, vec![(0, 1)])], Some(other.id));
+    sources.step([Event::Gained(other.id, vec![Run::new(0, 1)])], Some(other.id));
     assert_eq!(other.take_orders(), [], "it is asked of the first");
     assert!(sources.is_behind());
 }

@@ -1,7 +1,7 @@
 //! Ends of transfers, and what still comes then.
 
 use super::*;
-use crate::content::Geometry;
+use crate::content::{Geometry, Run};
 use crate::net::wake::Wake;
 use crate::peer::disk::{Manner, Plan};
 use crate::peer::transfer::link::Who;
@@ -44,7 +44,7 @@ fn the_last_chunk_ends_it_and_who_follows_hears_of_that_chunk() {
     fetch(&transfer, source);
     assert!(matches!(transfer.end(), Some(End::Done)));
     assert!(transfer.is_over() && transfer.has(0) && transfer.is_servable());
-    assert_eq!(follower.take(Instant::now()), [(3, vec![(0, 1)])]);
+    assert_eq!(follower.take(Instant::now()), [(3, vec![Run::new(0, 1)])]);
     assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), b"x");
     transfer.finish(End::Cancelled);
     assert!(matches!(transfer.end(), Some(End::Done)), "it ends once");

@@ -65,23 +65,23 @@ fn the_rarest_is_what_the_fewest_partial_sources_have() {
     let mut chunks = chunks();
     let all = ChunkSet::full(4);
     chunks.offered(&all);
-    assert_eq!(chunks.unavailable(), [(0, 4)], "whole ones do not count");
+    assert_eq!(chunks.unavailable(), [Run::new(0, 4)], "whole ones do not count");
     chunks.offered(&set(&[0, 1, 2]));
     chunks.offered(&set(&[0, 1]));
     assert_eq!((chunks.rarest(&all, 0), chunks.rarest(&set(&[0, 1, 2]), 0)), (Some(3), Some(2)));
     assert_eq!((chunks.rarest(&set(&[0, 1]), 1), chunks.rarest(&set(&[0, 1]), 2)), (Some(1), Some(0)));
-    assert_eq!(chunks.unavailable(), [(3, 1)]);
+    assert_eq!(chunks.unavailable(), [Run::new(3, 1)]);
     chunks.withdrawn(&set(&[0, 1, 2]));
     chunks.withdrawn(&all);
-    assert_eq!(chunks.unavailable(), [(2, 2)]);
+    assert_eq!(chunks.unavailable(), [Run::new(2, 2)]);
     chunks.gained(2, &set(&[0, 1, 2]));
-    assert_eq!(chunks.unavailable(), [(3, 1)]);
+    assert_eq!(chunks.unavailable(), [Run::new(3, 1)]);
     chunks.gained(3, &all);
-    assert_eq!(chunks.unavailable(), [(0, 4)], "now it is whole");
+    assert_eq!(chunks.unavailable(), [Run::new(0, 4)], "now it is whole");
     chunks.lost(2, &all);
-    assert_eq!(chunks.unavailable(), [(2, 1)], "and now it is not");
+    assert_eq!(chunks.unavailable(), [Run::new(2, 1)], "and now it is not");
     chunks.lost(3, &set(&[0, 1, 3]));
-    assert_eq!(chunks.unavailable(), [(2, 2)]);
+    assert_eq!(chunks.unavailable(), [Run::new(2, 2)]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::*;
 use super::twin::Twin;
-use crate::content::Geometry;
+use crate::content::{Geometry, Run};
 
 const RUNS: u64 = 400;
 const STEPS: usize = 300;
@@ -65,7 +65,9 @@ impl Play {
             11..20 => {
                 let first = self.rng.u32(..self.chunks);
                 let count = self.rng.u32(1..=(self.chunks - first).min(5));
-                Vec::from_iter(self.someone().map(|source| Event::Gained(source, vec![(first, count)])))
+                Vec::from_iter(
+                    self.someone().map(|source| Event::Gained(source, vec![Run::new(first, count)])),
+                )
             }
             20..25 => {
                 let load = self.load();
@@ -145,7 +147,7 @@ fn run(seed: u64) -> [usize; 5] {
             }
             assert_eq!(fast.is_helped(), slow.is_helped(), "{what}");
             assert_eq!(fast.is_behind(), slow.is_behind(), "{what}");
-            assert_eq!(fast.unavailable(), runs::ranges(slow.unavailable()), "{what}");
+            assert_eq!(fast.unavailable(), runs::of(slow.unavailable()), "{what}");
             assert_eq!(fast.had(), &play.had, "{what}");
             assert_eq!(fast.is_done(), play.had.is_full(), "{what}");
         }

@@ -147,7 +147,7 @@ impl Twin {
             Event::Gained(id, runs) => {
                 let chunks = self.chunks();
                 let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
-                for chunk in runs.iter().flat_map(|(first, count)| *first..first + count) {
+                for chunk in runs.iter().flat_map(|run| run.first..run.end()) {
                     member.doubted.remove(&chunk);
                     if member.have.insert(chunk) && member.have.len() as u32 == chunks {
                         member.chooses = false;

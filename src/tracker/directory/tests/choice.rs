@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::content::ChunkSet;
+use crate::content::{ChunkSet, Run};
 
 #[test]
 fn corrupt_peers_come_last_and_self_and_undialable_never() {
@@ -25,10 +25,10 @@ fn missing_chunks_choose_who_has_one_of_them() {
     (1..=9).for_each(|number| join(&mut directory, peer(number), &[offer("f", 1, 9, false)], now));
     for number in 1..=9 {
         directory
-            .have(peer(number), (FileId([1; 32]), View::Bytes), &[(u32::from(number) - 1, 1)], now)
+            .have(peer(number), (FileId([1; 32]), View::Bytes), &[Run::new(u32::from(number) - 1, 1)], now)
             .unwrap();
     }
-    let mut found = fetch(&mut directory, peer(9), &[(2, 1), (5, 2)], now);
+    let mut found = fetch(&mut directory, peer(9), &[Run::new(2, 1), Run::new(5, 2)], now);
     found.sort_unstable();
     assert_eq!(found, [peer(3).peer, peer(6).peer, peer(7).peer]);
 }
@@ -41,7 +41,7 @@ fn an_answer_compares_no_more_bytes_than_it_may_however_many_contents_it_tells_o
         |nth: u8| Offer { size: 9, total: 9, chunks: limits::MAX_CHUNKS, ..offer("f/", nth, 1, false) };
     let trees: Vec<Offer> = (1..=64).map(tree).collect();
     join(&mut directory, peer(1), &trees, now);
-    let last = (limits::MAX_CHUNKS - 1, 1);
+    let last = Run::new(limits::MAX_CHUNKS - 1, 1);
     for nth in 1..=64 {
         directory.have(peer(1), (FileId([nth; 32]), View::Members), &[last], now).unwrap();
     }

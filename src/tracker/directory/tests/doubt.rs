@@ -121,7 +121,7 @@ fn the_only_holder_is_named_whatever_is_said() {
     }
     directory.looked(&look(1), false, start);
     for asker in [2, 60, 200] {
-        let named = fetch(&mut directory, peer(asker), &[(0, 1)], start);
+        let named = fetch(&mut directory, peer(asker), &[Run::new(0, 1)], start);
         assert_eq!(named, [peer(1).peer], "nobody else has the chunk");
         assert!(fetch(&mut directory, peer(asker), &[], start).contains(&peer(1).peer));
     }

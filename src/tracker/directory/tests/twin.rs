@@ -131,7 +131,7 @@ fn agrees_with_a_twin_that_scans_everything() {
                     let first = rng.u32(..chunks);
                     let count = rng.u32(..=chunks - first);
                     if directory
-                        .have(sender, (random.id, view_of(&random.name)), &[(first, count)], now)
+                        .have(sender, (random.id, view_of(&random.name)), &[Run::new(first, count)], now)
                         .is_ok()
                     {
                         (first..first + count)
