@@ -175,6 +175,40 @@ fn a_newer_version_goes_over_the_older_and_over_nothing_else() {
 }
 
 #[test]
+fn what_an_older_version_has_in_place_is_not_fetched_again() {
+    // 64 KiB each: ten chunks, three, and one.
+    const CHUNK: usize = 64 << 10;
+    let (long, middle) = (pattern(10 * CHUNK - 7, 1), pattern(3 * CHUNK, 2));
+    let swarm = Swarm::new(&[("long", long.clone()), ("middle", middle.clone()), ("short", pattern(9, 3))]);
+    let fetched = |place: &str, args: &[&str]| {
+        let said = swarm.get("models/", place, &[args, &["--json"]].concat()).expect(0).stdout;
+        let last: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
+        last["done"][0]["status"]["ledger"]["useful"].as_u64().expect("a number")
+    };
+    assert_eq!(fetched("m", &[]), (13 * CHUNK + 2) as u64);
+    let mut newer = long.clone();
+    newer[5 * CHUNK] ^= 1;
+    newer.extend_from_slice(b"and more at the end");
+    let mut shorter = middle;
+    shorter.truncate(2 * CHUNK + 1);
+    swarm.publish(|models| {
+        fs::write(models.join("long"), &newer).expect("a newer file");
+        fs::write(models.join("middle"), &shorter).expect("a shorter file");
+    });
+    // The chunk that differs and the last one; of the shorter file all is there.
+    let differs = (CHUNK + (newer.len() - 9 * CHUNK)) as u64;
+    assert_eq!(fetched("m", &[]), differs);
+    assert!(swarm.read("m/long") == newer && swarm.read("m/middle") == shorter);
+
+    // What its user changed is no worse as a beginning, once it is to be replaced.
+    let mut changed = newer.clone();
+    changed[3 * CHUNK + 5] ^= 1;
+    fs::write(swarm.place.path().join("m/long"), &changed).expect("a changed file");
+    assert_eq!(fetched("m", &["--force"]), CHUNK as u64);
+    assert!(swarm.read("m/long") == newer);
+}
+
+#[test]
 fn links_of_an_older_version_give_way_and_those_of_its_user_do_not() {
     let swarm = Swarm::new(&[("one", pattern(10, 1)), ("two", pattern(20, 2)), ("swap", pattern(30, 3))]);
     swarm.publish(|models| {

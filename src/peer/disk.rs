@@ -191,6 +191,12 @@ impl Disk {
         written.map_err(DiskError::at(slot.label()))
     }
 
+    /// What stands in the place of a file that is to be made, if it is a file.
+    pub(super) fn older(&self, file: usize) -> Option<File> {
+        let name = self.plan.slots[file].names.first()?;
+        self.dest.older(name)
+    }
+
     /// Makes an unfinished file share the blocks of another, not proved yet; none where that cannot be.
     pub(super) fn clone_of(&self, file: usize, from: &File) -> Option<Arc<File>> {
         self.unfinished.clone_of(file, from, self.dest.looks(&self.plan.slots[file]))

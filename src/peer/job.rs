@@ -10,6 +10,7 @@ mod here;
 mod jobs;
 mod landing;
 mod means;
+mod older;
 mod running;
 mod settle;
 mod succession;

@@ -10,6 +10,7 @@ mod follower;
 mod intake;
 mod ledger;
 mod link;
+pub(super) mod manifest;
 mod opening;
 mod outcome;
 pub(super) mod probe;

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use rustix::fs::FileType;
+
 use super::error::{DiskError, folder_error};
 use super::files::{copy, has_looks, set_looks, unfinished_mode};
 use super::ground::Ground;
@@ -65,6 +67,15 @@ impl Dest {
             Some(proved) => self.dress(name, proved.stamp),
             None => Ok(false),
         }
+    }
+
+    /// What is there under this name, if it is a file that was looked at and gives way.
+    pub(super) fn older(&self, name: &Name) -> Option<File> {
+        let kind = self.ground.kind(&name.path, &self.seen.turned).ok()??;
+        if kind != FileType::RegularFile || self.seen.right.contains_key(&name.number) {
+            return None;
+        }
+        self.ground.root.open_closed(&name.path).ok()
     }
 
     /// A file that was found gets its mode and time. One that was touched since is read again; one that is

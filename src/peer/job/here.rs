@@ -14,7 +14,7 @@ use crate::peer::share::{Holding, Share, Standing, looks_of, read_chunk};
 use crate::wire::{Offer, View};
 
 /// Where bytes are that may be the ones wanted.
-enum Source {
+pub(super) enum Source {
     File(File),
     Memory(Arc<[u8]>),
 }
@@ -69,17 +69,20 @@ pub(super) fn take_here(
             if let Some(looks) = source.looks() {
                 disk.hear_looks(looks, true);
             }
-            copy(job, disk, had, (file, &source, &manifest))?;
+            copy(job, disk, had, (file, &source, &manifest), false)?;
         }
     }
     Ok(())
 }
 
-fn copy(
+/// Copies the chunks of a file that `source` has, each proved; one that differs there is passed over if `differs`, else
+/// nothing more is taken from it.
+pub(super) fn copy(
     job: &Course,
     disk: &Disk,
     had: &mut ChunkSet,
     (file, source, manifest): (usize, &Source, &Manifest),
+    differs: bool,
 ) -> Result<(), FetchError> {
     let layout = &disk.plan().layout;
     let fresh = layout.chunks_of(file).all(|chunk| !had.contains(chunk));
@@ -97,6 +100,9 @@ fn copy(
         let Ok(bytes) = read else { return Ok(()) };
         let hash = hash_chunk(manifest.geometry(), place.chunk, &bytes);
         if manifest.hashes().get(place.chunk.get() as usize) != Some(&hash) {
+            if differs {
+                continue;
+            }
             tracing::debug!("what is shared as {} is not that any more", disk.plan().id_of(file));
             return Ok(());
         }

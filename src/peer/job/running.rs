@@ -13,6 +13,7 @@ use super::handle::{Course, Job};
 use super::here::take_here;
 use super::landing::Landing;
 use super::means::Means;
+use super::older::take_older;
 use super::settle::settle;
 use super::want::{Dest, Want};
 use crate::api::{Report, TransferStatus, Trashed};
@@ -96,7 +97,7 @@ impl Running {
         let mut content = None;
         let fetched = (|| {
             let transfer = match name.is_tree() {
-                false => self.file_transfer(&landing, geometry)?,
+                false => self.file_transfer((&landing, geometry), variants)?,
                 true => self.tree_transfer((&landing, geometry), variants, contest, patience)?,
             };
             content = Some(transfer.clone());
@@ -134,6 +135,18 @@ impl Running {
         }
     }
 
+    /// Takes what need not be fetched: from the shared folder, then from what is to be replaced.
+    fn take_near(
+        &self,
+        view: View,
+        disk: &Disk,
+        had: &mut ChunkSet,
+        variants: &[Variant],
+    ) -> Result<(), FetchError> {
+        self.take_here(disk, had)?;
+        take_older(&self.means, &self.job, ((self.job.want.id, view), disk), had, variants)
+    }
+
     fn take_here(&self, disk: &Disk, had: &mut ChunkSet) -> Result<(), FetchError> {
         self.means.share().map_or(Ok(()), |share| take_here(share, &self.job, disk, had))
     }
@@ -152,14 +165,18 @@ impl Running {
         Ok(transfer)
     }
 
-    fn file_transfer(&self, landing: &Landing, geometry: Geometry) -> Result<Arc<Transfer>, FetchError> {
+    fn file_transfer(
+        &self,
+        (landing, geometry): (&Landing, Geometry),
+        variants: &[Variant],
+    ) -> Result<Arc<Transfer>, FetchError> {
         let id = self.job.want.id;
         let path = &self.job.dest.path;
         let base = path.file_name().and_then(|base| base.to_str());
         let base = base.ok_or_else(|| FetchError::Disk(format!("{} is not a file name", path.display())))?;
         let plan = Plan::file(id, geometry, base).ok_or(FetchError::BadTree(TreeError::TooLarge))?;
         let (disk, mut had) = Disk::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
-        self.take_here(&disk, &mut had)?;
+        self.take_near(View::Bytes, &disk, &mut had, variants)?;
         self.begin(View::Bytes, disk, had)
     }
 
@@ -204,7 +221,7 @@ impl Running {
             return Err(FetchError::Integrity(what).into());
         }
         let (disk, mut had) = Disk::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
-        self.take_here(&disk, &mut had)?;
+        self.take_near(View::Members, &disk, &mut had, variants)?;
         Ok(self.begin(View::Members, disk, had)?)
     }
 
