@@ -24,15 +24,17 @@ mod tracker;
 pub use codes::{Complaint, ErrorCode, Purpose, Refusal, Role, View};
 pub use common::{Common, Hello, Problem};
 pub use field::{Bits, DecodeError, Label, List, Name, Ranges, Text};
+pub(crate) use field::{Cursor, Field, put_list};
 pub use frame::{
     Frame, FrameCodec, FrameError, HEADER_BYTES, PREFACE_BYTES, Preface, PrefaceError, RawHeader,
 };
+pub(crate) use macros::layout;
 pub use message::Message;
 pub use peer::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Load,
     Manifest, Open, Opened, Refused, ServerHas, ToServer, Want,
 };
-pub use records::{Policy, Published, Version};
+pub use records::{Authority, ClientId, Policy, Published, Term, Version};
 pub use tracker::{
     Discard, Entry, FromTracker, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Holder, Keep, Listing,
     Locate, Located, Offer, PeerInfo, Peers, Register, Registered, Report, Status, ToTracker, Update,

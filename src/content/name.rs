@@ -1,5 +1,6 @@
 //! The one function that decides whether a name from outside may be used as a path.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 /// Why a name is refused.
@@ -116,6 +117,13 @@ pub fn shown(text: &str) -> String {
         }
     }
     out
+}
+
+/// Names are compared as their texts are.
+impl Borrow<str> for SafeName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for SafeName {

@@ -8,7 +8,7 @@ use byteorder::{BigEndian, ByteOrder};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits;
-use crate::content::{ChunkHash, ChunkSet, FileId, Host, Looks, PeerId, Proof, Run};
+use crate::content::{ChunkHash, ChunkSet, FileId, Host, Looks, NameError, PeerId, Proof, Run, SafeName};
 
 /// Why the bytes of a frame are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum DecodeError {
     /// A text that is to be a host has characters that no host has.
     #[error("a text is not a host")]
     NotAHost,
+    /// A text that is to be a safe name is none.
+    #[error("a name cannot be: {0}")]
+    UnsafeName(NameError),
     /// A number has no meaning in this field.
     #[error("{got} is not a value of {what}")]
     BadValue {
@@ -50,16 +53,16 @@ pub enum DecodeError {
 
 /// Reads fields off the front of a frame's body.
 #[derive(Debug)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     rest: Bytes,
 }
 
 impl Cursor {
-    pub(super) fn new(body: Bytes) -> Cursor {
+    pub(crate) fn new(body: Bytes) -> Cursor {
         Cursor { rest: body }
     }
 
-    pub(super) fn take(&mut self, len: usize) -> Result<Bytes, DecodeError> {
+    pub(crate) fn take(&mut self, len: usize) -> Result<Bytes, DecodeError> {
         if self.rest.len() < len {
             return Err(DecodeError::Truncated);
         }
@@ -73,7 +76,7 @@ impl Cursor {
     }
 
     /// Succeeds if nothing is left: a message is exactly its fields.
-    pub(super) fn finish(self) -> Result<(), DecodeError> {
+    pub(crate) fn finish(self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),
             left => Err(DecodeError::Trailing(left)),
@@ -82,7 +85,7 @@ impl Cursor {
 }
 
 /// A value with one layout on the wire.
-pub(super) trait Field: Sized {
+pub(crate) trait Field: Sized {
     fn put(&self, out: &mut BytesMut);
     fn take(from: &mut Cursor) -> Result<Self, DecodeError>;
 }
@@ -221,6 +224,16 @@ impl Field for Host {
     }
 }
 
+impl Field for SafeName {
+    fn put(&self, out: &mut BytesMut) {
+        out.put_u16(self.as_str().len() as u16);
+        out.put_slice(self.as_str().as_bytes());
+    }
+    fn take(from: &mut Cursor) -> Result<SafeName, DecodeError> {
+        SafeName::new(Name::take(from)?.into_string()).map_err(DecodeError::UnsafeName)
+    }
+}
+
 /// At most `MAX` values, with a `u32` count before them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List<T, const MAX: usize>(Vec<T>);
@@ -251,12 +264,15 @@ impl<T, const MAX: usize> Deref for List<T, MAX> {
     }
 }
 
+/// Writes values as a list of them.
+pub(crate) fn put_list<T: Field>(values: &[T], out: &mut BytesMut) {
+    out.put_u32(values.len() as u32);
+    values.iter().for_each(|value| value.put(out));
+}
+
 impl<T: Field, const MAX: usize> Field for List<T, MAX> {
     fn put(&self, out: &mut BytesMut) {
-        out.put_u32(self.0.len() as u32);
-        for value in &self.0 {
-            value.put(out);
-        }
+        put_list(&self.0, out);
     }
     fn take(from: &mut Cursor) -> Result<List<T, MAX>, DecodeError> {
         let count = u32::take(from)? as usize;

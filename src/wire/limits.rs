@@ -57,3 +57,7 @@ pub const HELLO_TIMEOUT_MS: u32 = 5_000;
 pub const MAX_SHARDS: u8 = 16;
 /// Most shards that may be lost: `m` of a policy. One more is the most copies.
 pub const MAX_PARITY: u8 = 8;
+/// Most versions of one name.
+pub const MAX_VERSIONS: usize = 10_000;
+/// Most versions in one VERSIONS or RECORDS.
+pub const MAX_RECORDS: usize = 1000;

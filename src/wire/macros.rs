@@ -24,7 +24,7 @@ macro_rules! layout {
 macro_rules! code {
     ($(#[$doc:meta])* $name:ident: $int:ty { $($(#[$value_doc:meta])* $value:ident = $number:literal $label:literal),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name { $($(#[$value_doc])* $value),* }
 
         impl $name {
@@ -133,4 +133,5 @@ macro_rules! messages {
     };
 }
 
-pub(super) use {code, layout, messages};
+pub(crate) use layout;
+pub(super) use {code, messages};

@@ -1,7 +1,7 @@
 //! What trackers keep on record, as it stands in messages, in the tracker's journal and at stores: published names and
 //! their versions.
 
-use bytes::BytesMut;
+use bytes::{Buf, BufMut, BytesMut};
 
 use super::codes::View;
 use super::field::{Cursor, DecodeError, Field, Label, Name};
@@ -61,6 +61,52 @@ impl Field for Policy {
         Policy::new(k, m).ok_or(DecodeError::BadValue { what: "a policy", got })
     }
 }
+
+/// Who asks for a change of the records: new for each call of a command, so that the change is made once however often
+/// it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(u128);
+
+impl ClientId {
+    /// One that nobody else has.
+    pub fn random() -> ClientId {
+        ClientId(fastrand::u128(..))
+    }
+}
+
+/// Whose records they are: stores keep what one authority tells them to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Authority(u128);
+
+impl Authority {
+    /// That of no records.
+    pub const NONE: Authority = Authority(0);
+
+    /// One that nobody else has.
+    pub fn random() -> Authority {
+        Authority(fastrand::u128(1..))
+    }
+}
+
+/// How often an authority has begun anew, or another number that rises with each start: what was ordered in an
+/// earlier term counts no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Term(pub u128);
+
+/// Sixteen bytes that are one number.
+macro_rules! number_field {
+    ($($type:ident),*) => {$(
+        impl Field for $type {
+            fn put(&self, out: &mut BytesMut) {
+                out.put_u128(self.0);
+            }
+            fn take(from: &mut Cursor) -> Result<$type, DecodeError> {
+                Ok($type(from.take(size_of::<u128>())?.get_u128()))
+            }
+        }
+    )*};
+}
+number_field!(ClientId, Authority, Term);
 
 layout! {
     /// One version of what is published under a name.

@@ -1,0 +1,13 @@
+//! The hard state: what would be lost with the tracker. Names that are published, their versions, and what stores
+//! promise of them.
+//!
+//! `machine` is all of it, `command` what can be asked of it, `clients` what makes a command that comes twice
+//! harmless, `snapshot` all of it as bytes.
+
+mod clients;
+mod command;
+mod machine;
+mod snapshot;
+
+pub use command::{Command, Import, Outcome, Publish, Refused, Remove, Start};
+pub use machine::{Applied, Content, Promise, Records};

@@ -1,0 +1,290 @@
+//! The records: names, their versions, and what stores promise of them. One deterministic machine: commands in,
+//! outcomes out; no clock, no randomness, and nothing that the commands alone do not say.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use super::clients::{Clients, Last};
+use super::command::{Command, Import, Outcome, Publish, Refused, Remove, Start};
+use crate::content::{FileId, SafeName};
+use crate::wire::{Authority, ClientId, Policy, Published, Term, Version, View, limits};
+
+/// Most bytes that names and versions may cost.
+const MAX_BYTES: u64 = 1 << 30;
+/// Bytes that a name costs beside its own, about.
+const ROW_BYTES: u64 = 160;
+/// Bytes that a version costs beside its publisher's name, about.
+const VERSION_BYTES: u64 = 256;
+
+/// A content, and as what it is kept: a file's bytes, or the members of a tree, which implies its listing.
+pub type Content = (FileId, View);
+
+/// What is to be kept by stores: a content with what versions claim of it, and the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Promise {
+    /// The content.
+    pub content: Content,
+    /// Its bytes.
+    pub size: u64,
+    /// Bytes of all files.
+    pub total: u64,
+    /// Its chunks: of the file, or of all members.
+    pub chunks: u32,
+    /// What is promised of it.
+    pub policy: Policy,
+}
+
+impl Promise {
+    /// What a version of this name promises; `None` if nothing.
+    pub fn of(name: &str, version: &Version) -> Option<Promise> {
+        version.policy.promises().then_some(Promise {
+            content: (version.id, Version::view(name)),
+            size: version.size,
+            total: version.total,
+            chunks: version.chunks,
+            policy: version.policy,
+        })
+    }
+
+    /// Less or equal to every promise of this content.
+    fn least(content: Content) -> Promise {
+        Promise { content, size: 0, total: 0, chunks: 0, policy: Policy::NONE }
+    }
+}
+
+/// What came of a command, and of which contents the promise may be another now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Contents whose promise was made, ended or changed.
+    pub changed: BTreeSet<Content>,
+}
+
+/// A name's versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Row {
+    /// The number of the next version.
+    pub(super) next: u32,
+    /// In ascending order of number; never empty.
+    pub(super) versions: Vec<Version>,
+}
+
+impl Row {
+    fn is_full(&self) -> bool {
+        self.versions.len() >= limits::MAX_VERSIONS
+    }
+
+    /// Where the version of this number is, or would be.
+    fn find(&self, number: u32) -> Result<usize, usize> {
+        self.versions.binary_search_by_key(&number, |version| version.number)
+    }
+}
+
+/// The hard state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    pub(super) authority: Authority,
+    pub(super) term: Term,
+    /// The slot of the last command.
+    pub(super) applied: u64,
+    pub(super) names: BTreeMap<SafeName, Row>,
+    pub(super) clients: Clients,
+    /// How many versions make each promise; follows from `names`.
+    promises: BTreeMap<Promise, u32>,
+    /// What names and versions cost; follows from `names`.
+    bytes: u64,
+}
+
+impl Records {
+    /// Carries out the command of a slot; slots rise.
+    pub fn apply(&mut self, slot: u64, command: &Command) -> Applied {
+        self.applied = slot;
+        let mut changed = BTreeSet::new();
+        let outcome = match command {
+            Command::Publish(publish) => self
+                .once((publish.client, publish.seq), slot, |records| records.publish(publish, &mut changed)),
+            Command::Remove(remove) => {
+                self.once((remove.client, remove.seq), slot, |records| records.remove(remove, &mut changed))
+            }
+            Command::Import(import) => Outcome::Imported(self.import(import, &mut changed)),
+            Command::Start(start) => Outcome::Started(self.start(start)),
+        };
+        Applied { outcome, changed }
+    }
+
+    /// Carries out a client's command, unless that was done.
+    fn once(
+        &mut self,
+        (client, seq): (ClientId, u64),
+        slot: u64,
+        carry_out: impl FnOnce(&mut Records) -> Outcome,
+    ) -> Outcome {
+        if let Some(outcome) = self.clients.answered((client, seq)) {
+            return outcome;
+        }
+        let outcome = carry_out(self);
+        self.clients.remember(client, Last { seq, outcome, slot });
+        outcome
+    }
+
+    fn publish(&mut self, publish: &Publish, changed: &mut BTreeSet<Content>) -> Outcome {
+        let row = self.names.get(&publish.name);
+        let latest = row.and_then(|row| row.versions.last());
+        if let Some(same) = latest.filter(|latest| latest.is_like(&publish.version)) {
+            return Outcome::Published { number: same.number, fresh: false };
+        }
+        let latest = latest.map_or(0, |latest| latest.number);
+        if publish.expect != 0 && publish.expect != latest {
+            return Outcome::Refused(Refused::Conflict { latest });
+        }
+        let number = row.map_or(1, |row| row.next);
+        if row.is_some_and(Row::is_full) {
+            return Outcome::Refused(Refused::TooManyVersions);
+        }
+        let version = Version { number, ..publish.version.clone() };
+        match self.add(&publish.name, version, changed) {
+            true => Outcome::Published { number, fresh: true },
+            false => Outcome::Refused(Refused::Full),
+        }
+    }
+
+    fn remove(&mut self, remove: &Remove, changed: &mut BTreeSet<Content>) -> Outcome {
+        let Some(row) = self.names.get_mut(&remove.name) else { return Outcome::Refused(Refused::NoName) };
+        let gone = match (remove.number, row.find(remove.number)) {
+            (0, _) => std::mem::take(&mut row.versions),
+            (_, Ok(at)) => vec![row.versions.remove(at)],
+            (number, Err(_)) => return Outcome::Refused(Refused::NoVersion(number)),
+        };
+        if row.versions.is_empty() {
+            self.names.remove(&remove.name);
+            self.bytes -= row_bytes(&remove.name);
+        }
+        gone.iter().for_each(|version| self.forget(&remove.name, version, changed));
+        Outcome::Removed(gone.len() as u32)
+    }
+
+    /// Takes in what is not known yet; how many that were. A number that another version has is followed by the next
+    /// that is free.
+    fn import(&mut self, import: &Import, changed: &mut BTreeSet<Content>) -> u32 {
+        let mut list: Vec<&Published> = import.list.iter().collect();
+        list.sort_by_key(|published| published.version.stamp_ms);
+        list.into_iter().filter(|published| self.take_in(published, changed)).count() as u32
+    }
+
+    fn take_in(&mut self, published: &Published, changed: &mut BTreeSet<Content>) -> bool {
+        let (Ok(name), version) = (SafeName::new(&*published.name), &published.version) else { return false };
+        if version.number == 0 || !version.claim(name.as_str()).is_possible(&version.id) {
+            return false;
+        }
+        let row = self.names.get(&name);
+        let same = |known: &Version| known.is_like(version) && known.stamp_ms == version.stamp_ms;
+        if row.is_some_and(|row| row.is_full() || row.versions.iter().any(same)) {
+            return false;
+        }
+        let number = match row {
+            Some(row) if row.find(version.number).is_ok() => row.next,
+            _ => version.number,
+        };
+        self.add(&name, Version { number, ..version.clone() }, changed)
+    }
+
+    fn start(&mut self, start: &Start) -> Term {
+        if self.authority == Authority::NONE {
+            self.authority = start.authority;
+        }
+        self.term = start.least.max(Term(self.term.0.saturating_add(1)));
+        self.term
+    }
+
+    /// Adds a version whose number its name does not have; false if there is no room.
+    pub(super) fn add(&mut self, name: &SafeName, version: Version, changed: &mut BTreeSet<Content>) -> bool {
+        let row_cost = if self.names.contains_key(name) { 0 } else { row_bytes(name) };
+        let cost = row_cost + version_bytes(&version);
+        let Some(next) = version.number.checked_add(1).filter(|_| self.bytes + cost <= MAX_BYTES) else {
+            return false;
+        };
+        self.bytes += cost;
+        if let Some(promise) = Promise::of(name.as_str(), &version) {
+            *self.promises.entry(promise).or_default() += 1;
+            changed.insert(promise.content);
+        }
+        let row = self.names.entry(name.clone()).or_default();
+        let (Ok(at) | Err(at)) = row.find(version.number);
+        row.versions.insert(at, version);
+        row.next = row.next.max(next);
+        true
+    }
+
+    /// Forgets what follows from a version that is gone.
+    fn forget(&mut self, name: &SafeName, version: &Version, changed: &mut BTreeSet<Content>) {
+        self.bytes -= version_bytes(version);
+        let Some(promise) = Promise::of(name.as_str(), version) else { return };
+        changed.insert(promise.content);
+        if let Entry::Occupied(mut count) = self.promises.entry(promise) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Whose records they are.
+    pub fn authority(&self) -> Authority {
+        self.authority
+    }
+
+    /// The term that began last.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// The slot of the last command.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// The versions of a name, in ascending order of number; none if it is not published.
+    pub fn versions(&self, name: &str) -> &[Version] {
+        self.names.get(name).map_or(&[], |row| &row.versions)
+    }
+
+    /// The version of a name with this number, 0 for the latest.
+    pub fn version(&self, name: &str, number: u32) -> Option<&Version> {
+        let row = self.names.get(name)?;
+        match number {
+            0 => row.versions.last(),
+            number => row.versions.get(row.find(number).ok()?),
+        }
+    }
+
+    /// Names that come after `after`, in order, each with its latest version.
+    pub fn names_after<'a>(&'a self, after: &str) -> impl Iterator<Item = (&'a SafeName, &'a Version)> {
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        let latest = |(name, row): (&'a SafeName, &'a Row)| Some((name, row.versions.last()?));
+        self.names.range::<str, _>(behind).filter_map(latest)
+    }
+
+    /// What is promised of a content now, the most where versions promise differently; `None` if nothing.
+    pub fn promise(&self, content: Content) -> Option<Promise> {
+        let of_it = self.promises.range(Promise::least(content)..).map(|(promise, _)| *promise);
+        of_it.take_while(|promise| promise.content == content).max_by_key(|promise| promise.policy.m())
+    }
+
+    /// All promises, in order of content; a content may have several.
+    pub fn promises(&self) -> impl Iterator<Item = Promise> {
+        self.promises.keys().copied()
+    }
+}
+
+fn row_bytes(name: &SafeName) -> u64 {
+    ROW_BYTES + name.as_str().len() as u64
+}
+
+fn version_bytes(version: &Version) -> u64 {
+    VERSION_BYTES + version.publisher.len() as u64
+}
+
+#[cfg(test)]
+mod tests;
