@@ -42,6 +42,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Load(args) => ask::load::load(&args),
         Command::Status(args) => ask::status::status(&args),
         Command::Why(args) => ask::why::why(&args),
+        Command::Conformance(args) => ask::conformance::conformance(&args),
         Command::Completions { shell } => ask::completions::completions(shell),
     }
 }

@@ -12,6 +12,7 @@
 //! - [`net`]: connections: preface, HELLO, framing, tracing.
 //! - [`tracker`]: the directory of who has what, and the threads that serve it.
 //! - [`peer`]: sharing, serving and fetching.
+//! - [`conformance`]: whether a program keeps to `docs/PROTOCOL.md`; it uses nothing of `wire`, `net` and `content`.
 //! - [`cli`]: one module per family of commands.
 //! - `sim`, with the feature `lab`: a swarm in virtual time, made of the parts above that decide.
 //! - `fuzzing`, with the feature `lab`: what is promised about bytes from outside.
@@ -22,6 +23,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod conformance;
 pub mod content;
 mod descriptors;
 #[cfg(feature = "lab")]

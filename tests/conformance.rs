@@ -1,36 +1,106 @@
-//! Speaks raw bytes over TCP to a running tracker and a running peer: what `docs/PROTOCOL.md` promises,
-//! and what it says happens to those who break it.
-//!
-//! Section 16 of the document says how to point these tests at another implementation.
+//! Our tracker, peer and `get` are checked as those of others are: by `p2p::conformance`, which speaks raw bytes.
 
-#![allow(unreachable_pub, reason = "the modules of one test program")]
-
-#[path = "conformance/asker.rs"]
-mod asker;
-#[path = "conformance/client.rs"]
-mod client;
-#[path = "conformance/directory.rs"]
-mod directory;
-#[path = "conformance/framing.rs"]
-mod framing;
-#[path = "conformance/handshake.rs"]
-mod handshake;
-#[path = "conformance/listing.rs"]
-mod listing;
-#[path = "conformance/locating.rs"]
-mod locating;
-#[path = "conformance/notices.rs"]
-mod notices;
-#[path = "conformance/peer.rs"]
-mod peer;
-#[path = "conformance/pipelining.rs"]
-mod pipelining;
-#[path = "conformance/proof.rs"]
-mod proof;
-#[path = "conformance/registering.rs"]
-mod registering;
-#[path = "conformance/stage.rs"]
-mod stage;
 mod support;
-#[path = "conformance/target.rs"]
-mod target;
+
+use std::net::TcpListener;
+use std::thread;
+
+use p2p::conformance::{self, Body, Client, Fault, Hello, MEMBER, Outcome, Shared, id};
+use support::{DEADLINE, Daemon, Sample, eventually, pattern, run};
+
+const PROTOCOL: &str = include_str!("../docs/PROTOCOL.md");
+
+/// Fails the test unless all checks hold, and none is skipped.
+#[track_caller]
+fn all_hold(check: impl FnOnce(&mut dyn FnMut(Outcome))) {
+    let mut outcomes = Vec::new();
+    check(&mut |outcome| outcomes.push(outcome));
+    assert!(outcomes.len() > 5);
+    for Outcome { section, .. } in &outcomes {
+        let heading = [format!("\n## {section}. "), format!("\n### {section} ")];
+        assert!(heading.iter().any(|heading| PROTOCOL.contains(heading)), "there is no section {section}");
+    }
+    let bad: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.result.is_err()).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+/// What the tracker says of the tree that [`Sample::awkward`] has: id, total and chunks.
+fn tree(tracker: &str) -> Option<([u8; 32], u64, u32)> {
+    let (mut client, _) = Client::greet(tracker, &Hello::new(MEMBER)).expect("a tracker");
+    let locate = Body::new().text("tree/").raw(&[0; 32]).u8(0).u16(1).ranges(&[]);
+    let located = client.call(id::LOCATE, &locate, id::LOCATED).expect("an answer");
+    let mut fields = conformance::Fields::new(&located.body);
+    (fields.u32() > 0).then(|| {
+        assert_eq!(fields.text(), "tree/");
+        let (id, _size) = (fields.hash(), fields.u64());
+        (id, fields.u64(), fields.u32())
+    })
+}
+
+#[test]
+fn our_tracker_keeps_to_the_protocol() {
+    let tracker = Daemon::tracker(&[]);
+    all_hold(|tell| conformance::tracker(&tracker.target(), DEADLINE, tell));
+}
+
+#[test]
+fn our_peer_keeps_to_the_protocol() {
+    let mut folder = Sample::awkward();
+    folder.add("pattern", pattern(200_000, 0));
+    let tracker = Daemon::tracker(&[]);
+    let peer = Daemon::peer(folder.path(), &["--tracker", &tracker.target()]);
+    let (tree, total, chunks) = eventually("the peer registers its tree", || tree(&tracker.target()));
+    // Two paths of it have the same bytes, which count once.
+    assert_eq!((total, chunks), (70_000 + 5 + 200_000 + 20, 2 + 1 + 4 + 1));
+    let shared = Shared { tree: Some(tree), ..Shared::default() };
+    all_hold(|tell| conformance::server(&peer.target(), &shared, DEADLINE, tell));
+}
+
+#[test]
+fn our_get_keeps_to_the_protocol() {
+    let ours = env!("CARGO_BIN_EXE_p2p");
+    let command = [ours, "get", "{name}", "{dest}", "--tracker", "{tracker}", "--listen", "127.0.0.1:0"];
+    let command: Vec<String> =
+        command.iter().chain(&["--wait", "2s"]).map(|part| (*part).to_owned()).collect();
+    all_hold(|tell| conformance::asker(&command, DEADLINE, tell));
+}
+
+#[test]
+fn by_link_it_fetches_as_well() {
+    let ours = env!("CARGO_BIN_EXE_p2p");
+    let link = "p2p:{id}?name={name}&size={size}&tracker={tracker}";
+    let first =
+        run(&["conformance", "--role", "asker", "--json", "--", ours, "get", link, "{dest}", "--wait", "0"]);
+    let line = first.stdout.lines().next().expect("a line");
+    assert_eq!(
+        line,
+        r#"{"check":"an asker fetches and leaves","section":"15.1","ok":true,"expected":null,"came":null,"skipped":null}"#
+    );
+}
+
+#[test]
+fn what_is_no_tracker_fails_check_by_check() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let target = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || listener.incoming().for_each(drop));
+    let output = run(&["conformance", &target, "--role", "tracker"]).expect(1);
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    assert!(lines.len() > 40, "{lines:#?}");
+    let first = "FAILED   3.2   a good hello is answered with the fitting role: expected a preface; came the end of the connection";
+    assert_eq!(lines[0], first);
+    let failed = lines.iter().filter(|line| line.starts_with("FAILED")).count();
+    assert_eq!(output.stderr, format!("p2p: {failed} of {} checks failed\n", lines.len()));
+}
+
+#[test]
+fn what_cannot_be_checked_is_bad_usage() {
+    for args in [
+        &["--role", "tracker"][..],
+        &["127.0.0.1:1", "--role", "asker"],
+        &["--role", "server", "--", "x"],
+        &["127.0.0.1:1", "--role", "server", "--size", "5"],
+    ] {
+        run(&[&["conformance"], args].concat()).expect(2);
+    }
+    assert!(matches!(Client::dial("127.0.0.1:1").map(drop), Err(Fault::Other { .. })));
+}

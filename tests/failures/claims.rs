@@ -32,8 +32,10 @@ fn offer_of(name: &str, hash: [u8; 32], (size, total, chunks): (u64, u64, u32)) 
 /// Registers an offer, by a peer that is said to listen at `port`.
 #[track_caller]
 fn claim(lab: &Lab, offer: Body, port: u16) -> Client {
-    let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER));
-    member.call(id::REGISTER, &Body::new().text("127.0.0.1").u16(port).list(&[offer]), id::REGISTERED);
+    let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
+    member
+        .call(id::REGISTER, &Body::new().text("127.0.0.1").u16(port).list(&[offer]), id::REGISTERED)
+        .unwrap();
     member
 }
 

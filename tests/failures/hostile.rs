@@ -248,9 +248,9 @@ fn registrations_that_never_end_have_bounded_room() {
 /// The answer to a message after HELLO is an ERROR that closes, or the end of the connection.
 #[track_caller]
 fn is_refused(target: &str, role: u8, bytes: &[u8], code: u16) {
-    let (mut client, _) = Client::greet(target, &Hello::new(role));
+    let (mut client, _) = Client::greet(target, &Hello::new(role)).unwrap();
     client.send(bytes);
-    client.ends_with(code);
+    client.ends_with(code).unwrap();
 }
 
 #[test]
@@ -267,12 +267,12 @@ fn absurd_sizes_and_lengths_are_refused_before_they_cost_anything() {
     let ranges = Body::new().u16(0).u32(u32::MAX);
     is_refused(&peer, ASK, &frame(id::ASKER_HAVE, 0, &ranges), code::MALFORMED);
     // A file of all the bytes there can be, in all the chunks there can be.
-    let (mut client, _) = Client::greet(&tracker, &Hello::new(MEMBER));
+    let (mut client, _) = Client::greet(&tracker, &Hello::new(MEMBER)).unwrap();
     let offer =
         Body::new().text("file").raw(&[7; 32]).u64(u64::MAX).u64(u64::MAX).u32(u32::MAX).u8(1).u8(1).u64(0);
     let register = Body::new().text("").u16(1).list(&[offer]);
-    assert_eq!(client.ask(id::REGISTER, &register).error(), code::MALFORMED);
-    client.is_alive();
+    assert_eq!(client.ask(id::REGISTER, &register).unwrap().error().unwrap(), code::MALFORMED);
+    client.is_alive().unwrap();
     limits_hold(&town.lab.tracker, before.0, 0, 0);
     limits_hold(&town.peer, before.1, 0, 0);
     town.honest();
@@ -285,9 +285,9 @@ fn replies_nobody_asked_for_end_the_connection() {
     is_refused(&tracker, MEMBER, &frame(id::LOCATED, 9, &Body::new().u32(0).u32(0)), code::UNEXPECTED);
     is_refused(&peer, ASK, &frame(id::REFUSED, 9, &Body::new().u8(1)), code::UNEXPECTED);
     // Offering to serve what nobody fetches.
-    let (client, theirs) = Client::greet(&peer, &Hello::new(SERVE));
+    let (client, theirs) = Client::greet(&peer, &Hello::new(SERVE)).unwrap();
     assert_eq!(theirs.role, ASK);
-    client.has_ended();
+    client.has_ended().unwrap();
     town.honest();
 }
 
@@ -403,10 +403,10 @@ fn what_is_no_peer_is_dialled_once_whoever_names_it() {
     });
     let sybils: Vec<Client> = (0..100)
         .map(|_| {
-            let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER));
+            let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
             let offer = crate::claims::offer("file", hash, content.len() as u64);
             let register = Body::new().text("127.0.0.1").u16(port).list(&[offer]);
-            member.call(id::REGISTER, &register, id::REGISTERED);
+            member.call(id::REGISTER, &register, id::REGISTERED).unwrap();
             member
         })
         .collect();
@@ -419,14 +419,14 @@ fn what_is_no_peer_is_dialled_once_whoever_names_it() {
 #[test]
 fn who_tells_the_same_for_ever_is_closed() {
     let town = Town::new();
-    let (mut client, _) = Client::greet(&town.peer.target(), &Hello::new(ASK));
+    let (mut client, _) = Client::greet(&town.peer.target(), &Hello::new(ASK)).unwrap();
     let hash = *blake3::hash(&town.content).as_bytes();
-    client.call(id::OPEN, &Body::new().u16(0).raw(&hash).u8(0), id::OPENED);
+    client.call(id::OPEN, &Body::new().u16(0).raw(&hash).u8(0), id::OPENED).unwrap();
     let all = frame(id::ASKER_HAVE, 0, &Body::new().u16(0).ranges(&[(0, u32::MAX)]));
     client.send(&all.repeat(2));
-    client.is_alive();
+    client.is_alive().unwrap();
     client.send(&all);
-    client.ends_with(code::UNEXPECTED);
+    client.ends_with(code::UNEXPECTED).unwrap();
 }
 
 #[test]

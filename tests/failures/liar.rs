@@ -66,7 +66,7 @@ impl Liar {
         let addr = listener.local_addr().expect("its address");
         let mut hello = Hello::new(MEMBER);
         (hello.name, hello.listen_port) = ("liar".to_owned(), addr.port());
-        let (mut member, _) = Client::greet(&lab.tracker.target(), &hello);
+        let (mut member, _) = Client::greet(&lab.tracker.target(), &hello).unwrap();
         let size = content.len() as u64;
         let claimed = match lie {
             Lie::Impostor(hash) => hash,
@@ -74,7 +74,7 @@ impl Liar {
         };
         let offer = offer(name, claimed, size);
         let register = Body::new().text("127.0.0.1").u16(addr.port()).list(&[offer]);
-        member.call(id::REGISTER, &register, id::REGISTERED);
+        member.call(id::REGISTER, &register, id::REGISTERED).unwrap();
         let manifest = manifest(&content);
         let shared =
             Arc::new(Shared { lie, content, manifest, asked: Mutex::default(), open: Mutex::default() });
@@ -176,7 +176,7 @@ impl Lying {
     fn read(&mut self) -> std::io::Result<(u8, u32, Vec<u8>)> {
         let mut header = [0; 9];
         self.stream.read_exact(&mut header)?;
-        let mut fields = Fields(&header);
+        let mut fields = Fields::new(&header);
         let (length, kind, request) = (fields.u32() as usize, fields.u8(), fields.u32());
         let mut body = vec![0; length.saturating_sub(5)];
         self.stream.read_exact(&mut body)?;
@@ -188,7 +188,7 @@ impl Lying {
     }
 
     fn get_chunk(&mut self, request: u32, body: &[u8]) -> std::io::Result<()> {
-        let mut fields = Fields(body);
+        let mut fields = Fields::new(body);
         let (_slot, first, count) = (fields.u16(), fields.u32(), fields.u16());
         for at in 0..u32::from(count) {
             let refuse = |reason| frame(id::REFUSED, request + at, &Body::new().u8(reason));
@@ -338,8 +338,8 @@ fn a_false_size_under_a_true_id_spoils_nothing() {
 
 /// Registers a content of another size under this id; whoever asks there finds nobody.
 fn false_claim(lab: &Lab, hash: [u8; 32], size: u64) -> Client {
-    let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER));
+    let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
     let offer = offer("file", hash, size);
-    member.call(id::REGISTER, &Body::new().text("127.0.0.1").u16(1).list(&[offer]), id::REGISTERED);
+    member.call(id::REGISTER, &Body::new().text("127.0.0.1").u16(1).list(&[offer]), id::REGISTERED).unwrap();
     member
 }

@@ -7,9 +7,6 @@
 
 mod changed;
 mod claims;
-#[path = "../conformance/client.rs"]
-#[allow(dead_code, reason = "written for the conformance tests; a part of it is used here")]
-mod client;
 mod disk;
 mod doubt;
 mod elsewhere;
@@ -25,3 +22,5 @@ mod support;
 mod tracker;
 mod twice;
 mod users;
+
+use p2p::conformance as client;

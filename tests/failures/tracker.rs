@@ -23,14 +23,16 @@ fn tracker_on(port: &Port) -> Daemon {
 
 /// Registered peers, and registrations, as the tracker at `target` says; none if it is not there.
 fn registered(target: &str) -> (u32, u64) {
-    let (mut client, _) = Client::greet(target, &Hello::new(MEMBER));
-    let status = client.call(id::GET_STATUS, &Body::new(), id::STATUS);
-    status.fields(|fields| {
-        let (_uptime, _epoch, peers, _names) = (fields.u64(), fields.u64(), fields.u32(), fields.u32());
-        let registrations = fields.u64();
-        let _located = fields.u64();
-        (peers, registrations)
-    })
+    let (mut client, _) = Client::greet(target, &Hello::new(MEMBER)).unwrap();
+    let status = client.call(id::GET_STATUS, &Body::new(), id::STATUS).unwrap();
+    status
+        .fields(|fields| {
+            let (_uptime, _epoch, peers, _names) = (fields.u64(), fields.u64(), fields.u32(), fields.u32());
+            let registrations = fields.u64();
+            let _located = fields.u64();
+            (peers, registrations)
+        })
+        .unwrap()
 }
 
 /// A peer of this process, which shares `files` tiny files of its own.

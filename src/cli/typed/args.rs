@@ -1,6 +1,7 @@
 //! What can be typed: every command, option and default. Defaults of a role come from the role.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -8,7 +9,7 @@ use crate::api::Exit;
 use crate::cli::typed::address::{advertised, tracker_address};
 use crate::cli::typed::fault::{Fault, latency_file};
 use crate::cli::typed::values::{Bytes, Patience, Period, Rate, interval, some, some_bytes};
-use crate::content::SafeName;
+use crate::content::{FileId, SafeName};
 use crate::net::trace;
 use crate::peer::Latencies;
 use crate::{peer, tracker};
@@ -60,6 +61,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Show what a peer knows of each source of its transfers, and why it asks it or not
     Why(WhyArgs),
+    /// Check whether a tracker, a peer or a command that fetches keeps to the protocol
+    Conformance(ConformanceArgs),
     /// Print completions for a shell
     Completions {
         /// The shell.
@@ -200,6 +203,48 @@ pub(crate) struct LsArgs {
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Which side of the protocol is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Checked {
+    /// A tracker, on which nobody else registers names that begin with `conformance`
+    Tracker,
+    /// A peer that serves
+    Server,
+    /// A command that fetches, run anew for each check
+    Asker,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConformanceArgs {
+    /// Where the tracker or server listens
+    #[arg(value_name = "HOST:PORT", required_unless_present = "command", conflicts_with = "command")]
+    pub(crate) target: Option<String>,
+    /// What it is
+    #[arg(long)]
+    pub(crate) role: Checked,
+    /// Of a server: the id of a content of at least two chunks that it shares
+    /// [default: that of the pattern of 200,000 bytes in docs/PROTOCOL.md]
+    #[arg(long, requires = "size")]
+    pub(crate) id: Option<FileId>,
+    /// The size of that content, in bytes
+    #[arg(long, value_name = "BYTES", requires = "id")]
+    pub(crate) size: Option<u64>,
+    /// Of a server: the id of a tree that it shares, with at least one file that is not empty [default: trees are
+    /// not checked]
+    #[arg(long, value_name = "ID")]
+    pub(crate) tree: Option<FileId>,
+    /// How long it may take for anything
+    #[arg(long, value_name = "TIME", default_value_t = Period(Duration::from_secs(10)), value_parser = interval)]
+    pub(crate) patience: Period,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Of an asker: the command. `{tracker}` stands for the tracker to ask, `{name}` and `{id}` for the content,
+    /// `{size}` for its bytes, `{dest}` for the folder to put it into
+    #[arg(last = true)]
+    pub(crate) command: Vec<String>,
 }
 
 #[derive(Debug, Args)]

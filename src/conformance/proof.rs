@@ -2,45 +2,47 @@
 
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use crate::client::{Body, Fields};
+use super::check::{Checked, Fault, same};
+use super::fields::{Body, Fields};
 
-pub type Hash = [u8; 32];
+pub(super) type Hash = [u8; 32];
 
 /// Hashes of a run, and the siblings that prove them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Proof {
-    pub first: u32,
-    pub hashes: Vec<Hash>,
-    pub path: Vec<Hash>,
+pub(super) struct Proof {
+    pub(super) first: u32,
+    pub(super) hashes: Vec<Hash>,
+    pub(super) path: Vec<Hash>,
 }
 
 impl Proof {
-    pub fn read(fields: &mut Fields<'_>) -> Proof {
-        let (first, hashes, path) = (fields.u32(), fields.u16(), fields.u8());
-        assert!(hashes <= 4096 && path <= 20);
+    pub(super) fn read(fields: &mut Fields<'_>) -> Proof {
+        let (first, hashes, path) = (fields.u32(), fields.u16().min(4096), fields.u8().min(20)); // more would not fit
         let mut take = |count: usize| (0..count).map(|_| fields.hash()).collect();
         Proof { first, hashes: take(hashes.into()), path: take(path.into()) }
     }
 
     /// Its bytes, section 2.
-    pub fn body(&self) -> Body {
+    pub(super) fn body(&self) -> Body {
         let head = Body::new().u32(self.first).u16(self.hashes.len() as u16).u8(self.path.len() as u8);
         self.hashes.iter().chain(&self.path).fold(head, |body, hash| body.raw(hash))
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.first == 0 && self.hashes.is_empty() && self.path.is_empty()
     }
 
     /// The hash of a chunk of the run.
-    #[track_caller]
-    pub fn hash_of(&self, chunk: u32) -> Hash {
-        let at = chunk.checked_sub(self.first).expect("a run that contains the chunk");
-        *self.hashes.get(at as usize).expect("a run that contains the chunk")
+    pub(super) fn hash_of(&self, chunk: u32) -> Checked<Hash> {
+        let at = chunk.checked_sub(self.first).map(|at| at as usize);
+        let found = at.and_then(|at| self.hashes.get(at)).copied();
+        found.ok_or_else(|| {
+            Fault::new(format!("a run with chunk {chunk}"), format!("one from {}", self.first))
+        })
     }
 
     /// Section 5.5, line by line.
-    pub fn is_right(&self, id: Hash, size: u64) -> bool {
+    pub(super) fn is_right(&self, id: Hash, size: u64) -> bool {
         let chunks = chunks(size);
         let (first, count) = (self.first, self.hashes.len() as u32);
         let span = count.next_power_of_two();
@@ -78,14 +80,14 @@ impl Proof {
 
 /// All rows of a content's hashes, section 5.4.
 #[derive(Debug)]
-pub struct Manifest(Vec<Vec<Hash>>);
+pub(super) struct Manifest(Vec<Vec<Hash>>);
 
 impl Manifest {
     /// That of a content, and the content's id.
-    pub fn of(content: &[u8]) -> (Manifest, Hash) {
+    pub(super) fn of(content: &[u8]) -> (Manifest, Hash) {
         let size = content.len() as u64;
         let parts = (0..).zip(content.chunks(chunk_size(size) as usize));
-        let mut rows = vec![parts.map(|(chunk, data)| chunk_hash(size, chunk, data)).collect::<Vec<_>>()];
+        let mut rows = vec![parts.map(|(chunk, data)| hash_at(size, chunk, data)).collect::<Vec<_>>()];
         while let Some(row) = rows.last().filter(|row| row.len() > 2) {
             rows.push(merge_row(row));
         }
@@ -93,7 +95,7 @@ impl Manifest {
     }
 
     /// The proof of a run.
-    pub fn prove(&self, first: u32, count: u32) -> Proof {
+    pub(super) fn prove(&self, first: u32, count: u32) -> Proof {
         let span = count.next_power_of_two();
         let hashes = self.0[0][first as usize..(first + count) as usize].to_vec();
         let (mut number, mut path) = ((first / span) as usize, Vec::new());
@@ -123,7 +125,7 @@ fn root(left: Hash, right: Hash) -> Hash {
 }
 
 /// The chunk size for a content of this size, section 5.2.
-pub fn chunk_size(size: u64) -> u64 {
+pub(super) fn chunk_size(size: u64) -> u64 {
     let mut chunk_size = 64 << 10;
     while chunk_size < 16 << 20 && size.div_ceil(chunk_size) > 4096 {
         chunk_size *= 2;
@@ -131,18 +133,22 @@ pub fn chunk_size(size: u64) -> u64 {
     chunk_size
 }
 
-pub fn chunks(size: u64) -> u32 {
+pub(super) fn chunks(size: u64) -> u32 {
     size.div_ceil(chunk_size(size)) as u32
 }
 
 /// Bytes of a chunk.
-pub fn chunk_len(size: u64, chunk: u32) -> u64 {
+pub(super) fn chunk_len(size: u64, chunk: u32) -> u64 {
     chunk_size(size).min(size - u64::from(chunk) * chunk_size(size))
 }
 
 /// The hash of a chunk, section 5.3.
-pub fn chunk_hash(size: u64, chunk: u32, data: &[u8]) -> Hash {
-    assert_eq!(data.len() as u64, chunk_len(size, chunk), "the length of chunk {chunk}");
+pub(super) fn chunk_hash(size: u64, chunk: u32, data: &[u8]) -> Checked<Hash> {
+    same!(data.len() as u64, chunk_len(size, chunk), "the length of chunk {chunk},");
+    Ok(hash_at(size, chunk, data))
+}
+
+fn hash_at(size: u64, chunk: u32, data: &[u8]) -> Hash {
     if chunks(size) == 1 {
         return *blake3::hash(data).as_bytes();
     }

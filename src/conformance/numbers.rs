@@ -1,0 +1,102 @@
+//! The numbers of `docs/PROTOCOL.md`, written down again from its tables, and what they are called.
+
+#![allow(missing_docs, reason = "the names are the document's")]
+
+pub const PREFACE: [u8; 8] = *b"p2p/\x00\x01\x00\x00";
+pub const MAX_HELLO_FRAME_BYTES: usize = 2048;
+pub const MAX_FRAME_BYTES: usize = 1 << 20;
+pub const ANY_CHUNK: u32 = u32::MAX;
+
+pub const ASK: u8 = 1;
+pub const SERVE: u8 = 2;
+pub const MEMBER: u8 = 3;
+pub const TRACKER: u8 = 4;
+
+/// Numbers with a meaning, and what each is called.
+macro_rules! numbers {
+    ($(#[$doc:meta])* $module:ident: $type:ty { $($name:ident = $value:literal,)+ }) => {
+        $(#[$doc])*
+        pub mod $module {
+            $(pub const $name: $type = $value;)+
+
+            /// What a number is called, for people.
+            pub fn name(number: $type) -> String {
+                match number {
+                    $($name => stringify!($name).to_owned(),)+
+                    other => format!("{other:#04x}"),
+                }
+            }
+        }
+    };
+}
+
+numbers! {
+    /// Message ids, section 8.
+    id: u8 {
+        HELLO = 0x01,
+        ERROR = 0x02,
+        PING = 0x03,
+        PONG = 0x04,
+        LEAVE = 0x05,
+        OK = 0x06,
+        REGISTER = 0x10,
+        UPDATE = 0x11,
+        TRACKER_HAVE = 0x12,
+        LOCATE = 0x13,
+        LIST = 0x14,
+        HEARTBEAT = 0x15,
+        REPORT = 0x16,
+        GET_STATUS = 0x17,
+        GET_PEERS = 0x18,
+        REGISTERED = 0x30,
+        LOCATED = 0x31,
+        LISTING = 0x32,
+        STATUS = 0x33,
+        PEERS = 0x34,
+        OPEN = 0x50,
+        CLOSE = 0x51,
+        GET_MANIFEST = 0x52,
+        GET_CHUNK = 0x53,
+        CANCEL = 0x54,
+        GET_LOAD = 0x55,
+        ASKER_HAVE = 0x56,
+        CORRUPT = 0x57,
+        WANT = 0x58,
+        OPENED = 0x70,
+        MANIFEST = 0x71,
+        CHUNK = 0x72,
+        REFUSED = 0x73,
+        LOAD = 0x74,
+        SERVER_HAVE = 0x75,
+    }
+}
+
+numbers! {
+    /// Error codes, section 11.
+    code: u16 {
+        BAD_MAGIC = 1,
+        UNSUPPORTED_VERSION = 2,
+        UNSUPPORTED_MODE = 3,
+        UNEXPECTED = 4,
+        MALFORMED = 5,
+        TOO_LARGE = 6,
+        LIMIT = 7,
+        NOT_REGISTERED = 8,
+        BAD_NAME = 9,
+        TIMED_OUT = 10,
+        MYSELF = 11,
+        IN_USE = 14,
+    }
+}
+
+numbers! {
+    /// Refusals, section 9.2.
+    refusal: u8 {
+        NOT_HERE = 1,
+        NOT_YET = 2,
+        GONE = 3,
+        BUSY = 4,
+        CANCELLED = 5,
+        NOTHING_BETTER = 6,
+    }
+}
