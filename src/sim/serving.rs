@@ -111,8 +111,8 @@ impl World<'_> {
         }
         let desk = &mut self.peers[connection.server as usize].desk;
         let Some(job) = connection.jobs.front().filter(|_| connection.server_open) else {
-            let effect = desk.rest(c);
-            self.carry_out(effect);
+            let effects = desk.rest(c);
+            self.carry_out(effects);
             return self.tell(c);
         };
         let choice = (job.chunk == ANY_CHUNK).then_some(SLOT);
@@ -131,12 +131,12 @@ impl World<'_> {
     /// Nothing is left to be sent of what was begun.
     fn done(&mut self, c: u32) {
         let server = self.connections[c as usize].server;
-        let effect = self.peers[server as usize].desk.done(c);
-        self.carry_out(effect);
+        let effects = self.peers[server as usize].desk.done(c);
+        self.carry_out(effects);
     }
 
-    fn carry_out(&mut self, effect: Option<Effect>) {
-        if let Some(Effect::Wake(next)) = effect {
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for Effect::Wake(next) in effects {
             self.pump(next);
         }
     }
@@ -209,8 +209,8 @@ impl World<'_> {
         let now = self.instant();
         let connection = &mut self.connections[c as usize];
         connection.patience_due = false;
-        let (ends, effect) = self.peers[connection.server as usize].desk.stuck(c, now);
-        self.carry_out(effect);
+        let (ends, effects) = self.peers[connection.server as usize].desk.stuck(c, now);
+        self.carry_out(effects);
         self.look_again(c, ends);
     }
 
@@ -279,7 +279,7 @@ impl World<'_> {
         connection.writing = false;
         let peer = &mut self.peers[server as usize];
         peer.askers.retain(|asker| *asker != c);
-        let effect = peer.desk.leave(c, orderly);
-        self.carry_out(effect);
+        let effects = peer.desk.leave(c, orderly);
+        self.carry_out(effects);
     }
 }

@@ -86,18 +86,13 @@ impl<C: Ord + Copy> Desk<C> {
 
     /// A connection ends, `orderly` if its asker goes on to share what it said it has.
     #[must_use]
-    pub(crate) fn leave(&mut self, number: u32, orderly: bool) -> Option<Effect> {
+    pub(crate) fn leave(&mut self, number: u32, orderly: bool) -> Vec<Effect> {
         let slots =
             self.connections.get(&number).map_or_else(Vec::new, |of| of.seeds.keys().copied().collect());
         slots.into_iter().for_each(|slot| self.close(number, slot, orderly));
-        match self.connections.remove(&number)?.standing {
-            Standing::Sends(_) | Standing::IsNext => self.pass_on(number),
-            Standing::Waits(_) => {
-                self.turns.forget(&number);
-                None
-            }
-            Standing::Rests | Standing::Lags => None,
-        }
+        self.connections.remove(&number);
+        self.turns.forget(&number);
+        self.pass_on(number, None)
     }
 
     /// A content of so many chunks that is whole here is opened as `slot`.
@@ -200,64 +195,65 @@ impl<C: Ord + Copy> Desk<C> {
 
     /// The connection has to wait for its socket: until when it keeps its turn; none if it has none any more.
     #[must_use]
-    pub(crate) fn stuck(&mut self, number: u32, now: Instant) -> (Option<Instant>, Option<Effect>) {
-        let Some(connection) = self.connections.get_mut(&number) else { return (None, None) };
-        let Standing::Sends(hold) = &mut connection.standing else { return (None, None) };
+    pub(crate) fn stuck(&mut self, number: u32, now: Instant) -> (Option<Instant>, Vec<Effect>) {
+        let Some(connection) = self.connections.get_mut(&number) else { return (None, Vec::new()) };
+        let Standing::Sends(hold) = &mut connection.standing else { return (None, Vec::new()) };
         if !hold.is_over(now, || self.uplink.give_up(now)) {
-            return (Some(hold.ends()), None);
+            return (Some(hold.ends()), Vec::new());
         }
         connection.standing = Standing::Lags;
-        (None, self.pass_on(number))
+        (None, self.pass_on(number, None))
     }
 
-    /// All that the connection had begun has left: its turn is over.
+    /// All that the connection had begun has left: its turn is over. It is to come again at once, or to [`rest`](Desk::rest).
     #[must_use]
-    pub(crate) fn done(&mut self, number: u32) -> Option<Effect> {
-        let connection = self.connections.get_mut(&number)?;
+    pub(crate) fn done(&mut self, number: u32) -> Vec<Effect> {
+        let Some(connection) = self.connections.get_mut(&number) else { return Vec::new() };
         match connection.standing {
             Standing::Sends(_) => {
                 connection.standing = Standing::Rests;
-                self.pass_on(number)
+                let origin = connection.origin;
+                self.pass_on(number, Some(origin))
             }
             Standing::Lags => {
                 connection.standing = Standing::Rests;
-                None
+                Vec::new()
             }
-            Standing::Rests | Standing::Waits(_) | Standing::IsNext => None,
+            Standing::Rests | Standing::Waits(_) | Standing::IsNext => Vec::new(),
         }
     }
 
-    /// The connection has nothing to send: a turn that came to it meanwhile goes to others.
+    /// The connection has nothing to send, or cannot: a turn that came to it meanwhile, or that was left for it, goes to
+    /// others.
     #[must_use]
-    pub(crate) fn rest(&mut self, number: u32) -> Option<Effect> {
-        let connection = self.connections.get_mut(&number)?;
+    pub(crate) fn rest(&mut self, number: u32) -> Vec<Effect> {
+        let Some(connection) = self.connections.get_mut(&number) else { return Vec::new() };
         match connection.standing {
-            Standing::IsNext => {
+            Standing::IsNext | Standing::Rests => {
                 connection.standing = Standing::Rests;
-                self.pass_on(number)
+                self.pass_on(number, None)
             }
             Standing::Waits(_) => {
                 connection.standing = Standing::Waits(None); // and keeps its place
-                None
+                Vec::new()
             }
-            Standing::Rests | Standing::Sends(_) | Standing::Lags => None,
+            Standing::Sends(_) | Standing::Lags => Vec::new(),
         }
     }
 
-    /// The turn of `ended` is over: the next one's begins.
-    fn pass_on(&mut self, ended: u32) -> Option<Effect> {
+    /// The turn of `ended`, if it had one, is over: whose turns begin. See [`Turns::pass_on`].
+    fn pass_on(&mut self, ended: u32, may_return: Option<Origin>) -> Vec<Effect> {
         let (connections, seeds) = (&self.connections, &self.seeds);
-        let next = self.turns.pass_on(&ended, |number| rank(connections.get(number), seeds));
-        match next.and_then(|number| Some((number, self.connections.get_mut(&number)?))) {
-            Some((number, connection)) => {
+        let next = self.turns.pass_on(&ended, may_return, |number| rank(connections.get(number), seeds));
+        if self.turns.has_spare() {
+            self.uplink.has_spare();
+        }
+        for number in &next {
+            if let Some(connection) = self.connections.get_mut(number) {
                 connection.standing = Standing::IsNext;
-                Some(Effect::Wake(number))
-            }
-            None => {
-                self.uplink.has_spare();
-                None
             }
         }
+        next.into_iter().map(Effect::Wake).collect()
     }
 
     // How much.

@@ -3,17 +3,19 @@
 //! A few connections send at a time and the others wait their turn: chunks then arrive one after the
 //! other at full rate instead of all together late, and can be passed on so much earlier.
 //!
-//! Turns go round by address, then by peer, then by connection: whoever makes many connections gets no more for it.
+//! Turns go round by address, then by peer, then by connection: whoever makes many connections gets no more for it. Nor
+//! has an address, or a peer of it, more turns at a time than its share, though a slot stays free: a third of three that
+//! send is all that one connection would get beside two of a crowd.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::content::{Network, PeerId};
 
 /// Connections that send chunks at the same time.
 const SLOTS: usize = 3;
-/// Nobody waits for more turns than so many times as many addresses as wait, whatever its rank: those of another content
-/// may be behind all the time.
+/// No address, no peer of it, and no connection of that waits for more turns than so many times as many addresses as
+/// wait, whatever its rank: those of another content may be behind all the time.
 const MOST_ROUNDS: u64 = 4;
 /// A connection that gets less than one part in so many of our uplink, and has for this long, gives up its
 /// turn: not our uplink is what is slow, unless that is full.
@@ -77,16 +79,15 @@ pub(crate) struct Origin {
     pub(crate) peer: PeerId,
 }
 
-/// A connection that waits. Its places in the rounds are moments, counted in steps.
+/// A connection that waits, and since when: how many turns had ended when it came, and when its network and its peer
+/// came or last ended one.
 #[derive(Debug)]
 struct Waiting<A> {
     asker: A,
     origin: Origin,
-    /// What `passed_on` was when it came.
     since: u64,
-    /// When its network, and its peer, came or last had a turn.
-    network_at: u64,
-    peer_at: u64,
+    network_since: u64,
+    peer_since: u64,
 }
 
 /// Who may send, and who waits for it in which order.
@@ -95,66 +96,112 @@ pub(crate) struct Turns<A> {
     sending: Vec<(A, Origin)>,
     /// In the order in which they came.
     waiting: Vec<Waiting<A>>,
-    passed_on: u64,
-    steps: u64,
+    /// How many turns have ended.
+    ended: u64,
 }
 
 impl<A: PartialEq + Copy> Turns<A> {
     pub(crate) fn new() -> Turns<A> {
-        Turns { sending: Vec::new(), waiting: Vec::new(), passed_on: 0, steps: 0 }
+        Turns { sending: Vec::new(), waiting: Vec::new(), ended: 0 }
     }
 
     /// Leave for `asker` to send, or a place in the queue.
     pub(crate) fn take(&mut self, asker: A, origin: Origin) -> bool {
-        if self.sending.len() < SLOTS && self.waiting.is_empty() {
+        if self.waiting.iter().any(|waiting| waiting.asker == asker) {
+            return false;
+        }
+        let shares = Shares::among(self.origins().chain([origin]));
+        let may_begin = |origin| self.may_begin(origin, &shares);
+        if may_begin(origin) && !self.waiting.iter().any(|waiting| may_begin(waiting.origin)) {
             self.sending.push((asker, origin));
             return true;
         }
-        if self.waiting.iter().all(|waiting| waiting.asker != asker) {
-            self.steps += 1;
-            let network = self.waiting.iter().find(|other| other.origin.network == origin.network);
-            let peer = self.waiting.iter().find(|other| other.origin == origin);
-            self.waiting.push(Waiting {
-                asker,
-                origin,
-                since: self.passed_on,
-                network_at: network.map_or(self.steps, |other| other.network_at),
-                peer_at: peer.map_or(self.steps, |other| other.peer_at),
-            });
-        }
+        let of_network = self.waiting.iter().find(|other| other.origin.network == origin.network);
+        let of_peer = self.waiting.iter().find(|other| other.origin == origin);
+        self.waiting.push(Waiting {
+            asker,
+            origin,
+            since: self.ended,
+            network_since: of_network.map_or(self.ended, |other| other.network_since),
+            peer_since: of_peer.map_or(self.ended, |other| other.peer_since),
+        });
         false
     }
 
-    /// The turn of `ended` is over: whose it is now. First comes who has fewest turns now, by address and by peer; of
-    /// those the smallest rank, and among equals who waits longest.
-    pub(crate) fn pass_on(&mut self, ended: &A, rank: impl Fn(&A) -> Rank) -> Option<A> {
+    /// The asker waits no more.
+    pub(crate) fn forget(&mut self, asker: &A) {
+        self.waiting.retain(|waiting| waiting.asker != *asker);
+    }
+
+    /// The turn of `ended`, if it had one, is over: whose turns begin now. Who `may_return` at once keeps its share until it
+    /// has come, or nothing is left for it. The network comes first that has fewest turns now; of those the one where
+    /// somebody has the smallest rank, and among equals which waits longest; within it a peer in the same way, and of
+    /// that a connection.
+    pub(crate) fn pass_on(
+        &mut self,
+        ended: &A,
+        may_return: Option<Origin>,
+        rank: impl Fn(&A) -> Rank,
+    ) -> Vec<A> {
         if let Some(at) = self.sending.iter().position(|(asker, _)| asker == ended) {
-            self.sending.swap_remove(at);
-        }
-        let networks: BTreeSet<_> = self.waiting.iter().map(|waiting| waiting.origin.network).collect();
-        let most = networks.len() as u64 * MOST_ROUNDS;
-        let order = |at: &usize| {
-            let waiting = self.waiting.get(*at)?;
-            // Who waits longest may have seen too many turns go to others.
-            let overdue = self.passed_on - waiting.since >= most;
-            let rank = if overdue { None } else { Some(rank(&waiting.asker)) };
-            Some((self.held(waiting.origin), rank, waiting.network_at, waiting.peer_at))
-        };
-        let next = self.waiting.remove((0..self.waiting.len()).min_by_key(order)?);
-        self.passed_on += 1;
-        self.steps += 1;
-        let Origin { network, .. } = next.origin;
-        // Behind those, too, who have their turns now or next, and come again at once: two steps each.
-        let behind = self.steps + SLOTS as u64;
-        let peer_behind = self.steps + 2 * (SLOTS * networks.len()) as u64;
-        for waiting in self.waiting.iter_mut().filter(|other| other.origin.network == network) {
-            waiting.network_at = behind;
-            if waiting.origin == next.origin {
-                waiting.peer_at = peer_behind;
+            let (_, origin) = self.sending.swap_remove(at);
+            self.ended += 1;
+            for waiting in self.waiting.iter_mut().filter(|other| other.origin.network == origin.network) {
+                waiting.network_since = self.ended;
+                if waiting.origin == origin {
+                    waiting.peer_since = self.ended;
+                }
             }
         }
-        self.sending.push((next.asker, next.origin));
-        Some(next.asker)
+        if self.sending.len() == SLOTS || self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let shares = Shares::among(self.origins().chain(may_return));
+        let mut begun = Vec::new();
+        while let Some(at) = self.first(&shares, &rank) {
+            let next = self.waiting.remove(at);
+            self.sending.push((next.asker, next.origin));
+            begun.push(next.asker);
+        }
+        begun
+    }
+
+    /// Who of those who wait has the next turn, if one is to be had.
+    fn first(&self, shares: &Shares, rank: impl Fn(&A) -> Rank) -> Option<usize> {
+        let networks: BTreeSet<_> = self.waiting.iter().map(|waiting| waiting.origin.network).collect();
+        let most = networks.len() as u64 * MOST_ROUNDS;
+        // Who waits longest may have seen too many turns go to others.
+        let ranked = |since, rank| (self.ended - since <= most).then_some(rank);
+        let waiting = self.waiting.iter().enumerate();
+        let waiting = waiting.filter(|(_, waiting)| self.may_begin(waiting.origin, shares));
+        let mut left: Vec<_> = waiting.map(|(at, waiting)| (waiting, rank(&waiting.asker), at)).collect();
+        let (first, ..) = left.iter().min_by_key(|(waiting, rank, _)| {
+            let since = waiting.network_since;
+            (self.held(waiting.origin).0, ranked(since, *rank), since)
+        })?;
+        let network = first.origin.network;
+        left.retain(|(waiting, ..)| waiting.origin.network == network);
+        let (first, ..) = left.iter().min_by_key(|(waiting, rank, _)| {
+            let since = waiting.peer_since;
+            (self.held(waiting.origin).1, ranked(since, *rank), since)
+        })?;
+        let peer = first.origin;
+        left.retain(|(waiting, ..)| waiting.origin == peer);
+        let first =
+            left.iter().min_by_key(|(waiting, rank, _)| (ranked(waiting.since, *rank), waiting.since));
+        first.map(|(.., at)| *at)
+    }
+
+    /// True if a turn is free for whoever comes.
+    pub(crate) fn has_spare(&self) -> bool {
+        self.sending.len() < SLOTS && self.waiting.is_empty()
+    }
+
+    /// True if a turn is free, and one of this origin has fewer than its share.
+    fn may_begin(&self, origin: Origin, shares: &Shares) -> bool {
+        let (of_network, of_peer) = self.held(origin);
+        let (share, share_of_peer) = shares.of(origin.network);
+        self.sending.len() < SLOTS && of_network < share && of_peer < share_of_peer
     }
 
     /// How many turns the network, and the peer, have now.
@@ -164,9 +211,31 @@ impl<A: PartialEq + Copy> Turns<A> {
         (of_network.count(), of_peer.count())
     }
 
-    /// The asker waits no more.
-    pub(crate) fn forget(&mut self, asker: &A) {
-        self.waiting.retain(|waiting| waiting.asker != *asker);
+    /// Of all who send or wait.
+    fn origins(&self) -> impl Iterator<Item = Origin> {
+        let sending = self.sending.iter().map(|(_, origin)| *origin);
+        sending.chain(self.waiting.iter().map(|waiting| waiting.origin))
+    }
+}
+
+/// Those who want turns, and so how many each may have at a time: a slot stays free rather than one has two and another,
+/// whose next chunk comes in a moment, one.
+struct Shares(BTreeMap<Network, BTreeSet<PeerId>>);
+
+impl Shares {
+    fn among(origins: impl Iterator<Item = Origin>) -> Shares {
+        let mut peers: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        origins.for_each(|Origin { network, peer }| {
+            peers.entry(network).or_default().insert(peer);
+        });
+        Shares(peers)
+    }
+
+    /// Of a network, and of each peer there.
+    fn of(&self, network: Network) -> (usize, usize) {
+        let part = |whole: usize, among: usize| whole.checked_div(among).unwrap_or(whole).max(1);
+        let share = part(SLOTS, self.0.len());
+        (share, part(share, self.0.get(&network).map_or(0, BTreeSet::len)))
     }
 }
 
@@ -199,7 +268,15 @@ mod tests {
         /// The turn of who has had one longest is over.
         fn next(&mut self, rank: impl Fn(&u32) -> Rank) -> Option<u32> {
             let ended = self.sending.first().map(|(asker, _)| *asker)?;
-            self.pass_on(&ended, rank)
+            self.goes_on(&ended, rank)
+        }
+
+        /// Whose turn comes after that of `ended`, if one alone does.
+        fn goes_on(&mut self, ended: &u32, rank: impl Fn(&u32) -> Rank) -> Option<u32> {
+            let origin = self.sending.iter().find(|(asker, _)| asker == ended).map(|(_, origin)| *origin);
+            let begun = self.pass_on(ended, origin, rank);
+            assert!(begun.len() <= 1, "{begun:?}");
+            begun.first().copied()
         }
     }
 
@@ -236,9 +313,11 @@ mod tests {
     #[test]
     fn turns_that_went_to_others_before_one_came_are_not_held_against_them() {
         let mut turns = full();
+        assert!(!turns.takes(7));
         for _ in 0..100 {
-            assert!(!turns.takes(7));
-            assert_eq!(turns.next(|_| Rank::new(0, false)), Some(7));
+            let (ended, _) = turns.sending[0];
+            assert!(turns.next(|_| Rank::new(0, false)).is_some());
+            assert!(!turns.takes(ended));
         }
         assert!(!turns.takes(8) && !turns.takes(9));
         assert_eq!(turns.next(|asker| Rank::new(0, *asker == 9)), Some(9), "8 has seen none go by");
@@ -262,12 +341,11 @@ mod tests {
     fn rounds(origins: &[Origin], count: usize) -> Vec<u32> {
         let mut turns = full();
         origins.iter().enumerate().for_each(|(asker, origin)| assert!(!turns.take(asker as u32, *origin)));
-        // Those that had a turn at first do not come again.
-        (0..SLOTS).for_each(|_| turns.sending.truncate(1));
+        // Of those that had a turn at first one ends it; the others leave one turn to all.
         let mut had = Vec::new();
         let mut ended = turns.sending[0].0;
         while had.len() < count {
-            let next = turns.pass_on(&ended, |_| Rank::new(0, false)).unwrap();
+            let next = turns.goes_on(&ended, |_| Rank::new(0, false)).unwrap();
             had.push(next);
             if let Some(origin) = origins.get(ended as usize) {
                 assert!(!turns.take(ended, *origin));
@@ -281,7 +359,8 @@ mod tests {
     fn turns_go_round_by_address_then_by_peer_then_by_connection() {
         // 0 to 3 are of one address: 0, 1 and 2 of one peer.
         let crowd = [origin(1, 1), origin(1, 1), origin(1, 1), origin(1, 2), origin(2, 3)];
-        assert_eq!(rounds(&crowd, 9), [0, 4, 3, 4, 1, 4, 2, 4, 3]);
+        assert_eq!(rounds(&crowd, 9), [0, 4, 3, 4, 1, 4, 3, 4, 2]);
+        assert_eq!(rounds(&crowd[..4], 7), [0, 3, 1, 3, 2, 3, 0]);
         let own: Vec<Origin> = (1..=4).map(alone).collect();
         assert_eq!(rounds(&own, 6), [0, 1, 2, 3, 0, 1]);
     }
@@ -294,11 +373,55 @@ mod tests {
         assert!(!turns.take(20, origin(2, 2)));
         assert!(!turns.take(21, origin(1, 0)), "a peer that has a turn");
         let rank = |asker: &u32| Rank::new(0, *asker < 20);
-        assert_eq!(turns.pass_on(&1, rank), Some(20));
-        assert_eq!(turns.pass_on(&20, rank), Some(3), "one of a peer that has none");
-        assert_eq!(turns.held(origin(1, 9)), (3, 1));
-        assert!(!turns.take(20, origin(2, 2)));
-        assert_eq!(turns.pass_on(&2, rank), Some(20));
+        assert_eq!(turns.goes_on(&1, rank), Some(20));
+        assert_eq!(
+            turns.goes_on(&20, rank),
+            None,
+            "the other address has two turns, and may have half of them"
+        );
+        assert!(turns.take(20, origin(2, 2)), "what it has left is its own still");
+        assert_eq!(turns.goes_on(&2, rank), None);
+        assert_eq!(turns.goes_on(&0, rank), Some(3), "one of a peer that has none");
+        assert_eq!(turns.held(origin(1, 9)), (1, 1));
+    }
+
+    #[test]
+    fn what_others_leave_free_is_for_whoever_waits() {
+        let mut turns = Turns::new();
+        assert!(turns.take(0, origin(1, 1)) && turns.take(1, origin(2, 2)));
+        (2..9).for_each(|asker| assert!(!turns.take(asker, origin(1, 1)), "half of three is one"));
+        let rank = |_: &u32| Rank::new(0, false);
+        assert_eq!(turns.goes_on(&1, rank), None, "it may come again at once");
+        assert_eq!(turns.pass_on(&1, None, rank), [2, 3], "it has nothing to send");
+        assert!(!turns.take(1, origin(2, 2)));
+        assert_eq!(turns.goes_on(&0, rank), Some(1));
+        assert_eq!(turns.goes_on(&2, rank), None, "back to one for each");
+        let mut one = Turns::new();
+        assert!(one.take(0, origin(1, 1)) && one.take(1, origin(1, 2)));
+        assert!(!one.take(2, origin(1, 1)), "peers of one address share as addresses do");
+        assert!(one.take(3, origin(1, 2 + 1)));
+    }
+
+    #[test]
+    fn however_many_addresses_push_ahead_each_has_its_turn_in_time() {
+        let mut turns = full();
+        let behind = |asker: &u32| Rank::new(0, *asker != 0);
+        assert!(!turns.takes(0), "it is not behind");
+        let mut waited = 0;
+        for nth in 0..500 {
+            for network in 1..=4 {
+                (0..20).for_each(|each| assert!(!turns.take(network * 20 + each, origin(network as u8, 9))));
+            }
+            waited += 1;
+            if turns.next(behind) == Some(0) {
+                assert!(waited <= MOST_ROUNDS * 5 + 1, "{waited} turns, the {nth}th");
+                waited = 0;
+                turns.sending.retain(|(asker, _)| *asker != 0);
+                turns.sending.push((200, alone(200)));
+                assert!(!turns.takes(0));
+            }
+        }
+        assert!(waited <= MOST_ROUNDS * 5 + 1, "{waited} turns at the end");
     }
 
     #[test]

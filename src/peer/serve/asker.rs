@@ -102,21 +102,21 @@ impl Asker {
 
     /// Its socket has no room: until when it keeps its turn, if it has one.
     pub(super) fn stuck(&self, now: Instant) -> Option<Instant> {
-        let (ends, effect) = self.uploads.desk(|desk| desk.stuck(self.number, now));
-        self.uploads.carry_out(effect);
+        let (ends, effects) = self.uploads.desk(|desk| desk.stuck(self.number, now));
+        self.uploads.carry_out(effects);
         ends
     }
 
     /// What it had begun has left.
     pub(super) fn done(&self) {
-        let effect = self.uploads.desk(|desk| desk.done(self.number));
-        self.uploads.carry_out(effect);
+        let effects = self.uploads.desk(|desk| desk.done(self.number));
+        self.uploads.carry_out(effects);
     }
 
     /// It has nothing to send.
     pub(super) fn rest(&self) {
-        let effect = self.uploads.desk(|desk| desk.rest(self.number));
-        self.uploads.carry_out(effect);
+        let effects = self.uploads.desk(|desk| desk.rest(self.number));
+        self.uploads.carry_out(effects);
     }
 
     /// So many of its requests wait now.
@@ -156,9 +156,9 @@ impl Drop for Asker {
     fn drop(&mut self) {
         self.set_queued(0);
         self.is_choked(0);
-        let effect = self.uploads.desk(|desk| desk.leave(self.number, self.orderly));
+        let effects = self.uploads.desk(|desk| desk.leave(self.number, self.orderly));
         self.uploads.delist(self.number);
-        self.uploads.carry_out(effect);
+        self.uploads.carry_out(effects);
     }
 }
 

@@ -158,6 +158,7 @@ impl Connection<'_> {
         };
         if self.bulk.unsent().len() >= GATHER_BYTES && !self.bulk.flush(false)? {
             self.give_back();
+            self.session.asker().rest(); // a turn is for who can take it
             return Ok(Pace::Full);
         }
         if !self.session.asker().turn(wish, Instant::now()) || self.must_pause() {

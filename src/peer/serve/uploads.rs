@@ -64,12 +64,13 @@ impl Uploads {
         step(&mut lock(&self.desk))
     }
 
-    /// What follows from a step for another connection. Who has left meanwhile has handed its turn on.
-    pub(super) fn carry_out(&self, effect: Option<Effect>) {
-        let Some(Effect::Wake(number)) = effect else { return };
-        let wake = lock(&self.wakes).get(&number).cloned();
-        if let Some(wake) = wake {
-            wake.wake();
+    /// What follows from a step for other connections. Who has left meanwhile has handed its turn on.
+    pub(super) fn carry_out(&self, effects: Vec<Effect>) {
+        for Effect::Wake(number) in effects {
+            let wake = lock(&self.wakes).get(&number).cloned();
+            if let Some(wake) = wake {
+                wake.wake();
+            }
         }
     }
 }
