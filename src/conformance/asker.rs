@@ -6,10 +6,11 @@ use super::command::Asker;
 use super::fields::Body;
 use super::numbers::{code, id, refusal};
 use super::proof::Proof;
-use super::stage::{Ask, Serving, Stage};
+use super::stage::{Ask, Dialect, Serving, Stage};
 
 pub(super) const CHECKS: &[Check<Asker>] = checks! {
     "15.1": an_asker_fetches_and_leaves;
+    "3.6": who_speaks_later_versions_too_is_spoken_to_in_version_1;
     "3.3": what_carries_nothing_is_passed_over_before_opened_and_after;
     "3.4": an_error_that_answers_a_chunk_request_puts_it_off;
     "3.3": what_nobody_asked_for_ends_the_connection;
@@ -40,6 +41,17 @@ fn an_asker_fetches_and_leaves(asker: &Asker) -> Checked {
     serving.open()?;
     serving.give_all()?;
     same!((serving.wrong.as_slice(), serving.error), (&[][..], None), "chunks called wrong, and an ERROR:");
+    stage.expect_content(get)
+}
+
+fn who_speaks_later_versions_too_is_spoken_to_in_version_1(asker: &Asker) -> Checked {
+    let later = Dialect { versions: (1, u16::MAX), features: u64::MAX };
+    let stage = Stage::speaking(asker, BYTES, later)?;
+    let get = stage.get()?;
+    let mut serving = stage.accept()?;
+    serving.open()?;
+    serving.give_all()?;
+    same!(serving.error, None, "an ERROR from the asker:");
     stage.expect_content(get)
 }
 

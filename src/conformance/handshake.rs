@@ -9,7 +9,8 @@ use super::target::{Peer, Target};
 pub(super) const CHECKS: &[Check<Target>] = checks! {
     "3.2": a_good_hello_is_answered_with_the_fitting_role, a_hello_may_come_byte_by_byte;
     "3.1": a_foreign_preface_gets_a_preface_and_an_error;
-    "3.2": versions_without_overlap_are_refused_and_others_accepted, unknown_features_are_ignored,
+    "3.6": who_speaks_later_versions_too_is_answered_in_version_1;
+    "3.2": versions_without_overlap_are_refused_and_others_accepted,
         an_unknown_role_is_malformed, who_says_to_be_the_other_side_is_told_so;
     "10.1": anything_before_hello_is_unexpected, an_error_before_hello_closes;
     "3.3": a_second_hello_is_unexpected;
@@ -80,8 +81,10 @@ fn versions_without_overlap_are_refused_and_others_accepted(target: &Target) -> 
     Ok(())
 }
 
-fn unknown_features_are_ignored(target: &Target) -> Checked {
-    target.greet_as(&Hello { features: u64::MAX, ..Hello::new(target.role) })?.is_alive()?;
+fn who_speaks_later_versions_too_is_answered_in_version_1(target: &Target) -> Checked {
+    target
+        .greet_as(&Hello { versions: (1, u16::MAX), features: u64::MAX, ..Hello::new(target.role) })?
+        .is_alive()?;
     Ok(())
 }
 

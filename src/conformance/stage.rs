@@ -23,6 +23,19 @@ const NAME: &str = "file";
 /// What an asker told its tracker of a peer: the content, the chunk, the complaint.
 pub(super) type Report = (Hash, u32, u8);
 
+/// What tracker and server say in HELLO.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dialect {
+    pub(super) versions: (u16, u16),
+    pub(super) features: u64,
+}
+
+impl Dialect {
+    fn hello(self, role: u8) -> Hello {
+        Hello { versions: self.versions, features: self.features, ..Hello::new(role) }
+    }
+}
+
 /// A content, a tracker that knows one holder of it, and that holder's door.
 #[derive(Debug)]
 pub(super) struct Stage<'a> {
@@ -35,10 +48,15 @@ pub(super) struct Stage<'a> {
     peer: [u8; 16],
     place: TempDir,
     asker: &'a Asker,
+    dialect: Dialect,
 }
 
 impl<'a> Stage<'a> {
     pub(super) fn new(asker: &'a Asker, bytes: usize) -> Checked<Stage<'a>> {
+        Stage::speaking(asker, bytes, Dialect { versions: (1, 1), features: 0 })
+    }
+
+    pub(super) fn speaking(asker: &'a Asker, bytes: usize, dialect: Dialect) -> Checked<Stage<'a>> {
         let content = pattern(bytes, 7);
         let (manifest, id) = Manifest::of(&content);
         let (door, tracker) = (listen()?, listen()?);
@@ -52,12 +70,23 @@ impl<'a> Stage<'a> {
             for stream in tracker.incoming().flatten() {
                 let (located, told) = (located.clone(), told.clone());
                 let _ = threads::named("tracker")
-                    .connection(move || drop(track(stream, &located, &told, patience)));
+                    .connection(move || drop(track(stream, &located, &told, dialect, patience)));
             }
         });
         tracking.map_err(unset)?;
         let place = TempDir::new().map_err(unset)?;
-        Ok(Stage { content, id, manifest, reports, tracker: addr.to_string(), door, peer, place, asker })
+        Ok(Stage {
+            content,
+            id,
+            manifest,
+            reports,
+            tracker: addr.to_string(),
+            door,
+            peer,
+            place,
+            asker,
+            dialect,
+        })
     }
 
     /// Starts a fetch of the content.
@@ -84,7 +113,7 @@ impl<'a> Stage<'a> {
         let stream =
             eventually("that the asker dials the server", patience, || Ok(self.door.accept().ok()))?.0;
         stream.set_nonblocking(false).map_err(unset)?;
-        let hello = Hello { peer: self.peer, ..Hello::new(SERVE) };
+        let hello = Hello { peer: self.peer, ..self.dialect.hello(SERVE) };
         let (client, theirs) = Client::welcome(stream, &hello, patience)?;
         same!(theirs.role, ASK, "HELLO with the role");
         Ok(Serving::new(self, client, theirs.listen_port))
@@ -147,8 +176,14 @@ fn located(hash: Hash, size: u64, peer: [u8; 16], port: u16) -> Body {
 }
 
 /// A tracker's side of one connection: it takes everything, and says the same to every question.
-fn track(stream: TcpStream, located: &Body, told: &Sender<Report>, patience: Duration) -> Checked {
-    let (mut client, theirs) = Client::welcome(stream, &Hello::new(TRACKER), patience)?;
+fn track(
+    stream: TcpStream,
+    located: &Body,
+    told: &Sender<Report>,
+    dialect: Dialect,
+    patience: Duration,
+) -> Checked {
+    let (mut client, theirs) = Client::welcome(stream, &dialect.hello(TRACKER), patience)?;
     same!(theirs.role, MEMBER);
     while let Some(Frame { id, request, body }) = client.try_read()? {
         let (answer, fields) = match id {
