@@ -156,3 +156,55 @@ fn hash_at(size: u64, chunk: u32, data: &[u8]) -> Hash {
     hasher.set_input_offset(u64::from(chunk) * chunk_size(size));
     hasher.update(data).finalize_non_root()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::conformance::target::pattern;
+
+    fn vectors(kind: &str) -> Vec<Value> {
+        let all: Value = serde_json::from_str(include_str!("../../docs/vectors.json")).unwrap();
+        all[kind].as_array().unwrap().clone()
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn unhex(text: &Value) -> Vec<u8> {
+        let digits = text.as_str().unwrap();
+        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// The file was made with `content`; this is the other way to the same numbers.
+    #[test]
+    fn ids_hashes_and_proofs_are_those_of_the_file_of_vectors() {
+        for vector in vectors("contents") {
+            let content = pattern(vector["bytes"].as_u64().unwrap() as usize, 0);
+            let (manifest, id) = Manifest::of(&content);
+            let hashes: Vec<Value> = manifest.0[0].iter().map(|hash| hex(hash).into()).collect();
+            assert_eq!((vector["id"].as_str(), &vector["chunk_hashes"]), (Some(&*hex(&id)), &hashes.into()));
+        }
+        for vector in vectors("proofs") {
+            let number = |key: &str| vector[key].as_u64().unwrap();
+            let (manifest, id) = Manifest::of(&pattern(number("pattern") as usize, 0));
+            let bytes = unhex(&vector["proof"]);
+            let proof = Proof::read(&mut Fields::new(&bytes));
+            assert_eq!(proof.is_right(id, number("size")), vector["ok"].as_bool().unwrap(), "{vector}");
+            if vector["ok"] == true {
+                assert_eq!(manifest.prove(number("first") as u32, number("count") as u32), proof);
+            }
+        }
+    }
+
+    #[test]
+    fn contents_are_cut_as_in_the_file_of_vectors() {
+        for vector in vectors("geometry").iter().filter(|vector| !vector["chunks"].is_null()) {
+            let size = vector["bytes"].as_u64().unwrap();
+            let cut = (vector["chunk_size"].as_u64().unwrap(), vector["chunks"].as_u64().unwrap());
+            assert_eq!((chunk_size(size), u64::from(chunks(size))), cut, "{size}");
+        }
+    }
+}
