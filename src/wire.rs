@@ -4,7 +4,7 @@
 //! directions. Pure: bytes in, values out; no socket, no clock.
 //!
 //! Messages stand by who says them to whom: `common`, `tracker` (members and trackers), `peer` (askers and
-//! servers), each declared once with its number. `codes` are the numbers in their fields, `field` how a value is
+//! servers), each declared once with its number. `records` and `stores` are what some of them carry; `codes` are the numbers in their fields, `field` how a value is
 //! laid out, `frame` what surrounds a message, `limits` how much of anything there may be.
 
 mod claim;
@@ -17,11 +17,12 @@ mod macros;
 mod message;
 mod peer;
 mod records;
+mod stores;
 #[cfg(test)]
 mod tests;
 mod tracker;
 
-pub use codes::{Complaint, ErrorCode, Purpose, Refusal, Role, View};
+pub use codes::{Complaint, ErrorCode, Purpose, Refusal, Reluctance, Role, StoreState, View};
 pub use common::{Common, Hello, Problem};
 pub use field::{Bits, DecodeError, Label, List, Name, Ranges, Text};
 pub(crate) use field::{Cursor, Field, put_list};
@@ -35,8 +36,10 @@ pub use peer::{
     Manifest, Open, Opened, Refused, ServerHas, ToServer, Want,
 };
 pub use records::{Authority, ClientId, Policy, Published, Term, Version};
+pub use stores::{Check, Discard, Duty, DutySource, Keep, KeptPart, Look, Remember, StoreInfo};
 pub use tracker::{
-    Discard, Entry, FromTracker, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Holder, Keep, Listing,
-    Locate, Located, Offer, PeerInfo, Peers, Register, Registered, Report, Status, ToTracker, Update,
-    Variant,
+    Decline, Duties, Entry, FromTracker, GetDuties, GetHealth, GetList, GetPeers, GetStatus, GetStores,
+    GetVersions, HaveChunks, Health, Heartbeat, Holder, Kept, Lend, Lent, Listing, Locate, Located, Offer,
+    PeerInfo, Peers, Publish, Records, Register, Registered, Remove, Removed, Report, Resolve, Resolved,
+    Status, Store, Stored, Stores, Storing, ToTracker, Update, Variant, Versions,
 };

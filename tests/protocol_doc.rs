@@ -16,8 +16,8 @@ use p2p::content::{
     ChunkHash, Descriptor, FileId, Geometry, Link, Manifest, Proof, Reason, SafeName, Tree, hash_chunk,
 };
 use p2p::wire::{
-    ChunkHead, Common, Complaint, ErrorCode, FromServer, FromTracker, HEADER_BYTES, Message, Preface,
-    Purpose, RawHeader, Refusal, Role, ToServer, ToTracker, View,
+    ChunkHead, Common, Complaint, Duty, ErrorCode, FromServer, FromTracker, HEADER_BYTES, Message, Preface,
+    Purpose, RawHeader, Refusal, Reluctance, Role, StoreState, ToServer, ToTracker, View,
 };
 
 use doc::{DOC, blocks, rows, section, unhex};
@@ -28,6 +28,7 @@ const MESSAGES: &str = concat!(
     include_str!("../src/wire/tracker.rs"),
     include_str!("../src/wire/peer.rs"),
     include_str!("../src/wire/records.rs"),
+    include_str!("../src/wire/stores.rs"),
 );
 
 fn tables() -> [(&'static str, &'static [(u8, &'static str)]); 5] {
@@ -94,6 +95,10 @@ fn numbers_are_those_of_the_code() {
     numbers_agree("### 9.3 Complaints", Complaint::ALL.iter().map(|v| (v.number().into(), v.label())));
     numbers_agree("### 9.4 Views", View::ALL.iter().map(|v| (v.number().into(), v.label())));
     numbers_agree("### 9.5 Purposes", Purpose::ALL.iter().map(|v| (v.number().into(), v.label())));
+    let reluctance = Reluctance::ALL.iter().map(|v| (v.number().into(), v.label()));
+    numbers_agree("### 9.6 Reluctance", reluctance);
+    numbers_agree("### 9.7 States", StoreState::ALL.iter().map(|v| (v.number().into(), v.label())));
+    numbers_agree("### 9.8 Duties", Duty::TABLE.iter().map(|(number, name)| (u64::from(*number), *name)));
     numbers_agree("## 11. Error codes", ErrorCode::ALL.iter().map(|v| (v.number().into(), v.label())));
 }
 
@@ -197,11 +202,29 @@ fn fields_stand_in_the_order_of_the_code() {
             assert_eq!(documented_fields(section(&heading_of(*id, name)), 2), coded, "{name}");
         }
     }
-    for name in ["Offer", "Holder", "Variant", "Entry", "PeerInfo", "Version", "Published"] {
+    let kinds = ["Keep", "Look", "Check", "Discard", "Remember"];
+    for name in [
+        "Offer",
+        "Holder",
+        "Variant",
+        "Entry",
+        "PeerInfo",
+        "Version",
+        "Published",
+        "KeptPart",
+        "DutySource",
+        "StoreInfo",
+    ] {
         let at = DOC.find(&format!("\n**{name}**")).unwrap_or_else(|| panic!("no {name}"));
         let table = DOC[at..].split("\n\n").nth(1).unwrap_or_default();
         let documented: Vec<String> = rows(table).into_iter().map(|row| row[1].clone()).collect();
         assert_eq!(documented, coded_fields(&format!("    {name} {{\n")), "{name}");
+    }
+    for (name, (_, label)) in kinds.iter().zip(Duty::TABLE) {
+        let at = DOC.find(&format!("\n**{name}**")).unwrap_or_else(|| panic!("no {name}"));
+        let table = DOC[at..].split("\n\n").nth(1).unwrap_or_default();
+        let documented: Vec<String> = rows(table).into_iter().map(|row| row[1].clone()).collect();
+        assert_eq!(documented, coded_fields(&format!("\"{label}\" {name} {{\n")), "{name}");
     }
 }
 

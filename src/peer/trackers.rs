@@ -337,7 +337,6 @@ impl Worker {
 fn hear(line: &mut Line, request: u32, message: FromTracker) -> Result<(), NetError> {
     match message {
         FromTracker::Common(Common::Ping) => line.send(request, &Common::Pong.into()),
-        FromTracker::Keep(_) | FromTracker::Discard(_) => Ok(()),
         other => Err(refused(other)),
     }
 }

@@ -119,6 +119,21 @@ impl Session {
                 let (peers, more) = self.step(shared, now).peers(message.after, limit, now);
                 Ok(wire::Peers { peers: List::new(peers), more }.into())
             }
+            ToTracker::Lend(_)
+            | ToTracker::Kept(_)
+            | ToTracker::Decline(_)
+            | ToTracker::GetDuties(_)
+            | ToTracker::Store(_)
+            | ToTracker::Resolve(_)
+            | ToTracker::GetVersions(_)
+            | ToTracker::Remove(_)
+            | ToTracker::GetHealth(_)
+            | ToTracker::GetStores(_)
+            | ToTracker::Records(_)
+            | ToTracker::Publish(_) => {
+                drop(self.step(shared, now));
+                Ok(Common::error(ErrorCode::NoStores, "this tracker keeps no stores").into())
+            }
         };
         answered.map_or_else(|denial| denied(&denial).into(), Reply::from)
     }

@@ -62,6 +62,14 @@ code! {
         Internal = 13 "INTERNAL",
         /// A peer of this id is registered on another connection, which lives.
         InUse = 14 "IN_USE",
+        /// There are too few stores for what was asked.
+        NoStores = 15 "NO_STORES",
+        /// The stores have too little room for what was asked.
+        NoSpace = 16 "NO_SPACE",
+        /// Something else than what was expected is there already.
+        Conflict = 17 "CONFLICT",
+        /// What was asked about is not there.
+        NotFound = 18 "NOT_FOUND",
     }
 }
 
@@ -112,5 +120,31 @@ code! {
         Inspect = 0 "INSPECT",
         /// To fetch: a random choice of good neighbours.
         Fetch = 1 "FETCH",
+    }
+}
+
+code! {
+    /// Why a store does not keep what it was to keep.
+    Reluctance: u8 {
+        /// It has not the room.
+        NoSpace = 1 "NO_SPACE",
+        /// Nobody of whom it was told gives it.
+        NoSource = 2 "NO_SOURCE",
+        /// Its disk is damaged, full or gone.
+        Damaged = 3 "DAMAGED",
+    }
+}
+
+code! {
+    /// What is to be had from a store.
+    StoreState: u8 {
+        /// It is here, and takes what it is given.
+        Lending = 1 "LENDING",
+        /// It is here, but has not said yet all that it holds.
+        Reporting = 2 "REPORTING",
+        /// It is not here.
+        Away = 3 "AWAY",
+        /// It is here, but serves another authority.
+        Foreign = 4 "FOREIGN",
     }
 }

@@ -61,3 +61,15 @@ pub const MAX_PARITY: u8 = 8;
 pub const MAX_VERSIONS: usize = 10_000;
 /// Most versions in one VERSIONS or RECORDS.
 pub const MAX_RECORDS: usize = 1000;
+/// Most contents in one KEPT.
+pub const MAX_KEPT: usize = 1024;
+/// Most duties in one DUTIES.
+pub const MAX_DUTIES: usize = 1024;
+/// Most sources of one duty.
+pub const MAX_DUTY_SOURCES: usize = 16;
+/// Most versions that a store is to remember with one content.
+pub const MAX_REMEMBERED: usize = 64;
+/// Most stores in one STORES or HEALTH.
+pub const MAX_PAGE_STORES: usize = 256;
+/// Longest time that a request may ask to be let wait, in milliseconds.
+pub const MAX_WAIT_MS: u32 = 10_000;

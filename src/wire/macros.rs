@@ -1,4 +1,5 @@
-//! What messages are declared with: a struct with a layout, a number with a meaning, a table of messages.
+//! What messages are declared with: a struct with a layout, a number with a meaning, a value of several
+//! kinds, a table of messages.
 
 /// Declares a struct whose layout is its fields in order.
 macro_rules! layout {
@@ -133,5 +134,46 @@ macro_rules! messages {
     };
 }
 
+/// Declares a value of several kinds, each a number and the fields of that kind: `number LABEL Variant { fields }`.
+macro_rules! kinds {
+    ($(#[$doc:meta])* $name:ident { $($(#[$kind_doc:meta])* $number:literal $label:literal $variant:ident {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)?
+    })* }) => {
+        $(layout! { $(#[$kind_doc])* $variant { $($(#[$field_doc])* $field: $type),* } })*
+
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum $name { $($(#[$kind_doc])* $variant($variant)),* }
+
+        impl $name {
+            /// Number and name of every kind.
+            pub const TABLE: &[(u8, &'static str)] = &[$(($number, $label)),*];
+        }
+
+        impl Field for $name {
+            fn put(&self, out: &mut BytesMut) {
+                match self {
+                    $($name::$variant(value) => {
+                        out.extend_from_slice(&[$number]);
+                        value.put(out);
+                    })*
+                }
+            }
+            fn take(from: &mut Cursor) -> Result<$name, DecodeError> {
+                match u8::take(from)? {
+                    $($number => $variant::take(from).map($name::$variant),)*
+                    other => Err(DecodeError::BadValue { what: stringify!($name), got: u64::from(other) }),
+                }
+            }
+        }
+
+        $(impl From<$variant> for $name {
+            fn from(value: $variant) -> $name {
+                $name::$variant(value)
+            }
+        })*
+    };
+}
+
 pub(crate) use layout;
-pub(super) use {code, messages};
+pub(super) use {code, kinds, messages};

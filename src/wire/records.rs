@@ -65,7 +65,7 @@ impl Field for Policy {
 /// Who asks for a change of the records: new for each call of a command, so that the change is made once however often
 /// it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId(u128);
+pub struct ClientId(pub u128);
 
 impl ClientId {
     /// One that nobody else has.
@@ -76,7 +76,7 @@ impl ClientId {
 
 /// Whose records they are: stores keep what one authority tells them to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Authority(u128);
+pub struct Authority(pub u128);
 
 impl Authority {
     /// That of no records.

@@ -2,12 +2,17 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::codes::{Complaint, Purpose, View};
+use super::codes::{Complaint, Purpose, Reluctance, View};
 use super::common::{Common, FIRST_DIRECTED_ID};
 use super::field::{Cursor, DecodeError, Field, Label, List, Name, Ranges};
-use super::limits::{MAX_ENTRIES, MAX_HOLDERS, MAX_NEAR, MAX_OFFERS, MAX_PEERS, MAX_VARIANTS};
+use super::limits::{
+    MAX_DUTIES, MAX_ENTRIES, MAX_HOLDERS, MAX_KEPT, MAX_NEAR, MAX_OFFERS, MAX_PAGE_STORES, MAX_PEERS,
+    MAX_RECORDS, MAX_VARIANTS,
+};
 use super::macros::{layout, messages};
 use super::message::Message;
+use super::records::{Authority, ClientId, Published, Term, Version};
+use super::stores::{Duty, KeptPart, StoreInfo};
 use crate::content::{FileId, Host, PeerId};
 
 layout! {
@@ -201,6 +206,122 @@ messages! {
             /// Most peers wanted.
             limit: u16,
         }
+        /// Lends space: says how much there is, and whom the sender serves; answered with LENT.
+        0x1a "LEND" Lend {
+            /// Bytes lent.
+            capacity: u64,
+            /// Bytes of them in use.
+            used: u64,
+            /// The zone that the store is in; empty for none.
+            zone: Label,
+            /// The machine that it runs on.
+            machine: Label,
+            /// Whom it serves.
+            authority: Authority,
+            /// The last term of the authority that it knows of, for good.
+            term: Term,
+        }
+        /// What a store holds for good; answered with OK.
+        0x1b "KEPT" Kept {
+            /// Whole contents' worth of what it holds, each as it is now.
+            parts: List<KeptPart, MAX_KEPT>,
+            /// True at the end of a report of all that it holds.
+            last: bool,
+        }
+        /// A store does not keep what it was to keep; answered with OK.
+        0x1c "DECLINE" Decline {
+            /// The content.
+            id: FileId,
+            /// As what it was to keep it.
+            view: View,
+            /// Why it does not.
+            reason: Reluctance,
+            /// Bytes lent and not in use.
+            free: u64,
+        }
+        /// Asks what is to be done; answered with DUTIES, when there is something or the time is over.
+        0x1d "GET_DUTIES" GetDuties {
+            /// The last term that the sender knows of.
+            term: Term,
+            /// Milliseconds that the answer may wait.
+            wait_ms: u32,
+        }
+        /// Asks for a content to be kept by stores and published; answered with STORING until it is, then with STORED.
+        0x1e "STORE" Store {
+            /// Who asks: the same each time for the same upload.
+            client: ClientId,
+            /// The number of the change among those of the client.
+            seq: u64,
+            /// The name to publish it under.
+            name: Name,
+            /// The version, without number and stamp.
+            version: Version,
+            /// The number of the version that should be the latest now; 0 for whichever.
+            expect: u32,
+            /// True if fewer copies than promised will do for now, where there are too few stores.
+            degraded: bool,
+            /// Milliseconds that the answer may wait.
+            wait_ms: u32,
+        }
+        /// Asks for a published version; answered with RESOLVED.
+        0x1f "RESOLVE" Resolve {
+            /// The name.
+            name: Name,
+            /// The version's number; 0 for the latest.
+            number: u32,
+        }
+        /// Asks for the versions of a name, latest first; answered with VERSIONS.
+        0x20 "GET_VERSIONS" GetVersions {
+            /// The name.
+            name: Name,
+            /// Only versions before this number; 0 for all.
+            before: u32,
+            /// Most versions wanted.
+            limit: u16,
+        }
+        /// Takes versions away; answered with REMOVED.
+        0x21 "REMOVE" Remove {
+            /// Who asks.
+            client: ClientId,
+            /// The number of the change among those of the client.
+            seq: u64,
+            /// The name.
+            name: Name,
+            /// The version's number; 0 for all.
+            number: u32,
+        }
+        /// Asks how safe is what is published; answered with HEALTH.
+        0x22 "GET_HEALTH" GetHealth {
+            /// The name, all of whose versions are meant; empty for all names.
+            name: Name,
+        }
+        /// Asks for stores in order of id; answered with STORES.
+        0x23 "GET_STORES" GetStores {
+            /// Only stores after this one.
+            after: PeerId,
+            /// Most stores wanted.
+            limit: u16,
+        }
+        /// Tells a tracker that has no memory what versions its contents stand for; answered with OK.
+        0x26 "RECORDS" Records {
+            /// The versions.
+            published: List<Published, MAX_RECORDS>,
+            /// True at the end of all that the sender remembers.
+            last: bool,
+        }
+        /// Publishes a content that no store promises to keep; answered with STORED.
+        0x27 "PUBLISH" Publish {
+            /// Who asks.
+            client: ClientId,
+            /// The number of the change among those of the client.
+            seq: u64,
+            /// The name to publish it under.
+            name: Name,
+            /// The version, without number and stamp.
+            version: Version,
+            /// The number of the version that should be the latest now; 0 for whichever.
+            expect: u32,
+        }
     }
 }
 
@@ -250,17 +371,86 @@ messages! {
             /// True if there are more after the last one.
             more: bool,
         }
-        /// A store duty: keep these chunks of a content. Reserved for stores.
-        0x35 "KEEP" Keep {
-            /// The content.
-            id: FileId,
-            /// The chunks to keep.
-            chunks: Ranges,
+        /// The answer to LEND.
+        0x38 "LENT" Lent {
+            /// Who gives duties here.
+            authority: Authority,
+            /// Its term.
+            term: Term,
+            /// True if it stays the same when the tracker starts again: its records are on a disk.
+            lasting: bool,
+            /// True if it takes over the stores of another one, whose records are lost.
+            recovers: bool,
+            /// True if the store is to report all that it holds.
+            report: bool,
+            /// True if the store is to tell what it remembers of names and versions.
+            records: bool,
         }
-        /// The end of a store duty. Reserved for stores.
-        0x36 "DROP" Discard {
-            /// The content.
-            id: FileId,
+        /// The answer to GET_DUTIES.
+        0x39 "DUTIES" Duties {
+            /// The term in which they were given.
+            term: Term,
+            /// What is to be done.
+            duties: List<Duty, MAX_DUTIES>,
+        }
+        /// The answer to STORE while stores have not all they are to keep.
+        0x3a "STORING" Storing {
+            /// Chunks that are safe, each counted once for every copy.
+            covered: u32,
+            /// Chunks that have to be, counted alike.
+            needed: u32,
+        }
+        /// The answer to STORE and PUBLISH when it is on record.
+        0x3b "STORED" Stored {
+            /// The version's number.
+            number: u32,
+            /// False if the latest version was that content already.
+            fresh: bool,
+        }
+        /// The answer to RESOLVE.
+        0x3c "RESOLVED" Resolved {
+            /// The version; none if there is no such.
+            versions: List<Version, 1>,
+        }
+        /// The answer to GET_VERSIONS.
+        0x3d "VERSIONS" Versions {
+            /// Versions, latest first.
+            versions: List<Version, MAX_RECORDS>,
+            /// True if there are more before the last one.
+            more: bool,
+        }
+        /// The answer to REMOVE.
+        0x3e "REMOVED" Removed {
+            /// How many versions went.
+            count: u32,
+        }
+        /// The answer to GET_HEALTH.
+        0x3f "HEALTH" Health {
+            /// Contents that stores promise to keep.
+            contents: u32,
+            /// How many stores may be lost, whichever they are, before a byte of these contents is.
+            survives: u8,
+            /// How many that should be.
+            promised: u8,
+            /// Bytes of these contents; this and the next in proportion to the chunks, so that a tree's are about right.
+            bytes: u64,
+            /// Bytes of them that fewer losses would take than promised.
+            endangered: u64,
+            /// Bytes of them that no store here holds.
+            lost: u64,
+            /// Bytes, each counted for every copy, that stores have been told to keep and do not yet.
+            repairing: u64,
+            /// True while stores have not said yet all that they hold, so that there may be more.
+            hearing: bool,
+            /// Stores that are away.
+            away: List<StoreInfo, MAX_PAGE_STORES>,
+        }
+        /// The answer to GET_STORES.
+        0x40 "STORES" Stores {
+            /// Stores in order of id.
+            stores: List<StoreInfo, MAX_PAGE_STORES>,
+            /// True if there are more after the last one.
+            more: bool,
         }
     }
 }

@@ -55,6 +55,17 @@ fn lists_above_their_limit_are_refused_before_they_are_read() {
     list_over_limit::<FromTracker>(0x34, &[], MAX_PEERS);
     let before_holders = [&[0, 0, 0, 1][..], &[0; 2 + 32 + 8 + 8 + 4 + 4 + 4 + 1 + 1 + 8]].concat();
     list_over_limit::<FromTracker>(0x31, &before_holders, MAX_HOLDERS);
+    list_over_limit::<ToTracker>(0x1b, &[], MAX_KEPT);
+    list_over_limit::<ToTracker>(0x26, &[], MAX_RECORDS);
+    list_over_limit::<FromTracker>(0x39, &[0; 16], MAX_DUTIES);
+    let before_sources = [&[0; 16][..], &[0, 0, 0, 1], &[3], &[0; 32 + 1 + 8 + 8 + 4]].concat();
+    list_over_limit::<FromTracker>(0x39, &before_sources, MAX_DUTY_SOURCES);
+    let before_published = [&[0; 16][..], &[0, 0, 0, 1], &[6], &[0; 32 + 1]].concat();
+    list_over_limit::<FromTracker>(0x39, &before_published, MAX_REMEMBERED);
+    list_over_limit::<FromTracker>(0x3c, &[], 1);
+    list_over_limit::<FromTracker>(0x3d, &[], MAX_RECORDS);
+    list_over_limit::<FromTracker>(0x3f, &[0; 4 + 1 + 1 + 32 + 1], MAX_PAGE_STORES);
+    list_over_limit::<FromTracker>(0x40, &[], MAX_PAGE_STORES);
     let before_bitmap = [&[0; 12][..], &[2]].concat();
     list_over_limit::<FromServer>(0x70, &before_bitmap, MAX_CHUNKS as usize / 8);
 }
@@ -77,6 +88,8 @@ fn numbers_without_a_meaning_are_refused() {
     bad::<ToServer>(0x53, &[&[0, 1], &[0; 4], &[0, 1], &[2], &[0]], "a flag", 2);
     bad::<ToServer>(0x50, &[&[0, 1], &[0; 32], &[9]], "View", 9);
     bad::<FromServer>(0x73, &[&[0]], "Refusal", 0);
+    bad::<ToTracker>(0x1c, &[&[0; 32], &[0], &[9]], "Reluctance", 9);
+    bad::<FromTracker>(0x39, &[&[0; 16], &[0, 0, 0, 1], &[9]], "Duty", 9);
     bad::<FromServer>(0x70, &[&[0; 12], &[3]], "a bitmap's form", 3);
     let set_id = [1, 0o4755_u16.to_be_bytes()[0], 0o4755_u16.to_be_bytes()[1]];
     bad::<FromServer>(0x70, &[&[0; 12], &[1], &set_id, &[0; 8]], "a mode", 0o4755);

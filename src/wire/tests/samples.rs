@@ -98,6 +98,62 @@ pub(super) fn peer_info() -> PeerInfo {
     }
 }
 
+pub(super) fn version() -> Version {
+    Version {
+        number: 3,
+        id: id(1),
+        size: 200_000,
+        total: 200_000,
+        chunks: 4,
+        policy: Policy::new(1, 1).unwrap(),
+        stamp_ms: 1_700_000_000_000,
+        publisher: Text::new("anna"),
+    }
+}
+
+pub(super) fn published() -> Published {
+    Published { name: Text::new("fotos/"), version: version() }
+}
+
+pub(super) fn store_info() -> StoreInfo {
+    StoreInfo {
+        peer: PeerId([2; 16]),
+        name: Text::new("anna"),
+        zone: Text::new("cellar"),
+        machine: Text::new("m1"),
+        state: StoreState::Lending,
+        capacity: 10 << 30,
+        used: 1 << 20,
+        contents: 3,
+        chunks: 17,
+    }
+}
+
+fn kept_part(have: Bits) -> KeptPart {
+    KeptPart { id: id(1), view: View::Members, chunks: 9, have }
+}
+
+fn duty_sources() -> List<DutySource, { limits::MAX_DUTY_SOURCES }> {
+    let host = Host::new("10.0.0.1").unwrap();
+    List::new(vec![DutySource { peer: PeerId([2; 16]), host, port: 9701, spare: true }])
+}
+
+/// A duty of the kind that follows the kind of `after`; the first without one.
+fn next_duty(after: Option<&Duty>) -> Option<Duty> {
+    let (id, view, sources) = (id(1), View::Bytes, duty_sources());
+    Some(match after {
+        None => {
+            let keep = Bits::Map(Bytes::from_static(&[0b1010_0000]));
+            Keep { id, view, size: 5, total: 5, chunks: 4, keep, urgent: true, sources }.into()
+        }
+        Some(Duty::Keep(_)) => Look { id, view, size: 5, total: 5, chunks: 1, sources }.into(),
+        Some(Duty::Look(_)) => Check { id, view, chunk: 7 }.into(),
+        Some(Duty::Check(_)) => Discard { id, view, chunks: Bits::All }.into(),
+        Some(Duty::Discard(_)) => Remember { id, view, published: List::new(vec![published()]) }.into(),
+        Some(Duty::Remember(_)) => return None,
+    })
+}
+
 pub(super) fn hello() -> Hello {
     Hello {
         min_version: 1,
@@ -172,7 +228,7 @@ impl Sampled for ToTracker {
             }
             Some(ToTracker::Report(_)) => GetStatus {}.into(),
             Some(ToTracker::GetStatus(_)) => GetPeers { after: PeerId([0; 16]), limit: 10 }.into(),
-            Some(ToTracker::GetPeers(_)) => return None,
+            Some(stores) => return next_about_stores(stores),
         })
     }
 
@@ -180,8 +236,46 @@ impl Sampled for ToTracker {
         vec![
             Register { host: Host::default(), port: 0, offers: List::default() }.into(),
             Update { added: List::default(), removed: List::default() }.into(),
+            Kept { parts: List::default(), last: true }.into(),
+            Records { published: List::default(), last: true }.into(),
         ]
     }
+}
+
+/// What follows GET_PEERS.
+fn next_about_stores(after: &ToTracker) -> Option<ToTracker> {
+    let (client, seq, name) = (ClientId(4), 1, Text::new("fotos/"));
+    Some(match after {
+        ToTracker::GetPeers(_) => Lend {
+            capacity: 10 << 30,
+            used: 1 << 20,
+            zone: Text::new("cellar"),
+            machine: Text::new("m1"),
+            authority: Authority(5),
+            term: Term(6),
+        }
+        .into(),
+        ToTracker::Lend(_) => {
+            let parts = List::new(vec![kept_part(Bits::All), kept_part(Bits::None)]);
+            Kept { parts, last: false }.into()
+        }
+        ToTracker::Kept(_) => {
+            Decline { id: id(1), view: View::Bytes, reason: Reluctance::NoSpace, free: 5 }.into()
+        }
+        ToTracker::Decline(_) => GetDuties { term: Term(6), wait_ms: 10_000 }.into(),
+        ToTracker::GetDuties(_) => {
+            let version = Version { number: 0, stamp_ms: 0, ..version() };
+            Store { client, seq, name, version, expect: 2, degraded: true, wait_ms: 10_000 }.into()
+        }
+        ToTracker::Store(_) => Resolve { name, number: 3 }.into(),
+        ToTracker::Resolve(_) => GetVersions { name, before: 3, limit: 10 }.into(),
+        ToTracker::GetVersions(_) => Remove { client, seq, name, number: 3 }.into(),
+        ToTracker::Remove(_) => GetHealth { name }.into(),
+        ToTracker::GetHealth(_) => GetStores { after: PeerId([0; 16]), limit: 10 }.into(),
+        ToTracker::GetStores(_) => Records { published: List::new(vec![published()]), last: true }.into(),
+        ToTracker::Records(_) => Publish { client, seq, name, version: version(), expect: 0 }.into(),
+        _ => return None,
+    })
 }
 
 impl Sampled for FromTracker {
@@ -201,14 +295,52 @@ impl Sampled for FromTracker {
                 Status { uptime_ms: 1, epoch: 7, peers: 2, names: 3, registrations: 4, located: 5 }.into()
             }
             Some(FromTracker::Status(_)) => Peers { peers: List::new(vec![peer_info()]), more: false }.into(),
-            Some(FromTracker::Peers(_)) => Keep { id: id(1), chunks: ranges() }.into(),
-            Some(FromTracker::Keep(_)) => Discard { id: id(1) }.into(),
-            Some(FromTracker::Discard(_)) => return None,
+            Some(FromTracker::Peers(_)) => Lent {
+                authority: Authority(5),
+                term: Term(6),
+                lasting: true,
+                recovers: false,
+                report: true,
+                records: false,
+            }
+            .into(),
+            Some(FromTracker::Lent(_)) => {
+                let duties = successors(next_duty(None), |last| next_duty(Some(last))).collect();
+                Duties { term: Term(6), duties: List::new(duties) }.into()
+            }
+            Some(FromTracker::Duties(_)) => Storing { covered: 3, needed: 8 }.into(),
+            Some(FromTracker::Storing(_)) => Stored { number: 3, fresh: true }.into(),
+            Some(FromTracker::Stored(_)) => Resolved { versions: List::new(vec![version()]) }.into(),
+            Some(FromTracker::Resolved(_)) => {
+                Versions { versions: List::new(vec![version(), version()]), more: true }.into()
+            }
+            Some(FromTracker::Versions(_)) => Removed { count: 2 }.into(),
+            Some(FromTracker::Removed(_)) => Health {
+                contents: 9,
+                survives: 0,
+                promised: 1,
+                bytes: 1 << 40,
+                endangered: 3,
+                lost: 2,
+                repairing: 1,
+                hearing: true,
+                away: List::new(vec![store_info()]),
+            }
+            .into(),
+            Some(FromTracker::Health(_)) => {
+                Stores { stores: List::new(vec![store_info(), store_info()]), more: false }.into()
+            }
+            Some(FromTracker::Stores(_)) => return None,
         })
     }
 
     fn more() -> Vec<FromTracker> {
-        vec![Located { variants: List::default(), near: List::new(vec![Text::new("nearly")]) }.into()]
+        let state = |state: &StoreState| StoreInfo { state: *state, ..store_info() };
+        vec![
+            Located { variants: List::default(), near: List::new(vec![Text::new("nearly")]) }.into(),
+            Resolved { versions: List::default() }.into(),
+            Stores { stores: List::new(StoreState::ALL.iter().map(state).collect()), more: true }.into(),
+        ]
     }
 }
 
