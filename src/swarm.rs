@@ -7,6 +7,7 @@ pub(crate) mod backlog;
 pub(crate) mod backoff;
 pub(crate) mod claims;
 pub(crate) mod desk;
+pub(crate) mod dials;
 pub(crate) mod errands;
 pub(crate) mod neighbours;
 pub(crate) mod patience;

@@ -81,6 +81,7 @@ pub fn start(
     let means = Means {
         identity: Identity { peer: id.into(), name: config.name, listen_port: advertise.1 },
         state,
+        dials: Mutex::default(),
         throttle_down: config.limits.down.map(|rate| Mutex::new(Throttle::new(rate, Instant::now()))),
         holdings: Holdings::new(share, trackers),
         jobs: Jobs::default(),

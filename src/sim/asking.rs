@@ -30,7 +30,7 @@ impl World<'_> {
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
         let source = SourceId(fetch.connections.len() as u32);
         fetch.connections.push(c);
-        fetch.neighbours.works(who);
+        fetch.neighbours.opened(who);
         if have.is_full() {
             fetch.neighbours.is_whole(who);
         }
@@ -216,7 +216,11 @@ impl World<'_> {
 
     /// A chunk is here: tells sources and askers, and ends the transfer if it was the last.
     fn kept(&mut self, p: u32, source: SourceId, chunk: u32) {
-        let Some(fetch) = &self.peers[p as usize].fetch else { return };
+        let server = self.connection_of(p, source).map(|c| self.connections[c as usize].server);
+        let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
+        if let Some(server) = server {
+            fetch.neighbours.gave(super::peer::id_of(server));
+        }
         let seeders: Vec<u32> = fetch
             .connections
             .iter()

@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(dialled.pop(), Some(Errand::Locate));
         dialled.sort_by_key(|errand| format!("{errand:?}"));
         assert_eq!(dialled, [Errand::Dial(peer(1), "h:1".into()), Errand::Dial(peer(2), "h:2".into())]);
-        [1, 2].into_iter().for_each(|number| neighbours.works(peer(number)));
+        [1, 2].into_iter().for_each(|number| neighbours.opened(peer(number)));
         assert_eq!(errands.turn(&mut neighbours, start), []);
         // Sooner or later a newcomer gets the place of another.
         let came = (3..100).find(|number| {

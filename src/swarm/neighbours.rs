@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
+use super::dials::FOREIGN;
 use super::shunned::Shunned;
 use crate::content::PeerId;
 
@@ -14,8 +15,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_ABSENCE: Duration = Duration::from_secs(2);
 /// A peer that sent wrong bytes or broke the protocol is left alone this long.
 const BAN: Duration = Duration::from_secs(300);
-/// An address where something else listens than a peer is left alone this long: whoever named it may mean harm to that.
-const FOREIGN: Duration = Duration::from_secs(3600);
+/// Before who may not be dialled yet is looked at again.
+const NOT_YET: Duration = Duration::from_millis(500);
 /// Most dials in one second.
 const MOST_DIALS: usize = 32;
 const DIALS_IN: Duration = Duration::from_secs(1);
@@ -43,6 +44,8 @@ pub(crate) enum Outcome {
     Banned,
     /// It does not speak this protocol.
     Foreign,
+    /// It was not dialled: others at its host are to answer first.
+    NotYet,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,7 @@ struct Candidate {
     /// It asks us for the content, too.
     mutual: bool,
     /// A connection was made, and the content opened on it.
-    works: bool,
+    opened: bool,
     dialled: Option<Instant>,
     /// It was dialled long ago and does not answer.
     overdue: bool,
@@ -122,7 +125,7 @@ impl Neighbours {
             failures: Backoff::default(),
             not_before: None,
             mutual,
-            works: false,
+            opened: false,
             dialled: None,
             overdue: false,
             whole: false,
@@ -213,7 +216,7 @@ impl Neighbours {
         for candidate in self.candidates.values_mut() {
             let late =
                 candidate.dialled.is_some_and(|at| now.saturating_duration_since(at) >= PLACE_PATIENCE);
-            candidate.overdue = late && !candidate.works && candidate.connections > 0;
+            candidate.overdue = late && !candidate.opened && candidate.connections > 0;
         }
         self.shunned.turn(now);
         let recent = |at: &Instant| now.saturating_duration_since(*at) < DIALS_IN;
@@ -267,7 +270,7 @@ impl Neighbours {
                 continue; // it finds a free place, or has found one
             }
             // Whole ones stay: what leaves the seeder must reach many at once.
-            let may_go = |candidate: &Candidate| candidate.works && !candidate.closing && !candidate.whole;
+            let may_go = |candidate: &Candidate| candidate.opened && !candidate.closing && !candidate.whole;
             let staying = self.candidates.iter().filter(|(_, candidate)| may_go(candidate));
             let victim = self.rng.choice(staying.map(|(peer, _)| *peer).collect::<Vec<_>>());
             if let Some(victim) = victim.and_then(|victim| self.candidates.get_mut(&victim)) {
@@ -293,12 +296,13 @@ impl Neighbours {
         let Some(candidate) = self.candidates.get_mut(&peer) else { return };
         candidate.connections = candidate.connections.saturating_sub(1);
         candidate.closing = false;
-        candidate.works = candidate.connections > 0;
+        candidate.opened &= candidate.connections > 0;
         candidate.is_shunned = matches!(outcome, Outcome::Banned | Outcome::Foreign);
         let pause = match outcome {
             Outcome::Banned => BAN,
             Outcome::Foreign => FOREIGN,
             Outcome::Useless => LONGEST_PAUSE,
+            Outcome::NotYet => NOT_YET,
             Outcome::Failed | Outcome::NotHere => {
                 let longest = if outcome == Outcome::NotHere { LONGEST_ABSENCE } else { LONGEST_PAUSE };
                 candidate.failures.next(FIRST_PAUSE, longest, &mut self.rng)
@@ -314,12 +318,18 @@ impl Neighbours {
         }
     }
 
-    /// The connection to a peer works: its failures are forgotten.
-    pub(crate) fn works(&mut self, peer: PeerId) {
+    /// The content was opened at a peer, which so keeps its place.
+    pub(crate) fn opened(&mut self, peer: PeerId) {
+        if let Some(candidate) = self.candidates.get_mut(&peer) {
+            candidate.opened = true;
+            candidate.overdue = false;
+        }
+    }
+
+    /// A chunk came from a peer: its failures are forgotten. Opening is no merit: that costs nothing.
+    pub(crate) fn gave(&mut self, peer: PeerId) {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
             candidate.failures = Backoff::default();
-            candidate.works = true;
-            candidate.overdue = false;
         }
     }
 }

@@ -417,6 +417,40 @@ fn what_is_no_peer_is_dialled_once_whoever_names_it() {
 }
 
 #[test]
+fn many_ports_of_one_host_are_dialled_no_more_often_than_one_host_may_be() {
+    const WAIT: u64 = 4;
+    // `AT_ONCE` and `A_SECOND` in `swarm/dials.rs`; and a second for the beginning and the end.
+    const MOST: usize = 32 + 8 * (WAIT as usize + 1);
+    let lab = Lab::new();
+    let content = pattern(300_000, 5);
+    let hash = *blake3::hash(&content).as_bytes();
+    let dials = Arc::new(AtomicUsize::new(0));
+    let sybils: Vec<Client> = (0..64)
+        .map(|_| {
+            let victim = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let port = victim.local_addr().expect("its address").port();
+            let counted = dials.clone();
+            thread::spawn(move || {
+                // Each is closed without a word.
+                for stream in victim.incoming().flatten() {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    drop(stream);
+                }
+            });
+            let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
+            let offer = crate::claims::offer("file", hash, content.len() as u64);
+            let register = Body::new().text("127.0.0.1").u16(port).list(&[offer]);
+            member.call(id::REGISTER, &register, id::REGISTERED).unwrap();
+            member
+        })
+        .collect();
+    lab.get("file", &["--wait", &format!("{WAIT}s")]);
+    let dialled = dials.load(Ordering::Relaxed);
+    println!("{dialled} dials for {} ports", sybils.len());
+    assert!((16..=MOST).contains(&dialled), "{dialled} dials for {} ports", sybils.len());
+}
+
+#[test]
 fn who_tells_the_same_for_ever_is_closed() {
     let town = Town::new();
     let (mut client, _) = Client::greet(&town.peer.target(), &Hello::new(ASK)).unwrap();

@@ -11,7 +11,8 @@ use super::means::Means;
 use crate::content::{FileId, PeerId};
 use crate::peer::transfer::probe;
 use crate::swarm::claims::{Claims, Question, Verdict};
-use crate::threads;
+use crate::swarm::dials::Leave;
+use crate::threads::{self, lock};
 use crate::wire::{Complaint, Located, Report, Variant};
 
 /// What [`Contest::wait`] heard.
@@ -78,7 +79,13 @@ impl Contest {
             self.claims.answered(size, peer, verdict, now);
         }
         for question in self.claims.ask(now) {
-            self.ask(question);
+            let leave = lock(&self.means.dials).take(&question.addr, now);
+            let Question { size, peer, .. } = question;
+            match leave {
+                Leave::Now => self.ask(question),
+                Leave::Later => self.claims.answered(size, peer, Verdict::Away, now),
+                Leave::Foreign => self.claims.answered(size, peer, Verdict::Wrong, now),
+            }
         }
         self.blame();
     }
@@ -104,7 +111,8 @@ impl Contest {
         let present = means.stop.enter();
         let asking = move || {
             let _present = present;
-            let asked = threads::caught(|| probe::ask(&means.identity, id, size, &addr, &over));
+            let asked =
+                threads::caught(|| probe::ask(&means.identity, &means.dials, (id, size), &addr, &over));
             let verdict = asked.unwrap_or(Verdict::Away);
             tracing::debug!("{addr} claims that {id} has {size} bytes: {verdict:?}");
             let _ = tell.send((size, peer, verdict));

@@ -12,6 +12,7 @@ use crate::net::trace::Side;
 use crate::net::{self, NetError};
 use crate::peer::transfer::connection as fetch;
 use crate::peer::transfer::{FetchEnd, Transfer};
+use crate::swarm::dials::Leave;
 use crate::swarm::neighbours::Outcome;
 use crate::threads::{self, lock};
 use crate::wire::{Complaint, PrefaceError, Refusal, Report, Role};
@@ -39,6 +40,14 @@ impl Gate {
 
     /// Dials a neighbour in a thread, which fetches from it and tells the transfer's neighbours how that ended.
     pub(super) fn dial(&self, means: &Arc<Means>, transfer: &Arc<Transfer>, peer: PeerId, addr: String) {
+        let ended = |outcome| {
+            transfer.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
+        };
+        match lock(&means.dials).take(&addr, Instant::now()) {
+            Leave::Now => {}
+            Leave::Later => return ended(Outcome::NotYet),
+            Leave::Foreign => return ended(Outcome::Foreign),
+        }
         let (means, dialling, gate) = (means.clone(), transfer.clone(), self.open.clone());
         let present = means.stop.enter();
         let spawned = threads::named("fetch-source").connection(move || {
@@ -49,7 +58,7 @@ impl Gate {
             dialling.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
         });
         if spawned.is_err() {
-            transfer.neighbours(|neighbours| neighbours.ended(peer, Outcome::Failed, Instant::now()));
+            ended(Outcome::Failed);
         }
     }
 }
@@ -64,6 +73,7 @@ fn source(
     threads::may_panic("fetch-source");
     let stream = net::dial(addr).map_err(NetError::from)?;
     let session = net::greet(Arc::new(stream), &means.identity, Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
+    lock(&means.dials).answered(addr);
     let through = lock(gate).clone();
     let _alive = through.ok_or(NetError::Closed)?;
     fetch::run(transfer, session, addr, means.throttle_down.as_ref())
@@ -94,6 +104,7 @@ fn judge(means: &Means, transfer: &Transfer, who: PeerId, addr: &str, end: Resul
         }
         Err(FetchEnd::Net(NetError::Preface(PrefaceError::Magic))) => {
             tracing::debug!("{addr} is no peer; it is left alone");
+            lock(&means.dials).is_foreign(addr, Instant::now());
             Outcome::Foreign
         }
         Err(FetchEnd::Refused(Refusal::NotHere)) => Outcome::NotHere,

@@ -10,6 +10,7 @@ use crate::peer::holdings::Holdings;
 use crate::peer::share::Share;
 use crate::peer::stop::Stop;
 use crate::peer::trackers::Trackers;
+use crate::swarm::dials::Dials;
 use crate::swarm::throttle::Throttle;
 use crate::wire::{Holder, Variant};
 
@@ -21,6 +22,7 @@ pub(in crate::peer) struct Means {
     /// Where unfinished files are; none: beside what is fetched.
     pub(in crate::peer) state: Option<PathBuf>,
     pub(in crate::peer) throttle_down: Option<Mutex<Throttle>>,
+    pub(in crate::peer) dials: Mutex<Dials>,
     pub(in crate::peer) holdings: Holdings,
     pub(in crate::peer) jobs: Jobs,
     pub(in crate::peer) stop: Arc<Stop>,
@@ -50,6 +52,7 @@ pub(super) fn alone() -> Means {
         limits: Limits::default(),
         state: None,
         throttle_down: None,
+        dials: Mutex::default(),
         holdings: Holdings::new(None, Trackers::new(&[]).unwrap()),
         jobs: Jobs::default(),
         stop: Stop::new(),

@@ -42,8 +42,8 @@ pub(in crate::peer) fn run(
     let (mut bulk, theirs) = Bulk::new(session, Side::Fetch, wake.clone())?;
     transfer.sources.opens(&wake);
     let opened = opening::open(&mut bulk, transfer)?;
-    let id = transfer.sources.number();
-    let who = Who { peer: theirs.peer, name: theirs.name.to_string(), addr: target.to_owned() };
+    let (id, peer) = (transfer.sources.number(), theirs.peer);
+    let who = Who { peer, name: theirs.name.to_string(), addr: target.to_owned() };
     let link = Arc::new(SourceLink::new(id, who, wake, opened.have.is_full()));
     let silence = Silence::new(Instant::now(), opened.round_trip);
     transfer.join(link.clone(), opened);
@@ -62,7 +62,7 @@ pub(in crate::peer) fn run(
         wrong: None,
     };
     let (end, wrong) = fetching.run();
-    let trust = transfer.leave(id);
+    let trust = transfer.leave(id, peer);
     match (end, wrong) {
         (Err(FetchEnd::Disk(error)), _) => transfer.fail(error),
         (_, Some(chunk)) if trust == Trust::Lost => return Err(FetchEnd::Lied(chunk)),

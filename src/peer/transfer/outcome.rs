@@ -27,8 +27,10 @@ pub(in crate::peer) enum FetchEnd {
 /// What the connection showed of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Nothing was wrong.
+    /// Nothing was wrong, and nothing came.
     Kept,
+    /// Chunks came.
+    Earned,
     /// It sent wrong bytes too often.
     Lost,
 }

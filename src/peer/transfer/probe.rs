@@ -1,8 +1,8 @@
 //! Asks one holder to prove the size that it claims of a content: by the last chunk, whose hash tells where it
 //! begins and ends. Nothing is written; at most one chunk is moved.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::connection::{MAX_CHUNK_FRAME_BYTES, chunk_head};
@@ -13,8 +13,11 @@ use crate::net::trace::Side;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity, NetError};
 use crate::swarm::claims::Verdict;
+use crate::swarm::dials::Dials;
+use crate::threads::lock;
 use crate::wire::{
-    ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, Open, RawHeader, Role, ToServer, View,
+    ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, Open, PrefaceError, RawHeader, Role, ToServer,
+    View,
 };
 
 /// The one content of the connection, and its requests.
@@ -29,14 +32,27 @@ const LONGEST: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What the holder at `addr` has to show for its claim that `id` has `size` bytes; ends soon after `over` is set.
-pub(in crate::peer) fn ask(me: &Identity, id: FileId, size: u64, addr: &str, over: &AtomicBool) -> Verdict {
+pub(in crate::peer) fn ask(
+    me: &Identity,
+    dials: &Mutex<Dials>,
+    (id, size): (FileId, u64),
+    addr: &str,
+    over: &AtomicBool,
+) -> Verdict {
     let geometry = Geometry::of(size);
     let last =
         geometry.and_then(|geometry| Some((geometry, geometry.index(geometry.chunks().checked_sub(1)?)?)));
     let Some((geometry, last)) = last else { return Verdict::Wrong };
-    match Probe::dial(me, addr).and_then(|bulk| Probe { bulk, id, geometry, last, arriving: None }.run(over))
-    {
+    let asked = Probe::dial(me, addr).and_then(|bulk| {
+        lock(dials).answered(addr);
+        Probe { bulk, id, geometry, last, arriving: None }.run(over)
+    });
+    match asked {
         Ok(verdict) => verdict,
+        Err(NetError::Preface(PrefaceError::Magic)) => {
+            lock(dials).is_foreign(addr, Instant::now());
+            Verdict::Wrong
+        }
         Err(NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_) | NetError::Preface(_)) => {
             Verdict::Wrong
         }

@@ -166,6 +166,7 @@ impl Sources {
         self.left.notify_all();
         match view {
             Some(view) if view.corrupt >= MAX_CORRUPT => Trust::Lost,
+            Some(view) if view.chunks > 0 => Trust::Earned,
             _ => Trust::Kept,
         }
     }

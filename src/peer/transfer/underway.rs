@@ -120,7 +120,7 @@ impl Transfer {
     /// A source has answered OPEN.
     pub(super) fn join(&self, link: Arc<SourceLink>, opened: Opened) {
         self.neighbours(|neighbours| {
-            neighbours.works(link.who.peer);
+            neighbours.opened(link.who.peer);
             if opened.have.is_full() {
                 neighbours.is_whole(link.who.peer);
             }
@@ -129,8 +129,11 @@ impl Transfer {
     }
 
     /// The connection of a source has ended, or is about to.
-    pub(super) fn leave(&self, id: SourceId) -> Trust {
+    pub(super) fn leave(&self, id: SourceId, peer: PeerId) -> Trust {
         let trust = self.sources.leave(id);
+        if trust == Trust::Earned {
+            self.neighbours(|neighbours| neighbours.gave(peer));
+        }
         self.tell_driver();
         trust
     }

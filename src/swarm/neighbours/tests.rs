@@ -43,7 +43,7 @@ fn who_does_not_answer_keeps_no_place_for_long() {
     assert_eq!(neighbours.dial(start + PLACE_PATIENCE / 2), []);
     let second = neighbours.dial(start + PLACE_PATIENCE);
     assert_eq!(second.len(), 1, "another is tried beside");
-    neighbours.works(second[0].0);
+    neighbours.opened(second[0].0);
     assert_eq!(neighbours.dial(start + PLACE_PATIENCE * 3), [], "who answers keeps the place");
 }
 
@@ -66,7 +66,7 @@ fn late_comers_are_neighbours_as_often_as_early_ones() {
         for number in 1..=16 {
             neighbours.met(peer(number), format!("h:{number}"));
             for (dialled, _) in neighbours.dial(now) {
-                neighbours.works(dialled);
+                neighbours.opened(dialled);
                 connected.push(dialled);
             }
             for closed in neighbours.to_close() {
@@ -130,8 +130,9 @@ fn each_end_has_its_pause() {
         neighbours.suggest(peer(1), String::new());
         let mut pause = |outcome, after: Option<&str>, least: u64, most: u64| {
             if after == Some("it worked") {
-                neighbours.works(peer(1));
+                neighbours.gave(peer(1));
             }
+            neighbours.opened(peer(1));
             neighbours.ended(peer(1), outcome, now);
             assert_eq!(neighbours.spare(now + ms(least) - ms(1)), 0, "{outcome:?} {least}");
             assert_eq!(neighbours.spare(now + ms(most)), 1, "{outcome:?} {most}");
@@ -145,6 +146,8 @@ fn each_end_has_its_pause() {
         pause(Outcome::Useless, None, 15_000, 15_000);
         pause(Outcome::Banned, None, 300_000, 300_000);
         pause(Outcome::Foreign, None, 3_600_000, 3_600_000);
+        pause(Outcome::NotYet, None, 500, 500);
+        pause(Outcome::Failed, None, 400, 800);
     }
 }
 
@@ -184,10 +187,10 @@ fn gives_way(prepare: impl Fn(&mut Neighbours)) -> bool {
 
 #[test]
 fn a_neighbour_that_works_and_lacks_something_gives_way_to_newcomers() {
-    assert!(gives_way(|neighbours| neighbours.works(peer(1))));
+    assert!(gives_way(|neighbours| neighbours.opened(peer(1))));
     assert!(!gives_way(|_| {}), "nobody knows yet what it is good for");
     let whole = |neighbours: &mut Neighbours| {
-        neighbours.works(peer(1));
+        neighbours.opened(peer(1));
         neighbours.is_whole(peer(1));
     };
     assert!(!gives_way(whole), "what leaves the seeder must reach many");
@@ -200,7 +203,7 @@ fn each_place_goes_to_one_newcomer_at_a_time() {
     neighbours.suggest(peer(2), "h:2".into());
     neighbours.ended(peer(2), Outcome::Banned, now);
     assert_eq!(neighbours.dial(now).len(), 1);
-    neighbours.works(peer(1));
+    neighbours.opened(peer(1));
     (3..200).for_each(|number| neighbours.suggest(peer(number), format!("h:{number}")));
     assert_eq!(neighbours.dial(now).len(), 1, "of many newcomers");
     assert_eq!(neighbours.to_close(), [peer(1)]);
@@ -215,7 +218,7 @@ fn a_newcomer_that_finds_a_place_takes_nobody_elses() {
     let mut neighbours = suggested(1..=2, 2);
     let dialled = [neighbours.dial(now), neighbours.dial(now + KEPT_FREE)].concat();
     assert_eq!(dialled.len(), 2);
-    [1, 2].into_iter().for_each(|number| neighbours.works(peer(number)));
+    [1, 2].into_iter().for_each(|number| neighbours.opened(peer(number)));
     (3..200).for_each(|number| neighbours.suggest(peer(number), format!("h:{number}")));
     neighbours.ended(peer(1), Outcome::Failed, now + KEPT_FREE);
     let dialled = neighbours.dial(now + KEPT_FREE);
@@ -228,7 +231,7 @@ fn one_of_two_connections_may_end_and_the_other_works_on() {
     let start = Instant::now();
     let mut neighbours = suggested(1..=1, 1);
     assert_eq!(neighbours.dial(start).len(), 2);
-    neighbours.works(peer(1));
+    neighbours.opened(peer(1));
     neighbours.ended(peer(1), Outcome::Failed, start);
     assert_eq!(neighbours.connections(), 1);
     neighbours.suggest(peer(2), "h:2".into());

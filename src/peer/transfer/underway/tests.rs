@@ -61,7 +61,7 @@ fn what_was_cancelled_is_not_served_and_leaves_what_came() {
     transfer.finish(End::Cancelled);
     assert!(matches!(transfer.end(), Some(End::Cancelled)) && !transfer.is_servable());
     assert!(folder.path().join("state").join("x").exists());
-    assert_eq!(transfer.leave(source), Trust::Kept);
+    assert_eq!(transfer.leave(source, PeerId([1; 16])), Trust::Kept);
     assert_eq!(transfer.status().state, TransferState::Cancelled);
     assert_eq!(transfer.status().sources.len(), 1);
 }
