@@ -17,6 +17,7 @@ use crate::wire::{self, Complaint, Offer, PeerInfo, Status, View, limits};
 
 mod contents;
 mod crowd;
+mod crowded;
 mod denial;
 mod doubt;
 mod draw;

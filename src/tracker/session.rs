@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::directory::{Denial, Directory, Load, Look, Near, Page, Profile, Query, Sender, Wanted};
 use super::shared::Shared;
-use crate::content::{ChunkSet, FileId, Run, SafeName, runs};
+use crate::content::{ChunkSet, FileId, Network, Run, SafeName, runs};
 use crate::wire::{
     self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker, limits,
 };
@@ -257,7 +257,8 @@ impl Session {
             missing: missing.as_ref(),
             asker: self.sender.peer,
         };
-        let variants = self.step(shared, now).locate(&query, now);
+        let network = Network::of(self.host);
+        let variants = shared.asked(network, || self.step(shared, now).locate(&query, now));
         if variants.is_empty() && query.purpose == Purpose::Inspect && matches!(wanted, Wanted::Name(_)) {
             self.asking = Some(Asking::Near(Near::new(&name)));
             return self.go_on(shared, now);
@@ -274,13 +275,11 @@ impl Session {
     /// Takes the next step of a question that takes several.
     pub fn go_on(&mut self, shared: &Shared, now: Instant) -> Reply {
         let mut asking = self.asking.take();
-        let mut directory = self.step(shared, now);
-        let done = match &mut asking {
-            Some(Asking::List(page)) => directory.list(page),
-            Some(Asking::Near(near)) => directory.near(near),
+        let done = shared.asked(Network::of(self.host), || match &mut asking {
+            Some(Asking::List(page)) => self.step(shared, now).list(page),
+            Some(Asking::Near(near)) => self.step(shared, now).near(near),
             None => true,
-        };
-        drop(directory);
+        });
         if !done {
             self.asking = asking;
             return Reply { answer: None, close: false, effect: Some(Effect::GoOn) };

@@ -1,8 +1,10 @@
 //! The directory behind its lock, which is taken for one bounded step at a time.
 
-use std::sync::{Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::directory::Directory;
+use crate::content::Network;
 use crate::threads;
 
 /// Contents of a peer that is gone cleared away under one lock.
@@ -10,21 +12,91 @@ const SWEEP: usize = 128;
 
 /// The directory, shared by all sessions.
 #[derive(Debug)]
-pub struct Shared(Mutex<Directory>);
+pub struct Shared {
+    directory: Mutex<Directory>,
+    /// Who asks questions: those of a network one after the other.
+    askers: Mutex<BTreeMap<Network, Arc<Mutex<()>>>>,
+}
 
 impl Shared {
     /// Shares a directory.
     pub fn new(directory: Directory) -> Shared {
-        Shared(Mutex::new(directory))
+        Shared { directory: Mutex::new(directory), askers: Mutex::default() }
     }
 
     /// The directory, for one bounded step.
     pub fn lock(&self) -> MutexGuard<'_, Directory> {
-        threads::lock(&self.0)
+        threads::lock(&self.directory)
+    }
+
+    /// A step of a question that anybody may ask as often as he likes. Those of one network wait for each other before
+    /// they wait for the directory: however many they are, others find one of them there.
+    pub fn asked<T>(&self, from: Network, step: impl FnOnce() -> T) -> T {
+        let turn = threads::lock(&self.askers).entry(from).or_default().clone();
+        let asked = {
+            let _turn = threads::lock(&turn);
+            step()
+        };
+        drop(turn);
+        let mut askers = threads::lock(&self.askers);
+        if askers.get(&from).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+            askers.remove(&from);
+        }
+        asked
     }
 
     /// Clears away what peers that are gone have left.
     pub fn sweep(&self) {
         while self.lock().sweep(SWEEP) {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::tracker::directory::Bounds;
+
+    #[test]
+    fn those_of_one_network_ask_one_after_the_other_and_others_beside_them() {
+        let directory = Directory::new(Duration::from_secs(30), Bounds::default(), 1, Instant::now());
+        let (shared, within) = (Arc::new(Shared::new(directory)), Arc::new(AtomicUsize::new(0)));
+        let network = |last| Network::of([10, 0, 0, last].into());
+        let (release, held) = mpsc::channel::<()>();
+        let (begun, begins) = mpsc::channel();
+        let first = {
+            let (shared, begun) = (shared.clone(), begun.clone());
+            thread::spawn(move || {
+                shared.asked(network(1), || {
+                    begun.send(0).unwrap();
+                    let _ = held.recv();
+                });
+            })
+        };
+        assert_eq!(begins.recv().unwrap(), 0);
+        let others: Vec<_> = (1..9)
+            .map(|number| {
+                let (shared, within, begun) = (shared.clone(), within.clone(), begun.clone());
+                thread::spawn(move || {
+                    shared.asked(network(1), || {
+                        assert_eq!(within.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+                        thread::yield_now();
+                        within.fetch_sub(1, Ordering::SeqCst);
+                        begun.send(number).unwrap();
+                    });
+                })
+            })
+            .collect();
+        assert_eq!(shared.asked(network(2), || 7), 7, "another network waits for none of them");
+        assert!(begins.try_recv().is_err());
+        drop(release);
+        first.join().unwrap();
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert_eq!(begins.try_iter().count(), 8);
+        assert!(threads::lock(&shared.askers).is_empty(), "who asks no more is forgotten");
     }
 }

@@ -7,14 +7,20 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::contents::Contents;
+use super::crowded::Crowded;
 use super::rows::{self, ContentRow, PairRow};
-use crate::content::{Claim, FileId};
+use crate::content::{Claim, FileId, Network};
 use crate::tracker::tables::order::{Order, Place};
 use crate::tracker::tables::slab::Slab;
 use crate::tracker::tables::texts::Texts;
 
 /// Most contents of a name looked at to find its originals.
 const MAX_VARIANTS_SEEN: usize = 1024;
+/// Contents from which on it is noted which networks registered the next ones of a name.
+const CROWDED: usize = MAX_VARIANTS_SEEN / 4;
+/// Bytes of names that are moved, and blocks of them that are freed, under one lock.
+const MOVED_A_STEP: usize = 256 << 10;
+const FREED_A_STEP: usize = 64;
 
 /// A name and a content.
 #[derive(Debug)]
@@ -50,6 +56,9 @@ pub(super) struct Names {
     /// Who registered a pair, unless it is one peer and it has the original.
     registered: HashMap<PairRow, Registered>,
     texts: Texts,
+    /// While texts are moved together: the place of the next pair to look at.
+    tidying: Option<usize>,
+    crowded: Crowded,
     order: Order<PairRow>,
 }
 
@@ -177,15 +186,16 @@ impl Names {
     }
 
     /// The pairs that a name stands for: its originals, or all if it has none. Of so many pairs that not all can be
-    /// looked at, those from one on that `choose` takes, and round again.
-    pub(super) fn meant_by(&self, name: &[u8], choose: impl FnOnce(usize) -> usize) -> Vec<PairRow> {
+    /// looked at, some of each network that registered them; `choose` takes a number below another at random.
+    pub(super) fn meant_by(&self, name: &[u8], mut choose: impl FnMut(usize) -> usize) -> Vec<PairRow> {
         let first = self.first(name);
         let here = |place| self.order.from(place).take_while(|pair| self.text(*pair) == name);
         let mut pairs: Vec<PairRow> = here(first).take(MAX_VARIANTS_SEEN + 1).collect();
         if pairs.len() > MAX_VARIANTS_SEEN {
-            let end = self.order.partition(|pair| self.text(pair) <= name);
-            let start = self.order.behind(first, choose(self.order.between(first, end)));
-            pairs = here(start).chain(here(first)).take(MAX_VARIANTS_SEEN).collect();
+            let some = self.crowded.some_of(name, MAX_VARIANTS_SEEN - CROWDED, &mut choose);
+            pairs = some.into_iter().collect();
+            let first = choose(pairs.len());
+            pairs.rotate_left(first);
         }
         self.that_count(&mut pairs);
         pairs
@@ -200,6 +210,8 @@ impl Names {
         content: ContentRow,
     ) -> PairRow {
         let next = contents.first_name(content);
+        let neighbours = [self.order.before(place), self.order.from(place).next()];
+        let neighbours = neighbours.map(|pair| pair.map(|pair| self.text(pair) == name));
         let text = self.texts.add(name);
         let pair = self.pairs.add(Pair { text, content, modified: 0, previous: None, next });
         if let Some(next) = next {
@@ -207,12 +219,21 @@ impl Names {
         }
         contents.set_first_name(content, Some(pair));
         self.order.insert(place, pair);
+        if neighbours.contains(&Some(true)) && !self.crowded.has(name) {
+            let first = self.first(name);
+            let here = self.order.from(first).take_while(|pair| self.text(*pair) == name);
+            let here: Vec<PairRow> = here.take(CROWDED).collect();
+            if here.len() == CROWDED {
+                self.crowded.begins(name, here);
+            }
+        }
         self.registered.insert(pair, Registered { originals: 0, copies: 0 });
         pair
     }
 
-    /// Counts one more peer that registered the pair.
-    pub(super) fn register(&mut self, pair: PairRow, original: bool, modified: u64) {
+    /// Counts one more peer that registered the pair, of this network.
+    pub(super) fn register(&mut self, pair: PairRow, network: Network, original: bool, modified: u64) {
+        self.crowded.register(self.texts.get(self.pairs[pair].text), network, pair);
         let mut registered = self.registered(pair);
         self.date(pair, registered, original, modified);
         *registered.of(original) += 1;
@@ -239,14 +260,16 @@ impl Names {
         }
     }
 
-    /// Counts one peer less; with the last one the pair goes. Returns the content if it has no name
+    /// Counts one peer less, of this network; with the last one the pair goes. Returns the content if it has no name
     /// left.
     pub(super) fn unregister(
         &mut self,
         contents: &mut Contents,
         pair: PairRow,
+        network: Network,
         original: bool,
     ) -> Option<ContentRow> {
+        self.crowded.unregister(self.texts.get(self.pairs[pair].text), network, pair);
         let mut registered = self.registered(pair);
         *registered.of(original) -= 1;
         if registered != (Registered { originals: 0, copies: 0 }) {
@@ -254,18 +277,46 @@ impl Names {
             return None;
         }
         self.registered.remove(&pair);
+        self.crowded.forget(self.texts.get(self.pairs[pair].text), pair);
         let content = self.content(pair);
         let (name, id, claim) = (self.text(pair), contents.id(content), contents.claim(content));
         let place =
             self.order.partition(|other| self.compare(contents, other, name, id, &claim) == Ordering::Less);
         self.order.remove(place);
         self.unlink(contents, pair);
-        let tidy = self.texts.release(self.pairs[pair].text);
+        self.texts.release(self.pairs[pair].text);
         self.pairs.take(pair);
-        if tidy {
-            self.texts.tidy(self.pairs.values_mut().map(|pair| &mut pair.text));
-        }
         contents.first_name(content).is_none().then_some(content)
+    }
+
+    /// True if a name is crowded.
+    #[cfg(test)]
+    pub(super) fn has_crowd(&self) -> bool {
+        !self.crowded.is_empty()
+    }
+
+    /// Moves some of the names together, if what was given up leaves much room between them. Returns true if there is
+    /// more to do.
+    pub(super) fn tidy(&mut self) -> bool {
+        if self.tidying.is_none() && self.texts.is_untidy() {
+            self.texts.begins_to_tidy();
+            self.tidying = Some(0);
+        }
+        let Some(place) = self.tidying else { return self.texts.frees(FREED_A_STEP) };
+        let mut moved = 0;
+        self.tidying = self.pairs.next_mut(place).map(|pairs| {
+            // Behind the last of this block of them.
+            let mut next = place.saturating_add(1).next_multiple_of(Slab::<Pair, rows::Pairs>::BLOCK);
+            for (behind, pair) in pairs {
+                moved += self.texts.moves(&mut pair.text);
+                if moved >= MOVED_A_STEP {
+                    next = behind;
+                    break;
+                }
+            }
+            next
+        });
+        true
     }
 
     fn unlink(&mut self, contents: &mut Contents, pair: PairRow) {

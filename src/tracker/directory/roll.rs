@@ -75,8 +75,9 @@ pub(super) struct Roll {
     by_id: BTreeMap<PeerId, PeerRow>,
     leaving: Vec<Leaving>,
     quotas: Quotas,
+    /// Of the bitmaps alone.
+    bitmaps: Quotas,
     registrations: usize,
-    bitmap_bytes: usize,
 }
 
 impl Index<PeerRow> for Roll {
@@ -102,8 +103,8 @@ impl Roll {
             by_id: BTreeMap::new(),
             leaving: Vec::new(),
             quotas: Quotas::default(),
+            bitmaps: Quotas::default(),
             registrations: 0,
-            bitmap_bytes: 0,
         }
     }
 
@@ -159,16 +160,18 @@ impl Roll {
         if let Some(peer) = self.by_id.remove(&id) {
             // What it leaves is still to be cleared away, but stands in nobody's way.
             self.counts(peer, self.peers[peer].bytes, 0);
+            self.bitmaps.change(self.peers[peer].network(), self.peers[peer].bitmap_bytes, 0);
             let (originals, copies) = self.peers[peer].goes();
             self.leaving.push(Leaving { peer, originals, copies });
         }
     }
 
-    /// Clears away at most `limit` contents of peers that are gone. Returns true if there are more.
+    /// Clears away at most `limit` contents of peers that are gone, or what lies between those that are not. Returns true
+    /// if there is more to do.
     pub(super) fn sweep(&mut self, limit: usize) -> bool {
         for _ in 0..limit {
             let Some(leaving) = self.leaving.last_mut() else {
-                return false;
+                return self.names.tidy();
             };
             let peer = leaving.peer;
             if let Some((pair, original)) = leaving.next() {
@@ -178,7 +181,7 @@ impl Roll {
                 self.peers.take(peer);
             }
         }
-        !self.leaving.is_empty()
+        !self.leaving.is_empty() || self.names.tidy()
     }
 
     /// Sees to it that a peer may share these, too.
@@ -246,7 +249,7 @@ impl Roll {
             || self.quotas.total() + bytes > self.bounds.bytes
         {
             let heaviest = self.quotas.heaviest().filter(|(_, heaviest)| *heaviest > own);
-            let pays = heaviest.and_then(|(network, _)| self.heaviest_of(network));
+            let pays = heaviest.and_then(|(network, _)| self.heaviest_of(network, |peer| peer.bytes));
             self.retire(pays.ok_or(Denial::Full("registrations"))?);
         }
         Ok(())
@@ -259,9 +262,9 @@ impl Roll {
     }
 
     /// The peer of a network for which most is kept.
-    fn heaviest_of(&self, network: Network) -> Option<PeerId> {
+    fn heaviest_of(&self, network: Network, kept: impl Fn(&Peer) -> usize) -> Option<PeerId> {
         let there = self.all().filter(|(_, peer)| peer.network() == network);
-        there.max_by_key(|(_, peer)| peer.bytes).map(|(id, _)| id)
+        there.max_by_key(|(_, peer)| kept(peer)).map(|(id, _)| id)
     }
 
     /// What took so many bytes for a peer takes so many from now on.
@@ -305,7 +308,8 @@ impl Roll {
             Added::New => {
                 self.registrations += 1;
                 self.counts(peer, 0, REGISTRATION_BYTES + name.len());
-                self.names.register(pair, offer.original, offer.modified);
+                let network = self.peers[peer].network();
+                self.names.register(pair, network, offer.original, offer.modified);
                 self.counting_bitmap(content, peer, |contents| {
                     contents.add_name(content, peer, offer.complete);
                 });
@@ -333,17 +337,26 @@ impl Roll {
         self.registrations -= 1;
         self.counts(peer, REGISTRATION_BYTES + self.names.text(pair).len(), 0);
         self.counting_bitmap(content, peer, |contents| contents.remove_name(content, peer));
-        if let Some(content) = self.names.unregister(&mut self.contents, pair, original) {
+        let network = self.peers[peer].network();
+        if let Some(content) = self.names.unregister(&mut self.contents, pair, network, original) {
             self.contents.remove(content);
         }
     }
 
-    /// Sees to it that the peer may have a bitmap of this content.
+    /// Sees to it that the peer may have a bitmap of this content. If there is no room for it, those for whose network
+    /// more bitmaps are kept make it.
     fn afford_bitmap(&mut self, content: ContentRow, peer: PeerRow) -> Result<(), Denial> {
         let need = self.contents.bitmap_bytes(content).saturating_sub(self.contents.bitmap(content, peer));
-        let fits = self.peers[peer].bitmap_bytes + need <= self.bounds.bitmap_bytes_per_peer
-            && self.bitmap_bytes + need <= self.bounds.bitmap_bytes;
-        if fits { self.make_room(peer, need, 0) } else { Err(Denial::Full("partial contents of this peer")) }
+        if self.peers[peer].bitmap_bytes + need > self.bounds.bitmap_bytes_per_peer {
+            return Err(Denial::Full("partial contents of this peer"));
+        }
+        let own = self.bitmaps.of(self.peers[peer].network()) + need;
+        while need > 0 && self.bitmaps.total() + need > self.bounds.bitmap_bytes {
+            let heaviest = self.bitmaps.heaviest().filter(|(_, heaviest)| *heaviest > own);
+            let pays = heaviest.and_then(|(network, _)| self.heaviest_of(network, |peer| peer.bitmap_bytes));
+            self.retire(pays.ok_or(Denial::Full("partial contents"))?);
+        }
+        self.make_room(peer, need, 0)
     }
 
     /// Makes a change to a peer's part of a content and keeps count of the bitmaps' bytes.
@@ -351,8 +364,10 @@ impl Roll {
         let before = self.contents.bitmap(content, peer);
         change(&mut self.contents);
         let after = self.contents.bitmap(content, peer);
-        self.bitmap_bytes = self.bitmap_bytes + after - before;
         self.peers[peer].bitmap_bytes = self.peers[peer].bitmap_bytes + after - before;
+        if self.peers[peer].id.is_some() {
+            self.bitmaps.change(self.peers[peer].network(), before, after);
+        }
         self.counts(peer, before, after);
     }
 
@@ -361,7 +376,7 @@ impl Roll {
     pub(super) fn is_empty(&self) -> bool {
         let peers = self.peers.len() + self.by_id.len() + self.leaving.len();
         let rest = self.names.len() + self.contents.len();
-        (peers, rest, self.registrations, self.bitmap_bytes + self.quotas.total()) == (0, 0, 0, 0)
+        (peers, rest, self.registrations, self.bitmaps.total() + self.quotas.total()) == (0, 0, 0, 0)
     }
 }
 

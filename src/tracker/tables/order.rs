@@ -47,24 +47,13 @@ impl<T: Copy> Order<T> {
         first.iter().chain(rest.iter().flatten()).copied()
     }
 
-    /// How many elements lie between two places, the first of which is not behind the other.
-    pub(crate) fn between(&self, from: Place, to: Place) -> usize {
-        let before = |place: Place| -> usize {
-            let whole = self.leaves.get(from.leaf..place.leaf).unwrap_or_default();
-            whole.iter().map(Vec::len).sum::<usize>() + place.at
-        };
-        before(to) - before(from)
-    }
-
-    /// The place so many elements behind another one.
-    pub(crate) fn behind(&self, place: Place, elements: usize) -> Place {
-        let Place { mut leaf, at } = place;
-        let mut at = at + elements;
-        while let Some(elements) = self.leaves.get(leaf).map(Vec::len).filter(|elements| at > *elements) {
-            at -= elements;
-            leaf += 1;
+    /// The element just before a place.
+    pub(crate) fn before(&self, place: Place) -> Option<T> {
+        let leaf = |leaf: usize| self.leaves.get(leaf);
+        match place.at.checked_sub(1) {
+            Some(at) => leaf(place.leaf)?.get(at).copied(),
+            None => leaf(place.leaf.checked_sub(1)?)?.last().copied(),
         }
-        Place { leaf, at }
     }
 
     /// How many elements there are.
@@ -175,16 +164,7 @@ mod tests {
             order.insert(end, value);
         }
         let place = |value: u32| order.partition(|element| element < value);
-        for (from, to) in
-            [(0, 0), (0, many), (7, 9), (LEAF as u32, many), (LEAF as u32 - 1, 2 * LEAF as u32 + 5)]
-        {
-            let elements = (to - from) as usize;
-            assert_eq!(order.between(place(from), place(to)), elements, "{from} to {to}");
-            let there = order.from(order.behind(place(from), elements)).next();
-            assert_eq!(there, Some(to).filter(|to| *to < many), "{from} to {to}");
-        }
-        let none = Order::<u32>::default();
-        let start = none.partition(|_| true);
-        assert_eq!((none.between(start, start), none.behind(start, 0)), (0, start));
+        assert!((1..=many).all(|value| order.before(place(value)) == Some(value - 1)));
+        assert_eq!(order.before(place(0)), None);
     }
 }

@@ -29,6 +29,16 @@ impl<M> Row<M> {
     fn place(self) -> usize {
         self.number.get() as usize - 1
     }
+
+    /// How many rows `other`, which is no earlier one, comes after this one.
+    pub(crate) fn distance(self, other: Row<M>) -> usize {
+        other.place() - self.place()
+    }
+
+    /// The row so many after this one, whether or not it has a value.
+    pub(crate) fn later(self, rows: usize) -> Row<M> {
+        Row::at(self.place() + rows)
+    }
 }
 
 // Written out, because derived ones would ask the same of `M`.
@@ -88,6 +98,8 @@ impl<T, M> Default for Slab<T, M> {
 }
 
 impl<T, M> Slab<T, M> {
+    /// Values in a block.
+    pub(crate) const BLOCK: usize = BLOCK;
     /// Most values, so that each has a row.
     pub(crate) const MAX: usize = u32::MAX as usize - 1;
 
@@ -126,9 +138,12 @@ impl<T, M> Slab<T, M> {
         self.len
     }
 
-    /// Every value.
-    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.blocks.iter_mut().flatten().flatten()
+    /// The next values from a place on, each with the place behind it; none at all behind the last place.
+    pub(crate) fn next_mut(&mut self, place: usize) -> Option<impl Iterator<Item = (usize, &mut T)>> {
+        let rest =
+            self.blocks.get_mut(place / BLOCK)?.get_mut(place % BLOCK..).filter(|rest| !rest.is_empty());
+        let places = rest?.iter_mut().enumerate();
+        Some(places.filter_map(move |(nth, value)| Some((place + nth + 1, value.as_mut()?))))
     }
 
     fn place_mut(&mut self, row: Row<M>) -> &mut Option<T> {
@@ -162,12 +177,16 @@ mod tests {
             (0..3 * BLOCK).collect::<Vec<_>>()
         );
         assert_eq!((slab.take(rows[7]), slab.len()), ("7".to_owned(), 3 * BLOCK - 1));
-        assert_eq!(slab.values_mut().count(), 3 * BLOCK - 1, "nothing is at the freed place");
+        let values = |slab: &mut Slab<String>, place| slab.next_mut(place).map(Iterator::count);
+        assert_eq!(values(&mut slab, 0), Some(BLOCK - 1), "nothing is at the freed place");
+        assert_eq!((values(&mut slab, 3 * BLOCK - 5), values(&mut slab, 3 * BLOCK)), (Some(5), None));
         let again = slab.add("seven".to_owned());
         assert_eq!((again, slab.len()), (rows[7], 3 * BLOCK));
         slab[again].push('!');
         assert_eq!((slab[rows[7]].as_str(), slab[rows[BLOCK]].as_str()), ("seven!", "1024"));
-        assert_eq!(slab.values_mut().nth(7).map(|value| &**value), Some("seven!"));
+        let seventh = slab.next_mut(7).and_then(|mut values| values.next());
+        assert_eq!(seventh.map(|(place, value)| (place, &**value)), Some((8, "seven!")));
+        assert_eq!((rows[7].distance(rows[BLOCK]), rows[7].later(BLOCK - 7)), (BLOCK - 7, rows[BLOCK]));
         assert_eq!(slab.blocks.len(), 3);
     }
 

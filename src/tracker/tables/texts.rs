@@ -16,7 +16,21 @@ const MAX_TEXT_BYTES: usize = 4096 + LENGTH_BYTES;
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
     blocks: Vec<Vec<u8>>,
+    /// Blocks that are empty, to be filled again.
+    free: Vec<usize>,
+    /// The block that is being filled.
+    open: Option<usize>,
+    /// Bytes of texts that were given up, but for those in blocks that are being left.
     dead: usize,
+    /// While the living texts are moved: the blocks that they leave.
+    left: Option<Left>,
+}
+
+#[derive(Debug)]
+struct Left {
+    /// For each block whether it is one of them.
+    is: Vec<bool>,
+    blocks: Vec<usize>,
 }
 
 impl Texts {
@@ -24,21 +38,33 @@ impl Texts {
     pub(crate) fn has_room(&self, bytes: usize, texts: usize) -> bool {
         const MOST_BLOCKS: usize = (u32::MAX as usize + 1) / BLOCK_BYTES;
         let more = (bytes + texts * LENGTH_BYTES) / (BLOCK_BYTES - MAX_TEXT_BYTES) + 1;
-        self.blocks.len() + more <= MOST_BLOCKS
+        self.used() + more <= MOST_BLOCKS
+    }
+
+    fn used(&self) -> usize {
+        self.blocks.len() - self.free.len()
     }
 
     /// Stores a text of at most 4096 bytes and says where it is.
     pub(crate) fn add(&mut self, text: &[u8]) -> u32 {
-        let fits = |block: &Vec<u8>| block.len() + LENGTH_BYTES + text.len() <= BLOCK_BYTES;
-        if !self.blocks.last().is_some_and(fits) {
-            self.blocks.push(Vec::with_capacity(BLOCK_BYTES));
-        }
-        let number = self.blocks.len() - 1;
+        let fits = |block: &usize| self.blocks[*block].len() + LENGTH_BYTES + text.len() <= BLOCK_BYTES;
+        let number = self.open.filter(fits).unwrap_or_else(|| self.new_block());
+        self.open = Some(number);
         let block = &mut self.blocks[number];
         let at = (number * BLOCK_BYTES + block.len()) as u32;
         block.extend_from_slice(&(text.len() as u16).to_be_bytes());
         block.extend_from_slice(text);
         at
+    }
+
+    fn new_block(&mut self) -> usize {
+        let block = Vec::with_capacity(BLOCK_BYTES);
+        if let Some(number) = self.free.pop() {
+            self.blocks[number] = block;
+            return number;
+        }
+        self.blocks.push(block);
+        self.blocks.len() - 1
     }
 
     /// The text that is there.
@@ -48,19 +74,56 @@ impl Texts {
         &rest[..length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))]
     }
 
-    /// Gives a text up. Returns true if [`Texts::tidy`] is worth its while.
-    pub(crate) fn release(&mut self, at: u32) -> bool {
-        self.dead += LENGTH_BYTES + self.get(at).len();
-        self.dead > MIN_DEAD_BYTES && self.dead > self.blocks.len() * BLOCK_BYTES / 2
+    /// Gives a text up.
+    pub(crate) fn release(&mut self, at: u32) {
+        if !self.is_left(at) {
+            self.dead += LENGTH_BYTES + self.get(at).len();
+        }
     }
 
-    /// Moves the living texts together, and tells each owner where its text is now.
-    pub(crate) fn tidy<'a>(&mut self, living: impl Iterator<Item = &'a mut u32>) {
-        let mut tidied = Texts::default();
-        for at in living {
-            *at = tidied.add(self.get(*at));
+    /// True if the text is in a block that is being left.
+    fn is_left(&self, at: u32) -> bool {
+        let block = at as usize / BLOCK_BYTES;
+        self.left.as_ref().is_some_and(|left| left.is.get(block).copied().unwrap_or_default())
+    }
+
+    /// True if it is worth while to move the living texts together.
+    pub(crate) fn is_untidy(&self) -> bool {
+        self.left.is_none() && self.dead > MIN_DEAD_BYTES && self.dead > self.used() * BLOCK_BYTES / 2
+    }
+
+    /// Begins to tidy up: all blocks are to be left. Each living text is to be [moved](Texts::moves), and then those
+    /// blocks to be [freed](Texts::frees); texts may come and go meanwhile.
+    pub(crate) fn begins_to_tidy(&mut self) {
+        let is: Vec<bool> = self.blocks.iter().map(|block| !block.is_empty()).collect();
+        let blocks = (0..is.len()).filter(|block| is[*block]).collect();
+        self.left = Some(Left { is, blocks });
+        self.open = None;
+        self.dead = 0;
+    }
+
+    /// Moves a living text out of a block that is being left. Returns the bytes moved, and says where it is now.
+    pub(crate) fn moves(&mut self, at: &mut u32) -> usize {
+        if !self.is_left(*at) {
+            return 0;
         }
-        *self = tidied;
+        let text = self.get(*at).to_vec();
+        *at = self.add(&text);
+        text.len()
+    }
+
+    /// Frees so many of the blocks that were left by all living texts. Returns true if there are more.
+    pub(crate) fn frees(&mut self, most: usize) -> bool {
+        let Some(left) = &mut self.left else { return false };
+        let keeps = left.blocks.len().saturating_sub(most);
+        for number in left.blocks.drain(keeps..) {
+            self.blocks[number] = Vec::new();
+            self.free.push(number);
+        }
+        if keeps == 0 {
+            self.left = None;
+        }
+        keeps > 0
     }
 }
 
@@ -79,12 +142,29 @@ mod tests {
         assert!(at.iter().enumerate().all(|(number, at)| texts.get(*at) == text(number)));
         assert!(texts.blocks.iter().all(|block| block.capacity() == BLOCK_BYTES), "no block has grown");
         let before = texts.blocks.len();
-        let worth_it: Vec<bool> = at[..1500].iter().map(|at| texts.release(*at)).collect();
+        let release = |texts: &mut Texts, at: u32| {
+            texts.release(at);
+            texts.is_untidy()
+        };
+        let worth_it: Vec<bool> = at.drain(..1500).map(|at| release(&mut texts, at)).collect();
         assert!(!worth_it[0] && worth_it[1499]);
-        at.drain(..1500);
-        texts.tidy(at.iter_mut());
-        assert!(at.iter().enumerate().all(|(number, at)| texts.get(*at) == text(1500 + number)));
-        assert!(texts.blocks.len() < before / 2 && texts.dead == 0);
+        texts.begins_to_tidy();
+        assert!(!texts.is_untidy());
+        // Texts come and go meanwhile.
+        texts.release(at.remove(0));
+        at.push(texts.add(&text(2000)));
+        let moved: usize = at.iter_mut().map(|at| texts.moves(at)).sum();
+        assert_eq!(moved, (1501..2000).map(|number| text(number).len()).sum::<usize>());
+        let right = |texts: &Texts, at: &[u32]| {
+            at.iter().enumerate().all(|(number, at)| texts.get(*at) == text(1501 + number))
+        };
+        assert!(right(&texts, &at));
+        assert!(texts.frees(before - 1) && !texts.frees(9) && !texts.frees(9));
+        assert!(right(&texts, &at) && texts.used() < before / 2 && texts.dead == 0);
+        // What is free is filled again.
+        let blocks = texts.blocks.len();
+        (0..1000).for_each(|number| at.push(texts.add(&text(2001 + number))));
+        assert!(right(&texts, &at) && texts.blocks.len() == blocks);
     }
 
     #[test]

@@ -167,3 +167,40 @@ fn of_more_contents_of_a_name_than_are_looked_at_others_are_seen_each_time() {
     }
     assert_eq!(seen.len(), 1500);
 }
+
+#[test]
+fn however_many_contents_of_a_name_one_network_registers_those_of_others_are_seen() {
+    let now = Instant::now();
+    for honest_first in [true, false] {
+        let mut directory = directory(now);
+        let of = |number: u16| {
+            let mut id = [0; 32];
+            id[..2].copy_from_slice(&number.to_be_bytes());
+            Offer { id: FileId(id), ..offer("f", 1, 1, true) }
+        };
+        let honest = of(3000);
+        let register = |directory: &mut Directory, number: u8, network: u8, offers: &[Offer]| {
+            let profile = Profile { port: 7, from: [10, 0, 0, network].into(), ..Profile::default() };
+            directory.register(peer(number), profile, now).unwrap();
+            directory.update(peer(number), &[], offers, now).unwrap();
+        };
+        if honest_first {
+            register(&mut directory, 1, 1, std::slice::from_ref(&honest));
+        }
+        // The honest one's is among them: whoever names it first does not hide it.
+        register(&mut directory, 2, 2, &(1..=6000).map(of).collect::<Vec<_>>());
+        if !honest_first {
+            register(&mut directory, 1, 1, std::slice::from_ref(&honest));
+        }
+        for _ in 0..50 {
+            let found = locate(&mut directory, Wanted::Name("f"), now);
+            assert_eq!(found.len(), MAX_VARIANTS);
+            assert!(found.iter().any(|variant| variant.id == honest.id), "{honest_first}");
+        }
+        for number in [1, 2] {
+            directory.leave(peer(number));
+            while directory.sweep(128) {}
+        }
+        assert!(directory.roll.is_empty() && !directory.roll.names().has_crowd());
+    }
+}

@@ -170,6 +170,62 @@ fn bitmaps_of_all_peers_have_a_bound_too() {
 }
 
 #[test]
+fn when_all_bitmaps_are_full_the_heaviest_network_pays_for_a_lighter_one() {
+    let now = Instant::now();
+    let bounds = Bounds { bitmap_bytes: 40, ..Bounds::default() };
+    let mut directory = Directory::new(LEASE, bounds, 1, now);
+    for (number, network, contents) in [(1, 1, 2), (2, 1, 1), (3, 2, 2), (4, 3, 2)] {
+        let profile = Profile { port: 7, from: [10, 0, 0, network].into(), ..Profile::default() };
+        directory.register(peer(number), profile, now).unwrap();
+        let offers: Vec<Offer> = (1..=contents).map(|nth| offer(&nth.to_string(), nth, 64, false)).collect();
+        directory.update(peer(number), &[], &offers, now).unwrap();
+    }
+    let mut have = |number, content: u8| {
+        directory.have(peer(number), (FileId([content; 32]), View::Bytes), &[Run::new(0, 1)], now)
+    };
+    let all = [(1, 1), (1, 2), (2, 1), (3, 1), (3, 2)];
+    all.into_iter().for_each(|(number, content)| assert_eq!(have(number, content), Ok(())));
+    assert_eq!(have(4, 1), Ok(()), "the first network has three of five");
+    assert_eq!(have(1, 1), Err(Denial::NotRegistered), "the peer there that has most");
+    assert_eq!(have(2, 1), Ok(()), "and no other");
+    assert_eq!(have(4, 2), Ok(()), "it left room for two");
+    assert_eq!(directory.status(now).peers, 3);
+}
+
+#[test]
+fn names_are_moved_together_by_steps_and_found_meanwhile() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let long = |nth: usize| format!("{nth:06}{}", format!("/{}", "x".repeat(224)).repeat(4));
+    let offers = |from: usize, to: usize| -> Vec<Offer> {
+        (from..to).map(|nth| offer(&long(nth), 1 + (nth % 250) as u8, 1, true)).collect()
+    };
+    join(&mut directory, peer(1), &[], now);
+    for start in (0..8000).step_by(1000) {
+        directory.update(peer(1), &[], &offers(start, start + 1000), now).unwrap();
+    }
+    let is_found =
+        |directory: &mut Directory, nth: usize| locate(directory, Wanted::Name(&long(nth)), now).len() == 1;
+    for start in (0..6000).step_by(1000) {
+        let gone: Vec<_> = offers(start, start + 1000).into_iter().map(|of| (of.name, of.id)).collect();
+        directory.update(peer(1), &gone, &[], now).unwrap();
+    }
+    let (mut steps, mut next) = (0, 8000);
+    while directory.sweep(128) {
+        steps += 1;
+        assert!([6000, 7000, 7999].into_iter().all(|nth| is_found(&mut directory, nth)), "step {steps}");
+        // Names come and go meanwhile.
+        directory.update(peer(1), &[], &offers(next, next + 1), now).unwrap();
+        let gone = &offers(next - 1900, next - 1899)[0];
+        directory.update(peer(1), &[(gone.name.clone(), gone.id)], &[], now).unwrap();
+        next += 1;
+    }
+    assert!(steps > 9, "{steps} steps for 1.8 MB");
+    assert!((6100 + steps..next).all(|nth| is_found(&mut directory, nth)));
+    assert_eq!(directory.status(now).names, 2000);
+}
+
+#[test]
 fn a_peer_may_claim_two_things_of_an_id_and_no_third_at_once_or_later() {
     let now = Instant::now();
     let mut directory = directory(now);
