@@ -2,5 +2,7 @@
 
 pub mod log;
 mod owned;
+pub mod witness;
 
+pub(crate) use owned::open_plain;
 pub use owned::{Owned, OwnedError, sync_folder};

@@ -89,6 +89,13 @@ const PURE: &[(&str, &[&str])] = &[
     ("content", &[]),
     ("wire", &["content"]),
     ("swarm", &["content", "wire"]),
+    ("peer/lend/vault/slot", &["content"]),
+    ("peer/lend/vault/entry", &["content", "peer/lend/vault/slot"]),
+    ("peer/lend/vault/quota", &[]),
+    (
+        "peer/lend/vault/catalogue",
+        &["content", "storage/log", "peer/lend/vault/entry", "peer/lend/vault/slot"],
+    ),
     ("tracker/tables", &["content", "wire"]),
     ("tracker/directory", &["content", "wire", "tracker/tables"]),
     ("tracker/session", &["content", "wire", "tracker/directory", "tracker/shared"]),

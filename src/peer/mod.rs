@@ -11,6 +11,7 @@ mod got;
 mod holdings;
 mod home;
 mod job;
+pub mod lend;
 mod made;
 mod mischief;
 mod node;

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut};
 
 use super::owned::{open_plain, sync_folder};
+use super::witness::{Seen, tell};
 
 /// What a log of some kind begins with; the last byte is the version.
 pub type Magic = [u8; 8];
@@ -210,9 +211,12 @@ impl Log {
         let at = |error| LogError::Io(path.to_owned(), error);
         self.sync().map_err(at)?;
         fs::rename(&self.path, path).map_err(at)?;
+        tell(Seen::Renamed(&self.path, path));
         self.path = path.to_owned();
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        sync_folder(folder.unwrap_or(Path::new("."))).map_err(at)
+        sync_folder(folder.unwrap_or(Path::new("."))).map_err(at)?;
+        tell(Seen::Synced(path));
+        Ok(())
     }
 
     /// Reads a log from its beginning and hands over its records in order; a torn end is cut off.
@@ -295,6 +299,17 @@ impl Log {
         Ok(start)
     }
 
+    /// Takes back what was appended at `end` and behind it, and not synced since.
+    ///
+    /// # Errors
+    /// As of cutting the file; what is at its end is not known then.
+    pub fn cut(&mut self, end: u64) -> io::Result<()> {
+        debug_assert!(end >= self.synced, "what is on the disk counts");
+        self.file.set_len(end)?;
+        self.end = end;
+        Ok(())
+    }
+
     /// Puts all that was appended on the disk.
     ///
     /// # Errors
@@ -303,6 +318,7 @@ impl Log {
         self.refuse_if_failed()?;
         self.file.sync_data().inspect_err(|_| self.failed = true)?;
         self.synced = self.end;
+        tell(Seen::Synced(&self.path));
         Ok(())
     }
 

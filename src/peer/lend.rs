@@ -1,0 +1,3 @@
+//! Lending space to others: what a store keeps.
+
+pub mod vault;

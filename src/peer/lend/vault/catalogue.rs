@@ -1,0 +1,398 @@
+//! What a vault holds: which chunks of which files lie in which slots, and for whose sake. Pure: entries of the log in,
+//! slots that are free out.
+//!
+//! A file is held once, however many contents list it. A chunk of it is held while at least one content claims it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::entry::{Entry, Kind, Owner};
+use super::slot::{Class, Slot};
+
+use crate::content::{ChunkSet, FileId, Geometry, Looks, PROOF_RUN, Run, runs};
+use crate::storage::log::Extent;
+
+/// All that is held.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue {
+    files: BTreeMap<u32, File>,
+    /// By id and size: what is said to be of an id before the end of it was proved may be of another size.
+    file_numbers: BTreeMap<(FileId, u64), u32>,
+    roots: BTreeMap<u32, Root>,
+    root_numbers: BTreeMap<(FileId, Kind), u32>,
+    next_file: u32,
+    next_root: u32,
+    owner: Option<Owner>,
+}
+
+/// A file of which something is held, or that a content lists.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) id: FileId,
+    pub(super) geometry: Geometry,
+    /// Ascending.
+    runs: Vec<Stretch>,
+    /// Where the proof of each run of chunks lies in the log; none of a file of one chunk.
+    proofs: BTreeMap<u32, Extent>,
+    /// The contents that list it, and the number of its first chunk in each.
+    roots: Vec<(u32, u32)>,
+}
+
+/// Chunks in a row that lie in slots in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) first: u32,
+    pub(super) count: u32,
+    pub(super) slot: Slot,
+}
+
+/// What is kept of a content.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) id: FileId,
+    pub(super) kind: Kind,
+    pub(super) files: Box<[u32]>,
+    /// The chunks that are held for its sake.
+    pub(super) claimed: ChunkSet,
+    pub(super) records: Option<Extent>,
+    pub(super) looks: Option<Looks>,
+}
+
+/// Slots that are free now, as first ones and counts.
+pub(super) type Freed = Vec<(Slot, u32)>;
+
+impl File {
+    /// The slot of a chunk that is held.
+    pub(super) fn slot(&self, chunk: u32) -> Option<Slot> {
+        let behind = self.runs.partition_point(|run| run.first <= chunk);
+        let run = self.runs[..behind].last()?;
+        (chunk - run.first < run.count).then(|| run.slot.plus(chunk - run.first))
+    }
+
+    /// The chunks that are held.
+    pub(super) fn held(&self) -> ChunkSet {
+        let mut held = ChunkSet::empty(self.geometry.chunks());
+        held.add_runs(&self.runs.iter().map(|run| Run::new(run.first, run.count)).collect::<Vec<_>>());
+        held
+    }
+
+    /// Where the proof of the run of chunks that begins at `first` lies.
+    pub(super) fn proof(&self, first: u32) -> Option<Extent> {
+        self.proofs.get(&first).copied()
+    }
+
+    /// Where its proofs lie, with the first chunk of each, in order.
+    pub(super) fn proofs(&self) -> Vec<(u32, Extent)> {
+        self.proofs.iter().map(|(first, extent)| (*first, *extent)).collect()
+    }
+
+    /// Where its chunks lie.
+    pub(super) fn runs(&self) -> &[Stretch] {
+        &self.runs
+    }
+
+    /// Notes where chunks lie that lay nowhere.
+    fn add(&mut self, new: Stretch) {
+        let at = self.runs.partition_point(|run| run.first < new.first);
+        let before = at.checked_sub(1).map(|before| &mut self.runs[before]);
+        match before {
+            Some(run) if run.first + run.count == new.first && run.slot.plus(run.count) == new.slot => {
+                run.count += new.count;
+            }
+            _ => self.runs.insert(at, new),
+        }
+    }
+
+    /// Forgets where chunks lie that lay somewhere; the slots.
+    fn remove(&mut self, first: u32, count: u32) -> Freed {
+        let end = first + count;
+        let mut freed = Freed::new();
+        let mut left = Vec::with_capacity(self.runs.len() + 1);
+        for run in self.runs.drain(..) {
+            let (from, to) = (run.first.max(first), (run.first + run.count).min(end));
+            if from >= to {
+                left.push(run);
+                continue;
+            }
+            let part = |from: u32, to: u32| Stretch {
+                first: from,
+                count: to - from,
+                slot: run.slot.plus(from - run.first),
+            };
+            freed.push((run.slot.plus(from - run.first), to - from));
+            left.extend((run.first < from).then(|| part(run.first, from)));
+            left.extend((to < run.first + run.count).then(|| part(to, run.first + run.count)));
+        }
+        self.runs = left;
+        freed
+    }
+}
+
+impl Catalogue {
+    /// Takes in an entry of the log, whose body lies at `extent`. One that speaks of what is not known, since what said
+    /// it was damaged, says nothing.
+    pub(super) fn apply(&mut self, entry: &Entry<'_>, extent: Extent) -> Freed {
+        match entry {
+            Entry::File { file, id, size } => self.add_file(*file, *id, *size),
+            Entry::Proof { file, proof } => {
+                let first = proof.first_chunk().map(|first| u32::from_be_bytes(*first));
+                if let (Some(file), Some(first)) = (self.files.get_mut(file), first) {
+                    file.proofs.insert(first, extent);
+                }
+            }
+            Entry::Chunks { file, first, count, slot } => {
+                return self.add_chunks(*file, *first, *count, *slot);
+            }
+            Entry::Lost { file, first, count } => return self.lose(*file, *first, *count),
+            Entry::Root { root, id, kind, files } => self.add_root(*root, *id, *kind, files),
+            Entry::Claim { root, runs } => {
+                if let Some(root) = self.roots.get_mut(root) {
+                    root.claimed.add_runs(runs);
+                }
+            }
+            Entry::Gone { root, runs } => return self.let_go(*root, runs),
+            Entry::Records { root, .. } => {
+                if let Some(root) = self.roots.get_mut(root) {
+                    root.records = Some(extent);
+                }
+            }
+            Entry::Looks { root, looks } => {
+                if let Some(root) = self.roots.get_mut(root) {
+                    root.looks = Some(*looks);
+                }
+            }
+            Entry::Owner(owner) => self.owner = Some(*owner),
+        }
+        Freed::new()
+    }
+
+    fn add_file(&mut self, number: u32, id: FileId, size: u64) {
+        self.next_file = self.next_file.max(number.saturating_add(1));
+        let Some(geometry) = Geometry::of(size).filter(|_| !self.files.contains_key(&number)) else { return };
+        let file = File { id, geometry, runs: Vec::new(), proofs: BTreeMap::new(), roots: Vec::new() };
+        self.files.insert(number, file);
+        self.file_numbers.insert((id, size), number);
+    }
+
+    fn add_chunks(&mut self, number: u32, first: u32, count: u32, slot: Slot) -> Freed {
+        let Some(file) = self.files.get_mut(&number) else { return Freed::new() };
+        if first + count > file.geometry.chunks() {
+            return Freed::new();
+        }
+        let freed = file.remove(first, count);
+        file.add(Stretch { first, count, slot });
+        freed
+    }
+
+    fn add_root(&mut self, number: u32, id: FileId, kind: Kind, files: &[u32]) {
+        self.next_root = self.next_root.max(number.saturating_add(1));
+        if self.roots.contains_key(&number) || files.iter().any(|file| !self.files.contains_key(file)) {
+            return;
+        }
+        let mut chunks: u32 = 0;
+        for file in files {
+            let Some(file) = self.files.get_mut(file) else { continue };
+            file.roots.push((number, chunks));
+            chunks = chunks.saturating_add(file.geometry.chunks());
+        }
+        let claimed = ChunkSet::empty(chunks);
+        let root = Root { id, kind, files: files.into(), claimed, records: None, looks: None };
+        self.roots.insert(number, root);
+        self.root_numbers.insert((id, kind), number);
+    }
+
+    /// Chunks of a file are not there any more: nobody claims them either.
+    fn lose(&mut self, number: u32, first: u32, count: u32) -> Freed {
+        let Some(file) = self.files.get_mut(&number) else { return Freed::new() };
+        let freed = file.remove(first, count);
+        for (root, start) in &file.roots {
+            let Some(root) = self.roots.get_mut(root) else { continue };
+            for chunk in first..first + count {
+                root.claimed.remove(start + chunk);
+            }
+        }
+        freed
+    }
+
+    /// A content does not claim chunks any more; once it claims none, it is not kept.
+    fn let_go(&mut self, number: u32, gone: &[Run]) -> Freed {
+        let mut freed = Freed::new();
+        let Some(root) = self.roots.get_mut(&number) else { return freed };
+        let mut removed = Vec::new();
+        for run in gone {
+            removed.extend(run.below(root.claimed.len()).filter(|chunk| root.claimed.remove(*chunk)));
+        }
+        let is_empty = root.claimed.is_empty();
+        for (file_number, chunks) in self.by_file(number, &removed) {
+            let Some(file) = self.files.get(&file_number) else { continue };
+            let unclaimed = runs::of(chunks.into_iter().filter(|chunk| !self.is_claimed(file, *chunk)));
+            if let Some(file) = self.files.get_mut(&file_number).filter(|_| !unclaimed.is_empty()) {
+                freed.extend(unclaimed.iter().flat_map(|run| file.remove(run.first, run.count)));
+            }
+        }
+        if is_empty {
+            self.forget_root(number);
+        }
+        freed
+    }
+
+    fn forget_root(&mut self, number: u32) {
+        let Some(root) = self.roots.remove(&number) else { return };
+        if self.root_numbers.get(&(root.id, root.kind)) == Some(&number) {
+            self.root_numbers.remove(&(root.id, root.kind));
+        }
+        for file_number in &root.files {
+            let Some(file) = self.files.get_mut(file_number) else { continue };
+            file.roots.retain(|(root, _)| *root != number);
+            if file.roots.is_empty() && file.runs.is_empty() {
+                let key = (file.id, file.geometry.size());
+                self.files.remove(file_number);
+                self.file_numbers.remove(&key);
+            }
+        }
+    }
+
+    fn is_claimed(&self, file: &File, chunk: u32) -> bool {
+        let claims = |(root, start): &(u32, u32)| {
+            self.roots.get(root).is_some_and(|root| root.claimed.contains(start + chunk))
+        };
+        file.roots.iter().any(claims)
+    }
+
+    /// What the log must say before anything else, if its end or a part of it was lost: of chunks that nobody claims,
+    /// of claims without chunks, and of listings without members.
+    pub(super) fn amends(&self) -> Vec<Entry<'static>> {
+        let mut amends = Vec::new();
+        for (number, root) in &self.roots {
+            let is_alone = root.kind == Kind::Listing && self.root_number(root.id, Kind::Members).is_none();
+            let claimed: Vec<u32> = root.claimed.iter().collect();
+            let mut gone = Vec::new();
+            for ((file, start), chunks) in self.with_starts(*number, &claimed) {
+                let held =
+                    |chunk: &u32| self.files.get(&file).is_some_and(|file| file.slot(*chunk).is_some());
+                gone.extend(
+                    chunks.iter().filter(|chunk| is_alone || !held(chunk)).map(|chunk| start + chunk),
+                );
+            }
+            let is_nothing = claimed.is_empty() && !root.claimed.is_full();
+            if !gone.is_empty() || is_alone || is_nothing {
+                amends.push(Entry::Gone { root: *number, runs: runs::of(gone) });
+            }
+        }
+        for (number, file) in &self.files {
+            let unclaimed =
+                file.held().iter().filter(|chunk| !self.is_claimed(file, *chunk)).collect::<Vec<_>>();
+            let lost = runs::of(unclaimed).into_iter();
+            amends.extend(lost.map(|run| Entry::Lost { file: *number, first: run.first, count: run.count }));
+        }
+        amends
+    }
+
+    /// Chunks of a content, ascending, as those of its files.
+    pub(super) fn by_file(&self, root: u32, chunks: &[u32]) -> Vec<(u32, Vec<u32>)> {
+        self.with_starts(root, chunks).into_iter().map(|((file, _), chunks)| (file, chunks)).collect()
+    }
+
+    /// The same, with the number that the first chunk of each file has in the content.
+    fn with_starts(&self, root: u32, mut chunks: &[u32]) -> Vec<((u32, u32), Vec<u32>)> {
+        let (mut start, mut out) = (0, Vec::new());
+        for number in self.roots.get(&root).into_iter().flat_map(|root| &root.files) {
+            let Some(file) = self.files.get(number) else { continue };
+            let end = start + file.geometry.chunks();
+            let mine = chunks.split_off(..chunks.partition_point(|chunk| *chunk < end)).unwrap_or_default();
+            if !mine.is_empty() {
+                out.push(((*number, start), mine.iter().map(|chunk| chunk - start).collect()));
+            }
+            start = end;
+        }
+        out
+    }
+
+    /// The contents that claim a chunk of a file.
+    pub(super) fn keepers(&self, file: u32, chunk: u32) -> Vec<(FileId, Kind)> {
+        let roots = self.files.get(&file).into_iter().flat_map(|file| &file.roots);
+        let claiming = roots.filter_map(|(root, start)| {
+            self.roots.get(root).filter(|root| root.claimed.contains(start + chunk))
+        });
+        claiming.map(|root| (root.id, root.kind)).collect()
+    }
+
+    /// The number of what is kept of a content.
+    pub(super) fn root_number(&self, id: FileId, kind: Kind) -> Option<u32> {
+        self.root_numbers.get(&(id, kind)).copied()
+    }
+
+    pub(super) fn root(&self, number: u32) -> Option<&Root> {
+        self.roots.get(&number)
+    }
+
+    /// What is kept, with its number, in order of that.
+    pub(super) fn roots(&self) -> impl Iterator<Item = (u32, &Root)> {
+        self.roots.iter().map(|(number, root)| (*number, root))
+    }
+
+    pub(super) fn file_number(&self, id: FileId, size: u64) -> Option<u32> {
+        self.file_numbers.get(&(id, size)).copied()
+    }
+
+    pub(super) fn file(&self, number: u32) -> Option<&File> {
+        self.files.get(&number)
+    }
+
+    /// The files, with their numbers, in order of those.
+    pub(super) fn files(&self) -> impl Iterator<Item = (u32, &File)> {
+        self.files.iter().map(|(number, file)| (*number, file))
+    }
+
+    /// The file of this id of which most is held, of whatever size it is said to be.
+    pub(super) fn file_by_id(&self, id: FileId) -> Option<u32> {
+        let of_id = self.file_numbers.range((id, 0)..=(id, u64::MAX)).map(|(_, number)| *number);
+        of_id.max_by_key(|number| self.files.get(number).map_or(0, |file| file.held().count()))
+    }
+
+    /// The next numbers of a file and a root that nothing has.
+    pub(super) fn next_numbers(&self) -> (u32, u32) {
+        (self.next_file, self.next_root)
+    }
+
+    pub(super) fn owner(&self) -> Option<Owner> {
+        self.owner
+    }
+
+    /// About how many bytes a log takes that says just this.
+    pub(super) fn live_bytes(&self) -> u64 {
+        const RECORD: u64 = 5;
+        let of_proofs =
+            |file: &File| file.proofs.values().map(|extent| u64::from(extent.len) + RECORD).sum::<u64>();
+        let of_file = |file: &File| 44 + RECORD + (17 + RECORD) * file.runs.len() as u64 + of_proofs(file);
+        let of_root = |root: &Root| {
+            let records = root.records.map_or(0, |extent| u64::from(extent.len) + RECORD);
+            37 + 4 * root.files.len() as u64
+                + 8 * u64::from(root.claimed.count()).min(64)
+                + records
+                + 4 * RECORD
+        };
+        self.files.values().map(of_file).sum::<u64>() + self.roots.values().map(of_root).sum::<u64>()
+    }
+
+    /// Proofs and records lie elsewhere: the log was written anew.
+    pub(super) fn moved(&mut self, proofs: &HashMap<(u32, u32), Extent>, records: &HashMap<u32, Extent>) {
+        for (number, file) in &mut self.files {
+            file.proofs.retain(|first, extent| {
+                proofs.get(&(*number, *first)).inspect(|moved| *extent = **moved).is_some()
+            });
+        }
+        for (number, root) in &mut self.roots {
+            root.records = records.get(number).copied();
+        }
+    }
+}
+
+/// The first chunk of the run that a chunk's proof is of.
+pub(super) fn proof_start(chunk: u32) -> u32 {
+    chunk / PROOF_RUN * PROOF_RUN
+}
+
+/// The size of the slot for a chunk of a file.
+pub(super) fn class_of(geometry: Geometry, chunk: u32) -> Option<Class> {
+    geometry.index(chunk).map(|chunk| Class::of(geometry.len(chunk)))
+}

@@ -1,0 +1,79 @@
+//! Why a vault does not do what it is asked to.
+
+use std::io;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+use super::quota::LEAST_QUOTA_BYTES;
+use crate::storage::OwnedError;
+use crate::storage::log::LogError;
+
+/// Why a vault does not do what it is asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The folder cannot be had.
+    #[error(transparent)]
+    Folder(#[from] OwnedError),
+    /// The log cannot be used; nothing was changed.
+    #[error("{error}; move {} away to lend again, and what was kept there comes from other stores", .vault.display())]
+    Log {
+        /// What is wrong with it.
+        #[source]
+        error: LogError,
+        /// The vault.
+        vault: PathBuf,
+    },
+    /// There are slabs and no log.
+    #[error("{} has chunks and no log to tell what they are; move it away to lend again", .0.display())]
+    NoLog(PathBuf),
+    /// Too little is lent.
+    #[error("a store lends at least {LEAST_QUOTA_BYTES} bytes, and not {0}")]
+    TooSmall(u64),
+    /// The quota has no room for what it is asked to keep.
+    #[error("{needed} bytes are needed and {room} are left of what is lent")]
+    NoSpace {
+        /// For the chunks, and what the log says of them.
+        needed: u64,
+        /// What is left.
+        room: u64,
+    },
+    /// The disk has less than is lent.
+    #[error("the disk is full: {}", .0.display())]
+    Full(PathBuf),
+    /// The disk failed, is read-only, or is not there any more.
+    #[error("{}: {}", .0.display(), .1)]
+    Io(PathBuf, #[source] io::Error),
+    /// What is on the disk is not known since a sync failed.
+    #[error("{} cannot be relied on since its disk failed; start again to lend from it", .0.display())]
+    Failed(PathBuf),
+    /// Somebody else decides what is kept here.
+    #[error("this store serves other trackers")]
+    Foreign,
+    /// Who asks was replaced.
+    #[error("a later term of the trackers was heard")]
+    Stale,
+    /// The members of a listing that is not here.
+    #[error("the listing is not here")]
+    NoListing,
+    /// What it is said to consist of is not what was said before, or cannot be.
+    #[error("that is not what this content consists of")]
+    Contradiction,
+}
+
+impl VaultError {
+    /// An error of the disk under `path`.
+    pub(super) fn disk(path: PathBuf, error: io::Error) -> VaultError {
+        let full = [Errno::NOSPC, Errno::DQUOT].map(Some).contains(&Errno::from_io_error(&error));
+        if full || error.kind() == io::ErrorKind::StorageFull {
+            VaultError::Full(path)
+        } else {
+            VaultError::Io(path, error)
+        }
+    }
+
+    /// True if there is no room, of what is lent or on the disk.
+    pub fn is_no_space(&self) -> bool {
+        matches!(self, VaultError::NoSpace { .. } | VaultError::Full(_))
+    }
+}

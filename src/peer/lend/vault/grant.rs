@@ -1,0 +1,218 @@
+//! Leave to put chunks of a content into the vault: they have their slots already.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::catalogue::class_of;
+use super::entry::Kind;
+use super::error::VaultError;
+use super::lot::{Adopted, Lot, Promise, Ticket, Written};
+use super::quota::log_promise;
+use super::shared::{Located, Shared};
+use super::slot::{Class, Slot};
+use crate::content::{ChunkSet, Looks, PROOF_RUN, Place, Proof, runs};
+use crate::threads::lock;
+
+/// Leave to put chunks into the vault. What was not kept when it is dropped gives back its slots.
+#[derive(Debug)]
+pub struct Grant {
+    shared: Arc<Shared>,
+    ticket: Arc<Ticket>,
+    /// Where its chunks go: by the first of a run, how many there are, and their first slot.
+    slots: BTreeMap<u32, (u32, Slot)>,
+    had: ChunkSet,
+    kept: Mutex<ChunkSet>,
+}
+
+impl Grant {
+    /// Takes slots for those of the wanted chunks that are not held yet.
+    pub(super) fn reserve(shared: &Arc<Shared>, lot: Lot, wanted: &ChunkSet) -> Result<Grant, VaultError> {
+        let chunks = lot.layout.chunks();
+        if wanted.len() != chunks {
+            return Err(VaultError::Contradiction);
+        }
+        let (had, new_files) = shared.held_of(&lot, wanted)?;
+        let mut by_class: BTreeMap<Class, Vec<u32>> = BTreeMap::new();
+        for chunk in wanted.iter().filter(|chunk| !had.contains(*chunk)) {
+            let place = lot.layout.place(chunk);
+            let class = place.and_then(|place| class_of(lot.layout.files()[place.file], place.chunk.get()));
+            by_class.entry(class.ok_or(VaultError::Contradiction)?).or_default().push(chunk);
+        }
+        let missing = wanted.count() - had.count();
+        let runs = wanted.runs().iter().map(|run| run.count / PROOF_RUN + 2).sum();
+        let log = log_promise(new_files, lot.files.len(), lot.records.len(), missing, runs);
+        let slots: u64 = by_class.iter().map(|(class, chunks)| class.charge() * chunks.len() as u64).sum();
+        let log = shared.promise(log, slots + log)?;
+        // From when the slots are allotted they count themselves.
+        let until_allotted = Promise { quota: shared.quota.clone(), bytes: slots };
+        let slots = shared.allot(&by_class)?;
+        drop(until_allotted);
+        let committed = Mutex::new(ChunkSet::empty(chunks));
+        let ticket = Arc::new(Ticket { lot, _promise: log, committed });
+        if !had.is_empty() || chunks == 0 {
+            shared.queue.adopt(Adopted { ticket: ticket.clone(), chunks: had.clone() });
+        }
+        let kept = Mutex::new(ChunkSet::empty(chunks));
+        Ok(Grant { shared: shared.clone(), ticket, slots, had, kept })
+    }
+
+    /// What it is for.
+    pub fn lot(&self) -> &Lot {
+        &self.ticket.lot
+    }
+
+    /// The wanted chunks that were held already; they are kept for this content too from the next commit on.
+    pub fn had(&self) -> &ChunkSet {
+        &self.had
+    }
+
+    /// Writes a part of a chunk, proved or not, `within` bytes from its start.
+    ///
+    /// # Errors
+    /// [`VaultError::Contradiction`] of a chunk that this is no leave for; else as of writing.
+    pub fn write(&self, place: Place, within: u64, data: &[u8]) -> Result<(), VaultError> {
+        let slot = self.slot(self.lot().number(place)).ok_or(VaultError::Contradiction)?;
+        self.shared.slabs.write(slot, within, data).map_err(|error| self.shared.failed(error))
+    }
+
+    /// A chunk was written whole and proved, by `proof` if its file has several. It counts as kept when a commit says so.
+    ///
+    /// # Errors
+    /// [`VaultError::Contradiction`] of a chunk that this is no leave for, or without its proof.
+    pub fn keep(&self, place: Place, proof: Option<Arc<Proof>>) -> Result<(), VaultError> {
+        let chunk = self.lot().number(place);
+        let slot = self.slot(chunk).ok_or(VaultError::Contradiction)?;
+        let is_alone = self.lot().layout.files()[place.file].chunks() == 1;
+        if proof.is_none() != is_alone {
+            return Err(VaultError::Contradiction);
+        }
+        if lock(&self.kept).insert(chunk) {
+            self.shared.slabs.is_written(slot);
+            self.shared.queue.write(Written { ticket: self.ticket.clone(), chunk, slot, proof });
+        }
+        Ok(())
+    }
+
+    /// Mode and time of a single file, as its source says.
+    pub fn hear_looks(&self, looks: Looks) {
+        if self.lot().kind == Kind::Bytes {
+            *lock(&self.lot().looks) = Some(looks);
+        }
+    }
+
+    /// Mode and time, as they were heard.
+    pub fn looks(&self) -> Option<Looks> {
+        *lock(&self.lot().looks)
+    }
+
+    /// Where the bytes of a chunk are that was kept or had.
+    ///
+    /// # Errors
+    /// As of opening the file.
+    pub fn locate(&self, place: Place) -> Result<Option<Located>, VaultError> {
+        let chunk = self.lot().number(place);
+        // Whatever is in the log may be freed at any time: the catalogue knows.
+        let index = lock(&self.shared.index);
+        let is_ours = !lock(&self.ticket.committed).contains(chunk) && lock(&self.kept).contains(chunk);
+        let slot = if is_ours {
+            self.slot(chunk)
+        } else {
+            let (id, size) = self.lot().files[place.file];
+            let number = index.catalogue.file_number(id, size);
+            number.and_then(|number| index.catalogue.file(number)?.slot(place.chunk.get()))
+        };
+        let Some(slot) = slot else { return Ok(None) };
+        let pin = self.shared.slabs.pin(slot);
+        drop(index);
+        self.shared.open(slot, pin).map(Some).map_err(|error| self.shared.failed(error))
+    }
+
+    fn slot(&self, chunk: u32) -> Option<Slot> {
+        let (first, (count, slot)) = self.slots.range(..=chunk).next_back()?;
+        (chunk - first < *count).then(|| slot.plus(chunk - first))
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        let kept = lock(&self.kept);
+        for (first, (count, slot)) in &self.slots {
+            let left = (*first..first + count).filter(|chunk| !kept.contains(*chunk));
+            for run in runs::of(left) {
+                self.shared.slabs.free(slot.plus(run.first - first), run.count);
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Which of the wanted chunks are held, and how many files of the lot are new.
+    fn held_of(&self, lot: &Lot, wanted: &ChunkSet) -> Result<(ChunkSet, usize), VaultError> {
+        let index = lock(&self.index);
+        let catalogue = &index.catalogue;
+        let number = |(id, size): &(_, _)| catalogue.file_number(*id, *size);
+        let is_root = catalogue.root_number(lot.id, lot.kind).and_then(|root| catalogue.root(root));
+        let contradicts = is_root.is_some_and(|root| {
+            let ours = lot.files.iter().map(number);
+            !ours.eq(root.files.iter().copied().map(Some))
+        });
+        if contradicts {
+            return Err(VaultError::Contradiction);
+        }
+        let listing = || catalogue.file_by_id(lot.id).and_then(|file| catalogue.file(file));
+        if lot.kind == Kind::Members && !listing().is_some_and(|file| file.held().is_full()) {
+            return Err(VaultError::NoListing);
+        }
+        let (mut had, mut new) = (ChunkSet::empty(wanted.len()), 0);
+        for (at, file) in lot.files.iter().enumerate() {
+            let Some(file) = number(file).and_then(|number| catalogue.file(number)) else {
+                new += 1;
+                continue;
+            };
+            let chunks = lot.layout.chunks_of(at);
+            let start = chunks.start;
+            let here = chunks.filter(|chunk| wanted.contains(*chunk) && file.slot(chunk - start).is_some());
+            had.add_runs(&runs::of(here));
+        }
+        Ok((had, new))
+    }
+
+    /// Sets aside `all` bytes if there is room; the promise of `log` of them.
+    fn promise(&self, log: u64, all: u64) -> Result<Promise, VaultError> {
+        let bytes = self.log_bytes.load(std::sync::atomic::Ordering::Acquire);
+        let mut quota = lock(&self.quota);
+        let slots = self.slabs.charge();
+        if quota.promise(all, slots, bytes) {
+            return Ok(Promise { quota: self.quota.clone(), bytes: log });
+        }
+        Err(VaultError::NoSpace { needed: all, room: quota.space(slots, bytes).room() })
+    }
+
+    /// Slots for chunks by their size.
+    fn allot(&self, by_class: &BTreeMap<Class, Vec<u32>>) -> Result<BTreeMap<u32, (u32, Slot)>, VaultError> {
+        let mut slots: BTreeMap<u32, (u32, Slot)> = BTreeMap::new();
+        for (class, chunks) in by_class {
+            let runs = self.slabs.allot(*class, chunks.len() as u32).map_err(|error| {
+                slots.values().for_each(|(count, slot)| self.slabs.free(*slot, *count));
+                self.failed(error)
+            })?;
+            let each = runs.iter().flat_map(|(slot, count)| (0..*count).map(|more| slot.plus(more)));
+            let mut last: Option<u32> = None;
+            for (chunk, slot) in chunks.iter().zip(each) {
+                let before = last.and_then(|first| Some((first, slots.get_mut(&first)?)));
+                match before {
+                    Some((first, (count, start)))
+                        if first + *count == *chunk && start.plus(*count) == slot =>
+                    {
+                        *count += 1;
+                    }
+                    _ => {
+                        slots.insert(*chunk, (1, slot));
+                        last = Some(*chunk);
+                    }
+                }
+            }
+        }
+        Ok(slots)
+    }
+}
