@@ -15,6 +15,7 @@ use shared::Shared;
 
 mod config;
 pub mod directory;
+pub mod keeping;
 pub mod records;
 mod server;
 pub mod session;

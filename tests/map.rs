@@ -98,6 +98,7 @@ const PURE: &[(&str, &[&str])] = &[
     ),
     ("tracker/tables", &["content", "wire"]),
     ("tracker/directory", &["content", "wire", "tracker/tables"]),
+    ("tracker/keeping", &["content", "wire", "tracker/records"]),
     ("tracker/session", &["content", "wire", "tracker/directory", "tracker/shared"]),
 ];
 

@@ -149,6 +149,19 @@ impl ChunkSet {
         set
     }
 
+    /// The set as words: one bit a chunk, the first in the lowest bit of the first word; spare bits are 0.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// The set of `len` chunks that these words stand for; what is past its end is left out.
+    pub fn from_words(words: impl Iterator<Item = u64>, len: u32) -> ChunkSet {
+        let mut set = ChunkSet::full(len);
+        set.words.iter_mut().zip(words.chain(std::iter::repeat(0))).for_each(|(all, word)| *all &= word);
+        set.count = set.words.iter().map(|word| word.count_ones()).sum();
+        set
+    }
+
     /// The set as bytes: one bit a chunk, the first in the highest bit of the first byte; spare bits are 0.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut map: Vec<u8> = self.words.iter().flat_map(|word| word.reverse_bits().to_be_bytes()).collect();

@@ -1,0 +1,28 @@
+//! What stores keep, and who is to keep what: the planner.
+//!
+//! Stores say what they hold for good, and nothing of that is on the tracker's disk; the records say what is promised. What
+//! is missing is given to stores in units of a run of chunks, until they say that they have it. Pure: no socket, no lock,
+//! no clock; `now` is an argument, and the same events have the same effects.
+//!
+//! `state` is all that is known, and the one way to change it; `events` what stores say, `uploading` what is asked for
+//! and promised, `plan` who is to keep what (`place` draws), `duties` what a store is told, `health` what people and
+//! fetchers are told. `store`, `row`, `upload` and `part` are what it is made of.
+
+mod duties;
+mod events;
+mod health;
+mod part;
+mod place;
+mod plan;
+mod row;
+mod state;
+mod store;
+#[cfg(test)]
+mod tests;
+mod upload;
+mod uploading;
+
+pub use duties::Order;
+pub use events::NotTaken;
+pub use state::{Keeping, Terms};
+pub use upload::{Asked, Progress, Shortage, UploadKey};

@@ -1,0 +1,247 @@
+//! Which chunks of a content one store holds, or is to hold.
+
+use crate::content::{ChunkSet, PROOF_RUN};
+use crate::wire::Bits;
+
+/// A run of chunks that is placed as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Unit(u32);
+
+impl Unit {
+    /// All units of a content; a tree without chunks has one, for its listing is to be kept, too.
+    pub(super) fn all(chunks: u32) -> impl Iterator<Item = Unit> {
+        (0..chunks.div_ceil(PROOF_RUN).max(1)).map(Unit)
+    }
+
+    /// Its number in its content.
+    pub(super) fn number(self) -> u64 {
+        self.0.into()
+    }
+
+    /// Its chunks in a content of so many.
+    pub(super) fn of(self, chunks: u32) -> std::ops::Range<u32> {
+        let first = self.0 * PROOF_RUN;
+        first..(first + PROOF_RUN).min(chunks)
+    }
+}
+
+/// Some chunks of a content. All of a content without chunks is its listing, and something else than none of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Part {
+    #[default]
+    None,
+    All,
+    /// Neither of the others.
+    Some(ChunkSet),
+}
+
+impl Part {
+    /// What was reported of a content of so many chunks; `None` if it cannot be.
+    pub(super) fn new(bits: &Bits, chunks: u32) -> Option<Part> {
+        match bits {
+            Bits::None => Some(Part::None),
+            Bits::All => Some(Part::All),
+            Bits::Map(_) => bits.to_set(chunks).map(Part::from),
+        }
+    }
+
+    pub(super) fn to_bits(&self) -> Bits {
+        match self {
+            Part::None => Bits::None,
+            Part::All => Bits::All,
+            Part::Some(set) => Bits::from(set),
+        }
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        *self == Part::None
+    }
+
+    /// How many chunks of `chunks` it has.
+    pub(super) fn count(&self, chunks: u32) -> u32 {
+        match self {
+            Part::None => 0,
+            Part::All => chunks,
+            Part::Some(set) => set.count(),
+        }
+    }
+
+    pub(super) fn contains(&self, chunk: u32) -> bool {
+        match self {
+            Part::None => false,
+            Part::All => true,
+            Part::Some(set) => set.contains(chunk),
+        }
+    }
+
+    /// True if it has every chunk of the unit.
+    pub(super) fn has(&self, unit: Unit, chunks: u32) -> bool {
+        match self {
+            Part::None => false,
+            Part::All => true,
+            Part::Some(_) => unit.of(chunks).all(|chunk| self.contains(chunk)),
+        }
+    }
+
+    /// True if it has a chunk of the unit.
+    pub(super) fn has_some(&self, unit: Unit, chunks: u32) -> bool {
+        match self {
+            Part::None => false,
+            Part::All => true,
+            Part::Some(_) => unit.of(chunks).any(|chunk| self.contains(chunk)),
+        }
+    }
+
+    /// True if it has one of these chunks.
+    pub(super) fn has_any(&self, chunks: &ChunkSet) -> bool {
+        match self {
+            Part::None => false,
+            Part::All => !chunks.is_empty(),
+            Part::Some(set) => set.next_common(chunks, 0).is_some(),
+        }
+    }
+
+    pub(super) fn and(&self, other: &Part, chunks: u32) -> Part {
+        match (self, other) {
+            (Part::None, _) | (_, Part::None) => Part::None,
+            (Part::All, one) | (one, Part::All) => one.clone(),
+            (Part::Some(one), Part::Some(other)) => merged(one, other, chunks, |a, b| a & b),
+        }
+    }
+
+    pub(super) fn or(&self, other: &Part, chunks: u32) -> Part {
+        match (self, other) {
+            (Part::None, one) | (one, Part::None) => one.clone(),
+            (Part::All, _) | (_, Part::All) => Part::All,
+            (Part::Some(one), Part::Some(other)) => merged(one, other, chunks, |a, b| a | b),
+        }
+    }
+
+    /// What of it is not in the other.
+    pub(super) fn without(&self, other: &Part, chunks: u32) -> Part {
+        match (self, other) {
+            (Part::None, _) | (_, Part::All) => Part::None,
+            (one, Part::None) => one.clone(),
+            (Part::All, Part::Some(other)) => merged(&ChunkSet::full(chunks), other, chunks, |a, b| a & !b),
+            (Part::Some(one), Part::Some(other)) => merged(one, other, chunks, |a, b| a & !b),
+        }
+    }
+
+    /// Chunks `at * 64` to `at * 64 + 63` as bits, the first in the lowest; for a content without chunks one bit.
+    fn word(&self, at: usize) -> u64 {
+        match self {
+            Part::None => 0,
+            Part::All => u64::MAX,
+            Part::Some(set) => set.words().get(at).copied().unwrap_or(0),
+        }
+    }
+
+    /// Bytes of memory beside the value itself.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Part::None | Part::All => 0,
+            Part::Some(set) => ChunkSet::bytes_of(set.len()),
+        }
+    }
+}
+
+impl From<ChunkSet> for Part {
+    fn from(set: ChunkSet) -> Part {
+        match (set.is_empty(), set.is_full()) {
+            (true, _) => Part::None,
+            (_, true) => Part::All,
+            _ => Part::Some(set),
+        }
+    }
+}
+
+fn merged(one: &ChunkSet, other: &ChunkSet, chunks: u32, merge: impl Fn(u64, u64) -> u64) -> Part {
+    let words = one.words().iter().zip(other.words()).map(|(a, b)| merge(*a, *b));
+    ChunkSet::from_words(words, chunks).into()
+}
+
+/// How many chunks at least one of the parts has, how many at least two, and so on up to `most`. A content without
+/// chunks counts as one: its listing.
+pub(super) fn copies(parts: &[&Part], chunks: u32, most: usize) -> Vec<u32> {
+    let weight = weight(chunks);
+    let mut counts = vec![0; most];
+    for at in 0..(weight as usize).div_ceil(64) {
+        let used = match weight as usize - at * 64 {
+            left @ ..64 => (1 << left) - 1,
+            _ => u64::MAX,
+        };
+        // levels[n]: chunks that more than n of the parts so far have.
+        let mut levels = [0_u64; MAX_COPIES];
+        let levels = &mut levels[..most.min(MAX_COPIES)];
+        for part in parts {
+            let mut rest = part.word(at) & used;
+            for level in levels.iter_mut() {
+                (*level, rest) = (*level | rest, *level & rest);
+            }
+        }
+        counts.iter_mut().zip(levels).for_each(|(count, level)| *count += level.count_ones());
+    }
+    counts
+}
+
+/// Most copies of anything.
+pub(super) const MAX_COPIES: usize = crate::wire::limits::MAX_PARITY as usize + 1;
+
+/// How many chunks a content counts for.
+pub(super) fn weight(chunks: u32) -> u32 {
+    chunks.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(rng: &mut fastrand::Rng, chunks: u32) -> Part {
+        match rng.u8(..4) {
+            0 => Part::None,
+            1 => Part::All,
+            _ => {
+                let mut set = ChunkSet::empty(chunks);
+                (0..chunks).filter(|_| rng.bool()).for_each(|chunk| assert!(set.insert(chunk)));
+                set.into()
+            }
+        }
+    }
+
+    #[test]
+    fn parts_are_sets() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..300 {
+            let chunks = *rng.choice(&[1, 15, 16, 17, 64, 65, 200]).unwrap();
+            let (a, b) = (part(&mut rng, chunks), part(&mut rng, chunks));
+            let numbers = |test: &dyn Fn(u32) -> bool| (0..chunks).filter(|n| test(*n)).collect::<Vec<_>>();
+            let of = |part: &Part| numbers(&|n| part.contains(n));
+            assert_eq!(of(&a.and(&b, chunks)), numbers(&|n| a.contains(n) && b.contains(n)));
+            assert_eq!(of(&a.or(&b, chunks)), numbers(&|n| a.contains(n) || b.contains(n)));
+            assert_eq!(of(&a.without(&b, chunks)), numbers(&|n| a.contains(n) && !b.contains(n)));
+            assert_eq!(a.count(chunks) as usize, of(&a).len());
+            assert_eq!(Part::new(&a.to_bits(), chunks), Some(a));
+        }
+    }
+
+    #[test]
+    fn copies_are_counted_as_one_would_by_hand() {
+        let mut rng = fastrand::Rng::with_seed(2);
+        for _ in 0..200 {
+            let chunks = *rng.choice(&[1, 16, 63, 64, 65, 130]).unwrap();
+            let parts: Vec<Part> = (0..rng.usize(..6)).map(|_| part(&mut rng, chunks)).collect();
+            let parts: Vec<&Part> = parts.iter().collect();
+            let held = |chunk| parts.iter().filter(|part| part.contains(chunk)).count();
+            let by_hand = |least| (0..chunks).filter(|chunk| held(*chunk) >= least).count() as u32;
+            assert_eq!(copies(&parts, chunks, 3), [by_hand(1), by_hand(2), by_hand(3)]);
+        }
+    }
+
+    #[test]
+    fn a_tree_without_chunks_is_its_listing() {
+        assert_eq!(copies(&[&Part::All, &Part::None, &Part::All], 0, 3), [1, 1, 0]);
+        assert_eq!(Unit::all(0).count(), 1);
+        let only = Unit(0);
+        assert!(Part::All.has(only, 0) && !Part::None.has(only, 0));
+    }
+}

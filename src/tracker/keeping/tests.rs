@@ -1,0 +1,144 @@
+//! The planner as stores and uploaders meet it.
+
+mod random;
+mod world;
+
+use std::time::Duration;
+
+use super::{Order, Progress, Shortage};
+use crate::wire::{Bits, Reluctance};
+use world::{World, file};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn an_upload_is_safe_when_two_stores_have_all_of_it_and_not_before() {
+    let mut world = World::new(3);
+    let promise = file(1, 100, 2);
+    assert_eq!(world.store(1, promise), Progress::Storing { covered: 0, needed: 200 });
+    let orders = world.orders();
+    let kept: u32 = orders.iter().map(|(_, order)| world::chunks_of(order)).sum();
+    assert_eq!(kept, 200, "each chunk goes to two stores: {orders:?}");
+    let mut done = 0;
+    for (store, order) in orders {
+        assert_eq!(world.store(1, promise), Progress::Storing { covered: done, needed: 200 });
+        done += world::chunks_of(&order);
+        world.obey(store, &order);
+        world.say(store, promise.content);
+    }
+    assert_eq!(world.store(1, promise), Progress::Safe);
+}
+
+#[test]
+fn too_few_stores_and_too_little_room_are_said_before_anything_is_kept() {
+    let mut world = World::new(1);
+    let refused = world.store(1, file(1, 100, 2));
+    assert_eq!(refused, Progress::Refused(Shortage::Stores { here: 1, needed: 2 }));
+    let mut world = World::new(2);
+    world.capacity(0, 1 << 20);
+    let refused = world.store(1, file(1, 100, 2));
+    assert!(matches!(refused, Progress::Refused(Shortage::Room { .. })), "{refused:?}");
+    assert!(world.orders().is_empty());
+}
+
+#[test]
+fn a_store_that_goes_is_replaced_at_once_while_somebody_waits() {
+    let mut world = World::new(3);
+    let promise = file(1, 16, 2);
+    world.store(1, promise);
+    let first = world.orders();
+    let gone = first[0].0;
+    world.goes(gone);
+    let others = world.orders();
+    assert!(others.iter().all(|(store, _)| *store != gone) && others.len() == 1, "{others:?}");
+    for (store, order) in first.into_iter().skip(1).chain(others) {
+        world.obey(store, &order);
+        world.say(store, promise.content);
+    }
+    assert_eq!(world.store(1, promise), Progress::Safe);
+}
+
+#[test]
+fn a_store_that_declines_is_passed_over_and_one_that_stalls() {
+    let mut world = World::new(3);
+    let promise = file(1, 16, 2);
+    world.store(1, promise);
+    let first = world.orders();
+    world.decline(first[0].0, promise.content, Reluctance::NoSpace);
+    let second = world.orders();
+    assert_eq!(second.len(), 1);
+    assert!(first.iter().all(|(store, _)| *store != second[0].0), "the third store");
+    // Of the two that were told, one does nothing.
+    world.obey(second[0].0, &second[0].1);
+    world.say(second[0].0, promise.content);
+    world.capacity(first[0].0, 100 << 30);
+    for _ in 0..4 {
+        world.passes(16 * SECOND);
+        world.store(1, promise);
+    }
+    assert!(world.orders().iter().any(|(store, _)| *store == first[0].0), "the first may have room again");
+}
+
+#[test]
+fn what_nothing_refers_to_is_given_up_after_the_grace_and_not_before() {
+    let mut world = World::new(2);
+    let promise = file(1, 16, 2);
+    world.upload(1, promise);
+    world.remove(promise.content);
+    world.passes(world::GRACE - SECOND);
+    assert_eq!(world.discards(), 0);
+    world.passes(2 * SECOND);
+    assert_eq!(world.discards(), 2);
+    assert!(world.is_empty(promise.content));
+}
+
+#[test]
+fn what_a_store_may_be_giving_up_does_not_count() {
+    let mut world = World::new(2);
+    let promise = file(1, 16, 2);
+    world.upload(1, promise);
+    world.remove(promise.content);
+    world.passes(world::GRACE + SECOND);
+    let orders = world.orders();
+    assert!(orders.iter().all(|(_, order)| matches!(order, Order::Discard { chunks: Bits::All, .. })));
+    (0..2).for_each(|store| world.say(store, promise.content)); // as it was before they obey
+    assert_eq!(world.store(2, promise), Progress::Storing { covered: 0, needed: 32 });
+}
+
+#[test]
+fn a_change_in_place_goes_to_the_stores_that_have_the_rest() {
+    let mut world = World::new(9);
+    let before = file(1, 1600, 2);
+    world.upload(1, before);
+    let held: Vec<_> = (0..9).map(|store| world.held(store, before.content)).collect();
+    let after = file(2, 1600, 2);
+    world.store_after(2, after, before.content);
+    for (store, order) in world.orders() {
+        let Order::Keep { keep, .. } = order else { panic!("{order:?}") };
+        assert_eq!(keep.to_set(1600), held[store].clone(), "store {store}");
+    }
+}
+
+#[test]
+fn adding_a_store_moves_nothing_and_a_long_loss_is_repaired() {
+    let mut world = World::new(3);
+    let promise = file(1, 1600, 2);
+    world.upload(1, promise);
+    let added = world.add_store();
+    world.passes(world::REPAIR_AFTER);
+    assert!(world.orders().iter().all(|(_, order)| world::chunks_of(order) == 0));
+    let lost = world.held(0, promise.content).map_or(0, |set| set.count());
+    world.goes(0);
+    world.passes(world::REPAIR_AFTER - 2 * SECOND);
+    assert!(world.orders().is_empty(), "it may come back");
+    assert_eq!(world.survives(), 0);
+    world.passes(5 * SECOND);
+    let orders = world.orders();
+    assert!(orders.iter().any(|(store, _)| *store == added));
+    for (store, order) in orders {
+        world.obey(store, &order);
+        world.say(store, promise.content);
+    }
+    assert_eq!(world.survives(), 1);
+    assert!(lost > 0);
+}

@@ -1,0 +1,292 @@
+//! Stores with disks, an uploader that has everything, records, and the planner between them, in virtual time.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::content::{ChunkSet, FileId, Geometry, PeerId};
+use crate::tracker::keeping::{Asked, Keeping, Order, Progress, Terms};
+use crate::tracker::records::{Content, Promise};
+use crate::wire::{
+    Authority, Bits, ClientId, Decline, KeptPart, Label, Lend, Policy, Reluctance, Term, View,
+};
+
+pub(super) const GRACE: Duration = Duration::from_secs(3600);
+pub(super) const REPAIR_AFTER: Duration = Duration::from_secs(600);
+const SETTLING: Duration = Duration::from_secs(6);
+
+/// A file of so many chunks, to be kept in so many copies.
+pub(super) fn file(id: u8, chunks: u32, copies: u8) -> Promise {
+    let size = u64::from(chunks) << 16;
+    assert_eq!(Geometry::of(size).map(Geometry::chunks), Some(chunks));
+    let policy = Policy::copies(copies).unwrap();
+    Promise { content: (FileId::of(&[id]), View::Bytes), size, total: size, chunks, policy }
+}
+
+/// How many chunks a duty says to keep.
+pub(super) fn chunks_of(order: &Order) -> u32 {
+    match order {
+        Order::Keep { keep, chunks, .. } => keep.to_set(*chunks).unwrap().count(),
+        _ => 0,
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    pub(super) held: BTreeMap<Content, ChunkSet>,
+    pub(super) capacity: u64,
+    /// The registration's connection; none while it is away.
+    pub(super) connection: Option<u64>,
+    /// That on which it asks for duties.
+    pub(super) asks: u64,
+    pub(super) term: Term,
+}
+
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) keeping: Keeping,
+    pub(super) disks: Vec<Disk>,
+    pub(super) promises: BTreeMap<Content, Promise>,
+    term: Term,
+    connections: u64,
+}
+
+fn terms(term: Term) -> Terms {
+    Terms {
+        authority: Authority(7),
+        term,
+        lasting: true,
+        recovers: false,
+        grace: GRACE,
+        repair_after: REPAIR_AFTER,
+    }
+}
+
+pub(super) fn peer(store: usize) -> PeerId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&(store as u64 + 1).to_be_bytes());
+    PeerId(id)
+}
+
+impl World {
+    pub(super) fn new(stores: usize) -> World {
+        let now = Instant::now();
+        let keeping = Keeping::new(terms(Term(1)), now);
+        let (disks, promises) = (Vec::new(), BTreeMap::new());
+        let mut world = World { now, keeping, disks, promises, term: Term(1), connections: 0 };
+        for _ in 0..stores {
+            world.add_store();
+        }
+        world.passes(SETTLING);
+        world
+    }
+
+    pub(super) fn add_store(&mut self) -> usize {
+        self.disks.push(Disk { capacity: 100 << 30, ..Disk::default() });
+        self.comes(self.disks.len() - 1);
+        self.disks.len() - 1
+    }
+
+    pub(super) fn capacity(&mut self, store: usize, bytes: u64) {
+        self.disks[store].capacity = bytes;
+        self.lends(store);
+    }
+
+    fn connection(&mut self) -> u64 {
+        self.connections += 1;
+        self.connections
+    }
+
+    /// Bytes in use: all chunks here have 64 KiB.
+    fn used(disk: &Disk) -> u64 {
+        disk.held.values().map(|held| u64::from(held.count()) << 16).sum()
+    }
+
+    fn lends(&mut self, store: usize) {
+        let disk = &self.disks[store];
+        let Some(connection) = disk.connection else { return };
+        let lend = Lend {
+            capacity: disk.capacity,
+            used: World::used(disk),
+            zone: Label::default(),
+            machine: Label::default(),
+            authority: Authority(7),
+            term: disk.term,
+        };
+        let lent =
+            self.keeping.lend((peer(store), connection), &lend, Label::new("store"), self.now).unwrap();
+        assert!(lent.term >= disk.term, "terms rise");
+        self.disks[store].term = lent.term;
+    }
+
+    /// It registers, says whom it serves, and reports; but not the last word of that.
+    pub(super) fn begins(&mut self, store: usize) {
+        let (registered, asks) = (self.connection(), self.connection());
+        (self.disks[store].connection, self.disks[store].asks) = (Some(registered), asks);
+        self.lends(store);
+        self.lends(store);
+        let held: Vec<Content> = self.disks[store].held.keys().copied().collect();
+        held.into_iter().for_each(|content| self.say(store, content));
+    }
+
+    pub(super) fn ends_report(&mut self, store: usize) {
+        let Some(connection) = self.disks[store].connection else { return };
+        self.keeping.kept((peer(store), connection), &[], true, self.now).unwrap();
+    }
+
+    pub(super) fn comes(&mut self, store: usize) {
+        self.begins(store);
+        self.ends_report(store);
+    }
+
+    pub(super) fn goes(&mut self, store: usize) {
+        if let Some(connection) = self.disks[store].connection.take() {
+            self.keeping.gone(peer(store), connection, self.now);
+        }
+    }
+
+    /// What it says of a content now.
+    pub(super) fn part(&self, store: usize, content: Content) -> KeptPart {
+        let held = self.disks[store].held.get(&content);
+        let chunks = held.map_or_else(|| self.chunks(content), ChunkSet::len);
+        let have = held.map_or(Bits::None, Bits::from);
+        KeptPart { id: content.0, view: content.1, chunks, have }
+    }
+
+    fn chunks(&self, content: Content) -> u32 {
+        let known = self.disks.iter().find_map(|disk| disk.held.get(&content)).map(ChunkSet::len);
+        known.or_else(|| Some(self.promises.get(&content)?.chunks)).unwrap_or(16)
+    }
+
+    pub(super) fn say(&mut self, store: usize, content: Content) {
+        let part = self.part(store, content);
+        self.says(store, &part);
+    }
+
+    pub(super) fn says(&mut self, store: usize, part: &KeptPart) {
+        let Some(connection) = self.disks[store].connection else { return };
+        self.keeping.kept((peer(store), connection), std::slice::from_ref(part), false, self.now).unwrap();
+    }
+
+    pub(super) fn decline(&mut self, store: usize, content: Content, reason: Reluctance) {
+        let Some(connection) = self.disks[store].connection else { return };
+        let decline = Decline { id: content.0, view: content.1, reason, free: 0 };
+        self.keeping.decline((peer(store), connection), &decline, self.now).unwrap();
+    }
+
+    /// What the stores that are here are told now.
+    pub(super) fn orders(&mut self) -> Vec<(usize, Order)> {
+        let mut all = Vec::new();
+        for store in 0..self.disks.len() {
+            all.extend(self.asks(store).into_iter().map(|order| (store, order)));
+        }
+        all
+    }
+
+    pub(super) fn asks(&mut self, store: usize) -> Vec<Order> {
+        let disk = &self.disks[store];
+        match disk.connection {
+            Some(_) => self.keeping.duties(peer(store), disk.asks, self.now),
+            None => Vec::new(),
+        }
+    }
+
+    /// It does all of it.
+    pub(super) fn obey(&mut self, store: usize, order: &Order) {
+        let held = &mut self.disks[store].held;
+        match order {
+            Order::Keep { content, chunks, keep, .. } => {
+                let keep = keep.to_set(*chunks).unwrap();
+                held.entry(*content).or_insert_with(|| ChunkSet::empty(*chunks)).add_runs(&keep.runs());
+            }
+            Order::Discard { content, chunks } => {
+                let Some(set) = held.get_mut(content) else { return };
+                let doomed = chunks.to_set(set.len()).unwrap();
+                for chunk in doomed.iter() {
+                    set.remove(chunk);
+                }
+                if set.is_empty() {
+                    held.remove(content);
+                }
+            }
+            Order::Remember(_) => {}
+        }
+    }
+
+    pub(super) fn store(&mut self, upload: u64, promise: Promise) -> Progress {
+        let asked = Asked { key: (ClientId(1), upload), promise, degraded: false };
+        self.keeping.store(asked, None, 0, self.now)
+    }
+
+    pub(super) fn store_after(&mut self, upload: u64, promise: Promise, base: Content) -> Progress {
+        let asked = Asked { key: (ClientId(1), upload), promise, degraded: false };
+        self.keeping.store(asked, Some(base), 0, self.now)
+    }
+
+    pub(super) fn publish(&mut self, upload: u64, promise: Promise) {
+        self.promises.insert(promise.content, promise);
+        self.keeping.promise(promise.content, Some(&promise), self.now);
+        self.keeping.stored((ClientId(1), upload), self.now);
+    }
+
+    /// Until it is published.
+    pub(super) fn upload(&mut self, upload: u64, promise: Promise) {
+        while self.store(upload, promise) != Progress::Safe {
+            for (store, order) in self.orders() {
+                self.obey(store, &order);
+                self.say(store, promise.content);
+            }
+        }
+        self.publish(upload, promise);
+        let remembered = self.orders();
+        assert!(remembered.iter().all(|(_, order)| *order == Order::Remember(promise.content)));
+        assert!(self.orders().is_empty(), "who asks again has heard it");
+    }
+
+    pub(super) fn remove(&mut self, content: Content) {
+        self.promises.remove(&content);
+        self.keeping.promise(content, None, self.now);
+    }
+
+    pub(super) fn passes(&mut self, time: Duration) {
+        self.now += time;
+        self.keeping.tick(self.now);
+    }
+
+    /// How many stores are told to give something up; they do.
+    pub(super) fn discards(&mut self) -> usize {
+        let orders = self.orders();
+        let discards = orders.into_iter().filter(|(_, order)| matches!(order, Order::Discard { .. }));
+        let discards: Vec<(usize, Order)> = discards.collect();
+        for (store, order) in &discards {
+            self.obey(*store, order);
+            let Order::Discard { content, .. } = order else { continue };
+            self.say(*store, *content);
+        }
+        discards.len()
+    }
+
+    pub(super) fn held(&self, store: usize, content: Content) -> Option<ChunkSet> {
+        self.disks[store].held.get(&content).cloned()
+    }
+
+    /// True if neither a disk nor the planner knows of it.
+    pub(super) fn is_empty(&self, content: Content) -> bool {
+        self.disks.iter().all(|disk| !disk.held.contains_key(&content))
+            && !self.keeping.rows.contains_key(&content)
+    }
+
+    pub(super) fn survives(&self) -> u8 {
+        self.keeping.health(None, self.now).survives
+    }
+
+    /// The tracker starts again: it has its records, and stores have to come back.
+    pub(super) fn restart(&mut self) {
+        self.term = Term(self.term.0 + 1);
+        let without = self.keeping.without;
+        self.keeping = Keeping::new(terms(self.term), self.now);
+        self.keeping.without = without;
+        for promise in self.promises.values() {
+            self.keeping.promise(promise.content, Some(promise), self.now);
+        }
+    }
+}

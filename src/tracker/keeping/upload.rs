@@ -1,0 +1,80 @@
+//! Uploads under way: contents that are to be safe before they are published.
+
+use std::time::{Duration, Instant};
+
+use crate::tracker::records::Promise;
+use crate::wire::ClientId;
+
+/// What has not been asked for again for so long is given up.
+pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+/// Most uploads under way.
+pub(super) const MAX_UPLOADS: usize = 10_000;
+/// An upload that lacks stores or room waits for so long for them to come back.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Which upload: who asked, and the number of the change.
+pub type UploadKey = (ClientId, u64);
+
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) promise: Promise,
+    /// True if fewer copies will do.
+    pub(super) degraded: bool,
+    /// When it was asked for last.
+    pub(super) seen: Instant,
+    /// The connection that waits for it.
+    pub(super) waiting: Option<u64>,
+    /// Since when there have been too few stores or too little room.
+    pub(super) short_since: Option<Instant>,
+}
+
+/// What an upload asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Which upload.
+    pub key: UploadKey,
+    /// What is to be kept.
+    pub promise: Promise,
+    /// True if fewer copies will do where there are too few stores.
+    pub degraded: bool,
+}
+
+/// How far an upload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// So many chunks are safe of so many, each counted for every copy.
+    Storing {
+        /// Chunks that are safe.
+        covered: u32,
+        /// Chunks that are to be.
+        needed: u32,
+    },
+    /// All is safe: it may be published.
+    Safe,
+    /// It cannot be kept now.
+    Refused(Shortage),
+}
+
+/// Why stores cannot keep something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Shortage {
+    /// There are too few of them.
+    #[error("{needed} copies need {needed} stores, and {here} {} here", if *here == 1 { "is" } else { "are" })]
+    Stores {
+        /// Stores that are here.
+        here: usize,
+        /// Copies.
+        needed: u8,
+    },
+    /// They have too little room.
+    #[error("the stores have room for {room} bytes more, and {needed} are needed")]
+    Room {
+        /// Bytes for which there is room.
+        room: u64,
+        /// Bytes needed, all copies together.
+        needed: u64,
+    },
+    /// Too many uploads are under way.
+    #[error("too many uploads are under way")]
+    Uploads,
+}
