@@ -2,7 +2,9 @@
 
 pub mod log;
 mod owned;
+mod said;
 pub mod witness;
 
 pub(crate) use owned::open_plain;
 pub use owned::{Owned, OwnedError, sync_folder};
+pub(crate) use said::said;

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut};
 
 use super::owned::{open_plain, sync_folder};
+use super::said::said;
 use super::witness::{Seen, tell};
 
 /// What a log of some kind begins with; the last byte is the version.
@@ -92,7 +93,7 @@ pub enum LogError {
     #[error("{} is {}", .0.display(), .1)]
     Other(PathBuf, &'static str),
     /// It could not be read or written.
-    #[error("{}: {}", .0.display(), .1)]
+    #[error("{} cannot be used: {}", .0.display(), said(.1))]
     Io(PathBuf, #[source] io::Error),
 }
 

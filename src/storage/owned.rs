@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
+use super::said::said;
 use crate::owner;
 
 /// Who may see into it: this user.
@@ -32,7 +33,7 @@ pub enum OwnedError {
     #[error("{} belongs to another user ({})", .0.display(), .1)]
     Stranger(PathBuf, u32),
     /// It cannot be made, or not be written.
-    #[error("{}: {}", .0.display(), .1)]
+    #[error("{} cannot be used: {}", .0.display(), said(.1))]
     Io(PathBuf, io::Error),
 }
 

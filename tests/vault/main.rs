@@ -6,6 +6,7 @@
 //!
 //! The long runs: `cargo test --test vault -- --ignored --nocapture`. `P2P_VAULT_SEED` chooses another course of events.
 
+mod disk;
 mod kill;
 mod power;
 mod quota;

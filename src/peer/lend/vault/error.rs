@@ -3,11 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use rustix::io::Errno;
-
 use super::quota::LEAST_QUOTA_BYTES;
-use crate::storage::OwnedError;
 use crate::storage::log::LogError;
+use crate::storage::{OwnedError, said};
 
 /// Why a vault does not do what it is asked to.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +40,7 @@ pub enum VaultError {
     #[error("the disk is full: {}", .0.display())]
     Full(PathBuf),
     /// The disk failed, is read-only, or is not there any more.
-    #[error("{}: {}", .0.display(), .1)]
+    #[error("{} cannot be used: {}", .0.display(), said(.1))]
     Io(PathBuf, #[source] io::Error),
     /// What is on the disk is not known since a sync failed.
     #[error("{} cannot be relied on since its disk failed; start again to lend from it", .0.display())]
@@ -64,11 +62,9 @@ pub enum VaultError {
 impl VaultError {
     /// An error of the disk under `path`.
     pub(super) fn disk(path: PathBuf, error: io::Error) -> VaultError {
-        let full = [Errno::NOSPC, Errno::DQUOT].map(Some).contains(&Errno::from_io_error(&error));
-        if full || error.kind() == io::ErrorKind::StorageFull {
-            VaultError::Full(path)
-        } else {
-            VaultError::Io(path, error)
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => VaultError::Full(path),
+            _ => VaultError::Io(path, error),
         }
     }
 

@@ -8,20 +8,20 @@ const QUOTA: u64 = 64 << 20;
 const OWNER: Owner = Owner { authority: [1; 16], term: [1; 16] };
 
 /// A file, and what proves its chunks.
-pub(super) struct Sample {
-    pub(super) bytes: Vec<u8>,
-    pub(super) id: FileId,
-    pub(super) geometry: Geometry,
+struct Sample {
+    bytes: Vec<u8>,
+    id: FileId,
+    geometry: Geometry,
     manifest: Manifest,
 }
 
 impl Sample {
-    pub(super) fn new(seed: u64, len: usize) -> Sample {
+    fn new(seed: u64, len: usize) -> Sample {
         let mut rng = fastrand::Rng::with_seed(seed);
         Sample::of((0..len).map(|_| rng.u8(..)).collect())
     }
 
-    pub(super) fn of(bytes: Vec<u8>) -> Sample {
+    fn of(bytes: Vec<u8>) -> Sample {
         let geometry = Geometry::of(bytes.len() as u64).unwrap();
         let chunks = (0..geometry.chunks()).filter_map(|number| geometry.index(number));
         let parts = bytes.chunks(geometry.chunk_size() as usize);
@@ -30,7 +30,7 @@ impl Sample {
         Sample { bytes, id, geometry, manifest }
     }
 
-    pub(super) fn size(&self) -> u64 {
+    fn size(&self) -> u64 {
         self.bytes.len() as u64
     }
 
@@ -53,7 +53,7 @@ impl Sample {
 }
 
 /// Writes and keeps all chunks of a grant that it did not have and that are in `chunks`.
-pub(super) fn bring(grant: &Grant, files: &[&Sample], chunks: &ChunkSet) {
+fn bring(grant: &Grant, files: &[&Sample], chunks: &ChunkSet) {
     for chunk in chunks.iter().filter(|chunk| !grant.had().contains(*chunk)) {
         let place = grant.lot().layout().place(chunk).unwrap();
         let (first, second) = files[place.file].part(place).split_at(place.len as usize / 2);
@@ -64,7 +64,7 @@ pub(super) fn bring(grant: &Grant, files: &[&Sample], chunks: &ChunkSet) {
 }
 
 /// Keeps some chunks of a file; what is kept of it then.
-pub(super) fn keep(vault: &Vault, sample: &Sample, kind: Kind, chunks: &ChunkSet) -> Vec<Kept> {
+fn keep(vault: &Vault, sample: &Sample, kind: Kind, chunks: &ChunkSet) -> Vec<Kept> {
     let grant = vault.reserve(sample.lot(kind), chunks).unwrap();
     bring(&grant, &[sample], chunks);
     vault.commit().unwrap()
@@ -72,7 +72,7 @@ pub(super) fn keep(vault: &Vault, sample: &Sample, kind: Kind, chunks: &ChunkSet
 
 /// What is kept is there and right.
 #[track_caller]
-pub(super) fn expect_right(vault: &Vault, files: &[&Sample], kept: &Kept) {
+fn expect_right(vault: &Vault, files: &[&Sample], kept: &Kept) {
     let content = vault.serve(kept.id, kept.kind).unwrap();
     assert!(kept.chunks.iter().all(|chunk| content.have().contains(chunk)));
     for chunk in kept.chunks.iter() {
@@ -87,24 +87,32 @@ pub(super) fn expect_right(vault: &Vault, files: &[&Sample], kept: &Kept) {
 }
 
 /// What the disk has given to a folder.
-pub(super) fn room(folder: &Path) -> u64 {
+fn room(folder: &Path) -> u64 {
     let inside = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512);
     inside.sum::<u64>() + fs::metadata(folder).unwrap().blocks() * 512
 }
 
-pub(super) struct Ground {
+struct Ground {
     _place: tempfile::TempDir,
-    pub(super) path: std::path::PathBuf,
+    path: std::path::PathBuf,
 }
 
 impl Ground {
-    pub(super) fn new() -> Ground {
-        let place = tempfile::tempdir().unwrap();
+    fn new() -> Ground {
+        Ground::at(tempfile::tempdir().unwrap())
+    }
+
+    /// In memory where that can be, for much work.
+    fn in_memory() -> Ground {
+        Ground::at(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    fn at(place: tempfile::TempDir) -> Ground {
         let path = place.path().join("vault");
         Ground { _place: place, path }
     }
 
-    pub(super) fn open(&self) -> Vault {
+    fn open(&self) -> Vault {
         Vault::open(&self.path, QUOTA).unwrap()
     }
 }
@@ -386,7 +394,7 @@ fn a_chunk_that_is_not_what_it_was_is_not_kept_any_more() {
 
 #[test]
 fn a_log_of_what_is_gone_is_written_anew() {
-    let ground = Ground::new();
+    let ground = Ground::in_memory();
     let vault = ground.open();
     vault.hear(OWNER).unwrap();
     let stays = Sample::new(1, 40 << 16);
@@ -416,5 +424,92 @@ fn a_log_of_what_is_gone_is_written_anew() {
     assert_eq!(
         (vault.owner(), vault.records(stays.id, Kind::Bytes)),
         (Some(OWNER), Some(b"records".to_vec()))
+    );
+}
+
+/// Three files in a vault, of which the log says something in batches of their own.
+fn three(ground: &Ground) -> [Sample; 3] {
+    let samples = [Sample::new(1, 20 << 16), Sample::new(2, 900), Sample::new(3, 3 << 16)];
+    let vault = ground.open();
+    for sample in &samples {
+        keep(&vault, sample, Kind::Bytes, &sample.all());
+    }
+    samples
+}
+
+/// What is kept in the vault of [`three`] now is right; how many chunks it is of each.
+#[track_caller]
+fn look(ground: &Ground, samples: &[Sample; 3]) -> [u32; 3] {
+    let vault = ground.open();
+    for kept in vault.held() {
+        let sample = samples.iter().find(|sample| sample.id == kept.id).unwrap();
+        expect_right(&vault, &[sample], &kept);
+    }
+    let count = |sample: &Sample| vault.of(sample.id, Kind::Bytes).map_or(0, |kept| kept.chunks.count());
+    let counts = std::array::from_fn(|at| count(&samples[at]));
+    drop(vault);
+    let again = ground.open();
+    for (sample, count) in samples.iter().zip(counts) {
+        assert_eq!(again.of(sample.id, Kind::Bytes).map_or(0, |kept| kept.chunks.count()), count);
+    }
+    counts
+}
+
+#[test]
+fn of_a_damaged_log_what_is_whole_is_kept() {
+    for (batch, left) in [[0, 1, 3], [20, 0, 3], [20, 1, 0]].into_iter().enumerate() {
+        let ground = Ground::new();
+        let samples = three(&ground);
+        let log = ground.path.join("log");
+        let mut bytes = fs::read(&log).unwrap();
+        let is_batch = |at: &usize| bytes[*at..].starts_with(b"batc");
+        let start = (512..bytes.len()).step_by(512).filter(is_batch).nth(batch).unwrap();
+        bytes[start + 40] ^= 1;
+        fs::write(&log, bytes).unwrap();
+        assert_eq!(look(&ground, &samples), left);
+    }
+}
+
+#[test]
+fn slots_that_are_gone_or_changed_under_a_damaged_log_are_not_believed() {
+    let ground = Ground::new();
+    let samples = three(&ground);
+    let slab = ground.path.join("64k.slab");
+    fs::File::options().write(true).open(&slab).unwrap().set_len((21 << 16) + 100).unwrap();
+    assert_eq!(look(&ground, &samples), [20, 1, 1]);
+    fs::remove_file(&slab).unwrap();
+    assert_eq!(look(&ground, &samples), [0, 1, 0]);
+}
+
+#[test]
+fn what_is_no_vault_is_refused_in_a_sentence_and_left_as_it_is() {
+    let ground = Ground::new();
+    drop(three(&ground));
+    let said = || Vault::open(&ground.path, QUOTA).unwrap_err().to_string();
+    let at = ground.path.display().to_string();
+    let log = ground.path.join("log");
+    let whole = fs::read(&log).unwrap();
+    fs::remove_file(&log).unwrap();
+    assert_eq!(
+        said(),
+        format!("{at} has chunks and no log to tell what they are; move it away to lend again")
+    );
+    let away = format!("move {at} away to lend again, and what was kept there comes from other stores");
+    fs::write(&log, whole[..300].repeat(2)).unwrap();
+    assert_eq!(Vault::open(&ground.path, QUOTA).unwrap().held(), [], "an end that is no batch is cut off");
+    fs::write(&log, [&whole[..20], &[7; 600]].concat()).unwrap();
+    assert_eq!(said(), format!("{at}/log is damaged at byte 0; {away}"));
+    crate::storage::log::Log::create(&log, b"p2pvalt9").unwrap();
+    assert_eq!(said(), format!("{at}/log is of another version; {away}"));
+    fs::write(&log, &whole).unwrap();
+    let open = ground.open();
+    assert_eq!(said(), format!("{at} is in use by another process"));
+    drop(open);
+    fs::remove_file(ground.path.join("lock")).unwrap();
+    fs::create_dir(ground.path.join("lock")).unwrap();
+    assert!(
+        said().starts_with(&format!("{at} cannot be used: ")) && !said().contains("os error"),
+        "{}",
+        said()
     );
 }

@@ -1,0 +1,97 @@
+//! Disks that are full or read-only, in a mount namespace of their own, which ends with its process; without root
+//! these tests say so and pass.
+//!
+//! What happens there is done by this test once more.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use p2p::peer::lend::vault::{Vault, VaultError};
+
+use super::world::{Model, World};
+
+const QUOTA: u64 = 64 << 20;
+/// Where the disk is: by this the test knows that it is the process on it.
+const WHERE: &str = "P2P_TEST_DISK";
+
+/// Runs this test again as part of a script, in which it is `$TEST` and the disk goes to `$D`.
+fn again(test: &str, script: &str) {
+    let able = Command::new("unshare")
+        .args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !able.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: this needs root and `unshare --mount`");
+        return;
+    }
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let program = std::env::current_exe().expect("this test");
+    let output = Command::new("unshare")
+        .args(["--mount", "timeout", "60", "sh", "-c", script])
+        .env("TEST", format!("{} {test} --exact --nocapture", program.display()))
+        .env("D", place.path())
+        .env(WHERE, place.path())
+        .output()
+        .expect("a shell");
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn a_full_disk_is_said_to_be_and_loses_nothing() {
+    let script = "mount -t tmpfs -o size=3m none $D && $TEST";
+    match std::env::var_os(WHERE) {
+        Some(disk) => fill(Path::new(&disk)),
+        None => again("disk::a_full_disk_is_said_to_be_and_loses_nothing", script),
+    }
+}
+
+/// Works on a disk that has less than is lent.
+fn fill(disk: &Path) {
+    let path = disk.join("vault");
+    let (world, mut rng) = (World::new(), fastrand::Rng::with_seed(1));
+    let vault = Vault::open(&path, QUOTA).expect("a vault");
+    let (mut model, mut full) = (Model::new(), 0);
+    for _ in 0..200 {
+        let op = world.op(&model, &mut rng);
+        let after = world.after(&model, &op);
+        match world.apply(&vault, &op) {
+            Ok(()) => model = after,
+            Err(error @ VaultError::Full(_)) => {
+                assert_eq!(error.to_string(), format!("the disk is full: {}", path.display()));
+                full += 1;
+                // What did not go into the log may go there with the next commit.
+                let kept = world.kept(&vault);
+                world.expect_between(&kept, &model, &after);
+                model = kept;
+                while vault.commit().is_err() {
+                    let number = *model.keys().next().expect("something to delete");
+                    let op = super::world::Op::Delete(number, model[&number].clone());
+                    if world.apply(&vault, &op).is_ok() {
+                        model = world.after(&model, &op);
+                    }
+                }
+                model = world.kept(&vault);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(full > 5, "it was full {full} times");
+    drop(vault);
+    assert_eq!(world.kept(&Vault::open(&path, QUOTA).expect("the vault again")), model);
+}
+
+#[test]
+fn a_read_only_disk_is_refused_in_a_sentence() {
+    let script = "mount -t tmpfs none $D && mkdir $D/vault && mount -o remount,ro $D && $TEST";
+    match std::env::var_os(WHERE) {
+        Some(disk) => {
+            let path = Path::new(&disk).join("vault");
+            let said = Vault::open(&path, QUOTA).expect_err("it cannot be written").to_string();
+            assert_eq!(said, format!("{} cannot be used: its file system is read-only", path.display()));
+        }
+        None => again("disk::a_read_only_disk_is_refused_in_a_sentence", script),
+    }
+}
