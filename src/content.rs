@@ -8,6 +8,7 @@ mod id;
 mod link;
 mod name;
 mod network;
+mod pattern;
 mod proof;
 pub mod runs;
 mod tree;
@@ -20,6 +21,7 @@ pub use id::{ChunkHash, FileId, IdError, PeerId};
 pub use link::{Descriptor, Link, LinkError};
 pub use name::{NameError, SafeName, misleads, shown};
 pub use network::Network;
+pub use pattern::{Pattern, is_pattern};
 pub use proof::{ChunkHasher, Manifest, PROOF_RUN, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
 pub use runs::Run;
 pub use tree::{

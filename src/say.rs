@@ -149,6 +149,16 @@ impl Seldom {
     }
 }
 
+/// Writes all bytes of something on standard output.
+///
+/// # Errors
+/// When they cannot be read, or are not taken.
+pub(crate) fn copy(from: &mut impl io::Read) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    io::copy(from, &mut out)?;
+    out.flush()
+}
+
 /// Writes an answer and its line end on standard output, and sends it off.
 ///
 /// # Errors

@@ -2,4 +2,6 @@
 
 pub(crate) mod daemon;
 pub(crate) mod locate;
+pub(crate) mod named;
+pub(crate) mod short;
 pub(crate) mod tracker;

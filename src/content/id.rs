@@ -56,6 +56,17 @@ impl ChunkHash {
     pub const BYTES: usize = 32;
 }
 
+impl FileId {
+    /// Digits that are enough to be taken for the beginning of an id.
+    pub const MIN_SHORT_DIGITS: usize = 8;
+
+    /// True of what an id may begin with: some of its digits, and not all.
+    pub fn may_begin_with(text: &str) -> bool {
+        (FileId::MIN_SHORT_DIGITS..64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
 impl FromStr for FileId {
     type Err = IdError;
 

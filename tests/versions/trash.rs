@@ -101,7 +101,7 @@ fn a_running_peer_moves_it_to_the_trash_and_shares_it_no_more() {
         (kind_of(&swarm.found("models/"), "bob") == Some(false)).then_some(())
     });
     eventually("nobody has what went", || {
-        let all = swarm.ask(&["ls"]).stdout;
+        let all = swarm.ask(&["ls", "-r"]).stdout;
         (!all.contains("gone") && !all.contains("closed") && !all.contains("trash")).then_some(())
     });
     assert_eq!(swarm.ask(&["find", "models/gone"]).code(), NOT_FOUND);

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cli::failure::Failure;
 use crate::cli::reach::locate::resolve;
+use crate::cli::reach::{named, short};
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{count, shown, size};
@@ -44,8 +45,13 @@ struct HolderLine {
 
 /// `p2p find WHAT`
 pub(crate) fn find(args: &FindArgs) -> Result<(), Failure> {
-    let what = What::parse(&args.what)?;
-    let variants = resolve(&what, &args.trackers.trackers, args.wait)?;
+    let (trackers, wait) = (&args.trackers.trackers, args.wait);
+    let whats = match named::pattern(&args.what) {
+        Some(pattern) => named::matching(&pattern, trackers, wait)?.into_iter().map(What::Name).collect(),
+        None => vec![short::what(&args.what, trackers, wait)?],
+    };
+    let found = whats.iter().map(|what| resolve(what, trackers, wait)).collect::<Result<Vec<_>, _>>()?;
+    let variants = found.concat();
     output::answers(args.json, &variants, line, render)
 }
 

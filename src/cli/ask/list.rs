@@ -3,12 +3,14 @@
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
-use crate::cli::reach::tracker;
+use crate::cli::reach::{short, tracker};
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::size;
 use crate::cli::typed::args::LsArgs;
 use crate::cli::typed::what::typed;
+use crate::content::is_pattern;
+use crate::say;
 use crate::wire::Entry;
 
 /// One line of `ls --json`.
@@ -25,8 +27,16 @@ struct Line<'a> {
 /// `p2p ls [PATTERN]`
 pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
     let mut tracker = tracker::connect(&args.trackers.trackers, args.wait)?;
+    let view = View::of(args.pattern.as_deref(), args.recursive);
+    let mut below = false;
+    let mut wanted = |entry: Entry, show: &mut dyn FnMut(Entry) -> Result<(), Failure>| {
+        below |= view.is_below(&entry.name);
+        if view.shows(&entry.name) { show(entry) } else { Ok(()) }
+    };
+    let past = |name: &str| view.past(name);
     if args.json {
-        return tracker.list(&args.pattern, |entry| output::json(&line(&entry)));
+        let mut show = |entry: Entry| output::json(&line(&entry));
+        return tracker.list_past(&view.question(), past, |entry| wanted(entry, &mut show));
     }
     let columns = [
         ("NAME", Align::Left),
@@ -35,15 +45,77 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         ("LEECHERS", Align::Right),
         ("ID", Align::Left),
     ];
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut keep = |entry: Entry| {
+        entries.push(entry);
+        Ok(())
+    };
+    tracker.list_past(&view.question(), past, |entry| wanted(entry, &mut keep))?;
+    let digits = short::digits(entries.iter().map(|entry| entry.id));
     let mut table = Table::new(columns);
-    tracker.list(&args.pattern, |entry| {
-        let line = line(&entry);
+    for entry in &entries {
+        let line = line(entry);
         let numbers = [size(line.size), line.seeders.to_string(), line.leechers.to_string()];
         let [bytes, seeders, leechers] = numbers;
-        table.row([typed(line.name), bytes, seeders, leechers, line.id]);
-        Ok(())
-    })?;
-    output::line(&table.render(output::columns()))
+        table.row([typed(line.name), bytes, seeders, leechers, line.id[..digits].to_owned()]);
+    }
+    output::line(&table.render(output::columns()))?;
+    if below {
+        say::note("there is more in the folders: `p2p ls FOLDER/` lists one of them, `p2p ls -r` everything");
+    }
+    Ok(())
+}
+
+/// Which names are shown: those that match a pattern; or one level of folders, or all that is below it.
+#[derive(Debug, PartialEq, Eq)]
+enum View<'a> {
+    Matching(&'a str),
+    /// What lies directly in the folder of this name, which ends with `/`; the top if it is empty.
+    Level(&'a str),
+    Below(&'a str),
+}
+
+impl<'a> View<'a> {
+    fn of(pattern: Option<&'a str>, recursive: bool) -> View<'a> {
+        let folder = match pattern {
+            None => Some(""),
+            Some(pattern) => Some(pattern).filter(|pattern| pattern.ends_with('/') && !is_pattern(pattern)),
+        };
+        match (folder, pattern) {
+            (Some(folder), _) if recursive => View::Below(folder),
+            (Some(folder), _) => View::Level(folder),
+            (None, pattern) => View::Matching(pattern.unwrap_or_default()),
+        }
+    }
+
+    /// The pattern that trackers are asked for.
+    fn question(&self) -> String {
+        match self {
+            View::Matching(pattern) => (*pattern).to_owned(),
+            View::Level(folder) | View::Below(folder) => format!("{folder}*"),
+        }
+    }
+
+    fn shows(&self, name: &str) -> bool {
+        match self {
+            View::Level(_) => !self.is_below(name),
+            View::Matching(_) | View::Below(_) => true,
+        }
+    }
+
+    /// True of what lies in a folder of the level.
+    fn is_below(&self, name: &str) -> bool {
+        let View::Level(folder) = self else { return false };
+        let rest = name.strip_prefix(folder).unwrap_or_default();
+        rest.trim_end_matches('/').contains('/')
+    }
+
+    /// Behind which name to go on, so that what lies deep is not listed page by page.
+    fn past(&self, name: &str) -> Option<String> {
+        let View::Level(folder) = self else { return None };
+        let (inner, deep) = name.strip_prefix(folder)?.split_once('/')?;
+        (!deep.is_empty()).then(|| format!("{folder}{inner}/{}", char::MAX))
+    }
 }
 
 fn line(entry: &Entry) -> Line<'_> {
@@ -61,6 +133,31 @@ mod tests {
     use super::*;
     use crate::content::FileId;
     use crate::wire::Name;
+
+    #[test]
+    fn a_level_is_what_lies_in_a_folder_and_a_pattern_is_everything_that_matches() {
+        let top = View::of(None, false);
+        assert!(top.shows("a") && top.shows("d/") && !top.shows("d/a") && !top.shows("d/e/"));
+        let level = View::of(Some("d/"), false);
+        assert!(level.shows("d/") && level.shows("d/a") && level.shows("d/e/") && !level.shows("d/e/f"));
+        assert_eq!((top.question(), level.question()), ("*".to_owned(), "d/*".to_owned()));
+        assert!(View::of(Some("d/"), true).shows("d/e/f"));
+        assert_eq!(View::of(Some("d/*"), true), View::Matching("d/*"));
+        assert_eq!(View::of(Some("d"), false), View::Matching("d"));
+    }
+
+    #[test]
+    fn what_lies_deep_is_passed_over() {
+        let past = |view: &View<'_>, name: &str| view.past(name).map(|past| past > format!("{name}zz"));
+        let top = View::of(None, false);
+        assert_eq!((past(&top, "d/e/f"), past(&top, "d/"), past(&top, "a")), (Some(true), None, None));
+        assert_eq!(top.past("d/e/f").unwrap(), format!("d/{}", char::MAX));
+        let level = View::of(Some("d/"), false);
+        assert_eq!(
+            (past(&level, "d/e/f"), past(&level, "d/e/"), past(&level, "d/a")),
+            (Some(true), None, None)
+        );
+    }
 
     #[test]
     fn a_line_has_the_bytes_of_all_files() {

@@ -70,7 +70,9 @@ fn render(line: &TrackerReport) -> String {
         ("SILENT", Align::Right),
     ];
     let mut table = Table::new(columns);
-    for peer in &line.peers {
+    let mut peers: Vec<_> = line.peers.iter().collect();
+    peers.sort_by_key(|peer| (&peer.name, &peer.peer));
+    for peer in peers {
         let address = peer.address.clone().unwrap_or_else(|| "cannot be dialled".into());
         let [offers, uploads, downloads] = [peer.offers, u32::from(peer.uploads), u32::from(peer.downloads)]
             .map(|number| number.to_string());

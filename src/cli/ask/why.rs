@@ -56,7 +56,10 @@ fn render(transfer: &TransferStatus) -> String {
         ("WHY", Align::Left),
     ];
     let mut table = Table::new(columns);
-    for source in &transfer.sources {
+    // Each stands in its place whatever it costs by now.
+    let mut sources: Vec<_> = transfer.sources.iter().collect();
+    sources.sort_by_key(|source| (&source.name, &source.peer, &source.addr));
+    for source in sources {
         table.row([
             shown(&source.name),
             time(source.round_trip_ms),
@@ -104,10 +107,10 @@ mod tests {
         assert_eq!(rows[0], ["big.iso:", "fetching"]);
         assert_eq!(rows[1], ["SOURCE", "LATENCY", "LOAD", "RATE", "QUEUE", "COST", "CHUNKS", "WHY"]);
         assert_eq!(
-            rows[2],
+            rows[3],
             ["near", "200", "µs", "2", "2.0", "KiB/s", "1.0", "KiB", "6.1", "ms", "5", "cheapest"]
         );
-        assert_eq!(rows[3], ["far", "0", "µs", "?", "?", "0", "B", "0", "µs", "0", "busy"]);
+        assert_eq!(rows[2], ["far", "0", "µs", "?", "?", "0", "B", "0", "µs", "0", "busy"]);
         assert_eq!(render(&TransferStatus::of("a")), "a: fetching, no source yet");
     }
 

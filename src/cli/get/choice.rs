@@ -45,6 +45,8 @@ pub(super) struct Choice {
     pub(super) ids: Vec<FileId>,
     /// Bytes of all its files, if a link says so.
     pub(super) size: Option<u64>,
+    /// The same as those who have it say.
+    pub(super) bytes: Option<u64>,
 }
 
 impl Choice {
@@ -99,8 +101,9 @@ pub(super) fn choose(what: &What, wish: &Wish, variants: &[Variant]) -> Result<C
         return Err(table::ambiguous(&called.name, &rows));
     }
     let ids = rows.iter().map(Choosable::id).collect();
+    let bytes = variants.first().filter(|_| one && rows.len() == 1).map(|variant| variant.total);
     let Called { name, by_strangers, note } = called;
-    Ok(Choice { name, by_strangers, note, ids, size: what.size() })
+    Ok(Choice { name, by_strangers, note, ids, size: what.size(), bytes })
 }
 
 /// The variants that the peer has as originals; those it has, if it has none.

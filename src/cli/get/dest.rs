@@ -28,6 +28,17 @@ pub(super) fn check(dest: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Refuses a DEST that is no folder for more than one content.
+pub(super) fn check_room_for(dest: &Path, contents: usize) -> Result<(), Failure> {
+    if contents > 1 && !inside(dest) {
+        return Err(Failure::usage(format!(
+            "{} is no folder, and {contents} contents are to go there; make it first, or end it with `/`",
+            dest.display()
+        )));
+    }
+    Ok(())
+}
+
 /// The file or folder to make: inside DEST if that is a folder or ends with `/`, else DEST itself; also
 /// if DEST is the folder that a fetch of this folder, interrupted or not, has made.
 pub(super) fn path(dest: &Path, name: &SafeName, ids: &[FileId]) -> Result<PathBuf, Failure> {
@@ -106,5 +117,7 @@ mod tests {
         assert!(check(&at("none/")).is_ok());
         assert!(check(&at("none")).is_ok());
         assert!(check(Path::new("x")).is_ok());
+        assert!(check_room_for(&at("none"), 2).is_err() && check_room_for(&at("none"), 1).is_ok());
+        assert!(check_room_for(&at("none/"), 2).is_ok() && check_room_for(&at("folder"), 2).is_ok());
     }
 }

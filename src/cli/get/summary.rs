@@ -34,7 +34,7 @@ pub(super) struct Summary {
 /// The last line of `get --json`.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
-    done: &'a [Report],
+    done: Vec<&'a Report>,
 }
 
 /// The last line of `get --json` after a failure.
@@ -56,6 +56,12 @@ struct Fault {
 pub(super) fn fault(failure: &Failure) -> FaultLine {
     let choices = failure.choices().clone();
     FaultLine { error: Fault { code: failure.exit as u8, message: failure.to_string(), choices } }
+}
+
+/// Says all in JSON.
+pub(super) fn print_json(summaries: &[Summary]) -> Result<(), Failure> {
+    let done = summaries.iter().flat_map(|summary| summary.reports.iter()).collect();
+    output::json(&Line { done })
 }
 
 impl Summary {
@@ -107,12 +113,23 @@ impl Summary {
         }
     }
 
-    pub(super) fn print(&self, json: bool) -> Result<(), Failure> {
-        if say::is_quiet() && !json {
-            return Ok(());
-        }
-        let line = Line { done: &self.reports };
-        output::answer(json, &line, || format!("{}{}{}", self.sentence(), self.trashed(), self.left_alone()))
+    /// What it is a summary of.
+    pub(super) fn name(&self) -> &SafeName {
+        &self.name
+    }
+
+    /// Where it was put.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Says it in words.
+    pub(super) fn print(&self) -> Result<(), Failure> {
+        if say::is_quiet() { Ok(()) } else { output::line(&self.words()) }
+    }
+
+    pub(super) fn words(&self) -> String {
+        format!("{}{}{}", self.sentence(), self.trashed(), self.left_alone())
     }
 
     /// A line about what else is in a folder of which an older version was there; of several folders, each

@@ -2,29 +2,21 @@
 //! and no hidden file is in some of them only: among many, nobody would look for it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::time::Duration;
 
-use tempfile::TempDir;
-
-use super::choice::{Choice, of_id};
-use super::follow;
-use super::progress::Progress;
-use crate::api::Exit;
-use crate::cli::failure::{Failure, reason};
-use crate::cli::run::scratch;
+use super::choice::Choice;
+use super::listing;
+use crate::cli::failure::Failure;
 use crate::cli::run::signals::Stop;
 use crate::cli::typed::values::Patience;
 use crate::content::{FileId, SafeName, Tree, TreeEntry, TreeKind};
-use crate::peer::{Dest, Peer, Want};
+use crate::peer::Peer;
 
 /// Most conflicts listed.
 const MAX_LISTED: usize = 20;
 
 /// Fetches the listings and refuses if two of them have different files at one path.
 pub(super) fn check(peer: &Peer, choice: &Choice, stop: &Stop, patience: Patience) -> Result<(), Failure> {
-    let folder = scratch::folder()?;
-    let listing = |id: &FileId| listing(peer, *id, &folder, stop, patience);
+    let listing = |id: &FileId| listing::fetch(peer, *id, stop, patience);
     let trees = choice.ids.iter().map(listing).collect::<Result<Vec<_>, _>>()?;
     let conflicts = conflicts(&trees);
     if conflicts.is_empty() {
@@ -38,26 +30,6 @@ pub(super) fn check(peer: &Peer, choice: &Choice, stop: &Stop, patience: Patienc
         "several folders are called {}, and they differ at:{paths}{more}\nask for one of them by its id:{ids}",
         choice.name
     )))
-}
-
-fn listing(
-    peer: &Peer,
-    id: FileId,
-    folder: &TempDir,
-    stop: &Stop,
-    patience: Patience,
-) -> Result<Tree, Failure> {
-    let path = folder.path().join(id.to_string());
-    let name = of_id(&id)?;
-    let mut progress = Progress::new(false, &name, patience);
-    let (wait, waited) = (patience.limit(), Duration::ZERO);
-    let dest = Dest { path: path.clone(), force: true, own: false, delete: false, wait, waited };
-    let job = peer.fetch(Want { id, name, size: None }, dest).map_err(Failure::cannot_start)?;
-    follow::job(&job, &mut progress, stop)?;
-    let failed =
-        |what: String| Failure::new(Exit::Integrity, format!("the listing {id} cannot be used: {what}"));
-    let bytes = fs::read(&path).map_err(|error| failed(reason(&error)))?;
-    Tree::decode(&bytes).map_err(|error| failed(error.to_string()))
 }
 
 /// What is at a path, if it is no folder.

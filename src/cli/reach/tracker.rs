@@ -170,6 +170,16 @@ impl Tracker {
     pub(crate) fn list(
         &mut self,
         pattern: &str,
+        each: impl FnMut(Entry) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.list_past(pattern, |_| None, each)
+    }
+
+    /// The same; `past` says of the last name of a page behind which name to go on, if what comes next is not wanted.
+    pub(crate) fn list_past(
+        &mut self,
+        pattern: &str,
+        past: impl Fn(&str) -> Option<String>,
         mut each: impl FnMut(Entry) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut after = Name::default();
@@ -184,7 +194,7 @@ impl Tracker {
             page.entries.into_vec().into_iter().try_for_each(&mut each)?;
             match last {
                 // A tracker that repeats itself must not keep this loop going for ever.
-                Some(last) if more && *last > *after => after = last,
+                Some(last) if more && *last > *after => after = past(&last).map_or(last, Name::new),
                 _ => return Ok(()),
             }
         }

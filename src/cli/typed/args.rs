@@ -1,15 +1,18 @@
 //! What can be typed: every command, option and default. Defaults of a role come from the role.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::api::Exit;
+use crate::cli::failure::Failure;
 use crate::cli::typed::address::{advertised, tracker_address};
+use crate::cli::typed::examples;
 use crate::cli::typed::fault::{Fault, latency_file};
 use crate::cli::typed::values::{Bytes, Patience, Period, Rate, interval, some, some_bytes};
-use crate::content::{FileId, SafeName};
+use crate::content::{FileId, Pattern, SafeName};
 use crate::net::trace;
 use crate::peer::Latencies;
 use crate::{peer, tracker};
@@ -42,26 +45,37 @@ pub struct Cli {
 #[allow(private_interfaces)] // the arguments of a command are the command's own
 pub enum Command {
     /// Run a tracker: it knows who has what
+    #[command(after_help = examples::TRACKER)]
     Tracker(TrackerArgs),
     /// Share a folder, and fetch for it, until stopped
+    #[command(after_help = examples::PEER)]
     Peer(PeerArgs),
     /// Share a file or folder at once, with a tracker built in
+    #[command(after_help = examples::SHARE)]
     Share(ShareArgs),
     /// List what the swarm has
+    #[command(after_help = examples::LS)]
     Ls(LsArgs),
     /// Show who has something
+    #[command(after_help = examples::FIND)]
     Find(FindArgs),
-    /// Fetch a file or folder
+    /// Fetch files and folders
+    #[command(override_usage = "p2p get [OPTIONS] <WHAT>... [DEST]", after_help = examples::GET)]
     Get(GetArgs),
     /// Write a descriptor (NAME.p2p) of a file or folder, and print its link
+    #[command(after_help = examples::CREATE)]
     Create(CreateArgs),
     /// Ask a peer how many uploads and downloads it serves now
+    #[command(after_help = examples::LOAD)]
     Load(LoadArgs),
     /// Show what a peer is doing, or what the tracker sees
+    #[command(after_help = examples::STATUS)]
     Status(StatusArgs),
     /// Show what a peer knows of each source of its transfers, and why it asks it or not
+    #[command(after_help = examples::WHY)]
     Why(WhyArgs),
     /// Check whether a tracker, a peer or a command that fetches keeps to the protocol
+    #[command(after_help = examples::CONFORMANCE)]
     Conformance(ConformanceArgs),
     /// Print completions for a shell
     Completions {
@@ -192,9 +206,12 @@ pub(crate) struct EngineArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
-    /// What the names look like: `*` and `?` as in a shell; without either, a part of the name
-    #[arg(default_value = "*")]
-    pub(crate) pattern: String,
+    /// What the names look like, at any depth: `*` and `?` stand for any characters; without either, a part of the
+    /// name. `FOLDER/`: what lies in that folder [default: the top level]
+    pub(crate) pattern: Option<String>,
+    /// Of a folder, or of the top level: all that is below it
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     #[command(flatten)]
     pub(crate) trackers: TrackerList,
     /// How long to wait for a tracker: a time, 0 or `forever`
@@ -221,14 +238,14 @@ pub(crate) struct ConformanceArgs {
     /// Where the tracker or server listens
     #[arg(value_name = "HOST:PORT", required_unless_present = "command", conflicts_with = "command")]
     pub(crate) target: Option<String>,
-    /// What it is
+    /// What it is: there is no default
     #[arg(long)]
     pub(crate) role: Checked,
     /// Of a server: the id of a content of at least two chunks that it shares
     /// [default: that of the pattern of 200,000 bytes in docs/PROTOCOL.md]
     #[arg(long, requires = "size")]
     pub(crate) id: Option<FileId>,
-    /// The size of that content, in bytes
+    /// The size of that content, in bytes [default: 200000]
     #[arg(long, value_name = "BYTES", requires = "id")]
     pub(crate) size: Option<u64>,
     /// Of a server: the id of a tree that it shares, with at least one file that is not empty [default: trees are
@@ -249,7 +266,8 @@ pub(crate) struct ConformanceArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FindArgs {
-    /// A name, a folder (`photos/`), an id, a `p2p:` link or a NAME.p2p file; `name:…` is always a name
+    /// A name, a folder (`photos/`), an id or the first digits of one, a pattern (`'photos/*.jpg'`), a `p2p:` link or a
+    /// NAME.p2p file; `name:…` is always a name
     pub(crate) what: String,
     #[command(flatten)]
     pub(crate) trackers: TrackerList,
@@ -263,14 +281,24 @@ pub(crate) struct FindArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// A name, a folder (`photos/`), an id, a `p2p:` link or a NAME.p2p file; `name:…` is always a name
-    pub(crate) what: String,
-    /// A folder that exists, or a path that ends with `/`: put it inside; any other path: the file
-    /// or folder to make
-    #[arg(default_value = ".")]
-    pub(crate) dest: PathBuf,
+    /// What to fetch, and last of several where to. WHAT: a name, a folder (`photos/`), an id or the first digits of one, a
+    /// pattern (`'photos/*.jpg'`), a `p2p:` link or a NAME.p2p file; `name:…` is always a name. DEST: a folder that
+    /// exists, or a path that ends with `/`, puts it inside; any other path is the file or folder to make; `-` is
+    /// standard output [default: the current folder]
+    #[arg(value_name = "WHAT… [DEST]", required = true)]
+    pub(crate) words: Vec<OsString>,
     #[command(flatten)]
     pub(crate) trackers: TrackerList,
+    /// Of a folder, fetch only what matches, at any depth, or from the top if there is a `/` in it; give several for
+    /// several [default: all of it]
+    #[arg(long, value_name = "PATTERN", conflicts_with = "union")]
+    pub(crate) include: Vec<Pattern>,
+    /// Of a folder, leave out what matches, with all that is in it [default: nothing]
+    #[arg(long, value_name = "PATTERN", conflicts_with = "union")]
+    pub(crate) exclude: Vec<Pattern>,
+    /// Say what would be fetched, and where to, and do nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
     /// How long to wait for a tracker or for somebody who has it: a time, 0 or `forever`
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub(crate) wait: Patience,
@@ -315,6 +343,22 @@ pub(crate) struct GetArgs {
 }
 
 impl GetArgs {
+    /// What is to be fetched, and where to.
+    pub(crate) fn places(&self) -> Result<(Vec<String>, PathBuf), Failure> {
+        let (whats, dest) = match self.words.split_last() {
+            Some((dest, whats)) if !whats.is_empty() => (whats, PathBuf::from(dest)),
+            _ => (&self.words[..], PathBuf::from(".")),
+        };
+        let text = |what: &OsString| what.to_str().map(str::to_owned);
+        let whats: Option<Vec<String>> = whats.iter().map(text).collect();
+        Ok((whats.ok_or_else(|| Failure::usage("what is to be fetched is not UTF-8"))?, dest))
+    }
+
+    /// True if only a part of a folder is wanted.
+    pub(crate) fn is_partial(&self) -> bool {
+        !(self.include.is_empty() && self.exclude.is_empty())
+    }
+
     /// What only a fetch of this process can go by: a running peer has its own.
     pub(crate) const ITS_OWN: &[&str] = &[
         "temp",

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::cli::failure::{Failure, reason};
 use crate::cli::typed::args::DEFAULT_TRACKER;
-use crate::content::{Descriptor, FileId, Link, SafeName, shown};
+use crate::content::{Descriptor, FileId, Link, SafeName, is_pattern, shown};
 use crate::wire::Variant;
 
 /// Before a text that is a name, whatever it looks like.
@@ -37,7 +37,11 @@ impl What {
         }
         if let Some(id) = text.strip_prefix(ID) {
             return id.parse().map(What::Id).map_err(|_| {
-                Failure::usage(format!("`{}` is no id, which has 64 hexadecimal digits", shown(id)))
+                Failure::usage(format!(
+                    "`{}` is no id, which has 64 hexadecimal digits, nor the first {} or more of one",
+                    shown(id),
+                    FileId::MIN_SHORT_DIGITS
+                ))
             });
         }
         if text.starts_with(LINK) {
@@ -102,9 +106,20 @@ impl What {
     }
 }
 
+/// True of a text that does not say itself whether it is a name, an id or a link.
+pub(crate) fn is_plain(text: &str) -> bool {
+    ![NAME, ID, LINK].iter().any(|start| text.starts_with(start))
+}
+
+/// What is said to be an id, if it is the beginning of one.
+pub(crate) fn short_id(text: &str) -> Option<&str> {
+    text.strip_prefix(ID).filter(|id| FileId::may_begin_with(id))
+}
+
 /// A name as it can be typed: with `name:` before it if it looks like something else.
 pub(crate) fn typed(name: &str) -> String {
-    let looks_otherwise = [NAME, ID, LINK].iter().any(|start| name.starts_with(start))
+    let looks_otherwise = !is_plain(name)
+        || is_pattern(name)
         || name.parse::<FileId>().is_ok()
         || Path::new(name).extension().is_some_and(|extension| extension == Descriptor::EXTENSION);
     format!("{}{}", if looks_otherwise { NAME } else { "" }, shown(name))
@@ -143,8 +158,10 @@ mod tests {
         let id = FileId::of(b"x").to_string();
         assert_eq!(What::parse(&format!("id:{id}")).unwrap(), What::Id(FileId::of(b"x")));
         assert_eq!(What::parse("id:x").unwrap_err().exit, Exit::Usage);
+        assert_eq!((short_id("id:4662aad9"), short_id("4662aad9")), (Some("4662aad9"), None));
+        assert_eq!((short_id("id:466"), short_id(&format!("id:{id}"))), (None, None));
         assert_eq!(What::parse("name:../x").unwrap_err().exit, Exit::Usage);
-        for name in [&*id, "p2p:x", "name:x", "id:x", "x.p2p"] {
+        for name in [&*id, "p2p:x", "name:x", "id:x", "x.p2p", "a*"] {
             let what = What::parse(&typed(name)).unwrap();
             assert_eq!(what, What::Name(SafeName::new(name).unwrap()), "{name}");
             assert_ne!(typed(name), name);

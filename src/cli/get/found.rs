@@ -1,0 +1,115 @@
+//! What was found of what is meant, before anything is fetched.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::choice::{self, Choice, Wish};
+use super::summary::Summary;
+use crate::cli::failure::Failure;
+use crate::cli::reach::daemon::Daemon;
+use crate::cli::reach::locate::resolve;
+use crate::cli::reach::{named, short};
+use crate::cli::typed::args::GetArgs;
+use crate::cli::typed::what::What;
+use crate::wire::{List, Name, Variant};
+
+/// One of the things to fetch.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) what: What,
+    /// How it is called in sentences.
+    pub(super) label: String,
+    /// What it can be, by kind: what to try first, and then.
+    kinds: Vec<Vec<Variant>>,
+}
+
+/// Everything that is meant by these texts; a pattern means all names that match it.
+pub(super) fn all(args: &GetArgs, texts: &[String], dest: &Path) -> Result<Vec<Found>, Failure> {
+    let trackers = &args.trackers.trackers;
+    let mut whats: Vec<What> = Vec::new();
+    for text in texts {
+        let meant = match named::pattern(text) {
+            Some(pattern) => {
+                named::matching(&pattern, trackers, args.wait)?.into_iter().map(What::Name).collect()
+            }
+            None => vec![short::what(text, trackers, args.wait)?],
+        };
+        for what in meant {
+            if !whats.contains(&what) {
+                whats.push(what);
+            }
+        }
+    }
+    whats.into_iter().map(|what| one(args, what, dest)).collect()
+}
+
+fn one(args: &GetArgs, what: What, dest: &Path) -> Result<Found, Failure> {
+    let variants = match here(&what, args, dest)? {
+        Some(variant) => vec![variant],
+        None => resolve(&what, &args.trackers.trackers, args.wait)?,
+    };
+    let variants = choice::of_whom(&what, &wish(args), variants)?;
+    let kinds = choice::by_kind(&what, variants);
+    Ok(Found { label: what.label(), what, kinds })
+}
+
+impl Found {
+    /// What is chosen of it at first.
+    pub(super) fn choice(&self, args: &GetArgs) -> Result<Option<Choice>, Failure> {
+        let first = self.kinds.first();
+        first.map(|variants| choice::choose(&self.what, &wish(args), variants)).transpose()
+    }
+
+    /// Fetches what is chosen of each kind, until one is what it is said to be.
+    pub(super) fn try_kinds(
+        &self,
+        args: &GetArgs,
+        mut fetch: impl FnMut(Choice) -> Result<Option<Summary>, Failure>,
+    ) -> Result<Option<Summary>, Failure> {
+        let mut kinds = self.kinds.iter().peekable();
+        while let Some(variants) = kinds.next() {
+            match fetch(choice::choose(&self.what, &wish(args), variants)?) {
+                Err(failure) if failure.is_no_folder() && kinds.peek().is_some() => {}
+                outcome => return outcome,
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn wish(args: &GetArgs) -> Wish {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let GetArgs { from, newest, union, called, .. } = args;
+    Wish { from: from.clone(), newest: *newest, union: *union, called: called.clone(), now }
+}
+
+/// What the peer that shares DEST's folder has already, told as a tracker would: none needs to be asked for it.
+fn here(what: &What, args: &GetArgs, dest: &Path) -> Result<Option<Variant>, Failure> {
+    let (id, said) = match what {
+        What::Id(id) => (*id, None),
+        What::Link(link) => (link.id, link.name.as_ref()),
+        _ => return Ok(None),
+    };
+    if args.from.is_some() {
+        return Ok(None);
+    }
+    let Some(mut daemon) = Daemon::around(dest) else { return Ok(None) };
+    let Some(held) = daemon.holds(id)? else { return Ok(None) };
+    // A file may be wanted as the folder that it lists, and the other way round.
+    if said.is_some_and(|said| said.is_tree() != held.is_tree()) {
+        return Ok(None);
+    }
+    Ok(Some(Variant {
+        name: Name::new(held.as_str()),
+        id,
+        size: 0,
+        total: 0,
+        chunks: 0,
+        seeders: 0,
+        leechers: 0,
+        original: true,
+        agreed: true,
+        modified: 0,
+        holders: List::default(),
+    }))
+}

@@ -1,0 +1,91 @@
+//! Examples for the end of each command's help: what is behind `#` says what the line does.
+
+pub(crate) const TRACKER: &str = "Examples:
+  p2p tracker                         # on port 9700, for everybody who can reach this machine
+  p2p tracker --listen 127.0.0.1:0    # on a free port, for this machine alone";
+
+pub(crate) const PEER: &str = "Examples:
+  p2p peer ./photos                       # at the tracker on this machine
+  p2p peer ./photos --tracker 10.0.0.5    # at another one
+  p2p peer ./photos --up 10MB/s --name anna";
+
+pub(crate) const SHARE: &str = "Examples:
+  p2p share big.iso              # with a tracker built in; prints the line for the other side
+  p2p share ./photos --tracker 10.0.0.5";
+
+pub(crate) const LS: &str = "Examples:
+  p2p ls             # the top level
+  p2p ls photos/     # what lies in a folder
+  p2p ls -r          # everything
+  p2p ls '*.iso'     # what matches, at any depth";
+
+pub(crate) const FIND: &str = "Examples:
+  p2p find big.iso
+  p2p find 4662aad9e124         # by the first digits of its id
+  p2p find 'photos/*' --json";
+
+pub(crate) const GET: &str = "Examples:
+  p2p get big.iso                              # into the current folder
+  p2p get photos/ notes.txt ~/Downloads/       # a folder and a file
+  p2p get 'photos/2024/*.jpg' pictures/        # what matches; `*` and `?` stand for what is in one name
+  p2p get photos/ --include '*.jpg' -n         # what would be fetched of it, and where to
+  p2p get notes.txt - -q                       # to standard output
+  p2p get 4662aad9e124 --as big.iso            # by the first digits of its id";
+
+pub(crate) const CREATE: &str = "Examples:
+  p2p create big.iso                           # writes big.iso.p2p, prints the link
+  p2p create ./photos -o /tmp/photos.p2p --tracker 10.0.0.5";
+
+pub(crate) const LOAD: &str = "Examples:
+  p2p load alice
+  p2p load 10.0.0.7:40124 --json";
+
+pub(crate) const STATUS: &str = "Examples:
+  p2p status             # what the trackers see
+  p2p status ./photos    # what the peer that shares this folder is doing";
+
+pub(crate) const WHY: &str = "Examples:
+  p2p why             # of the peer that shares the current folder
+  p2p why ./photos";
+
+pub(crate) const CONFORMANCE: &str = "Examples:
+  p2p conformance 127.0.0.1:9700 --role tracker
+  p2p conformance 127.0.0.1:40124 --role server --json
+  p2p conformance --role asker -- p2p get {name} {dest} --tracker {tracker} --wait 2s";
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use crate::cli::typed::args::Cli;
+
+    /// The words of a line, as a shell divides it.
+    fn words(line: &str) -> Vec<String> {
+        let line = line.split(" #").next().unwrap_or_default();
+        let quoted = line.split('\'').enumerate();
+        quoted
+            .flat_map(|(place, part)| match place % 2 {
+                0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+                _ => vec![part.to_owned()],
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_that_can_be_typed() {
+        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "completions")
+        {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+            assert!(lines.len() >= 2, "{} has no examples", command.get_name());
+            for line in lines {
+                assert!(
+                    line.starts_with(&format!("p2p {} ", command.get_name()))
+                        || line.contains(command.get_name())
+                );
+                let typed = Cli::try_parse_from(words(line));
+                assert!(typed.is_ok(), "{line}: {}", typed.unwrap_err());
+            }
+        }
+    }
+}
