@@ -19,6 +19,7 @@ mod numbers;
 mod peer;
 mod pipelining;
 mod proof;
+mod published;
 mod registering;
 mod stage;
 mod target;
@@ -66,6 +67,7 @@ pub fn tracker(addr: &str, patience: Duration, tell: &mut dyn FnMut(Outcome)) {
         registering::CHECKS,
         locating::CHECKS,
         listing::CHECKS,
+        published::CHECKS,
     ];
     checks.iter().for_each(|checks| run(checks, &target, tell));
 }

@@ -73,7 +73,7 @@ impl Thread {
     pub(crate) fn essential(self, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
         self.spawn(Kind::Essential, move || {
             if caught(run).is_err() {
-                process::exit(i32::from(FAILED));
+                end_process();
             }
         })
     }
@@ -88,7 +88,7 @@ impl Thread {
             if let Err(Panicked(why)) = caught(run)
                 && caught(|| failed(&why)).is_err()
             {
-                process::exit(i32::from(FAILED)); // somebody would wait for ever
+                end_process(); // somebody would wait for ever
             }
         })
     }
@@ -118,6 +118,11 @@ impl Thread {
             run();
         })
     }
+}
+
+/// Ends the process, of which nothing may be left half; why was said.
+pub(crate) fn end_process() -> ! {
+    process::exit(i32::from(FAILED))
 }
 
 /// Waits for a helper; its panic goes on here.

@@ -1,15 +1,17 @@
 //! The tracker: its start and its end.
 //!
 //! `server` owns the threads and sockets; what they answer is decided by `session` from the `directory`, both
-//! without a socket or a clock. A tracker keeps nothing on disk: peers tell it all again.
+//! without a socket or a clock. The directory is not kept on disk: peers tell it all again. The `records` are, if that is
+//! asked for.
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::descriptors;
 use crate::net::{self, Identity};
 use directory::Directory;
+use records::{Journal, Recorder};
 use server::Server;
 use shared::Shared;
 
@@ -27,6 +29,9 @@ pub use config::{Config, StartError};
 /// A connection is a socket, and what wakes its thread while an answer waits.
 const DESCRIPTORS_EACH: usize = 2;
 
+/// How long a tracker that has no records of its own waits for stores to say what they remember, before it changes any.
+const SETTLING: Duration = Duration::from_secs(5);
+
 /// A running tracker; stops when it is dropped.
 pub struct Tracker {
     addr: SocketAddr,
@@ -43,11 +48,22 @@ pub fn start(config: Config) -> Result<Tracker, StartError> {
     let addr = listener.local_addr().map_err(refused)?;
     let max_connections = descriptors::carried(config.max_connections, DESCRIPTORS_EACH);
     let config = Config { max_connections, ..config };
-    let directory = Directory::new(config.lease, config.bounds, fastrand::u64(..), Instant::now());
+    let now = Instant::now();
+    let directory = Directory::new(config.lease, config.bounds, fastrand::u64(..), now);
+    let recorder = recorder(&config)?;
+    let settled = recorder.wants_records().then(|| now + SETTLING);
+    let shared = Shared::with_records(directory, recorder, settled);
     let identity =
         Identity { peer: net::OwnId::random(), name: config.name.clone(), listen_port: addr.port() };
-    let server = Server::start(&config, identity, Shared::new(directory), listener);
+    let server = Server::start(&config, identity, shared, listener);
     Ok(Tracker { addr, server: server.map_err(StartError::Thread)? })
+}
+
+/// The records of this tracker: those in its folder, or new ones.
+fn recorder(config: &Config) -> Result<Recorder, StartError> {
+    let Some(folder) = &config.data else { return Ok(Recorder::forgetful()) };
+    let (journal, records) = Journal::open(folder)?;
+    Recorder::start(journal, records, config.recover).map_err(StartError::Journal)
 }
 
 impl Tracker {

@@ -98,8 +98,11 @@ const PURE: &[(&str, &[&str])] = &[
     ),
     ("tracker/tables", &["content", "wire"]),
     ("tracker/directory", &["content", "wire", "tracker/tables"]),
+    ("tracker/records/command", &["content", "wire"]),
+    ("tracker/records/clients", &["wire", "tracker/records/command"]),
+    ("tracker/records/machine", &["content", "wire", "tracker/records/command", "tracker/records/clients"]),
     ("tracker/keeping", &["content", "wire", "tracker/records"]),
-    ("tracker/session", &["content", "wire", "tracker/directory", "tracker/shared"]),
+    ("tracker/session", &["content", "wire", "tracker/directory", "tracker/records", "tracker/shared"]),
 ];
 
 /// What a room that only decides has no business with: sockets, files, threads, locks, clocks.

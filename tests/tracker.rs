@@ -232,3 +232,65 @@ fn a_busy_port_is_an_error_that_says_where() {
     let error = tracker::start(Config { listen: listen.clone(), ..Config::default() }).unwrap_err();
     assert!(error.to_string().contains(&listen));
 }
+
+fn publish(link: &mut Link, name: &str, content: &[u8]) -> FromTracker {
+    let size = content.len() as u64;
+    let version = Version {
+        number: 0,
+        id: FileId::of(content),
+        size,
+        total: size,
+        chunks: 1,
+        policy: Policy::NONE,
+        stamp_ms: 0,
+        publisher: Label::new("anna"),
+    };
+    let (client, name) = (ClientId::random(), Name::new(name));
+    link.call(&Publish { client, seq: 1, name, version, expect: 0 }.into()).unwrap()
+}
+
+#[test]
+fn what_is_published_is_there_again_with_the_folder_and_gone_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = || Config { data: Some(folder.path().to_owned()), ..Config::default() };
+    let tracker = start(kept());
+    let mut link = connect(&tracker, 1);
+    for (number, content) in [(1, b"x"), (2, b"y")] {
+        assert_eq!(publish(&mut link, "a", content), Stored { number, fresh: true }.into());
+    }
+    let second = tracker::start(kept()).unwrap_err();
+    assert!(second.to_string().contains("in use by another process"), "{second}");
+    tracker.stop();
+    let again = start(kept());
+    let resolve = |tracker: &Tracker| {
+        let question = Resolve { name: Name::new("a"), number: 0 };
+        match connect(tracker, 2).call(&question.into()).unwrap() {
+            FromTracker::Resolved(resolved) => resolved.versions.into_vec(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let found: Vec<(u32, FileId)> =
+        resolve(&again).iter().map(|version| (version.number, version.id)).collect();
+    assert_eq!(found, [(2, FileId::of(b"y"))]);
+    assert!(resolve(&start(Config::default())).is_empty());
+}
+
+#[test]
+fn a_damaged_journal_is_left_as_it_is_and_the_tracker_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = || Config { data: Some(folder.path().to_owned()), ..Config::default() };
+    let tracker = start(kept());
+    let mut link = connect(&tracker, 1);
+    for content in [b"x", b"y", b"z"] {
+        publish(&mut link, "a", content);
+    }
+    drop((link, tracker));
+    let path = folder.path().join("records.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() / 512 / 2 * 512 + 100;
+    bytes[at] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = tracker::start(kept()).unwrap_err().to_string();
+    assert!(error.contains("records.log is damaged at byte"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}

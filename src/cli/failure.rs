@@ -7,7 +7,10 @@ use crate::api::Exit;
 use crate::net::NetError;
 use crate::peer::{FetchError, PeerError};
 use crate::say;
+use crate::storage::OwnedError;
+use crate::storage::log::LogError;
 use crate::tracker::StartError;
+use crate::tracker::records::JournalError;
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
@@ -126,10 +129,23 @@ fn cannot_listen(address: &str, error: &io::Error) -> Failure {
     Failure::other(format!("cannot listen on {address}: {}{remedy}", reason(error)))
 }
 
+/// What to do about records that cannot be read.
+fn remedy(unusable: &JournalError) -> &'static str {
+    match unusable {
+        JournalError::Folder(OwnedError::Busy(_)) => "; a tracker that runs has it",
+        JournalError::Log(LogError::Damaged { .. }) => {
+            "; keep the file, and start with an empty --data folder and --recover: what stores keep comes back"
+        }
+        JournalError::Unknown { .. } => "; a later version of p2p wrote it",
+        _ => "",
+    }
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
         match &error {
             StartError::Listen { listen, source } => cannot_listen(listen, source),
+            StartError::Records(unusable) => Failure::other(format!("{error}{}", remedy(unusable))),
             _ => Failure::other(error.to_string()),
         }
     }

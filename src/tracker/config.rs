@@ -1,9 +1,11 @@
 //! What a tracker needs to know to start, and why it does not.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::directory::Bounds;
+use super::records::JournalError;
 
 /// What a tracker needs to know.
 #[derive(Debug, Clone)]
@@ -20,6 +22,11 @@ pub struct Config {
     pub max_connections: usize,
     /// What the directory may grow to.
     pub bounds: Bounds,
+    /// The folder where published names are kept; without one they are forgotten with the tracker, but for what stores
+    /// remember.
+    pub data: Option<PathBuf>,
+    /// True if what stores remember is taken in beside what is in the folder.
+    pub recover: bool,
 }
 
 impl Default for Config {
@@ -33,6 +40,8 @@ impl Default for Config {
             // out of threads before the door is full and the heaviest makes room.
             max_connections: 12_000,
             bounds: Bounds::default(),
+            data: None,
+            recover: false,
         }
     }
 }
@@ -48,6 +57,12 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// What it is to know of published names cannot be read.
+    #[error("cannot read the tracker's records: {0}")]
+    Records(#[from] JournalError),
+    /// The journal cannot be written.
+    #[error("cannot write the tracker's records: {0}")]
+    Journal(io::Error),
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),

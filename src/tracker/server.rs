@@ -107,6 +107,7 @@ impl Server {
         let threads = std::mem::take(&mut *lock(&self.threads));
         threads.into_iter().for_each(crew::join);
         self.crew.join_all();
+        self.service.shared.stop();
     }
 
     /// Blocks until the last connection of a stopping tracker has ended.

@@ -8,6 +8,7 @@ use std::sync::MutexGuard;
 use std::time::Instant;
 
 use super::directory::{Denial, Directory, Load, Look, Near, Page, Profile, Query, Sender, Wanted};
+use super::records::Command;
 use super::shared::Shared;
 use crate::content::{ChunkSet, FileId, Network, Run, SafeName, runs};
 use crate::wire::{
@@ -66,6 +67,7 @@ impl From<Common> for Reply {
 enum Asking {
     List(Page),
     Near(Near),
+    Record(Command),
 }
 
 /// One connection.
@@ -119,18 +121,24 @@ impl Session {
                 let (peers, more) = self.step(shared, now).peers(message.after, limit, now);
                 Ok(wire::Peers { peers: List::new(peers), more }.into())
             }
+            ToTracker::Resolve(message) => return answered(published::resolve(&shared.records(), &message)),
+            ToTracker::GetVersions(message) => {
+                return answered(published::versions(&shared.records(), &message));
+            }
+            ToTracker::Publish(message) => {
+                return self.change_records(shared, published::publish(message), now);
+            }
+            ToTracker::Remove(message) => {
+                return self.change_records(shared, published::remove(&message), now);
+            }
+            ToTracker::Records(message) => return self.import(shared, message, now),
             ToTracker::Lend(_)
             | ToTracker::Kept(_)
             | ToTracker::Decline(_)
             | ToTracker::GetDuties(_)
             | ToTracker::Store(_)
-            | ToTracker::Resolve(_)
-            | ToTracker::GetVersions(_)
-            | ToTracker::Remove(_)
             | ToTracker::GetHealth(_)
-            | ToTracker::GetStores(_)
-            | ToTracker::Records(_)
-            | ToTracker::Publish(_) => {
+            | ToTracker::GetStores(_) => {
                 drop(self.step(shared, now));
                 Ok(Common::error(ErrorCode::NoStores, "this tracker keeps no stores").into())
             }
@@ -272,13 +280,44 @@ impl Session {
         self.go_on(shared, now)
     }
 
+    fn change_records(&mut self, shared: &Shared, command: Result<Command, Common>, now: Instant) -> Reply {
+        command.map_or_else(Reply::from, |command| self.record(shared, command, now))
+    }
+
+    /// Takes in what a store remembers, if that is wanted.
+    fn import(&mut self, shared: &Shared, message: wire::Records, now: Instant) -> Reply {
+        if !self.registered {
+            return denied(&Denial::NotRegistered).into();
+        }
+        match shared.wants_records() {
+            true => self.record(shared, published::import(message), now),
+            false => {
+                drop(self.step(shared, now));
+                Common::Ok.into()
+            }
+        }
+    }
+
+    /// Changes the records, once they may be changed.
+    fn record(&mut self, shared: &Shared, command: Command, now: Instant) -> Reply {
+        drop(self.step(shared, now));
+        if let Some(settled) = shared.settles_at(now).filter(|_| !matches!(command, Command::Import(_))) {
+            self.asking = Some(Asking::Record(command));
+            return Reply { answer: None, close: false, effect: Some(Effect::Wait(settled)) };
+        }
+        published::recorded(shared.record(command)).into()
+    }
+
     /// Takes the next step of a question that takes several.
     pub fn go_on(&mut self, shared: &Shared, now: Instant) -> Reply {
-        let mut asking = self.asking.take();
+        let mut asking = match self.asking.take() {
+            Some(Asking::Record(command)) => return self.record(shared, command, now),
+            asking => asking,
+        };
         let done = shared.asked(Network::of(self.host), || match &mut asking {
             Some(Asking::List(page)) => self.step(shared, now).list(page),
             Some(Asking::Near(near)) => self.step(shared, now).near(near),
-            None => true,
+            Some(Asking::Record(_)) | None => true,
         });
         if !done {
             self.asking = asking;
@@ -296,9 +335,13 @@ impl Session {
                 let located = Located { variants: List::default(), near: List::new(near.names()) };
                 FromTracker::from(located).into()
             }
-            None => Reply { answer: None, close: false, effect: None },
+            Some(Asking::Record(_)) | None => Reply { answer: None, close: false, effect: None },
         }
     }
+}
+
+fn answered(answer: Result<FromTracker, Common>) -> Reply {
+    answer.map_or_else(Reply::from, Reply::from)
 }
 
 /// The ERROR that tells of it.
@@ -324,5 +367,6 @@ fn check_name(name: &str) -> Result<(), Denial> {
     SafeName::new(name).map(drop).map_err(|error| Denial::BadName(name.to_owned(), error))
 }
 
+mod published;
 #[cfg(test)]
 mod tests;

@@ -1,27 +1,38 @@
-//! The directory behind its lock, which is taken for one bounded step at a time.
+//! What all sessions share: the directory behind its lock, which is taken for one bounded step at a time, and the
+//! records.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLockReadGuard};
+use std::time::Instant;
 
 use super::directory::Directory;
+use super::records::{Applied, Command, Recorder, Records, Unrecorded};
 use crate::content::Network;
 use crate::threads;
 
 /// Contents of a peer that is gone cleared away under one lock.
 const SWEEP: usize = 128;
 
-/// The directory, shared by all sessions.
+/// What all sessions share.
 #[derive(Debug)]
 pub struct Shared {
     directory: Mutex<Directory>,
     /// Who asks questions: those of a network one after the other.
     askers: Mutex<BTreeMap<Network, Arc<Mutex<()>>>>,
+    recorder: Recorder,
+    /// Until then stores may remember what the records do not have.
+    settled: Option<Instant>,
 }
 
 impl Shared {
-    /// Shares a directory.
+    /// Shares a directory, with records that are nowhere else.
     pub fn new(directory: Directory) -> Shared {
-        Shared { directory: Mutex::new(directory), askers: Mutex::default() }
+        Shared::with_records(directory, Recorder::forgetful(), None)
+    }
+
+    /// Shares a directory and records, which are not changed before they are settled.
+    pub fn with_records(directory: Directory, recorder: Recorder, settled: Option<Instant>) -> Shared {
+        Shared { directory: Mutex::new(directory), askers: Mutex::default(), recorder, settled }
     }
 
     /// The directory, for one bounded step.
@@ -49,6 +60,34 @@ impl Shared {
     pub fn sweep(&self) {
         while self.lock().sweep(SWEEP) {}
     }
+
+    /// The records, for one bounded step. Where several are locked, these come last.
+    pub fn records(&self) -> RwLockReadGuard<'_, Records> {
+        self.recorder.read()
+    }
+
+    /// Changes the records, and waits until that is on the disk; so nothing may be locked.
+    ///
+    /// # Errors
+    /// It could not be written down.
+    pub fn record(&self, command: Command) -> Result<Applied, Unrecorded> {
+        self.recorder.submit(command)
+    }
+
+    /// True if the records take in what stores remember.
+    pub fn wants_records(&self) -> bool {
+        self.recorder.wants_records()
+    }
+
+    /// When the records may be changed, if that is not now.
+    pub fn settles_at(&self, now: Instant) -> Option<Instant> {
+        self.settled.filter(|settled| now < *settled)
+    }
+
+    /// Ends what changes the records.
+    pub fn stop(&self) {
+        self.recorder.stop();
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +95,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
     use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
     use crate::tracker::directory::Bounds;

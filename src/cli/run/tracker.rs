@@ -13,6 +13,8 @@ pub(crate) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
         listen: args.listen.clone(),
         lease: args.lease.0,
         max_connections: args.max_connections,
+        data: args.data.clone(),
+        recover: args.recover,
         ..tracker::Config::default()
     };
     let tracker = tracker::start(config)?;

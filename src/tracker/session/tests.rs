@@ -287,3 +287,46 @@ fn a_listing_is_gathered_to_its_end() {
     let names: Vec<&str> = listing.entries.iter().map(|entry| &*entry.name).collect();
     assert_eq!((names, listing.more), (vec!["d/4989", "d/4999"], false));
 }
+
+fn publish(name: &str) -> wire::Publish {
+    let version = wire::Version {
+        number: 0,
+        id: ID,
+        size: 1,
+        total: 1,
+        chunks: 1,
+        policy: wire::Policy::NONE,
+        stamp_ms: 0,
+        publisher: Label::default(),
+    };
+    wire::Publish { client: wire::ClientId::random(), seq: 1, name: Name::new(name), version, expect: 0 }
+}
+
+#[test]
+fn records_without_a_disk_change_when_stores_have_had_time_to_say_what_they_remember() {
+    let now = Instant::now();
+    let settled = now + Duration::from_secs(5);
+    let directory = Directory::new(LEASE, Bounds::default(), 1, now);
+    let recorder = crate::tracker::records::Recorder::forgetful();
+    let scene = Scene { shared: Shared::with_records(directory, recorder, Some(settled)), now };
+    let wait = Reply { answer: None, close: false, effect: Some(Effect::Wait(settled)) };
+    let mut client = session(1, 1);
+    assert_eq!(scene.answer(&mut client, publish("a")), wait);
+    assert_eq!(client.go_on(&scene.shared, settled - Duration::from_millis(1)), wait);
+    // Meanwhile a store remembers the first version.
+    let mut store = scene.registered(2, "store");
+    let remembered = wire::Version { number: 1, id: FileId([2; 32]), ..publish("a").version };
+    let list = List::new(vec![wire::Published { name: Name::new("a"), version: remembered }]);
+    assert_eq!(scene.answer(&mut store, wire::Records { published: list, last: true }), Common::Ok.into());
+    let stored = |number, fresh| Reply::from(FromTracker::from(wire::Stored { number, fresh }));
+    assert_eq!(client.go_on(&scene.shared, settled), stored(2, true));
+    let later = client.answer(&scene.shared, publish("a").into(), settled);
+    assert_eq!(later, stored(2, false), "no more waiting");
+}
+
+#[test]
+fn only_who_is_registered_says_what_it_remembers() {
+    let scene = Scene::new();
+    let reply = scene.answer(&mut session(1, 1), wire::Records { published: List::default(), last: true });
+    assert_eq!(reply, denied(&Denial::NotRegistered).into());
+}

@@ -94,6 +94,10 @@ fn numbers_without_a_meaning_are_refused() {
     let set_id = [1, 0o4755_u16.to_be_bytes()[0], 0o4755_u16.to_be_bytes()[1]];
     bad::<FromServer>(0x70, &[&[0; 12], &[1], &set_id, &[0; 8]], "a mode", 0o4755);
     bad::<FromServer>(0x70, &[&[0; 12], &[1], &[2]], "a flag", 2);
+    let before_policy = [&[0; 16 + 8][..], &[0; 2 + 4 + 32 + 8 + 8 + 4]].concat();
+    for (policy, got) in [([0, 1], 1), ([MAX_SHARDS + 1, 0], 0x1100), ([1, MAX_PARITY + 1], 0x109)] {
+        bad::<ToTracker>(0x27, &[&before_policy, &policy], "a policy", got);
+    }
     bad::<Common>(0x02, &[&[0, 99, 0, 0]], "ErrorCode", 99);
 }
 

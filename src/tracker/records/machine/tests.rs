@@ -6,28 +6,8 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 
 use super::*;
-use crate::wire::{Label, List, Name};
-
-fn name(text: &str) -> SafeName {
-    SafeName::new(text).unwrap()
-}
-
-fn version(content: &[u8], policy: Policy) -> Version {
-    Version {
-        number: 0,
-        id: FileId::of(content),
-        size: content.len() as u64,
-        total: content.len() as u64,
-        chunks: 1,
-        policy,
-        stamp_ms: 5,
-        publisher: Label::new("anna"),
-    }
-}
-
-fn copies(copies: u8) -> Policy {
-    Policy::copies(copies).unwrap()
-}
+use crate::tracker::records::samples::{any_command, copies, name, version};
+use crate::wire::{List, Name};
 
 /// Records, and commands that count their slots and clients themselves.
 #[derive(Default)]
@@ -200,25 +180,6 @@ fn what_there_is_no_room_for_is_refused_and_changes_nothing() {
         .map(|number| Version { number, ..version(&number.to_be_bytes(), copies(2)) })
         .collect();
     assert_eq!(story.publish("a", &version(b"x", copies(2)), 0), Outcome::Refused(Refused::TooManyVersions));
-}
-
-/// Something that may happen: few names, contents, clients and numbers, so that all meet.
-fn any_command(rng: &mut Rng, clients: &[ClientId]) -> Command {
-    let names = ["a", "b", "a/", "b/c"];
-    let at = names[rng.usize(..names.len())];
-    let (client, seq) = (clients[rng.usize(..clients.len())], rng.u64(1..40));
-    let policy = [Policy::NONE, copies(1), copies(2), copies(3)][rng.usize(..4)];
-    let some = Version { stamp_ms: rng.u64(..5), ..version(&[rng.u8(..4)], policy) };
-    let number = rng.u32(..6);
-    match rng.u8(..10) {
-        0..5 => Command::Publish(Publish { client, seq, name: name(at), version: some, expect: number / 2 }),
-        5..8 => Command::Remove(Remove { client, seq, name: name(at), number: number / 2 }),
-        8 => {
-            let published = Published { name: Name::new(at), version: Version { number, ..some } };
-            Command::Import(Import { list: List::new(vec![published]) })
-        }
-        _ => Command::Start(Start { authority: Authority::random(), least: Term(rng.u128(..20)) }),
-    }
 }
 
 /// The same by a plain map of names and numbers, for commands of clients that ask once each.
