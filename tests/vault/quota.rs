@@ -25,8 +25,7 @@ fn work(ops: u32) -> u32 {
         let (slabs, all) = room(&path);
         assert!(vault.space().used <= quota, "{:?} after {op:?}", vault.space());
         assert!(all <= vault.space().used, "the disk has given {all}, and {:?} is counted", vault.space());
-        // A file in many parts takes a block to say where they are.
-        assert!(slabs >= world.slots(&model) && slabs < world.slots(&model) + (32 << 10), "after {op:?}");
+        world.expect_slots(slabs, &model);
         if number % 16 == 0 {
             assert_eq!(world.kept(&vault), model);
         }

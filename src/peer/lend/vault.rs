@@ -22,6 +22,7 @@ mod slab;
 mod slot;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub use shared::Located;
 pub use slab::Pin;
 
 use entry::Entry;
+use lot::Waiting;
 use plan::{Encoded, Plan};
 use shared::Shared;
 use writer::Writer;
@@ -113,6 +115,15 @@ impl Vault {
         Grant::reserve(&self.shared, lot, wanted)
     }
 
+    /// Whatever is held of a content, for whatever sake, is to be kept for its sake too, from the next commit on; nothing is
+    /// brought. Which chunks that are.
+    ///
+    /// # Errors
+    /// As of [`Vault::reserve`].
+    pub fn keep_held(&self, lot: Lot) -> Result<ChunkSet, VaultError> {
+        Grant::adopt(&self.shared, lot).map(|grant| grant.had().clone())
+    }
+
     /// Waits until something should be committed: much was written, or something some time ago. False if there is nothing
     /// within `timeout`.
     pub fn wait_due(&self, timeout: Duration) -> bool {
@@ -123,7 +134,7 @@ impl Vault {
     /// belongs to; listings that are held for their members' sake are not told of.
     ///
     /// # Errors
-    /// As of writing: what could not be put into the log waits for the next time, unless the disk failed.
+    /// As of writing: what could not be put into the log is given up, so that a full disk has room again.
     pub fn commit(&self) -> Result<Vec<Kept>, VaultError> {
         let mut writer = lock(&self.writer);
         writer.refuse_if_failed(&self.shared)?;
@@ -134,13 +145,14 @@ impl Vault {
         if let Err(error) = self.shared.slabs.sync() {
             // What a second sync says of these pages is not to be believed.
             writer.fail();
+            self.give_up(&waiting);
             return Err(self.shared.failed(error));
         }
         let plan = Plan::of(&lock(&self.shared.index).catalogue, &waiting);
-        let freed = match writer.enter(&self.shared, &plan.units, || waiting.are_committed()) {
+        let freed = match writer.enter(&self.shared, &plan.units, || waiting.are_settled()) {
             Ok(freed) => freed,
             Err(error) => {
-                self.shared.queue.put_back(waiting);
+                self.give_up(&waiting);
                 return Err(error);
             }
         };
@@ -148,6 +160,14 @@ impl Vault {
         freed.into_iter().chain(surplus).for_each(|(slot, count)| self.shared.slabs.free(slot, count));
         writer.tidy(&self.shared, false);
         Ok(plan.contents.into_iter().filter_map(|(id, kind)| self.of(id, kind)).collect())
+    }
+
+    /// What could not be put into the log has to be brought once more.
+    fn give_up(&self, waiting: &Waiting) {
+        let index = lock(&self.shared.index);
+        waiting.are_settled();
+        drop(index);
+        waiting.written.iter().for_each(|written| self.shared.slabs.free(written.slot, 1));
     }
 
     /// Hears of the term of a tracker: a higher one of the authority that this vault serves is remembered, on the disk.
@@ -250,9 +270,19 @@ impl Vault {
         if !is_held || self.shared.is_right(file, chunk) {
             return Ok(Vec::new());
         }
-        let keepers = lock(&self.shared.index).catalogue.keepers(file, chunk);
-        writer.enter(&self.shared, &[vec![Entry::Lost { file, first: chunk, count: 1 }.encode()]], || ())?;
-        Ok(keepers.into_iter().filter_map(|(id, kind)| self.of(id, kind)).collect())
+        let (lost, keepers) = {
+            let index = lock(&self.shared.index);
+            // All that are said to be in this slot are not.
+            let slot = index.catalogue.file(file).and_then(|file| file.slot(chunk));
+            let owners = slot.map(|slot| index.catalogue.owners_of(slot)).unwrap_or_default();
+            let keepers = owners.iter().flat_map(|(file, chunk)| index.catalogue.keepers(*file, *chunk));
+            let keepers: BTreeSet<(Kind, FileId)> = keepers.map(|(id, kind)| (kind, id)).collect();
+            let lost =
+                owners.iter().map(|(file, chunk)| Entry::Lost { file: *file, first: *chunk, count: 1 });
+            (lost.map(|entry| entry.encode()).collect::<Vec<_>>(), keepers)
+        };
+        writer.enter(&self.shared, &[lost], || ())?;
+        Ok(keepers.into_iter().filter_map(|(kind, id)| self.of(id, kind)).collect())
     }
 
     /// What is held of a content, to be served. The bytes of an id are served for whatever sake they are held: also a

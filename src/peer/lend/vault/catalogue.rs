@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::entry::{Entry, Kind, Owner};
 use super::slot::{Class, Slot};
 
-use crate::content::{ChunkSet, FileId, Geometry, Looks, PROOF_RUN, Run, runs};
+use crate::content::{ChunkHash, ChunkSet, FileId, Geometry, Looks, PROOF_RUN, Run, runs};
 use crate::storage::log::Extent;
 
 /// All that is held.
@@ -22,6 +22,10 @@ pub(super) struct Catalogue {
     next_file: u32,
     next_root: u32,
     owner: Option<Owner>,
+    /// Of slots that several files have, how many do beyond the first.
+    shared: HashMap<Slot, u32>,
+    /// For the beginning of the hash of the first chunk of a proof's run, a file that has that chunk.
+    alike: HashMap<u64, u32>,
 }
 
 /// A file of which something is held, or that a content lists.
@@ -133,14 +137,12 @@ impl Catalogue {
     pub(super) fn apply(&mut self, entry: &Entry<'_>, extent: Extent) -> Freed {
         match entry {
             Entry::File { file, id, size } => self.add_file(*file, *id, *size),
-            Entry::Proof { file, proof } => {
-                let first = proof.first_chunk().map(|first| u32::from_be_bytes(*first));
-                if let (Some(file), Some(first)) = (self.files.get_mut(file), first) {
-                    file.proofs.insert(first, extent);
-                }
-            }
+            Entry::Proof { file, proof } => self.add_proof(*file, proof, extent),
             Entry::Chunks { file, first, count, slot } => {
-                return self.add_chunks(*file, *first, *count, *slot);
+                return self.add_chunks(*file, Stretch { first: *first, count: *count, slot: *slot }, false);
+            }
+            Entry::Share { file, first, count, slot } => {
+                return self.add_chunks(*file, Stretch { first: *first, count: *count, slot: *slot }, true);
             }
             Entry::Lost { file, first, count } => return self.lose(*file, *first, *count),
             Entry::Root { root, id, kind, files } => self.add_root(*root, *id, *kind, files),
@@ -173,14 +175,27 @@ impl Catalogue {
         self.file_numbers.insert((id, size), number);
     }
 
-    fn add_chunks(&mut self, number: u32, first: u32, count: u32, slot: Slot) -> Freed {
+    fn add_proof(&mut self, number: u32, proof: &[u8], extent: Extent) {
+        let first = proof.first_chunk().map(|first| u32::from_be_bytes(*first));
+        if let (Some(file), Some(first)) = (self.files.get_mut(&number), first) {
+            file.proofs.insert(first, extent);
+            // Behind the number of the chunk and how many hashes there are.
+            self.alike.extend(proof.get(5..).and_then(beginning).map(|hash| (hash, number)));
+        }
+    }
+
+    /// Chunks of a file lie in slots that are its own, or that another file has.
+    fn add_chunks(&mut self, number: u32, new: Stretch, is_shared: bool) -> Freed {
         let Some(file) = self.files.get_mut(&number) else { return Freed::new() };
-        if first + count > file.geometry.chunks() {
+        if new.first + new.count > file.geometry.chunks() {
             return Freed::new();
         }
-        let freed = file.remove(first, count);
-        file.add(Stretch { first, count, slot });
-        freed
+        let freed = file.remove(new.first, new.count);
+        file.add(new);
+        for at in 0..if is_shared { new.count } else { 0 } {
+            *self.shared.entry(new.slot.plus(at)).or_default() += 1;
+        }
+        self.release(freed)
     }
 
     fn add_root(&mut self, number: u32, id: FileId, kind: Kind, files: &[u32]) {
@@ -210,7 +225,29 @@ impl Catalogue {
                 root.claimed.remove(start + chunk);
             }
         }
-        freed
+        self.release(freed)
+    }
+
+    /// Of slots that a file has no more, those that nobody has.
+    fn release(&mut self, freed: Freed) -> Freed {
+        if self.shared.is_empty() {
+            return freed;
+        }
+        let mut free = Freed::new();
+        for slot in freed.into_iter().flat_map(|(slot, count)| (0..count).map(move |at| slot.plus(at))) {
+            if let Some(others) = self.shared.get_mut(&slot) {
+                *others -= 1;
+                if *others == 0 {
+                    self.shared.remove(&slot);
+                }
+                continue;
+            }
+            match free.last_mut() {
+                Some((first, count)) if first.plus(*count) == slot => *count += 1,
+                _ => free.push((slot, 1)),
+            }
+        }
+        free
     }
 
     /// A content does not claim chunks any more; once it claims none, it is not kept.
@@ -232,7 +269,7 @@ impl Catalogue {
         if is_empty {
             self.forget_root(number);
         }
-        freed
+        self.release(freed)
     }
 
     fn forget_root(&mut self, number: u32) {
@@ -349,6 +386,59 @@ impl Catalogue {
         of_id.max_by_key(|number| self.files.get(number).map_or(0, |file| file.held().count()))
     }
 
+    /// A file that has chunks of one with these hashes, at the same places: the one that most runs speak for.
+    pub(super) fn alike(&self, hashes: &[ChunkHash]) -> Option<u32> {
+        let mut votes: BTreeMap<u32, u32> = BTreeMap::new();
+        let firsts = hashes.iter().step_by(PROOF_RUN as usize).filter_map(|hash| beginning(&hash.0));
+        for file in
+            firsts.filter_map(|hash| self.alike.get(&hash)).filter(|file| self.files.contains_key(file))
+        {
+            *votes.entry(*file).or_default() += 1;
+        }
+        votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(file, _)| file)
+    }
+
+    /// The files that have a slot, with the chunk in it.
+    pub(super) fn owners_of(&self, slot: Slot) -> Vec<(u32, u32)> {
+        let of = |run: &Stretch| {
+            let at = slot.number.checked_sub(run.slot.number).filter(|at| *at < run.count);
+            at.filter(|_| run.slot.class == slot.class).map(|at| run.first + at)
+        };
+        let files = self.files.iter();
+        files
+            .flat_map(|(number, file)| file.runs.iter().filter_map(of).map(|chunk| (*number, chunk)))
+            .collect()
+    }
+
+    /// True if as many files have each slot as the log said. From then on it is as they say.
+    pub(super) fn recount(&mut self) -> bool {
+        let mut slots: Vec<(Slot, u32)> =
+            self.files.values().flat_map(|file| &file.runs).map(|run| (run.slot, run.count)).collect();
+        slots.sort_unstable();
+        let lies_on = |pair: &[(Slot, u32)]| {
+            pair[0].0.class == pair[1].0.class && pair[0].0.number + pair[0].1 > pair[1].0.number
+        };
+        if self.shared.is_empty() && !slots.windows(2).any(lies_on) {
+            return true;
+        }
+        let mut owners: HashMap<Slot, u32> = HashMap::new();
+        for slot in slots.into_iter().flat_map(|(slot, count)| (0..count).map(move |at| slot.plus(at))) {
+            *owners.entry(slot).or_default() += 1;
+        }
+        owners.retain(|_, owners| {
+            *owners -= 1;
+            *owners > 0
+        });
+        let is_as_said = owners == self.shared;
+        self.shared = owners;
+        is_as_said
+    }
+
+    /// True if several files have the slot.
+    pub(super) fn is_shared(&self, slot: Slot) -> bool {
+        self.shared.contains_key(&slot)
+    }
+
     /// The next numbers of a file and a root that nothing has.
     pub(super) fn next_numbers(&self) -> (u32, u32) {
         (self.next_file, self.next_root)
@@ -381,10 +471,16 @@ impl Catalogue {
                 proofs.get(&(*number, *first)).inspect(|moved| *extent = **moved).is_some()
             });
         }
+        self.alike.retain(|_, file| self.files.contains_key(file));
         for (number, root) in &mut self.roots {
             root.records = records.get(number).copied();
         }
     }
+}
+
+/// The beginning of a hash.
+fn beginning(hash: &[u8]) -> Option<u64> {
+    hash.first_chunk().map(|hash| u64::from_be_bytes(*hash))
 }
 
 /// The first chunk of the run that a chunk's proof is of.

@@ -1,11 +1,12 @@
 //! A content as it is served from a vault.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::entry::Kind;
 use super::error::VaultError;
 use super::shared::{Located, Shared};
-use crate::content::{ChunkSet, FileId, Layout, Looks, Place, Proof};
+use crate::content::{ChunkSet, FileId, Layout, Looks, Manifest, Place, Proof, proof_run};
 use crate::threads::lock;
 
 /// What is held of a content, to be served.
@@ -35,6 +36,21 @@ impl Content {
         let layout = Arc::new(Layout::new(geometries)?);
         drop(index);
         Some(Content { shared: shared.clone(), layout, files, root, kind })
+    }
+
+    /// The proof of any aligned run of the chunks of a file, by its place, if all of its hashes are known.
+    pub fn manifest_run(&self, file: usize, run: Range<u32>) -> Option<Proof> {
+        let geometry = *self.layout.files().get(file)?;
+        let first = geometry.index(run.start)?;
+        let number = *self.files.get(file)?;
+        if proof_run(geometry, first) == run {
+            return self.shared.proof(number, run.start);
+        }
+        let mut hashes = Vec::with_capacity(geometry.chunks() as usize);
+        while (hashes.len() as u64) < u64::from(geometry.chunks()) {
+            hashes.extend(self.shared.proof(number, hashes.len() as u32)?.hashes);
+        }
+        Manifest::new(geometry, hashes).ok()?.0.prove(run).ok()
     }
 
     /// Its chunks as they are numbered.

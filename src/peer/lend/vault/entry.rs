@@ -37,6 +37,8 @@ pub(super) enum Entry<'a> {
     Proof { file: u32, proof: &'a [u8] },
     /// A run of its chunks lies in a run of slots.
     Chunks { file: u32, first: u32, count: u32, slot: Slot },
+    /// A run of its chunks is the same as that in a run of slots which another file has.
+    Share { file: u32, first: u32, count: u32, slot: Slot },
     /// Chunks of it are not there any more.
     Lost { file: u32, first: u32, count: u32 },
     /// What is kept of a content has this number, and these files in order.
@@ -61,6 +63,7 @@ const CLAIM: u8 = 6;
 const GONE: u8 = 7;
 const LOOKS: u8 = 9;
 const OWNER: u8 = 10;
+const SHARE: u8 = 11;
 
 impl Kind {
     fn number(self) -> u8 {
@@ -96,10 +99,10 @@ impl Entry<'_> {
                 out.put_slice(proof);
                 Entry::PROOF
             }
-            Entry::Chunks { file, first, count, slot } => {
+            Entry::Chunks { file, first, count, slot } | Entry::Share { file, first, count, slot } => {
                 [*file, *first, *count, slot.number].into_iter().for_each(|number| out.put_u32(number));
                 out.put_u8(slot.class.number());
-                CHUNKS
+                if matches!(self, Entry::Chunks { .. }) { CHUNKS } else { SHARE }
             }
             Entry::Lost { file, first, count } => {
                 [*file, *first, *count].into_iter().for_each(|number| out.put_u32(number));
@@ -145,12 +148,16 @@ impl Entry<'_> {
                 Entry::File { file: number(from)?, id: FileId(*array(from)?), size: from.try_get_u64().ok()? }
             }
             Entry::PROOF => Entry::Proof { file: number(from)?, proof: std::mem::take(from) },
-            CHUNKS => {
+            CHUNKS | SHARE => {
                 let [file, first, count, at] = [number(from)?, number(from)?, number(from)?, number(from)?];
                 let class = Class::numbered(from.try_get_u8().ok()?)?;
                 first.checked_add(count)?;
                 at.checked_add(count)?;
-                Entry::Chunks { file, first, count, slot: Slot { class, number: at } }
+                let slot = Slot { class, number: at };
+                match kind {
+                    CHUNKS => Entry::Chunks { file, first, count, slot },
+                    _ => Entry::Share { file, first, count, slot },
+                }
             }
             LOST => {
                 let [file, first, count] = [number(from)?, number(from)?, number(from)?];
@@ -232,6 +239,7 @@ mod tests {
             Entry::File { file: 1, id, size: 1 << 40 },
             Entry::Proof { file: 1, proof: &proof_bytes },
             Entry::Chunks { file: 1, first: 2, count: 3, slot },
+            Entry::Share { file: 1, first: 2, count: 3, slot },
             Entry::Lost { file: 1, first: 2, count: 3 },
             Entry::Root { root: 4, id, kind: Kind::Members, files: vec![1, 2] },
             Entry::Root { root: 4, id, kind: Kind::Listing, files: vec![] },

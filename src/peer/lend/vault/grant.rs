@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::catalogue::class_of;
+use super::catalogue::{Catalogue, class_of, proof_start};
 use super::entry::Kind;
 use super::error::VaultError;
-use super::lot::{Adopted, Lot, Promise, Ticket, Written};
+use super::lot::{Adopted, Alike, Lot, Promise, Ticket, Written};
 use super::quota::log_promise;
 use super::shared::{Located, Shared};
 use super::slot::{Class, Slot};
-use crate::content::{ChunkSet, Looks, PROOF_RUN, Place, Proof, runs};
+use crate::content::{ChunkSet, Looks, Manifest, PROOF_RUN, Place, Proof, runs};
 use crate::threads::lock;
 
 /// Leave to put chunks into the vault. What was not kept when it is dropped gives back its slots.
@@ -31,26 +31,44 @@ impl Grant {
         if wanted.len() != chunks {
             return Err(VaultError::Contradiction);
         }
-        let (had, new_files) = shared.held_of(&lot, wanted)?;
+        let held = shared.held_of(&lot, wanted)?;
+        Grant::with(shared, lot, wanted, held)
+    }
+
+    /// Takes none: whatever is held of the lot is to be kept for its sake too.
+    pub(super) fn adopt(shared: &Arc<Shared>, lot: Lot) -> Result<Grant, VaultError> {
+        let held = shared.held_of(&lot, &ChunkSet::full(lot.layout.chunks()))?;
+        let wanted = held.chunks.clone();
+        Grant::with(shared, lot, &wanted, held)
+    }
+
+    fn with(shared: &Arc<Shared>, lot: Lot, wanted: &ChunkSet, held: HeldOf) -> Result<Grant, VaultError> {
+        let HeldOf { chunks: had, alike, new_files } = held;
+        let chunks = lot.layout.chunks();
         let mut by_class: BTreeMap<Class, Vec<u32>> = BTreeMap::new();
         for chunk in wanted.iter().filter(|chunk| !had.contains(*chunk)) {
             let place = lot.layout.place(chunk);
             let class = place.and_then(|place| class_of(lot.layout.files()[place.file], place.chunk.get()));
             by_class.entry(class.ok_or(VaultError::Contradiction)?).or_default().push(chunk);
         }
-        let missing = wanted.count() - had.count();
-        let runs = wanted.runs().iter().map(|run| run.count / PROOF_RUN + 2).sum();
-        let log = log_promise(new_files, lot.files.len(), lot.records.len(), missing, runs);
+        let runs: u32 = wanted.runs().iter().map(|run| run.count / PROOF_RUN + 2).sum();
+        let known = lot.manifests.values().map(|manifest| manifest.geometry().chunks() / PROOF_RUN + 1);
+        let log = log_promise(
+            (new_files, lot.files.len()),
+            lot.records.len(),
+            wanted.count(),
+            runs.max(known.sum()),
+        );
         let slots: u64 = by_class.iter().map(|(class, chunks)| class.charge() * chunks.len() as u64).sum();
         let log = shared.promise(log, slots + log)?;
         // From when the slots are allotted they count themselves.
         let until_allotted = Promise { quota: shared.quota.clone(), bytes: slots };
         let slots = shared.allot(&by_class)?;
         drop(until_allotted);
-        let committed = Mutex::new(ChunkSet::empty(chunks));
-        let ticket = Arc::new(Ticket { lot, _promise: log, committed });
+        let settled = Mutex::new(ChunkSet::empty(chunks));
+        let ticket = Arc::new(Ticket { lot, _promise: log, settled });
         if !had.is_empty() || chunks == 0 {
-            shared.queue.adopt(Adopted { ticket: ticket.clone(), chunks: had.clone() });
+            shared.queue.adopt(Adopted { ticket: ticket.clone(), chunks: had.clone(), alike });
         }
         let kept = Mutex::new(ChunkSet::empty(chunks));
         Ok(Grant { shared: shared.clone(), ticket, slots, had, kept })
@@ -113,7 +131,7 @@ impl Grant {
         let chunk = self.lot().number(place);
         // Whatever is in the log may be freed at any time: the catalogue knows.
         let index = lock(&self.shared.index);
-        let is_ours = !lock(&self.ticket.committed).contains(chunk) && lock(&self.kept).contains(chunk);
+        let is_ours = !lock(&self.ticket.settled).contains(chunk) && lock(&self.kept).contains(chunk);
         let slot = if is_ours {
             self.slot(chunk)
         } else {
@@ -145,36 +163,83 @@ impl Drop for Grant {
     }
 }
 
-impl Shared {
-    /// Which of the wanted chunks are held, and how many files of the lot are new.
-    fn held_of(&self, lot: &Lot, wanted: &ChunkSet) -> Result<(ChunkSet, usize), VaultError> {
-        let index = lock(&self.index);
-        let catalogue = &index.catalogue;
-        let number = |(id, size): &(_, _)| catalogue.file_number(*id, *size);
-        let is_root = catalogue.root_number(lot.id, lot.kind).and_then(|root| catalogue.root(root));
-        let contradicts = is_root.is_some_and(|root| {
-            let ours = lot.files.iter().map(number);
-            !ours.eq(root.files.iter().copied().map(Some))
-        });
-        if contradicts {
+/// What is held already of what is wanted.
+struct HeldOf {
+    chunks: ChunkSet,
+    /// The files that have the same chunks as those of the lot, by the place of those.
+    alike: BTreeMap<usize, Alike>,
+    /// Files of the lot that are not known.
+    new_files: usize,
+}
+
+impl Catalogue {
+    /// # Errors
+    /// If a lot contradicts what is kept, or is of members whose listing is not here.
+    fn refuse(&self, lot: &Lot) -> Result<(), VaultError> {
+        let root = self.root_number(lot.id, lot.kind).and_then(|root| self.root(root));
+        let ours = || lot.files.iter().map(|(id, size)| self.file_number(*id, *size));
+        if root.is_some_and(|root| !ours().eq(root.files.iter().copied().map(Some))) {
             return Err(VaultError::Contradiction);
         }
-        let listing = || catalogue.file_by_id(lot.id).and_then(|file| catalogue.file(file));
+        let listing = || self.file_by_id(lot.id).and_then(|file| self.file(file));
         if lot.kind == Kind::Members && !listing().is_some_and(|file| file.held().is_full()) {
             return Err(VaultError::NoListing);
         }
-        let (mut had, mut new) = (ChunkSet::empty(wanted.len()), 0);
-        for (at, file) in lot.files.iter().enumerate() {
-            let Some(file) = number(file).and_then(|number| catalogue.file(number)) else {
-                new += 1;
-                continue;
-            };
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// What is held of the wanted chunks of a lot.
+    fn held_of(&self, lot: &Lot, wanted: &ChunkSet) -> Result<HeldOf, VaultError> {
+        let mut held = HeldOf { chunks: ChunkSet::empty(wanted.len()), alike: BTreeMap::new(), new_files: 0 };
+        let mut bases = Vec::new();
+        let index = lock(&self.index);
+        let catalogue = &index.catalogue;
+        catalogue.refuse(lot)?;
+        for (at, (id, size)) in lot.files.iter().enumerate() {
+            let file = catalogue.file_number(*id, *size).and_then(|number| catalogue.file(number));
+            held.new_files += usize::from(file.is_none());
             let chunks = lot.layout.chunks_of(at);
             let start = chunks.start;
-            let here = chunks.filter(|chunk| wanted.contains(*chunk) && file.slot(chunk - start).is_some());
-            had.add_runs(&runs::of(here));
+            if let Some(file) = file {
+                let here =
+                    chunks.filter(|chunk| wanted.contains(*chunk) && file.slot(chunk - start).is_some());
+                held.chunks.add_runs(&runs::of(here));
+            }
+            let base = lot.manifests.get(&at).and_then(|manifest| catalogue.alike(manifest.hashes()));
+            bases.extend(base.map(|base| (at, base)));
         }
-        Ok((had, new))
+        drop(index);
+        for (at, base) in bases {
+            let start = lot.layout.chunks_of(at).start;
+            let here =
+                lot.layout.chunks_of(at).map(|chunk| wanted.contains(chunk) && !held.chunks.contains(chunk));
+            let wanted = here.enumerate().filter(|(_, wanted)| *wanted).map(|(chunk, _)| chunk as u32);
+            let same = self.same(base, &lot.manifests[&at], wanted.collect());
+            held.chunks.add_runs(&runs::of(same.iter().map(|chunk| start + chunk)));
+            held.alike.insert(at, Alike { file: base, chunks: same });
+        }
+        Ok(held)
+    }
+
+    /// Which of these chunks are held of a file and are the same as those of one with these hashes.
+    fn same(&self, file: u32, manifest: &Manifest, chunks: Vec<u32>) -> ChunkSet {
+        let mut same = ChunkSet::empty(manifest.geometry().chunks());
+        let held = lock(&self.index).catalogue.file(file).map(|file| file.held());
+        let Some(held) = held else { return same };
+        let mut proof: Option<Proof> = None;
+        for chunk in chunks.into_iter().filter(|chunk| held.contains(*chunk)) {
+            if proof.as_ref().is_none_or(|proof| proof.first != proof_start(chunk)) {
+                proof = self.proof(file, chunk);
+            }
+            let hash = proof.as_ref().and_then(|proof| proof.hashes.get((chunk - proof.first) as usize));
+            // A hash is of the bytes and of where they lie in their file.
+            if hash.is_some() && hash == manifest.hashes().get(chunk as usize) {
+                same.insert(chunk);
+            }
+        }
+        same
     }
 
     /// Sets aside `all` bytes if there is room; the promise of `log` of them.

@@ -1,5 +1,6 @@
 //! What a vault is asked to keep, and what has come of it and is not in the log yet.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use super::entry::Kind;
 use super::error::VaultError;
 use super::quota::Quota;
 use super::slot::Slot;
-use crate::content::{ChunkSet, FileId, Geometry, Layout, Looks, Place, Proof};
+use crate::content::{ChunkHash, ChunkSet, FileId, Geometry, Layout, Looks, Manifest, Place, Proof};
 use crate::threads::lock;
 
 /// So much is written before it is put on the disk and into the log,
@@ -24,6 +25,8 @@ pub struct Lot {
     pub(super) layout: Arc<Layout>,
     pub(super) records: Vec<u8>,
     pub(super) looks: Mutex<Option<Looks>>,
+    /// Of files, by their place, all chunk hashes, as far as they are known.
+    pub(super) manifests: BTreeMap<usize, Manifest>,
 }
 
 impl Lot {
@@ -43,7 +46,24 @@ impl Lot {
         let geometries = files.iter().map(|(_, size)| Geometry::of(*size)).collect::<Option<Vec<_>>>();
         match geometries.and_then(Layout::new) {
             Some(layout) if possible && (kind == Kind::Members || is_itself()) => {
-                Ok(Lot { id, kind, files, layout: Arc::new(layout), records, looks: Mutex::new(None) })
+                let (layout, looks) = (Arc::new(layout), Mutex::new(None));
+                Ok(Lot { id, kind, files, layout, records, looks, manifests: BTreeMap::new() })
+            }
+            _ => Err(VaultError::Contradiction),
+        }
+    }
+
+    /// All chunk hashes of one of its files, by its place, are known: then chunks that are held of another file at the
+    /// same place, as of an older version, are not brought again, and whoever asks is told the hashes.
+    ///
+    /// # Errors
+    /// [`VaultError::Contradiction`] if they are not that file's.
+    pub fn know(&mut self, file: usize, hashes: Vec<ChunkHash>) -> Result<(), VaultError> {
+        let geometry = self.layout.files().get(file).ok_or(VaultError::Contradiction)?;
+        match Manifest::new(*geometry, hashes) {
+            Ok((manifest, id)) if id == self.files[file].0 => {
+                self.manifests.insert(file, manifest);
+                Ok(())
             }
             _ => Err(VaultError::Contradiction),
         }
@@ -79,8 +99,8 @@ pub(super) struct Ticket {
     pub(super) lot: Lot,
     /// What they may add to the log.
     pub(super) _promise: Promise,
-    /// The chunks of the lot that are in the log: from then on the catalogue knows where they lie.
-    pub(super) committed: Mutex<ChunkSet>,
+    /// The chunks of the lot that do not wait for the log any more: the catalogue knows where they lie, if they do.
+    pub(super) settled: Mutex<ChunkSet>,
 }
 
 /// A chunk whose bytes were proved and written to its slot.
@@ -94,11 +114,21 @@ pub(super) struct Written {
     pub(super) proof: Option<Arc<Proof>>,
 }
 
+/// A file that is held, and which of its chunks are those of another one.
+#[derive(Debug, Clone)]
+pub(super) struct Alike {
+    /// Its number in the log.
+    pub(super) file: u32,
+    pub(super) chunks: ChunkSet,
+}
+
 /// Chunks that are held already, and are to be kept for another content too.
 #[derive(Debug)]
 pub(super) struct Adopted {
     pub(super) ticket: Arc<Ticket>,
     pub(super) chunks: ChunkSet,
+    /// By their place in the lot, files of which another one that is held has the same chunks.
+    pub(super) alike: BTreeMap<usize, Alike>,
 }
 
 /// What is to go into the log.
@@ -122,10 +152,10 @@ impl Waiting {
         self.written.is_empty() && self.adopted.is_empty()
     }
 
-    /// All of it is in the log.
-    pub(super) fn are_committed(&self) {
+    /// All of it is in the log, or given up: from now on the catalogue knows.
+    pub(super) fn are_settled(&self) {
         for written in &self.written {
-            lock(&written.ticket.committed).insert(written.chunk);
+            lock(&written.ticket.settled).insert(written.chunk);
         }
     }
 
@@ -164,15 +194,6 @@ impl Queue {
     /// All of it.
     pub(super) fn take(&self) -> Waiting {
         std::mem::take(&mut *lock(&self.waiting))
-    }
-
-    /// It could not go into the log: it waits on.
-    pub(super) fn put_back(&self, before: Waiting) {
-        let mut waiting = lock(&self.waiting);
-        waiting.bytes += before.bytes;
-        waiting.since = Some(Instant::now());
-        waiting.written.extend(before.written);
-        waiting.adopted.extend(before.adopted);
     }
 
     /// Waits until something should go into the log; false if nothing was there to wait for within `timeout`.

@@ -1,6 +1,5 @@
 //! How a vault is opened: its log is read, and what it says is believed as far as it can be.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -48,7 +47,7 @@ pub(super) fn open(path: &Path, quota: u64) -> Result<(Shared, Writer), VaultErr
             other => in_log(other),
         })?,
     };
-    is_doubted |= has_doubles(&catalogue) || is_short(&catalogue, &slabs);
+    is_doubted |= !catalogue.recount() || is_short(&catalogue, &slabs);
     let index = Mutex::new(Index { catalogue, log: log.file().clone() });
     let log_bytes = AtomicU64::new(log.len());
     let quota = Arc::new(Mutex::new(Quota::new(quota)));
@@ -58,6 +57,7 @@ pub(super) fn open(path: &Path, quota: u64) -> Result<(Shared, Writer), VaultErr
         tracing::warn!("{} is damaged; what is kept there is read and proved once more", path.display());
         let lost = not_right(&shared);
         writer.enter(&shared, &lost, || ())?;
+        lock(&shared.index).catalogue.recount();
     }
     let amends = lock(&shared.index).catalogue.amends();
     let amends: Vec<Vec<Encoded>> = amends.iter().map(|entry| vec![entry.encode()]).collect();
@@ -72,15 +72,6 @@ pub(super) fn open(path: &Path, quota: u64) -> Result<(Shared, Writer), VaultErr
     Ok((shared, writer))
 }
 
-/// True if one slot is said to have two chunks: what was said between is lost.
-fn has_doubles(catalogue: &Catalogue) -> bool {
-    let mut runs: Vec<_> = catalogue.files().flat_map(|(_, file)| file.runs()).collect();
-    runs.sort_unstable_by_key(|run| run.slot);
-    runs.windows(2).any(|pair| {
-        pair[0].slot.class == pair[1].slot.class && pair[0].slot.number + pair[0].count > pair[1].slot.number
-    })
-}
-
 /// True if a slab ends before its last slot.
 fn is_short(catalogue: &Catalogue, slabs: &Slabs) -> bool {
     catalogue.files().flat_map(|(_, file)| file.runs()).any(|run| {
@@ -89,21 +80,16 @@ fn is_short(catalogue: &Catalogue, slabs: &Slabs) -> bool {
     })
 }
 
-/// What the log is to say of chunks that are not what they should be, or lie where another does.
+/// What the log is to say of chunks that are not what they should be. Of two in one slot at most one is right, unless they
+/// are the same.
 fn not_right(shared: &Shared) -> Vec<Vec<Encoded>> {
-    let mut taken = HashSet::new();
     let mut lost = Vec::new();
     let files: Vec<u32> = lock(&shared.index).catalogue.files().map(|(number, _)| number).collect();
     for number in files {
-        let runs = lock(&shared.index).catalogue.file(number).map(|file| file.runs().to_vec());
-        for run in runs.unwrap_or_default() {
-            for at in 0..run.count {
-                let (chunk, slot) = (run.first + at, run.slot.plus(at));
-                if !shared.is_right(number, chunk) || !taken.insert(slot) {
-                    lost.push(vec![Entry::Lost { file: number, first: chunk, count: 1 }.encode()]);
-                }
-            }
-        }
+        let held = lock(&shared.index).catalogue.file(number).map(|file| file.held());
+        let chunks =
+            held.iter().flat_map(|held| held.iter()).filter(|chunk| !shared.is_right(number, *chunk));
+        lost.extend(chunks.map(|chunk| vec![Entry::Lost { file: number, first: chunk, count: 1 }.encode()]));
     }
     lost
 }

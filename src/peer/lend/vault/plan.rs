@@ -4,11 +4,11 @@ use std::collections::btree_map::Entry as MapEntry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::catalogue::{Catalogue, proof_start};
+use super::catalogue::Catalogue;
 use super::entry::{Entry, Kind, encode_proof};
-use super::lot::{Lot, Ticket, Waiting};
+use super::lot::{Alike, Lot, Ticket, Waiting};
 use super::slot::Slot;
-use crate::content::{ChunkSet, FileId, Proof, runs};
+use crate::content::{ChunkSet, FileId, Manifest, PROOF_RUN, Proof, proof_run, runs};
 use crate::threads::lock;
 
 /// An entry's kind and body.
@@ -39,6 +39,8 @@ struct OfContent<'a> {
     chunks: ChunkSet,
     /// Of those that are new, by their number: the slot and the proof of their run.
     new: BTreeMap<u32, (Slot, Option<&'a Proof>)>,
+    /// The files that have the same chunks as those of the content, by the place of those.
+    alike: BTreeMap<usize, &'a Alike>,
 }
 
 /// What has been entered: files that several contents list are entered once.
@@ -46,6 +48,17 @@ struct OfContent<'a> {
 struct Entered {
     chunks: HashSet<(u32, u32)>,
     proofs: HashSet<(u32, u32)>,
+}
+
+/// What is to be said of one file.
+#[derive(Default)]
+struct OfFile<'a> {
+    /// By their first chunk.
+    proofs: BTreeMap<u32, &'a Proof>,
+    placed: Vec<(u32, u32, Slot)>,
+    shared: Vec<(u32, u32, Slot)>,
+    /// As the content numbers them.
+    claimed: Vec<u32>,
 }
 
 /// So many new files are entered together.
@@ -112,35 +125,61 @@ impl Plan {
         (at, file): (usize, u32),
         entered: &mut Entered,
     ) -> (Vec<Encoded>, Vec<u32>) {
-        let (mut unit, mut claimed, mut placed) = (Vec::new(), Vec::new(), Vec::<(u32, u32, Slot)>::new());
-        let of_file = content.ticket.lot.layout.chunks_of(at);
+        let mut said = OfFile::default();
+        let lot = &content.ticket.lot;
+        let of_file = lot.layout.chunks_of(at);
         let start = of_file.start;
         let known = catalogue.file(file);
+        let alike = content.alike.get(&at);
         for number in of_file.filter(|number| content.chunks.contains(*number)) {
             let chunk = number - start;
             let is_held = entered.chunks.contains(&(file, chunk))
                 || known.is_some_and(|file| file.slot(chunk).is_some());
+            let same = || {
+                let alike = alike.filter(|alike| alike.chunks.contains(chunk))?;
+                catalogue.file(alike.file)?.slot(chunk)
+            };
             match content.new.get(&number) {
                 Some((slot, _)) if is_held => self.surplus.push(*slot),
                 Some((slot, proof)) => {
-                    let run = proof_start(chunk);
-                    let is_new = known.is_none_or(|file| file.proof(run).is_none());
-                    if let Some(proof) = proof.filter(|_| is_new && entered.proofs.insert((file, run))) {
-                        unit.push(Entry::Proof { file, proof: &encode_proof(proof) }.encode());
-                    }
+                    said.proofs.extend(proof.map(|proof| (proof.first, proof)));
+                    place(&mut said.placed, chunk, *slot);
                     entered.chunks.insert((file, chunk));
-                    place(&mut placed, chunk, *slot);
                 }
-                // It was held when it was asked for, and is not any more.
-                None if !is_held => continue,
-                None => {}
+                None if is_held => {}
+                None => match same() {
+                    Some(slot) => {
+                        place(&mut said.shared, chunk, slot);
+                        entered.chunks.insert((file, chunk));
+                    }
+                    // It was held when it was asked for, and is not any more.
+                    None => continue,
+                },
             }
-            claimed.push(number);
+            said.claimed.push(number);
         }
-        let chunks =
-            placed.into_iter().map(|(first, count, slot)| Entry::Chunks { file, first, count, slot });
-        unit.extend(chunks.map(|entry| entry.encode()));
-        (unit, claimed)
+        let mut unit = Vec::new();
+        let is_new = |first: u32| known.is_none_or(|file| file.proof(first).is_none());
+        let mut prove = |proof: &Proof| {
+            if is_new(proof.first) && entered.proofs.insert((file, proof.first)) {
+                unit.push(Entry::Proof { file, proof: &encode_proof(proof) }.encode());
+            }
+        };
+        said.proofs.values().for_each(|proof| prove(proof));
+        if let Some(manifest) = lot.manifests.get(&at).filter(|_| !said.claimed.is_empty()) {
+            proofs_of(manifest).for_each(|proof| prove(&proof));
+        }
+        unit.extend(
+            said.placed
+                .into_iter()
+                .map(|(first, count, slot)| Entry::Chunks { file, first, count, slot }.encode()),
+        );
+        unit.extend(
+            said.shared
+                .into_iter()
+                .map(|(first, count, slot)| Entry::Share { file, first, count, slot }.encode()),
+        );
+        (unit, said.claimed)
     }
 
     /// What waits, by what it is to be kept for.
@@ -159,6 +198,7 @@ impl Plan {
         for adopted in &waiting.adopted {
             if let Some(content) = of(&mut contents, &adopted.ticket) {
                 content.chunks.add_runs(&adopted.chunks.runs());
+                content.alike.extend(adopted.alike.iter().map(|(at, alike)| (*at, alike)));
             }
         }
         contents
@@ -171,10 +211,22 @@ fn of<'m, 'a>(
     ticket: &'a Arc<Ticket>,
 ) -> Option<&'m mut OfContent<'a>> {
     let Lot { id, kind, layout, files, .. } = &ticket.lot;
-    let new = || OfContent { ticket, chunks: ChunkSet::empty(layout.chunks()), new: BTreeMap::new() };
+    let new = || OfContent {
+        ticket,
+        chunks: ChunkSet::empty(layout.chunks()),
+        new: BTreeMap::new(),
+        alike: BTreeMap::new(),
+    };
     let content = contents.entry((*kind, *id)).or_insert_with(new);
     let is_same = Arc::ptr_eq(content.ticket, ticket) || content.ticket.lot.files == *files;
     is_same.then_some(content)
+}
+
+/// The proofs of all runs of a file's chunks.
+fn proofs_of(manifest: &Manifest) -> impl Iterator<Item = Proof> + '_ {
+    let geometry = manifest.geometry();
+    let firsts = (0..geometry.chunks()).step_by(PROOF_RUN as usize).filter(move |_| geometry.chunks() > 1);
+    firsts.filter_map(move |first| manifest.prove(proof_run(geometry, geometry.index(first)?)).ok())
 }
 
 /// Adds a chunk to runs of chunks in a row that lie in slots in a row.

@@ -75,7 +75,7 @@ fn log_charge(log: u64) -> u64 {
 
 /// The most that this adds to the log and counts for it: a content of so many files, of which some
 /// are new, and so many chunks and proofs of runs, each in a batch of its own.
-pub(super) fn log_promise(new_files: usize, files: usize, records: usize, chunks: u32, runs: u32) -> u64 {
+pub(super) fn log_promise((new_files, files): (usize, usize), records: usize, chunks: u32, runs: u32) -> u64 {
     /// What a batch is filled up with, and two entries.
     const CHUNK: u64 = 600;
     const PROOF: u64 = 1536;

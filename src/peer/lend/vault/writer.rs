@@ -1,16 +1,17 @@
 //! Who writes the log of a vault: entries are on the disk before they count, and the log is written anew when most of it
 //! is of what is gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::catalogue::{Catalogue, Freed};
+use super::catalogue::{Catalogue, Freed, Stretch};
 use super::entry::Entry;
 use super::error::VaultError;
 use super::plan::Encoded;
 use super::shared::Shared;
+use super::slot::Slot;
 use crate::storage::log::{Batch, Extent, Log, LogError, Magic};
 use crate::threads::lock;
 
@@ -214,13 +215,11 @@ impl Anew {
 fn said_anew(catalogue: &Catalogue) -> Vec<Anew> {
     let owner = catalogue.owner().map(|owner| Entry::Owner(owner).encode());
     let mut units = vec![Anew { entries: owner.into_iter().collect(), copied: Vec::new() }];
+    let mut said = HashSet::new();
     for (number, file) in catalogue.files() {
         let mut entries =
             vec![Entry::File { file: number, id: file.id, size: file.geometry.size() }.encode()];
-        let runs = file.runs().iter();
-        entries.extend(runs.map(|run| {
-            Entry::Chunks { file: number, first: run.first, count: run.count, slot: run.slot }.encode()
-        }));
+        entries.extend(file.runs().iter().flat_map(|run| said_of(catalogue, number, run, &mut said)));
         let proof = |(first, extent)| (Tag::Proof { file: number, first }, Entry::PROOF, extent);
         units.push(Anew { entries, copied: file.proofs().into_iter().map(proof).collect() });
     }
@@ -233,4 +232,22 @@ fn said_anew(catalogue: &Catalogue) -> Vec<Anew> {
         units.push(Anew { entries, copied: records.into_iter().collect() });
     }
     units
+}
+
+/// What is to be said of chunks in a row; `said` has the slots of several files that were told of.
+fn said_of(catalogue: &Catalogue, file: u32, run: &Stretch, said: &mut HashSet<Slot>) -> Vec<Encoded> {
+    let mut parts: Vec<(bool, Stretch)> = Vec::new();
+    for at in 0..run.count {
+        let slot = run.slot.plus(at);
+        let is_again = catalogue.is_shared(slot) && !said.insert(slot);
+        match parts.last_mut() {
+            Some((again, part)) if *again == is_again => part.count += 1,
+            _ => parts.push((is_again, Stretch { first: run.first + at, count: 1, slot })),
+        }
+    }
+    let entry = |(is_again, Stretch { first, count, slot })| match is_again {
+        false => Entry::Chunks { file, first, count, slot },
+        true => Entry::Share { file, first, count, slot },
+    };
+    parts.into_iter().map(|part| entry(part).encode()).collect()
 }
