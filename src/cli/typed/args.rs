@@ -119,7 +119,7 @@ pub(crate) struct TrackerArgs {
     /// Most connections at once; 0 lets nobody in
     #[arg(long, value_name = "N", default_value_t = tracker::Config::default().max_connections)]
     pub(crate) max_connections: usize,
-    /// Keep published names and their versions in this folder; without it, only stores remember them
+    /// Keep published names and their versions in this folder [default: none, only stores remember them]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Take in what stores remember beside what is in DIR: after its disk was lost
