@@ -102,7 +102,10 @@ const PURE: &[(&str, &[&str])] = &[
     ("tracker/records/clients", &["wire", "tracker/records/command"]),
     ("tracker/records/machine", &["content", "wire", "tracker/records/command", "tracker/records/clients"]),
     ("tracker/keeping", &["content", "wire", "tracker/records"]),
-    ("tracker/session", &["content", "wire", "tracker/directory", "tracker/records", "tracker/shared"]),
+    (
+        "tracker/session",
+        &["content", "wire", "tracker/directory", "tracker/keeping", "tracker/records", "tracker/shared"],
+    ),
 ];
 
 /// What a room that only decides has no business with: sockets, files, threads, locks, clocks.

@@ -142,7 +142,10 @@ pub(super) fn session(bytes: &[u8], _: &Path) {
         now += Duration::from_secs(u64::from(frame.request >> 8 & 0x1f));
         let owed = !matches!(message, ToTracker::Common(Common::Error(_)));
         let mut reply = sessions[which].answer(&shared, message, now);
-        while reply.effect == Some(Effect::GoOn) {
+        while let Some(Effect::GoOn | Effect::Wait(_)) = reply.effect {
+            if let Some(Effect::Wait(until)) = reply.effect {
+                now = now.max(until);
+            }
             reply = sessions[which].go_on(&shared, now);
         }
         assert_eq!(reply.answer.is_some(), owed);
@@ -151,11 +154,11 @@ pub(super) fn session(bytes: &[u8], _: &Path) {
             assert!(frame.len() <= limits::MAX_FRAME_BYTES + 4, "an answer of {} bytes", frame.len());
         }
         if reply.close {
-            sessions[which].end(&shared);
+            sessions[which].end(&shared, now);
             sessions[which] = member(which as u64 + 3 * u64::from(frame.request));
         }
     }
-    sessions.iter().for_each(|session| session.end(&shared));
+    sessions.iter().for_each(|session| session.end(&shared, now));
     let status = shared.lock().status(now);
     assert_eq!((status.peers, status.names, status.registrations), (0, 0, 0), "nothing is left behind");
 }

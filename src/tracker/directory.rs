@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 use crate::content::{FileId, PeerId, Run};
-use crate::wire::{self, Complaint, Offer, PeerInfo, Status, View, limits};
+use crate::wire::{self, Complaint, Holder, Offer, PeerInfo, Status, View, limits};
 
 mod contents;
 mod crowd;
@@ -262,6 +262,16 @@ impl Directory {
             registrations: self.roll.registrations() as u64,
             located: self.located,
         }
+    }
+
+    /// True if the sender is registered on its connection.
+    pub fn is_registered(&self, sender: Sender) -> bool {
+        self.roll.registered(sender).is_ok()
+    }
+
+    /// A registered peer as a holder of so many chunks of something that it has not registered.
+    pub fn keeper(&self, peer: PeerId, have: u32) -> Option<Holder> {
+        self.roll[self.roll.find(peer)?].keeper(have)
     }
 
     /// At most `limit` registered peers after one, in order of id, and whether there are more.

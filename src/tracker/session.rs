@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::MutexGuard;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::directory::{Denial, Directory, Load, Look, Near, Page, Profile, Query, Sender, Wanted};
 use super::records::Command;
@@ -14,9 +14,12 @@ use crate::content::{ChunkSet, FileId, Network, Run, SafeName, runs};
 use crate::wire::{
     self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker, limits,
 };
+use stores::{Step, Storing};
 
 /// Names of an update that are changed under one lock.
 const CHANGES: usize = 64;
+/// An upload that waits is looked at again after so long, if nothing happens before.
+const STORING_AGAIN: Duration = Duration::from_secs(1);
 const TOO_MUCH: &str =
     "too many names to look at for one answer; the beginning of the names in the pattern helps";
 
@@ -68,6 +71,9 @@ enum Asking {
     List(Page),
     Near(Near),
     Record(Command),
+    /// Duties, until then.
+    Duties(Instant),
+    Store(Storing),
 }
 
 /// One connection.
@@ -132,25 +138,34 @@ impl Session {
                 return self.change_records(shared, published::remove(&message), now);
             }
             ToTracker::Records(message) => return self.import(shared, message, now),
-            ToTracker::Lend(_)
-            | ToTracker::Kept(_)
-            | ToTracker::Decline(_)
-            | ToTracker::GetDuties(_)
-            | ToTracker::Store(_)
-            | ToTracker::GetHealth(_)
-            | ToTracker::GetStores(_) => {
+            ToTracker::Lend(message) => {
                 drop(self.step(shared, now));
-                Ok(Common::error(ErrorCode::NoStores, "this tracker keeps no stores").into())
+                return answered(stores::lend(shared, self.sender, (&message, &self.name), now));
             }
+            ToTracker::Kept(message) => {
+                drop(self.step(shared, now));
+                return answered(stores::kept(shared, self.sender, &message, now));
+            }
+            ToTracker::Decline(message) => {
+                drop(self.step(shared, now));
+                return answered(stores::decline(shared, self.sender, &message, now));
+            }
+            ToTracker::GetDuties(message) => {
+                return self.duties(shared, stores::until(message.wait_ms, now), now);
+            }
+            ToTracker::Store(message) => return self.store(shared, message, now),
+            ToTracker::GetHealth(message) => return answered(stores::health(shared, &message, now)),
+            ToTracker::GetStores(message) => return stores::stores(shared, &message).into(),
         };
         answered.map_or_else(|denial| denied(&denial).into(), Reply::from)
     }
 
     /// Ends the registration, if there is one, because the connection ended.
-    pub fn end(&self, shared: &Shared) {
+    pub fn end(&self, shared: &Shared, now: Instant) {
         if self.registered {
             shared.lock().leave(self.sender);
             shared.sweep();
+            shared.keep(|keeping| keeping.gone(self.sender.peer, self.sender.connection, now));
         }
     }
 
@@ -161,7 +176,7 @@ impl Session {
                 Common::Pong.into()
             }
             Common::Leave => {
-                self.end(shared);
+                self.end(shared, now);
                 Reply { close: true, ..Common::Ok.into() }
             }
             // Whether to a PING of ours or not: it is a sign of life.
@@ -229,7 +244,7 @@ impl Session {
         let (lease, epoch) = (directory.lease(), directory.epoch());
         drop(directory);
         if let Err(denial) = self.update(shared, &[], &message.offers, now) {
-            self.end(shared);
+            self.end(shared, now);
             return denied(&denial).into();
         }
         let lease_ms = u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);
@@ -266,7 +281,8 @@ impl Session {
             asker: self.sender.peer,
         };
         let network = Network::of(self.host);
-        let variants = shared.asked(network, || self.step(shared, now).locate(&query, now));
+        let mut variants = shared.asked(network, || self.step(shared, now).locate(&query, now));
+        stores::join(shared, &query, &mut variants);
         if variants.is_empty() && query.purpose == Purpose::Inspect && matches!(wanted, Wanted::Name(_)) {
             self.asking = Some(Asking::Near(Near::new(&name)));
             return self.go_on(shared, now);
@@ -305,19 +321,65 @@ impl Session {
             self.asking = Some(Asking::Record(command));
             return Reply { answer: None, close: false, effect: Some(Effect::Wait(settled)) };
         }
-        published::recorded(shared.record(command)).into()
+        published::recorded(shared.record(command, now)).into()
+    }
+
+    /// What the store at the other end is to do; it waits for that.
+    fn duties(&mut self, shared: &Shared, until: Instant, now: Instant) -> Reply {
+        match stores::duties(shared, self.sender, now) {
+            Some(duties) => duties.into(),
+            None if now < until => {
+                self.asking = Some(Asking::Duties(until));
+                Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) }
+            }
+            None => stores::told(shared, self.sender.peer, Vec::new(), now).into(),
+        }
+    }
+
+    /// Something is to be kept by stores, and published when it is safe.
+    fn store(&mut self, shared: &Shared, message: wire::Store, now: Instant) -> Reply {
+        let name = published::checked(&message.name, &message.version);
+        match name.and_then(|name| Storing::new(message, name, now)) {
+            Ok(storing) => self.go_on_storing(shared, storing, now),
+            Err(error) => error.into(),
+        }
+    }
+
+    fn go_on_storing(&mut self, shared: &Shared, storing: Storing, now: Instant) -> Reply {
+        let waits = |until| Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) };
+        let step = match shared.settles_at(now) {
+            Some(_) if now < storing.until => Step::Wait,
+            Some(_) => Step::Done(wire::Storing { covered: 0, needed: 0 }.into()),
+            None => storing.step(shared, self.sender.connection, now),
+        };
+        match step {
+            Step::Done(answer) => answer.into(),
+            Step::Record(command) => {
+                let recorded = published::recorded(shared.record(command, now));
+                storing.end(shared, now);
+                recorded.into()
+            }
+            Step::Wait => {
+                // Time alone may change what there is to say.
+                let again = (now + STORING_AGAIN).min(storing.until);
+                self.asking = Some(Asking::Store(storing));
+                waits(again)
+            }
+        }
     }
 
     /// Takes the next step of a question that takes several.
     pub fn go_on(&mut self, shared: &Shared, now: Instant) -> Reply {
         let mut asking = match self.asking.take() {
             Some(Asking::Record(command)) => return self.record(shared, command, now),
+            Some(Asking::Duties(until)) => return self.duties(shared, until, now),
+            Some(Asking::Store(storing)) => return self.go_on_storing(shared, storing, now),
             asking => asking,
         };
         let done = shared.asked(Network::of(self.host), || match &mut asking {
             Some(Asking::List(page)) => self.step(shared, now).list(page),
             Some(Asking::Near(near)) => self.step(shared, now).near(near),
-            Some(Asking::Record(_)) | None => true,
+            _ => true,
         });
         if !done {
             self.asking = asking;
@@ -335,7 +397,7 @@ impl Session {
                 let located = Located { variants: List::default(), near: List::new(near.names()) };
                 FromTracker::from(located).into()
             }
-            Some(Asking::Record(_)) | None => Reply { answer: None, close: false, effect: None },
+            _ => Reply { answer: None, close: false, effect: None },
         }
     }
 }
@@ -368,5 +430,6 @@ fn check_name(name: &str) -> Result<(), Denial> {
 }
 
 mod published;
+mod stores;
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,23 @@
-//! What all sessions share: the directory behind its lock, which is taken for one bounded step at a time, and the
-//! records.
+//! What all sessions share: directory and planner behind their locks, which are taken for one bounded step at a time, and
+//! the records. Who takes several locks takes that of the directory first, and reads the records last.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, RwLockReadGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::directory::Directory;
+use super::keeping::{Keeping, Terms};
 use super::records::{Applied, Command, Recorder, Records, Unrecorded};
 use crate::content::Network;
 use crate::threads;
 
 /// Contents of a peer that is gone cleared away under one lock.
 const SWEEP: usize = 128;
+
+/// What nothing refers to, stores give up after so long.
+const GRACE: Duration = Duration::from_secs(3600);
+/// What a store held that is away, others keep after so long.
+const REPAIR_AFTER: Duration = Duration::from_secs(600);
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -20,6 +26,9 @@ pub struct Shared {
     /// Who asks questions: those of a network one after the other.
     askers: Mutex<BTreeMap<Network, Arc<Mutex<()>>>>,
     recorder: Recorder,
+    keeping: Mutex<Keeping>,
+    /// Connections whose answers wait, and may not have to any more.
+    wakes: Mutex<Vec<u64>>,
     /// Until then stores may remember what the records do not have.
     settled: Option<Instant>,
 }
@@ -32,7 +41,15 @@ impl Shared {
 
     /// Shares a directory and records, which are not changed before they are settled.
     pub fn with_records(directory: Directory, recorder: Recorder, settled: Option<Instant>) -> Shared {
-        Shared { directory: Mutex::new(directory), askers: Mutex::default(), recorder, settled }
+        let keeping = Mutex::new(keeping(&recorder, Instant::now()));
+        Shared {
+            directory: Mutex::new(directory),
+            askers: Mutex::default(),
+            recorder,
+            keeping,
+            wakes: Mutex::default(),
+            settled,
+        }
     }
 
     /// The directory, for one bounded step.
@@ -70,8 +87,35 @@ impl Shared {
     ///
     /// # Errors
     /// It could not be written down.
-    pub fn record(&self, command: Command) -> Result<Applied, Unrecorded> {
-        self.recorder.submit(command)
+    pub fn record(&self, command: Command, now: Instant) -> Result<Applied, Unrecorded> {
+        let applied = self.recorder.submit(command)?;
+        if !applied.changed.is_empty() {
+            // Read under the planner's lock: of two who change a promise, the one who tells last tells what it is now.
+            self.keep(|keeping| {
+                let records = self.records();
+                for content in &applied.changed {
+                    keeping.promise(*content, records.promise(*content).as_ref(), now);
+                }
+            });
+        }
+        Ok(applied)
+    }
+
+    /// The planner, for one bounded step. Whom that lets go on is in [`Shared::take_wakes`].
+    pub fn keep<T>(&self, step: impl FnOnce(&mut Keeping) -> T) -> T {
+        let mut keeping = threads::lock(&self.keeping);
+        let out = step(&mut keeping);
+        let wakes = keeping.take_wakes();
+        drop(keeping);
+        if !wakes.is_empty() {
+            threads::lock(&self.wakes).extend(wakes);
+        }
+        out
+    }
+
+    /// Connections whose answers may not have to wait any more.
+    pub fn take_wakes(&self) -> Vec<u64> {
+        std::mem::take(&mut *threads::lock(&self.wakes))
     }
 
     /// True if the records take in what stores remember.
@@ -90,12 +134,29 @@ impl Shared {
     }
 }
 
+/// The planner of what these records promise.
+fn keeping(recorder: &Recorder, now: Instant) -> Keeping {
+    let records = recorder.read();
+    let terms = Terms {
+        authority: records.authority(),
+        term: records.term(),
+        lasting: recorder.is_lasting(),
+        recovers: recorder.is_lasting() && recorder.wants_records(),
+        grace: GRACE,
+        repair_after: REPAIR_AFTER,
+    };
+    let mut keeping = Keeping::new(terms, now);
+    for promise in records.promises() {
+        keeping.promise(promise.content, records.promise(promise.content).as_ref(), now);
+    }
+    keeping
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
     use std::thread;
-    use std::time::Duration;
 
     use super::*;
     use crate::tracker::directory::Bounds;

@@ -213,6 +213,11 @@ impl Peer {
 
     /// As it stands in an answer; `None` for a peer that is gone.
     pub(super) fn holder(&self, pair: PairRow, have: u32) -> Option<Holder> {
+        Some(Holder { original: self.has_original(pair), ..self.keeper(have)? })
+    }
+
+    /// As it stands in an answer about something that it has not registered.
+    pub(super) fn keeper(&self, have: u32) -> Option<Holder> {
         Some(Holder {
             peer: self.id?,
             name: Label::new(&*self.profile.name),
@@ -221,7 +226,7 @@ impl Peer {
             have,
             uploads: self.load.uploads,
             downloads: self.load.downloads,
-            original: self.has_original(pair),
+            original: false,
         })
     }
 }

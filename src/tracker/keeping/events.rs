@@ -82,7 +82,20 @@ impl Keeping {
 
     /// A store's registration on this connection has ended.
     pub fn gone(&mut self, peer: PeerId, connection: u64, now: Instant) {
-        let Some(at) = self.stores.find(peer).filter(|at| self.stores[*at].is_on(connection)) else { return };
+        if let Some(at) = self.stores.find(peer).filter(|at| self.stores[*at].is_on(connection)) {
+            self.goes(at, now);
+        }
+    }
+
+    /// A peer's registration has ended, whatever its connection.
+    pub fn expire(&mut self, peer: PeerId, now: Instant) {
+        let here = |at: &StoreRow| !matches!(self.stores[*at].presence, Presence::Away { .. });
+        if let Some(at) = self.stores.find(peer).filter(here) {
+            self.goes(at, now);
+        }
+    }
+
+    fn goes(&mut self, at: StoreRow, now: Instant) {
         self.stores[at].presence = Presence::Away { since: now, missed: false };
         self.stores[at].waiting = None;
         self.lost(at, now);

@@ -7,7 +7,7 @@ use super::row::Row;
 use super::state::Keeping;
 use super::store::Presence;
 use crate::content::{ChunkSet, Geometry, PeerId};
-use crate::tracker::records::Content;
+use crate::tracker::records::{Content, Promise};
 use crate::wire::{Health, List, StoreInfo, View, limits};
 
 impl Keeping {
@@ -75,6 +75,13 @@ impl Keeping {
         let page = rest.by_ref().take(limit.clamp(1, limits::MAX_PAGE_STORES));
         let page = page.map(|store| store.info()).collect();
         (page, rest.next().is_some())
+    }
+
+    /// What the records promise of a content; `None` if nothing.
+    pub fn promised(&self, content: Content) -> Option<Promise> {
+        let row = self.rows.get(&content).filter(|row| row.promised.promises())?;
+        let Row { size, total, chunks, promised: policy, .. } = *row;
+        Some(Promise { content, size, total, chunks, policy })
     }
 
     /// Stores that are here and hold one of the missing chunks of a content, or any if none is named, and how many of its

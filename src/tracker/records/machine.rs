@@ -8,7 +8,7 @@ use std::ops::Bound;
 use super::clients::{Clients, Last};
 use super::command::{Command, Import, Outcome, Publish, Refused, Remove, Start};
 use crate::content::{FileId, SafeName};
-use crate::wire::{Authority, ClientId, Policy, Published, Term, Version, View, limits};
+use crate::wire::{Authority, ClientId, Name, Policy, Published, Term, Version, View, limits};
 
 /// Most bytes that names and versions may cost.
 const MAX_BYTES: u64 = 1 << 30;
@@ -264,6 +264,19 @@ impl Records {
         let behind = (Bound::Excluded(after), Bound::Unbounded);
         let latest = |(name, row): (&'a SafeName, &'a Row)| Some((name, row.versions.last()?));
         self.names.range::<str, _>(behind).filter_map(latest)
+    }
+
+    /// At most so many of the versions that promise a content. Looks at every version there is.
+    pub fn published(&self, content: Content, most: usize) -> Vec<Published> {
+        let of_name = |(name, row): (&SafeName, &Row)| {
+            let promises = |version: &&Version| {
+                Promise::of(name.as_str(), version).is_some_and(|promise| promise.content == content)
+            };
+            let name = Name::new(name.as_str());
+            let published = |version: &Version| Published { name: name.clone(), version: version.clone() };
+            row.versions.iter().filter(promises).map(published).collect::<Vec<_>>()
+        };
+        self.names.iter().flat_map(of_name).take(most).collect()
     }
 
     /// What is promised of a content now, the most where versions promise differently; `None` if nothing.

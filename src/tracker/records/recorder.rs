@@ -99,6 +99,11 @@ impl Recorder {
         self.records.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// True if the records outlive this process.
+    pub fn is_lasting(&self) -> bool {
+        self.writer.is_some()
+    }
+
     /// True if what stores remember of the records is to be taken in: nothing else does, or that is lost.
     pub fn wants_records(&self) -> bool {
         self.wants_records

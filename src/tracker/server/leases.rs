@@ -39,6 +39,7 @@ fn end_leases(shared: &Shared, now: Instant) {
     let expired = shared.lock().expire(now);
     shared.sweep();
     for peer in expired {
+        shared.keep(|keeping| keeping.expire(peer, now));
         tracing::info!("the lease of peer {peer} ran out");
     }
 }

@@ -54,7 +54,8 @@ impl Service {
         let mut link = Link::new(session, Side::Tracker);
         let mut session = Session::new(guest.number, addr.ip(), &link.theirs);
         let ended = threads::caught(|| self.converse(&mut link, &mut session, guest));
-        session.end(&self.shared); // however it ended: nobody is to be sent to a peer whose connection is gone
+        session.end(&self.shared, Instant::now()); // however it ended: nobody is to be sent to a peer whose connection is gone
+        self.bells.ring(&self.shared.take_wakes());
         match ended.unwrap_or_else(|panicked| Err(NetError::Panicked(panicked))) {
             Ok(()) => tracing::debug!("{addr} left"),
             Err(NetError::Closed) if self.guests.is_closing() => {
@@ -112,6 +113,7 @@ impl Service {
     ) -> Result<Reply, NetError> {
         let (mut asking, mut bell) = (None, None);
         loop {
+            self.bells.ring(&self.shared.take_wakes());
             let waits = match reply.effect {
                 Some(Effect::GoOn) => None,
                 Some(Effect::Wait(until)) => Some(until.saturating_duration_since(Instant::now())),

@@ -39,14 +39,20 @@ pub(super) fn versions(records: &Records, message: &wire::GetVersions) -> Result
 
 /// The command that publishes what no store needs to have.
 pub(super) fn publish(message: wire::Publish) -> Result<Command, Common> {
-    let name = name_of(&message.name)?;
+    let name = checked(&message.name, &message.version)?;
     let wire::Publish { client, seq, version, expect, .. } = message;
-    check(&name, &version)?;
     if version.policy.promises() {
         let detail = "stores keep only what they are asked to by STORE";
         return Err(Common::error(ErrorCode::Malformed, detail));
     }
     Ok(Command::Publish(records::Publish { client, seq, name, version, expect }))
+}
+
+/// The name of what is to be published, if it and what is claimed of the version can be.
+pub(super) fn checked(name: &wire::Name, version: &Version) -> Result<SafeName, Common> {
+    let name = name_of(name)?;
+    check(&name, version)?;
+    Ok(name)
 }
 
 /// Whether what is claimed of a version can be true of something with this name.

@@ -1,5 +1,7 @@
 //! What each message is answered with, and what else is to be done: all of it, each time.
 
+mod stores;
+
 use std::time::Duration;
 
 use super::*;
@@ -168,12 +170,12 @@ fn a_second_connection_of_a_peer_is_refused_and_the_first_is_asked_whether_it_li
     let reply = scene.answer(&mut second, register(&[offer("g")]));
     assert_eq!(reply.effect, Some(Effect::Ping(1)));
     assert_eq!(code(Reply { effect: None, ..reply }), ErrorCode::InUse);
-    second.end(&scene.shared);
+    second.end(&scene.shared, scene.now);
     // Its PONG is a sign of life: it is owed nothing, and keeps what it has.
     let nothing = Reply { answer: None, close: false, effect: None };
     assert_eq!(scene.answer(&mut first, Common::Pong), nothing);
     assert_eq!(scene.registrations(), 1);
-    first.end(&scene.shared);
+    first.end(&scene.shared, scene.now);
     assert_eq!(scene.registrations(), 0);
 }
 
