@@ -39,6 +39,9 @@ pub struct Get {
     pub name: String,
     /// Bytes of all its files, if that was said along with the id.
     pub size: Option<u64>,
+    /// What of a tree is wanted, if not all: a path in it, of a folder with `/` at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<String>,
     /// The file or folder to make: an absolute path.
     pub dest: PathBuf,
     /// Different files that are in the way are replaced.
@@ -94,6 +97,7 @@ mod tests {
             id: "1f".into(),
             name: "a".into(),
             size: None,
+            inside: None,
             dest: "/d/a".into(),
             force: true,
             own: false,

@@ -1,10 +1,11 @@
-//! `p2p get`: find it, fetch it, say how it went.
+//! `p2p get` and `p2p download`: find it, fetch it, say how it went.
 //!
 //! The fetch is done by the peer that shares the destination's folder, if one is running, else by a peer
 //! inside this process, which shares what it has while it runs.
 
 mod choice;
 mod dest;
+mod download;
 mod fetchers;
 mod follow;
 mod found;
@@ -33,9 +34,17 @@ use job::Job;
 use summary::Summary;
 
 /// `p2p get WHAT… [DEST]`
-pub(crate) fn get(args: GetArgs) -> Result<(), Failure> {
-    let json = args.json;
-    let outcome = fetch(args);
+pub(crate) fn get(args: &GetArgs) -> Result<(), Failure> {
+    told(args.json, fetch(args, false))
+}
+
+/// `p2p download NAME[@VERSION][/PATH]… [DEST]`
+pub(crate) fn download(args: &GetArgs) -> Result<(), Failure> {
+    told(args.json, fetch(args, true))
+}
+
+/// A failure is told in JSON too, if that was asked for.
+fn told(json: bool, outcome: Result<(), Failure>) -> Result<(), Failure> {
     // What is there has been said, and what is not.
     if let Err(failure) = &outcome
         && json
@@ -46,29 +55,38 @@ pub(crate) fn get(args: GetArgs) -> Result<(), Failure> {
     outcome
 }
 
-fn fetch(args: GetArgs) -> Result<(), Failure> {
+fn fetch(args: &GetArgs, published: bool) -> Result<(), Failure> {
     let stop = Stop::install()?;
     let (whats, dest) = args.places()?;
     if dest.as_os_str() == stream::DEST {
-        return stream::fetch(&args, &whats, &stop);
+        return match published {
+            true => Err(Failure::usage(
+                "a download goes to a file or folder; `p2p get` can write to standard output",
+            )),
+            false => stream::fetch(args, &whats, &stop),
+        };
     }
-    let mut fetchers = Fetchers::new(&args);
-    let outcome = fetch_into(&args, &whats, &dest, &stop, &mut fetchers);
+    let mut fetchers = Fetchers::new(args);
+    let find = |fetchers: &mut Fetchers<'_>| match published {
+        true => download::all(args, &whats, &stop, fetchers),
+        false => found::all(args, &whats, &dest),
+    };
+    let outcome = fetch_into(args, &dest, &stop, &mut fetchers, find);
     fetchers.stop();
     outcome
 }
 
 /// Finds all that is meant before anything is fetched, then fetches one after the other.
-fn fetch_into(
-    args: &GetArgs,
-    whats: &[String],
+fn fetch_into<'a>(
+    args: &'a GetArgs,
     dest: &Path,
     stop: &Stop,
-    fetchers: &mut Fetchers<'_>,
+    fetchers: &mut Fetchers<'a>,
+    find: impl FnOnce(&mut Fetchers<'a>) -> Result<Vec<Found>, Failure>,
 ) -> Result<(), Failure> {
     dest::check(dest)?;
     let start = Instant::now();
-    let found = found::all(args, whats, dest)?;
+    let found = find(fetchers)?;
     dest::check_room_for(dest, found.len())?;
     check_apart(&found, args, dest)?;
     let mut done = Vec::new();

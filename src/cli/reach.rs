@@ -1,5 +1,6 @@
 //! Whom a command asks: trackers, all at once, and the running peer of a folder.
 
+pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod locate;
 pub(crate) mod named;

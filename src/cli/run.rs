@@ -10,3 +10,4 @@ pub(crate) mod scratch;
 pub(crate) mod share;
 pub(crate) mod signals;
 pub(crate) mod tracker;
+pub(crate) mod upload;

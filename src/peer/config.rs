@@ -50,6 +50,19 @@ impl Default for Limits {
     }
 }
 
+/// What a peer lends to others.
+#[derive(Debug, Clone)]
+pub struct Lending {
+    /// Bytes of disk, all told.
+    pub bytes: u64,
+    /// The zone that it is in, if there are several.
+    pub zone: String,
+    /// The machine that it runs on.
+    pub machine: String,
+    /// It goes over from the trackers that it served before to those that it has now.
+    pub adopts: bool,
+}
+
 /// How a peer is set up.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -71,6 +84,8 @@ pub struct Config {
     pub watch: bool,
     /// What it may use.
     pub limits: Limits,
+    /// What it lends; none: nothing.
+    pub lending: Option<Lending>,
     /// How it misbehaves on purpose; none: not at all.
     pub faults: Option<FaultPlan>,
     /// How much later its answers reach others, for experiments on one machine.
@@ -94,6 +109,9 @@ pub enum PeerError {
         /// What the system says.
         error: io::Error,
     },
+    /// What is lent cannot be had.
+    #[error("cannot lend: {0}")]
+    Lend(String),
     /// What others should dial is no address and no host name.
     #[error("{0:?} is not a HOST or HOST:PORT that others could dial; give --advertise another")]
     Advertise(String),

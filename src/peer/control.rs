@@ -82,8 +82,9 @@ fn fault(code: Exit, message: String) -> Fault {
 
 /// Starts the fetch, or says why not.
 fn start(peer: &Arc<Node>, get: Get) -> Result<Job, Fault> {
-    let Get { id, name, size, dest: path, force, own, delete, wait_ms, waited_ms } = get;
-    let (Ok(id), Ok(name)) = (id.parse(), SafeName::new(name)) else {
+    let Get { id, name, size, inside, dest: path, force, own, delete, wait_ms, waited_ms } = get;
+    let inside = inside.map(SafeName::new).transpose();
+    let (Ok(id), Ok(name), Ok(inside)) = (id.parse(), SafeName::new(name), inside) else {
         return Err(fault(Exit::Usage, "the id or the name is not one".to_owned()));
     };
     let shared = peer.means.holdings.share.as_ref().map(|share| share.place());
@@ -93,7 +94,7 @@ fn start(peer: &Arc<Node>, get: Get) -> Result<Job, Fault> {
     }
     let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
     let dest = Dest { path, force, own, delete, wait, waited };
-    job::start(&peer.means, Want { id, name, size }, dest)
+    job::start(&peer.means, Want { id, name, size, inside }, dest)
         .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
 }
 

@@ -1,3 +1,83 @@
-//! Lending space to others: what a store keeps.
+//! Lending space to others: what a store keeps, and how it comes to it.
+//!
+//! A store asks its trackers what it is to keep (`duties`), fetches that (`agenda`, `fetch`) into its `vault`, and tells
+//! them what is safe there (`report`): all of it when they meet, then what changes. `link` is one tracker, `store` what
+//! all of this shares.
 
+mod agenda;
+mod duties;
+mod fetch;
+mod landing;
+mod link;
+mod listing;
+mod remember;
+mod report;
+mod serving;
+mod store;
 pub mod vault;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::config::Lending;
+use super::job::Means;
+use crate::net::wake::Wake;
+use crate::threads;
+use duties::Asker;
+use report::Reporter;
+pub(super) use serving::{Found, Kept};
+pub(super) use store::Store;
+use vault::{Vault, VaultError};
+
+/// How often it is looked whether the peer stops.
+const LOOK: Duration = Duration::from_millis(200);
+/// Between two tries to put on the disk what could not be.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Opens the vault of a peer in its state folder.
+pub(super) fn open(state: &Path, lending: &Lending, means: &Arc<Means>) -> Result<Arc<Store>, VaultError> {
+    let vault = Vault::open(&state.join("vault"), lending.bytes)?;
+    let place = (lending.zone.clone(), lending.machine.clone());
+    Ok(Arc::new(Store::new(vault, means, place, lending.adopts)))
+}
+
+/// Starts the threads of a store.
+pub(super) fn start(store: &Arc<Store>) -> io::Result<Vec<JoinHandle<()>>> {
+    let committing = store.clone();
+    let mut threads = vec![threads::named("lend-commit").essential(move || commit(&committing))?];
+    for link in 0..store.links.len() {
+        let reporter = Reporter { store: store.clone(), link };
+        threads.push(threads::named("lend-report").essential(move || reporter.run())?);
+        let wake = Arc::new(Wake::new()?);
+        store.means.stop.wakes(&wake);
+        let asker = Asker { store: store.clone(), link, wake };
+        let present = store.means.stop.enter();
+        // It may hang in a name or a dial, so it is not waited for longer than others of that kind.
+        let asking = move || {
+            let _present = present;
+            asker.run();
+        };
+        drop(threads::named("lend-duties").essential(asking)?);
+    }
+    Ok(threads)
+}
+
+/// Puts on the disk what was fetched, and has it told of, until the peer stops.
+fn commit(store: &Store) {
+    let stop = &store.means.stop;
+    while !stop.is_stopping() {
+        if !store.vault.wait_due(LOOK) {
+            continue;
+        }
+        match store.vault.commit() {
+            Ok(kept) => store.changed(kept),
+            Err(error) => {
+                tracing::warn!("what is to be kept is not on the disk: {error}");
+                let _ = stop.stopped().recv_timeout(PAUSE);
+            }
+        }
+    }
+}

@@ -25,7 +25,7 @@ mod stop;
 mod trackers;
 mod transfer;
 
-pub use config::{Config, Limits, PeerError, control_folders};
+pub use config::{Config, Lending, Limits, PeerError, control_folders};
 pub use disk::DiskError;
 pub use got::Got;
 pub use job::{Dest, FetchError, Job, Want};

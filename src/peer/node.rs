@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::job::Means;
+use super::lend::{Found, Store};
 use super::mischief::{FaultPlan, Latencies, Mischief};
 use super::serve::{Complaints, Held, Host, Shared, Uploads};
 use super::trackers::{Part, Registry};
@@ -22,6 +23,8 @@ pub(super) struct Node {
     pub(super) addr: SocketAddr,
     pub(super) advertise: (content::Host, u16),
     pub(super) uploads: Arc<Uploads>,
+    /// What it lends, if it is a store.
+    pub(super) store: Option<Arc<Store>>,
     pub(super) complaints: Mutex<Complaints>,
     pub(super) faults: Option<FaultPlan>,
     pub(super) latencies: Latencies,
@@ -32,7 +35,12 @@ impl Host for Node {
         let holdings = &self.means.holdings;
         // The share first: what it has is whole.
         let shared = holdings.share.as_ref().and_then(|share| Shared::find(share, id, view));
-        shared.map(Held::Shared).or_else(|| holdings.serving(id, view).map(Held::Fetching))
+        let shared = shared.map(Held::Shared);
+        let fetched = || shared.or_else(|| holdings.serving(id, view).map(Held::Fetching));
+        fetched().or_else(|| match self.store.as_ref()?.find(id, view)? {
+            Found::Coming(transfer) => Some(Held::Fetching(transfer)),
+            Found::Kept(kept) => Some(Held::Kept(kept)),
+        })
     }
 
     fn met(&self, id: FileId, view: View, peer: PeerId, addr: String) {

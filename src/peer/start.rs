@@ -4,16 +4,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::select;
 
-use super::config::{Config, PeerError, control_folder, endpoint, state_of};
+use super::config::{Config, Lending, PeerError, control_folder, endpoint, state_of};
 use super::holdings::Holdings;
 use super::home::kept_id;
 use super::job::{self, Dest, Job, Jobs, Means, Want};
+use super::lend::{self, Store};
 use super::node::Node;
 use super::serve::Uploads;
 use super::share::{self, Share};
@@ -88,6 +90,8 @@ pub fn start(
         stop: Stop::new(),
         limits: config.limits,
     };
+    let means = Arc::new(means);
+    let store = open_store(config.lending.as_ref(), &means)?;
     let node = Arc::new(Node {
         addr,
         advertise,
@@ -95,7 +99,8 @@ pub fn start(
         complaints: Mutex::default(),
         faults: config.faults,
         latencies: config.latencies,
-        means: Arc::new(means),
+        store,
+        means,
     });
     let mut threads = start_threads(&node)?;
     if let (Some(folder), Some(state)) = (&folder, &node.means.state) {
@@ -112,13 +117,22 @@ pub fn start(
     Ok(Peer { node, threads })
 }
 
+/// What is lent, if anything is.
+fn open_store(lending: Option<&Lending>, means: &Arc<Means>) -> Result<Option<Arc<Store>>, PeerError> {
+    let (Some(lending), Some(state)) = (lending, &means.state) else { return Ok(None) };
+    lend::open(state, lending, means).map(Some).map_err(|error| PeerError::Lend(error.to_string()))
+}
+
 /// Those that tell the trackers.
 fn start_threads(node: &Arc<Node>) -> io::Result<Vec<JoinHandle<()>>> {
     let registry: Arc<dyn Registry> = node.clone();
     node.means.holdings.trackers.start(&node.means.identity, &registry, &node.means.stop)?;
-    let Some(share) = node.means.holdings.share.clone() else { return Ok(Vec::new()) };
-    let following = node.clone();
-    Ok(vec![threads::named("changes").essential(move || follow(&following, &share))?])
+    let mut threads = node.store.as_ref().map_or_else(|| Ok(Vec::new()), lend::start)?;
+    if let Some(share) = node.means.holdings.share.clone() {
+        let following = node.clone();
+        threads.push(threads::named("changes").essential(move || follow(&following, &share))?);
+    }
+    Ok(threads)
 }
 
 fn new_wake(stop: &Stop) -> io::Result<Arc<Wake>> {
@@ -166,6 +180,11 @@ impl Peer {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.node.means.identity.name
+    }
+
+    /// Bytes of chunks that have left it.
+    pub fn sent(&self) -> u64 {
+        self.node.uploads.sent.load(Ordering::Relaxed)
     }
 
     /// What it shares from its folder.

@@ -4,10 +4,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::stop::{Present, Stop};
 use crate::content::{FileId, Host, PeerId, Run, shown};
@@ -60,6 +60,14 @@ enum Order {
     Have((FileId, View), Vec<Run>),
     Locate(Locate, Sender<Located>),
     Report(Report),
+    Ask(ToTracker, Sender<FromTracker>),
+}
+
+impl Order {
+    /// True of a question that does not depend on what was said before it.
+    fn is_question(&self) -> bool {
+        matches!(self, Order::Locate(..))
+    }
 }
 
 /// One tracker.
@@ -69,7 +77,15 @@ struct Link {
     wake: Arc<Wake>,
     orders: Mutex<VecDeque<Order>>,
     connected: AtomicBool,
+    /// How often this peer was registered there.
+    registered: Mutex<u64>,
+    /// Notified when it is once more.
+    anew: Condvar,
 }
+
+/// One tracker, for who has more to say to it than what is registered.
+#[derive(Debug, Clone)]
+pub(super) struct Line(Arc<Link>);
 
 /// All trackers of a peer.
 #[derive(Debug)]
@@ -79,8 +95,14 @@ impl Trackers {
     /// What there is to tell each tracker is kept until its link is there.
     pub(super) fn new(addrs: &[String]) -> std::io::Result<Trackers> {
         let link = |addr: &String| {
-            let (addr, wake) = (addr.clone(), Arc::new(Wake::new()?));
-            Ok(Arc::new(Link { addr, wake, orders: Mutex::default(), connected: AtomicBool::new(false) }))
+            Ok(Arc::new(Link {
+                addr: addr.clone(),
+                wake: Arc::new(Wake::new()?),
+                orders: Mutex::default(),
+                connected: AtomicBool::new(false),
+                registered: Mutex::default(),
+                anew: Condvar::new(),
+            }))
         };
         Ok(Trackers(addrs.iter().map(link).collect::<std::io::Result<_>>()?))
     }
@@ -99,6 +121,11 @@ impl Trackers {
             threads::named("tracker").essential(move || worker.run())?;
         }
         Ok(())
+    }
+
+    /// Each tracker.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line> + '_ {
+        self.0.iter().cloned().map(Line)
     }
 
     /// The trackers and whether they are connected.
@@ -150,6 +177,37 @@ impl Link {
     }
 }
 
+impl Line {
+    /// The tracker's address.
+    pub(super) fn addr(&self) -> &str {
+        &self.0.addr
+    }
+
+    /// How often this peer was registered there, once that is more than `before`, or after a while.
+    pub(super) fn registered(&self, before: u64, patience: Duration) -> u64 {
+        let times = lock(&self.0.registered);
+        let waited = self.0.anew.wait_timeout_while(times, patience, |times| *times <= before);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Asks over the connection on which this peer is registered; none if that ends before the answer comes, or is
+    /// not there.
+    pub(super) fn ask(&self, question: impl Into<ToTracker>) -> Option<FromTracker> {
+        if !self.0.connected.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (sender, answer) = bounded(1);
+        self.0.order(Order::Ask(question.into(), sender));
+        loop {
+            match answer.recv_timeout(LOAD_INTERVAL) {
+                Ok(answer) => return Some(answer),
+                Err(RecvTimeoutError::Timeout) if self.0.connected.load(Ordering::Relaxed) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
 struct Worker {
     link: Arc<Link>,
     me: Identity,
@@ -158,7 +216,7 @@ struct Worker {
     _present: Present,
 }
 
-type Line = Messages<FromTracker, ToTracker>;
+type Wire = Messages<FromTracker, ToTracker>;
 
 impl Worker {
     fn run(self) {
@@ -169,6 +227,8 @@ impl Worker {
             let id = self.me.peer.get();
             let outcome = self.connect().and_then(|mut line| {
                 self.link.connected.store(true, Ordering::Relaxed);
+                *lock(&self.link.registered) += 1;
+                self.link.anew.notify_all();
                 if told.is_some() {
                     tracing::info!("tracker {} is back", self.link.addr);
                 }
@@ -177,6 +237,7 @@ impl Worker {
                 self.serve(&mut line, id)
             });
             self.link.connected.store(false, Ordering::Relaxed);
+            lock(&self.link.orders).retain(Order::is_question);
             let Err(error) = outcome else { return };
             if self.me.peer.get() != id {
                 continue; // it was given up for another tracker's sake
@@ -215,10 +276,10 @@ impl Worker {
             let _ = self.link.wake.wait_alone(left);
         }
         // Questions asked meanwhile have no answer.
-        lock(&self.link.orders).retain(|order| !matches!(order, Order::Locate(..)));
+        lock(&self.link.orders).retain(|order| !order.is_question());
     }
 
-    fn connect(&self) -> Result<(Line, Duration), NetError> {
+    fn connect(&self) -> Result<(Wire, Duration), NetError> {
         let session: Session = net::greet(
             net::dial(&self.link.addr)?,
             &self.me,
@@ -226,10 +287,10 @@ impl Worker {
             Side::Tracker,
             net::HELLO_TIMEOUT,
         )?;
-        let mut line = Line::new(session, Side::Tracker);
+        let mut line = Wire::new(session, Side::Tracker);
         line.set_timeout(Some(ANSWER_TIMEOUT))?;
         // Orders from before are part of what is registered now, but for questions.
-        lock(&self.link.orders).retain(|order| matches!(order, Order::Locate(..)));
+        lock(&self.link.orders).retain(Order::is_question);
         let mut offers = self.registry.offers();
         let rest = split_for_frame(&mut offers, |offer| &offer.name);
         let (host, port) = self.registry.endpoint();
@@ -245,7 +306,7 @@ impl Worker {
         Ok((line, lease))
     }
 
-    fn serve(&self, (line, lease): &mut (Line, Duration), id: PeerId) -> Result<(), NetError> {
+    fn serve(&self, (line, lease): &mut (Wire, Duration), id: PeerId) -> Result<(), NetError> {
         threads::may_panic("tracker");
         let interval = (*lease / HEARTBEATS_PER_LEASE).max(LEAST_INTERVAL);
         let mut next_heartbeat = Instant::now() + interval;
@@ -286,11 +347,17 @@ impl Worker {
         }
     }
 
-    fn carry_out(&self, line: &mut Line, order: Order) -> Result<(), NetError> {
+    fn carry_out(&self, line: &mut Wire, order: Order) -> Result<(), NetError> {
         match order {
             Order::Update { added, removed } => self.update(line, added, removed),
             Order::Have(content, ranges) => self.have(line, content, ranges),
             Order::Report(report) => expect_ok(line.call(&report.into())?),
+            // Whoever asked may not want to know any more.
+            Order::Ask(question, reply) => {
+                let answer = line.call(&question)?;
+                drop(reply.send(answer));
+                Ok(())
+            }
             Order::Locate(locate, reply) => {
                 match line.call(&locate.into())? {
                     FromTracker::Located(located) => drop(reply.send(located)),
@@ -304,7 +371,7 @@ impl Worker {
 
     fn update(
         &self,
-        line: &mut Line,
+        line: &mut Wire,
         mut added: Vec<Offer>,
         mut removed: Vec<(Name, FileId)>,
     ) -> Result<(), NetError> {
@@ -320,7 +387,7 @@ impl Worker {
 
     fn have(
         &self,
-        line: &mut Line,
+        line: &mut Wire,
         (id, view): (FileId, View),
         mut ranges: Vec<Run>,
     ) -> Result<(), NetError> {
@@ -334,7 +401,7 @@ impl Worker {
 }
 
 /// Trackers speak unasked to leave, or to see whether we live.
-fn hear(line: &mut Line, request: u32, message: FromTracker) -> Result<(), NetError> {
+fn hear(line: &mut Wire, request: u32, message: FromTracker) -> Result<(), NetError> {
     match message {
         FromTracker::Common(Common::Ping) => line.send(request, &Common::Pong.into()),
         other => Err(refused(other)),

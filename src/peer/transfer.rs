@@ -8,6 +8,7 @@ pub(super) mod connection;
 mod end;
 mod follower;
 mod intake;
+mod landing;
 mod ledger;
 mod link;
 pub(super) mod manifest;
@@ -22,5 +23,6 @@ mod underway;
 
 pub(super) use end::End;
 pub(super) use follower::Follower;
+pub(super) use landing::{Hold, Landing, Lying};
 pub(super) use outcome::FetchEnd;
 pub(super) use underway::Transfer;

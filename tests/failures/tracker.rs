@@ -52,6 +52,7 @@ fn small_peer(root: &TempDir, number: usize, files: usize, tracker: &str) -> Pee
         advertise: None,
         watch: false,
         limits: peer::Limits::default(),
+        lending: None,
         faults: None,
         latencies: peer::Latencies::default(),
     };

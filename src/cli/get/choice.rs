@@ -47,6 +47,8 @@ pub(super) struct Choice {
     pub(super) size: Option<u64>,
     /// The same as those who have it say.
     pub(super) bytes: Option<u64>,
+    /// What of a tree is wanted, if not all, and what the tree is called.
+    pub(super) part: Option<(SafeName, SafeName)>,
 }
 
 impl Choice {
@@ -57,7 +59,13 @@ impl Choice {
 
     /// What to ask a peer for, in order.
     pub(super) fn wants(&self) -> impl Iterator<Item = Want> + '_ {
-        self.ids.iter().map(|id| Want { id: *id, name: self.name.clone(), size: self.size })
+        let (inside, name) = match &self.part {
+            Some((inside, tree)) => (Some(inside), tree),
+            None => (None, &self.name),
+        };
+        let want =
+            move |id: &FileId| Want { id: *id, name: name.clone(), size: self.size, inside: inside.cloned() };
+        self.ids.iter().map(want)
     }
 }
 
@@ -103,7 +111,7 @@ pub(super) fn choose(what: &What, wish: &Wish, variants: &[Variant]) -> Result<C
     let ids = rows.iter().map(Choosable::id).collect();
     let bytes = variants.first().filter(|_| one && rows.len() == 1).map(|variant| variant.total);
     let Called { name, by_strangers, note } = called;
-    Ok(Choice { name, by_strangers, note, ids, size: what.size(), bytes })
+    Ok(Choice { name, by_strangers, note, ids, size: what.size(), bytes, part: None })
 }
 
 /// The variants that the peer has as originals; those it has, if it has none.

@@ -11,6 +11,7 @@ use crate::cli::reach::locate::resolve;
 use crate::cli::reach::{named, short};
 use crate::cli::typed::args::GetArgs;
 use crate::cli::typed::what::What;
+use crate::content::SafeName;
 use crate::wire::{List, Name, Variant};
 
 /// One of the things to fetch.
@@ -20,7 +21,9 @@ pub(super) struct Found {
     /// How it is called in sentences.
     pub(super) label: String,
     /// What it can be, by kind: what to try first, and then.
-    kinds: Vec<Vec<Variant>>,
+    pub(super) kinds: Vec<Vec<Variant>>,
+    /// What of it is wanted, if not all: the path in it.
+    pub(super) part: Option<SafeName>,
 }
 
 /// Everything that is meant by these texts; a pattern means all names that match it.
@@ -50,14 +53,22 @@ fn one(args: &GetArgs, what: What, dest: &Path) -> Result<Found, Failure> {
     };
     let variants = choice::of_whom(&what, &wish(args), variants)?;
     let kinds = choice::by_kind(&what, variants);
-    Ok(Found { label: what.label(), what, kinds })
+    Ok(Found { label: what.label(), what, kinds, part: None })
 }
 
 impl Found {
     /// What is chosen of it at first.
     pub(super) fn choice(&self, args: &GetArgs) -> Result<Option<Choice>, Failure> {
         let first = self.kinds.first();
-        first.map(|variants| choice::choose(&self.what, &wish(args), variants)).transpose()
+        first.map(|variants| self.choose(args, variants)).transpose()
+    }
+
+    fn choose(&self, args: &GetArgs, variants: &[Variant]) -> Result<Choice, Failure> {
+        let choice = choice::choose(&self.what, &wish(args), variants)?;
+        match &self.part {
+            Some(inside) => part_of(choice, args, inside),
+            None => Ok(choice),
+        }
     }
 
     /// Fetches what is chosen of each kind, until one is what it is said to be.
@@ -68,13 +79,24 @@ impl Found {
     ) -> Result<Option<Summary>, Failure> {
         let mut kinds = self.kinds.iter().peekable();
         while let Some(variants) = kinds.next() {
-            match fetch(choice::choose(&self.what, &wish(args), variants)?) {
+            match fetch(self.choose(args, variants)?) {
                 Err(failure) if failure.is_no_folder() && kinds.peek().is_some() => {}
                 outcome => return outcome,
             }
         }
         Ok(None)
     }
+}
+
+/// A part of what was chosen, which is called as the path to it, or as it was asked for.
+fn part_of(choice: Choice, args: &GetArgs, inside: &SafeName) -> Result<Choice, Failure> {
+    let end = if inside.is_tree() { "/" } else { "" };
+    let (tree, name) = match &args.called {
+        Some(called) => (choice.name, format!("{}{end}", called.path())),
+        None => (choice.name.clone(), format!("{}{inside}", choice.name)),
+    };
+    let name = SafeName::new(name).map_err(|error| Failure::usage(format!("that is no name: {error}")))?;
+    Ok(Choice { name, bytes: None, part: Some((inside.clone(), tree)), ..choice })
 }
 
 fn wish(args: &GetArgs) -> Wish {

@@ -22,7 +22,7 @@ pub(super) fn fetch(peer: &Peer, id: FileId, stop: &Stop, patience: Patience) ->
     let mut progress = Progress::new(false, &name, patience);
     let (wait, waited) = (patience.limit(), Duration::ZERO);
     let dest = Dest { path: path.clone(), force: true, own: false, delete: false, wait, waited };
-    let job = peer.fetch(Want { id, name, size: None }, dest).map_err(Failure::cannot_start)?;
+    let job = peer.fetch(Want { id, name, size: None, inside: None }, dest).map_err(Failure::cannot_start)?;
     follow::job(&job, &mut progress, stop)?;
     let failed =
         |what: String| Failure::new(Exit::Integrity, format!("the listing {id} cannot be used: {what}"));

@@ -56,7 +56,7 @@ pub(super) fn fetch(
         let to = place(path, &member.path)?;
         let full = format!("{}{}", name.as_str(), member.path.as_str());
         let called = SafeName::new(full).unwrap_or_else(|_| member.path.clone());
-        let want = Want { id: member.id, name: called, size: Some(member.size) };
+        let want = Want { id: member.id, name: called, size: Some(member.size), inside: None };
         match by_daemon {
             true => job.hand(want, Daemon::around(&to).ok_or_else(went_away)?, &to, &mut summary)?,
             false => job.run(want, &to, fetchers, &mut summary)?,

@@ -100,6 +100,7 @@ impl Daemon {
             id: want.id.to_string(),
             name: want.name.as_str().to_owned(),
             size: want.size,
+            inside: want.inside.as_ref().map(|inside| inside.as_str().to_owned()),
             dest: std::path::absolute(&dest.path).unwrap_or(dest.path),
             force: dest.force,
             own: dest.own,
@@ -230,7 +231,8 @@ mod tests {
         let report = Report::of("a");
         let answers = line(&Answer::Fetching(status.clone())) + &line(&Answer::Done(report.clone()));
         let (mut daemon, mut peer) = peer(&answers);
-        let want = Want { id: FileId::of(b"x"), name: SafeName::new("a").unwrap(), size: Some(1) };
+        let want =
+            Want { id: FileId::of(b"x"), name: SafeName::new("a").unwrap(), size: Some(1), inside: None };
         let dest = Dest {
             path: "/d/a".into(),
             force: false,
@@ -248,6 +250,7 @@ mod tests {
             id: FileId::of(b"x").to_string(),
             name: "a".to_owned(),
             size: Some(1),
+            inside: None,
             dest: "/d/a".into(),
             force: false,
             own: true,

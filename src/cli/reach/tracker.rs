@@ -13,8 +13,8 @@ use crate::net::{self, Identity, Messages, NetError};
 use crate::say;
 use crate::threads;
 use crate::wire::{
-    Common, Entry, FromTracker, GetList, GetPeers, GetStatus, List, Locate, Located, Name, PeerInfo, Purpose,
-    Role, Status, ToTracker, limits,
+    Common, Entry, ErrorCode, FromTracker, GetList, GetPeers, GetStatus, List, Locate, Located, Name,
+    PeerInfo, Purpose, Role, Status, ToTracker, limits,
 };
 
 /// How long a tracker may take to answer.
@@ -226,15 +226,28 @@ impl Tracker {
         }
     }
 
+    /// An answer, if one comes: the connection is of no use otherwise.
+    pub(super) fn ask_once(&mut self, question: &ToTracker) -> Option<FromTracker> {
+        self.link.call(question).ok()
+    }
+
+    /// The answer, or what it says of why there is none.
+    pub(super) fn accept(&self, answer: FromTracker) -> Result<FromTracker, Failure> {
+        let FromTracker::Common(Common::Error(error)) = answer else { return Ok(answer) };
+        let detail = shown(&error.detail);
+        Err(match error.code {
+            ErrorCode::NoStores => Failure::unreachable(detail),
+            ErrorCode::NotFound => Failure::not_found(detail),
+            ErrorCode::NoSpace | ErrorCode::Conflict => Failure::other(detail),
+            code => {
+                Failure::other(format!("the tracker at {} says {}: {detail}", self.address, code.label()))
+            }
+        })
+    }
+
     fn ask(&mut self, question: impl Into<ToTracker>) -> Result<FromTracker, Failure> {
         match self.link.call(&question.into()) {
-            Ok(FromTracker::Common(Common::Error(error))) => Err(Failure::other(format!(
-                "the tracker at {} says {}: {}",
-                self.address,
-                error.code.label(),
-                shown(&error.detail)
-            ))),
-            Ok(answer) => Ok(answer),
+            Ok(answer) => self.accept(answer),
             Err(error) => Err(Failure::unreachable(format!(
                 "the tracker at {} went away: {}; try again",
                 self.address,

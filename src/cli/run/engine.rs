@@ -9,6 +9,7 @@ use crate::cli::run::scan::Scan;
 use crate::cli::typed::args::EngineArgs;
 use crate::peer::{self, Peer};
 
+const MACHINE_ID: &str = "/etc/machine-id";
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// The configuration of a peer that shares `folder`, or nothing.
@@ -33,6 +34,7 @@ pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
             fsync: args.fsync,
             keep_partial: args.keep_partial.0,
         },
+        lending: None,
         faults: None,
         latencies: args.latency_file.clone().unwrap_or_default(),
     }
@@ -49,6 +51,13 @@ pub(crate) fn start(config: peer::Config) -> Result<Peer, Failure> {
 /// A peer that shares nothing but what it fetches.
 pub(crate) fn start_fetcher(args: &EngineArgs, trackers: Vec<String>) -> Result<Peer, Failure> {
     start(config(args, trackers, None))
+}
+
+/// What tells this machine from others: its id, or its name.
+pub(crate) fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    let ids = [MACHINE_ID, HOST_NAME].into_iter().filter_map(read);
+    ids.into_iter().find(|id| !id.is_empty()).unwrap_or_default()
 }
 
 /// `FOLDER@HOST`, or `HOST` without a folder.

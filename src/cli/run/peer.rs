@@ -9,7 +9,7 @@ use crate::cli::show::output;
 use crate::cli::show::words::{count, size};
 use crate::cli::typed::args::PeerArgs;
 use crate::cli::typed::fault;
-use crate::peer::Peer;
+use crate::peer::{Lending, Peer};
 use crate::say;
 
 /// How long a tracker is waited for before it is said that a peer is ready; one that is away is told later.
@@ -30,6 +30,12 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
     if let Some(faults) = &config.faults {
         say::note(&format!("warning: this peer misbehaves on purpose: {faults}"));
     }
+    config.lending = args.store.map(|bytes| Lending {
+        bytes: bytes.0,
+        zone: args.zone.unwrap_or_default(),
+        machine: engine::machine(),
+        adopts: args.adopt,
+    });
     let peer = engine::start(config)?;
     stop.graceful();
     output::ready(&ready(&peer, &stop));
@@ -38,14 +44,19 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The line that says it is ready, once the trackers that are there know what it shares.
-pub(crate) fn ready(peer: &Peer, stop: &Stop) -> String {
+/// Waits until the trackers that are there know what it shares.
+pub(crate) fn registered(peer: &Peer, stop: &Stop) {
     let until = Instant::now() + REGISTER_PATIENCE;
     while peer.trackers().iter().any(|(_, registered)| !registered) && Instant::now() < until {
         if stop.wait_until(Some(Instant::now() + LOOK)) {
             break;
         }
     }
+}
+
+/// The line that says it is ready, once the trackers that are there know what it shares.
+pub(crate) fn ready(peer: &Peer, stop: &Stop) -> String {
+    registered(peer, stop);
     let summary = peer.summary();
     format!(
         "peer {} listening on {}, sharing {} ({})",

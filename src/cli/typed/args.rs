@@ -23,6 +23,7 @@ pub(crate) const DEFAULT_TRACKER: &str = "127.0.0.1:9700";
 pub(crate) const TRACKER_LISTEN: &str = "0.0.0.0:9700";
 
 const EXPERIMENTS: &str = "For tests and experiments";
+const LENDING: &str = "Lending space";
 const LOGS: &str = "Logs and traces (on standard error)";
 
 const PRECEDENCE: &str = "Options beat the environment (P2P_TRACKER, a comma-separated list), which beats \
@@ -62,6 +63,15 @@ pub enum Command {
     /// Fetch files and folders
     #[command(override_usage = "p2p get [OPTIONS] <WHAT>... [DEST]", after_help = examples::GET)]
     Get(GetArgs),
+    /// Have a file or folder kept by stores, under a name with versions
+    #[command(after_help = examples::UPLOAD)]
+    Upload(UploadArgs),
+    /// Fetch what was uploaded: NAME, a version of it (NAME@2), or a part of a folder (NAME/PATH, NAME@2/PATH)
+    #[command(
+        override_usage = "p2p download [OPTIONS] <NAME[@VERSION][/PATH]>... [DEST]",
+        after_help = examples::DOWNLOAD
+    )]
+    Download(GetArgs),
     /// Write a descriptor (NAME.p2p) of a file or folder, and print its link
     #[command(after_help = examples::CREATE)]
     Create(CreateArgs),
@@ -135,6 +145,15 @@ pub(crate) struct PeerArgs {
     pub(crate) trackers: TrackerList,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    /// Keep for others what the tracker says, in at most so much disk, in .p2p/vault in the folder
+    #[arg(long, value_name = "SIZE", value_parser = some_bytes, help_heading = LENDING)]
+    pub(crate) store: Option<Bytes>,
+    /// Where it stands: copies go to different zones, where there are enough [default: nowhere in particular]
+    #[arg(long, value_name = "NAME", requires = "store", help_heading = LENDING)]
+    pub(crate) zone: Option<String>,
+    /// Go over to this tracker from the one that it kept for before, whose copies may be deleted then
+    #[arg(long, requires = "store", help_heading = LENDING)]
+    pub(crate) adopt: bool,
     /// Misbehave on purpose, for tests: corrupt=P, drop=P, delay=TIME, refuse=P, lie[=P], stall=P, with
     /// the probability P for each chunk [default: none]
     #[arg(long, value_name = "KIND[=VALUE]", value_delimiter = ',', help_heading = EXPERIMENTS)]
@@ -377,6 +396,31 @@ impl GetArgs {
         "keep_partial",
         "seed_for",
     ];
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UploadArgs {
+    /// The file or folder to upload
+    pub(crate) path: PathBuf,
+    /// The name to publish it under [default: its own]
+    #[arg(long = "as", value_name = "NAME", value_parser = name)]
+    pub(crate) called: Option<SafeName>,
+    /// How many stores keep each part of it: all but one of them may be lost
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) copies: u8,
+    /// Fewer copies will do for now, where there are too few stores
+    #[arg(long)]
+    pub(crate) allow_degraded: bool,
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) wait: Patience,
+    /// Progress and outcome as one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
 }
 
 #[derive(Debug, Args)]

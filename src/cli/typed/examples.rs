@@ -7,7 +7,8 @@ pub(crate) const TRACKER: &str = "Examples:
 pub(crate) const PEER: &str = "Examples:
   p2p peer ./photos                       # at the tracker on this machine
   p2p peer ./photos --tracker 10.0.0.5    # at another one
-  p2p peer ./photos --up 10MB/s --name anna";
+  p2p peer ./photos --up 10MB/s --name anna
+  p2p peer ./lent --store 100GB --zone cellar  # keeps for others what the tracker says";
 
 pub(crate) const SHARE: &str = "Examples:
   p2p share big.iso              # with a tracker built in; prints the line for the other side
@@ -31,6 +32,15 @@ pub(crate) const GET: &str = "Examples:
   p2p get photos/ --include '*.jpg' -n         # what would be fetched of it, and where to
   p2p get notes.txt - -q                       # to standard output
   p2p get 4662aad9e124 --as big.iso            # by the first digits of its id";
+
+pub(crate) const UPLOAD: &str = "Examples:
+  p2p upload ./photos                  # kept by two stores when this ends
+  p2p upload big.iso --as images/2026.iso --copies 3";
+
+pub(crate) const DOWNLOAD: &str = "Examples:
+  p2p download photos/ pictures/       # the latest version
+  p2p download photos@2 old/           # the second one
+  p2p download photos/2024/beach.jpg   # one file of it";
 
 pub(crate) const CREATE: &str = "Examples:
   p2p create big.iso                           # writes big.iso.p2p, prints the link

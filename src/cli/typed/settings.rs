@@ -36,8 +36,9 @@ const SHARED_KEYS: &[&str] = &[
 /// Keys that only a command's own section may have: they mean something else at each.
 const SECTION_KEYS: &[&str] = &["listen", "tracker-listen", "temp", "lease", "seed-for"];
 /// Commands that may have a section.
-const SECTIONS: &[&str] =
-    &["tracker", "peer", "share", "ls", "find", "get", "create", "load", "status", "why"];
+const SECTIONS: &[&str] = &[
+    "tracker", "peer", "share", "ls", "find", "get", "upload", "download", "create", "load", "status", "why",
+];
 /// The environment's list of trackers.
 const TRACKER_VARIABLE: &str = "P2P_TRACKER";
 
@@ -69,7 +70,9 @@ pub fn read() -> Result<Cli, Failure> {
         None => {
             let mut cli =
                 Cli::from_arg_matches(&matches).map_err(|error| Failure::usage(error.to_string()))?;
-            if let (Command::Get(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+            if let (Command::Get(args) | Command::Download(args), Some((_, matches))) =
+                (&mut cli.command, matches.subcommand())
+            {
                 args.typed = typed(matches, GetArgs::ITS_OWN);
             }
             Ok(cli)

@@ -4,7 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::content::{FileId, Geometry, Layout, LeftOut, Looks, Tree, TreeError, TreeKind};
+use crate::content::{
+    ChunkSet, FileId, Geometry, Layout, LeftOut, Looks, Missing, Reason, Run, SafeName, Tree, TreeError,
+    TreeKind, leads_inside,
+};
 
 /// How a destination is treated.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +85,29 @@ impl Plan {
 
     /// All that a tree lists.
     pub(in crate::peer) fn tree(tree: &Tree) -> Result<Plan, TreeError> {
+        Plan::placed(tree, tree.mode(), &|path| Some(path.to_owned()))
+    }
+
+    /// What a tree has at a path: the file there, as `name` in the destination folder, or all that is in the folder
+    /// there, if the path ends with `/`. `None` if there is no such.
+    pub(in crate::peer) fn part(tree: &Tree, at: &SafeName, name: &str) -> Result<Option<Plan>, TreeError> {
+        let entry = tree.entries().iter().find(|entry| entry.path.path() == at.path());
+        match (entry.map(|entry| &entry.kind), at.is_tree()) {
+            (Some(TreeKind::Folder(looks)), true) => {
+                let within = |path: &str| Some(path.strip_prefix(at.path())?.strip_prefix('/')?.to_owned());
+                Plan::placed(tree, looks.mode, &within).map(Some)
+            }
+            (Some(TreeKind::File { .. } | TreeKind::HardLink(_)), false) => {
+                let file = |path: &str| (path == at.path()).then(|| name.to_owned());
+                let plan = Plan::placed(tree, tree.mode(), &file)?;
+                Ok(Some(Plan { root_mode: None, left_out: LeftOut::default(), ..plan }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What a tree lists, where `place` puts it; what it puts nowhere has its chunks in the layout, and no name.
+    fn placed(tree: &Tree, mode: u16, place: &dyn Fn(&str) -> Option<String>) -> Result<Plan, TreeError> {
         let members = tree.layout()?;
         let mut slots: Vec<Slot> = members
             .ids
@@ -94,25 +120,34 @@ impl Plan {
         let mut looks_of = HashMap::new();
         let mut numbers = 0..;
         let mut name = |path, looks| Name { path, looks, number: numbers.next().unwrap_or_default() };
+        let mut outside = Vec::new();
         for (entry, file) in tree.entries().iter().zip(&members.file_of) {
-            let path = entry.path.as_str().to_owned();
+            if let TreeKind::File { looks, .. } = &entry.kind {
+                looks_of.insert(entry.path.as_str(), *looks);
+            }
+            let Some(path) = place(entry.path.as_str()) else { continue };
             match (&entry.kind, *file) {
                 (TreeKind::Folder(looks), _) => folders.push((path, *looks)),
-                (TreeKind::Link(target), _) => links.push((path, target.to_string())),
+                // Of a part it may lead out, though not of the whole.
+                (TreeKind::Link(target), _) if leads_inside(&path, target) => {
+                    links.push((path, target.to_string()));
+                }
+                (TreeKind::Link(_), _) => outside.push(Missing { path, reason: Reason::Outside }),
                 (TreeKind::File { looks, .. }, Some(file)) => {
-                    looks_of.insert(entry.path.as_str(), *looks);
                     slots[file].names.push(name(path, Some(*looks)));
                 }
                 (TreeKind::HardLink(of), Some(file)) => {
-                    let looks = looks_of.get(of.as_str()).copied();
-                    let (name, of) = (name(path, looks), of.as_str().to_owned());
-                    hard_links.push(HardLink { name, of, file });
+                    let name = name(path, looks_of.get(of.as_str()).copied());
+                    match place(of.as_str()) {
+                        Some(of) => hard_links.push(HardLink { name, of, file }),
+                        None => slots[file].names.push(name),
+                    }
                 }
                 (TreeKind::File { .. } | TreeKind::HardLink(_), None) => return Err(TreeError::HardLink),
             }
         }
-        let (layout, root_mode) = (Arc::new(members.layout), Some(tree.mode()));
-        let left_out = tree.left_out().clone();
+        let (layout, root_mode) = (Arc::new(members.layout), Some(mode));
+        let left_out = if outside.is_empty() { tree.left_out().clone() } else { LeftOut::new(outside) };
         Ok(Plan { layout, slots, folders, links, hard_links, root_mode, left_out, named: None })
     }
 
@@ -148,6 +183,22 @@ impl Plan {
     pub(in crate::peer) fn files(&self) -> usize {
         self.slots.len()
     }
+
+    /// How many of them are made.
+    pub(in crate::peer) fn files_made(&self) -> usize {
+        self.slots.iter().filter(|slot| !slot.names.is_empty()).count()
+    }
+
+    /// The chunks of the files that are made.
+    pub(in crate::peer) fn wanted(&self) -> ChunkSet {
+        let mut wanted = ChunkSet::empty(self.layout.chunks());
+        let made = self.slots.iter().enumerate().filter(|(_, slot)| !slot.names.is_empty());
+        made.for_each(|(file, _)| {
+            let chunks = self.layout.chunks_of(file);
+            wanted.add_runs(&[Run::new(chunks.start, chunks.end - chunks.start)]);
+        });
+        wanted
+    }
 }
 
 impl Slot {
@@ -159,7 +210,7 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::{SafeName, TreeEntry};
+    use crate::content::TreeEntry;
 
     const LOOKS: Looks = Looks { mode: 0o644, mtime_ns: 1 };
 
@@ -192,6 +243,56 @@ mod tests {
         assert_eq!(all, [("a", 1), ("b", 1), ("c", 1), ("d/e", 2)]);
         assert_eq!(plan.paths(), HashSet::from(["a", "b", "c", "d/e", "l"]));
         assert_eq!(plan.named("t/").named.as_deref(), Some("t/"));
+    }
+
+    /// The files of a part with their names, folders, links and hard links, in a line; and what is left out.
+    fn part(at: &str) -> Option<String> {
+        let file = |byte| TreeKind::File { looks: LOOKS, size: 5, id: FileId([byte; 32]) };
+        let hard = |of| TreeKind::HardLink(SafeName::new(of).unwrap());
+        let entries = [
+            ("a", file(1)),
+            ("d", TreeKind::Folder(Looks { mode: 0o700, ..LOOKS })),
+            ("d/b", file(2)),
+            ("d/e", TreeKind::Folder(LOOKS)),
+            ("d/e/in", TreeKind::Link("../b".into())),
+            ("d/e/out", TreeKind::Link("../../a".into())),
+            ("d/h", hard("d/b")),
+            ("d/i", hard("a")),
+            ("dx", file(3)),
+        ];
+        let entry = |(path, kind)| TreeEntry { path: SafeName::new(path).unwrap(), kind };
+        let tree = Tree::new(0o750, entries.map(entry).into(), LeftOut::default()).unwrap();
+        let plan = Plan::part(&tree, &SafeName::new(at).unwrap(), "new").unwrap()?;
+        assert_eq!(plan.layout.chunks(), 3, "chunks are numbered as in the whole");
+        assert_eq!(plan.wanted().count() as usize, plan.files_made());
+        let mut all: Vec<String> = plan.all().map(|(path, id)| format!("{path}={}", id.0[0])).collect();
+        all.sort();
+        let folders = plan.folders.iter().map(|(path, _)| format!("{path}/"));
+        let links = plan.links.iter().map(|(path, target)| format!("{path}>{target}"));
+        let hard = plan.hard_links.iter().map(|link| format!("{}~{}", link.name.path, link.of));
+        let out = plan.left_out.named().iter().map(|missing| format!("!{}", missing.path));
+        let mode = plan.root_mode.map(|mode| format!("{mode:o}"));
+        Some(
+            all.into_iter()
+                .chain(folders)
+                .chain(links)
+                .chain(hard)
+                .chain(out)
+                .chain(mode)
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
+    }
+
+    #[test]
+    fn a_part_is_a_file_or_all_of_a_folder() {
+        assert_eq!(part("d/b").as_deref(), Some("new=2"));
+        assert_eq!(part("d/i").as_deref(), Some("new=1"), "a file by another name");
+        assert_eq!(part("d/").as_deref(), Some("b=2 h=2 i=1 e/ e/in>../b h~b !e/out 700"));
+        assert_eq!(part("d/e/").as_deref(), Some("!in !out 644"));
+        for none in ["d", "a/", "x", "d/e/in", "d/x/"] {
+            assert_eq!(part(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub(super) fn check(
 fn needed(plan: &Plan, same: bool, missing: impl Fn(usize) -> Option<u64>) -> (Need, Need) {
     let (mut there, mut here) = (Need::default(), Need::default());
     for (file, slot) in plan.slots.iter().enumerate() {
-        let Some(reserved) = missing(file) else { continue };
+        let Some(reserved) = missing(file).filter(|_| !slot.names.is_empty()) else { continue };
         let (names, size) = (slot.names.len() as u64, slot.geometry.size());
         let beside = slot.geometry.chunks() > 1;
         // One that lies beside becomes the first of its names.

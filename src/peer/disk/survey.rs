@@ -140,7 +140,7 @@ impl Survey<'_> {
                 Err(error) => lock(&self.trouble).push(error),
             }
         }
-        (right == slot.names.len()).then_some(hashes)
+        (right > 0 && right == slot.names.len()).then_some(hashes)
     }
 
     /// The file if it is right under this name.

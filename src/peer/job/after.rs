@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::handle::Course;
 use crate::content::SafeName;
+use crate::peer::disk::Disk;
 use crate::peer::share::{Adopted, Expected, Share};
 use crate::peer::transfer::Transfer;
 
@@ -37,7 +38,7 @@ pub(super) fn after(
             let tree = job.want.name.is_tree();
             let offered =
                 || share.offers_of(transfer.id).iter().any(|offer| offer.name.ends_with('/') == tree);
-            while ours && !offered() && Instant::now() < end {
+            while ours && job.want.inside.is_none() && !offered() && Instant::now() < end {
                 if transfer.is_spoilt() || !job.pause(HAND_OVER_LOOK) {
                     break;
                 }
@@ -52,7 +53,7 @@ fn lend(job: &Course, transfer: &Transfer) {
     let mut pause = LEND_LOOK;
     while job.pause(pause) {
         let look = Instant::now();
-        if transfer.is_spoilt() || !transfer.disk.is_as_named() {
+        if transfer.is_spoilt() || !transfer.disk().is_some_and(Disk::is_as_named) {
             let name = &job.want.name;
             tracing::warn!("{name} is not what was fetched any more; it is no longer shared");
             transfer.spoil();
@@ -73,7 +74,7 @@ fn place_in(share: &Share, job: &Course) -> Option<SafeName> {
     let dest = std::path::absolute(&job.dest.path).ok()?;
     let named = || Some(fs::canonicalize(dest.parent()?).ok()?.join(dest.file_name()?));
     // A link to a folder is filled, a link to a file replaced.
-    let folder = fs::canonicalize(&dest).ok().filter(|_| job.want.name.is_tree());
+    let folder = fs::canonicalize(&dest).ok().filter(|_| job.want.makes_folder());
     let place = folder.or_else(named)?;
     SafeName::new(place.strip_prefix(share.root()).ok()?.to_str()?).ok()
 }
@@ -81,7 +82,7 @@ fn place_in(share: &Share, job: &Course) -> Option<SafeName> {
 /// Enters the finished files into the share; false if they do not lie in the shared folder.
 fn adopt(share: &Share, job: &Course, transfer: &Transfer) -> bool {
     let Some(place) = place_in(share, job) else { return false };
-    let folder = match job.want.name.is_tree() {
+    let folder = match job.want.makes_folder() {
         true => place.path(),
         false => place.path().rsplit_once('/').map_or("", |(folder, _)| folder),
     };
@@ -89,10 +90,11 @@ fn adopt(share: &Share, job: &Course, transfer: &Transfer) -> bool {
         true => SafeName::new(name),
         false => SafeName::new(format!("{folder}/{name}")),
     };
-    let files = transfer.disk.finished_files().filter_map(|(name, id, hashes, stamp)| {
+    let Some(disk) = transfer.disk() else { return false };
+    let files = disk.finished_files().filter_map(|(name, id, hashes, stamp)| {
         Some(Adopted { path: below(&name).ok()?, id, hashes, stamp })
     });
-    let folders = transfer.disk.plan().folders.iter().filter_map(|(folder, _)| below(folder).ok());
-    share.adopt(folder, files.collect(), &folders.collect::<Vec<_>>(), transfer.disk.noted());
+    let folders = disk.plan().folders.iter().filter_map(|(folder, _)| below(folder).ok());
+    share.adopt(folder, files.collect(), &folders.collect::<Vec<_>>(), disk.noted());
     true
 }

@@ -20,26 +20,32 @@ use crate::wire::{Complaint, PrefaceError, Refusal, Report, Role};
 /// Connections come through it for as long as it is open, and whoever closes it waits for those that did. Nobody waits
 /// for what hangs in a name, a dial or a HELLO: it is closed when that comes.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(in crate::peer) struct Gate {
     open: Arc<Mutex<Option<Sender<()>>>>,
     /// Ends when the last connection that came through does.
     ended: Receiver<()>,
 }
 
 impl Gate {
-    pub(super) fn new() -> Gate {
+    pub(in crate::peer) fn new() -> Gate {
         let (alive, ended) = crossbeam_channel::bounded(0);
         Gate { open: Arc::new(Mutex::new(Some(alive))), ended }
     }
 
     /// Lets nobody through any more, and waits for those that came; each sees soon that its transfer has ended.
-    pub(super) fn close(&self) {
+    pub(in crate::peer) fn close(&self) {
         drop(lock(&self.open).take());
         let _ = self.ended.recv();
     }
 
     /// Dials a neighbour in a thread, which fetches from it and tells the transfer's neighbours how that ended.
-    pub(super) fn dial(&self, means: &Arc<Means>, transfer: &Arc<Transfer>, peer: PeerId, addr: String) {
+    pub(in crate::peer) fn dial(
+        &self,
+        means: &Arc<Means>,
+        transfer: &Arc<Transfer>,
+        peer: PeerId,
+        addr: String,
+    ) {
         let ended = |outcome| {
             transfer.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
         };

@@ -41,7 +41,7 @@ impl Source {
 
 /// Bytes of the content, if the shared folder has it as what is wanted.
 pub(super) fn size_here(share: &Share, want: &Want) -> Option<u64> {
-    let Want { id, name, size } = want;
+    let Want { id, name, size, .. } = want;
     let offers = share.offers_of(*id);
     let fits = |offer: &&Offer| {
         let claimed = if name.is_tree() { offer.total } else { offer.size };
@@ -60,8 +60,9 @@ pub(super) fn take_here(
     had: &mut ChunkSet,
 ) -> Result<(), FetchError> {
     let layout = disk.plan().layout.clone();
+    let wanted = disk.plan().wanted();
     for file in 0..disk.plan().files() {
-        if layout.chunks_of(file).all(|chunk| had.contains(chunk)) {
+        if layout.chunks_of(file).all(|chunk| had.contains(chunk) || !wanted.contains(chunk)) {
             continue;
         }
         let id = disk.plan().id_of(file);

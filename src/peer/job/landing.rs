@@ -34,7 +34,7 @@ impl Landing {
     pub(super) fn claim(means: &Means, job: &Course, size: u64) -> Result<Landing, FetchError> {
         let dest = &job.dest.path;
         let parent = || dest.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let (root, base) = match job.want.name.is_tree() {
+        let (root, base) = match job.want.makes_folder() {
             true => (dest.as_path(), None),
             false => (parent().unwrap_or(Path::new(".")), dest.file_name()),
         };

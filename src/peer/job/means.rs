@@ -29,7 +29,7 @@ pub(in crate::peer) struct Means {
 }
 
 impl Means {
-    pub(super) fn trackers(&self) -> &Trackers {
+    pub(in crate::peer) fn trackers(&self) -> &Trackers {
         &self.holdings.trackers
     }
 

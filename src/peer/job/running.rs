@@ -117,11 +117,12 @@ impl Running {
         tracing::debug!("{id} is done");
         let mut status = transfer.status();
         status.seconds = self.job.started.elapsed().as_secs_f64();
-        let done = transfer.disk.note_done(&|| self.job.is_cancelled());
+        let disk = transfer.disk().ok_or_else(|| FetchError::Internal("a fetch without files".to_owned()))?;
+        let done = disk.note_done(&|| self.job.is_cancelled());
         if self.job.is_cancelled() && self.job.dest.delete {
             return Err(FetchError::Interrupted.into());
         }
-        Ok(report(status, path, &transfer.disk.plan().left_out, done))
+        Ok(report(status, path, &disk.plan().left_out, done))
     }
 
     fn manner(&self) -> Manner {
@@ -154,7 +155,7 @@ impl Running {
     fn begin(&self, view: View, disk: Disk, had: ChunkSet) -> Result<Arc<Transfer>, FetchError> {
         let name = self.job.want.name.clone();
         let limits = &self.means.limits;
-        let wanted = ChunkSet::full(had.len());
+        let wanted = disk.plan().wanted();
         let transfer = Transfer::new(self.job.want.id, view, name, disk, (had, wanted), limits);
         let transfer = Arc::new(transfer);
         self.job.begin(transfer.clone());
@@ -188,7 +189,7 @@ impl Running {
         contest: &mut Contest,
         patience: &mut Patience,
     ) -> Result<Arc<Transfer>, Halt> {
-        let Want { id, name, size } = &self.job.want;
+        let Want { id, name, size, .. } = &self.job.want;
         let id = *id;
         if geometry.size() > Tree::MAX_BYTES {
             return Err(FetchError::BadTree(TreeError::Magic).into()); // no listing is as large
@@ -206,9 +207,9 @@ impl Running {
         let unread = |error| FetchError::Disk(format!("{}: {error}", file.display()));
         let bytes = fs::read(&file).map_err(unread)?;
         // It goes with the unfinished files, and is served on.
-        listing.disk.hold(0).map_err(unread)?;
+        listing.disk().map_or(Ok(()), |disk| disk.hold(0)).map_err(unread)?;
         let tree = Tree::decode(&bytes)?;
-        let plan = Plan::tree(&tree)?.named(name.as_str());
+        let plan = self.plan(&tree)?;
         let total = plan.layout.size();
         if let Some(size) = size.filter(|size| *size != total) {
             let what = format!("{name} was asked for with {size} bytes, but the files of {id} have {total}");
@@ -223,6 +224,19 @@ impl Running {
         let (disk, mut had) = Disk::open(plan, id, landing.unfinished(), &landing.root, self.manner())?;
         self.take_near(View::Members, &disk, &mut had, variants)?;
         Ok(self.begin(View::Members, disk, had)?)
+    }
+
+    /// What is to be made of a tree.
+    fn plan(&self, tree: &Tree) -> Result<Plan, FetchError> {
+        let Want { name, inside, .. } = &self.job.want;
+        let Some(inside) = inside else { return Ok(Plan::tree(tree)?.named(name.as_str())) };
+        let base = self.job.dest.path.file_name().and_then(|base| base.to_str()).unwrap_or_default();
+        let part = format!("{name}{inside}");
+        match Plan::part(tree, inside, base)? {
+            Some(plan) if inside.is_tree() => Ok(plan.named(&part)),
+            Some(plan) => Ok(plan),
+            None => Err(FetchError::NotFound(part)),
+        }
     }
 
     /// Registers this peer as one that will have the content.

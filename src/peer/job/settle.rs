@@ -69,7 +69,7 @@ pub(super) fn settle(
 }
 
 /// Why there is nothing to fetch.
-fn unsettled(Want { id, name, size }: &Want, answered: bool, claims: &Claims) -> FetchError {
+fn unsettled(Want { id, name, size, .. }: &Want, answered: bool, claims: &Claims) -> FetchError {
     if !answered {
         return FetchError::NobodyReached(format!("no tracker could be reached to ask for {name}"));
     }

@@ -17,9 +17,16 @@ pub struct Want {
     pub name: SafeName,
     /// Bytes of all its files, if that was said along with the id: what has another size is not it.
     pub size: Option<u64>,
+    /// What of a tree is wanted, if not all: the file at this path, or the folder, if it ends with `/`.
+    pub inside: Option<SafeName>,
 }
 
 impl Want {
+    /// True if a folder is made of it, and not a single file.
+    pub(super) fn makes_folder(&self) -> bool {
+        self.inside.as_ref().unwrap_or(&self.name).is_tree()
+    }
+
     /// What trackers are asked: who has it, above all what is `missing`, and no more than are of use to so many places for neighbours.
     pub(super) fn question(&self, missing: Vec<Run>, places: usize) -> Locate {
         let (max, missing) = (holders_wanted(places) as u16, List::new(missing));
@@ -72,7 +79,7 @@ impl Dest {
 /// A file to be fetched, and where to.
 #[cfg(test)]
 pub(super) fn sought(name: &str, path: impl Into<PathBuf>) -> (Want, Dest) {
-    let want = Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size: None };
+    let want = Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size: None, inside: None };
     let (wait, waited) = (None, Duration::ZERO);
     (want, Dest { path: path.into(), force: false, own: false, delete: false, wait, waited })
 }
@@ -82,7 +89,7 @@ mod tests {
     use super::*;
 
     fn want(name: &str, size: Option<u64>) -> Want {
-        Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size }
+        Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size, inside: None }
     }
 
     /// Of one chunk, or a listing of one chunk.

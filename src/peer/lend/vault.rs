@@ -105,6 +105,17 @@ impl Vault {
         Some(extent.read(&log).ok()?.split_off(4))
     }
 
+    /// Remembers something with a content, in place of what was remembered with it before; nothing if it is not kept.
+    ///
+    /// # Errors
+    /// As of writing.
+    pub fn remember(&self, id: FileId, kind: Kind, records: &[u8]) -> Result<(), VaultError> {
+        let mut writer = lock(&self.writer);
+        let Some(root) = lock(&self.shared.index).catalogue.root_number(id, kind) else { return Ok(()) };
+        let entry = Entry::Records { root, records }.encode();
+        writer.enter(&self.shared, &[vec![entry]], || ()).map(drop)
+    }
+
     /// Takes slots for those chunks of a content that are wanted and not held, with their room on the disk.
     ///
     /// The listing of members comes first, as a lot of [`Kind::Listing`], and is committed before they are reserved.

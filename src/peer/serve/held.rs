@@ -6,16 +6,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::content::{ChunkSet, FileId, Layout, Looks, Place, Proof, proof_run};
+use crate::peer::lend::Kept;
 use crate::peer::share::{self, Holding, Members, Share, Source, Standing};
 use crate::peer::stamp::Stamp;
-use crate::peer::transfer::Transfer;
+use crate::peer::transfer::{Lying, Transfer};
 use crate::wire::{Refusal, View};
 
 /// Where a chunk's bytes are.
 #[derive(Debug)]
 pub(in crate::peer) enum Data {
-    /// In a file, at the chunk's offset.
-    File(Arc<File>),
+    /// In a file.
+    File(Lying),
     /// In memory, from this place on.
     Memory(Arc<[u8]>, usize),
 }
@@ -25,6 +26,8 @@ pub(in crate::peer) enum Data {
 pub(in crate::peer) enum Held {
     /// Whole, in the shared folder.
     Shared(Shared),
+    /// Kept for others.
+    Kept(Box<Kept>),
     /// On its way here, or fetched and not part of a shared folder.
     Fetching(Arc<Transfer>),
 }
@@ -114,7 +117,7 @@ impl Shared {
             && self.withdrawals == self.share.withdrawals()
             && open.data.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == open.stamp)
         {
-            return Ok(Data::File(open.data.clone()));
+            return Ok(Data::File(at(place, open.data.clone())));
         }
         let (path, id) = self.source(place.file).ok_or(Refusal::Gone)?;
         let path = path.clone();
@@ -136,7 +139,7 @@ impl Shared {
                 let open = Opened { file: place.file, path: path.clone(), data: data.clone(), stamp };
                 self.open = Some(Box::new(open));
                 self.withdrawals = withdrawals;
-                Ok(Data::File(data))
+                Ok(Data::File(at(place, data)))
             }
             Ok(Standing::Doubted(opened)) => match self.share.proved_chunk(id, &opened, place) {
                 Ok(Some(bytes)) => Ok(Data::Memory(bytes.into(), 0)),
@@ -174,10 +177,16 @@ impl Shared {
     }
 }
 
+/// A chunk in its file, which is all of it.
+fn at(place: Place, file: Arc<File>) -> Lying {
+    Lying { file, offset: place.offset, hold: None }
+}
+
 impl Held {
     pub(in crate::peer) fn layout(&self) -> &Layout {
         match self {
             Held::Shared(shared) => shared.layout(),
+            Held::Kept(kept) => kept.layout(),
             Held::Fetching(transfer) => &transfer.layout,
         }
     }
@@ -186,6 +195,7 @@ impl Held {
     pub(in crate::peer) fn have(&self) -> ChunkSet {
         match self {
             Held::Shared(shared) => ChunkSet::full(shared.layout().chunks()),
+            Held::Kept(kept) => kept.have(),
             Held::Fetching(transfer) => transfer.had(),
         }
     }
@@ -194,7 +204,8 @@ impl Held {
     pub(in crate::peer) fn looks(&self) -> Option<Looks> {
         match self {
             Held::Shared(shared) => shared.looks(),
-            Held::Fetching(transfer) => transfer.disk.told_looks(),
+            Held::Kept(kept) => kept.looks(),
+            Held::Fetching(transfer) => transfer.landing.told_looks(),
         }
     }
 
@@ -202,9 +213,18 @@ impl Held {
     pub(in crate::peer) fn data(&mut self, number: u32, place: Place) -> Result<Data, Refusal> {
         match self {
             Held::Shared(shared) => shared.data(place),
+            Held::Kept(kept) => match kept.bytes(place) {
+                Ok(Some(lying)) => Ok(Data::File(lying)),
+                Ok(None) => Err(Refusal::NotHere),
+                Err(error) if share::is_passing(&error) => Err(Refusal::Busy),
+                Err(error) => {
+                    tracing::warn!("a chunk that is kept cannot be read: {error}");
+                    Err(Refusal::Gone)
+                }
+            },
             Held::Fetching(transfer) if transfer.is_spoilt() => Err(Refusal::Gone),
             Held::Fetching(transfer) if !transfer.has(number) => Err(Refusal::NotYet),
-            Held::Fetching(transfer) => transfer.disk.reader(place.file).map(Data::File).map_err(|error| {
+            Held::Fetching(transfer) => transfer.landing.bytes(place).map(Data::File).map_err(|error| {
                 tracing::debug!("{}: {error}", transfer.name);
                 if share::is_passing(&error) { Refusal::Busy } else { Refusal::Gone }
             }),
@@ -219,6 +239,7 @@ impl Held {
         }
         match self {
             Held::Shared(shared) => shared.prove(place.file, proof_run(geometry, place.chunk)).map(Arc::new),
+            Held::Kept(kept) => kept.proof(place).map(Arc::new),
             Held::Fetching(transfer) => transfer.proof_of(place),
         }
     }
@@ -227,6 +248,11 @@ impl Held {
     pub(in crate::peer) fn manifest_run(&self, file: usize, run: Range<u32>) -> Option<Proof> {
         match self {
             Held::Shared(shared) => shared.prove(file, run),
+            Held::Kept(kept) => {
+                let geometry = kept.layout().files().get(file)?;
+                let place = kept.layout().place(kept.layout().chunks_of(file).start + run.start)?;
+                kept.proof(place).filter(|_| proof_run(*geometry, place.chunk) == run)
+            }
             Held::Fetching(_) => None,
         }
     }
@@ -240,6 +266,7 @@ impl Held {
                     shared.share.check(path, id, place);
                 }
             }
+            Held::Kept(kept) => kept.check(place),
             Held::Fetching(transfer) => transfer.check(place),
         }
     }

@@ -10,6 +10,7 @@ use super::asker::Asker;
 use crate::content::Place;
 use crate::net::NetError;
 use crate::net::bulk::Bulk;
+use crate::peer::transfer::Hold;
 use crate::wire::{DecodeError, FromServer};
 
 /// Bytes of one sendfile call to a fast uplink, between which requests are read.
@@ -47,6 +48,8 @@ impl From<NetError> for Broken {
 #[derive(Debug)]
 pub(super) struct FilePart {
     pub(super) file: Arc<File>,
+    /// What keeps its bytes there.
+    pub(super) _hold: Option<Arc<dyn Hold>>,
     pub(super) offset: u64,
     pub(super) left: usize,
     /// Whose it is.
@@ -209,7 +212,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(bytes as u64).unwrap();
         let place = Layout::new(vec![Geometry::of(BYTES as u64).unwrap()]).unwrap().place(0).unwrap();
-        FilePart { file: Arc::new(file), offset: 0, left: BYTES, slot: 5, place }
+        FilePart { file: Arc::new(file), _hold: None, offset: 0, left: BYTES, slot: 5, place }
     }
 
     #[test]

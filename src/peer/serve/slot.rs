@@ -12,6 +12,7 @@ use super::sending::FilePart;
 use crate::content::{Place, Proof, proof_run};
 use crate::peer::mischief::Fate;
 use crate::peer::share::{is_passing, read_at};
+use crate::peer::transfer::Lying;
 use crate::wire::{ChunkHead, Refusal};
 
 /// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
@@ -68,19 +69,20 @@ impl Slot {
         ChunkHead { index: chunk, proof }.put_frame(request.number, len, unsent);
         let at = unsent.len();
         match data {
-            Data::File(file) if place.len > COPY_BYTES && fate == Fate::Sound => {
+            Data::File(Lying { file, offset, hold }) if place.len > COPY_BYTES && fate == Fate::Sound => {
                 return Ok(Some(FilePart {
                     file,
-                    offset: place.offset,
+                    offset,
+                    _hold: hold,
                     left: len,
                     slot: request.slot,
                     place,
                 }));
             }
             Data::Memory(bytes, from) => unsent.extend_from_slice(&bytes[from..from + len]),
-            Data::File(file) => {
+            Data::File(lying) => {
                 unsent.resize(at + len, 0);
-                let read = read_at(&file, &mut unsent[at..], place.offset);
+                let read = read_at(&lying.file, &mut unsent[at..], lying.offset);
                 // It may have been written to while it was read.
                 if read.is_err() || matches!(self.held.data(chunk, place), Err(Refusal::Gone)) {
                     unsent.truncate(start);

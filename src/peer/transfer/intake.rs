@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::proofs::Proofs;
+use super::landing::Landing;
+use super::proofs::{Proofs, Whole};
 use crate::content::{ChunkHash, ChunkHasher, ChunkSet, FileId, Place, Proof, chunk_hasher};
-use crate::peer::disk::{Disk, DiskError};
+use crate::peer::disk::DiskError;
 use crate::swarm::scheduler::SourceId;
 use crate::threads::lock;
 
@@ -18,7 +19,7 @@ const BLOCK_BYTES: usize = 64 << 10;
 /// Where the chunks of a transfer come in.
 #[derive(Debug)]
 pub(super) struct Intake {
-    disk: Arc<Disk>,
+    landing: Arc<dyn Landing>,
     proofs: Proofs,
     writers: Mutex<Writers>,
 }
@@ -36,30 +37,35 @@ type Writer = Mutex<SourceId>;
 
 impl Intake {
     /// An intake for all chunks but `kept`: those that are here already, or not wanted.
-    pub(super) fn new(disk: Arc<Disk>, kept: ChunkSet) -> Intake {
+    pub(super) fn new(landing: Arc<dyn Landing>, kept: ChunkSet) -> Intake {
         let writers = Writers { kept, writing: HashMap::new() };
-        Intake { disk, proofs: Proofs::default(), writers: Mutex::new(writers) }
+        Intake { landing, proofs: Proofs::default(), writers: Mutex::new(writers) }
+    }
+
+    /// The file that a chunk is of.
+    fn whole(&self, place: Place) -> Whole {
+        (self.landing.id_of(place.file), self.landing.layout().files()[place.file])
     }
 
     /// The proved hash of a chunk, if it is known.
     pub(super) fn hash_of(&self, place: Place) -> Option<ChunkHash> {
-        self.proofs.hash_of(self.disk.plan(), place)
+        self.proofs.hash_of(self.whole(place), place)
     }
 
     /// The proof of the run that a chunk lies in, if it is known.
     pub(super) fn proof_of(&self, place: Place) -> Option<Arc<Proof>> {
-        self.proofs.of(self.disk.plan(), place)
+        self.proofs.of(self.whole(place).1, place)
     }
 
     /// The head of a chunk is here, from `source`, with a proof that may be empty.
     pub(super) fn begin(&self, number: u32, place: Place, proof: Proof, source: SourceId) -> Arriving<'_> {
-        let proved = proof.hashes.is_empty() || self.proofs.learn(self.disk.plan(), place, proof);
+        let proved = proof.hashes.is_empty() || self.proofs.learn(self.whole(place), place, proof);
         let fate = match self.hash_of(place).filter(|_| proved) {
             None => Fate::Unproved,
             Some(hash) => match self.write(number, source) {
                 None => Fate::Had,
                 Some(writer) => {
-                    let hasher = chunk_hasher(self.disk.plan().layout.files()[place.file], place.chunk);
+                    let hasher = chunk_hasher(self.landing.layout().files()[place.file], place.chunk);
                     Fate::Wanted(Box::new(Wanted { hash, hasher, writer }))
                 }
             },
@@ -191,7 +197,7 @@ impl Arriving<'_> {
             if !small {
                 let writer = lock(&wanted.writer);
                 if *writer == self.source {
-                    self.intake.disk.write(self.place, self.within, data)?;
+                    self.intake.landing.write(self.place, self.within, data)?;
                 }
             }
         }
@@ -214,16 +220,17 @@ impl Arriving<'_> {
             return Ok(Ended::Had);
         }
         if self.is_small() {
-            self.intake.disk.write_small(self.place.file, last, FileId(hash.0))?;
+            self.intake.landing.keep_small(self.place, last, FileId(hash.0))?;
         } else {
-            self.intake.disk.keep(self.number, self.place, hash)?;
+            let proof = self.intake.proof_of(self.place);
+            self.intake.landing.keep(self.number, self.place, hash, proof)?;
         }
         Ok(Ended::Kept)
     }
 
     /// A file of one chunk is written whole, when it is proved.
     fn is_small(&self) -> bool {
-        self.intake.disk.plan().layout.files()[self.place.file].chunks() == 1
+        self.intake.landing.layout().files()[self.place.file].chunks() == 1
     }
 }
 

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::end::{End, Ending};
 use super::follower::{Follower, Followers};
 use super::intake::Intake;
+use super::landing::Landing;
 use super::ledger::{Ledger, add};
 use super::link::{Opened, SourceLink};
 use super::outcome::Trust;
@@ -21,7 +22,7 @@ use crate::api::{SourceReport, TransferState, TransferStatus};
 use crate::content::{ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk};
 use crate::peer::config::Limits;
 use crate::peer::disk::{Disk, DiskError};
-use crate::peer::share::read_chunk;
+use crate::peer::share::read_at;
 use crate::swarm::neighbours::Neighbours;
 use crate::swarm::scheduler::{MAX_CORRUPT, Scheduler, SourceId};
 use crate::threads::lock;
@@ -36,7 +37,7 @@ pub(in crate::peer) struct Transfer {
     pub(in crate::peer) layout: Arc<Layout>,
     /// The chunks that it is for.
     pub(super) wanted: ChunkSet,
-    pub(in crate::peer) disk: Arc<Disk>,
+    pub(in crate::peer) landing: Arc<dyn Landing>,
     pub(in crate::peer) ledger: Ledger,
     pub(in crate::peer) sources: Sources,
     pub(super) intake: Intake,
@@ -64,12 +65,12 @@ impl Transfer {
         id: FileId,
         view: View,
         name: SafeName,
-        disk: Disk,
+        landing: impl Landing + 'static,
         (had, wanted): (ChunkSet, ChunkSet),
         limits: &Limits,
     ) -> Transfer {
-        let disk = Arc::new(disk);
-        let layout = disk.plan().layout.clone();
+        let landing: Arc<dyn Landing> = Arc::new(landing);
+        let layout = landing.layout().clone();
         let resumed = had.iter().filter(|chunk| wanted.contains(*chunk));
         let resumed_bytes = bytes_of(resumed, &layout);
         let seed = fastrand::u64(..);
@@ -80,9 +81,9 @@ impl Transfer {
             view,
             name,
             layout,
-            intake: Intake::new(disk.clone(), had.or_not(&wanted)),
+            intake: Intake::new(landing.clone(), had.or_not(&wanted)),
             wanted,
-            disk,
+            landing,
             ledger: Ledger::default(),
             sources: Sources::new(scheduler),
             followers: Followers::default(),
@@ -103,6 +104,11 @@ impl Transfer {
         transfer
     }
 
+    /// The files and folders that it becomes, if it does.
+    pub(in crate::peer) fn disk(&self) -> Option<&Disk> {
+        self.landing.disk()
+    }
+
     /// What it fetches, as the wire names it.
     pub(in crate::peer) fn content(&self) -> (FileId, View) {
         (self.id, self.view)
@@ -111,7 +117,7 @@ impl Transfer {
     /// A source says what mode and time the file has; before any of its bytes are taken.
     pub(super) fn hear_looks(&self, looks: Option<Looks>, whole: bool) {
         if let Some(looks) = looks.filter(|_| self.view == View::Bytes) {
-            self.disk.hear_looks(looks, whole);
+            self.landing.hear_looks(looks, whole);
         }
     }
 
@@ -200,7 +206,7 @@ impl Transfer {
 
     /// The proof of the run that a chunk lies in, if it is known.
     pub(in crate::peer) fn proof_of(&self, place: Place) -> Option<Arc<Proof>> {
-        self.intake.proof_of(place)
+        self.intake.proof_of(place).or_else(|| self.landing.proof(place))
     }
 
     // Who hears of gains.
@@ -237,7 +243,7 @@ impl Transfer {
             return;
         }
         self.sources.remember();
-        let finished = if matches!(how, End::Done) { self.disk.finish() } else { Ok(()) };
+        let finished = if matches!(how, End::Done) { self.landing.finish() } else { Ok(()) };
         self.ending.settle(finished.map_or_else(|error| End::Failed(Arc::new(error)), |()| how));
         self.tell_driver();
         self.sources.close_all();
@@ -262,8 +268,11 @@ impl Transfer {
         let (geometry, Some(hash)) = (self.layout.files()[place.file], self.intake.hash_of(place)) else {
             return;
         };
-        let read = self.disk.reader(place.file).and_then(|file| read_chunk(&file, place));
-        if read.is_ok_and(|bytes| hash_chunk(geometry, place.chunk, &bytes) != hash) {
+        let read = || {
+            let (lying, mut bytes) = (self.landing.bytes(place)?, vec![0; place.len as usize]);
+            read_at(&lying.file, &mut bytes, lying.offset).map(|()| bytes)
+        };
+        if read().is_ok_and(|bytes| hash_chunk(geometry, place.chunk, &bytes) != hash) {
             tracing::warn!("{} is not what was fetched any more; it is no longer shared", self.name);
             self.spoil();
         }
@@ -319,6 +328,7 @@ impl Transfer {
         let ledger = self.ledger.view();
         let end = self.ending.get();
         let until = end.as_ref().map_or_else(Instant::now, |(_, at)| *at);
+        let (files_done, files_total) = self.landing.files();
         let seconds = until.saturating_duration_since(self.started).as_secs_f64();
         TransferStatus {
             id: self.id.to_string(),
@@ -332,8 +342,8 @@ impl Transfer {
             bytes_total: bytes_of(self.wanted.iter(), &self.layout),
             bytes_done: self.resumed_bytes + ledger.useful,
             bytes_resumed: self.resumed_bytes,
-            files_total: self.disk.plan().files(),
-            files_done: self.disk.files_done(),
+            files_total,
+            files_done,
             seconds,
             rate: ledger.useful as f64 / seconds.max(1e-6),
             waiting_for: self.waiting_for(&sources),

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::content::{Geometry, Manifest, hash_chunk, proof_run};
-use crate::peer::disk::{Manner, Plan};
+use crate::peer::disk::{Disk, Manner, Plan};
 
 const CHUNK: usize = 1 << 16;
 const FIRST: SourceId = SourceId(0);
@@ -39,9 +39,9 @@ fn place(chunks: usize) -> Room {
 
 impl Room {
     fn begin(&self, number: u32, source: SourceId, proved: bool) -> Arriving<'_> {
-        let place = self.intake.disk.plan().layout.place(number).unwrap();
+        let place = self.intake.landing.layout().place(number).unwrap();
         let none = Proof { first: 0, hashes: Vec::new(), path: Vec::new() };
-        let geometry = self.intake.disk.plan().layout.files()[0];
+        let geometry = self.intake.landing.layout().files()[0];
         let proof = self.manifest.as_ref().filter(|_| proved);
         let proof = proof.map_or(none, |manifest| manifest.prove(proof_run(geometry, place.chunk)).unwrap());
         self.intake.begin(number, place, proof, source)

@@ -1,0 +1,209 @@
+//! `p2p upload`: shares a file or folder until enough stores have it and its name is on record.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tempfile::TempDir;
+
+use crate::cli::failure::Failure;
+use crate::cli::reach::client::Client;
+use crate::cli::run::share::link_name;
+use crate::cli::run::signals::Stop;
+use crate::cli::run::{engine, peer, scratch};
+use crate::cli::show::output;
+use crate::cli::show::words::{count, size};
+use crate::cli::typed::args::UploadArgs;
+use crate::content::SafeName;
+use crate::peer::Peer;
+use crate::say;
+use crate::wire::{FromTracker, Label, Message, Name, Offer, Policy, Store, Stored, Storing, Version};
+
+/// How long a tracker lets one question wait: between two looks at signals.
+const WAIT: Duration = Duration::from_millis(500);
+/// Between two words on how far it is.
+const TELL: Duration = Duration::from_secs(2);
+
+/// `upload --json`, while it runs.
+#[derive(Debug, Serialize)]
+struct ProgressLine {
+    progress: Progress,
+}
+
+#[derive(Debug, Serialize)]
+struct Progress {
+    name: String,
+    /// Chunks that are safe, each counted once for every copy.
+    covered: u32,
+    needed: u32,
+}
+
+/// `upload --json`, at the end.
+#[derive(Debug, Serialize)]
+struct DoneLine {
+    done: Done,
+}
+
+#[derive(Debug, Serialize)]
+struct Done {
+    name: String,
+    version: u32,
+    id: String,
+    /// Bytes of all files.
+    size: u64,
+    copies: u8,
+    /// False if the latest version was that already.
+    fresh: bool,
+    /// Bytes that left this process.
+    sent: u64,
+    seconds: f64,
+}
+
+/// `p2p upload PATH`
+pub(crate) fn upload(args: &UploadArgs) -> Result<(), Failure> {
+    let stop = Stop::install()?;
+    let start = Instant::now();
+    let path = fs::canonicalize(&args.path)
+        .map_err(|_| Failure::usage(format!("there is no file or folder {}", args.path.display())))?;
+    let shared_as = link_name(&path)?;
+    let name = called(args, &shared_as)?;
+    let policy = Policy::copies(args.copies)
+        .ok_or_else(|| Failure::usage(format!("{} copies are too many, or none", args.copies)))?;
+    let source = Source::start(args, path, &shared_as)?;
+    stop.graceful();
+    peer::registered(&source.peer, &stop);
+    let stored = store(args, (&source.offer, &name, policy), &source.peer, &stop);
+    let sent = source.peer.sent();
+    source.peer.stop();
+    let stored = stored?;
+    let done = Done {
+        name: name.as_str().to_owned(),
+        version: stored.number,
+        id: source.offer.id.to_string(),
+        size: source.offer.total,
+        copies: policy.m() + 1,
+        fresh: stored.fresh,
+        sent,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    let words = said(&done);
+    output::answer(args.json, &DoneLine { done }, || words)
+}
+
+fn said(done: &Done) -> String {
+    let Done { name, version, size: bytes, copies, fresh, .. } = done;
+    let copies = count(u64::from(*copies), "copy").replace("copys", "copies");
+    match fresh {
+        true => format!("stored {name} as version {version}: {}, {copies}", size(*bytes)),
+        false => format!("{name} is stored already, as version {version}: {}, {copies}", size(*bytes)),
+    }
+}
+
+/// What it is to be called: a folder's name ends with `/`, a file's does not.
+fn called(args: &UploadArgs, shared_as: &SafeName) -> Result<SafeName, Failure> {
+    let Some(called) = &args.called else { return Ok(shared_as.clone()) };
+    let end = if shared_as.is_tree() { "/" } else { "" };
+    SafeName::new(format!("{}{end}", called.path()))
+        .map_err(|error| Failure::usage(format!("`{called}` is no name: {error}")))
+}
+
+/// What is uploaded, shared by a peer of this process.
+struct Source {
+    peer: Peer,
+    offer: Offer,
+    /// Where its state is.
+    _scratch: TempDir,
+}
+
+impl Source {
+    /// Hashes what is at `path` and shares it, but leaves nothing beside it.
+    fn start(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
+        let scratch = scratch::folder()?;
+        let mut config = engine::config(&args.engine, args.trackers.trackers.clone(), Some(path.clone()));
+        config.prefix = true;
+        config.watch = false;
+        config.state.get_or_insert_with(|| scratch.path().to_owned());
+        let peer = engine::start(config)?;
+        match offer_of(&peer, name) {
+            Some(offer) => Ok(Source { peer, offer, _scratch: scratch }),
+            None => {
+                peer.stop();
+                Err(unreadable(&path))
+            }
+        }
+    }
+}
+
+fn offer_of(peer: &Peer, name: &SafeName) -> Option<Offer> {
+    peer.offers().into_iter().find(|offer| *offer.name == *name.as_str())
+}
+
+fn unreadable(path: &Path) -> Failure {
+    Failure::other(format!("{} cannot be read, so it is not uploaded", path.display()))
+}
+
+/// Asks for it to be stored until it is.
+fn store(
+    args: &UploadArgs,
+    (offer, name, policy): (&Offer, &SafeName, Policy),
+    peer: &Peer,
+    stop: &Stop,
+) -> Result<Stored, Failure> {
+    let mut client = Client::new(&args.trackers.trackers, args.wait);
+    let (id, seq) = client.change();
+    let question = Store {
+        client: id,
+        seq,
+        name: Name::new(name.as_str()),
+        version: Version {
+            number: 0,
+            id: offer.id,
+            size: offer.size,
+            total: offer.total,
+            chunks: offer.chunks,
+            policy,
+            stamp_ms: 0,
+            publisher: Label::new(peer.name()),
+        },
+        expect: 0,
+        degraded: args.allow_degraded,
+        wait_ms: WAIT.as_millis() as u32,
+    };
+    let question = question.into();
+    let mut told = Instant::now();
+    let mut last = None;
+    loop {
+        match client.ask(&question)? {
+            FromTracker::Stored(stored) => return Ok(stored),
+            FromTracker::Storing(storing) => {
+                if told.elapsed() >= TELL && last != Some(storing.covered) {
+                    told = Instant::now();
+                    last = Some(storing.covered);
+                    tell(args.json, name, &storing);
+                }
+            }
+            other => return Err(Failure::other(format!("the tracker answered with {}", other.label()))),
+        }
+        if stop.asked() {
+            return Err(Failure::new(
+                crate::api::Exit::Interrupted,
+                format!(
+                    "{name} is not stored yet; what stores have of it is kept for an hour, the same command goes on with it"
+                ),
+            ));
+        }
+    }
+}
+
+fn tell(json: bool, name: &SafeName, storing: &Storing) {
+    let Storing { covered, needed } = *storing;
+    if json {
+        let progress = Progress { name: name.as_str().to_owned(), covered, needed };
+        // Nobody may want to hear of it; the end is another thing.
+        let _ = output::json(&ProgressLine { progress });
+    } else {
+        let percent = u64::from(covered) * 100 / u64::from(needed.max(1));
+        say::note(&format!("{name}: {percent} % is where it is to be"));
+    }
+}

@@ -1,0 +1,134 @@
+//! What a store is to keep: as it was told last, and what of that is being fetched. Pure.
+//!
+//! Duties say what should be, and are told again until it is so. Of each content one fetch runs at a time, for each
+//! chunk has one writer.
+
+use std::collections::BTreeMap;
+
+use crate::content::FileId;
+use crate::wire::{Bits, Keep, View};
+
+/// A content, as its bytes or as the files that it lists.
+pub(super) type Content = (FileId, View);
+
+/// Most contents that are fetched at once.
+pub(super) const MOST_RUNNING: usize = 8;
+/// Most contents that wait: what is told above it comes again.
+const MOST_WAITING: usize = 4096;
+
+/// What is to be done about a duty that was told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It waits for its turn: look for the next.
+    Waits,
+    /// It is being done: who has it may have changed.
+    Runs,
+    /// There are too many.
+    PassedOver,
+}
+
+/// What waits and what runs.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    /// In the order in which they were told first.
+    waiting: Vec<Keep>,
+    /// What each running fetch is for.
+    running: BTreeMap<Content, Bits>,
+}
+
+impl Agenda {
+    /// A duty was told, for the first time or again; it takes the place of what was told of its content before.
+    pub(super) fn told(&mut self, keep: &Keep) -> Told {
+        let content = (keep.id, keep.view);
+        if self.running.get(&content) == Some(&keep.keep) {
+            self.waiting.retain(|other| (other.id, other.view) != content);
+            return Told::Runs;
+        }
+        if let Some(waiting) = self.waiting.iter_mut().find(|other| (other.id, other.view) == content) {
+            waiting.clone_from(keep);
+            return Told::Waits;
+        }
+        if self.waiting.len() >= MOST_WAITING {
+            return Told::PassedOver;
+        }
+        self.waiting.push(keep.clone());
+        Told::Waits
+    }
+
+    /// The next to be fetched, if there is room for one more: first what somebody waits for, then what waits longest.
+    pub(super) fn next(&mut self) -> Option<Keep> {
+        if self.running.len() >= MOST_RUNNING {
+            return None;
+        }
+        let ready = |keep: &&Keep| !self.running.contains_key(&(keep.id, keep.view));
+        let first = |urgent: bool| self.waiting.iter().position(|keep| keep.urgent == urgent && ready(&keep));
+        let keep = self.waiting.remove(first(true).or_else(|| first(false))?);
+        self.running.insert((keep.id, keep.view), keep.keep.clone());
+        Some(keep)
+    }
+
+    /// A fetch has ended, however.
+    pub(super) fn ended(&mut self, content: Content) {
+        self.running.remove(&content);
+    }
+
+    /// A content is not to be kept any more, or other chunks of it: what waits is not so any more.
+    pub(super) fn forget(&mut self, content: Content) {
+        self.waiting.retain(|keep| (keep.id, keep.view) != content);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::List;
+
+    fn keep(id: u8, keep: Bits, urgent: bool) -> Keep {
+        let (id, view, sources) = (FileId([id; 32]), View::Bytes, List::default());
+        Keep { id, view, size: 9, total: 9, chunks: 1, keep, urgent, sources }
+    }
+
+    fn next(agenda: &mut Agenda) -> Option<u8> {
+        agenda.next().map(|keep| keep.id.0[0])
+    }
+
+    #[test]
+    fn what_somebody_waits_for_comes_first_and_then_what_was_told_first() {
+        let mut agenda = Agenda::default();
+        for (id, urgent) in [(1, false), (2, false), (3, true), (4, true)] {
+            assert_eq!(agenda.told(&keep(id, Bits::All, urgent)), Told::Waits);
+        }
+        let order: Vec<u8> = std::iter::from_fn(|| next(&mut agenda)).collect();
+        assert_eq!(order, [3, 4, 1, 2]);
+    }
+
+    #[test]
+    fn of_each_content_one_fetch_runs_and_what_is_told_last_counts() {
+        let mut agenda = Agenda::default();
+        assert_eq!(agenda.told(&keep(1, Bits::None, false)), Told::Waits);
+        assert_eq!(agenda.told(&keep(1, Bits::All, false)), Told::Waits);
+        assert_eq!(agenda.next(), Some(keep(1, Bits::All, false)));
+        assert_eq!(agenda.told(&keep(1, Bits::None, false)), Told::Waits, "it is to be another");
+        assert_eq!(next(&mut agenda), None);
+        assert_eq!(agenda.told(&keep(1, Bits::All, false)), Told::Runs, "it is to be this one after all");
+        agenda.ended((FileId([1; 32]), View::Bytes));
+        assert_eq!(next(&mut agenda), None);
+        assert_eq!(agenda.told(&keep(1, Bits::All, false)), Told::Waits);
+        agenda.forget((FileId([1; 32]), View::Bytes));
+        assert_eq!(next(&mut agenda), None);
+    }
+
+    #[test]
+    fn so_many_run_at_once_and_so_many_wait() {
+        let mut agenda = Agenda::default();
+        let all = MOST_RUNNING as u8 + 2;
+        (0..all).for_each(|id| assert_eq!(agenda.told(&keep(id, Bits::All, false)), Told::Waits));
+        assert_eq!(std::iter::from_fn(|| next(&mut agenda)).count(), MOST_RUNNING);
+        agenda.ended((FileId([3; 32]), View::Bytes));
+        assert_eq!(next(&mut agenda), Some(MOST_RUNNING as u8));
+        let many = |at: usize| FileId(*blake3::hash(&at.to_be_bytes()).as_bytes());
+        let told =
+            (0..=MOST_WAITING).map(|at| agenda.told(&Keep { id: many(at), ..keep(0, Bits::All, false) }));
+        assert_eq!(told.filter(|told| *told == Told::PassedOver).count(), 2);
+    }
+}

@@ -1,0 +1,160 @@
+//! Asks one tracker for duties, again and again, and does what it says. What has to be fetched is fetched elsewhere.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::agenda::Told;
+use super::fetch;
+use super::remember;
+use super::store::{Store, kind_of};
+use super::vault::{Kept, Owner, VaultError};
+use crate::content::ChunkSet;
+use crate::net::trace::Side;
+use crate::net::wake::Wake;
+use crate::net::{self, Messages, NetError};
+use crate::swarm::backoff::Backoff;
+use crate::threads::{self, lock};
+use crate::wire::{
+    Check, Common, Discard, Duties, Duty, FromTracker, GetDuties, Keep, Look, Remember, Role, Term,
+    ToTracker, limits,
+};
+
+/// A tracker may take so long beyond the time for which it may wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// First and longest pause after a connection that ended.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often it is looked whether the tracker gives duties now.
+const LOOK: Duration = Duration::from_millis(200);
+
+type Wire = Messages<FromTracker, ToTracker>;
+
+/// What asks the tracker of one link for duties.
+pub(super) struct Asker {
+    pub(super) store: Arc<Store>,
+    /// Which of the store's links.
+    pub(super) link: usize,
+    pub(super) wake: Arc<Wake>,
+}
+
+impl Asker {
+    /// Until the peer stops.
+    pub(super) fn run(self) {
+        let mut backoff = Backoff::default();
+        while !self.is_stopping() {
+            if self.term().is_none() {
+                let _ = self.wake.wait_alone(LOOK);
+                continue;
+            }
+            match self.serve(&mut backoff) {
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::debug!("duties of {}: {error}", self.store.links[self.link].line.addr());
+                    let pause = backoff.next(FIRST_PAUSE, LONGEST_PAUSE, &mut fastrand::Rng::new());
+                    let _ = self.wake.wait_alone(pause);
+                }
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.store.means.stop.is_stopping()
+    }
+
+    fn term(&self) -> Option<Term> {
+        self.store.links[self.link].term()
+    }
+
+    /// Asks on a connection of its own, for as long as the tracker gives duties.
+    fn serve(&self, backoff: &mut Backoff) -> Result<(), NetError> {
+        let stream = net::dial(self.store.links[self.link].line.addr())?;
+        let me = &self.store.means.identity;
+        let session = net::greet(stream, me, Role::Member, Side::Tracker, net::HELLO_TIMEOUT)?;
+        let mut wire = Wire::new(session, Side::Tracker);
+        while let Some(term) = self.term() {
+            let Some(Duties { term, duties }) = self.ask(&mut wire, term)? else { return Ok(()) };
+            *backoff = Backoff::default();
+            threads::may_panic("lend-duties");
+            duties.into_vec().into_iter().for_each(|duty| self.obey(term, duty));
+        }
+        Ok(())
+    }
+
+    /// The duties of now, or the next; none if the peer stops.
+    fn ask(&self, wire: &mut Wire, term: Term) -> Result<Option<Duties>, NetError> {
+        let request = wire.request(&GetDuties { term, wait_ms: limits::MAX_WAIT_MS }.into())?;
+        let until = Instant::now() + Duration::from_millis(limits::MAX_WAIT_MS.into()) + ANSWER_TIMEOUT;
+        loop {
+            while let Some((number, message)) = wire.received()? {
+                match message {
+                    FromTracker::Duties(duties) if number == request => return Ok(Some(duties)),
+                    FromTracker::Common(Common::Ping) => wire.send(number, &Common::Pong.into())?,
+                    FromTracker::Common(Common::Error(error)) => return Err(error.into()),
+                    _ => return Err(NetError::Unexpected("another answer than duties")),
+                }
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(NetError::TimedOut);
+            }
+            if self.wake.wait_with(wire.socket(), left)? {
+                wire.fill()?;
+            }
+            if self.is_stopping() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn obey(&self, term: Term, duty: Duty) {
+        let store = &self.store;
+        let outcome = match duty {
+            Duty::Keep(keep) => {
+                keep_told(store, &keep);
+                Ok(())
+            }
+            Duty::Look(look) => {
+                let Look { id, view, chunks, .. } = look;
+                let none = Kept { id, kind: kind_of(view), chunks: ChunkSet::empty(chunks) };
+                store.changed([store.vault.of(id, kind_of(view)).unwrap_or(none)]);
+                Ok(())
+            }
+            Duty::Check(Check { id, view, chunk }) => {
+                store.vault.check(id, kind_of(view), chunk).map(|less| {
+                    store.changed(less);
+                    store.changed(store.vault.of(id, kind_of(view)));
+                })
+            }
+            Duty::Discard(discard) => self.discard(term, &discard),
+            Duty::Remember(Remember { id, view, published }) => {
+                store.vault.remember(id, kind_of(view), &remember::write(&published))
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::warn!("a duty is not done: {error}");
+        }
+    }
+
+    fn discard(&self, term: Term, Discard { id, view, chunks }: &Discard) -> Result<(), VaultError> {
+        let (store, kind) = (&self.store, kind_of(*view));
+        lock(&store.agenda).forget((*id, *view));
+        let Some(held) = store.vault.of(*id, kind) else {
+            return Ok(()); // and the report has said so
+        };
+        let Some(chunks) = chunks.to_set(held.chunks.len()) else { return Ok(()) };
+        let by = store.vault.owner().map(|ours| Owner { term: term.0.to_be_bytes(), ..ours });
+        let by = by.ok_or(VaultError::Foreign)?;
+        store.changed([store.vault.delete(by, *id, kind, &chunks)?]);
+        Ok(())
+    }
+}
+
+/// A content, or a part of it, is to be kept.
+fn keep_told(store: &Arc<Store>, keep: &Keep) {
+    let told = lock(&store.agenda).told(keep);
+    match told {
+        Told::Waits => fetch::start_next(store),
+        Told::Runs => fetch::more_sources(store, keep),
+        Told::PassedOver => {}
+    }
+}

@@ -1,0 +1,101 @@
+//! The vault as the place where the chunks of a transfer go.
+
+use std::io;
+use std::sync::Arc;
+
+use super::store::Store;
+use super::vault::{Grant, Kind, Located, Pin, VaultError};
+use crate::content::{ChunkHash, FileId, Layout, Looks, Place, Proof};
+use crate::peer::disk::{Disk, DiskError};
+use crate::peer::transfer::{Hold, Landing, Lying};
+
+impl Hold for Pin {}
+
+/// Slots of the vault that were taken for one transfer.
+#[derive(Debug)]
+pub(super) struct Slots {
+    pub(super) store: Arc<Store>,
+    pub(super) grant: Grant,
+    /// What it consists of.
+    pub(super) files: Vec<FileId>,
+}
+
+/// Where a chunk lies in the vault, as those who serve it need it.
+pub(super) fn lying(located: Located) -> Lying {
+    let Located { file, offset, pin } = located;
+    Lying { file, offset, hold: Some(Arc::new(pin)) }
+}
+
+fn failed(error: VaultError) -> DiskError {
+    match error {
+        VaultError::Full(path) => DiskError::Full(path.display().to_string()),
+        VaultError::Io(path, error) => DiskError::Io { path: path.display().to_string(), error },
+        other => {
+            DiskError::Io { path: "what is kept".to_owned(), error: io::Error::other(other.to_string()) }
+        }
+    }
+}
+
+impl Landing for Slots {
+    fn layout(&self) -> &Arc<Layout> {
+        self.grant.lot().layout()
+    }
+
+    fn id_of(&self, file: usize) -> FileId {
+        self.files.get(file).copied().unwrap_or(FileId::NONE)
+    }
+
+    fn files(&self) -> (usize, usize) {
+        (0, self.files.len())
+    }
+
+    fn write(&self, place: Place, within: u64, data: &[u8]) -> Result<(), DiskError> {
+        self.grant.write(place, within, data).map_err(failed)
+    }
+
+    fn keep(
+        &self,
+        _number: u32,
+        place: Place,
+        _hash: ChunkHash,
+        proof: Option<Arc<Proof>>,
+    ) -> Result<(), DiskError> {
+        self.grant.keep(place, proof).map_err(failed)
+    }
+
+    fn keep_small(&self, place: Place, data: &[u8], _id: FileId) -> Result<(), DiskError> {
+        self.grant.write(place, 0, data).and_then(|()| self.grant.keep(place, None)).map_err(failed)
+    }
+
+    fn hear_looks(&self, looks: Looks, whole: bool) {
+        if whole {
+            self.grant.hear_looks(looks);
+        }
+    }
+
+    fn told_looks(&self) -> Option<Looks> {
+        self.grant.looks()
+    }
+
+    fn bytes(&self, place: Place) -> io::Result<Lying> {
+        match self.grant.locate(place) {
+            Ok(Some(located)) => Ok(lying(located)),
+            Ok(None) => Err(io::ErrorKind::NotFound.into()),
+            Err(VaultError::Io(_, error)) => Err(error),
+            Err(other) => Err(io::Error::other(other.to_string())),
+        }
+    }
+
+    fn proof(&self, place: Place) -> Option<Arc<Proof>> {
+        let file = self.store.vault.serve(self.id_of(place.file), Kind::Bytes)?;
+        file.proof(Place { file: 0, ..place }).map(Arc::new)
+    }
+
+    fn finish(&self) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    fn disk(&self) -> Option<&Disk> {
+        None
+    }
+}

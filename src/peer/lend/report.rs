@@ -1,0 +1,212 @@
+//! Tells one tracker that this is a store, and what it keeps: all of it when they meet, then what changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::agenda::Content;
+use super::link::News;
+use super::remember;
+use super::store::{Store, kind_of, owner, part_of};
+use super::vault::{Kept, VaultError};
+use crate::content::ChunkSet;
+use crate::threads;
+use crate::wire::limits::{MAX_FRAME_BYTES, MAX_KEPT, MAX_RECORDS};
+use crate::wire::{
+    Bits, Common, FromTracker, Kept as KeptMessage, KeptPart, Lent, List, Published, Records, Term,
+};
+
+/// How often it is looked whether the tracker is back, or the peer stops.
+const LOOK: Duration = Duration::from_millis(200);
+/// Bytes of the parts of one message: of half a frame, so that one more fits.
+const PARTS_BYTES: usize = MAX_FRAME_BYTES / 2;
+/// What a part takes beside its bits, and more than a version takes beside its texts.
+const FIXED_BYTES: usize = 128;
+
+/// What goes on between a store and the tracker of one link, as the thread that reports to it sees it.
+pub(super) struct Reporter {
+    pub(super) store: Arc<Store>,
+    /// Which of the store's links.
+    pub(super) link: usize,
+}
+
+/// The connection ended.
+struct Cut;
+
+impl Reporter {
+    /// Until the peer stops.
+    pub(super) fn run(self) {
+        let mut met = 0;
+        let link = &self.store.links[self.link];
+        while !self.store.means.stop.is_stopping() {
+            let times = link.line.registered(met, LOOK);
+            if times == met {
+                continue;
+            }
+            met = times;
+            threads::may_panic("lend-report");
+            let Ok(Some(term)) = self.meet() else { continue };
+            link.set_term(Some(term));
+            // What was put into the vault meanwhile may have been left out of the report.
+            if self.report().is_ok() {
+                self.tell_news(met);
+            }
+            link.set_term(None);
+        }
+    }
+
+    fn ask(&self, message: impl Into<crate::wire::ToTracker>) -> Result<FromTracker, Cut> {
+        self.store.links[self.link].line.ask(message).ok_or(Cut)
+    }
+
+    fn expect_ok(&self, message: impl Into<crate::wire::ToTracker>) -> Result<(), Cut> {
+        match self.ask(message)? {
+            FromTracker::Common(Common::Ok) => Ok(()),
+            other => {
+                tracing::warn!("tracker {} does not take a report: {other:?}", self.addr());
+                Ok(())
+            }
+        }
+    }
+
+    fn addr(&self) -> &str {
+        self.store.links[self.link].line.addr()
+    }
+
+    /// Says what it lends, and tells all that the tracker wants to know. The term in which it gives duties, if it does.
+    fn meet(&self) -> Result<Option<Term>, Cut> {
+        let mut told = false;
+        loop {
+            let lent = match self.ask(self.store.lend())? {
+                FromTracker::Lent(lent) => lent,
+                FromTracker::Common(Common::Error(error)) => {
+                    tracing::warn!(
+                        "tracker {} takes no stores: {}",
+                        self.addr(),
+                        crate::content::shown(&error.detail)
+                    );
+                    return Ok(None);
+                }
+                _ => return Ok(None),
+            };
+            let before = self.store.vault.owner();
+            if before == Some(owner(lent.authority, lent.term)) {
+                if lent.records {
+                    self.tell_records()?;
+                }
+                return Ok(Some(lent.term));
+            }
+            if told || !self.serve(&lent) {
+                return Ok(None);
+            }
+            told = true; // and once more, now that it is written down
+        }
+    }
+
+    /// Writes down whom it serves, if it may serve who asks.
+    fn serve(&self, lent: &Lent) -> bool {
+        let new = owner(lent.authority, lent.term);
+        let written = match self.store.vault.hear(new) {
+            Err(VaultError::Foreign) if lent.recovers || self.store.adopts || !lent.lasting => {
+                self.store.vault.adopt(new)
+            }
+            heard => heard,
+        };
+        match written {
+            Ok(()) => true,
+            Err(VaultError::Foreign) => {
+                let addr = self.addr();
+                tracing::warn!(
+                    "tracker {addr}: this store serves another tracker, and lends nothing to this one; `--adopt` makes it go over"
+                );
+                false
+            }
+            Err(error) => {
+                tracing::warn!("tracker {}: {error}", self.addr());
+                false
+            }
+        }
+    }
+
+    /// Tells of the versions that it was to remember.
+    fn tell_records(&self) -> Result<(), Cut> {
+        let mut all: BTreeMap<(String, u32), Published> = BTreeMap::new();
+        for kept in self.store.vault.held() {
+            let records = self.store.vault.records(kept.id, kept.kind);
+            for published in records.as_deref().map(remember::read).unwrap_or_default() {
+                all.insert((published.name.to_string(), published.version.number), published);
+            }
+        }
+        let mut all: Vec<Published> = all.into_values().collect();
+        loop {
+            let mut bytes = 0;
+            let fits = all.iter().take(MAX_RECORDS).take_while(|published| {
+                bytes += published.name.len() + published.version.publisher.len() + FIXED_BYTES;
+                bytes <= PARTS_BYTES
+            });
+            let rest = all.split_off(fits.count());
+            let last = rest.is_empty();
+            self.expect_ok(Records { published: List::new(all), last })?;
+            if last {
+                return Ok(());
+            }
+            all = rest;
+        }
+    }
+
+    /// Tells of all that is kept.
+    fn report(&self) -> Result<(), Cut> {
+        self.tell(self.store.vault.held().iter().map(part_of).collect(), true)
+    }
+
+    fn tell(&self, mut parts: Vec<KeptPart>, all: bool) -> Result<(), Cut> {
+        loop {
+            let mut bytes = 0;
+            let fits = parts.iter().take(MAX_KEPT).take_while(|part| {
+                bytes += FIXED_BYTES + if let Bits::Map(map) = &part.have { map.len() } else { 0 };
+                bytes <= PARTS_BYTES
+            });
+            let rest = parts.split_off(fits.count());
+            let last = rest.is_empty();
+            self.expect_ok(KeptMessage { parts: List::new(parts), last: all && last })?;
+            if last {
+                return Ok(());
+            }
+            parts = rest;
+        }
+    }
+
+    /// Tells what changes, for as long as the tracker knows this peer by the registration of this number.
+    fn tell_news(&self, met: u64) {
+        let link = &self.store.links[self.link];
+        let mut used = self.store.vault.space().used;
+        while !self.store.means.stop.is_stopping() && link.line.registered(met, Duration::ZERO) == met {
+            let news = link.take();
+            if news.is_empty() {
+                link.wait(LOOK);
+                continue;
+            }
+            if self.tell_of(news).is_err() {
+                return;
+            }
+            let now = self.store.vault.space().used;
+            if now != used && self.ask(self.store.lend()).is_err() {
+                return;
+            }
+            used = now;
+        }
+    }
+
+    fn tell_of(&self, News { changed, declined }: News) -> Result<(), Cut> {
+        let part = |(content, chunks): (Content, u32)| {
+            let (id, view) = content;
+            let kind = kind_of(view);
+            let none = || Kept { id, kind, chunks: ChunkSet::empty(chunks) };
+            part_of(&self.store.vault.of(id, kind).unwrap_or_else(none))
+        };
+        if !changed.is_empty() {
+            self.tell(changed.into_iter().map(part).collect(), false)?;
+        }
+        declined.into_iter().try_for_each(|decline| self.expect_ok(decline))
+    }
+}

@@ -1,0 +1,98 @@
+//! What the threads of a store share: the vault, what is to be put into it, and what its trackers are to hear of that.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::agenda::{Agenda, Content};
+use super::link::Link;
+use super::vault::{Kept, Kind, Owner, Vault};
+use crate::peer::job::Means;
+use crate::peer::transfer::Transfer;
+use crate::threads::lock;
+use crate::wire::{Authority, Decline, KeptPart, Label, Lend, Reluctance, Term, View};
+
+/// A store: a peer that lends space.
+#[derive(Debug)]
+pub(in crate::peer) struct Store {
+    pub(in crate::peer) vault: Vault,
+    pub(super) means: Arc<Means>,
+    pub(super) links: Vec<Link>,
+    pub(super) agenda: Mutex<Agenda>,
+    /// What is being fetched for it.
+    pub(super) fetches: Mutex<BTreeMap<Content, Arc<Transfer>>>,
+    zone: String,
+    machine: String,
+    /// It goes over to other trackers than it served before.
+    pub(super) adopts: bool,
+}
+
+/// As what a vault keeps a content.
+pub(super) fn kind_of(view: View) -> Kind {
+    match view {
+        View::Bytes => Kind::Bytes,
+        View::Members => Kind::Members,
+    }
+}
+
+pub(super) fn view_of(kind: Kind) -> View {
+    match kind {
+        Kind::Members => View::Members,
+        Kind::Bytes | Kind::Listing => View::Bytes,
+    }
+}
+
+/// As it is told to trackers.
+pub(super) fn part_of(kept: &Kept) -> KeptPart {
+    let Kept { id, kind, chunks } = kept;
+    KeptPart { id: *id, view: view_of(*kind), chunks: chunks.len(), have: chunks.into() }
+}
+
+impl Store {
+    pub(super) fn new(
+        vault: Vault,
+        means: &Arc<Means>,
+        (zone, machine): (String, String),
+        adopts: bool,
+    ) -> Store {
+        let links = means.holdings.trackers.lines().map(Link::new).collect();
+        let (agenda, fetches) = (Mutex::default(), Mutex::default());
+        Store { vault, means: means.clone(), links, agenda, fetches, zone, machine, adopts }
+    }
+
+    /// What is said of the store.
+    pub(super) fn lend(&self) -> Lend {
+        let (space, owner) = (self.vault.space(), self.vault.owner());
+        Lend {
+            capacity: space.quota,
+            used: space.used.min(space.quota),
+            zone: Label::new(&self.zone),
+            machine: Label::new(&self.machine),
+            authority: owner.map_or(Authority::NONE, |owner| Authority(u128::from_be_bytes(owner.authority))),
+            term: owner.map_or(Term(0), |owner| Term(u128::from_be_bytes(owner.term))),
+        }
+    }
+
+    /// Other chunks are kept of these contents than before.
+    pub(super) fn changed(&self, kept: impl IntoIterator<Item = Kept>) {
+        for kept in kept {
+            let content = (kept.id, view_of(kept.kind));
+            self.links.iter().for_each(|link| link.changed(content, kept.chunks.len()));
+        }
+    }
+
+    /// A content is not kept as it should be.
+    pub(super) fn declined(&self, (id, view): Content, reason: Reluctance) {
+        let free = self.vault.space().room();
+        self.links.iter().for_each(|link| link.declined(Decline { id, view, reason, free }));
+    }
+
+    /// The transfer that brings a content, if one does.
+    pub(super) fn fetch_of(&self, content: Content) -> Option<Arc<Transfer>> {
+        lock(&self.fetches).get(&content).cloned()
+    }
+}
+
+/// Who gives duties in this term.
+pub(super) fn owner(authority: Authority, term: Term) -> Owner {
+    Owner { authority: authority.0.to_be_bytes(), term: term.0.to_be_bytes() }
+}
