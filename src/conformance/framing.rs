@@ -18,6 +18,7 @@ pub(super) const CHECKS: &[Check<Target>] = checks! {
 
 pub(super) const OF_TRACKERS: &[Check<Target>] = checks! {
     "2": numbers_without_a_meaning_are_malformed;
+    "11": an_error_of_any_code_is_one;
     "7": texts_and_lists_above_their_limits_are_malformed_before_they_arrive;
 };
 
@@ -183,10 +184,16 @@ fn numbers_without_a_meaning_are_malformed(target: &Target) -> Checked {
         (id::REGISTER, Body::new().text("").u16(0).list(&[offer(2)])),
         (id::LOCATE, Body::new().text("x").raw(&[0; 32]).u8(2).u16(1).ranges(&[])),
         (id::REPORT, Body::new().raw(&[9; 16]).raw(&hash).u32(0).u8(0)),
-        (id::ERROR, Body::new().u16(0).text("")),
     ];
     for (id, body) in cases {
         sends(target, &frame(id, 2, &body))?.ends_with(code::MALFORMED)?;
+    }
+    Ok(())
+}
+
+fn an_error_of_any_code_is_one(target: &Target) -> Checked {
+    for code in [0, 77, u16::MAX] {
+        sends(target, &frame(id::ERROR, 2, &Body::new().u16(code).text("")))?.has_ended()?;
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ pub enum NetError {
     #[error("the other side is not a {}", .0.label())]
     Role(Role),
     /// The other side said ERROR.
-    #[error("the other side says {}: {}", code.label(), shown(detail))]
+    #[error("the other side says {code}: {}", shown(detail))]
     Refused {
         /// Its code.
         code: ErrorCode,

@@ -9,8 +9,8 @@
 //! another after each mount. Both survive the copy of a whole disk; then the machine's own id tells, where there is one.
 //! The host's name does not count: containers and laptops change theirs, and are the same peer all the same.
 
-use std::fs::{self, Metadata};
-use std::io;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -121,7 +121,9 @@ fn write(path: &Path, id: PeerId, home: &Home) -> io::Result<()> {
     let mut bytes = id.0.to_vec();
     home.put(&mut bytes);
     let new = path.with_extension("new");
-    fs::write(&new, bytes)?;
+    // What lies there is of a start that was killed, or was planted where all may write: a link is not followed.
+    let _ = fs::remove_file(&new);
+    File::create_new(&new)?.write_all(&bytes)?;
     fs::rename(&new, path)
 }
 
@@ -171,6 +173,23 @@ mod tests {
         let other = kept_id(&copy).unwrap();
         assert_ne!(other, id);
         assert_eq!((kept_id(&copy).unwrap(), kept_id(&moved).unwrap()), (other, id));
+    }
+
+    #[test]
+    fn what_was_planted_where_the_id_is_written_is_not_followed() {
+        let state = tempfile::tempdir().unwrap();
+        let victim = state.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, state.path().join("peer-id.new")).unwrap();
+        let id = kept_id(state.path()).unwrap();
+        assert_eq!(
+            (fs::read_to_string(&victim).unwrap(), kept_id(state.path()).unwrap()),
+            ("precious".to_owned(), id)
+        );
+        fs::write(state.path().join("peer-id.new"), "half").unwrap();
+        fs::remove_file(state.path().join(FILE)).unwrap();
+        let id = kept_id(state.path()).unwrap();
+        assert_eq!(kept_id(state.path()).unwrap(), id, "what a kill left is written anew");
     }
 
     #[test]

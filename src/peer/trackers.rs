@@ -426,7 +426,7 @@ fn expect_ok(answer: FromTracker) -> Result<(), NetError> {
     match answer {
         FromTracker::Common(Common::Ok) => Ok(()),
         FromTracker::Common(Common::Error(error)) => {
-            tracing::warn!("the tracker refuses: {} {}", error.code.label(), shown(&error.detail));
+            tracing::warn!("the tracker refuses: {} {}", error.code, shown(&error.detail));
             Ok(())
         }
         other => Err(refused(other)),

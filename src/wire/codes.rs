@@ -1,5 +1,7 @@
 //! Numbers with a meaning.
 
+use std::fmt;
+
 use bytes::BytesMut;
 
 use super::field::{Cursor, DecodeError, Field};
@@ -33,7 +35,9 @@ impl Role {
 
 code! {
     /// Why a connection is about to close, or a request was not understood.
-    ErrorCode: u16 {
+    ErrorCode: u16, else
+    /// One that only later versions name.
+    Unknown {
         /// The preface is not ours.
         BadMagic = 1 "BAD_MAGIC",
         /// No version in common.
@@ -70,6 +74,16 @@ code! {
         Conflict = 17 "CONFLICT",
         /// What was asked about is not there.
         NotFound = 18 "NOT_FOUND",
+    }
+}
+
+/// For people: its name, or else its number.
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ErrorCode::Unknown(number) => write!(f, "error {number}"),
+            known => f.write_str(known.label()),
+        }
     }
 }
 

@@ -21,25 +21,27 @@ macro_rules! layout {
     };
 }
 
-/// Declares a number with named values; any other number is a decoding error.
+/// Declares a number with named values; any other number is a decoding error, or kept as it is in what comes after `else`.
 macro_rules! code {
-    ($(#[$doc:meta])* $name:ident: $int:ty { $($(#[$value_doc:meta])* $value:ident = $number:literal $label:literal),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident: $int:ty $(, else $(#[$other_doc:meta])* $other:ident)? {
+        $($(#[$value_doc:meta])* $value:ident = $number:literal $label:literal),* $(,)?
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$value_doc])* $value),* }
+        pub enum $name { $($(#[$value_doc])* $value,)* $($(#[$other_doc])* $other($int))? }
 
         impl $name {
-            /// Every value.
+            /// Every value that has a name.
             pub const ALL: &[$name] = &[$($name::$value),*];
 
             /// The number on the wire.
             pub fn number(self) -> $int {
-                match self { $($name::$value => $number),* }
+                match self { $($name::$value => $number,)* $($name::$other(number) => number)? }
             }
 
             /// The name in PROTOCOL.md.
             pub fn label(self) -> &'static str {
-                match self { $($name::$value => $label),* }
+                match self { $($name::$value => $label,)* $($name::$other(_) => "?")? }
             }
         }
 
@@ -48,8 +50,10 @@ macro_rules! code {
                 self.number().put(out);
             }
             fn take(from: &mut Cursor) -> Result<$name, DecodeError> {
+                #[allow(unreachable_patterns, reason = "some are open")]
                 match <$int>::take(from)? {
                     $($number => Ok($name::$value),)*
+                    $(number => Ok($name::$other(number)),)?
                     other => Err(DecodeError::BadValue { what: stringify!($name), got: u64::from(other) }),
                 }
             }

@@ -98,7 +98,18 @@ fn numbers_without_a_meaning_are_refused() {
     for (policy, got) in [([0, 1], 1), ([MAX_SHARDS + 1, 0], 0x1100), ([1, MAX_PARITY + 1], 0x109)] {
         bad::<ToTracker>(0x27, &[&before_policy, &policy], "a policy", got);
     }
-    bad::<Common>(0x02, &[&[0, 99, 0, 0]], "ErrorCode", 99);
+}
+
+#[test]
+fn an_error_that_only_later_versions_name_is_one_all_the_same() {
+    let later = Common::decode(0x02, Bytes::from_static(&[0, 77, 0, 2, b'n', b'o'])).unwrap();
+    assert_eq!(later, Common::error(ErrorCode::Unknown(77), "no"));
+    assert_eq!(
+        (ErrorCode::Unknown(77).to_string(), ErrorCode::Limit.to_string()),
+        ("error 77".into(), "LIMIT".into())
+    );
+    let Common::Error(problem) = later else { panic!("it is an ERROR") };
+    assert_eq!(crate::net::NetError::from(problem).to_string(), "the other side says error 77: no");
 }
 
 #[test]
