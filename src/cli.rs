@@ -17,6 +17,7 @@ mod show;
 mod typed;
 
 pub use crate::api::Exit;
+use crate::api::control::Order;
 pub use failure::Failure;
 pub use typed::args::{Cli, Command};
 #[cfg(feature = "lab")]
@@ -43,6 +44,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Create(args) => run::create::create(&args),
         Command::Load(args) => ask::load::load(&args),
         Command::Status(args) => ask::status::status(&args),
+        Command::Cancel(args) => ask::steer::steer(&args, Order::Cancel),
+        Command::Pause(args) => ask::steer::steer(&args, Order::Pause),
+        Command::Resume(args) => ask::steer::steer(&args, Order::Resume),
+        Command::Limit(args) => ask::steer::limit(&args),
         Command::Why(args) => ask::why::why(&args),
         Command::Conformance(args) => ask::conformance::conformance(&args),
         Command::Completions { shell } => ask::completions::completions(shell),

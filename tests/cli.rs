@@ -183,7 +183,10 @@ fn help_shows_what_the_configuration_file_says() {
 
 #[test]
 fn help_shows_every_default_and_the_exit_codes() {
-    let commands = ["tracker", "peer", "share", "ls", "find", "get", "create", "load", "status", "why"];
+    let commands = [
+        "tracker", "peer", "share", "ls", "find", "get", "create", "load", "status", "why", "cancel",
+        "pause", "resume", "limit",
+    ];
     for command in commands {
         let help = run(&[command, "--help"]).expect(0).stdout;
         // An option that takes a value says what holds without it, except those that then do nothing.

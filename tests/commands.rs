@@ -368,8 +368,8 @@ fn what_a_running_peer_cannot_go_by_is_refused_and_not_ignored() {
     let swarm = Swarm::of(one_file("a", pattern(4 << 20, 3)));
     let place = swarm.place.path();
     let _peer = peer(&swarm.tracker, place, "fetcher");
-    let refused = swarm.get("a", &["--down", "1MB/s", "--seed-for", "5s"]).expect(USAGE).stderr;
-    let words = "fetches it by its own options, so --down, --seed-for would not hold";
+    let refused = swarm.get("a", &["--up", "1MB/s", "--seed-for", "5s"]).expect(USAGE).stderr;
+    let words = "fetches it by its own options, so --up, --seed-for would not hold";
     assert!(refused.contains(words), "{refused}");
     assert!(!swarm.fetched("a").exists());
     // A default of the configuration is for fetches of its own.

@@ -27,6 +27,47 @@ pub enum Request {
     },
     /// To fetch.
     Get(Get),
+    /// To go on with fetches that are under way in another way.
+    Steer(Steer),
+    /// To send or receive at other rates.
+    Limit(Limit),
+}
+
+/// How fetches that are under way are to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Steer {
+    /// Which: a name, or the beginning of an id; none: all.
+    #[serde(default)]
+    pub which: Option<String>,
+    /// What they are to do.
+    pub order: Order,
+}
+
+/// What a fetch is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// To end; what is proved is kept for next time.
+    Cancel,
+    /// To ask for nothing more until it is to go on.
+    Pause,
+    /// To go on.
+    Resume,
+    /// To receive at most so many bytes a second; none: as many as come.
+    Down(Option<u64>),
+}
+
+/// The rates of a peer; of one that is not said nothing changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Bytes a second received, of all downloads; 0: no limit.
+    #[serde(default)]
+    pub down: Option<u64>,
+    /// Bytes a second sent, of all uploads; 0: no limit.
+    #[serde(default)]
+    pub up: Option<u64>,
 }
 
 /// What to fetch, and where to.
@@ -57,6 +98,12 @@ pub struct Get {
     /// How much of that has been waited already.
     #[serde(default)]
     pub waited_ms: u64,
+    /// At most so many bytes a second of this fetch; none: as many as come.
+    #[serde(default)]
+    pub down: Option<u64>,
+    /// How often trackers are asked for other sources; none: as often as the peer does.
+    #[serde(default)]
+    pub refresh_ms: Option<u64>,
 }
 
 /// What it answers.
@@ -67,6 +114,8 @@ pub enum Answer {
     Status(PeerStatus),
     /// What the shared folder calls the content, if it is in it.
     Holds(Option<String>),
+    /// The fetches that go on in another way, as they are then.
+    Steered(Vec<TransferStatus>),
     /// How far the fetch is.
     Fetching(TransferStatus),
     /// The fetch is done.
@@ -104,14 +153,21 @@ mod tests {
             delete: false,
             wait_ms: Some(30_000),
             waited_ms: 7,
+            down: Some(5),
+            refresh_ms: None,
         };
+        let steer =
+            |which: Option<&str>, order| Request::Steer(Steer { which: which.map(str::to_owned), order });
         let lines = [
             (Request::Status {}, r#"{"status":{}}"#),
             (Request::Holds { id: "1f".into() }, r#"{"holds":{"id":"1f"}}"#),
             (
                 Request::Get(get),
-                r#"{"get":{"id":"1f","name":"a","size":null,"dest":"/d/a","force":true,"own":false,"delete":false,"wait_ms":30000,"waited_ms":7}}"#,
+                r#"{"get":{"id":"1f","name":"a","size":null,"dest":"/d/a","force":true,"own":false,"delete":false,"wait_ms":30000,"waited_ms":7,"down":5,"refresh_ms":null}}"#,
             ),
+            (steer(Some("a"), Order::Cancel), r#"{"steer":{"which":"a","order":"cancel"}}"#),
+            (steer(None, Order::Down(Some(5))), r#"{"steer":{"which":null,"order":{"down":5}}}"#),
+            (Request::Limit(Limit { down: Some(0), up: None }), r#"{"limit":{"down":0,"up":null}}"#),
         ];
         for (request, line) in lines {
             assert_eq!(serde_json::to_string(&request).unwrap(), line);
@@ -126,7 +182,7 @@ mod tests {
         assert!(read(r#"{"stop":{}}"#).is_err());
         let least = r#"{"get":{"id":"1f","name":"a","dest":"/d/a","force":false}}"#;
         assert!(
-            matches!(read(least).unwrap(), Request::Get(get) if !get.own && !get.delete && get.waited_ms == 0)
+            matches!(read(least).unwrap(), Request::Get(get) if !get.own && !get.delete && get.waited_ms == 0 && get.down.is_none())
         );
     }
 

@@ -21,6 +21,12 @@ pub struct PeerStatus {
     pub downloads: u16,
     /// Bytes of chunks sent since the start.
     pub sent: u64,
+    /// Bytes a second that it may receive, if there is a limit.
+    #[serde(default)]
+    pub down: Option<u64>,
+    /// Bytes a second that it may send, if there is a limit.
+    #[serde(default)]
+    pub up: Option<u64>,
     /// How it misbehaves on purpose, if it does.
     #[serde(default)]
     pub faults: Option<String>,

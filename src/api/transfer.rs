@@ -17,6 +17,8 @@ pub enum TransferState {
     Joined,
     /// It is being fetched.
     Fetching,
+    /// It waits until it is to go on.
+    Paused,
     /// It is here.
     Done,
     /// It was ended before it was here.
@@ -32,6 +34,7 @@ impl fmt::Display for TransferState {
             TransferState::Locating => "locating",
             TransferState::Joined => "joined",
             TransferState::Fetching => "fetching",
+            TransferState::Paused => "paused",
             TransferState::Done => "done",
             TransferState::Cancelled => "cancelled",
             TransferState::Failed => "failed",
@@ -140,6 +143,9 @@ pub struct TransferStatus {
     pub seconds: f64,
     /// Bytes a second since the start.
     pub rate: f64,
+    /// Bytes a second that it may receive, if it has a limit of its own.
+    #[serde(default)]
+    pub limit: Option<u64>,
     /// Where it comes from.
     pub sources: Vec<SourceReport>,
     /// What the bytes were.
@@ -239,6 +245,7 @@ impl TransferStatus {
             files_done: 0,
             seconds: 0.0,
             rate: 0.0,
+            limit: None,
             sources: Vec::new(),
             ledger: LedgerView::default(),
             waiting_for: Vec::new(),

@@ -1,4 +1,4 @@
-//! Commands that answer a question and change nothing.
+//! Commands that answer a question, or tell a running peer something.
 
 pub(crate) mod completions;
 pub(crate) mod conformance;
@@ -6,4 +6,5 @@ pub(crate) mod find;
 pub(crate) mod list;
 pub(crate) mod load;
 pub(crate) mod status;
+pub(crate) mod steer;
 pub(crate) mod why;

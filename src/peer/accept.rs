@@ -119,7 +119,7 @@ fn converse(node: &Node, guest: &Guest) -> Result<(), NetError> {
 fn fetch_from(node: &Node, session: Session<Arc<TcpStream>>) -> Result<(), NetError> {
     let Some(transfer) = node.means.holdings.running().pop() else { return Ok(()) };
     let addr = session.addr.to_string();
-    match fetch::run(&transfer, session, &addr, node.means.throttle_down.as_ref()) {
+    match fetch::run(&transfer, session, &addr) {
         Err(FetchEnd::Net(error)) => Err(error),
         _ => Ok(()),
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Component, Path};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -16,8 +16,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::job::{self, Dest, Job, Want};
 use super::node::Node;
 use super::trackers::Registry;
-use crate::api::control::{Answer, Fault, Get, Request, SOCKET};
-use crate::api::{Exit, PeerStatus, TrackerStatus};
+use crate::api::control::{Answer, Fault, Get, Limit, Order, Request, SOCKET, Steer};
+use crate::api::{Exit, PeerStatus, TrackerStatus, TransferStatus};
 use crate::content::SafeName;
 use crate::owner;
 use crate::threads;
@@ -26,6 +26,10 @@ use crate::threads;
 const MAX_REQUEST_BYTES: u64 = 64 << 10;
 /// Most requests that wait to be taken.
 const BACKLOG: i32 = 128;
+/// How long the end of fetches that are cancelled is waited for.
+const END_PATIENCE: Duration = Duration::from_secs(3);
+/// The fewest digits of an id that stand for it.
+const LEAST_OF_ID: usize = 6;
 /// How often the state of a transfer is told.
 const TELL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -69,6 +73,13 @@ pub(super) fn answer(peer: &Arc<Node>, stream: UnixStream) -> io::Result<()> {
             let offers = id.parse().map_or_else(|_| Vec::new(), |id| peer.means.holdings.shared(id));
             say(&stream, &Answer::Holds(offers.first().map(|offer| offer.name.to_string())))
         }
+        Ok(Request::Steer(order)) => {
+            say(&stream, &steer(peer, &order).map_or_else(Answer::Error, Answer::Steered))
+        }
+        Ok(Request::Limit(limit)) => {
+            set_limits(peer, &limit);
+            say(&stream, &Answer::Status(status(peer)))
+        }
         Ok(Request::Get(get)) => match start(peer, get) {
             Ok(job) => follow(&job, &stream),
             Err(fault) => say(&stream, &Answer::Error(fault)),
@@ -82,7 +93,8 @@ fn fault(code: Exit, message: String) -> Fault {
 
 /// Starts the fetch, or says why not.
 fn start(peer: &Arc<Node>, get: Get) -> Result<Job, Fault> {
-    let Get { id, name, size, inside, dest: path, force, own, delete, wait_ms, waited_ms } = get;
+    let Get { id, name, size, inside, dest: path, force, own, delete, wait_ms, waited_ms, down, refresh_ms } =
+        get;
     let inside = inside.map(SafeName::new).transpose();
     let (Ok(id), Ok(name), Ok(inside)) = (id.parse(), SafeName::new(name), inside) else {
         return Err(fault(Exit::Usage, "the id or the name is not one".to_owned()));
@@ -93,9 +105,59 @@ fn start(peer: &Arc<Node>, get: Get) -> Result<Job, Fault> {
         return Err(fault(Exit::Usage, refusal));
     }
     let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
-    let dest = Dest { path, force, own, delete, wait, waited };
+    let refresh = refresh_ms.map(Duration::from_millis);
+    let dest = Dest { path, force, own, delete, wait, waited, down, refresh };
     job::start(&peer.means, Want { id, name, size, inside }, dest)
         .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
+}
+
+/// Has fetches that are under way go on in another way; how they are then.
+fn steer(peer: &Node, Steer { which, order }: &Steer) -> Result<Vec<TransferStatus>, Fault> {
+    let mut jobs = peer.means.jobs.live();
+    jobs.retain(|job| {
+        job.is_under_way() && which.as_deref().is_none_or(|which| is_called(job.want(), which))
+    });
+    if jobs.is_empty() {
+        let what = which
+            .as_ref()
+            .map_or_else(String::new, |which| format!(" that is called {which} or has that id"));
+        return Err(fault(Exit::NotFound, format!("this peer is fetching nothing{what}")));
+    }
+    for job in &jobs {
+        match order {
+            Order::Cancel => job.cancel(),
+            Order::Pause => job.inlet().hold(true),
+            Order::Resume => job.inlet().hold(false),
+            Order::Down(rate) => job.inlet().set_rate(*rate),
+        }
+    }
+    let until = Instant::now() + END_PATIENCE;
+    Ok(jobs
+        .iter()
+        .map(|job| {
+            if *order == Order::Cancel {
+                let _ = job.wait(until.saturating_duration_since(Instant::now()));
+            }
+            job.status()
+        })
+        .collect())
+}
+
+/// True if it has this name, with or without a folder's `/`, or an id that begins so.
+fn is_called(want: &Want, which: &str) -> bool {
+    let name = want.name.as_str();
+    let begins = which.len() >= LEAST_OF_ID && want.id.to_string().starts_with(&which.to_ascii_lowercase());
+    name == which || name.strip_suffix('/') == Some(which) || begins
+}
+
+fn set_limits(peer: &Node, Limit { down, up }: &Limit) {
+    let limit = |rate: u64| Some(rate).filter(|rate| *rate != 0);
+    if let Some(rate) = down {
+        peer.means.inlet.set_rate(limit(*rate));
+    }
+    if let Some(rate) = up {
+        peer.uploads.set_limit(limit(*rate));
+    }
 }
 
 /// True if an absolute path is in `folder`, wherever links on the way to it lead.
@@ -143,6 +205,8 @@ fn status(peer: &Node) -> PeerStatus {
         uploads,
         downloads,
         sent: peer.uploads.sent.load(std::sync::atomic::Ordering::Relaxed),
+        down: peer.means.inlet.rate(),
+        up: peer.uploads.limit(),
         faults: peer.faults.as_ref().map(ToString::to_string),
         trackers: holdings
             .trackers

@@ -21,13 +21,13 @@ use super::serve::Uploads;
 use super::share::{self, Share};
 use super::stop::Stop;
 use super::trackers::{Registry, Trackers};
+use super::transfer::Inlet;
 use super::{accept, control, disk};
 use crate::content::PeerId;
 use crate::descriptors;
 use crate::net::guests::Guests;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity};
-use crate::swarm::throttle::Throttle;
 use crate::threads;
 use crate::wire::Offer;
 
@@ -84,7 +84,7 @@ pub fn start(
         identity: Identity { peer: id.into(), name: config.name, listen_port: advertise.1 },
         state,
         dials: Mutex::default(),
-        throttle_down: config.limits.down.map(|rate| Mutex::new(Throttle::new(rate, Instant::now()))),
+        inlet: Arc::new(Inlet::new(config.limits.down)),
         holdings: Holdings::new(share, trackers),
         jobs: Jobs::default(),
         stop: Stop::new(),

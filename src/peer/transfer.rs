@@ -2,11 +2,12 @@
 //!
 //! `underway` is the transfer: what is known of its `sources` and what they are asked for, the chunks that come in
 //! (`intake`, by their `proofs`), who hears of them (`follower`) and its `end`. `connection` is the thread of one
-//! source, from `opening` on; `link` is what others see of it, and `requests` what it asks for.
+//! source, from `opening` on; what may be asked for at a time goes through an `inlet`; `link` is what others see of it, and `requests` what it asks for.
 
 pub(super) mod connection;
 mod end;
 mod follower;
+mod inlet;
 mod intake;
 mod landing;
 mod ledger;
@@ -23,6 +24,7 @@ mod underway;
 
 pub(super) use end::End;
 pub(super) use follower::Follower;
+pub(super) use inlet::Inlet;
 pub(super) use landing::{Hold, Landing, Lying};
 pub(super) use outcome::FetchEnd;
 pub(super) use underway::Transfer;

@@ -75,6 +75,12 @@ impl<C: Ord + Copy> Desk<C> {
         }
     }
 
+    /// From now on `limit` bytes a second may be sent, if there is a limit.
+    pub(crate) fn set_limit(&mut self, limit: Option<u64>, now: Instant) {
+        self.uplink.set_limit(limit);
+        self.throttle = limit.map(|rate| Throttle::new(rate, now));
+    }
+
     // Coming and going.
 
     /// The connection of this number, new from now on, is with `peer`, which is of this network.

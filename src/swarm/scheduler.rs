@@ -56,6 +56,10 @@ pub struct Scheduler {
     layout: Arc<Layout>,
     /// Most bytes in flight at all sources together.
     max_inflight_bytes: u64,
+    /// Bytes that may be asked for in a step, under a rate limit.
+    allowance: Option<i64>,
+    /// Bytes asked for since that was said, without those that will not come.
+    spent: i64,
     chunks: Chunks,
     sources: Sources,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
@@ -76,12 +80,24 @@ impl Scheduler {
     ) -> Scheduler {
         Scheduler {
             max_inflight_bytes,
+            allowance: None,
+            spent: 0,
             chunks: Chunks::new(had, wanted),
             sources: Sources::default(),
             rng: fastrand::Rng::with_seed(seed),
             cursor: (seed % u64::from(layout.chunks().max(1))) as u32,
             layout,
         }
+    }
+
+    /// Until this is said anew so many bytes may be asked for, and a chunk begun with them; none: as many as one likes.
+    pub fn allow(&mut self, bytes: Option<i64>) {
+        self.allowance = bytes;
+    }
+
+    /// Bytes asked for since this was last asked; less than none if more than those will not come.
+    pub fn spent(&mut self) -> i64 {
+        std::mem::take(&mut self.spent)
     }
 
     /// The chunks that are here.
@@ -186,6 +202,7 @@ impl Scheduler {
     fn left_by(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
         let Some(source) = self.sources.remove(id) else { return };
         self.chunks.withdrawn(&source.have);
+        self.spent -= source.inflight_bytes() as i64;
         for chunk in source.asked_chunks() {
             self.chunks.release(chunk, id);
         }
@@ -268,7 +285,7 @@ impl Scheduler {
 
     /// The source does not want to choose a chunk.
     fn refused_choice(&mut self, id: SourceId, why: Refusal, now: Instant, out: &mut Vec<Effect>) {
-        self.sources.settle_any(id);
+        self.spent -= self.sources.settle_any(id) as i64;
         if let Some(source) = self.sources.get_mut(id) {
             match why {
                 // From now on by number, so that each chunk that it lacks is settled.
@@ -282,6 +299,7 @@ impl Scheduler {
     }
 
     fn refused(&mut self, id: SourceId, chunk: u32, why: Refusal, now: Instant, out: &mut Vec<Effect>) {
+        self.spent -= self.bytes_of(chunk) as i64;
         self.settle(id, chunk);
         match why {
             Refusal::Cancelled => {}
@@ -349,7 +367,7 @@ impl Scheduler {
 
     /// Asks `id` for as much as its window has room for.
     fn fill(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
-        while self.sources.inflight_bytes() < self.max_inflight_bytes {
+        while self.sources.inflight_bytes() < self.max_inflight_bytes && self.may_ask() {
             let Some(source) = self.sources.get(id) else { return };
             if !source.has_room(now) {
                 return;
@@ -359,9 +377,12 @@ impl Scheduler {
             if open > 0 && open <= self.sources.choices_in_flight() {
                 return;
             }
-            if open > 0 && source.chooses() && self.layout.chunks() > FEW_CHUNKS {
+            // Nor is it left to others what comes slowly: they would choose what was asked of somebody else before.
+            let may_choose = source.chooses() && self.allowance.is_none();
+            if open > 0 && may_choose && self.layout.chunks() > FEW_CHUNKS {
                 let bytes = self.layout.size().div_ceil(u64::from(self.layout.chunks())).max(1);
                 self.sources.ask_any(id, bytes, now);
+                self.spent += bytes as i64;
                 out.push(Effect::AskAny(id));
                 continue;
             }
@@ -404,8 +425,13 @@ impl Scheduler {
         taken.at_once
     }
 
+    fn may_ask(&self) -> bool {
+        self.allowance.is_none_or(|allowance| self.spent < allowance)
+    }
+
     fn ask(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
         self.sources.ask(id, chunk, self.bytes_of(chunk), now);
+        self.spent += self.bytes_of(chunk) as i64;
         self.chunks.ask(chunk, id);
         out.push(Effect::Ask(id, chunk));
         self.ask_load(id, now, out);

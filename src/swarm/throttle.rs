@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-/// Bytes may run ahead of the rate by what it gives in this time.
+/// Bytes may run ahead of the rate by what it gives in this time, as a rule.
 const AHEAD: Duration = Duration::from_millis(20);
 
 /// A token bucket.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     rate: f64,
+    /// Most bytes that may run ahead.
+    ahead: f64,
     /// Bytes that were taken and that the rate had not given yet, when it was last looked.
     debt: f64,
     at: Instant,
@@ -16,16 +18,33 @@ pub(crate) struct Throttle {
 
 impl Throttle {
     pub(crate) fn new(bytes_per_second: u64, now: Instant) -> Throttle {
-        Throttle { rate: bytes_per_second.max(1) as f64, debt: 0.0, at: now }
+        Throttle::ahead(bytes_per_second, AHEAD, now)
+    }
+
+    /// One whose bytes may run ahead by what comes in this time.
+    pub(crate) fn ahead(bytes_per_second: u64, ahead: Duration, now: Instant) -> Throttle {
+        let rate = bytes_per_second.max(1) as f64;
+        Throttle { rate, ahead: ahead.as_secs_f64() * rate, debt: 0.0, at: now }
     }
 
     /// Takes `bytes`, and says how long to wait before the next ones.
     #[must_use]
     pub(crate) fn take(&mut self, bytes: usize, now: Instant) -> Duration {
-        let given = now.saturating_duration_since(self.at).as_secs_f64() * self.rate;
-        self.debt = (self.debt - given).max(-AHEAD.as_secs_f64() * self.rate) + bytes as f64;
-        self.at = now;
+        self.spend(bytes as i64, now);
         Duration::from_secs_f64((self.debt / self.rate).max(0.0))
+    }
+
+    /// Bytes that may be taken now; none if there are none yet.
+    pub(crate) fn credit(&mut self, now: Instant) -> i64 {
+        self.spend(0, now);
+        -self.debt as i64
+    }
+
+    /// Takes `bytes`, whether or not they may be taken; less than none are given back.
+    pub(crate) fn spend(&mut self, bytes: i64, now: Instant) {
+        let given = now.saturating_duration_since(self.at).as_secs_f64() * self.rate;
+        self.debt = (self.debt - given).max(-self.ahead) + bytes as f64;
+        self.at = now;
     }
 }
 
@@ -51,6 +70,11 @@ mod tests {
         assert_eq!(throttle.take(20, later), Duration::ZERO);
         assert_eq!(throttle.take(100, later), Duration::from_millis(100));
         assert_eq!(throttle.take(0, later + Duration::from_millis(40)), Duration::from_millis(60));
+        assert_eq!(throttle.credit(later + Duration::from_secs(1)), 20);
+        throttle.spend(50, later + Duration::from_secs(1));
+        assert_eq!(throttle.credit(later + Duration::from_secs(1)), -30);
+        throttle.spend(-10, later + Duration::from_secs(1));
+        assert_eq!(throttle.credit(later + Duration::from_millis(1010)), -10);
         assert_eq!(Throttle::new(0, start).take(2, start), Duration::from_secs(2), "one byte at least");
     }
 }

@@ -60,6 +60,11 @@ impl Uplink {
         self.limit.unwrap_or(self.seen)
     }
 
+    /// From now on it is held to `limit` bytes a second, if there is one.
+    pub(crate) fn set_limit(&mut self, limit: Option<u64>) {
+        (self.limit, self.booked_until) = (limit, None);
+    }
+
     /// A turn ended and nobody waited for it.
     pub(crate) fn has_spare(&mut self) {
         self.spare = true;

@@ -110,6 +110,10 @@ fn render_peer(status: &PeerStatus) -> String {
         count(u64::from(status.uploads), "upload"),
         count(u64::from(status.downloads), "download"),
     )];
+    let limits = [("receives", status.down), ("sends", status.up)];
+    for (does, rate) in limits.into_iter().filter_map(|(does, rate)| Some((does, rate?))) {
+        lines.push(format!("  it {does} at most {}", per_second(rate as f64)));
+    }
     if let Some(faults) = &status.faults {
         lines.push(format!("  it misbehaves on purpose: {}", shown(faults)));
     }
@@ -172,12 +176,15 @@ mod tests {
             uploads: 2,
             downloads: 1,
             sent: 0,
+            down: Some(2048),
+            up: None,
             faults: Some("lie=1".to_owned()),
             trackers: Vec::new(),
             transfers: vec![done, half],
         };
         let lines = [
             "peer alice listening on h:1, sharing 1 file (10 B); 2 uploads, 1 download",
+            "  it receives at most 2.0 KiB/s",
             "  it misbehaves on purpose: lie=1",
             "  a: fetching, 2.0 KiB",
             "  b\\n: fetching, 1.0 KiB of 2.0 KiB, 512 B/s from 0 peers",

@@ -153,7 +153,7 @@ impl Job<'_> {
         summary: &mut Summary,
     ) -> Result<(), Failure> {
         let mut progress = Progress::new(self.args.json, &want.name, self.args.wait);
-        daemon.get(&want, self.to(path))?;
+        daemon.get(&want, self.to_be_handed(path))?;
         summary.add(&follow::daemon(daemon, &mut progress, self.stop)?);
         Ok(())
     }
@@ -166,7 +166,18 @@ impl Job<'_> {
     fn to(&self, path: &Path) -> Dest {
         let own = self.is_named_here(path);
         let GetArgs { force, delete, wait, .. } = *self.args;
-        Dest { path: path.to_owned(), force, own, delete, wait: wait.limit(), waited: self.waited }
+        // A peer of this process has these for all that it does.
+        let (down, refresh) = (None, None);
+        let (path, wait, waited) = (path.to_owned(), wait.limit(), self.waited);
+        Dest { path, force, own, delete, wait, waited, down, refresh }
+    }
+
+    /// The same for a running peer, which goes by what was typed here.
+    fn to_be_handed(&self, path: &Path) -> Dest {
+        let is_typed = |option: &str| self.args.typed_of_it.iter().any(|typed| typed == option);
+        let down = self.args.engine.down.map(|rate| rate.0).filter(|_| is_typed("--down"));
+        let refresh = is_typed("--refresh").then_some(self.args.engine.refresh.0);
+        Dest { down, refresh, ..self.to(path) }
     }
 
     /// What somebody else chose the name of, by a link too, does not take the place of anything.

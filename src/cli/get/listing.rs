@@ -21,7 +21,9 @@ pub(super) fn fetch(peer: &Peer, id: FileId, stop: &Stop, patience: Patience) ->
     let name = of_id(&id)?;
     let mut progress = Progress::new(false, &name, patience);
     let (wait, waited) = (patience.limit(), Duration::ZERO);
-    let dest = Dest { path: path.clone(), force: true, own: false, delete: false, wait, waited };
+    let (down, refresh) = (None, None);
+    let dest =
+        Dest { path: path.clone(), force: true, own: false, delete: false, wait, waited, down, refresh };
     let job = peer.fetch(Want { id, name, size: None, inside: None }, dest).map_err(Failure::cannot_start)?;
     follow::job(&job, &mut progress, stop)?;
     let failed =

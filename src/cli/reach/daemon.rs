@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::api::control::{Answer, Fault, Get, Request, SOCKET};
+use crate::api::control::{Answer, Fault, Get, Limit, Order, Request, SOCKET, Steer};
 use crate::api::{PeerStatus, Report, TransferStatus};
 use crate::cli::failure::Failure;
 use crate::cli::typed::values::Period;
@@ -94,6 +94,26 @@ impl Daemon {
         }
     }
 
+    /// Has fetches go on in another way; how they are then.
+    pub(crate) fn steer(
+        &mut self,
+        which: Option<&str>,
+        order: Order,
+    ) -> Result<Vec<TransferStatus>, Failure> {
+        match self.ask(&Request::Steer(Steer { which: which.map(str::to_owned), order }))? {
+            Answer::Steered(transfers) => Ok(transfers),
+            _ => Err(strange("to another question")),
+        }
+    }
+
+    /// Has the peer send or receive at other rates; how it is then.
+    pub(crate) fn limit(&mut self, limit: Limit) -> Result<PeerStatus, Failure> {
+        match self.ask(&Request::Limit(limit))? {
+            Answer::Status(status) => Ok(status),
+            _ => Err(strange("to another question")),
+        }
+    }
+
     /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.
     pub(crate) fn get(&mut self, want: &Want, dest: Dest) -> Result<(), Failure> {
         self.say(&Request::Get(Get {
@@ -107,6 +127,8 @@ impl Daemon {
             delete: dest.delete,
             wait_ms: dest.wait.map(|wait| wait.as_millis() as u64),
             waited_ms: dest.waited.as_millis() as u64,
+            down: dest.down,
+            refresh_ms: dest.refresh.map(|refresh| refresh.as_millis() as u64),
         }))
     }
 
@@ -240,6 +262,8 @@ mod tests {
             delete: false,
             wait: Some(Duration::from_millis(1500)),
             waited: Duration::from_millis(20),
+            down: Some(7),
+            refresh: Some(Duration::from_secs(5)),
         };
         daemon.get(&want, dest).unwrap();
         assert!(matches!(daemon.told().unwrap(), Told::Status(told) if told == status));
@@ -257,6 +281,8 @@ mod tests {
             delete: false,
             wait_ms: Some(1500),
             waited_ms: 20,
+            down: Some(7),
+            refresh_ms: Some(5000),
         };
         assert_eq!(serde_json::from_str::<Request>(&asked).unwrap(), Request::Get(get));
     }

@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::typed::address::{advertised, tracker_address};
 use crate::cli::typed::examples;
 use crate::cli::typed::fault::{Fault, latency_file};
-use crate::cli::typed::values::{Bytes, Patience, Period, Rate, interval, some, some_bytes};
+use crate::cli::typed::values::{Bytes, Patience, Period, Rate, interval, limit, some, some_bytes};
 use crate::content::{FileId, Pattern, SafeName};
 use crate::net::trace;
 use crate::peer::Latencies;
@@ -81,6 +81,18 @@ pub enum Command {
     /// Show what a peer is doing, or what the tracker sees
     #[command(after_help = examples::STATUS)]
     Status(StatusArgs),
+    /// End a fetch of a running peer; what is proved is kept for next time
+    #[command(after_help = examples::CANCEL)]
+    Cancel(SteerArgs),
+    /// Have a fetch of a running peer ask for nothing more until it is resumed
+    #[command(after_help = examples::PAUSE)]
+    Pause(SteerArgs),
+    /// Have a fetch go on that was paused
+    #[command(after_help = examples::RESUME)]
+    Resume(SteerArgs),
+    /// Limit the rates of a running peer, or of one of its fetches
+    #[command(after_help = examples::LIMIT)]
+    Limit(LimitArgs),
     /// Show what a peer knows of each source of its transfers, and why it asks it or not
     #[command(after_help = examples::WHY)]
     Why(WhyArgs),
@@ -365,9 +377,15 @@ pub(crate) struct GetArgs {
     /// Which of [`GetArgs::ITS_OWN`] were typed.
     #[arg(skip)]
     pub(crate) typed: Vec<String>,
+    /// Which of [`GetArgs::OF_A_FETCH`] were typed.
+    #[arg(skip)]
+    pub(crate) typed_of_it: Vec<String>,
 }
 
 impl GetArgs {
+    /// What holds for a fetch by whichever peer it is carried out.
+    pub(crate) const OF_A_FETCH: &[&str] = &["down", "refresh"];
+
     /// What is to be fetched, and where to.
     pub(crate) fn places(&self) -> Result<(Vec<String>, PathBuf), Failure> {
         let (whats, dest) = match self.words.split_last() {
@@ -385,17 +403,8 @@ impl GetArgs {
     }
 
     /// What only a fetch of this process can go by: a running peer has its own.
-    pub(crate) const ITS_OWN: &[&str] = &[
-        "temp",
-        "refresh",
-        "max_in_flight",
-        "max_neighbours",
-        "up",
-        "down",
-        "fsync",
-        "keep_partial",
-        "seed_for",
-    ];
+    pub(crate) const ITS_OWN: &[&str] =
+        &["temp", "max_in_flight", "max_neighbours", "up", "fsync", "keep_partial", "seed_for"];
 }
 
 #[derive(Debug, Args)]
@@ -457,6 +466,40 @@ pub(crate) struct StatusArgs {
     pub(crate) folder: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) trackers: TrackerList,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SteerArgs {
+    /// Which fetch: its name, or the beginning of its id, six digits or more
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) what: Option<String>,
+    /// All fetches that are under way
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The folder that the peer is sharing, or one in it
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) peer: PathBuf,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// One fetch: its name, or the beginning of its id, six digits or more [default: all that the peer does]
+    pub(crate) what: Option<String>,
+    /// Receive at most this much a second, or `none` for no limit [default: as before]
+    #[arg(long, value_name = "RATE", value_parser = limit)]
+    pub(crate) down: Option<Bytes>,
+    /// Send at most this much a second, or `none` for no limit [default: as before]
+    #[arg(long, value_name = "RATE", value_parser = limit)]
+    pub(crate) up: Option<Bytes>,
+    /// The folder that the peer is sharing, or one in it
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) peer: PathBuf,
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,

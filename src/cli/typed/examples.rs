@@ -54,6 +54,23 @@ pub(crate) const STATUS: &str = "Examples:
   p2p status             # what the trackers see
   p2p status ./photos    # what the peer that shares this folder is doing";
 
+pub(crate) const CANCEL: &str = "Examples:
+  p2p cancel big.iso    # of the peer that shares the current folder
+  p2p cancel --all --peer ./photos";
+
+pub(crate) const PAUSE: &str = "Examples:
+  p2p pause big.iso
+  p2p pause 4662aad9e124 --peer ./photos    # by the first digits of its id";
+
+pub(crate) const RESUME: &str = "Examples:
+  p2p resume big.iso
+  p2p resume --all";
+
+pub(crate) const LIMIT: &str = "Examples:
+  p2p limit --down 5MB/s --up 1MB/s    # all that the peer of the current folder does
+  p2p limit big.iso --down 500KB/s     # one fetch
+  p2p limit --down none --peer ./photos";
+
 pub(crate) const WHY: &str = "Examples:
   p2p why             # of the peer that shares the current folder
   p2p why ./photos";

@@ -74,6 +74,7 @@ pub fn read() -> Result<Cli, Failure> {
                 (&mut cli.command, matches.subcommand())
             {
                 args.typed = typed(matches, GetArgs::ITS_OWN);
+                args.typed_of_it = typed(matches, GetArgs::OF_A_FETCH);
             }
             Ok(cli)
         }
@@ -274,10 +275,11 @@ mod tests {
             super::typed(matches.subcommand().unwrap().1, GetArgs::ITS_OWN)
         };
         assert!(typed(&["--listen", "h:1"]).is_empty());
-        assert_eq!(typed(&["--down", "1", "--max-in-flight=5"]), ["--max-in-flight", "--down"]);
-        let all: Vec<&str> = ["--temp=.", "--refresh=5", "--max-in-flight=5", "--max-neighbours=5", "--up=5"]
+        assert!(typed(&["--down", "1", "--refresh=5"]).is_empty(), "they hold for this fetch");
+        assert_eq!(typed(&["--up", "1", "--max-in-flight=5"]), ["--max-in-flight", "--up"]);
+        let all: Vec<&str> = ["--temp=.", "--max-in-flight=5", "--max-neighbours=5", "--up=5"]
             .into_iter()
-            .chain(["--down=5", "--fsync=true", "--keep-partial=5", "--seed-for=5"])
+            .chain(["--fsync=true", "--keep-partial=5", "--seed-for=5"])
             .collect();
         assert_eq!(typed(&all).len(), GetArgs::ITS_OWN.len());
     }

@@ -99,11 +99,16 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Rate, String> {
         match text.parse()? {
             Bytes(0) => {
-                Err("at a rate of 0 nothing ever arrives; without the option there is no limit".into())
+                Err("at a rate of 0 nothing ever arrives; without the option there is no limit, and with `none` where one is changed".into())
             }
             Bytes(rate) => Ok(Rate(rate)),
         }
     }
+}
+
+/// A rate that is a limit, or 0 for `none`.
+pub(crate) fn limit(text: &str) -> Result<Bytes, String> {
+    if text == "none" { Ok(Bytes(0)) } else { text.parse().map(|Rate(rate)| Bytes(rate)) }
 }
 
 /// How often something happens, or how long silence is borne: a duration, but not as good as none.
@@ -160,6 +165,7 @@ mod tests {
         assert_eq!("1B/s".parse(), Ok(Rate(1)));
         assert!("0".parse::<Rate>().is_err_and(|error| error.contains("there is no limit")));
         assert!("fast".parse::<Rate>().is_err());
+        assert_eq!((limit("none"), limit("5B/s"), limit("0").is_err()), (Ok(Bytes(0)), Ok(Bytes(5)), true));
         assert_eq!(interval("100ms"), Ok(Period(Duration::from_millis(100))));
         assert_eq!(interval("0"), Err("it is 100ms at least".into()));
         assert_eq!((interval("99ms").is_err(), interval("soon").is_err()), (true, true));

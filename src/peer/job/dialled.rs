@@ -82,7 +82,7 @@ fn source(
     lock(&means.dials).answered(addr);
     let through = lock(gate).clone();
     let _alive = through.ok_or(NetError::Closed)?;
-    fetch::run(transfer, session, addr, means.throttle_down.as_ref())
+    fetch::run(transfer, session, addr)
 }
 
 /// What the end of a connection says about the neighbour; complaints go to the trackers.

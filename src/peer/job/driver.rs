@@ -50,7 +50,12 @@ impl<'a> Driver<'a> {
             means,
             job,
             patience,
-            errands: Errands::new(limits.max_neighbours, limits.refresh, transfer.layout.chunks(), now),
+            errands: Errands::new(
+                limits.max_neighbours,
+                job.refresh(limits.refresh),
+                transfer.layout.chunks(),
+                now,
+            ),
             transfer,
             answers: None,
             gate: Gate::new(),
@@ -198,7 +203,9 @@ impl<'a> Driver<'a> {
     fn give_up_if_alone(&mut self, now: Instant) -> Result<(), Halt> {
         // Whoever makes a false claim may look like a source, but proves nothing.
         let disputed = self.contest.claims().is_disputed();
-        let helped = self.transfer.sources.is_helped() && (!disputed || self.transfer.has_proved());
+        // Who waits to go on waits for nobody.
+        let helped = self.job.inlet.is_held()
+            || self.transfer.sources.is_helped() && (!disputed || self.transfer.has_proved());
         let arrived = self.transfer.ledger.useful.load(Ordering::Relaxed);
         let Company { alone, over } = self.errands.company(self.patience, helped, arrived, now);
         self.transfer.set_alone(alone);

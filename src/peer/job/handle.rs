@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::error::FetchError;
 use super::want::{Dest, Want};
 use crate::api::{LedgerView, Report, TransferState, TransferStatus};
-use crate::peer::transfer::{End, Transfer};
+use crate::peer::transfer::{End, Inlet, Transfer};
 use crate::threads::lock;
 
 /// A fetch under way or done; clones are the same fetch.
@@ -29,6 +29,8 @@ pub(super) struct Course {
     /// The transfer that began last: that of a tree's listing, then that of the content itself.
     current: Mutex<Option<Arc<Transfer>>>,
     cancelled: AtomicBool,
+    /// What it may take in.
+    pub(super) inlet: Arc<Inlet>,
     /// The very same fetch is under way elsewhere, and this waits for its end.
     joined: AtomicBool,
     /// Hears nothing, and ends when the thread does.
@@ -41,6 +43,10 @@ impl Job {
         let current = lock(&self.0.current).clone();
         let mut status = current.map_or_else(|| self.0.empty_status(), |transfer| transfer.status());
         self.0.want.name.as_str().clone_into(&mut status.name);
+        status.limit = self.0.inlet.rate();
+        if self.0.inlet.is_held() && status.state == TransferState::Fetching {
+            status.state = TransferState::Paused;
+        }
         status
     }
 
@@ -49,6 +55,21 @@ impl Job {
         let outcome = lock(&self.0.outcome);
         let ended = self.0.changed.wait_timeout_while(outcome, timeout, |outcome| outcome.is_none());
         ended.unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// True until it has ended.
+    pub(in crate::peer) fn is_under_way(&self) -> bool {
+        lock(&self.0.outcome).is_none()
+    }
+
+    /// What is fetched.
+    pub(in crate::peer) fn want(&self) -> &Want {
+        &self.0.want
+    }
+
+    /// What may come of it at a time.
+    pub(in crate::peer) fn inlet(&self) -> &Inlet {
+        &self.0.inlet
     }
 
     /// Ends it; what is proved is kept for next time.
@@ -70,6 +91,7 @@ impl Course {
     /// Of a fetch that begins now, and what its thread is to hold for as long as it lives.
     pub(super) fn new(number: u64, want: Want, dest: Dest) -> (Arc<Course>, Sender<()>) {
         let (alive, over) = crossbeam_channel::bounded(0);
+        let down = dest.down;
         let course = Course {
             number,
             want,
@@ -79,6 +101,7 @@ impl Course {
             changed: Condvar::new(),
             current: Mutex::default(),
             cancelled: AtomicBool::new(false),
+            inlet: Arc::new(Inlet::new(down)),
             joined: AtomicBool::new(false),
             over,
         };
@@ -88,6 +111,19 @@ impl Course {
     /// True if this is the very same fetch, and it goes on.
     pub(super) fn is(&self, want: &Want, dest: &Dest) -> bool {
         self.want == *want && self.dest.is(dest) && lock(&self.outcome).is_none()
+    }
+
+    /// The very same fetch was asked for again: it goes on, and as fast as was said then.
+    pub(super) fn asked_again(&self, dest: &Dest) {
+        self.inlet.hold(false);
+        if dest.down.is_some() {
+            self.inlet.set_rate(dest.down);
+        }
+    }
+
+    /// How often trackers are asked for other sources, if it is not to be as is usual.
+    pub(super) fn refresh(&self, usual: Duration) -> Duration {
+        self.dest.refresh.unwrap_or(usual)
     }
 
     /// From now on this transfer is the job's.
@@ -149,6 +185,7 @@ impl Course {
             files_done: 0,
             seconds: self.started.elapsed().as_secs_f64(),
             rate: 0.0,
+            limit: None,
             sources: Vec::new(),
             ledger: LedgerView::default(),
             waiting_for: Vec::new(),

@@ -42,6 +42,7 @@ impl Jobs {
     pub(super) fn enter(&self, want: Want, dest: Dest) -> (Arc<Course>, Option<Sender<()>>) {
         let mut state = lock(&self.0);
         if let Some(same) = state.live.iter().find(|job| job.is(&want, &dest)) {
+            same.asked_again(&dest);
             return (same.clone(), None);
         }
         state.last += 1;
@@ -116,6 +117,11 @@ mod tests {
         assert!(new);
         let (same, new) = enter(&jobs, 1);
         assert!(!new && Arc::ptr_eq(&first, &same));
+        first.inlet.hold(true);
+        let (want, dest) = sought(1);
+        let (_, alive) = jobs.enter(want, Dest { down: Some(7), ..dest });
+        assert!(alive.is_none() && !first.inlet.is_held());
+        assert_eq!(first.inlet.rate(), Some(7), "it goes on, at the rate that was said last");
         let (other, new) = enter(&jobs, 2);
         assert!(new && other.number == first.number + 1);
         first.end(Err(FetchError::Interrupted));

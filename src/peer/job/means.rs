@@ -10,8 +10,8 @@ use crate::peer::holdings::Holdings;
 use crate::peer::share::Share;
 use crate::peer::stop::Stop;
 use crate::peer::trackers::Trackers;
+use crate::peer::transfer::Inlet;
 use crate::swarm::dials::Dials;
-use crate::swarm::throttle::Throttle;
 use crate::wire::{Holder, Variant};
 
 /// What the jobs of a peer share, and have from it.
@@ -21,7 +21,8 @@ pub(in crate::peer) struct Means {
     pub(in crate::peer) limits: Limits,
     /// Where unfinished files are; none: beside what is fetched.
     pub(in crate::peer) state: Option<PathBuf>,
-    pub(in crate::peer) throttle_down: Option<Mutex<Throttle>>,
+    /// What all fetches together may take in.
+    pub(in crate::peer) inlet: Arc<Inlet>,
     pub(in crate::peer) dials: Mutex<Dials>,
     pub(in crate::peer) holdings: Holdings,
     pub(in crate::peer) jobs: Jobs,
@@ -51,7 +52,7 @@ pub(super) fn alone() -> Means {
         identity: Identity::tool(),
         limits: Limits::default(),
         state: None,
-        throttle_down: None,
+        inlet: Arc::default(),
         dials: Mutex::default(),
         holdings: Holdings::new(None, Trackers::new(&[]).unwrap()),
         jobs: Jobs::default(),

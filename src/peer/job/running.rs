@@ -156,7 +156,8 @@ impl Running {
         let name = self.job.want.name.clone();
         let limits = &self.means.limits;
         let wanted = disk.plan().wanted();
-        let transfer = Transfer::new(self.job.want.id, view, name, disk, (had, wanted), limits);
+        let inlets = vec![self.means.inlet.clone(), self.job.inlet.clone()];
+        let transfer = Transfer::new(self.job.want.id, view, name, disk, (had, wanted), limits, inlets);
         let transfer = Arc::new(transfer);
         self.job.begin(transfer.clone());
         self.means.holdings.lend(self.job.number, transfer.clone());

@@ -30,7 +30,7 @@ pub(super) fn settle(
         return Ok((size, Vec::new()));
     }
     let deadline = patience.deadline().map(|at| at.max(Instant::now() + FIRST_RELOCATE));
-    let mut locating = Round::locating(means.limits.refresh, Instant::now());
+    let mut locating = Round::locating(job.refresh(means.limits.refresh), Instant::now());
     let mut answers = None;
     let (mut answered, mut variants) = (false, Vec::new());
     loop {

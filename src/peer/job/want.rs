@@ -65,12 +65,16 @@ pub struct Dest {
     pub wait: Option<Duration>,
     /// How much of that has been waited already.
     pub waited: Duration,
+    /// At most so many bytes a second of this fetch; none: as many as come.
+    pub down: Option<u64>,
+    /// How often trackers are asked for other sources; none: as often as the peer does.
+    pub refresh: Option<Duration>,
 }
 
 impl Dest {
-    /// True if both are the same, whenever they were thought of.
+    /// True if both are the same, whenever they were thought of and however fast they are to be.
     pub(super) fn is(&self, other: &Dest) -> bool {
-        let Dest { path, force, own, delete, wait, waited: _ } = self;
+        let Dest { path, force, own, delete, wait, waited: _, down: _, refresh: _ } = self;
         let theirs = (&other.path, &other.force, &other.own, &other.delete, &other.wait);
         (path, force, own, delete, wait) == theirs
     }
@@ -81,7 +85,8 @@ impl Dest {
 pub(super) fn sought(name: &str, path: impl Into<PathBuf>) -> (Want, Dest) {
     let want = Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size: None, inside: None };
     let (wait, waited) = (None, Duration::ZERO);
-    (want, Dest { path: path.into(), force: false, own: false, delete: false, wait, waited })
+    let (down, refresh) = (None, None);
+    (want, Dest { path: path.into(), force: false, own: false, delete: false, wait, waited, down, refresh })
 }
 
 #[cfg(test)]
@@ -139,7 +144,9 @@ mod tests {
     fn the_same_place_and_manner_is_the_same_fetch_whenever_it_was_thought_of() {
         let path = PathBuf::from("d");
         let (wait, waited) = (Some(Duration::from_secs(1)), Duration::ZERO);
-        let dest = Dest { path, force: false, own: false, delete: false, wait, waited };
+        let (down, refresh) = (None, None);
+        let dest = Dest { path, force: false, own: false, delete: false, wait, waited, down, refresh };
+        assert!(dest.is(&Dest { down: Some(5), ..dest.clone() }));
         assert!(dest.is(&Dest { waited: Duration::from_secs(9), ..dest.clone() }));
         let others = [
             Dest { path: "e".into(), ..dest.clone() },

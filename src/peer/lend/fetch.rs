@@ -135,7 +135,8 @@ impl Fetch<'_> {
         let name = SafeName::new(name).map_err(|_| Failed::Declined(Reluctance::Damaged))?;
         let limits = &store.means.limits;
         let landing = Slots { store: store.clone(), grant, files: ids };
-        let transfer = Transfer::new(self.keep.id, view, name, landing, (had, wanted), limits);
+        let inlets = vec![store.means.inlet.clone()];
+        let transfer = Transfer::new(self.keep.id, view, name, landing, (had, wanted), limits, inlets);
         let transfer = Arc::new(transfer);
         lock(&store.fetches).insert((self.keep.id, view), transfer.clone());
         suggest(store, &transfer, self.keep);

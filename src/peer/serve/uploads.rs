@@ -24,6 +24,8 @@ pub(in crate::peer) struct Uploads {
     /// The connections, by their numbers.
     wakes: Mutex<BTreeMap<u32, Arc<Wake>>>,
     next_number: AtomicU32,
+    /// Bytes a second that may be sent; 0: there is no limit.
+    limit: AtomicU64,
     /// Chunk requests waiting, of all connections.
     pub(super) queued: AtomicU32,
     /// Bytes of chunks sent since the start.
@@ -38,9 +40,21 @@ impl Uploads {
             backlog: Mutex::default(),
             wakes: Mutex::new(BTreeMap::new()),
             next_number: AtomicU32::new(0),
+            limit: AtomicU64::new(limit.unwrap_or(0)),
             queued: AtomicU32::new(0),
             sent: AtomicU64::new(0),
         }
+    }
+
+    /// From now on `limit` bytes a second may be sent, if there is a limit.
+    pub(in crate::peer) fn set_limit(&self, limit: Option<u64>) {
+        self.desk(|desk| desk.set_limit(limit, Instant::now()));
+        self.limit.store(limit.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Bytes a second that may be sent, if there is a limit.
+    pub(in crate::peer) fn limit(&self) -> Option<u64> {
+        Some(self.limit.load(Ordering::Relaxed)).filter(|limit| *limit != 0)
     }
 
     /// Connections with something to send.

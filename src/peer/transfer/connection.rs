@@ -1,7 +1,7 @@
 //! The asking side of one connection: carries out orders, takes in chunks, proves and stores them.
 
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::intake::{Arriving, Ended};
@@ -20,7 +20,6 @@ use crate::swarm::scheduler::{Event, SourceId};
 use crate::swarm::silence::{Look, Silence};
 use crate::swarm::throttle::Throttle;
 use crate::threads;
-use crate::threads::lock;
 use crate::wire::limits::MAX_TOLD;
 use crate::wire::{
     AskerHas, Cancel, ChunkHead, Common, Corrupt, DecodeError, FromServer, GetChunk, GetLoad, HEADER_BYTES,
@@ -36,7 +35,6 @@ pub(in crate::peer) fn run(
     transfer: &Transfer,
     session: Session<Arc<TcpStream>>,
     target: &str,
-    throttle: Option<&Mutex<Throttle>>,
 ) -> Result<(), FetchEnd> {
     let wake = Arc::new(Wake::new().map_err(NetError::from)?);
     let (mut bulk, theirs) = Bulk::new(session, Side::Fetch, wake.clone())?;
@@ -54,7 +52,7 @@ pub(in crate::peer) fn run(
         id,
         requests: Requests::new(),
         arriving: None,
-        throttle,
+        pace: None,
         paused_until: None,
         silence,
         told: 0,
@@ -91,7 +89,8 @@ struct Fetching<'a> {
     id: SourceId,
     requests: Requests,
     arriving: Option<Arriving<'a>>,
-    throttle: Option<&'a Mutex<Throttle>>,
+    /// How fast this connection is read under a rate limit: a long chunk comes no faster than many short ones would.
+    pace: Option<(u64, Throttle)>,
     /// The rate limit's pause: nothing is read before.
     paused_until: Option<Instant>,
     silence: Silence,
@@ -328,10 +327,7 @@ impl Fetching<'_> {
             return Ok(false);
         }
         let whole = arriving.take(&self.bulk.arrived()[..portion])?;
-        if let Some(throttle) = self.throttle {
-            let now = Instant::now();
-            self.paused_until = Some(now + lock(throttle).take(portion, now));
-        }
+        self.keep_pace(portion);
         self.step(Event::Progress(self.id, portion as u64));
         if whole {
             self.finish_chunk(arriving, portion)?;
@@ -340,6 +336,16 @@ impl Fetching<'_> {
         }
         self.bulk.consume(portion);
         Ok(true)
+    }
+
+    /// Reads on only when a rate limit lets so much in. Each connection for itself: what all of them are sent is limited
+    /// where it is asked for.
+    fn keep_pace(&mut self, bytes: usize) {
+        let (limit, now) = (self.transfer.sources.limit(), Instant::now());
+        if self.pace.as_ref().map(|(rate, _)| *rate) != limit {
+            self.pace = limit.map(|rate| (rate, Throttle::new(rate, now)));
+        }
+        self.paused_until = self.pace.as_mut().map(|(_, throttle)| now + throttle.take(bytes, now));
     }
 
     /// All data of the chunk was taken in; `last` bytes of it are still in the buffer.

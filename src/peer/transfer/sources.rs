@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::Instant;
 
+use super::inlet::Inlet;
 use super::link::{Opened, Order, SourceLink, Who};
 use super::outcome::Trust;
 use crate::content::{ChunkSet, PeerId, Run};
@@ -24,6 +25,8 @@ pub(in crate::peer) struct Sources {
     /// A source has left.
     left: Condvar,
     next: AtomicU32,
+    /// What they may be asked for comes through all of these.
+    inlets: Vec<Arc<Inlet>>,
 }
 
 #[derive(Debug)]
@@ -85,7 +88,7 @@ fn wake(all: Vec<Arc<Wake>>) {
 }
 
 impl Sources {
-    pub(super) fn new(scheduler: Scheduler) -> Sources {
+    pub(super) fn new(scheduler: Scheduler, inlets: Vec<Arc<Inlet>>) -> Sources {
         let state = State {
             scheduler,
             links: BTreeMap::new(),
@@ -94,7 +97,7 @@ impl Sources {
             last: BTreeMap::new(),
             over: false,
         };
-        Sources { state: Mutex::new(state), left: Condvar::new(), next: AtomicU32::new(0) }
+        Sources { state: Mutex::new(state), left: Condvar::new(), next: AtomicU32::new(0), inlets }
     }
 
     /// A number for a new source.
@@ -105,8 +108,29 @@ impl Sources {
     /// Takes in events together, and orders what follows from them. `me` is the source whose thread
     /// calls, which needs no waking.
     pub(in crate::peer) fn step(&self, events: impl IntoIterator<Item = Event>, me: Option<SourceId>) {
-        let wakes = lock(&self.state).step(events, me, Instant::now());
+        let wakes = self.under_limits(|state, now| state.step(events, me, now));
         wake(wakes);
+    }
+
+    /// Does something of which requests may follow: no more than the limits let in.
+    fn under_limits<T>(&self, change: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let now = Instant::now();
+        let room = self.inlets.iter().filter_map(|inlet| inlet.room(now)).min();
+        let (changed, spent) = {
+            let mut state = lock(&self.state);
+            state.scheduler.allow(room);
+            let changed = change(&mut state, now);
+            (changed, state.scheduler.spent())
+        };
+        if spent != 0 {
+            self.inlets.iter().for_each(|inlet| inlet.spend(spent, now));
+        }
+        changed
+    }
+
+    /// Bytes a second that may come, if there is a limit.
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.inlets.iter().filter_map(|inlet| inlet.rate()).min()
     }
 
     /// A connection is being opened; the end of the transfer wakes it.
@@ -120,8 +144,7 @@ impl Sources {
     /// arrives from now on.
     pub(super) fn join(&self, link: Arc<SourceLink>, opened: Opened) {
         let Opened { have, load, round_trip } = opened;
-        let wakes = {
-            let mut state = lock(&self.state);
+        let wakes = self.under_limits(|state, now| {
             if link.wants_news {
                 state.scheduler.had().iter().for_each(|chunk| link.order(Order::Tell(chunk)));
             }
@@ -132,36 +155,33 @@ impl Sources {
             let (source, chooses) = (link.id, may_choose(link.who.peer, &have, others));
             state.links.insert(source, link);
             let joined = Event::Joined { source, have, chooses, round_trip, load };
-            state.step([joined], Some(source), Instant::now())
-        };
+            state.step([joined], Some(source), now)
+        });
         wake(wakes);
     }
 
     /// A chunk of `source` is here, proved and stored. True if it was the last that was wanted.
     pub(super) fn arrived(&self, chunk: u32, source: SourceId) -> bool {
-        let (wakes, done) = {
-            let mut state = lock(&self.state);
+        let (wakes, done) = self.under_limits(|state, now| {
             // They hear of it along with what they are told next.
             let listening = state.links.values().filter(|link| link.wants_news);
             listening.for_each(|link| link.order(Order::Tell(chunk)));
-            let wakes = state.step([Event::Arrived(source, chunk)], Some(source), Instant::now());
+            let wakes = state.step([Event::Arrived(source, chunk)], Some(source), now);
             (wakes, state.scheduler.is_done())
-        };
+        });
         wake(wakes);
         done
     }
 
     /// The connection of a source has ended, or is about to.
     pub(super) fn leave(&self, id: SourceId) -> Trust {
-        let now = Instant::now();
-        let (view, wakes) = {
-            let mut state = lock(&self.state);
+        let (view, wakes) = self.under_limits(|state, now| {
             let view = state.last_view(id, now);
             if let (Some(view), Some(link)) = (view, state.links.remove(&id)) {
                 state.past.insert(id, (link.who.clone(), view));
             }
             (view, state.step([Event::Left(id)], None, now))
-        };
+        });
         wake(wakes);
         self.left.notify_all();
         match view {

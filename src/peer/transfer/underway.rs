@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::end::{End, Ending};
 use super::follower::{Follower, Followers};
+use super::inlet::Inlet;
 use super::intake::Intake;
 use super::landing::Landing;
 use super::ledger::{Ledger, add};
@@ -68,6 +69,7 @@ impl Transfer {
         landing: impl Landing + 'static,
         (had, wanted): (ChunkSet, ChunkSet),
         limits: &Limits,
+        inlets: Vec<Arc<Inlet>>,
     ) -> Transfer {
         let landing: Arc<dyn Landing> = Arc::new(landing);
         let layout = landing.layout().clone();
@@ -85,7 +87,7 @@ impl Transfer {
             wanted,
             landing,
             ledger: Ledger::default(),
-            sources: Sources::new(scheduler),
+            sources: Sources::new(scheduler, inlets),
             followers: Followers::default(),
             neighbours: Mutex::new(Neighbours::new(limits.max_neighbours, seed)),
             ending: Ending::default(),
@@ -346,6 +348,7 @@ impl Transfer {
             files_done,
             seconds,
             rate: ledger.useful as f64 / seconds.max(1e-6),
+            limit: None,
             waiting_for: self.waiting_for(&sources),
             sources,
             ledger,

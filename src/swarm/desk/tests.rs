@@ -182,6 +182,10 @@ fn a_limit_is_kept_chunk_by_chunk() {
     let later = start + Duration::from_secs(1);
     assert_eq!(desk.pay(0, 10, later), Some(Duration::ZERO));
     assert_eq!(desk.busy(None), 0, "without a turn it pays all the same");
+    desk.set_limit(Some(2 * RATE), later);
+    assert_eq!((desk.pay(0, 100_000, later), desk.rate()), (Some(Duration::from_millis(50)), 2 * RATE));
+    desk.set_limit(None, later);
+    assert_eq!((desk.pay(0, 100_000, later), desk.rate()), (None, 0));
     let mut unlimited: Desk<char> = Desk::new(None, start);
     unlimited.join(0, peer(0), at(0));
     assert_eq!((unlimited.pay(0, 100_000, start), unlimited.rate()), (None, 0));

@@ -83,10 +83,11 @@ impl Sources {
         self.inflight_bytes -= bytes.unwrap_or(0);
     }
 
-    /// Forgets one free choice of `id`.
-    pub(super) fn settle_any(&mut self, id: SourceId) {
-        let bytes = self.all.get_mut(&id).map(Source::settle_any);
-        self.inflight_bytes -= bytes.unwrap_or(0);
+    /// Forgets one free choice of `id`; of how many bytes.
+    pub(super) fn settle_any(&mut self, id: SourceId) -> u64 {
+        let bytes = self.all.get_mut(&id).map_or(0, Source::settle_any);
+        self.inflight_bytes -= bytes;
+        bytes
     }
 
     /// Free choices that may still come.

@@ -11,7 +11,7 @@ fn sources(chunks: u32) -> Sources {
     let geometry = Geometry::of(u64::from(chunks) << 16).unwrap();
     let layout = Arc::new(Layout::new(vec![geometry]).unwrap());
     let (none, all) = (ChunkSet::empty(chunks), ChunkSet::full(chunks));
-    Sources::new(Scheduler::new(layout, none, &all, 1 << 30, 1))
+    Sources::new(Scheduler::new(layout, none, &all, 1 << 30, 1), Vec::new())
 }
 
 fn of(chunks: impl IntoIterator<Item = u32>, len: u32) -> ChunkSet {

@@ -12,7 +12,7 @@ fn transfer(folder: &std::path::Path) -> Transfer {
     let manner = Manner { force: false, noted: false, own: false, delete: false, told: false, fsync: false };
     let (disk, had) = Disk::open(plan, id, &folder.join("state").join("x"), folder, manner).unwrap();
     let chunks = (had, ChunkSet::full(1));
-    Transfer::new(id, View::Bytes, SafeName::new("x").unwrap(), disk, chunks, &Limits::default())
+    Transfer::new(id, View::Bytes, SafeName::new("x").unwrap(), disk, chunks, &Limits::default(), Vec::new())
 }
 
 fn join(transfer: &Transfer) -> SourceId {
