@@ -28,7 +28,8 @@ use crate::wire::{Common, FrameError, HEADER_BYTES, Hello, Message, RawHeader};
 /// The read buffer: a few blocks, so that one read serves many small messages and hashing finds
 /// its bytes in cache.
 const READ_BUFFER_BYTES: usize = 512 << 10;
-/// The read buffer of a side that only hears requests, until one is longer: a stranger costs little.
+/// The read buffer of a side that only hears requests, but while one is longer: a stranger costs little. It grows with what
+/// has come, not with what was said to come.
 const SMALL_BUFFER_BYTES: usize = 16 << 10;
 /// When less than this part is free at the end of the read buffer, what is left moves to its front.
 const MIN_FREE: usize = 4;
@@ -108,7 +109,15 @@ impl<S: Message + From<Common>> Bulk<S> {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
+            if self.side == Side::Serve && self.read.len() > SMALL_BUFFER_BYTES {
+                self.read = vec![0; SMALL_BUFFER_BYTES];
+            }
         }
+    }
+
+    /// Bytes that the read buffer has grown by for a message that is long.
+    pub(crate) fn grown_bytes(&self) -> usize {
+        if self.side == Side::Serve { self.read.len() - SMALL_BUFFER_BYTES } else { 0 }
     }
 
     /// When bytes last went in or out.
@@ -139,7 +148,7 @@ impl<S: Message + From<Common>> Bulk<S> {
         }
     }
 
-    /// Moves what is left to the front when little is free behind it, and makes a small buffer large when
+    /// Moves what is left to the front when little is free behind it, and makes a small buffer twice as large when
     /// that is not enough.
     fn make_room(&mut self) {
         if self.read.len() - self.end >= self.read.len() / MIN_FREE {
@@ -149,7 +158,7 @@ impl<S: Message + From<Common>> Bulk<S> {
         self.end -= self.start;
         self.start = 0;
         if self.read.len() - self.end < self.read.len() / MIN_FREE && self.read.len() < READ_BUFFER_BYTES {
-            self.read.resize(READ_BUFFER_BYTES, 0);
+            self.read.resize((self.read.len() * 2).min(READ_BUFFER_BYTES), 0);
         }
     }
 

@@ -81,6 +81,8 @@ struct Link {
     registered: Mutex<u64>,
     /// Notified when it is once more.
     anew: Condvar,
+    /// What it said when it refused the last question.
+    refusal: Mutex<Option<String>>,
 }
 
 /// One tracker, for who has more to say to it than what is registered.
@@ -102,6 +104,7 @@ impl Trackers {
                 connected: AtomicBool::new(false),
                 registered: Mutex::default(),
                 anew: Condvar::new(),
+                refusal: Mutex::default(),
             }))
         };
         Ok(Trackers(addrs.iter().map(link).collect::<std::io::Result<_>>()?))
@@ -135,6 +138,11 @@ impl Trackers {
 
     pub(super) fn any_connected(&self) -> bool {
         self.0.iter().any(|link| link.connected.load(Ordering::Relaxed))
+    }
+
+    /// What one of them said that refused the last question.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.0.iter().find_map(|link| lock(&link.refusal).clone())
     }
 
     pub(super) fn update(&self, added: &[Offer], removed: &[(Name, FileId)]) {
@@ -359,7 +367,15 @@ impl Worker {
                 Ok(())
             }
             Order::Locate(locate, reply) => {
-                match line.call(&locate.into())? {
+                let answer = line.call(&locate.into())?;
+                *lock(&self.link.refusal) = match &answer {
+                    FromTracker::Common(Common::Error(error)) => {
+                        let (addr, code, detail) = (&self.link.addr, error.code, shown(&error.detail));
+                        Some(format!("the tracker at {addr} says {code}: {detail}"))
+                    }
+                    _ => None,
+                };
+                match answer {
                     FromTracker::Located(located) => drop(reply.send(located)),
                     // Whoever asked sees that no answer comes.
                     other => expect_ok(other)?,

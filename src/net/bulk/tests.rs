@@ -96,6 +96,30 @@ fn a_read_says_whether_more_may_be_there() {
 }
 
 #[test]
+fn the_buffer_of_a_server_grows_with_what_has_come_and_is_small_again_behind_it() {
+    let (mut bulk, mut far) = serving();
+    let long = frame(1, many());
+    for (sent, most) in [(1, 0), (SMALL_BUFFER_BYTES, SMALL_BUFFER_BYTES), (long.len() / 2, long.len())] {
+        let (mut bulk, mut far) = serving();
+        far.write_all(&long[..sent]).unwrap();
+        while bulk.arrived().len() < sent {
+            fill(&mut bulk);
+        }
+        bulk.fill().unwrap();
+        assert!(bulk.grown_bytes() <= most, "{} for {sent}", bulk.grown_bytes());
+    }
+    far.write_all(&long).unwrap();
+    let got = loop {
+        fill(&mut bulk);
+        if let Some(got) = next(&mut bulk) {
+            break got;
+        }
+        assert!(bulk.grown_bytes() <= 2 * bulk.arrived().len());
+    };
+    assert_eq!((got, bulk.grown_bytes()), ((1, many().into()), 0));
+}
+
+#[test]
 fn a_frame_outside_its_limits_is_refused_by_its_length() {
     let length = |bytes: usize, id: &[u8]| [&(bytes as u32).to_be_bytes(), id].concat();
     let refused = |bytes: &[u8], big: Option<u8>, big_bytes: usize| {

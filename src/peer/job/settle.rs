@@ -43,7 +43,8 @@ pub(super) fn settle(
             return Err(FetchError::Interrupted);
         }
         if left(deadline).is_some_and(|left| left.is_zero()) {
-            return Err(unsettled(&job.want, answered, contest.claims()));
+            let refusal = means.trackers().refusal();
+            return Err(unsettled(&job.want, answered, refusal, contest.claims()));
         }
         if answers.is_none() && locating.is_due(Instant::now()) {
             let question = job.want.question(Vec::new(), means.limits.max_neighbours);
@@ -69,9 +70,17 @@ pub(super) fn settle(
 }
 
 /// Why there is nothing to fetch.
-fn unsettled(Want { id, name, size, .. }: &Want, answered: bool, claims: &Claims) -> FetchError {
+fn unsettled(
+    Want { id, name, size, .. }: &Want,
+    answered: bool,
+    refusal: Option<String>,
+    claims: &Claims,
+) -> FetchError {
     if !answered {
-        return FetchError::NobodyReached(format!("no tracker could be reached to ask for {name}"));
+        return FetchError::NobodyReached(match refusal {
+            Some(said) => format!("nobody said who has {name}: {said}"),
+            None => format!("no tracker could be reached to ask for {name}"),
+        });
     }
     match (claims.len(), size) {
         (0, None) => FetchError::NotFound(name.to_string()),
@@ -123,8 +132,11 @@ mod tests {
     fn why_nothing_was_settled_says_what_was_heard() {
         let (mut want, _) = sought("f", "d");
         let mut claims = Claims::default();
-        let why = |want: &Want, answered, claims: &Claims| unsettled(want, answered, claims).to_string();
+        let why =
+            |want: &Want, answered, claims: &Claims| unsettled(want, answered, None, claims).to_string();
         assert_eq!(why(&want, false, &claims), "no tracker could be reached to ask for f");
+        let refused = unsettled(&want, false, Some("the tracker at t says LIMIT: no".into()), &claims);
+        assert_eq!(refused.to_string(), "nobody said who has f: the tracker at t says LIMIT: no");
         assert_eq!(why(&want, true, &claims), "no tracker knows f");
         want.size = Some(7);
         assert!(why(&want, true, &claims).starts_with("nobody who has f with the 7 bytes"));

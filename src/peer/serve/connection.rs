@@ -118,8 +118,8 @@ impl Connection<'_> {
 
     /// True while more waits to be sent than may.
     fn is_choked(&mut self) -> bool {
-        let unsent = self.bulk.unsent_bytes();
-        self.session.is_choked(unsent)
+        let waiting = self.bulk.unsent_bytes() + self.bulk.grown_bytes();
+        self.session.is_choked(waiting)
     }
 
     fn put(&mut self, answers: Vec<Answer>) {
