@@ -158,6 +158,7 @@ pub(crate) struct PeerArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
     /// Keep for others what the tracker says, in at most so much disk, in .p2p/vault in the folder
+    /// [default: nothing is kept for others]
     #[arg(long, value_name = "SIZE", value_parser = some_bytes, help_heading = LENDING)]
     pub(crate) store: Option<Bytes>,
     /// Where it stands: copies go to different zones, where there are enough [default: nowhere in particular]
