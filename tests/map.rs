@@ -92,9 +92,16 @@ const PURE: &[(&str, &[&str])] = &[
     ("peer/lend/vault/slot", &["content"]),
     ("peer/lend/vault/entry", &["content", "peer/lend/vault/slot"]),
     ("peer/lend/vault/quota", &[]),
+    ("peer/lend/vault/pieces", &["content", "storage/log", "peer/lend/vault/slot"]),
     (
         "peer/lend/vault/catalogue",
-        &["content", "storage/log", "peer/lend/vault/entry", "peer/lend/vault/slot"],
+        &[
+            "content",
+            "storage/log",
+            "peer/lend/vault/entry",
+            "peer/lend/vault/pieces",
+            "peer/lend/vault/slot",
+        ],
     ),
     ("tracker/tables", &["content", "wire"]),
     ("tracker/directory", &["content", "wire", "tracker/tables"]),

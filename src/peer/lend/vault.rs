@@ -4,7 +4,7 @@
 //! deleted is free when the log says so on the disk. So whenever the process or the power ends, what was reported is
 //! there and right, and no slot has two chunks. What is lent is never exceeded: slots are taken before any byte comes.
 //!
-//! The parts, from below: [`slot`] and [`slab`] (where chunks lie), [`entry`] (what the log says), [`catalogue`] (what is
+//! The parts, from below: [`slot`] and [`slab`] (where chunks lie), [`entry`] (what the log says), `pieces` and [`catalogue`] (what is
 //! held, for whose sake), [`quota`], [`lot`] (what is asked for, and what waits for the log), [`plan`] (what the log is to
 //! say of that), `shared`, [`grant`] (a transfer's way in), [`content`] (the way out), [`writer`], `opening`.
 
@@ -15,6 +15,7 @@ mod error;
 mod grant;
 mod lot;
 mod opening;
+mod pieces;
 mod plan;
 mod quota;
 mod shared;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::catalogue::{Catalogue, class_of, proof_start};
+use super::catalogue::Catalogue;
 use super::entry::Kind;
 use super::error::VaultError;
 use super::lot::{Adopted, Alike, Lot, Promise, Ticket, Written};
+use super::pieces::{class_of, proof_start};
 use super::quota::log_promise;
 use super::shared::{Located, Shared};
 use super::slot::{Class, Slot};

@@ -7,10 +7,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::catalogue::{Catalogue, proof_start};
+use super::catalogue::Catalogue;
 use super::entry::decode_proof;
 use super::error::VaultError;
 use super::lot::Queue;
+use super::pieces::proof_start;
 use super::quota::{Quota, Space};
 use super::slab::{Pin, Slabs};
 use super::slot::Slot;

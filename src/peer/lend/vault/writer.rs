@@ -6,9 +6,10 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::catalogue::{Catalogue, Freed, Stretch};
+use super::catalogue::Catalogue;
 use super::entry::Entry;
 use super::error::VaultError;
+use super::pieces::{Freed, Stretch};
 use super::plan::Encoded;
 use super::shared::Shared;
 use super::slot::Slot;
