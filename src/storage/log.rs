@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use super::owned::{open_plain, sync_folder};
 use super::said::said;
@@ -321,6 +322,12 @@ impl Log {
         self.synced = self.end;
         tell(Seen::Synced(&self.path));
         Ok(())
+    }
+
+    /// Takes room on the disk for so many bytes behind the log's end, so that it can grow when the disk is full. False if
+    /// that cannot be had, as where the file system knows no such thing.
+    pub fn reserve(&self, bytes: u64) -> bool {
+        fallocate(&*self.file, FallocateFlags::KEEP_SIZE, self.end, bytes).is_ok()
     }
 
     fn refuse_if_failed(&self) -> io::Result<()> {

@@ -3,12 +3,14 @@
 //!
 //! What happens there is done by this test once more.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use p2p::peer::lend::vault::{Vault, VaultError};
 
-use super::world::{Model, World};
+use super::world::{Model, Op, World};
 
 const QUOTA: u64 = 64 << 20;
 /// Where the disk is: by this the test knows that it is the process on it.
@@ -74,6 +76,39 @@ fn fill(disk: &Path) {
     assert!(full > 5, "it was full {full} times");
     drop(vault);
     assert_eq!(world.kept(&Vault::open(&path, QUOTA).expect("the vault again")), model);
+}
+
+#[test]
+fn on_a_disk_that_others_filled_a_store_can_delete() {
+    let script = "truncate -s 12M $D/image && mkfs.ext4 -q -m 0 $D/image && mkdir $D/disk \
+        && mount -o loop $D/image $D/disk && $TEST || exit 1; umount $D/disk";
+    match std::env::var_os(WHERE) {
+        Some(place) => delete_all(&Path::new(&place).join("disk")),
+        None => again("disk::on_a_disk_that_others_filled_a_store_can_delete", script),
+    }
+}
+
+fn delete_all(disk: &Path) {
+    let path = disk.join("vault");
+    let (world, mut rng) = (World::new(), fastrand::Rng::with_seed(1));
+    let vault = Vault::open(&path, QUOTA).expect("a vault");
+    let mut model = Model::new();
+    for _ in 0..10 {
+        let op = world.op(&model, &mut rng);
+        world.apply(&vault, &op).expect("there is room");
+        model = world.after(&model, &op);
+    }
+    let others = File::create(disk.join("others")).expect("a file");
+    let mut at = 0;
+    while others.write_all_at(&[1; 4096], at).is_ok() {
+        at += 4096;
+    }
+    others.sync_all().expect("the disk works");
+    assert!(model.len() > 3);
+    for (number, kept) in model {
+        world.apply(&vault, &Op::Delete(number, kept)).expect("it can be deleted");
+    }
+    assert_eq!(world.kept(&vault), Model::new());
 }
 
 #[test]

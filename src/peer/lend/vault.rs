@@ -31,6 +31,7 @@ use std::time::Duration;
 use crate::content::{ChunkSet, FileId, runs};
 use crate::threads::lock;
 use catalogue::Root;
+
 pub use content::Content;
 pub use entry::{Kind, Owner};
 pub use error::VaultError;
@@ -44,6 +45,7 @@ use entry::Entry;
 use lot::Waiting;
 use plan::{Encoded, Plan};
 use shared::Shared;
+use slot::Slot;
 use writer::Writer;
 
 /// An open vault. Nobody else has its folder meanwhile.
@@ -124,7 +126,29 @@ impl Vault {
     /// # Errors
     /// [`VaultError::is_no_space`]: nothing is taken then. [`VaultError::NoListing`], [`VaultError::Contradiction`].
     pub fn reserve(&self, lot: Lot, wanted: &ChunkSet) -> Result<Grant, VaultError> {
-        Grant::reserve(&self.shared, lot, wanted)
+        let (id, kind) = (lot.id, lot.kind);
+        let granted = Grant::reserve(&self.shared, lot, wanted);
+        if granted.as_ref().is_err_and(VaultError::is_no_space) && kind == Kind::Members {
+            self.forget_listing(id);
+        }
+        granted
+    }
+
+    /// A listing without members goes: there is no room for those.
+    fn forget_listing(&self, id: FileId) {
+        let mut writer = lock(&self.writer);
+        if self.of(id, Kind::Members).is_some() {
+            return;
+        }
+        let units = self.going(id, Kind::Listing, None);
+        let gone = writer.enter(&self.shared, &units, || ()).map(|freed| self.free(freed));
+        if let Err(error) = gone {
+            tracing::debug!("a listing without members stays until the next start: {error}");
+        }
+    }
+
+    fn free(&self, freed: impl IntoIterator<Item = (Slot, u32)>) {
+        freed.into_iter().for_each(|(slot, count)| self.shared.slabs.free(slot, count));
     }
 
     /// Whatever is held of a content, for whatever sake, is to be kept for its sake too, from the next commit on; nothing is
@@ -169,7 +193,7 @@ impl Vault {
             }
         };
         let surplus = plan.surplus.into_iter().map(|slot| (slot, 1));
-        freed.into_iter().chain(surplus).for_each(|(slot, count)| self.shared.slabs.free(slot, count));
+        self.free(freed.into_iter().chain(surplus));
         writer.tidy(&self.shared, false);
         Ok(plan.contents.into_iter().filter_map(|(id, kind)| self.of(id, kind)).collect())
     }
@@ -179,7 +203,7 @@ impl Vault {
         let index = lock(&self.shared.index);
         waiting.are_settled();
         drop(index);
-        waiting.written.iter().for_each(|written| self.shared.slabs.free(written.slot, 1));
+        self.free(waiting.written.iter().map(|written| (written.slot, 1)));
     }
 
     /// Hears of the term of a tracker: a higher one of the authority that this vault serves is remembered, on the disk.
@@ -222,7 +246,7 @@ impl Vault {
             None => return Err(VaultError::Foreign),
             Some(_) => {}
         }
-        let units = self.going(id, kind, chunks);
+        let units = self.going(id, kind, Some(chunks));
         if !self.has_spare(&units) {
             writer.tidy(&self.shared, true);
         }
@@ -231,7 +255,7 @@ impl Vault {
             return Err(VaultError::NoSpace { needed: Writer::bytes_of(&units), room: space.room() });
         }
         let freed = writer.enter(&self.shared, &units, || ())?;
-        freed.into_iter().for_each(|(slot, count)| self.shared.slabs.free(slot, count));
+        self.free(freed);
         writer.tidy(&self.shared, false);
         Ok(self.of(id, kind).unwrap_or_else(|| Kept { id, kind, chunks: ChunkSet::empty(chunks.len()) }))
     }
@@ -241,8 +265,8 @@ impl Vault {
         lock(&self.shared.quota).has_spare(Writer::bytes_of(units), self.shared.slabs.charge(), log)
     }
 
-    /// What the log is to say of chunks that go; with the last members goes their listing.
-    fn going(&self, id: FileId, kind: Kind, chunks: &ChunkSet) -> Vec<Vec<Encoded>> {
+    /// What the log is to say of chunks that go, or of all; with the last members goes their listing.
+    fn going(&self, id: FileId, kind: Kind, chunks: Option<&ChunkSet>) -> Vec<Vec<Encoded>> {
         let index = lock(&self.shared.index);
         let catalogue = &index.catalogue;
         let numbered = |kind| {
@@ -250,14 +274,12 @@ impl Vault {
             Some((number, catalogue.root(number)?))
         };
         let Some((number, root)) = numbered(kind) else { return Vec::new() };
-        let gone = |root: &Root, all: bool| {
-            runs::of(root.claimed.iter().filter(|chunk| all || chunks.contains(*chunk)))
-        };
-        let mut unit = vec![Entry::Gone { root: number, runs: gone(root, false) }.encode()];
-        let is_last = root.claimed.iter().all(|chunk| chunks.contains(chunk));
-        if let Some((number, listing)) = numbered(Kind::Listing).filter(|_| kind == Kind::Members && is_last)
-        {
-            unit.push(Entry::Gone { root: number, runs: gone(listing, true) }.encode());
+        let goes = |chunk: &u32| chunks.is_none_or(|chunks| chunks.contains(*chunk));
+        let gone = runs::of(root.claimed.iter().filter(goes));
+        let mut unit = vec![Entry::Gone { root: number, runs: gone }.encode()];
+        let is_last = root.claimed.iter().all(|chunk| goes(&chunk));
+        if let Some((root, listing)) = numbered(Kind::Listing).filter(|_| kind == Kind::Members && is_last) {
+            unit.push(Entry::Gone { root, runs: listing.claimed.runs() }.encode());
         }
         vec![unit]
     }

@@ -3,8 +3,10 @@
 //! What counts: slots from when they are allotted until they are free, and the log twice, for it may be written anew
 //! while the old one is there. The room for what a transfer will add to the log is set aside before it begins.
 
-/// What a file system takes for the folder and what is in it beside slabs and log.
-const FOLDER_BYTES: u64 = 128 << 10;
+/// The log has room on the disk for so much more than it says, so that something can be deleted on a full disk.
+pub(super) const LOG_AHEAD_BYTES: u64 = 256 << 10;
+/// What a file system takes for the folder and what is in it beside slabs and log, and that room.
+const FOLDER_BYTES: u64 = (128 << 10) + LOG_AHEAD_BYTES;
 /// Never promised to anybody: deleting something takes room in the log first.
 const SPARE_BYTES: u64 = 1 << 20;
 /// What the log grows by.

@@ -11,6 +11,7 @@ use super::entry::Entry;
 use super::error::VaultError;
 use super::pieces::{Freed, Stretch};
 use super::plan::Encoded;
+use super::quota::LOG_AHEAD_BYTES;
 use super::shared::Shared;
 use super::slot::Slot;
 use crate::storage::log::{Batch, Extent, Log, LogError, Magic};
@@ -30,13 +31,25 @@ pub(super) struct Writer {
     log: Log,
     /// What is on the disk is not known.
     failed: bool,
+    /// Up to where the log has room on the disk.
+    ahead: u64,
     /// When the log is as long as this, it is looked whether it should be written anew.
     look_at: u64,
 }
 
 impl Writer {
     pub(super) fn new(log: Log) -> Writer {
-        Writer { log, failed: false, look_at: 0 }
+        let mut writer = Writer { log, failed: false, ahead: 0, look_at: 0 };
+        writer.reserve();
+        writer
+    }
+
+    /// Takes room for what the log will say, before what there is of it is used up.
+    fn reserve(&mut self) {
+        let is_short = self.ahead < self.log.len() + LOG_AHEAD_BYTES / 2;
+        if is_short && self.log.reserve(LOG_AHEAD_BYTES) {
+            self.ahead = self.log.len() + LOG_AHEAD_BYTES;
+        }
     }
 
     /// Nothing is written any more.
@@ -91,6 +104,7 @@ impl Writer {
         let synced =
             written.and_then(|extents| self.log.sync().inspect_err(|_| self.failed = true).map(|()| extents));
         self.failed |= undone;
+        self.reserve();
         synced
     }
 
@@ -149,6 +163,8 @@ impl Writer {
         shared.log_bytes.store(draft.len(), Ordering::Release);
         drop(index);
         self.log = draft;
+        self.ahead = 0;
+        self.reserve();
         Ok(())
     }
 }
