@@ -23,6 +23,9 @@ const REPAIR_AFTER: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Shared {
     directory: Mutex<Directory>,
+    /// Whose step is next: who takes many of them waits behind who wants one, though the lock is free for a moment between
+    /// them.
+    next: Mutex<()>,
     /// Who asks questions: those of a network one after the other.
     askers: Mutex<BTreeMap<Network, Arc<Mutex<()>>>>,
     recorder: Recorder,
@@ -44,6 +47,7 @@ impl Shared {
         let keeping = Mutex::new(keeping(&recorder, Instant::now()));
         Shared {
             directory: Mutex::new(directory),
+            next: Mutex::default(),
             askers: Mutex::default(),
             recorder,
             keeping,
@@ -54,6 +58,7 @@ impl Shared {
 
     /// The directory, for one bounded step.
     pub fn lock(&self) -> MutexGuard<'_, Directory> {
+        let _next = threads::lock(&self.next);
         threads::lock(&self.directory)
     }
 
@@ -154,12 +159,43 @@ fn keeping(recorder: &Recorder, now: Instant) -> Keeping {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::mpsc;
     use std::thread;
 
     use super::*;
     use crate::tracker::directory::Bounds;
+
+    #[test]
+    fn who_takes_many_steps_lets_others_in_between_them() {
+        let directory = Directory::new(Duration::from_secs(30), Bounds::default(), 1, Instant::now());
+        let shared = Arc::new(Shared::new(directory));
+        let (steps, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let sweeping = {
+            let (shared, steps, over) = (shared.clone(), steps.clone(), over.clone());
+            thread::spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    let _directory = shared.lock();
+                    let until = Instant::now() + Duration::from_micros(300);
+                    while Instant::now() < until {}
+                    steps.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        };
+        let mut waited: Vec<usize> = (0..99)
+            .map(|_| {
+                thread::sleep(Duration::from_millis(1)); // it comes now and then
+                let before = steps.load(Ordering::SeqCst);
+                drop(shared.lock());
+                steps.load(Ordering::SeqCst) - before
+            })
+            .collect();
+        over.store(true, Ordering::SeqCst);
+        sweeping.join().unwrap();
+        waited.sort_unstable();
+        // Without a place in the queue one in ten waited for a hundred.
+        assert!(waited[89] <= 5, "as a rule for so many steps: {waited:?}");
+    }
 
     #[test]
     fn those_of_one_network_ask_one_after_the_other_and_others_beside_them() {

@@ -239,9 +239,7 @@ impl Tracker {
             ErrorCode::NoStores => Failure::unreachable(detail),
             ErrorCode::NotFound => Failure::not_found(detail),
             ErrorCode::NoSpace | ErrorCode::Conflict => Failure::other(detail),
-            code => {
-                Failure::other(format!("the tracker at {} says {}: {detail}", self.address, code.label()))
-            }
+            code => Failure::other(format!("the tracker at {} says {code}: {detail}", self.address)),
         })
     }
 

@@ -66,6 +66,37 @@ fn a_source_that_can_choose_nothing_any_more_is_asked_by_number_and_then_no_more
 }
 
 #[test]
+fn under_a_limit_no_more_is_asked_for_than_is_allowed_and_by_number() {
+    const CHUNKS: u32 = FEW_CHUNKS + 1;
+    const CHUNK: i64 = CHUNK_BYTES as i64;
+    let (mut scheduler, now) = (scheduler_of(CHUNKS), Instant::now());
+    let joined = |number| {
+        let (source, have) = (SourceId(number), ChunkSet::full(CHUNKS));
+        Event::Joined { source, have, chooses: true, round_trip: ROUND_TRIP, load: None }
+    };
+    scheduler.allow(Some(0));
+    assert_eq!((scheduler.step(joined(0), now), scheduler.spent()), (Vec::new(), 0));
+    scheduler.allow(Some(1));
+    let asked = scheduler.step(Event::Tick, now);
+    let [Effect::Ask(_, chunk)] = asked[..] else { panic!("a chunk is begun with a byte: {asked:?}") };
+    assert_eq!(scheduler.spent(), CHUNK);
+    scheduler.allow(Some(0));
+    assert_eq!(scheduler.step(Event::Tick, now), []);
+    // What will not come may be asked for again.
+    let again = scheduler.step(Event::Refused(SourceId(0), Some(chunk), Refusal::Cancelled), now);
+    assert!(matches!(again[..], [Effect::Ask(..)]), "{again:?}");
+    assert_eq!(scheduler.spent(), 0);
+    assert_eq!((scheduler.step(Event::Left(SourceId(0)), now), scheduler.spent()), (Vec::new(), -CHUNK));
+    scheduler.allow(None);
+    let choices = scheduler.step(joined(1), now).len() as i64;
+    assert_eq!(scheduler.spent(), choices * CHUNK, "a free choice counts, too");
+    scheduler.allow(Some(0));
+    let refused = scheduler.step(Event::Refused(SourceId(1), None, Refusal::NothingBetter), now);
+    assert!(matches!(refused[..], [Effect::Ask(..)]), "{refused:?}");
+    assert_eq!(scheduler.spent(), 0);
+}
+
+#[test]
 fn a_wrong_chunk_is_asked_elsewhere_first_and_again_when_nobody_else_is_left() {
     let (mut scheduler, now) = (scheduler_of(1), Instant::now());
     let (liar, honest) = (SourceId(0), SourceId(1));
