@@ -1,14 +1,16 @@
-//! What is said of a transfer, a peer and a tracker: the same structs for `--json` and for the local socket.
+//! What is said of a transfer, a peer, a tracker and its stores: the same structs for `--json` and for the local socket.
 //!
 //! Values only: nobody here asks, decides or writes. A key is never renamed or removed, for programs read them.
 
 pub mod control;
 mod exit;
 mod peer;
+mod store;
 mod tracker;
 mod transfer;
 
 pub use exit::Exit;
 pub use peer::{PeerStatus, TrackerStatus};
+pub use store::{HealthReport, StoreReport};
 pub use tracker::{Member, TrackerReport};
 pub use transfer::{LedgerView, Report, SourceReason, SourceReport, TransferState, TransferStatus, Trashed};

@@ -48,6 +48,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pause(args) => ask::steer::steer(&args, Order::Pause),
         Command::Resume(args) => ask::steer::steer(&args, Order::Resume),
         Command::Limit(args) => ask::steer::limit(&args),
+        Command::Stores(args) => ask::stores::stores(&args),
+        Command::Health(args) => ask::stores::health(&args),
         Command::Why(args) => ask::why::why(&args),
         Command::Conformance(args) => ask::conformance::conformance(&args),
         Command::Completions { shell } => ask::completions::completions(shell),

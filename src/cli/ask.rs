@@ -7,4 +7,5 @@ pub(crate) mod list;
 pub(crate) mod load;
 pub(crate) mod status;
 pub(crate) mod steer;
+pub(crate) mod stores;
 pub(crate) mod why;

@@ -13,8 +13,8 @@ use crate::net::{self, Identity, Messages, NetError};
 use crate::say;
 use crate::threads;
 use crate::wire::{
-    Common, Entry, ErrorCode, FromTracker, GetList, GetPeers, GetStatus, List, Locate, Located, Name,
-    PeerInfo, Purpose, Role, Status, ToTracker, limits,
+    Common, Entry, ErrorCode, FromTracker, GetHealth, GetList, GetPeers, GetStatus, GetStores, Health, List,
+    Locate, Located, Name, PeerInfo, Purpose, Role, Status, StoreInfo, ToTracker, limits,
 };
 
 /// How long a tracker may take to answer.
@@ -215,6 +215,32 @@ impl Tracker {
                 Some(last) if more && last.peer > after => after = last.peer,
                 _ => return Ok(all),
             }
+        }
+    }
+
+    /// All stores in order of id.
+    pub(crate) fn stores(&mut self) -> Result<Vec<StoreInfo>, Failure> {
+        let mut all: Vec<StoreInfo> = Vec::new();
+        let mut after = PeerId([0; 16]);
+        loop {
+            let page = match self.ask(GetStores { after, limit: limits::MAX_PAGE_STORES as u16 })? {
+                FromTracker::Stores(page) => page,
+                other => return Err(self.strange(&other)),
+            };
+            let more = page.more;
+            all.extend(page.stores.into_vec());
+            match all.last() {
+                Some(last) if more && last.peer > after => after = last.peer,
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// How safe is what is published under a name; of everything if it is empty.
+    pub(crate) fn health(&mut self, name: &str) -> Result<Health, Failure> {
+        match self.ask(GetHealth { name: Name::new(name) })? {
+            FromTracker::Health(health) => Ok(health),
+            other => Err(self.strange(&other)),
         }
     }
 

@@ -93,6 +93,12 @@ pub enum Command {
     /// Limit the rates of a running peer, or of one of its fetches
     #[command(after_help = examples::LIMIT)]
     Limit(LimitArgs),
+    /// List the stores: who lends space, and how much of it is in use
+    #[command(after_help = examples::STORES)]
+    Stores(StoresArgs),
+    /// Say how safe is what stores keep: how many of them may be lost
+    #[command(after_help = examples::HEALTH)]
+    Health(HealthArgs),
     /// Show what a peer knows of each source of its transfers, and why it asks it or not
     #[command(after_help = examples::WHY)]
     Why(WhyArgs),
@@ -502,6 +508,32 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     pub(crate) peer: PathBuf,
     /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoresArgs {
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "0")]
+    pub(crate) wait: Patience,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// Of what was published under this name [default: of everything]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "0")]
+    pub(crate) wait: Patience,
+    /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

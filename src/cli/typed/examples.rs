@@ -71,6 +71,14 @@ pub(crate) const LIMIT: &str = "Examples:
   p2p limit big.iso --down 500KB/s     # one fetch
   p2p limit --down none --peer ./photos";
 
+pub(crate) const STORES: &str = "Examples:
+  p2p stores
+  p2p stores --json";
+
+pub(crate) const HEALTH: &str = "Examples:
+  p2p health             # of everything that stores keep
+  p2p health photos/     # of all versions of one name";
+
 pub(crate) const WHY: &str = "Examples:
   p2p why             # of the peer that shares the current folder
   p2p why ./photos";

@@ -1,0 +1,89 @@
+//! What is said of stores and of what they keep.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{Health, StoreInfo, StoreState};
+
+/// A store as a tracker knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreReport {
+    /// The store's peer id.
+    pub store: String,
+    /// Its name.
+    pub name: String,
+    /// The zone that it says it is in; empty if it says none.
+    pub zone: String,
+    /// The machine that it says it runs on.
+    pub machine: String,
+    /// `lending`, `reporting` (it has not said yet all that it holds), `away`, or `foreign` (it serves another tracker).
+    pub state: String,
+    /// Bytes that it lends.
+    pub capacity: u64,
+    /// Bytes of them in use.
+    pub used: u64,
+    /// Contents of which it holds something.
+    pub contents: u32,
+    /// Chunks that it holds.
+    pub chunks: u64,
+}
+
+impl From<&StoreInfo> for StoreReport {
+    fn from(store: &StoreInfo) -> StoreReport {
+        let state = match store.state {
+            StoreState::Lending => "lending",
+            StoreState::Reporting => "reporting",
+            StoreState::Away => "away",
+            StoreState::Foreign => "foreign",
+        };
+        StoreReport {
+            store: store.peer.to_string(),
+            name: store.name.to_string(),
+            zone: store.zone.to_string(),
+            machine: store.machine.to_string(),
+            state: state.to_owned(),
+            capacity: store.capacity,
+            used: store.used,
+            contents: store.contents,
+            chunks: store.chunks,
+        }
+    }
+}
+
+/// How safe is what stores keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// Contents that stores promise to keep.
+    pub contents: u32,
+    /// How many stores may be lost, whichever they are, before a byte is.
+    pub survives: u8,
+    /// How many that should be.
+    pub promised: u8,
+    /// Bytes of these contents.
+    pub bytes: u64,
+    /// Bytes of them that fewer losses would take than promised.
+    pub endangered: u64,
+    /// Bytes of them that no store that is here holds.
+    pub lost: u64,
+    /// Bytes, each counted for every copy, that stores have been told to keep and do not yet.
+    pub repairing: u64,
+    /// True while stores have not said yet all that they hold.
+    pub hearing: bool,
+    /// Stores that are away.
+    pub away: Vec<StoreReport>,
+}
+
+impl From<&Health> for HealthReport {
+    fn from(health: &Health) -> HealthReport {
+        HealthReport {
+            contents: health.contents,
+            survives: health.survives,
+            promised: health.promised,
+            bytes: health.bytes,
+            endangered: health.endangered,
+            lost: health.lost,
+            repairing: health.repairing,
+            hearing: health.hearing,
+            away: health.away.iter().map(StoreReport::from).collect(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `p2p stores` and `p2p health`: who lends space, and how safe is what is kept there.
+
+use crate::api::{HealthReport, StoreReport};
+use crate::cli::failure::Failure;
+use crate::cli::reach::tracker;
+use crate::cli::show::output;
+use crate::cli::show::table::{Align, Table};
+use crate::cli::show::words::{count, shown, size};
+use crate::cli::typed::args::{HealthArgs, StoresArgs};
+
+/// `p2p stores`
+pub(crate) fn stores(args: &StoresArgs) -> Result<(), Failure> {
+    let mut tracker = tracker::connect(&args.trackers.trackers, args.wait)?;
+    let stores: Vec<StoreReport> = tracker.stores()?.iter().map(StoreReport::from).collect();
+    if args.json {
+        return stores.iter().try_for_each(output::json);
+    }
+    if stores.is_empty() {
+        return output::line(
+            "no store has been here since the tracker started; `p2p peer FOLDER --store SIZE` is one",
+        );
+    }
+    let mut table = Table::new([
+        ("STORE", Align::Left),
+        ("STATE", Align::Left),
+        ("USED", Align::Right),
+        ("OF", Align::Right),
+        ("CONTENTS", Align::Right),
+        ("ZONE", Align::Left),
+    ]);
+    for store in &stores {
+        table.row([
+            shown(&store.name),
+            store.state.clone(),
+            size(store.used),
+            size(store.capacity),
+            store.contents.to_string(),
+            shown(&store.zone),
+        ]);
+    }
+    output::line(table.render(output::columns()).trim_end())
+}
+
+/// `p2p health [NAME]`
+pub(crate) fn health(args: &HealthArgs) -> Result<(), Failure> {
+    let mut tracker = tracker::connect(&args.trackers.trackers, args.wait)?;
+    let health = HealthReport::from(&tracker.health(args.name.as_deref().unwrap_or_default())?);
+    output::answer(args.json, &health, || said(&health))?;
+    match health.lost {
+        0 => Ok(()),
+        lost => Err(Failure::unreachable(format!("{} cannot be had from any store now", size(lost)))),
+    }
+}
+
+/// One number and one sentence.
+fn said(health: &HealthReport) -> String {
+    if health.contents == 0 {
+        return "stores keep nothing that was promised".to_owned();
+    }
+    let mut parts = vec![match (health.lost, health.survives) {
+        (0, 0) => format!("{} would be lost with one store more", size(health.endangered)),
+        (0, some) => format!("every byte survives the loss of any {}", count(some.into(), "store")),
+        (lost, _) => format!("{} of {} are on no store that is here", size(lost), size(health.bytes)),
+    }];
+    if health.survives < health.promised && health.survives > 0 {
+        let promised = count(health.promised.into(), "store");
+        parts.push(format!("{} should survive that of any {promised}", size(health.endangered)));
+    }
+    if health.repairing > 0 {
+        parts.push(format!("{} are being copied", size(health.repairing)));
+    }
+    if health.hearing {
+        parts.push("not all stores have said yet what they hold".to_owned());
+    }
+    if !health.away.is_empty() {
+        let names: Vec<String> = health.away.iter().map(|store| shown(&store.name)).collect();
+        parts.push(format!("{} away: {}", count(names.len() as u64, "store"), names.join(", ")));
+    }
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_one_number_and_one_sentence() {
+        let whole = HealthReport {
+            contents: 2,
+            survives: 1,
+            promised: 1,
+            bytes: 4 << 20,
+            endangered: 0,
+            lost: 0,
+            repairing: 0,
+            hearing: false,
+            away: Vec::new(),
+        };
+        assert_eq!(said(&whole), "every byte survives the loss of any 1 store");
+        let away = StoreReport {
+            store: String::new(),
+            name: "lab3".to_owned(),
+            zone: String::new(),
+            machine: String::new(),
+            state: "away".to_owned(),
+            capacity: 0,
+            used: 0,
+            contents: 0,
+            chunks: 0,
+        };
+        let fewer = HealthReport {
+            survives: 0,
+            endangered: 1 << 20,
+            repairing: 1 << 20,
+            away: vec![away],
+            ..whole.clone()
+        };
+        let words = "1.0 MiB would be lost with one store more; 1.0 MiB are being copied; 1 store away: lab3";
+        assert_eq!(said(&fewer), words);
+        let lost = HealthReport { lost: 1 << 20, hearing: true, repairing: 0, away: Vec::new(), ..fewer };
+        let words =
+            "1.0 MiB of 4.0 MiB are on no store that is here; not all stores have said yet what they hold";
+        assert_eq!(said(&lost), words);
+        let three = HealthReport { promised: 2, endangered: 1 << 20, ..whole.clone() };
+        let words =
+            "every byte survives the loss of any 1 store; 1.0 MiB should survive that of any 2 stores";
+        assert_eq!(said(&three), words);
+        assert_eq!(said(&HealthReport { contents: 0, ..whole }), "stores keep nothing that was promised");
+    }
+}
