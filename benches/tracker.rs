@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
-use p2p::content::{FileId, Host, PeerId};
+use p2p::content::{FileId, PeerId};
 use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::tracker::{self, Config};
 use p2p::wire::{
-    Common, FromTracker, HEADER_BYTES, List, Locate, Message, Name, Offer, Purpose, Ranges, RawHeader,
-    Register, Role, ToTracker,
+    Addresses, Common, FromTracker, HEADER_BYTES, List, Locate, Message, Name, Offer, Purpose, Ranges,
+    RawHeader, Register, Role, ToTracker,
 };
 
 const CONNECTIONS: usize = 50;
@@ -207,7 +207,7 @@ impl Process {
     fn register(&self, number: usize, files: usize, series: usize) -> Link {
         let mut link = Link::new(self.connect(number + 1), Side::Tracker);
         let offers = (0..files).map(|file| offer(series, file)).collect();
-        let message = Register { host: Host::default(), port: 4000, offers: List::new(offers) };
+        let message = Register { port: 4000, addresses: Addresses::default(), offers: List::new(offers) };
         let answer = link.call(&message.into()).expect("REGISTER is answered");
         assert!(matches!(answer, FromTracker::Registered(_)), "{answer:?}");
         link

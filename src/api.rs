@@ -13,4 +13,6 @@ pub use exit::Exit;
 pub use peer::{PeerStatus, TrackerStatus};
 pub use store::{HealthReport, StoreReport};
 pub use tracker::{Member, TrackerReport};
-pub use transfer::{LedgerView, Report, SourceReason, SourceReport, TransferState, TransferStatus, Trashed};
+pub use transfer::{
+    LedgerView, Report, SourceReason, SourceReport, TransferState, TransferStatus, Trashed, Unreached,
+};

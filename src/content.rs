@@ -1,5 +1,6 @@
 //! What is moved: ids, geometry, sets and runs of chunks, manifests with their proofs, trees, names and links. Pure.
 
+mod address;
 mod chunk_set;
 mod claim;
 mod endpoint;
@@ -13,6 +14,7 @@ mod proof;
 pub mod runs;
 mod tree;
 
+pub use address::Address;
 pub use chunk_set::ChunkSet;
 pub use claim::Claim;
 pub use endpoint::{Endpoint, EndpointError, Host};

@@ -1,6 +1,7 @@
 //! Connections: who may come in, preface, HELLO, framing and tracing. Owns sockets, decides nothing.
 //!
-//! - `dial`: how a connection begins and ends; `identity`: who this side is; `handshake`: preface and HELLO.
+//! - `dial`: how a connection begins and ends, `race`: at whichever of several addresses, `reach`: and whether that is
+//!   the peer that is sought; `identity`: who this side is; `handshake`: preface and HELLO.
 //! - `messages`: a blocking connection for everything but chunks; `handle`: its socket, for other threads.
 //! - `bulk`: a non-blocking connection that carries chunks, one thread each; `wake`: how that thread is woken.
 //! - `door`: who may come in; `guests`: who has; `error`: why one is of no use any more; `trace`: what is said on it.
@@ -14,17 +15,20 @@ mod handle;
 mod handshake;
 mod identity;
 mod messages;
+mod race;
+mod reach;
 pub mod trace;
 pub(crate) mod wake;
 
-#[cfg(feature = "lab")]
-pub(crate) use dial::DIAL_TIMEOUT;
-pub use dial::{close_gently, dial, listen};
+pub use dial::{accept, close_gently, dial, dial_any, listen};
 pub use error::NetError;
 pub use handle::Handle;
 pub use handshake::{HELLO_TIMEOUT, Session, greet, welcome};
 pub use identity::{Identity, OwnId};
 pub use messages::Messages;
+#[cfg(feature = "lab")]
+pub(crate) use race::DIAL_TIMEOUT;
+pub(crate) use reach::{Unreached, reach};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -24,7 +24,7 @@ mod tracker;
 
 pub use codes::{Complaint, ErrorCode, Purpose, Refusal, Reluctance, Role, StoreState, View};
 pub use common::{Common, Hello, Problem};
-pub use field::{Bits, DecodeError, Label, List, Name, Ranges, Text};
+pub use field::{Addresses, Bits, DecodeError, Label, List, Name, Ranges, Text};
 pub(crate) use field::{Cursor, Field, put_list};
 pub use frame::{
     Frame, FrameCodec, FrameError, HEADER_BYTES, PREFACE_BYTES, Preface, PrefaceError, RawHeader,

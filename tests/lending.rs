@@ -11,12 +11,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use p2p::content::{ChunkSet, FileId, Geometry, Host, PeerId};
+use p2p::content::{ChunkSet, FileId, Geometry, PeerId};
 use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::wire::{
-    Authority, Bits, Common, Decline, Discard, Duties, Duty, DutySource, FromTracker, Holder, Keep, KeptPart,
-    Label, Lend, Lent, List, Located, Name, Offer, Registered, Reluctance, Role, Status, Term, ToTracker,
-    Variant, View,
+    Addresses, Authority, Bits, Common, Decline, Discard, Duties, Duty, DutySource, FromTracker, Holder,
+    Keep, KeptPart, Label, Lend, Lent, List, Located, Name, Offer, Registered, Reluctance, Role, Status,
+    Term, ToTracker, Variant, View,
 };
 use support::{Daemon, pattern, run};
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ struct State {
 #[derive(Debug, Default, Clone)]
 struct Peer {
     name: String,
-    port: u16,
+    addresses: Addresses,
     offers: Vec<Offer>,
     lent: Option<Lend>,
     duties: Vec<Duty>,
@@ -84,9 +84,9 @@ impl Shared {
         let of = state.peers.entry(peer).or_default();
         match message {
             ToTracker::Register(register) => {
-                let (port, offers) = (register.port, register.offers.into_vec());
+                let (addresses, offers) = (register.addresses, register.offers.into_vec());
                 let (name, times) = (name.to_owned(), of.times + 1);
-                *of = Peer { name, port, offers, times, lent: None, ..of.clone() };
+                *of = Peer { name, addresses, offers, times, lent: None, ..of.clone() };
                 Registered { lease_ms: 30_000, epoch: 1 }.into()
             }
             ToTracker::Update(update) => {
@@ -169,10 +169,9 @@ impl Master {
     fn sources(&self, names: &[&str]) -> List<DutySource, 16> {
         let state = self.shared.state();
         let peers = state.peers.iter().filter(|(_, peer)| names.contains(&&*peer.name));
-        let host = Host::new("127.0.0.1").expect("a host");
         List::new(
             peers
-                .map(|(id, peer)| DutySource { peer: *id, host: host.clone(), port: peer.port, spare: false })
+                .map(|(id, peer)| DutySource { peer: *id, addresses: peer.addresses.clone(), spare: false })
                 .collect(),
         )
     }
@@ -214,8 +213,7 @@ impl Master {
         let holder = |(id, peer): (&PeerId, &Peer)| Holder {
             peer: *id,
             name: Label::new(&peer.name),
-            host: Host::new("127.0.0.1").expect("a host"),
-            port: peer.port,
+            addresses: peer.addresses.clone(),
             have: offer.chunks,
             uploads: 0,
             downloads: 0,

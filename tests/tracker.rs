@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use p2p::content::{FileId, Host, PeerId, Run};
+use p2p::content::{Address, FileId, PeerId, Run};
 use p2p::net::{self, Identity, Messages, NetError, trace::Side};
 use p2p::tracker::{self, Config, Tracker};
 use p2p::wire::*;
@@ -38,7 +38,7 @@ fn offer(name: &str, content: &[u8]) -> Offer {
 }
 
 fn register(link: &mut Link, offers: Vec<Offer>) -> FromTracker {
-    let message = Register { host: Host::default(), port: 4000, offers: List::new(offers) };
+    let message = Register { port: 4000, addresses: Addresses::default(), offers: List::new(offers) };
     link.call(&message.into()).unwrap()
 }
 
@@ -84,8 +84,8 @@ fn what_is_registered_is_found_listed_and_counted() {
 
     let located = locate(&mut tool, "notes/b.txt");
     let holder = &located.variants[0].holders[0];
-    let found = (&*holder.name, &*holder.host, holder.port, holder.have);
-    assert_eq!(found, ("peer1", "127.0.0.1", 4000, 1));
+    let here = [Address::new([127, 0, 0, 1].into(), 4000).unwrap()];
+    assert_eq!((&*holder.name, &*holder.addresses, holder.have), ("peer1", &here[..], 1));
     assert_eq!(&*locate(&mut tool, "notes/c.txt").near[0], "notes/a.txt");
 
     let list = GetList { pattern: Name::new("*.txt"), after: Name::default(), limit: 10 };

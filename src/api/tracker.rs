@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::content::Address;
 use crate::wire::{PeerInfo, Status};
 
 /// A tracker, and who is registered with it.
@@ -28,8 +29,10 @@ pub struct Member {
     pub peer: String,
     /// Its name.
     pub name: String,
-    /// `host:port`, or nothing if it cannot be dialled.
+    /// Where to dial it first, or nothing if it cannot be dialled.
     pub address: Option<String>,
+    /// Where to dial it, those to be tried first in front.
+    pub addresses: Vec<String>,
     /// Contents that it offers.
     pub offers: u32,
     /// Uploads that it serves now.
@@ -59,7 +62,8 @@ impl From<&PeerInfo> for Member {
         Member {
             peer: peer.peer.to_string(),
             name: peer.name.to_string(),
-            address: (peer.port > 0).then(|| peer.host.endpoint(peer.port).to_string()),
+            address: peer.addresses.first().map(Address::to_string),
+            addresses: peer.addresses.iter().map(Address::to_string).collect(),
             offers: peer.offers,
             uploads: peer.uploads,
             downloads: peer.downloads,
@@ -71,16 +75,15 @@ impl From<&PeerInfo> for Member {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::{Host, PeerId};
-    use crate::wire::Label;
+    use crate::content::PeerId;
+    use crate::wire::{Label, List};
 
     #[test]
     fn who_cannot_be_dialled_has_no_address() {
         let peer = |port| PeerInfo {
             peer: PeerId([7; 16]),
             name: Label::new("alice"),
-            host: Host::new("h").unwrap(),
-            port,
+            addresses: List::new(Address::new([10, 0, 0, 1].into(), port).into_iter().collect()),
             offers: 3,
             uploads: 2,
             downloads: 1,
@@ -92,12 +95,14 @@ mod tests {
             peer: PeerId([7; 16]).to_string(),
             name: "alice".to_owned(),
             address: None,
+            addresses: Vec::new(),
             offers: 3,
             uploads: 2,
             downloads: 1,
             silent_ms: 900,
         };
-        let dialled = Member { address: Some("h:9".to_owned()), ..member.clone() };
+        let at = "10.0.0.1:9".to_owned();
+        let dialled = Member { address: Some(at.clone()), addresses: vec![at], ..member.clone() };
         let peers = vec![member, dialled];
         let told = TrackerReport {
             tracker: "t:1".to_owned(),

@@ -154,6 +154,18 @@ pub struct TransferStatus {
     /// those never met.
     #[serde(default)]
     pub waiting_for: Vec<String>,
+    /// Who was dialled in vain.
+    #[serde(default)]
+    pub unreached: Vec<Unreached>,
+}
+
+/// A peer that none of its addresses led to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreached {
+    /// The peer's id.
+    pub peer: String,
+    /// What was dialled and what came of it, in words: `ADDRESS: why`, several with `; ` between them.
+    pub tried: String,
 }
 
 impl TransferStatus {
@@ -249,6 +261,7 @@ impl TransferStatus {
             sources: Vec::new(),
             ledger: LedgerView::default(),
             waiting_for: Vec::new(),
+            unreached: Vec::new(),
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Every test uses names, ids and peers never seen before, so that it can share a tracker with others.
 
+use std::net::IpAddr;
+
 use super::check::{Checked, holds};
 use super::client::{Client, Hello};
 use super::fields::{Body, Fields};
@@ -38,7 +40,7 @@ pub(super) fn offer_as(name: &str, hash: Hash, complete: bool, original: bool) -
 }
 
 pub(super) fn register(port: u16, offers: &[Body]) -> Body {
-    Body::new().text("").u16(port).list(offers)
+    Body::new().u16(port).list(&[]).list(offers)
 }
 
 pub(super) fn locate(name: &str, hash: Hash, purpose: u8, max: u16, missing: &[(u32, u32)]) -> Body {
@@ -72,8 +74,7 @@ pub(super) fn member(target: &Target, port: u16, offers: &[Body]) -> Checked<Mem
 pub(super) struct Holder {
     pub(super) peer: [u8; 16],
     pub(super) name: String,
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) addresses: Vec<(IpAddr, u16)>,
     pub(super) have: u32,
     pub(super) load: (u16, u16),
     pub(super) original: bool,
@@ -96,8 +97,7 @@ pub(super) fn read_holder(fields: &mut Fields<'_>) -> Holder {
     Holder {
         peer: fields.peer(),
         name: fields.text().to_owned(),
-        host: fields.text().to_owned(),
-        port: fields.u16(),
+        addresses: fields.addresses(),
         have: fields.u32(),
         load: (fields.u16(), fields.u16()),
         original: fields.flag(),

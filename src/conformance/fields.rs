@@ -1,5 +1,7 @@
 //! Bodies of messages, written and read field by field: section 2 of `docs/PROTOCOL.md`.
 
+use std::net::IpAddr;
+
 use super::check::{Checked, Fault};
 
 /// Writes the fields of a body.
@@ -39,6 +41,11 @@ impl Body {
     /// Appends eight bytes.
     pub fn u64(self, value: u64) -> Body {
         self.raw(&value.to_be_bytes())
+    }
+
+    /// Appends an IPv4 address with its port.
+    pub fn address(self, ip: [u8; 4], port: u16) -> Body {
+        self.raw(&[0; 10]).raw(&[0xff; 2]).raw(&ip).u16(port)
     }
 
     /// Appends a text with its length.
@@ -137,6 +144,15 @@ impl<'a> Fields<'a> {
     /// A peer id.
     pub fn peer(&mut self) -> [u8; 16] {
         self.array()
+    }
+
+    /// Where a peer can be dialled.
+    pub fn addresses(&mut self) -> Vec<(IpAddr, u16)> {
+        self.list(8, |fields| {
+            let mut ip = [0; 16];
+            ip.iter_mut().for_each(|byte| *byte = fields.u8());
+            (IpAddr::from(ip).to_canonical(), fields.u16())
+        })
     }
 
     /// A text.

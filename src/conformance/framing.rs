@@ -34,7 +34,7 @@ fn messages(target: &Target) -> Vec<(u8, Body)> {
     let offer = Body::new().text("conformance").raw(&hash).u64(5).u64(5).u32(1).u8(0);
     messages.extend(match target.theirs {
         TRACKER => vec![
-            (id::REGISTER, Body::new().text("").u16(0).list(std::slice::from_ref(&offer))),
+            (id::REGISTER, Body::new().u16(0).list(&[]).list(std::slice::from_ref(&offer))),
             (id::UPDATE, Body::new().list(&[offer]).list(&[Body::new().text("conformance").raw(&hash)])),
             (id::TRACKER_HAVE, Body::new().raw(&hash).u8(0).ranges(&[(0, 1)])),
             (id::LOCATE, Body::new().text("conformance").raw(&[0; 32]).u8(0).u16(1).ranges(&[(0, 1)])),
@@ -181,7 +181,7 @@ fn numbers_without_a_meaning_are_malformed(target: &Target) -> Checked {
     let hash = [7; 32];
     let offer = |complete| Body::new().text("conformance").raw(&hash).u64(5).u64(5).u32(1).u8(complete);
     let cases = [
-        (id::REGISTER, Body::new().text("").u16(0).list(&[offer(2)])),
+        (id::REGISTER, Body::new().u16(0).list(&[]).list(&[offer(2)])),
         (id::LOCATE, Body::new().text("x").raw(&[0; 32]).u8(2).u16(1).ranges(&[])),
         (id::REPORT, Body::new().raw(&[9; 16]).raw(&hash).u32(0).u8(0)),
     ];
@@ -215,9 +215,9 @@ fn texts_and_lists_above_their_limits_are_malformed_before_they_arrive(target: &
     let cases = [
         (id::LOCATE, Body::new().u16(4097)),
         (id::LIST, Body::new().text("").u16(4097)),
-        (id::REGISTER, Body::new().u16(256)),
-        (id::REGISTER, Body::new().text("").u16(0).u32(1025)),
-        (id::REGISTER, Body::new().text("").u16(0).u32(u32::MAX)),
+        (id::REGISTER, Body::new().u16(0).u32(9)),
+        (id::REGISTER, Body::new().u16(0).u32(0).u32(1025)),
+        (id::REGISTER, Body::new().u16(0).u32(0).u32(u32::MAX)),
         (id::UPDATE, Body::new().u32(1025)),
         (id::UPDATE, Body::new().u32(0).u32(1025)),
         (id::TRACKER_HAVE, Body::new().raw(&[7; 32]).u8(0).u32(4097)),

@@ -92,10 +92,10 @@ fn peers_are_listed_page_by_page(target: &Target) -> Checked {
         let body = Body::new().raw(&after).u16(2);
         let (page, more) = guest.call(id::GET_PEERS, &body, id::PEERS)?.fields(|fields| {
             let page = fields.list(2, |fields| {
-                let (peer, _name, _host, port) = (fields.peer(), fields.text(), fields.text(), fields.u16());
+                let (peer, _name, addresses) = (fields.peer(), fields.text(), fields.addresses());
                 let (_offers, _uploads, _downloads) = (fields.u32(), fields.u16(), fields.u16());
                 let _silent_ms = fields.u32();
-                (peer, port)
+                (peer, addresses.first().map_or(0, |(_, port)| *port))
             });
             (page, fields.flag())
         })?;

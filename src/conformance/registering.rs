@@ -14,8 +14,8 @@ pub(super) const CHECKS: &[Check<Target>] = checks! {
     "10.2": what_needs_a_registration_says_so_and_the_connection_goes_on;
     "6.1": unsafe_names_are_refused_and_nothing_is_registered, awkward_names_are_taken_as_they_are;
     "8.2": offers_that_cannot_be_true_are_refused, update_takes_away_and_adds_or_does_neither,
-        an_incomplete_content_grows_until_its_holder_seeds, have_is_checked, a_stated_host_is_passed_on;
-    "2": a_host_that_is_none_is_malformed;
+        an_incomplete_content_grows_until_its_holder_seeds, have_is_checked, stated_addresses_are_told;
+    "2": an_address_that_nobody_can_dial_is_malformed;
     "3.5": leave_and_a_cut_end_the_registration;
     "10.2": a_peer_that_answers_ping_keeps_its_registration, a_peer_that_is_silent_is_taken_over_within_two_seconds;
     "8.2": registering_again_forgets_what_was_before;
@@ -150,21 +150,38 @@ fn have_is_checked(target: &Target) -> Checked {
     Ok(())
 }
 
-fn a_stated_host_is_passed_on(target: &Target) -> Checked {
+fn stated_addresses_are_told(target: &Target) -> Checked {
     let (name, hash) = (any_prefix(), any_hash());
     let mut client = target.greet()?;
-    let body = Body::new().text("peer.example").u16(4001).list(&[offer(&name, hash, true)]);
+    let addresses = [
+        Body::new().address([192, 0, 2, 1], 4001),
+        Body::new().address([169, 254, 7, 7], 4002),
+        Body::new().raw(&[0x20, 1, 0xd, 0xb8]).raw(&[0; 11]).u8(1).u16(4003),
+    ];
+    let body = Body::new().u16(0).list(&addresses).list(&[offer(&name, hash, true)]);
     let registered = client.call(id::REGISTER, &body, id::REGISTERED)?;
     let (lease_ms, _epoch) = registered.fields(|fields| (fields.u32(), fields.u64()))?;
     holds!(lease_ms > 0, "a lease");
-    same!(the_variant(&mut target.greet()?, &name, [0; 32], INSPECT)?.holders[0].host, "peer.example");
+    let variant = the_variant(&mut target.greet()?, &name, [0; 32], INSPECT)?;
+    let told = variant.holders.iter().flat_map(|holder| &holder.addresses);
+    let mut told: Vec<String> = told.map(|(ip, port)| format!("{ip} {port}")).collect();
+    told.sort();
+    // Who asks is on the machine of the peer: it hears of addresses that mean nothing elsewhere, too.
+    same!(told, ["169.254.7.7 4002", "192.0.2.1 4001", "2001:db8::1 4003"]);
     Ok(())
 }
 
-fn a_host_that_is_none_is_malformed(target: &Target) -> Checked {
-    for host in ["peer\0.example", "peer example", "peer\n", "[::1]", "pêer", "\x1b[2J", &"a".repeat(256)] {
+fn an_address_that_nobody_can_dial_is_malformed(target: &Target) -> Checked {
+    let nobody = [
+        Body::new().address([10, 0, 0, 1], 0),
+        Body::new().address([0, 0, 0, 0], 4001),
+        Body::new().address([224, 0, 0, 1], 4001),
+        Body::new().raw(&[0; 16]).u16(4001),
+        Body::new().u8(0xff).raw(&[2; 15]).u16(4001),
+    ];
+    for address in nobody {
         let mut client = target.greet()?;
-        client.request(id::REGISTER, &Body::new().text(host).u16(4001).list(&[]));
+        client.request(id::REGISTER, &Body::new().u16(4001).list(&[address]).list(&[]));
         client.ends_with(code::MALFORMED)?;
     }
     Ok(())

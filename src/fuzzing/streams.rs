@@ -174,5 +174,5 @@ fn member(connection: u64) -> Session {
         name: Label::new("fuzz"),
         software: Label::default(),
     };
-    Session::new(connection, IpAddr::V4(Ipv4Addr::LOCALHOST), &hello)
+    Session::new(connection, IpAddr::V4(Ipv4Addr::LOCALHOST).into(), &hello)
 }

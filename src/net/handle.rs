@@ -91,7 +91,13 @@ impl Handle {
 
 impl From<TcpStream> for Handle {
     fn from(stream: TcpStream) -> Handle {
-        Handle { stream: Arc::new(stream), pen: Arc::default() }
+        Arc::new(stream).into()
+    }
+}
+
+impl From<Arc<TcpStream>> for Handle {
+    fn from(stream: Arc<TcpStream>) -> Handle {
+        Handle { stream, pen: Arc::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
-use super::dial::close_gently;
+use super::dial::{canonical, close_gently};
 use super::error::NetError;
 use super::identity::Identity;
 use super::trace::{self, Direction, Side};
@@ -75,7 +75,7 @@ struct Handshake<S> {
 impl<S: Borrow<TcpStream>> Handshake<S> {
     fn new(stream: S, side: Side, patience: Duration) -> Result<Handshake<S>, NetError> {
         let socket = stream.borrow();
-        let addr = socket.peer_addr()?;
+        let addr = canonical(socket.peer_addr()?);
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let deadline = Instant::now() + patience;

@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// Takes connections until the peer stops.
 pub(super) fn connections(node: &Arc<Node>, listener: &TcpListener, guests: &Arc<Guests>, wake: &Wake) {
-    let accept = || listener.accept();
+    let accept = || net::accept(listener);
     until_stopped(&node.means.stop, wake, listener, accept, |(stream, addr)| {
         take_in(node, guests, stream, addr)
     });

@@ -2,7 +2,6 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use super::mischief::{FaultPlan, Latencies};
 use super::share;
 use super::state_folder::make_own_folder;
-use crate::content::{FileId, Host, SafeName};
+use crate::content::{FileId, SafeName};
 use crate::owner;
 use crate::swarm::errands::REFRESH;
 
@@ -78,7 +77,7 @@ pub struct Config {
     pub listen: String,
     /// The peer's name.
     pub name: String,
-    /// `HOST` or `HOST:PORT` that others should dial; none: the address the tracker sees.
+    /// `HOST`, `HOST:PORT` or `:PORT` that others should dial first; none: the addresses of this machine.
     pub advertise: Option<String>,
     /// Whether changes in the folder are noticed while running.
     pub watch: bool,
@@ -169,34 +168,4 @@ pub(super) fn control_folder(folder: &Path, state: &Path) -> io::Result<PathBuf>
     make_own_folder(&cached)?;
     std::fs::set_permissions(&cached, Permissions::from_mode(0o700))?;
     Ok(cached)
-}
-
-/// What others should dial: host (empty: as the tracker sees it) and port.
-pub(super) fn endpoint(advertise: Option<&str>, addr: SocketAddr) -> Result<(Host, u16), PeerError> {
-    let Some(text) = advertise else {
-        let seen = if addr.ip().is_unspecified() { Host::default() } else { addr.ip().into() };
-        return Ok((seen, addr.port()));
-    };
-    let (host, port) = Host::with_port(text).ok_or_else(|| PeerError::Advertise(text.to_owned()))?;
-    Ok((host, port.unwrap_or(addr.port())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_advertised_is_a_host_and_perhaps_a_port() {
-        let addr = SocketAddr::from(([0, 0, 0, 0], 7));
-        let advertised = |text| endpoint(text, addr).map(|(host, port)| (host.to_string(), port)).ok();
-        assert_eq!(advertised(None), Some((String::new(), 7)));
-        assert_eq!(advertised(Some("h.example")), Some(("h.example".into(), 7)));
-        assert_eq!(advertised(Some("h.example:9")), Some(("h.example".into(), 9)));
-        assert_eq!(advertised(Some("[::1]:9")), Some(("::1".into(), 9)));
-        assert_eq!(advertised(Some("[::1]")), Some(("::1".into(), 7)));
-        assert_eq!(advertised(Some("::1")), Some(("::1".into(), 7)));
-        assert_eq!(advertised(Some(":9")), Some((String::new(), 9)), "as the tracker sees it");
-        assert_eq!(advertised(Some("h example")), None);
-        assert_eq!(advertised(Some("h:x")), None);
-    }
 }

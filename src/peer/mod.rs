@@ -4,8 +4,10 @@
 //! connection, one for each tracker, one for each fetch.
 
 mod accept;
+mod addresses;
 mod config;
 mod control;
+mod dialling;
 pub(crate) mod disk;
 mod got;
 mod holdings;

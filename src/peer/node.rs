@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use super::addresses::Addresses;
 use super::job::Means;
 use super::lend::{Found, Store};
 use super::mischief::{FaultPlan, Latencies, Mischief};
 use super::serve::{Complaints, Held, Host, Shared, Uploads};
 use super::trackers::{Part, Registry};
-use crate::content::{self, FileId, PeerId};
+use crate::content::{Address, FileId, PeerId};
 use crate::net::wake::Wake;
 use crate::threads::lock;
 use crate::wire::{Offer, ToServer, View};
@@ -19,9 +20,10 @@ use crate::wire::{Offer, ToServer, View};
 pub(super) struct Node {
     /// What it has, and what jobs may use.
     pub(super) means: Arc<Means>,
-    /// Where it listens, and where others are told to dial it.
+    /// Where it listens.
     pub(super) addr: SocketAddr,
-    pub(super) advertise: (content::Host, u16),
+    /// Where others are told to dial it.
+    pub(super) addresses: Addresses,
     pub(super) uploads: Arc<Uploads>,
     /// What it lends, if it is a store.
     pub(super) store: Option<Arc<Store>>,
@@ -84,7 +86,7 @@ impl Registry for Node {
         (self.uploads.busy(), self.means.holdings.running().len().min(usize::from(u16::MAX)) as u16)
     }
 
-    fn endpoint(&self) -> (content::Host, u16) {
-        self.advertise.clone()
+    fn listens(&self) -> (u16, Vec<Address>) {
+        self.addresses.now()
     }
 }

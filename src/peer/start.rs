@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::select;
 
-use super::config::{Config, Lending, PeerError, control_folder, endpoint, state_of};
+use super::addresses::Addresses;
+use super::config::{Config, Lending, PeerError, control_folder, state_of};
 use super::holdings::Holdings;
 use super::home::kept_id;
 use super::job::{self, Dest, Job, Jobs, Means, Want};
@@ -74,14 +75,14 @@ pub fn start(
     }
     let share = open_share(&config, state.as_ref(), progress)?;
     let addr = listener.local_addr()?;
-    let advertise = endpoint(config.advertise.as_deref(), addr)?;
+    let addresses = Addresses::new(addr, config.advertise.as_deref())?;
     let max_guests = config.limits.max_connections;
     let guests =
         if share.is_some() { descriptors::carried(max_guests, DESCRIPTORS_EACH) } else { max_guests };
     let (guests, folder) = (Guests::new(guests, GUEST_PATIENCE), config.folder.clone());
     let trackers = Trackers::new(&config.trackers)?;
     let means = Means {
-        identity: Identity { peer: id.into(), name: config.name, listen_port: advertise.1 },
+        identity: Identity { peer: id.into(), name: config.name, listen_port: addresses.port() },
         state,
         dials: Mutex::default(),
         inlet: Arc::new(Inlet::new(config.limits.down)),
@@ -94,7 +95,7 @@ pub fn start(
     let store = open_store(config.lending.as_ref(), &means)?;
     let node = Arc::new(Node {
         addr,
-        advertise,
+        addresses,
         uploads: Arc::new(Uploads::new(means.limits.up)),
         complaints: Mutex::default(),
         faults: config.faults,

@@ -2,7 +2,7 @@
 //!
 //! What a peer registers is soft state: whenever a link is made anew, all of it is told again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::stop::{Present, Stop};
-use crate::content::{FileId, Host, PeerId, Run, shown};
+use crate::content::{Address, FileId, PeerId, Run, shown};
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity, Messages, NetError, Session};
@@ -28,6 +28,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// First and longest pause before a broken link is made anew; doubled each time, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often it is looked whether a tracker that has a link at another address still has it.
+const TWIN_PAUSE: Duration = Duration::from_secs(15);
 /// Who is told for so long that its id is in use takes another: a connection that is dead is taken over sooner.
 const IN_USE_PATIENCE: Duration = Duration::from_secs(4);
 /// How often it is looked whether the load has changed, which is told at once.
@@ -50,8 +52,8 @@ pub(super) trait Registry: Send + Sync {
     fn parts(&self) -> Vec<Part>;
     /// Uploads and downloads of now.
     fn load(&self) -> (u16, u16);
-    /// Host to advertise (empty: as seen), and port.
-    fn endpoint(&self) -> (Host, u16);
+    /// The port at the address that a tracker sees, 0 if it is not listened on, and where else others may dial.
+    fn listens(&self) -> (u16, Vec<Address>);
 }
 
 #[derive(Debug)]
@@ -89,9 +91,34 @@ struct Link {
 #[derive(Debug, Clone)]
 pub(super) struct Line(Arc<Link>);
 
-/// All trackers of a peer.
+/// All trackers of a peer, each of which has one link, however many addresses of it were given.
 #[derive(Debug)]
-pub(super) struct Trackers(Vec<Arc<Link>>);
+pub(super) struct Trackers {
+    links: Vec<Arc<Link>>,
+    seats: Arc<Seats>,
+}
+
+/// The trackers that have a link, by the ids that they say they have.
+#[derive(Debug, Default)]
+struct Seats(Mutex<BTreeSet<PeerId>>);
+
+/// That a link is the one to its tracker; it is no more when this is dropped.
+struct Seat {
+    seats: Arc<Seats>,
+    tracker: PeerId,
+}
+
+impl Seat {
+    fn take(seats: &Arc<Seats>, tracker: PeerId) -> Option<Seat> {
+        lock(&seats.0).insert(tracker).then(|| Seat { seats: seats.clone(), tracker })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        lock(&self.seats.0).remove(&self.tracker);
+    }
+}
 
 impl Trackers {
     /// What there is to tell each tracker is kept until its link is there.
@@ -107,7 +134,8 @@ impl Trackers {
                 refusal: Mutex::default(),
             }))
         };
-        Ok(Trackers(addrs.iter().map(link).collect::<std::io::Result<_>>()?))
+        let links = addrs.iter().map(link).collect::<std::io::Result<_>>()?;
+        Ok(Trackers { links, seats: Arc::default() })
     }
 
     /// Starts a link to each tracker; when the peer stops, each tells LEAVE if it can.
@@ -117,10 +145,12 @@ impl Trackers {
         registry: &Arc<dyn Registry>,
         stop: &Arc<Stop>,
     ) -> std::io::Result<()> {
-        for link in &self.0 {
+        for link in &self.links {
             stop.wakes(&link.wake);
             let (link, me, registry) = (link.clone(), me.clone(), registry.clone());
-            let worker = Worker { link, me, registry, stop: stop.clone(), _present: stop.enter() };
+            let (seats, stop) = (self.seats.clone(), stop.clone());
+            let _present = stop.enter();
+            let worker = Worker { link, seats, me, registry, stop, _present };
             threads::named("tracker").essential(move || worker.run())?;
         }
         Ok(())
@@ -128,45 +158,45 @@ impl Trackers {
 
     /// Each tracker.
     pub(super) fn lines(&self) -> impl Iterator<Item = Line> + '_ {
-        self.0.iter().cloned().map(Line)
+        self.links.iter().cloned().map(Line)
     }
 
     /// The trackers and whether they are connected.
     pub(super) fn states(&self) -> Vec<(String, bool)> {
-        self.0.iter().map(|link| (link.addr.clone(), link.connected.load(Ordering::Relaxed))).collect()
+        self.links.iter().map(|link| (link.addr.clone(), link.connected.load(Ordering::Relaxed))).collect()
     }
 
     pub(super) fn any_connected(&self) -> bool {
-        self.0.iter().any(|link| link.connected.load(Ordering::Relaxed))
+        self.links.iter().any(|link| link.connected.load(Ordering::Relaxed))
     }
 
     /// What one of them said that refused the last question.
     pub(super) fn refusal(&self) -> Option<String> {
-        self.0.iter().find_map(|link| lock(&link.refusal).clone())
+        self.links.iter().find_map(|link| lock(&link.refusal).clone())
     }
 
     pub(super) fn update(&self, added: &[Offer], removed: &[(Name, FileId)]) {
-        for link in &self.0 {
+        for link in &self.links {
             link.order(Order::Update { added: added.to_vec(), removed: removed.to_vec() });
         }
     }
 
     pub(super) fn have(&self, content: (FileId, View), gained: &[Run]) {
-        for link in &self.0 {
+        for link in &self.links {
             link.order(Order::Have(content, gained.to_vec()));
         }
     }
 
     pub(super) fn report(&self, report: &Report) {
-        for link in &self.0 {
+        for link in &self.links {
             link.order(Order::Report(report.clone()));
         }
     }
 
     /// Asks every tracker; answers come as they arrive, none from a tracker that is away.
     pub(super) fn locate(&self, locate: &Locate) -> Receiver<Located> {
-        let (sender, receiver) = bounded(self.0.len());
-        for link in &self.0 {
+        let (sender, receiver) = bounded(self.links.len());
+        for link in &self.links {
             link.order(Order::Locate(locate.clone(), sender.clone()));
         }
         receiver
@@ -218,6 +248,7 @@ impl Line {
 
 struct Worker {
     link: Arc<Link>,
+    seats: Arc<Seats>,
     me: Identity,
     registry: Arc<dyn Registry>,
     stop: Arc<Stop>,
@@ -233,7 +264,10 @@ impl Worker {
         let mut in_use_since: Option<Instant> = None;
         while !self.stop.is_stopping() {
             let id = self.me.peer.get();
-            let outcome = self.connect().and_then(|mut line| {
+            let outcome = self.greet().and_then(|session| {
+                // Another address of a tracker that has its link: this one waits until that is needed.
+                let Some(_seat) = Seat::take(&self.seats, session.theirs.peer) else { return Ok(false) };
+                let mut line = self.register(session)?;
                 self.link.connected.store(true, Ordering::Relaxed);
                 *lock(&self.link.registered) += 1;
                 self.link.anew.notify_all();
@@ -242,11 +276,18 @@ impl Worker {
                 }
                 (told, backoff) = (None, Backoff::default());
                 in_use_since = None;
-                self.serve(&mut line, id)
+                self.serve(&mut line, id).map(|()| true)
             });
             self.link.connected.store(false, Ordering::Relaxed);
             lock(&self.link.orders).retain(Order::is_question);
-            let Err(error) = outcome else { return };
+            let error = match outcome {
+                Ok(true) => return,
+                Ok(false) => {
+                    self.pause(TWIN_PAUSE);
+                    continue;
+                }
+                Err(error) => error,
+            };
             if self.me.peer.get() != id {
                 continue; // it was given up for another tracker's sake
             }
@@ -280,29 +321,27 @@ impl Worker {
     fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause;
         while Instant::now() < until && !self.stop.is_stopping() {
+            // Questions have no answer, and who asks is not to wait for one.
+            lock(&self.link.orders).retain(|order| !order.is_question());
             let left = until.saturating_duration_since(Instant::now());
             let _ = self.link.wake.wait_alone(left);
         }
-        // Questions asked meanwhile have no answer.
-        lock(&self.link.orders).retain(|order| !order.is_question());
     }
 
-    fn connect(&self) -> Result<(Wire, Duration), NetError> {
-        let session: Session = net::greet(
-            net::dial(&self.link.addr)?,
-            &self.me,
-            Role::Member,
-            Side::Tracker,
-            net::HELLO_TIMEOUT,
-        )?;
+    fn greet(&self) -> Result<Session, NetError> {
+        let stream = net::dial(&self.link.addr)?;
+        net::greet(stream, &self.me, Role::Member, Side::Tracker, net::HELLO_TIMEOUT)
+    }
+
+    fn register(&self, session: Session) -> Result<(Wire, Duration), NetError> {
         let mut line = Wire::new(session, Side::Tracker);
         line.set_timeout(Some(ANSWER_TIMEOUT))?;
         // Orders from before are part of what is registered now, but for questions.
         lock(&self.link.orders).retain(Order::is_question);
         let mut offers = self.registry.offers();
         let rest = split_for_frame(&mut offers, |offer| &offer.name);
-        let (host, port) = self.registry.endpoint();
-        let register = Register { host, port, offers: List::new(offers) };
+        let (port, addresses) = self.registry.listens();
+        let register = Register { port, addresses: List::new(addresses), offers: List::new(offers) };
         let lease = match line.call(&register.into())? {
             FromTracker::Registered(registered) => Duration::from_millis(u64::from(registered.lease_ms)),
             other => return Err(refused(other)),

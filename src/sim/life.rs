@@ -1,5 +1,6 @@
 //! How a peer comes, carries out its [`Errands`], and goes.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::connection::Connection;
@@ -12,7 +13,7 @@ use crate::net::DIAL_TIMEOUT;
 use crate::swarm::errands::{Errand, Errands, REFRESH, holders_wanted, last_of};
 use crate::swarm::neighbours::{Neighbours, Outcome};
 use crate::swarm::scheduler::{Event, Scheduler, SourceId, TICK};
-use crate::tracker::directory::{Load, Profile, Query, Sender, Wanted};
+use crate::tracker::directory::{Listens, Load, Origin, Profile, Query, Sender, Wanted};
 use crate::wire::{Complaint, Name, Offer, Purpose, View};
 
 /// Round trips until OPEN arrives: the connection, HELLO, and half of the question itself.
@@ -30,7 +31,9 @@ impl World<'_> {
     /// Enters a peer into the directory, with the file as whole or as wanted.
     pub(super) fn register(&mut self, p: u32, complete: bool) {
         let now = self.instant();
-        let profile = Profile { name: format!("peer {p}"), port: 1, ..Profile::default() };
+        let from = Origin::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let profile =
+            Profile { name: format!("peer {p}"), listens: Listens { port: 1, ..Listens::default() }, from };
         let registered = self.directory.register(World::sender(p), profile, now);
         debug_assert_eq!(registered, Ok(()));
         let (size, chunks) = (self.layout.size(), self.chunks);
@@ -90,6 +93,7 @@ impl World<'_> {
             max: holders_wanted(self.scenario.degree),
             missing: missing.as_ref(),
             asker: id_of(p),
+            from: Origin::default(),
         };
         let found = self.directory.locate(&query, now);
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return };

@@ -6,9 +6,10 @@
 //! of its holders at a time, hosts in turn, so that no number of false claims keeps the true one waiting.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::content::{Host, PeerId};
+use crate::content::{Address, PeerId};
 
 /// Holders that are asked at once.
 const MAX_ASKED: usize = 16;
@@ -41,13 +42,14 @@ pub(crate) enum Verdict {
 pub(crate) struct Question {
     pub(crate) size: u64,
     pub(crate) peer: PeerId,
-    pub(crate) addr: String,
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 #[derive(Debug)]
 struct Holder {
-    addr: String,
-    host: Host,
+    addresses: Vec<SocketAddr>,
+    /// That of the first of them.
+    host: IpAddr,
     /// It claims to have all of it, and so to know how much that is. Who has a part may have been deceived.
     whole: bool,
     /// How often it was asked.
@@ -78,7 +80,7 @@ impl Size {
 pub(crate) struct Claims {
     sizes: BTreeMap<u64, Size>,
     /// How often each host was asked.
-    turns: BTreeMap<String, u32>,
+    turns: BTreeMap<IpAddr, u32>,
     proved: Option<u64>,
     banned: BTreeSet<PeerId>,
     /// Banned since last time.
@@ -100,18 +102,19 @@ impl Claims {
     }
 
     /// This peer claims it, and that it has some of the content, or the `whole` of it.
-    pub(crate) fn hear_holder(&mut self, size: u64, peer: PeerId, (host, port): (&Host, u16), whole: bool) {
+    pub(crate) fn hear_holder(&mut self, size: u64, peer: PeerId, addresses: &[Address], whole: bool) {
         match self.proved {
             Some(proved) if proved != size && whole => return self.ban(peer),
             Some(proved) if proved != size => return,
             _ => self.hear(size),
         }
         let Some(claim) = self.sizes.get_mut(&size).filter(|_| !self.banned.contains(&peer)) else { return };
-        let addr = host.endpoint(port).to_string();
+        let Some(host) = addresses.first().map(|address| address.ip()) else { return };
+        let addresses = addresses.iter().map(|address| address.socket()).collect();
         if let Some(holder) = claim.holders.get_mut(&peer) {
-            (holder.addr, holder.host, holder.whole) = (addr, host.clone(), whole);
+            (holder.addresses, holder.host, holder.whole) = (addresses, host, whole);
         } else if claim.make_room() {
-            let holder = Holder { addr, host: host.clone(), whole, tries: 0, asked: None, not_before: None };
+            let holder = Holder { addresses, host, whole, tries: 0, asked: None, not_before: None };
             claim.holders.insert(peer, holder);
         }
     }
@@ -158,8 +161,8 @@ impl Claims {
             holder.asked = Some(now);
             holder.tries += 1;
             claim.tries += 1;
-            *self.turns.entry(holder.host.to_string()).or_default() += 1;
-            questions.push(Question { size, peer, addr: holder.addr.clone() });
+            *self.turns.entry(holder.host).or_default() += 1;
+            questions.push(Question { size, peer, addresses: holder.addresses.clone() });
         }
         questions
     }
@@ -181,7 +184,7 @@ impl Claims {
         });
         let ready =
             all.filter(|(.., holder)| holder.asked.is_none() && holder.not_before.is_none_or(|at| now >= at));
-        let turns = |holder: &Holder| self.turns.get(&*holder.host).copied().unwrap_or_default();
+        let turns = |holder: &Holder| self.turns.get(&holder.host).copied().unwrap_or_default();
         let next = ready.min_by_key(|(_, claim, _, holder)| (turns(holder), claim.tries, holder.tries));
         next.map(|(size, _, peer, _)| (*size, *peer))
     }
@@ -233,8 +236,8 @@ fn is_fresh(asked: Instant, now: Instant) -> bool {
 mod tests {
     use super::*;
 
-    fn host(number: u8) -> Host {
-        Host::new(&format!("10.0.0.{number}")).unwrap()
+    fn host(number: u8) -> [Address; 1] {
+        [Address::new([10, 0, 0, number].into(), 7).unwrap()]
     }
 
     fn peer(number: u8) -> PeerId {
@@ -244,7 +247,7 @@ mod tests {
     /// A holder of each size, all of one host.
     fn claimed(sizes: std::ops::RangeInclusive<u8>) -> Claims {
         let mut claims = Claims::default();
-        sizes.for_each(|size| claims.hear_holder(u64::from(size), peer(size), (&host(1), 7), true));
+        sizes.for_each(|size| claims.hear_holder(u64::from(size), peer(size), &host(1), true));
         claims
     }
 
@@ -276,7 +279,7 @@ mod tests {
     #[test]
     fn hosts_take_turns_however_many_claims_one_of_them_makes() {
         let mut claims = claimed(1..=40);
-        claims.hear_holder(99, peer(99), (&host(2), 7), true);
+        claims.hear_holder(99, peer(99), &host(2), true);
         assert!(sizes(&claims.ask(Instant::now())).contains(&99));
     }
 
@@ -289,7 +292,7 @@ mod tests {
         assert_eq!((claims.proved(), claims.agreed(), claims.is_disputed()), (Some(2), Some(2), false));
         assert_eq!(claims.take_blamed(), [peer(1), peer(3)]);
         assert!(claims.is_banned(peer(1)) && !claims.is_banned(peer(2)));
-        claims.hear_holder(9, peer(9), (&host(1), 7), true);
+        claims.hear_holder(9, peer(9), &host(1), true);
         assert_eq!(claims.take_blamed(), [peer(9)], "late ones too");
         claims.answered(3, peer(3), Verdict::Proved, now);
         assert_eq!(claims.proved(), Some(2), "there is no second truth");
@@ -299,9 +302,9 @@ mod tests {
     #[test]
     fn who_has_a_part_of_a_false_size_was_deceived_and_pays_nothing() {
         let mut claims = claimed(1..=1);
-        claims.hear_holder(2, peer(2), (&host(1), 7), false);
+        claims.hear_holder(2, peer(2), &host(1), false);
         claims.prove(1);
-        claims.hear_holder(2, peer(3), (&host(1), 7), false);
+        claims.hear_holder(2, peer(3), &host(1), false);
         assert_eq!(claims.take_blamed(), []);
     }
 
@@ -309,11 +312,11 @@ mod tests {
     fn who_is_wrong_is_not_asked_again_and_another_holder_of_its_size_is() {
         let now = Instant::now();
         let mut claims = claimed(1..=2);
-        claims.hear_holder(1, peer(8), (&host(1), 7), true);
+        claims.hear_holder(1, peer(8), &host(1), true);
         let _ = claims.ask(now);
         claims.answered(1, peer(1), Verdict::Wrong, now);
         assert_eq!(claims.take_blamed(), [peer(1)]);
-        claims.hear_holder(1, peer(1), (&host(1), 7), true);
+        claims.hear_holder(1, peer(1), &host(1), true);
         let next = claims.ask(now);
         assert_eq!(next.iter().map(|question| question.peer).collect::<Vec<_>>(), [peer(8)]);
     }
@@ -345,7 +348,7 @@ mod tests {
         let now = Instant::now();
         let mut claims = claimed(1..=1);
         let id = |number: usize| PeerId((number as u128 + 1000).to_be_bytes());
-        let hear = |claims: &mut Claims, number| claims.hear_holder(2, id(number), (&host(1), 7), true);
+        let hear = |claims: &mut Claims, number| claims.hear_holder(2, id(number), &host(1), true);
         (0..2 * MAX_HOLDERS).for_each(|number| hear(&mut claims, number));
         assert_eq!(claims.sizes[&2].holders.len(), MAX_HOLDERS);
         hear(&mut claims, 5000);
@@ -362,7 +365,7 @@ mod tests {
         let mut claims = Claims::default();
         for size in 1..=10 * MAX_SIZES as u64 {
             let id = PeerId(u128::from(size).to_be_bytes());
-            claims.hear_holder(size, id, (&host(1), 7), true);
+            claims.hear_holder(size, id, &host(1), true);
             let _ = claims.ask(now);
         }
         assert_eq!(claims.len(), MAX_SIZES);

@@ -50,7 +50,12 @@ pub(crate) enum Outcome {
 
 #[derive(Debug)]
 struct Candidate {
+    /// By which it is known here, and where it is dialled first.
     addr: String,
+    /// Where else it is said to be.
+    others: Vec<String>,
+    /// What came of its addresses the last time that none of them led to it.
+    unreached: Option<String>,
     connections: u32,
     failures: Backoff,
     not_before: Option<Instant>,
@@ -107,6 +112,32 @@ impl Neighbours {
         self.learn(peer, addr, false);
     }
 
+    /// Somebody who was suggested can be dialled elsewhere, too, those to be tried first in front.
+    pub(crate) fn is_also_at(&mut self, peer: PeerId, mut others: Vec<String>) {
+        if let Some(candidate) = self.candidates.get_mut(&peer) {
+            others.retain(|addr| *addr != candidate.addr && !self.shunned.has(addr));
+            candidate.others = others;
+        }
+    }
+
+    /// Where a peer is to be dialled beside its first address.
+    pub(crate) fn others(&self, peer: PeerId) -> &[String] {
+        self.candidates.get(&peer).map_or(&[], |candidate| &candidate.others)
+    }
+
+    /// None of a peer's addresses led to it, for these reasons.
+    pub(crate) fn is_unreached(&mut self, peer: PeerId, why: String) {
+        if let Some(candidate) = self.candidates.get_mut(&peer) {
+            candidate.unreached = Some(why);
+        }
+    }
+
+    /// What came of dialling those who were not reached.
+    pub(crate) fn unreached(&self) -> Vec<(PeerId, String)> {
+        let all = self.candidates.iter();
+        all.filter_map(|(peer, candidate)| Some((*peer, candidate.unreached.clone()?))).collect()
+    }
+
     /// Somebody asks us for the content, and so has or will have some of it.
     pub(crate) fn met(&mut self, peer: PeerId, addr: String) {
         self.learn(peer, addr, true);
@@ -121,6 +152,8 @@ impl Neighbours {
         self.addresses.insert(addr.clone(), peer);
         let candidate = Candidate {
             addr,
+            others: Vec::new(),
+            unreached: None,
             connections: 0,
             failures: Backoff::default(),
             not_before: None,
@@ -232,7 +265,8 @@ impl Neighbours {
             let connections = if lone { LONE_CONNECTIONS } else { 1 };
             candidate.connections += connections;
             candidate.dialled = Some(now);
-            self.dials.extend((0..connections).map(|_| now));
+            let addresses = connections as usize * (1 + candidate.others.len());
+            self.dials.extend(std::iter::repeat_n(now, addresses));
             out.extend((0..connections).map(|_| (peer, candidate.addr.clone())));
         }
         out
@@ -330,6 +364,7 @@ impl Neighbours {
     pub(crate) fn gave(&mut self, peer: PeerId) {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
             candidate.failures = Backoff::default();
+            candidate.unreached = None;
         }
     }
 }

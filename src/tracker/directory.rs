@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::content::{FileId, PeerId, Run};
 use crate::wire::{self, Complaint, Holder, Offer, PeerInfo, Status, View, limits};
 
+mod addresses;
 mod contents;
 mod crowd;
 mod crowded;
@@ -38,6 +39,7 @@ mod takeover;
 mod tests;
 mod work;
 
+pub use addresses::{Listens, Origin};
 pub use denial::Denial;
 pub use listing::Page;
 use locate::Search;
@@ -231,7 +233,7 @@ impl Directory {
         let Some(peer) = self.roll.find(accused).filter(|peer| *peer != reporter) else {
             return Ok(None);
         };
-        let by = self.roll[reporter].profile.from;
+        let by = self.roll[reporter].profile.from.ip;
         match complaint {
             Complaint::Dead => {
                 let peer = &mut self.roll[peer];
@@ -269,16 +271,22 @@ impl Directory {
         self.roll.registered(sender).is_ok()
     }
 
-    /// A registered peer as a holder of so many chunks of something that it has not registered.
-    pub fn keeper(&self, peer: PeerId, have: u32) -> Option<Holder> {
-        self.roll[self.roll.find(peer)?].keeper(have)
+    /// Where a registered peer's connection comes from.
+    pub fn origin(&self, peer: PeerId) -> Option<Origin> {
+        Some(self.roll[self.roll.find(peer)?].profile.from)
     }
 
-    /// At most `limit` registered peers after one, in order of id, and whether there are more.
-    pub fn peers(&self, after: PeerId, limit: usize, now: Instant) -> (Vec<PeerInfo>, bool) {
+    /// A registered peer as a holder of so many chunks of something that it has not registered, for who asks
+    /// from there.
+    pub fn keeper(&self, peer: PeerId, have: u32, to: Origin) -> Option<Holder> {
+        self.roll[self.roll.find(peer)?].keeper(have, to)
+    }
+
+    /// At most `limit` registered peers after one, in order of id, and whether there are more; for who asks from there.
+    pub fn peers(&self, after: PeerId, limit: usize, to: Origin, now: Instant) -> (Vec<PeerInfo>, bool) {
         let mut rest = self.roll.after(after);
         let page = rest.by_ref().take(limit.clamp(1, limits::MAX_PEERS));
-        let page = page.map(|(id, peer)| peer.info(id, now)).collect();
+        let page = page.map(|(id, peer)| peer.info(id, to, now)).collect();
         (page, rest.next().is_some())
     }
 }

@@ -3,11 +3,12 @@
 //! Owns what a connection may do in which state. Pure but for the lock on the directory: a message
 //! and `now` in, an answer out; no socket, no clock. The lock is taken for one bounded step at a time.
 
-use std::net::IpAddr;
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use super::directory::{Denial, Directory, Load, Look, Near, Page, Profile, Query, Sender, Wanted};
+use super::directory::{
+    Denial, Directory, Listens, Load, Look, Near, Origin, Page, Profile, Query, Sender, Wanted,
+};
 use super::records::Command;
 use super::shared::Shared;
 use crate::content::{ChunkSet, FileId, Network, Run, SafeName, runs};
@@ -81,24 +82,17 @@ enum Asking {
 pub struct Session {
     sender: Sender,
     name: String,
-    host: IpAddr,
+    from: Origin,
     /// True once it registered: it may have lost the registration since.
     registered: bool,
     asking: Option<Asking>,
 }
 
 impl Session {
-    /// A session of connection number `connection`, which came from `host` and said `hello`.
-    pub fn new(connection: u64, host: IpAddr, hello: &Hello) -> Session {
+    /// A session of connection number `connection`, which said `hello`.
+    pub fn new(connection: u64, from: Origin, hello: &Hello) -> Session {
         let sender = Sender { connection, peer: hello.peer };
-        // An address like ::ffff:10.0.0.1 is the IPv4 one as a socket for both kinds sees it.
-        Session {
-            sender,
-            name: hello.name.to_string(),
-            host: host.to_canonical(),
-            registered: false,
-            asking: None,
-        }
+        Session { sender, name: hello.name.to_string(), from, registered: false, asking: None }
     }
 
     /// Answers a message.
@@ -124,7 +118,7 @@ impl Session {
             ToTracker::GetStatus(_) => Ok(self.step(shared, now).status(now).into()),
             ToTracker::GetPeers(message) => {
                 let limit = usize::from(message.limit);
-                let (peers, more) = self.step(shared, now).peers(message.after, limit, now);
+                let (peers, more) = self.step(shared, now).peers(message.after, limit, self.from, now);
                 Ok(wire::Peers { peers: List::new(peers), more }.into())
             }
             ToTracker::Resolve(message) => return answered(published::resolve(&shared.records(), &message)),
@@ -232,8 +226,8 @@ impl Session {
     }
 
     fn register(&mut self, shared: &Shared, message: &wire::Register, now: Instant) -> Reply {
-        let host = if message.host.is_empty() { self.host.into() } else { message.host.clone() };
-        let profile = Profile { name: self.name.clone(), host, port: message.port, from: self.host };
+        let listens = Listens { port: message.port, stated: message.addresses.to_vec() };
+        let profile = Profile { name: self.name.clone(), listens, from: self.from };
         let mut directory = shared.lock();
         if let Err(contested) = directory.register(self.sender, profile, now) {
             let detail = "a peer with this id is registered on another connection, which lives";
@@ -279,8 +273,9 @@ impl Session {
             max: usize::from(message.max),
             missing: missing.as_ref(),
             asker: self.sender.peer,
+            from: self.from,
         };
-        let network = Network::of(self.host);
+        let network = Network::of(self.from.ip);
         let mut variants = shared.asked(network, || self.step(shared, now).locate(&query, now));
         stores::join(shared, &query, &mut variants);
         if variants.is_empty() && query.purpose == Purpose::Inspect && matches!(wanted, Wanted::Name(_)) {
@@ -376,7 +371,7 @@ impl Session {
             Some(Asking::Store(storing)) => return self.go_on_storing(shared, storing, now),
             asking => asking,
         };
-        let done = shared.asked(Network::of(self.host), || match &mut asking {
+        let done = shared.asked(Network::of(self.from.ip), || match &mut asking {
             Some(Asking::List(page)) => self.step(shared, now).list(page),
             Some(Asking::Near(near)) => self.step(shared, now).near(near),
             _ => true,

@@ -8,7 +8,7 @@ use byteorder::{BigEndian, ByteOrder};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits;
-use crate::content::{ChunkHash, ChunkSet, FileId, Host, Looks, NameError, PeerId, Proof, Run, SafeName};
+use crate::content::{Address, ChunkHash, ChunkSet, FileId, Looks, NameError, PeerId, Proof, Run, SafeName};
 
 /// Why the bytes of a frame are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,9 +32,9 @@ pub enum DecodeError {
     /// A string is not UTF-8.
     #[error("a text is not UTF-8")]
     NotUtf8,
-    /// A text that is to be a host has characters that no host has.
-    #[error("a text is not a host")]
-    NotAHost,
+    /// An address is none that could be dialled.
+    #[error("an address cannot be dialled")]
+    NotAnAddress,
     /// A text that is to be a safe name is none.
     #[error("a name cannot be: {0}")]
     UnsafeName(NameError),
@@ -214,13 +214,15 @@ impl<const MAX: usize> Field for Text<MAX> {
     }
 }
 
-impl Field for Host {
+impl Field for Address {
     fn put(&self, out: &mut BytesMut) {
-        out.put_u16(self.len() as u16);
-        out.put_slice(self.as_bytes());
+        let (ip, port) = self.to_bytes();
+        out.put_slice(&ip);
+        out.put_u16(port);
     }
-    fn take(from: &mut Cursor) -> Result<Host, DecodeError> {
-        Host::new(&Text::<{ Host::MAX_BYTES }>::take(from)?).ok_or(DecodeError::NotAHost)
+    fn take(from: &mut Cursor) -> Result<Address, DecodeError> {
+        let ip = from.array()?;
+        Address::from_bytes(ip, u16::take(from)?).ok_or(DecodeError::NotAnAddress)
     }
 }
 
@@ -292,6 +294,8 @@ impl<T: Field, const MAX: usize> Field for List<T, MAX> {
 pub type Name = Text<{ limits::MAX_NAME_BYTES }>;
 /// A peer's or program's name.
 pub type Label = Text<{ limits::MAX_LABEL_BYTES }>;
+/// Addresses of one peer, those to be tried first in front.
+pub type Addresses = List<Address, { limits::MAX_ADDRESSES }>;
 /// Runs of chunks.
 pub type Ranges = List<Run, { limits::MAX_RANGES }>;
 

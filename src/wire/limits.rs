@@ -15,9 +15,10 @@ pub const MAX_FRAME_BYTES: usize = 1 << 20;
 pub const MAX_PEER_FRAME_BYTES: usize = 320 << 10;
 /// Longest name (a `/`-separated relative path), in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 4096;
-/// Longest peer name, host or software name, in bytes of UTF-8.
+/// Longest name of a peer or software, in bytes of UTF-8.
 pub const MAX_LABEL_BYTES: usize = 255;
-const _: () = assert!(MAX_LABEL_BYTES == crate::content::Host::MAX_BYTES);
+/// Most addresses of one peer.
+pub const MAX_ADDRESSES: usize = 8;
 /// Longest explanation in an ERROR, in bytes of UTF-8.
 pub const MAX_DETAIL_BYTES: usize = 1024;
 /// Most offers in one REGISTER or UPDATE.

@@ -3,11 +3,11 @@
 use bytes::BytesMut;
 
 use super::codes::{StoreState, View};
-use super::field::{Bits, Cursor, DecodeError, Field, Label, List};
+use super::field::{Addresses, Bits, Cursor, DecodeError, Field, Label, List};
 use super::limits::{MAX_DUTY_SOURCES, MAX_REMEMBERED};
 use super::macros::{kinds, layout};
 use super::records::Published;
-use crate::content::{FileId, Host, PeerId};
+use crate::content::{FileId, PeerId};
 
 layout! {
     /// What a store holds of a content so that no crash takes it: all of it, not what changed.
@@ -28,10 +28,8 @@ layout! {
     DutySource {
         /// The peer.
         peer: PeerId,
-        /// The host where it listens.
-        host: Host,
-        /// The port where it listens; 0 if it cannot be dialled.
-        port: u16,
+        /// Where the store may dial it, those to be tried first in front; none if it cannot be dialled.
+        addresses: Addresses,
         /// True if it is to be asked only for what no other source has or is getting: it sends everything once.
         spare: bool,
     }

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::codes::{Complaint, Purpose, Reluctance, View};
 use super::common::{Common, FIRST_DIRECTED_ID};
-use super::field::{Cursor, DecodeError, Field, Label, List, Name, Ranges};
+use super::field::{Addresses, Cursor, DecodeError, Field, Label, List, Name, Ranges};
 use super::limits::{
     MAX_DUTIES, MAX_ENTRIES, MAX_HOLDERS, MAX_KEPT, MAX_NEAR, MAX_OFFERS, MAX_PAGE_STORES, MAX_PEERS,
     MAX_RECORDS, MAX_VARIANTS,
@@ -13,7 +13,7 @@ use super::macros::{layout, messages};
 use super::message::Message;
 use super::records::{Authority, ClientId, Published, Term, Version};
 use super::stores::{Duty, KeptPart, StoreInfo};
-use crate::content::{FileId, Host, PeerId};
+use crate::content::{FileId, PeerId};
 
 layout! {
     /// A content that a peer registers under a name.
@@ -44,10 +44,8 @@ layout! {
         peer: PeerId,
         /// Its name.
         name: Label,
-        /// The host where it listens, an address or a name.
-        host: Host,
-        /// The port where it listens; 0 if it cannot be dialled.
-        port: u16,
+        /// Where the asker may dial it, those to be tried first in front; none if it cannot be dialled.
+        addresses: Addresses,
         /// Chunks it holds.
         have: u32,
         /// Uploads it serves now.
@@ -112,10 +110,8 @@ layout! {
         peer: PeerId,
         /// Its name.
         name: Label,
-        /// The host where it listens.
-        host: Host,
-        /// The port where it listens.
-        port: u16,
+        /// Where the asker may dial it, those to be tried first in front; none if it cannot be dialled.
+        addresses: Addresses,
         /// Contents it registered.
         offers: u32,
         /// Uploads it serves now.
@@ -132,10 +128,10 @@ messages! {
     ToTracker {
         /// Registers the sender, forgetting all it registered before; answered with REGISTERED.
         0x10 "REGISTER" Register {
-            /// The host others should dial; empty: the address this connection comes from.
-            host: Host,
-            /// The port others should dial; 0 if it cannot be dialled.
+            /// The port where it listens at the address that this connection comes from; 0: it does not.
             port: u16,
+            /// Where else it listens, those to be tried first in front.
+            addresses: Addresses,
             /// The first of its contents; UPDATE carries the rest.
             offers: List<Offer, MAX_OFFERS>,
         }

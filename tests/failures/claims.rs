@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use p2p::content::{Claim, FileId, Host, PeerId};
+use p2p::content::{Address, Claim, FileId, PeerId};
 use p2p::wire::{Holder, Label, List, Name, Variant};
 
 use crate::client::{Body, Client, Hello, MEMBER, id};
@@ -33,19 +33,16 @@ fn offer_of(name: &str, hash: [u8; 32], (size, total, chunks): (u64, u64, u32)) 
 #[track_caller]
 fn claim(lab: &Lab, offer: Body, port: u16) -> Client {
     let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
-    member
-        .call(id::REGISTER, &Body::new().text("127.0.0.1").u16(port).list(&[offer]), id::REGISTERED)
-        .unwrap();
+    member.call(id::REGISTER, &Body::new().u16(port).list(&[]).list(&[offer]), id::REGISTERED).unwrap();
     member
 }
 
-/// What a tracker says of a content of this size with one holder at `host`.
-fn variant(name: &str, content: FileId, claim: Claim, host: &str, port: u16) -> Variant {
+/// What a tracker says of a content of this size with one holder at `ip`.
+fn variant(name: &str, content: FileId, claim: Claim, ip: [u8; 4], port: u16) -> Variant {
     let holder = Holder {
         peer: PeerId([9; 16]),
         name: Label::new("somebody"),
-        host: Host::new(host).expect("a host"),
-        port,
+        addresses: List::new(vec![Address::new(ip.into(), port).expect("it can be dialled")]),
         have: claim.chunks,
         uploads: 0,
         downloads: 0,
@@ -84,7 +81,7 @@ fn no_bytes_under_the_id_of_some_are_never_a_file() {
         "file",
         content,
         Claim { size: 0, total: 0, chunks: 0, tree: false },
-        "h",
+        [10, 0, 0, 1],
         1,
     )]);
     let place = tempfile::tempdir().expect("a folder");
@@ -111,8 +108,9 @@ fn a_running_peer_takes_no_false_claim_over() {
     let source = Lab::new();
     let sample = one_file("file", content.clone());
     let honest = source.peer(&sample, "honest", &[]);
-    let nothing = variant("file", hash, Claim { size: 0, total: 0, chunks: 0, tree: false }, "127.0.0.1", 1);
-    let truth = variant("file", hash, file(200_000), "127.0.0.1", honest.addr().port());
+    let nothing =
+        variant("file", hash, Claim { size: 0, total: 0, chunks: 0, tree: false }, [127, 0, 0, 1], 1);
+    let truth = variant("file", hash, file(200_000), [127, 0, 0, 1], honest.addr().port());
     let tracker = FalseTracker::start(vec![nothing, truth]);
     let folder = Sample::empty();
     let _peer = Daemon::peer(folder.path(), &["--tracker", &tracker.target()]);
@@ -124,10 +122,10 @@ fn a_running_peer_takes_no_false_claim_over() {
 }
 
 #[test]
-fn a_host_that_no_thread_can_be_called_keeps_nobody_past_the_wait() {
+fn an_address_that_nobody_can_dial_keeps_nobody_past_the_wait() {
     let content = FileId::of(b"content");
-    let variants = vec![variant("file", content, file(7), "aXXb", 9)];
-    let tracker = FalseTracker::with_bytes(variants, (b"aXXb", b"a\0\0b"));
+    let variants = vec![variant("file", content, file(7), [10, 9, 9, 9], 9)];
+    let tracker = FalseTracker::with_bytes(variants, (&[10, 9, 9, 9], &[0; 4]));
     let place = tempfile::tempdir().expect("a folder");
     let start = Instant::now();
     let dest = place.path().to_str().expect("a UTF-8 path");
@@ -143,14 +141,14 @@ fn a_host_that_no_thread_can_be_called_keeps_nobody_past_the_wait() {
 fn impossible_claims_of_a_tree_neither_spin_nor_hang() {
     let content = FileId::of(b"listing");
     let large = |size| Claim { size, total: 5, chunks: 1, tree: true };
-    let variants = [300 << 20, 301 << 20].map(|size| variant("t/", content, large(size), "127.0.0.1", 1));
+    let variants = [300 << 20, 301 << 20].map(|size| variant("t/", content, large(size), [127, 0, 0, 1], 1));
     let place = tempfile::tempdir().expect("a folder");
     let dest = place.path().to_str().expect("a UTF-8 path");
     let tracker = FalseTracker::start(variants.to_vec());
     assert_ne!(get(&tracker, "t/", dest, &["--wait", "1s"]).code(), DONE);
     assert!(tracker.located() < 20, "{}", tracker.located());
     // What is possible, and nobody can prove.
-    let variants = [100, 101].map(|size| variant("t/", content, large(size), "127.0.0.1", 1));
+    let variants = [100, 101].map(|size| variant("t/", content, large(size), [127, 0, 0, 1], 1));
     let tracker = FalseTracker::start(variants.to_vec());
     let start = Instant::now();
     let failed = get(&tracker, "t/", dest, &["--wait", "1s"]).expect(UNREACHABLE);

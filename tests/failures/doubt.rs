@@ -32,7 +32,7 @@ fn connect(lab: &Lab, peer: Option<[u8; 16]>) -> Client {
 }
 
 fn register(client: &mut Client, port: u16) -> Frame {
-    client.ask(id::REGISTER, &Body::new().text("").u16(port).list(&[])).unwrap()
+    client.ask(id::REGISTER, &Body::new().u16(port).list(&[]).list(&[])).unwrap()
 }
 
 /// A registered member that only complains.
@@ -54,16 +54,15 @@ fn peer_at(lab: &Lab, port: u16) -> [u8; 16] {
         .fields(|fields| {
             let found = fields.list(1000, |fields| {
                 let peer = fields.peer();
-                let _names = (fields.text(), fields.text());
-                let port = fields.u16();
+                let (_name, addresses) = (fields.text(), fields.addresses());
                 let _load = (fields.u32(), fields.u16(), fields.u16(), fields.u32());
-                (peer, port)
+                (peer, addresses.first().map(|(_, port)| *port))
             });
             fields.flag();
             found
         })
         .unwrap();
-    found.iter().find(|(_, at)| *at == port).expect("the peer is registered").0
+    found.iter().find(|(_, at)| *at == Some(port)).expect("the peer is registered").0
 }
 
 /// How many peers the tracker names to who would fetch `name`.

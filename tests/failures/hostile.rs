@@ -234,7 +234,7 @@ fn registrations_that_never_end_have_bounded_room() {
     let before = town.lab.tracker.proc_status("VmRSS");
     // The head of a REGISTER of a megabyte, and all of it but the last byte.
     let length: u32 = 1 << 20;
-    let mut start = Body::new().u32(length).u8(id::REGISTER).u32(1).text("").u16(0).u32(1024).0;
+    let mut start = Body::new().u32(length).u8(id::REGISTER).u32(1).u16(0).u32(0).u32(1024).0;
     start.resize(length as usize + 3, b'a');
     let mut crowd: Vec<_> = (0..300).filter_map(|_| greet(town.lab.tracker.addr(), MEMBER)).collect();
     crowd.iter_mut().for_each(|stream| {
@@ -262,7 +262,7 @@ fn absurd_sizes_and_lengths_are_refused_before_they_cost_anything() {
     is_refused(&tracker, MEMBER, &giant(id::REGISTER), code::TOO_LARGE);
     is_refused(&peer, ASK, &giant(id::OPEN), code::TOO_LARGE);
     // A list that says it has four thousand million entries, in a frame of a few bytes.
-    let long = Body::new().text("").u16(0).u32(u32::MAX);
+    let long = Body::new().u16(0).u32(0).u32(u32::MAX);
     is_refused(&tracker, MEMBER, &frame(id::REGISTER, 2, &long), code::MALFORMED);
     let ranges = Body::new().u16(0).u32(u32::MAX);
     is_refused(&peer, ASK, &frame(id::ASKER_HAVE, 0, &ranges), code::MALFORMED);
@@ -270,7 +270,7 @@ fn absurd_sizes_and_lengths_are_refused_before_they_cost_anything() {
     let (mut client, _) = Client::greet(&tracker, &Hello::new(MEMBER)).unwrap();
     let offer =
         Body::new().text("file").raw(&[7; 32]).u64(u64::MAX).u64(u64::MAX).u32(u32::MAX).u8(1).u8(1).u64(0);
-    let register = Body::new().text("").u16(1).list(&[offer]);
+    let register = Body::new().u16(1).list(&[]).list(&[offer]);
     assert_eq!(client.ask(id::REGISTER, &register).unwrap().error().unwrap(), code::MALFORMED);
     client.is_alive().unwrap();
     limits_hold(&town.lab.tracker, before.0, 0, 0);
@@ -405,7 +405,7 @@ fn what_is_no_peer_is_dialled_once_whoever_names_it() {
         .map(|_| {
             let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
             let offer = crate::claims::offer("file", hash, content.len() as u64);
-            let register = Body::new().text("127.0.0.1").u16(port).list(&[offer]);
+            let register = Body::new().u16(port).list(&[]).list(&[offer]);
             member.call(id::REGISTER, &register, id::REGISTERED).unwrap();
             member
         })

@@ -73,7 +73,7 @@ impl Liar {
             _ => *blake3::hash(&content).as_bytes(),
         };
         let offer = offer(name, claimed, size);
-        let register = Body::new().text("127.0.0.1").u16(addr.port()).list(&[offer]);
+        let register = Body::new().u16(addr.port()).list(&[]).list(&[offer]);
         member.call(id::REGISTER, &register, id::REGISTERED).unwrap();
         let manifest = manifest(&content);
         let shared =
@@ -340,6 +340,6 @@ fn a_false_size_under_a_true_id_spoils_nothing() {
 fn false_claim(lab: &Lab, hash: [u8; 32], size: u64) -> Client {
     let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
     let offer = offer("file", hash, size);
-    member.call(id::REGISTER, &Body::new().text("127.0.0.1").u16(1).list(&[offer]), id::REGISTERED).unwrap();
+    member.call(id::REGISTER, &Body::new().u16(1).list(&[]).list(&[offer]), id::REGISTERED).unwrap();
     member
 }

@@ -2,12 +2,13 @@
 
 use bytes::BytesMut;
 use p2p::content::{
-    ChunkHash, Descriptor, FileId, Geometry, Host, LeftOut, Link, Looks, Manifest, Missing, PeerId, Reason,
-    Run, SafeName, Tree, TreeEntry, TreeKind,
+    Address, ChunkHash, Descriptor, FileId, Geometry, LeftOut, Link, Looks, Manifest, Missing, PeerId,
+    Reason, Run, SafeName, Tree, TreeEntry, TreeKind,
 };
 use p2p::wire::{
-    ChunkHead, Common, Complaint, GetList, GetPeers, GetStatus, HEADER_BYTES, HaveChunks, Heartbeat, List,
-    Locate, Message, Name, Offer, Preface, Purpose, Register, Report, Text, ToTracker, Update, View,
+    Addresses, ChunkHead, Common, Complaint, GetList, GetPeers, GetStatus, HEADER_BYTES, HaveChunks,
+    Heartbeat, List, Locate, Message, Name, Offer, Preface, Purpose, Register, Report, Text, ToTracker,
+    Update, View,
 };
 
 const DOC: &str = include_str!("../../docs/PROTOCOL.md");
@@ -131,8 +132,8 @@ fn offer(name: &str, content: u8, complete: bool) -> Offer {
     Offer { name: Name::new(name), id, size, total: size, chunks: 4, complete, original: true, modified: 7 }
 }
 
-fn host() -> Host {
-    Host::new("h").expect("a host")
+fn addresses() -> Addresses {
+    List::new(vec![Address::new([10, 0, 0, 1].into(), 2).expect("it can be dialled")])
 }
 
 fn session() -> Vec<u8> {
@@ -145,9 +146,21 @@ fn session() -> Vec<u8> {
         missing: List::new(vec![Run::new(1, 2)]),
     };
     let messages: Vec<(u32, ToTracker)> = vec![
-        (0, Register { host: Host::default(), port: 1, offers: List::new(vec![offer("a", 1, true)]) }.into()),
-        (1, Register { host: host(), port: 2, offers: List::default() }.into()),
-        (0x202, Register { host: host(), port: 2, offers: List::new(vec![offer("d/b", 1, false)]) }.into()),
+        (
+            0,
+            Register {
+                port: 1,
+                addresses: Addresses::default(),
+                offers: List::new(vec![offer("a", 1, true)]),
+            }
+            .into(),
+        ),
+        (1, Register { port: 2, addresses: addresses(), offers: List::default() }.into()),
+        (
+            0x202,
+            Register { port: 2, addresses: addresses(), offers: List::new(vec![offer("d/b", 1, false)]) }
+                .into(),
+        ),
         (
             1,
             Update {

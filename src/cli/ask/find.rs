@@ -10,6 +10,7 @@ use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{count, shown, size};
 use crate::cli::typed::args::FindArgs;
 use crate::cli::typed::what::{What, typed};
+use crate::content::Address;
 use crate::wire::{Holder, Variant};
 
 /// One line of `find --json`.
@@ -35,6 +36,7 @@ struct HolderLine {
     name: String,
     /// `host:port`, or nothing if it cannot be dialled.
     address: Option<String>,
+    addresses: Vec<String>,
     /// Chunks it has.
     have: u32,
     uploads: u16,
@@ -119,7 +121,8 @@ fn holder_line(holder: &Holder) -> HolderLine {
     HolderLine {
         peer: holder.peer.to_string(),
         name: holder.name.to_string(),
-        address: (holder.port > 0).then(|| holder.host.endpoint(holder.port).to_string()),
+        address: holder.addresses.first().map(Address::to_string),
+        addresses: holder.addresses.iter().map(Address::to_string).collect(),
         have: holder.have,
         uploads: holder.uploads,
         downloads: holder.downloads,
@@ -130,7 +133,7 @@ fn holder_line(holder: &Holder) -> HolderLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::{FileId, Host, PeerId};
+    use crate::content::{FileId, PeerId};
     use crate::wire::{Label, List, Name};
 
     #[test]
@@ -146,8 +149,7 @@ mod tests {
         let holder = |name: &str, have, port, original| Holder {
             peer: PeerId([7; 16]),
             name: Label::new(name),
-            host: Host::new("h").unwrap(),
-            port,
+            addresses: List::new(Address::new([10, 0, 0, 1].into(), port).into_iter().collect()),
             have,
             uploads: 1,
             downloads: 0,
@@ -172,7 +174,7 @@ mod tests {
             "name:p2p:x  2.0 KiB  1 seeder, 3 leechers",
             &id,
             "PEER   ADDRESS             HAS  KIND      UPLOADS  DOWNLOADS",
-            "alice  h:9                100%  original        1          0",
+            "alice  10.0.0.1:9         100%  original        1          0",
             "bob    cannot be dialled   25%  copy            1          0",
             "and 2 peers more",
         ];

@@ -1,5 +1,6 @@
 //! `p2p load`: how busy a peer is, asked of the peer itself.
 
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -10,7 +11,7 @@ use crate::cli::show::output;
 use crate::cli::show::words::{count, elapsed, shown};
 use crate::cli::typed::args::LoadArgs;
 use crate::cli::typed::values::Patience;
-use crate::content::Endpoint;
+use crate::content::{Address, Endpoint};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
 use crate::wire::{FromServer, GetLoad, Load, Message, Role, ToServer};
@@ -36,15 +37,14 @@ struct Line {
 
 /// `p2p load PEER`
 pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
-    let address = if is_address(&args.peer) {
-        args.peer.clone()
-    } else {
-        address_of(&args.peer, &args.trackers.trackers)?
+    let dialled = match is_address(&args.peer) {
+        true => net::dial(&args.peer),
+        false => net::dial_any(&addresses_of(&args.peer, &args.trackers.trackers)?),
     };
-    let line = ask(&address).map_err(|error| {
+    let line = dialled.map_err(NetError::Io).and_then(ask).map_err(|error| {
         Failure::unreachable(format!(
-            "the peer at {} cannot be asked: {}",
-            shown(&address),
+            "the peer {} cannot be asked: {}",
+            shown(&args.peer),
             net_reason(&error)
         ))
     })?;
@@ -67,8 +67,8 @@ fn is_address(peer: &str) -> bool {
     peer.parse::<Endpoint>().is_ok()
 }
 
-/// The address of the only peer with this name.
-fn address_of(name: &str, trackers: &[String]) -> Result<String, Failure> {
+/// Where the only peer with this name can be dialled.
+fn addresses_of(name: &str, trackers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
     let mut tracker = tracker::connect(trackers, Patience::For(Duration::ZERO))?;
     let peers = tracker.peers()?;
     let named: Vec<_> = peers.iter().filter(|peer| &*peer.name == name).collect();
@@ -78,11 +78,13 @@ fn address_of(name: &str, trackers: &[String]) -> Result<String, Failure> {
             tracker.address,
             shown(name)
         ))),
-        [peer] if peer.port == 0 => Err(Failure::unreachable(format!("{} cannot be dialled", shown(name)))),
-        [peer] => Ok(peer.host.endpoint(peer.port).to_string()),
+        [peer] if peer.addresses.is_empty() => {
+            Err(Failure::unreachable(format!("{} cannot be dialled", shown(name))))
+        }
+        [peer] => Ok(peer.addresses.iter().map(|address| address.socket()).collect()),
         several => {
-            let addresses: Vec<_> =
-                several.iter().map(|peer| peer.host.endpoint(peer.port).to_string()).collect();
+            let firsts = several.iter().filter_map(|peer| peer.addresses.first());
+            let addresses: Vec<_> = firsts.map(Address::to_string).collect();
             let addresses = shown(&addresses.join(", "));
             Err(Failure::usage(format!(
                 "several peers are called {}: ask for one of {addresses}",
@@ -92,8 +94,7 @@ fn address_of(name: &str, trackers: &[String]) -> Result<String, Failure> {
     }
 }
 
-fn ask(address: &str) -> Result<Line, NetError> {
-    let stream = net::dial(address).map_err(NetError::Io)?;
+fn ask(stream: TcpStream) -> Result<Line, NetError> {
     let session = net::greet(stream, &Identity::tool(), Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
     let (peer, name, addr) = (session.theirs.peer, session.theirs.name.to_string(), session.addr);
     let mut link = Messages::<FromServer, ToServer>::new(session, Side::Fetch);

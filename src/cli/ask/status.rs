@@ -142,6 +142,7 @@ mod tests {
             peer: String::new(),
             name: "alice".to_owned(),
             address: None,
+            addresses: Vec::new(),
             offers: 3,
             uploads: 2,
             downloads: 1,

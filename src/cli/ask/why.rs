@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::api::{SourceReport, TransferState, TransferStatus};
+use crate::api::{SourceReport, TransferState, TransferStatus, Unreached};
 use crate::cli::failure::Failure;
 use crate::cli::reach::daemon::{Daemon, nobody_shares};
 use crate::cli::show::output;
@@ -21,6 +21,7 @@ struct Line<'a> {
     name: &'a str,
     state: TransferState,
     sources: &'a [SourceReport],
+    unreached: &'a [Unreached],
 }
 
 /// `p2p why [FOLDER|ID]`
@@ -40,8 +41,8 @@ pub(crate) fn why(args: &WhyArgs) -> Result<(), Failure> {
     output::answers(args.json, &wanted, |transfer| line(transfer), |transfer| render(transfer))
 }
 
-fn line(TransferStatus { id, name, state, sources, .. }: &TransferStatus) -> Line<'_> {
-    Line { id, name, state: *state, sources }
+fn line(TransferStatus { id, name, state, sources, unreached, .. }: &TransferStatus) -> Line<'_> {
+    Line { id, name, state: *state, sources, unreached }
 }
 
 fn render(transfer: &TransferStatus) -> String {
@@ -72,11 +73,14 @@ fn render(transfer: &TransferStatus) -> String {
         ]);
     }
     let head = format!("{}: {}", shown(&transfer.name), transfer.state);
-    if transfer.sources.is_empty() {
-        format!("{head}, no source yet")
-    } else {
-        format!("{head}\n{}", table.render(output::columns()))
+    let mut words = match transfer.sources.is_empty() {
+        true => format!("{head}, no source yet"),
+        false => format!("{head}\n{}", table.render(output::columns())),
+    };
+    for Unreached { tried, .. } in &transfer.unreached {
+        words.push_str(&format!("\nnot reached: {}", shown(tried)));
     }
+    words
 }
 
 fn time(ms: f64) -> String {
@@ -112,6 +116,12 @@ mod tests {
         );
         assert_eq!(rows[2], ["far", "0", "µs", "?", "?", "0", "B", "0", "µs", "0", "busy"]);
         assert_eq!(render(&TransferStatus::of("a")), "a: fetching, no source yet");
+        let tried = "10.0.0.1:7: connection refused".to_owned();
+        let unreached = vec![Unreached { peer: "1".to_owned(), tried }];
+        assert_eq!(
+            render(&TransferStatus { unreached, ..TransferStatus::of("a") }),
+            "a: fetching, no source yet\nnot reached: 10.0.0.1:7: connection refused"
+        );
     }
 
     #[test]

@@ -234,15 +234,14 @@ fn as_kind(name: &SafeName, tree: bool) -> Result<SafeName, Failure> {
 mod tests {
     use super::*;
     use crate::api::Exit;
-    use crate::content::{Host, PeerId};
+    use crate::content::PeerId;
     use crate::wire::{Label, List, Name};
 
     fn holder(name: &str, number: u8, original: bool) -> Holder {
         Holder {
             peer: PeerId([number; 16]),
             name: Label::new(name),
-            host: Host::new("h").unwrap(),
-            port: 1,
+            addresses: List::default(),
             have: 1,
             uploads: 0,
             downloads: 0,

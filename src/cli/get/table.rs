@@ -82,15 +82,14 @@ pub(super) fn ambiguous(name: &SafeName, rows: &[Choosable]) -> Failure {
 mod tests {
     use super::*;
     use crate::api::Exit;
-    use crate::content::{Host, PeerId};
+    use crate::content::PeerId;
     use crate::wire::{Holder, Label, List, Name};
 
     fn claim(names: &[&str], original: bool, modified: u64) -> Variant {
         let holder = |name: &&str| Holder {
             peer: PeerId([7; 16]),
             name: Label::new(*name),
-            host: Host::new("h").unwrap(),
-            port: 1,
+            addresses: List::default(),
             have: 1,
             uploads: 0,
             downloads: 0,

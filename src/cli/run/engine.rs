@@ -1,12 +1,13 @@
 //! From what was typed to what a peer needs.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Failure;
 use crate::cli::run::scan::Scan;
 use crate::cli::typed::args::EngineArgs;
+use crate::content::Address;
 use crate::peer::{self, Peer};
 
 const MACHINE_ID: &str = "/etc/machine-id";
@@ -74,24 +75,34 @@ fn default_name(folder: Option<&Path>) -> String {
     }
 }
 
-/// An address of this machine that others can dial: that of the default route, else any that is not the
-/// loopback, else the loopback.
-pub(crate) fn outward_address() -> IpAddr {
-    // Connecting a datagram socket sends nothing, but chooses the route. The address is of a net that is
-    // reserved for documentation (RFC 5737).
-    let routed = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
-        socket.local_addr()
-    });
-    let routed =
-        routed.ok().map(|addr| addr.ip()).filter(|addr| !addr.is_loopback() && !addr.is_unspecified());
-    routed.or_else(listed_address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+/// Addresses of this machine that others can dial, one of each kind: that of the default route, else any that reaches
+/// further than this machine; the loopback if there is none.
+pub(crate) fn outward_addresses() -> Vec<IpAddr> {
+    // Of nets that are reserved for documentation (RFC 5737, RFC 3849).
+    let [v4, v6] =
+        [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()];
+    let each = |elsewhere: IpAddr| {
+        let listed = || {
+            let listed = if_addrs::get_if_addrs().ok()?.into_iter().map(|interface| interface.ip());
+            listed.filter(|ip| ip.is_ipv4() == elsewhere.is_ipv4()).find(|ip| reaches_far(*ip))
+        };
+        routed(elsewhere).or_else(listed)
+    };
+    let found: Vec<IpAddr> = [v4, v6].into_iter().filter_map(each).collect();
+    if found.is_empty() { vec![IpAddr::V4(Ipv4Addr::LOCALHOST)] } else { found }
 }
 
-/// The first address that is not the loopback.
-fn listed_address() -> Option<IpAddr> {
-    let listed = if_addrs::get_if_addrs().ok()?.into_iter();
-    listed.filter(|interface| !interface.is_loopback()).map(|interface| interface.ip()).find(IpAddr::is_ipv4)
+/// This machine's address on the way to there. Connecting a datagram socket sends nothing, but chooses the route.
+fn routed(elsewhere: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr =
+        if elsewhere.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((elsewhere, 9)).ok()?;
+    socket.local_addr().ok().map(|addr| addr.ip()).filter(|ip| reaches_far(*ip))
+}
+
+fn reaches_far(ip: IpAddr) -> bool {
+    Address::new(ip, 1).is_some_and(|address| !address.is_near_only())
 }
 
 #[cfg(test)]

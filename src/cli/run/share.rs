@@ -50,11 +50,16 @@ fn share_config(args: &ShareArgs, path: PathBuf, built_in: Option<&Tracker>) -> 
     };
     let addr = tracker.addr();
     config.trackers = vec![reachable(addr, IpAddr::from([127, 0, 0, 1])).to_string()];
-    let outward = reachable(addr, engine::outward_address());
     let advertised = args.engine.advertise.as_deref().and_then(Host::with_port).map(|(host, _)| host);
-    let host = advertised.filter(|host| !host.is_empty()).unwrap_or_else(|| outward.ip().into());
-    config.advertise.get_or_insert_with(|| host.to_string());
-    (config, vec![host.endpoint(addr.port()).to_string()])
+    let hosts: Vec<Host> = match advertised.filter(|host| !host.is_empty()) {
+        Some(host) => vec![host],
+        None if addr.ip().is_unspecified() => {
+            let outward = engine::outward_addresses().into_iter();
+            outward.filter(|ip| ip.is_ipv4() || addr.is_ipv6()).map(Host::from).collect()
+        }
+        None => vec![addr.ip().into()],
+    };
+    (config, hosts.iter().map(|host| host.endpoint(addr.port()).to_string()).collect())
 }
 
 /// The name under which `path` is shared.

@@ -26,7 +26,7 @@ pub(crate) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
 }
 
 /// Where the tracker inside `p2p share` listens if the usual port is taken.
-const ANY_PORT: &str = "0.0.0.0:0";
+const ANY_PORT: &str = "[::]:0";
 
 /// The tracker inside `p2p share`: the usual port if it is free, else any.
 pub(crate) fn built_in(listen: &str) -> Result<Tracker, Failure> {

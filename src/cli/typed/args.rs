@@ -20,7 +20,7 @@ use crate::{peer, tracker};
 /// Where a tracker is looked for if nobody says anything else.
 pub(crate) const DEFAULT_TRACKER: &str = "127.0.0.1:9700";
 /// Where a tracker listens: everywhere, since others are to reach it.
-pub(crate) const TRACKER_LISTEN: &str = "0.0.0.0:9700";
+pub(crate) const TRACKER_LISTEN: &str = "[::]:9700";
 
 const EXPERIMENTS: &str = "For tests and experiments";
 const LENDING: &str = "Lending space";
@@ -202,7 +202,7 @@ pub(crate) struct ShareArgs {
 #[command(next_help_heading = "Peer options")]
 pub(crate) struct EngineArgs {
     /// Where to accept other peers; port 0 takes any free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:0")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "[::]:0")]
     pub(crate) listen: String,
     /// The peer's name [default: FOLDER@HOST]
     #[arg(long, value_name = "NAME")]

@@ -11,8 +11,7 @@ use super::means::Means;
 use crate::content::{FileId, PeerId};
 use crate::peer::transfer::probe;
 use crate::swarm::claims::{Claims, Question, Verdict};
-use crate::swarm::dials::Leave;
-use crate::threads::{self, lock};
+use crate::threads;
 use crate::wire::{Complaint, Located, Report, Variant};
 
 /// What [`Contest::wait`] heard.
@@ -54,7 +53,7 @@ impl Contest {
         for holder in self.means.others(variant) {
             let whole = holder.have >= variant.chunks;
             if whole || holder.have > 0 {
-                self.claims.hear_holder(variant.size, holder.peer, (&holder.host, holder.port), whole);
+                self.claims.hear_holder(variant.size, holder.peer, &holder.addresses, whole);
             }
         }
     }
@@ -79,13 +78,7 @@ impl Contest {
             self.claims.answered(size, peer, verdict, now);
         }
         for question in self.claims.ask(now) {
-            let leave = lock(&self.means.dials).take(&question.addr, now);
-            let Question { size, peer, .. } = question;
-            match leave {
-                Leave::Now => self.ask(question),
-                Leave::Later => self.claims.answered(size, peer, Verdict::Away, now),
-                Leave::Foreign => self.claims.answered(size, peer, Verdict::Wrong, now),
-            }
+            self.ask(question);
         }
         self.blame();
     }
@@ -107,14 +100,15 @@ impl Contest {
 
     fn ask(&self, question: Question) {
         let (means, id, over, tell) = (self.means.clone(), self.id, self.over.clone(), self.tell.clone());
-        let Question { size, peer, addr } = question;
+        let Question { size, peer, addresses } = question;
         let present = means.stop.enter();
         let asking = move || {
             let _present = present;
-            let asked =
-                threads::caught(|| probe::ask(&means.identity, &means.dials, (id, size), &addr, &over));
+            let asked = threads::caught(|| {
+                probe::ask(&means.identity, &means.dials, (id, size), (peer, &addresses), &over)
+            });
             let verdict = asked.unwrap_or(Verdict::Away);
-            tracing::debug!("{addr} claims that {id} has {size} bytes: {verdict:?}");
+            tracing::debug!("peer {peer} claims that {id} has {size} bytes: {verdict:?}");
             let _ = tell.send((size, peer, verdict));
         };
         if threads::named("fetch-probe").connection(asking).is_err() {

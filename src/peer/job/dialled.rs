@@ -1,6 +1,6 @@
 //! One connection to a neighbour of a transfer: from the dial to what its end says about the neighbour.
 
-use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -9,13 +9,13 @@ use crossbeam_channel::{Receiver, Sender};
 use super::means::Means;
 use crate::content::PeerId;
 use crate::net::trace::Side;
-use crate::net::{self, NetError};
+use crate::net::{NetError, Unreached};
+use crate::peer::dialling::{Missed, reach};
 use crate::peer::transfer::connection as fetch;
 use crate::peer::transfer::{FetchEnd, Transfer};
-use crate::swarm::dials::Leave;
 use crate::swarm::neighbours::Outcome;
 use crate::threads::{self, lock};
-use crate::wire::{Complaint, PrefaceError, Refusal, Report, Role};
+use crate::wire::{Complaint, Refusal, Report, Role};
 
 /// Connections come through it for as long as it is open, and whoever closes it waits for those that did. Nobody waits
 /// for what hangs in a name, a dial or a HELLO: it is closed when that comes.
@@ -44,28 +44,36 @@ impl Gate {
         means: &Arc<Means>,
         transfer: &Arc<Transfer>,
         peer: PeerId,
-        addr: String,
+        first: &str,
     ) {
-        let ended = |outcome| {
-            transfer.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
-        };
-        match lock(&means.dials).take(&addr, Instant::now()) {
-            Leave::Now => {}
-            Leave::Later => return ended(Outcome::NotYet),
-            Leave::Foreign => return ended(Outcome::Foreign),
-        }
+        let others = transfer.neighbours(|neighbours| neighbours.others(peer).to_vec());
+        let all = std::iter::once(first).chain(others.iter().map(String::as_str));
+        let addresses: Vec<SocketAddr> = all.filter_map(|addr| addr.parse().ok()).collect();
         let (means, dialling, gate) = (means.clone(), transfer.clone(), self.open.clone());
         let present = means.stop.enter();
         let spawned = threads::named("fetch-source").connection(move || {
             let _present = present;
-            let end = threads::caught(|| source(&means, &dialling, &addr, &gate))
-                .unwrap_or_else(|panicked| Err(NetError::Panicked(panicked).into()));
-            let outcome = judge(&means, &dialling, peer, &addr, end);
+            let end = threads::caught(|| source(&means, &dialling, (peer, &addresses), &gate))
+                .unwrap_or_else(|panicked| Err(Ended::Fetch(NetError::Panicked(panicked).into())));
+            let outcome = judge(&means, &dialling, peer, end);
             dialling.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
         });
         if spawned.is_err() {
-            ended(Outcome::Failed);
+            transfer.neighbours(|neighbours| neighbours.ended(peer, Outcome::Failed, Instant::now()));
         }
+    }
+}
+
+/// Why a connection to a source came to an end.
+enum Ended {
+    /// There never was one.
+    Missed(Missed),
+    Fetch(FetchEnd),
+}
+
+impl From<FetchEnd> for Ended {
+    fn from(end: FetchEnd) -> Ended {
+        Ended::Fetch(end)
     }
 }
 
@@ -73,49 +81,61 @@ impl Gate {
 fn source(
     means: &Means,
     transfer: &Transfer,
-    addr: &str,
+    peer: (PeerId, &[SocketAddr]),
     gate: &Mutex<Option<Sender<()>>>,
-) -> Result<(), FetchEnd> {
+) -> Result<(), Ended> {
     threads::may_panic("fetch-source");
-    let stream = net::dial(addr).map_err(NetError::from)?;
-    let session = net::greet(Arc::new(stream), &means.identity, Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
-    lock(&means.dials).answered(addr);
+    let me = (&means.identity, Role::Ask);
+    let (session, addr) = reach(&means.dials, peer, me, Side::Fetch).map_err(Ended::Missed)?;
     let through = lock(gate).clone();
-    let _alive = through.ok_or(NetError::Closed)?;
-    fetch::run(transfer, session, addr)
+    let _alive = through.ok_or(FetchEnd::from(NetError::Closed))?;
+    Ok(fetch::run(transfer, session, &addr.to_string())?)
+}
+
+/// What it says about a neighbour that none of its addresses led to it. The trackers are told if nobody answers there.
+fn unreached(means: &Means, transfer: &Transfer, who: PeerId, unreached: &Unreached) -> Outcome {
+    tracing::debug!("peer {who} is not reached: {unreached}");
+    transfer.neighbours(|neighbours| neighbours.is_unreached(who, unreached.to_string()));
+    if unreached.is_silent() {
+        let complaint = Complaint::Dead;
+        means.trackers().report(&Report { peer: who, id: transfer.id, chunk: 0, complaint });
+        Outcome::Failed
+    } else if unreached.foreign().len() == unreached.0.len() {
+        Outcome::Foreign
+    } else if unreached.breaks_the_protocol() {
+        tracing::warn!("peer {who} breaks the protocol; it is not asked any more");
+        Outcome::Banned
+    } else {
+        Outcome::Failed
+    }
 }
 
 /// What the end of a connection says about the neighbour; complaints go to the trackers.
-fn judge(means: &Means, transfer: &Transfer, who: PeerId, addr: &str, end: Result<(), FetchEnd>) -> Outcome {
+fn judge(means: &Means, transfer: &Transfer, who: PeerId, end: Result<(), Ended>) -> Outcome {
     let complain = |complaint, chunk| {
         means.trackers().report(&Report { peer: who, id: transfer.id, chunk, complaint });
     };
+    let end = match end {
+        Ok(()) => return Outcome::Useless,
+        Err(Ended::Missed(Missed::Later)) => return Outcome::NotYet,
+        Err(Ended::Missed(Missed::Foreign)) => return Outcome::Foreign,
+        Err(Ended::Missed(Missed::Unreached(tried))) => return unreached(means, transfer, who, &tried),
+        Err(Ended::Fetch(end)) => end,
+    };
     match end {
-        Ok(()) => Outcome::Useless,
-        Err(FetchEnd::Lied(chunk)) => {
+        FetchEnd::Lied(chunk) => {
             complain(Complaint::Corrupt, chunk);
-            tracing::warn!("{addr} sent wrong bytes; it is not asked any more");
+            tracing::warn!("peer {who} sent wrong bytes; it is not asked any more");
             Outcome::Banned
         }
-        Err(FetchEnd::Net(NetError::Io(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            complain(Complaint::Dead, 0);
-            Outcome::Failed
-        }
-        Err(
-            FetchEnd::Net(NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_))
-            | FetchEnd::Geometry,
-        ) => {
-            tracing::warn!("{addr} breaks the protocol; it is not asked any more");
+        FetchEnd::Net(NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_))
+        | FetchEnd::Geometry => {
+            tracing::warn!("peer {who} breaks the protocol; it is not asked any more");
             Outcome::Banned
         }
-        Err(FetchEnd::Net(NetError::Preface(PrefaceError::Magic))) => {
-            tracing::debug!("{addr} is no peer; it is left alone");
-            lock(&means.dials).is_foreign(addr, Instant::now());
-            Outcome::Foreign
-        }
-        Err(FetchEnd::Refused(Refusal::NotHere)) => Outcome::NotHere,
-        Err(error) => {
-            tracing::debug!("{addr}: {error}");
+        FetchEnd::Refused(Refusal::NotHere) => Outcome::NotHere,
+        error => {
+            tracing::debug!("peer {who}: {error}");
             Outcome::Failed
         }
     }

@@ -19,6 +19,9 @@ use crate::swarm::patience::Patience;
 use crate::swarm::scheduler::{Event, TICK};
 use crate::wire::{Complaint, Located, Name, Report, Variant, View};
 
+/// Of so many peers that were not reached it is told what was dialled.
+const MOST_TOLD: usize = 3;
+
 /// What the driving of one transfer remembers between turns.
 pub(super) struct Driver<'a> {
     means: &'a Arc<Means>,
@@ -87,7 +90,7 @@ impl<'a> Driver<'a> {
     fn suggest(&mut self, variant: &Variant) {
         let claims = self.contest.claims();
         for holder in self.means.others(variant).filter(|holder| !claims.is_banned(holder.peer)) {
-            self.transfer.suggest(holder.peer, holder.host.endpoint(holder.port).to_string());
+            self.transfer.suggest(holder.peer, &holder.addresses);
         }
     }
 
@@ -132,7 +135,7 @@ impl<'a> Driver<'a> {
         let transfer = self.transfer.clone();
         for errand in transfer.neighbours(|neighbours| self.errands.turn(neighbours, now)) {
             match errand {
-                Errand::Dial(peer, addr) => self.gate.dial(self.means, &transfer, peer, addr),
+                Errand::Dial(peer, addr) => self.gate.dial(self.means, &transfer, peer, &addr),
                 Errand::Close(peer) => {
                     if let Some(source) = last_of(transfer.sources.connected().into_iter(), peer) {
                         transfer.sources.close(source);
@@ -225,19 +228,17 @@ impl<'a> Driver<'a> {
                 "only wrong bytes came of {name}, and nobody else who has it could be reached"
             ));
         }
-        FetchError::NobodyReached(if !self.means.trackers().any_connected() {
-            format!(
-                "no tracker and no source of {name} could be reached; what has arrived is kept for next time"
-            )
+        let why = if !self.means.trackers().any_connected() {
+            format!("no tracker and no source of {name} could be reached")
         } else if self.transfer.has_changed() {
-            format!(
-                "{name} changed at its source while it was fetched, and what it is now is not known yet; what has arrived is kept for next time"
-            )
+            format!("{name} changed at its source while it was fetched, and what it is now is not known yet")
         } else {
-            format!(
-                "nobody who has what is missing of {name} could be reached; what has arrived is kept for next time"
-            )
-        })
+            format!("nobody who has what is missing of {name} could be reached")
+        };
+        let tried = self.transfer.unreached();
+        let tried: Vec<&str> = tried.iter().take(MOST_TOLD).map(|unreached| &*unreached.tried).collect();
+        let tried = if tried.is_empty() { String::new() } else { format!(" ({})", tried.join("; ")) };
+        FetchError::NobodyReached(format!("{why}{tried}; what has arrived is kept for next time"))
     }
 
     /// Gives up what nobody has any more, if it is another content now where it came from.

@@ -189,6 +189,7 @@ impl Course {
             sources: Vec::new(),
             ledger: LedgerView::default(),
             waiting_for: Vec::new(),
+            unreached: Vec::new(),
         }
     }
 }

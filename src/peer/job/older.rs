@@ -2,17 +2,18 @@
 //! copied, each proved as it goes, and not fetched. Which these are, the chunk hashes tell, which one holder is asked for.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::error::FetchError;
 use super::handle::Course;
 use super::here::{Source, copy};
 use super::means::Means;
-use crate::content::{ChunkSet, FileId};
+use crate::content::{ChunkSet, FileId, PeerId};
 use crate::net::NetError;
 use crate::peer::disk::Disk;
 use crate::peer::transfer::manifest::{Holder, Listed};
-use crate::wire::{Variant, View};
+use crate::wire::{self, Variant, View};
 
 /// Holders that are asked, one after the other, until one answers: without an answer all is fetched.
 const MOST_ASKED: usize = 3;
@@ -26,12 +27,12 @@ pub(super) fn take_older(
     variants: &[Variant],
 ) -> Result<(), FetchError> {
     let mut older = older(disk, had);
-    for addr in holders(means, variants) {
+    for (peer, addresses) in holders(means, variants) {
         if older.is_empty() {
             break;
         }
-        if let Err(error) = take_with(means, job, &addr, (content, disk), had, &mut older)? {
-            tracing::debug!("{addr} does not say what the chunks of {} are: {error}", content.0);
+        if let Err(error) = take_with(means, job, (peer, &addresses), (content, disk), had, &mut older)? {
+            tracing::debug!("peer {peer} does not say what the chunks of {} are: {error}", content.0);
         }
     }
     Ok(())
@@ -49,26 +50,27 @@ fn older(disk: &Disk, had: &ChunkSet) -> Vec<(Listed, File)> {
 }
 
 /// Where those are who may know the hashes, who has all of it first.
-fn holders(means: &Means, variants: &[Variant]) -> Vec<String> {
+fn holders(means: &Means, variants: &[Variant]) -> Vec<(PeerId, Vec<SocketAddr>)> {
     let all = variants
         .iter()
         .flat_map(|variant| means.others(variant).map(move |holder| (holder.have < variant.chunks, holder)));
     let mut all: Vec<_> = all.collect();
     all.sort_by_key(|(partial, _)| *partial);
     all.truncate(MOST_ASKED);
-    all.into_iter().map(|(_, holder)| holder.host.endpoint(holder.port).to_string()).collect()
+    let dialled = |holder: &wire::Holder| holder.addresses.iter().map(|address| address.socket()).collect();
+    all.into_iter().map(|(_, holder)| (holder.peer, dialled(holder))).collect()
 }
 
 /// Takes one file after the other off the end of `older`; the inner error is the holder's.
 fn take_with(
     means: &Means,
     job: &Course,
-    addr: &str,
+    holder: (PeerId, &[SocketAddr]),
     (content, disk): ((FileId, View), &Disk),
     had: &mut ChunkSet,
     older: &mut Vec<(Listed, File)>,
 ) -> Result<Result<(), NetError>, FetchError> {
-    let mut holder = match Holder::open(&means.identity, addr, content) {
+    let mut holder = match Holder::open(&means.identity, holder, content) {
         Ok(holder) => holder,
         Err(error) => return Ok(Err(error)),
     };

@@ -123,15 +123,13 @@ fn successor(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::Host;
     use crate::wire::{Holder, Label};
 
     fn variant(id: u8, seeders: u32, holders: &[u8]) -> Variant {
         let holder = |peer: &u8| Holder {
             peer: PeerId([*peer; 16]),
             name: Label::default(),
-            host: Host::default(),
-            port: 1,
+            addresses: List::default(),
             have: 1,
             uploads: 0,
             downloads: 0,

@@ -83,10 +83,8 @@ pub(super) fn more_sources(store: &Store, keep: &Keep) {
 
 fn suggest(store: &Store, transfer: &Transfer, keep: &Keep) {
     let me = store.means.identity.peer.get();
-    for DutySource { peer, host, port, .. } in keep.sources.iter() {
-        if *port != 0 && *peer != me {
-            transfer.suggest(*peer, host.endpoint(*port).to_string());
-        }
+    for DutySource { peer, addresses, .. } in keep.sources.iter().filter(|source| source.peer != me) {
+        transfer.suggest(*peer, addresses);
     }
 }
 
@@ -169,7 +167,7 @@ impl Fetch<'_> {
             transfer.sources.step([Event::Tick], None);
             for errand in transfer.neighbours(|neighbours| errands.turn(neighbours, now)) {
                 match errand {
-                    Errand::Dial(peer, addr) => gate.dial(means, transfer, peer, addr),
+                    Errand::Dial(peer, addr) => gate.dial(means, transfer, peer, &addr),
                     Errand::Close(peer) => {
                         if let Some(source) = last_of(transfer.sources.connected().into_iter(), peer) {
                             transfer.sources.close(source);

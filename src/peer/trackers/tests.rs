@@ -58,8 +58,8 @@ impl Registry for Here {
         (0, 0)
     }
 
-    fn endpoint(&self) -> (Host, u16) {
-        (Host::default(), 7)
+    fn listens(&self) -> (u16, Vec<Address>) {
+        (7, Vec::new())
     }
 }
 

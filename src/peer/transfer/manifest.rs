@@ -1,9 +1,9 @@
 //! Asks one holder for the chunk hashes of files of a content, and proves them. No chunk is moved.
 
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::content::{ChunkHash, FileId, Geometry, Manifest};
+use crate::content::{ChunkHash, FileId, Geometry, Manifest, PeerId};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
 use crate::wire::limits::MAX_PROOF_RUN;
@@ -26,17 +26,16 @@ pub(in crate::peer) struct Listed {
 pub(in crate::peer) struct Holder(Messages<FromServer, ToServer>);
 
 impl Holder {
-    /// Opens the content at `addr`.
+    /// Opens the content at the peer that is to be found at one of these addresses.
     ///
     /// # Errors
     /// When the holder cannot be reached, or does not have it.
     pub(in crate::peer) fn open(
         me: &Identity,
-        addr: &str,
+        peer: (PeerId, &[SocketAddr]),
         (id, view): (FileId, View),
     ) -> Result<Holder, NetError> {
-        let stream: TcpStream = net::dial(addr)?;
-        let session = net::greet(stream, me, Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
+        let (session, _) = net::reach(peer, (me, Role::Ask), Side::Fetch, &mut |_| true)?;
         let mut holder = Holder(Messages::new(session, Side::Fetch));
         holder.0.set_timeout(Some(PATIENCE))?;
         match holder.0.call(&Open { slot: SLOT, id, view }.into())? {

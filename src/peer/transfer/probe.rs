@@ -1,23 +1,23 @@
 //! Asks one holder to prove the size that it claims of a content: by the last chunk, whose hash tells where it
 //! begins and ends. Nothing is written; at most one chunk is moved.
 
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::connection::{MAX_CHUNK_FRAME_BYTES, chunk_head};
 use super::proofs::proves;
-use crate::content::{ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, chunk_hasher};
+use crate::content::{ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, PeerId, chunk_hasher};
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
-use crate::net::{self, Identity, NetError};
+use crate::net::{Identity, NetError, Session};
+use crate::peer::dialling::{Missed, reach};
 use crate::swarm::claims::Verdict;
 use crate::swarm::dials::Dials;
-use crate::threads::lock;
 use crate::wire::{
-    ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, Open, PrefaceError, RawHeader, Role, ToServer,
-    View,
+    ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, Open, RawHeader, Role, ToServer, View,
 };
 
 /// The one content of the connection, and its requests.
@@ -31,31 +31,32 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// How often it is looked whether the answer is still wanted.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What the holder at `addr` has to show for its claim that `id` has `size` bytes; ends soon after `over` is set.
+/// What a holder has to show for its claim that `id` has `size` bytes; ends soon after `over` is set.
 pub(in crate::peer) fn ask(
     me: &Identity,
     dials: &Mutex<Dials>,
     (id, size): (FileId, u64),
-    addr: &str,
+    holder: (PeerId, &[SocketAddr]),
     over: &AtomicBool,
 ) -> Verdict {
     let geometry = Geometry::of(size);
     let last =
         geometry.and_then(|geometry| Some((geometry, geometry.index(geometry.chunks().checked_sub(1)?)?)));
     let Some((geometry, last)) = last else { return Verdict::Wrong };
-    let asked = Probe::dial(me, addr).and_then(|bulk| {
-        lock(dials).answered(addr);
-        Probe { bulk, id, geometry, last, arriving: None }.run(over)
-    });
-    match asked {
+    let (session, addr) = match reach(dials, holder, (me, Role::Ask), Side::Fetch) {
+        Ok(reached) => reached,
+        Err(Missed::Later) => return Verdict::Away,
+        Err(Missed::Foreign) => return Verdict::Wrong,
+        Err(Missed::Unreached(unreached)) => {
+            tracing::debug!("peer {} proves nothing of {id}: {unreached}", holder.0);
+            return if unreached.breaks_the_protocol() { Verdict::Wrong } else { Verdict::Away };
+        }
+    };
+    let probed =
+        Probe::on(session).and_then(|bulk| Probe { bulk, id, geometry, last, arriving: None }.run(over));
+    match probed {
         Ok(verdict) => verdict,
-        Err(NetError::Preface(PrefaceError::Magic)) => {
-            lock(dials).is_foreign(addr, Instant::now());
-            Verdict::Wrong
-        }
-        Err(NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_) | NetError::Preface(_)) => {
-            Verdict::Wrong
-        }
+        Err(NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_)) => Verdict::Wrong,
         Err(error) => {
             tracing::debug!("{addr} proves nothing of {id}: {error}");
             Verdict::Away
@@ -73,8 +74,7 @@ struct Probe {
 }
 
 impl Probe {
-    fn dial(me: &Identity, addr: &str) -> Result<Bulk<ToServer>, NetError> {
-        let session = net::greet(Arc::new(net::dial(addr)?), me, Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
+    fn on(session: Session<Arc<TcpStream>>) -> Result<Bulk<ToServer>, NetError> {
         Ok(Bulk::new(session, Side::Fetch, Arc::new(Wake::new()?))?.0)
     }
 

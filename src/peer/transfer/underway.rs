@@ -19,8 +19,8 @@ use super::link::{Opened, SourceLink};
 use super::outcome::Trust;
 use super::sources::Sources;
 use super::status::report;
-use crate::api::{SourceReport, TransferState, TransferStatus};
-use crate::content::{ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk};
+use crate::api::{SourceReport, TransferState, TransferStatus, Unreached};
+use crate::content::{Address, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk};
 use crate::peer::config::Limits;
 use crate::peer::disk::{Disk, DiskError};
 use crate::peer::share::read_at;
@@ -310,8 +310,13 @@ impl Transfer {
     }
 
     /// Somebody has, or wants, the content.
-    pub(in crate::peer) fn suggest(&self, peer: PeerId, addr: String) {
-        self.neighbours(|neighbours| neighbours.suggest(peer, addr));
+    pub(in crate::peer) fn suggest(&self, peer: PeerId, addresses: &[Address]) {
+        let mut addresses = addresses.iter().map(Address::to_string);
+        let Some(first) = addresses.next() else { return };
+        self.neighbours(|neighbours| {
+            neighbours.suggest(peer, first);
+            neighbours.is_also_at(peer, addresses.collect());
+        });
         self.tell_driver();
     }
 
@@ -350,9 +355,16 @@ impl Transfer {
             rate: ledger.useful as f64 / seconds.max(1e-6),
             limit: None,
             waiting_for: self.waiting_for(&sources),
+            unreached: self.unreached(),
             sources,
             ledger,
         }
+    }
+
+    /// Who was dialled in vain.
+    pub(in crate::peer) fn unreached(&self) -> Vec<Unreached> {
+        let unreached = self.neighbours(|neighbours| neighbours.unreached());
+        unreached.into_iter().map(|(peer, tried)| Unreached { peer: peer.to_string(), tried }).collect()
     }
 
     /// Who could help if they came back.

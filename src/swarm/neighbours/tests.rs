@@ -344,3 +344,21 @@ fn only_so_many_are_dialled_in_a_second() {
     assert_eq!(neighbours.dial(start + DIALS_IN).len(), MOST_DIALS);
     assert_eq!(neighbours.dial(start + DIALS_IN), []);
 }
+
+#[test]
+fn a_peer_with_several_addresses_is_one_candidate_and_each_of_them_is_a_dial() {
+    let now = Instant::now();
+    let mut neighbours = Neighbours::new(8, 1);
+    let others = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    neighbours.suggest(peer(1), "h:1".into());
+    neighbours.is_also_at(peer(1), others(&["h:1", "v:1", "w:1"]));
+    neighbours.is_also_at(peer(2), others(&["v:2"]));
+    assert_eq!(neighbours.others(peer(1)), others(&["v:1", "w:1"]));
+    assert_eq!(neighbours.others(peer(2)), others(&[]), "nobody suggested it");
+    assert_eq!(neighbours.dial(now), [(peer(1), "h:1".into()), (peer(1), "h:1".into())]);
+    assert_eq!(neighbours.dials.len(), 6, "it is the only one, and has two connections");
+    neighbours.is_unreached(peer(1), "h:1: refused".into());
+    assert_eq!(neighbours.unreached(), [(peer(1), "h:1: refused".to_owned())]);
+    neighbours.gave(peer(1));
+    assert_eq!(neighbours.unreached(), []);
+}

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 
+use super::addresses::Origin;
 use super::crowd;
 use super::draw::{Draws, draw, mix, some};
 use super::fair;
@@ -58,6 +59,8 @@ pub struct Query<'a> {
     pub missing: Option<&'a ChunkSet>,
     /// Who asks; never suggested to itself.
     pub asker: PeerId,
+    /// Where it asks from.
+    pub from: Origin,
 }
 
 /// A holder, and how many chunks it has.
@@ -146,7 +149,8 @@ impl<'a> Search<'a> {
     fn variant(&mut self, shown: Shown, variants: usize) -> Variant {
         let Shown { content, pair, agreed } = shown;
         let chosen = self.choose(shown, variants);
-        let holders = chosen.into_iter().filter_map(|(peer, have)| self.roll[peer].holder(pair, have));
+        let holders =
+            chosen.into_iter().filter_map(|(peer, have)| self.roll[peer].holder(pair, have, self.query.from));
         let holders = List::new(holders.collect());
         let (names, contents) = (self.roll.names(), self.roll.contents());
         let ((seeders, leechers), claim) = (contents.counts(content), contents.claim(content));
@@ -232,14 +236,15 @@ impl<'a> Search<'a> {
     /// A random choice of holders that can be dialled: half of the places for seeders, the rest for
     /// leechers, and what one kind leaves free for the other.
     fn suggest(&mut self, content: ContentRow, max: usize, variants: usize) -> Vec<Chosen> {
-        let (roll, asker, now) = (&*self.roll, self.query.asker, self.now);
+        let (roll, now) = (&*self.roll, self.now);
+        let Query { asker, from, .. } = *self.query;
         let contents = roll.contents();
         let (seeders, leechers) = contents.counts(content);
         let chunks = contents.claim(content).chunks;
         let draws = Draws { places: max * DRAWN_PER_PLACE, most: MAX_HOLDERS_DRAWN / variants };
         let mut rng = self.rng.fork();
         let missed = self.missed_by(asker, contents.id(content));
-        let can = |peer: PeerRow| roll[peer].can_be_suggested(asker);
+        let can = |peer: PeerRow| roll[peer].can_be_suggested(asker, from);
         let last = |(peer, _): &Chosen| missed.contains(peer) || roll[*peer].doubt.is_suspect(now);
         let seeds = draw(&mut rng, seeders, draws, last, |nth| {
             contents.seeder(content, nth).filter(|peer| can(*peer)).map(|peer| (peer, chunks))

@@ -30,14 +30,13 @@ pub(super) struct Looks {
 impl Looks {
     /// The look at this peer that is due, if it can be dialled and afforded.
     pub(super) fn at(&mut self, peer: &mut Peer, now: Instant) -> Option<Look> {
-        let from = peer.profile.from;
-        let dialable = peer.profile.port != 0 && !from.is_unspecified();
-        if !dialable || !peer.doubt.is_due_for_a_look(now) || !self.afford(now) {
+        let addr = peer.profile.listens.seen(peer.profile.from)?.socket();
+        if !peer.doubt.is_due_for_a_look(now) || !self.afford(now) {
             return None;
         }
         peer.doubt.look_begins(now);
         let of = Sender { connection: peer.connection, peer: peer.id? };
-        Some(Look { of, addr: SocketAddr::new(from, peer.profile.port) })
+        Some(Look { of, addr })
     }
 
     fn afford(&mut self, now: Instant) -> bool {

@@ -1,14 +1,14 @@
 //! A registered peer: what it said of itself, and what others say of it.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
+use super::addresses::{Listens, Origin};
 use super::doubt::{Doubt, Missed};
 use super::rows::PairRow;
 use super::takeover::Takeover;
-use crate::content::{Host, Network, PeerId};
+use crate::content::{Network, PeerId};
 use crate::tracker::tables::order::Order;
-use crate::wire::{Holder, Label, PeerInfo};
+use crate::wire::{Addresses, Holder, Label, List, PeerInfo};
 
 /// By how many uploads each network that complained of corrupt chunks makes a holder dearer.
 const CORRUPT_COST: u32 = 64;
@@ -23,23 +23,14 @@ pub struct Sender {
 }
 
 /// What a peer says of itself when it registers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Profile {
     /// Its name.
     pub name: String,
-    /// The host where it listens.
-    pub host: Host,
-    /// The port where it listens; 0 if it cannot be dialled.
-    pub port: u16,
-    /// The address that its connection comes from.
-    pub from: IpAddr,
-}
-
-impl Default for Profile {
-    fn default() -> Profile {
-        let from = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Profile { name: String::new(), host: Host::default(), port: 0, from }
-    }
+    /// Where it listens.
+    pub listens: Listens,
+    /// Where its connection comes from.
+    pub from: Origin,
 }
 
 /// A peer's load as its heartbeats tell it.
@@ -119,7 +110,7 @@ impl Peer {
 
     /// Where its connection comes from.
     pub(super) fn network(&self) -> Network {
-        Network::of(self.profile.from)
+        Network::of(self.profile.from.ip)
     }
 
     pub(super) fn is_silent(&self, patience: Duration, now: Instant) -> bool {
@@ -143,9 +134,14 @@ impl Peer {
         load.saturating_add(self.doubt.corrupt(now) as u32 * CORRUPT_COST)
     }
 
-    /// True if it can be dialled, and is somebody else.
-    pub(super) fn can_be_suggested(&self, asker: PeerId) -> bool {
-        self.profile.port != 0 && self.id.is_some_and(|id| id != asker)
+    /// True if it can be dialled by the asker, who asks from there, and is somebody else.
+    pub(super) fn can_be_suggested(&self, asker: PeerId, to: Origin) -> bool {
+        let Profile { listens, from, .. } = &self.profile;
+        self.id.is_some_and(|id| id != asker) && listens.is_told(*from, to)
+    }
+
+    fn addresses(&self, to: Origin) -> Addresses {
+        List::new(self.profile.listens.told(self.profile.from, to))
     }
 
     /// How many pairs it has registered.
@@ -196,14 +192,13 @@ impl Peer {
         (std::mem::take(&mut self.originals).into_vec(), std::mem::take(&mut self.copies).into_vec())
     }
 
-    /// As it stands in a list of peers.
-    pub(super) fn info(&self, id: PeerId, now: Instant) -> PeerInfo {
+    /// As it stands in a list of peers, for who asks from there.
+    pub(super) fn info(&self, id: PeerId, to: Origin, now: Instant) -> PeerInfo {
         let silent = now.saturating_duration_since(self.seen);
         PeerInfo {
             peer: id,
             name: Label::new(&*self.profile.name),
-            host: self.profile.host.clone(),
-            port: self.profile.port,
+            addresses: self.addresses(to),
             offers: self.offers() as u32,
             uploads: self.load.uploads,
             downloads: self.load.downloads,
@@ -211,18 +206,17 @@ impl Peer {
         }
     }
 
-    /// As it stands in an answer; `None` for a peer that is gone.
-    pub(super) fn holder(&self, pair: PairRow, have: u32) -> Option<Holder> {
-        Some(Holder { original: self.has_original(pair), ..self.keeper(have)? })
+    /// As it stands in an answer to who asks from there; `None` for a peer that is gone.
+    pub(super) fn holder(&self, pair: PairRow, have: u32, to: Origin) -> Option<Holder> {
+        Some(Holder { original: self.has_original(pair), ..self.keeper(have, to)? })
     }
 
     /// As it stands in an answer about something that it has not registered.
-    pub(super) fn keeper(&self, have: u32) -> Option<Holder> {
+    pub(super) fn keeper(&self, have: u32, to: Origin) -> Option<Holder> {
         Some(Holder {
             peer: self.id?,
             name: Label::new(&*self.profile.name),
-            host: self.profile.host.clone(),
-            port: self.profile.port,
+            addresses: self.addresses(to),
             have,
             uploads: self.load.uploads,
             downloads: self.load.downloads,
@@ -246,9 +240,14 @@ mod tests {
     use super::*;
     use crate::tracker::tables::slab::Slab;
 
+    fn profile(port: u16) -> Profile {
+        let from = Origin::from(std::net::IpAddr::from([10, 0, 0, 1]));
+        Profile { listens: Listens { port, ..Listens::default() }, from, ..Profile::default() }
+    }
+
     fn peer(now: Instant) -> Peer {
         let sender = Sender { connection: 1, peer: PeerId([1; 16]) };
-        Peer::new(sender, Profile { port: 7, ..Profile::default() }, now)
+        Peer::new(sender, profile(7), now)
     }
 
     #[test]
@@ -288,9 +287,10 @@ mod tests {
     fn who_cannot_be_dialled_or_asks_itself_is_not_suggested() {
         let now = Instant::now();
         let (me, somebody) = (PeerId([1; 16]), PeerId([2; 16]));
-        assert!(peer(now).can_be_suggested(somebody) && !peer(now).can_be_suggested(me));
+        let can = |peer: &Peer, asker| peer.can_be_suggested(asker, Origin::default());
+        assert!(can(&peer(now), somebody) && !can(&peer(now), me));
         let mut peer = peer(now);
-        peer.profile.port = 0;
-        assert!(!peer.can_be_suggested(somebody));
+        peer.profile = profile(0);
+        assert!(!can(&peer, somebody));
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::content::{ChunkSet, Host, Run};
+use crate::content::{Address, ChunkSet, Run};
 use crate::wire::{Name, Purpose, Variant};
 
 mod choice;
@@ -31,16 +31,28 @@ fn directory(start: Instant) -> Directory {
     Directory::new(LEASE, Bounds::default(), 1, start)
 }
 
+/// One who listens on port 7 where it comes from.
+fn at(from: impl Into<IpAddr>) -> Profile {
+    let listens = Listens { port: 7, ..Listens::default() };
+    Profile { listens, from: Origin::from(from.into()), ..Profile::default() }
+}
+
 fn join(directory: &mut Directory, sender: Sender, offers: &[Offer], now: Instant) {
     let from = IpAddr::V4(Ipv4Addr::new(10, 0, 0, sender.connection as u8));
-    let host = Host::new(&from.to_string()).unwrap();
-    let profile = Profile { name: format!("p{}", sender.connection), host, port: 7, from };
+    let profile = Profile { name: format!("p{}", sender.connection), ..at(from) };
     directory.register(sender, profile, now).unwrap();
     directory.update(sender, &[], offers, now).unwrap();
 }
 
 fn locate(directory: &mut Directory, wanted: Wanted<'_>, now: Instant) -> Vec<Variant> {
-    let query = Query { wanted, purpose: Purpose::Inspect, max: 0, missing: None, asker: PeerId([0; 16]) };
+    let query = Query {
+        wanted,
+        purpose: Purpose::Inspect,
+        max: 0,
+        missing: None,
+        asker: PeerId([0; 16]),
+        from: Origin::default(),
+    };
     directory.locate(&query, now)
 }
 
@@ -49,7 +61,14 @@ fn fetch(directory: &mut Directory, asker: Sender, missing: &[Run], now: Instant
     let mut chunks = ChunkSet::empty(64);
     chunks.add_runs(missing);
     let missing = (!missing.is_empty()).then_some(&chunks);
-    let query = Query { wanted, purpose: Purpose::Fetch, max: 0, missing, asker: asker.peer };
+    let query = Query {
+        wanted,
+        purpose: Purpose::Fetch,
+        max: 0,
+        missing,
+        asker: asker.peer,
+        from: Origin::default(),
+    };
     let variants = directory.locate(&query, now);
     variants.iter().flat_map(|variant| variant.holders.iter().map(|holder| holder.peer)).collect()
 }

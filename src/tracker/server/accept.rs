@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::crew::{self, Crew};
 use super::member::Service;
 use super::refuse::Refusals;
+use crate::net;
 use crate::say;
 use crate::threads::{self, Thread};
 
@@ -33,7 +34,7 @@ impl Acceptor {
     pub(super) fn run(&self, listener: &TcpListener) {
         let mut said = say::Seldom::default();
         loop {
-            let outcome = listener.accept().and_then(|(stream, addr)| self.admit(stream, addr));
+            let outcome = net::accept(listener).and_then(|(stream, addr)| self.admit(stream, addr));
             if let Err(error) = outcome {
                 if !self.service.guests.pause(PAUSE) {
                     return;

@@ -48,7 +48,7 @@ fn end_leases(shared: &Shared, now: Instant) {
 mod tests {
     use super::*;
     use crate::content::PeerId;
-    use crate::tracker::directory::{Bounds, Directory, Profile, Sender};
+    use crate::tracker::directory::{Bounds, Directory, Origin, Profile, Sender};
 
     #[test]
     fn a_lease_that_has_run_out_ends_and_no_other() {
@@ -61,7 +61,7 @@ mod tests {
             shared.lock().register(sender, Profile::default(), later).unwrap();
         }
         end_leases(&shared, start + LEASE);
-        let (left, _) = shared.lock().peers(PeerId([0; 16]), 9, start + LEASE);
+        let (left, _) = shared.lock().peers(PeerId([0; 16]), 9, Origin::default(), start + LEASE);
         assert_eq!(left.iter().map(|info| info.peer).collect::<Vec<_>>(), [PeerId([2; 16])]);
     }
 

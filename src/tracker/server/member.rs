@@ -14,6 +14,7 @@ use super::receiving::Receiving;
 use crate::net::guests::{Guest, Guests};
 use crate::net::{self, Identity, Messages, NetError, trace::Side};
 use crate::threads;
+use crate::tracker::directory::Origin;
 use crate::tracker::session::{Effect, Reply, Session};
 use crate::tracker::shared::Shared;
 use crate::wire::{Common, ErrorCode, FromTracker, Role, ToTracker};
@@ -52,7 +53,8 @@ impl Service {
         };
         guest.greeted();
         let mut link = Link::new(session, Side::Tracker);
-        let mut session = Session::new(guest.number, addr.ip(), &link.theirs);
+        let ours = guest.handle.stream().local_addr().unwrap_or(addr).ip();
+        let mut session = Session::new(guest.number, Origin::new(addr.ip(), ours), &link.theirs);
         let ended = threads::caught(|| self.converse(&mut link, &mut session, guest));
         session.end(&self.shared, Instant::now()); // however it ended: nobody is to be sent to a peer whose connection is gone
         self.bells.ring(&self.shared.take_wakes());

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::content::{FileId, Host, PeerId};
+use crate::content::{FileId, PeerId};
 use crate::net::tests::{hello, pair};
 use crate::net::{self, Messages, NetError, OwnId, trace::Side};
 use crate::threads;
@@ -196,7 +196,7 @@ fn pings_are_numbered_and_none_is_a_notice() {
 fn nothing_more_is_done_for_who_asked_for_much_and_is_gone() {
     let (server, addr) = server();
     let mut peer = connect(addr);
-    let register = Register { host: Host::default(), port: 7, offers: List::default() };
+    let register = Register { port: 7, addresses: List::default(), offers: List::default() };
     peer.call(&register.into()).unwrap();
     for some in 0..20_u32 {
         let offer = |nth: u32| {

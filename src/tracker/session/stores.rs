@@ -114,13 +114,14 @@ fn sources(
     asker: PeerId,
     now: Instant,
 ) -> Vec<DutySource> {
+    let from = directory.origin(asker).unwrap_or_default();
     let source = |holder: Holder, spare| {
-        let Holder { peer, host, port, .. } = holder;
-        DutySource { peer, host, port, spare }
+        let Holder { peer, addresses, .. } = holder;
+        DutySource { peer, addresses, spare }
     };
     let others: Vec<DutySource> = stores
         .iter()
-        .filter_map(|peer| directory.keeper(*peer, 0))
+        .filter_map(|peer| directory.keeper(*peer, 0, from))
         .map(|holder| source(holder, false))
         .collect();
     let query = Query {
@@ -129,6 +130,7 @@ fn sources(
         max: limits::MAX_DUTY_SOURCES,
         missing: None,
         asker,
+        from,
     };
     let same = |variant: &Variant| Version::view(&variant.name) == content.1 && variant.size == size;
     let found = directory.locate(&query, now).into_iter().filter(same);
@@ -277,8 +279,9 @@ fn add(shared: &Shared, query: &Query<'_>, variant: &mut Variant, stores: Vec<(P
     let new = stores
         .into_iter()
         .filter(|(peer, _)| *peer != query.asker && named.iter().all(|holder| holder.peer != *peer));
-    let keepers = new.filter_map(|(peer, have)| directory.keeper(peer, have));
-    let mut keepers: Vec<Holder> = keepers.filter(|holder| !fetches || holder.port != 0).collect();
+    let keepers = new.filter_map(|(peer, have)| directory.keeper(peer, have, query.from));
+    let mut keepers: Vec<Holder> =
+        keepers.filter(|holder| !fetches || !holder.addresses.is_empty()).collect();
     let places = match (query.max, fetches) {
         (0, true) => DEFAULT_NEIGHBOURS,
         (0, false) => limits::MAX_HOLDERS,

@@ -2,10 +2,11 @@
 
 mod stores;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::content::{Host, PeerId};
+use crate::content::{Address, PeerId};
 use crate::tracker::directory::Bounds;
 use crate::wire::{
     Complaint, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Label, Locate, Name, Offer, Ranges,
@@ -66,7 +67,7 @@ fn session(connection: u64, peer: u8) -> Session {
         name: Label::new("somebody"),
         software: Label::default(),
     };
-    Session::new(connection, IpAddr::from([10, 0, 0, peer]), &hello)
+    Session::new(connection, IpAddr::from([10, 0, 0, peer]).into(), &hello)
 }
 
 fn offer(name: &str) -> Offer {
@@ -75,8 +76,12 @@ fn offer(name: &str) -> Offer {
     Offer { name, id: ID, size, total: size, chunks: 3, complete: true, original: true, modified: 0 }
 }
 
+fn address(ip: [u8; 4]) -> Address {
+    Address::new(ip.into(), 7).unwrap()
+}
+
 fn register(offers: &[Offer]) -> Register {
-    Register { host: Host::default(), port: 7, offers: List::new(offers.to_vec()) }
+    Register { port: 7, addresses: List::default(), offers: List::new(offers.to_vec()) }
 }
 
 fn locate(name: &str, purpose: Purpose) -> Locate {
@@ -130,7 +135,7 @@ fn who_has_registered_says_what_it_has_and_is_answered_ok() {
     let peers = scene.answer(&mut session, GetPeers { after: PeerId([0; 16]), limit: 9 });
     let Some(FromTracker::Peers(peers)) = peers.answer else { panic!() };
     let info = &peers.peers[0];
-    assert_eq!((&*info.name, &*info.host, info.port, info.uploads), ("somebody", "10.0.0.1", 7, 3));
+    assert_eq!((&*info.name, &*info.addresses, info.uploads), ("somebody", &[address([10, 0, 0, 1])][..], 3));
 }
 
 #[test]
@@ -146,11 +151,11 @@ fn a_register_with_something_wrong_leaves_no_registration() {
 }
 
 #[test]
-fn a_host_that_a_peer_names_is_told_to_others_and_its_own_address_is_dialled_back() {
+fn addresses_that_a_peer_names_are_told_to_others_and_its_own_address_is_dialled_back() {
     let scene = Scene::new();
     let mut named = session(1, 1);
-    let host = Host::new("example.org").unwrap();
-    let reply = scene.answer(&mut named, Register { host, ..register(&[offer("f")]) });
+    let addresses = List::new(vec![address([192, 0, 2, 1])]);
+    let reply = scene.answer(&mut named, Register { addresses, ..register(&[offer("f")]) });
     assert!(matches!(reply.answer, Some(FromTracker::Registered(_))));
     let mut other = scene.registered(2, "g");
     let report = Report { peer: PeerId([1; 16]), complaint: Complaint::Dead, id: FileId::NONE, chunk: 0 };
@@ -159,7 +164,8 @@ fn a_host_that_a_peer_names_is_told_to_others_and_its_own_address_is_dialled_bac
     assert_eq!(scene.answer(&mut other, report), Reply { effect: Some(Effect::Look(look)), ..ok() });
     let located = scene.answer(&mut other, locate("f", Purpose::Inspect));
     let Some(FromTracker::Located(located)) = located.answer else { panic!() };
-    assert_eq!(&*located.variants[0].holders[0].host, "example.org");
+    let told = &located.variants[0].holders[0].addresses;
+    assert_eq!(**told, [address([10, 0, 0, 1]), address([192, 0, 2, 1])], "near ones first");
 }
 
 #[test]

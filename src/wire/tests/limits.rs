@@ -27,9 +27,8 @@ fn texts_above_their_limit_are_refused_before_they_are_read() {
     over_limit::<ToTracker>(0x13, &[&name], both);
     over_limit::<ToTracker>(0x14, &[&name], both);
     over_limit::<ToTracker>(0x14, &[&[0, 0], &name], both);
-    over_limit::<ToTracker>(0x10, &[&[0, 0], &[0; 2], &[0, 0, 0, 1], &name], both);
+    over_limit::<ToTracker>(0x10, &[&[0, 0], &[0; 4], &[0, 0, 0, 1], &name], both);
     let (label, both) = text_above(MAX_LABEL_BYTES);
-    over_limit::<ToTracker>(0x10, &[&label], both);
     over_limit::<Common>(0x01, &[&[0; 12], &[1], &[0; 18], &label], both);
     let (detail, both) = text_above(MAX_DETAIL_BYTES);
     over_limit::<Common>(0x02, &[&[0, 1], &detail], both);
@@ -43,7 +42,8 @@ fn list_over_limit<M: Message>(id: u8, head: &[u8], limit: usize) {
 
 #[test]
 fn lists_above_their_limit_are_refused_before_they_are_read() {
-    list_over_limit::<ToTracker>(0x10, &[0; 4], MAX_OFFERS);
+    list_over_limit::<ToTracker>(0x10, &[0; 2], MAX_ADDRESSES);
+    list_over_limit::<ToTracker>(0x10, &[0; 6], MAX_OFFERS);
     list_over_limit::<ToTracker>(0x11, &[], MAX_OFFERS);
     list_over_limit::<ToTracker>(0x11, &[0; 4], MAX_OFFERS);
     list_over_limit::<ToTracker>(0x12, &[0; 33], MAX_RANGES);

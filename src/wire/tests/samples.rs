@@ -7,7 +7,7 @@ use std::iter::successors;
 
 use bytes::Bytes;
 
-use crate::content::{ChunkHash, FileId, Host, Looks, PeerId, Proof, Run};
+use crate::content::{Address, ChunkHash, FileId, Looks, PeerId, Proof, Run};
 use crate::wire::*;
 
 /// A message whose kinds can be walked through.
@@ -52,12 +52,15 @@ pub(super) fn proof() -> Proof {
     Proof { first: 16, hashes: vec![hash(1), hash(2), hash(3)], path: vec![hash(4), hash(5)] }
 }
 
+pub(super) fn address(ip: &str) -> Address {
+    Address::new(ip.parse().unwrap(), 9701).unwrap()
+}
+
 pub(super) fn holder() -> Holder {
     Holder {
         peer: PeerId([2; 16]),
         name: Text::new("anna"),
-        host: Host::new("2001:db8::1").unwrap(),
-        port: 9701,
+        addresses: List::new(vec![address("2001:db8::1"), address("10.0.0.1")]),
         have: 4,
         uploads: 1,
         downloads: 0,
@@ -89,8 +92,7 @@ pub(super) fn peer_info() -> PeerInfo {
     PeerInfo {
         peer: PeerId([2; 16]),
         name: Text::new("anna"),
-        host: Host::new("10.0.0.1").unwrap(),
-        port: 9701,
+        addresses: List::new(vec![address("10.0.0.1")]),
         offers: 12,
         uploads: 1,
         downloads: 0,
@@ -134,8 +136,8 @@ fn kept_part(have: Bits) -> KeptPart {
 }
 
 fn duty_sources() -> List<DutySource, { limits::MAX_DUTY_SOURCES }> {
-    let host = Host::new("10.0.0.1").unwrap();
-    List::new(vec![DutySource { peer: PeerId([2; 16]), host, port: 9701, spare: true }])
+    let addresses = List::new(vec![address("10.0.0.1")]);
+    List::new(vec![DutySource { peer: PeerId([2; 16]), addresses, spare: true }])
 }
 
 /// A duty of the kind that follows the kind of `after`; the first without one.
@@ -198,8 +200,8 @@ impl Sampled for ToTracker {
         Some(match after {
             None => Common::Ping.into(),
             Some(ToTracker::Common(_)) => Register {
-                host: Host::new("peer.example").unwrap(),
                 port: 9701,
+                addresses: List::new(vec![address("192.0.2.1")]),
                 offers: List::new(vec![offer("a"), offer("b/")]),
             }
             .into(),
@@ -234,7 +236,7 @@ impl Sampled for ToTracker {
 
     fn more() -> Vec<ToTracker> {
         vec![
-            Register { host: Host::default(), port: 0, offers: List::default() }.into(),
+            Register { port: 0, addresses: List::default(), offers: List::default() }.into(),
             Update { added: List::default(), removed: List::default() }.into(),
             Kept { parts: List::default(), last: true }.into(),
             Records { published: List::default(), last: true }.into(),

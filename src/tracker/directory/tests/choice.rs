@@ -49,7 +49,14 @@ fn an_answer_compares_no_more_bytes_than_it_may_however_many_contents_it_tells_o
     chunks.add_runs(&[last]);
     for purpose in [Purpose::Fetch, Purpose::Inspect] {
         let asker = PeerId([0; 16]);
-        let query = Query { wanted: Wanted::Name("f/"), purpose, max: 0, missing: Some(&chunks), asker };
+        let query = Query {
+            wanted: Wanted::Name("f/"),
+            purpose,
+            max: 0,
+            missing: Some(&chunks),
+            asker,
+            from: Origin::default(),
+        };
         let found = directory.locate(&query, now);
         let holders: usize = found.iter().map(|variant| variant.holders.len()).sum();
         assert_eq!((found.len(), holders), (64, 16), "of 256 KiB each, in 4 MiB");
@@ -141,7 +148,7 @@ fn an_answer_names_sixteen_neighbours_or_as_many_as_are_asked_for_and_fit() {
     let others = |number: u16| Sender { connection: 1000 + u64::from(number), peer: PeerId([9; 16]) };
     let mut count = |purpose, max| {
         let (wanted, asker) = (Wanted::Name("f"), others(0).peer);
-        let query = Query { wanted, purpose, max, missing: None, asker };
+        let query = Query { wanted, purpose, max, missing: None, asker, from: Origin::default() };
         directory.locate(&query, now)[0].holders.len()
     };
     assert_eq!([0, 5, 100].map(|max| count(Purpose::Fetch, max)), [16, 5, 100]);

@@ -10,7 +10,7 @@ const ID: FileId = FileId([7; 32]);
 fn claim(directory: &mut Directory, number: u8, from: u8, chunks: u32, now: Instant) {
     let size = u64::from(chunks) << 16;
     let offer = Offer { id: ID, size, total: size, chunks, ..offer("f", 7, 1, true) };
-    let profile = Profile { port: 7, from: IpAddr::from([10, 0, 0, from]), ..Profile::default() };
+    let profile = at(IpAddr::from([10, 0, 0, from]));
     directory.register(peer(number), profile, now).unwrap();
     directory.update(peer(number), &[], &[offer], now).unwrap();
 }
@@ -25,7 +25,14 @@ fn crowded(true_ones: &[(u8, u8)], now: Instant) -> Directory {
 
 fn finds_the_true_one(directory: &mut Directory, now: Instant) -> bool {
     let wanted = Wanted::Id(ID);
-    let query = Query { wanted, purpose: Purpose::Inspect, max: 0, missing: None, asker: PeerId([0; 16]) };
+    let query = Query {
+        wanted,
+        purpose: Purpose::Inspect,
+        max: 0,
+        missing: None,
+        asker: PeerId([0; 16]),
+        from: Origin::default(),
+    };
     let found = directory.locate(&query, now);
     assert_eq!(found.len(), MAX_VARIANTS);
     found.iter().any(|variant| variant.chunks == 1)
@@ -63,7 +70,7 @@ fn named(directory: &mut Directory, purpose: Purpose, times: usize, now: Instant
     let mut named = BTreeMap::new();
     let (wanted, asker) = (Wanted::Name("f"), PeerId([0; 16]));
     for _ in 0..times {
-        let query = Query { wanted, purpose, max: FEW, missing: None, asker };
+        let query = Query { wanted, purpose, max: FEW, missing: None, asker, from: Origin::default() };
         let variants = directory.locate(&query, now);
         assert_eq!(variants[0].holders.len(), FEW);
         variants[0].holders.iter().for_each(|holder| *named.entry(holder.peer).or_default() += 1);
@@ -100,7 +107,7 @@ fn many_holders_at_one_address_hide_no_other_in_what_is_shown() {
     let now = Instant::now();
     let mut directory = directory(now);
     for number in 0..150 {
-        let profile = Profile { port: 7, from: [10, 0, 0, 1].into(), ..Profile::default() };
+        let profile = at([10, 0, 0, 1]);
         directory.register(peer(number), profile, now).unwrap();
         directory.update(peer(number), &[], &[offer("f", 1, 1, true)], now).unwrap();
     }
@@ -133,7 +140,7 @@ fn of_more_claims_about_an_id_than_are_looked_at_others_are_seen_each_time() {
         let size = u64::from(number + 1) << 16;
         let offer = Offer { id: ID, size, total: size, chunks: number + 1, ..offer("f", 7, 1, true) };
         let from = IpAddr::from([10, 0, (number >> 8) as u8, number as u8]);
-        directory.register(sender, Profile { from, port: 7, ..Profile::default() }, now).unwrap();
+        directory.register(sender, at(from), now).unwrap();
         directory.update(sender, &[], &[offer], now).unwrap();
     }
     let mut seen = std::collections::BTreeSet::new();
@@ -180,7 +187,7 @@ fn however_many_contents_of_a_name_one_network_registers_those_of_others_are_see
         };
         let honest = of(3000);
         let register = |directory: &mut Directory, number: u8, network: u8, offers: &[Offer]| {
-            let profile = Profile { port: 7, from: [10, 0, 0, network].into(), ..Profile::default() };
+            let profile = at([10, 0, 0, network]);
             directory.register(peer(number), profile, now).unwrap();
             directory.update(peer(number), &[], offers, now).unwrap();
         };

@@ -29,6 +29,7 @@ fn is_last(directory: &mut Directory, of: u8, now: Instant) -> bool {
         max: 0,
         missing: None,
         asker: PeerId([0; 16]),
+        from: Origin::default(),
     };
     let shown = directory.locate(&inspect, now)[0].holders.last().map(|holder| holder.peer);
     let asker = peer(200);
@@ -46,15 +47,11 @@ fn who_is_called_dead_is_looked_at_where_its_registration_came_from() {
     assert_eq!(dead(&mut directory, 3, 1, start + LOOK_EVERY / 2), None, "not again so soon");
     assert_eq!(dead(&mut directory, 4, 1, start + LOOK_EVERY), Some(look(1)));
     assert_eq!(dead(&mut directory, 2, 2, start), None, "nobody accuses itself");
-    // The host it wants others to dial may be anybody's; who cannot be dialled is not.
-    let profile = Profile {
-        host: Host::new("victim").unwrap(),
-        port: 22,
-        from: [10, 9, 9, 9].into(),
-        ..Profile::default()
-    };
+    // The address it wants others to dial may be anybody's; who cannot be dialled is not.
+    let victim = Address::new([10, 1, 1, 1].into(), 22).unwrap();
+    let profile = Profile { listens: Listens { port: 22, stated: vec![victim] }, ..at([10, 9, 9, 9]) };
     directory.register(peer(9), profile, start).unwrap();
-    directory.register(peer(8), Profile { from: [10, 8, 8, 8].into(), ..Profile::default() }, start).unwrap();
+    directory.register(peer(8), Profile { listens: Listens::default(), ..at([10, 8, 8, 8]) }, start).unwrap();
     let there = SocketAddr::new([10, 9, 9, 9].into(), 22);
     assert_eq!(dead(&mut directory, 2, 9, start), Some(Look { of: peer(9), addr: there }));
     assert_eq!(dead(&mut directory, 2, 8, start), None);

@@ -71,8 +71,8 @@ fn peers_are_paged_in_order() {
     let now = Instant::now();
     let mut directory = directory(now);
     (1..=5).for_each(|number| join(&mut directory, peer(number), &[], now));
-    let (page, more) = directory.peers(peer(2).peer, 2, now + Duration::from_millis(7));
+    let (page, more) = directory.peers(peer(2).peer, 2, Origin::default(), now + Duration::from_millis(7));
     let ids: Vec<_> = page.iter().map(|info| (info.peer, info.silent_ms)).collect();
     assert_eq!((ids, more), (vec![(peer(3).peer, 7), (peer(4).peer, 7)], true));
-    assert!(!directory.peers(peer(3).peer, 2, now).1);
+    assert!(!directory.peers(peer(3).peer, 2, Origin::default(), now).1);
 }

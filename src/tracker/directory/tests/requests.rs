@@ -117,7 +117,7 @@ fn a_peer_and_a_network_have_their_shares_and_the_heaviest_network_pays_for_a_li
     let bounds = Bounds { bytes: 80 * 98, ..Bounds::default() };
     let mut directory = Directory::new(LEASE, bounds, 1, now);
     let register = |directory: &mut Directory, number: u8, network: u8| {
-        let profile = Profile { port: 7, from: [10, 0, 0, network].into(), ..Profile::default() };
+        let profile = at([10, 0, 0, network]);
         directory.register(peer(number), profile, now).unwrap();
     };
     for number in 0..8 {
@@ -131,7 +131,7 @@ fn a_peer_and_a_network_have_their_shares_and_the_heaviest_network_pays_for_a_li
     assert_eq!(directory.update(peer(8), &[], &one_more, now), full("contents of this network"));
     register(&mut directory, 9, 9);
     assert_eq!(directory.update(peer(9), &[], &one_more, now), Ok(()));
-    let (peers, _) = directory.peers(PeerId([0; 16]), 99, now);
+    let (peers, _) = directory.peers(PeerId([0; 16]), 99, Origin::default(), now);
     let gone: Vec<u8> = (1..10).filter(|n| !peers.iter().any(|info| info.peer == peer(*n).peer)).collect();
     assert_eq!(gone, [7], "one of those for whose network most is kept");
     assert!(!directory.sweep(99), "what it left is cleared away");
@@ -175,7 +175,7 @@ fn when_all_bitmaps_are_full_the_heaviest_network_pays_for_a_lighter_one() {
     let bounds = Bounds { bitmap_bytes: 40, ..Bounds::default() };
     let mut directory = Directory::new(LEASE, bounds, 1, now);
     for (number, network, contents) in [(1, 1, 2), (2, 1, 1), (3, 2, 2), (4, 3, 2)] {
-        let profile = Profile { port: 7, from: [10, 0, 0, network].into(), ..Profile::default() };
+        let profile = at([10, 0, 0, network]);
         directory.register(peer(number), profile, now).unwrap();
         let offers: Vec<Offer> = (1..=contents).map(|nth| offer(&nth.to_string(), nth, 64, false)).collect();
         directory.update(peer(number), &[], &offers, now).unwrap();

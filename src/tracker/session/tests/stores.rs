@@ -126,10 +126,11 @@ fn stores_are_located_by_the_id_of_what_they_keep() {
     let Some(FromTracker::Located(located)) = scene.answer(&mut fetcher, by_id).answer else { panic!() };
     let [variant] = &located.variants[..] else { panic!("{located:?}") };
     assert_eq!((variant.id, variant.size, variant.chunks, variant.seeders), (ID, 3 << 16, 3, 2));
-    let mut holders: Vec<(PeerId, u16, u32)> =
-        variant.holders.iter().map(|holder| (holder.peer, holder.port, holder.have)).collect();
+    let mut holders: Vec<(PeerId, Vec<Address>, u32)> =
+        variant.holders.iter().map(|holder| (holder.peer, holder.addresses.to_vec(), holder.have)).collect();
     holders.sort();
-    assert_eq!(holders, [(PeerId([1; 16]), 7, 3), (PeerId([2; 16]), 7, 3)]);
+    let store = |number: u8| (PeerId([number; 16]), vec![address([10, 0, 0, number])], 3);
+    assert_eq!(holders, [store(1), store(2)]);
 }
 
 #[test]

@@ -1,0 +1,96 @@
+//! How a peer is reached that has several addresses: they are dialled side by side until it answers at one of them as
+//! itself.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use super::error::NetError;
+use super::handshake::{HELLO_TIMEOUT, Session, greet};
+use super::identity::Identity;
+use super::race::Race;
+use super::trace::Side;
+use crate::content::PeerId;
+use crate::wire::{PrefaceError, Role};
+
+/// What came of each address of a peer that was not reached.
+#[derive(Debug)]
+pub(crate) struct Unreached(pub(crate) Vec<(SocketAddr, NetError)>);
+
+/// Dials `peer` and greets it as `role`; also says where it was found. Where it is not, another peer that answers will do:
+/// it may have another id by now, and what comes of it is proved as everything is.
+///
+/// # Errors
+/// [`Unreached`] when it answers nowhere that `may_dial` lets be dialled; each address has a few seconds.
+pub(crate) fn reach(
+    (peer, addresses): (PeerId, &[SocketAddr]),
+    (me, role): (&Identity, Role),
+    side: Side,
+    may_dial: &mut dyn FnMut(SocketAddr) -> bool,
+) -> Result<(Session<Arc<TcpStream>>, SocketAddr), Unreached> {
+    let mut race = Race::new(addresses.iter().copied(), may_dial);
+    let mut tried: Vec<(SocketAddr, NetError)> = Vec::new();
+    let mut another = None;
+    while let Ok(Some((addr, stream))) = race.next() {
+        match greet(Arc::new(stream), me, role, side, HELLO_TIMEOUT) {
+            Ok(session) if session.theirs.peer == peer => return Ok((session, addr)),
+            Ok(session) => drop(another.get_or_insert((session, addr))),
+            Err(error) => tried.push((addr, error)),
+        }
+    }
+    if let Some(another) = another {
+        return Ok(another);
+    }
+    tried.extend(race.failed.into_iter().map(|(addr, error)| (addr, error.into())));
+    Err(Unreached(tried))
+}
+
+/// What came of the first address that failed.
+impl From<Unreached> for NetError {
+    fn from(unreached: Unreached) -> NetError {
+        unreached.0.into_iter().next().map_or(NetError::Closed, |(_, error)| error)
+    }
+}
+
+impl Unreached {
+    /// Addresses where something answers that is no peer.
+    pub(crate) fn foreign(&self) -> Vec<SocketAddr> {
+        let foreign =
+            self.0.iter().filter(|(_, error)| matches!(error, NetError::Preface(PrefaceError::Magic)));
+        foreign.map(|(addr, _)| *addr).collect()
+    }
+
+    /// True if something answers and all that does breaks the protocol.
+    pub(crate) fn breaks_the_protocol(&self) -> bool {
+        let mut all = self.0.iter().map(|(_, error)| error).filter(|error| !is_silence(error)).peekable();
+        all.peek().is_some()
+            && all.all(|error| {
+                matches!(
+                    error,
+                    NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_) | NetError::Preface(_)
+                )
+            })
+    }
+
+    /// True if nobody answers at any of them.
+    pub(crate) fn is_silent(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|(_, error)| is_silence(error))
+    }
+}
+
+fn is_silence(error: &NetError) -> bool {
+    matches!(error, NetError::Io(_) | NetError::TimedOut | NetError::Closed)
+}
+
+/// `10.0.0.1:9701: connection refused; [2001:db8::1]:9701: no answer came in time`
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("it has no address");
+        }
+        self.0.iter().enumerate().try_for_each(|(nth, (addr, error))| {
+            let gap = if nth == 0 { "" } else { "; " };
+            write!(f, "{gap}{addr}: {error}")
+        })
+    }
+}
