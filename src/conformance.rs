@@ -22,6 +22,7 @@ mod proof;
 mod published;
 mod registering;
 mod stage;
+mod stores;
 mod target;
 mod trees;
 
@@ -68,6 +69,7 @@ pub fn tracker(addr: &str, patience: Duration, tell: &mut dyn FnMut(Outcome)) {
         locating::CHECKS,
         listing::CHECKS,
         published::CHECKS,
+        stores::CHECKS,
     ];
     checks.iter().for_each(|checks| run(checks, &target, tell));
 }
