@@ -1,0 +1,70 @@
+//! What was acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fastrand::Rng;
+
+use super::content::Content;
+
+/// What things are uploaded as.
+pub(crate) const NAMES: [&str; 4] = ["a.bin", "b.bin", "c/", "d/"];
+
+/// Versions that are on record, and those that were removed.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    versions: BTreeMap<&'static str, BTreeMap<u32, Content>>,
+    gone: BTreeSet<(&'static str, u32)>,
+}
+
+impl Model {
+    /// The number and content of the latest version.
+    pub(crate) fn latest(&self, name: &str) -> Option<(u32, &Content)> {
+        self.versions.get(name)?.last_key_value().map(|(number, content)| (*number, content))
+    }
+
+    /// An upload was acknowledged with this number. Numbers count up, and the latest content again makes none.
+    #[track_caller]
+    pub(crate) fn stored(&mut self, name: &'static str, content: Content, number: u32, fresh: bool) {
+        match self.latest(name) {
+            Some((latest, same)) if *same == content => {
+                assert_eq!(number, latest, "{name}: the same content again is the same version");
+            }
+            latest => {
+                assert!(fresh, "{name}: version {number} is new");
+                if let Some((latest, _)) = latest {
+                    assert_eq!(number, latest + 1, "{name}: versions count up");
+                }
+            }
+        }
+        self.gone.remove(&(name, number)); // numbering begins anew with the first version of a name
+        self.versions.entry(name).or_default().insert(number, content);
+    }
+
+    /// A version was removed.
+    pub(crate) fn removed(&mut self, name: &'static str, number: u32) {
+        if let Some(versions) = self.versions.get_mut(name) {
+            versions.remove(&number);
+            if versions.is_empty() {
+                self.versions.remove(name);
+            }
+        }
+        self.gone.insert((name, number));
+    }
+
+    /// Any version.
+    pub(crate) fn any(&self, rng: &mut Rng) -> Option<(&'static str, u32, Content)> {
+        let (name, number, content) = rng.choice(self.all().collect::<Vec<_>>())?;
+        Some((name, number, content.clone()))
+    }
+
+    /// All versions.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, u32, &Content)> {
+        let versions = self.versions.iter();
+        versions.flat_map(|(name, all)| all.iter().map(|(number, content)| (*name, *number, content)))
+    }
+
+    /// What was removed and is not there again.
+    pub(crate) fn gone(&self) -> impl Iterator<Item = &(&'static str, u32)> {
+        self.gone.iter()
+    }
+}

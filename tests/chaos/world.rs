@@ -1,0 +1,173 @@
+//! The processes: a tracker with records on a disk, three stores, and tools that come and go.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::content::Content;
+use crate::support::{Daemon, Port, run};
+
+/// How many stores there are.
+pub(crate) const STORES: usize = 3;
+const LENT: &str = "400MB";
+
+/// A store, and whether it can be reached.
+#[derive(Debug)]
+enum Store {
+    Up(Daemon),
+    /// It is there, and does nothing.
+    Frozen(Daemon),
+    Down,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub(crate) struct World {
+    place: TempDir,
+    _port: Port,
+    /// The tracker's, whichever process that is.
+    address: String,
+    tracker: Option<Daemon>,
+    stores: [Store; STORES],
+}
+
+impl World {
+    pub(crate) fn start() -> World {
+        let place = TempDir::new().expect("a temporary folder");
+        let stores = [const { Store::Down }; STORES];
+        let port = Port::reserve();
+        let mut world = World { place, address: port.target(), _port: port, tracker: None, stores };
+        world.restart_tracker();
+        (0..STORES).for_each(|store| world.bring_back(store));
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// Kills the tracker, if there is one, and starts one with what is on its disk.
+    #[track_caller]
+    pub(crate) fn restart_tracker(&mut self) {
+        if let Some(tracker) = self.tracker.take() {
+            tracker.kill();
+        }
+        let data = self.path("tracker");
+        self.tracker = Some(Daemon::tracker(&["--listen", &self.address, "--data", text(&data)]));
+    }
+
+    /// The store that is down, if one is.
+    pub(crate) fn down(&self) -> Option<usize> {
+        self.stores.iter().position(|store| !matches!(store, Store::Up(_)))
+    }
+
+    pub(crate) fn kill(&mut self, store: usize) {
+        if let Store::Up(daemon) = std::mem::replace(&mut self.stores[store], Store::Down) {
+            daemon.kill();
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn stop(&mut self, store: usize) {
+        if let Store::Up(daemon) = std::mem::replace(&mut self.stores[store], Store::Down) {
+            daemon.stop().expect(0);
+        }
+    }
+
+    pub(crate) fn freeze(&mut self, store: usize) {
+        if let Store::Up(daemon) = std::mem::replace(&mut self.stores[store], Store::Down) {
+            daemon.signal(Signal::STOP);
+            self.stores[store] = Store::Frozen(daemon);
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn bring_back(&mut self, store: usize) {
+        let up = match std::mem::replace(&mut self.stores[store], Store::Down) {
+            Store::Up(daemon) => daemon,
+            Store::Frozen(daemon) => {
+                daemon.signal(Signal::CONT);
+                daemon
+            }
+            Store::Down => {
+                let name = format!("store{store}");
+                let folder = self.path(&name);
+                std::fs::create_dir_all(&folder).expect("its folder");
+                Daemon::peer(&folder, &["--store", LENT, "--name", &name, "--tracker", &self.address])
+            }
+        };
+        self.stores[store] = Store::Up(up);
+    }
+
+    /// Uploads it; the number of the version, and whether that is new.
+    #[track_caller]
+    pub(crate) fn upload(&self, name: &str, content: &Content) -> (u32, bool) {
+        let (_scratch, source) = self.source(content);
+        let said = run(&self.upload_args(&source, name)).expect(0).stdout;
+        let done = said.lines().rev().find_map(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let done = line.get("done")?;
+            Some((done["version"].as_u64()? as u32, done["fresh"].as_bool()?))
+        });
+        done.unwrap_or_else(|| panic!("no version in {said}"))
+    }
+
+    /// Begins to upload it, and is killed after this time.
+    pub(crate) fn upload_killed(&self, name: &str, content: &Content, after: Duration) {
+        let (_scratch, source) = self.source(content);
+        let upload = Daemon::launch(&self.upload_args(&source, name));
+        thread::sleep(after); // the time is the storm's: nothing waits for anything here
+        upload.kill();
+    }
+
+    fn source(&self, content: &Content) -> (TempDir, PathBuf) {
+        let scratch = TempDir::new_in(self.place.path()).expect("a temporary folder");
+        let source = scratch.path().join("source");
+        content.write(&source);
+        (scratch, source)
+    }
+
+    fn upload_args<'a>(&'a self, source: &'a Path, name: &'a str) -> Vec<&'a str> {
+        let name = name.trim_end_matches('/');
+        vec!["upload", text(source), "--as", name, "--json", "--tracker", &self.address]
+    }
+
+    /// Fails the test unless what comes of this version, or of the latest for 0, is this content.
+    #[track_caller]
+    pub(crate) fn expect_content(&self, name: &str, number: u32, content: &Content) {
+        let scratch = TempDir::new_in(self.place.path()).expect("a temporary folder");
+        let dest = scratch.path().join("got");
+        let what = match number {
+            0 => name.to_owned(),
+            number => versioned(name, number),
+        };
+        run(&["download", &what, text(&dest), "--tracker", &self.address]).expect(0);
+        content.expect_at(&dest);
+    }
+
+    /// Fails the test unless there is no such version.
+    #[track_caller]
+    pub(crate) fn expect_none(&self, name: &str, number: u32) {
+        let scratch = TempDir::new_in(self.place.path()).expect("a temporary folder");
+        let dest = scratch.path().join("got");
+        run(&["download", &versioned(name, number), text(&dest), "--tracker", &self.address]).expect(3);
+    }
+
+    #[track_caller]
+    pub(crate) fn remove(&self, name: &str, number: u32) {
+        run(&["rm", &versioned(name, number), "--tracker", &self.address]).expect(0);
+    }
+}
+
+/// A version, as people type it.
+fn versioned(name: &str, number: u32) -> String {
+    format!("{}@{number}", name.trim_end_matches('/'))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path that is UTF-8")
+}
