@@ -41,6 +41,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Get(args) => get::get(&args),
         Command::Download(args) => get::download(&args),
         Command::Upload(args) => run::upload::upload(&args),
+        Command::Versions(args) => ask::versions::versions(&args),
+        Command::Rm(args) => ask::remove::rm(&args),
         Command::Create(args) => run::create::create(&args),
         Command::Load(args) => ask::load::load(&args),
         Command::Status(args) => ask::status::status(&args),

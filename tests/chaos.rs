@@ -22,7 +22,7 @@ use chaos::world::{STORES, World};
 use fastrand::Rng;
 
 /// How long the storm goes on among other tests.
-const AMONG_OTHERS: Duration = Duration::from_secs(40);
+const AMONG_OTHERS: Duration = Duration::from_secs(90);
 /// How long by its own command.
 const ALONE: Duration = Duration::from_secs(2 * 3600);
 
@@ -145,6 +145,9 @@ impl Storm {
                 self.world.expect_content(name, number, content);
             }
             self.world.bring_back(lost);
+        }
+        for name in chaos::model::NAMES {
+            assert_eq!(self.world.versions(name), self.model.numbers(name), "versions of {name}");
         }
         for (name, number) in self.model.gone() {
             self.world.expect_none(name, *number);

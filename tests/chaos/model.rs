@@ -63,6 +63,11 @@ impl Model {
         versions.flat_map(|(name, all)| all.iter().map(|(number, content)| (*name, *number, content)))
     }
 
+    /// The numbers of a name's versions, the latest first.
+    pub(crate) fn numbers(&self, name: &str) -> Vec<u32> {
+        self.versions.get(name).map_or_else(Vec::new, |all| all.keys().rev().copied().collect())
+    }
+
     /// What was removed and is not there again.
     pub(crate) fn gone(&self) -> impl Iterator<Item = &(&'static str, u32)> {
         self.gone.iter()

@@ -157,6 +157,20 @@ impl World {
         run(&["download", &versioned(name, number), text(&dest), "--tracker", &self.address]).expect(3);
     }
 
+    /// The numbers of a name's versions as they are listed.
+    #[track_caller]
+    pub(crate) fn versions(&self, name: &str) -> Vec<u32> {
+        let listed = run(&["versions", name, "--json", "--tracker", &self.address]);
+        if listed.code() == 3 {
+            return Vec::new();
+        }
+        let number = |line: &str| {
+            let line: Value = serde_json::from_str(line).expect("a line of JSON");
+            line["version"].as_u64().expect("a number") as u32
+        };
+        listed.expect(0).stdout.lines().map(number).collect()
+    }
+
     #[track_caller]
     pub(crate) fn remove(&self, name: &str, number: u32) {
         run(&["rm", &versioned(name, number), "--tracker", &self.address]).expect(0);

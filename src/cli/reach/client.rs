@@ -4,7 +4,8 @@
 use super::tracker::{self, Tracker, Wait, nobody};
 use crate::cli::failure::Failure;
 use crate::cli::typed::values::Patience;
-use crate::wire::{ClientId, FromTracker, ToTracker};
+use crate::content::SafeName;
+use crate::wire::{ClientId, FromTracker, Message, Name, Resolve, ToTracker, Version};
 
 /// Who asks for changes: one run of a tool.
 #[derive(Debug)]
@@ -26,6 +27,17 @@ impl Client {
     pub(crate) fn change(&mut self) -> (ClientId, u64) {
         self.seq += 1;
         (self.id, self.seq)
+    }
+
+    /// A version that is on record; of number 0 the latest.
+    ///
+    /// # Errors
+    /// As of [`Client::ask`].
+    pub(crate) fn resolve(&mut self, name: &SafeName, number: u32) -> Result<Option<Version>, Failure> {
+        match self.ask(&Resolve { name: Name::new(name.as_str()), number }.into())? {
+            FromTracker::Resolved(resolved) => Ok(resolved.versions.into_vec().pop()),
+            other => Err(Failure::other(format!("the tracker answered with {}", other.label()))),
+        }
     }
 
     /// Asks the first tracker that can be reached; one that goes away is asked again when it is back, or another, for

@@ -72,6 +72,12 @@ pub enum Command {
         after_help = examples::DOWNLOAD
     )]
     Download(GetArgs),
+    /// List the versions of what was uploaded
+    #[command(after_help = examples::VERSIONS)]
+    Versions(PublishedArgs),
+    /// Take what was uploaded off the record: NAME with all its versions, or one of them (NAME@2)
+    #[command(override_usage = "p2p rm [OPTIONS] <NAME[@VERSION]>", after_help = examples::RM)]
+    Rm(PublishedArgs),
     /// Write a descriptor (NAME.p2p) of a file or folder, and print its link
     #[command(after_help = examples::CREATE)]
     Create(CreateArgs),
@@ -437,6 +443,21 @@ pub(crate) struct UploadArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishedArgs {
+    /// What was uploaded
+    #[arg(value_name = "NAME")]
+    pub(crate) what: String,
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) wait: Patience,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -42,6 +42,14 @@ pub(crate) const DOWNLOAD: &str = "Examples:
   p2p download photos@2 old/           # the second one
   p2p download photos/2024/beach.jpg   # one file of it";
 
+pub(crate) const VERSIONS: &str = "Examples:
+  p2p versions photos/
+  p2p versions big.iso --json";
+
+pub(crate) const RM: &str = "Examples:
+  p2p rm photos@2    # one version
+  p2p rm photos/     # all of them";
+
 pub(crate) const CREATE: &str = "Examples:
   p2p create big.iso                           # writes big.iso.p2p, prints the link
   p2p create ./photos -o /tmp/photos.p2p --tracker 10.0.0.5";
