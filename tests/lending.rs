@@ -6,6 +6,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -300,6 +301,46 @@ fn what_a_store_is_told_to_keep_outlives_who_brought_it_and_the_stores_own_end()
     master.tell("store", discard(&all));
     master.until_kept("store", &offer, View::Bytes, &none);
     store.stop().expect(0);
+}
+
+#[test]
+fn of_another_version_only_what_differs_is_fetched_and_takes_room() {
+    let master = Master::start(1);
+    let (shared, kept, got) = (folder(), folder(), folder());
+    let mut bytes = pattern(8_000_000, 1);
+    fs::write(shared.path().join("film"), &bytes).expect("a file");
+    let alice = master.peer(shared.path(), "alice", &[]);
+    let _store = master.store(kept.path(), "store", &[]);
+    let first = master.offer("alice", "film");
+    let all = ChunkSet::full(first.chunks);
+    master.tell("store", master.keep(&first, View::Bytes, &all, &["alice"]));
+    master.until_kept("store", &first, View::Bytes, &all);
+    let sent = || {
+        let status = run(&["status", shared.path().to_str().expect("UTF-8"), "--json"]).expect(0);
+        let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+        status["sent"].as_u64().expect("a number")
+    };
+    let slabs = || {
+        let inside = fs::read_dir(kept.path().join(".p2p/vault")).expect("a vault").flatten();
+        let slab = inside.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "slab"));
+        slab.map(|entry| entry.metadata().expect("a slab").blocks() * 512).sum::<u64>()
+    };
+    let (sent_before, room_before) = (sent(), slabs());
+    bytes[3_000_000] ^= 1;
+    fs::write(shared.path().join("film"), &bytes).expect("a file");
+    let second = master.until("alice", "it offers the new version", |_, peer| {
+        peer.offers.iter().find(|offer| *offer.name == *"film" && offer.id != first.id).cloned()
+    });
+    master.tell("store", master.keep(&second, View::Bytes, &all, &["alice"]));
+    master.until_kept("store", &second, View::Bytes, &all);
+    assert_eq!(sent() - sent_before, 65_536, "one chunk has changed");
+    assert_eq!(slabs() - room_before, 65_536);
+    alice.kill();
+    master.located(&second, &["store"]);
+    let target = got.path().join("film");
+    let tracker = master.addr.to_string();
+    run(&["get", "film", target.to_str().expect("UTF-8"), "--tracker", &tracker, "--wait", "20s"]).expect(0);
+    assert!(fs::read(&target).expect("the file") == bytes);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Lending space to others: what a store keeps, and how it comes to it.
 //!
-//! A store asks its trackers what it is to keep (`duties`), fetches that (`agenda`, `fetch`) into its `vault`, and tells
+//! A store asks its trackers what it is to keep (`duties`), fetches that (`agenda`, `fetch`; `hashes`: but what a version has in common with what is here) into its `vault`, and tells
 //! them what is safe there (`report`): all of it when they meet, then what changes. `link` is one tracker, `store` what
 //! all of this shares.
 
 mod agenda;
 mod duties;
 mod fetch;
+mod hashes;
 mod landing;
 mod link;
 mod listing;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::agenda::Content;
+use super::hashes;
 use super::landing::Slots;
 use super::listing;
 use super::store::{Store, view_of};
@@ -122,10 +123,14 @@ impl Fetch<'_> {
     /// Fetches chunks into the vault; they are on the disk, and reported, when this returns.
     fn bring(&self, kind: Kind, files: Vec<(FileId, u64)>, wanted: ChunkSet) -> Result<(), Failed> {
         let (store, view) = (self.store, view_of(kind));
-        let ids = files.iter().map(|(id, _)| *id).collect();
-        let lot = Lot::new(self.keep.id, kind, files, Vec::new())?;
+        let ids: Vec<FileId> = files.iter().map(|(id, _)| *id).collect();
+        let mut lot = Lot::new(self.keep.id, kind, files, Vec::new())?;
+        hashes::learn(store, self.keep, view, &ids, &mut lot);
         let grant = store.vault.reserve(lot, &wanted)?;
         let had = grant.had().clone();
+        if !had.is_empty() {
+            store.changed(store.vault.commit()?); // what is here can be told, and served
+        }
         let name = match view {
             View::Bytes => self.keep.id.to_string(),
             View::Members => format!("{}/", self.keep.id),

@@ -1,6 +1,7 @@
 //! What a store keeps, as those who ask for it are served from it.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::landing::lying;
@@ -66,6 +67,11 @@ impl Kept {
     /// The proof of the run that a chunk lies in.
     pub(in crate::peer) fn proof(&self, place: Place) -> Option<Proof> {
         self.content.proof(place)
+    }
+
+    /// The proof of any aligned run of a file's chunks, if all of its hashes are known here.
+    pub(in crate::peer) fn manifest_run(&self, file: usize, run: Range<u32>) -> Option<Proof> {
+        self.content.manifest_run(file, run)
     }
 
     /// A chunk is said to be wrong, or could not be read: it is read again, and given up if it is.

@@ -28,7 +28,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::content::{ChunkSet, FileId, runs};
+use crate::content::{ChunkSet, FileId, Geometry, runs};
 use crate::threads::lock;
 use catalogue::Root;
 
@@ -149,6 +149,13 @@ impl Vault {
 
     fn free(&self, freed: impl IntoIterator<Item = (Slot, u32)>) {
         freed.into_iter().for_each(|(slot, count)| self.shared.slabs.free(slot, count));
+    }
+
+    /// True if chunks of another file than `id` are held that are as large as those of a file of this geometry: then it is
+    /// worth to know its hashes ([`Lot::know`]).
+    pub fn may_have_versions(&self, id: FileId, geometry: Geometry) -> bool {
+        let index = lock(&self.shared.index);
+        index.catalogue.has_others(id, geometry)
     }
 
     /// Whatever is held of a content, for whatever sake, is to be kept for its sake too, from the next commit on; nothing is

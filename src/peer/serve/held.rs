@@ -248,11 +248,7 @@ impl Held {
     pub(in crate::peer) fn manifest_run(&self, file: usize, run: Range<u32>) -> Option<Proof> {
         match self {
             Held::Shared(shared) => shared.prove(file, run),
-            Held::Kept(kept) => {
-                let geometry = kept.layout().files().get(file)?;
-                let place = kept.layout().place(kept.layout().chunks_of(file).start + run.start)?;
-                kept.proof(place).filter(|_| proof_run(*geometry, place.chunk) == run)
-            }
+            Held::Kept(kept) => kept.manifest_run(file, run),
             Held::Fetching(_) => None,
         }
     }

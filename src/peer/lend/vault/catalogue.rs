@@ -308,6 +308,14 @@ impl Catalogue {
         votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(file, _)| file)
     }
 
+    /// True if something is held of another file with several chunks of this size.
+    pub(super) fn has_others(&self, id: FileId, geometry: Geometry) -> bool {
+        let is_like = |file: &File| {
+            file.geometry.chunk_size() == geometry.chunk_size() && file.geometry.chunks() > 1 && file.id != id
+        };
+        self.files.values().any(|file| is_like(file) && !file.runs().is_empty())
+    }
+
     /// The files that have a slot, with the chunk in it.
     pub(super) fn owners_of(&self, slot: Slot) -> Vec<(u32, u32)> {
         let of = |run: &Stretch| {
