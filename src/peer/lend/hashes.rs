@@ -1,6 +1,8 @@
 //! Asks who has a content for the chunk hashes of its files: what is kept of another version of them, chunk by chunk at the
 //! same place, is then not fetched again.
 
+use std::net::SocketAddr;
+
 use super::store::Store;
 use super::vault::Lot;
 use crate::content::FileId;
@@ -26,16 +28,17 @@ pub(super) fn learn(store: &Store, keep: &Keep, view: View, ids: &[FileId], lot:
     files.sort_by_key(|listed| std::cmp::Reverse(listed.geometry.size()));
     files.truncate(MOST_FILES);
     let me = store.means.identity.peer.get();
-    let sources = keep.sources.iter().filter(|source| source.port != 0 && source.peer != me);
+    let sources = keep.sources.iter().filter(|source| source.peer != me && !source.addresses.is_empty());
     for source in sources.take(MOST_ASKED) {
         if files.is_empty() {
             return;
         }
-        let addr = source.host.endpoint(source.port).to_string();
-        let mut holder = match Holder::open(&store.means.identity, &addr, (keep.id, view)) {
+        let addresses: Vec<SocketAddr> = source.addresses.iter().map(|address| address.socket()).collect();
+        let mut holder = match Holder::open(&store.means.identity, (source.peer, &addresses), (keep.id, view))
+        {
             Ok(holder) => holder,
             Err(error) => {
-                tracing::debug!("{addr} does not say what the chunks of {} are: {error}", keep.id);
+                tracing::debug!("{addresses:?} does not say what the chunks of {} are: {error}", keep.id);
                 continue;
             }
         };

@@ -25,6 +25,7 @@ mod writer;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -115,8 +116,9 @@ impl Vault {
     pub fn remember(&self, id: FileId, kind: Kind, records: &[u8]) -> Result<(), VaultError> {
         let mut writer = lock(&self.writer);
         let Some(root) = lock(&self.shared.index).catalogue.root_number(id, kind) else { return Ok(()) };
-        let entry = Entry::Records { root, records }.encode();
-        writer.enter(&self.shared, &[vec![entry]], || ()).map(drop)
+        let units = [vec![Entry::Records { root, records }.encode()]];
+        self.make_room(&mut writer, &units)?;
+        writer.enter(&self.shared, &units, || ()).map(drop)
     }
 
     /// Takes slots for those chunks of a content that are wanted and not held, with their room on the disk.
@@ -254,22 +256,24 @@ impl Vault {
             Some(_) => {}
         }
         let units = self.going(id, kind, Some(chunks));
-        if !self.has_spare(&units) {
-            writer.tidy(&self.shared, true);
-        }
-        if !self.has_spare(&units) {
-            let space = self.space();
-            return Err(VaultError::NoSpace { needed: Writer::bytes_of(&units), room: space.room() });
-        }
+        self.make_room(&mut writer, &units)?;
         let freed = writer.enter(&self.shared, &units, || ())?;
         self.free(freed);
         writer.tidy(&self.shared, false);
         Ok(self.of(id, kind).unwrap_or_else(|| Kept { id, kind, chunks: ChunkSet::empty(chunks.len()) }))
     }
 
-    fn has_spare(&self, units: &[Vec<Encoded>]) -> bool {
-        let log = self.shared.log_bytes.load(std::sync::atomic::Ordering::Acquire);
-        lock(&self.shared.quota).has_spare(Writer::bytes_of(units), self.shared.slabs.charge(), log)
+    /// Sees to it that this has room in the log: of what is never promised, or of what is gone.
+    fn make_room(&self, writer: &mut Writer, units: &[Vec<Encoded>]) -> Result<(), VaultError> {
+        let needed = Writer::bytes_of(units);
+        let has_spare = || {
+            let log = self.shared.log_bytes.load(Ordering::Acquire);
+            lock(&self.shared.quota).has_spare(needed, self.shared.slabs.charge(), log)
+        };
+        if !has_spare() {
+            writer.tidy(&self.shared, true);
+        }
+        if has_spare() { Ok(()) } else { Err(VaultError::NoSpace { needed, room: self.space().room() }) }
     }
 
     /// What the log is to say of chunks that go, or of all; with the last members goes their listing.

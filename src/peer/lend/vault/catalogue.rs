@@ -25,8 +25,9 @@ pub(super) struct Catalogue {
     owner: Option<Owner>,
     /// Of slots that several files have, how many do beyond the first.
     shared: HashMap<Slot, u32>,
-    /// For the beginning of the hash of the first chunk of a proof's run, a file that has that chunk.
-    alike: HashMap<u64, u32>,
+    /// For the beginning of the hash of the first chunk of a proof's run, files that have that chunk: the first that
+    /// did and the last.
+    alike: HashMap<u64, [u32; 2]>,
 }
 
 /// What is kept of a content.
@@ -87,10 +88,15 @@ impl Catalogue {
 
     fn add_proof(&mut self, number: u32, proof: &[u8], extent: Extent) {
         let first = proof.first_chunk().map(|first| u32::from_be_bytes(*first));
-        if let (Some(file), Some(first)) = (self.files.get_mut(&number), first) {
+        let file = self.files.get_mut(&number);
+        if let Some((file, first)) = file.zip(first) {
             file.proofs.insert(first, extent);
             // Behind the number of the chunk and how many hashes there are.
-            self.alike.extend(proof.get(5..).and_then(beginning).map(|hash| (hash, number)));
+            if let Some(hash) = proof.get(5..).and_then(beginning) {
+                let of = self.alike.entry(hash).or_insert([number; 2]);
+                let first = if self.files.contains_key(&of[0]) { of[0] } else { of[1] };
+                *of = [first, number];
+            }
         }
     }
 
@@ -296,13 +302,13 @@ impl Catalogue {
         of_id.max_by_key(|number| self.files.get(number).map_or(0, |file| file.held().count()))
     }
 
-    /// A file that has chunks of one with these hashes, at the same places: the one that most runs speak for.
-    pub(super) fn alike(&self, hashes: &[ChunkHash]) -> Option<u32> {
+    /// Another file than `number` that has chunks of one with these hashes, at the same places: the one that most runs
+    /// speak for.
+    pub(super) fn alike(&self, hashes: &[ChunkHash], number: Option<u32>) -> Option<u32> {
         let mut votes: BTreeMap<u32, u32> = BTreeMap::new();
         let firsts = hashes.iter().step_by(PROOF_RUN as usize).filter_map(|hash| beginning(&hash.0));
-        for file in
-            firsts.filter_map(|hash| self.alike.get(&hash)).filter(|file| self.files.contains_key(file))
-        {
+        let files = firsts.filter_map(|hash| self.alike.get(&hash)).flatten();
+        for file in files.filter(|file| Some(**file) != number && self.files.contains_key(file)) {
             *votes.entry(*file).or_default() += 1;
         }
         votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(file, _)| file)
@@ -389,7 +395,7 @@ impl Catalogue {
                 proofs.get(&(*number, *first)).inspect(|moved| *extent = **moved).is_some()
             });
         }
-        self.alike.retain(|_, file| self.files.contains_key(file));
+        self.alike.retain(|_, of| of.iter().any(|file| self.files.contains_key(file)));
         for (number, root) in &mut self.roots {
             root.records = records.get(number).copied();
         }

@@ -58,7 +58,7 @@ impl Grant {
             (new_files, lot.files.len()),
             lot.records.len(),
             wanted.count(),
-            runs.max(known.sum()),
+            runs + known.sum::<u32>(),
         );
         let slots: u64 = by_class.iter().map(|(class, chunks)| class.charge() * chunks.len() as u64).sum();
         let log = shared.promise(log, slots + log)?;
@@ -199,7 +199,8 @@ impl Shared {
         let catalogue = &index.catalogue;
         catalogue.refuse(lot)?;
         for (at, (id, size)) in lot.files.iter().enumerate() {
-            let file = catalogue.file_number(*id, *size).and_then(|number| catalogue.file(number));
+            let number = catalogue.file_number(*id, *size);
+            let file = number.and_then(|number| catalogue.file(number));
             held.new_files += usize::from(file.is_none());
             let chunks = lot.layout.chunks_of(at);
             let start = chunks.start;
@@ -208,7 +209,8 @@ impl Shared {
                     chunks.filter(|chunk| wanted.contains(*chunk) && file.slot(chunk - start).is_some());
                 held.chunks.add_runs(&runs::of(here));
             }
-            let base = lot.manifests.get(&at).and_then(|manifest| catalogue.alike(manifest.hashes()));
+            let manifest = lot.manifests.get(&at);
+            let base = manifest.and_then(|manifest| catalogue.alike(manifest.hashes(), number));
             bases.extend(base.map(|base| (at, base)));
         }
         drop(index);

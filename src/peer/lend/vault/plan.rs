@@ -80,6 +80,8 @@ impl Plan {
         let catalogue = numbers.catalogue;
         let mut new_files = Vec::new();
         let files: Vec<u32> = lot.files.iter().map(|file| numbers.file(*file, &mut new_files)).collect();
+        // Others in this plan may list them too, whatever comes of this content.
+        self.units.extend(new_files.chunks(FILES_IN_A_UNIT).map(<[Encoded]>::to_vec));
         let known = catalogue.root_number(lot.id, lot.kind);
         if known.and_then(|root| catalogue.root(root)).is_some_and(|root| *root.files != *files) {
             self.surplus.extend(content.new.values().map(|(slot, _)| *slot));
@@ -112,7 +114,6 @@ impl Plan {
             Some(first) => drop(first.splice(..0, head)),
             None => units.push(head),
         }
-        self.units.extend(new_files.chunks(FILES_IN_A_UNIT).map(<[Encoded]>::to_vec));
         self.units.append(&mut units);
         self.contents.push((lot.id, lot.kind));
     }

@@ -402,3 +402,32 @@ fn a_log_of_what_is_gone_is_written_anew() {
         (Some(OWNER), Some(b"records".to_vec()))
     );
 }
+
+#[test]
+fn of_a_content_that_comes_to_nothing_others_have_no_harm() {
+    let ground = Ground::new();
+    let vault = ground.open();
+    vault.hear(OWNER).unwrap();
+    let (file, new) = (Sample::new(1, 100), Sample::new(2, 3 << 16));
+    let mut listings = [Sample::new(3, 10), Sample::new(4, 10)];
+    listings.sort_by_key(|listing| listing.id);
+    listings.iter().for_each(|listing| assert_eq!(keep(&vault, listing, Kind::Listing, &listing.all()), []));
+    keep(&vault, &file, Kind::Bytes, &file.all());
+    let members = |listing: &Sample, files: &[&Sample]| {
+        let files = files.iter().map(|file| (file.id, file.size())).collect();
+        Lot::new(listing.id, Kind::Members, files, vec![]).unwrap()
+    };
+    // What it has of its members is deleted before it is in the log; its other member is known by then.
+    let first = vault.reserve(members(&listings[0], &[&file, &new]), &set(4, &[0])).unwrap();
+    assert_eq!(first.had().count(), 1);
+    vault.delete(OWNER, file.id, Kind::Bytes, &file.all()).unwrap();
+    let second = vault.reserve(members(&listings[1], &[&new]), &new.all()).unwrap();
+    bring(&second, &[&new], &new.all());
+    let kept = vault.commit().unwrap();
+    assert_eq!(kept, [Kept { id: listings[1].id, kind: Kind::Members, chunks: new.all() }]);
+    expect_right(&vault, &[&new], &kept[0]);
+    drop((first, second, vault));
+    let vault = ground.open();
+    assert_eq!(vault.held(), kept);
+    expect_right(&vault, &[&new], &kept[0]);
+}

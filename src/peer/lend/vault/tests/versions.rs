@@ -72,6 +72,35 @@ fn what_a_version_has_in_common_with_another_takes_no_room_twice() {
 }
 
 #[test]
+fn a_version_that_comes_in_parts_has_all_in_common_that_it_can() {
+    let ground = Ground::new();
+    let vault = ground.open();
+    vault.hear(OWNER).unwrap();
+    let one = Sample::new(1, 64 << 16);
+    let two = changed(&one, &[5, 40]);
+    let three = changed(&two, &[6]);
+    keep(&vault, &one, Kind::Bytes, &one.all());
+    let part = |sample: &Sample, part: u32| {
+        let chunks = set(64, &(part * 16..part * 16 + 16).collect::<Vec<_>>());
+        let grant = vault.reserve(known(sample), &chunks).unwrap();
+        bring(&grant, &[sample], &chunks);
+        vault.commit().unwrap();
+    };
+    (0..4).for_each(|number| part(&two, number));
+    let slots = |chunks: u64| chunks * slot::Class::of(1 << 16).charge();
+    assert_eq!(vault.shared.slabs.charge(), slots(66));
+    vault.delete(OWNER, one.id, Kind::Bytes, &one.all()).unwrap();
+    assert_eq!(vault.shared.slabs.charge(), slots(64));
+    (0..4).for_each(|number| part(&three, number));
+    assert_eq!(vault.shared.slabs.charge(), slots(65));
+    vault.held().iter().for_each(|kept| {
+        let sample = if kept.id == two.id { &two } else { &three };
+        assert!(kept.chunks.is_full());
+        expect_right(&vault, &[sample], kept);
+    });
+}
+
+#[test]
 fn what_is_held_already_is_kept_for_another_content_without_being_brought() {
     let ground = Ground::new();
     let vault = ground.open();
