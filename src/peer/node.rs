@@ -46,7 +46,8 @@ impl Host for Node {
     }
 
     fn met(&self, id: FileId, view: View, peer: PeerId, addr: String) {
-        if let Some(transfer) = self.means.holdings.serving(id, view) {
+        let kept = || self.store.as_ref()?.fetch_of((id, view));
+        if let Some(transfer) = self.means.holdings.serving(id, view).or_else(kept) {
             transfer.met(peer, addr);
         }
     }

@@ -28,8 +28,9 @@ mod sources;
 mod takeover;
 mod why;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::content::{ChunkSet, Layout, Run, runs};
 use crate::wire::Refusal;
@@ -47,6 +48,10 @@ use why::reason;
 
 /// Of so few chunks each is asked for by number: there is little to spread, and the source can be left.
 const FEW_CHUNKS: u32 = 4;
+/// A source that is to be spared is asked by number when no other has brought or got anything for so long.
+const SPARE_AFTER: Duration = Duration::from_millis(500);
+/// And for what others say they have when they have done nothing for so long.
+const SPARE_LONG: Duration = Duration::from_secs(3);
 /// Of no more chunks than this each is recounted after each step, in debug builds.
 const MOST_CHECKED: u32 = 256;
 
@@ -62,6 +67,10 @@ pub struct Scheduler {
     spent: i64,
     chunks: Chunks,
     sources: Sources,
+    /// Those that are to be spared.
+    spared: BTreeSet<SourceId>,
+    /// When another than those brought or got something last, or the first one came.
+    others_gained: Option<Instant>,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
     cursor: u32,
     rng: fastrand::Rng,
@@ -84,6 +93,8 @@ impl Scheduler {
             spent: 0,
             chunks: Chunks::new(had, wanted),
             sources: Sources::default(),
+            spared: BTreeSet::new(),
+            others_gained: None,
             rng: fastrand::Rng::with_seed(seed),
             cursor: (seed % u64::from(layout.chunks().max(1))) as u32,
             layout,
@@ -155,6 +166,7 @@ impl Scheduler {
                 }
                 self.joined(source, joined, now, &mut out);
             }
+            Event::Spare(source) => drop(self.spared.insert(source)),
             Event::Loaded(source, load) => self.loaded(source, load, now, &mut out),
             Event::Gained(source, gained) => self.gained(source, &gained, now, &mut out),
             Event::Left(source) => self.left_by(source, now, &mut out),
@@ -172,6 +184,7 @@ impl Scheduler {
     }
 
     fn joined(&mut self, id: SourceId, source: Source, now: Instant, out: &mut Vec<Effect>) {
+        self.others_gained.get_or_insert(now);
         self.chunks.offered(&source.have);
         self.sources.insert(id, source);
         self.fill(id, now, out);
@@ -185,6 +198,7 @@ impl Scheduler {
     }
 
     fn gained(&mut self, id: SourceId, gained: &[Run], now: Instant, out: &mut Vec<Effect>) {
+        self.note_gain(id, now);
         let Some(source) = self.sources.get_mut(id) else { return };
         for chunk in runs::numbers(gained, self.layout.chunks()) {
             // What it says anew is believed anew.
@@ -231,6 +245,7 @@ impl Scheduler {
     }
 
     fn arrived(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+        self.note_gain(id, now);
         if let Some(source) = self.sources.get_mut(id) {
             source.has_brought();
         }
@@ -379,20 +394,27 @@ impl Scheduler {
             }
             // Nor is it left to others what comes slowly: they would choose what was asked of somebody else before.
             let may_choose = source.chooses() && self.allowance.is_none();
-            if open > 0 && may_choose && self.layout.chunks() > FEW_CHUNKS {
+            let spared = self.spared.contains(&id);
+            if open > 0 && may_choose && (spared || self.layout.chunks() > FEW_CHUNKS) {
                 let bytes = self.layout.size().div_ceil(u64::from(self.layout.chunks())).max(1);
                 self.sources.ask_any(id, bytes, now);
                 self.spent += bytes as i64;
                 out.push(Effect::AskAny(id));
                 continue;
             }
+            let idle = self.others_gained.map_or(SPARE_LONG, |gained| now.saturating_duration_since(gained));
+            if spared && idle < SPARE_AFTER {
+                return;
+            }
             let Some(chunk) = self.chunks.rarest(&source.have, self.cursor) else {
-                if !self.steal(id, now, out) {
+                if spared || !self.steal(id, now, out) {
                     return;
                 }
                 continue;
             };
-            if self.is_left_to_others(id, chunk, now) {
+            let had_elsewhere =
+                || self.sources.iter().any(|(other, source)| other != id && source.have.contains(chunk));
+            if (spared && idle < SPARE_LONG && had_elsewhere()) || self.is_left_to_others(id, chunk, now) {
                 return;
             }
             self.ask(id, chunk, now, out);
@@ -400,11 +422,19 @@ impl Scheduler {
         }
     }
 
+    /// A source has brought or got something.
+    fn note_gain(&mut self, id: SourceId, now: Instant) {
+        if !self.spared.contains(&id) {
+            self.others_gained = Some(now);
+        }
+    }
+
     /// True if another source could have all that is open much sooner than `id` would have `chunk`.
     fn is_left_to_others(&self, id: SourceId, chunk: u32, now: Instant) -> bool {
         let open = u64::from(self.chunks.open()).saturating_mul(self.usual_bytes());
         let asked = (chunk, self.bytes_of(chunk));
-        is_much_cheaper_elsewhere(&self.sources, id, asked, open, now)
+        // Nothing is left to one that is to be spared.
+        self.spared.is_empty() && is_much_cheaper_elsewhere(&self.sources, id, asked, open, now)
     }
 
     /// Takes over the chunk that would come latest from another source, if `id` is much faster. True if

@@ -84,7 +84,11 @@ pub(super) fn more_sources(store: &Store, keep: &Keep) {
 
 fn suggest(store: &Store, transfer: &Transfer, keep: &Keep) {
     let me = store.means.identity.peer.get();
-    for DutySource { peer, addresses, .. } in keep.sources.iter().filter(|source| source.peer != me) {
+    let others = keep.sources.iter().filter(|source| source.peer != me);
+    for DutySource { peer, addresses, spare } in others {
+        if *spare {
+            transfer.spare(*peer);
+        }
         transfer.suggest(*peer, addresses);
     }
 }

@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// The transfer that brings a content, if one does.
-    pub(super) fn fetch_of(&self, content: Content) -> Option<Arc<Transfer>> {
+    pub(in crate::peer) fn fetch_of(&self, content: Content) -> Option<Arc<Transfer>> {
         lock(&self.fetches).get(&content).cloned()
     }
 }

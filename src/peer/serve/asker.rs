@@ -59,19 +59,13 @@ impl Asker {
 
     /// It says that it has these chunks.
     pub(super) fn has(&self, slot: u16, chunks: impl Iterator<Item = u32>) {
-        let mut chunks = chunks.peekable();
-        while chunks.peek().is_some() {
-            self.uploads.desk(|desk| desk.has(self.number, slot, chunks.by_ref().take(NOTED_AT_ONCE)));
-        }
+        in_parts(chunks, |part| self.uploads.desk(|desk| desk.has(self.number, slot, part)));
     }
 
     /// It will ask for these chunks and no others.
     pub(super) fn wants(&self, slot: u16, chunks: impl Iterator<Item = u32>) {
         self.uploads.desk(|desk| desk.narrow(self.number, slot));
-        let mut chunks = chunks.peekable();
-        while chunks.peek().is_some() {
-            self.uploads.desk(|desk| desk.wants(self.number, slot, chunks.by_ref().take(NOTED_AT_ONCE)));
-        }
+        in_parts(chunks, |part| self.uploads.desk(|desk| desk.wants(self.number, slot, part)));
     }
 
     /// A chunk that it wants and no asker has, if there is one.
@@ -162,6 +156,17 @@ impl Drop for Asker {
     }
 }
 
+/// Hands over so many at a time, whatever becomes of them.
+fn in_parts(mut chunks: impl Iterator<Item = u32>, mut note: impl FnMut(Vec<u32>)) {
+    loop {
+        let part: Vec<u32> = chunks.by_ref().take(NOTED_AT_ONCE).collect();
+        if part.is_empty() {
+            return;
+        }
+        note(part);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +223,15 @@ mod tests {
         one.has(4, 0..chunks - 1);
         assert_eq!(other.choose(0), Some(chunks - 1));
         assert_eq!(other.choose(0), None);
+    }
+
+    #[test]
+    fn what_is_said_of_a_content_that_is_not_whole_here_is_passed_over() {
+        let uploads = Arc::new(Uploads::new(None));
+        let (one, _) = asker(&uploads);
+        one.has(4, 0..9);
+        one.wants(4, 0..9);
+        assert_eq!(one.choose(4), None);
     }
 
     #[test]

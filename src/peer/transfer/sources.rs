@@ -142,7 +142,7 @@ impl Sources {
 
     /// A source has answered; one that wants to know what is here is told all of it, and of each chunk that
     /// arrives from now on.
-    pub(super) fn join(&self, link: Arc<SourceLink>, opened: Opened) {
+    pub(super) fn join(&self, link: Arc<SourceLink>, opened: Opened, spare: bool) {
         let Opened { have, load, round_trip } = opened;
         let wakes = self.under_limits(|state, now| {
             if link.wants_news {
@@ -155,7 +155,8 @@ impl Sources {
             let (source, chooses) = (link.id, may_choose(link.who.peer, &have, others));
             state.links.insert(source, link);
             let joined = Event::Joined { source, have, chooses, round_trip, load };
-            state.step([joined], Some(source), now)
+            let spare = spare.then_some(Event::Spare(source));
+            state.step(spare.into_iter().chain([joined]), Some(source), now)
         });
         wake(wakes);
     }

@@ -3,6 +3,7 @@
 //! Each part has its own lock, held for a step; none is held while another is taken, nor while the disk is read or
 //! written, but for the short write of a block ([`Intake`]).
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -44,6 +45,8 @@ pub(in crate::peer) struct Transfer {
     pub(super) intake: Intake,
     followers: Followers,
     neighbours: Mutex<Neighbours>,
+    /// Sources that send everything once.
+    spared: Mutex<BTreeSet<PeerId>>,
     ending: Ending,
     started: Instant,
     resumed_bytes: u64,
@@ -90,6 +93,7 @@ impl Transfer {
             sources: Sources::new(scheduler, inlets),
             followers: Followers::default(),
             neighbours: Mutex::new(Neighbours::new(limits.max_neighbours, seed)),
+            spared: Mutex::default(),
             ending: Ending::default(),
             started: Instant::now(),
             resumed_bytes,
@@ -133,7 +137,8 @@ impl Transfer {
                 neighbours.is_whole(link.who.peer);
             }
         });
-        self.sources.join(link, opened);
+        let spare = lock(&self.spared).contains(&link.who.peer);
+        self.sources.join(link, opened, spare);
     }
 
     /// The connection of a source has ended, or is about to.
@@ -318,6 +323,11 @@ impl Transfer {
             neighbours.is_also_at(peer, addresses.collect());
         });
         self.tell_driver();
+    }
+
+    /// A peer is to be asked only for what nobody else has or gets.
+    pub(in crate::peer) fn spare(&self, peer: PeerId) {
+        lock(&self.spared).insert(peer);
     }
 
     /// Somebody asks us for the content.

@@ -26,6 +26,9 @@ pub enum Event {
         /// What it said of its load, if it did.
         load: Option<SourceLoad>,
     },
+    /// The source that joins under this number next is to be spared: it sends every chunk once, and what others have or
+    /// get is to come from them.
+    Spare(SourceId),
     /// A source told its load.
     Loaded(SourceId, SourceLoad),
     /// A source gained chunks, as runs.

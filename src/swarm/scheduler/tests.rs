@@ -29,6 +29,34 @@ fn join(scheduler: &mut Scheduler, source: SourceId, have: ChunkSet, now: Instan
 }
 
 #[test]
+fn who_is_to_be_spared_gives_what_nobody_has_and_the_rest_when_others_do_nothing() {
+    let (spare, other) = (SourceId(1), SourceId(2));
+    let now = Instant::now();
+    let mut scheduler = scheduler_of(8);
+    assert_eq!(scheduler.step(Event::Spare(spare), now), []);
+    let whole = |source| joined(source, ChunkSet::full(8), true, None);
+    let asked = scheduler.step(whole(spare), now);
+    assert!(!asked.is_empty() && asked.iter().all(|effect| *effect == Effect::AskAny(spare)), "{asked:?}");
+    let refused = Event::Refused(spare, None, Refusal::NothingBetter);
+    let mut effects = Vec::new();
+    asked.iter().for_each(|_| effects.extend(scheduler.step(refused.clone(), now)));
+    assert_eq!(effects, [], "all of it has been given to somebody");
+    let mut have = ChunkSet::empty(8);
+    assert!(have.insert(3));
+    let asked = scheduler.step(joined(other, have, false, None), now);
+    assert_eq!(asked, [Effect::Ask(other, 3)]);
+    let asks = |effects: Vec<Effect>| -> Vec<u32> {
+        let of = |effect| if let Effect::Ask(source, chunk) = effect { Some((source, chunk)) } else { None };
+        let asked = effects.into_iter().filter_map(of).filter(|(source, _)| *source == spare);
+        asked.map(|(_, chunk)| chunk).collect()
+    };
+    let late = now + SPARE_AFTER - Duration::from_millis(1);
+    assert!(asks(scheduler.step(Event::Tick, late)).is_empty(), "the other may get more");
+    let chunks = asks(scheduler.step(Event::Tick, now + SPARE_AFTER));
+    assert!(!chunks.is_empty() && !chunks.contains(&3), "{chunks:?}");
+}
+
+#[test]
 fn a_wrong_chunk_is_asked_again_of_the_only_one_who_has_it_until_that_one_is_closed() {
     let (mut scheduler, now, only) = (scheduler_of(1), Instant::now(), SourceId(0));
     let asked = join(&mut scheduler, only, ChunkSet::full(1), now);

@@ -1,0 +1,160 @@
+//! Uploads, with real processes: what was stored is had without its uploader, without any one of the stores, and after the
+//! tracker came back empty.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use support::{Daemon, Output, Port, Sample, eventually, pattern, run};
+use tempfile::TempDir;
+
+const OTHER: i32 = 1;
+const NOT_FOUND: i32 = 3;
+const UNREACHABLE: i32 = 4;
+
+/// A tracker and stores.
+struct Cluster {
+    port: Port,
+    tracker: Option<Daemon>,
+    stores: Vec<Option<Daemon>>,
+    folders: Vec<TempDir>,
+    place: TempDir,
+}
+
+impl Cluster {
+    #[track_caller]
+    fn new(stores: usize) -> Cluster {
+        let port = Port::reserve();
+        let tracker = Some(Daemon::tracker(&["--listen", &port.target()]));
+        let place = TempDir::new().expect("a temporary folder");
+        let mut cluster = Cluster { port, tracker, stores: Vec::new(), folders: Vec::new(), place };
+        for number in 0..stores {
+            cluster.folders.push(TempDir::new().expect("a temporary folder"));
+            cluster.stores.push(None);
+            cluster.start(number);
+        }
+        cluster
+    }
+
+    #[track_caller]
+    fn start(&mut self, number: usize) {
+        let (name, tracker) = (format!("store{number}"), self.port.target());
+        let options = ["--tracker", &tracker, "--name", &name, "--store", "60MB"];
+        self.stores[number] = Some(Daemon::peer(self.folders[number].path(), &options));
+    }
+
+    #[track_caller]
+    fn kill(&mut self, number: usize) {
+        self.stores[number].take().expect("it runs").kill();
+    }
+
+    /// The tracker ends, and another one that knows nothing begins.
+    #[track_caller]
+    fn forget(&mut self) {
+        self.tracker.take().expect("it runs").kill();
+        self.tracker = Some(Daemon::tracker(&["--listen", &self.port.target()]));
+    }
+
+    #[track_caller]
+    fn ask(&self, args: &[&str]) -> Output {
+        run(&[args, &["--tracker", &self.port.target(), "--wait", "60s"]].concat())
+    }
+
+    /// The last line of an upload.
+    #[track_caller]
+    fn upload(&self, path: &Path, more: &[&str]) -> Value {
+        // Stores say that they lend when they are known, which is a moment later than that they are there.
+        let args = [&["upload", path.to_str().expect("UTF-8"), "--json"], more].concat();
+        let said = eventually("there are stores", || {
+            Some(self.ask(&args)).filter(|said| said.code() != UNREACHABLE)
+        });
+        let said = said.expect(0).stdout;
+        let last: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
+        last["done"].clone()
+    }
+
+    /// Downloads something to a new place, and says where that is.
+    #[track_caller]
+    fn download(&self, what: &str, to: &str) -> std::path::PathBuf {
+        let target = self.place.path().join(to);
+        self.ask(&["download", what, target.to_str().expect("UTF-8")]).expect(0);
+        target
+    }
+}
+
+#[test]
+fn what_was_uploaded_survives_its_uploader_any_one_store_and_a_tracker_that_forgot() {
+    let mut cluster = Cluster::new(3);
+    let mut made = Sample::awkward();
+    let film = made.add("film", pattern(9_000_000, 1));
+    let folder = made.path().to_owned();
+    let first = cluster.upload(&film, &[]);
+    assert_eq!(
+        (&first["name"], &first["version"], &first["fresh"]),
+        (&"film".into(), &1.into(), &true.into())
+    );
+    // Much less than two copies: one goes from store to store.
+    let sent = first["sent"].as_u64().expect("a number");
+    assert!((9_000_000..13_500_000).contains(&sent), "{sent} bytes were sent");
+    let whole = cluster.upload(&folder, &["--as", "all"]);
+    assert_eq!((&whole["name"], &whole["version"]), (&"all/".into(), &1.into()));
+    let again = cluster.upload(&film, &[]);
+    assert_eq!((&again["version"], &again["fresh"], &again["sent"]), (&1.into(), &false.into(), &0.into()));
+
+    for number in 0..3 {
+        cluster.kill(number);
+        let got = cluster.download("film", &format!("film{number}"));
+        assert!(fs::read(got).expect("a file") == pattern(9_000_000, 1));
+        let got = cluster.download("all", &format!("all{number}"));
+        made.expect_copy("", &got);
+        cluster.start(number);
+    }
+    cluster.forget();
+    let got = eventually("stores told of what they keep", || {
+        let target = cluster.place.path().join("after");
+        let said = cluster.ask(&["download", "film", target.to_str().expect("UTF-8")]);
+        (said.code() == 0).then_some(target)
+    });
+    assert!(fs::read(got).expect("a file") == pattern(9_000_000, 1));
+}
+
+#[test]
+fn a_name_has_versions_and_a_folder_parts() {
+    let cluster = Cluster::new(2);
+    let mut made = Sample::empty();
+    let one = made.add("d/in/one", pattern(300_000, 1));
+    made.add("d/in/two", pattern(70_000, 2));
+    made.add("d/three", pattern(5, 3));
+    let folder = made.path().join("d");
+    assert_eq!(cluster.upload(&folder, &[])["version"], 1);
+    fs::write(&one, pattern(300_000, 9)).expect("a file");
+    assert_eq!(cluster.upload(&folder, &[])["version"], 2);
+    let read = |path: std::path::PathBuf| fs::read(path).expect("a file");
+    assert!(read(cluster.download("d", "new").join("in/one")) == pattern(300_000, 9));
+    assert!(read(cluster.download("d@1", "old").join("in/one")) == pattern(300_000, 1));
+    assert!(read(cluster.download("d@1/in/one", "one")) == pattern(300_000, 1));
+    let part = cluster.download("d/in", "part");
+    assert!(read(part.join("two")) == pattern(70_000, 2) && !part.join("three").exists());
+    for what in ["d@3", "d/in/none", "nothing"] {
+        let target = cluster.place.path().join("none");
+        cluster.ask(&["download", what, target.to_str().expect("UTF-8")]).expect(NOT_FOUND);
+        assert!(!target.exists(), "{what}");
+    }
+}
+
+#[test]
+fn what_cannot_be_stored_is_said_before_a_byte_moves() {
+    let cluster = Cluster::new(1);
+    let mut made = Sample::empty();
+    let small = made.add("small", pattern(1000, 1));
+    let large = made.add("large", pattern(70_000_000, 2));
+    let said = cluster.upload(&small, &["--copies", "1"]);
+    assert_eq!(said["copies"], 1);
+    let at = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let few = cluster.ask(&["upload", &at(&small), "--as", "twice"]).expect(UNREACHABLE).stderr;
+    assert!(few.lines().count() == 1 && few.contains("store"), "{few}");
+    let full = cluster.ask(&["upload", &at(&large), "--copies", "1"]).expect(OTHER).stderr;
+    assert!(full.lines().count() == 1, "{full}");
+}
