@@ -1,5 +1,6 @@
 //! What stores say, and the passing of time.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
@@ -124,23 +125,28 @@ impl Keeping {
             self.stores[*at].is_on(connection) && matches!(self.stores[*at].presence, Presence::Here { .. })
         };
         let at = self.stores.find(peer).filter(here).ok_or(NotTaken::NotLent)?;
+        let mut awaited = BTreeSet::new();
         for part in parts {
             let store = &self.stores[at];
             if store.bytes > MAX_REPORT_BYTES || store.holds.len() > MAX_CONTENTS {
                 return Err(NotTaken::Full);
             }
-            self.holds(at, part, now);
+            if self.holds(at, part, now) {
+                awaited.insert((part.id, part.view));
+            }
         }
+        self.wake_uploads(&awaited);
         if last {
             self.has_reported(at, now);
         }
         Ok(())
     }
 
-    fn holds(&mut self, at: StoreRow, part: &KeptPart, now: Instant) {
+    /// Notes what a store holds of a content; true if somebody waits for that.
+    fn holds(&mut self, at: StoreRow, part: &KeptPart, now: Instant) -> bool {
         let content = (part.id, part.view);
         if part.chunks > limits::MAX_CHUNKS {
-            return;
+            return false;
         }
         let row = self.rows.entry(content).or_insert_with(|| Row::found(content, part.chunks, now));
         if row.holders.is_empty() && row.copies() == 0 {
@@ -149,7 +155,9 @@ impl Keeping {
             self.idle.insert((since, content));
         }
         let (chunks, given_up, asked) = (row.chunks, row.given_up, row.asked > 0);
-        let Some(mut have) = Part::new(&part.have, chunks).filter(|_| part.chunks == chunks) else { return };
+        let Some(mut have) = Part::new(&part.have, chunks).filter(|_| part.chunks == chunks) else {
+            return false;
+        };
         if chunks == 0 && !given_up {
             have = Part::All; // its listing: of a content without chunks, nothing and all look alike
         }
@@ -164,9 +172,7 @@ impl Keeping {
             }
         });
         self.refer(content, now);
-        if asked {
-            self.wake_uploads(content);
-        }
+        asked
     }
 
     /// What the store did not name it does not hold; from now on what it holds counts.
@@ -217,7 +223,7 @@ impl Keeping {
             let store = &mut self.stores[at];
             store.used = store.used.max(store.capacity.saturating_sub(decline.free));
         }
-        self.plan_upload_of(content, now);
+        self.plan_for_uploads(&BTreeSet::from([content]), now);
         Ok(())
     }
 

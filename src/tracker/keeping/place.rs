@@ -33,7 +33,8 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    fn free(&self) -> u64 {
+    /// Bytes for which there is room.
+    pub(super) fn free(&self) -> u64 {
         self.capacity.saturating_sub(self.taken)
     }
 

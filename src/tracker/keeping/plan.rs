@@ -1,6 +1,6 @@
 //! Who is to keep what is missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::part::{Part, Unit};
@@ -25,6 +25,9 @@ impl Keeping {
         let Some(row) = self.rows.get(&content) else { return false };
         let copies = usize::from(row.copies());
         if copies == 0 || row.is_nothing() || (row.asked == 0 && !self.mends) {
+            return false;
+        }
+        if !self.is_short(content, copies, now) {
             return false;
         }
         let mut candidates = self.candidates(row, copies, now);
@@ -68,7 +71,7 @@ impl Keeping {
 
     /// Stores that hold some of it already, and as many others as a content may have, those with most room and luck.
     fn candidates(&self, row: &Row, copies: usize, now: Instant) -> Vec<Candidate> {
-        let level = self.level(copies, now);
+        let mut domains = self.domains(copies, now);
         let base = row.base.and_then(|base| self.rows.get(&base));
         let mut all: Vec<Candidate> = self
             .stores
@@ -82,7 +85,7 @@ impl Keeping {
                 Candidate {
                     store: at,
                     seed: mixed(u64::from_be_bytes(store.peer.0[..8].try_into().unwrap_or_default())),
-                    domain: self.domain(level, store),
+                    domain: domains.of(at, store),
                     capacity: store.capacity,
                     taken: store.used.saturating_add(store.owed),
                     takes: store.takes(now) && holder.is_none_or(|holder| !holder.is_unwilling(now)),
@@ -105,30 +108,46 @@ impl Keeping {
                 .then(a.base.is_none().cmp(&b.base.is_none()))
                 .then(lot(b).total_cmp(&lot(a)))
         });
-        all.truncate(WIDTH.max(copies));
+        // What is on stores that are full counts, but they need no place.
+        let mut places = WIDTH.max(copies);
+        all.retain(|candidate| {
+            let takes = candidate.takes && candidate.free() >= row.unit_bytes();
+            let kept = places > 0 || !candidate.target.is_none();
+            places = places.saturating_sub(usize::from(takes));
+            kept
+        });
         all
     }
 
     /// Copies are in different zones if there are enough of them, else on different machines if there are.
-    fn level(&self, copies: usize, now: Instant) -> Level {
+    fn domains(&self, copies: usize, now: Instant) -> Domains<'_> {
         let takers = || self.stores.iter().map(|(_, store)| store).filter(|store| store.takes(now));
         let zones: BTreeSet<&str> = takers().map(|store| &*store.zone).collect();
         let machines: BTreeSet<&str> = takers().map(|store| &*store.machine).collect();
-        match (zones.len() >= copies, machines.len() >= copies) {
+        let level = match (zones.len() >= copies, machines.len() >= copies) {
             (true, _) => Level::Zone,
             (_, true) => Level::Machine,
             _ => Level::Store,
-        }
-    }
-
-    /// A number that stores of one domain share.
-    fn domain(&self, level: Level, store: &Store) -> u32 {
-        let same = |other: &Store| match level {
-            Level::Zone => other.zone == store.zone,
-            Level::Machine => other.machine == store.machine,
-            Level::Store => other.peer == store.peer,
         };
-        self.stores.iter().position(|(_, other)| same(other)).unwrap_or(0) as u32
+        Domains { level, numbers: BTreeMap::new() }
+    }
+}
+
+/// A number for each place where copies are to be apart.
+struct Domains<'a> {
+    level: Level,
+    numbers: BTreeMap<&'a str, u32>,
+}
+
+impl<'a> Domains<'a> {
+    fn of(&mut self, at: StoreRow, store: &'a Store) -> u32 {
+        let named = match self.level {
+            Level::Zone => &*store.zone,
+            Level::Machine => &*store.machine,
+            Level::Store => return at.0.into(),
+        };
+        let next = self.numbers.len() as u32;
+        *self.numbers.entry(named).or_insert(next)
     }
 }
 

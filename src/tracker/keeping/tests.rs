@@ -120,6 +120,18 @@ fn a_change_in_place_goes_to_the_stores_that_have_the_rest() {
 }
 
 #[test]
+fn what_is_too_large_for_as_many_stores_as_should_hold_it_goes_to_more() {
+    const STORES: usize = 40;
+    let mut world = World::new(STORES);
+    let promise = file(1, 1600, 2);
+    (0..STORES).for_each(|store| world.capacity(store, promise.size / 10));
+    world.store(1, promise);
+    world.passes(SECOND);
+    let kept: u32 = world.orders().iter().map(|(_, order)| world::chunks_of(order)).sum();
+    assert_eq!(kept, 3200);
+}
+
+#[test]
 fn adding_a_store_moves_nothing_and_a_long_loss_is_repaired() {
     let mut world = World::new(3);
     let promise = file(1, 1600, 2);

@@ -1,5 +1,6 @@
 //! Uploads: what is asked for, how far it is; and what the records promise.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::row::Row;
@@ -39,15 +40,14 @@ impl Keeping {
             row.becomes(&asked.promise);
         }
         row.base = base.filter(|base| *base != content);
-        self.count_asked(content, now);
-        self.plan_upload_of(content, now);
+        self.plan_for_uploads(&BTreeSet::from([content]), now);
         self.progress(asked.key, now)
     }
 
     /// An upload is published, or will not be: what is kept of it is what the records promise.
     pub fn stored(&mut self, key: UploadKey, now: Instant) {
         if let Some(upload) = self.uploads.remove(&key) {
-            self.count_asked(upload.promise.content, now);
+            self.count_asked(&BTreeSet::from([upload.promise.content]), now);
         }
     }
 
@@ -67,15 +67,26 @@ impl Keeping {
         self.settle_all(content, now);
     }
 
-    /// How many copies an upload is to have: as many as were asked for, or stores that are here if fewer will do.
-    fn copies_of(&self, upload: &Upload) -> u8 {
+    /// How many copies an upload is to have where so many stores are here: as many as were asked for, or as stores if
+    /// fewer will do.
+    fn copies_of(upload: &Upload, here: usize) -> u8 {
         let asked = upload.promise.policy.m() + 1;
-        if upload.degraded { asked.min(self.here().clamp(1, usize::from(u8::MAX)) as u8) } else { asked }
+        if upload.degraded { asked.min(here.clamp(1, usize::from(u8::MAX)) as u8) } else { asked }
     }
 
-    fn count_asked(&mut self, content: Content, now: Instant) {
-        let of_it = self.uploads.values().filter(|upload| upload.promise.content == content);
-        let asked = of_it.map(|upload| self.copies_of(upload)).max().unwrap_or(0);
+    /// Works out anew how many copies uploads ask for of these contents.
+    fn count_asked(&mut self, contents: &BTreeSet<Content>, now: Instant) {
+        let here = self.here();
+        let mut asked: BTreeMap<Content, u8> = contents.iter().map(|content| (*content, 0)).collect();
+        for upload in self.uploads.values() {
+            if let Some(asked) = asked.get_mut(&upload.promise.content) {
+                *asked = (*asked).max(Keeping::copies_of(upload, here));
+            }
+        }
+        asked.into_iter().for_each(|(content, asked)| self.set_asked(content, asked, now));
+    }
+
+    fn set_asked(&mut self, content: Content, asked: u8, now: Instant) {
         let Some(row) = self.rows.get_mut(&content).filter(|row| row.asked != asked) else { return };
         row.asked = asked;
         if row.copies() == 0 {
@@ -94,7 +105,7 @@ impl Keeping {
         else {
             return Progress::Storing { covered: 0, needed: 0 };
         };
-        let copies = self.copies_of(upload);
+        let copies = Keeping::copies_of(upload, self.here());
         let (covered, needed) = match row.is_nothing() {
             true => (0, 0),
             false => {
@@ -140,27 +151,33 @@ impl Keeping {
     }
 
     pub(super) fn plan_uploads(&mut self, now: Instant) {
-        let contents: Vec<Content> = self.uploads.values().map(|upload| upload.promise.content).collect();
-        contents.into_iter().for_each(|content| self.plan_upload_of(content, now));
+        let contents = self.uploads.values().map(|upload| upload.promise.content).collect();
+        self.plan_for_uploads(&contents, now);
     }
 
-    /// Plans what is missing of a content that somebody waits for.
-    pub(super) fn plan_upload_of(&mut self, content: Content, now: Instant) {
-        if self.rows.get(&content).is_none_or(|row| row.asked == 0) {
-            return;
+    /// Plans what is missing of these contents, as far as somebody waits for them.
+    pub(super) fn plan_for_uploads(&mut self, contents: &BTreeSet<Content>, now: Instant) {
+        self.count_asked(contents, now);
+        let mut short = BTreeSet::new();
+        for content in contents {
+            if self.rows.get(content).is_some_and(|row| row.asked > 0) && self.plan(*content, now) {
+                short.insert(*content);
+            }
         }
-        self.count_asked(content, now);
-        let short = self.plan(content, now);
-        let of_it = self.uploads.values_mut().filter(|upload| upload.promise.content == content);
-        for upload in of_it {
-            upload.short_since = if short { upload.short_since.or(Some(now)) } else { None };
+        for upload in self.uploads.values_mut() {
+            let content = upload.promise.content;
+            if contents.contains(&content) {
+                let since = upload.short_since.or(Some(now));
+                upload.short_since = since.filter(|_| short.contains(&content));
+                self.wakes.extend(upload.waiting);
+            }
         }
-        self.wake_uploads(content);
     }
 
-    pub(super) fn wake_uploads(&mut self, content: Content) {
-        let of_it = self.uploads.values().filter(|upload| upload.promise.content == content);
-        self.wakes.extend(of_it.filter_map(|upload| upload.waiting));
+    /// Wakes who waits for one of these.
+    pub(super) fn wake_uploads(&mut self, contents: &BTreeSet<Content>) {
+        let of_them = self.uploads.values().filter(|upload| contents.contains(&upload.promise.content));
+        self.wakes.extend(of_them.filter_map(|upload| upload.waiting));
     }
 
     pub(super) fn forget_uploads(&mut self, now: Instant) {
