@@ -32,11 +32,11 @@ pub use frame::{
 pub(crate) use macros::layout;
 pub use message::Message;
 pub use peer::{
-    ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Load,
-    Manifest, Open, Opened, Refused, ServerHas, ToServer, Want,
+    ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Here,
+    Load, Manifest, Open, Opened, Refused, ServerHas, ToServer, Want,
 };
 pub use records::{Authority, ClientId, Policy, Published, Term, Version};
-pub use stores::{Check, Discard, Duty, DutySource, Keep, KeptPart, Look, Remember, StoreInfo};
+pub use stores::{Call, Check, Discard, Duty, DutySource, Keep, KeptPart, Look, Remember, StoreInfo};
 pub use tracker::{
     Decline, Duties, Entry, FromTracker, GetDuties, GetHealth, GetList, GetPeers, GetStatus, GetStores,
     GetVersions, HaveChunks, Health, Heartbeat, Holder, Kept, Lend, Lent, Listing, Locate, Located, Offer,

@@ -202,7 +202,7 @@ fn fields_stand_in_the_order_of_the_code() {
             assert_eq!(documented_fields(section(&heading_of(*id, name)), 2), coded, "{name}");
         }
     }
-    let kinds = ["Keep", "Look", "Check", "Discard", "Remember"];
+    let kinds = ["Call", "Keep", "Look", "Check", "Discard", "Remember"];
     for name in [
         "Offer",
         "Holder",

@@ -89,6 +89,7 @@ numbers! {
         REFUSED = 0x73,
         LOAD = 0x74,
         SERVER_HAVE = 0x75,
+        HERE = 0x77,
     }
 }
 

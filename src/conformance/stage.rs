@@ -125,8 +125,9 @@ impl<'a> Stage<'a> {
             return Err(Fault::Skipped("the asker listens nowhere"));
         }
         let client = Client::dial_within(&format!("127.0.0.1:{port}"), self.asker.patience)?;
-        let (client, theirs) = client.shake(&Hello::new(SERVE))?;
+        let (mut client, theirs) = client.shake(&Hello::new(SERVE))?;
         same!(theirs.role, ASK, "HELLO with the role");
+        client.send(&frame(id::HERE, 0, &Body::new().raw(&self.id).u8(0)));
         Ok(Serving::new(self, client, 0))
     }
 

@@ -46,7 +46,12 @@ pub struct Activity {
 }
 
 impl Activity {
-    fn new(start: Instant, now: Instant) -> Activity {
+    /// That of a connection that begins now and is nobody's guest.
+    pub fn new(now: Instant) -> Activity {
+        Activity::since(now, now)
+    }
+
+    fn since(start: Instant, now: Instant) -> Activity {
         let activity = Activity { start, last_ms: Arc::default() };
         activity.note(now);
         activity
@@ -131,7 +136,7 @@ impl Door {
         if let Some(gone) = gone {
             self.leave(gone);
         }
-        let activity = Activity::new(self.start, now);
+        let activity = Activity::since(self.start, now);
         self.rows.insert(number, Row { from, guest: false, kept: false, activity: activity.clone() });
         self.households.entry(from).or_default().strangers.insert(number);
         self.strangers.insert(number);

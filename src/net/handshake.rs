@@ -63,6 +63,26 @@ pub fn welcome<S: Borrow<TcpStream>>(
     Handshake::new(stream, side, HELLO_TIMEOUT)?.run(me, Role::Tracker, settle, false)
 }
 
+impl<S: Borrow<TcpStream>> Session<S> {
+    /// The next message, before the connection is given to what carries all others: a short one.
+    ///
+    /// # Errors
+    /// Nothing comes in time, or nothing that is a message of this direction.
+    pub fn hear<R: Message>(&mut self, side: Side, patience: Duration) -> Result<R, NetError> {
+        let (mut codec, deadline) = (FrameCodec::before_hello(), Instant::now() + patience);
+        loop {
+            if let Some(frame) = codec.decode(&mut self.rest)? {
+                let size = frame.body.len() + wire::HEADER_BYTES;
+                let message = R::decode(frame.id, frame.body)?;
+                trace::message(side, Direction::In, self.addr, frame.request, &message, size);
+                self.stream.borrow().set_read_timeout(None)?;
+                return Ok(message);
+            }
+            read_more(self.stream.borrow(), &mut self.rest, deadline)?;
+        }
+    }
+}
+
 struct Handshake<S> {
     stream: S,
     addr: SocketAddr,
@@ -169,20 +189,8 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
     }
 
     fn need(&mut self, bytes: usize) -> Result<(), NetError> {
-        let mut buffer = [0; limits::MAX_HELLO_FRAME_BYTES];
         while self.read.len() < bytes {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(NetError::TimedOut);
-            }
-            self.stream.borrow().set_read_timeout(Some(left))?;
-            match self.stream.borrow().read(&mut buffer) {
-                Ok(0) => return Err(NetError::Closed),
-                Ok(got) => self.read.extend_from_slice(&buffer[..got]),
-                // As after a process was stopped and goes on.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
+            read_more(self.stream.borrow(), &mut self.read, self.deadline)?;
         }
         Ok(())
     }
@@ -194,5 +202,25 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
             let _ = self.say(&message, !preface_sent);
             close_gently(self.stream.borrow());
         }
+    }
+}
+
+/// Reads something, before the deadline.
+fn read_more(mut stream: &TcpStream, into: &mut BytesMut, deadline: Instant) -> Result<(), NetError> {
+    let mut buffer = [0; limits::MAX_HELLO_FRAME_BYTES];
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(NetError::TimedOut);
+    }
+    stream.set_read_timeout(Some(left))?;
+    match stream.read(&mut buffer) {
+        Ok(0) => Err(NetError::Closed),
+        Ok(got) => {
+            into.extend_from_slice(&buffer[..got]);
+            Ok(())
+        }
+        // As after a process was stopped and goes on.
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::node::Node;
 use super::stop::Stop;
-use super::transfer::FetchEnd;
-use super::transfer::connection as fetch;
-use super::{control, serve};
+use super::{control, job, serve};
 use crate::net::guests::{Guest, Guests};
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
-use crate::net::{self, NetError, Session};
+use crate::net::{self, NetError};
 use crate::say;
 use crate::threads;
 use crate::wire::Role;
@@ -110,17 +108,7 @@ fn converse(node: &Node, guest: &Guest) -> Result<(), NetError> {
     let session = net::welcome(stream, &node.means.identity, Side::Serve, part)?;
     guest.greeted();
     match session.theirs.role {
-        Role::Serve => fetch_from(node, session),
-        _ => serve::run(node, session, &guest.activity, &|| node.means.stop.is_stopping()),
-    }
-}
-
-/// A peer that cannot be dialled offers to serve: the youngest running transfer asks it.
-fn fetch_from(node: &Node, session: Session<Arc<TcpStream>>) -> Result<(), NetError> {
-    let Some(transfer) = node.means.holdings.running().pop() else { return Ok(()) };
-    let addr = session.addr.to_string();
-    match fetch::run(&transfer, session, &addr) {
-        Err(FetchEnd::Net(error)) => Err(error),
-        _ => Ok(()),
+        Role::Serve => job::came(&node.means, session),
+        _ => serve::run(node, session, None, &guest.activity, &|| node.means.stop.is_stopping()),
     }
 }

@@ -73,6 +73,18 @@ impl Holdings {
         all.iter().map(|(_, transfer)| transfer).find(|transfer| serves(transfer)).cloned()
     }
 
+    /// True while something is on its way here.
+    pub(super) fn is_fetching(&self) -> bool {
+        lock(&self.transfers).iter().any(|(_, transfer)| !transfer.is_over())
+    }
+
+    /// The youngest transfer that wants some of this id, as a file, a listing or what is listed.
+    pub(super) fn wanting(&self, id: FileId) -> Option<Arc<Transfer>> {
+        let all = lock(&self.transfers);
+        let wanting = all.iter().rev().map(|(_, transfer)| transfer);
+        wanting.filter(|transfer| !transfer.is_over()).find(|transfer| transfer.id == id).cloned()
+    }
+
     /// The transfers of contents that are not over, the oldest first.
     pub(super) fn running(&self) -> Vec<Arc<Transfer>> {
         let contents = self.contents().into_iter().map(|(_, transfer)| transfer);

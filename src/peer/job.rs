@@ -16,7 +16,7 @@ mod settle;
 mod succession;
 mod want;
 
-pub(super) use dialled::Gate;
+pub(super) use dialled::{Gate, came};
 pub use error::FetchError;
 pub use handle::Job;
 pub(super) use jobs::Jobs;

@@ -5,10 +5,13 @@
 
 mod accept;
 mod addresses;
+mod called;
+mod callers;
 mod config;
 mod control;
 mod dialling;
 pub(crate) mod disk;
+mod duties;
 mod got;
 mod holdings;
 mod home;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::addresses::Addresses;
+use super::callers::Called;
 use super::job::Means;
 use super::lend::{Found, Store};
 use super::mischief::{FaultPlan, Latencies, Mischief};
@@ -27,6 +28,8 @@ pub(super) struct Node {
     pub(super) uploads: Arc<Uploads>,
     /// What it lends, if it is a store.
     pub(super) store: Option<Arc<Store>>,
+    /// Connections to those who cannot dial this peer.
+    pub(super) called: Called,
     pub(super) complaints: Mutex<Complaints>,
     pub(super) faults: Option<FaultPlan>,
     pub(super) latencies: Latencies,

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::select;
 
 use super::addresses::Addresses;
+use super::called;
+use super::callers::Called;
 use super::config::{Config, Lending, PeerError, control_folder, state_of};
+use super::duties::{self, TakeUp};
 use super::holdings::Holdings;
 use super::home::kept_id;
 use super::job::{self, Dest, Job, Jobs, Means, Want};
@@ -97,6 +100,7 @@ pub fn start(
         addr,
         addresses,
         uploads: Arc::new(Uploads::new(means.limits.up)),
+        called: Called::default(),
         complaints: Mutex::default(),
         faults: config.faults,
         latencies: config.latencies,
@@ -127,8 +131,22 @@ fn open_store(lending: Option<&Lending>, means: &Arc<Means>) -> Result<Option<Ar
 /// Those that tell the trackers.
 fn start_threads(node: &Arc<Node>) -> io::Result<Vec<JoinHandle<()>>> {
     let registry: Arc<dyn Registry> = node.clone();
-    node.means.holdings.trackers.start(&node.means.identity, &registry, &node.means.stop)?;
-    let mut threads = node.store.as_ref().map_or_else(|| Ok(Vec::new()), lend::start)?;
+    let Means { identity, stop, holdings, .. } = &*node.means;
+    holdings.trackers.start(identity, &registry, stop)?;
+    let dutiful = node.clone();
+    let take_up = TakeUp::new(move |call| called::take_up(&dutiful, call));
+    let mut threads = match &node.store {
+        // It asks for its duties anyway, of which a call is one.
+        Some(store) => {
+            store.takes_calls(take_up);
+            lend::start(store)?
+        }
+        None => {
+            let mut trackers = holdings.trackers.linked();
+            trackers.try_for_each(|tracker| duties::start(tracker, identity, &take_up, stop))?;
+            Vec::new()
+        }
+    };
     if let Some(share) = node.means.holdings.share.clone() {
         let following = node.clone();
         threads.push(threads::named("changes").essential(move || follow(&following, &share))?);

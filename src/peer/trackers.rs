@@ -3,12 +3,12 @@
 //! What a peer registers is soft state: whenever a link is made anew, all of it is told again.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::duties::Linked;
 use super::stop::{Present, Stop};
 use crate::content::{Address, FileId, PeerId, Run, shown};
 use crate::net::trace::Side;
@@ -78,7 +78,7 @@ struct Link {
     addr: String,
     wake: Arc<Wake>,
     orders: Mutex<VecDeque<Order>>,
-    connected: AtomicBool,
+    connected: Arc<Linked>,
     /// How often this peer was registered there.
     registered: Mutex<u64>,
     /// Notified when it is once more.
@@ -128,7 +128,7 @@ impl Trackers {
                 addr: addr.clone(),
                 wake: Arc::new(Wake::new()?),
                 orders: Mutex::default(),
-                connected: AtomicBool::new(false),
+                connected: Arc::new(Linked::new()?),
                 registered: Mutex::default(),
                 anew: Condvar::new(),
                 refusal: Mutex::default(),
@@ -161,13 +161,18 @@ impl Trackers {
         self.links.iter().cloned().map(Line)
     }
 
+    /// The trackers, each with what says whether there is a link to it.
+    pub(super) fn linked(&self) -> impl Iterator<Item = (&str, &Arc<Linked>)> {
+        self.links.iter().map(|link| (&*link.addr, &link.connected))
+    }
+
     /// The trackers and whether they are connected.
     pub(super) fn states(&self) -> Vec<(String, bool)> {
-        self.links.iter().map(|link| (link.addr.clone(), link.connected.load(Ordering::Relaxed))).collect()
+        self.links.iter().map(|link| (link.addr.clone(), link.connected.get())).collect()
     }
 
     pub(super) fn any_connected(&self) -> bool {
-        self.links.iter().any(|link| link.connected.load(Ordering::Relaxed))
+        self.links.iter().any(|link| link.connected.get())
     }
 
     /// What one of them said that refused the last question.
@@ -231,7 +236,7 @@ impl Line {
     /// Asks over the connection on which this peer is registered; none if that ends before the answer comes, or is
     /// not there.
     pub(super) fn ask(&self, question: impl Into<ToTracker>) -> Option<FromTracker> {
-        if !self.0.connected.load(Ordering::Relaxed) {
+        if !self.0.connected.get() {
             return None;
         }
         let (sender, answer) = bounded(1);
@@ -239,7 +244,7 @@ impl Line {
         loop {
             match answer.recv_timeout(LOAD_INTERVAL) {
                 Ok(answer) => return Some(answer),
-                Err(RecvTimeoutError::Timeout) if self.0.connected.load(Ordering::Relaxed) => {}
+                Err(RecvTimeoutError::Timeout) if self.0.connected.get() => {}
                 Err(_) => return None,
             }
         }
@@ -268,7 +273,7 @@ impl Worker {
                 // Another address of a tracker that has its link: this one waits until that is needed.
                 let Some(_seat) = Seat::take(&self.seats, session.theirs.peer) else { return Ok(false) };
                 let mut line = self.register(session)?;
-                self.link.connected.store(true, Ordering::Relaxed);
+                self.link.connected.set(true);
                 *lock(&self.link.registered) += 1;
                 self.link.anew.notify_all();
                 if told.is_some() {
@@ -278,7 +283,7 @@ impl Worker {
                 in_use_since = None;
                 self.serve(&mut line, id).map(|()| true)
             });
-            self.link.connected.store(false, Ordering::Relaxed);
+            self.link.connected.set(false);
             lock(&self.link.orders).retain(Order::is_question);
             let error = match outcome {
                 Ok(true) => return,

@@ -72,6 +72,29 @@ struct Candidate {
     closing: bool,
     /// Its last pause is for what it did, and goes with its address.
     is_shunned: bool,
+    /// It is known from having dialled this peer: where from is nowhere to dial.
+    comes_itself: bool,
+}
+
+impl Candidate {
+    fn at(addr: String) -> Candidate {
+        Candidate {
+            addr,
+            others: Vec::new(),
+            unreached: None,
+            connections: 0,
+            failures: Backoff::default(),
+            not_before: None,
+            mutual: false,
+            opened: false,
+            dialled: None,
+            overdue: false,
+            whole: false,
+            closing: false,
+            is_shunned: false,
+            comes_itself: false,
+        }
+    }
 }
 
 /// The neighbours of one transfer.
@@ -112,6 +135,30 @@ impl Neighbours {
         self.learn(peer, addr, false);
     }
 
+    /// A peer has dialled this one, to serve it. False if it has a connection, is left alone, or all places are taken;
+    /// else it counts as connected until [`Neighbours::ended`].
+    #[must_use]
+    pub(crate) fn comes(&mut self, peer: PeerId, addr: &str, now: Instant) -> bool {
+        if self.connections() >= self.max {
+            return false;
+        }
+        if !self.candidates.contains_key(&peer) {
+            if !self.makes_room(false) {
+                return false;
+            }
+            let candidate = Candidate { comes_itself: true, ..Candidate::at(addr.to_owned()) };
+            self.candidates.insert(peer, candidate);
+            self.known += 1;
+        }
+        let Some(candidate) = self.candidates.get_mut(&peer) else { return false };
+        if candidate.opened || (candidate.is_shunned && !is_over(candidate, now)) {
+            return false;
+        }
+        candidate.connections += 1;
+        candidate.dialled = Some(now);
+        true
+    }
+
     /// Somebody who was suggested can be dialled elsewhere, too, those to be tried first in front.
     pub(crate) fn is_also_at(&mut self, peer: PeerId, mut others: Vec<String>) {
         if let Some(candidate) = self.candidates.get_mut(&peer) {
@@ -150,21 +197,7 @@ impl Neighbours {
             return;
         }
         self.addresses.insert(addr.clone(), peer);
-        let candidate = Candidate {
-            addr,
-            others: Vec::new(),
-            unreached: None,
-            connections: 0,
-            failures: Backoff::default(),
-            not_before: None,
-            mutual,
-            opened: false,
-            dialled: None,
-            overdue: false,
-            whole: false,
-            closing: false,
-            is_shunned: false,
-        };
+        let candidate = Candidate { mutual, ..Candidate::at(addr) };
         self.candidates.insert(peer, candidate);
         self.known += 1;
         if self.connections() >= self.max && self.rng.usize(..self.known) < self.max {
@@ -179,6 +212,7 @@ impl Neighbours {
             candidate.mutual |= mutual;
             if there.is_none() {
                 let old = std::mem::replace(&mut candidate.addr, addr.to_owned());
+                candidate.comes_itself = false;
                 self.addresses.remove(&old);
                 self.addresses.insert(addr.to_owned(), peer);
             }
@@ -370,6 +404,11 @@ impl Neighbours {
 }
 
 fn ready(candidate: &Candidate, now: Instant) -> bool {
+    !candidate.comes_itself && is_over(candidate, now)
+}
+
+/// True if its pause is over.
+fn is_over(candidate: &Candidate, now: Instant) -> bool {
     candidate.not_before.is_none_or(|at| now >= at)
 }
 

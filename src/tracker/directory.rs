@@ -13,9 +13,10 @@
 use std::time::{Duration, Instant};
 
 use crate::content::{FileId, PeerId, Run};
-use crate::wire::{self, Complaint, Holder, Offer, PeerInfo, Status, View, limits};
+use crate::wire::{self, Call, Complaint, Holder, Offer, PeerInfo, Purpose, Status, View, limits};
 
 mod addresses;
+mod calls;
 mod contents;
 mod crowd;
 mod crowded;
@@ -50,7 +51,13 @@ pub use near::Near;
 pub use peer::{Load, Profile, Sender};
 pub use roll::Bounds;
 use roll::Roll;
+use rows::PeerRow;
 pub use takeover::Contested;
+
+/// Who is named so many that can be dialled needs no others.
+const ENOUGH: usize = 4;
+/// Most holders that cannot be dialled that are called for one question.
+const CALLED: usize = 4;
 
 /// The whole state of a tracker.
 #[derive(Debug)]
@@ -62,6 +69,7 @@ pub struct Directory {
     roll: Roll,
     looks: Looks,
     located: u64,
+    woken: Vec<u64>,
 }
 
 impl Directory {
@@ -76,6 +84,7 @@ impl Directory {
             roll: Roll::new(bounds),
             looks: Looks::default(),
             located: 0,
+            woken: Vec::new(),
         }
     }
 
@@ -204,7 +213,16 @@ impl Directory {
     /// Every content that is looked for, the one with the most seeders first, with some of its holders.
     pub fn locate(&mut self, query: &Query<'_>, now: Instant) -> Vec<wire::Variant> {
         self.located += 1;
-        Search::new(&mut self.roll, &mut self.rng, query, now).answer()
+        let variants = Search::new(&mut self.roll, &mut self.rng, query, now).answer();
+        if let (Purpose::Fetch, Wanted::Id(id), Some(asker)) =
+            (query.purpose, query.wanted, self.roll.find(query.asker))
+            && variants.iter().map(|variant| variant.holders.len()).sum::<usize>() < ENOUGH
+        {
+            for peer in locate::hidden(&self.roll, &mut self.rng, (id, query.from), CALLED) {
+                self.call(peer, (asker, id), now);
+            }
+        }
+        variants
     }
 
     /// Looks at the next names of a listing. Returns true when the page is done.
@@ -215,6 +233,31 @@ impl Directory {
     /// Looks at the next names that may be near matches. Returns true when the search is over.
     pub fn near(&self, near: &mut Near) -> bool {
         near.look(self.roll.names())
+    }
+
+    /// Who wants to be dialled by the peer that asks on this connection, from there; without anybody it is woken when
+    /// there is. Only the address that it is registered from is told.
+    pub fn calls(&mut self, sender: Sender, from: Origin, now: Instant) -> Vec<Call> {
+        let peer = self.roll.find(sender.peer).filter(|peer| self.roll[*peer].profile.from.ip == from.ip);
+        let Some(peer) = peer else { return Vec::new() };
+        let calls = self.roll[peer].calls.take(sender.connection, now);
+        let call = |(by, id)| {
+            let addresses = self.roll[self.roll.find(by)?].addresses(from);
+            Some(Call { id, peer: by, addresses })
+        };
+        calls.into_iter().filter_map(call).collect()
+    }
+
+    /// Connections to wake, since last time: somebody calls whoever waits on them.
+    pub fn take_woken(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Has a peer dial the asker for a content, if it can.
+    fn call(&mut self, peer: PeerRow, (by, id): (PeerRow, FileId), now: Instant) {
+        let (asker, called) = (&self.roll[by], &self.roll[peer]);
+        let Some(who) = asker.id.filter(|_| asker.can_be_dialled_from(called.profile.from)) else { return };
+        self.woken.extend(self.roll[peer].calls.add(who, id, now));
     }
 
     /// Notes a complaint about `accused`, and says whom to look at; what is not known here is passed over.
@@ -236,6 +279,10 @@ impl Directory {
         let by = self.roll[reporter].profile.from.ip;
         match complaint {
             Complaint::Dead => {
+                // It may live where the reporter cannot dial it: then it can dial the reporter.
+                if about.0 != FileId::NONE {
+                    self.call(peer, (reporter, about.0), now);
+                }
                 let peer = &mut self.roll[peer];
                 let silent = peer.is_silent(self.lease / 2, now);
                 peer.doubt.accuse_dead(by, silent, now);

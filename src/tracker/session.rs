@@ -38,8 +38,6 @@ pub enum Effect {
     /// There is nothing to answer yet: [`Session::go_on`] whenever this connection is woken, and at this time at the
     /// latest. Other messages on the connection wait meanwhile, so whoever asks such things has one for them alone.
     Wait(Instant),
-    /// Wake the connections of these numbers, as far as they wait.
-    Wake(Vec<u64>),
 }
 
 /// An answer, and whether the connection ends after it.
@@ -249,7 +247,11 @@ impl Session {
     fn report(&self, shared: &Shared, message: &wire::Report, now: Instant) -> Reply {
         let about = (message.id, message.chunk);
         let mut directory = self.step(shared, now);
-        match directory.report(self.sender, message.peer, message.complaint, about, now) {
+        let reported = directory.report(self.sender, message.peer, message.complaint, about, now);
+        let woken = directory.take_woken();
+        drop(directory);
+        shared.wake(woken);
+        match reported {
             Ok(look) => Reply { effect: look.map(Effect::Look), ..Common::Ok.into() },
             Err(denial) => denied(&denial).into(),
         }
@@ -276,7 +278,11 @@ impl Session {
             from: self.from,
         };
         let network = Network::of(self.from.ip);
-        let mut variants = shared.asked(network, || self.step(shared, now).locate(&query, now));
+        let (mut variants, woken) = shared.asked(network, || {
+            let mut directory = self.step(shared, now);
+            (directory.locate(&query, now), directory.take_woken())
+        });
+        shared.wake(woken);
         stores::join(shared, &query, &mut variants);
         if variants.is_empty() && query.purpose == Purpose::Inspect && matches!(wanted, Wanted::Name(_)) {
             self.asking = Some(Asking::Near(Near::new(&name)));
@@ -321,13 +327,15 @@ impl Session {
 
     /// What the store at the other end is to do; it waits for that.
     fn duties(&mut self, shared: &Shared, until: Instant, now: Instant) -> Reply {
-        match stores::duties(shared, self.sender, now) {
+        // Who is registered elsewhere, or not yet, is called by nobody.
+        let calls = shared.lock().calls(self.sender, self.from, now);
+        match stores::duties(shared, self.sender, calls, now) {
             Some(duties) => duties.into(),
             None if now < until => {
                 self.asking = Some(Asking::Duties(until));
                 Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) }
             }
-            None => stores::told(shared, self.sender.peer, Vec::new(), now).into(),
+            None => stores::told(shared, self.sender.peer, (Vec::new(), Vec::new()), now).into(),
         }
     }
 

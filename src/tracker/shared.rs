@@ -112,10 +112,15 @@ impl Shared {
         let out = step(&mut keeping);
         let wakes = keeping.take_wakes();
         drop(keeping);
-        if !wakes.is_empty() {
-            threads::lock(&self.wakes).extend(wakes);
-        }
+        self.wake(wakes);
         out
+    }
+
+    /// The answers of these connections may not have to wait any more.
+    pub fn wake(&self, connections: Vec<u64>) {
+        if !connections.is_empty() {
+            threads::lock(&self.wakes).extend(connections);
+        }
     }
 
     /// Connections whose answers may not have to wait any more.

@@ -129,6 +129,13 @@ messages! {
             /// Bytes a second that all uploads together can get; 0 if that is not known yet.
             rate: u64,
         }
+        /// Notice: what the server was called for, right behind HELLO on a connection that it dialled.
+        0x77 "HERE" Here {
+            /// The content.
+            id: FileId,
+            /// As what the server has it: a file, or a tree with its members.
+            view: View,
+        }
         /// Notice: chunks that the server has gained.
         0x75 "HAVE" ServerHas {
             /// The slot.

@@ -60,8 +60,17 @@ layout! {
 }
 
 kinds! {
-    /// What a store is to do.
+    /// What a peer is to do, most of it if it is a store.
     Duty {
+        /// Dial somebody who cannot dial this peer and wants what it has, and serve it.
+        1 "CALL" Call {
+            /// What is wanted.
+            id: FileId,
+            /// Who wants it.
+            peer: PeerId,
+            /// Where to dial it, those to be tried first in front.
+            addresses: Addresses,
+        }
         /// Keep these chunks, and say so with KEPT when they are safe, or DECLINE.
         2 "KEEP" Keep {
             /// The content.

@@ -1,21 +1,24 @@
 //! One connection to a neighbour of a transfer: from the dial to what its end says about the neighbour.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
 use super::means::Means;
 use crate::content::PeerId;
 use crate::net::trace::Side;
-use crate::net::{NetError, Unreached};
+use crate::net::{NetError, Session, Unreached};
 use crate::peer::dialling::{Missed, reach};
 use crate::peer::transfer::connection as fetch;
 use crate::peer::transfer::{FetchEnd, Transfer};
 use crate::swarm::neighbours::Outcome;
 use crate::threads::{self, lock};
-use crate::wire::{Complaint, Refusal, Report, Role};
+use crate::wire::{Complaint, FromServer, Refusal, Report, Role};
+
+/// Who was called has this long to say what for.
+const HERE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connections come through it for as long as it is open, and whoever closes it waits for those that did. Nobody waits
 /// for what hangs in a name, a dial or a HELLO: it is closed when that comes.
@@ -90,6 +93,28 @@ fn source(
     let through = lock(gate).clone();
     let _alive = through.ok_or(FetchEnd::from(NetError::Closed))?;
     Ok(fetch::run(transfer, session, &addr.to_string())?)
+}
+
+/// A source that was called, because it cannot be dialled, has dialled this peer and says what it has.
+///
+/// # Errors
+/// It is of no use, or has said something else.
+pub(in crate::peer) fn came(means: &Means, mut session: Session<Arc<TcpStream>>) -> Result<(), NetError> {
+    if !means.holdings.is_fetching() {
+        return Ok(());
+    }
+    let FromServer::Here(here) = session.hear(Side::Fetch, HERE_PATIENCE)? else {
+        return Err(NetError::Unexpected("message before HERE"));
+    };
+    let Some(transfer) = means.holdings.wanting(here.id) else { return Ok(()) };
+    let (peer, addr) = (session.theirs.peer, session.addr.to_string());
+    if !transfer.neighbours(|neighbours| neighbours.comes(peer, &addr, Instant::now())) {
+        return Ok(());
+    }
+    let end = fetch::run(&transfer, session, &addr);
+    let outcome = judge(means, &transfer, peer, end.map_err(Ended::Fetch));
+    transfer.neighbours(|neighbours| neighbours.ended(peer, outcome, Instant::now()));
+    Ok(())
 }
 
 /// What it says about a neighbour that none of its addresses led to it. The trackers are told if nobody answers there.

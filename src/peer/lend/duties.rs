@@ -109,6 +109,10 @@ impl Asker {
     fn obey(&self, term: Term, duty: Duty) {
         let store = &self.store;
         let outcome = match duty {
+            Duty::Call(call) => {
+                store.called(call);
+                Ok(())
+            }
             Duty::Keep(keep) => {
                 keep_told(store, &keep);
                 Ok(())

@@ -1,15 +1,16 @@
 //! What the threads of a store share: the vault, what is to be put into it, and what its trackers are to hear of that.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::agenda::{Agenda, Content};
 use super::link::Link;
 use super::vault::{Kept, Kind, Owner, Vault};
+use crate::peer::duties::TakeUp;
 use crate::peer::job::Means;
 use crate::peer::transfer::Transfer;
 use crate::threads::lock;
-use crate::wire::{Authority, Decline, KeptPart, Label, Lend, Reluctance, Term, View};
+use crate::wire::{Authority, Call, Decline, KeptPart, Label, Lend, Reluctance, Term, View};
 
 /// A store: a peer that lends space.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(in crate::peer) struct Store {
     machine: String,
     /// It goes over to other trackers than it served before.
     pub(super) adopts: bool,
+    /// What becomes of those who call this peer.
+    calls: OnceLock<TakeUp>,
 }
 
 /// As what a vault keeps a content.
@@ -56,7 +59,28 @@ impl Store {
     ) -> Store {
         let links = means.holdings.trackers.lines().map(Link::new).collect();
         let (agenda, fetches) = (Mutex::default(), Mutex::default());
-        Store { vault, means: means.clone(), links, agenda, fetches, zone, machine, adopts }
+        Store {
+            vault,
+            means: means.clone(),
+            links,
+            agenda,
+            fetches,
+            zone,
+            machine,
+            adopts,
+            calls: OnceLock::new(),
+        }
+    }
+
+    /// From now on somebody sees to those who call this peer.
+    pub(in crate::peer) fn takes_calls(&self, take_up: TakeUp) {
+        let _ = self.calls.set(take_up);
+    }
+
+    pub(super) fn called(&self, call: Call) {
+        if let Some(take_up) = self.calls.get() {
+            take_up.call(call);
+        }
     }
 
     /// What is said of the store.

@@ -22,24 +22,28 @@ use crate::peer::mischief::{Fate, Mischief};
 use crate::peer::transfer::Follower;
 use crate::swarm::uplink::UNSENT_AHEAD;
 use crate::threads;
-use crate::wire::{Common, FromServer, HEADER_BYTES, Refusal, Refused, ToServer};
+use crate::wire::{Common, FromServer, HEADER_BYTES, Here, Refusal, Refused, ToServer};
 
 /// A connection on which nothing has moved either way for so long is closed.
 const IDLE_PATIENCE: Duration = Duration::from_secs(60);
 /// Short chunks are gathered until this much waits to be sent: one turn's worth.
 const GATHER_BYTES: usize = 64 << 10;
 
-/// Serves one connection until it ends.
+/// Serves one connection until it ends. Who was called for something says so first.
 pub(in crate::peer) fn run(
     host: &dyn Host,
     greeted: crate::net::Session<Arc<TcpStream>>,
+    here: Option<Here>,
     activity: &Activity,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), NetError> {
     let wake = Arc::new(Wake::new()?);
     let listen = greeted.theirs.listen_port;
     socket2::SockRef::from(&greeted.stream).set_tcp_notsent_lowat(UNSENT_AHEAD)?;
-    let (bulk, theirs) = Bulk::new(greeted, Side::Serve, wake.clone())?;
+    let (mut bulk, theirs) = Bulk::new(greeted, Side::Serve, wake.clone())?;
+    if let Some(here) = here {
+        bulk.queue(0, here);
+    }
     host.join(&wake);
     let follower = Arc::new(Follower::new(wake.clone()));
     let ip = bulk.addr.ip();

@@ -362,3 +362,21 @@ fn a_peer_with_several_addresses_is_one_candidate_and_each_of_them_is_a_dial() {
     neighbours.gave(peer(1));
     assert_eq!(neighbours.unreached(), []);
 }
+
+#[test]
+fn who_comes_itself_has_one_connection_and_is_not_dialled_where_it_came_from() {
+    let now = Instant::now();
+    let mut neighbours = Neighbours::new(2, 1);
+    assert!(neighbours.comes(peer(1), "h:1", now));
+    neighbours.opened(peer(1));
+    assert!(!neighbours.comes(peer(1), "h:2", now), "it is connected");
+    neighbours.ended(peer(1), Outcome::Failed, now);
+    assert_eq!(neighbours.dial(now + LONGEST_PAUSE), []);
+    assert!(neighbours.comes(peer(1), "h:2", now + LONGEST_PAUSE));
+    neighbours.ended(peer(1), Outcome::Banned, now);
+    assert!(!neighbours.comes(peer(1), "h:3", now), "for what it did");
+    neighbours.suggest(peer(1), "h:4".into());
+    assert_eq!(neighbours.dial(now + BAN).len(), 2, "there it can be dialled");
+    assert!(!neighbours.comes(peer(1), "h:5", now + BAN), "all places are taken");
+    assert!(!neighbours.comes(peer(2), "h:6", now + BAN));
+}

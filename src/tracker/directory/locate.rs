@@ -33,6 +33,8 @@ const MAX_HOLDERS_IN_ALL: usize = 1024;
 const MAX_HOLDERS_SEEN: usize = 1 << 11;
 /// Most holders that chance offers for one answer, of each kind, all variants together.
 const MAX_HOLDERS_DRAWN: usize = 1 << 12;
+/// Most holders looked at, of each kind and content, to find some that cannot be dialled.
+const MAX_HIDDEN_SEEN: usize = 64;
 /// Most bytes of bitmaps compared with the missing chunks for one answer, all variants together.
 const MAX_BYTES_COMPARED: usize = 4 << 20;
 
@@ -81,6 +83,23 @@ struct Shown {
     pair: PairRow,
     /// True if all who make a name for it call it alike.
     agreed: bool,
+}
+
+/// Some of the holders of an id that nobody there can dial.
+pub(super) fn hidden(roll: &Roll, rng: &mut Rng, (id, to): (FileId, Origin), most: usize) -> Vec<PeerRow> {
+    let contents = roll.contents();
+    let mut found = Vec::new();
+    for content in contents.with_id(&id).take(most) {
+        let (seeders, leechers) = contents.counts(content);
+        let seeders = some(rng, seeders, MAX_HIDDEN_SEEN).filter_map(|nth| contents.seeder(content, nth));
+        found.extend(seeders);
+        let leechers = some(rng, leechers, MAX_HIDDEN_SEEN).filter_map(|nth| contents.leecher(content, nth));
+        found.extend(leechers.filter(|leecher| leecher.have() > 0).map(|leecher| leecher.peer));
+    }
+    found.retain(|peer| roll[*peer].id.is_some() && !roll[*peer].can_be_dialled_from(to));
+    rng.shuffle(&mut found);
+    found.truncate(most);
+    found
 }
 
 /// A question on its way to its answer.

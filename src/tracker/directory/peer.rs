@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::addresses::{Listens, Origin};
+use super::calls::Calls;
 use super::doubt::{Doubt, Missed};
 use super::rows::PairRow;
 use super::takeover::Takeover;
@@ -69,6 +70,8 @@ pub(super) struct Peer {
     pub(super) doubt: Doubt,
     /// What others refused it.
     pub(super) missed: Missed,
+    /// Who wants to be dialled by it.
+    pub(super) calls: Calls,
 }
 
 impl Peer {
@@ -88,6 +91,7 @@ impl Peer {
             takeover: Takeover::default(),
             doubt: Doubt::default(),
             missed: Missed::default(),
+            calls: Calls::default(),
         }
     }
 
@@ -136,11 +140,16 @@ impl Peer {
 
     /// True if it can be dialled by the asker, who asks from there, and is somebody else.
     pub(super) fn can_be_suggested(&self, asker: PeerId, to: Origin) -> bool {
-        let Profile { listens, from, .. } = &self.profile;
-        self.id.is_some_and(|id| id != asker) && listens.is_told(*from, to)
+        self.id.is_some_and(|id| id != asker) && self.can_be_dialled_from(to)
     }
 
-    fn addresses(&self, to: Origin) -> Addresses {
+    /// True if somebody there could dial it.
+    pub(super) fn can_be_dialled_from(&self, to: Origin) -> bool {
+        self.profile.listens.is_told(self.profile.from, to)
+    }
+
+    /// Where somebody there may dial it.
+    pub(super) fn addresses(&self, to: Origin) -> Addresses {
         List::new(self.profile.listens.told(self.profile.from, to))
     }
 

@@ -150,7 +150,6 @@ impl Service {
         match effect {
             Effect::Look(look) => self.looks.order(look),
             Effect::Keep => guest.keep(),
-            Effect::Wake(connections) => self.bells.ring(&connections),
             Effect::GoOn | Effect::Wait(_) => {} // done before
             Effect::Ping(connection) => {
                 if let Some(handle) = self.guests.handle(connection) {

@@ -8,7 +8,7 @@ use crate::tracker::keeping::{Asked, NotTaken, Order, Progress, Shortage};
 use crate::tracker::records::{self, Command, Content, Promise};
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    self, Common, Discard, Duties, DutySource, ErrorCode, FromTracker, Holder, Keep, Label, List, Name,
+    self, Call, Common, Discard, Duties, DutySource, ErrorCode, FromTracker, Holder, Keep, Label, List, Name,
     Purpose, Remember, Variant, Version, View, limits,
 };
 
@@ -73,16 +73,23 @@ fn not_taken(why: NotTaken) -> Common {
     Common::error(code, why.to_string())
 }
 
-/// What a store is to do now, if there is something.
-pub(super) fn duties(shared: &Shared, sender: Sender, now: Instant) -> Option<FromTracker> {
+/// What a peer is to do now, if there is something: dial those who called it, and what it is to do as a store.
+pub(super) fn duties(shared: &Shared, sender: Sender, calls: Vec<Call>, now: Instant) -> Option<FromTracker> {
     let orders = shared.keep(|keeping| keeping.duties(sender.peer, sender.connection, now));
-    (!orders.is_empty()).then(|| told(shared, sender.peer, orders, now))
+    let nothing = calls.is_empty() && orders.is_empty();
+    (!nothing).then(|| told(shared, sender.peer, (calls, orders), now))
 }
 
 /// DUTIES that say this.
-pub(super) fn told(shared: &Shared, store: PeerId, orders: Vec<Order>, now: Instant) -> FromTracker {
+pub(super) fn told(
+    shared: &Shared,
+    peer: PeerId,
+    (calls, orders): (Vec<Call>, Vec<Order>),
+    now: Instant,
+) -> FromTracker {
     let term = shared.records().term();
-    let duties = orders.into_iter().map(|order| duty(shared, store, order, now)).collect();
+    let orders = orders.into_iter().map(|order| duty(shared, peer, order, now));
+    let duties = calls.into_iter().map(wire::Duty::from).chain(orders).collect();
     Duties { term, duties: List::new(duties) }.into()
 }
 

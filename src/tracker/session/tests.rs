@@ -9,8 +9,8 @@ use super::*;
 use crate::content::{Address, PeerId};
 use crate::tracker::directory::Bounds;
 use crate::wire::{
-    Complaint, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Label, Locate, Name, Offer, Ranges,
-    Register, Registered, Report, Role, Update, View, limits,
+    Call, Complaint, Duty, GetDuties, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Label, Locate,
+    Name, Offer, Ranges, Register, Registered, Report, Role, Term, Update, View, limits,
 };
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -166,6 +166,57 @@ fn addresses_that_a_peer_names_are_told_to_others_and_its_own_address_is_dialled
     let Some(FromTracker::Located(located)) = located.answer else { panic!() };
     let told = &located.variants[0].holders[0].addresses;
     assert_eq!(**told, [address([10, 0, 0, 1]), address([192, 0, 2, 1])], "near ones first");
+}
+
+/// The peer's question for duties, and the connection that asks, which is not that of its registration.
+fn asks(scene: &Scene, connection: u64, peer: u8) -> (Session, Reply) {
+    let mut asking = session(connection, peer);
+    let question = GetDuties { term: Term(0), wait_ms: 7_000 };
+    let reply = scene.answer(&mut asking, question);
+    (asking, reply)
+}
+
+/// Who is to be dialled, according to an answer.
+fn called(reply: Reply) -> Vec<Duty> {
+    let Some(FromTracker::Duties(told)) = reply.answer else { panic!("{reply:?}") };
+    told.duties.into_vec()
+}
+
+#[test]
+fn a_peer_that_others_cannot_dial_is_woken_and_told_whom_to_dial() {
+    let scene = Scene::new();
+    let _called = scene.registered(1, "f");
+    let until = scene.now + Duration::from_secs(7);
+    let waits = || Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) };
+    let (mut asking, reply) = asks(&scene, 9, 1);
+    assert_eq!(reply, waits());
+    let mut caller = scene.registered(2, "g");
+    let report = Report { peer: PeerId([1; 16]), complaint: Complaint::Dead, id: ID, chunk: 0 };
+    let _ = scene.answer(&mut caller, report);
+    assert_eq!(scene.shared.take_wakes(), [9]);
+    let addresses = List::new(vec![address([10, 0, 0, 2])]);
+    let call = Call { id: ID, peer: PeerId([2; 16]), addresses };
+    assert_eq!(called(asking.go_on(&scene.shared, scene.now)), [call.into()]);
+    let (mut asking, reply) = asks(&scene, 9, 1);
+    assert_eq!(reply, waits(), "that was told");
+    assert_eq!(called(asking.go_on(&scene.shared, until)), []);
+}
+
+#[test]
+fn who_has_no_address_is_called_for_who_wants_to_fetch() {
+    let scene = Scene::new();
+    let mut hidden = session(1, 1);
+    let registered = scene.answer(&mut hidden, Register { port: 0, ..register(&[offer("f")]) });
+    assert!(matches!(registered.answer, Some(FromTracker::Registered(_))));
+    let (mut asking, _) = asks(&scene, 9, 1);
+    let by_id = || Locate { name: Name::default(), id: ID, ..locate("", Purpose::Fetch) };
+    let mut stranger = session(3, 3);
+    let _ = scene.answer(&mut stranger, by_id());
+    assert!(scene.shared.take_wakes().is_empty(), "it is not registered: it could not be dialled");
+    let mut caller = scene.registered(2, "g");
+    let _ = scene.answer(&mut caller, by_id());
+    assert_eq!(scene.shared.take_wakes(), [9]);
+    assert_eq!(called(asking.go_on(&scene.shared, scene.now)).len(), 1);
 }
 
 #[test]

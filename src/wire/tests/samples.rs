@@ -145,6 +145,10 @@ fn next_duty(after: Option<&Duty>) -> Option<Duty> {
     let (id, view, sources) = (id(1), View::Bytes, duty_sources());
     Some(match after {
         None => {
+            let addresses = List::new(vec![address("10.0.0.1")]);
+            Call { id, peer: PeerId([2; 16]), addresses }.into()
+        }
+        Some(Duty::Call(_)) => {
             let keep = Bits::Map(Bytes::from_static(&[0b1010_0000]));
             Keep { id, view, size: 5, total: 5, chunks: 4, keep, urgent: true, sources }.into()
         }
@@ -387,7 +391,8 @@ impl Sampled for FromServer {
             Some(FromServer::ChunkHead(_)) => Refused { reason: Refusal::Gone }.into(),
             Some(FromServer::Refused(_)) => Load { uploads: 1, downloads: 2, queued: 3, rate: 4 }.into(),
             Some(FromServer::Load(_)) => ServerHas { slot: 1, gained: ranges() }.into(),
-            Some(FromServer::ServerHas(_)) => return None,
+            Some(FromServer::ServerHas(_)) => Here { id: id(1), view: View::Members }.into(),
+            Some(FromServer::Here(_)) => return None,
         })
     }
 

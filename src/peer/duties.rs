@@ -1,0 +1,179 @@
+//! What a tracker wants this peer to do: one question that waits for its answer, on a connection of its own beside the
+//! link, for as long as that is there.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::stop::{Present, Stop};
+use crate::net::trace::Side;
+use crate::net::wake::Wake;
+use crate::net::{self, Identity, Messages, NetError};
+use crate::swarm::backoff::Backoff;
+use crate::threads;
+use crate::wire::limits::MAX_WAIT_MS;
+use crate::wire::{Call, Common, Duty, FromTracker, GetDuties, Message, Role, Term, ToTracker};
+
+/// How much longer than it was asked to wait a tracker may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// First and longest pause after a question without an answer.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often it is looked whether there is a link, should nobody say so.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Takes up a call; that does not take long.
+#[derive(Clone)]
+pub(super) struct TakeUp(Arc<dyn Fn(Call) + Send + Sync>);
+
+impl TakeUp {
+    pub(super) fn new(take_up: impl Fn(Call) + Send + Sync + 'static) -> TakeUp {
+        TakeUp(Arc::new(take_up))
+    }
+
+    pub(super) fn call(&self, call: Call) {
+        (self.0)(call);
+    }
+}
+
+impl fmt::Debug for TakeUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TakeUp")
+    }
+}
+
+/// Whether there is a link to a tracker.
+#[derive(Debug)]
+pub(super) struct Linked {
+    is: AtomicBool,
+    changed: Arc<Wake>,
+}
+
+impl Linked {
+    pub(super) fn new() -> io::Result<Linked> {
+        Ok(Linked { is: AtomicBool::new(false), changed: Arc::new(Wake::new()?) })
+    }
+
+    pub(super) fn get(&self) -> bool {
+        self.is.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, is: bool) {
+        self.is.store(is, Ordering::Relaxed);
+        self.changed.wake();
+    }
+}
+
+/// Starts to ask a tracker, whenever there is a link to it, until the peer stops.
+///
+/// # Errors
+/// The system gives no thread.
+pub(super) fn start(
+    (addr, linked): (&str, &Arc<Linked>),
+    me: &Identity,
+    take_up: &TakeUp,
+    stop: &Arc<Stop>,
+) -> io::Result<()> {
+    let asker = Asker {
+        addr: addr.to_owned(),
+        linked: linked.clone(),
+        me: me.clone(),
+        take_up: take_up.clone(),
+        stop: stop.clone(),
+        _present: stop.enter(),
+    };
+    threads::named("duties").essential(move || asker.run()).map(drop)
+}
+
+/// Who asks one tracker.
+struct Asker {
+    addr: String,
+    linked: Arc<Linked>,
+    me: Identity,
+    take_up: TakeUp,
+    stop: Arc<Stop>,
+    _present: Present,
+}
+
+impl Asker {
+    fn run(self) {
+        self.stop.wakes(&self.linked.changed);
+        let mut backoff = Backoff::default();
+        while !self.stop.is_stopping() {
+            if !self.linked.get() {
+                let _ = self.linked.changed.wait_alone(LOOK);
+                continue;
+            }
+            threads::may_panic("duties");
+            let mut answered = false;
+            if let Err(error) = self.ask_on(&mut answered) {
+                tracing::debug!("tracker {} has no duties to tell: {error}", self.addr);
+            }
+            if answered {
+                backoff = Backoff::default();
+            }
+            let pause = backoff.next(FIRST_PAUSE, LONGEST_PAUSE, &mut fastrand::Rng::new());
+            let until = Instant::now() + pause;
+            while !self.stop.is_stopping() && Instant::now() < until {
+                let left = until.saturating_duration_since(Instant::now());
+                let _ = self.linked.changed.wait_alone(left);
+            }
+        }
+    }
+
+    /// Asks again and again on one connection.
+    fn ask_on(&self, answered: &mut bool) -> Result<(), NetError> {
+        let session =
+            net::greet(net::dial(&self.addr)?, &self.me, Role::Member, Side::Tracker, net::HELLO_TIMEOUT)?;
+        let mut line = Messages::<FromTracker, ToTracker>::new(session, Side::Tracker);
+        while !self.stop.is_stopping() {
+            let question = GetDuties { term: Term::default(), wait_ms: MAX_WAIT_MS };
+            let request = line.request(&question.into())?;
+            let until = Instant::now() + Duration::from_millis(MAX_WAIT_MS.into()) + ANSWER_TIMEOUT;
+            let Some(duties) = self.hear(&mut line, request, until)? else { break };
+            *answered = true;
+            for duty in duties {
+                // All others are for stores.
+                if let Duty::Call(call) = duty {
+                    self.take_up.call(call);
+                }
+            }
+        }
+        let _ = line.send(0, &Common::Leave.into());
+        Ok(())
+    }
+
+    /// The answer; none if the peer stops before it comes.
+    fn hear(
+        &self,
+        line: &mut Messages<FromTracker, ToTracker>,
+        request: u32,
+        until: Instant,
+    ) -> Result<Option<Vec<Duty>>, NetError> {
+        loop {
+            while let Some((number, message)) = line.received()? {
+                match message {
+                    FromTracker::Duties(answer) if number == request => {
+                        return Ok(Some(answer.duties.into_vec()));
+                    }
+                    FromTracker::Common(Common::Ping) => line.send(number, &Common::Pong.into())?,
+                    FromTracker::Common(Common::Error(error)) => return Err(error.into()),
+                    FromTracker::Common(Common::Leave) => return Err(NetError::Closed),
+                    other => return Err(NetError::Unexpected(other.label())),
+                }
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(NetError::TimedOut);
+            }
+            if self.linked.changed.wait_with(line.socket(), left)? {
+                line.fill()?;
+            }
+            if self.stop.is_stopping() {
+                return Ok(None);
+            }
+        }
+    }
+}
