@@ -136,3 +136,42 @@ fn three_networks_that_differ_get_from_each_other_with_defaults() {
     four.gets("of-six", &six.sample);
     six.gets("of-four", &four.sample);
 }
+
+#[test]
+fn several_trackers_are_one_directory_and_a_dead_one_costs_a_moment() {
+    let (one, other) = (Daemon::tracker(&[]), Daemon::tracker(&[]));
+    let share = |name: &str, seed: u8, tracker: &Daemon| {
+        let mut sample = Sample::empty();
+        sample.add(name, pattern(1000, seed));
+        sample.add("both", pattern(1000, 9));
+        sample.add("differs", pattern(1000, seed));
+        let peer = Daemon::peer(sample.path(), &["--tracker", &tracker.target(), "--name", name]);
+        is_offered(name, &tracker.target());
+        (sample, peer)
+    };
+    let (first, second) = (share("first", 1, &one), share("second", 2, &other));
+    // Nobody answers at the one, and the name of the other is nobody's.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mute = silent.local_addr().expect("its address").to_string();
+    let trackers: Vec<String> =
+        [mute, "nobody.invalid:9700".to_owned(), one.target(), other.target()].to_vec();
+    let asked: Vec<&str> = trackers.iter().flat_map(|tracker| ["--tracker", tracker]).collect();
+    let began = std::time::Instant::now();
+    let listed = run(&[&["ls", "--json"], &asked[..]].concat()).expect(DONE).stdout;
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    let times = |name: &str| listed.matches(&format!("\"name\":\"{name}\"")).count();
+    assert_eq!((times("first"), times("second"), times("both"), times("differs")), (1, 1, 1, 2), "{listed}");
+    let found = run(&[&["find", "both", "--json"], &asked[..]].concat()).expect(DONE).stdout;
+    assert!(found.contains("\"seeders\":2"), "{found}");
+    for name in ["first", "second"] {
+        let loaded = run(&[&["load", name], &asked[..]].concat()).expect(DONE).stdout;
+        assert!(loaded.starts_with(name), "{loaded}");
+    }
+    let place = TempDir::new().expect("a temporary folder");
+    for (sample, name) in [(&first.0, "first"), (&second.0, "second")] {
+        run(&[&["get", name, text(place.path())], &asked[..]].concat()).expect(DONE);
+        is_copied(sample, name, place.path());
+    }
+    let unclear = run(&[&["get", "differs", text(place.path())], &asked[..]].concat());
+    assert_ne!(unclear.code(), DONE, "{}", unclear.stdout);
+}

@@ -26,7 +26,7 @@ struct Line<'a> {
 
 /// `p2p ls [PATTERN]`
 pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
-    let mut tracker = tracker::connect(&args.trackers.trackers, args.wait)?;
+    let mut trackers = tracker::connect(&args.trackers.trackers, args.wait)?;
     let view = View::of(args.pattern.as_deref(), args.recursive);
     let mut below = false;
     let mut wanted = |entry: Entry, show: &mut dyn FnMut(Entry) -> Result<(), Failure>| {
@@ -34,7 +34,8 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         if view.shows(&entry.name) { show(entry) } else { Ok(()) }
     };
     let past = |name: &str| view.past(name);
-    if args.json {
+    if let ([tracker], true) = (&mut trackers[..], args.json) {
+        // As they come, however many there are.
         let mut show = |entry: Entry| output::json(&line(&entry));
         return tracker.list_past(&view.question(), past, |entry| wanted(entry, &mut show));
     }
@@ -50,7 +51,15 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         entries.push(entry);
         Ok(())
     };
-    tracker.list_past(&view.question(), past, |entry| wanted(entry, &mut keep))?;
+    tracker::of_any(&mut trackers, |tracker| {
+        tracker.list_past(&view.question(), past, |entry| wanted(entry, &mut keep))
+    })?;
+    if trackers.len() > 1 {
+        merge(&mut entries);
+    }
+    if args.json {
+        return entries.iter().try_for_each(|entry| output::json(&line(entry)));
+    }
     let digits = short::digits(entries.iter().map(|entry| entry.id));
     let mut table = Table::new(columns);
     for entry in &entries {
@@ -64,6 +73,22 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         say::note("there is more in the folders: `p2p ls FOLDER/` lists one of them, `p2p ls -r` everything");
     }
     Ok(())
+}
+
+/// What several trackers have, in order of name and id: a name that means different things at different trackers is
+/// there once for each.
+fn merge(all: &mut Vec<Entry>) {
+    let key = |entry: &Entry| (entry.name.to_string(), entry.id, entry.size, entry.total);
+    all.sort_by_cached_key(key);
+    all.dedup_by(|next, known| {
+        let same = key(next) == key(known);
+        if same {
+            // The same peers, as a rule: they register with every tracker they have.
+            known.seeders = known.seeders.max(next.seeders);
+            known.leechers = known.leechers.max(next.leechers);
+        }
+        same
+    });
 }
 
 /// Which names are shown: those that match a pattern; or one level of folders, or all that is below it.
@@ -165,5 +190,24 @@ mod tests {
         let entry = Entry { name: Name::new("d/"), id, size: 40, total: 500, seeders: 2, leechers: 1 };
         let expected = format!(r#"{{"name":"d/","id":"{id}","size":500,"seeders":2,"leechers":1}}"#);
         assert_eq!(serde_json::to_string(&line(&entry)).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_several_trackers_have_is_one_listing_and_what_they_say_differently_is_in_it_twice() {
+        let entry = |name: &str, id: &[u8], seeders| Entry {
+            name: Name::new(name),
+            id: FileId::of(id),
+            size: 1,
+            total: 1,
+            seeders,
+            leechers: 0,
+        };
+        let mut all =
+            vec![entry("b", b"x", 1), entry("a", b"x", 2), entry("b", b"x", 3), entry("a", b"y", 1)];
+        merge(&mut all);
+        let told: Vec<(&str, u32)> = all.iter().map(|entry| (&*entry.name, entry.seeders)).collect();
+        assert_eq!(told.len(), 3);
+        assert_eq!(told[2], ("b", 3));
+        assert!(told[..2].iter().all(|(name, _)| *name == "a"));
     }
 }

@@ -1,5 +1,6 @@
 //! `p2p load`: how busy a peer is, asked of the peer itself.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,10 @@ use crate::cli::show::output;
 use crate::cli::show::words::{count, elapsed, shown};
 use crate::cli::typed::args::LoadArgs;
 use crate::cli::typed::values::Patience;
-use crate::content::{Address, Endpoint};
+use crate::content::{Address, Endpoint, PeerId};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
-use crate::wire::{FromServer, GetLoad, Load, Message, Role, ToServer};
+use crate::wire::{FromServer, GetLoad, Load, Message, PeerInfo, Role, ToServer};
 
 /// How long a peer may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,13 +70,17 @@ fn is_address(peer: &str) -> bool {
 
 /// Where the only peer with this name can be dialled.
 fn addresses_of(name: &str, trackers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
-    let mut tracker = tracker::connect(trackers, Patience::For(Duration::ZERO))?;
-    let peers = tracker.peers()?;
-    let named: Vec<_> = peers.iter().filter(|peer| &*peer.name == name).collect();
+    let (mut asked, mut peers) = (Vec::new(), BTreeMap::<PeerId, PeerInfo>::new());
+    for mut tracker in tracker::connect(trackers, Patience::For(Duration::ZERO))? {
+        let named = tracker.peers()?.into_iter().filter(|peer| &*peer.name == name);
+        named.for_each(|peer| _ = peers.entry(peer.peer).or_insert(peer));
+        asked.push(tracker.address);
+    }
+    let named: Vec<&PeerInfo> = peers.values().collect();
     match named.as_slice() {
         [] => Err(Failure::not_found(format!(
             "the tracker at {} knows no peer called {}; `p2p status` lists them",
-            tracker.address,
+            asked.join(", "),
             shown(name)
         ))),
         [peer] if peer.addresses.is_empty() => {

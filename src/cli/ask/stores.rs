@@ -10,7 +10,7 @@ use crate::cli::typed::args::{HealthArgs, StoresArgs};
 
 /// `p2p stores`
 pub(crate) fn stores(args: &StoresArgs) -> Result<(), Failure> {
-    let mut tracker = tracker::connect(&args.trackers.trackers, args.wait)?;
+    let mut tracker = tracker::connect_to_one(&args.trackers.trackers, args.wait)?;
     let stores: Vec<StoreReport> = tracker.stores()?.iter().map(StoreReport::from).collect();
     if args.json {
         return stores.iter().try_for_each(output::json);
@@ -43,7 +43,7 @@ pub(crate) fn stores(args: &StoresArgs) -> Result<(), Failure> {
 
 /// `p2p health [NAME]`
 pub(crate) fn health(args: &HealthArgs) -> Result<(), Failure> {
-    let mut tracker = tracker::connect(&args.trackers.trackers, args.wait)?;
+    let mut tracker = tracker::connect_to_one(&args.trackers.trackers, args.wait)?;
     let health = HealthReport::from(&tracker.health(args.name.as_deref().unwrap_or_default())?);
     output::answer(args.json, &health, || said(&health))?;
     match health.lost {

@@ -50,7 +50,7 @@ impl Client {
         loop {
             let mut tracker = match self.link.take() {
                 Some(tracker) => tracker,
-                None => tracker::connect(&self.trackers, self.patience)?,
+                None => tracker::connect_to_one(&self.trackers, self.patience)?,
             };
             match tracker.ask_once(question) {
                 Some(answer) => {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::api::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::reach::tracker::{self, Tracker, Wait};
+use crate::cli::reach::tracker::{self, Answers, Tracker, Wait};
 use crate::cli::show::words::{count, shown};
 use crate::cli::typed::values::Patience;
 use crate::cli::typed::what::What;
 use crate::content::{FileId, Link};
-use crate::wire::Variant;
+use crate::wire::{Holder, List, Variant};
 
 /// A tracker younger than this may not have heard of everybody yet.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -80,20 +80,28 @@ struct Said {
 
 fn ask_all(what: &What, trackers: &[String], wait: &Wait) -> Round {
     let asked = Arc::new(what.clone());
-    judge(what, tracker::ask_each(trackers, wait, move |address| ask_one(&asked, address)))
+    let answers = tracker::ask_each(trackers, wait, move |address| ask_one(&asked, address));
+    judge(what, answers, Answers::hurry)
 }
 
-/// What the answers of several trackers come to; the first that has what is meant is enough.
-fn judge(what: &What, answers: impl Iterator<Item = (String, Result<Said, String>)>) -> Round {
+/// What the answers of several trackers come to. `hurry` is called once one of them has what is meant.
+fn judge<I: Iterator<Item = (String, Result<Said, String>)>>(
+    what: &What,
+    mut answers: I,
+    hurry: impl Fn(&mut I),
+) -> Round {
+    let mut found: Vec<Variant> = Vec::new();
     let mut failures = Vec::new();
     let mut answered = false;
     let mut settled = true;
     let mut near = Vec::new();
     let mut others = false;
-    for (address, answer) in answers {
+    while let Some((address, answer)) = answers.next() {
         match answer {
             Ok(Said { variants, .. }) if variants.iter().any(|variant| what.has_size(variant)) => {
-                return Round::Found(variants.into_iter().filter(|variant| what.has_size(variant)).collect());
+                let variants = variants.into_iter().filter(|variant| what.has_size(variant));
+                variants.for_each(|variant| merge(&mut found, variant));
+                hurry(&mut answers);
             }
             Ok(said) => {
                 answered = true;
@@ -104,7 +112,29 @@ fn judge(what: &What, answers: impl Iterator<Item = (String, Result<Said, String
             Err(reason) => failures.push(format!("{address} ({reason})")),
         }
     }
+    if !found.is_empty() {
+        return Round::Found(found);
+    }
     if answered { Round::NotFound { near, settled, others } } else { Round::Nobody(failures.join(", ")) }
+}
+
+/// Adds what a tracker says to what others have said. What is another content under the same name stays another.
+fn merge(found: &mut Vec<Variant>, variant: Variant) {
+    let claim = |variant: &Variant| (variant.id, variant.size, variant.total, variant.chunks);
+    let same = |known: &&mut Variant| known.name == variant.name && claim(known) == claim(&variant);
+    let Some(known) = found.iter_mut().find(same) else { return found.push(variant) };
+    let mut holders = std::mem::take(&mut known.holders).into_vec();
+    let new = variant.holders.into_vec().into_iter();
+    let known_as = |holders: &[Holder], peer| holders.iter().any(|holder: &Holder| holder.peer == peer);
+    let new: Vec<Holder> = new.filter(|holder| !known_as(&holders, holder.peer)).collect();
+    holders.extend(new);
+    let whole = holders.iter().filter(|holder| holder.have >= variant.chunks).count() as u32;
+    known.seeders = known.seeders.max(variant.seeders).max(whole);
+    known.leechers = known.leechers.max(variant.leechers).max(holders.len() as u32 - whole);
+    known.holders = List::new(holders);
+    known.original |= variant.original;
+    known.agreed &= variant.agreed;
+    known.modified = known.modified.max(variant.modified);
 }
 
 /// Asks one tracker.
@@ -171,8 +201,8 @@ fn not_found(what: &What, near: &[String]) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::SafeName;
-    use crate::wire::{List, Name};
+    use crate::content::{PeerId, SafeName};
+    use crate::wire::{Label, Name};
 
     fn variant(total: u64) -> Variant {
         Variant {
@@ -199,7 +229,8 @@ mod tests {
     }
 
     fn judged(what: &What, answers: Vec<Result<Said, String>>) -> Round {
-        judge(what, answers.into_iter().enumerate().map(|(place, answer)| (format!("t{place}"), answer)))
+        let answers = answers.into_iter().enumerate().map(|(place, answer)| (format!("t{place}"), answer));
+        judge(what, answers, |_| {})
     }
 
     fn named() -> What {
@@ -211,9 +242,33 @@ mod tests {
     }
 
     #[test]
-    fn the_first_tracker_that_has_it_is_enough() {
-        let answers = vec![Err("refused".to_owned()), lacks("b", SETTLING), has(&[1, 2]), has(&[3])];
-        assert_eq!(judged(&named(), answers), Round::Found(vec![variant(1), variant(2)]));
+    fn what_all_trackers_say_is_put_together() {
+        let answers = vec![Err("refused".to_owned()), lacks("b", SETTLING), has(&[1, 2]), has(&[2, 3])];
+        assert_eq!(judged(&named(), answers), Round::Found(vec![variant(1), variant(2), variant(3)]));
+    }
+
+    #[test]
+    fn holders_that_different_trackers_know_are_holders_of_one_content() {
+        let holder = |number: u8, have| Holder {
+            peer: PeerId([number; 16]),
+            name: Label::default(),
+            addresses: List::default(),
+            have,
+            uploads: 0,
+            downloads: 0,
+            original: false,
+        };
+        let with = |holders: Vec<Holder>, seeders, leechers| Variant {
+            holders: List::new(holders),
+            seeders,
+            leechers,
+            ..variant(1)
+        };
+        let mut found = vec![with(vec![holder(1, 1)], 1, 0)];
+        merge(&mut found, with(vec![holder(1, 1), holder(2, 1), holder(3, 0)], 2, 1));
+        assert_eq!(found, [with(vec![holder(1, 1), holder(2, 1), holder(3, 0)], 2, 1)]);
+        merge(&mut found, Variant { id: FileId::of(b"y"), ..variant(1) });
+        assert_eq!(found.len(), 2, "another content under the same name");
     }
 
     #[test]

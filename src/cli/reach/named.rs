@@ -1,5 +1,7 @@
 //! Patterns of names: which names trackers have that match one.
 
+use std::collections::BTreeSet;
+
 use super::tracker;
 use crate::cli::failure::Failure;
 use crate::cli::typed::values::Patience;
@@ -31,13 +33,14 @@ pub(crate) fn matching(
     trackers: &[String],
     patience: Patience,
 ) -> Result<Vec<SafeName>, Failure> {
-    let mut found: Vec<SafeName> = Vec::new();
+    let mut found = BTreeSet::new();
     // A tracker's `*` stands for more; it asks for no `/` at the end of a folder's name.
     let question = format!("{}*", names.text.trim_end_matches('/'));
-    tracker::connect(trackers, patience)?.list(&question, |entry| {
-        let name = SafeName::new(&*entry.name).ok().filter(|name| names.has(name));
-        found.extend(name.filter(|name| found.last() != Some(name)));
-        Ok(())
+    tracker::of_any(&mut tracker::connect(trackers, patience)?, |tracker| {
+        tracker.list(&question, |entry| {
+            found.extend(SafeName::new(&*entry.name).ok().filter(|name| names.has(name)));
+            Ok(())
+        })
     })?;
     if found.is_empty() {
         let sentence = format!(
@@ -46,7 +49,7 @@ pub(crate) fn matching(
         );
         return Err(Failure::not_found(sentence));
     }
-    Ok(found)
+    Ok(found.into_iter().collect())
 }
 
 #[cfg(test)]

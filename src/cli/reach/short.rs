@@ -27,8 +27,8 @@ pub(crate) fn digits(ids: impl Iterator<Item = FileId>) -> usize {
 /// is that name, if there is one.
 pub(crate) fn what(text: &str, configured: &[String], patience: Patience) -> Result<What, Failure> {
     if let Some(start) = short_id(text) {
-        let mut tracker = tracker::connect(configured, patience)?;
-        let id = that_begins(&mut tracker, start)?;
+        let mut trackers = tracker::connect(configured, patience)?;
+        let id = that_begins(&mut trackers, start)?;
         let nobody = || Failure::not_found(format!("nobody shares anything whose id begins with {start}"));
         return id.map(What::Id).ok_or_else(nobody);
     }
@@ -37,19 +37,24 @@ pub(crate) fn what(text: &str, configured: &[String], patience: Patience) -> Res
     if !FileId::may_begin_with(name.as_str()) {
         return Ok(what);
     }
-    let mut tracker = tracker::connect(configured, patience)?;
+    let mut trackers = tracker::connect(configured, patience)?;
     for name in [name.as_str().to_owned(), format!("{}/", name.path())] {
-        if !tracker.locate(&name, FileId::NONE)?.variants.is_empty() {
+        let mut is_there = false;
+        tracker::of_any(&mut trackers, |tracker| {
+            is_there |= !tracker.locate(&name, FileId::NONE)?.variants.is_empty();
+            Ok(())
+        })?;
+        if is_there {
             return Ok(what);
         }
     }
-    let id = that_begins(&mut tracker, name.as_str())?;
+    let id = that_begins(&mut trackers, name.as_str())?;
     Ok(id.map_or(what, What::Id))
 }
 
-/// The one id in the tracker's listing that begins so, if there is one.
-fn that_begins(tracker: &mut Tracker, start: &str) -> Result<Option<FileId>, Failure> {
-    let all = begin_with(tracker, &start.to_ascii_lowercase())?;
+/// The one id in the trackers' listings that begins so, if there is one.
+fn that_begins(trackers: &mut [Tracker], start: &str) -> Result<Option<FileId>, Failure> {
+    let all = begin_with(trackers, &start.to_ascii_lowercase())?;
     if all.len() > 1 {
         let ids: String = all.iter().take(MAX_NAMED).map(|id| format!("\n  {id}")).collect();
         return Err(Failure::usage(format!(
@@ -59,14 +64,16 @@ fn that_begins(tracker: &mut Tracker, start: &str) -> Result<Option<FileId>, Fai
     Ok(all.first().copied())
 }
 
-/// All ids in the tracker's listing that begin so, in order.
-fn begin_with(tracker: &mut Tracker, start: &str) -> Result<Vec<FileId>, Failure> {
+/// All ids in the trackers' listings that begin so, in order.
+fn begin_with(trackers: &mut [Tracker], start: &str) -> Result<Vec<FileId>, Failure> {
     let mut found = BTreeSet::new();
-    tracker.list("*", |entry| {
-        if entry.id.to_string().starts_with(start) {
-            found.insert(entry.id);
-        }
-        Ok(())
+    tracker::of_any(trackers, |tracker| {
+        tracker.list("*", |entry| {
+            if entry.id.to_string().starts_with(start) {
+                found.insert(entry.id);
+            }
+            Ok(())
+        })
     })?;
     Ok(found.into_iter().collect())
 }

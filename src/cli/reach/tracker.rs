@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
+
 use crate::cli::failure::{Failure, net_reason};
 use crate::cli::show::words::shown;
 use crate::cli::typed::values::Patience;
@@ -21,6 +23,8 @@ use crate::wire::{
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a tracker that is there may take to answer, however little patience there is.
 const MOMENT: Duration = Duration::from_secs(2);
+/// How long others that were asked are waited for once one has what is sought.
+const GRACE: Duration = Duration::from_millis(100);
 /// How often an absent tracker is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -69,18 +73,60 @@ impl Wait {
     }
 }
 
-/// Connects to the first tracker that can be reached, trying again for as long as patience lasts.
-pub(crate) fn connect(trackers: &[String], patience: Patience) -> Result<Tracker, Failure> {
+/// Connects to all trackers that can be reached, trying again for as long as patience lasts if none can. Once one is
+/// there the others have but a moment.
+pub(crate) fn connect(trackers: &[String], patience: Patience) -> Result<Vec<Tracker>, Failure> {
     let mut wait = Wait::new(patience);
     loop {
-        let failures = match first_of(trackers, &wait) {
-            Ok(tracker) => return Ok(tracker),
-            Err(failures) => failures,
-        };
+        let (mut reached, mut failures) = (Vec::new(), Vec::new());
+        let mut answers = ask_each(trackers, &wait, Tracker::connect);
+        while let Some((address, answer)) = answers.next() {
+            match answer {
+                Ok(tracker) => {
+                    answers.hurry();
+                    reached.push(tracker);
+                }
+                Err(reason) => failures.push(format!("{address} ({reason})")),
+            }
+        }
+        let failures = failures.join(", ");
+        if !reached.is_empty() {
+            if !failures.is_empty() {
+                say::note(&format!("not asked: the tracker at {failures}"));
+            }
+            reached.sort_by_key(|tracker| trackers.iter().position(|address| *address == tracker.address));
+            return Ok(reached);
+        }
         if !wait.again(&format!("no tracker at {failures}")) {
             return Err(nobody(&failures));
         }
     }
+}
+
+/// Connects to the first tracker in the list that can be reached.
+pub(crate) fn connect_to_one(trackers: &[String], patience: Patience) -> Result<Tracker, Failure> {
+    let first = connect(trackers, patience)?.into_iter().next();
+    first.ok_or_else(|| nobody(&trackers.join(", ")))
+}
+
+/// Asks all of them; what one does not answer the others may.
+pub(crate) fn of_any(
+    trackers: &mut [Tracker],
+    mut ask: impl FnMut(&mut Tracker) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (mut answered, mut failed) = (false, None);
+    for tracker in trackers {
+        match ask(tracker) {
+            Ok(()) => answered = true,
+            Err(failure) => _ = failed.get_or_insert(failure),
+        }
+    }
+    match failed {
+        Some(failure) if !answered => return Err(failure),
+        Some(failure) => failure.print(),
+        None => {}
+    }
+    Ok(())
 }
 
 /// The failure of asking trackers of which none can be reached.
@@ -90,25 +136,13 @@ pub(crate) fn nobody(failures: &str) -> Failure {
     ))
 }
 
-/// The first that answers, or all of them with what was wrong.
-fn first_of(trackers: &[String], wait: &Wait) -> Result<Tracker, String> {
-    let mut failures = Vec::new();
-    for (address, answer) in ask_each(trackers, wait, Tracker::connect) {
-        match answer {
-            Ok(tracker) => return Ok(tracker),
-            Err(reason) => failures.push(format!("{address} ({reason})")),
-        }
-    }
-    Err(failures.join(", "))
-}
-
 /// Asks all trackers at once, so that one that hangs holds up nobody: their answers, or why there is none, as they
 /// come, then those that said nothing while there was patience.
 pub(crate) fn ask_each<T: Send + 'static, F: Fn(&str) -> Result<T, String> + Clone + Send + 'static>(
     trackers: &[String],
     wait: &Wait,
     ask: F,
-) -> impl Iterator<Item = (String, Result<T, String>)> + use<T, F> {
+) -> Answers<T> {
     let (tell, told) = crossbeam_channel::unbounded();
     for address in trackers {
         let (ask, address, tell) = (ask.clone(), address.clone(), tell.clone());
@@ -120,21 +154,41 @@ pub(crate) fn ask_each<T: Send + 'static, F: Fn(&str) -> Result<T, String> + Clo
             tracing::warn!("no thread to ask a tracker: {error}");
         }
     }
-    let mut silent = trackers.to_vec();
-    let until = wait.until();
-    std::iter::from_fn(move || {
-        let answer = match until {
-            Some(until) => told.recv_deadline(until).ok(),
-            None => told.recv().ok(),
+    Answers { told, silent: trackers.to_vec(), until: wait.until() }
+}
+
+/// The answers of trackers that are asked at once.
+pub(crate) struct Answers<T> {
+    told: Receiver<(String, Result<T, String>)>,
+    /// Those that have not answered.
+    silent: Vec<String>,
+    until: Option<Instant>,
+}
+
+impl<T> Answers<T> {
+    /// There is what was sought: the others have [`GRACE`] from now on.
+    pub(crate) fn hurry(&mut self) {
+        let soon = Instant::now() + GRACE;
+        self.until = Some(self.until.map_or(soon, |until| until.min(soon)));
+    }
+}
+
+impl<T> Iterator for Answers<T> {
+    type Item = (String, Result<T, String>);
+
+    fn next(&mut self) -> Option<(String, Result<T, String>)> {
+        let answer = match self.until {
+            Some(until) => self.told.recv_deadline(until).ok(),
+            None => self.told.recv().ok(),
         };
         match answer {
             Some((address, answer)) => {
-                silent.retain(|other| *other != address);
+                self.silent.retain(|other| *other != address);
                 Some((address, answer))
             }
-            None => silent.pop().map(|address| (address, Err(NetError::TimedOut.to_string()))),
+            None => self.silent.pop().map(|address| (address, Err(NetError::TimedOut.to_string()))),
         }
-    })
+    }
 }
 
 impl Tracker {
@@ -306,6 +360,23 @@ mod tests {
         assert_eq!(last, ("hangs".to_owned(), Err(NetError::TimedOut.to_string())));
         answers.sort_unstable();
         assert_eq!(answers, [("is".to_owned(), Ok(())), ("is not".to_owned(), Err("refused".to_owned()))]);
+    }
+
+    #[test]
+    fn once_one_has_it_the_others_have_but_a_moment() {
+        let (_hold, held) = crossbeam_channel::bounded::<()>(0);
+        let trackers = ["hangs", "is"].map(str::to_owned);
+        let ask = move |address: &str| match address {
+            "hangs" => held.recv().map_err(|error| error.to_string()),
+            _ => Ok(()),
+        };
+        let began = Instant::now();
+        let mut answers = ask_each(&trackers, &Wait::new(Patience::Forever), ask);
+        assert_eq!(answers.next(), Some(("is".to_owned(), Ok(()))));
+        answers.hurry();
+        assert_eq!(answers.next(), Some(("hangs".to_owned(), Err(NetError::TimedOut.to_string()))));
+        assert_eq!(answers.next(), None);
+        assert!(began.elapsed() >= GRACE && began.elapsed() < MOMENT, "{:?}", began.elapsed());
     }
 
     #[test]
