@@ -103,6 +103,7 @@ fn a_fetch_is_paused_and_goes_on() {
         (same >= 20).then_some(())
     });
     assert_eq!(swarm.transfers()[0]["state"], "paused");
+    get.wait_for_log("big.iso is paused; `p2p resume` has it go on");
     let id = paused["id"].as_str().expect("an id");
     assert_eq!(swarm.steer(&["resume", &id[..8]])["state"], "fetching");
     swarm.grows(done);

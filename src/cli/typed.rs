@@ -6,5 +6,6 @@ pub(crate) mod examples;
 pub(crate) mod fault;
 pub(crate) mod settings;
 pub(crate) mod sought;
+pub(crate) mod steering;
 pub(crate) mod values;
 pub(crate) mod what;

@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::reach::daemon::{Daemon, nobody_shares};
 use crate::cli::show::output;
 use crate::cli::show::words::{per_second, shown, size};
-use crate::cli::typed::args::{LimitArgs, SteerArgs};
+use crate::cli::typed::steering::{LimitArgs, SteerArgs};
 
 /// `p2p cancel WHAT`, `p2p pause WHAT`, `p2p resume WHAT`
 pub(crate) fn steer(args: &SteerArgs, order: Order) -> Result<(), Failure> {

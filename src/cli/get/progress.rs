@@ -80,19 +80,11 @@ impl Progress {
         }
     }
 
-    /// Says whom the transfer waits for, once each time.
+    /// Says what the transfer waits for, once each time.
     fn tell_of_waiting(&mut self, status: &TransferStatus) {
-        let joined = status.state == TransferState::Joined;
-        let waits = joined || !status.waiting_for.is_empty();
-        if waits && !self.told {
-            let line = if joined {
-                format!(
-                    "{} is being fetched to the same place already; waiting for that",
-                    shown(&status.name)
-                )
-            } else {
-                waiting(status, self.wait)
-            };
+        let line = waits(status, self.wait);
+        let waits = line.is_some();
+        if let Some(line) = line.filter(|_| !self.told) {
             match &self.form {
                 Form::Bar(bar) => bar.suspend(|| say::note(&line)),
                 Form::Lines | Form::Json | Form::Quiet => say::note(&line),
@@ -116,6 +108,18 @@ fn bar(name: &SafeName) -> ProgressBar {
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_prefix(name.to_string());
     bar
+}
+
+/// What a transfer waits for, if it does.
+fn waits(status: &TransferStatus, wait: Patience) -> Option<String> {
+    let name = shown(&status.name);
+    match status.state {
+        TransferState::Joined => {
+            Some(format!("{name} is being fetched to the same place already; waiting for that"))
+        }
+        TransferState::Paused => Some(format!("{name} is paused; `p2p resume` has it go on")),
+        _ => (!status.waiting_for.is_empty()).then(|| waiting(status, wait)),
+    }
 }
 
 /// Whom a transfer waits for, and how long.

@@ -11,7 +11,8 @@ use crate::cli::failure::Failure;
 use crate::cli::typed::address::{advertised, tracker_address};
 use crate::cli::typed::examples;
 use crate::cli::typed::fault::{Fault, latency_file};
-use crate::cli::typed::values::{Bytes, Patience, Period, Rate, interval, limit, some, some_bytes};
+use crate::cli::typed::steering::{LimitArgs, SteerArgs};
+use crate::cli::typed::values::{Bytes, Patience, Period, Rate, interval, some, some_bytes};
 use crate::content::{FileId, Pattern, SafeName};
 use crate::net::trace;
 use crate::peer::Latencies;
@@ -494,40 +495,6 @@ pub(crate) struct StatusArgs {
     pub(crate) folder: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) trackers: TrackerList,
-    /// One JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SteerArgs {
-    /// Which fetch: its name, or the beginning of its id, six digits or more
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    pub(crate) what: Option<String>,
-    /// All fetches that are under way
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// The folder that the peer is sharing, or one in it
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
-    pub(crate) peer: PathBuf,
-    /// One JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LimitArgs {
-    /// One fetch: its name, or the beginning of its id, six digits or more [default: all that the peer does]
-    pub(crate) what: Option<String>,
-    /// Receive at most this much a second, or `none` for no limit [default: as before]
-    #[arg(long, value_name = "RATE", value_parser = limit)]
-    pub(crate) down: Option<Bytes>,
-    /// Send at most this much a second, or `none` for no limit [default: as before]
-    #[arg(long, value_name = "RATE", value_parser = limit)]
-    pub(crate) up: Option<Bytes>,
-    /// The folder that the peer is sharing, or one in it
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
-    pub(crate) peer: PathBuf,
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
