@@ -60,8 +60,14 @@ fn make_files(folder: &Path, count: usize, bytes: usize, piece: usize) {
 }
 
 fn open(folder: &Path, state: &Path, watch: bool) -> std::sync::Arc<Share> {
-    let config =
-        Config { folder: folder.to_owned(), prefix: None, state: state.to_owned(), watch, threads: 0 };
+    let config = Config {
+        folder: folder.to_owned(),
+        prefix: None,
+        state: state.to_owned(),
+        selection: Default::default(),
+        watch,
+        threads: 0,
+    };
     Share::open(config, &mut |_| ControlFlow::Continue(())).expect("the folder can be shared")
 }
 

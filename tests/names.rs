@@ -29,7 +29,7 @@ impl Swarm {
         let start = |(name, files): &Shared<'_>| {
             let mut sample = Sample::empty();
             files.iter().for_each(|(path, content)| drop(sample.add(path, content.clone())));
-            (Daemon::peer(sample.path(), &["--tracker", &tracker.target(), "--name", name]), sample)
+            (Daemon::peer(sample.path(), &["--all", "--tracker", &tracker.target(), "--name", name]), sample)
         };
         let peers = peers.iter().map(start).collect();
         let swarm = Swarm { tracker, peers, place: TempDir::new().expect("a temporary folder") };

@@ -69,6 +69,8 @@ pub struct Config {
     pub folder: Option<PathBuf>,
     /// Names of what is shared begin with the folder's own name.
     pub prefix: bool,
+    /// What of the folder is shared.
+    pub selection: share::Selection,
     /// Where the peer keeps its state; none: `FOLDER/.p2p`, or beside what is fetched.
     pub state: Option<PathBuf>,
     /// The trackers, `host:port`.

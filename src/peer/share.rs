@@ -51,6 +51,7 @@ mod recent;
 mod record;
 mod restless;
 mod scan;
+mod selection;
 mod state;
 mod walk;
 mod watch;
@@ -61,6 +62,7 @@ pub use holding::{Adopted, Holding, Members, Standing};
 pub(super) use reading::{is_passing, read_at, read_chunk};
 pub use record::Source;
 pub(super) use record::looks_of;
+pub use selection::Selection;
 
 use self::core::Core;
 use record::{Found, below};

@@ -171,7 +171,8 @@ fn open_share(
         false => None,
     };
     let (folder, state) = (folder.clone(), state.clone());
-    let share = share::Config { folder, prefix, state, watch: config.watch, threads: 0 };
+    let selection = config.selection.clone();
+    let share = share::Config { folder, prefix, state, selection, watch: config.watch, threads: 0 };
     Ok(Some(Share::open(share, progress)?))
 }
 

@@ -45,6 +45,7 @@ fn small_peer(root: &TempDir, number: usize, files: usize, tracker: &str) -> Pee
     let config = peer::Config {
         folder: Some(folder),
         prefix: false,
+        selection: Default::default(),
         state: None,
         trackers: vec![tracker.to_owned()],
         listen: "127.0.0.1:0".to_owned(),

@@ -14,7 +14,7 @@ use crate::cli::show::output;
 use crate::cli::typed::args::CreateArgs;
 use crate::content::{Descriptor, Link, SafeName};
 use crate::peer::PeerError;
-use crate::peer::share::{self, Share};
+use crate::peer::share::{self, Selection, Share};
 use crate::wire::Offer;
 
 /// `create --json`
@@ -34,7 +34,7 @@ pub(crate) fn create(args: &CreateArgs) -> Result<(), Failure> {
         .map_err(|_| Failure::usage(format!("there is no file or folder {}", args.path.display())))?;
     let name = link_name(&path)?;
     let output = args.output.clone().unwrap_or_else(|| default_output(&name));
-    let offer = describe(&path, &name)?;
+    let offer = describe(&path, &name, args.selection.of(&path)?)?;
     let trackers = args.trackers.trackers.clone();
     let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers };
     write(&output, &Descriptor::new(&link, offer.total).to_string(), args.force)?;
@@ -42,12 +42,13 @@ pub(crate) fn create(args: &CreateArgs) -> Result<(), Failure> {
 }
 
 /// Hashes what is at `path` as if to share it, but leaves nothing beside it.
-fn describe(path: &Path, name: &SafeName) -> Result<Offer, Failure> {
+fn describe(path: &Path, name: &SafeName, selection: Selection) -> Result<Offer, Failure> {
     let scratch = scratch::folder()?;
     let config = share::Config {
         folder: path.to_owned(),
         prefix: name.is_tree().then(|| name.as_str().to_owned()),
         state: scratch.path().to_owned(),
+        selection,
         watch: false,
         threads: 0,
     };

@@ -8,6 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::run::scan::Scan;
 use crate::cli::typed::args::EngineArgs;
 use crate::content::Address;
+use crate::peer::share::Selection;
 use crate::peer::{self, Peer};
 
 const MACHINE_ID: &str = "/etc/machine-id";
@@ -20,6 +21,7 @@ pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
         watch: folder.is_some(),
         folder,
         prefix: false,
+        selection: Selection::default(),
         state: args.temp.clone(),
         trackers,
         listen: args.listen.clone(),

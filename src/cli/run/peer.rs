@@ -25,7 +25,9 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
             if args.folder.exists() { "; `p2p share` shares a single file" } else { "; make it first" };
         return Err(Failure::usage(format!("there is no folder {}{remedy}", args.folder.display())));
     }
+    let selection = args.selection.of(&args.folder)?;
     let mut config = engine::config(&args.engine, args.trackers.trackers, Some(args.folder));
+    config.selection = selection;
     config.faults = fault::plan(&args.fault, args.fault_seed);
     if let Some(faults) = &config.faults {
         say::note(&format!("warning: this peer misbehaves on purpose: {faults}"));

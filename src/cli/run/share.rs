@@ -22,7 +22,9 @@ pub(crate) fn share(args: ShareArgs) -> Result<(), Failure> {
     let name = link_name(&path)?;
     let built_in =
         if args.trackers.is_empty() { Some(tracker::built_in(&args.tracker_listen)?) } else { None };
-    let (config, trackers) = share_config(&args, path, built_in.as_ref());
+    let selection = args.selection.of(&path)?;
+    let (mut config, trackers) = share_config(&args, path, built_in.as_ref());
+    config.selection = selection;
     let peer = engine::start(config)?;
     stop.graceful();
     if let Some(tracker) = &built_in {

@@ -1,7 +1,7 @@
 //! What can be typed: every command, option and default. Defaults of a role come from the role.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -16,6 +16,7 @@ use crate::cli::typed::values::{Bytes, Patience, Period, Rate, interval, some, s
 use crate::content::{FileId, Pattern, SafeName};
 use crate::net::trace;
 use crate::peer::Latencies;
+use crate::peer::share::Selection;
 use crate::{peer, tracker};
 
 /// Where a tracker is looked for if nobody says anything else.
@@ -167,6 +168,8 @@ pub(crate) struct PeerArgs {
     /// The folder to share; what is fetched into it is shared too
     pub(crate) folder: PathBuf,
     #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
     pub(crate) trackers: TrackerList,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
@@ -193,6 +196,8 @@ pub(crate) struct PeerArgs {
 pub(crate) struct ShareArgs {
     /// The file or folder to share
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Use this tracker [default: one is built in]
     #[arg(long = "tracker", value_name = "HOST[:PORT]", env = "P2P_TRACKER", value_delimiter = ',',
           value_parser = tracker_address)]
@@ -202,6 +207,37 @@ pub(crate) struct ShareArgs {
     pub(crate) tracker_listen: String,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+}
+
+/// What of a folder is shared.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SelectionArgs {
+    /// Share hidden files, what is named like a key (`id_rsa`, `*.pem`, …), and a home folder, too
+    #[arg(long)]
+    all: bool,
+    /// Do not share what matches, with all that is in it, as a line of FOLDER/.p2pignore says it; give several for several
+    /// [default: nothing]
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<Pattern>,
+}
+
+impl SelectionArgs {
+    /// What is to be shared of `folder`.
+    ///
+    /// # Errors
+    /// It is a home folder, or has one in it, and nobody said that all of it is meant.
+    pub(crate) fn of(&self, folder: &Path) -> Result<Selection, Failure> {
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        let home = dirs::home_dir().and_then(|home| real(&home));
+        let is_home = home.zip(real(folder)).is_some_and(|(home, folder)| home.starts_with(folder));
+        if is_home && !self.all {
+            return Err(Failure::usage(format!(
+                "{} is your home folder, or has it in it; name a folder in it, or share all of it with --all",
+                folder.display()
+            )));
+        }
+        Ok(Selection::new(self.all, self.exclude.clone()))
+    }
 }
 
 /// How this process appears to others and what it may use.
@@ -465,6 +501,8 @@ pub(crate) struct PublishedArgs {
 pub(crate) struct CreateArgs {
     /// The file or folder to describe
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// The descriptor to write [default: NAME.p2p in the current folder]
     #[arg(short, long, value_name = "FILE.p2p")]
     pub(crate) output: Option<PathBuf>,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::selection::Selection;
 use crate::content::NameError;
 
 /// What to share and how.
@@ -15,6 +16,8 @@ pub struct Config {
     pub prefix: Option<String>,
     /// The state folder, made if need be; never shared.
     pub state: PathBuf,
+    /// What of a folder is shared; a single file is, whatever it is called.
+    pub selection: Selection,
     /// True to follow changes while sharing.
     pub watch: bool,
     /// Threads that walk and hash; 0 for one on each core.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,15 +19,16 @@ use super::core::Core;
 use super::hash::{Report, hash_all};
 use super::index::{Busy, Index};
 use super::job::{Job, Outcome};
-use super::left_out::Notice;
+use super::left_out::{Notice, private_line};
 use super::mailbox::Mailbox;
 use super::reading::{is_passing, unread};
 use super::record::{Record, Row, Rows, below};
 use super::scan::Scan;
+use super::selection::{IGNORE_FILE, MAX_IGNORE_BYTES, Selection};
 use super::state::State;
 use super::walk::{Visitor, Walker};
 use super::watch::Watches;
-use crate::content::{Geometry, Reason, SafeName};
+use crate::content::{Geometry, Reason, SafeName, shown};
 use crate::peer::got::Got;
 use crate::peer::stamp::Shape;
 use crate::wire::limits;
@@ -66,6 +68,9 @@ pub(super) fn look(
     let watches = config.watch.then(|| Arc::new(Watches::new(root.clone())));
     let walker = walker(&config, root, only, threads, watches.clone());
     let mut scan = walker.scan("");
+    // Before anything is hashed, which may take long.
+    let mut notice = Notice::default();
+    tell(&scan, &mut notice);
     let mut seen = Delta {
         folders_new: std::mem::take(&mut scan.folders),
         links: some(std::mem::take(&mut scan.links)),
@@ -91,12 +96,27 @@ pub(super) fn look(
     catalogue.apply(seen);
     catalogue.renew_all();
     tidy(&index, &catalogue, stale);
-    let mut notice = Notice::default();
     if let Some(line) = notice.of(catalogue.left_out()) {
         tracing::warn!("{line}");
     }
     let state = State::new(catalogue, links);
     Ok((Core::new(walker, threads, index, state, changes, mailbox, watches), notice))
+}
+
+/// Says what is not shared of what was found.
+fn tell(scan: &Scan, notice: &mut Notice) {
+    if let Some(line) = private_line(&scan.private) {
+        tracing::warn!("{line}");
+    }
+    if let Some(path) = &scan.endless {
+        tracing::warn!(
+            "{path}: links lead from folder to folder without end; they are shared as links, and not followed"
+        );
+    }
+    let left_out = scan.left_out.iter().cloned().collect();
+    if let Some(line) = notice.of(&left_out) {
+        tracing::warn!("{line}");
+    }
 }
 
 fn some<V>(found: Vec<(Arc<str>, V)>) -> Vec<(Arc<str>, Option<V>)> {
@@ -162,7 +182,26 @@ fn walker(
         threads,
         most: limits::MAX_OFFERS_PER_PEER,
         visitor,
+        selection: selection(config),
     }
+}
+
+/// What its user wants to share, by what was said and by the file of patterns in the folder.
+fn selection(config: &Config) -> Selection {
+    let path = config.folder.join(IGNORE_FILE);
+    let mut text = String::new();
+    let read = fs::File::open(&path).and_then(|file| file.take(MAX_IGNORE_BYTES).read_to_string(&mut text));
+    if let Err(error) = read
+        && error.kind() != io::ErrorKind::NotFound
+        && config.folder.is_dir()
+    {
+        tracing::warn!("{} cannot be read, and leaves nothing out: {error}", path.display());
+    }
+    let (selection, bad) = config.selection.clone().with_ignore_file(&text);
+    for line in bad {
+        tracing::warn!("{}: `{}` is no pattern", path.display(), shown(line));
+    }
+    selection
 }
 
 /// Joins two lists that are both in order of path. A file that was renamed since is known by its looks.

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::content::{LeftOut, Missing, Reason};
+use crate::content::{LeftOut, Missing, Reason, shown};
 
+/// Most names of what is private that are said.
+const MAX_NAMED: usize = 4;
 /// Most files that are remembered as never at rest; past this they may be told of again.
 const MAX_RESTLESS: usize = 1024;
 
@@ -43,9 +45,33 @@ impl Notice {
     }
 }
 
+/// The line about what is hidden or a key, if there is such a thing.
+pub(super) fn private_line(private: &[Arc<str>]) -> Option<String> {
+    let named: Vec<String> = private.iter().take(MAX_NAMED).map(|path| shown(path)).collect();
+    let more = private.len().saturating_sub(MAX_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!named.is_empty()).then(|| {
+        format!(
+            "not shared, for being hidden or named like a key: {}{more}; --all shares them",
+            named.join(", ")
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_private_is_named_and_the_rest_of_it_counted() {
+        let paths = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect::<Vec<_>>();
+        assert_eq!(private_line(&[]), None);
+        let line = "not shared, for being hidden or named like a key: .env, .git, id_rsa, k.pem and 1 more; --all shares them";
+        assert_eq!(
+            private_line(&paths(&[".env", ".git", "id_rsa", "k.pem", "z.key"])).as_deref(),
+            Some(line)
+        );
+    }
 
     #[test]
     fn it_is_told_once_and_again_when_there_is_more() {

@@ -21,6 +21,10 @@ pub(super) struct Scan {
     pub(super) followed: Vec<Followed>,
     /// What cannot be shared.
     pub(super) left_out: Vec<(Arc<str>, Reason)>,
+    /// What is hidden or a key, and not shared for that.
+    pub(super) private: Vec<Arc<str>>,
+    /// A folder to which too many links lead from one to the next.
+    pub(super) endless: Option<Arc<str>>,
     /// What could not be looked at, with all below it: nothing was learned of that.
     pub(super) unseen: Vec<(Arc<str>, io::Error)>,
 }
@@ -40,13 +44,16 @@ impl Scan {
 
     /// Takes in what another thread of the same walk found.
     pub(super) fn extend(&mut self, part: Scan) {
-        let Scan { scope: _, files, folders, above, links, followed, left_out, unseen } = part;
+        let Scan { scope: _, files, folders, above, links, followed, left_out, private, endless, unseen } =
+            part;
         self.files.extend(files);
         self.folders.extend(folders);
         self.above.extend(above);
         self.links.extend(links);
         self.followed.extend(followed);
         self.left_out.extend(left_out);
+        self.private.extend(private);
+        self.endless = self.endless.take().or(endless);
         self.unseen.extend(unseen);
     }
 
@@ -54,5 +61,6 @@ impl Scan {
     pub(super) fn sort(&mut self) {
         self.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         self.folders.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self.private.sort_unstable();
     }
 }

@@ -16,7 +16,14 @@ use crate::peer::stamp::Stamp;
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(super) fn config(folder: &Path) -> Config {
-    Config { folder: folder.to_owned(), prefix: None, state: folder.join(".p2p"), watch: false, threads: 2 }
+    Config {
+        folder: folder.to_owned(),
+        prefix: None,
+        state: folder.join(".p2p"),
+        selection: Default::default(),
+        watch: false,
+        threads: 2,
+    }
 }
 
 pub(super) fn open(config: Config) -> (Arc<Share>, Progress) {

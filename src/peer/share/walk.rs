@@ -16,12 +16,17 @@ use std::thread;
 
 use crate::content::{Geometry, Looks, NameError, Reason, SafeName, Tree, leads_inside, way_to};
 use crate::descriptors::patiently;
+use crate::peer::got::Got;
 use crate::threads;
 
 use super::reading::is_passing;
 use super::record::{Found, Symlink, below, is_within, join, looks_of};
 use super::scan::{Followed, Scan};
+use super::selection::{Refusal, Selection};
 use crate::threads::lock;
+
+/// Most folders to which links lead from one to the next. Without a bound a few links in each make a small folder endless.
+const MAX_LINKS_IN_A_ROW: usize = 8;
 
 /// What stands for all that is skipped when there is too much.
 const THE_REST: &str = "(and more)";
@@ -44,6 +49,8 @@ pub(super) struct Walker {
     /// Most files and folders; what is more is left out.
     pub(super) most: usize,
     pub(super) visitor: Option<Box<Visitor>>,
+    /// What is wanted of the folder.
+    pub(super) selection: Selection,
 }
 
 /// A folder to list.
@@ -59,6 +66,8 @@ struct Folder {
 #[derive(Debug)]
 struct Jump {
     from: Arc<str>,
+    /// How many links that makes, one behind the other.
+    links: usize,
     before: Option<Arc<Jump>>,
 }
 
@@ -121,7 +130,8 @@ impl Walker {
     /// True if a file at this real path would be found.
     pub(super) fn shares(&self, path: &str) -> bool {
         let only = self.only.as_deref().is_none_or(|only| only == path);
-        only && self.state.as_deref().is_none_or(|state| !is_within(path, state))
+        let wanted = !self.selection.hides(path, false) || self.only.is_some() || self.was_fetched(path);
+        only && wanted && self.state.as_deref().is_none_or(|state| !is_within(path, state))
     }
 
     fn walk(&self, start: Folder, finds: &mut Scan) {
@@ -222,6 +232,30 @@ impl Walker {
         name != SafeName::STATE_FOLDER && only.is_none_or(|only| folder.shown.is_empty() && name == only)
     }
 
+    /// True of what its user does not want to share, under the path that people see or as it really is. What p2p itself put
+    /// there was wanted.
+    fn is_unwanted(&self, shown: &str, real: &str, is_folder: bool, finds: &mut Scan) -> bool {
+        let refused =
+            || self.selection.refuses(real, is_folder).or_else(|| self.selection.refuses(shown, is_folder));
+        let Some(refusal) = refused().filter(|_| self.only.is_none()) else { return false };
+        if refusal == Refusal::Private {
+            if self.was_fetched(real) {
+                return false;
+            }
+            finds.private.push(Arc::from(shown));
+        }
+        true
+    }
+
+    /// True if a fetch put it there, by the record of a folder that it lies in.
+    fn was_fetched(&self, real: &str) -> bool {
+        let ends = real.match_indices('/').map(|(end, _)| end);
+        ends.map(|end| (&real[..end], &real[end + 1..])).chain([("", real)]).any(|(folder, rest)| {
+            let got = Got::read(&below(&self.root, folder));
+            got.knows(rest) || got.came_with_tree(rest) || got.owns_folder(rest)
+        })
+    }
+
     /// From a folder to what has this name in it, along a link if it is one.
     fn step(&self, folder: &Folder, name: &str, metadata: &Metadata, finds: &mut Scan) -> Step {
         let shown = join(&folder.shown, name);
@@ -233,10 +267,14 @@ impl Walker {
             }
             Ok(()) => {}
         }
+        let real = join(&folder.real, name);
+        if self.is_unwanted(&shown, &real, metadata.is_dir(), finds) {
+            return Step::Nothing;
+        }
         if metadata.is_symlink() {
             return self.follow(folder, name, shown, finds);
         }
-        self.arrive(shown, join(&folder.real, name), folder.jumps.clone(), metadata, finds)
+        self.arrive(shown, real, folder.jumps.clone(), metadata, finds)
     }
 
     fn arrive(
@@ -294,7 +332,12 @@ impl Walker {
         if metadata.is_dir() && (loops(folder, &target) || self.check_name(&shown, true).is_err()) {
             return Step::Nothing;
         }
-        let jump = Jump { from: folder.real.clone(), before: folder.jumps.clone() };
+        let links = folder.jumps.as_ref().map_or(0, |jump| jump.links) + 1;
+        if metadata.is_dir() && links > MAX_LINKS_IN_A_ROW {
+            finds.endless.get_or_insert_with(|| Arc::from(shown.as_str()));
+            return Step::Nothing;
+        }
+        let jump = Jump { from: folder.real.clone(), links, before: folder.jumps.clone() };
         self.arrive(shown, target, Some(Arc::new(jump)), &metadata, finds)
     }
 
@@ -321,6 +364,10 @@ impl Walker {
     fn inside(&self, path: &Path) -> Result<String, Reason> {
         let path = path.strip_prefix(&self.root).map_err(|_| Reason::Outside)?;
         if path.components().any(|part| part.as_os_str() == SafeName::STATE_FOLDER) {
+            return Err(Reason::Outside);
+        }
+        let text = path.to_str().unwrap_or_default();
+        if self.only.is_none() && self.selection.hides(text, false) && !self.was_fetched(text) {
             return Err(Reason::Outside);
         }
         let fits = |path: &&str| path.split('/').all(|part| part.len() <= SafeName::MAX_PART_BYTES);
@@ -407,7 +454,7 @@ fn loops(folder: &Folder, target: &str) -> bool {
         if is_within(from, target) {
             return true;
         }
-        let Some(Jump { from: earlier, before }) = jump else { return false };
+        let Some(Jump { from: earlier, before, .. }) = jump else { return false };
         from = earlier;
         jump = before.as_deref();
     }

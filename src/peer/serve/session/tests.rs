@@ -42,6 +42,7 @@ impl Home {
             folder: folder.path().to_owned(),
             prefix: None,
             state: folder.path().join(".p2p"),
+            selection: Default::default(),
             watch: false,
             threads: 1,
         };

@@ -16,6 +16,7 @@ fn walker(folder: &TempDir) -> Walker {
         threads: 3,
         most: usize::MAX,
         visitor: None,
+        selection: Selection::default(),
     }
 }
 
