@@ -165,3 +165,26 @@ fn who_asks_a_stopped_peer_gives_up_with_a_sentence() {
     peer.signal(Signal::CONT);
     peer.stop().expect(DONE);
 }
+
+#[test]
+fn a_share_ends_when_so_many_have_all_of_it() {
+    let mut sample = Sample::empty();
+    sample.add("photos/a", pattern(200_000, 1));
+    sample.add("photos/b", pattern(10, 2));
+    let photos = sample.path().join("photos");
+    let photos = photos.to_str().expect("UTF-8");
+    let free = ["--listen", "127.0.0.1:0", "--tracker-listen", "127.0.0.1:0", "--advertise", "127.0.0.1"];
+    let share = Daemon::start(&[&["share", photos, "--until", "2"][..], &free].concat());
+    share.wait_for_stdout("p2p get '");
+    let said = share.stdout();
+    let link = said.split('\'').nth(1).expect("a link");
+    for name in ["bob", "carol"] {
+        let place = TempDir::new().expect("a temporary folder");
+        run(&["get", link, place.path().to_str().expect("UTF-8"), "--name", name]).expect(0);
+        if name == "bob" {
+            share.wait_for_log("bob at 127.0.0.1 has all of photos/, 195.3 KiB");
+        }
+    }
+    let ended = share.wait().expect(0);
+    assert!(ended.stderr.contains("carol at 127.0.0.1 has all of photos/"), "{}", ended.stderr);
+}

@@ -4,6 +4,7 @@
 pub(crate) mod create;
 pub(crate) mod engine;
 pub(crate) mod logs;
+mod news;
 pub(crate) mod peer;
 mod scan;
 pub(crate) mod scratch;

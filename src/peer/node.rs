@@ -9,6 +9,7 @@ use super::callers::Called;
 use super::job::Means;
 use super::lend::{Found, Store};
 use super::mischief::{FaultPlan, Latencies, Mischief};
+use super::news::News;
 use super::serve::{Complaints, Held, Host, Shared, Uploads};
 use super::trackers::{Part, Registry};
 use crate::content::{Address, FileId, PeerId};
@@ -65,6 +66,16 @@ impl Host for Node {
 
     fn downloads(&self) -> u16 {
         self.load().1
+    }
+
+    fn finished(&self, (id, view): (FileId, View), name: &str, addr: IpAddr) {
+        // A listing is fetched for what it lists, and that is told when it has come.
+        let Some(share) = &self.means.holdings.share else { return };
+        let is_it = |offer: &Offer| offer.name.ends_with('/') == (view == View::Members);
+        if let Some(offer) = share.offers_of(id).into_iter().find(is_it) {
+            let (what, to) = (offer.name.to_string(), name.to_owned());
+            self.means.news.tell(News::Sent { name: what, bytes: offer.total, to, addr });
+        }
     }
 
     fn hears(&self, addr: IpAddr) -> bool {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::select;
+use crossbeam_channel::{Receiver, select};
 
 use super::addresses::Addresses;
 use super::called;
@@ -20,6 +20,7 @@ use super::holdings::Holdings;
 use super::home::kept_id;
 use super::job::{self, Dest, Job, Jobs, Means, Want};
 use super::lend::{self, Store};
+use super::news::{Board, News};
 use super::node::Node;
 use super::serve::Uploads;
 use super::share::{self, Share};
@@ -92,6 +93,7 @@ pub fn start(
         holdings: Holdings::new(share, trackers),
         jobs: Jobs::default(),
         stop: Stop::new(),
+        news: Board::default(),
         limits: config.limits,
     };
     let means = Arc::new(means);
@@ -224,6 +226,11 @@ impl Peer {
     /// When the system has no room for another thread.
     pub fn fetch(&self, want: Want, dest: Dest) -> io::Result<Job> {
         job::start(&self.node.means, want, dest)
+    }
+
+    /// What happens, as it happens; each of several hearers hears a part.
+    pub fn news(&self) -> Receiver<News> {
+        self.node.means.news.heard()
     }
 
     /// The trackers, and whether each is connected.

@@ -277,7 +277,7 @@ impl Worker {
                 *lock(&self.link.registered) += 1;
                 self.link.anew.notify_all();
                 if told.is_some() {
-                    tracing::info!("tracker {} is back", self.link.addr);
+                    tracing::warn!("tracker {} is back", self.link.addr); // as visible as that it was lost
                 }
                 (told, backoff) = (None, Backoff::default());
                 in_use_since = None;

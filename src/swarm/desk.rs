@@ -95,7 +95,9 @@ impl<C: Ord + Copy> Desk<C> {
     pub(crate) fn leave(&mut self, number: u32, orderly: bool) -> Vec<Effect> {
         let slots =
             self.connections.get(&number).map_or_else(Vec::new, |of| of.seeds.keys().copied().collect());
-        slots.into_iter().for_each(|slot| self.close(number, slot, orderly));
+        for slot in slots {
+            self.close(number, slot, orderly);
+        }
         self.connections.remove(&number);
         self.turns.forget(&number);
         self.pass_on(number, None)
@@ -111,17 +113,17 @@ impl<C: Ord + Copy> Desk<C> {
             .open((number, slot), connection.origin.peer);
     }
 
-    /// A slot is closed.
-    pub(crate) fn close(&mut self, number: u32, slot: u16, orderly: bool) {
+    /// A slot is closed. True if its asker has or was sent all, and has it open nowhere else.
+    pub(crate) fn close(&mut self, number: u32, slot: u16, orderly: bool) -> bool {
         let Some(content) = self.connections.get_mut(&number).and_then(|of| of.seeds.remove(&slot)) else {
-            return;
+            return false;
         };
-        if let Some(seed) = self.seeds.get_mut(&content) {
-            seed.close((number, slot), orderly);
-            if seed.is_closed() {
-                self.seeds.remove(&content);
-            }
+        let Some(seed) = self.seeds.get_mut(&content) else { return false };
+        let has_all = seed.close((number, slot), orderly);
+        if seed.is_closed() {
+            self.seeds.remove(&content);
         }
+        has_all
     }
 
     // What is given.

@@ -46,6 +46,8 @@ pub(crate) struct Seed {
     first: BTreeMap<u32, PeerId>,
     /// The same the other way round.
     given_first: BTreeMap<PeerId, BTreeSet<u32>>,
+    /// What peers got at seats that they left, while they have others.
+    left: BTreeMap<PeerId, ChunkSet>,
 }
 
 impl Seed {
@@ -58,6 +60,7 @@ impl Seed {
             ungiven: ChunkSet::full(chunks),
             cursor: 0,
             first: BTreeMap::new(),
+            left: BTreeMap::new(),
             given_first: BTreeMap::new(),
         }
     }
@@ -89,9 +92,9 @@ impl Seed {
     }
 
     /// That asker is gone; what only it was given counts as not given, but for what it said it has, if it left
-    /// in order: that it goes on to share.
-    pub(crate) fn close(&mut self, seat: Seat, orderly: bool) {
-        let Some(taker) = self.takers.remove(&seat) else { return };
+    /// in order: that it goes on to share. True if that was the last seat of a peer which has or was sent all there is.
+    pub(crate) fn close(&mut self, seat: Seat, orderly: bool) -> bool {
+        let Some(taker) = self.takers.remove(&seat) else { return false };
         match &taker.wants {
             None => self.insatiable -= 1,
             Some(wants) => wants.iter().for_each(|chunk| self.wanters[chunk as usize] -= 1),
@@ -101,6 +104,21 @@ impl Seed {
                 self.take_back(chunk);
             }
         }
+        self.has_all_at_last(&taker, orderly)
+    }
+
+    /// A peer may have several seats: what it got at one that it left in order counts until it leaves the last.
+    fn has_all_at_last(&mut self, taker: &Taker, orderly: bool) -> bool {
+        let mut all = self.left.remove(&taker.peer);
+        if orderly {
+            let all = all.get_or_insert_with(|| ChunkSet::empty(taker.given.len()));
+            all.add_runs(&taker.given.runs());
+        }
+        if self.takers.values().any(|other| other.peer == taker.peer) {
+            self.left.extend(all.map(|all| (taker.peer, all)));
+            return false;
+        }
+        orderly && all.is_some_and(|all| all.is_full())
     }
 
     /// True if nobody has it open.
@@ -234,6 +252,22 @@ mod tests {
         let chosen = (0..count).map_while(|_| seed.choose(seat)).collect();
         seed.recount(false);
         chosen
+    }
+
+    #[test]
+    fn a_peer_has_all_when_it_leaves_the_last_of_its_seats_in_order() {
+        let mut seed = Seed::new(4);
+        let (one, other) = ((1, 0), (2, 0));
+        let open = |seed: &mut Seed| [one, other].map(|seat| seed.open(seat, PeerId([7; 16])));
+        open(&mut seed);
+        (0..2).for_each(|chunk| seed.give(one, chunk));
+        (2..4).for_each(|chunk| seed.has(other, chunk));
+        assert!(!seed.close(one, true), "it has another seat");
+        assert!(seed.close(other, true));
+        open(&mut seed);
+        (0..4).for_each(|chunk| seed.give(one, chunk));
+        assert!(!seed.close(one, false), "it was cut off");
+        assert!(!seed.close(other, true) && seed.left.is_empty());
     }
 
     #[test]

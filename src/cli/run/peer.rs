@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::cli::failure::Failure;
-use crate::cli::run::engine;
 use crate::cli::run::signals::Stop;
+use crate::cli::run::{engine, news};
 use crate::cli::show::output;
 use crate::cli::show::words::{count, size};
 use crate::cli::typed::args::PeerArgs;
@@ -41,7 +41,7 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
     let peer = engine::start(config)?;
     stop.graceful();
     output::ready(&ready(&peer, &stop));
-    stop.wait_until(None);
+    news::follow(&peer, &stop, None);
     peer.stop();
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Failure;
 use crate::cli::run::signals::Stop;
-use crate::cli::run::{engine, peer, tracker};
+use crate::cli::run::{engine, news, peer, tracker};
 use crate::cli::show::output;
 use crate::cli::typed::address::reachable;
 use crate::cli::typed::args::ShareArgs;
@@ -34,7 +34,7 @@ pub(crate) fn share(args: ShareArgs) -> Result<(), Failure> {
     let offer = offer_of(&peer, &name)?;
     let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers };
     output::ready(&format!("on the other side:\n  p2p get '{link}'"));
-    stop.wait_until(None);
+    news::follow(&peer, &stop, args.until.map(|times| (&*offer.name, times.get())));
     peer.stop();
     if let Some(tracker) = built_in {
         tracker.stop();

@@ -1,6 +1,7 @@
 //! What can be typed: every command, option and default. Defaults of a role come from the role.
 
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -202,6 +203,9 @@ pub(crate) struct ShareArgs {
     #[arg(long = "tracker", value_name = "HOST[:PORT]", env = "P2P_TRACKER", value_delimiter = ',',
           value_parser = tracker_address)]
     pub(crate) trackers: Vec<String>,
+    /// End when so many have all of it [default: go on until stopped]
+    #[arg(long, value_name = "N")]
+    pub(crate) until: Option<NonZeroU64>,
     /// Where the built-in tracker listens; another free port is taken if this one is busy
     #[arg(long, value_name = "HOST:PORT", default_value = TRACKER_LISTEN)]
     pub(crate) tracker_listen: String,

@@ -7,12 +7,12 @@ pub(crate) const TRACKER: &str = "Examples:
 pub(crate) const PEER: &str = "Examples:
   p2p peer ./photos                       # at the tracker on this machine
   p2p peer ./photos --tracker 10.0.0.5    # at another one
-  p2p peer ./photos --up 10MB/s --name anna
+  p2p peer ./photos --up 10MB/s --exclude '*.raw' --exclude drafts/
   p2p peer ./lent --store 100GB --zone cellar  # keeps for others what the tracker says";
 
 pub(crate) const SHARE: &str = "Examples:
   p2p share big.iso              # with a tracker built in; prints the line for the other side
-  p2p share ./photos --tracker 10.0.0.5";
+  p2p share ./photos --until 1   # ends when somebody has all of it";
 
 pub(crate) const LS: &str = "Examples:
   p2p ls             # the top level

@@ -7,6 +7,7 @@ use super::jobs::Jobs;
 use crate::net::Identity;
 use crate::peer::config::Limits;
 use crate::peer::holdings::Holdings;
+use crate::peer::news::Board;
 use crate::peer::share::Share;
 use crate::peer::stop::Stop;
 use crate::peer::trackers::Trackers;
@@ -27,6 +28,7 @@ pub(in crate::peer) struct Means {
     pub(in crate::peer) holdings: Holdings,
     pub(in crate::peer) jobs: Jobs,
     pub(in crate::peer) stop: Arc<Stop>,
+    pub(in crate::peer) news: Board,
 }
 
 impl Means {
@@ -57,5 +59,6 @@ pub(super) fn alone() -> Means {
         holdings: Holdings::new(None, Trackers::new(&[]).unwrap()),
         jobs: Jobs::default(),
         stop: Stop::new(),
+        news: Board::default(),
     }
 }

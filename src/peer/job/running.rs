@@ -19,6 +19,7 @@ use super::want::{Dest, Want};
 use crate::api::{Report, TransferStatus, Trashed};
 use crate::content::{ChunkSet, Geometry, LeftOut, Tree, TreeError};
 use crate::peer::disk::{Disk, Manner, Plan, Spared};
+use crate::peer::news::News;
 use crate::peer::transfer::Transfer;
 use crate::swarm::patience::Patience;
 use crate::threads;
@@ -64,6 +65,10 @@ impl Running {
             self.job.stop_transfer();
         }
         self.means.holdings.withdraw(self.job.number);
+        if let (Ok(report), Some(_)) = (&outcome, self.means.share()) {
+            let (name, bytes) = (report.status.name.clone(), report.status.bytes_total);
+            self.means.news.tell(News::Fetched { name, bytes });
+        }
         self.job.end(outcome);
         self.means.jobs.leave(&self.job);
     }

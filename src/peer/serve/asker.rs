@@ -53,8 +53,9 @@ impl Asker {
         self.uploads.desk(|desk| desk.open(self.number, slot, content, chunks));
     }
 
-    pub(super) fn close(&self, slot: u16) {
-        self.uploads.desk(|desk| desk.close(self.number, slot, self.orderly));
+    /// A content is closed. True if the peer leaves in order, has all of it, and has it open on no other connection.
+    pub(super) fn close(&self, slot: u16) -> bool {
+        self.uploads.desk(|desk| desk.close(self.number, slot, self.orderly))
     }
 
     /// It says that it has these chunks.

@@ -58,6 +58,9 @@ pub(in crate::peer) fn run(
     if mischief.lost().any(|(_, message)| matches!(message, ToServer::Common(Common::Leave))) {
         session.leaves();
     }
+    for content in session.finish() {
+        host.finished(content, &theirs.name, ip);
+    }
     drop(session);
     if let Err(error) = &outcome {
         bulk.end(error);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::held::Held;
-use super::uploads::Uploads;
+use super::uploads::{Content, Uploads};
 use crate::content::{FileId, PeerId};
 use crate::net::wake::Wake;
 use crate::peer::mischief::Mischief;
@@ -22,6 +22,8 @@ pub(in crate::peer) trait Host: Sync {
     fn uploads(&self) -> &Arc<Uploads>;
     /// Downloads that run now.
     fn downloads(&self) -> u16;
+    /// The peer of this name and address left with all of a content that is whole here.
+    fn finished(&self, content: Content, name: &str, addr: IpAddr);
     /// True if a complaint of this address about a chunk is to be looked into.
     fn hears(&self, addr: IpAddr) -> bool;
     /// How this peer misbehaves towards the peer of this name on its connection of this number.

@@ -12,6 +12,7 @@ use super::held::Held;
 use super::host::Host;
 use super::sending::FilePart;
 use super::slot::{Request, Slot};
+use super::uploads::Content;
 use crate::content::{ChunkSet, PeerId, Place, Run, runs};
 use crate::net::NetError;
 use crate::peer::mischief::Fate;
@@ -107,6 +108,12 @@ impl<'a> Session<'a> {
         self.asker.leaves();
     }
 
+    /// Closes what is open; of what the asker has all by now, if it has left in order.
+    pub(super) fn finish(&mut self) -> Vec<Content> {
+        let slots = std::mem::take(&mut self.slots).into_iter();
+        slots.filter(|(number, _)| self.asker.close(*number)).map(|(_, slot)| slot.content).collect()
+    }
+
     // Messages.
 
     /// Takes in a message; what is answered to it at once.
@@ -182,7 +189,7 @@ impl<'a> Session<'a> {
         if have.is_full() {
             self.asker.open(open.slot, (open.id, open.view), chunks);
         }
-        self.slots.insert(open.slot, Slot::new(held));
+        self.slots.insert(open.slot, Slot::new(held, (open.id, open.view)));
         opened.into()
     }
 

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use super::gone::Gone;
 use super::held::{Data, Held};
 use super::sending::FilePart;
+use super::uploads::Content;
 use crate::content::{Place, Proof, proof_run};
 use crate::peer::mischief::Fate;
 use crate::peer::share::{is_passing, read_at};
@@ -35,6 +36,8 @@ pub(super) struct Slot {
     pub(super) held: Held,
     /// How many chunks the asker said that it gained, with repetitions.
     pub(super) told_chunks: u64,
+    /// What is held, as others know it.
+    pub(super) content: Content,
     /// The asker has said which chunks it wants.
     pub(super) narrowed: bool,
     /// Runs, by file and first chunk, whose proof has been sent.
@@ -44,8 +47,15 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(held: Held) -> Slot {
-        Slot { held, told_chunks: 0, narrowed: false, proved: BTreeSet::new(), gone: Gone::default() }
+    pub(super) fn new(held: Held, content: Content) -> Slot {
+        Slot {
+            held,
+            told_chunks: 0,
+            content,
+            narrowed: false,
+            proved: BTreeSet::new(),
+            gone: Gone::default(),
+        }
     }
 
     /// Begins to answer a request with this `chunk`: puts it behind `unsent`, or of a long one the head, and says which

@@ -80,6 +80,7 @@ impl Host for Home {
     fn downloads(&self) -> u16 {
         3
     }
+    fn finished(&self, _: Content, _: &str, _: IpAddr) {}
     fn hears(&self, _: IpAddr) -> bool {
         self.heard.fetch_add(1, Relaxed) == 0
     }
