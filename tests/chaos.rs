@@ -148,6 +148,9 @@ impl Storm {
         }
         for name in chaos::model::NAMES {
             assert_eq!(self.world.versions(name), self.model.numbers(name), "versions of {name}");
+            if self.model.latest(name).is_some() {
+                self.world.expect_health(name);
+            }
         }
         for (name, number) in self.model.gone() {
             self.world.expect_none(name, *number);

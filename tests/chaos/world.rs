@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::content::Content;
-use crate::support::{Daemon, Port, run};
+use crate::support::{Daemon, Port, eventually, run};
 
 /// How many stores there are.
 pub(crate) const STORES: usize = 3;
@@ -169,6 +169,15 @@ impl World {
             line["version"].as_u64().expect("a number") as u32
         };
         listed.expect(0).stdout.lines().map(number).collect()
+    }
+
+    /// Fails the test unless every byte under the name, as people type it, survives the loss of a store.
+    #[track_caller]
+    pub(crate) fn expect_health(&self, name: &str) {
+        eventually("all stores have said what they hold", || {
+            let said = run(&["health", name.trim_end_matches('/'), "--tracker", &self.address]).expect(0);
+            (said.stdout == "every byte survives the loss of any 1 store\n").then_some(())
+        });
     }
 
     #[track_caller]

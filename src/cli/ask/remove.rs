@@ -27,19 +27,13 @@ pub(crate) fn rm(args: &PublishedArgs) -> Result<(), Failure> {
         )));
     }
     let mut client = Client::new(&args.trackers.trackers, args.wait);
-    for name in sought.names() {
-        // A name that is not there is no failure yet: it may be a folder's.
-        if client.resolve(&name, sought.number)?.is_none() {
-            continue;
-        }
-        let (id, seq) = client.change();
-        let question = Remove { client: id, seq, name: Name::new(name.as_str()), number: sought.number };
-        let removed = match client.ask(&question.into())? {
-            FromTracker::Removed(removed) => removed.count,
-            other => return Err(Failure::other(format!("the tracker answered with {}", other.label()))),
-        };
-        let words = || format!("removed {} of {name}", count(u64::from(removed), "version"));
-        return output::answer(args.json, &Line { name: name.as_str(), removed }, words);
-    }
-    Err(sought.nothing())
+    let name = client.named(&sought)?;
+    let (id, seq) = client.change();
+    let question = Remove { client: id, seq, name: Name::new(name.as_str()), number: sought.number };
+    let removed = match client.ask(&question.into())? {
+        FromTracker::Removed(removed) => removed.count,
+        other => return Err(Failure::other(format!("the tracker answered with {}", other.label()))),
+    };
+    let words = || format!("removed {} of {name}", count(u64::from(removed), "version"));
+    output::answer(args.json, &Line { name: name.as_str(), removed }, words)
 }

@@ -2,11 +2,13 @@
 
 use crate::api::{HealthReport, StoreReport};
 use crate::cli::failure::Failure;
+use crate::cli::reach::client::Client;
 use crate::cli::reach::tracker;
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{count, shown, size};
 use crate::cli::typed::args::{HealthArgs, StoresArgs};
+use crate::cli::typed::sought::Sought;
 
 /// `p2p stores`
 pub(crate) fn stores(args: &StoresArgs) -> Result<(), Failure> {
@@ -43,8 +45,13 @@ pub(crate) fn stores(args: &StoresArgs) -> Result<(), Failure> {
 
 /// `p2p health [NAME]`
 pub(crate) fn health(args: &HealthArgs) -> Result<(), Failure> {
-    let mut tracker = tracker::connect_to_one(&args.trackers.trackers, args.wait)?;
-    let health = HealthReport::from(&tracker.health(args.name.as_deref().unwrap_or_default())?);
+    let trackers = &args.trackers.trackers;
+    let name = match &args.name {
+        Some(typed) => Client::new(trackers, args.wait).named(&Sought::parse(typed))?.to_string(),
+        None => String::new(),
+    };
+    let mut tracker = tracker::connect_to_one(trackers, args.wait)?;
+    let health = HealthReport::from(&tracker.health(&name)?);
     output::answer(args.json, &health, || said(&health))?;
     match health.lost {
         0 => Ok(()),

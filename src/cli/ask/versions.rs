@@ -36,13 +36,8 @@ pub(crate) fn versions(args: &PublishedArgs) -> Result<(), Failure> {
         return Err(Failure::usage(format!("`{}` is one version; give its name alone", shown(&args.what))));
     }
     let mut client = Client::new(&args.trackers.trackers, args.wait);
-    for name in sought.names() {
-        let versions = all_of(&mut client, &name)?;
-        if !versions.is_empty() {
-            return tell(args.json, &name, &versions);
-        }
-    }
-    Err(sought.nothing())
+    let name = client.named(&sought)?;
+    tell(args.json, &name, &all_of(&mut client, &name)?)
 }
 
 /// The versions under a name, the latest first.

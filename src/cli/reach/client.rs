@@ -3,6 +3,7 @@
 
 use super::tracker::{self, Tracker, Wait, nobody};
 use crate::cli::failure::Failure;
+use crate::cli::typed::sought::Sought;
 use crate::cli::typed::values::Patience;
 use crate::content::SafeName;
 use crate::wire::{ClientId, FromTracker, Message, Name, Resolve, ToTracker, Version};
@@ -38,6 +39,19 @@ impl Client {
             FromTracker::Resolved(resolved) => Ok(resolved.versions.into_vec().pop()),
             other => Err(Failure::other(format!("the tracker answered with {}", other.label()))),
         }
+    }
+
+    /// The name under which what was typed is on record: a file's or a folder's.
+    ///
+    /// # Errors
+    /// When there is none, and as of [`Client::ask`].
+    pub(crate) fn named(&mut self, sought: &Sought) -> Result<SafeName, Failure> {
+        for name in sought.names() {
+            if self.resolve(&name, sought.number)?.is_some() {
+                return Ok(name);
+            }
+        }
+        Err(sought.nothing())
     }
 
     /// Asks the first tracker that can be reached; one that goes away is asked again when it is back, or another, for
