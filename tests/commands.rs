@@ -122,6 +122,7 @@ fn ls_lists_in_words_and_json() {
     let lines = swarm.listing("one byte");
     let expected = serde_json::json!({
         "name": "one byte", "id": blake3::hash(content).to_string(), "size": 1, "seeders": 1, "leechers": 0,
+        "version": null,
     });
     assert_eq!(lines, [expected]);
     let words = swarm.ask(&["ls", "tree/*"]).expect(0).stdout;

@@ -233,6 +233,7 @@ impl Master {
             original: true,
             agreed: true,
             modified: 0,
+            version: 0,
             holders: List::new(holders.collect()),
         };
         state.variants = vec![variant];

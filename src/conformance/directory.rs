@@ -90,6 +90,7 @@ pub(super) struct Variant {
     pub(super) original: bool,
     pub(super) agreed: bool,
     pub(super) modified: u64,
+    pub(super) version: u32,
     pub(super) holders: Vec<Holder>,
 }
 
@@ -114,6 +115,7 @@ pub(super) fn read_variant(fields: &mut Fields<'_>) -> Variant {
         original: fields.flag(),
         agreed: fields.flag(),
         modified: fields.u64(),
+        version: fields.u32(),
         holders: fields.list(256, read_holder),
     }
 }
@@ -141,6 +143,7 @@ pub(super) struct Entry {
     pub(super) sizes: (u64, u64),
     pub(super) seeders: u32,
     pub(super) leechers: u32,
+    pub(super) version: u32,
 }
 
 pub(super) fn listing(
@@ -156,6 +159,7 @@ pub(super) fn listing(
         sizes: (fields.u64(), fields.u64()),
         seeders: fields.u32(),
         leechers: fields.u32(),
+        version: fields.u32(),
     };
     client
         .call(id::LIST, &question, id::LISTING)?

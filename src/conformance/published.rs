@@ -2,7 +2,7 @@
 
 use super::check::{Check, Checked, checks, holds, same};
 use super::client::Client;
-use super::directory::{Hash, any_hash, any_prefix, member};
+use super::directory::{Hash, INSPECT, any_hash, any_prefix, listing, member, offer, the_variant};
 use super::fields::{Body, Fields};
 use super::numbers::{code, id};
 use super::target::Target;
@@ -11,6 +11,7 @@ pub(super) const CHECKS: &[Check<Target>] = checks! {
     "13.5":
         a_name_has_versions_until_they_are_removed,
         a_request_of_a_client_is_carried_out_once_on_whichever_connection_it_comes;
+    "13.2": a_published_name_means_its_latest_version_alone;
     "8.2":
         what_cannot_be_published_is_refused,
         only_a_member_says_what_it_remembers;
@@ -115,6 +116,31 @@ fn a_request_of_a_client_is_carried_out_once_on_whichever_connection_it_comes(ta
     let unexpected = publish(any_client(), 1, &name, any_hash(), 1);
     same!(error(&mut other, id::PUBLISH, &unexpected)?, code::name(code::CONFLICT));
     same!(versions(&mut other, &name, 0, 10)?.0, [2, 1]);
+    Ok(())
+}
+
+fn a_published_name_means_its_latest_version_alone(target: &Target) -> Checked {
+    let (name, published, other) = (any_prefix(), any_hash(), any_hash());
+    let offers = [offer(&name, other, true), offer(&format!("{name}x"), published, true)];
+    let mut client = member(target, 1, &offers)?.client;
+    same!(the_variant(&mut client, &name, [0; 32], INSPECT)?.hash, other);
+    stored(&mut client, &publish(any_client(), 1, &name, any_hash(), 0))?;
+    let nowhere = the_variant(&mut client, &name, [0; 32], INSPECT)?;
+    same!((nowhere.version, nowhere.seeders, nowhere.holders.len()), (1, 0, 0));
+    stored(&mut client, &publish(any_client(), 1, &name, published, 0))?;
+    let variant = the_variant(&mut client, &name, [0; 32], INSPECT)?;
+    same!((variant.name.as_str(), variant.hash, variant.version), (name.as_str(), published, 2));
+    same!((variant.seeders, variant.holders.len()), (1, 1), "who has it under another name counts, it is");
+    same!(
+        the_variant(&mut client, "", other, INSPECT)?.version,
+        0,
+        "what was registered is had by its id, its version"
+    );
+    let (entries, more) = listing(&mut client, &format!("{name}*"), "", 100)?;
+    let found: Vec<(Hash, u32)> = entries.iter().map(|entry| (entry.hash, entry.version)).collect();
+    same!((found, more), (vec![(published, 2), (published, 0)], false));
+    let (first, more) = listing(&mut client, &format!("{name}*"), "", 1)?;
+    same!((first.len(), more), (1, true));
     Ok(())
 }
 

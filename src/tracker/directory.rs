@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::content::{FileId, PeerId, Run};
+use crate::content::{Claim, FileId, PeerId, Run};
 use crate::wire::{self, Call, Complaint, Holder, Offer, PeerInfo, Purpose, Status, View, limits};
 
 mod addresses;
@@ -42,7 +42,8 @@ mod work;
 
 pub use addresses::{Listens, Origin};
 pub use denial::Denial;
-pub use listing::Page;
+pub use glob::Glob;
+pub use listing::{PAGE_BYTES, Page};
 use locate::Search;
 pub use locate::{Query, Wanted};
 pub use looks::Look;
@@ -53,6 +54,7 @@ pub use roll::Bounds;
 use roll::Roll;
 use rows::PeerRow;
 pub use takeover::Contested;
+pub use work::{MAX_PAGE_WORK, NAME_WORK, Step};
 
 /// Who is named so many that can be dialled needs no others.
 const ENOUGH: usize = 4;
@@ -223,6 +225,13 @@ impl Directory {
             }
         }
         variants
+    }
+
+    /// How many hold all of a content, and how many a part.
+    pub fn counts(&self, id: &FileId, claim: &Claim) -> (u32, u32) {
+        let contents = self.roll.contents();
+        let counts = contents.find(id, claim).map_or((0, 0), |content| contents.counts(content));
+        (counts.0 as u32, counts.1 as u32)
     }
 
     /// Looks at the next names of a listing. Returns true when the page is done.

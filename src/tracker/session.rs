@@ -7,7 +7,7 @@ use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use super::directory::{
-    Denial, Directory, Listens, Load, Look, Near, Origin, Page, Profile, Query, Sender, Wanted,
+    Denial, Directory, Listens, Load, Look, Near, Origin, Profile, Query, Sender, Wanted,
 };
 use super::records::Command;
 use super::shared::Shared;
@@ -15,6 +15,7 @@ use crate::content::{ChunkSet, FileId, Network, Run, SafeName, runs};
 use crate::wire::{
     self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker, limits,
 };
+use listing::Listing;
 use stores::{Step, Storing};
 
 /// Names of an update that are changed under one lock.
@@ -67,7 +68,7 @@ impl From<Common> for Reply {
 /// A question that takes more than one step.
 #[derive(Debug)]
 enum Asking {
-    List(Page),
+    List(Listing),
     Near(Near),
     Record(Command),
     /// Duties, until then.
@@ -277,6 +278,12 @@ impl Session {
             asker: self.sender.peer,
             from: self.from,
         };
+        let published = match wanted {
+            Wanted::Name(name) => shared.records().version(name, 0).cloned(),
+            Wanted::Id(_) => None,
+        };
+        let wanted_id = published.as_ref().map(|version| Wanted::Id(version.id));
+        let query = Query { wanted: wanted_id.unwrap_or(wanted), ..query };
         let network = Network::of(self.from.ip);
         let (mut variants, woken) = shared.asked(network, || {
             let mut directory = self.step(shared, now);
@@ -284,6 +291,9 @@ impl Session {
         });
         shared.wake(woken);
         stores::join(shared, &query, &mut variants);
+        if let Some(version) = published {
+            variants = vec![published::variant(&name, &version, variants)];
+        }
         if variants.is_empty() && query.purpose == Purpose::Inspect && matches!(wanted, Wanted::Name(_)) {
             self.asking = Some(Asking::Near(Near::new(&name)));
             return self.go_on(shared, now);
@@ -292,8 +302,8 @@ impl Session {
     }
 
     fn list(&mut self, shared: &Shared, message: &wire::GetList, now: Instant) -> Reply {
-        let page = Page::new(&message.pattern, &message.after, usize::from(message.limit));
-        self.asking = Some(Asking::List(page));
+        let listing = Listing::new(&message.pattern, &message.after, usize::from(message.limit));
+        self.asking = Some(Asking::List(listing));
         self.go_on(shared, now)
     }
 
@@ -380,7 +390,10 @@ impl Session {
             asking => asking,
         };
         let done = shared.asked(Network::of(self.from.ip), || match &mut asking {
-            Some(Asking::List(page)) => self.step(shared, now).list(page),
+            Some(Asking::List(listing)) => {
+                listing.look_at_published(&shared.records())
+                    && listing.look_at_registered(&mut self.step(shared, now))
+            }
             Some(Asking::Near(near)) => self.step(shared, now).near(near),
             _ => true,
         });
@@ -389,13 +402,10 @@ impl Session {
             return Reply { answer: None, close: false, effect: Some(Effect::GoOn) };
         }
         match asking {
-            Some(Asking::List(page)) if page.is_too_much() => {
-                Common::error(ErrorCode::Limit, TOO_MUCH).into()
-            }
-            Some(Asking::List(page)) => {
-                let listing = wire::Listing { entries: List::new(page.entries), more: page.more };
-                FromTracker::from(listing).into()
-            }
+            Some(Asking::List(listing)) => match listing.page(shared) {
+                Some(page) => FromTracker::from(page).into(),
+                None => Common::error(ErrorCode::Limit, TOO_MUCH).into(),
+            },
             Some(Asking::Near(near)) => {
                 let located = Located { variants: List::default(), near: List::new(near.names()) };
                 FromTracker::from(located).into()
@@ -432,6 +442,7 @@ fn check_name(name: &str) -> Result<(), Denial> {
     SafeName::new(name).map(drop).map_err(|error| Denial::BadName(name.to_owned(), error))
 }
 
+mod listing;
 mod published;
 mod stores;
 #[cfg(test)]

@@ -80,6 +80,8 @@ layout! {
         agreed: bool,
         /// When it was last changed, as the newest of its originals says; in seconds since 1970, or 0.
         modified: u64,
+        /// The number of the version, if it is what is published under the name; else 0.
+        version: u32,
         /// The holders chosen for this answer.
         holders: List<Holder, MAX_HOLDERS>,
     }
@@ -100,6 +102,8 @@ layout! {
         seeders: u32,
         /// Peers that hold a part.
         leechers: u32,
+        /// The number of the version, if it is what is published under the name; else 0.
+        version: u32,
     }
 }
 

@@ -59,6 +59,7 @@ fn variant(name: &str, content: FileId, claim: Claim, ip: [u8; 4], port: u16) ->
         original: true,
         agreed: true,
         modified: 0,
+        version: 0,
         holders: List::new(vec![holder]),
     }
 }

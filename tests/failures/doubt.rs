@@ -72,7 +72,7 @@ fn named(lab: &Lab, name: &str) -> u32 {
     let mut fields = crate::client::Fields::new(&located.body);
     assert_eq!(fields.u32(), 1, "one variant");
     let _what = (fields.text(), fields.hash(), fields.u64(), fields.u64(), fields.u32());
-    let _who = (fields.u32(), fields.u32(), fields.flag(), fields.flag(), fields.u64());
+    let _who = (fields.u32(), fields.u32(), fields.flag(), fields.flag(), fields.u64(), fields.u32());
     fields.u32()
 }
 

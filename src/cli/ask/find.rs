@@ -27,6 +27,8 @@ struct Line {
     original: bool,
     /// When it was last changed, in seconds since 1970; 0 if nobody says.
     modified: u64,
+    /// The version, if the name is published and this is its latest.
+    version: Option<u32>,
     holders: Vec<HolderLine>,
 }
 
@@ -113,6 +115,7 @@ fn line(variant: &Variant) -> Line {
         leechers: variant.leechers,
         original: variant.original,
         modified: variant.modified,
+        version: (variant.version != 0).then_some(variant.version),
         holders: variant.holders.iter().map(holder_line).collect(),
     }
 }
@@ -167,6 +170,7 @@ mod tests {
             original: true,
             agreed: true,
             modified: 0,
+            version: 0,
             holders: List::new(holders),
         };
         let id = FileId::of(b"x").to_string();

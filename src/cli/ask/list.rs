@@ -22,6 +22,8 @@ struct Line<'a> {
     size: u64,
     seeders: u32,
     leechers: u32,
+    /// The latest version, if the name is published.
+    version: Option<u32>,
 }
 
 /// `p2p ls [PATTERN]`
@@ -45,6 +47,7 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         ("SEEDERS", Align::Right),
         ("LEECHERS", Align::Right),
         ("ID", Align::Left),
+        ("VERSION", Align::Left),
     ];
     let mut entries: Vec<Entry> = Vec::new();
     let mut keep = |entry: Entry| {
@@ -66,7 +69,8 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         let line = line(entry);
         let numbers = [size(line.size), line.seeders.to_string(), line.leechers.to_string()];
         let [bytes, seeders, leechers] = numbers;
-        table.row([typed(line.name), bytes, seeders, leechers, line.id[..digits].to_owned()]);
+        let version = line.version.map_or_else(String::new, |version| version.to_string());
+        table.row([typed(line.name), bytes, seeders, leechers, line.id[..digits].to_owned(), version]);
     }
     output::line(&table.render(output::columns()))?;
     if below {
@@ -150,6 +154,7 @@ fn line(entry: &Entry) -> Line<'_> {
         size: entry.total,
         seeders: entry.seeders,
         leechers: entry.leechers,
+        version: (entry.version != 0).then_some(entry.version),
     }
 }
 
@@ -187,8 +192,10 @@ mod tests {
     #[test]
     fn a_line_has_the_bytes_of_all_files() {
         let id = FileId::of(b"x");
-        let entry = Entry { name: Name::new("d/"), id, size: 40, total: 500, seeders: 2, leechers: 1 };
-        let expected = format!(r#"{{"name":"d/","id":"{id}","size":500,"seeders":2,"leechers":1}}"#);
+        let entry =
+            Entry { name: Name::new("d/"), id, size: 40, total: 500, seeders: 2, leechers: 1, version: 0 };
+        let expected =
+            format!(r#"{{"name":"d/","id":"{id}","size":500,"seeders":2,"leechers":1,"version":null}}"#);
         assert_eq!(serde_json::to_string(&line(&entry)).unwrap(), expected);
     }
 

@@ -261,6 +261,7 @@ mod tests {
             original: true,
             agreed: true,
             modified: u64::from(content[0]),
+            version: 0,
             holders: List::new(vec![holder(&String::from_utf8_lossy(content), content[0], true)]),
         }
     }

@@ -132,6 +132,7 @@ fn here(what: &What, args: &GetArgs, dest: &Path) -> Result<Option<Variant>, Fai
         original: true,
         agreed: true,
         modified: 0,
+        version: 0,
         holders: List::default(),
     }))
 }

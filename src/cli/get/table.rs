@@ -106,6 +106,7 @@ mod tests {
             original,
             agreed: true,
             modified,
+            version: 0,
             holders: List::new(names.iter().map(holder).collect()),
         }
     }

@@ -216,6 +216,7 @@ mod tests {
             original: true,
             agreed: true,
             modified: 0,
+            version: 0,
             holders: List::default(),
         }
     }

@@ -146,6 +146,7 @@ mod tests {
             original: true,
             agreed: true,
             modified: 0,
+            version: 0,
             holders: List::new(holders.iter().map(holder).collect()),
         }
     }

@@ -101,8 +101,21 @@ mod tests {
     fn variant(id: u8, name: &str, size: u64, total: u64) -> Variant {
         let (name, id) = (Name::new(name), FileId([id; 32]));
         let (seeders, leechers, holders) = (1, 0, List::default());
-        let (original, agreed, modified) = (true, true, 0);
-        Variant { name, id, size, total, chunks: 1, seeders, leechers, original, agreed, modified, holders }
+        let (original, agreed, modified, version) = (true, true, 0, 0);
+        Variant {
+            name,
+            id,
+            size,
+            total,
+            chunks: 1,
+            seeders,
+            leechers,
+            original,
+            agreed,
+            modified,
+            version,
+            holders,
+        }
     }
 
     /// Sizes of what is usable, with their totals.

@@ -101,6 +101,7 @@ fn located(number: u8) -> Located {
         original: true,
         agreed: true,
         modified: 0,
+        version: 0,
         holders: List::<Holder, _>::default(),
     };
     Located { variants: List::new(vec![variant]), near: List::default() }

@@ -5,7 +5,7 @@
 
 /// A pattern: `*` is any run of characters, also across `/`; `?` is one character.
 #[derive(Debug)]
-pub(super) struct Glob {
+pub struct Glob {
     /// What every match begins with.
     prefix: String,
     /// For each byte, the tokens that it matches.
@@ -21,7 +21,7 @@ type Bits = Vec<u64>;
 
 impl Glob {
     /// Reads a pattern; one without `*` and `?` matches every name that it is a part of.
-    pub(super) fn new(pattern: &str) -> Glob {
+    pub fn new(pattern: &str) -> Glob {
         let wild = |c| c == '*' || c == '?';
         match pattern.find(wild) {
             Some(prefix) => Glob::compile(&pattern[..prefix], pattern),
@@ -51,17 +51,17 @@ impl Glob {
     }
 
     /// Machine words looked at for each byte of a name.
-    pub(super) fn words(&self) -> usize {
+    pub fn words(&self) -> usize {
         self.stars.len()
     }
 
     /// What every matching name begins with.
-    pub(super) fn prefix(&self) -> &[u8] {
-        self.prefix.as_bytes()
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// True if the whole name matches.
-    pub(super) fn is_match(&self, name: &[u8]) -> bool {
+    pub fn is_match(&self, name: &[u8]) -> bool {
         // Bit i of `reached`: the bytes so far can be matched by the tokens before token i.
         let mut reached: Bits = vec![0; self.stars.len()];
         set(&mut reached, 0);
@@ -134,7 +134,7 @@ mod tests {
         let long = "x".repeat(200);
         assert!(Glob::new(&format!("{long}*?")).is_match(format!("{long}yz").as_bytes()));
         assert!(!Glob::new(&format!("{long}*?")).is_match(long.as_bytes()));
-        assert_eq!(Glob::new("photos/*.jpg").prefix(), b"photos/");
+        assert_eq!(Glob::new("photos/*.jpg").prefix(), "photos/");
     }
 
     #[test]

@@ -8,16 +8,13 @@ use super::crowd;
 use super::glob::Glob;
 use super::roll::Roll;
 use super::rows::PairRow;
-use super::work::{CONTENT_WORK, MAX_WORK_A_STEP, NAME_WORK, Step};
+use super::work::{CONTENT_WORK, MAX_PAGE_WORK, NAME_WORK, Step};
 use crate::wire::{Entry, Name, limits};
 
 /// Bytes of entries after which a page is full: with the variants of one more name it is in a frame.
-const PAGE_BYTES: usize = limits::MAX_FRAME_BYTES / 2;
+pub const PAGE_BYTES: usize = limits::MAX_FRAME_BYTES / 2;
 /// Bytes of an entry beside its name.
-const ENTRY_BYTES: usize = 2 + 32 + 8 + 8 + 4 + 4;
-
-/// Most work for a page: some ten seconds, after which nobody waits any more.
-const MAX_PAGE_WORK: usize = MAX_WORK_A_STEP << 15;
+const ENTRY_BYTES: usize = 2 + 32 + 8 + 8 + 4 + 4 + 4;
 
 /// A page of a listing that is being gathered.
 ///
@@ -55,15 +52,15 @@ impl Page {
         self.entries.len() >= self.limit || self.bytes >= PAGE_BYTES
     }
 
-    /// True if all of its work was done without a name to go on from: there is no answer to it.
-    pub fn is_too_much(&self) -> bool {
-        self.work >= MAX_PAGE_WORK && self.entries.is_empty()
+    /// The last name looked at.
+    pub fn reached(&self) -> &[u8] {
+        &self.after
     }
 
     /// Looks at the next names. Returns true when the page is done.
     pub(super) fn look(&mut self, roll: &Roll, rng: &mut Rng) -> bool {
         let names = roll.names();
-        let prefix = self.pattern.prefix().to_vec();
+        let prefix = self.pattern.prefix().as_bytes().to_vec();
         let mut step = Step::default();
         for name in names.texts(&self.after, &prefix) {
             if step.is_over() {
@@ -113,34 +110,9 @@ impl Page {
                 total: claim.total,
                 seeders: seeders as u32,
                 leechers: leechers as u32,
+                version: 0,
             });
         }
         work
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tracker::directory::Bounds;
-
-    #[test]
-    fn what_would_take_too_long_ends_where_it_is_if_that_is_somewhere() {
-        let entry = Entry {
-            name: Name::new("a"),
-            id: crate::content::FileId([1; 32]),
-            size: 1,
-            total: 1,
-            seeders: 1,
-            leechers: 0,
-        };
-        for (entries, too_much) in [(vec![], true), (vec![entry], false)] {
-            let mut page = Page::new("*", "", 9);
-            (page.work, page.entries) = (MAX_PAGE_WORK, entries);
-            assert_eq!(page.is_too_much(), too_much);
-        }
-        let mut page = Page::new("*", "", 9);
-        assert!(page.look(&Roll::new(Bounds::default()), &mut Rng::with_seed(1)));
-        assert!(!page.is_too_much() && !page.more);
     }
 }

@@ -184,6 +184,7 @@ impl<'a> Search<'a> {
             original: names.has_original(pair),
             agreed,
             modified: names.modified(pair),
+            version: 0,
             holders,
         }
     }

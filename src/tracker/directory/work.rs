@@ -3,28 +3,29 @@
 /// Most work of one step: about a third of a millisecond.
 pub(super) const MAX_WORK_A_STEP: usize = 1 << 18;
 /// Work of passing over a name, where looking at one of its bytes is 1.
-pub(super) const NAME_WORK: usize = 64;
-
+pub const NAME_WORK: usize = 64;
+/// Most work for a page of names: some ten seconds, after which nobody waits any more.
+pub const MAX_PAGE_WORK: usize = MAX_WORK_A_STEP << 15;
 /// Work of choosing a content among those of its name.
 pub(super) const CONTENT_WORK: usize = 256;
 
 /// What a step has done.
 #[derive(Debug, Default)]
-pub(super) struct Step(usize);
+pub struct Step(usize);
 
 impl Step {
     /// True if the next name is for the next step.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.0 >= MAX_WORK_A_STEP
     }
 
     /// Does so much.
-    pub(super) fn does(&mut self, work: usize) {
+    pub fn does(&mut self, work: usize) {
         self.0 = self.0.saturating_add(work);
     }
 
     /// What has been done so far.
-    pub(super) fn work(&self) -> usize {
+    pub fn work(&self) -> usize {
         self.0
     }
 }

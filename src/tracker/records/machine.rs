@@ -259,9 +259,9 @@ impl Records {
         }
     }
 
-    /// Names that come after `after`, in order, each with its latest version.
-    pub fn names_after<'a>(&'a self, after: &str) -> impl Iterator<Item = (&'a SafeName, &'a Version)> {
-        let behind = (Bound::Excluded(after), Bound::Unbounded);
+    /// Names from `start` on, in order, each with its latest version.
+    pub fn names<'a>(&'a self, start: Bound<&str>) -> impl Iterator<Item = (&'a SafeName, &'a Version)> {
+        let behind = (start, Bound::Unbounded);
         let latest = |(name, row): (&'a SafeName, &'a Row)| Some((name, row.versions.last()?));
         self.names.range::<str, _>(behind).filter_map(latest)
     }

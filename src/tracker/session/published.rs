@@ -2,7 +2,7 @@
 
 use crate::content::{SafeName, shown};
 use crate::tracker::records::{self, Applied, Command, Outcome, Records, Refused, Unrecorded};
-use crate::wire::{self, Common, ErrorCode, FromTracker, List, Version, limits};
+use crate::wire::{self, Common, ErrorCode, FromTracker, List, Variant, Version, limits};
 
 /// Bytes of versions in one answer: with one more it is in a frame.
 const PAGE_BYTES: usize = limits::MAX_FRAME_BYTES / 2;
@@ -20,6 +20,28 @@ pub(super) fn resolve(records: &Records, message: &wire::Resolve) -> Result<From
     let name = name_of(&message.name)?;
     let version = records.version(name.as_str(), message.number).cloned();
     Ok(wire::Resolved { versions: List::new(version.into_iter().collect()) }.into())
+}
+
+/// What is published under a name, with those holders that were found of its id.
+pub(super) fn variant(name: &str, version: &Version, found: Vec<Variant>) -> Variant {
+    let claim = version.claim(name);
+    let held = found.into_iter().find(|variant| variant.claim() == claim);
+    let nobody = Variant {
+        name: wire::Name::default(),
+        id: version.id,
+        size: version.size,
+        total: version.total,
+        chunks: version.chunks,
+        seeders: 0,
+        leechers: 0,
+        original: true,
+        agreed: true,
+        modified: version.stamp_ms / 1000,
+        version: 0,
+        holders: List::default(),
+    };
+    let held = held.unwrap_or(nobody);
+    Variant { name: wire::Name::new(name), original: true, agreed: true, version: version.number, ..held }
 }
 
 /// Versions of a name, the latest first.

@@ -272,8 +272,16 @@ fn kept_alone(promise: &Promise) -> Variant {
         original: false,
         agreed: true,
         modified: 0,
+        version: 0,
         holders: List::default(),
     }
+}
+
+/// How many stores hold all of a content, and how many a part.
+pub(super) fn counts(shared: &Shared, content: Content, chunks: u32) -> (u32, u32) {
+    let holders = shared.keep(|keeping| keeping.holders(content, None));
+    let whole = holders.iter().filter(|(_, have)| *have == chunks).count();
+    (whole as u32, (holders.len() - whole) as u32)
 }
 
 fn add(shared: &Shared, query: &Query<'_>, variant: &mut Variant, stores: Vec<(PeerId, u32)>) {

@@ -80,12 +80,13 @@ pub(super) fn variant() -> Variant {
         original: false,
         agreed: true,
         modified: 1_700_000_000,
+        version: 3,
         holders: List::new(vec![holder(), holder()]),
     }
 }
 
 pub(super) fn entry() -> Entry {
-    Entry { name: Text::new("ä b\n"), id: id(3), size: 1, total: 1, seeders: 1, leechers: 0 }
+    Entry { name: Text::new("ä b\n"), id: id(3), size: 1, total: 1, seeders: 1, leechers: 0, version: 0 }
 }
 
 pub(super) fn peer_info() -> PeerInfo {

@@ -158,7 +158,7 @@ fn names_come_in_order_with_their_latest_versions() {
         story.publish(at, &version(content, Policy::NONE), 0);
     }
     let after = |after| -> Vec<(String, u32)> {
-        let names = story.records.names_after(after);
+        let names = story.records.names(Bound::Excluded(after));
         names.map(|(name, version)| (name.as_str().to_owned(), version.number)).collect()
     };
     assert_eq!(after(""), [("a/".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 1)]);
