@@ -39,6 +39,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ls(args) => ask::list::ls(&args),
         Command::Find(args) => ask::find::find(&args),
         Command::Get(args) => get::get(&args),
+        Command::Publish(args) => ask::publish::publish(&args),
         Command::Download(args) => get::download(&args),
         Command::Upload(args) => run::upload::upload(&args),
         Command::Versions(args) => ask::versions::versions(&args),

@@ -133,6 +133,53 @@ fn ls_lists_in_words_and_json() {
 }
 
 #[test]
+fn what_is_published_under_a_name_is_what_get_and_ls_mean_by_it() {
+    let swarm = Swarm::of(Sample::awkward());
+    let published = |args: &[&str]| {
+        let output = swarm.ask(&[&["publish"], args, &["--json"]].concat()).expect(0);
+        let line = json(&output.stdout);
+        (line["name"].clone(), line["version"].clone(), line["fresh"].clone())
+    };
+    let is = |name: &str, version: u32, fresh: bool| -> (Value, Value, Value) {
+        (name.into(), version.into(), fresh.into())
+    };
+    assert_eq!(published(&["one byte", "--as", "single/"]), is("single", 1, true), "a file is no folder");
+    assert_eq!(published(&["tree/", "--as", "new"]), is("new/", 1, true));
+    assert_eq!(published(&["tree", "--as", "new/"]), is("new/", 1, false));
+    assert_eq!(published(&["name:one byte", "--as", "one byte"]), is("one byte", 1, true));
+    let lines = swarm.listing("one byte");
+    assert_eq!(
+        (lines.len(), &lines[0]["version"], &lines[0]["seeders"]),
+        (1, &Value::from(1), &Value::from(1))
+    );
+    swarm.get("new", &[]).expect(0);
+    assert!(swarm.place.path().join("new").is_dir());
+    swarm.ask(&["publish", "nobody has it", "--as", "x", "--wait", "0"]).expect(NOT_FOUND);
+    let link = format!("p2p:{}?name=gone&size=4", blake3::hash(b"gone"));
+    swarm.ask(&["publish", &link, "--as", "single", "--expect", "7"]).expect(OTHER);
+    assert_eq!(published(&[&link, "--as", "single"]), is("single", 2, true), "nobody has to be there");
+}
+
+#[test]
+fn what_was_published_outlives_a_tracker_that_is_killed() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let data = folder.path().to_str().expect("a UTF-8 path");
+    let publish = |tracker: &Daemon, content: u8| {
+        let link = format!("p2p:{}?name=a&size=1", blake3::hash(&[content]));
+        run(&["publish", &link, "--as", "a", "--tracker", &tracker.target(), "--json"]).expect(0).stdout
+    };
+    for version in 1..=3_u8 {
+        let tracker = Daemon::tracker(&["--data", data]);
+        assert_eq!(json(&publish(&tracker, version))["version"], version);
+        if version == 1 {
+            let second = run(&["tracker", "--listen", "127.0.0.1:0", "--data", data]).expect(OTHER);
+            assert!(second.stderr.contains("in use by another process"), "{}", second.stderr);
+        }
+        tracker.kill();
+    }
+}
+
+#[test]
 fn find_tells_who_has_it() {
     let swarm = Swarm::of(one_file("big.bin", pattern(300_000, 1)));
     let found = json(&swarm.ask(&["find", "big.bin", "--json"]).expect(0).stdout);

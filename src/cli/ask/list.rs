@@ -208,6 +208,7 @@ mod tests {
             total: 1,
             seeders,
             leechers: 0,
+            version: 0,
         };
         let mut all =
             vec![entry("b", b"x", 1), entry("a", b"x", 2), entry("b", b"x", 3), entry("a", b"y", 1)];

@@ -81,6 +81,9 @@ pub enum Command {
     /// Take what was uploaded off the record: NAME with all its versions, or one of them (NAME@2)
     #[command(override_usage = "p2p rm [OPTIONS] <NAME[@VERSION]>", after_help = examples::RM)]
     Rm(PublishedArgs),
+    /// Put what somebody shares on record under a name, kept by no store
+    #[command(after_help = examples::PUBLISH)]
+    Publish(PublishArgs),
     /// Write a descriptor (NAME.p2p) of a file or folder, and print its link
     #[command(after_help = examples::CREATE)]
     Create(CreateArgs),
@@ -484,6 +487,26 @@ pub(crate) struct UploadArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    /// What to publish: a link, a descriptor (NAME.p2p), an id, or a name that somebody shares
+    pub(crate) what: String,
+    /// The name to publish it under
+    #[arg(long = "as", value_name = "NAME", value_parser = name, required = true)]
+    pub(crate) called: SafeName,
+    /// Only if this is the number of its latest version now; 0: whichever is
+    #[arg(long, value_name = "VERSION", default_value_t = 0)]
+    pub(crate) expect: u32,
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) wait: Patience,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

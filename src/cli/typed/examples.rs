@@ -37,6 +37,10 @@ pub(crate) const UPLOAD: &str = "Examples:
   p2p upload ./photos                  # kept by two stores when this ends
   p2p upload big.iso --as images/2026.iso --copies 3";
 
+pub(crate) const PUBLISH: &str = "Examples:
+  p2p publish 'p2p:4662aad9…?name=big.iso&size=268435456' --as images/2026.iso
+  p2p publish photos.p2p --as photos   # a new version for all who get photos/";
+
 pub(crate) const DOWNLOAD: &str = "Examples:
   p2p download photos/ pictures/       # the latest version
   p2p download photos@2 old/           # the second one

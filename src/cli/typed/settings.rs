@@ -37,7 +37,8 @@ const SHARED_KEYS: &[&str] = &[
 const SECTION_KEYS: &[&str] = &["listen", "tracker-listen", "temp", "lease", "seed-for"];
 /// Commands that may have a section.
 const SECTIONS: &[&str] = &[
-    "tracker", "peer", "share", "ls", "find", "get", "upload", "download", "create", "load", "status", "why",
+    "tracker", "peer", "share", "ls", "find", "get", "upload", "download", "publish", "create", "load",
+    "status", "why",
 ];
 /// The environment's list of trackers.
 const TRACKER_VARIABLE: &str = "P2P_TRACKER";
