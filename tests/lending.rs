@@ -35,6 +35,8 @@ struct Master {
 
 struct Shared {
     authority: u128,
+    /// As it says: its records are on a disk.
+    lasting: bool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -97,7 +99,8 @@ impl Shared {
             ToTracker::Lend(lend) => {
                 of.lent = Some(lend);
                 let (authority, term) = (Authority(self.authority), Term(TERM));
-                Lent { authority, term, lasting: true, recovers: false, report: true, records: false }.into()
+                Lent { authority, term, lasting: self.lasting, recovers: false, report: true, records: false }
+                    .into()
             }
             ToTracker::Kept(kept) => {
                 for part in kept.parts.into_vec() {
@@ -134,9 +137,14 @@ impl Shared {
 
 impl Master {
     fn start(authority: u128) -> Master {
+        Master::start_as(authority, true)
+    }
+
+    fn start_as(authority: u128, lasting: bool) -> Master {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("its address");
-        let shared = Arc::new(Shared { authority, state: Mutex::default(), changed: Condvar::new() });
+        let shared =
+            Arc::new(Shared { authority, lasting, state: Mutex::default(), changed: Condvar::new() });
         let accepting = shared.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -414,6 +422,22 @@ fn what_cannot_be_kept_is_declined_with_its_reason() {
             .then(|| peer.declined.iter().map(|decline| decline.reason).collect::<BTreeSet<Reluctance>>())
     });
     assert_eq!(reasons, [Reluctance::NoSpace, Reluctance::NoSource].into());
+}
+
+#[test]
+fn a_store_goes_over_by_itself_only_from_one_tracker_without_a_disk_to_another() {
+    let passing = |authority| Master::start_as(authority, false);
+    let (first, second, lasting) = (passing(1), passing(2), Master::start(3));
+    let kept = folder();
+    first.store(kept.path(), "store", &[]).stop().expect(0);
+    second.store(kept.path(), "store", &[]).stop().expect(0);
+    let refused = lasting.peer(kept.path(), "store", &["--store", "100MB"]);
+    refused.wait_for_log("serves another tracker");
+    refused.stop().expect(0);
+    lasting.store(kept.path(), "store", &["--adopt"]).stop().expect(0);
+    let refused = passing(4).peer(kept.path(), "store", &["--store", "100MB"]);
+    refused.wait_for_log("serves another tracker");
+    refused.stop().expect(0);
 }
 
 #[test]

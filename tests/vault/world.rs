@@ -14,7 +14,7 @@ use p2p::storage::OwnedError;
 /// How long something may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Who deletes.
-pub(crate) const OWNER: Owner = Owner { authority: [1; 16], term: [1; 16] };
+pub(crate) const OWNER: Owner = Owner { authority: [1; 16], term: [1; 16], lasting: true };
 
 /// The seed of a test, or another one.
 pub(crate) fn seed() -> u64 {

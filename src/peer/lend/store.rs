@@ -10,7 +10,7 @@ use crate::peer::duties::TakeUp;
 use crate::peer::job::Means;
 use crate::peer::transfer::Transfer;
 use crate::threads::lock;
-use crate::wire::{Authority, Call, Decline, KeptPart, Label, Lend, Reluctance, Term, View};
+use crate::wire::{Authority, Call, Decline, KeptPart, Label, Lend, Lent, Reluctance, Term, View};
 
 /// A store: a peer that lends space.
 #[derive(Debug)]
@@ -117,6 +117,7 @@ impl Store {
 }
 
 /// Who gives duties in this term.
-pub(super) fn owner(authority: Authority, term: Term) -> Owner {
-    Owner { authority: authority.0.to_be_bytes(), term: term.0.to_be_bytes() }
+pub(super) fn owner(lent: &Lent) -> Owner {
+    let (authority, term) = (lent.authority.0.to_be_bytes(), lent.term.0.to_be_bytes());
+    Owner { authority, term, lasting: lent.lasting }
 }

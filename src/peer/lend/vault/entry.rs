@@ -26,6 +26,9 @@ pub struct Owner {
     pub authority: [u8; 16],
     /// The highest term of theirs that was heard; terms compare as big-endian numbers.
     pub term: [u8; 16],
+    /// True if they are the same after each start, for their records are on a disk: then the vault goes over to no others
+    /// by itself.
+    pub lasting: bool,
 }
 
 /// An entry.
@@ -134,6 +137,7 @@ impl Entry<'_> {
             Entry::Owner(owner) => {
                 out.put_slice(&owner.authority);
                 out.put_slice(&owner.term);
+                out.put_u8(u8::from(owner.lasting));
                 OWNER
             }
         };
@@ -179,7 +183,15 @@ impl Entry<'_> {
                 let looks = Looks { mode: from.try_get_u16().ok()?, mtime_ns: from.try_get_i64().ok()? };
                 Entry::Looks { root, looks }
             }
-            OWNER => Entry::Owner(Owner { authority: *array(from)?, term: *array(from)? }),
+            OWNER => {
+                let (authority, term) = (*array(from)?, *array(from)?);
+                let lasting = match from.try_get_u8().ok()? {
+                    0 => false,
+                    1 => true,
+                    _ => return None,
+                };
+                Entry::Owner(Owner { authority, term, lasting })
+            }
             _ => return None,
         };
         body.is_empty().then_some(entry)
@@ -233,7 +245,7 @@ mod tests {
         let proof_bytes = encode_proof(&proof);
         assert_eq!(decode_proof(&proof_bytes), Some(proof));
         let slot = Slot { class: Class::of(70_000), number: 9 };
-        let owner = Owner { authority: [1; 16], term: [2; 16] };
+        let owner = Owner { authority: [1; 16], term: [2; 16], lasting: true };
         let looks = Looks { mode: 0o640, mtime_ns: -5 };
         let entries = [
             Entry::File { file: 1, id, size: 1 << 40 },

@@ -8,7 +8,7 @@ use super::*;
 use crate::content::{Geometry, Manifest, Place, Proof, hash_chunk, proof_run};
 
 const QUOTA: u64 = 64 << 20;
-const OWNER: Owner = Owner { authority: [1; 16], term: [1; 16] };
+const OWNER: Owner = Owner { authority: [1; 16], term: [1; 16], lasting: true };
 
 /// A file, and what proves its chunks.
 struct Sample {
@@ -286,7 +286,7 @@ fn only_the_highest_term_of_the_one_authority_deletes() {
     let vault = ground.open();
     let file = Sample::new(1, 100);
     keep(&vault, &file, Kind::Bytes, &file.all());
-    let term = |authority, term| Owner { authority: [authority; 16], term: [term; 16] };
+    let term = |authority, term| Owner { authority: [authority; 16], term: [term; 16], lasting: true };
     let delete_by = |vault: &Vault, by| vault.delete(by, file.id, Kind::Bytes, &file.all());
     assert!(matches!(delete_by(&vault, OWNER), Err(VaultError::Foreign)), "it serves nobody yet");
     vault.hear(term(1, 5)).unwrap();
