@@ -23,6 +23,11 @@ fn nanos(duration: Duration) -> Nanos {
     duration.as_nanos() as u64
 }
 
+/// Where everybody is: on one machine, to whom all addresses mean something.
+fn origin() -> Origin {
+    Origin::from(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
 impl World<'_> {
     fn sender(p: u32) -> Sender {
         Sender { connection: u64::from(p) + 1, peer: id_of(p) }
@@ -31,9 +36,8 @@ impl World<'_> {
     /// Enters a peer into the directory, with the file as whole or as wanted.
     pub(super) fn register(&mut self, p: u32, complete: bool) {
         let now = self.instant();
-        let from = Origin::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let profile =
-            Profile { name: format!("peer {p}"), listens: Listens { port: 1, ..Listens::default() }, from };
+        let listens = Listens { port: 1, ..Listens::default() };
+        let profile = Profile { name: format!("peer {p}"), listens, from: origin() };
         let registered = self.directory.register(World::sender(p), profile, now);
         debug_assert_eq!(registered, Ok(()));
         let (size, chunks) = (self.layout.size(), self.chunks);
@@ -93,7 +97,7 @@ impl World<'_> {
             max: holders_wanted(self.scenario.degree),
             missing: missing.as_ref(),
             asker: id_of(p),
-            from: Origin::default(),
+            from: origin(),
         };
         let found = self.directory.locate(&query, now);
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return };

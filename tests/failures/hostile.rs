@@ -439,7 +439,7 @@ fn many_ports_of_one_host_are_dialled_no_more_often_than_one_host_may_be() {
             });
             let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
             let offer = crate::claims::offer("file", hash, content.len() as u64);
-            let register = Body::new().text("127.0.0.1").u16(port).list(&[offer]);
+            let register = Body::new().u16(port).list(&[]).list(&[offer]);
             member.call(id::REGISTER, &register, id::REGISTERED).unwrap();
             member
         })

@@ -116,7 +116,8 @@ fn a_peer_that_was_killed_is_whole_again_without_hashing() {
 fn a_hung_peer_alone_is_waited_for() {
     let pair = Pair::new(&[]);
     pair.links[1].set(|faults| faults.refuse = true);
-    let fetch = pair.lab.fetching("file", &["--wait", "30s"]);
+    // Who cannot be dialled is called, and would dial; nobody listens there.
+    let fetch = pair.lab.fetching("file", &["--wait", "30s", "--advertise", "127.0.0.1:1"]);
     eventually("it has begun", || (pair.links[0].carried(Way::Out) > 300_000).then_some(()));
     pair.first.signal(Signal::STOP);
     fetch.wait_for_log("waiting for first, --wait is 30s");
