@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
-use crate::cli::reach::client::Client;
+use crate::cli::reach::client::{Client, strange};
 use crate::cli::reach::locate::resolve;
 use crate::cli::show::output;
 use crate::cli::show::words::size;
@@ -11,7 +11,7 @@ use crate::cli::typed::args::PublishArgs;
 use crate::cli::typed::what::What;
 use crate::content::{Claim, FileId, Link, SafeName};
 use crate::net::Identity;
-use crate::wire::{FromTracker, Label, Message, Name, Policy, Publish, Stored, Variant, Version};
+use crate::wire::{FromTracker, Label, Name, Policy, Publish, Stored, Variant, Version};
 
 /// `publish --json`
 #[derive(Debug, Serialize)]
@@ -98,7 +98,7 @@ fn record(
     let question = Publish { client: who, seq, name: Name::new(name.as_str()), version, expect: args.expect };
     match client.ask(&question.into())? {
         FromTracker::Stored(stored) => Ok(stored),
-        other => Err(Failure::other(format!("the tracker answered with {}", other.label()))),
+        other => Err(strange(&other)),
     }
 }
 

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
-use crate::cli::reach::client::Client;
+use crate::cli::reach::client::{Client, strange};
 use crate::cli::show::output;
 use crate::cli::show::words::count;
 use crate::cli::typed::args::PublishedArgs;
 use crate::cli::typed::sought::Sought;
-use crate::wire::{FromTracker, Message, Name, Remove};
+use crate::wire::{FromTracker, Name, Remove};
 
 /// `rm --json`.
 #[derive(Debug, Serialize)]
@@ -32,7 +32,7 @@ pub(crate) fn rm(args: &PublishedArgs) -> Result<(), Failure> {
     let question = Remove { client: id, seq, name: Name::new(name.as_str()), number: sought.number };
     let removed = match client.ask(&question.into())? {
         FromTracker::Removed(removed) => removed.count,
-        other => return Err(Failure::other(format!("the tracker answered with {}", other.label()))),
+        other => return Err(strange(&other)),
     };
     let words = || format!("removed {} of {name}", count(u64::from(removed), "version"));
     output::answer(args.json, &Line { name: name.as_str(), removed }, words)

@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
-use crate::cli::reach::client::Client;
+use crate::cli::reach::client::{Client, strange};
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{age, shown, size};
 use crate::cli::typed::args::PublishedArgs;
 use crate::cli::typed::sought::Sought;
 use crate::content::SafeName;
-use crate::wire::{FromTracker, GetVersions, Message, Name, Version, limits};
+use crate::wire::{FromTracker, GetVersions, Name, Version, limits};
 
 /// One line of `versions --json`.
 #[derive(Debug, Serialize)]
@@ -49,7 +49,7 @@ fn all_of(client: &mut Client, name: &SafeName) -> Result<Vec<Version>, Failure>
         let question = GetVersions { name: Name::new(name.as_str()), before, limit };
         let page = match client.ask(&question.into())? {
             FromTracker::Versions(page) => page,
-            other => return Err(Failure::other(format!("the tracker answered with {}", other.label()))),
+            other => return Err(strange(&other)),
         };
         let more = page.more && !page.versions.is_empty();
         versions.extend(page.versions.into_vec());

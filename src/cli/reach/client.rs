@@ -37,7 +37,7 @@ impl Client {
     pub(crate) fn resolve(&mut self, name: &SafeName, number: u32) -> Result<Option<Version>, Failure> {
         match self.ask(&Resolve { name: Name::new(name.as_str()), number }.into())? {
             FromTracker::Resolved(resolved) => Ok(resolved.versions.into_vec().pop()),
-            other => Err(Failure::other(format!("the tracker answered with {}", other.label()))),
+            other => Err(strange(&other)),
         }
     }
 
@@ -77,4 +77,9 @@ impl Client {
             }
         }
     }
+}
+
+/// The failure of an answer that belongs to another question.
+pub(crate) fn strange(answer: &FromTracker) -> Failure {
+    Failure::other(format!("the tracker answered with {}", answer.label()))
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::cli::failure::Failure;
-use crate::cli::reach::client::Client;
+use crate::cli::reach::client::{Client, strange};
 use crate::cli::run::share::link_name;
 use crate::cli::run::signals::Stop;
 use crate::cli::run::{engine, peer, scratch};
@@ -18,7 +18,7 @@ use crate::cli::typed::args::UploadArgs;
 use crate::content::SafeName;
 use crate::peer::Peer;
 use crate::say;
-use crate::wire::{FromTracker, Label, Message, Name, Offer, Policy, Store, Stored, Storing, Version};
+use crate::wire::{FromTracker, Label, Name, Offer, Policy, Store, Stored, Storing, Version};
 
 /// How long a tracker lets one question wait: between two looks at signals.
 const WAIT: Duration = Duration::from_millis(500);
@@ -183,7 +183,7 @@ fn store(
                     tell(args.json, name, &storing);
                 }
             }
-            other => return Err(Failure::other(format!("the tracker answered with {}", other.label()))),
+            other => return Err(strange(&other)),
         }
         if stop.asked() {
             return Err(Failure::new(
