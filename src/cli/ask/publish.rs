@@ -8,7 +8,7 @@ use crate::cli::reach::locate::resolve;
 use crate::cli::show::output;
 use crate::cli::show::words::size;
 use crate::cli::typed::args::PublishArgs;
-use crate::cli::typed::what::What;
+use crate::cli::typed::what::{What, as_kind};
 use crate::content::{Claim, FileId, Link, SafeName};
 use crate::net::Identity;
 use crate::wire::{FromTracker, Label, Name, Policy, Publish, Stored, Variant, Version};
@@ -33,9 +33,7 @@ pub(crate) fn publish(args: &PublishArgs) -> Result<(), Failure> {
         Some(said) => said,
         None => agreed(&what, resolve(&what, &trackers, args.wait)?)?,
     };
-    let end = if claim.tree { "/" } else { "" };
-    let name = SafeName::new(format!("{}{end}", args.called.path()))
-        .map_err(|error| Failure::usage(format!("`{}` is no name: {error}", args.called)))?;
+    let name = as_kind(&args.called, claim.tree)?;
     let Stored { number, fresh } = record(args, &trackers, &name, (id, claim))?;
     let line = Line {
         name: name.as_str().to_owned(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::cli::failure::Failure;
 use crate::cli::show::words::shown;
-use crate::cli::typed::what::What;
+use crate::cli::typed::what::{What, as_kind};
 use crate::content::{FileId, Link, SafeName};
 use crate::peer::Want;
 use crate::wire::{Holder, Variant};
@@ -221,13 +221,6 @@ fn is_hidden(base: &str) -> bool {
 /// An id as a name.
 pub(super) fn of_id(id: &FileId) -> Result<SafeName, Failure> {
     SafeName::new(id.to_string()).map_err(|error| Failure::other(error.to_string()))
-}
-
-/// The name as that of a folder or of a file.
-fn as_kind(name: &SafeName, tree: bool) -> Result<SafeName, Failure> {
-    let end = if tree { "/" } else { "" };
-    SafeName::new(format!("{}{end}", name.path()))
-        .map_err(|error| Failure::usage(format!("`{name}` is no name: {error}")))
 }
 
 #[cfg(test)]

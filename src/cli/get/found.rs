@@ -10,7 +10,7 @@ use crate::cli::reach::daemon::Daemon;
 use crate::cli::reach::locate::resolve;
 use crate::cli::reach::{named, short};
 use crate::cli::typed::args::GetArgs;
-use crate::cli::typed::what::What;
+use crate::cli::typed::what::{What, as_kind};
 use crate::content::SafeName;
 use crate::wire::{List, Name, Variant};
 
@@ -90,12 +90,14 @@ impl Found {
 
 /// A part of what was chosen, which is called as the path to it, or as it was asked for.
 fn part_of(choice: Choice, args: &GetArgs, inside: &SafeName) -> Result<Choice, Failure> {
-    let end = if inside.is_tree() { "/" } else { "" };
     let (tree, name) = match &args.called {
-        Some(called) => (choice.name, format!("{}{end}", called.path())),
-        None => (choice.name.clone(), format!("{}{inside}", choice.name)),
+        Some(called) => (choice.name, as_kind(called, inside.is_tree())?),
+        None => {
+            let name = SafeName::new(format!("{}{inside}", choice.name));
+            let name = name.map_err(|error| Failure::usage(format!("that is no name: {error}")))?;
+            (choice.name.clone(), name)
+        }
     };
-    let name = SafeName::new(name).map_err(|error| Failure::usage(format!("that is no name: {error}")))?;
     Ok(Choice { name, bytes: None, part: Some((inside.clone(), tree)), ..choice })
 }
 

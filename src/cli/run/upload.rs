@@ -15,6 +15,7 @@ use crate::cli::run::{engine, peer, scratch};
 use crate::cli::show::output;
 use crate::cli::show::words::{count, size};
 use crate::cli::typed::args::UploadArgs;
+use crate::cli::typed::what::as_kind;
 use crate::content::SafeName;
 use crate::peer::Peer;
 use crate::say;
@@ -102,10 +103,7 @@ fn said(done: &Done) -> String {
 
 /// What it is to be called: a folder's name ends with `/`, a file's does not.
 fn called(args: &UploadArgs, shared_as: &SafeName) -> Result<SafeName, Failure> {
-    let Some(called) = &args.called else { return Ok(shared_as.clone()) };
-    let end = if shared_as.is_tree() { "/" } else { "" };
-    SafeName::new(format!("{}{end}", called.path()))
-        .map_err(|error| Failure::usage(format!("`{called}` is no name: {error}")))
+    args.called.as_ref().map_or_else(|| Ok(shared_as.clone()), |called| as_kind(called, shared_as.is_tree()))
 }
 
 /// What is uploaded, shared by a peer of this process.

@@ -137,6 +137,13 @@ fn descriptor(path: &Path) -> Result<Link, Failure> {
     }
 }
 
+/// The name as that of a folder or of a file.
+pub(crate) fn as_kind(name: &SafeName, tree: bool) -> Result<SafeName, Failure> {
+    let end = if tree { "/" } else { "" };
+    SafeName::new(format!("{}{end}", name.path()))
+        .map_err(|error| Failure::usage(format!("`{name}` is no name: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
