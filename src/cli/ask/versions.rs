@@ -1,11 +1,13 @@
 //! `p2p versions`: what is on record under a name.
 
+use std::cmp::Reverse;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
 use crate::cli::reach::client::{Client, strange};
+use crate::cli::reach::tracker::in_pages;
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{age, shown, size};
@@ -42,21 +44,17 @@ pub(crate) fn versions(args: &PublishedArgs) -> Result<(), Failure> {
 
 /// The versions under a name, the latest first.
 fn all_of(client: &mut Client, name: &SafeName) -> Result<Vec<Version>, Failure> {
-    let mut versions: Vec<Version> = Vec::new();
-    loop {
-        let before = versions.last().map_or(0, |last| last.number);
-        let limit = limits::MAX_RECORDS as u16;
-        let question = GetVersions { name: Name::new(name.as_str()), before, limit };
-        let page = match client.ask(&question.into())? {
-            FromTracker::Versions(page) => page,
-            other => return Err(strange(&other)),
-        };
-        let more = page.more && !page.versions.is_empty();
-        versions.extend(page.versions.into_vec());
-        if !more {
-            return Ok(versions);
-        }
-    }
+    let limit = limits::MAX_RECORDS as u16;
+    in_pages(
+        |version: &Version| Reverse(version.number),
+        |last| {
+            let before = last.map_or(0, |Reverse(number)| number);
+            match client.ask(&GetVersions { name: Name::new(name.as_str()), before, limit }.into())? {
+                FromTracker::Versions(page) => Ok((page.versions.into_vec(), page.more)),
+                other => Err(strange(&other)),
+            }
+        },
+    )
 }
 
 fn tell(json: bool, name: &SafeName, versions: &[Version]) -> Result<(), Failure> {

@@ -256,38 +256,26 @@ impl Tracker {
 
     /// All registered peers in order of id.
     pub(crate) fn peers(&mut self) -> Result<Vec<PeerInfo>, Failure> {
-        let mut all: Vec<PeerInfo> = Vec::new();
-        let mut after = PeerId([0; 16]);
-        loop {
-            let page = match self.ask(GetPeers { after, limit: limits::MAX_PEERS as u16 })? {
-                FromTracker::Peers(page) => page,
-                other => return Err(self.strange(&other)),
-            };
-            let more = page.more;
-            all.extend(page.peers.into_vec());
-            match all.last() {
-                Some(last) if more && last.peer > after => after = last.peer,
-                _ => return Ok(all),
-            }
-        }
+        let limit = limits::MAX_PEERS as u16;
+        in_pages(
+            |peer: &PeerInfo| peer.peer,
+            |after| match self.ask(GetPeers { after: after.unwrap_or(PeerId([0; 16])), limit })? {
+                FromTracker::Peers(page) => Ok((page.peers.into_vec(), page.more)),
+                other => Err(self.strange(&other)),
+            },
+        )
     }
 
     /// All stores in order of id.
     pub(crate) fn stores(&mut self) -> Result<Vec<StoreInfo>, Failure> {
-        let mut all: Vec<StoreInfo> = Vec::new();
-        let mut after = PeerId([0; 16]);
-        loop {
-            let page = match self.ask(GetStores { after, limit: limits::MAX_PAGE_STORES as u16 })? {
-                FromTracker::Stores(page) => page,
-                other => return Err(self.strange(&other)),
-            };
-            let more = page.more;
-            all.extend(page.stores.into_vec());
-            match all.last() {
-                Some(last) if more && last.peer > after => after = last.peer,
-                _ => return Ok(all),
-            }
-        }
+        let limit = limits::MAX_PAGE_STORES as u16;
+        in_pages(
+            |store: &StoreInfo| store.peer,
+            |after| match self.ask(GetStores { after: after.unwrap_or(PeerId([0; 16])), limit })? {
+                FromTracker::Stores(page) => Ok((page.stores.into_vec(), page.more)),
+                other => Err(self.strange(&other)),
+            },
+        )
     }
 
     /// How safe is what is published under a name; of everything if it is empty.
@@ -340,6 +328,25 @@ impl Tracker {
     }
 }
 
+/// Everything that is told in pages, in the order of its `place`: `ask` is told behind which place the next page begins,
+/// and says whether there is more behind that.
+pub(crate) fn in_pages<T, K: Copy + PartialOrd>(
+    place: impl Fn(&T) -> K,
+    mut ask: impl FnMut(Option<K>) -> Result<(Vec<T>, bool), Failure>,
+) -> Result<Vec<T>, Failure> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let (page, more) = ask(after)?;
+        all.extend(page);
+        let last = all.last().map(&place);
+        // A tracker that repeats itself must not keep this loop going for ever.
+        if !more || last <= after {
+            return Ok(all);
+        }
+        after = last;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,6 +384,30 @@ mod tests {
         assert_eq!(answers.next(), Some(("hangs".to_owned(), Err(NetError::TimedOut.to_string()))));
         assert_eq!(answers.next(), None);
         assert!(began.elapsed() >= GRACE && began.elapsed() < MOMENT, "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn pages_are_put_together_until_the_last_or_one_that_was_there_before() {
+        let all = |pages: &[(&[u8], bool)]| {
+            let (mut pages, mut asked) = (pages.iter(), Vec::new());
+            let told = in_pages(
+                |number: &u8| *number,
+                |after| {
+                    asked.push(after);
+                    let (page, more) = pages.next().expect("a page");
+                    Ok((page.to_vec(), *more))
+                },
+            );
+            (told.unwrap(), asked)
+        };
+        assert_eq!(all(&[(&[], false)]), (vec![], vec![None]));
+        assert_eq!(all(&[(&[], true)]), (vec![], vec![None]), "more of nothing");
+        assert_eq!(all(&[(&[1, 2], true), (&[3], false)]), (vec![1, 2, 3], vec![None, Some(2)]));
+        assert_eq!(
+            all(&[(&[0], true), (&[0], true)]),
+            (vec![0, 0], vec![None, Some(0)]),
+            "it repeats itself"
+        );
     }
 
     #[test]
