@@ -7,7 +7,7 @@ use crate::cli::reach::client::{Client, strange};
 use crate::cli::reach::locate::resolve;
 use crate::cli::show::output;
 use crate::cli::show::words::size;
-use crate::cli::typed::args::PublishArgs;
+use crate::cli::typed::published::PublishArgs;
 use crate::cli::typed::what::{What, as_kind};
 use crate::content::{Claim, FileId, Link, SafeName};
 use crate::net::Identity;

@@ -6,7 +6,7 @@ use crate::cli::failure::Failure;
 use crate::cli::reach::client::{Client, strange};
 use crate::cli::show::output;
 use crate::cli::show::words::count;
-use crate::cli::typed::args::PublishedArgs;
+use crate::cli::typed::published::PublishedArgs;
 use crate::cli::typed::sought::Sought;
 use crate::wire::{FromTracker, Name, Remove};
 

@@ -7,7 +7,7 @@ use crate::cli::reach::tracker;
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{count, shown, size};
-use crate::cli::typed::args::{HealthArgs, StoresArgs};
+use crate::cli::typed::published::{HealthArgs, StoresArgs};
 use crate::cli::typed::sought::Sought;
 
 /// `p2p stores`

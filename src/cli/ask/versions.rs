@@ -11,7 +11,7 @@ use crate::cli::reach::tracker::in_pages;
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{age, shown, size};
-use crate::cli::typed::args::PublishedArgs;
+use crate::cli::typed::published::PublishedArgs;
 use crate::cli::typed::sought::Sought;
 use crate::content::SafeName;
 use crate::wire::{FromTracker, GetVersions, Name, Version, limits};

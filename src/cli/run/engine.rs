@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Failure;
 use crate::cli::run::scan::Scan;
-use crate::cli::typed::args::EngineArgs;
+use crate::cli::typed::options::EngineArgs;
 use crate::content::Address;
 use crate::peer::share::Selection;
 use crate::peer::{self, Peer};

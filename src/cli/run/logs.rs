@@ -2,7 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::typed::args::LogArgs;
+use crate::cli::typed::options::LogArgs;
 use crate::net::trace::{self, Side};
 use crate::say;
 

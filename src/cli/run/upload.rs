@@ -14,7 +14,7 @@ use crate::cli::run::signals::Stop;
 use crate::cli::run::{engine, peer, scratch};
 use crate::cli::show::output;
 use crate::cli::show::words::{count, size};
-use crate::cli::typed::args::UploadArgs;
+use crate::cli::typed::published::UploadArgs;
 use crate::cli::typed::what::as_kind;
 use crate::content::SafeName;
 use crate::peer::Peer;

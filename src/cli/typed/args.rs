@@ -2,33 +2,27 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::api::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::typed::address::{advertised, tracker_address};
+use crate::cli::typed::address::tracker_address;
 use crate::cli::typed::examples;
-use crate::cli::typed::fault::{Fault, latency_file};
+use crate::cli::typed::fault::Fault;
+use crate::cli::typed::options::{EXPERIMENTS, EngineArgs, LogArgs, SelectionArgs, TrackerList, name};
+use crate::cli::typed::published::{HealthArgs, PublishArgs, PublishedArgs, StoresArgs, UploadArgs};
 use crate::cli::typed::steering::{LimitArgs, SteerArgs};
-use crate::cli::typed::values::{Bytes, Patience, Period, Rate, interval, some, some_bytes};
+use crate::cli::typed::values::{Bytes, Patience, Period, interval, some_bytes};
 use crate::content::{FileId, Pattern, SafeName};
-use crate::net::trace;
-use crate::peer::Latencies;
-use crate::peer::share::Selection;
-use crate::{peer, tracker};
+use crate::tracker;
 
-/// Where a tracker is looked for if nobody says anything else.
-pub(crate) const DEFAULT_TRACKER: &str = "127.0.0.1:9700";
 /// Where a tracker listens: everywhere, since others are to reach it.
 pub(crate) const TRACKER_LISTEN: &str = "[::]:9700";
 
-const EXPERIMENTS: &str = "For tests and experiments";
 const LENDING: &str = "Lending space";
-const LOGS: &str = "Logs and traces (on standard error)";
-
 const PRECEDENCE: &str = "Options beat the environment (P2P_TRACKER, a comma-separated list), which beats \
     the configuration file (p2p/config.toml in the configuration directory, ~/.config as a rule), which \
     beats the defaults.";
@@ -125,29 +119,6 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct LogArgs {
-    /// Trace messages of a side: tracker, serve or fetch; `=1` all but chunk traffic, `=2` every one
-    /// [default level: 1]
-    #[arg(long, value_name = "SIDE[=LEVEL]", global = true, value_parser = trace_of, help_heading = LOGS)]
-    pub(crate) trace: Vec<(trace::Side, u8)>,
-    /// Trace messages of all sides; twice: chunk traffic too
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = LOGS)]
-    pub(crate) verbose: u8,
-    /// Say nothing but answers and errors: no progress, no warnings, and of a `get` that is done no word
-    #[arg(short, long, global = true, help_heading = LOGS)]
-    pub(crate) quiet: bool,
-}
-
-/// Where trackers are.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct TrackerList {
-    /// The tracker to ask; give several, or a comma-separated list, for several
-    #[arg(long = "tracker", value_name = "HOST[:PORT]", env = "P2P_TRACKER", value_delimiter = ',',
-          default_value = DEFAULT_TRACKER, value_parser = tracker_address)]
-    pub(crate) trackers: Vec<String>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct TrackerArgs {
     /// Where to listen; port 0 takes any free one
     #[arg(long, value_name = "HOST:PORT", default_value = TRACKER_LISTEN)]
@@ -214,88 +185,6 @@ pub(crate) struct ShareArgs {
     pub(crate) tracker_listen: String,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
-}
-
-/// What of a folder is shared.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct SelectionArgs {
-    /// Share hidden files, what is named like a key (`id_rsa`, `*.pem`, …), and a home folder, too
-    #[arg(long)]
-    all: bool,
-    /// Do not share what matches, with all that is in it, as a line of FOLDER/.p2pignore says it; give several for several
-    /// [default: nothing]
-    #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<Pattern>,
-}
-
-impl SelectionArgs {
-    /// What is to be shared of `folder`.
-    ///
-    /// # Errors
-    /// It is a home folder, or has one in it, and nobody said that all of it is meant.
-    pub(crate) fn of(&self, folder: &Path) -> Result<Selection, Failure> {
-        let real = |path: &Path| std::fs::canonicalize(path).ok();
-        let home = dirs::home_dir().and_then(|home| real(&home));
-        let is_home = home.zip(real(folder)).is_some_and(|(home, folder)| home.starts_with(folder));
-        if is_home && !self.all {
-            return Err(Failure::usage(format!(
-                "{} is your home folder, or has it in it; name a folder in it, or share all of it with --all",
-                folder.display()
-            )));
-        }
-        Ok(Selection::new(self.all, self.exclude.clone()))
-    }
-}
-
-/// How this process appears to others and what it may use.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Peer options")]
-pub(crate) struct EngineArgs {
-    /// Where to accept other peers; port 0 takes any free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "[::]:0")]
-    pub(crate) listen: String,
-    /// The peer's name [default: FOLDER@HOST]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// The address others should dial; `:PORT` is that port at the address that the tracker sees
-    /// [default: the one the tracker sees]
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = advertised)]
-    pub(crate) advertise: Option<String>,
-    /// Where unfinished downloads and the index are kept [default: .p2p in the folder]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) temp: Option<PathBuf>,
-    /// How often locations are asked for again
-    #[arg(long, value_name = "TIME", default_value_t = Period(peer::Limits::default().refresh),
-          value_parser = interval)]
-    pub(crate) refresh: Period,
-    /// Most connections accepted at once; 0 serves nobody
-    #[arg(long, value_name = "N", default_value_t = peer::Limits::default().max_connections)]
-    pub(crate) max_connections: usize,
-    /// Most bytes asked for and not yet here, for each transfer
-    #[arg(long, value_name = "SIZE", default_value_t = Bytes(peer::Limits::default().max_inflight_bytes),
-          value_parser = some_bytes)]
-    pub(crate) max_in_flight: Bytes,
-    /// Most peers a transfer is connected to
-    #[arg(long, value_name = "N", default_value_t = peer::Limits::default().max_neighbours,
-          value_parser = some)]
-    pub(crate) max_neighbours: usize,
-    /// Send at most this much a second [default: no limit]
-    #[arg(long, value_name = "RATE")]
-    pub(crate) up: Option<Rate>,
-    /// Receive at most this much a second [default: no limit]
-    #[arg(long, value_name = "RATE")]
-    pub(crate) down: Option<Rate>,
-    /// Wait until finished files are on the disk itself
-    #[arg(long, value_name = "BOOL", default_value_t = peer::Limits::default().fsync,
-          action = clap::ArgAction::Set)]
-    pub(crate) fsync: bool,
-    /// How long unfinished downloads are kept that nobody goes on with; with 0 the next start removes them
-    #[arg(long, value_name = "TIME", default_value_t = Period(peer::Limits::default().keep_partial))]
-    pub(crate) keep_partial: Period,
-    /// Answer each peer so much later as this TOML file says: default = MS,
-    /// pairs = [["A", "B", MS], …] [default: no latency]
-    #[arg(long, value_name = "FILE", value_parser = latency_file, help_heading = EXPERIMENTS)]
-    pub(crate) latency_file: Option<Latencies>,
 }
 
 #[derive(Debug, Args)]
@@ -465,66 +354,6 @@ impl GetArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct UploadArgs {
-    /// The file or folder to upload
-    pub(crate) path: PathBuf,
-    /// The name to publish it under [default: its own]
-    #[arg(long = "as", value_name = "NAME", value_parser = name)]
-    pub(crate) called: Option<SafeName>,
-    /// How many stores keep each part of it: all but one of them may be lost
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub(crate) copies: u8,
-    /// Fewer copies will do for now, where there are too few stores
-    #[arg(long)]
-    pub(crate) allow_degraded: bool,
-    #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub(crate) wait: Patience,
-    /// Progress and outcome as one JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) engine: EngineArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PublishArgs {
-    /// What to publish: a link, a descriptor (NAME.p2p), an id, or a name that somebody shares
-    pub(crate) what: String,
-    /// The name to publish it under
-    #[arg(long = "as", value_name = "NAME", value_parser = name, required = true)]
-    pub(crate) called: SafeName,
-    /// Only if this is the number of its latest version now; 0: whichever is
-    #[arg(long, value_name = "VERSION", default_value_t = 0)]
-    pub(crate) expect: u32,
-    #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub(crate) wait: Patience,
-    /// One JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PublishedArgs {
-    /// What was uploaded
-    #[arg(value_name = "NAME")]
-    pub(crate) what: String,
-    #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub(crate) wait: Patience,
-    /// One JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// The file or folder to describe
     pub(crate) path: PathBuf,
@@ -566,32 +395,6 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct StoresArgs {
-    #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "0")]
-    pub(crate) wait: Patience,
-    /// One JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct HealthArgs {
-    /// Of what was published under this name [default: of everything]
-    pub(crate) name: Option<String>,
-    #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "0")]
-    pub(crate) wait: Patience,
-    /// One JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
     /// The folder that a peer is sharing, or the id of what the peer of this folder fetches
     #[arg(value_name = "FOLDER|ID", default_value = ".")]
@@ -599,27 +402,6 @@ pub(crate) struct WhyArgs {
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-fn name(text: &str) -> Result<SafeName, String> {
-    SafeName::new(text).map_err(|error| error.to_string())
-}
-
-/// `SIDE[=LEVEL]`
-fn trace_of(text: &str) -> Result<(trace::Side, u8), String> {
-    let (side, level) = text.split_once('=').unwrap_or((text, "1"));
-    let side = match side {
-        "tracker" => trace::Side::Tracker,
-        "serve" => trace::Side::Serve,
-        "fetch" => trace::Side::Fetch,
-        _ => return Err("the sides are tracker, serve and fetch".into()),
-    };
-    match level {
-        "0" => Ok((side, trace::OFF)),
-        "1" => Ok((side, trace::CALM)),
-        "2" => Ok((side, trace::ALL)),
-        _ => Err("the levels are 0, 1 and 2".into()),
-    }
 }
 
 #[cfg(test)]
@@ -631,13 +413,5 @@ mod tests {
     #[test]
     fn the_definitions_are_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn traces_have_a_side_and_a_level() {
-        assert_eq!(trace_of("fetch"), Ok((trace::Side::Fetch, trace::CALM)));
-        assert_eq!(trace_of("serve=2"), Ok((trace::Side::Serve, trace::ALL)));
-        assert!(trace_of("serve=3").is_err());
-        assert!(trace_of("all").is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::cli::failure::{Failure, reason};
-use crate::cli::typed::args::DEFAULT_TRACKER;
+use crate::cli::typed::options::DEFAULT_TRACKER;
 use crate::content::{Descriptor, FileId, Link, SafeName, is_pattern, shown};
 use crate::wire::Variant;
 

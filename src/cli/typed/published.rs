@@ -1,0 +1,95 @@
+//! What can be typed about what is published and kept: upload it, put it on record, look after it, take it off.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::typed::options::{EngineArgs, TrackerList, name};
+use crate::cli::typed::values::Patience;
+use crate::content::SafeName;
+
+#[derive(Debug, Args)]
+pub(crate) struct UploadArgs {
+    /// The file or folder to upload
+    pub(crate) path: PathBuf,
+    /// The name to publish it under [default: its own]
+    #[arg(long = "as", value_name = "NAME", value_parser = name)]
+    pub(crate) called: Option<SafeName>,
+    /// How many stores keep each part of it: all but one of them may be lost
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) copies: u8,
+    /// Fewer copies will do for now, where there are too few stores
+    #[arg(long)]
+    pub(crate) allow_degraded: bool,
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) wait: Patience,
+    /// Progress and outcome as one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    /// What to publish: a link, a descriptor (NAME.p2p), an id, or a name that somebody shares
+    pub(crate) what: String,
+    /// The name to publish it under
+    #[arg(long = "as", value_name = "NAME", value_parser = name, required = true)]
+    pub(crate) called: SafeName,
+    /// Only if this is the number of its latest version now; 0: whichever is
+    #[arg(long, value_name = "VERSION", default_value_t = 0)]
+    pub(crate) expect: u32,
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) wait: Patience,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishedArgs {
+    /// What was uploaded
+    #[arg(value_name = "NAME")]
+    pub(crate) what: String,
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) wait: Patience,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoresArgs {
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "0")]
+    pub(crate) wait: Patience,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// Of what was published under this name [default: of everything]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "0")]
+    pub(crate) wait: Patience,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
