@@ -32,6 +32,7 @@ use check::Check;
 pub use check::{Checked, Fault};
 pub use client::{Client, Frame, Hello, PATIENCE, frame};
 use command::Asker;
+pub use directory::{offer, register};
 pub use fields::{Body, Fields};
 pub use numbers::*;
 pub use target::Shared;

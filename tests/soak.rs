@@ -55,11 +55,9 @@ fn come_and_go(tracker: &str, number: usize) {
     let hello = Hello::new(MEMBER);
     let (mut client, _) = Client::greet(tracker, &hello).expect("a tracker");
     let hash: [u8; 32] = std::array::from_fn(|_| fastrand::u8(..));
-    let offer = Body::new().text(&format!("soak/{number}")).raw(&hash).u64(200_000).u64(200_000).u32(4);
-    let offer = offer.u8(1).u8(1).u64(0);
-    client
-        .call(id::REGISTER, &Body::new().text("").u16(1).list(&[offer]), id::REGISTERED)
-        .expect("a registration");
+    let offer = conformance::offer(&format!("soak/{number}"), hash, true);
+    let register = conformance::register(1, &[offer]);
+    client.call(id::REGISTER, &register, id::REGISTERED).expect("a registration");
     if number.is_multiple_of(2) {
         client.call(id::LEAVE, &Body::new(), id::OK).expect("a goodbye");
     }

@@ -30,7 +30,7 @@ pub(super) fn any_prefix() -> String {
 }
 
 /// An Offer of a file of four chunks, an original.
-pub(super) fn offer(name: &str, hash: Hash, complete: bool) -> Body {
+pub fn offer(name: &str, hash: Hash, complete: bool) -> Body {
     offer_as(name, hash, complete, true)
 }
 
@@ -39,7 +39,8 @@ pub(super) fn offer_as(name: &str, hash: Hash, complete: bool, original: bool) -
     body.u8(u8::from(complete)).u8(u8::from(original)).u64(MODIFIED)
 }
 
-pub(super) fn register(port: u16, offers: &[Body]) -> Body {
+/// A REGISTER of these Offers by who listens at `port`.
+pub fn register(port: u16, offers: &[Body]) -> Body {
     Body::new().u16(port).list(&[]).list(offers)
 }
 

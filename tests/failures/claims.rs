@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use p2p::content::{Address, Claim, FileId, PeerId};
 use p2p::wire::{Holder, Label, List, Name, Variant};
 
-use crate::client::{Body, Client, Hello, MEMBER, id};
+use crate::client::{Body, Client, Hello, MEMBER, id, register};
 use crate::false_tracker::FalseTracker;
 use crate::lab::{DONE, Lab, UNREACHABLE, one_file, outcome};
 use crate::liar::{Liar, Lie};
@@ -25,15 +25,15 @@ pub fn offer(name: &str, hash: [u8; 32], size: u64) -> Body {
     offer_of(name, hash, (size, size, chunks))
 }
 
-fn offer_of(name: &str, hash: [u8; 32], (size, total, chunks): (u64, u64, u32)) -> Body {
+pub fn offer_of(name: &str, hash: [u8; 32], (size, total, chunks): (u64, u64, u32)) -> Body {
     Body::new().text(name).raw(&hash).u64(size).u64(total).u32(chunks).u8(1).u8(1).u64(0)
 }
 
 /// Registers an offer, by a peer that is said to listen at `port`.
 #[track_caller]
-fn claim(lab: &Lab, offer: Body, port: u16) -> Client {
+pub fn claim(lab: &Lab, offer: Body, port: u16) -> Client {
     let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
-    member.call(id::REGISTER, &Body::new().u16(port).list(&[]).list(&[offer]), id::REGISTERED).unwrap();
+    member.call(id::REGISTER, &register(port, &[offer]), id::REGISTERED).unwrap();
     member
 }
 

@@ -32,7 +32,7 @@ fn connect(lab: &Lab, peer: Option<[u8; 16]>) -> Client {
 }
 
 fn register(client: &mut Client, port: u16) -> Frame {
-    client.ask(id::REGISTER, &Body::new().u16(port).list(&[]).list(&[])).unwrap()
+    client.ask(id::REGISTER, &crate::client::register(port, &[])).unwrap()
 }
 
 /// A registered member that only complains.

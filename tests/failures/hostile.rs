@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::client::{ASK, Body, Client, Hello, MEMBER, PREFACE, SERVE, code, frame, id};
+use crate::claims::{claim, offer, offer_of};
+use crate::client::{ASK, Body, Client, Hello, MEMBER, PREFACE, SERVE, code, frame, id, register};
 use crate::lab::{DONE, Lab, one_file};
 use crate::liar::{Liar, Lie};
 use crate::support::{DEADLINE, Daemon, eventually, pattern};
@@ -268,10 +269,8 @@ fn absurd_sizes_and_lengths_are_refused_before_they_cost_anything() {
     is_refused(&peer, ASK, &frame(id::ASKER_HAVE, 0, &ranges), code::MALFORMED);
     // A file of all the bytes there can be, in all the chunks there can be.
     let (mut client, _) = Client::greet(&tracker, &Hello::new(MEMBER)).unwrap();
-    let offer =
-        Body::new().text("file").raw(&[7; 32]).u64(u64::MAX).u64(u64::MAX).u32(u32::MAX).u8(1).u8(1).u64(0);
-    let register = Body::new().u16(1).list(&[]).list(&[offer]);
-    assert_eq!(client.ask(id::REGISTER, &register).unwrap().error().unwrap(), code::MALFORMED);
+    let offer = offer_of("file", [7; 32], (u64::MAX, u64::MAX, u32::MAX));
+    assert_eq!(client.ask(id::REGISTER, &register(1, &[offer])).unwrap().error().unwrap(), code::MALFORMED);
     client.is_alive().unwrap();
     limits_hold(&town.lab.tracker, before.0, 0, 0);
     limits_hold(&town.peer, before.1, 0, 0);
@@ -401,15 +400,8 @@ fn what_is_no_peer_is_dialled_once_whoever_names_it() {
             let _ = stream.read_to_end(&mut Vec::new());
         }
     });
-    let sybils: Vec<Client> = (0..100)
-        .map(|_| {
-            let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
-            let offer = crate::claims::offer("file", hash, content.len() as u64);
-            let register = Body::new().u16(port).list(&[]).list(&[offer]);
-            member.call(id::REGISTER, &register, id::REGISTERED).unwrap();
-            member
-        })
-        .collect();
+    let sybils: Vec<Client> =
+        (0..100).map(|_| claim(&lab, offer("file", hash, content.len() as u64), port)).collect();
     lab.get("file", &["--wait", "3s"]);
     // Two connections, if it seemed to be the only holder.
     let dialled = dials.load(Ordering::Relaxed);
@@ -438,11 +430,7 @@ fn many_ports_of_one_host_are_dialled_no_more_often_than_one_host_may_be() {
                     drop(stream);
                 }
             });
-            let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
-            let offer = crate::claims::offer("file", hash, content.len() as u64);
-            let register = Body::new().u16(port).list(&[]).list(&[offer]);
-            member.call(id::REGISTER, &register, id::REGISTERED).unwrap();
-            member
+            claim(&lab, offer("file", hash, content.len() as u64), port)
         })
         .collect();
     lab.get("file", &["--wait", &format!("{WAIT}s")]);

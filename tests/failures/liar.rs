@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use p2p::content::{Geometry, Manifest, hash_chunk, proof_run};
 
-use crate::claims::offer;
-use crate::client::{ANY_CHUNK, Body, Client, Fields, Hello, MEMBER, PREFACE, SERVE, frame, id, refusal};
+use crate::claims::{claim, offer};
+use crate::client::{
+    ANY_CHUNK, Body, Client, Fields, Hello, MEMBER, PREFACE, SERVE, frame, id, refusal, register,
+};
 use crate::lab::{DONE, Lab, one_file, outcome};
 use crate::support::{Proxy, Sample, pattern};
 
@@ -73,8 +75,7 @@ impl Liar {
             _ => *blake3::hash(&content).as_bytes(),
         };
         let offer = offer(name, claimed, size);
-        let register = Body::new().u16(addr.port()).list(&[]).list(&[offer]);
-        member.call(id::REGISTER, &register, id::REGISTERED).unwrap();
+        member.call(id::REGISTER, &register(addr.port(), &[offer]), id::REGISTERED).unwrap();
         let manifest = manifest(&content);
         let shared =
             Arc::new(Shared { lie, content, manifest, asked: Mutex::default(), open: Mutex::default() });
@@ -338,8 +339,5 @@ fn a_false_size_under_a_true_id_spoils_nothing() {
 
 /// Registers a content of another size under this id; whoever asks there finds nobody.
 fn false_claim(lab: &Lab, hash: [u8; 32], size: u64) -> Client {
-    let (mut member, _) = Client::greet(&lab.tracker.target(), &Hello::new(MEMBER)).unwrap();
-    let offer = offer("file", hash, size);
-    member.call(id::REGISTER, &Body::new().u16(1).list(&[]).list(&[offer]), id::REGISTERED).unwrap();
-    member
+    claim(lab, offer("file", hash, size), 1)
 }
