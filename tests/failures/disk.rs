@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::lab::{DONE, Lab, OTHER, one_file};
-use crate::support::{Sample, Way, command, eventually, pattern};
+use crate::support::{Sample, Way, command, eventually, pattern, private_mounts};
 
 const BYTES: usize = 3 << 20;
 /// Names of one content in the folder that is shared.
@@ -36,13 +36,7 @@ struct Said {
 impl Disk {
     /// `None`, and a line that says so, where there are no private mounts.
     fn new() -> Option<Disk> {
-        let able = Command::new("unshare")
-            .args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        if !able.is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: this needs root and `unshare --mount`");
+        if !private_mounts() {
             return None;
         }
         let lab = Lab::new();

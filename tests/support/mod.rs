@@ -21,12 +21,15 @@ use tempfile::TempDir;
 
 mod deadline;
 mod folder;
+mod mounts;
 mod port;
 mod proxy;
 
 pub use deadline::DEADLINE;
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub use folder::{Sample, pattern};
+#[allow(unused_imports, reason = "each test program uses a part of it")]
+pub use mounts::private_mounts;
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub use port::Port;
 #[allow(unused_imports, reason = "each test program uses a part of it")]

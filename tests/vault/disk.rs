@@ -6,10 +6,11 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use p2p::peer::lend::vault::{Vault, VaultError};
 
+use super::mounts::private_mounts;
 use super::world::{Model, Op, World};
 
 const QUOTA: u64 = 64 << 20;
@@ -18,13 +19,7 @@ const WHERE: &str = "P2P_TEST_DISK";
 
 /// Runs this test again as part of a script, in which it is `$TEST` and the disk goes to `$D`.
 fn again(test: &str, script: &str) {
-    let able = Command::new("unshare")
-        .args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    if !able.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: this needs root and `unshare --mount`");
+    if !private_mounts() {
         return;
     }
     let place = tempfile::tempdir().expect("a temporary folder");

@@ -8,6 +8,8 @@
 
 mod disk;
 mod kill;
+#[path = "../support/mounts.rs"]
+mod mounts;
 mod power;
 mod quota;
 mod world;
