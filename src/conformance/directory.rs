@@ -20,6 +20,11 @@ pub(super) const MODIFIED: u64 = 1_700_000_000;
 
 pub(super) type Hash = [u8; 32];
 
+/// A client that no other test is.
+pub(super) fn any_client() -> [u8; 16] {
+    std::array::from_fn(|_| fastrand::u8(..))
+}
+
 pub(super) fn any_hash() -> Hash {
     std::array::from_fn(|_| fastrand::u8(..))
 }

@@ -2,7 +2,9 @@
 
 use super::check::{Check, Checked, checks, holds, same};
 use super::client::Client;
-use super::directory::{Hash, INSPECT, any_hash, any_prefix, listing, member, offer, the_variant};
+use super::directory::{
+    Hash, INSPECT, any_client, any_hash, any_prefix, listing, member, offer, the_variant,
+};
 use super::fields::{Body, Fields};
 use super::numbers::{code, id};
 use super::target::Target;
@@ -16,11 +18,6 @@ pub(super) const CHECKS: &[Check<Target>] = checks! {
         what_cannot_be_published_is_refused,
         only_a_member_says_what_it_remembers;
 };
-
-/// A client that no other test is.
-fn any_client() -> [u8; 16] {
-    std::array::from_fn(|_| fastrand::u8(..))
-}
 
 /// A Version of a file of four chunks that promises nothing.
 fn version(number: u32, hash: Hash) -> Body {

@@ -2,7 +2,7 @@
 
 use super::check::{Check, Checked, Fault, checks, holds, same};
 use super::client::{Client, Hello};
-use super::directory::{Hash, Member, any_hash, any_prefix, member, the_variant};
+use super::directory::{AS_FILE, FETCH, Hash, Member, any_client, any_hash, any_prefix, member, the_variant};
 use super::fields::{Body, Fields};
 use super::numbers::{MEMBER, code, id};
 use super::target::Target;
@@ -15,7 +15,6 @@ pub(super) const CHECKS: &[Check<Target>] = checks! {
         what_two_stores_hold_is_published_and_located_at_them;
 };
 
-const BYTES_VIEW: u8 = 0;
 const LENDING: u8 = 1;
 const CHUNKS: u32 = 4;
 const NOTHING: [u8; 16] = [0; 16];
@@ -29,7 +28,7 @@ fn lend(authority: &[u8], term: &[u8]) -> Body {
 
 /// KEPT of the four chunks of a content, of all or of none.
 fn kept(hash: Hash, all: bool) -> Body {
-    Body::new().u32(1).raw(&hash).u8(BYTES_VIEW).u32(CHUNKS).u8(all.into()).u8(0)
+    Body::new().u32(1).raw(&hash).u8(AS_FILE).u32(CHUNKS).u8(all.into()).u8(0)
 }
 
 /// A STORE of a file of four chunks in two copies, whose answer may wait for so long.
@@ -85,7 +84,7 @@ fn who_has_not_lent_says_nothing_of_what_it_keeps(target: &Target) -> Checked {
         Ok(code::name(client.ask(id, body)?.error()?))
     };
     let hash = any_hash();
-    let decline = Body::new().raw(&hash).u8(BYTES_VIEW).u8(1).u64(0);
+    let decline = Body::new().raw(&hash).u8(AS_FILE).u8(1).u64(0);
     let mut guest = target.greet()?;
     for (id, body) in
         [(id::LEND, lend(&NOTHING, &NOTHING)), (id::KEPT, kept(hash, true)), (id::DECLINE, decline)]
@@ -126,7 +125,7 @@ fn told(asks: &mut Client) -> Checked<(Hash, u8, u32)> {
 fn what_two_stores_hold_is_published_and_located_at_them(target: &Target) -> Checked {
     let mut tool = target.greet()?;
     alone(&mut tool)?;
-    let (me, name, hash) = (std::array::from_fn(|_| fastrand::u8(..)), any_prefix(), any_hash());
+    let (me, name, hash) = (any_client(), any_prefix(), any_hash());
     let mut two = [lending(target, 11)?, lending(target, 12)?];
     let mut begun = false;
     for _ in 0..POLLS {
@@ -139,12 +138,12 @@ fn what_two_stores_hold_is_published_and_located_at_them(target: &Target) -> Che
     holds!(begun, "STORING of eight chunks");
     for one in &mut two {
         let mut asks = target.greet_as(&Hello { peer: one.peer, ..Hello::new(MEMBER) })?;
-        same!(told(&mut asks)?, (hash, BYTES_VIEW, 1), "all chunks of the content:");
+        same!(told(&mut asks)?, (hash, AS_FILE, 1), "all chunks of the content:");
         one.client.call(id::KEPT, &kept(hash, true), id::OK)?;
     }
     let stored = tool.call(id::STORE, &store(me, &name, hash, 5000), id::STORED)?;
     same!(stored.fields(|fields| (fields.u32(), fields.flag()))?, (1, true));
-    let variant = the_variant(&mut tool, "", hash, 1)?;
+    let variant = the_variant(&mut tool, "", hash, FETCH)?;
     let mut peers: Vec<[u8; 16]> = variant.holders.iter().map(|holder| holder.peer).collect();
     let mut expected = [two[0].peer, two[1].peer];
     peers.sort_unstable();
