@@ -65,6 +65,17 @@ pub struct Query<'a> {
     pub from: Origin,
 }
 
+impl Query<'_> {
+    /// Most holders of each variant.
+    pub fn places(&self) -> usize {
+        match (self.purpose, self.max) {
+            (Purpose::Inspect, 0) => limits::MAX_HOLDERS,
+            (Purpose::Fetch, 0) => DEFAULT_NEIGHBOURS,
+            (_, max) => max.min(limits::MAX_HOLDERS),
+        }
+    }
+}
+
 /// A holder, and how many chunks it has.
 type Chosen = (PeerRow, u32);
 
@@ -190,13 +201,10 @@ impl<'a> Search<'a> {
     }
 
     fn choose(&mut self, shown: Shown, variants: usize) -> Vec<Chosen> {
-        let Query { purpose, max, .. } = *self.query;
-        let most = (MAX_HOLDERS_IN_ALL / variants).min(limits::MAX_HOLDERS);
-        match (purpose, max) {
-            (Purpose::Inspect, 0) => self.inspect(shown, most, variants),
-            (Purpose::Inspect, max) => self.inspect(shown, max.min(most), variants),
-            (Purpose::Fetch, 0) => self.suggest(shown.content, DEFAULT_NEIGHBOURS.min(most), variants),
-            (Purpose::Fetch, max) => self.suggest(shown.content, max.min(most), variants),
+        let max = self.query.places().min(MAX_HOLDERS_IN_ALL / variants);
+        match self.query.purpose {
+            Purpose::Inspect => self.inspect(shown, max, variants),
+            Purpose::Fetch => self.suggest(shown.content, max, variants),
         }
     }
 

@@ -16,8 +16,6 @@ use crate::wire::{
 const REMEMBERED_BYTES: usize = 8 << 10;
 /// What a version takes beside its texts, and a little more.
 const VERSION_BYTES: usize = 80;
-/// Neighbours named to who wants to fetch and names no number.
-const DEFAULT_NEIGHBOURS: usize = 16;
 
 /// How long an answer may wait, from now on.
 pub(super) fn until(wait_ms: u32, now: Instant) -> Instant {
@@ -297,11 +295,7 @@ fn add(shared: &Shared, query: &Query<'_>, variant: &mut Variant, stores: Vec<(P
     let keepers = new.filter_map(|(peer, have)| directory.keeper(peer, have, query.from));
     let mut keepers: Vec<Holder> =
         keepers.filter(|holder| !fetches || !holder.addresses.is_empty()).collect();
-    let places = match (query.max, fetches) {
-        (0, true) => DEFAULT_NEIGHBOURS,
-        (0, false) => limits::MAX_HOLDERS,
-        (max, _) => max.min(limits::MAX_HOLDERS),
-    };
+    let places = query.places();
     keepers.sort_by_cached_key(|holder| distance(holder.peer, query.asker));
     named.truncate(places.saturating_sub(keepers.len().min(places / 2)));
     keepers.truncate(places.saturating_sub(named.len()));
