@@ -42,10 +42,10 @@ impl Candidate {
         u128::from(self.taken) * 1_000_000 / u128::from(self.capacity.max(1))
     }
 
-    /// The larger the better, and in proportion to free space the likelier to be large.
-    fn lot(&self, content: u64, unit: Unit) -> f64 {
-        let hash = mixed(mixed(content ^ unit.number()) ^ self.seed);
-        let chance = (hash >> 11) as f64 / (1_u64 << 53) as f64;
+    /// What it draws where `of` is given away: the larger the better, and in proportion to free space the likelier to
+    /// be large.
+    pub(super) fn lot(&self, of: u64) -> f64 {
+        let chance = (mixed(of ^ self.seed) >> 11) as f64 / (1_u64 << 53) as f64;
         self.free() as f64 / -chance.max(f64::MIN_POSITIVE).ln()
     }
 
@@ -97,11 +97,12 @@ fn choose(placing: Placing, candidates: &[Candidate], unit: Unit) -> Vec<usize> 
     let can = |candidate: &Candidate| {
         candidate.takes && !holds(candidate) && candidate.free() >= placing.unit_bytes
     };
+    let of = mixed(placing.content ^ unit.number());
     let mut drawn: Vec<(bool, f64, usize)> = (0..candidates.len())
         .filter(|at| can(&candidates[*at]))
         .map(|at| {
             let candidate = &candidates[at];
-            (!candidate.knows(unit, placing.chunks), candidate.lot(placing.content, unit), at)
+            (!candidate.knows(unit, placing.chunks), candidate.lot(of), at)
         })
         .collect();
     drawn.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));

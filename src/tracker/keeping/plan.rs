@@ -96,17 +96,12 @@ impl Keeping {
             })
             .collect();
         let seed = u64::from_be_bytes(row.content.0.0[8..16].try_into().unwrap_or_default());
-        let lot = |candidate: &Candidate| {
-            let room = candidate.capacity.saturating_sub(candidate.taken) as f64;
-            let chance = (mixed(seed ^ candidate.seed) >> 11) as f64 / (1_u64 << 53) as f64;
-            room / -chance.max(f64::MIN_POSITIVE).ln()
-        };
         all.sort_by(|a, b| {
             let (stranger_a, stranger_b) = (a.target.is_none(), b.target.is_none());
             stranger_a
                 .cmp(&stranger_b)
                 .then(a.base.is_none().cmp(&b.base.is_none()))
-                .then(lot(b).total_cmp(&lot(a)))
+                .then(b.lot(seed).total_cmp(&a.lot(seed)))
         });
         // What is on stores that are full counts, but they need no place.
         let mut places = WIDTH.max(copies);
