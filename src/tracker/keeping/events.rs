@@ -251,7 +251,7 @@ impl Keeping {
 
     /// What somebody waits for and a store makes nothing of goes to others, if there are any.
     fn pass_on_what_stalls(&mut self, now: Instant) {
-        let contents: Vec<Content> = self.uploads.values().map(|upload| upload.promise.content).collect();
+        let contents: Vec<Content> = self.uploads.values().map(|upload| upload.content()).collect();
         for content in contents {
             let Some(row) = self.rows.get(&content) else { continue };
             let stalls = |want: &Want| want.moved.is_some_and(|moved| moved + STALLED_AFTER <= now);

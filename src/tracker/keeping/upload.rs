@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::tracker::records::Promise;
+use crate::tracker::records::{Content, Promise};
 use crate::wire::ClientId;
 
 /// What has not been asked for again for so long is given up.
@@ -17,15 +17,20 @@ pub type UploadKey = (ClientId, u64);
 
 #[derive(Debug)]
 pub(super) struct Upload {
-    pub(super) promise: Promise,
-    /// True if fewer copies will do.
-    pub(super) degraded: bool,
+    pub(super) asked: Asked,
     /// When it was asked for last.
     pub(super) seen: Instant,
     /// The connection that waits for it.
     pub(super) waiting: Option<u64>,
     /// Since when there have been too few stores or too little room.
     pub(super) short_since: Option<Instant>,
+}
+
+impl Upload {
+    /// What is to be kept.
+    pub(super) fn content(&self) -> Content {
+        self.asked.promise.content
+    }
 }
 
 /// What an upload asks for.
@@ -37,6 +42,15 @@ pub struct Asked {
     pub promise: Promise,
     /// True if fewer copies will do where there are too few stores.
     pub degraded: bool,
+}
+
+impl Asked {
+    /// How many copies it is to have where so many stores are here: as many as were asked for, or as stores if fewer
+    /// will do.
+    pub(super) fn copies(&self, here: usize) -> u8 {
+        let asked = self.promise.policy.m() + 1;
+        if self.degraded { asked.min(here.clamp(1, usize::from(u8::MAX)) as u8) } else { asked }
+    }
 }
 
 /// How far an upload is.

@@ -27,13 +27,7 @@ impl Keeping {
         {
             return Progress::Refused(shortage);
         }
-        let upload = Upload {
-            promise: asked.promise,
-            degraded: asked.degraded,
-            seen: now,
-            waiting: Some(connection),
-            short_since: None,
-        };
+        let upload = Upload { asked, seen: now, waiting: Some(connection), short_since: None };
         self.uploads.insert(asked.key, upload);
         let row = self.rows.entry(content).or_insert_with(|| Row::found(content, asked.promise.chunks, now));
         if row.copies() == 0 {
@@ -47,7 +41,7 @@ impl Keeping {
     /// An upload is published, or will not be: what is kept of it is what the records promise.
     pub fn stored(&mut self, key: UploadKey, now: Instant) {
         if let Some(upload) = self.uploads.remove(&key) {
-            self.count_asked(&BTreeSet::from([upload.promise.content]), now);
+            self.count_asked(&BTreeSet::from([upload.content()]), now);
         }
     }
 
@@ -67,20 +61,13 @@ impl Keeping {
         self.settle_all(content, now);
     }
 
-    /// How many copies an upload is to have where so many stores are here: as many as were asked for, or as stores if
-    /// fewer will do.
-    fn copies_of(upload: &Upload, here: usize) -> u8 {
-        let asked = upload.promise.policy.m() + 1;
-        if upload.degraded { asked.min(here.clamp(1, usize::from(u8::MAX)) as u8) } else { asked }
-    }
-
     /// Works out anew how many copies uploads ask for of these contents.
     fn count_asked(&mut self, contents: &BTreeSet<Content>, now: Instant) {
         let here = self.here();
         let mut asked: BTreeMap<Content, u8> = contents.iter().map(|content| (*content, 0)).collect();
         for upload in self.uploads.values() {
-            if let Some(asked) = asked.get_mut(&upload.promise.content) {
-                *asked = (*asked).max(Keeping::copies_of(upload, here));
+            if let Some(asked) = asked.get_mut(&upload.content()) {
+                *asked = (*asked).max(upload.asked.copies(here));
             }
         }
         asked.into_iter().for_each(|(content, asked)| self.set_asked(content, asked, now));
@@ -101,11 +88,11 @@ impl Keeping {
 
     fn progress(&self, key: UploadKey, now: Instant) -> Progress {
         let Some((upload, row)) =
-            self.uploads.get(&key).and_then(|upload| Some((upload, self.rows.get(&upload.promise.content)?)))
+            self.uploads.get(&key).and_then(|upload| Some((upload, self.rows.get(&upload.content())?)))
         else {
             return Progress::Storing { covered: 0, needed: 0 };
         };
-        let copies = Keeping::copies_of(upload, self.here());
+        let copies = upload.asked.copies(self.here());
         let (covered, needed) = match row.is_nothing() {
             true => (0, 0),
             false => {
@@ -116,9 +103,8 @@ impl Keeping {
         if covered == needed {
             return Progress::Safe;
         }
-        let asked = Asked { key, promise: upload.promise, degraded: upload.degraded };
         let impatient = upload.short_since.is_some_and(|since| since + PATIENCE <= now);
-        match self.shortage(&asked).filter(|_| impatient) {
+        match self.shortage(&upload.asked).filter(|_| impatient) {
             Some(shortage) => Progress::Refused(shortage),
             None => Progress::Storing { covered, needed },
         }
@@ -127,10 +113,9 @@ impl Keeping {
     /// Why so much cannot be kept, as far as can be told before a byte is moved.
     fn shortage(&self, asked: &Asked) -> Option<Shortage> {
         let here = self.here();
-        let needed = asked.promise.policy.m() + 1;
-        let copies = if asked.degraded { needed.min(here.min(usize::from(u8::MAX)) as u8) } else { needed };
-        if here < usize::from(copies.max(1)) {
-            return Some(Shortage::Stores { here, needed: copies.max(1) });
+        let copies = asked.copies(here);
+        if here < usize::from(copies) {
+            return Some(Shortage::Stores { here, needed: copies });
         }
         // Each store holds each chunk once at most; what it holds already needs no room.
         let row = self.rows.get(&asked.promise.content);
@@ -151,7 +136,7 @@ impl Keeping {
     }
 
     pub(super) fn plan_uploads(&mut self, now: Instant) {
-        let contents = self.uploads.values().map(|upload| upload.promise.content).collect();
+        let contents = self.uploads.values().map(|upload| upload.content()).collect();
         self.plan_for_uploads(&contents, now);
     }
 
@@ -165,7 +150,7 @@ impl Keeping {
             }
         }
         for upload in self.uploads.values_mut() {
-            let content = upload.promise.content;
+            let content = upload.content();
             if contents.contains(&content) {
                 let since = upload.short_since.or(Some(now));
                 upload.short_since = since.filter(|_| short.contains(&content));
@@ -176,7 +161,7 @@ impl Keeping {
 
     /// Wakes who waits for one of these.
     pub(super) fn wake_uploads(&mut self, contents: &BTreeSet<Content>) {
-        let of_them = self.uploads.values().filter(|upload| contents.contains(&upload.promise.content));
+        let of_them = self.uploads.values().filter(|upload| contents.contains(&upload.content()));
         self.wakes.extend(of_them.filter_map(|upload| upload.waiting));
     }
 
