@@ -7,17 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::questions::Questions;
 use super::stop::{Present, Stop};
-use crate::net::trace::Side;
 use crate::net::wake::Wake;
-use crate::net::{self, Identity, Messages, NetError};
+use crate::net::{Identity, NetError};
 use crate::swarm::backoff::Backoff;
 use crate::threads;
-use crate::wire::limits::MAX_WAIT_MS;
-use crate::wire::{Call, Common, Duty, FromTracker, GetDuties, Message, Role, Term, ToTracker};
+use crate::wire::{Call, Duty, Term};
 
-/// How much longer than it was asked to wait a tracker may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// First and longest pause after a question without an answer.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -125,55 +122,18 @@ impl Asker {
 
     /// Asks again and again on one connection.
     fn ask_on(&self, answered: &mut bool) -> Result<(), NetError> {
-        let session =
-            net::greet(net::dial(&self.addr)?, &self.me, Role::Member, Side::Tracker, net::HELLO_TIMEOUT)?;
-        let mut line = Messages::<FromTracker, ToTracker>::new(session, Side::Tracker);
+        let mut questions = Questions::dial(&self.addr, &self.me, (&self.linked.changed, &self.stop))?;
         while !self.stop.is_stopping() {
-            let question = GetDuties { term: Term::default(), wait_ms: MAX_WAIT_MS };
-            let request = line.request(&question.into())?;
-            let until = Instant::now() + Duration::from_millis(MAX_WAIT_MS.into()) + ANSWER_TIMEOUT;
-            let Some(duties) = self.hear(&mut line, request, until)? else { break };
+            let Some(answer) = questions.ask(Term::default())? else { break };
             *answered = true;
-            for duty in duties {
+            for duty in answer.duties.into_vec() {
                 // All others are for stores.
                 if let Duty::Call(call) = duty {
                     self.take_up.call(call);
                 }
             }
         }
-        let _ = line.send(0, &Common::Leave.into());
+        questions.leave();
         Ok(())
-    }
-
-    /// The answer; none if the peer stops before it comes.
-    fn hear(
-        &self,
-        line: &mut Messages<FromTracker, ToTracker>,
-        request: u32,
-        until: Instant,
-    ) -> Result<Option<Vec<Duty>>, NetError> {
-        loop {
-            while let Some((number, message)) = line.received()? {
-                match message {
-                    FromTracker::Duties(answer) if number == request => {
-                        return Ok(Some(answer.duties.into_vec()));
-                    }
-                    FromTracker::Common(Common::Ping) => line.send(number, &Common::Pong.into())?,
-                    FromTracker::Common(Common::Error(error)) => return Err(error.into()),
-                    FromTracker::Common(Common::Leave) => return Err(NetError::Closed),
-                    other => return Err(NetError::Unexpected(other.label())),
-                }
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(NetError::TimedOut);
-            }
-            if self.linked.changed.wait_with(line.socket(), left)? {
-                line.fill()?;
-            }
-            if self.stop.is_stopping() {
-                return Ok(None);
-            }
-        }
     }
 }

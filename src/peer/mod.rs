@@ -21,6 +21,7 @@ mod made;
 mod mischief;
 mod news;
 mod node;
+mod questions;
 mod registrations;
 mod serve;
 pub mod share;

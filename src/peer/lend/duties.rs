@@ -1,7 +1,7 @@
 //! Asks one tracker for duties, again and again, and does what it says. What has to be fetched is fetched elsewhere.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::agenda::Told;
 use super::fetch;
@@ -9,25 +9,18 @@ use super::remember;
 use super::store::{Store, kind_of};
 use super::vault::{Kept, Owner, VaultError};
 use crate::content::ChunkSet;
-use crate::net::trace::Side;
+use crate::net::NetError;
 use crate::net::wake::Wake;
-use crate::net::{self, Messages, NetError};
+use crate::peer::questions::Questions;
 use crate::swarm::backoff::Backoff;
 use crate::threads::{self, lock};
-use crate::wire::{
-    Check, Common, Discard, Duties, Duty, FromTracker, GetDuties, Keep, Look, Remember, Role, Term,
-    ToTracker, limits,
-};
+use crate::wire::{Check, Discard, Duties, Duty, Keep, Look, Remember, Term};
 
-/// A tracker may take so long beyond the time for which it may wait.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// First and longest pause after a connection that ended.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often it is looked whether the tracker gives duties now.
 const LOOK: Duration = Duration::from_millis(200);
-
-type Wire = Messages<FromTracker, ToTracker>;
 
 /// What asks the tracker of one link for duties.
 pub(super) struct Asker {
@@ -67,43 +60,15 @@ impl Asker {
 
     /// Asks on a connection of its own, for as long as the tracker gives duties.
     fn serve(&self, backoff: &mut Backoff) -> Result<(), NetError> {
-        let stream = net::dial(self.store.links[self.link].line.addr())?;
-        let me = &self.store.means.identity;
-        let session = net::greet(stream, me, Role::Member, Side::Tracker, net::HELLO_TIMEOUT)?;
-        let mut wire = Wire::new(session, Side::Tracker);
+        let (addr, means) = (self.store.links[self.link].line.addr(), &self.store.means);
+        let mut questions = Questions::dial(addr, &means.identity, (&self.wake, &means.stop))?;
         while let Some(term) = self.term() {
-            let Some(Duties { term, duties }) = self.ask(&mut wire, term)? else { return Ok(()) };
+            let Some(Duties { term, duties }) = questions.ask(term)? else { return Ok(()) };
             *backoff = Backoff::default();
             threads::may_panic("lend-duties");
             duties.into_vec().into_iter().for_each(|duty| self.obey(term, duty));
         }
         Ok(())
-    }
-
-    /// The duties of now, or the next; none if the peer stops.
-    fn ask(&self, wire: &mut Wire, term: Term) -> Result<Option<Duties>, NetError> {
-        let request = wire.request(&GetDuties { term, wait_ms: limits::MAX_WAIT_MS }.into())?;
-        let until = Instant::now() + Duration::from_millis(limits::MAX_WAIT_MS.into()) + ANSWER_TIMEOUT;
-        loop {
-            while let Some((number, message)) = wire.received()? {
-                match message {
-                    FromTracker::Duties(duties) if number == request => return Ok(Some(duties)),
-                    FromTracker::Common(Common::Ping) => wire.send(number, &Common::Pong.into())?,
-                    FromTracker::Common(Common::Error(error)) => return Err(error.into()),
-                    _ => return Err(NetError::Unexpected("another answer than duties")),
-                }
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(NetError::TimedOut);
-            }
-            if self.wake.wait_with(wire.socket(), left)? {
-                wire.fill()?;
-            }
-            if self.is_stopping() {
-                return Ok(None);
-            }
-        }
     }
 
     fn obey(&self, term: Term, duty: Duty) {
