@@ -14,10 +14,10 @@ use super::means::Means;
 use super::succession::Succession;
 use super::want::Want;
 use crate::peer::transfer::{End, Transfer};
-use crate::swarm::errands::{Company, Errand, Errands, last_of};
+use crate::swarm::errands::{Company, Errand, Errands};
 use crate::swarm::patience::Patience;
 use crate::swarm::scheduler::{Event, TICK};
-use crate::wire::{Complaint, Located, Name, Report, Variant, View};
+use crate::wire::{Located, Name, Variant, View};
 
 /// Of so many peers that were not reached it is told what was dialled.
 const MOST_TOLD: usize = 3;
@@ -131,16 +131,12 @@ impl<'a> Driver<'a> {
         self.transfer.sources.step([Event::Tick], None);
         self.take_answers();
         self.contend(now)?;
-        self.report_missing();
+        self.means.report_missing(&self.transfer);
         let transfer = self.transfer.clone();
         for errand in transfer.neighbours(|neighbours| self.errands.turn(neighbours, now)) {
             match errand {
                 Errand::Dial(peer, addr) => self.gate.dial(self.means, &transfer, peer, &addr),
-                Errand::Close(peer) => {
-                    if let Some(source) = last_of(transfer.sources.connected().into_iter(), peer) {
-                        transfer.sources.close(source);
-                    }
-                }
+                Errand::Close(peer) => transfer.sources.close_last_of(peer),
                 Errand::Announce => self.announce(),
                 Errand::Locate => self.locate(),
                 Errand::Exchange => self.exchange(now),
@@ -192,14 +188,6 @@ impl<'a> Driver<'a> {
         let useless = self.transfer.neighbours(|neighbours| self.errands.useless(sources, neighbours, now));
         if let Some(source) = useless {
             self.transfer.sources.close(source);
-        }
-    }
-
-    /// Tells the trackers of chunks that peers have announced and do not have.
-    fn report_missing(&self) {
-        for (peer, chunk) in self.transfer.take_missing() {
-            let complaint = Complaint::Missing;
-            self.means.trackers().report(&Report { peer, id: self.transfer.id, chunk, complaint });
         }
     }
 

@@ -11,9 +11,9 @@ use crate::peer::news::Board;
 use crate::peer::share::Share;
 use crate::peer::stop::Stop;
 use crate::peer::trackers::Trackers;
-use crate::peer::transfer::Inlet;
+use crate::peer::transfer::{Inlet, Transfer};
 use crate::swarm::dials::Dials;
-use crate::wire::{Holder, Variant};
+use crate::wire::{Complaint, Holder, Report, Variant};
 
 /// What the jobs of a peer share, and have from it.
 #[derive(Debug)]
@@ -34,6 +34,14 @@ pub(in crate::peer) struct Means {
 impl Means {
     pub(in crate::peer) fn trackers(&self) -> &Trackers {
         &self.holdings.trackers
+    }
+
+    /// Tells the trackers of chunks that peers have announced and do not have.
+    pub(in crate::peer) fn report_missing(&self, transfer: &Transfer) {
+        for (peer, chunk) in transfer.take_missing() {
+            let complaint = Complaint::Missing;
+            self.trackers().report(&Report { peer, id: transfer.id, chunk, complaint });
+        }
     }
 
     pub(super) fn share(&self) -> Option<&Arc<Share>> {

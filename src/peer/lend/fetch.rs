@@ -13,11 +13,11 @@ use super::vault::{Kind, Lot, VaultError};
 use crate::content::{ChunkSet, FileId, Geometry, SafeName, Tree};
 use crate::peer::job::Gate;
 use crate::peer::transfer::{End, Transfer};
-use crate::swarm::errands::{Company, Errand, Errands, last_of};
+use crate::swarm::errands::{Company, Errand, Errands};
 use crate::swarm::patience::Patience;
 use crate::swarm::scheduler::{Event, TICK};
 use crate::threads::{self, lock};
-use crate::wire::{Complaint, DutySource, Keep, Reluctance, Report, View};
+use crate::wire::{DutySource, Keep, Reluctance, View};
 
 /// How long nobody may be there who has what is missing. The tracker knows others by then.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -177,19 +177,12 @@ impl Fetch<'_> {
             for errand in transfer.neighbours(|neighbours| errands.turn(neighbours, now)) {
                 match errand {
                     Errand::Dial(peer, addr) => gate.dial(means, transfer, peer, &addr),
-                    Errand::Close(peer) => {
-                        if let Some(source) = last_of(transfer.sources.connected().into_iter(), peer) {
-                            transfer.sources.close(source);
-                        }
-                    }
+                    Errand::Close(peer) => transfer.sources.close_last_of(peer),
                     // The tracker that gave the duty sees to that.
                     Errand::Announce | Errand::Locate | Errand::Exchange => {}
                 }
             }
-            for (peer, chunk) in transfer.take_missing() {
-                let complaint = Complaint::Missing;
-                means.trackers().report(&Report { peer, id: transfer.id, chunk, complaint });
-            }
+            means.report_missing(transfer);
             let arrived = transfer.ledger.useful.load(Ordering::Relaxed);
             let helped = transfer.sources.is_helped();
             let Company { alone, over } = errands.company(&mut patience, helped, arrived, now);

@@ -13,6 +13,7 @@ use super::link::{Opened, Order, SourceLink, Who};
 use super::outcome::Trust;
 use crate::content::{ChunkSet, PeerId, Run};
 use crate::net::wake::Wake;
+use crate::swarm::errands::last_of;
 use crate::swarm::scheduler::{
     Effect, Event, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceView, may_choose,
 };
@@ -199,8 +200,15 @@ impl Sources {
     }
 
     /// Peers that are connected now.
-    pub(in crate::peer) fn connected(&self) -> Vec<(SourceId, PeerId)> {
+    fn connected(&self) -> Vec<(SourceId, PeerId)> {
         lock(&self.state).links.values().map(|link| (link.id, link.who.peer)).collect()
+    }
+
+    /// Closes the last of the connections to a peer.
+    pub(in crate::peer) fn close_last_of(&self, peer: PeerId) {
+        if let Some(source) = last_of(self.connected().into_iter(), peer) {
+            self.close(source);
+        }
     }
 
     /// Closes a source that others should take the place of.
