@@ -472,10 +472,20 @@ fn hear(line: &mut Wire, request: u32, message: FromTracker) -> Result<(), NetEr
 /// a frame each fit one frame.
 fn split_for_frame<T>(items: &mut Vec<T>, name: impl Fn(&T) -> &Name) -> Vec<T> {
     const FIXED_BYTES: usize = 64; // what an offer has beside its name
+    let room = MAX_FRAME_BYTES / 2 - FIXED_BYTES - MAX_LABEL_BYTES;
+    cut_off(items, (MAX_OFFERS, room), |item| name(item).len() + FIXED_BYTES)
+}
+
+/// Cuts off all but the first: no more than so many, of so many bytes together.
+pub(super) fn cut_off<T>(
+    items: &mut Vec<T>,
+    (most, room): (usize, usize),
+    bytes_of: impl Fn(&T) -> usize,
+) -> Vec<T> {
     let mut bytes = 0;
-    let fits = items.iter().take(MAX_OFFERS).take_while(|item| {
-        bytes += name(item).len() + FIXED_BYTES;
-        bytes <= MAX_FRAME_BYTES / 2 - FIXED_BYTES - MAX_LABEL_BYTES
+    let fits = items.iter().take(most).take_while(|item| {
+        bytes += bytes_of(item);
+        bytes <= room
     });
     let fits = fits.count();
     items.split_off(fits)

@@ -10,6 +10,7 @@ use super::remember;
 use super::store::{Store, kind_of, owner, part_of};
 use super::vault::{Kept, VaultError};
 use crate::content::ChunkSet;
+use crate::peer::trackers::cut_off;
 use crate::threads;
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_KEPT, MAX_RECORDS};
 use crate::wire::{
@@ -141,12 +142,9 @@ impl Reporter {
         }
         let mut all: Vec<Published> = all.into_values().collect();
         loop {
-            let mut bytes = 0;
-            let fits = all.iter().take(MAX_RECORDS).take_while(|published| {
-                bytes += published.name.len() + published.version.publisher.len() + FIXED_BYTES;
-                bytes <= PARTS_BYTES
+            let rest = cut_off(&mut all, (MAX_RECORDS, PARTS_BYTES), |published| {
+                published.name.len() + published.version.publisher.len() + FIXED_BYTES
             });
-            let rest = all.split_off(fits.count());
             let last = rest.is_empty();
             self.expect_ok(Records { published: List::new(all), last })?;
             if last {
@@ -163,12 +161,9 @@ impl Reporter {
 
     fn tell(&self, mut parts: Vec<KeptPart>, all: bool) -> Result<(), Cut> {
         loop {
-            let mut bytes = 0;
-            let fits = parts.iter().take(MAX_KEPT).take_while(|part| {
-                bytes += FIXED_BYTES + if let Bits::Map(map) = &part.have { map.len() } else { 0 };
-                bytes <= PARTS_BYTES
+            let rest = cut_off(&mut parts, (MAX_KEPT, PARTS_BYTES), |part| {
+                FIXED_BYTES + if let Bits::Map(map) = &part.have { map.len() } else { 0 }
             });
-            let rest = parts.split_off(fits.count());
             let last = rest.is_empty();
             self.expect_ok(KeptMessage { parts: List::new(parts), last: all && last })?;
             if last {
