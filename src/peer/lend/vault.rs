@@ -160,15 +160,6 @@ impl Vault {
         index.catalogue.has_others(id, geometry)
     }
 
-    /// Whatever is held of a content, for whatever sake, is to be kept for its sake too, from the next commit on; nothing is
-    /// brought. Which chunks that are.
-    ///
-    /// # Errors
-    /// As of [`Vault::reserve`].
-    pub fn keep_held(&self, lot: Lot) -> Result<ChunkSet, VaultError> {
-        Grant::adopt(&self.shared, lot).map(|grant| grant.had().clone())
-    }
-
     /// Waits until something should be committed: much was written, or something some time ago. False if there is nothing
     /// within `timeout`.
     pub fn wait_due(&self, timeout: Duration) -> bool {

@@ -32,20 +32,7 @@ impl Grant {
         if wanted.len() != chunks {
             return Err(VaultError::Contradiction);
         }
-        let held = shared.held_of(&lot, wanted)?;
-        Grant::with(shared, lot, wanted, held)
-    }
-
-    /// Takes none: whatever is held of the lot is to be kept for its sake too.
-    pub(super) fn adopt(shared: &Arc<Shared>, lot: Lot) -> Result<Grant, VaultError> {
-        let held = shared.held_of(&lot, &ChunkSet::full(lot.layout.chunks()))?;
-        let wanted = held.chunks.clone();
-        Grant::with(shared, lot, &wanted, held)
-    }
-
-    fn with(shared: &Arc<Shared>, lot: Lot, wanted: &ChunkSet, held: HeldOf) -> Result<Grant, VaultError> {
-        let HeldOf { chunks: had, alike, new_files } = held;
-        let chunks = lot.layout.chunks();
+        let HeldOf { chunks: had, alike, new_files } = shared.held_of(&lot, wanted)?;
         let mut by_class: BTreeMap<Class, Vec<u32>> = BTreeMap::new();
         for chunk in wanted.iter().filter(|chunk| !had.contains(*chunk)) {
             let place = lot.layout.place(chunk);

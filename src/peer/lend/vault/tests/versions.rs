@@ -108,7 +108,7 @@ fn what_is_held_already_is_kept_for_another_content_without_being_brought() {
     let two = changed(&one, &[3]);
     keep(&vault, &one, Kind::Bytes, &set(20, &[1, 2, 3, 4]));
     let used = vault.shared.slabs.charge();
-    assert_eq!(vault.keep_held(known(&two)).unwrap(), set(20, &[1, 2, 4]));
+    assert_eq!(*vault.reserve(known(&two), &two.all()).unwrap().had(), set(20, &[1, 2, 4]));
     let kept = vault.commit().unwrap();
     assert_eq!(kept, [Kept { id: two.id, kind: Kind::Bytes, chunks: set(20, &[1, 2, 4]) }]);
     assert_eq!(vault.shared.slabs.charge(), used);
@@ -118,7 +118,8 @@ fn what_is_held_already_is_kept_for_another_content_without_being_brought() {
     let left = vault.check(two.id, Kind::Bytes, 1).unwrap();
     let left: std::collections::HashMap<_, _> = left.into_iter().map(|kept| (kept.id, kept.chunks)).collect();
     assert_eq!(left, [(one.id, set(20, &[2, 3, 4])), (two.id, set(20, &[2, 4]))].into());
-    assert!(vault.keep_held(known(&Sample::new(5, 20 << 16))).unwrap().is_empty());
+    let other = Sample::new(5, 20 << 16);
+    assert!(vault.reserve(known(&other), &other.all()).unwrap().had().is_empty());
     assert!(vault.commit().unwrap().is_empty());
     let mut lot = two.lot(Kind::Bytes);
     assert!(lot.know(0, one.manifest.hashes().to_vec()).is_err() && lot.know(1, vec![]).is_err());
