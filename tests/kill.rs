@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use p2p::content::{
-    ChunkHash, FileId, Layout, LeftOut, Looks, SafeName, Tree, TreeEntry, TreeKind, hash_chunk,
+    Chunk, ChunkHash, FileId, Layout, LeftOut, Looks, SafeName, Tree, TreeEntry, TreeKind, hash_chunk,
 };
 use support::{Daemon, Sample, eventually, pattern, run};
 use tempfile::TempDir;
@@ -119,14 +119,14 @@ impl Ground {
             *named.entry(file).or_insert(true) &= there;
         }
         for (file, whole) in &named {
-            let numbers = if *whole { self.layout.chunks_of(*file) } else { 0..0 };
-            have.extend(numbers);
+            let chunks = whole.then(|| self.layout.chunks_of(*file));
+            have.extend(chunks.into_iter().flatten());
         }
-        for (number, hash) in journal(&self.partial().join("journal"), self.id) {
-            assert!(self.holds(number, hash, &named), "chunk {number} is journalled and not on the disk");
-            have.insert(number);
+        for (chunk, hash) in journal(&self.partial().join("journal"), self.id) {
+            assert!(self.holds(chunk, hash, &named), "chunk {chunk} is journalled and not on the disk");
+            have.insert(chunk);
         }
-        let lengths = have.iter().map(|number| self.layout.place(*number).expect("a chunk").len);
+        let lengths = have.iter().map(|chunk| self.layout.place(*chunk).expect("a chunk").len);
         lengths.sum()
     }
 
@@ -137,8 +137,8 @@ impl Ground {
     }
 
     /// True if the bytes of the chunk are on the disk: in the unfinished file, or in the named one.
-    fn holds(&self, number: u32, hash: ChunkHash, named: &BTreeMap<usize, bool>) -> bool {
-        let place = self.layout.place(number).expect("a chunk of the tree");
+    fn holds(&self, chunk: Chunk, hash: ChunkHash, named: &BTreeMap<usize, bool>) -> bool {
+        let place = self.layout.place(chunk).expect("a chunk of the tree");
         let geometry = self.layout.files()[place.file];
         let unfinished = fs::read(self.partial().join(place.file.to_string())).ok();
         let at = place.offset as usize..(place.offset + place.len) as usize;
@@ -232,7 +232,7 @@ fn tree_of(sample: &Sample) -> Tree {
 }
 
 /// The records of a journal, read as its format says; a journal that is not there has none.
-fn journal(path: &Path, id: FileId) -> Vec<(u32, ChunkHash)> {
+fn journal(path: &Path, id: FileId) -> Vec<(Chunk, ChunkHash)> {
     const RECORD: usize = 4 + 32 + 4;
     let Ok(bytes) = fs::read(path) else { return Vec::new() };
     let Some(records) = bytes.strip_prefix(b"p2pjrnl2").and_then(|rest| rest.strip_prefix(&id.0)) else {
@@ -244,7 +244,7 @@ fn journal(path: &Path, id: FileId) -> Vec<(u32, ChunkHash)> {
         let check = FileId::of(&[&id.0, &record[..36]].concat());
         assert_eq!(record[36..], check.0[..4], "a record is whole");
         let number = u32::from_be_bytes(record[..4].try_into().expect("four bytes"));
-        (number, ChunkHash(record[4..36].try_into().expect("a hash")))
+        (Chunk(number), ChunkHash(record[4..36].try_into().expect("a hash")))
     };
     records.chunks(RECORD).map(record).collect()
 }

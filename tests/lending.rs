@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use p2p::content::{ChunkSet, FileId, Geometry, PeerId};
+use p2p::content::{Chunk, ChunkSet, FileId, Geometry, PeerId};
 use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::wire::{
     Addresses, Authority, Bits, Common, Decline, Discard, Duties, Duty, DutySource, FromTracker, Holder,
@@ -265,7 +265,7 @@ fn folder() -> TempDir {
 /// Every chunk whose number leaves this when divided by three does not belong to it.
 fn but(chunks: u32, left: u32) -> ChunkSet {
     let mut set = ChunkSet::empty(chunks);
-    (0..chunks).filter(|chunk| chunk % 3 != left).for_each(|chunk| assert!(set.insert(chunk)));
+    (0..chunks).filter(|chunk| chunk % 3 != left).for_each(|chunk| assert!(set.insert(Chunk(chunk))));
     set
 }
 

@@ -13,7 +13,7 @@ use std::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
 use p2p::content::{
-    ChunkHash, Descriptor, FileId, Geometry, Link, Manifest, Proof, Reason, SafeName, Tree, hash_chunk,
+    Chunk, ChunkHash, Descriptor, FileId, Geometry, Link, Manifest, Proof, Reason, SafeName, Tree, hash_chunk,
 };
 use p2p::wire::{
     ChunkHead, Common, Complaint, Duty, ErrorCode, FromServer, FromTracker, HEADER_BYTES, Message, Preface,
@@ -350,7 +350,7 @@ fn several_members_are_numbered_as_stated() {
     assert_eq!(members.ids, [FileId::of(&pattern_of(70_000)), FileId::of(b""), FileId::of(b"hello")]);
     let layout = &members.layout;
     assert_eq!((layout.chunks(), layout.size()), (3, 70_005));
-    let places = (0..3).filter_map(|chunk| layout.place(chunk));
+    let places = (0..3).filter_map(|chunk| layout.place(Chunk(chunk)));
     let places: Vec<(usize, u32, u64)> =
         places.map(|place| (place.file, place.chunk.get(), place.len)).collect();
     assert_eq!(places, [(0, 0, 65_536), (0, 1, 4_464), (2, 0, 5)]);

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use p2p::content::{Address, FileId, PeerId, Run};
+use p2p::content::{Address, Chunk, FileId, PeerId, Run};
 use p2p::net::{self, Identity, Messages, NetError, trace::Side};
 use p2p::tracker::{self, Config, Tracker};
 use p2p::wire::*;
@@ -110,8 +110,11 @@ fn an_error_about_a_request_keeps_the_connection() {
     assert_eq!(code(link.call(&heartbeat.clone().into()).unwrap()), ErrorCode::NotRegistered);
     register(&mut link, vec![offer("f", b"x")]);
     assert_eq!(link.call(&heartbeat.into()).unwrap(), Common::Ok.into());
-    let have =
-        HaveChunks { id: FileId::of(b"x"), view: View::Bytes, gained: List::new(vec![Run::new(0, 2)]) };
+    let have = HaveChunks {
+        id: FileId::of(b"x"),
+        view: View::Bytes,
+        gained: List::new(vec![Run::new(Chunk(0), 2)]),
+    };
     assert_eq!(code(link.call(&have.into()).unwrap()), ErrorCode::Malformed);
     assert_eq!(link.call(&Common::Ping.into()).unwrap(), Common::Pong.into());
     assert_eq!(code(link.call(&Common::Ok.into()).unwrap()), ErrorCode::Unexpected);

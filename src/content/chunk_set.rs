@@ -1,10 +1,11 @@
-//! A set of chunk numbers below a fixed length, as bits. Pure.
+//! A set of the chunks of a view, as bits. Pure.
 
+use super::geometry::Chunk;
 use super::runs::{self, Run};
 
 const WORD: usize = 64;
 
-/// Chunk numbers below [`ChunkSet::len`].
+/// Some of the first [`ChunkSet::len`] chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkSet {
     words: Box<[u64]>,
@@ -53,40 +54,40 @@ impl ChunkSet {
     }
 
     /// True if `chunk` is in the set.
-    pub fn contains(&self, chunk: u32) -> bool {
-        let word = self.words.get(chunk as usize / WORD).copied().unwrap_or(0);
-        word >> (chunk as usize % WORD) & 1 == 1
+    pub fn contains(&self, chunk: Chunk) -> bool {
+        let word = self.words.get(chunk.index() / WORD).copied().unwrap_or(0);
+        word >> (chunk.index() % WORD) & 1 == 1
     }
 
-    /// Adds `chunk`; true if it is new. A number past the end is not added.
-    pub fn insert(&mut self, chunk: u32) -> bool {
-        let new = chunk < self.len && !self.contains(chunk);
+    /// Adds `chunk`; true if it is new. One past the end is not added.
+    pub fn insert(&mut self, chunk: Chunk) -> bool {
+        let new = chunk.0 < self.len && !self.contains(chunk);
         if new {
-            self.words[chunk as usize / WORD] |= 1 << (chunk as usize % WORD);
+            self.words[chunk.index() / WORD] |= 1 << (chunk.index() % WORD);
             self.count += 1;
         }
         new
     }
 
     /// Takes `chunk` out; true if it was in.
-    pub fn remove(&mut self, chunk: u32) -> bool {
+    pub fn remove(&mut self, chunk: Chunk) -> bool {
         let old = self.contains(chunk);
         if old {
-            self.words[chunk as usize / WORD] &= !(1 << (chunk as usize % WORD));
+            self.words[chunk.index() / WORD] &= !(1 << (chunk.index() % WORD));
             self.count -= 1;
         }
         old
     }
 
     /// The chunks in ascending order.
-    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = Chunk> + '_ {
         self.words.iter().enumerate().flat_map(|(at, word)| {
             let mut left = *word;
             std::iter::from_fn(move || {
                 let bit = left.trailing_zeros();
                 (left != 0).then(|| {
                     left &= left - 1;
-                    (at * WORD) as u32 + bit
+                    Chunk((at * WORD) as u32 + bit)
                 })
             })
         })
@@ -98,34 +99,35 @@ impl ChunkSet {
     }
 
     /// The first chunk at or after `from`, going round at the end, that is in both sets.
-    pub fn next_common(&self, other: &ChunkSet, from: u32) -> Option<u32> {
+    pub fn next_common(&self, other: &ChunkSet, from: Chunk) -> Option<Chunk> {
         self.search(from, |at| self.words[at] & other.words.get(at).copied().unwrap_or(0))
     }
 
     /// The first chunk at or after `from`, going round at the end.
-    pub fn next(&self, from: u32) -> Option<u32> {
+    pub fn next(&self, from: Chunk) -> Option<Chunk> {
         self.search(from, |at| self.words[at])
     }
 
-    fn search(&self, from: u32, word: impl Fn(usize) -> u64) -> Option<u32> {
+    fn search(&self, from: Chunk, word: impl Fn(usize) -> u64) -> Option<Chunk> {
         let words = self.words.len();
-        let (start, bit) = (from as usize / WORD, from as usize % WORD);
+        let (start, bit) = (from.index() / WORD, from.index() % WORD);
         if self.count == 0 || start >= words {
-            return if from == 0 { None } else { self.search(0, word) };
+            return if from.0 == 0 { None } else { self.search(Chunk(0), word) };
         }
-        let found = |at: usize, word: u64| (word != 0).then(|| (at * WORD) as u32 + word.trailing_zeros());
+        let found =
+            |at: usize, word: u64| (word != 0).then(|| Chunk((at * WORD) as u32 + word.trailing_zeros()));
         let high = u64::MAX << bit;
         found(start, word(start) & high)
             .or_else(|| (start + 1..words).chain(0..start).find_map(|at| found(at, word(at))))
             .or_else(|| found(start, word(start) & !high))
     }
 
-    /// Adds the chunks of `runs`, leaving out numbers past the end: a word at a time, so that long runs
+    /// Adds the chunks of `runs`, leaving out those past the end: a word at a time, so that long runs
     /// cost little.
     pub fn add_runs(&mut self, runs: &[Run]) {
         for run in runs {
             let end = run.end().min(self.len);
-            let mut at = run.first;
+            let mut at = run.first.0;
             while at < end {
                 let low = at as usize % WORD;
                 let width = (WORD - low).min((end - at) as usize);
@@ -193,14 +195,14 @@ mod tests {
     fn a_set_is_joined_with_what_another_lacks() {
         let set = |chunks: &[u32]| {
             let mut set = ChunkSet::empty(70);
-            chunks.iter().for_each(|chunk| assert!(set.insert(*chunk)));
+            chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
             set
         };
         let (some, all) = (set(&[1, 68]), ChunkSet::full(70));
         assert_eq!(some.or_not(&all), some);
         assert_eq!(some.or_not(&set(&[])), all);
         let mut but_two = all;
-        assert!(but_two.remove(2) && but_two.remove(69));
+        assert!(but_two.remove(Chunk(2)) && but_two.remove(Chunk(69)));
         assert_eq!(some.or_not(&set(&[1, 2, 69])), but_two);
     }
 
@@ -209,14 +211,14 @@ mod tests {
         for len in [0, 1, 7, 8, 9, 63, 64, 65, 200] {
             let mut rng = fastrand::Rng::with_seed(u64::from(len));
             let mut set = ChunkSet::empty(len);
-            (0..len).filter(|_| rng.bool()).for_each(|chunk| assert!(set.insert(chunk)));
+            (0..len).map(Chunk).filter(|_| rng.bool()).for_each(|chunk| assert!(set.insert(chunk)));
             for set in [set, ChunkSet::empty(len), ChunkSet::full(len)] {
                 assert_eq!(ChunkSet::from_bytes(&set.to_bytes(), len), Some(set.clone()));
                 assert_eq!(set.iter().count() as u32, set.count());
             }
         }
-        let read = |bytes: &[u8], len| Some(ChunkSet::from_bytes(bytes, len)?.iter().collect::<Vec<_>>());
-        assert_eq!(read(&[0x80, 0x02], 15), Some(vec![0, 14]));
+        let read = |bytes: &[u8], len| Some(ChunkSet::from_bytes(bytes, len)?.runs());
+        assert_eq!(read(&[0x80, 0x02], 15), Some(vec![Run::new(Chunk(0), 1), Run::new(Chunk(14), 1)]));
         assert_eq!(read(&[0x80, 0x01], 15), None, "a spare bit");
         assert_eq!(read(&[0x80], 15), None, "too short");
         assert_eq!(read(&[0x80, 0, 0], 15), None, "too long");
@@ -227,15 +229,21 @@ mod tests {
     fn a_set_counts_what_goes_in_and_out() {
         let mut set = ChunkSet::empty(65);
         assert!(set.is_empty() && !set.is_full());
-        assert_eq!([set.insert(64), set.insert(64), set.insert(65)], [true, false, false]);
-        assert_eq!((set.len(), set.count(), set.contains(64), set.contains(0)), (65, 1, true, false));
         assert_eq!(
-            [set.remove(64), set.remove(64), set.remove(65), set.remove(1000)],
+            [set.insert(Chunk(64)), set.insert(Chunk(64)), set.insert(Chunk(65))],
+            [true, false, false]
+        );
+        assert_eq!(
+            (set.len(), set.count(), set.contains(Chunk(64)), set.contains(Chunk(0))),
+            (65, 1, true, false)
+        );
+        assert_eq!(
+            [set.remove(Chunk(64)), set.remove(Chunk(64)), set.remove(Chunk(65)), set.remove(Chunk(1000))],
             [true, false, false, false]
         );
         assert_eq!(set, ChunkSet::empty(65));
         let full = ChunkSet::full(65);
-        assert!(full.is_full() && !full.is_empty() && !full.contains(65));
+        assert!(full.is_full() && !full.is_empty() && !full.contains(Chunk(65)));
         assert_eq!([0, 1, 64, 65].map(ChunkSet::bytes_of), [0, 8, 8, 16]);
     }
 
@@ -245,14 +253,14 @@ mod tests {
         for len in [0, 1, 63, 64, 65, 200] {
             let (mut fast, mut slow) = (ChunkSet::empty(len), ChunkSet::empty(len));
             for _ in 0..20 {
-                let run = Run::new(rng.u32(..=len + 2), rng.u32(..100));
+                let run = Run::new(Chunk(rng.u32(..=len + 2)), rng.u32(..100));
                 fast.add_runs(&[run]);
-                for chunk in run.first..run.end() {
+                for chunk in run.below(u32::MAX) {
                     slow.insert(chunk);
                 }
                 assert_eq!(fast, slow, "{run:?} of {len}");
             }
-            fast.add_runs(&[Run::new(0, u32::MAX), Run::new(u32::MAX, u32::MAX)]);
+            fast.add_runs(&[Run::new(Chunk(0), u32::MAX), Run::new(Chunk(u32::MAX), u32::MAX)]);
             assert_eq!(fast, ChunkSet::full(len));
         }
     }
@@ -262,13 +270,14 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(7);
         for len in [1, 64, 65, 130] {
             let (mut a, mut b) = (ChunkSet::empty(len), ChunkSet::full(len));
-            (0..len).filter(|_| rng.u8(..8) == 0).for_each(|chunk| assert!(a.insert(chunk)));
-            (0..len).filter(|_| rng.bool()).for_each(|chunk| assert!(b.remove(chunk)));
+            let all = (0..len).map(Chunk);
+            all.clone().filter(|_| rng.u8(..8) == 0).for_each(|chunk| assert!(a.insert(chunk)));
+            all.filter(|_| rng.bool()).for_each(|chunk| assert!(b.remove(chunk)));
             for from in 0..len + 70 {
-                let round = (from..len).chain(0..len.min(from));
+                let mut round = (from..len).chain(0..len.min(from)).map(Chunk);
                 let scan = round.clone().find(|chunk| a.contains(*chunk) && b.contains(*chunk));
-                assert_eq!(a.next_common(&b, from), scan, "{len} {from}");
-                assert_eq!(a.next(from), round.clone().find(|chunk| a.contains(*chunk)), "{len} {from}");
+                assert_eq!(a.next_common(&b, Chunk(from)), scan, "{len} {from}");
+                assert_eq!(a.next(Chunk(from)), round.find(|chunk| a.contains(*chunk)), "{len} {from}");
             }
         }
     }

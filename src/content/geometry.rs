@@ -1,5 +1,7 @@
 //! How contents are cut into chunks: a function of size alone, and the numbering of many files' chunks.
 
+use std::fmt;
+
 /// The chunks of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -7,7 +9,41 @@ pub struct Geometry {
     chunk_bits: u32,
 }
 
-/// A chunk that exists in the geometry it came from.
+/// A chunk by its number among those of all files of a view. Whether the view has so many, [`Layout::place`] tells.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Chunk(pub u32);
+
+impl Chunk {
+    /// Its place in a list that has an entry for every chunk of the view.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The one so many after it. After the largest number comes 0.
+    #[must_use]
+    pub fn plus(self, count: u32) -> Chunk {
+        Chunk(self.0.wrapping_add(count))
+    }
+
+    /// How many after `start` it is: not before it.
+    pub fn since(self, start: Chunk) -> u32 {
+        self.0 - start.0
+    }
+
+    /// The first of those that it goes with when all are taken `together` at a time.
+    #[must_use]
+    pub fn first_of(self, together: u32) -> Chunk {
+        Chunk(self.0 / together * together)
+    }
+}
+
+impl fmt::Display for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A chunk of one file, by its number there: one that exists in the geometry it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChunkIndex(u32);
 
@@ -135,16 +171,32 @@ impl Layout {
         &self.files
     }
 
-    /// The numbers of a file's chunks.
+    /// The chunks of a file.
     ///
     /// # Panics
     /// If there is no such file.
-    pub fn chunks_of(&self, file: usize) -> std::ops::Range<u32> {
-        self.starts[file]..self.starts[file + 1]
+    pub fn chunks_of(&self, file: usize) -> impl Iterator<Item = Chunk> + use<> {
+        (self.starts[file]..self.starts[file + 1]).map(Chunk)
     }
 
-    /// Where chunk `number` lies, if there is one.
-    pub fn place(&self, number: u32) -> Option<Place> {
+    /// The chunk that lies there.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn chunk(&self, place: Place) -> Chunk {
+        self.first_of(place.file).plus(place.chunk.get())
+    }
+
+    /// The first chunk of a file, or what would be.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn first_of(&self, file: usize) -> Chunk {
+        Chunk(self.starts[file])
+    }
+
+    /// Where a chunk lies, if there is one of that number.
+    pub fn place(&self, Chunk(number): Chunk) -> Option<Place> {
         if number >= self.chunks() {
             return None;
         }
@@ -190,8 +242,10 @@ mod tests {
     fn a_layout_skips_empty_files() {
         let sizes = [0, 70_000, 0, 0, 5, 0];
         let layout = Layout::new(sizes.iter().filter_map(|size| Geometry::of(*size)).collect()).unwrap();
-        let files: Vec<_> = (0..4).map(|n| layout.place(n).map(|place| (place.file, place.len))).collect();
+        let files: Vec<_> =
+            (0..4).map(|n| layout.place(Chunk(n)).map(|place| (place.file, place.len))).collect();
         assert_eq!(files, [Some((1, 65_536)), Some((1, 4_464)), Some((4, 5)), None]);
-        assert_eq!(layout.chunks_of(1), 0..2);
+        assert!(layout.chunks_of(1).eq([Chunk(0), Chunk(1)]));
+        assert!((0..3).map(Chunk).all(|chunk| layout.chunk(layout.place(chunk).unwrap()) == chunk));
     }
 }

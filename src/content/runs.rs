@@ -1,45 +1,45 @@
-//! Runs of chunks as they come in messages: the first number and how many. Pure.
+//! Runs of chunks as they come in messages: the first and how many. Pure.
 
-use std::ops::Range;
+use super::geometry::Chunk;
 
 /// A run of chunks. One from outside may be empty, lie on others and reach past every end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Run {
     /// The first chunk.
-    pub first: u32,
+    pub first: Chunk,
     /// How many there are.
     pub count: u32,
 }
 
 impl Run {
     /// So many chunks from `first` on.
-    pub const fn new(first: u32, count: u32) -> Run {
+    pub const fn new(first: Chunk, count: u32) -> Run {
         Run { first, count }
     }
 
-    /// The number after the last chunk; the largest there is, if the run reaches past all numbers.
+    /// How many chunks a view has at least that has these: the number after the last, or the largest there is.
     pub fn end(self) -> u32 {
-        self.first.saturating_add(self.count)
+        self.first.0.saturating_add(self.count)
     }
 
-    /// Its chunks below `len`.
-    pub fn below(self, len: u32) -> Range<u32> {
-        self.first..self.end().min(len)
+    /// Those of its chunks that a view of `len` has.
+    pub fn below(self, len: u32) -> impl ExactSizeIterator<Item = Chunk> {
+        (self.first.0..self.end().min(len)).map(Chunk)
     }
 }
 
-/// The chunk numbers below `len` in runs from outside: `len` of them at most, so that runs that lie on
+/// Those chunks of runs from outside that a view of `len` has: `len` of them at most, so that runs that lie on
 /// each other cost their sender more than whoever reads them.
-pub fn numbers(runs: &[Run], len: u32) -> impl Iterator<Item = u32> + '_ {
+pub fn chunks(runs: &[Run], len: u32) -> impl Iterator<Item = Chunk> + '_ {
     runs.iter().flat_map(move |run| run.below(len)).take(len as usize)
 }
 
-/// Ascending numbers as runs.
-pub fn of(chunks: impl IntoIterator<Item = u32>) -> Vec<Run> {
+/// Ascending chunks as runs.
+pub fn of(chunks: impl IntoIterator<Item = Chunk>) -> Vec<Run> {
     let mut out: Vec<Run> = Vec::new();
     for chunk in chunks {
         match out.last_mut() {
-            Some(run) if run.end() == chunk => run.count += 1,
+            Some(run) if run.end() == chunk.0 => run.count += 1,
             _ => out.push(Run::new(chunk, 1)),
         }
     }
@@ -54,8 +54,8 @@ pub fn joined(runs: &[Run]) -> Vec<Run> {
     let mut out: Vec<Run> = Vec::new();
     for run in runs {
         match out.last_mut() {
-            Some(last) if run.first <= last.end() => last.count = run.end().max(last.end()) - last.first,
-            _ => out.push(Run::new(run.first, run.end() - run.first)),
+            Some(last) if run.first.0 <= last.end() => last.count = run.end().max(last.end()) - last.first.0,
+            _ => out.push(Run::new(run.first, run.end() - run.first.0)),
         }
     }
     out
@@ -72,14 +72,14 @@ mod tests {
     use crate::content::ChunkSet;
 
     fn runs<const N: usize>(runs: [(u32, u32); N]) -> [Run; N] {
-        runs.map(|(first, count)| Run::new(first, count))
+        runs.map(|(first, count)| Run::new(Chunk(first), count))
     }
 
     #[test]
     fn runs_from_outside_are_bounded() {
-        let read = numbers(&runs([(0, 2), (4, 9), (7, u32::MAX)]), 6).collect::<Vec<_>>();
-        assert_eq!(read, [0, 1, 4, 5]);
-        assert_eq!(numbers(&runs([(0, u32::MAX); 4096]), 100).count(), 100);
+        let read = chunks(&runs([(0, 2), (4, 9), (7, u32::MAX)]), 6).collect::<Vec<_>>();
+        assert_eq!(read, [0, 1, 4, 5].map(Chunk));
+        assert_eq!(chunks(&runs([(0, u32::MAX); 4096]), 100).count(), 100);
     }
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn runs_join_neighbours() {
-        assert_eq!(of([1, 2, 3, 7, 9, 10]), runs([(1, 3), (7, 1), (9, 2)]));
+        assert_eq!(of([1, 2, 3, 7, 9, 10].map(Chunk)), runs([(1, 3), (7, 1), (9, 2)]));
         assert_eq!(ChunkSet::full(70).runs(), runs([(0, 70)]));
         assert_eq!(named(&runs([(0, 4), (2, u32::MAX), (9, 1), (0, 0)]), 5), 4 + 3 + 1 + 1);
     }

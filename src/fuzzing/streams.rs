@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio_util::codec::Decoder;
 
 use super::Numbers;
-use crate::content::PeerId;
+use crate::content::{Chunk, PeerId};
 use crate::tracker::directory::{Bounds, Directory};
 use crate::tracker::session::{Effect, Session};
 use crate::tracker::shared::Shared;
@@ -124,7 +124,7 @@ pub(super) fn bitmap(bytes: &[u8], _: &Path) {
     let bits = Bits::Map(Bytes::copy_from_slice(numbers.0));
     let Some(set) = bits.to_set(chunks) else { return };
     assert_eq!(set.len(), chunks);
-    assert_eq!(set.iter().filter(|chunk| *chunk < chunks).count(), set.count() as usize);
+    assert_eq!(set.iter().filter(|chunk| *chunk < Chunk(chunks)).count(), set.count() as usize);
     assert_eq!(Bits::from(&set).to_set(chunks), Some(set));
 }
 

@@ -36,7 +36,7 @@ use super::got::Noted;
 use super::made::Made;
 use super::stamp::Stamp;
 use crate::api::Trashed;
-use crate::content::{ChunkHash, ChunkSet, FileId, Looks, Place, SafeName};
+use crate::content::{Chunk, ChunkHash, ChunkSet, FileId, Looks, Place, SafeName};
 use crate::descriptors::{Shortage, patiently};
 use dest::Dest;
 pub use error::DiskError;
@@ -204,10 +204,10 @@ impl Disk {
 
     /// Keeps a proved chunk whose bytes were written; the last one gives the file its name. The file
     /// is finished when this returns true.
-    pub(super) fn keep(&self, number: u32, place: Place, hash: ChunkHash) -> Result<bool, DiskError> {
+    pub(super) fn keep(&self, chunk: Chunk, place: Place, hash: ChunkHash) -> Result<bool, DiskError> {
         self.begin()?;
         let label = self.plan.slots[place.file].label();
-        let last = self.unfinished.keep(number, place, hash).map_err(DiskError::at(label))?;
+        let last = self.unfinished.keep(chunk, place, hash).map_err(DiskError::at(label))?;
         if last {
             self.name_finished(place.file)?;
         }

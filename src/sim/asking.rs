@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::connection::{Item, Load};
 use super::happening::{Happening, Job, Message, Nanos};
 use super::world::World;
-use crate::content::{PROOF_RUN, PeerId};
+use crate::content::{Chunk, PROOF_RUN, PeerId};
 use crate::swarm::neighbours::Outcome;
 use crate::swarm::scheduler::{Effect, Event, SourceId, may_choose};
 use crate::wire::{ANY_CHUNK, Complaint};
@@ -36,7 +36,7 @@ impl World<'_> {
         }
         connection.source = Some(source);
         if connection.wants_news {
-            let kept: Vec<u32> = fetch.kept.iter().collect();
+            let kept: Vec<Chunk> = fetch.kept.iter().collect();
             kept.into_iter().for_each(|chunk| self.tell_source(c, chunk, 8));
         }
         let chooses = may_choose(who, &have, self.sources_of(p, c));
@@ -51,7 +51,7 @@ impl World<'_> {
         open.map(|other| (super::peer::id_of(other.server), other.wants_news))
     }
 
-    fn tell_source(&mut self, c: u32, chunk: u32, bytes: u32) {
+    fn tell_source(&mut self, c: u32, chunk: Chunk, bytes: u32) {
         let (server, asker) = (self.connections[c as usize].server, self.connections[c as usize].asker);
         let at = self.short(asker, server, bytes);
         self.queue.push(at, Happening::Told(c, chunk));
@@ -100,9 +100,9 @@ impl World<'_> {
         }
     }
 
-    fn ask(&mut self, p: u32, c: u32, chunk: u32, at: Nanos) {
+    fn ask(&mut self, p: u32, c: u32, chunk: Chunk, at: Nanos) {
         let Some(fetch) = &self.peers[p as usize].fetch else { return };
-        let proof = chunk == ANY_CHUNK || !fetch.proved.contains(chunk / PROOF_RUN);
+        let proof = chunk == ANY_CHUNK || !fetch.proved.contains(chunk.first_of(PROOF_RUN));
         let behind = fetch.scheduler.is_behind();
         self.queue.push(at, Happening::Asked(c, Job { chunk, proof, behind }));
     }
@@ -167,12 +167,12 @@ impl World<'_> {
     }
 
     /// The head of a chunk; true if its data is wanted.
-    fn head(&mut self, c: u32, chunk: u32) -> bool {
+    fn head(&mut self, c: u32, chunk: Chunk) -> bool {
         let (p, source) = (self.connections[c as usize].asker, self.connections[c as usize].source);
         let Some(source) = source else { return false };
         self.step(p, Event::Arriving(source, chunk));
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return false };
-        fetch.proved.insert(chunk / PROOF_RUN);
+        fetch.proved.insert(chunk.first_of(PROOF_RUN));
         let wanted = !fetch.kept.contains(chunk);
         if wanted {
             fetch.writers.insert(chunk, source);
@@ -193,7 +193,7 @@ impl World<'_> {
         }
     }
 
-    fn whole(&mut self, p: u32, source: SourceId, chunk: u32, wanted: bool, corrupt: bool) {
+    fn whole(&mut self, p: u32, source: SourceId, chunk: Chunk, wanted: bool, corrupt: bool) {
         let bytes = u64::from(self.bytes_of(chunk));
         let peer = &mut self.peers[p as usize];
         let Some(fetch) = &mut peer.fetch else { return };
@@ -215,7 +215,7 @@ impl World<'_> {
     }
 
     /// A chunk is here: tells sources and askers, and ends the transfer if it was the last.
-    fn kept(&mut self, p: u32, source: SourceId, chunk: u32) {
+    fn kept(&mut self, p: u32, source: SourceId, chunk: Chunk) {
         let server = self.connection_of(p, source).map(|c| self.connections[c as usize].server);
         let Some(fetch) = &mut self.peers[p as usize].fetch else { return };
         if let Some(server) = server {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::happening::{Job, Message, Nanos};
-use crate::content::ChunkSet;
+use crate::content::{Chunk, ChunkSet};
 use crate::swarm::scheduler::{SourceId, SourceLoad};
 use crate::swarm::telling::Telling;
 
@@ -19,7 +19,7 @@ const LONG_QUEUE: Nanos = 25_000_000;
 /// What a stream carries.
 #[derive(Debug)]
 pub(super) enum Load {
-    Chunk { chunk: u32, corrupt: bool, bytes: u32 },
+    Chunk { chunk: Chunk, corrupt: bool, bytes: u32 },
     Message(Message),
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(server: u32, asker: u32, runs: u32) -> Connection {
+    pub(super) fn new(server: u32, asker: u32, chunks: u32) -> Connection {
         Connection {
             server,
             asker,
@@ -88,7 +88,7 @@ impl Connection {
             ready: false,
             jobs: VecDeque::new(),
             whole: false,
-            proved: ChunkSet::empty(runs),
+            proved: ChunkSet::empty(chunks),
             telling: Telling::new(),
             news_due: false,
             writing: false,

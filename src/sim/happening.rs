@@ -1,6 +1,6 @@
 //! What can happen, and what is said.
 
-use crate::content::Run;
+use crate::content::{Chunk, Run};
 use crate::swarm::scheduler::SourceLoad;
 use crate::wire::Refusal;
 
@@ -24,11 +24,11 @@ pub(super) enum Happening {
     Opened(u32),
     /// A request arrives.
     Asked(u32, Job),
-    Cancelled(u32, u32),
+    Cancelled(u32, Chunk),
     /// GET_LOAD arrives.
     LoadAsked(u32),
     /// The asker has a chunk now.
-    Told(u32, u32),
+    Told(u32, Chunk),
     /// It is time to tell of gains.
     News(u32),
     /// A message of an idle connection arrives: its number.
@@ -49,14 +49,14 @@ pub(super) enum Happening {
 #[derive(Debug)]
 pub(super) enum Message {
     Gains(Vec<Run>),
-    Refused(u32, Refusal),
+    Refused(Chunk, Refusal),
     Load(SourceLoad),
 }
 
 /// A request that waits: for a chunk or [`ANY_CHUNK`](crate::wire::ANY_CHUNK), with its proof or without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Job {
-    pub(super) chunk: u32,
+    pub(super) chunk: Chunk,
     pub(super) proof: bool,
     /// Others get on faster than the asker.
     pub(super) behind: bool,

@@ -8,7 +8,7 @@ use super::happening::{Happening, Nanos};
 use super::peer::{Fetch, address_of, id_of, number_of};
 use super::scenario::Fate;
 use super::world::{LEASE_INTERVAL, World, content};
-use crate::content::{ChunkSet, PROOF_RUN, PeerId, Run};
+use crate::content::{Chunk, ChunkSet, PeerId, Run};
 use crate::net::DIAL_TIMEOUT;
 use crate::swarm::errands::{Errand, Errands, REFRESH, holders_wanted, last_of};
 use crate::swarm::neighbours::{Neighbours, Outcome};
@@ -63,7 +63,6 @@ impl World<'_> {
         let most = crate::peer::Limits::default().max_inflight_bytes;
         let none = ChunkSet::empty(self.chunks);
         let all = ChunkSet::full(self.chunks);
-        let runs = self.chunks.div_ceil(PROOF_RUN);
         let peer = &mut self.peers[p as usize];
         peer.alive = true;
         peer.joined = now;
@@ -74,7 +73,7 @@ impl World<'_> {
             connections: Vec::new(),
             kept: none,
             writers: Default::default(),
-            proved: ChunkSet::empty(runs),
+            proved: ChunkSet::empty(self.chunks),
             errands: Errands::new(self.scenario.degree, REFRESH, self.chunks, instant),
             located: Vec::new(),
             turn_due: false,
@@ -165,8 +164,7 @@ impl World<'_> {
 
     fn dial(&mut self, p: u32, server: u32) {
         let c = self.connections.len() as u32;
-        let runs = self.chunks.div_ceil(PROOF_RUN);
-        self.connections.push(Connection::new(server, p, runs));
+        self.connections.push(Connection::new(server, p, self.chunks));
         self.queue.push(self.now + OPEN_TRIPS * self.delay, Happening::Open(c));
         if self.peers[server as usize].vanished {
             self.queue.push(self.now + nanos(DIAL_TIMEOUT), Happening::EndedForAsker(c));
@@ -202,7 +200,7 @@ impl World<'_> {
 
     pub(super) fn complain(&mut self, p: u32, about: u32, complaint: Complaint) {
         let now = self.instant();
-        let _ = self.directory.report(World::sender(p), id_of(about), complaint, (content(), 0), now);
+        let _ = self.directory.report(World::sender(p), id_of(about), complaint, (content(), Chunk(0)), now);
     }
 
     /// The asker sees that a connection has ended, or that nobody answers its dial.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::happening::Nanos;
 use super::scenario::{Link, Manner};
-use crate::content::{ChunkSet, PeerId};
+use crate::content::{Chunk, ChunkSet, PeerId};
 use crate::swarm::desk::Desk;
 use crate::swarm::errands::Errands;
 use crate::swarm::neighbours::Neighbours;
@@ -22,7 +22,7 @@ pub(super) struct Fetch {
     /// The chunks that were delivered whole and true: what the scheduler must say it has.
     pub(super) kept: ChunkSet,
     /// Who writes a chunk that is arriving: the one that began last.
-    pub(super) writers: BTreeMap<u32, SourceId>,
+    pub(super) writers: BTreeMap<Chunk, SourceId>,
     /// Runs whose proof is known.
     pub(super) proved: ChunkSet,
     pub(super) errands: Errands,
@@ -106,7 +106,7 @@ impl Peer {
     }
 
     /// True if a chunk is here.
-    pub(super) fn has(&self, chunk: u32) -> bool {
+    pub(super) fn has(&self, chunk: Chunk) -> bool {
         self.fetch.as_ref().is_none_or(|fetch| fetch.scheduler.had().contains(chunk))
     }
 

@@ -6,7 +6,7 @@ use super::connection::Load;
 use super::happening::{Happening, Job, Message};
 use super::scenario::Manner;
 use super::world::World;
-use crate::content::{ChunkSet, Network, PROOF_RUN};
+use crate::content::{Chunk, ChunkSet, Network, PROOF_RUN};
 use crate::swarm::desk::{Effect, Wish};
 use crate::wire::{ANY_CHUNK, Refusal};
 
@@ -74,7 +74,7 @@ impl World<'_> {
         self.pump(c);
     }
 
-    pub(super) fn cancelled(&mut self, c: u32, chunk: u32) {
+    pub(super) fn cancelled(&mut self, c: u32, chunk: Chunk) {
         let connection = &mut self.connections[c as usize];
         if !connection.server_open {
             return;
@@ -88,7 +88,7 @@ impl World<'_> {
     }
 
     /// The asker has a chunk now.
-    pub(super) fn told(&mut self, c: u32, chunk: u32) {
+    pub(super) fn told(&mut self, c: u32, chunk: Chunk) {
         let server = self.connections[c as usize].server;
         self.peers[server as usize].desk.has(c, SLOT, [chunk]);
     }
@@ -164,7 +164,7 @@ impl World<'_> {
             Manner::Corrupts(share) => self.rng.f64() < share,
             _ => false,
         };
-        let proof = match job.proof && connection.proved.insert(chunk / PROOF_RUN) {
+        let proof = match job.proof && connection.proved.insert(chunk.first_of(PROOF_RUN)) {
             true => self.proof_bytes,
             false => 0,
         };
@@ -225,7 +225,7 @@ impl World<'_> {
     }
 
     /// A peer has a chunk: its askers will hear of it.
-    pub(super) fn gained(&mut self, p: u32, chunk: u32) {
+    pub(super) fn gained(&mut self, p: u32, chunk: Chunk) {
         let askers = self.peers[p as usize].askers.len();
         for nth in 0..askers {
             let c = self.peers[p as usize].askers[nth];

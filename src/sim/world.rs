@@ -8,7 +8,7 @@ use super::happening::{Happening, Message, Nanos};
 use super::peer::Peer;
 use super::queue::Queue;
 use super::scenario::{Manner, Scenario};
-use crate::content::{FileId, Geometry, Layout, PROOF_RUN};
+use crate::content::{Chunk, FileId, Geometry, Layout, PROOF_RUN};
 use crate::tracker::directory::{Bounds, Directory};
 
 /// The lease that the tracker gives.
@@ -94,7 +94,7 @@ impl<'a> World<'a> {
         instant.saturating_duration_since(self.base).as_nanos() as Nanos
     }
 
-    pub(super) fn bytes_of(&self, chunk: u32) -> u32 {
+    pub(super) fn bytes_of(&self, chunk: Chunk) -> u32 {
         self.layout.place(chunk).map_or(0, |place| place.len as u32)
     }
 
@@ -125,13 +125,13 @@ impl<'a> World<'a> {
     }
 
     /// A chunk was kept: for the curve and the digest.
-    pub(super) fn count_kept(&mut self, p: u32, chunk: u32) {
+    pub(super) fn count_kept(&mut self, p: u32, chunk: Chunk) {
         let at = (self.now * CURVE / self.bound.max(1)) as usize;
         let bytes = u64::from(self.bytes_of(chunk));
         if let Some(part) = self.curve.get_mut(at) {
             *part += bytes;
         }
-        let what = self.now ^ u64::from(p) << 40 ^ u64::from(chunk) << 20;
+        let what = self.now ^ u64::from(p) << 40 ^ u64::from(chunk.0) << 20;
         self.digest = (self.digest ^ what).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
     }
 

@@ -12,7 +12,7 @@ use super::seed::Seed;
 use super::throttle::Throttle;
 use super::turns::{Hold, Origin, Rank, Turns};
 use super::uplink::{Uplink, piece_bytes};
-use crate::content::{Network, PeerId};
+use crate::content::{Chunk, Network, PeerId};
 
 /// What follows for another connection than the one that came; to be carried out in any order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl<C: Ord + Copy> Desk<C> {
     }
 
     /// The asker says that it has these chunks.
-    pub(crate) fn has(&mut self, number: u32, slot: u16, chunks: impl IntoIterator<Item = u32>) {
+    pub(crate) fn has(&mut self, number: u32, slot: u16, chunks: impl IntoIterator<Item = Chunk>) {
         if let Some(seed) = self.seed(number, slot) {
             chunks.into_iter().for_each(|chunk| seed.has((number, slot), chunk));
         }
@@ -148,19 +148,19 @@ impl<C: Ord + Copy> Desk<C> {
     }
 
     /// The asker, which wants not all, wants these chunks.
-    pub(crate) fn wants(&mut self, number: u32, slot: u16, chunks: impl IntoIterator<Item = u32>) {
+    pub(crate) fn wants(&mut self, number: u32, slot: u16, chunks: impl IntoIterator<Item = Chunk>) {
         if let Some(seed) = self.seed(number, slot) {
             chunks.into_iter().for_each(|chunk| seed.want((number, slot), chunk));
         }
     }
 
     /// Gives the asker a chunk that it wants and no asker has, if there is one.
-    pub(crate) fn choose(&mut self, number: u32, slot: u16) -> Option<u32> {
+    pub(crate) fn choose(&mut self, number: u32, slot: u16) -> Option<Chunk> {
         self.seed(number, slot)?.choose((number, slot))
     }
 
     /// A chunk of `bytes` begins to leave.
-    pub(crate) fn begin(&mut self, number: u32, slot: u16, chunk: u32, bytes: usize, now: Instant) {
+    pub(crate) fn begin(&mut self, number: u32, slot: u16, chunk: Chunk, bytes: usize, now: Instant) {
         if let Some(seed) = self.seed(number, slot) {
             seed.give((number, slot), chunk);
         }

@@ -165,6 +165,7 @@ pub(crate) fn last_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Chunk;
     use crate::swarm::neighbours::Outcome;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -243,13 +244,16 @@ mod tests {
         let mut had = ChunkSet::empty(10);
         assert_eq!(errands.gained(&had), []);
         for chunk in [1, 2, 5] {
-            had.insert(chunk);
+            had.insert(Chunk(chunk));
         }
-        assert_eq!(errands.gained(&had), [Run::new(1, 2), Run::new(5, 1)]);
+        assert_eq!(errands.gained(&had), [Run::new(Chunk(1), 2), Run::new(Chunk(5), 1)]);
         assert_eq!(errands.gained(&had), []);
-        had.insert(3);
-        assert_eq!(errands.gained(&had), [Run::new(3, 1)]);
-        assert_eq!(errands.gained(&ChunkSet::full(10)), [Run::new(0, 1), Run::new(4, 1), Run::new(6, 4)]);
+        had.insert(Chunk(3));
+        assert_eq!(errands.gained(&had), [Run::new(Chunk(3), 1)]);
+        assert_eq!(
+            errands.gained(&ChunkSet::full(10)),
+            [Run::new(Chunk(0), 1), Run::new(Chunk(4), 1), Run::new(Chunk(6), 4)]
+        );
     }
 
     #[test]

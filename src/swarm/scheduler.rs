@@ -32,7 +32,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::content::{ChunkSet, Layout, Run, runs};
+use crate::content::{Chunk, ChunkSet, Layout, Run, runs};
 use crate::wire::Refusal;
 pub(crate) use choosing::may_choose;
 use chunks::Chunks;
@@ -72,7 +72,7 @@ pub struct Scheduler {
     /// When another than those brought or got something last, or the first one came.
     others_gained: Option<Instant>,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
-    cursor: u32,
+    cursor: Chunk,
     rng: fastrand::Rng,
 }
 
@@ -96,7 +96,7 @@ impl Scheduler {
             spared: BTreeSet::new(),
             others_gained: None,
             rng: fastrand::Rng::with_seed(seed),
-            cursor: (seed % u64::from(layout.chunks().max(1))) as u32,
+            cursor: Chunk((seed % u64::from(layout.chunks().max(1))) as u32),
             layout,
         }
     }
@@ -200,7 +200,7 @@ impl Scheduler {
     fn gained(&mut self, id: SourceId, gained: &[Run], now: Instant, out: &mut Vec<Effect>) {
         self.note_gain(id, now);
         let Some(source) = self.sources.get_mut(id) else { return };
-        for chunk in runs::numbers(gained, self.layout.chunks()) {
+        for chunk in runs::chunks(gained, self.layout.chunks()) {
             // What it says anew is believed anew.
             source.doubts_no_more(chunk);
             if source.have.insert(chunk) {
@@ -225,12 +225,12 @@ impl Scheduler {
     }
 
     /// Forgets that `chunk` was asked of `id`.
-    fn settle(&mut self, id: SourceId, chunk: u32) {
+    fn settle(&mut self, id: SourceId, chunk: Chunk) {
         self.sources.settle(id, chunk);
         self.chunks.release(chunk, id);
     }
 
-    fn arriving(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+    fn arriving(&mut self, id: SourceId, chunk: Chunk, now: Instant, out: &mut Vec<Effect>) {
         let Some(source) = self.sources.get_mut(id) else { return };
         if source.begun(chunk, now) {
             let others = self.chunks.chosen(chunk, id);
@@ -244,7 +244,7 @@ impl Scheduler {
         }
     }
 
-    fn arrived(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+    fn arrived(&mut self, id: SourceId, chunk: Chunk, now: Instant, out: &mut Vec<Effect>) {
         self.note_gain(id, now);
         if let Some(source) = self.sources.get_mut(id) {
             source.has_brought();
@@ -255,7 +255,7 @@ impl Scheduler {
         self.fill(id, now, out);
     }
 
-    fn corrupt(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+    fn corrupt(&mut self, id: SourceId, chunk: Chunk, now: Instant, out: &mut Vec<Effect>) {
         self.settle(id, chunk);
         let Some(source) = self.sources.get_mut(id) else { return };
         source.was_wrong(chunk);
@@ -280,7 +280,7 @@ impl Scheduler {
     }
 
     /// The source does not have `chunk`, whatever it said, until it says so anew.
-    fn disbelieve(&mut self, id: SourceId, chunk: u32) {
+    fn disbelieve(&mut self, id: SourceId, chunk: Chunk) {
         let Some(source) = self.sources.get_mut(id) else { return };
         if !source.have.contains(chunk) {
             return;
@@ -292,7 +292,7 @@ impl Scheduler {
         source.have.remove(chunk);
     }
 
-    fn settled(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+    fn settled(&mut self, id: SourceId, chunk: Chunk, now: Instant, out: &mut Vec<Effect>) {
         self.settle(id, chunk);
         self.fill_all(now, out);
         self.answered(id, now, out);
@@ -313,7 +313,7 @@ impl Scheduler {
         self.answered(id, now, out);
     }
 
-    fn refused(&mut self, id: SourceId, chunk: u32, why: Refusal, now: Instant, out: &mut Vec<Effect>) {
+    fn refused(&mut self, id: SourceId, chunk: Chunk, why: Refusal, now: Instant, out: &mut Vec<Effect>) {
         self.spent -= self.bytes_of(chunk) as i64;
         self.settle(id, chunk);
         match why {
@@ -367,10 +367,10 @@ impl Scheduler {
 
     /// Bytes of a chunk, as a rule.
     fn usual_bytes(&self) -> u64 {
-        self.bytes_of(0)
+        self.bytes_of(Chunk(0))
     }
 
-    fn bytes_of(&self, chunk: u32) -> u64 {
+    fn bytes_of(&self, chunk: Chunk) -> u64 {
         self.layout.place(chunk).map_or(0, |place| place.len)
     }
 
@@ -430,7 +430,7 @@ impl Scheduler {
     }
 
     /// True if another source could have all that is open much sooner than `id` would have `chunk`.
-    fn is_left_to_others(&self, id: SourceId, chunk: u32, now: Instant) -> bool {
+    fn is_left_to_others(&self, id: SourceId, chunk: Chunk, now: Instant) -> bool {
         let open = u64::from(self.chunks.open()).saturating_mul(self.usual_bytes());
         let asked = (chunk, self.bytes_of(chunk));
         // Nothing is left to one that is to be spared.
@@ -459,7 +459,7 @@ impl Scheduler {
         self.allowance.is_none_or(|allowance| self.spent < allowance)
     }
 
-    fn ask(&mut self, id: SourceId, chunk: u32, now: Instant, out: &mut Vec<Effect>) {
+    fn ask(&mut self, id: SourceId, chunk: Chunk, now: Instant, out: &mut Vec<Effect>) {
         self.sources.ask(id, chunk, self.bytes_of(chunk), now);
         self.spent += self.bytes_of(chunk) as i64;
         self.chunks.ask(chunk, id);
@@ -476,11 +476,11 @@ impl Scheduler {
     /// Where to look next. Peers that want the same chunks of the same source must not ask for them in
     /// the same order, or the source sends each to all of them before it sends another. Among whole
     /// sources alone there is nothing to spread, and a file is best read from front to back.
-    fn move_cursor(&mut self, asked: u32) {
+    fn move_cursor(&mut self, asked: Chunk) {
         self.cursor = if self.sources.all_are_whole() {
-            asked + 1
+            asked.plus(1)
         } else {
-            self.rng.u32(..self.layout.chunks().max(1))
+            Chunk(self.rng.u32(..self.layout.chunks().max(1)))
         };
     }
 

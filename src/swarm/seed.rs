@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::content::{ChunkSet, PROOF_RUN, PeerId};
+use crate::content::{Chunk, ChunkSet, PROOF_RUN, PeerId};
 
 /// Chunks that are given to one asker in a row: a proof's run, so that each proof travels once.
 const CHOICE_RUN: u32 = PROOF_RUN;
@@ -21,11 +21,11 @@ struct Taker {
     /// The chunks that it will ask for; none: all.
     wants: Option<ChunkSet>,
     /// The last chunk that was given by this side's choice.
-    last: Option<u32>,
+    last: Option<Chunk>,
 }
 
 impl Taker {
-    fn wants(&self, chunk: u32) -> bool {
+    fn wants(&self, chunk: Chunk) -> bool {
         self.wants.as_ref().is_none_or(|wants| wants.contains(chunk))
     }
 }
@@ -41,11 +41,11 @@ pub(crate) struct Seed {
     /// How many of the others want each chunk; empty as long as there is none.
     wanters: Vec<u16>,
     ungiven: ChunkSet,
-    cursor: u32,
+    cursor: Chunk,
     /// Who was the first to be given a chunk that not all askers have yet.
-    first: BTreeMap<u32, PeerId>,
+    first: BTreeMap<Chunk, PeerId>,
     /// The same the other way round.
-    given_first: BTreeMap<PeerId, BTreeSet<u32>>,
+    given_first: BTreeMap<PeerId, BTreeSet<Chunk>>,
     /// What peers got at seats that they left, while they have others.
     left: BTreeMap<PeerId, ChunkSet>,
 }
@@ -58,7 +58,7 @@ impl Seed {
             insatiable: 0,
             wanters: Vec::new(),
             ungiven: ChunkSet::full(chunks),
-            cursor: 0,
+            cursor: Chunk(0),
             first: BTreeMap::new(),
             left: BTreeMap::new(),
             given_first: BTreeMap::new(),
@@ -84,10 +84,10 @@ impl Seed {
     }
 
     /// An asker that wants not all wants this chunk.
-    pub(crate) fn want(&mut self, seat: Seat, chunk: u32) {
+    pub(crate) fn want(&mut self, seat: Seat, chunk: Chunk) {
         let wants = self.takers.get_mut(&seat).and_then(|taker| taker.wants.as_mut());
         if wants.is_some_and(|wants| wants.insert(chunk)) {
-            self.wanters[chunk as usize] += 1;
+            self.wanters[chunk.index()] += 1;
         }
     }
 
@@ -97,7 +97,7 @@ impl Seed {
         let Some(taker) = self.takers.remove(&seat) else { return false };
         match &taker.wants {
             None => self.insatiable -= 1,
-            Some(wants) => wants.iter().for_each(|chunk| self.wanters[chunk as usize] -= 1),
+            Some(wants) => wants.iter().for_each(|chunk| self.wanters[chunk.index()] -= 1),
         }
         for chunk in taker.given.iter() {
             if !orderly || !taker.told.contains(chunk) {
@@ -129,18 +129,19 @@ impl Seed {
     /// Gives an asker a chunk that it wants and no asker has, if there is one, to follow the last that it was given so. Each asker
     /// gets a run of its own as long as there are any, so that the proof of a run, which travels with its
     /// first chunk, leaves once too.
-    pub(crate) fn choose(&mut self, seat: Seat) -> Option<u32> {
+    pub(crate) fn choose(&mut self, seat: Seat) -> Option<Chunk> {
         let taker = self.takers.get_mut(&seat)?;
-        let next = taker.last.map(|last| last + 1);
-        let next =
-            next.filter(|next| next % CHOICE_RUN != 0 && self.ungiven.contains(*next) && taker.wants(*next));
+        let next = taker.last.map(|last| last.plus(1));
+        let next = next.filter(|next| {
+            *next != next.first_of(CHOICE_RUN) && self.ungiven.contains(*next) && taker.wants(*next)
+        });
         taker.last = next.or_else(|| match &taker.wants {
             None => self.ungiven.next(self.cursor),
             Some(wants) => self.ungiven.next_common(wants, self.cursor),
         });
         let (peer, chunk) = (taker.peer, taker.last?);
         if next.is_none() {
-            self.cursor = (chunk / CHOICE_RUN + 1) * CHOICE_RUN;
+            self.cursor = chunk.first_of(CHOICE_RUN).plus(CHOICE_RUN);
         }
         self.give(seat, chunk);
         self.first.insert(chunk, peer);
@@ -149,9 +150,9 @@ impl Seed {
     }
 
     /// An asker is being sent a chunk.
-    pub(crate) fn give(&mut self, seat: Seat, chunk: u32) {
+    pub(crate) fn give(&mut self, seat: Seat, chunk: Chunk) {
         let Some(taker) = self.takers.get_mut(&seat) else { return };
-        let Some(copies) = self.copies.get_mut(chunk as usize) else { return };
+        let Some(copies) = self.copies.get_mut(chunk.index()) else { return };
         if taker.given.insert(chunk) {
             *copies = copies.saturating_add(1);
             self.ungiven.remove(chunk);
@@ -162,8 +163,8 @@ impl Seed {
     }
 
     /// An asker says that it has a chunk.
-    pub(crate) fn has(&mut self, seat: Seat, chunk: u32) {
-        if let Some(taker) = self.takers.get_mut(&seat).filter(|_| (chunk as usize) < self.copies.len()) {
+    pub(crate) fn has(&mut self, seat: Seat, chunk: Chunk) {
+        if let Some(taker) = self.takers.get_mut(&seat).filter(|_| chunk.index() < self.copies.len()) {
             taker.told.insert(chunk);
             self.give(seat, chunk);
         }
@@ -177,13 +178,13 @@ impl Seed {
     }
 
     /// How many copies of a chunk its askers lack.
-    fn lacking(&self, chunk: u32) -> u32 {
-        let some = self.wanters.get(chunk as usize).copied().unwrap_or(0);
-        let copies = self.copies[chunk as usize];
+    fn lacking(&self, chunk: Chunk) -> u32 {
+        let some = self.wanters.get(chunk.index()).copied().unwrap_or(0);
+        let copies = self.copies[chunk.index()];
         (u32::from(self.insatiable) + u32::from(some)).saturating_sub(u32::from(copies))
     }
 
-    fn is_spread(&mut self, chunk: u32) {
+    fn is_spread(&mut self, chunk: Chunk) {
         if let Some(peer) = self.first.remove(&chunk)
             && let Some(chunks) = self.given_first.get_mut(&peer)
         {
@@ -191,8 +192,8 @@ impl Seed {
         }
     }
 
-    fn take_back(&mut self, chunk: u32) {
-        let copies = &mut self.copies[chunk as usize];
+    fn take_back(&mut self, chunk: Chunk) {
+        let copies = &mut self.copies[chunk.index()];
         *copies = copies.saturating_sub(1);
         if *copies == 0 {
             self.ungiven.insert(chunk);
@@ -206,16 +207,16 @@ impl Seed {
     /// Counts by a slow way what is kept up to date step by step; who has it open. Of who left in order, copies are
     /// left behind.
     pub(super) fn recount(&self, left_behind: bool) -> Vec<Seat> {
-        for chunk in 0..self.copies.len() as u32 {
+        for chunk in (0..self.copies.len() as u32).map(Chunk) {
             let copies = self.takers.values().filter(|taker| taker.given.contains(chunk)).count();
-            let counted = usize::from(self.copies[chunk as usize]);
+            let counted = usize::from(self.copies[chunk.index()]);
             assert!(
                 counted == copies || (left_behind && counted > copies),
                 "{counted} of {chunk}, not {copies}"
             );
             assert_eq!(self.ungiven.contains(chunk), counted == 0, "{chunk} has {counted}");
             let want = self.takers.values().filter(|taker| taker.wants(chunk)).count();
-            let some = self.wanters.get(chunk as usize).copied().unwrap_or(0);
+            let some = self.wanters.get(chunk.index()).copied().unwrap_or(0);
             assert_eq!(usize::from(self.insatiable + some), want, "who wants {chunk}");
         }
         let first =
@@ -249,7 +250,7 @@ mod tests {
     }
 
     fn choices(seed: &mut Seed, seat: Seat, count: usize) -> Vec<u32> {
-        let chosen = (0..count).map_while(|_| seed.choose(seat)).collect();
+        let chosen = (0..count).map_while(|_| seed.choose(seat)).map(|chunk| chunk.0).collect();
         seed.recount(false);
         chosen
     }
@@ -260,12 +261,12 @@ mod tests {
         let (one, other) = ((1, 0), (2, 0));
         let open = |seed: &mut Seed| [one, other].map(|seat| seed.open(seat, PeerId([7; 16])));
         open(&mut seed);
-        (0..2).for_each(|chunk| seed.give(one, chunk));
-        (2..4).for_each(|chunk| seed.has(other, chunk));
+        (0..2).map(Chunk).for_each(|chunk| seed.give(one, chunk));
+        (2..4).map(Chunk).for_each(|chunk| seed.has(other, chunk));
         assert!(!seed.close(one, true), "it has another seat");
         assert!(seed.close(other, true));
         open(&mut seed);
-        (0..4).for_each(|chunk| seed.give(one, chunk));
+        (0..4).map(Chunk).for_each(|chunk| seed.give(one, chunk));
         assert!(!seed.close(one, false), "it was cut off");
         assert!(!seed.close(other, true) && seed.left.is_empty());
     }
@@ -290,13 +291,13 @@ mod tests {
     fn a_run_goes_on_only_with_what_nobody_has() {
         let mut seed = seed(16);
         assert_eq!(choices(&mut seed, ONE, 1), [0]);
-        seed.has(OTHER, 1);
-        seed.give(OTHER, 2);
+        seed.has(OTHER, Chunk(1));
+        seed.give(OTHER, Chunk(2));
         assert_eq!(choices(&mut seed, ONE, 2), [3, 4]);
-        [16, 99].into_iter().for_each(|beyond| seed.has(OTHER, beyond));
-        [16, 99].into_iter().for_each(|beyond| seed.give(OTHER, beyond));
-        seed.give((9, 9), 7);
-        seed.has((9, 9), 7);
+        [16, 99].map(Chunk).into_iter().for_each(|beyond| seed.has(OTHER, beyond));
+        [16, 99].map(Chunk).into_iter().for_each(|beyond| seed.give(OTHER, beyond));
+        seed.give((9, 9), Chunk(7));
+        seed.has((9, 9), Chunk(7));
         assert_eq!(choices(&mut seed, ONE, 100).len(), 11, "7 is still with nobody");
     }
 
@@ -308,11 +309,11 @@ mod tests {
         assert_eq!(seed.unspread(peer(1)), 0);
         assert_eq!(choices(&mut seed, ONE, 2), [0, 1]);
         assert_eq!((seed.unspread(peer(1)), seed.unspread(peer(2))), (6, 0));
-        seed.has(OTHER, 0);
-        seed.has(OTHER, 0);
+        seed.has(OTHER, Chunk(0));
+        seed.has(OTHER, Chunk(0));
         assert_eq!(seed.unspread(peer(1)), 5, "twice is once");
-        seed.has((3, 0), 0);
-        seed.give((3, 1), 0);
+        seed.has((3, 0), Chunk(0));
+        seed.give((3, 1), Chunk(0));
         assert_eq!(seed.unspread(peer(1)), 3);
         assert_eq!(seed.first.len(), 1, "0 is with all");
         seed.close((3, 0), false);
@@ -332,8 +333,8 @@ mod tests {
         seed.narrow(ONE);
         seed.narrow(ONE);
         seed.narrow((9, 9));
-        seed.want((9, 9), 1);
-        for chunk in (0..20).chain(40..42).chain([64, 0]) {
+        seed.want((9, 9), Chunk(1));
+        for chunk in (0..20).chain(40..42).chain([64, 0]).map(Chunk) {
             seed.want(ONE, chunk);
         }
         assert_eq!(choices(&mut seed, OTHER, 1), [0], "who wants all is not asked which");
@@ -341,7 +342,7 @@ mod tests {
         assert_eq!(choices(&mut seed, ONE, 9), [16, 17, 18, 19, 40, 41, 1, 2, 3], "runs of its own first");
         assert_eq!(choices(&mut seed, OTHER, 1), [20]);
         assert_eq!(seed.unspread(peer(2)), 1, "20 is wanted by nobody else");
-        seed.want(OTHER, 5);
+        seed.want(OTHER, Chunk(5));
         assert_eq!(choices(&mut seed, ONE, 99).len(), 12, "and then nothing, though 21 is with nobody");
         seed.close(ONE, false);
         assert_eq!(seed.unspread(peer(2)), 0);
@@ -352,12 +353,12 @@ mod tests {
     fn who_leaves_in_order_goes_on_to_share_what_it_said_it_has() {
         for orderly in [true, false] {
             let mut seed = seed(3);
-            seed.has(ONE, 0);
-            seed.give(ONE, 1);
-            seed.has(OTHER, 1);
+            seed.has(ONE, Chunk(0));
+            seed.give(ONE, Chunk(1));
+            seed.has(OTHER, Chunk(1));
             seed.close(ONE, orderly);
             seed.close((9, 9), orderly);
-            let left: Vec<u32> = (0..3).map_while(|_| seed.choose(OTHER)).collect();
+            let left: Vec<u32> = (0..3).map_while(|_| seed.choose(OTHER)).map(|chunk| chunk.0).collect();
             assert_eq!(left, if orderly { vec![2] } else { vec![0, 2] });
             assert!(!seed.is_closed());
             seed.close(OTHER, false);

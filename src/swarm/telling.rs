@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::content::{Run, runs};
+use crate::content::{Chunk, Run, runs};
 
 /// So many times an asker is told of gains at once: at the start little is there to be passed on, and all
 /// wait for it.
@@ -19,7 +19,7 @@ const MOST_ASKERS: u32 = 32;
 #[derive(Debug)]
 pub(crate) struct Telling {
     /// Chunks that came, and the slot of their content.
-    gains: Vec<(u16, u32)>,
+    gains: Vec<(u16, Chunk)>,
     /// How many times more it is told at once.
     early: u32,
     told: Option<Instant>,
@@ -35,7 +35,7 @@ impl Telling {
     }
 
     /// This chunk of the content open as `slot` by so many `askers` is here from now on.
-    pub(crate) fn gain(&mut self, slot: u16, chunk: u32, askers: u32) {
+    pub(crate) fn gain(&mut self, slot: u16, chunk: Chunk, askers: u32) {
         self.gains.push((slot, chunk));
         self.askers = askers;
     }
@@ -70,7 +70,7 @@ impl Telling {
         self.told = Some(now);
         let mut gains = std::mem::take(&mut self.gains);
         gains.sort_unstable();
-        let of_slot = |gains: &[(u16, u32)]| (gains[0].0, runs::of(gains.iter().map(|(_, chunk)| *chunk)));
+        let of_slot = |gains: &[(u16, Chunk)]| (gains[0].0, runs::of(gains.iter().map(|(_, chunk)| *chunk)));
         gains.chunk_by(|a, b| a.0 == b.0).map(of_slot).collect()
     }
 }
@@ -83,7 +83,7 @@ mod tests {
     fn told(now: Instant) -> Telling {
         let mut telling = Telling::new();
         for _ in 0..EARLY_TELLS {
-            telling.gain(0, 1, 2);
+            telling.gain(0, Chunk(1), 2);
             assert_eq!(telling.due(now), Some(now), "at once");
             telling.take(now);
         }
@@ -95,14 +95,14 @@ mod tests {
         let start = Instant::now();
         let (mut telling, later) = (told(start), start + Duration::from_secs(1));
         assert_eq!(telling.due(later), None, "there are none");
-        telling.gain(0, 1, 1);
+        telling.gain(0, Chunk(1), 1);
         assert_eq!(telling.due(later), Some(start + NEWS_INTERVAL));
-        telling.gain(0, 2, 2);
+        telling.gain(0, Chunk(2), 2);
         assert_eq!(telling.due(start), Some(start + NEWS_INTERVAL * 2));
-        telling.gain(0, 3, 10_000);
+        telling.gain(0, Chunk(3), 10_000);
         assert_eq!(telling.due(start), Some(start + NEWS_INTERVAL * MOST_ASKERS));
         telling.take(later);
-        telling.gain(0, 4, 1);
+        telling.gain(0, Chunk(4), 1);
         assert_eq!(telling.due(later), Some(later + NEWS_INTERVAL));
     }
 
@@ -111,7 +111,7 @@ mod tests {
         let start = Instant::now();
         let mut telling = told(start);
         assert!(!telling.set_requests(true));
-        telling.gain(0, 1, 2);
+        telling.gain(0, Chunk(1), 2);
         assert_eq!(telling.due(start), Some(start + NEWS_PATIENCE * 2));
         assert!(telling.set_requests(false));
         assert_eq!(telling.due(start), Some(start + NEWS_INTERVAL * 2));
@@ -122,22 +122,25 @@ mod tests {
         let (mut telling, now) = (Telling::new(), Instant::now());
         assert_eq!(telling.take(now), []);
         for (slot, chunk) in [(7, 5), (2, 5), (7, 6), (2, 3), (7, 9)] {
-            telling.gain(slot, chunk, 3);
+            telling.gain(slot, Chunk(chunk), 3);
         }
         assert_eq!(
             telling.take(now),
-            [(2, vec![Run::new(3, 1), Run::new(5, 1)]), (7, vec![Run::new(5, 2), Run::new(9, 1)])]
+            [
+                (2, vec![Run::new(Chunk(3), 1), Run::new(Chunk(5), 1)]),
+                (7, vec![Run::new(Chunk(5), 2), Run::new(Chunk(9), 1)])
+            ]
         );
         assert_eq!(telling.take(now), []);
-        [(7, 5), (2, 5)].into_iter().for_each(|(slot, chunk)| telling.gain(slot, chunk, 3));
+        [(7, 5), (2, 5)].into_iter().for_each(|(slot, chunk)| telling.gain(slot, Chunk(chunk), 3));
         telling.forget(7);
-        assert_eq!(telling.take(now), [(2, vec![Run::new(5, 1)])]);
+        assert_eq!(telling.take(now), [(2, vec![Run::new(Chunk(5), 1)])]);
         (2..EARLY_TELLS).for_each(|_| {
-            telling.gain(0, 0, 1);
+            telling.gain(0, Chunk(0), 1);
             assert_eq!(telling.due(now), Some(now), "asking for nothing was not counted");
             telling.take(now);
         });
-        telling.gain(0, 0, 1);
+        telling.gain(0, Chunk(0), 1);
         assert_ne!(telling.due(now), Some(now));
     }
 }

@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::content::{Claim, FileId, PeerId, Run};
+use crate::content::{Chunk, Claim, FileId, PeerId, Run};
 use crate::wire::{self, Call, Complaint, Holder, Offer, PeerInfo, Purpose, Status, View, limits};
 
 mod addresses;
@@ -278,7 +278,7 @@ impl Directory {
         sender: Sender,
         accused: PeerId,
         complaint: Complaint,
-        about: (FileId, u32),
+        about: (FileId, Chunk),
         now: Instant,
     ) -> Result<Option<Look>, Denial> {
         let reporter = self.roll.registered(sender)?;

@@ -8,7 +8,9 @@ use byteorder::{BigEndian, ByteOrder};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits;
-use crate::content::{Address, ChunkHash, ChunkSet, FileId, Looks, NameError, PeerId, Proof, Run, SafeName};
+use crate::content::{
+    Address, Chunk, ChunkHash, ChunkSet, FileId, Looks, NameError, PeerId, Proof, Run, SafeName,
+};
 
 /// Why the bytes of a frame are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -164,13 +166,22 @@ impl<A: Field, B: Field> Field for (A, B) {
     }
 }
 
+impl Field for Chunk {
+    fn put(&self, out: &mut BytesMut) {
+        self.0.put(out);
+    }
+    fn take(from: &mut Cursor) -> Result<Chunk, DecodeError> {
+        Ok(Chunk(u32::take(from)?))
+    }
+}
+
 impl Field for Run {
     fn put(&self, out: &mut BytesMut) {
         self.first.put(out);
         self.count.put(out);
     }
     fn take(from: &mut Cursor) -> Result<Run, DecodeError> {
-        Ok(Run { first: u32::take(from)?, count: u32::take(from)? })
+        Ok(Run { first: Chunk::take(from)?, count: u32::take(from)? })
     }
 }
 

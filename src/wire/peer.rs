@@ -9,10 +9,10 @@ use super::frame::RawHeader;
 use super::limits::{MAX_PROOF_PATH, MAX_PROOF_RUN};
 use super::macros::{layout, messages};
 use super::message::Message;
-use crate::content::{ChunkHash, FileId, Looks, Proof};
+use crate::content::{Chunk, ChunkHash, FileId, Looks, Proof};
 
 /// In [`GetChunk::first`]: whichever chunk the serving side thinks best.
-pub const ANY_CHUNK: u32 = u32::MAX;
+pub const ANY_CHUNK: Chunk = Chunk(u32::MAX);
 
 messages! {
     /// What the asking side of a peer connection sends.
@@ -47,7 +47,7 @@ messages! {
             /// The slot.
             slot: u16,
             /// The first chunk, or [`ANY_CHUNK`] for whichever the server thinks best.
-            first: u32,
+            first: Chunk,
             /// How many chunks.
             count: u16,
             /// True if a CHUNK should carry the proof of its run, unless one on this slot already has.
@@ -67,7 +67,7 @@ messages! {
             /// The slot.
             slot: u16,
             /// The chunk, numbered in the view.
-            chunk: u32,
+            chunk: Chunk,
         }
         /// Notice: the chunks that the asker will ask for, once behind OPEN, so that "whichever you think best" leaves
         /// out others.
@@ -109,7 +109,7 @@ messages! {
         /// A chunk: the start of it, as it stands before the chunk's bytes.
         0x72 "CHUNK" ChunkHead {
             /// The chunk, numbered in the view.
-            index: u32,
+            index: Chunk,
             /// Hashes around the chunk that prove it, if asked for; else empty.
             proof: Proof,
         }

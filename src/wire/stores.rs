@@ -7,7 +7,7 @@ use super::field::{Addresses, Bits, Cursor, DecodeError, Field, Label, List};
 use super::limits::{MAX_DUTY_SOURCES, MAX_REMEMBERED};
 use super::macros::{kinds, layout};
 use super::records::Published;
-use crate::content::{FileId, PeerId};
+use crate::content::{Chunk, FileId, PeerId};
 
 layout! {
     /// What a store holds of a content so that no crash takes it: all of it, not what changed.
@@ -112,7 +112,7 @@ kinds! {
             /// As what it is held.
             view: View,
             /// The chunk.
-            chunk: u32,
+            chunk: Chunk,
         }
         /// Give up these chunks, and say with KEPT what is left.
         5 "DROP" Discard {

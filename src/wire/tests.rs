@@ -9,7 +9,7 @@ use tokio_util::codec::Decoder;
 
 use super::limits::{MAX_FRAME_BYTES, MAX_HELLO_FRAME_BYTES};
 use super::*;
-use crate::content::{ChunkSet, Proof};
+use crate::content::{Chunk, ChunkSet, Proof};
 use samples::{Sampled, proof, samples};
 
 fn frame_of<M: Message>(request: u32, message: &M) -> Vec<u8> {
@@ -215,7 +215,7 @@ fn frames_outside_their_limits_are_refused_by_their_length_alone() {
 #[test]
 fn a_chunk_head_stands_before_the_data_and_needs_no_more_than_itself() {
     for proof in [Proof::default(), proof()] {
-        let head = ChunkHead { index: 17, proof };
+        let head = ChunkHead { index: Chunk(17), proof };
         let mut frame = BytesMut::new();
         head.put_frame(5, 3, &mut frame);
         let length = frame.len();
@@ -259,7 +259,7 @@ fn texts_and_lists_are_cut_to_what_fits() {
 #[test]
 fn a_bitmap_stands_for_a_set_of_so_many_chunks() {
     let (none, all, mut some) = (ChunkSet::empty(9), ChunkSet::full(9), ChunkSet::empty(9));
-    some.insert(8);
+    some.insert(Chunk(8));
     let map = Bits::Map(Bytes::from_static(&[0, 0x80]));
     for (set, bits) in [(none, Bits::None), (all, Bits::All), (some, map)] {
         assert_eq!(Bits::from(&set), bits);

@@ -13,7 +13,7 @@ use super::macros::{layout, messages};
 use super::message::Message;
 use super::records::{Authority, ClientId, Published, Term, Version};
 use super::stores::{Duty, KeptPart, StoreInfo};
-use crate::content::{FileId, PeerId};
+use crate::content::{Chunk, FileId, PeerId};
 
 layout! {
     /// A content that a peer registers under a name.
@@ -193,7 +193,7 @@ messages! {
             /// The content it is about.
             id: FileId,
             /// The chunk it is about.
-            chunk: u32,
+            chunk: Chunk,
             /// What is wrong.
             complaint: Complaint,
         }

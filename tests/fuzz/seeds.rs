@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use p2p::content::{
-    Address, ChunkHash, Descriptor, FileId, Geometry, LeftOut, Link, Looks, Manifest, Missing, PeerId,
+    Address, Chunk, ChunkHash, Descriptor, FileId, Geometry, LeftOut, Link, Looks, Manifest, Missing, PeerId,
     Reason, Run, SafeName, Tree, TreeEntry, TreeKind,
 };
 use p2p::wire::{
@@ -120,7 +120,7 @@ fn chunk_heads() -> Vec<Vec<u8>> {
     let heads = [0..16, 16..32, 32..40].map(|run| {
         let proof = manifest.prove(run).expect("a run");
         let mut out = BytesMut::new();
-        ChunkHead { index: proof.first, proof }.put_frame(1, 3, &mut out);
+        ChunkHead { index: Chunk(proof.first), proof }.put_frame(1, 3, &mut out);
         [&out[HEADER_BYTES..], b"abc"].concat()
     });
     heads.into_iter().chain([vec![0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 2]]).collect()
@@ -143,7 +143,7 @@ fn session() -> Vec<u8> {
         id,
         purpose,
         max: 16,
-        missing: List::new(vec![Run::new(1, 2)]),
+        missing: List::new(vec![Run::new(Chunk(1), 2)]),
     };
     let messages: Vec<(u32, ToTracker)> = vec![
         (
@@ -171,16 +171,20 @@ fn session() -> Vec<u8> {
         ),
         (
             2,
-            HaveChunks { id, view: View::Bytes, gained: List::new(vec![Run::new(0, 2), Run::new(3, 1)]) }
-                .into(),
+            HaveChunks {
+                id,
+                view: View::Bytes,
+                gained: List::new(vec![Run::new(Chunk(0), 2), Run::new(Chunk(3), 1)]),
+            }
+            .into(),
         ),
         (0, locate("a", FileId::NONE, Purpose::Inspect).into()),
         (1, locate("", id, Purpose::Fetch).into()),
         (1, locate("aa", FileId::NONE, Purpose::Inspect).into()),
         (0, GetList { pattern: Text::new("*"), after: Text::default(), limit: 5 }.into()),
         (1, Heartbeat { uploads: 1, downloads: 2, space: 0 }.into()),
-        (2, Report { peer: PeerId([0; 16]), id, chunk: 1, complaint: Complaint::Missing }.into()),
-        (2, Report { peer: PeerId([0; 16]), id, chunk: 0, complaint: Complaint::Dead }.into()),
+        (2, Report { peer: PeerId([0; 16]), id, chunk: Chunk(1), complaint: Complaint::Missing }.into()),
+        (2, Report { peer: PeerId([0; 16]), id, chunk: Chunk(0), complaint: Complaint::Dead }.into()),
         (0, GetStatus {}.into()),
         (0, GetPeers { after: PeerId([0; 16]), limit: 1 }.into()),
         (1, Update { added: List::default(), removed: List::new(vec![(Name::new("a"), id)]) }.into()),

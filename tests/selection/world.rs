@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use p2p::content::{ChunkSet, Geometry, Layout};
+use p2p::content::{Chunk, ChunkSet, Geometry, Layout};
 use p2p::swarm::scheduler::{Effect, Event, Scheduler, SourceId, SourceLoad, TICK};
 use p2p::wire::Refusal;
 
@@ -26,8 +26,8 @@ pub(crate) struct Server {
     pub(crate) sent: u32,
     /// Who is next: a fetcher with its chunks, or (none) one of the background.
     turns: VecDeque<Option<usize>>,
-    queues: BTreeMap<usize, VecDeque<u32>>,
-    sending: Option<Option<(usize, u32)>>,
+    queues: BTreeMap<usize, VecDeque<Chunk>>,
+    sending: Option<Option<(usize, Chunk)>>,
 }
 
 impl Server {
@@ -61,8 +61,8 @@ impl Fetcher {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Request {
     Open,
-    Chunk(u32),
-    Cancel(u32),
+    Chunk(Chunk),
+    Cancel(Chunk),
     Load,
 }
 
@@ -216,7 +216,7 @@ impl World {
         self.send_next(s);
     }
 
-    fn delivered(&mut self, s: usize, f: usize, chunk: u32) {
+    fn delivered(&mut self, s: usize, f: usize, chunk: Chunk) {
         let id = SourceId(s as u32);
         self.step(f, Event::Arriving(id, chunk));
         self.step(f, Event::Progress(id, CHUNK));

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use p2p::content::{ChunkSet, FileId, Geometry, Layout, Manifest, Place, Proof, hash_chunk, proof_run};
+use p2p::content::{
+    Chunk, ChunkSet, FileId, Geometry, Layout, Manifest, Place, Proof, hash_chunk, proof_run,
+};
 use p2p::peer::lend::vault::{Grant, Kept, Kind, Lot, Owner, Vault, VaultError};
 use p2p::storage::OwnedError;
 
@@ -45,13 +47,13 @@ pub(crate) struct World {
 }
 
 /// What is kept of each content.
-pub(crate) type Model = BTreeMap<usize, BTreeSet<u32>>;
+pub(crate) type Model = BTreeMap<usize, BTreeSet<Chunk>>;
 
 /// Something that is done to a vault.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    Keep(usize, BTreeSet<u32>),
-    Delete(usize, BTreeSet<u32>),
+    Keep(usize, BTreeSet<Chunk>),
+    Delete(usize, BTreeSet<Chunk>),
 }
 
 impl Sample {
@@ -138,8 +140,8 @@ impl World {
         let content = rng.usize(..self.contents.len());
         let chunks = self.contents[content].layout.chunks();
         let some = |rng: &mut fastrand::Rng| match rng.u8(..3) {
-            0 => (0..chunks).collect(),
-            _ => (0..chunks).filter(|_| rng.bool()).collect::<BTreeSet<u32>>(),
+            0 => (0..chunks).map(Chunk).collect(),
+            _ => (0..chunks).map(Chunk).filter(|_| rng.bool()).collect::<BTreeSet<Chunk>>(),
         };
         let is_kept = model.contains_key(&content);
         match is_kept && rng.u8(..5) < 2 {
@@ -174,7 +176,7 @@ impl World {
         }
     }
 
-    fn keep(&self, vault: &Vault, content: &Content, chunks: &BTreeSet<u32>) -> Result<(), VaultError> {
+    fn keep(&self, vault: &Vault, content: &Content, chunks: &BTreeSet<Chunk>) -> Result<(), VaultError> {
         if content.kind == Kind::Members {
             let listing = self.samples.iter().position(|sample| sample.id == content.id).expect("a listing");
             let chunks = self.samples[listing].geometry.chunks();
@@ -200,12 +202,12 @@ impl World {
             lot.know(at, self.samples[*file].manifest.hashes().to_vec())?;
         }
         let grant = vault.reserve(lot, wanted)?;
-        let new: Vec<u32> = wanted.iter().filter(|chunk| !grant.had().contains(*chunk)).collect();
+        let new: Vec<Chunk> = wanted.iter().filter(|chunk| !grant.had().contains(*chunk)).collect();
         new.iter().try_for_each(|chunk| self.write(&grant, files, *chunk))?;
         vault.commit().map(drop)
     }
 
-    fn write(&self, grant: &Grant, files: &[usize], chunk: u32) -> Result<(), VaultError> {
+    fn write(&self, grant: &Grant, files: &[usize], chunk: Chunk) -> Result<(), VaultError> {
         let place = grant.lot().layout().place(chunk).expect("a chunk");
         let sample = &self.samples[files[place.file]];
         let (first, second) = sample.part(place).split_at(place.len as usize / 2);
@@ -274,15 +276,15 @@ impl World {
         for number in 0..self.contents.len() {
             let of = |model: &'_ Model| model.get(&number).unwrap_or(&none).clone();
             let (kept, before, after) = (of(kept), of(before), of(after));
-            let both: BTreeSet<u32> = before.intersection(&after).copied().collect();
-            let either: BTreeSet<u32> = before.union(&after).copied().collect();
+            let both: BTreeSet<Chunk> = before.intersection(&after).copied().collect();
+            let either: BTreeSet<Chunk> = before.union(&after).copied().collect();
             assert!(kept.is_superset(&both), "of {number} there was {both:?}, and now {kept:?}");
             assert!(kept.is_subset(&either), "of {number} there can be {either:?}, and is {kept:?}");
         }
     }
 }
 
-fn set(len: u32, chunks: &BTreeSet<u32>) -> ChunkSet {
+fn set(len: u32, chunks: &BTreeSet<Chunk>) -> ChunkSet {
     let mut set = ChunkSet::empty(len);
     for chunk in chunks {
         set.insert(*chunk);

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use super::*;
-use crate::content::Run;
+use crate::content::{Chunk, Run};
 use crate::net::tests::greeted;
 use crate::wire::{
     AskerHas, Cancel, ChunkHead, FromServer, GetLoad, List, Load, ServerHas, ToServer, limits,
@@ -43,7 +43,7 @@ fn next(bulk: &mut Bulk<FromServer>) -> Option<(u32, ToServer)> {
 
 /// So many ranges that the small buffer does not hold them.
 fn many() -> AskerHas {
-    let ranges: Vec<Run> = (0..limits::MAX_RANGES as u32).map(|at| Run::new(2 * at, 1)).collect();
+    let ranges: Vec<Run> = (0..limits::MAX_RANGES as u32).map(|at| Run::new(Chunk(2 * at), 1)).collect();
     AskerHas { slot: 1, gained: List::new(ranges) }
 }
 
@@ -150,7 +150,7 @@ fn what_is_queued_while_data_is_sent_comes_behind_it() {
     let (mut bulk, mut far) = serving();
     let load = |queued| Load { uploads: 1, downloads: 2, queued, rate: 4 };
     bulk.queue(1, load(1));
-    ChunkHead { index: 0, proof: crate::content::Proof::default() }.put_frame(2, 4, bulk.unsent());
+    ChunkHead { index: Chunk(0), proof: crate::content::Proof::default() }.put_frame(2, 4, bulk.unsent());
     bulk.data_follows();
     bulk.queue(3, load(3));
     bulk.queue(0, ServerHas { slot: 1, gained: List::default() });
@@ -171,7 +171,7 @@ fn what_is_queued_while_data_is_sent_comes_behind_it() {
     drop(bulk);
     let mut expected = BytesMut::new();
     FromServer::from(load(1)).put_frame(1, &mut expected);
-    ChunkHead { index: 0, proof: crate::content::Proof::default() }.put_frame(2, 4, &mut expected);
+    ChunkHead { index: Chunk(0), proof: crate::content::Proof::default() }.put_frame(2, 4, &mut expected);
     expected.extend_from_slice(b"data");
     FromServer::from(load(3)).put_frame(3, &mut expected);
     FromServer::from(ServerHas { slot: 1, gained: List::default() }).put_frame(0, &mut expected);

@@ -192,7 +192,8 @@ pub(super) fn hashes_of(file: &File, geometry: Geometry) -> io::Result<Option<(F
     }
     let layout = Layout::new(vec![geometry]).ok_or(io::ErrorKind::FileTooLarge)?;
     let mut buffer = Vec::new();
-    let hashes: io::Result<Vec<ChunkHash>> = (0..layout.chunks())
+    let hashes: io::Result<Vec<ChunkHash>> = layout
+        .chunks_of(0)
         .filter_map(|chunk| layout.place(chunk))
         .map(|place| hash_at(file, geometry, place, &mut buffer))
         .collect();

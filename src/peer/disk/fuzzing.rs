@@ -9,7 +9,7 @@ use super::journal::Journal;
 use super::naming;
 use super::place::Folder;
 use super::plan::Plan;
-use crate::content::{ChunkHash, FileId, SafeName, Tree};
+use crate::content::{Chunk, ChunkHash, FileId, SafeName, Tree};
 
 /// Whose journal the fuzzer writes.
 const ID: FileId = FileId([7; FileId::BYTES]);
@@ -30,7 +30,7 @@ pub(crate) fn journal(bytes: &[u8], scratch: &Path) {
     fs::write(&path, bytes).expect("the fuzzer's folder can be written");
     let open = || Journal::open(&path, ID).expect("a journal of any bytes opens");
     let (journal, mut records) = open();
-    let record = (3, ChunkHash([9; ChunkHash::BYTES]));
+    let record = (Chunk(3), ChunkHash([9; ChunkHash::BYTES]));
     journal.append(record.0, record.1).expect("a journal takes a record");
     records.push(record);
     drop(journal);

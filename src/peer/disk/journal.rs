@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use crate::content::{ChunkHash, FileId};
+use crate::content::{Chunk, ChunkHash, FileId};
 use crate::peer::state_folder::open_log;
 
 const MAGIC: &[u8; 8] = b"p2pjrnl2";
@@ -30,7 +30,7 @@ pub(super) struct Journal {
 /// What the bytes of a journal say.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
-    records: Vec<(u32, ChunkHash)>,
+    records: Vec<(Chunk, ChunkHash)>,
     /// Why not everything in it is used.
     fault: Option<&'static str>,
 }
@@ -39,7 +39,7 @@ impl Journal {
     /// Opens the journal at `path`, and reads what it says. What is damaged costs a warning and the
     /// chunks it was about; one of another content or version, or something else that lies there, is
     /// begun anew.
-    pub(super) fn open(path: &Path, id: FileId) -> io::Result<(Journal, Vec<(u32, ChunkHash)>)> {
+    pub(super) fn open(path: &Path, id: FileId) -> io::Result<(Journal, Vec<(Chunk, ChunkHash)>)> {
         let mut file = open_log(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
@@ -55,14 +55,14 @@ impl Journal {
         Ok((journal, records))
     }
 
-    fn rewrite(&self, records: &[(u32, ChunkHash)]) -> io::Result<()> {
+    fn rewrite(&self, records: &[(Chunk, ChunkHash)]) -> io::Result<()> {
         self.file.set_len(0)?;
         let records = records.iter().flat_map(|(chunk, hash)| encode(self.id, *chunk, *hash));
         (&self.file).write_all(&MAGIC.iter().copied().chain(self.id.0).chain(records).collect::<Vec<u8>>())
     }
 
     /// Adds a chunk whose bytes were written.
-    pub(super) fn append(&self, chunk: u32, hash: ChunkHash) -> io::Result<()> {
+    pub(super) fn append(&self, chunk: Chunk, hash: ChunkHash) -> io::Result<()> {
         (&self.file).write_all(&encode(self.id, chunk, hash))
     }
 }
@@ -72,10 +72,10 @@ pub(super) fn has_records(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.len() > HEADER_BYTES as u64)
 }
 
-fn encode(id: FileId, chunk: u32, hash: ChunkHash) -> [u8; RECORD_BYTES] {
+fn encode(id: FileId, chunk: Chunk, hash: ChunkHash) -> [u8; RECORD_BYTES] {
     let mut record = [0; RECORD_BYTES];
     let (plain, check) = record.split_at_mut(RECORD_BYTES - CHECK_BYTES);
-    plain[..4].copy_from_slice(&chunk.to_be_bytes());
+    plain[..4].copy_from_slice(&chunk.0.to_be_bytes());
     plain[4..].copy_from_slice(&hash.0);
     check.copy_from_slice(&check_of(id, plain));
     record
@@ -105,25 +105,26 @@ fn read(bytes: &[u8], id: FileId) -> Said {
     Said { records, fault: damaged.then_some("is damaged") }
 }
 
-fn decode(record: &[u8; RECORD_BYTES], id: FileId) -> Option<(u32, ChunkHash)> {
+fn decode(record: &[u8; RECORD_BYTES], id: FileId) -> Option<(Chunk, ChunkHash)> {
     let (plain, check) = record.split_last_chunk::<CHECK_BYTES>()?;
     let (number, hash) = plain.split_first_chunk::<4>()?;
-    (*check == check_of(id, plain)).then_some((u32::from_be_bytes(*number), ChunkHash(hash.try_into().ok()?)))
+    (*check == check_of(id, plain))
+        .then_some((Chunk(u32::from_be_bytes(*number)), ChunkHash(hash.try_into().ok()?)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RECORDS: [(u32, ChunkHash); 3] =
-        [(7, ChunkHash([1; 32])), (8, ChunkHash([2; 32])), (9, ChunkHash([3; 32]))];
+    const RECORDS: [(Chunk, ChunkHash); 3] =
+        [(Chunk(7), ChunkHash([1; 32])), (Chunk(8), ChunkHash([2; 32])), (Chunk(9), ChunkHash([3; 32]))];
 
     fn id() -> FileId {
         FileId::of(b"x")
     }
 
     /// A journal of [`RECORDS`], changed, and what it says when it is opened.
-    fn after(change: impl FnOnce(&mut Vec<u8>)) -> Vec<(u32, ChunkHash)> {
+    fn after(change: impl FnOnce(&mut Vec<u8>)) -> Vec<(Chunk, ChunkHash)> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let (journal, records) = Journal::open(&path, id()).unwrap();
@@ -133,9 +134,9 @@ mod tests {
         change(&mut bytes);
         std::fs::write(&path, bytes).unwrap();
         let (journal, found) = Journal::open(&path, id()).unwrap();
-        journal.append(10, ChunkHash([4; 32])).unwrap();
+        journal.append(Chunk(10), ChunkHash([4; 32])).unwrap();
         let (_, again) = Journal::open(&path, id()).unwrap();
-        assert_eq!(again, [found.clone(), vec![(10, ChunkHash([4; 32]))]].concat());
+        assert_eq!(again, [found.clone(), vec![(Chunk(10), ChunkHash([4; 32]))]].concat());
         assert_eq!(read(&std::fs::read(&path).unwrap(), id()).fault, None, "damage is told once");
         found
     }

@@ -193,9 +193,8 @@ impl Plan {
     pub(in crate::peer) fn wanted(&self) -> ChunkSet {
         let mut wanted = ChunkSet::empty(self.layout.chunks());
         let made = self.slots.iter().enumerate().filter(|(_, slot)| !slot.names.is_empty());
-        made.for_each(|(file, _)| {
-            let chunks = self.layout.chunks_of(file);
-            wanted.add_runs(&[Run::new(chunks.start, chunks.end - chunks.start)]);
+        made.for_each(|(file, slot)| {
+            wanted.add_runs(&[Run::new(self.layout.first_of(file), slot.geometry.chunks())]);
         });
         wanted
     }

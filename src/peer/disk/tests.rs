@@ -58,7 +58,7 @@ impl Case {
     fn chunks(&self) -> Vec<(u32, Place, ChunkHash)> {
         let geometry = Geometry::of(self.content.len() as u64).unwrap();
         let layout = Layout::new(vec![geometry]).unwrap();
-        let places = (0..layout.chunks()).map(|number| (number, layout.place(number).unwrap()));
+        let places = (0..layout.chunks()).map(|number| (number, layout.place(Chunk(number)).unwrap()));
         places
             .map(|(number, place)| (number, place, hash_chunk(geometry, place.chunk, self.bytes(place))))
             .collect()
@@ -85,12 +85,14 @@ impl Case {
     /// Stores what is missing, and looks at every name.
     fn complete(&self) {
         let (disk, had) = self.open().unwrap();
-        for (number, place, hash) in self.chunks().into_iter().filter(|(number, ..)| !had.contains(*number)) {
+        for (number, place, hash) in
+            self.chunks().into_iter().filter(|(number, ..)| !had.contains(Chunk(*number)))
+        {
             if self.chunks().len() == 1 {
                 disk.write_small(0, &self.content, self.id()).unwrap();
             } else {
                 disk.write(place, 0, self.bytes(place)).unwrap();
-                disk.keep(number, place, hash).unwrap();
+                disk.keep(Chunk(number), place, hash).unwrap();
             }
         }
         assert_eq!(disk.files_done(), 1);
@@ -167,7 +169,7 @@ fn what_is_journalled_is_not_believed_of_a_file_that_has_another_name() {
     let (disk, _) = case.open().unwrap();
     let (number, place, hash) = case.chunks()[0];
     disk.write(place, 0, case.bytes(place)).unwrap();
-    disk.keep(number, place, hash).unwrap();
+    disk.keep(Chunk(number), place, hash).unwrap();
     drop(disk);
     let other = case.folder.path().join("other");
     fs::hard_link(case.partial().join("0"), &other).unwrap();
@@ -183,7 +185,7 @@ fn what_had_arrived_and_was_taken_away_gets_no_name() {
     let (disk, _) = case.open().unwrap();
     let keep = |(number, place, hash): (u32, Place, ChunkHash)| {
         disk.write(place, 0, case.bytes(place))?;
-        disk.keep(number, place, hash)
+        disk.keep(Chunk(number), place, hash)
     };
     let chunks = case.chunks();
     keep(chunks[0]).unwrap();
@@ -257,7 +259,7 @@ fn force_replaces_files_and_links_and_nothing_else() {
                 5 => disk.write_small(0, &case.content, case.id()),
                 _ => case.chunks().into_iter().try_for_each(|(number, place, hash)| {
                     disk.write(place, 0, case.bytes(place))?;
-                    disk.keep(number, place, hash).map(drop)
+                    disk.keep(Chunk(number), place, hash).map(drop)
                 }),
             };
             assert!(matches!(named, Err(DiskError::InTheWay(name, _)) if name == "b"));
@@ -315,7 +317,7 @@ fn what_was_a_hole_is_one_again_whatever_was_written_there_before() {
         for (part, bytes) in case.bytes(place).chunks(30_000).enumerate() {
             disk.write(place, part as u64 * 30_000, bytes).unwrap();
         }
-        disk.keep(number, place, hash).unwrap();
+        disk.keep(Chunk(number), place, hash).unwrap();
     }
     for name in ["a", "b"] {
         let path = case.root().join(name);

@@ -21,7 +21,7 @@ use super::journal::Journal;
 use super::partial;
 use super::place::Folder;
 use super::plan::{Plan, Slot};
-use crate::content::{ChunkHash, ChunkSet, FileId, Looks, Manifest, Place};
+use crate::content::{Chunk, ChunkHash, ChunkSet, FileId, Looks, Manifest, Place};
 use crate::descriptors;
 use crate::peer::made::Made;
 use crate::peer::state_folder::{make_own_folder, set_aside};
@@ -80,7 +80,7 @@ impl Unfinished {
     }
 
     /// Believes the journal where the bytes on disk have the journalled hash.
-    fn resume(&self, records: &[(u32, ChunkHash)]) -> ChunkSet {
+    fn resume(&self, records: &[(Chunk, ChunkHash)]) -> ChunkSet {
         let mut had = ChunkSet::empty(self.plan.layout.chunks());
         let mut buffer = Vec::new();
         for (number, hash) in records {
@@ -146,9 +146,9 @@ impl Unfinished {
     }
 
     /// Keeps a proved chunk whose bytes were written. True if it was the file's last.
-    pub(super) fn keep(&self, number: u32, place: Place, hash: ChunkHash) -> io::Result<bool> {
+    pub(super) fn keep(&self, chunk: Chunk, place: Place, hash: ChunkHash) -> io::Result<bool> {
         self.note(place, hash);
-        self.journal.append(number, hash)?;
+        self.journal.append(chunk, hash)?;
         Ok(self.parts[place.file].left.fetch_sub(1, Ordering::AcqRel) == 1)
     }
 
@@ -289,11 +289,11 @@ mod tests {
 
     /// Writes a chunk of these bytes and keeps it. True if it was the last.
     fn keep(unfinished: &Unfinished, number: u32, byte: u8) -> bool {
-        let place = unfinished.plan.layout.place(number).unwrap();
+        let place = unfinished.plan.layout.place(Chunk(number)).unwrap();
         let data = vec![byte; place.len as usize];
         unfinished.write(place, 0, &data, None).unwrap();
         let hash = hash_chunk(Geometry::of(SIZE).unwrap(), place.chunk, &data);
-        unfinished.keep(number, place, hash).unwrap()
+        unfinished.keep(Chunk(number), place, hash).unwrap()
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
         drop(unfinished);
         let (unfinished, had) = open(&path);
         assert_eq!(had.count(), last);
-        assert!(!had.contains(0) && !unfinished.is_whole(0) && unfinished.id_of(0).is_none());
+        assert!(!had.contains(Chunk(0)) && !unfinished.is_whole(0) && unfinished.id_of(0).is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::means::Means;
-use crate::content::{FileId, PeerId};
+use crate::content::{Chunk, FileId, PeerId};
 use crate::peer::transfer::probe;
 use crate::swarm::claims::{Claims, Question, Verdict};
 use crate::threads;
@@ -119,7 +119,7 @@ impl Contest {
     fn blame(&mut self) {
         for peer in self.claims.take_blamed() {
             let complaint = Complaint::Corrupt;
-            self.means.trackers().report(&Report { peer, id: self.id, chunk: 0, complaint });
+            self.means.trackers().report(&Report { peer, id: self.id, chunk: Chunk(0), complaint });
         }
     }
 }

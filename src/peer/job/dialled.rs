@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::means::Means;
-use crate::content::PeerId;
+use crate::content::{Chunk, PeerId};
 use crate::net::trace::Side;
 use crate::net::{NetError, Session, Unreached};
 use crate::peer::dialling::{Missed, reach};
@@ -123,7 +123,7 @@ fn unreached(means: &Means, transfer: &Transfer, who: PeerId, unreached: &Unreac
     transfer.neighbours(|neighbours| neighbours.is_unreached(who, unreached.to_string()));
     if unreached.is_silent() {
         let complaint = Complaint::Dead;
-        means.trackers().report(&Report { peer: who, id: transfer.id, chunk: 0, complaint });
+        means.trackers().report(&Report { peer: who, id: transfer.id, chunk: Chunk(0), complaint });
         Outcome::Failed
     } else if unreached.foreign().len() == unreached.0.len() {
         Outcome::Foreign

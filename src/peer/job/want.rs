@@ -92,6 +92,7 @@ pub(super) fn sought(name: &str, path: impl Into<PathBuf>) -> (Want, Dest) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Chunk;
 
     fn want(name: &str, size: Option<u64>) -> Want {
         Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size, inside: None }
@@ -147,8 +148,8 @@ mod tests {
 
     #[test]
     fn trackers_are_asked_by_id_for_what_is_missing() {
-        let question = want("f", None).question(vec![Run::new(3, 2)], 16);
-        let (name, missing) = (Name::default(), List::new(vec![Run::new(3, 2)]));
+        let question = want("f", None).question(vec![Run::new(Chunk(3), 2)], 16);
+        let (name, missing) = (Name::default(), List::new(vec![Run::new(Chunk(3), 2)]));
         let id = FileId([1; 32]);
         assert_eq!(question, Locate { name, id, purpose: Purpose::Fetch, max: 32, missing });
     }

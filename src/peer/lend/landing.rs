@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::store::Store;
 use super::vault::{Grant, Kind, Located, Pin, VaultError};
-use crate::content::{ChunkHash, FileId, Layout, Looks, Place, Proof};
+use crate::content::{Chunk, ChunkHash, FileId, Layout, Looks, Place, Proof};
 use crate::peer::disk::{Disk, DiskError};
 use crate::peer::transfer::{Hold, Landing, Lying};
 
@@ -55,7 +55,7 @@ impl Landing for Slots {
 
     fn keep(
         &self,
-        _number: u32,
+        _chunk: Chunk,
         place: Place,
         _hash: ChunkHash,
         proof: Option<Arc<Proof>>,

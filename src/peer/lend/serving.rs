@@ -76,8 +76,7 @@ impl Kept {
 
     /// A chunk is said to be wrong, or could not be read: it is read again, and given up if it is.
     pub(in crate::peer) fn check(&self, place: Place) {
-        let number = self.layout().chunks_of(place.file).start + place.chunk.get();
-        match self.store.vault.check(self.id, kind_of(self.view), number) {
+        match self.store.vault.check(self.id, kind_of(self.view), self.layout().chunk(place)) {
             Ok(less) => self.store.changed(less),
             Err(error) => tracing::warn!("a chunk that is kept could not be given up: {error}"),
         }

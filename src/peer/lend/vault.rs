@@ -29,7 +29,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::content::{ChunkSet, FileId, Geometry, runs};
+use crate::content::{Chunk, ChunkSet, FileId, Geometry, runs};
 use crate::threads::lock;
 use catalogue::Root;
 
@@ -276,7 +276,7 @@ impl Vault {
             Some((number, catalogue.root(number)?))
         };
         let Some((number, root)) = numbered(kind) else { return Vec::new() };
-        let goes = |chunk: &u32| chunks.is_none_or(|chunks| chunks.contains(*chunk));
+        let goes = |chunk: &Chunk| chunks.is_none_or(|chunks| chunks.contains(*chunk));
         let gone = runs::of(root.claimed.iter().filter(goes));
         let mut unit = vec![Entry::Gone { root: number, runs: gone }.encode()];
         let is_last = root.claimed.iter().all(|chunk| goes(&chunk));
@@ -291,7 +291,7 @@ impl Vault {
     ///
     /// # Errors
     /// As of writing.
-    pub fn check(&self, id: FileId, kind: Kind, chunk: u32) -> Result<Vec<Kept>, VaultError> {
+    pub fn check(&self, id: FileId, kind: Kind, chunk: Chunk) -> Result<Vec<Kept>, VaultError> {
         let mut writer = lock(&self.writer);
         let place = {
             let index = lock(&self.shared.index);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::uploads::{Content, Uploads};
-use crate::content::{Network, PeerId};
+use crate::content::{Chunk, Network, PeerId};
 use crate::net::wake::Wake;
 use crate::swarm::backlog::Backlog;
 use crate::swarm::desk::Wish;
@@ -59,23 +59,23 @@ impl Asker {
     }
 
     /// It says that it has these chunks.
-    pub(super) fn has(&self, slot: u16, chunks: impl Iterator<Item = u32>) {
+    pub(super) fn has(&self, slot: u16, chunks: impl Iterator<Item = Chunk>) {
         in_parts(chunks, |part| self.uploads.desk(|desk| desk.has(self.number, slot, part)));
     }
 
     /// It will ask for these chunks and no others.
-    pub(super) fn wants(&self, slot: u16, chunks: impl Iterator<Item = u32>) {
+    pub(super) fn wants(&self, slot: u16, chunks: impl Iterator<Item = Chunk>) {
         self.uploads.desk(|desk| desk.narrow(self.number, slot));
         in_parts(chunks, |part| self.uploads.desk(|desk| desk.wants(self.number, slot, part)));
     }
 
     /// A chunk that it wants and no asker has, if there is one.
-    pub(super) fn choose(&self, slot: u16) -> Option<u32> {
+    pub(super) fn choose(&self, slot: u16) -> Option<Chunk> {
         self.uploads.desk(|desk| desk.choose(self.number, slot))
     }
 
     /// A chunk of `bytes` begins to leave.
-    pub(super) fn begin(&self, slot: u16, chunk: u32, bytes: usize, now: Instant) {
+    pub(super) fn begin(&self, slot: u16, chunk: Chunk, bytes: usize, now: Instant) {
         self.uploads.sent.fetch_add(bytes as u64, Ordering::Relaxed);
         self.uploads.desk(|desk| desk.begin(self.number, slot, chunk, bytes, now));
     }
@@ -158,9 +158,9 @@ impl Drop for Asker {
 }
 
 /// Hands over so many at a time, whatever becomes of them.
-fn in_parts(mut chunks: impl Iterator<Item = u32>, mut note: impl FnMut(Vec<u32>)) {
+fn in_parts(mut chunks: impl Iterator<Item = Chunk>, mut note: impl FnMut(Vec<Chunk>)) {
     loop {
-        let part: Vec<u32> = chunks.by_ref().take(NOTED_AT_ONCE).collect();
+        let part: Vec<Chunk> = chunks.by_ref().take(NOTED_AT_ONCE).collect();
         if part.is_empty() {
             return;
         }
@@ -221,8 +221,8 @@ mod tests {
         let content = (FileId::of(b"x"), View::Members);
         one.open(4, content, chunks);
         other.open(0, content, chunks);
-        one.has(4, 0..chunks - 1);
-        assert_eq!(other.choose(0), Some(chunks - 1));
+        one.has(4, (0..chunks - 1).map(Chunk));
+        assert_eq!(other.choose(0), Some(Chunk(chunks - 1)));
         assert_eq!(other.choose(0), None);
     }
 
@@ -230,8 +230,8 @@ mod tests {
     fn what_is_said_of_a_content_that_is_not_whole_here_is_passed_over() {
         let uploads = Arc::new(Uploads::new(None));
         let (one, _) = asker(&uploads);
-        one.has(4, 0..9);
-        one.wants(4, 0..9);
+        one.has(4, (0..9).map(Chunk));
+        one.wants(4, (0..9).map(Chunk));
         assert_eq!(one.choose(4), None);
     }
 
@@ -241,7 +241,7 @@ mod tests {
         let (one, _) = asker(&uploads);
         let chunks = 3 * NOTED_AT_ONCE as u32;
         one.open(4, (FileId::of(b"x"), View::Members), chunks);
-        one.wants(4, 1..chunks - 1);
+        one.wants(4, (1..chunks - 1).map(Chunk));
         assert_eq!((0..).map_while(|_| one.choose(4)).count() as u32, chunks - 2);
     }
 }

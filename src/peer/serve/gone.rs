@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::held::Held;
+use crate::content::Chunk;
 
 /// First and longest pause between two looks at what is gone.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -15,16 +16,16 @@ const MAX_FILES: usize = 64;
 /// What of one slot was refused as gone.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
-    chunks: BTreeSet<u32>,
+    chunks: BTreeSet<Chunk>,
     next: Option<Instant>,
     pause: Duration,
     /// Where the last look ended.
-    cursor: u32,
+    cursor: Chunk,
 }
 
 impl Gone {
     /// A chunk is refused as gone.
-    pub(super) fn note(&mut self, chunk: u32, now: Instant) {
+    pub(super) fn note(&mut self, chunk: Chunk, now: Instant) {
         self.chunks.insert(chunk);
         if self.next.is_none() {
             self.pause = FIRST_PAUSE;
@@ -37,25 +38,25 @@ impl Gone {
         self.next
     }
 
-    fn in_turn(&self) -> impl Iterator<Item = u32> + '_ {
+    fn in_turn(&self) -> impl Iterator<Item = Chunk> + '_ {
         self.chunks.range(self.cursor..).chain(self.chunks.range(..self.cursor)).copied()
     }
 
     /// These are told of; the others later.
-    fn found(&mut self, back: &[u32], now: Instant) {
+    fn found(&mut self, back: &[Chunk], now: Instant) {
         back.iter().for_each(|chunk| _ = self.chunks.remove(chunk));
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.next = (!self.chunks.is_empty()).then_some(now + self.pause);
     }
 
     /// Chunks of `held` that were refused and are here again.
-    pub(super) fn come_back(&mut self, held: &mut Held, now: Instant) -> Vec<u32> {
+    pub(super) fn come_back(&mut self, held: &mut Held, now: Instant) -> Vec<Chunk> {
         if self.next.is_none_or(|next| now < next) {
             return Vec::new();
         }
         let mut files = BTreeMap::new();
         let mut back = Vec::new();
-        let gone: Vec<u32> = self.in_turn().collect();
+        let gone: Vec<Chunk> = self.in_turn().collect();
         for chunk in gone {
             let Some(place) = held.layout().place(chunk) else { continue };
             if files.len() >= MAX_FILES && !files.contains_key(&place.file) {
@@ -80,18 +81,18 @@ mod tests {
         let start = Instant::now();
         let mut gone = Gone::default();
         assert_eq!(gone.next(), None);
-        gone.note(3, start);
-        gone.note(5, start + FIRST_PAUSE / 2);
+        gone.note(Chunk(3), start);
+        gone.note(Chunk(5), start + FIRST_PAUSE / 2);
         assert_eq!(gone.next(), Some(start + FIRST_PAUSE), "the first refusal counts");
         gone.found(&[], start);
         assert_eq!(gone.next(), Some(start + FIRST_PAUSE * 2));
         (0..10).for_each(|_| gone.found(&[], start));
         assert_eq!(gone.next(), Some(start + LONGEST_PAUSE));
-        gone.cursor = 4;
-        assert_eq!(gone.in_turn().collect::<Vec<_>>(), [5, 3]);
-        gone.found(&[3, 5], start);
+        gone.cursor = Chunk(4);
+        assert!(gone.in_turn().eq([5, 3].map(Chunk)));
+        gone.found(&[Chunk(3), Chunk(5)], start);
         assert_eq!(gone.next(), None, "all of it is here");
-        gone.note(3, start);
+        gone.note(Chunk(3), start);
         assert_eq!(gone.next(), Some(start + FIRST_PAUSE), "and gone another time");
     }
 }

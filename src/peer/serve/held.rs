@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::content::{ChunkSet, FileId, Layout, Looks, Place, Proof, proof_run};
+use crate::content::{Chunk, ChunkSet, FileId, Layout, Looks, Place, Proof, proof_run};
 use crate::peer::lend::Kept;
 use crate::peer::share::{self, Holding, Members, Share, Source, Standing};
 use crate::peer::stamp::Stamp;
@@ -210,7 +210,7 @@ impl Held {
     }
 
     /// Where the bytes of a chunk are; only of proved ones.
-    pub(in crate::peer) fn data(&mut self, number: u32, place: Place) -> Result<Data, Refusal> {
+    pub(in crate::peer) fn data(&mut self, chunk: Chunk, place: Place) -> Result<Data, Refusal> {
         match self {
             Held::Shared(shared) => shared.data(place),
             Held::Kept(kept) => match kept.bytes(place) {
@@ -223,7 +223,7 @@ impl Held {
                 }
             },
             Held::Fetching(transfer) if transfer.is_spoilt() => Err(Refusal::Gone),
-            Held::Fetching(transfer) if !transfer.has(number) => Err(Refusal::NotYet),
+            Held::Fetching(transfer) if !transfer.has(chunk) => Err(Refusal::NotYet),
             Held::Fetching(transfer) => transfer.landing.bytes(place).map(Data::File).map_err(|error| {
                 tracing::debug!("{}: {error}", transfer.name);
                 if share::is_passing(&error) { Refusal::Busy } else { Refusal::Gone }

@@ -184,7 +184,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::content::{Geometry, Layout, PeerId};
+    use crate::content::{Chunk, Geometry, Layout, PeerId};
     use crate::net::tests::greeted;
     use crate::net::trace::Side;
     use crate::net::wake::Wake;
@@ -211,7 +211,7 @@ mod tests {
     fn part(bytes: usize) -> FilePart {
         let file = tempfile::tempfile().unwrap();
         file.set_len(bytes as u64).unwrap();
-        let place = Layout::new(vec![Geometry::of(BYTES as u64).unwrap()]).unwrap().place(0).unwrap();
+        let place = Layout::new(vec![Geometry::of(BYTES as u64).unwrap()]).unwrap().place(Chunk(0)).unwrap();
         FilePart { file: Arc::new(file), _hold: None, offset: 0, left: BYTES, slot: 5, place }
     }
 

@@ -13,7 +13,7 @@ use super::host::Host;
 use super::sending::FilePart;
 use super::slot::{Request, Slot};
 use super::uploads::Content;
-use crate::content::{ChunkSet, PeerId, Place, Run, runs};
+use crate::content::{Chunk, ChunkSet, PeerId, Place, Run, runs};
 use crate::net::NetError;
 use crate::peer::mischief::Fate;
 use crate::peer::transfer::Follower;
@@ -32,7 +32,7 @@ pub(super) type Answer = (u32, FromServer);
 /// A chunk that begins to leave.
 #[derive(Debug)]
 pub(super) struct Begun {
-    pub(super) chunk: u32,
+    pub(super) chunk: Chunk,
     pub(super) bytes: usize,
     /// The part of a file that is to follow.
     pub(super) part: Option<FilePart>,
@@ -215,7 +215,7 @@ impl<'a> Session<'a> {
         let slot =
             self.slots.get(&get.slot).ok_or(NetError::Unexpected("GET_CHUNK of a slot that is not open"))?;
         let (any, chunks) = (get.first == ANY_CHUNK, slot.held.layout().chunks());
-        let fits = any || get.first.checked_add(u32::from(get.count)).is_some_and(|end| end <= chunks);
+        let fits = any || Run::new(get.first, u32::from(get.count)).end() <= chunks;
         if !fits
             || get.count == 0
             || get.count > MAX_RUN
@@ -227,7 +227,7 @@ impl<'a> Session<'a> {
         let requests = (0..u32::from(get.count)).map(|at| Request {
             number: request + at,
             slot: get.slot,
-            chunk: if any { ANY_CHUNK } else { get.first + at },
+            chunk: if any { ANY_CHUNK } else { get.first.plus(at) },
             proof: get.proof,
             behind: get.behind,
         });
@@ -248,7 +248,7 @@ impl<'a> Session<'a> {
         if slot.told_chunks > u64::from(MAX_TOLD) * u64::from(chunks.max(1)) {
             return Err(NetError::Unexpected("HAVE of more chunks than there are"));
         }
-        self.asker.has(number, runs::numbers(gained, chunks));
+        self.asker.has(number, runs::chunks(gained, chunks));
         Ok(())
     }
 

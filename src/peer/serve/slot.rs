@@ -10,7 +10,7 @@ use super::gone::Gone;
 use super::held::{Data, Held};
 use super::sending::FilePart;
 use super::uploads::Content;
-use crate::content::{Place, Proof, proof_run};
+use crate::content::{Chunk, Place, Proof, proof_run};
 use crate::peer::mischief::Fate;
 use crate::peer::share::{is_passing, read_at};
 use crate::peer::transfer::Lying;
@@ -25,7 +25,7 @@ pub(super) struct Request {
     pub(super) number: u32,
     pub(super) slot: u16,
     /// Its number, or [`ANY_CHUNK`](crate::wire::ANY_CHUNK).
-    pub(super) chunk: u32,
+    pub(super) chunk: Chunk,
     /// With its proof.
     pub(super) proof: bool,
     /// Others get on faster than the asker.
@@ -63,7 +63,7 @@ impl Slot {
     pub(super) fn begin(
         &mut self,
         request: Request,
-        chunk: u32,
+        chunk: Chunk,
         place: Place,
         fate: Fate,
         unsent: &mut BytesMut,
@@ -106,7 +106,7 @@ impl Slot {
     }
 
     /// The chunk does not leave after all; why it is refused.
-    fn unreadable(&mut self, chunk: u32, place: Place, error: Option<io::Error>, now: Instant) -> Refusal {
+    fn unreadable(&mut self, chunk: Chunk, place: Place, error: Option<io::Error>, now: Instant) -> Refusal {
         self.proved.remove(&(place.file, self.run_of(place)));
         self.held.check(place);
         if error.is_some_and(|error| is_passing(&error)) {

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::*;
-use crate::content::Run;
+use crate::content::{Chunk, Run};
 use crate::wire::{Complaint, Holder, Purpose, Registered, Variant};
 
 /// For what has to happen, on a busy machine.
@@ -135,20 +135,20 @@ fn gained(number: u8, ranges: &[Run]) -> ToTracker {
 #[test]
 fn a_link_registers_all_there_is_and_then_tells_what_changes_in_order() {
     let fake = Fake::new();
-    let part = ((id(1), View::Bytes), vec![Run::new(0, 1)]);
+    let part = ((id(1), View::Bytes), vec![Run::new(Chunk(0), 1)]);
     let (trackers, stop) = start(Here(vec![offer(1)], vec![part]), &[fake.addr()]);
     let (mut line, request, register) = fake.register();
     assert_eq!((register.port, register.offers.into_vec()), (7, vec![offer(1)]));
     line.send(request, &Registered { lease_ms: 60_000, epoch: 1 }.into()).unwrap();
-    assert_eq!(agree(&mut line), gained(1, &[Run::new(0, 1)]));
+    assert_eq!(agree(&mut line), gained(1, &[Run::new(Chunk(0), 1)]));
     trackers.update(&[offer(2)], &[(Name::new("old"), id(3))]);
-    trackers.have((id(2), View::Bytes), &[Run::new(4, 2)]);
-    let report = Report { peer: PeerId([9; 16]), id: id(1), chunk: 0, complaint: Complaint::Dead };
+    trackers.have((id(2), View::Bytes), &[Run::new(Chunk(4), 2)]);
+    let report = Report { peer: PeerId([9; 16]), id: id(1), chunk: Chunk(0), complaint: Complaint::Dead };
     trackers.report(&report);
     let removed = List::new(vec![(Name::new("old"), id(3))]);
     let update = Update { added: List::new(vec![offer(2)]), removed };
     assert_eq!(agree(&mut line), update.into());
-    assert_eq!(agree(&mut line), gained(2, &[Run::new(4, 2)]));
+    assert_eq!(agree(&mut line), gained(2, &[Run::new(Chunk(4), 2)]));
     assert_eq!(agree(&mut line), report.into());
     assert_eq!(trackers.states(), [(fake.addr(), true)]);
     stop.stop();
@@ -168,7 +168,7 @@ fn a_question_that_is_refused_fails_alone() {
     let (request, asked) = next(&mut line);
     assert_eq!(asked, question(0).into());
     line.send(request, &refusal(ErrorCode::BadName)).unwrap();
-    let report = Report { peer: PeerId([9; 16]), id: id(1), chunk: 0, complaint: Complaint::Dead };
+    let report = Report { peer: PeerId([9; 16]), id: id(1), chunk: Chunk(0), complaint: Complaint::Dead };
     trackers.report(&report);
     let (request, asked) = next(&mut line);
     assert_eq!(asked, question(1).into(), "on the same link");
@@ -178,8 +178,8 @@ fn a_question_that_is_refused_fails_alone() {
     let (request, reported) = next(&mut line);
     assert_eq!(reported, report.into());
     line.send(request, &refusal(ErrorCode::BadName)).unwrap();
-    trackers.have((id(2), View::Bytes), &[Run::new(4, 2)]);
-    assert_eq!(agree(&mut line), gained(2, &[Run::new(4, 2)]));
+    trackers.have((id(2), View::Bytes), &[Run::new(Chunk(4), 2)]);
+    assert_eq!(agree(&mut line), gained(2, &[Run::new(Chunk(4), 2)]));
     assert!(trackers.any_connected());
 }
 
@@ -226,7 +226,7 @@ fn a_link_that_breaks_is_made_anew_with_pauses_and_all_is_told_again() {
         line.send(request, &refusal(ErrorCode::Limit)).unwrap();
     }
     // What waits is forgotten: it is part of what is registered, and who asks is not kept waiting.
-    trackers.have((id(1), View::Bytes), &[Run::new(0, 1)]);
+    trackers.have((id(1), View::Bytes), &[Run::new(Chunk(0), 1)]);
     assert!(trackers.locate(&question(2)).recv_timeout(PATIENCE).is_err());
     let (mut line, request, register) = fake.register();
     let least = (FIRST_PAUSE + FIRST_PAUSE * 2 + FIRST_PAUSE * 4) / 2;

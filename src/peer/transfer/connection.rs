@@ -11,7 +11,7 @@ use super::opening::{self, is_passed_over, load_of, unexpected};
 use super::outcome::{FetchEnd, Trust};
 use super::requests::{Requests, SLOT, Send};
 use super::underway::Transfer;
-use crate::content::{Geometry, runs};
+use crate::content::{Chunk, Geometry, runs};
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::wake::Wake;
@@ -99,12 +99,12 @@ struct Fetching<'a> {
     /// Chunks reported as missing.
     missing: u32,
     /// The last chunk of which what came was wrong.
-    wrong: Option<u32>,
+    wrong: Option<Chunk>,
 }
 
 impl Fetching<'_> {
     /// How it ended, and the last chunk of which what came was wrong.
-    fn run(mut self) -> (Result<(), FetchEnd>, Option<u32>) {
+    fn run(mut self) -> (Result<(), FetchEnd>, Option<Chunk>) {
         let outcome = threads::caught(|| self.work())
             .unwrap_or_else(|panicked| Err(NetError::Panicked(panicked).into()));
         let end = match outcome {
@@ -269,7 +269,7 @@ impl Fetching<'_> {
     }
 
     /// The source has said it has `chunk`, and has not; a few such cases tell the trackers enough.
-    fn tell_of_missing(&mut self, chunk: u32) {
+    fn tell_of_missing(&mut self, chunk: Chunk) {
         if self.missing < MAX_MISSING_TOLD {
             self.missing += 1;
             self.transfer.lacks(self.link.who.peer, chunk);
@@ -277,7 +277,7 @@ impl Fetching<'_> {
     }
 
     /// Its chunk did not prove, which the source is told: it may not know what has become of its file.
-    fn complain(&mut self, chunk: u32) {
+    fn complain(&mut self, chunk: Chunk) {
         self.wrong = Some(chunk);
         self.bulk.queue(0, Corrupt { slot: SLOT, chunk });
         self.step(Event::Corrupt(self.id, chunk));
@@ -350,7 +350,7 @@ impl Fetching<'_> {
 
     /// All data of the chunk was taken in; `last` bytes of it are still in the buffer.
     fn finish_chunk(&mut self, arriving: Arriving<'_>, last: usize) -> Result<(), FetchEnd> {
-        let (chunk, bytes, was_had) = (arriving.number(), arriving.bytes() as usize, arriving.was_had());
+        let (chunk, bytes, was_had) = (arriving.chunk(), arriving.bytes() as usize, arriving.was_had());
         let ledger = &self.transfer.ledger;
         match arriving.end(&self.bulk.arrived()[..last])? {
             Ended::Kept => {

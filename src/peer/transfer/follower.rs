@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
-use crate::content::Run;
+use crate::content::{Chunk, Run};
 use crate::net::wake::Wake;
 use crate::swarm::telling::Telling;
 use crate::threads::lock;
@@ -22,7 +22,7 @@ impl Follower {
     }
 
     /// This chunk of the content open as `slot` to so many `followers` is here from now on.
-    fn gain(&self, slot: u16, chunk: u32, followers: u32) {
+    fn gain(&self, slot: u16, chunk: Chunk, followers: u32) {
         lock(&self.telling).gain(slot, chunk, followers);
         self.nudge();
     }
@@ -73,7 +73,7 @@ impl Followers {
     }
 
     /// Tells all of a chunk that is here.
-    pub(super) fn gain(&self, chunk: u32) {
+    pub(super) fn gain(&self, chunk: Chunk) {
         let followers = self.connected();
         followers.iter().for_each(|(follower, slot)| follower.gain(*slot, chunk, followers.len() as u32));
     }
@@ -106,13 +106,16 @@ mod tests {
         followers.add(&one, 2);
         followers.add(&other, 1);
         assert!(!one.is_due(now));
-        followers.gain(5);
+        followers.gain(Chunk(5));
         drop(other);
-        followers.gain(3);
+        followers.gain(Chunk(3));
         assert!(one.is_due(now), "the first ones at once");
         assert_eq!(
             one.take(now),
-            [(2, vec![Run::new(3, 1), Run::new(5, 1)]), (7, vec![Run::new(3, 1), Run::new(5, 1)])]
+            [
+                (2, vec![Run::new(Chunk(3), 1), Run::new(Chunk(5), 1)]),
+                (7, vec![Run::new(Chunk(3), 1), Run::new(Chunk(5), 1)])
+            ]
         );
         assert_eq!(one.take(now), []);
         assert_eq!(lock(&followers.0).len(), 2);
@@ -123,11 +126,11 @@ mod tests {
         let (followers, now) = (Followers::default(), Instant::now());
         let (one, other) = (follower(), follower());
         [(&one, 7), (&one, 2), (&other, 7)].into_iter().for_each(|(who, slot)| followers.add(who, slot));
-        followers.gain(5);
+        followers.gain(Chunk(5));
         followers.remove(&one, 7);
-        followers.gain(6);
-        assert_eq!(one.take(now), [(2, vec![Run::new(5, 2)])]);
-        assert_eq!(other.take(now), [(7, vec![Run::new(5, 2)])]);
+        followers.gain(Chunk(6));
+        assert_eq!(one.take(now), [(2, vec![Run::new(Chunk(5), 2)])]);
+        assert_eq!(other.take(now), [(7, vec![Run::new(Chunk(5), 2)])]);
         for _ in 0..100 {
             followers.add(&one, 7);
             followers.remove(&one, 7);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::landing::Landing;
 use super::proofs::{Proofs, Whole};
-use crate::content::{ChunkHash, ChunkHasher, ChunkSet, FileId, Place, Proof, chunk_hasher};
+use crate::content::{Chunk, ChunkHash, ChunkHasher, ChunkSet, FileId, Place, Proof, chunk_hasher};
 use crate::peer::disk::DiskError;
 use crate::swarm::scheduler::SourceId;
 use crate::threads::lock;
@@ -28,7 +28,7 @@ pub(super) struct Intake {
 #[derive(Debug)]
 struct Writers {
     kept: ChunkSet,
-    writing: HashMap<u32, Arc<Writer>>,
+    writing: HashMap<Chunk, Arc<Writer>>,
 }
 
 /// The source that may write one chunk. It holds the lock while it writes a block: who takes its place waits for
@@ -58,11 +58,11 @@ impl Intake {
     }
 
     /// The head of a chunk is here, from `source`, with a proof that may be empty.
-    pub(super) fn begin(&self, number: u32, place: Place, proof: Proof, source: SourceId) -> Arriving<'_> {
+    pub(super) fn begin(&self, chunk: Chunk, place: Place, proof: Proof, source: SourceId) -> Arriving<'_> {
         let proved = proof.hashes.is_empty() || self.proofs.learn(self.whole(place), place, proof);
         let fate = match self.hash_of(place).filter(|_| proved) {
             None => Fate::Unproved,
-            Some(hash) => match self.write(number, source) {
+            Some(hash) => match self.write(chunk, source) {
                 None => Fate::Had,
                 Some(writer) => {
                     let hasher = chunk_hasher(self.landing.layout().files()[place.file], place.chunk);
@@ -70,11 +70,11 @@ impl Intake {
                 }
             },
         };
-        Arriving { intake: self, number, place, source, within: 0, fate }
+        Arriving { intake: self, chunk, place, source, within: 0, fate }
     }
 
     /// Makes `source` the writer of `chunk`; `None` if the chunk is here already.
-    fn write(&self, chunk: u32, source: SourceId) -> Option<Arc<Writer>> {
+    fn write(&self, chunk: Chunk, source: SourceId) -> Option<Arc<Writer>> {
         loop {
             let writer = {
                 let mut writers = lock(&self.writers);
@@ -93,7 +93,7 @@ impl Intake {
     }
 
     /// True if `source`, whose bytes were proved, is the one to keep the chunk.
-    fn claim(&self, chunk: u32, source: SourceId, writer: &Arc<Writer>) -> bool {
+    fn claim(&self, chunk: Chunk, source: SourceId, writer: &Arc<Writer>) -> bool {
         let mut writers = lock(&self.writers);
         // Nobody writes under it: only `source` could.
         let owns = writers.is_writer(chunk, writer) && *lock(writer) == source;
@@ -104,7 +104,7 @@ impl Intake {
     }
 
     /// The bytes of `source` were wrong or are not coming.
-    fn abandon(&self, chunk: u32, source: SourceId, writer: &Arc<Writer>) {
+    fn abandon(&self, chunk: Chunk, source: SourceId, writer: &Arc<Writer>) {
         if *lock(writer) != source {
             return; // another writes, perhaps just now
         }
@@ -116,7 +116,7 @@ impl Intake {
 }
 
 impl Writers {
-    fn is_writer(&self, chunk: u32, writer: &Arc<Writer>) -> bool {
+    fn is_writer(&self, chunk: Chunk, writer: &Arc<Writer>) -> bool {
         self.writing.get(&chunk).is_some_and(|current| Arc::ptr_eq(current, writer))
     }
 }
@@ -125,7 +125,7 @@ impl Writers {
 #[derive(Debug)]
 pub(super) struct Arriving<'a> {
     intake: &'a Intake,
-    number: u32,
+    chunk: Chunk,
     place: Place,
     source: SourceId,
     /// Bytes of it that were taken in.
@@ -164,8 +164,8 @@ pub(super) enum Ended {
 }
 
 impl Arriving<'_> {
-    pub(super) fn number(&self) -> u32 {
-        self.number
+    pub(super) fn chunk(&self) -> Chunk {
+        self.chunk
     }
 
     /// Bytes of its data.
@@ -213,17 +213,17 @@ impl Arriving<'_> {
             Fate::Unproved => return Ok(Ended::Unproved),
         };
         if hasher.finish() != hash {
-            self.intake.abandon(self.number, self.source, &writer);
+            self.intake.abandon(self.chunk, self.source, &writer);
             return Ok(Ended::Wrong);
         }
-        if !self.intake.claim(self.number, self.source, &writer) {
+        if !self.intake.claim(self.chunk, self.source, &writer) {
             return Ok(Ended::Had);
         }
         if self.is_small() {
             self.intake.landing.keep_small(self.place, last, FileId(hash.0))?;
         } else {
             let proof = self.intake.proof_of(self.place);
-            self.intake.landing.keep(self.number, self.place, hash, proof)?;
+            self.intake.landing.keep(self.chunk, self.place, hash, proof)?;
         }
         Ok(Ended::Kept)
     }
@@ -237,7 +237,7 @@ impl Arriving<'_> {
 impl Drop for Arriving<'_> {
     fn drop(&mut self) {
         if let Fate::Wanted(wanted) = &self.fate {
-            self.intake.abandon(self.number, self.source, &wanted.writer);
+            self.intake.abandon(self.chunk, self.source, &wanted.writer);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use crate::content::{ChunkHash, FileId, Layout, Looks, Place, Proof};
+use crate::content::{Chunk, ChunkHash, FileId, Layout, Looks, Place, Proof};
 use crate::peer::disk::{Disk, DiskError};
 
 /// Where bytes lie in a file.
@@ -39,7 +39,7 @@ pub(in crate::peer) trait Landing: fmt::Debug + Send + Sync {
     /// Keeps a proved chunk of a file of several; its bytes were written.
     fn keep(
         &self,
-        number: u32,
+        chunk: Chunk,
         place: Place,
         hash: ChunkHash,
         proof: Option<Arc<Proof>>,
@@ -86,12 +86,12 @@ impl Landing for Disk {
 
     fn keep(
         &self,
-        number: u32,
+        chunk: Chunk,
         place: Place,
         hash: ChunkHash,
         _proof: Option<Arc<Proof>>,
     ) -> Result<(), DiskError> {
-        Disk::keep(self, number, place, hash).map(drop)
+        Disk::keep(self, chunk, place, hash).map(drop)
     }
 
     fn keep_small(&self, place: Place, data: &[u8], id: FileId) -> Result<(), DiskError> {

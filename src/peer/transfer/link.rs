@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::content::{ChunkSet, PeerId};
+use crate::content::{Chunk, ChunkSet, PeerId};
 use crate::net::wake::Wake;
 use crate::swarm::scheduler::{SourceId, SourceLoad};
 use crate::threads::lock;
@@ -11,12 +11,12 @@ use crate::threads::lock;
 /// What the thread of a source connection is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    Ask(u32),
+    Ask(Chunk),
     AskAny,
     AskLoad,
-    Cancel(u32),
+    Cancel(Chunk),
     /// Tell the source that this chunk is here.
-    Tell(u32),
+    Tell(Chunk),
     Close,
 }
 

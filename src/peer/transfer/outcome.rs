@@ -1,5 +1,6 @@
 //! What came of a connection to a source.
 
+use crate::content::Chunk;
 use crate::net::NetError;
 use crate::peer::disk::DiskError;
 use crate::wire::Refusal;
@@ -18,7 +19,7 @@ pub(in crate::peer) enum FetchEnd {
     Geometry,
     /// It sent what cannot be this chunk, or wrong bytes too often, of this chunk last.
     #[error("what it sent as chunk {0} is wrong")]
-    Lied(u32),
+    Lied(Chunk),
     /// This side's disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),

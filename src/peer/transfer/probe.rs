@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{MAX_CHUNK_FRAME_BYTES, chunk_head};
 use super::proofs::proves;
-use crate::content::{ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, PeerId, chunk_hasher};
+use crate::content::{Chunk, ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, PeerId, chunk_hasher};
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
@@ -80,7 +80,7 @@ impl Probe {
 
     fn run(mut self, over: &AtomicBool) -> Result<Verdict, NetError> {
         self.bulk.queue(OPEN, Open { slot: SLOT, id: self.id, view: View::Bytes });
-        let first = self.last.get();
+        let first = Chunk(self.last.get());
         self.bulk.queue(CHUNK, GetChunk { slot: SLOT, first, count: 1, proof: true, behind: false });
         let begun = Instant::now();
         let mut heard = begun;
@@ -145,7 +145,7 @@ impl Probe {
         let Some((head, head_bytes)) = chunk_head(self.bulk.arrived(), header)? else { return Ok(None) };
         let len = self.geometry.len(self.last);
         let right = header.request == CHUNK
-            && head.index == self.last.get()
+            && head.index == Chunk(self.last.get())
             && (header.body_bytes - head_bytes) as u64 == len;
         let hash = match self.geometry.chunks() {
             1 => Some(ChunkHash(self.id.0)),

@@ -47,7 +47,7 @@ pub(super) fn proves(proof: &Proof, file: FileId, geometry: Geometry, chunk: Chu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::{Layout, Manifest, hash_chunk};
+    use crate::content::{Chunk, Layout, Manifest, hash_chunk};
 
     #[test]
     fn only_what_proves_the_very_run_of_the_chunk_is_believed() {
@@ -60,7 +60,7 @@ mod tests {
         let (manifest, id) = Manifest::new(geometry, hashes.collect()).unwrap();
         let (whole, layout) = ((id, geometry), Layout::new(vec![geometry]).unwrap());
         let proofs = Proofs::default();
-        let (early, late) = (layout.place(3).unwrap(), layout.place(17).unwrap());
+        let (early, late) = (layout.place(Chunk(3)).unwrap(), layout.place(Chunk(17)).unwrap());
         let of_late = manifest.prove(16..32).unwrap();
         assert!(!proofs.learn(whole, early, of_late.clone()), "of another run");
         let mut wrong = of_late.clone();
@@ -75,6 +75,6 @@ mod tests {
         let id = FileId::of(b"x");
         let geometry = Geometry::of(1).unwrap();
         let layout = Layout::new(vec![geometry]).unwrap();
-        assert_eq!(proofs.hash_of((id, geometry), layout.place(0).unwrap()), Some(ChunkHash(id.0)));
+        assert_eq!(proofs.hash_of((id, geometry), layout.place(Chunk(0)).unwrap()), Some(ChunkHash(id.0)));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::link::Order;
-use crate::content::{Run, runs};
+use crate::content::{Chunk, Run, runs};
 use crate::wire::ANY_CHUNK;
 use crate::wire::limits::MAX_RUN;
 
@@ -16,7 +16,7 @@ pub(super) const SLOT: u16 = 0;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Send {
     /// Ask for so many chunks from `first` on, or so many of the source's choice, each a request of its own.
-    Ask { request: u32, first: u32, count: u16, proof: bool },
+    Ask { request: u32, first: Chunk, count: u16, proof: bool },
     /// Cancel this request.
     Cancel(u32),
     /// Ask for the load.
@@ -32,7 +32,7 @@ pub(super) enum Send {
 pub(super) struct Requests {
     next: u32,
     /// Chunks asked for, by request; none for "whichever".
-    open: BTreeMap<u32, Option<u32>>,
+    open: BTreeMap<u32, Option<Chunk>>,
 }
 
 impl Requests {
@@ -54,12 +54,12 @@ impl Requests {
 
     /// A request is answered: the chunk that it asked for, or that it left the choice. None if there is no such
     /// request.
-    pub(super) fn answered(&mut self, request: u32) -> Option<Option<u32>> {
+    pub(super) fn answered(&mut self, request: u32) -> Option<Option<Chunk>> {
         self.open.remove(&request)
     }
 
     /// Carries out orders, in order; only what is told comes last, for it is news and no request.
-    pub(super) fn obey(&mut self, orders: &[Order], needs_proof: impl Fn(u32) -> bool) -> Vec<Send> {
+    pub(super) fn obey(&mut self, orders: &[Order], needs_proof: impl Fn(Chunk) -> bool) -> Vec<Send> {
         let (mut out, mut news, mut load) = (Vec::new(), Vec::new(), false);
         let mut runs = Vec::new();
         for order in orders {
@@ -94,14 +94,14 @@ impl Requests {
         out
     }
 
-    fn ask(&mut self, runs: &mut Vec<(u32, u16, bool)>, out: &mut Vec<Send>) {
+    fn ask(&mut self, runs: &mut Vec<(Chunk, u16, bool)>, out: &mut Vec<Send>) {
         for (first, count, proof) in runs.drain(..) {
             if self.next.checked_add(u32::from(count)).is_none() {
                 self.next = OPEN + 1;
             }
             let request = self.next;
             for at in 0..u32::from(count) {
-                let chunk = (first != ANY_CHUNK).then(|| first + at);
+                let chunk = (first != ANY_CHUNK).then(|| first.plus(at));
                 self.open.insert(request + at, chunk);
             }
             self.next += u32::from(count);
@@ -110,17 +110,17 @@ impl Requests {
     }
 
     /// The request that asked for `chunk` last: an earlier one was cancelled before.
-    fn request_for(&self, chunk: u32) -> Option<u32> {
+    fn request_for(&self, chunk: Chunk) -> Option<u32> {
         self.open.iter().rev().find(|(_, asked)| **asked == Some(chunk)).map(|(request, _)| *request)
     }
 }
 
 /// Adds `chunk` to the last run if it continues it and is asked for in the same way.
-fn join_runs(runs: &mut Vec<(u32, u16, bool)>, chunk: u32, proof: bool) {
+fn join_runs(runs: &mut Vec<(Chunk, u16, bool)>, chunk: Chunk, proof: bool) {
     match runs.last_mut() {
         Some((first, count, proofs))
             if *first != ANY_CHUNK
-                && first.checked_add(u32::from(*count)) == Some(chunk)
+                && first.plus(u32::from(*count)) == chunk
                 && *proofs == proof
                 && *count < MAX_RUN =>
         {
@@ -135,18 +135,18 @@ mod tests {
     use super::*;
 
     fn ask(request: u32, first: u32, count: u16, proof: bool) -> Send {
-        Send::Ask { request, first, count, proof }
+        Send::Ask { request, first: Chunk(first), count, proof }
     }
 
     #[test]
     fn neighbouring_chunks_make_runs_of_one_kind() {
         let mut requests = Requests::new();
-        let orders = [4, 5, 6, 9, 8].map(Order::Ask);
-        let sent = requests.obey(&orders, |chunk| chunk >= 6);
+        let orders = [4, 5, 6, 9, 8].map(|chunk| Order::Ask(Chunk(chunk)));
+        let sent = requests.obey(&orders, |chunk| chunk >= Chunk(6));
         assert_eq!(sent, [ask(3, 4, 2, false), ask(5, 6, 1, true), ask(6, 9, 1, true), ask(7, 8, 1, true)]);
-        assert_eq!((requests.answered(4), requests.answered(4)), (Some(Some(5)), None));
-        let sent = requests.obey(&[Order::AskAny, Order::AskAny, Order::Ask(1)], |_| false);
-        assert_eq!(sent, [ask(8, ANY_CHUNK, 2, true), ask(10, 1, 1, false)]);
+        assert_eq!((requests.answered(4), requests.answered(4)), (Some(Some(Chunk(5))), None));
+        let sent = requests.obey(&[Order::AskAny, Order::AskAny, Order::Ask(Chunk(1))], |_| false);
+        assert_eq!(sent, [ask(8, ANY_CHUNK.0, 2, true), ask(10, 1, 1, false)]);
         assert_eq!(requests.answered(9), Some(None), "whichever");
     }
 
@@ -154,7 +154,7 @@ mod tests {
     fn runs_end_where_the_protocol_says_so() {
         let mut requests = Requests::new();
         let many = u32::from(MAX_RUN) + 1;
-        let orders: Vec<Order> = (0..many).map(Order::Ask).collect();
+        let orders: Vec<Order> = (0..many).map(Chunk).map(Order::Ask).collect();
         assert_eq!(
             requests.obey(&orders, |_| false),
             [ask(3, 0, MAX_RUN, false), ask(3 + u32::from(MAX_RUN), u32::from(MAX_RUN), 1, false),]
@@ -171,32 +171,38 @@ mod tests {
     #[test]
     fn a_cancel_follows_what_it_cancels_even_if_both_were_ordered_at_once() {
         let mut requests = Requests::new();
-        let orders = [Order::Ask(1), Order::Ask(2), Order::Cancel(2), Order::Ask(3), Order::Cancel(7)];
+        let orders = [
+            Order::Ask(Chunk(1)),
+            Order::Ask(Chunk(2)),
+            Order::Cancel(Chunk(2)),
+            Order::Ask(Chunk(3)),
+            Order::Cancel(Chunk(7)),
+        ];
         let sent = requests.obey(&orders, |_| false);
         assert_eq!(sent, [ask(3, 1, 2, false), Send::Cancel(4), ask(5, 3, 1, false)]);
         // Asked for again before the first answer came: the newer request is the one that stands.
-        assert_eq!(requests.obey(&[Order::Ask(2)], |_| false), [ask(6, 2, 1, false)]);
-        assert_eq!(requests.obey(&[Order::Cancel(2)], |_| false), [Send::Cancel(6)]);
+        assert_eq!(requests.obey(&[Order::Ask(Chunk(2))], |_| false), [ask(6, 2, 1, false)]);
+        assert_eq!(requests.obey(&[Order::Cancel(Chunk(2))], |_| false), [Send::Cancel(6)]);
     }
 
     #[test]
     fn what_is_told_and_the_load_come_behind_the_chunks_and_nothing_behind_the_end() {
         let mut requests = Requests::new();
-        let orders = [Order::Tell(5), Order::AskLoad, Order::Ask(1), Order::Tell(4)];
+        let orders = [Order::Tell(Chunk(5)), Order::AskLoad, Order::Ask(Chunk(1)), Order::Tell(Chunk(4))];
         let sent = requests.obey(&orders, |_| false);
-        assert_eq!(sent, [ask(3, 1, 1, false), Send::Load(4), Send::Tell(vec![Run::new(4, 2)])]);
+        assert_eq!(sent, [ask(3, 1, 1, false), Send::Load(4), Send::Tell(vec![Run::new(Chunk(4), 2)])]);
         assert_eq!(requests.number(), 5, "not that of the next chunk, too");
         assert!(!requests.is_empty());
-        let orders = [Order::Ask(2), Order::Close, Order::Ask(3)];
+        let orders = [Order::Ask(Chunk(2)), Order::Close, Order::Ask(Chunk(3))];
         assert_eq!(requests.obey(&orders, |_| false), [Send::Leave(6)]);
     }
 
     #[test]
     fn numbers_of_requests_begin_anew_before_they_run_out() {
         let mut requests = Requests { next: u32::MAX - 1, open: BTreeMap::new() };
-        assert_eq!(requests.obey(&[Order::Ask(1)], |_| false), [ask(u32::MAX - 1, 1, 1, false)]);
+        assert_eq!(requests.obey(&[Order::Ask(Chunk(1))], |_| false), [ask(u32::MAX - 1, 1, 1, false)]);
         assert_eq!(requests.obey(&[Order::AskLoad], |_| false), [Send::Load(u32::MAX)]);
         requests.next = u32::MAX;
-        assert_eq!(requests.obey(&[Order::Ask(1)], |_| false), [ask(OPEN + 1, 1, 1, false)]);
+        assert_eq!(requests.obey(&[Order::Ask(Chunk(1))], |_| false), [ask(OPEN + 1, 1, 1, false)]);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::inlet::Inlet;
 use super::link::{Opened, Order, SourceLink, Who};
 use super::outcome::Trust;
-use crate::content::{ChunkSet, PeerId, Run};
+use crate::content::{Chunk, ChunkSet, PeerId, Run};
 use crate::net::wake::Wake;
 use crate::swarm::errands::last_of;
 use crate::swarm::scheduler::{
@@ -163,7 +163,7 @@ impl Sources {
     }
 
     /// A chunk of `source` is here, proved and stored. True if it was the last that was wanted.
-    pub(super) fn arrived(&self, chunk: u32, source: SourceId) -> bool {
+    pub(super) fn arrived(&self, chunk: Chunk, source: SourceId) -> bool {
         let (wakes, done) = self.under_limits(|state, now| {
             // They hear of it along with what they are told next.
             let listening = state.links.values().filter(|link| link.wants_news);
@@ -281,7 +281,7 @@ impl Sources {
     }
 
     /// True if `chunk` is here, proved and written.
-    pub(super) fn has(&self, chunk: u32) -> bool {
+    pub(super) fn has(&self, chunk: Chunk) -> bool {
         lock(&self.state).scheduler.had().contains(chunk)
     }
 

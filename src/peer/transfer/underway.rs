@@ -21,7 +21,9 @@ use super::outcome::Trust;
 use super::sources::Sources;
 use super::status::report;
 use crate::api::{SourceReport, TransferState, TransferStatus, Unreached};
-use crate::content::{Address, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk};
+use crate::content::{
+    Address, Chunk, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk,
+};
 use crate::peer::config::Limits;
 use crate::peer::disk::{Disk, DiskError};
 use crate::peer::share::read_at;
@@ -54,7 +56,7 @@ pub(in crate::peer) struct Transfer {
     news: Sender<()>,
     heard: Receiver<()>,
     /// Chunks that peers refused although they had announced them, for the trackers to know.
-    missing: Mutex<Vec<(PeerId, u32)>>,
+    missing: Mutex<Vec<(PeerId, Chunk)>>,
     /// Nobody is connected who has what is missing.
     alone: AtomicBool,
     /// A source has said that what it had has changed.
@@ -152,7 +154,7 @@ impl Transfer {
     }
 
     /// A chunk of `source` is stored: tells sources and followers, and ends the transfer if it was the last.
-    pub(super) fn kept(&self, chunk: u32, source: SourceId) {
+    pub(super) fn kept(&self, chunk: Chunk, source: SourceId) {
         let done = self.sources.arrived(chunk, source);
         // Also those who told us of it: it is how they see that what they passed on has arrived.
         self.followers.gain(chunk);
@@ -177,17 +179,17 @@ impl Transfer {
 
     /// True if the last chunk of a single file is here: its hash depends on where the file ends.
     pub(in crate::peer) fn has_proved_its_size(&self) -> bool {
-        let last = self.layout.chunks().checked_sub(1);
+        let last = self.layout.chunks().checked_sub(1).map(Chunk);
         self.view == View::Bytes && last.is_none_or(|last| self.has(last))
     }
 
     /// A peer does not have a chunk that it announced.
-    pub(super) fn lacks(&self, peer: PeerId, chunk: u32) {
+    pub(super) fn lacks(&self, peer: PeerId, chunk: Chunk) {
         lock(&self.missing).push((peer, chunk));
     }
 
     /// What was found missing since last time.
-    pub(in crate::peer) fn take_missing(&self) -> Vec<(PeerId, u32)> {
+    pub(in crate::peer) fn take_missing(&self) -> Vec<(PeerId, Chunk)> {
         std::mem::take(&mut lock(&self.missing))
     }
 
@@ -202,7 +204,7 @@ impl Transfer {
     }
 
     /// True if `chunk` is here, proved and written.
-    pub(in crate::peer) fn has(&self, chunk: u32) -> bool {
+    pub(in crate::peer) fn has(&self, chunk: Chunk) -> bool {
         self.sources.has(chunk)
     }
 
@@ -394,7 +396,7 @@ impl Transfer {
 }
 
 /// Bytes of these chunks.
-fn bytes_of(chunks: impl Iterator<Item = u32>, layout: &Layout) -> u64 {
+fn bytes_of(chunks: impl Iterator<Item = Chunk>, layout: &Layout) -> u64 {
     chunks.filter_map(|chunk| layout.place(chunk)).map(|place| place.len).sum()
 }
 

@@ -102,12 +102,12 @@ fn who_is_behind_comes_first_by_its_last_word() {
 fn whose_chunks_have_spread_is_given_more() {
     let (mut desk, now) = sending(7);
     (3..7).for_each(|number| desk.open(number, 0, FILE, 64));
-    assert_eq!(desk.choose(3, 0), Some(0));
-    assert_eq!(desk.choose(4, 0), Some(16), "a run of its own");
-    assert_eq!(desk.choose(4, 0), Some(17));
+    assert_eq!(desk.choose(3, 0), Some(Chunk(0)));
+    assert_eq!(desk.choose(4, 0), Some(Chunk(16)), "a run of its own");
+    assert_eq!(desk.choose(4, 0), Some(Chunk(17)));
     [3, 4, 6].into_iter().for_each(|number| assert!(!desk.turn(number, ANY, now)));
     assert_eq!(desk.done(0), wake(6), "it was given nothing yet");
-    [5, 6].into_iter().for_each(|number| desk.has(number, 0, [16, 17]));
+    [5, 6].into_iter().for_each(|number| desk.has(number, 0, [16, 17].map(Chunk)));
     assert_eq!(desk.done(1), wake(4), "each of its two lacks one copy, the one of the other lacks three");
     assert!(!desk.turn(5, ANY, now));
     assert_eq!(desk.done(2), wake(5));
@@ -115,7 +115,7 @@ fn whose_chunks_have_spread_is_given_more() {
     // Of another's choice nothing counts but whether it is behind.
     let (mut desk, now) = sending(5);
     (3..5).for_each(|number| desk.open(number, 0, FILE, 64));
-    assert_eq!(desk.choose(3, 0), Some(0));
+    assert_eq!(desk.choose(3, 0), Some(Chunk(0)));
     assert!(!desk.turn(3, PLAIN, now) && !desk.turn(4, ANY, now));
     assert_eq!(desk.done(0), wake(3));
 }
@@ -125,19 +125,19 @@ fn each_chunk_is_given_once_and_again_when_it_was_lost() {
     let (mut desk, now) = desk(4);
     (0..3).for_each(|number| desk.open(number, number as u16, FILE, 3));
     desk.open(0, 7, 'g', 1);
-    let given: Vec<u32> = std::iter::from_fn(|| desk.choose(0, 0)).collect();
-    assert_eq!(given, [0, 1, 2]);
+    let given: Vec<Chunk> = std::iter::from_fn(|| desk.choose(0, 0)).collect();
+    assert_eq!(given, [0, 1, 2].map(Chunk));
     assert_eq!(desk.choose(1, 1), None);
     assert_eq!(desk.choose(1, 0), None, "that is no slot of this one");
     assert_eq!(desk.choose(3, 0), None);
-    desk.begin(1, 1, 1, 10, now);
-    desk.has(0, 0, [2]);
+    desk.begin(1, 1, Chunk(1), 10, now);
+    desk.has(0, 0, [Chunk(2)]);
     desk.close(0, 0, true);
-    let lost: Vec<u32> = std::iter::from_fn(|| desk.choose(2, 2)).collect();
-    assert_eq!(lost, [0], "1 is with another, 2 with the one that goes on to share it");
-    assert_eq!(desk.choose(0, 7), Some(0), "the other slot is still open");
+    let lost: Vec<Chunk> = std::iter::from_fn(|| desk.choose(2, 2)).collect();
+    assert_eq!(lost, [Chunk(0)], "1 is with another, 2 with the one that goes on to share it");
+    assert_eq!(desk.choose(0, 7), Some(Chunk(0)), "the other slot is still open");
     assert_eq!(desk.leave(2, false), nobody());
-    assert_eq!(desk.choose(1, 1), Some(0), "who breaks off shares nothing");
+    assert_eq!(desk.choose(1, 1), Some(Chunk(0)), "who breaks off shares nothing");
     assert_eq!(desk.seeds.len(), 2);
     assert_eq!(desk.leave(0, true), nobody());
     assert_eq!(desk.leave(1, true), nobody());
@@ -154,7 +154,7 @@ fn who_is_too_slow_loses_its_turn_unless_the_uplink_is_full() {
     assert!(!desk.turn(3, PLAIN, start) && !desk.turn(4, PLAIN, start));
     assert_eq!(desk.stuck(0, start), (Some(ms(20)), nobody()), "there is patience");
     assert_eq!(desk.sent(0, 1000, start), Some(ms(24)), "and more for what was sent");
-    desk.begin(1, 0, 0, 110_000, ms(20)); // the uplink is full for 100 ms
+    desk.begin(1, 0, Chunk(0), 110_000, ms(20)); // the uplink is full for 100 ms
     assert_eq!(desk.stuck(1, ms(19)), (Some(ms(20)), nobody()));
     assert_eq!(desk.stuck(1, ms(20)), (Some(ms(120)), nobody()), "one more would not help");
     assert_eq!(desk.stuck(0, ms(121)), (None, wake(3)));
@@ -212,7 +212,7 @@ fn many_connections_of_one_address_get_no_more_than_one_of_another() {
 fn what_is_seen_to_leave_is_the_rate() {
     let (mut desk, start) = desk(1);
     assert_eq!(desk.piece(), Some(512 << 10), "not known");
-    (0..10).for_each(|nth| desk.begin(0, 0, 0, 10_000, start + Duration::from_millis(nth * 50)));
+    (0..10).for_each(|nth| desk.begin(0, 0, Chunk(0), 10_000, start + Duration::from_millis(nth * 50)));
     assert!((150_000..=200_000).contains(&desk.rate()), "{}", desk.rate());
 }
 
@@ -221,7 +221,7 @@ fn the_rate_that_was_seen_falls_only_while_turns_are_waited_for() {
     for waited in [false, true] {
         let (mut desk, start) = desk(5);
         let begin = |desk: &mut Desk<char>, bytes, nth: u64| {
-            desk.begin(0, 0, 0, bytes, start + Duration::from_millis(nth * 50));
+            desk.begin(0, 0, Chunk(0), bytes, start + Duration::from_millis(nth * 50));
         };
         (0..10).for_each(|nth| begin(&mut desk, 10_000, nth));
         let before = desk.rate();
@@ -316,7 +316,7 @@ fn whatever_happens_no_turn_is_lost_and_every_chunk_is_counted() {
                     nobody()
                 }
                 4 => {
-                    desk.has(number, slot, [rng.u32(..40), rng.u32(..50)]);
+                    desk.has(number, slot, [rng.u32(..40), rng.u32(..50)].map(Chunk));
                     nobody()
                 }
                 5 => {
@@ -324,7 +324,7 @@ fn whatever_happens_no_turn_is_lost_and_every_chunk_is_counted() {
                     nobody()
                 }
                 6 => {
-                    desk.begin(number, slot, rng.u32(..40), rng.usize(..50_000), now);
+                    desk.begin(number, slot, Chunk(rng.u32(..40)), rng.usize(..50_000), now);
                     nobody()
                 }
                 7 => desk.rest(number),
@@ -341,7 +341,7 @@ fn whatever_happens_no_turn_is_lost_and_every_chunk_is_counted() {
                 }
                 11 => {
                     desk.narrow(number, slot);
-                    desk.wants(number, slot, [rng.u32(..40), rng.u32(..50)]);
+                    desk.wants(number, slot, [rng.u32(..40), rng.u32(..50)].map(Chunk));
                     nobody()
                 }
                 _ => {

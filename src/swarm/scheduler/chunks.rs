@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::event::SourceId;
 use super::rarity::Rarity;
-use crate::content::{ChunkSet, Run};
+use crate::content::{Chunk, ChunkSet, Run};
 
 /// The chunks of one transfer. Each that is wanted is in exactly one state.
 #[derive(Debug)]
@@ -13,9 +13,9 @@ pub(super) struct Chunks {
     wanted: ChunkSet,
     /// Wanted chunks that are in flight nowhere, by how many partial sources have them.
     open: Rarity,
-    in_flight: BTreeMap<u32, Vec<SourceId>>,
+    in_flight: BTreeMap<Chunk, Vec<SourceId>>,
     /// How often a chunk that is still wanted was taken over.
-    moved: BTreeMap<u32, i32>,
+    moved: BTreeMap<Chunk, i32>,
 }
 
 impl Chunks {
@@ -43,7 +43,7 @@ impl Chunks {
         self.wanted.count()
     }
 
-    pub(super) fn is_wanted(&self, chunk: u32) -> bool {
+    pub(super) fn is_wanted(&self, chunk: Chunk) -> bool {
         self.wanted.contains(chunk)
     }
 
@@ -57,7 +57,7 @@ impl Chunks {
 
     /// True if any of `have` is wanted.
     pub(super) fn are_in(&self, have: &ChunkSet) -> bool {
-        have.next_common(&self.wanted, 0).is_some()
+        have.next_common(&self.wanted, Chunk(0)).is_some()
     }
 
     // Open chunks.
@@ -68,7 +68,7 @@ impl Chunks {
     }
 
     /// The rarest open chunk of `have`; among equals the first at or after `from`, going round.
-    pub(super) fn rarest(&self, have: &ChunkSet, from: u32) -> Option<u32> {
+    pub(super) fn rarest(&self, have: &ChunkSet, from: Chunk) -> Option<Chunk> {
         self.open.rarest(have, from)
     }
 
@@ -94,15 +94,15 @@ impl Chunks {
     }
 
     /// A partial source has one more; if it has all by that, it counts as whole.
-    pub(super) fn gained(&mut self, chunk: u32, have: &ChunkSet) {
+    pub(super) fn gained(&mut self, chunk: Chunk, have: &ChunkSet) {
         self.open.more_common(chunk);
         if have.is_full() {
-            (0..self.len()).for_each(|chunk| self.open.less_common(chunk));
+            (0..self.len()).map(Chunk).for_each(|chunk| self.open.less_common(chunk));
         }
     }
 
     /// A source that had `before` has one less.
-    pub(super) fn lost(&mut self, chunk: u32, before: &ChunkSet) {
+    pub(super) fn lost(&mut self, chunk: Chunk, before: &ChunkSet) {
         if before.is_full() {
             // It is whole no more: all that it has counts by the chunk from now on.
             before.iter().for_each(|chunk| self.open.more_common(chunk));
@@ -113,13 +113,13 @@ impl Chunks {
     // In flight.
 
     /// An open chunk is asked of `source`, or one in flight of one more source.
-    pub(super) fn ask(&mut self, chunk: u32, source: SourceId) {
+    pub(super) fn ask(&mut self, chunk: Chunk, source: SourceId) {
         self.open.remove(chunk);
         self.in_flight.entry(chunk).or_default().push(source);
     }
 
     /// A chunk that was not asked for by number comes from `source`. Who else owes it.
-    pub(super) fn chosen(&mut self, chunk: u32, source: SourceId) -> Vec<SourceId> {
+    pub(super) fn chosen(&mut self, chunk: Chunk, source: SourceId) -> Vec<SourceId> {
         if !self.wanted.contains(chunk) {
             return Vec::new();
         }
@@ -129,12 +129,12 @@ impl Chunks {
     }
 
     /// The sources that owe a chunk.
-    pub(super) fn owing(&self, chunk: u32) -> &[SourceId] {
+    pub(super) fn owing(&self, chunk: Chunk) -> &[SourceId] {
         self.in_flight.get(&chunk).map_or(&[], Vec::as_slice)
     }
 
     /// A chunk does not come from `source` any more; if from nobody else either, it is open again.
-    pub(super) fn release(&mut self, chunk: u32, source: SourceId) {
+    pub(super) fn release(&mut self, chunk: Chunk, source: SourceId) {
         let Some(owing) = self.in_flight.get_mut(&chunk) else { return };
         owing.retain(|other| *other != source);
         if owing.is_empty() {
@@ -144,7 +144,7 @@ impl Chunks {
     }
 
     /// A chunk is here. Who else owes it.
-    pub(super) fn arrived(&mut self, chunk: u32) -> Vec<SourceId> {
+    pub(super) fn arrived(&mut self, chunk: Chunk) -> Vec<SourceId> {
         self.had.insert(chunk);
         self.wanted.remove(chunk);
         self.moved.remove(&chunk);
@@ -155,11 +155,11 @@ impl Chunks {
     // Takeovers.
 
     /// How often a chunk was taken over.
-    pub(super) fn moved(&self, chunk: u32) -> i32 {
+    pub(super) fn moved(&self, chunk: Chunk) -> i32 {
         self.moved.get(&chunk).copied().unwrap_or(0)
     }
 
-    pub(super) fn count_move(&mut self, chunk: u32) {
+    pub(super) fn count_move(&mut self, chunk: Chunk) {
         *self.moved.entry(chunk).or_default() += 1;
     }
 
@@ -170,7 +170,7 @@ impl Chunks {
 
     /// Recounts by a slow way what the fields claim.
     pub(super) fn check(&self) {
-        for chunk in 0..self.len() {
+        for chunk in (0..self.len()).map(Chunk) {
             let states = [
                 self.open.contains(chunk),
                 self.in_flight.contains_key(&chunk),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::load::SourceLoad;
-use crate::content::{ChunkSet, Run};
+use crate::content::{Chunk, ChunkSet, Run};
 use crate::wire::Refusal;
 
 /// A connection that serves this transfer. Numbers are never reused within a transfer.
@@ -36,17 +36,17 @@ pub enum Event {
     /// A source is gone.
     Left(SourceId),
     /// The head of a chunk came from a source; tells what "whichever" turned out to be.
-    Arriving(SourceId, u32),
+    Arriving(SourceId, Chunk),
     /// Bytes of a chunk came from a source.
     Progress(SourceId, u64),
     /// A chunk came from a source, is proved and stored.
-    Arrived(SourceId, u32),
+    Arrived(SourceId, Chunk),
     /// What came from a source is not the chunk.
-    Corrupt(SourceId, u32),
+    Corrupt(SourceId, Chunk),
     /// All of a chunk came from a source, and it was here already or is wanted from another.
-    Settled(SourceId, u32),
+    Settled(SourceId, Chunk),
     /// A source refused a chunk, or ([`None`]) to choose one.
-    Refused(SourceId, Option<u32>, Refusal),
+    Refused(SourceId, Option<Chunk>, Refusal),
     /// Time passed.
     Tick,
 }
@@ -55,13 +55,13 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Ask a source for a chunk.
-    Ask(SourceId, u32),
+    Ask(SourceId, Chunk),
     /// Ask a source for a chunk of its choice.
     AskAny(SourceId),
     /// Ask a source for its load, behind what it was asked for before.
     AskLoad(SourceId),
     /// Tell a source that a chunk is no longer wanted from it.
-    Cancel(SourceId, u32),
+    Cancel(SourceId, Chunk),
     /// Close a source: it sent wrong bytes too often, or nothing for too long.
     Close(SourceId),
 }

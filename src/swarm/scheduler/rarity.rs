@@ -1,6 +1,6 @@
 //! Open chunks ordered by how many sources have them.
 
-use crate::content::ChunkSet;
+use crate::content::{Chunk, ChunkSet};
 
 /// Chunks that this many sources or more have are all equally common.
 const LEVELS: usize = 16;
@@ -23,39 +23,39 @@ impl Rarity {
         Rarity { levels, copies: vec![0; chunks as usize], count }
     }
 
-    fn level(&self, chunk: u32) -> usize {
-        usize::from(self.copies[chunk as usize]).min(LEVELS - 1)
+    fn level(&self, chunk: Chunk) -> usize {
+        usize::from(self.copies[chunk.index()]).min(LEVELS - 1)
     }
 
     pub(super) fn count(&self) -> u32 {
         self.count
     }
 
-    pub(super) fn contains(&self, chunk: u32) -> bool {
+    pub(super) fn contains(&self, chunk: Chunk) -> bool {
         self.levels[self.level(chunk)].contains(chunk)
     }
 
-    pub(super) fn insert(&mut self, chunk: u32) {
+    pub(super) fn insert(&mut self, chunk: Chunk) {
         let level = self.level(chunk);
         self.count += u32::from(self.levels[level].insert(chunk));
     }
 
-    pub(super) fn remove(&mut self, chunk: u32) {
+    pub(super) fn remove(&mut self, chunk: Chunk) {
         let level = self.level(chunk);
         self.count -= u32::from(self.levels[level].remove(chunk));
     }
 
-    pub(super) fn more_common(&mut self, chunk: u32) {
+    pub(super) fn more_common(&mut self, chunk: Chunk) {
         self.recount(chunk, 1);
     }
 
-    pub(super) fn less_common(&mut self, chunk: u32) {
+    pub(super) fn less_common(&mut self, chunk: Chunk) {
         self.recount(chunk, -1);
     }
 
-    fn recount(&mut self, chunk: u32, change: i16) {
+    fn recount(&mut self, chunk: Chunk, change: i16) {
         let before = self.level(chunk);
-        let copies = &mut self.copies[chunk as usize];
+        let copies = &mut self.copies[chunk.index()];
         *copies = copies.saturating_add_signed(change);
         let after = self.level(chunk);
         if before != after && self.levels[before].remove(chunk) {
@@ -69,11 +69,11 @@ impl Rarity {
     }
 
     /// The rarest open chunk in `have`; among equals the first at or after `from`, going round.
-    pub(super) fn rarest(&self, have: &ChunkSet, from: u32) -> Option<u32> {
+    pub(super) fn rarest(&self, have: &ChunkSet, from: Chunk) -> Option<Chunk> {
         if self.count == 0 {
             return None;
         }
-        let from = if from < have.len() { from } else { 0 };
+        let from = if from.0 < have.len() { from } else { Chunk(0) };
         self.levels.iter().filter(|level| !level.is_empty()).find_map(|level| level.next_common(have, from))
     }
 }

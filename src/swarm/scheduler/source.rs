@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::load::{FIRST_WINDOW, HORIZON, SourceLoad, seconds};
 use super::pace::Pace;
 use super::reason::Reason;
-use crate::content::ChunkSet;
+use crate::content::{Chunk, ChunkSet};
 
 /// At least this many requests are in flight, so that one waits while another is on its way.
 const MIN_REQUESTS: usize = 1;
@@ -46,7 +46,7 @@ pub struct SourceView {
 
 #[derive(Debug)]
 struct Asked {
-    chunk: u32,
+    chunk: Chunk,
     bytes: u64,
     at: Instant,
     begun: bool,
@@ -56,7 +56,7 @@ struct Asked {
 /// A chunk that a source owes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Owed {
-    pub(super) chunk: u32,
+    pub(super) chunk: Chunk,
     pub(super) bytes: u64,
     /// Its bytes have begun to arrive.
     pub(super) begun: bool,
@@ -79,9 +79,9 @@ pub(super) struct Source {
     inflight_bytes: u64,
     corrupt: u32,
     /// Chunks that it says it has, and that were wrong when they came.
-    doubted: Vec<u32>,
+    doubted: Vec<Chunk>,
     /// Chunks that it had and has lost once.
-    lost: BTreeSet<u32>,
+    lost: BTreeSet<Chunk>,
     /// A wrong chunk of it was put down to a change of the file.
     excused: bool,
     chunks: u64,
@@ -151,7 +151,7 @@ impl Source {
     }
 
     /// Chunks asked of it by number, or chosen by it, in that order.
-    pub(super) fn asked_chunks(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(super) fn asked_chunks(&self) -> impl Iterator<Item = Chunk> + '_ {
         self.asked.iter().map(|asked| asked.chunk)
     }
 
@@ -174,7 +174,7 @@ impl Source {
         self.is_well(now) && (requests < MIN_REQUESTS || self.pace.has_room(self.inflight_bytes))
     }
 
-    pub(super) fn ask(&mut self, chunk: u32, bytes: u64, now: Instant) {
+    pub(super) fn ask(&mut self, chunk: Chunk, bytes: u64, now: Instant) {
         self.pace.asks(self.inflight_bytes, now);
         self.asked.push(Asked { chunk, bytes, at: now, begun: false, cancelled: false });
         self.inflight_bytes += bytes;
@@ -188,7 +188,7 @@ impl Source {
     }
 
     /// One of the free choices turned out to be `chunk`. False if the chunk was asked for by number.
-    pub(super) fn begun(&mut self, chunk: u32, now: Instant) -> bool {
+    pub(super) fn begun(&mut self, chunk: Chunk, now: Instant) -> bool {
         if let Some(asked) = self.asked.iter_mut().find(|asked| asked.chunk == chunk) {
             asked.begun = true;
             return false;
@@ -213,7 +213,7 @@ impl Source {
     }
 
     /// Forgets `chunk`; its bytes, if it was asked for.
-    pub(super) fn settle(&mut self, chunk: u32) -> Option<u64> {
+    pub(super) fn settle(&mut self, chunk: Chunk) -> Option<u64> {
         let at = self.asked.iter().position(|asked| asked.chunk == chunk)?;
         let asked = self.asked.remove(at);
         self.inflight_bytes -= asked.bytes;
@@ -250,7 +250,7 @@ impl Source {
         owed.filter(|(cancelled, _)| !cancelled).map(|(_, owed)| owed)
     }
 
-    pub(super) fn cancelled(&mut self, chunk: u32) {
+    pub(super) fn cancelled(&mut self, chunk: Chunk) {
         if let Some(asked) = self.asked.iter_mut().find(|asked| asked.chunk == chunk) {
             asked.cancelled = true;
         }
@@ -264,24 +264,24 @@ impl Source {
     }
 
     /// A chunk of it was wrong.
-    pub(super) fn was_wrong(&mut self, chunk: u32) {
+    pub(super) fn was_wrong(&mut self, chunk: Chunk) {
         self.corrupt += 1;
         self.doubted.push(chunk);
     }
 
     /// Chunks that it says it has, and that were wrong when they came.
-    pub(super) fn doubted(&self) -> &[u32] {
+    pub(super) fn doubted(&self) -> &[Chunk] {
         &self.doubted
     }
 
     /// A chunk that was wrong is believed again.
-    pub(super) fn doubts_no_more(&mut self, chunk: u32) {
+    pub(super) fn doubts_no_more(&mut self, chunk: Chunk) {
         self.doubted.retain(|other| *other != chunk);
     }
 
     /// The file under a chunk has changed, as it says. A chunk that was wrong before may have come of that: one
     /// is excused, and no more, so that a liar gains no more.
-    pub(super) fn lost(&mut self, chunk: u32, now: Instant) {
+    pub(super) fn lost(&mut self, chunk: Chunk, now: Instant) {
         if self.corrupt > 0 && !self.excused {
             self.corrupt -= 1;
             self.excused = true;

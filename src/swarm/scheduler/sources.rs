@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::event::SourceId;
 use super::source::Source;
-use crate::content::ChunkSet;
+use crate::content::{Chunk, ChunkSet};
 
 /// The sources of one transfer.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl Sources {
         self.inflight_bytes
     }
 
-    pub(super) fn ask(&mut self, id: SourceId, chunk: u32, bytes: u64, now: Instant) {
+    pub(super) fn ask(&mut self, id: SourceId, chunk: Chunk, bytes: u64, now: Instant) {
         if let Some(source) = self.all.get_mut(&id) {
             source.ask(chunk, bytes, now);
             self.inflight_bytes += bytes;
@@ -78,7 +78,7 @@ impl Sources {
     }
 
     /// Forgets that `chunk` was asked of `id`.
-    pub(super) fn settle(&mut self, id: SourceId, chunk: u32) {
+    pub(super) fn settle(&mut self, id: SourceId, chunk: Chunk) {
         let bytes = self.all.get_mut(&id).and_then(|source| source.settle(chunk));
         self.inflight_bytes -= bytes.unwrap_or(0);
     }
@@ -105,17 +105,17 @@ impl Sources {
         self.all.values().all(|source| source.have.is_full())
     }
 
-    pub(super) fn any_has(&self, chunk: u32) -> bool {
+    pub(super) fn any_has(&self, chunk: Chunk) -> bool {
         self.all.values().any(|source| source.have.contains(chunk))
     }
 
     /// True if another than `id` has `chunk` and is not silent.
-    pub(super) fn held_elsewhere(&self, id: SourceId, chunk: u32) -> bool {
+    pub(super) fn held_elsewhere(&self, id: SourceId, chunk: Chunk) -> bool {
         self.others(id).any(|(_, source)| !source.is_stalled() && source.have.contains(chunk))
     }
 
     /// Chunks that came wrong and that no source is believed to have, with whom each came from.
-    pub(super) fn doubted(&self, wanted: impl Fn(u32) -> bool) -> Vec<(SourceId, u32)> {
+    pub(super) fn doubted(&self, wanted: impl Fn(Chunk) -> bool) -> Vec<(SourceId, Chunk)> {
         let doubted =
             self.iter().flat_map(|(id, source)| source.doubted().iter().map(move |chunk| (id, *chunk)));
         doubted.filter(|(_, chunk)| wanted(*chunk) && !self.any_has(*chunk)).collect()

@@ -6,6 +6,7 @@ use super::chunks::Chunks;
 use super::event::SourceId;
 use super::source::{Owed, Source};
 use super::sources::Sources;
+use crate::content::Chunk;
 
 /// A chunk may come from this many sources at once while it is being taken over.
 const MAX_COPIES_IN_FLIGHT: usize = 2;
@@ -33,7 +34,7 @@ const FAR: Duration = Duration::from_millis(75);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Takeover {
     pub(super) from: SourceId,
-    pub(super) chunk: u32,
+    pub(super) chunk: Chunk,
     /// It is asked for before the other has let go.
     pub(super) at_once: bool,
 }
@@ -52,7 +53,7 @@ pub(super) fn takeover(chunks: &Chunks, sources: &Sources, id: SourceId, now: In
 }
 
 /// The chunks of a silent source that others could send, and do not yet.
-pub(super) fn given_up(chunks: &Chunks, sources: &Sources, id: SourceId) -> Vec<u32> {
+pub(super) fn given_up(chunks: &Chunks, sources: &Sources, id: SourceId) -> Vec<Chunk> {
     let asked = sources.get(id).into_iter().flat_map(Source::asked_chunks);
     asked.filter(|chunk| chunks.owing(*chunk).len() == 1 && sources.held_elsewhere(id, *chunk)).collect()
 }

@@ -42,10 +42,10 @@ fn who_is_to_be_spared_gives_what_nobody_has_and_the_rest_when_others_do_nothing
     asked.iter().for_each(|_| effects.extend(scheduler.step(refused.clone(), now)));
     assert_eq!(effects, [], "all of it has been given to somebody");
     let mut have = ChunkSet::empty(8);
-    assert!(have.insert(3));
+    assert!(have.insert(Chunk(3)));
     let asked = scheduler.step(joined(other, have, false, None), now);
-    assert_eq!(asked, [Effect::Ask(other, 3)]);
-    let asks = |effects: Vec<Effect>| -> Vec<u32> {
+    assert_eq!(asked, [Effect::Ask(other, Chunk(3))]);
+    let asks = |effects: Vec<Effect>| -> Vec<Chunk> {
         let of = |effect| if let Effect::Ask(source, chunk) = effect { Some((source, chunk)) } else { None };
         let asked = effects.into_iter().filter_map(of).filter(|(source, _)| *source == spare);
         asked.map(|(_, chunk)| chunk).collect()
@@ -53,19 +53,19 @@ fn who_is_to_be_spared_gives_what_nobody_has_and_the_rest_when_others_do_nothing
     let late = now + SPARE_AFTER - Duration::from_millis(1);
     assert!(asks(scheduler.step(Event::Tick, late)).is_empty(), "the other may get more");
     let chunks = asks(scheduler.step(Event::Tick, now + SPARE_AFTER));
-    assert!(!chunks.is_empty() && !chunks.contains(&3), "{chunks:?}");
+    assert!(!chunks.is_empty() && !chunks.contains(&Chunk(3)), "{chunks:?}");
 }
 
 #[test]
 fn a_wrong_chunk_is_asked_again_of_the_only_one_who_has_it_until_that_one_is_closed() {
     let (mut scheduler, now, only) = (scheduler_of(1), Instant::now(), SourceId(0));
     let asked = join(&mut scheduler, only, ChunkSet::full(1), now);
-    assert!(asked.contains(&Effect::Ask(only, 0)), "{asked:?}");
+    assert!(asked.contains(&Effect::Ask(only, Chunk(0))), "{asked:?}");
     for _ in 1..MAX_CORRUPT {
-        let again = scheduler.step(Event::Corrupt(only, 0), now);
-        assert_eq!(again, [Effect::Ask(only, 0)]);
+        let again = scheduler.step(Event::Corrupt(only, Chunk(0)), now);
+        assert_eq!(again, [Effect::Ask(only, Chunk(0))]);
     }
-    let last = scheduler.step(Event::Corrupt(only, 0), now);
+    let last = scheduler.step(Event::Corrupt(only, Chunk(0)), now);
     assert!(last.contains(&Effect::Close(only)), "{last:?}");
 }
 
@@ -89,7 +89,7 @@ fn a_source_that_can_choose_nothing_any_more_is_asked_by_number_and_then_no_more
         asked.extend(scheduler.step(Event::Refused(only, refused, Refusal::Gone), now));
     }
     numbers.sort_unstable();
-    assert_eq!(numbers, Vec::from_iter(0..CHUNKS), "each is asked for by its number, once");
+    assert_eq!(numbers, Vec::from_iter((0..CHUNKS).map(Chunk)), "each is asked for by its number, once");
     assert!(scheduler.sources(now).all(|(_, view)| view.useful == 0), "it is of no use");
 }
 
@@ -131,24 +131,27 @@ fn a_wrong_chunk_is_asked_elsewhere_first_and_again_when_nobody_else_is_left() {
     let asked = join(&mut scheduler, liar, ChunkSet::full(1), now);
     assert_eq!(asked.len(), 1);
     assert_eq!(join(&mut scheduler, honest, ChunkSet::full(1), now), []);
-    assert_eq!(scheduler.step(Event::Corrupt(liar, 0), now), [Effect::Ask(honest, 0)]);
+    assert_eq!(scheduler.step(Event::Corrupt(liar, Chunk(0)), now), [Effect::Ask(honest, Chunk(0))]);
     let left = scheduler.step(Event::Left(honest), now);
-    assert_eq!(left, [Effect::Ask(liar, 0)], "nobody else has it");
+    assert_eq!(left, [Effect::Ask(liar, Chunk(0))], "nobody else has it");
 }
 
 #[test]
 fn what_a_source_lost_is_asked_of_it_again_once_it_says_anew_that_it_has_it() {
     let (mut scheduler, now, only) = (scheduler_of(1), Instant::now(), SourceId(0));
-    assert!(join(&mut scheduler, only, ChunkSet::full(1), now).contains(&Effect::Ask(only, 0)));
-    let gone = || Event::Refused(only, Some(0), Refusal::Gone);
+    assert!(join(&mut scheduler, only, ChunkSet::full(1), now).contains(&Effect::Ask(only, Chunk(0))));
+    let gone = || Event::Refused(only, Some(Chunk(0)), Refusal::Gone);
     assert_eq!(scheduler.step(gone(), now), []);
     assert!(!scheduler.is_helped());
-    assert_eq!(scheduler.step(Event::Gained(only, vec![Run::new(0, 1)]), now), [Effect::Ask(only, 0)]);
+    assert_eq!(
+        scheduler.step(Event::Gained(only, vec![Run::new(Chunk(0), 1)]), now),
+        [Effect::Ask(only, Chunk(0))]
+    );
     // One that says so and has it not, again and again, is asked less and less.
     let _ = scheduler.step(gone(), now);
-    assert_eq!(scheduler.step(Event::Gained(only, vec![Run::new(0, 1)]), now), [], "not at once");
+    assert_eq!(scheduler.step(Event::Gained(only, vec![Run::new(Chunk(0), 1)]), now), [], "not at once");
     let later = now + Duration::from_secs(1);
-    assert_eq!(scheduler.step(Event::Tick, later), [Effect::Ask(only, 0)]);
+    assert_eq!(scheduler.step(Event::Tick, later), [Effect::Ask(only, Chunk(0))]);
 }
 
 #[test]
@@ -159,10 +162,10 @@ fn one_wrong_chunk_is_excused_by_a_change_of_the_file_and_no_more() {
     let mut closed = false;
     while !closed {
         wrong += 1;
-        closed = scheduler.step(Event::Corrupt(only, 0), now).contains(&Effect::Close(only));
+        closed = scheduler.step(Event::Corrupt(only, Chunk(0)), now).contains(&Effect::Close(only));
         // A liar says after each that its file has changed, and then that it is back.
-        let _ = scheduler.step(Event::Refused(only, Some(0), Refusal::Gone), now);
-        let _ = scheduler.step(Event::Gained(only, vec![Run::new(0, 1)]), now);
+        let _ = scheduler.step(Event::Refused(only, Some(Chunk(0)), Refusal::Gone), now);
+        let _ = scheduler.step(Event::Gained(only, vec![Run::new(Chunk(0), 1)]), now);
     }
     assert_eq!(wrong, MAX_CORRUPT + 1);
 }
@@ -172,7 +175,7 @@ fn nothing_is_missing_before_the_first_source_has_come() {
     let (mut scheduler, now) = (scheduler(), Instant::now());
     assert_eq!(scheduler.unavailable(), [], "those who start with us have nothing, and are worth knowing");
     let _ = join(&mut scheduler, SourceId(0), ChunkSet::empty(CHUNKS), now);
-    assert_eq!(scheduler.unavailable(), [Run::new(0, CHUNKS)]);
+    assert_eq!(scheduler.unavailable(), [Run::new(Chunk(0), CHUNKS)]);
     let _ = join(&mut scheduler, SourceId(1), ChunkSet::full(CHUNKS), now);
     assert_eq!(scheduler.unavailable(), []);
 }
@@ -182,9 +185,9 @@ fn the_last_chunks_are_asked_elsewhere_without_waiting_for_a_slow_source_to_let_
     let (mut scheduler, start) = (scheduler(), Instant::now());
     let (slow, fast) = (SourceId(0), SourceId(1));
     let mut one = ChunkSet::empty(CHUNKS);
-    one.insert(0);
+    one.insert(Chunk(0));
     let asked = join(&mut scheduler, slow, one, start);
-    assert_eq!(asked, [Effect::Ask(slow, 0)]);
+    assert_eq!(asked, [Effect::Ask(slow, Chunk(0))]);
     let mut asked = join(&mut scheduler, fast, ChunkSet::full(CHUNKS), start);
     let mut now = start;
     let mut elsewhere = None;
@@ -201,11 +204,11 @@ fn the_last_chunks_are_asked_elsewhere_without_waiting_for_a_slow_source_to_let_
         // The slow one sends a little, and so does not stall.
         next.extend(scheduler.step(Event::Progress(slow, 64), now));
         next.extend(scheduler.step(Event::Tick, now));
-        elsewhere = next.iter().position(|effect| *effect == Effect::Ask(fast, 0));
+        elsewhere = next.iter().position(|effect| *effect == Effect::Ask(fast, Chunk(0)));
         asked = next;
     }
     let asked_at = elsewhere.expect("it is asked of the fast one");
-    assert_eq!(asked[asked_at - 1], Effect::Cancel(slow, 0), "and of the slow one no more: {asked:?}");
+    assert_eq!(asked[asked_at - 1], Effect::Cancel(slow, Chunk(0)), "and of the slow one no more: {asked:?}");
 }
 
 #[test]
@@ -215,19 +218,19 @@ fn who_gained_less_than_its_sources_since_they_came_is_behind() {
     let _ = join(&mut scheduler, seeder, ChunkSet::full(16), now);
     assert!(!scheduler.is_behind(), "a seeder gains nothing");
     let mut many = ChunkSet::empty(16);
-    (0..8).for_each(|chunk| _ = many.insert(chunk));
+    (0..8).for_each(|chunk| _ = many.insert(Chunk(chunk)));
     let _ = join(&mut scheduler, ahead, many, now);
     assert!(!scheduler.is_behind(), "what it had before says nothing");
-    let _ = scheduler.step(Event::Gained(ahead, vec![Run::new(8, 1)]), now);
+    let _ = scheduler.step(Event::Gained(ahead, vec![Run::new(Chunk(8), 1)]), now);
     assert!(scheduler.is_behind());
-    let _ = scheduler.step(Event::Arrived(seeder, 0), now);
+    let _ = scheduler.step(Event::Arrived(seeder, Chunk(0)), now);
     assert!(!scheduler.is_behind(), "as much as it");
     let _ = join(&mut scheduler, late, ChunkSet::empty(16), now);
-    let _ = scheduler.step(Event::Gained(late, vec![Run::new(3, 2)]), now);
+    let _ = scheduler.step(Event::Gained(late, vec![Run::new(Chunk(3), 2)]), now);
     assert!(scheduler.is_behind(), "what was here before it came says nothing either");
-    let _ = scheduler.step(Event::Arrived(seeder, 1), now);
+    let _ = scheduler.step(Event::Arrived(seeder, Chunk(1)), now);
     assert!(!scheduler.is_behind(), "one more than the first, one less than the other");
-    let _ = scheduler.step(Event::Gained(ahead, vec![Run::new(9, 7)]), now);
+    let _ = scheduler.step(Event::Gained(ahead, vec![Run::new(Chunk(9), 7)]), now);
     assert!(scheduler.is_behind(), "it has all now, and counts still");
     let _ = scheduler.step(Event::Left(ahead), now);
     let _ = scheduler.step(Event::Left(late), now);
@@ -246,7 +249,7 @@ fn joined(source: SourceId, have: ChunkSet, chooses: bool, load: Option<SourceLo
 
 fn some(chunks: &[u32], of: u32) -> ChunkSet {
     let mut set = ChunkSet::empty(of);
-    chunks.iter().for_each(|chunk| assert!(set.insert(*chunk)));
+    chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
     set
 }
 
@@ -257,11 +260,11 @@ fn who_joins_is_asked_for_what_its_window_holds_and_for_its_load_if_it_tells_it(
     assert_eq!(scheduler.step(joined(A, ChunkSet::full(16), true, None), now), [Effect::AskAny(A)]);
     let load = Some(SourceLoad { uploads: 1, rate: 0 });
     let asked = scheduler.step(joined(B, ChunkSet::full(16), false, load), now);
-    assert_eq!(asked, [Effect::Ask(B, 1), Effect::AskLoad(B)], "from where its seed says");
+    assert_eq!(asked, [Effect::Ask(B, Chunk(1)), Effect::AskLoad(B)], "from where its seed says");
     assert_eq!(scheduler.step(joined(SourceId(2), ChunkSet::empty(16), false, load), now), []);
     let mut few = scheduler_of(FEW_CHUNKS);
     let asked = few.step(joined(A, ChunkSet::full(FEW_CHUNKS), true, None), now);
-    assert_eq!(asked, [Effect::Ask(A, 1)], "of few each by number");
+    assert_eq!(asked, [Effect::Ask(A, Chunk(1))], "of few each by number");
 }
 
 #[test]
@@ -271,21 +274,24 @@ fn no_more_is_in_flight_than_may_be() {
     let (none, all) = (ChunkSet::empty(16), ChunkSet::full(16));
     let mut scheduler = Scheduler::new(layout, none, &all, CHUNK_BYTES + 1, 0);
     let now = Instant::now();
-    assert_eq!(join(&mut scheduler, A, all.clone(), now), [Effect::Ask(A, 0)]);
-    assert_eq!(join(&mut scheduler, B, all.clone(), now), [Effect::Ask(B, 1)]);
+    assert_eq!(join(&mut scheduler, A, all.clone(), now), [Effect::Ask(A, Chunk(0))]);
+    assert_eq!(join(&mut scheduler, B, all.clone(), now), [Effect::Ask(B, Chunk(1))]);
     assert_eq!(join(&mut scheduler, SourceId(2), all, now), []);
-    assert_eq!(scheduler.step(Event::Arrived(A, 0), now), [Effect::Ask(A, 2)]);
+    assert_eq!(scheduler.step(Event::Arrived(A, Chunk(0)), now), [Effect::Ask(A, Chunk(2))]);
 }
 
 #[test]
 fn what_a_source_chose_is_asked_of_nobody_else_any_more() {
     let now = Instant::now();
     let mut scheduler = scheduler_of(16);
-    assert_eq!(join(&mut scheduler, A, some(&[3], 16), now), [Effect::Ask(A, 3)]);
+    assert_eq!(join(&mut scheduler, A, some(&[3], 16), now), [Effect::Ask(A, Chunk(3))]);
     assert_eq!(scheduler.step(joined(B, ChunkSet::full(16), true, None), now), [Effect::AskAny(B)]);
-    assert_eq!(scheduler.step(Event::Arriving(B, 3), now), [Effect::Cancel(A, 3)]);
-    assert_eq!(scheduler.step(Event::Arriving(B, 3), now), [], "it is known by now");
-    assert_eq!(scheduler.step(Event::Arrived(B, 3), now), [Effect::Cancel(A, 3), Effect::AskAny(B)]);
+    assert_eq!(scheduler.step(Event::Arriving(B, Chunk(3)), now), [Effect::Cancel(A, Chunk(3))]);
+    assert_eq!(scheduler.step(Event::Arriving(B, Chunk(3)), now), [], "it is known by now");
+    assert_eq!(
+        scheduler.step(Event::Arrived(B, Chunk(3)), now),
+        [Effect::Cancel(A, Chunk(3)), Effect::AskAny(B)]
+    );
     assert_eq!(scheduler.had(), &some(&[3], 16));
 }
 
@@ -293,27 +299,27 @@ fn what_a_source_chose_is_asked_of_nobody_else_any_more() {
 fn what_was_settled_is_asked_again_if_it_is_still_wanted() {
     let now = Instant::now();
     let mut scheduler = scheduler_of(1);
-    assert_eq!(join(&mut scheduler, A, ChunkSet::full(1), now), [Effect::Ask(A, 0)]);
-    assert_eq!(scheduler.step(Event::Settled(A, 0), now), [Effect::Ask(A, 0)]);
-    assert_eq!(scheduler.step(Event::Settled(B, 0), now), [], "nobody knows of it");
-    assert_eq!(scheduler.step(Event::Arrived(A, 0), now), []);
+    assert_eq!(join(&mut scheduler, A, ChunkSet::full(1), now), [Effect::Ask(A, Chunk(0))]);
+    assert_eq!(scheduler.step(Event::Settled(A, Chunk(0)), now), [Effect::Ask(A, Chunk(0))]);
+    assert_eq!(scheduler.step(Event::Settled(B, Chunk(0)), now), [], "nobody knows of it");
+    assert_eq!(scheduler.step(Event::Arrived(A, Chunk(0)), now), []);
     assert!(scheduler.is_done());
-    assert_eq!(scheduler.step(Event::Settled(A, 0), now), []);
+    assert_eq!(scheduler.step(Event::Settled(A, Chunk(0)), now), []);
 }
 
 #[test]
 fn who_is_busy_is_asked_later() {
     let now = Instant::now();
-    for asked in [Some(0), None] {
+    for asked in [Some(Chunk(0)), None] {
         let mut scheduler = scheduler_of(8);
         let first = scheduler.step(joined(A, ChunkSet::full(8), asked.is_none(), None), now);
-        let again = asked.map_or(Effect::AskAny(A), |_| Effect::Ask(A, 1));
+        let again = asked.map_or(Effect::AskAny(A), |_| Effect::Ask(A, Chunk(1)));
         assert_eq!(first, [again]);
-        let refused = Event::Refused(A, asked.map(|_| 1), Refusal::Busy);
+        let refused = Event::Refused(A, asked.map(|_| Chunk(1)), Refusal::Busy);
         assert_eq!(scheduler.step(refused, now), []);
         assert_eq!(scheduler.step(Event::Tick, now + 199 * MS), []);
         let later = scheduler.step(Event::Tick, now + 200 * MS);
-        let next = asked.map_or(Effect::AskAny(A), |_| Effect::Ask(A, 2));
+        let next = asked.map_or(Effect::AskAny(A), |_| Effect::Ask(A, Chunk(2)));
         assert_eq!(later, [next]);
     }
 }
@@ -322,13 +328,13 @@ fn who_is_busy_is_asked_later() {
 fn what_a_silent_source_owes_is_asked_of_another_and_it_is_closed_in_the_end() {
     let now = Instant::now();
     let mut scheduler = scheduler_of(8);
-    assert_eq!(join(&mut scheduler, A, some(&[0], 8), now), [Effect::Ask(A, 0)]);
-    assert_eq!(join(&mut scheduler, B, some(&[0, 1], 8), now + MS), [Effect::Ask(B, 1)]);
+    assert_eq!(join(&mut scheduler, A, some(&[0], 8), now), [Effect::Ask(A, Chunk(0))]);
+    assert_eq!(join(&mut scheduler, B, some(&[0, 1], 8), now + MS), [Effect::Ask(B, Chunk(1))]);
     assert_eq!(scheduler.step(Event::Tick, now + MIN_STALL), []);
-    assert_eq!(scheduler.step(Event::Tick, now + MIN_STALL + MS), [Effect::Cancel(A, 0)]);
+    assert_eq!(scheduler.step(Event::Tick, now + MIN_STALL + MS), [Effect::Cancel(A, Chunk(0))]);
     let later = now + MIN_STALL + MS;
     assert_eq!(scheduler.step(Event::Progress(B, CHUNK_BYTES), later), []);
-    assert_eq!(scheduler.step(Event::Arrived(B, 1), later), [Effect::Ask(B, 0)]);
+    assert_eq!(scheduler.step(Event::Arrived(B, Chunk(1)), later), [Effect::Ask(B, Chunk(0))]);
     let ticked = scheduler.step(Event::Tick, now + 10_000 * MS);
     assert!(!ticked.contains(&Effect::Close(A)), "{ticked:?}");
     let ticked = scheduler.step(Event::Tick, now + 10_001 * MS);
@@ -340,13 +346,13 @@ fn who_leaves_leaves_nothing_in_flight() {
     let now = Instant::now();
     let mut scheduler = scheduler_of(16);
     assert_eq!(scheduler.step(joined(A, ChunkSet::full(16), true, None), now), [Effect::AskAny(A)]);
-    assert_eq!(join(&mut scheduler, B, some(&[5], 16), now), [Effect::Ask(B, 5)]);
+    assert_eq!(join(&mut scheduler, B, some(&[5], 16), now), [Effect::Ask(B, Chunk(5))]);
     assert_eq!(scheduler.step(Event::Left(B), now), []);
     assert_eq!(scheduler.step(Event::Left(B), now), []);
-    assert_eq!(scheduler.step(Event::Arriving(B, 5), now), []);
+    assert_eq!(scheduler.step(Event::Arriving(B, Chunk(5)), now), []);
     assert_eq!(scheduler.step(Event::Progress(B, 5), now), []);
     assert_eq!(scheduler.step(Event::Left(A), now), []);
-    assert_eq!(scheduler.step(Event::Gained(A, vec![Run::new(0, 1)]), now), []);
+    assert_eq!(scheduler.step(Event::Gained(A, vec![Run::new(Chunk(0), 1)]), now), []);
     assert_eq!(scheduler.step(Event::Loaded(A, SourceLoad { uploads: 0, rate: 0 }), now), []);
-    assert_eq!(join(&mut scheduler, SourceId(2), some(&[5], 16), now), [Effect::Ask(SourceId(2), 5)]);
+    assert_eq!(join(&mut scheduler, SourceId(2), some(&[5], 16), now), [Effect::Ask(SourceId(2), Chunk(5))]);
 }

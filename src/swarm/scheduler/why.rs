@@ -38,6 +38,7 @@ pub(super) fn reason(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Chunk;
     use crate::content::ChunkSet;
 
     const MS: Duration = Duration::from_millis(1);
@@ -63,14 +64,14 @@ mod tests {
         assert_eq!(told(&none, 0, true, None), Reason::NothingWanted);
         source.has_brought();
         assert_eq!(told(&source, 1, false, Some(1)), Reason::Delivered);
-        source.ask(0, 1, now);
+        source.ask(Chunk(0), 1, now);
         assert_eq!(told(&source, 1, false, Some(1)), Reason::Helps);
         assert_eq!(told(&source, 1, false, Some(1000)), Reason::Cheapest);
         source.back_off(now);
         assert_eq!(told(&source, 1, false, None), Reason::Busy);
         assert!(source.stalls(now + Duration::from_secs(60)));
         assert_eq!(told(&source, 1, false, None), Reason::Silent);
-        (0..MAX_CORRUPT).for_each(|chunk| source.was_wrong(chunk));
+        (0..MAX_CORRUPT).for_each(|chunk| source.was_wrong(Chunk(chunk)));
         assert_eq!(told(&source, 1, false, None), Reason::Banned(MAX_CORRUPT));
     }
 }

@@ -263,6 +263,7 @@ impl Contents {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Chunk;
 
     const ID: FileId = FileId([1; 32]);
 
@@ -321,7 +322,7 @@ mod tests {
         assert!(contents.holds(content, one) && contents.holds(content, other));
         contents.remove_name(content, one);
         assert_eq!((contents.counts(content), folded(&contents)), ((0, 1), false));
-        contents.gain(content, other, &[Run::new(0, 1)]);
+        contents.gain(content, other, &[Run::new(Chunk(0), 1)]);
         assert_eq!((contents.counts(content), folded(&contents)), ((1, 0), true), "it has all");
         contents.remove_name(content, other);
         assert_eq!((contents.counts(content), contents.seeder(content, 0)), ((0, 0), None));

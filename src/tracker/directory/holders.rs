@@ -4,7 +4,7 @@
 //! registered the content under.
 
 use super::rows::PeerRow;
-use crate::content::{ChunkSet, Run};
+use crate::content::{Chunk, ChunkSet, Run};
 
 /// A peer that has every chunk.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ impl Leecher {
 
     /// True if it has one of these chunks.
     pub(super) fn has_any(&self, wanted: &ChunkSet) -> bool {
-        self.chunks.next_common(wanted, 0).is_some()
+        self.chunks.next_common(wanted, Chunk(0)).is_some()
     }
 }
 

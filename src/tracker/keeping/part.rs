@@ -1,6 +1,6 @@
 //! Which chunks of a content one store holds, or is to hold.
 
-use crate::content::{ChunkSet, PROOF_RUN};
+use crate::content::{Chunk, ChunkSet, PROOF_RUN};
 use crate::wire::Bits;
 
 /// A run of chunks that is placed as one.
@@ -19,9 +19,9 @@ impl Unit {
     }
 
     /// Its chunks in a content of so many.
-    pub(super) fn of(self, chunks: u32) -> std::ops::Range<u32> {
+    pub(super) fn of(self, chunks: u32) -> impl Iterator<Item = Chunk> {
         let first = self.0 * PROOF_RUN;
-        first..(first + PROOF_RUN).min(chunks)
+        (first..(first + PROOF_RUN).min(chunks)).map(Chunk)
     }
 }
 
@@ -66,7 +66,7 @@ impl Part {
         }
     }
 
-    pub(super) fn contains(&self, chunk: u32) -> bool {
+    pub(super) fn contains(&self, chunk: Chunk) -> bool {
         match self {
             Part::None => false,
             Part::All => true,
@@ -97,7 +97,7 @@ impl Part {
         match self {
             Part::None => false,
             Part::All => !chunks.is_empty(),
-            Part::Some(set) => set.next_common(chunks, 0).is_some(),
+            Part::Some(set) => set.next_common(chunks, Chunk(0)).is_some(),
         }
     }
 
@@ -202,7 +202,7 @@ mod tests {
             1 => Part::All,
             _ => {
                 let mut set = ChunkSet::empty(chunks);
-                (0..chunks).filter(|_| rng.bool()).for_each(|chunk| assert!(set.insert(chunk)));
+                (0..chunks).map(Chunk).filter(|_| rng.bool()).for_each(|chunk| assert!(set.insert(chunk)));
                 set.into()
             }
         }
@@ -214,7 +214,9 @@ mod tests {
         for _ in 0..300 {
             let chunks = *rng.choice(&[1, 15, 16, 17, 64, 65, 200]).unwrap();
             let (a, b) = (part(&mut rng, chunks), part(&mut rng, chunks));
-            let numbers = |test: &dyn Fn(u32) -> bool| (0..chunks).filter(|n| test(*n)).collect::<Vec<_>>();
+            let numbers = |test: &dyn Fn(Chunk) -> bool| {
+                (0..chunks).map(Chunk).filter(|n| test(*n)).collect::<Vec<_>>()
+            };
             let of = |part: &Part| numbers(&|n| part.contains(n));
             assert_eq!(of(&a.and(&b, chunks)), numbers(&|n| a.contains(n) && b.contains(n)));
             assert_eq!(of(&a.or(&b, chunks)), numbers(&|n| a.contains(n) || b.contains(n)));
@@ -232,7 +234,7 @@ mod tests {
             let parts: Vec<Part> = (0..rng.usize(..6)).map(|_| part(&mut rng, chunks)).collect();
             let parts: Vec<&Part> = parts.iter().collect();
             let held = |chunk| parts.iter().filter(|part| part.contains(chunk)).count();
-            let by_hand = |least| (0..chunks).filter(|chunk| held(*chunk) >= least).count() as u32;
+            let by_hand = |least| (0..chunks).map(Chunk).filter(|chunk| held(*chunk) >= least).count() as u32;
             assert_eq!(copies(&parts, chunks, 3), [by_hand(1), by_hand(2), by_hand(3)]);
         }
     }

@@ -129,7 +129,7 @@ fn choose(placing: Placing, candidates: &[Candidate], unit: Unit) -> Vec<usize> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::ChunkSet;
+    use crate::content::{Chunk, ChunkSet};
 
     const UNIT_BYTES: u64 = 1 << 20;
 
@@ -203,7 +203,7 @@ mod tests {
     fn what_is_there_counts_and_what_is_known_draws() {
         let mut four = stores(&[1 << 20; 4]);
         let mut most = ChunkSet::full(320);
-        (0..20).for_each(|unit| assert!(most.remove(unit * 16)));
+        (0..20).for_each(|unit| assert!(most.remove(Chunk(unit * 16))));
         four[2].target = most.into();
         four[3].target = Part::All;
         let given = place(placing(9, 20, 2), &mut four);

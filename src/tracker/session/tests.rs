@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::content::{Address, PeerId};
+use crate::content::{Address, Chunk, PeerId};
 use crate::tracker::directory::Bounds;
 use crate::wire::{
     Call, Complaint, Duty, GetDuties, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Label, Locate,
@@ -109,7 +109,8 @@ fn what_needs_a_registration_is_refused_without_one_and_changes_nothing() {
     let mut session = session(1, 1);
     let update = Update { added: List::new(vec![offer("f")]), removed: List::default() };
     let have = HaveChunks { id: ID, view: View::Bytes, gained: List::default() };
-    let report = Report { peer: PeerId([2; 16]), complaint: Complaint::Dead, id: FileId::NONE, chunk: 0 };
+    let report =
+        Report { peer: PeerId([2; 16]), complaint: Complaint::Dead, id: FileId::NONE, chunk: Chunk(0) };
     let heartbeat = Heartbeat { uploads: 0, downloads: 0, space: 0 };
     let refused = [
         scene.answer(&mut session, update),
@@ -158,7 +159,8 @@ fn addresses_that_a_peer_names_are_told_to_others_and_its_own_address_is_dialled
     let reply = scene.answer(&mut named, Register { addresses, ..register(&[offer("f")]) });
     assert!(matches!(reply.answer, Some(FromTracker::Registered(_))));
     let mut other = scene.registered(2, "g");
-    let report = Report { peer: PeerId([1; 16]), complaint: Complaint::Dead, id: FileId::NONE, chunk: 0 };
+    let report =
+        Report { peer: PeerId([1; 16]), complaint: Complaint::Dead, id: FileId::NONE, chunk: Chunk(0) };
     let of = Sender { connection: 1, peer: PeerId([1; 16]) };
     let look = Look { of, addr: ([10, 0, 0, 1], 7).into() };
     assert_eq!(scene.answer(&mut other, report), Reply { effect: Some(Effect::Look(look)), ..ok() });
@@ -191,7 +193,7 @@ fn a_peer_that_others_cannot_dial_is_woken_and_told_whom_to_dial() {
     let (mut asking, reply) = asks(&scene, 9, 1);
     assert_eq!(reply, waits());
     let mut caller = scene.registered(2, "g");
-    let report = Report { peer: PeerId([1; 16]), complaint: Complaint::Dead, id: ID, chunk: 0 };
+    let report = Report { peer: PeerId([1; 16]), complaint: Complaint::Dead, id: ID, chunk: Chunk(0) };
     let _ = scene.answer(&mut caller, report);
     assert_eq!(scene.shared.take_wakes(), [9]);
     let addresses = List::new(vec![address([10, 0, 0, 2])]);
@@ -246,7 +248,10 @@ fn every_message_is_a_sign_of_life() {
         || GetList { pattern: Name::default(), after: Name::default(), limit: 1 }.into(),
         || locate("f", Purpose::Fetch).into(),
         || Heartbeat { uploads: 0, downloads: 0, space: 0 }.into(),
-        || Report { peer: PeerId([9; 16]), complaint: Complaint::Dead, id: FileId::NONE, chunk: 0 }.into(),
+        || {
+            Report { peer: PeerId([9; 16]), complaint: Complaint::Dead, id: FileId::NONE, chunk: Chunk(0) }
+                .into()
+        },
     ];
     for message in messages {
         let mut scene = Scene::new();

@@ -7,7 +7,7 @@ use std::iter::successors;
 
 use bytes::Bytes;
 
-use crate::content::{Address, ChunkHash, FileId, Looks, PeerId, Proof, Run};
+use crate::content::{Address, Chunk, ChunkHash, FileId, Looks, PeerId, Proof, Run};
 use crate::wire::*;
 
 /// A message whose kinds can be walked through.
@@ -32,7 +32,7 @@ pub(super) fn hash(byte: u8) -> ChunkHash {
 }
 
 pub(super) fn ranges() -> Ranges {
-    List::new(vec![Run::new(0, 3), Run::new(9, 1)])
+    List::new(vec![Run::new(Chunk(0), 3), Run::new(Chunk(9), 1)])
 }
 
 pub(super) fn offer(name: &str) -> Offer {
@@ -154,7 +154,7 @@ fn next_duty(after: Option<&Duty>) -> Option<Duty> {
             Keep { id, view, size: 5, total: 5, chunks: 4, keep, urgent: true, sources }.into()
         }
         Some(Duty::Keep(_)) => Look { id, view, size: 5, total: 5, chunks: 1, sources }.into(),
-        Some(Duty::Look(_)) => Check { id, view, chunk: 7 }.into(),
+        Some(Duty::Look(_)) => Check { id, view, chunk: Chunk(7) }.into(),
         Some(Duty::Check(_)) => Discard { id, view, chunks: Bits::All }.into(),
         Some(Duty::Discard(_)) => Remember { id, view, published: List::new(vec![published()]) }.into(),
         Some(Duty::Remember(_)) => return None,
@@ -231,7 +231,8 @@ impl Sampled for ToTracker {
             }
             Some(ToTracker::GetList(_)) => Heartbeat { uploads: 3, downloads: 1, space: 1 << 40 }.into(),
             Some(ToTracker::Heartbeat(_)) => {
-                Report { peer: PeerId([2; 16]), id: id(1), chunk: 7, complaint: Complaint::Corrupt }.into()
+                Report { peer: PeerId([2; 16]), id: id(1), chunk: Chunk(7), complaint: Complaint::Corrupt }
+                    .into()
             }
             Some(ToTracker::Report(_)) => GetStatus {}.into(),
             Some(ToTracker::GetStatus(_)) => GetPeers { after: PeerId([0; 16]), limit: 10 }.into(),
@@ -366,7 +367,7 @@ impl Sampled for ToServer {
             Some(ToServer::GetChunk(_)) => Cancel { target: 5 }.into(),
             Some(ToServer::Cancel(_)) => GetLoad {}.into(),
             Some(ToServer::GetLoad(_)) => AskerHas { slot: 1, gained: ranges() }.into(),
-            Some(ToServer::AskerHas(_)) => Corrupt { slot: 1, chunk: 17 }.into(),
+            Some(ToServer::AskerHas(_)) => Corrupt { slot: 1, chunk: Chunk(17) }.into(),
             Some(ToServer::Corrupt(_)) => Want { slot: 1, chunks: Bits::All }.into(),
             Some(ToServer::Want(_)) => return None,
         })
@@ -388,7 +389,7 @@ impl Sampled for FromServer {
                 Opened { size: 200_000, chunks: 4, have: Bits::All, looks }.into()
             }
             Some(FromServer::Opened(_)) => Manifest { proof: proof() }.into(),
-            Some(FromServer::Manifest(_)) => ChunkHead { index: 17, proof: proof() }.into(),
+            Some(FromServer::Manifest(_)) => ChunkHead { index: Chunk(17), proof: proof() }.into(),
             Some(FromServer::ChunkHead(_)) => Refused { reason: Refusal::Gone }.into(),
             Some(FromServer::Refused(_)) => Load { uploads: 1, downloads: 2, queued: 3, rate: 4 }.into(),
             Some(FromServer::Load(_)) => ServerHas { slot: 1, gained: ranges() }.into(),
@@ -401,7 +402,7 @@ impl Sampled for FromServer {
         let bits = [Bits::None, Bits::Map(Bytes::from_static(&[0b1010_0000])), Bits::Map(Bytes::new())];
         let opened = bits.into_iter().map(|have| Opened { size: 1, chunks: 3, have, looks: None }.into());
         let refused = Refusal::ALL.iter().map(|reason| Refused { reason: *reason }.into());
-        let bare = ChunkHead { index: 0, proof: Proof::default() }.into();
+        let bare = ChunkHead { index: Chunk(0), proof: Proof::default() }.into();
         opened.chain(refused).chain([bare]).collect()
     }
 }

@@ -9,7 +9,7 @@ use super::entry::{Entry, Kind, Owner};
 use super::pieces::{File, Freed, Stretch};
 use super::slot::Slot;
 
-use crate::content::{ChunkHash, ChunkSet, FileId, Geometry, Looks, PROOF_RUN, Run, runs};
+use crate::content::{Chunk, ChunkHash, ChunkSet, FileId, Geometry, Looks, PROOF_RUN, Run, runs};
 use crate::storage::log::Extent;
 
 /// All that is held.
@@ -122,7 +122,7 @@ impl Catalogue {
         let mut chunks: u32 = 0;
         for file in files {
             let Some(file) = self.files.get_mut(file) else { continue };
-            file.roots.push((number, chunks));
+            file.roots.push((number, Chunk(chunks)));
             chunks = chunks.saturating_add(file.geometry.chunks());
         }
         let claimed = ChunkSet::empty(chunks);
@@ -138,7 +138,7 @@ impl Catalogue {
         for (root, start) in &file.roots {
             let Some(root) = self.roots.get_mut(root) else { continue };
             for chunk in first..first + count {
-                root.claimed.remove(start + chunk);
+                root.claimed.remove(start.plus(chunk));
             }
         }
         self.release(freed)
@@ -177,9 +177,10 @@ impl Catalogue {
         let is_empty = root.claimed.is_empty();
         for (file_number, chunks) in self.by_file(number, &removed) {
             let Some(file) = self.files.get(&file_number) else { continue };
-            let unclaimed = runs::of(chunks.into_iter().filter(|chunk| !self.is_claimed(file, *chunk)));
+            let unclaimed = chunks.into_iter().filter(|chunk| !self.is_claimed(file, *chunk));
+            let unclaimed = runs::of(unclaimed.map(Chunk));
             if let Some(file) = self.files.get_mut(&file_number).filter(|_| !unclaimed.is_empty()) {
-                freed.extend(unclaimed.iter().flat_map(|run| file.remove(run.first, run.count)));
+                freed.extend(unclaimed.iter().flat_map(|run| file.remove(run.first.0, run.count)));
             }
         }
         if is_empty {
@@ -205,8 +206,8 @@ impl Catalogue {
     }
 
     fn is_claimed(&self, file: &File, chunk: u32) -> bool {
-        let claims = |(root, start): &(u32, u32)| {
-            self.roots.get(root).is_some_and(|root| root.claimed.contains(start + chunk))
+        let claims = |(root, start): &(u32, Chunk)| {
+            self.roots.get(root).is_some_and(|root| root.claimed.contains(start.plus(chunk)))
         };
         file.roots.iter().any(claims)
     }
@@ -217,13 +218,13 @@ impl Catalogue {
         let mut amends = Vec::new();
         for (number, root) in &self.roots {
             let is_alone = root.kind == Kind::Listing && self.root_number(root.id, Kind::Members).is_none();
-            let claimed: Vec<u32> = root.claimed.iter().collect();
+            let claimed: Vec<Chunk> = root.claimed.iter().collect();
             let mut gone = Vec::new();
             for ((file, start), chunks) in self.with_starts(*number, &claimed) {
                 let held =
                     |chunk: &u32| self.files.get(&file).is_some_and(|file| file.slot(*chunk).is_some());
                 gone.extend(
-                    chunks.iter().filter(|chunk| is_alone || !held(chunk)).map(|chunk| start + chunk),
+                    chunks.iter().filter(|chunk| is_alone || !held(chunk)).map(|chunk| start.plus(*chunk)),
                 );
             }
             let is_nothing = claimed.is_empty() && !root.claimed.is_full();
@@ -233,27 +234,31 @@ impl Catalogue {
         }
         for (number, file) in &self.files {
             let unclaimed =
-                file.held().iter().filter(|chunk| !self.is_claimed(file, *chunk)).collect::<Vec<_>>();
+                file.held().iter().filter(|chunk| !self.is_claimed(file, chunk.0)).collect::<Vec<_>>();
             let lost = runs::of(unclaimed).into_iter();
-            amends.extend(lost.map(|run| Entry::Lost { file: *number, first: run.first, count: run.count }));
+            amends.extend(lost.map(|run| Entry::Lost {
+                file: *number,
+                first: run.first.0,
+                count: run.count,
+            }));
         }
         amends
     }
 
     /// Chunks of a content, ascending, as those of its files.
-    pub(super) fn by_file(&self, root: u32, chunks: &[u32]) -> Vec<(u32, Vec<u32>)> {
+    pub(super) fn by_file(&self, root: u32, chunks: &[Chunk]) -> Vec<(u32, Vec<u32>)> {
         self.with_starts(root, chunks).into_iter().map(|((file, _), chunks)| (file, chunks)).collect()
     }
 
-    /// The same, with the number that the first chunk of each file has in the content.
-    fn with_starts(&self, root: u32, mut chunks: &[u32]) -> Vec<((u32, u32), Vec<u32>)> {
-        let (mut start, mut out) = (0, Vec::new());
+    /// The same, with the chunk of the content that is the first of each file.
+    fn with_starts(&self, root: u32, mut chunks: &[Chunk]) -> Vec<((u32, Chunk), Vec<u32>)> {
+        let (mut start, mut out) = (Chunk(0), Vec::new());
         for number in self.roots.get(&root).into_iter().flat_map(|root| &root.files) {
             let Some(file) = self.files.get(number) else { continue };
-            let end = start + file.geometry.chunks();
+            let end = start.plus(file.geometry.chunks());
             let mine = chunks.split_off(..chunks.partition_point(|chunk| *chunk < end)).unwrap_or_default();
             if !mine.is_empty() {
-                out.push(((*number, start), mine.iter().map(|chunk| chunk - start).collect()));
+                out.push(((*number, start), mine.iter().map(|chunk| chunk.since(start)).collect()));
             }
             start = end;
         }
@@ -264,7 +269,7 @@ impl Catalogue {
     pub(super) fn keepers(&self, file: u32, chunk: u32) -> Vec<(FileId, Kind)> {
         let roots = self.files.get(&file).into_iter().flat_map(|file| &file.roots);
         let claiming = roots.filter_map(|(root, start)| {
-            self.roots.get(root).filter(|root| root.claimed.contains(start + chunk))
+            self.roots.get(root).filter(|root| root.claimed.contains(start.plus(chunk)))
         });
         claiming.map(|root| (root.id, root.kind)).collect()
     }

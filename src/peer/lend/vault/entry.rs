@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut};
 
 use super::slot::{Class, Slot};
 
-use crate::content::{ChunkHash, FileId, Looks, Proof, Run};
+use crate::content::{Chunk, ChunkHash, FileId, Looks, Proof, Run};
 
 /// What is kept of an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,7 +120,7 @@ impl Entry<'_> {
             }
             Entry::Claim { root, runs } | Entry::Gone { root, runs } => {
                 out.put_u32(*root);
-                runs.iter().flat_map(|run| [run.first, run.count]).for_each(|number| out.put_u32(number));
+                runs.iter().flat_map(|run| [run.first.0, run.count]).for_each(|number| out.put_u32(number));
                 if matches!(self, Entry::Claim { .. }) { CLAIM } else { GONE }
             }
             Entry::Records { root, records } => {
@@ -209,7 +209,7 @@ fn array<'a, const N: usize>(from: &mut &'a [u8]) -> Option<&'a [u8; N]> {
 fn runs(from: &mut &[u8]) -> Option<Vec<Run>> {
     let mut runs = Vec::with_capacity(from.len() / 8);
     while !from.is_empty() {
-        runs.push(Run::new(number(from)?, number(from)?));
+        runs.push(Run::new(Chunk(number(from)?), number(from)?));
     }
     Some(runs)
 }
@@ -255,7 +255,7 @@ mod tests {
             Entry::Lost { file: 1, first: 2, count: 3 },
             Entry::Root { root: 4, id, kind: Kind::Members, files: vec![1, 2] },
             Entry::Root { root: 4, id, kind: Kind::Listing, files: vec![] },
-            Entry::Claim { root: 4, runs: vec![Run::new(0, 1), Run::new(5, 6)] },
+            Entry::Claim { root: 4, runs: vec![Run::new(Chunk(0), 1), Run::new(Chunk(5), 6)] },
             Entry::Gone { root: 4, runs: vec![] },
             Entry::Records { root: 4, records: b"records" },
             Entry::Looks { root: 4, looks },

@@ -11,7 +11,7 @@ use super::pieces::{class_of, proof_start};
 use super::quota::log_promise;
 use super::shared::{Located, Shared};
 use super::slot::{Class, Slot};
-use crate::content::{ChunkSet, Looks, Manifest, PROOF_RUN, Place, Proof, runs};
+use crate::content::{Chunk, ChunkSet, Looks, Manifest, PROOF_RUN, Place, Proof, runs};
 use crate::threads::lock;
 
 /// Leave to put chunks into the vault. What was not kept when it is dropped gives back its slots.
@@ -20,7 +20,7 @@ pub struct Grant {
     shared: Arc<Shared>,
     ticket: Arc<Ticket>,
     /// Where its chunks go: by the first of a run, how many there are, and their first slot.
-    slots: BTreeMap<u32, (u32, Slot)>,
+    slots: BTreeMap<Chunk, (u32, Slot)>,
     had: ChunkSet,
     kept: Mutex<ChunkSet>,
 }
@@ -33,7 +33,7 @@ impl Grant {
             return Err(VaultError::Contradiction);
         }
         let HeldOf { chunks: had, alike, new_files } = shared.held_of(&lot, wanted)?;
-        let mut by_class: BTreeMap<Class, Vec<u32>> = BTreeMap::new();
+        let mut by_class: BTreeMap<Class, Vec<Chunk>> = BTreeMap::new();
         for chunk in wanted.iter().filter(|chunk| !had.contains(*chunk)) {
             let place = lot.layout.place(chunk);
             let class = place.and_then(|place| class_of(lot.layout.files()[place.file], place.chunk.get()));
@@ -77,7 +77,7 @@ impl Grant {
     /// # Errors
     /// [`VaultError::Contradiction`] of a chunk that this is no leave for; else as of writing.
     pub fn write(&self, place: Place, within: u64, data: &[u8]) -> Result<(), VaultError> {
-        let slot = self.slot(self.lot().number(place)).ok_or(VaultError::Contradiction)?;
+        let slot = self.slot(self.lot().layout.chunk(place)).ok_or(VaultError::Contradiction)?;
         self.shared.slabs.write(slot, within, data).map_err(|error| self.shared.failed(error))
     }
 
@@ -86,7 +86,7 @@ impl Grant {
     /// # Errors
     /// [`VaultError::Contradiction`] of a chunk that this is no leave for, or without its proof.
     pub fn keep(&self, place: Place, proof: Option<Arc<Proof>>) -> Result<(), VaultError> {
-        let chunk = self.lot().number(place);
+        let chunk = self.lot().layout.chunk(place);
         let slot = self.slot(chunk).ok_or(VaultError::Contradiction)?;
         let is_alone = self.lot().layout.files()[place.file].chunks() == 1;
         if proof.is_none() != is_alone {
@@ -116,7 +116,7 @@ impl Grant {
     /// # Errors
     /// As of opening the file.
     pub fn locate(&self, place: Place) -> Result<Option<Located>, VaultError> {
-        let chunk = self.lot().number(place);
+        let chunk = self.lot().layout.chunk(place);
         // Whatever is in the log may be freed at any time: the catalogue knows.
         let index = lock(&self.shared.index);
         let is_ours = !lock(&self.ticket.settled).contains(chunk) && lock(&self.kept).contains(chunk);
@@ -133,9 +133,10 @@ impl Grant {
         self.shared.open(slot, pin).map(Some).map_err(|error| self.shared.failed(error))
     }
 
-    fn slot(&self, chunk: u32) -> Option<Slot> {
+    fn slot(&self, chunk: Chunk) -> Option<Slot> {
         let (first, (count, slot)) = self.slots.range(..=chunk).next_back()?;
-        (chunk - first < *count).then(|| slot.plus(chunk - first))
+        let nth = chunk.since(*first);
+        (nth < *count).then(|| slot.plus(nth))
     }
 }
 
@@ -143,9 +144,9 @@ impl Drop for Grant {
     fn drop(&mut self) {
         let kept = lock(&self.kept);
         for (first, (count, slot)) in &self.slots {
-            let left = (*first..first + count).filter(|chunk| !kept.contains(*chunk));
+            let left = (0..*count).map(|nth| first.plus(nth)).filter(|chunk| !kept.contains(*chunk));
             for run in runs::of(left) {
-                self.shared.slabs.free(slot.plus(run.first - first), run.count);
+                self.shared.slabs.free(slot.plus(run.first.since(*first)), run.count);
             }
         }
     }
@@ -189,12 +190,11 @@ impl Shared {
             let number = catalogue.file_number(*id, *size);
             let file = number.and_then(|number| catalogue.file(number));
             held.new_files += usize::from(file.is_none());
-            let chunks = lot.layout.chunks_of(at);
-            let start = chunks.start;
             if let Some(file) = file {
-                let here =
-                    chunks.filter(|chunk| wanted.contains(*chunk) && file.slot(chunk - start).is_some());
-                held.chunks.add_runs(&runs::of(here));
+                let chunks = lot.layout.chunks_of(at).zip(0..);
+                let here = chunks
+                    .filter(|(chunk, of_file)| wanted.contains(*chunk) && file.slot(*of_file).is_some());
+                held.chunks.add_runs(&runs::of(here.map(|(chunk, _)| chunk)));
             }
             let manifest = lot.manifests.get(&at);
             let base = manifest.and_then(|manifest| catalogue.alike(manifest.hashes(), number));
@@ -202,12 +202,14 @@ impl Shared {
         }
         drop(index);
         for (at, base) in bases {
-            let start = lot.layout.chunks_of(at).start;
-            let here =
-                lot.layout.chunks_of(at).map(|chunk| wanted.contains(chunk) && !held.chunks.contains(chunk));
-            let wanted = here.enumerate().filter(|(_, wanted)| *wanted).map(|(chunk, _)| chunk as u32);
+            let chunks = lot.layout.chunks_of(at).zip(0..);
+            let wanted = chunks
+                .filter(|(chunk, _)| wanted.contains(*chunk) && !held.chunks.contains(*chunk))
+                .map(|(_, of_file)| of_file);
             let same = self.same(base, &lot.manifests[&at], wanted.collect());
-            held.chunks.add_runs(&runs::of(same.iter().map(|chunk| start + chunk)));
+            let chunks =
+                lot.layout.chunks_of(at).zip(0..).filter(|(_, of_file)| same.contains(Chunk(*of_file)));
+            held.chunks.add_runs(&runs::of(chunks.map(|(chunk, _)| chunk)));
             held.alike.insert(at, Alike { file: base, chunks: same });
         }
         Ok(held)
@@ -219,14 +221,14 @@ impl Shared {
         let held = lock(&self.index).catalogue.file(file).map(|file| file.held());
         let Some(held) = held else { return same };
         let mut proof: Option<Proof> = None;
-        for chunk in chunks.into_iter().filter(|chunk| held.contains(*chunk)) {
+        for chunk in chunks.into_iter().filter(|chunk| held.contains(Chunk(*chunk))) {
             if proof.as_ref().is_none_or(|proof| proof.first != proof_start(chunk)) {
                 proof = self.proof(file, chunk);
             }
             let hash = proof.as_ref().and_then(|proof| proof.hashes.get((chunk - proof.first) as usize));
             // A hash is of the bytes and of where they lie in their file.
             if hash.is_some() && hash == manifest.hashes().get(chunk as usize) {
-                same.insert(chunk);
+                same.insert(Chunk(chunk));
             }
         }
         same
@@ -244,20 +246,23 @@ impl Shared {
     }
 
     /// Slots for chunks by their size.
-    fn allot(&self, by_class: &BTreeMap<Class, Vec<u32>>) -> Result<BTreeMap<u32, (u32, Slot)>, VaultError> {
-        let mut slots: BTreeMap<u32, (u32, Slot)> = BTreeMap::new();
+    fn allot(
+        &self,
+        by_class: &BTreeMap<Class, Vec<Chunk>>,
+    ) -> Result<BTreeMap<Chunk, (u32, Slot)>, VaultError> {
+        let mut slots: BTreeMap<Chunk, (u32, Slot)> = BTreeMap::new();
         for (class, chunks) in by_class {
             let runs = self.slabs.allot(*class, chunks.len() as u32).map_err(|error| {
                 slots.values().for_each(|(count, slot)| self.slabs.free(*slot, *count));
                 self.failed(error)
             })?;
             let each = runs.iter().flat_map(|(slot, count)| (0..*count).map(|more| slot.plus(more)));
-            let mut last: Option<u32> = None;
+            let mut last: Option<Chunk> = None;
             for (chunk, slot) in chunks.iter().zip(each) {
                 let before = last.and_then(|first| Some((first, slots.get_mut(&first)?)));
                 match before {
                     Some((first, (count, start)))
-                        if first + *count == *chunk && start.plus(*count) == slot =>
+                        if first.plus(*count) == *chunk && start.plus(*count) == slot =>
                     {
                         *count += 1;
                     }

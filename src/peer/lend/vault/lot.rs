@@ -8,7 +8,7 @@ use super::entry::Kind;
 use super::error::VaultError;
 use super::quota::Quota;
 use super::slot::Slot;
-use crate::content::{ChunkHash, ChunkSet, FileId, Geometry, Layout, Looks, Manifest, Place, Proof};
+use crate::content::{Chunk, ChunkHash, ChunkSet, FileId, Geometry, Layout, Looks, Manifest, Proof};
 use crate::threads::lock;
 
 /// So much is written before it is put on the disk and into the log,
@@ -73,11 +73,6 @@ impl Lot {
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }
-
-    /// The number of a chunk that has a place in the layout.
-    pub(super) fn number(&self, place: Place) -> u32 {
-        self.layout.chunks_of(place.file).start + place.chunk.get()
-    }
 }
 
 /// Room that is set aside until this is dropped.
@@ -107,8 +102,8 @@ pub(super) struct Ticket {
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) ticket: Arc<Ticket>,
-    /// Its number in the lot.
-    pub(super) chunk: u32,
+    /// As the lot numbers it.
+    pub(super) chunk: Chunk,
     pub(super) slot: Slot,
     /// Of its run; none for a file of one chunk.
     pub(super) proof: Option<Arc<Proof>>,

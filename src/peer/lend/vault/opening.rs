@@ -88,8 +88,10 @@ fn not_right(shared: &Shared) -> Vec<Vec<Encoded>> {
     for number in files {
         let held = lock(&shared.index).catalogue.file(number).map(|file| file.held());
         let chunks =
-            held.iter().flat_map(|held| held.iter()).filter(|chunk| !shared.is_right(number, *chunk));
-        lost.extend(chunks.map(|chunk| vec![Entry::Lost { file: number, first: chunk, count: 1 }.encode()]));
+            held.iter().flat_map(|held| held.iter()).filter(|chunk| !shared.is_right(number, chunk.0));
+        lost.extend(
+            chunks.map(|chunk| vec![Entry::Lost { file: number, first: chunk.0, count: 1 }.encode()]),
+        );
     }
     lost
 }

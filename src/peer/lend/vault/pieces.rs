@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::slot::{Class, Slot};
-use crate::content::{ChunkSet, FileId, Geometry, PROOF_RUN, Run};
+use crate::content::{Chunk, ChunkSet, FileId, Geometry, PROOF_RUN, Run};
 use crate::storage::log::Extent;
 
 /// A file of which something is held, or that a content lists.
@@ -15,8 +15,8 @@ pub(super) struct File {
     pub(super) runs: Vec<Stretch>,
     /// Where the proof of each run of chunks lies in the log; none of a file of one chunk.
     pub(super) proofs: BTreeMap<u32, Extent>,
-    /// The contents that list it, and the number of its first chunk in each.
-    pub(super) roots: Vec<(u32, u32)>,
+    /// The contents that list it, and which of their chunks is its first.
+    pub(super) roots: Vec<(u32, Chunk)>,
 }
 
 /// Chunks in a row that lie in slots in a row.
@@ -41,7 +41,7 @@ impl File {
     /// The chunks that are held.
     pub(super) fn held(&self) -> ChunkSet {
         let mut held = ChunkSet::empty(self.geometry.chunks());
-        held.add_runs(&self.runs.iter().map(|run| Run::new(run.first, run.count)).collect::<Vec<_>>());
+        held.add_runs(&self.runs.iter().map(|run| Run::new(Chunk(run.first), run.count)).collect::<Vec<_>>());
         held
     }
 

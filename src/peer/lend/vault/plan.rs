@@ -8,7 +8,7 @@ use super::catalogue::Catalogue;
 use super::entry::{Entry, Kind, encode_proof};
 use super::lot::{Alike, Lot, Ticket, Waiting};
 use super::slot::Slot;
-use crate::content::{ChunkSet, FileId, Manifest, PROOF_RUN, Proof, proof_run, runs};
+use crate::content::{Chunk, ChunkSet, FileId, Manifest, PROOF_RUN, Proof, proof_run, runs};
 use crate::threads::lock;
 
 /// An entry's kind and body.
@@ -37,8 +37,8 @@ struct Numbers<'a> {
 struct OfContent<'a> {
     ticket: &'a Arc<Ticket>,
     chunks: ChunkSet,
-    /// Of those that are new, by their number: the slot and the proof of their run.
-    new: BTreeMap<u32, (Slot, Option<&'a Proof>)>,
+    /// Of those that are new the slot and the proof of their run.
+    new: BTreeMap<Chunk, (Slot, Option<&'a Proof>)>,
     /// The files that have the same chunks as those of the content, by the place of those.
     alike: BTreeMap<usize, &'a Alike>,
 }
@@ -58,7 +58,7 @@ struct OfFile<'a> {
     placed: Vec<(u32, u32, Slot)>,
     shared: Vec<(u32, u32, Slot)>,
     /// As the content numbers them.
-    claimed: Vec<u32>,
+    claimed: Vec<Chunk>,
 }
 
 /// So many new files are entered together.
@@ -125,22 +125,20 @@ impl Plan {
         content: &OfContent<'_>,
         (at, file): (usize, u32),
         entered: &mut Entered,
-    ) -> (Vec<Encoded>, Vec<u32>) {
+    ) -> (Vec<Encoded>, Vec<Chunk>) {
         let mut said = OfFile::default();
         let lot = &content.ticket.lot;
-        let of_file = lot.layout.chunks_of(at);
-        let start = of_file.start;
+        let of_file = lot.layout.chunks_of(at).zip(0..);
         let known = catalogue.file(file);
         let alike = content.alike.get(&at);
-        for number in of_file.filter(|number| content.chunks.contains(*number)) {
-            let chunk = number - start;
+        for (of_content, chunk) in of_file.filter(|(of_content, _)| content.chunks.contains(*of_content)) {
             let is_held = entered.chunks.contains(&(file, chunk))
                 || known.is_some_and(|file| file.slot(chunk).is_some());
             let same = || {
-                let alike = alike.filter(|alike| alike.chunks.contains(chunk))?;
+                let alike = alike.filter(|alike| alike.chunks.contains(Chunk(chunk)))?;
                 catalogue.file(alike.file)?.slot(chunk)
             };
-            match content.new.get(&number) {
+            match content.new.get(&of_content) {
                 Some((slot, _)) if is_held => self.surplus.push(*slot),
                 Some((slot, proof)) => {
                     said.proofs.extend(proof.map(|proof| (proof.first, proof)));
@@ -157,7 +155,7 @@ impl Plan {
                     None => continue,
                 },
             }
-            said.claimed.push(number);
+            said.claimed.push(of_content);
         }
         let mut unit = Vec::new();
         let is_new = |first: u32| known.is_none_or(|file| file.proof(first).is_none());

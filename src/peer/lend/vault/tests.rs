@@ -122,7 +122,7 @@ impl Ground {
 
 fn set(len: u32, chunks: &[u32]) -> ChunkSet {
     let mut set = ChunkSet::empty(len);
-    chunks.iter().for_each(|chunk| assert!(set.insert(*chunk)));
+    chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
     set
 }
 
@@ -164,7 +164,7 @@ fn what_was_not_committed_takes_no_room() {
     let before = vault.space();
     let grant = vault.reserve(sample.lot(Kind::Bytes), &sample.all()).unwrap();
     assert!(vault.space().used >= before.used + (20 << 16));
-    let first = grant.lot().layout().place(0).unwrap();
+    let first = grant.lot().layout().place(Chunk(0)).unwrap();
     grant.write(first, 0, b"half").unwrap();
     assert!(grant.locate(first).unwrap().is_none(), "it is not proved");
     drop(grant);
@@ -270,7 +270,7 @@ fn two_who_bring_the_same_take_no_room_twice() {
     bring(&grants[2], &[&file], &set(5, &[4]));
     assert_eq!(vault.commit().unwrap(), kept);
     for grant in &grants {
-        let located = grant.locate(grant.lot().layout().place(4).unwrap()).unwrap().unwrap();
+        let located = grant.locate(grant.lot().layout().place(Chunk(4)).unwrap()).unwrap().unwrap();
         let mut byte = [0];
         located.file.read_exact_at(&mut byte, located.offset).unwrap();
         assert_eq!(byte[0], file.bytes[4 << 16]);
@@ -316,7 +316,7 @@ fn what_is_sent_just_now_is_deleted_afterwards() {
     let (file, other) = (Sample::new(1, 100), Sample::new(2, 100));
     keep(&vault, &file, Kind::Bytes, &file.all());
     let content = vault.serve(file.id, Kind::Bytes).unwrap();
-    let place = content.layout().place(0).unwrap();
+    let place = content.layout().place(Chunk(0)).unwrap();
     let located = content.locate(place).unwrap().unwrap();
     vault.delete(OWNER, file.id, Kind::Bytes, &file.all()).unwrap();
     assert!(content.locate(place).unwrap().is_none() && content.have().is_empty());
@@ -361,8 +361,8 @@ fn what_cannot_be_is_refused() {
     assert!(vault.reserve(file.lot(Kind::Bytes), &ChunkSet::full(4)).is_err(), "of another size");
     let grant = vault.reserve(file.lot(Kind::Bytes), &set(3, &[1])).unwrap();
     let place = |chunk| grant.lot().layout().place(chunk).unwrap();
-    assert!(grant.write(place(0), 0, b"x").is_err() && grant.keep(place(0), None).is_err());
-    assert!(grant.keep(place(1), None).is_err(), "without its proof");
+    assert!(grant.write(place(Chunk(0)), 0, b"x").is_err() && grant.keep(place(Chunk(0)), None).is_err());
+    assert!(grant.keep(place(Chunk(1)), None).is_err(), "without its proof");
     let wrong_size = lot(vec![(file.id, 2 << 16)]).unwrap();
     keep(&vault, &file, Kind::Bytes, &set(3, &[1]));
     assert!(matches!(vault.reserve(wrong_size, &ChunkSet::full(2)), Err(VaultError::Contradiction)));

@@ -90,10 +90,10 @@ impl Host for Home {
 }
 
 fn get(first: u32, count: u16) -> ToServer {
-    GetChunk { slot: 5, first, count, proof: false, behind: first == 0 }.into()
+    GetChunk { slot: 5, first: Chunk(first), count, proof: false, behind: first == 0 }.into()
 }
 
-fn request(number: u32, chunk: u32) -> Request {
+fn request(number: u32, chunk: Chunk) -> Request {
     Request { number, slot: 5, chunk, proof: false, behind: false }
 }
 
@@ -137,15 +137,15 @@ fn requests_wait_in_order_until_they_are_cancelled_or_their_slot_is_closed() {
     assert!(!session.note_requests(false));
     assert_eq!(session.take(10, get(0, 4)).unwrap(), []);
     assert_eq!(session.wish(), Some(Wish { choice: None, behind: true }));
-    assert_eq!(session.take(20, get(ANY_CHUNK, 2)).unwrap(), []);
+    assert_eq!(session.take(20, get(ANY_CHUNK.0, 2)).unwrap(), []);
     assert!(!session.note_requests(false), "now it has some");
     assert_eq!(session.take(0, Cancel { target: 11 }.into()).unwrap(), refusals(&[(11, Refusal::Cancelled)]));
     assert_eq!(session.take(0, Cancel { target: 11 }.into()).unwrap(), [], "once");
-    let next: Vec<(u32, u32)> = (0..3)
+    let next: Vec<(u32, Chunk)> = (0..3)
         .filter_map(|_| session.next_request())
         .map(|request| (request.number, request.chunk))
         .collect();
-    assert_eq!(next, [(10, 0), (12, 2), (13, 3)]);
+    assert_eq!(next, [(10, Chunk(0)), (12, Chunk(2)), (13, Chunk(3))]);
     assert_eq!(session.wish(), Some(Wish { choice: Some(5), behind: false }));
     assert_eq!(session.next_bytes(), Some(SIZE / 4), "whichever");
     let mut closed = refusals(&[(20, Refusal::Cancelled), (21, Refusal::Cancelled)]);
@@ -165,16 +165,16 @@ fn who_asks_for_too_much_is_refused_and_for_what_is_not_there_is_cut_off() {
     assert!(is_violation(session.take(1, get(2, 3))));
     assert!(is_violation(session.take(1, get(u32::MAX - 1, 3))));
     assert!(is_violation(session.take(1, get(0, 0))));
-    assert!(is_violation(session.take(1, get(ANY_CHUNK, MAX_RUN + 1))));
+    assert!(is_violation(session.take(1, get(ANY_CHUNK.0, MAX_RUN + 1))));
     assert!(is_violation(session.take(u32::MAX, get(0, 1))));
     assert!(is_violation(
-        session.take(1, GetChunk { slot: 6, first: 0, count: 1, proof: false, behind: false }.into())
+        session.take(1, GetChunk { slot: 6, first: Chunk(0), count: 1, proof: false, behind: false }.into())
     ));
     assert_eq!(session.take(1, get(3, 1)).unwrap(), []);
     let mut request = 2;
     while session.queue.len() < MAX_QUEUED_CHUNKS - 1 {
         let count = (MAX_QUEUED_CHUNKS - 1 - session.queue.len()).min(usize::from(MAX_RUN)) as u16;
-        assert_eq!(session.take(request, get(ANY_CHUNK, count)).unwrap(), []);
+        assert_eq!(session.take(request, get(ANY_CHUNK.0, count)).unwrap(), []);
         request += u32::from(count);
     }
     let busy = refusals(&[(request + 1, Refusal::Busy), (request + 2, Refusal::Busy)]);
@@ -237,22 +237,22 @@ fn a_long_chunk_follows_from_its_file_and_a_short_one_goes_along() {
     let home = Home::new();
     let mut session = home.open();
     let mut unsent = BytesMut::new();
-    let begun = session.begin(request(1, 2), Fate::Sound, &mut unsent).unwrap();
+    let begun = session.begin(request(1, Chunk(2)), Fate::Sound, &mut unsent).unwrap();
     let part = begun.part.unwrap();
-    assert_eq!((begun.chunk, begun.bytes), (2, CHUNK));
+    assert_eq!((begun.chunk, begun.bytes), (Chunk(2), CHUNK));
     assert_eq!((part.offset, part.left, part.slot), (2 * CHUNK as u64, CHUNK, 5));
     let head = unsent.len();
-    let begun = session.begin(request(2, 3), Fate::Sound, &mut unsent).unwrap();
+    let begun = session.begin(request(2, Chunk(3)), Fate::Sound, &mut unsent).unwrap();
     assert!(begun.part.is_none() && begun.bytes == 100);
     assert_eq!(unsent.len(), 2 * head + 100, "the head of one, all of the other");
     assert!(unsent.ends_with(&home.bytes[3 * CHUNK..]));
     // What is to be spoilt is copied.
     let mut spoilt = BytesMut::new();
-    assert!(session.begin(request(3, 0), Fate::Corrupt, &mut spoilt).unwrap().part.is_none());
+    assert!(session.begin(request(3, Chunk(0)), Fate::Corrupt, &mut spoilt).unwrap().part.is_none());
     let (bytes, sound) = (&spoilt[head..], &home.bytes[..CHUNK]);
     assert_eq!(bytes.iter().zip(sound).filter(|(one, other)| one != other).count(), 1);
     let mut cut = BytesMut::new();
-    session.begin(request(4, 0), Fate::Cut, &mut cut).unwrap();
+    session.begin(request(4, Chunk(0)), Fate::Cut, &mut cut).unwrap();
     assert_eq!(cut.len(), head + CHUNK / 2);
 }
 
@@ -261,22 +261,22 @@ fn whichever_is_given_once_and_a_proof_travels_once() {
     let home = Home::new();
     let (mut session, mut other) = (home.open(), home.open());
     let mut unsent = BytesMut::new();
-    let has = AskerHas { slot: 5, gained: List::new(vec![Run::new(0, 1)]) };
+    let has = AskerHas { slot: 5, gained: List::new(vec![Run::new(Chunk(0), 1)]) };
     assert_eq!(other.take(0, has.into()).unwrap(), []);
     let any = Request { proof: true, ..request(1, ANY_CHUNK) };
-    assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().chunk, 1);
+    assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().chunk, Chunk(1));
     let proved = unsent.split().len();
-    assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().chunk, 2);
+    assert_eq!(session.begin(any, Fate::Sound, &mut unsent).unwrap().chunk, Chunk(2));
     assert!(unsent.len() < proved, "the proof was there already");
-    assert_eq!(other.begin(any, Fate::Sound, &mut unsent).unwrap().chunk, 3);
+    assert_eq!(other.begin(any, Fate::Sound, &mut unsent).unwrap().chunk, Chunk(3));
     assert_eq!(other.begin(any, Fate::Sound, &mut unsent).unwrap_err(), Refusal::NothingBetter);
-    assert_eq!(other.begin(request(1, 4), Fate::Sound, &mut unsent).unwrap_err(), Refusal::NotHere);
+    assert_eq!(other.begin(request(1, Chunk(4)), Fate::Sound, &mut unsent).unwrap_err(), Refusal::NotHere);
     assert_eq!(home.uploads.sent.load(Relaxed), (2 * CHUNK + 100) as u64);
-    let again = AskerHas { slot: 5, gained: List::new(vec![Run::new(0, 4)]) };
+    let again = AskerHas { slot: 5, gained: List::new(vec![Run::new(Chunk(0), 4)]) };
     let told = (0..=MAX_TOLD).map(|_| other.take(0, again.clone().into())).position(is_violation);
     assert!(told.is_some(), "nobody gains a content so often");
     assert_eq!(
-        session.take(0, AskerHas { slot: 9, gained: List::new(vec![Run::new(0, 4)]) }.into()).unwrap(),
+        session.take(0, AskerHas { slot: 9, gained: List::new(vec![Run::new(Chunk(0), 4)]) }.into()).unwrap(),
         []
     );
 }
@@ -287,21 +287,25 @@ fn whichever_is_of_what_is_wanted() {
     let (mut session, mut other) = (home.open(), home.open());
     let mut unsent = BytesMut::new();
     let mut wanted = ChunkSet::empty(4);
-    assert!(wanted.insert(1) && wanted.insert(3));
+    assert!(wanted.insert(Chunk(1)) && wanted.insert(Chunk(3)));
     let want = Want { slot: 5, chunks: (&wanted).into() };
     assert_eq!(session.take(0, Want { slot: 9, chunks: Bits::None }.into()).unwrap(), []);
     assert_eq!(session.take(0, want.clone().into()).unwrap(), []);
     let any = request(1, ANY_CHUNK);
     let mut choose = |session: &mut Session| Ok(session.begin(any, Fate::Sound, &mut unsent)?.chunk);
     let chosen = [choose(&mut session), choose(&mut session), choose(&mut session)];
-    assert_eq!(chosen, [Ok(1), Ok(3), Err(Refusal::NothingBetter)]);
-    assert_eq!([choose(&mut other), choose(&mut other)], [Ok(0), Ok(2)], "the rest is still to be given");
+    assert_eq!(chosen, [Ok(Chunk(1)), Ok(Chunk(3)), Err(Refusal::NothingBetter)]);
+    assert_eq!(
+        [choose(&mut other), choose(&mut other)],
+        [Ok(Chunk(0)), Ok(Chunk(2))],
+        "the rest is still to be given"
+    );
     assert!(is_violation(session.take(0, want.into())), "once");
     let beyond = Want { slot: 5, chunks: (&ChunkSet::empty(9)).into() };
     assert_eq!(other.take(0, beyond.into()).unwrap(), [], "none of nine is none");
     let mut third = home.open();
     let mut beyond = ChunkSet::empty(9);
-    assert!(beyond.insert(0));
+    assert!(beyond.insert(Chunk(0)));
     assert!(is_violation(third.take(0, Want { slot: 5, chunks: (&beyond).into() }.into())));
 }
 
@@ -312,14 +316,14 @@ fn what_is_gone_is_refused_and_told_of_when_it_is_back() {
     let (path, aside) = (home.folder.path().join("file"), home.folder.path().join(".p2p/aside"));
     fs::rename(&path, &aside).unwrap();
     let mut unsent = BytesMut::new();
-    assert_eq!(session.begin(request(1, 1), Fate::Sound, &mut unsent).unwrap_err(), Refusal::Gone);
+    assert_eq!(session.begin(request(1, Chunk(1)), Fate::Sound, &mut unsent).unwrap_err(), Refusal::Gone);
     assert!(unsent.is_empty());
     let next = session.next_restating().unwrap();
     assert_eq!(session.restate(next), [], "it is still gone");
     fs::rename(&aside, &path).unwrap();
     let next = session.next_restating().unwrap();
     assert_eq!(session.restate(next - Duration::from_millis(1)), [], "not yet");
-    let back = ServerHas { slot: 5, gained: List::new(vec![Run::new(1, 1)]) };
+    let back = ServerHas { slot: 5, gained: List::new(vec![Run::new(Chunk(1), 1)]) };
     assert_eq!(session.restate(next), answer(0, back));
     assert_eq!(session.next_restating(), None);
     assert_eq!(session.due_gains(next), []);
@@ -331,10 +335,10 @@ fn complaints_are_looked_into_as_often_as_the_peer_hears_them() {
     let mut session = home.open();
     let complain =
         |session: &mut Session, slot, chunk| session.take(0, Corrupt { slot, chunk }.into()).unwrap();
-    assert_eq!(complain(&mut session, 6, 0), []);
-    assert_eq!(complain(&mut session, 5, 4), []);
+    assert_eq!(complain(&mut session, 6, Chunk(0)), []);
+    assert_eq!(complain(&mut session, 5, Chunk(4)), []);
     assert_eq!(home.heard.load(Relaxed), 0, "of what is not open nobody can complain");
-    assert_eq!(complain(&mut session, 5, 0), []);
-    assert_eq!(complain(&mut session, 5, 0), []);
+    assert_eq!(complain(&mut session, 5, Chunk(0)), []);
+    assert_eq!(complain(&mut session, 5, Chunk(0)), []);
     assert_eq!(home.heard.load(Relaxed), 2);
 }

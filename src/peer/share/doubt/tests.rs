@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::content::{FileId, Geometry, Layout, Place};
+use crate::content::{Chunk, FileId, Geometry, Layout, Place};
 use crate::peer::share::reading::disk_failure;
 use crate::peer::share::tests::{DEADLINE, Followed, config, names, open, write};
 use crate::peer::share::{Holding, Share, Standing, doubt};
@@ -13,7 +13,7 @@ use crate::wire::View;
 
 /// The place of a file's only chunk.
 fn only_chunk(size: u64) -> Place {
-    Layout::new(vec![Geometry::of(size).unwrap()]).unwrap().place(0).unwrap()
+    Layout::new(vec![Geometry::of(size).unwrap()]).unwrap().place(Chunk(0)).unwrap()
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn what_a_file_held_before_it_grew_is_served_and_not_offered() {
     fs::write(folder.path().join("log"), &old).unwrap();
     let mut followed = Followed::new(&folder);
     let manifest = followed.share.manifest(id).unwrap();
-    let place = Layout::new(vec![manifest.geometry()]).unwrap().place(1).unwrap();
+    let place = Layout::new(vec![manifest.geometry()]).unwrap().place(Chunk(1)).unwrap();
     let append = |text: &str| {
         let mut file = fs::File::options().append(true).open(folder.path().join("log")).unwrap();
         std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();

@@ -38,13 +38,14 @@ fn place(chunks: usize) -> Room {
 }
 
 impl Room {
-    fn begin(&self, number: u32, source: SourceId, proved: bool) -> Arriving<'_> {
-        let place = self.intake.landing.layout().place(number).unwrap();
+    fn begin(&self, chunk: u32, source: SourceId, proved: bool) -> Arriving<'_> {
+        let chunk = Chunk(chunk);
+        let place = self.intake.landing.layout().place(chunk).unwrap();
         let none = Proof { first: 0, hashes: Vec::new(), path: Vec::new() };
         let geometry = self.intake.landing.layout().files()[0];
         let proof = self.manifest.as_ref().filter(|_| proved);
         let proof = proof.map_or(none, |manifest| manifest.prove(proof_run(geometry, place.chunk)).unwrap());
-        self.intake.begin(number, place, proof, source)
+        self.intake.begin(chunk, place, proof, source)
     }
 
     fn file(&self) -> Option<Vec<u8>> {
@@ -63,7 +64,7 @@ fn a_file_gets_its_name_with_the_last_of_its_chunks() {
     let place = place(2);
     let first = place.begin(0, FIRST, true);
     assert!(!first.is_unproved() && !first.was_had());
-    assert_eq!((first.number(), first.bytes()), (0, CHUNK as u64));
+    assert_eq!((first.chunk(), first.bytes()), (Chunk(0), CHUNK as u64));
     assert_eq!(finish(first, 7), Ended::Kept);
     assert_eq!(place.file(), None);
     assert_eq!(finish(place.begin(1, FIRST, false), 7), Ended::Kept, "the proof was told before");

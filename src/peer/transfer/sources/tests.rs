@@ -16,7 +16,7 @@ fn sources(chunks: u32) -> Sources {
 
 fn of(chunks: impl IntoIterator<Item = u32>, len: u32) -> ChunkSet {
     let mut set = ChunkSet::empty(len);
-    chunks.into_iter().for_each(|chunk| assert!(set.insert(chunk)));
+    chunks.into_iter().for_each(|chunk| assert!(set.insert(Chunk(chunk))));
     set
 }
 
@@ -34,11 +34,11 @@ fn who_gained_more_is_known_at_once_even_if_nothing_follows_from_it() {
     let link = join(&sources, 1, of([0], 8));
     assert!(!sources.is_behind());
     let orders = link.take_orders();
-    sources.step([Event::Gained(link.id, vec![Run::new(0, 1)])], Some(link.id));
+    sources.step([Event::Gained(link.id, vec![Run::new(Chunk(0), 1)])], Some(link.id));
     assert!(!sources.is_behind(), "nothing new: {orders:?}");
     // All that it has is asked of it already: no effect but this.
     let other = join(&sources, 2, of([], 8));
-    sources.step([Event::Gained(other.id, vec![Run::new(0, 1)])], Some(other.id));
+    sources.step([Event::Gained(other.id, vec![Run::new(Chunk(0), 1)])], Some(other.id));
     assert_eq!(other.take_orders(), [], "it is asked of the first");
     assert!(sources.is_behind());
 }
@@ -52,7 +52,7 @@ fn each_whole_source_hears_of_each_chunk_once_whenever_it_comes() {
         let coming =
             scope.spawn(|| (2..40).map(|peer| join(&sources, peer, ChunkSet::full(CHUNKS))).collect());
         for chunk in 0..CHUNKS {
-            assert_eq!(sources.arrived(chunk, from), chunk == CHUNKS - 1);
+            assert_eq!(sources.arrived(Chunk(chunk), from), chunk == CHUNKS - 1);
         }
         coming.join().unwrap()
     });
@@ -62,7 +62,7 @@ fn each_whole_source_hears_of_each_chunk_once_whenever_it_comes() {
             Order::Tell(chunk) => Some(chunk),
             _ => None,
         });
-        assert_eq!(told.collect::<Vec<_>>(), Vec::from_iter(0..CHUNKS));
+        assert!(told.eq((0..CHUNKS).map(Chunk)));
     }
 }
 
@@ -103,7 +103,7 @@ fn who_sent_wrong_chunks_too_often_is_closed_and_not_trusted_when_it_leaves() {
     let sources = sources(1);
     let link = join(&sources, 1, ChunkSet::full(1));
     for _ in 0..MAX_CORRUPT {
-        sources.step([Event::Corrupt(link.id, 0)], None);
+        sources.step([Event::Corrupt(link.id, Chunk(0))], None);
     }
     assert!(link.take_orders().contains(&Order::Close));
     assert_eq!(sources.leave(link.id), Trust::Lost);
@@ -117,8 +117,8 @@ fn wrong_bytes_are_not_all_that_came_if_any_came_right_or_none_came() {
     let sources = sources(2);
     let (one, other) = (join(&sources, 1, ChunkSet::full(2)), join(&sources, 2, ChunkSet::full(2)));
     assert!(!sources.gave_only_wrong_bytes(), "nothing came");
-    sources.step([Event::Corrupt(one.id, 0)], None);
+    sources.step([Event::Corrupt(one.id, Chunk(0))], None);
     assert!(sources.gave_only_wrong_bytes());
-    sources.arrived(1, other.id);
+    sources.arrived(Chunk(1), other.id);
     assert!(!sources.gave_only_wrong_bytes());
 }

@@ -26,11 +26,11 @@ fn join(transfer: &Transfer) -> SourceId {
 
 fn fetch(transfer: &Transfer, source: SourceId) {
     let proof = Proof { first: 0, hashes: Vec::new(), path: Vec::new() };
-    let place = transfer.layout.place(0).unwrap();
-    let mut arriving = transfer.intake.begin(0, place, proof, source);
+    let place = transfer.layout.place(Chunk(0)).unwrap();
+    let mut arriving = transfer.intake.begin(Chunk(0), place, proof, source);
     assert!(arriving.take(b"x").unwrap());
     arriving.end(b"x").unwrap();
-    transfer.kept(0, source);
+    transfer.kept(Chunk(0), source);
 }
 
 #[test]
@@ -43,8 +43,8 @@ fn the_last_chunk_ends_it_and_who_follows_hears_of_that_chunk() {
     assert!(transfer.end().is_none() && !transfer.is_over() && transfer.is_servable());
     fetch(&transfer, source);
     assert!(matches!(transfer.end(), Some(End::Done)));
-    assert!(transfer.is_over() && transfer.has(0) && transfer.is_servable());
-    assert_eq!(follower.take(Instant::now()), [(3, vec![Run::new(0, 1)])]);
+    assert!(transfer.is_over() && transfer.has(Chunk(0)) && transfer.is_servable());
+    assert_eq!(follower.take(Instant::now()), [(3, vec![Run::new(Chunk(0), 1)])]);
     assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), b"x");
     transfer.finish(End::Cancelled);
     assert!(matches!(transfer.end(), Some(End::Done)), "it ends once");

@@ -10,26 +10,26 @@ fn source(now: Instant) -> Source {
 }
 
 fn owed(source: &Source, now: Instant) -> Vec<(u32, u64, bool, Duration)> {
-    source.owed(now).map(|owed| (owed.chunk, owed.bytes, owed.begun, owed.due)).collect()
+    source.owed(now).map(|owed| (owed.chunk.0, owed.bytes, owed.begun, owed.due)).collect()
 }
 
 #[test]
 fn what_is_asked_is_owed_until_it_is_settled() {
     let now = Instant::now();
     let mut source = source(now);
-    source.ask(3, 100, now);
+    source.ask(Chunk(3), 100, now);
     source.ask_any(40, now);
     source.ask_any(41, now);
     assert_eq!((source.inflight_bytes(), source.choices()), (181, 2));
-    assert!(!source.begun(3, now), "it was asked for by number");
-    assert!(source.begun(5, now), "the choice was this");
-    assert_eq!((source.choices(), Vec::from_iter(source.asked_chunks())), (1, vec![3, 5]));
-    assert_eq!(source.settle(5), Some(40));
-    assert_eq!(source.settle(5), None);
+    assert!(!source.begun(Chunk(3), now), "it was asked for by number");
+    assert!(source.begun(Chunk(5), now), "the choice was this");
+    assert_eq!((source.choices(), Vec::from_iter(source.asked_chunks())), (1, vec![Chunk(3), Chunk(5)]));
+    assert_eq!(source.settle(Chunk(5)), Some(40));
+    assert_eq!(source.settle(Chunk(5)), None);
     assert_eq!(source.settle_any(), 41);
     assert_eq!((source.inflight_bytes(), source.choices(), source.settle_any()), (100, 0, 0));
-    assert!(!source.begun(6, now), "nothing was left to choose");
-    assert_eq!(source.settle(3), Some(100));
+    assert!(!source.begun(Chunk(6), now), "nothing was left to choose");
+    assert_eq!(source.settle(Chunk(3)), Some(100));
     assert_eq!(source.inflight_bytes(), 0);
 }
 
@@ -38,14 +38,14 @@ fn one_request_always_has_room_and_more_while_the_window_has() {
     let now = Instant::now();
     let mut source = source(now);
     assert!(source.has_room(now));
-    source.ask(0, 1, now);
+    source.ask(Chunk(0), 1, now);
     assert!(source.has_room(now));
-    source.ask(1, FIRST_WINDOW, now);
+    source.ask(Chunk(1), FIRST_WINDOW, now);
     assert!(!source.has_room(now));
-    source.settle(1);
+    source.settle(Chunk(1));
     source.ask_any(FIRST_WINDOW, now);
     assert!(!source.has_room(now));
-    source.settle(0);
+    source.settle(Chunk(0));
     source.settle_any();
     source.back_off(now);
     assert!(!source.has_room(now), "it is busy");
@@ -57,12 +57,12 @@ fn of_a_measured_source_what_is_owed_comes_at_its_rate_one_after_the_other() {
     let mut source = source(start);
     source.delivered(100_000, start + 100 * MS);
     let now = start + 100 * MS;
-    source.ask(0, 1000, now);
-    source.ask(1, 2000, now + 4 * MS);
-    assert!(!source.begun(0, now));
+    source.ask(Chunk(0), 1000, now);
+    source.ask(Chunk(1), 2000, now + 4 * MS);
+    assert!(!source.begun(Chunk(0), now));
     let then = now + 4 * MS;
     assert_eq!(owed(&source, then), [(0, 1000, true, 7 * MS), (1, 2000, false, 13 * MS)]);
-    source.cancelled(0);
+    source.cancelled(Chunk(0));
     assert_eq!(owed(&source, then), [(1, 2000, false, 13 * MS)], "behind what was cancelled");
     // Later than a trip and a hiccup after the last sign it is late by so much.
     assert_eq!(owed(&source, now + 60 * MS), [(1, 2000, false, 23 * MS)]);
@@ -74,7 +74,7 @@ fn of_a_new_source_the_time_runs_from_when_it_was_asked() {
     let start = Instant::now();
     let mut source = source(start);
     source.told(SourceLoad { uploads: 0, rate: 100_000 }, start);
-    source.ask(0, 1000, start);
+    source.ask(Chunk(0), 1000, start);
     assert_eq!(owed(&source, start), [(0, 1000, false, 20 * MS)]);
     assert_eq!(owed(&source, start + 15 * MS), [(0, 1000, false, 5 * MS)]);
     assert_eq!(owed(&source, start + 50 * MS), [(0, 1000, false, Duration::ZERO)], "a hiccup is no delay");
@@ -85,17 +85,17 @@ fn of_a_new_source_the_time_runs_from_when_it_was_asked() {
 fn one_wrong_chunk_is_excused_and_who_loses_one_twice_is_left_alone() {
     let now = Instant::now();
     let mut source = source(now);
-    source.was_wrong(1);
-    source.was_wrong(2);
-    assert_eq!((source.corrupt(), source.doubted()), (2, [1, 2].as_slice()));
-    source.lost(5, now);
-    source.lost(6, now);
+    source.was_wrong(Chunk(1));
+    source.was_wrong(Chunk(2));
+    assert_eq!((source.corrupt(), source.doubted()), (2, [Chunk(1), Chunk(2)].as_slice()));
+    source.lost(Chunk(5), now);
+    source.lost(Chunk(6), now);
     assert_eq!(source.corrupt(), 1, "once");
     assert!(source.is_well(now));
-    source.lost(5, now);
+    source.lost(Chunk(5), now);
     assert!(source.is_paused(now) && !source.is_well(now));
-    source.doubts_no_more(1);
-    assert_eq!(source.doubted(), [2]);
+    source.doubts_no_more(Chunk(1));
+    assert_eq!(source.doubted(), [Chunk(2)]);
 }
 
 #[test]
@@ -115,10 +115,10 @@ fn takeovers_have_time_to_show_what_they_bring() {
 fn the_lead_over_a_source_counts_from_when_it_came_and_a_whole_one_has_none() {
     let now = Instant::now();
     let mut set = ChunkSet::empty(8);
-    set.insert(0);
+    set.insert(Chunk(0));
     let mut source = Source::new(set, 5, false, ROUND_TRIP, now);
     assert_eq!(source.lead(5), Some(0));
-    source.have.insert(1);
+    source.have.insert(Chunk(1));
     assert_eq!((source.lead(5), source.lead(8)), (Some(-1), Some(2)));
     assert_eq!(super::Source::new(ChunkSet::full(8), 5, true, ROUND_TRIP, now).lead(8), None);
 }
@@ -130,8 +130,8 @@ fn a_view_says_what_is_known() {
     source.told(SourceLoad { uploads: 2, rate: 7 }, now);
     source.delivered(100_000, now + 100 * MS);
     source.has_brought();
-    source.was_wrong(1);
-    source.ask(3, 1000, now + 100 * MS);
+    source.was_wrong(Chunk(1));
+    source.ask(Chunk(3), 1000, now + 100 * MS);
     assert_eq!(
         source.view(4, 1000, Reason::Helps),
         SourceView {

@@ -16,7 +16,7 @@ struct Play {
     now: Instant,
     joined: u32,
     /// Requests that are not answered: of whom, and for which chunk.
-    open: Vec<(SourceId, Option<u32>)>,
+    open: Vec<(SourceId, Option<Chunk>)>,
     here: Vec<SourceId>,
     had: ChunkSet,
 }
@@ -28,7 +28,7 @@ impl Play {
         }
         let mut set = ChunkSet::empty(self.chunks);
         let share = self.rng.f64();
-        for chunk in 0..self.chunks {
+        for chunk in (0..self.chunks).map(Chunk) {
             if self.rng.f64() < share {
                 set.insert(chunk);
             }
@@ -66,7 +66,7 @@ impl Play {
                 let first = self.rng.u32(..self.chunks);
                 let count = self.rng.u32(1..=(self.chunks - first).min(5));
                 Vec::from_iter(
-                    self.someone().map(|source| Event::Gained(source, vec![Run::new(first, count)])),
+                    self.someone().map(|source| Event::Gained(source, vec![Run::new(Chunk(first), count)])),
                 )
             }
             20..25 => {
@@ -90,7 +90,7 @@ impl Play {
             let why = self.rng.choice(why).unwrap_or(Refusal::Busy);
             return vec![Event::Refused(source, asked, why)];
         }
-        let chunk = asked.unwrap_or_else(|| self.rng.u32(..self.chunks));
+        let chunk = asked.unwrap_or_else(|| Chunk(self.rng.u32(..self.chunks)));
         let mut events = vec![Event::Arriving(source, chunk), Event::Progress(source, 1 << 15)];
         if self.rng.u8(..6) == 0 {
             // The rest comes later, if at all.

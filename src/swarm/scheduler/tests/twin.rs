@@ -14,7 +14,7 @@ use super::super::*;
 const COMMON: usize = 15;
 
 struct Asked {
-    chunk: u32,
+    chunk: Chunk,
     bytes: u64,
     at: Instant,
     begun: bool,
@@ -26,13 +26,13 @@ struct Asked {
 struct Member {
     came: Instant,
     head_start: Option<i64>,
-    have: BTreeSet<u32>,
+    have: BTreeSet<Chunk>,
     chooses: bool,
     choices: Vec<u64>,
     asked: Vec<Asked>,
     corrupt: u32,
-    doubted: BTreeSet<u32>,
-    lost: BTreeSet<u32>,
+    doubted: BTreeSet<Chunk>,
+    lost: BTreeSet<Chunk>,
     excused: bool,
     pace: Pace,
     last_steal: Option<Instant>,
@@ -43,7 +43,7 @@ impl Member {
         self.asked.iter().map(|asked| asked.bytes).chain(self.choices.iter().copied()).sum()
     }
 
-    fn asked(&self, chunk: u32) -> bool {
+    fn asked(&self, chunk: Chunk) -> bool {
         self.asked.iter().any(|asked| asked.chunk == chunk)
     }
 
@@ -55,10 +55,10 @@ impl Member {
 pub(super) struct Twin {
     layout: Arc<Layout>,
     most: u64,
-    had: BTreeSet<u32>,
-    moved: BTreeMap<u32, i32>,
+    had: BTreeSet<Chunk>,
+    moved: BTreeMap<Chunk, i32>,
     members: BTreeMap<SourceId, Member>,
-    cursor: u32,
+    cursor: Chunk,
     asks: u64,
     rng: fastrand::Rng,
     out: Vec<Effect>,
@@ -66,7 +66,7 @@ pub(super) struct Twin {
 
 impl Twin {
     pub(super) fn new(layout: Arc<Layout>, most: u64, seed: u64) -> Twin {
-        let cursor = (seed % u64::from(layout.chunks())) as u32;
+        let cursor = Chunk((seed % u64::from(layout.chunks())) as u32);
         let (had, moved, members) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
         let rng = fastrand::Rng::with_seed(seed);
         Twin { layout, most, had, moved, members, cursor, asks: 0, rng, out: Vec::new() }
@@ -76,7 +76,7 @@ impl Twin {
         self.layout.chunks()
     }
 
-    fn bytes(&self, chunk: u32) -> u64 {
+    fn bytes(&self, chunk: Chunk) -> u64 {
         self.layout.place(chunk).map_or(0, |place| place.len)
     }
 
@@ -85,7 +85,7 @@ impl Twin {
     }
 
     /// Who owes a chunk, in the order in which they were asked.
-    fn owing(&self, chunk: u32) -> Vec<SourceId> {
+    fn owing(&self, chunk: Chunk) -> Vec<SourceId> {
         let mut owing: Vec<(u64, SourceId)> = Vec::new();
         for (id, member) in &self.members {
             let asked = member.asked.iter().find(|asked| asked.chunk == chunk);
@@ -95,11 +95,11 @@ impl Twin {
         owing.into_iter().map(|(_, id)| id).collect()
     }
 
-    fn wanted(&self) -> Vec<u32> {
-        (0..self.chunks()).filter(|chunk| !self.had.contains(chunk)).collect()
+    fn wanted(&self) -> Vec<Chunk> {
+        (0..self.chunks()).map(Chunk).filter(|chunk| !self.had.contains(chunk)).collect()
     }
 
-    fn open(&self) -> Vec<u32> {
+    fn open(&self) -> Vec<Chunk> {
         self.wanted().into_iter().filter(|chunk| self.owing(*chunk).is_empty()).collect()
     }
 
@@ -124,11 +124,11 @@ impl Twin {
         leads.sum::<i64>() < 0
     }
 
-    pub(super) fn unavailable(&self) -> Vec<u32> {
+    pub(super) fn unavailable(&self) -> Vec<Chunk> {
         if self.members.is_empty() || self.members.values().any(|member| self.is_whole(member)) {
             return Vec::new();
         }
-        let held = |chunk: &u32| self.members.values().any(|member| member.have.contains(chunk));
+        let held = |chunk: &Chunk| self.members.values().any(|member| member.have.contains(chunk));
         self.open().into_iter().filter(|chunk| !held(chunk)).collect()
     }
 
@@ -147,7 +147,7 @@ impl Twin {
             Event::Gained(id, runs) => {
                 let chunks = self.chunks();
                 let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
-                for chunk in runs.iter().flat_map(|run| run.first..run.end()) {
+                for chunk in runs.iter().flat_map(|run| run.below(chunks)) {
                     member.doubted.remove(&chunk);
                     if member.have.insert(chunk) && member.have.len() as u32 == chunks {
                         member.chooses = false;
@@ -205,7 +205,7 @@ impl Twin {
         load: Option<SourceLoad>,
         now: Instant,
     ) {
-        let have: BTreeSet<u32> = have.iter().collect();
+        let have: BTreeSet<Chunk> = have.iter().collect();
         let head = self.had.len() as i64 - have.len() as i64;
         let mut pace = Pace::new(round_trip, now);
         load.into_iter().for_each(|load| pace.told(load, 0, now));
@@ -230,13 +230,13 @@ impl Twin {
         self.fill(source, now);
     }
 
-    fn forget(&mut self, id: SourceId, chunk: u32) {
+    fn forget(&mut self, id: SourceId, chunk: Chunk) {
         if let Some(member) = self.members.get_mut(&id) {
             member.asked.retain(|asked| asked.chunk != chunk);
         }
     }
 
-    fn arriving(&mut self, id: SourceId, chunk: u32, now: Instant) {
+    fn arriving(&mut self, id: SourceId, chunk: Chunk, now: Instant) {
         let (others, wanted, nth) = (self.owing(chunk), !self.had.contains(&chunk), self.asks);
         let Some(member) = self.members.get_mut(&id) else { return };
         if let Some(asked) = member.asked.iter_mut().find(|asked| asked.chunk == chunk) {
@@ -250,7 +250,7 @@ impl Twin {
         }
     }
 
-    fn refused(&mut self, id: SourceId, chunk: Option<u32>, why: Refusal, now: Instant) {
+    fn refused(&mut self, id: SourceId, chunk: Option<Chunk>, why: Refusal, now: Instant) {
         if !self.members.contains_key(&id) {
             return;
         }
@@ -294,7 +294,7 @@ impl Twin {
         self.fill(id, now);
     }
 
-    fn disbelieve(&mut self, id: SourceId, chunk: u32) {
+    fn disbelieve(&mut self, id: SourceId, chunk: Chunk) {
         let chunks = self.chunks();
         let Some(member) = self.members.get_mut(&id) else { return };
         if member.have.len() as u32 == chunks {
@@ -342,7 +342,7 @@ impl Twin {
         for (id, member) in &self.members {
             let some = 1.0 + 0.1 * self.rng.f64();
             costs.push((
-                member.expected(self.layout.place(0).map_or(0, |place| place.len)).mul_f64(some),
+                member.expected(self.layout.place(Chunk(0)).map_or(0, |place| place.len)).mul_f64(some),
                 *id,
             ));
         }
@@ -366,8 +366,9 @@ impl Twin {
                 self.ask_any(id, bytes, now);
                 continue;
             }
-            let round = |chunk: u32| (chunk + self.chunks() - self.cursor % self.chunks()) % self.chunks();
-            let copies = |chunk: &u32| {
+            let round =
+                |chunk: Chunk| (chunk.0 + self.chunks() - self.cursor.0 % self.chunks()) % self.chunks();
+            let copies = |chunk: &Chunk| {
                 let partial = self.members.values().filter(|member| !self.is_whole(member));
                 partial.filter(|member| member.have.contains(chunk)).count().min(COMMON)
             };
@@ -384,18 +385,18 @@ impl Twin {
                     }
                     self.ask(id, chunk, now);
                     self.cursor = match self.members.values().all(|member| self.is_whole(member)) {
-                        true => chunk + 1,
-                        false => self.rng.u32(..self.layout.chunks()),
+                        true => chunk.plus(1),
+                        false => Chunk(self.rng.u32(..self.layout.chunks())),
                     };
                 }
             }
         }
     }
 
-    fn is_better_elsewhere(&self, id: SourceId, chunk: u32, now: Instant) -> bool {
+    fn is_better_elsewhere(&self, id: SourceId, chunk: Chunk, now: Instant) -> bool {
         let here = &self.members[&id];
         let here_takes = here.expected(self.bytes(chunk));
-        let all = (self.open().len() as u64 * self.bytes(0)).max(self.bytes(chunk));
+        let all = (self.open().len() as u64 * self.bytes(Chunk(0))).max(self.bytes(chunk));
         here.pace.speed().is_some()
             && here_takes >= Duration::from_millis(40)
             && self.members.iter().any(|(other, member)| {
@@ -415,7 +416,7 @@ impl Twin {
         self.out.push(Effect::AskAny(id));
     }
 
-    fn ask(&mut self, id: SourceId, chunk: u32, now: Instant) {
+    fn ask(&mut self, id: SourceId, chunk: Chunk, now: Instant) {
         let (bytes, nth) = (self.bytes(chunk), self.asks);
         self.asks += 1;
         let Some(member) = self.members.get_mut(&id) else { return };
@@ -435,7 +436,7 @@ impl Twin {
     }
 
     /// What each owes that nobody has cancelled, and how long until it is here.
-    fn owed(&self, id: SourceId, now: Instant) -> Vec<(u32, u64, bool, Duration)> {
+    fn owed(&self, id: SourceId, now: Instant) -> Vec<(Chunk, u64, bool, Duration)> {
         let member = &self.members[&id];
         let trip = member.pace.round_trip();
         let rate = member.pace.speed().unwrap_or(FIRST_WINDOW as f64 / HORIZON.as_secs_f64());
@@ -460,7 +461,7 @@ impl Twin {
         let rested = thief.last_steal.is_none_or(|last| now.saturating_duration_since(last) >= rested);
         let fresh = now.saturating_duration_since(thief.came) < Duration::from_millis(20);
         let last = self.open().is_empty() && self.wanted().len() <= self.members.len();
-        let mut best: Option<(Duration, SourceId, u32, bool)> = None;
+        let mut best: Option<(Duration, SourceId, Chunk, bool)> = None;
         for (victim_id, victim) in self.members.iter().filter(|(other, _)| **other != id) {
             let new = victim.pace.is_new() && victim.pace.speed().is_some() && thief.pace.speed().is_some();
             for (chunk, bytes, begun, due) in self.owed(*victim_id, now) {

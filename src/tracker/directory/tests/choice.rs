@@ -12,7 +12,7 @@ fn corrupt_peers_come_last_and_self_and_undialable_never() {
     (1..=3).for_each(|number| join(&mut directory, peer(number), &[offer("f", 1, 1, true)], now));
     directory.register(peer(4), Profile::default(), now).unwrap();
     directory.update(peer(4), &[], &[offer("f", 1, 1, true)], now).unwrap();
-    directory.report(peer(3), peer(1).peer, Complaint::Corrupt, (FileId::NONE, 0), now).unwrap();
+    directory.report(peer(3), peer(1).peer, Complaint::Corrupt, (FileId::NONE, Chunk(0)), now).unwrap();
     for _ in 0..20 {
         assert_eq!(fetch(&mut directory, peer(3), &[], now), [peer(2).peer, peer(1).peer]);
     }
@@ -25,10 +25,15 @@ fn missing_chunks_choose_who_has_one_of_them() {
     (1..=9).for_each(|number| join(&mut directory, peer(number), &[offer("f", 1, 9, false)], now));
     for number in 1..=9 {
         directory
-            .have(peer(number), (FileId([1; 32]), View::Bytes), &[Run::new(u32::from(number) - 1, 1)], now)
+            .have(
+                peer(number),
+                (FileId([1; 32]), View::Bytes),
+                &[Run::new(Chunk(u32::from(number) - 1), 1)],
+                now,
+            )
             .unwrap();
     }
-    let mut found = fetch(&mut directory, peer(9), &[Run::new(2, 1), Run::new(5, 2)], now);
+    let mut found = fetch(&mut directory, peer(9), &[Run::new(Chunk(2), 1), Run::new(Chunk(5), 2)], now);
     found.sort_unstable();
     assert_eq!(found, [peer(3).peer, peer(6).peer, peer(7).peer]);
 }
@@ -41,7 +46,7 @@ fn an_answer_compares_no_more_bytes_than_it_may_however_many_contents_it_tells_o
         |nth: u8| Offer { size: 9, total: 9, chunks: limits::MAX_CHUNKS, ..offer("f/", nth, 1, false) };
     let trees: Vec<Offer> = (1..=64).map(tree).collect();
     join(&mut directory, peer(1), &trees, now);
-    let last = Run::new(limits::MAX_CHUNKS - 1, 1);
+    let last = Run::new(Chunk(limits::MAX_CHUNKS - 1), 1);
     for nth in 1..=64 {
         directory.have(peer(1), (FileId([nth; 32]), View::Members), &[last], now).unwrap();
     }

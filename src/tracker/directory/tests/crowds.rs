@@ -124,7 +124,7 @@ fn who_is_in_doubt_is_left_out_first_and_originals_come_before_copies() {
     let copy = Offer { original: false, ..offer("f", 1, 9, true) };
     (30..60).for_each(|number| join(&mut directory, peer(number), std::slice::from_ref(&copy), now));
     for by in [1, 2] {
-        directory.report(peer(by), peer(7).peer, Complaint::Dead, (FileId::NONE, 0), now).unwrap();
+        directory.report(peer(by), peer(7).peer, Complaint::Dead, (FileId::NONE, Chunk(0)), now).unwrap();
     }
     let times = named(&mut directory, Purpose::Inspect, 200, now);
     let expected: Vec<PeerId> = (1..=20).filter(|n| *n != 7).map(|number| peer(number).peer).collect();

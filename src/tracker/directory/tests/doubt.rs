@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::tracker::directory::doubt::{LOOK_EVERY, SUSPICION, VOUCHED};
 
-const NOTHING: (FileId, u32) = (FileId::NONE, 0);
+const NOTHING: (FileId, Chunk) = (FileId::NONE, Chunk(0));
 
 fn swarm(seeders: std::ops::RangeInclusive<u8>, now: Instant) -> Directory {
     let mut directory = directory(now);
@@ -113,12 +113,14 @@ fn the_only_holder_is_named_whatever_is_said() {
         dead(&mut directory, by, 1, start);
         for (complaint, chunk) in [(Complaint::Missing, 0), (Complaint::Missing, 1), (Complaint::Corrupt, 0)]
         {
-            directory.report(peer(by), peer(1).peer, complaint, (FileId([1; 32]), chunk), start).unwrap();
+            directory
+                .report(peer(by), peer(1).peer, complaint, (FileId([1; 32]), Chunk(chunk)), start)
+                .unwrap();
         }
     }
     directory.looked(&look(1), false, start);
     for asker in [2, 60, 200] {
-        let named = fetch(&mut directory, peer(asker), &[Run::new(0, 1)], start);
+        let named = fetch(&mut directory, peer(asker), &[Run::new(Chunk(0), 1)], start);
         assert_eq!(named, [peer(1).peer], "nobody else has the chunk");
         assert!(fetch(&mut directory, peer(asker), &[], start).contains(&peer(1).peer));
     }
@@ -128,7 +130,7 @@ fn the_only_holder_is_named_whatever_is_said() {
 fn what_a_peer_missed_comes_last_for_that_peer_until_the_holder_states_it_anew() {
     let start = Instant::now();
     let mut directory = swarm(1..=3, start);
-    let about = (FileId([1; 32]), 0);
+    let about = (FileId([1; 32]), Chunk(0));
     directory.report(peer(3), peer(1).peer, Complaint::Missing, about, start).unwrap();
     let order = |directory: &mut Directory, asker: u8| {
         let orders: Vec<_> = (0..20).map(|_| fetch(directory, peer(asker), &[], start)).collect();

@@ -23,12 +23,12 @@ fn a_file_and_a_listing_of_one_id_are_two_contents() {
     let row = |name: &str, total, seeders, leechers| (name.to_owned(), total, seeders, leechers);
     assert_eq!(found, [row("saved", 1, 1, 1), row("t/", 1, 0, 1), row("t/", 1, 1, 0), row("t/", 9, 0, 1)]);
     // Who has both as parts says of which it gained.
-    directory.have(peer(2), (id, View::Members), &[Run::new(8, 1)], now).unwrap();
+    directory.have(peer(2), (id, View::Members), &[Run::new(Chunk(8), 1)], now).unwrap();
     assert_eq!(
-        directory.have(peer(2), (id, View::Bytes), &[Run::new(0, 1)], now),
+        directory.have(peer(2), (id, View::Bytes), &[Run::new(Chunk(0), 1)], now),
         Err(Denial::NotOffered(id))
     );
-    directory.have(peer(3), (id, View::Members), &[Run::new(0, 1)], now).unwrap();
+    directory.have(peer(3), (id, View::Members), &[Run::new(Chunk(0), 1)], now).unwrap();
     let found = holders(&mut directory);
     assert_eq!(found, [row("saved", 1, 1, 1), row("t/", 1, 0, 1), row("t/", 1, 1, 0), row("t/", 9, 1, 0)]);
 }
@@ -58,7 +58,7 @@ fn wrong_requests_change_nothing() {
     assert_eq!(locate(&mut directory, Wanted::Name("g"), now), []);
     let id = FileId([1; 32]);
     for runs in [&[(4, 1)][..], &[(0, 5)], &[(u32::MAX, 2)], &[(0, 3), (0, 3)]] {
-        let runs: Vec<Run> = runs.iter().map(|(first, count)| Run::new(*first, *count)).collect();
+        let runs: Vec<Run> = runs.iter().map(|(first, count)| Run::new(Chunk(*first), *count)).collect();
         assert_eq!(directory.have(peer(1), (id, View::Bytes), &runs, now), Err(Denial::BadChunks));
     }
     assert_eq!(
@@ -75,13 +75,14 @@ fn bitmaps_stay_within_their_bounds() {
     let mut directory = Directory::new(LEASE, bounds, 1, now);
     let offers: Vec<Offer> = (1..=3).map(|content| offer(&content.to_string(), content, 64, false)).collect();
     join(&mut directory, peer(1), &offers, now);
-    let mut have =
-        |content| directory.have(peer(1), (FileId([content; 32]), View::Bytes), &[Run::new(0, 1)], now);
+    let mut have = |content| {
+        directory.have(peer(1), (FileId([content; 32]), View::Bytes), &[Run::new(Chunk(0), 1)], now)
+    };
     assert_eq!((have(1), have(2)), (Ok(()), Ok(())));
     assert!(matches!(have(3), Err(Denial::Full(_))));
-    directory.have(peer(1), (FileId([1; 32]), View::Bytes), &[Run::new(1, 63)], now).unwrap();
+    directory.have(peer(1), (FileId([1; 32]), View::Bytes), &[Run::new(Chunk(1), 63)], now).unwrap();
     assert_eq!(
-        directory.have(peer(1), (FileId([3; 32]), View::Bytes), &[Run::new(0, 1)], now),
+        directory.have(peer(1), (FileId([3; 32]), View::Bytes), &[Run::new(Chunk(0), 1)], now),
         Ok(()),
         "a full one needs no bitmap"
     );
@@ -161,12 +162,12 @@ fn bitmaps_of_all_peers_have_a_bound_too() {
         join(&mut directory, peer(number), &[offer("f", 1, 64, false)], now);
     }
     let about = (FileId([1; 32]), View::Bytes);
-    let mut have = |number| directory.have(peer(number), about, &[Run::new(0, 1)], now);
+    let mut have = |number| directory.have(peer(number), about, &[Run::new(Chunk(0), 1)], now);
     assert_eq!((have(1), have(2)), (Ok(()), Ok(())));
     assert!(matches!(have(3), Err(Denial::Full(_))));
     directory.leave(peer(1));
     assert!(!directory.sweep(9), "all of it was cleared away");
-    assert_eq!(directory.have(peer(3), about, &[Run::new(0, 1)], now), Ok(()));
+    assert_eq!(directory.have(peer(3), about, &[Run::new(Chunk(0), 1)], now), Ok(()));
 }
 
 #[test]
@@ -181,7 +182,7 @@ fn when_all_bitmaps_are_full_the_heaviest_network_pays_for_a_lighter_one() {
         directory.update(peer(number), &[], &offers, now).unwrap();
     }
     let mut have = |number, content: u8| {
-        directory.have(peer(number), (FileId([content; 32]), View::Bytes), &[Run::new(0, 1)], now)
+        directory.have(peer(number), (FileId([content; 32]), View::Bytes), &[Run::new(Chunk(0), 1)], now)
     };
     let all = [(1, 1), (1, 2), (2, 1), (3, 1), (3, 2)];
     all.into_iter().for_each(|(number, content)| assert_eq!(have(number, content), Ok(())));

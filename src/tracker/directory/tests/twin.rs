@@ -131,7 +131,12 @@ fn agrees_with_a_twin_that_scans_everything() {
                     let first = rng.u32(..chunks);
                     let count = rng.u32(..=chunks - first);
                     if directory
-                        .have(sender, (random.id, view_of(&random.name)), &[Run::new(first, count)], now)
+                        .have(
+                            sender,
+                            (random.id, view_of(&random.name)),
+                            &[Run::new(Chunk(first), count)],
+                            now,
+                        )
                         .is_ok()
                     {
                         (first..first + count)
@@ -140,7 +145,7 @@ fn agrees_with_a_twin_that_scans_everything() {
                 }
                 _ => {
                     // Whatever others say of a peer, what it has is what it said.
-                    let (by, about) = (peer(7), (random.id, rng.u32(..chunks)));
+                    let (by, about) = (peer(7), (random.id, Chunk(rng.u32(..chunks))));
                     join(&mut directory, by, &[], now);
                     let complaint = [Complaint::Dead, Complaint::Missing, Complaint::Corrupt][rng.usize(..3)];
                     directory.report(by, sender.peer, complaint, about, now).unwrap();

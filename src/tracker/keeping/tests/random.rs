@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::world::{GRACE, REPAIR_AFTER, World, file};
-use crate::content::ChunkSet;
+use crate::content::{Chunk, ChunkSet};
 use crate::tracker::keeping::state::Rule;
 use crate::tracker::keeping::{Order, Progress};
 use crate::tracker::records::Promise;
@@ -177,7 +177,7 @@ impl Chaos {
         let sets = self.world.disks.iter().filter_map(|disk| disk.held.get(&promise.content));
         let sets: Vec<&ChunkSet> = sets.collect();
         let on = |chunk| sets.iter().filter(|set| set.contains(chunk)).count();
-        (0..promise.chunks).map(on).min().unwrap_or(0)
+        (0..promise.chunks).map(Chunk).map(on).min().unwrap_or(0)
     }
 
     /// The same for all that is promised.

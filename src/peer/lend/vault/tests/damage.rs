@@ -8,12 +8,12 @@ fn a_chunk_that_is_not_what_it_was_is_not_kept_any_more() {
     let vault = ground.open();
     let file = Sample::new(1, 3 << 16);
     keep(&vault, &file, Kind::Bytes, &file.all());
-    assert_eq!(vault.check(file.id, Kind::Bytes, 1).unwrap(), []);
-    assert_eq!(vault.check(file.id, Kind::Bytes, 7).unwrap(), []);
-    assert_eq!(vault.check(FileId::of(b"x"), Kind::Bytes, 0).unwrap(), []);
+    assert_eq!(vault.check(file.id, Kind::Bytes, Chunk(1)).unwrap(), []);
+    assert_eq!(vault.check(file.id, Kind::Bytes, Chunk(7)).unwrap(), []);
+    assert_eq!(vault.check(FileId::of(b"x"), Kind::Bytes, Chunk(0)).unwrap(), []);
     let slab = fs::File::options().write(true).open(ground.path.join("64k.slab")).unwrap();
     slab.write_all_at(b"x", (1 << 16) + 5).unwrap();
-    let left = vault.check(file.id, Kind::Bytes, 1).unwrap();
+    let left = vault.check(file.id, Kind::Bytes, Chunk(1)).unwrap();
     assert_eq!(left, [Kept { id: file.id, kind: Kind::Bytes, chunks: set(3, &[0, 2]) }]);
     expect_right(&vault, &[&file], &left[0]);
     let again = keep(&vault, &file, Kind::Bytes, &file.all());

@@ -115,7 +115,7 @@ fn what_is_held_already_is_kept_for_another_content_without_being_brought() {
     // A slot that went bad is nobody's.
     let slab = fs::File::options().write(true).open(ground.path.join("64k.slab")).unwrap();
     slab.write_all_at(b"x", 5).unwrap();
-    let left = vault.check(two.id, Kind::Bytes, 1).unwrap();
+    let left = vault.check(two.id, Kind::Bytes, Chunk(1)).unwrap();
     let left: std::collections::HashMap<_, _> = left.into_iter().map(|kept| (kept.id, kept.chunks)).collect();
     assert_eq!(left, [(one.id, set(20, &[2, 3, 4])), (two.id, set(20, &[2, 4]))].into());
     let other = Sample::new(5, 20 << 16);
