@@ -11,6 +11,7 @@ mod name;
 mod network;
 mod pattern;
 mod proof;
+mod rate;
 pub mod runs;
 mod tree;
 
@@ -25,6 +26,7 @@ pub use name::{NameError, SafeName, misleads, shown};
 pub use network::Network;
 pub use pattern::{Pattern, is_pattern};
 pub use proof::{ChunkHasher, Manifest, PROOF_RUN, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
+pub use rate::Rate;
 pub use runs::Run;
 pub use tree::{
     LeftOut, Looks, Missing, Reason, Tree, TreeEntry, TreeError, TreeKind, TreeLayout, leads_inside, way_to,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::mischief::{FaultPlan, Latencies};
 use super::share;
 use super::state_folder::make_own_folder;
-use crate::content::{FileId, SafeName};
+use crate::content::{FileId, Rate, SafeName};
 use crate::owner;
 use crate::swarm::errands::REFRESH;
 
@@ -22,10 +22,10 @@ pub struct Limits {
     pub max_neighbours: usize,
     /// Bytes asked for and not yet here, of one transfer.
     pub max_inflight_bytes: u64,
-    /// Bytes a second sent, of all uploads; none: no limit.
-    pub up: Option<u64>,
-    /// Bytes a second received, of all downloads; none: no limit.
-    pub down: Option<u64>,
+    /// How fast is sent, of all uploads; none: no limit.
+    pub up: Option<Rate>,
+    /// How fast is received, of all downloads; none: no limit.
+    pub down: Option<Rate>,
     /// How often the tracker is asked for other sources while a transfer runs.
     pub refresh: Duration,
     /// A finished file is on the disk before it gets its name, so that it survives a power cut.

@@ -18,7 +18,7 @@ use super::node::Node;
 use super::trackers::Registry;
 use crate::api::control::{Answer, Fault, Get, Limit, Order, Request, SOCKET, Steer};
 use crate::api::{Exit, PeerStatus, TrackerStatus, TransferStatus};
-use crate::content::SafeName;
+use crate::content::{Rate, SafeName};
 use crate::owner;
 use crate::threads;
 
@@ -106,6 +106,7 @@ fn start(peer: &Arc<Node>, get: Get) -> Result<Job, Fault> {
     }
     let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
     let refresh = refresh_ms.map(Duration::from_millis);
+    let down = down.and_then(Rate::new);
     let dest = Dest { path, force, own, delete, wait, waited, down, refresh };
     job::start(&peer.means, Want { id, name, size, inside }, dest)
         .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
@@ -128,7 +129,7 @@ fn steer(peer: &Node, Steer { which, order }: &Steer) -> Result<Vec<TransferStat
             Order::Cancel => job.cancel(),
             Order::Pause => job.inlet().hold(true),
             Order::Resume => job.inlet().hold(false),
-            Order::Down(rate) => job.inlet().set_rate(*rate),
+            Order::Down(rate) => job.inlet().set_rate(rate.and_then(Rate::new)),
         }
     }
     let until = Instant::now() + END_PATIENCE;
@@ -151,12 +152,11 @@ fn is_called(want: &Want, which: &str) -> bool {
 }
 
 fn set_limits(peer: &Node, Limit { down, up }: &Limit) {
-    let limit = |rate: u64| Some(rate).filter(|rate| *rate != 0);
     if let Some(rate) = down {
-        peer.means.inlet.set_rate(limit(*rate));
+        peer.means.inlet.set_rate(Rate::new(*rate));
     }
     if let Some(rate) = up {
-        peer.uploads.set_limit(limit(*rate));
+        peer.uploads.set_limit(Rate::new(*rate));
     }
 }
 
@@ -205,8 +205,8 @@ fn status(peer: &Node) -> PeerStatus {
         uploads,
         downloads,
         sent: peer.uploads.sent.load(std::sync::atomic::Ordering::Relaxed),
-        down: peer.means.inlet.rate(),
-        up: peer.uploads.limit(),
+        down: peer.means.inlet.rate().map(Rate::get),
+        up: peer.uploads.limit().map(Rate::get),
         faults: peer.faults.as_ref().map(ToString::to_string),
         trackers: holdings
             .trackers

@@ -12,7 +12,7 @@ use super::seed::Seed;
 use super::throttle::Throttle;
 use super::turns::{Hold, Origin, Rank, Turns};
 use super::uplink::{Uplink, piece_bytes};
-use crate::content::{Chunk, Network, PeerId};
+use crate::content::{Chunk, Network, PeerId, Rate};
 
 /// What follows for another connection than the one that came; to be carried out in any order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +64,8 @@ pub(crate) struct Desk<C> {
 }
 
 impl<C: Ord + Copy> Desk<C> {
-    /// The desk of a peer that may send `limit` bytes a second, if there is a limit.
-    pub(crate) fn new(limit: Option<u64>, now: Instant) -> Desk<C> {
+    /// The desk of a peer that may send no faster than `limit`, if there is one.
+    pub(crate) fn new(limit: Option<Rate>, now: Instant) -> Desk<C> {
         Desk {
             connections: BTreeMap::new(),
             turns: Turns::new(),
@@ -75,8 +75,8 @@ impl<C: Ord + Copy> Desk<C> {
         }
     }
 
-    /// From now on `limit` bytes a second may be sent, if there is a limit.
-    pub(crate) fn set_limit(&mut self, limit: Option<u64>, now: Instant) {
+    /// From now on nothing is sent faster than `limit`, if there is one.
+    pub(crate) fn set_limit(&mut self, limit: Option<Rate>, now: Instant) {
         self.uplink.set_limit(limit);
         self.throttle = limit.map(|rate| Throttle::new(rate, now));
     }
@@ -267,7 +267,7 @@ impl<C: Ord + Copy> Desk<C> {
     // How much.
 
     /// See [`Uplink::rate`].
-    pub(crate) fn rate(&self) -> u64 {
+    pub(crate) fn rate(&self) -> Option<Rate> {
         self.uplink.rate()
     }
 

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::content::{Network, PeerId};
+use crate::content::{Network, PeerId, Rate};
 
 /// Connections that send chunks at the same time.
 const SLOTS: usize = 3;
@@ -47,12 +47,11 @@ impl Hold {
         until.is_none()
     }
 
-    /// The connection got rid of `bytes`; all connections together can of `rate` a second, 0 if that is
-    /// not known.
-    pub(crate) fn sent(&mut self, bytes: u64, rate: u64, now: Instant) {
+    /// The connection got rid of `bytes`; all connections together can at this rate, if it is known.
+    pub(crate) fn sent(&mut self, bytes: u64, rate: Option<Rate>, now: Instant) {
         self.ends = match rate {
-            0 => now + TURN_PATIENCE,
-            rate => self.ends + Duration::from_secs_f64((bytes * TURN_SHARE) as f64 / rate as f64),
+            None => now + TURN_PATIENCE,
+            Some(rate) => self.ends + rate.time_for(bytes * TURN_SHARE),
         };
     }
 }
@@ -443,11 +442,11 @@ mod tests {
 
     #[test]
     fn a_turn_lasts_while_the_connection_gets_its_share_of_the_uplink() {
-        const RATE: u64 = 1_000_000;
+        const RATE: Option<Rate> = Rate::new(1_000_000);
         let start = Instant::now();
         let mut hold = Hold::begin(start);
         let (mut now, step) = (start, Duration::from_millis(5));
-        let share = RATE / TURN_SHARE / 200; // in one step
+        let share = RATE.unwrap().get() / TURN_SHARE / 200; // in one step
         for _ in 0..100 {
             now += step;
             hold.sent(share, RATE, now);
@@ -460,7 +459,7 @@ mod tests {
         });
         assert!(slow.is_some_and(|steps| (4..12).contains(&steps)), "{slow:?}");
         let mut unknown = Hold::begin(start);
-        unknown.sent(1, 0, now);
+        unknown.sent(1, None, now);
         assert_eq!(unknown.ends(), now + TURN_PATIENCE, "any progress will do");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::content::Rate;
+
 /// Bytes that a socket takes ahead of what has left the host. What it has taken cannot be put in a
 /// better order, and gains wait behind it.
 pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
@@ -23,23 +25,21 @@ const TURN_GAP: Duration = Duration::from_millis(2);
 const WINDOW: Duration = Duration::from_millis(250);
 
 /// Bytes of a chunk that a socket should be given at a time, the next ones, or another's, when these have left it, at an
-/// uplink of `rate` bytes a second; none if that is fast: all at once. One connection alone is no exception: the
-/// others' chunks would come behind what its socket had taken. While the rate is not known (0) it is as much as
+/// uplink of this rate; none if that is fast: all at once. One connection alone is no exception: the
+/// others' chunks would come behind what its socket had taken. While the rate is not known it is as much as
 /// makes sense.
-pub(crate) fn piece_bytes(rate: u64) -> Option<usize> {
-    match (rate as f64 * PIECE_TIME.as_secs_f64()) as usize {
-        0 => Some(MOST_PIECE),
-        piece => (piece < MOST_PIECE).then_some(piece.max(LEAST_PIECE)),
+pub(crate) fn piece_bytes(rate: Option<Rate>) -> Option<usize> {
+    match rate.map(|rate| rate.bytes_in(PIECE_TIME) as usize) {
+        None => Some(MOST_PIECE),
+        Some(piece) => (piece < MOST_PIECE).then_some(piece.max(LEAST_PIECE)),
     }
 }
 
 /// The uplink as all uploads together use it.
 #[derive(Debug)]
 pub(crate) struct Uplink {
-    /// Bytes a second that are allowed, if there is a limit.
-    limit: Option<u64>,
-    /// Bytes a second that were seen; 0 if none were yet.
-    seen: u64,
+    limit: Option<Rate>,
+    seen: Option<Rate>,
     /// Bytes that have begun to leave since when.
     window: Option<(u64, Instant)>,
     /// In this window a turn was free.
@@ -48,20 +48,20 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
-    /// An uplink that nothing is known of, held to `limit` bytes a second if there is one.
-    pub(crate) fn new(limit: Option<u64>) -> Uplink {
-        Uplink { limit, seen: 0, window: None, spare: false, booked_until: None }
+    /// An uplink that nothing is known of, held to `limit` if there is one.
+    pub(crate) fn new(limit: Option<Rate>) -> Uplink {
+        Uplink { limit, seen: None, window: None, spare: false, booked_until: None }
     }
 
-    /// Bytes a second that all uploads can get together: the limit, or what was seen; 0 if not known. Seen is the most
+    /// What all uploads can get together, if it is known: the limit, or what was seen. Seen is the most
     /// that was sent in a short while; it falls only while turns are waited for all the time, for else less
     /// may be all that was asked for.
-    pub(crate) fn rate(&self) -> u64 {
-        self.limit.unwrap_or(self.seen)
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        self.limit.or(self.seen)
     }
 
-    /// From now on it is held to `limit` bytes a second, if there is one.
-    pub(crate) fn set_limit(&mut self, limit: Option<u64>) {
+    /// From now on it is held to `limit`, if there is one.
+    pub(crate) fn set_limit(&mut self, limit: Option<Rate>) {
         (self.limit, self.booked_until) = (limit, None);
     }
 
@@ -73,9 +73,8 @@ impl Uplink {
     /// `bytes` of a chunk begin to leave.
     pub(crate) fn begun(&mut self, bytes: usize, now: Instant) {
         self.count(bytes as u64, now);
-        let rate = self.rate();
-        if rate > 0 {
-            let takes = Duration::from_secs_f64(bytes as f64 / (rate as f64 * OVERBOOKING));
+        if let Some(rate) = self.rate() {
+            let takes = rate.time_for(bytes as u64).div_f64(OVERBOOKING);
             let until = self.booked_until.map_or(now, |until| until.max(now)) + takes;
             self.booked_until = Some(until.min(now + MOST_BOOKED));
         }
@@ -88,12 +87,13 @@ impl Uplink {
             *sum += bytes;
             return;
         }
-        let sample = (*sum as f64 / elapsed.as_secs_f64()) as u64;
+        let sample = Rate::of(*sum, elapsed).map_or(0, Rate::get);
+        let seen = self.seen.map_or(0, Rate::get);
         let kept = match std::mem::take(&mut self.spare) {
-            true => self.seen,
-            false => (self.seen * 3 + sample) / 4,
+            true => seen,
+            false => (seen * 3 + sample) / 4,
         };
-        self.seen = kept.max(sample);
+        self.seen = Rate::new(kept.max(sample));
         self.window = Some((bytes, now));
     }
 
@@ -115,18 +115,22 @@ mod tests {
     #[test]
     fn a_slow_uplink_is_given_a_chunk_in_pieces() {
         assert_eq!(piece_bytes(Uplink::new(None).rate()), Some(MOST_PIECE), "not known");
-        assert_eq!(piece_bytes(1_250_000), Some(LEAST_PIECE), "10 Mbit/s");
-        assert_eq!(piece_bytes(12_500_000), Some(50_000), "100 Mbit/s");
-        assert_eq!(piece_bytes(1_250_000_000), None, "10 Gbit/s");
-        let [below, above] = [-1000, 1000].map(|less| (MOST_PIECE as i64 * 250 + less) as u64);
+        assert_eq!(piece_bytes(Rate::new(1_250_000)), Some(LEAST_PIECE), "10 Mbit/s");
+        assert_eq!(piece_bytes(Rate::new(12_500_000)), Some(50_000), "100 Mbit/s");
+        assert_eq!(piece_bytes(Rate::new(1_250_000_000)), None, "10 Gbit/s");
+        let [below, above] = [-1000, 1000].map(|less| Rate::new((MOST_PIECE as i64 * 250 + less) as u64));
         assert_eq!((piece_bytes(below), piece_bytes(above)), (Some(MOST_PIECE - 4), None));
-        assert_eq!(piece_bytes(MOST_PIECE as u64 * 250 + 1), None, "as much as makes sense is all");
+        assert_eq!(
+            piece_bytes(Rate::new(MOST_PIECE as u64 * 250 + 1)),
+            None,
+            "as much as makes sense is all"
+        );
     }
 
     #[test]
     fn turns_are_given_up_while_the_uplink_is_not_full() {
         const CHUNK: usize = 10_000;
-        let (mut uplink, start) = (Uplink::new(Some(1_000_000)), Instant::now());
+        let (mut uplink, start) = (Uplink::new(Rate::new(1_000_000)), Instant::now());
         assert_eq!(uplink.give_up(start), None, "nothing was sent yet");
         assert_eq!(uplink.give_up(start), Some(start + TURN_GAP), "one at a time");
         let mut now = start + TURN_GAP;
@@ -146,28 +150,29 @@ mod tests {
     fn what_was_sent_in_a_window_counts_for_a_quarter_of_the_rate() {
         let (mut uplink, start) = (Uplink::new(None), Instant::now());
         uplink.begun(25_000, start);
-        assert_eq!(uplink.rate(), 0);
+        assert_eq!(uplink.rate(), None);
         uplink.begun(12_500, start + WINDOW);
-        assert_eq!(uplink.rate(), 100_000);
+        assert_eq!(uplink.rate(), Rate::new(100_000));
         uplink.begun(0, start + WINDOW * 2);
-        assert_eq!(uplink.rate(), (3 * 100_000 + 50_000) / 4);
+        assert_eq!(uplink.rate(), Rate::new((3 * 100_000 + 50_000) / 4));
         uplink.begun(0, start + WINDOW * 3);
-        assert_eq!(uplink.rate(), 3 * 87_500 / 4, "what had begun was counted once");
+        assert_eq!(uplink.rate(), Rate::new(3 * 87_500 / 4), "what had begun was counted once");
     }
 
     #[test]
     fn the_rate_is_what_was_sent_while_all_waited_and_else_the_most() {
         let (mut uplink, start) = (Uplink::new(None), Instant::now());
         let at = |ms: u64| start + Duration::from_millis(ms);
+        let rate = |uplink: &Uplink| uplink.rate().map_or(0, Rate::get);
         (0..10).for_each(|nth| uplink.begun(10_000, at(nth * 50)));
         for nth in 20..30 {
             uplink.has_spare();
             uplink.begun(1_000, at(nth * 50));
         }
-        assert!((150_000..=200_000).contains(&uplink.rate()), "{}", uplink.rate());
+        assert!((150_000..=200_000).contains(&rate(&uplink)), "{}", rate(&uplink));
         (30..200).for_each(|nth| uplink.begun(5_000, at(nth * 50)));
-        assert!((95_000..=105_000).contains(&uplink.rate()), "{}", uplink.rate());
+        assert!((95_000..=105_000).contains(&rate(&uplink)), "{}", rate(&uplink));
         (200..215).for_each(|nth| uplink.begun(20_000, at(nth * 50)));
-        assert!((390_000..=410_000).contains(&uplink.rate()), "more is believed at once: {}", uplink.rate());
+        assert!((390_000..=410_000).contains(&rate(&uplink)), "more is believed at once: {}", rate(&uplink));
     }
 }

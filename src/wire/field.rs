@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits;
 use crate::content::{
-    Address, Chunk, ChunkHash, ChunkSet, FileId, Looks, NameError, PeerId, Proof, Run, SafeName,
+    Address, Chunk, ChunkHash, ChunkSet, FileId, Looks, NameError, PeerId, Proof, Rate, Run, SafeName,
 };
 
 /// Why the bytes of a frame are not a message.
@@ -163,6 +163,16 @@ impl<A: Field, B: Field> Field for (A, B) {
     }
     fn take(from: &mut Cursor) -> Result<(A, B), DecodeError> {
         Ok((A::take(from)?, B::take(from)?))
+    }
+}
+
+/// 0 stands for none.
+impl Field for Option<Rate> {
+    fn put(&self, out: &mut BytesMut) {
+        self.map_or(0, Rate::get).put(out);
+    }
+    fn take(from: &mut Cursor) -> Result<Option<Rate>, DecodeError> {
+        Ok(Rate::new(u64::take(from)?))
     }
 }
 

@@ -9,7 +9,7 @@ use super::frame::RawHeader;
 use super::limits::{MAX_PROOF_PATH, MAX_PROOF_RUN};
 use super::macros::{layout, messages};
 use super::message::Message;
-use crate::content::{Chunk, ChunkHash, FileId, Looks, Proof};
+use crate::content::{Chunk, ChunkHash, FileId, Looks, Proof, Rate};
 
 /// In [`GetChunk::first`]: whichever chunk the serving side thinks best.
 pub const ANY_CHUNK: Chunk = Chunk(u32::MAX);
@@ -126,8 +126,8 @@ messages! {
             downloads: u16,
             /// Chunk requests waiting, of all connections.
             queued: u32,
-            /// Bytes a second that all uploads together can get; 0 if that is not known yet.
-            rate: u64,
+            /// What all uploads together can get, if that is known yet.
+            rate: Option<Rate>,
         }
         /// Notice: what the server was called for, right behind HELLO on a connection that it dialled.
         0x77 "HERE" Here {

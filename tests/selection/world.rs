@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use p2p::content::{Chunk, ChunkSet, Geometry, Layout};
+use p2p::content::{Chunk, ChunkSet, Geometry, Layout, Rate};
 use p2p::swarm::scheduler::{Effect, Event, Scheduler, SourceId, SourceLoad, TICK};
 use p2p::wire::Refusal;
 
@@ -38,7 +38,7 @@ impl Server {
 
     fn load(&self, asker: usize) -> SourceLoad {
         let others = self.queues.keys().filter(|other| **other != asker).count() as u32;
-        SourceLoad { uploads: (self.background + others) as u16, rate: self.says as u64 }
+        SourceLoad { uploads: (self.background + others) as u16, rate: Rate::new(self.says as u64) }
     }
 }
 

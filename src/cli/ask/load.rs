@@ -12,7 +12,7 @@ use crate::cli::show::output;
 use crate::cli::show::words::{count, elapsed, shown};
 use crate::cli::typed::args::LoadArgs;
 use crate::cli::typed::values::Patience;
-use crate::content::{Address, Endpoint, PeerId};
+use crate::content::{Address, Endpoint, PeerId, Rate};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
 use crate::wire::{FromServer, GetLoad, Load, Message, PeerInfo, Role, ToServer};
@@ -113,7 +113,7 @@ fn ask(stream: TcpStream) -> Result<Line, NetError> {
             uploads,
             downloads,
             queued,
-            rate,
+            rate: rate.map_or(0, Rate::get),
             latency_us: asked.elapsed().as_micros() as u64,
         }),
         other => Err(NetError::Unexpected(other.label())),

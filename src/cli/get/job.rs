@@ -175,7 +175,7 @@ impl Job<'_> {
     /// The same for a running peer, which goes by what was typed here.
     fn to_be_handed(&self, path: &Path) -> Dest {
         let is_typed = |option: &str| self.args.typed_of_it.iter().any(|typed| typed == option);
-        let down = self.args.engine.down.map(|rate| rate.0).filter(|_| is_typed("--down"));
+        let down = self.args.engine.down.filter(|_| is_typed("--down"));
         let refresh = is_typed("--refresh").then_some(self.args.engine.refresh.0);
         Dest { down, refresh, ..self.to(path) }
     }

@@ -17,7 +17,7 @@ use crate::api::control::{Answer, Fault, Get, Limit, Order, Request, SOCKET, Ste
 use crate::api::{PeerStatus, Report, TransferStatus};
 use crate::cli::failure::Failure;
 use crate::cli::typed::values::Period;
-use crate::content::{FileId, SafeName};
+use crate::content::{FileId, Rate, SafeName};
 use crate::owner;
 use crate::peer::{Dest, Want, control_folders};
 
@@ -127,7 +127,7 @@ impl Daemon {
             delete: dest.delete,
             wait_ms: dest.wait.map(|wait| wait.as_millis() as u64),
             waited_ms: dest.waited.as_millis() as u64,
-            down: dest.down,
+            down: dest.down.map(Rate::get),
             refresh_ms: dest.refresh.map(|refresh| refresh.as_millis() as u64),
         }))
     }
@@ -262,7 +262,7 @@ mod tests {
             delete: false,
             wait: Some(Duration::from_millis(1500)),
             waited: Duration::from_millis(20),
-            down: Some(7),
+            down: Rate::new(7),
             refresh: Some(Duration::from_secs(5)),
         };
         daemon.get(&want, dest).unwrap();

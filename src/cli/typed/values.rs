@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::content::Rate;
 use bytesize::ByteSize;
 
 /// A duration: `30s`, `10m`, `1h 30m`; a bare number is seconds.
@@ -89,26 +90,20 @@ impl FromStr for Bytes {
     }
 }
 
-/// So many bytes a second, and not none: `10MB/s`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rate(pub(crate) u64);
-
+/// What people type for one: `10MB/s`.
 impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Rate, String> {
-        match text.parse()? {
-            Bytes(0) => {
-                Err("at a rate of 0 nothing ever arrives; without the option there is no limit, and with `none` where one is changed".into())
-            }
-            Bytes(rate) => Ok(Rate(rate)),
-        }
+        let Bytes(bytes) = text.parse()?;
+        let none = "at a rate of 0 nothing ever arrives; without the option there is no limit, and with `none` where one is changed";
+        Rate::new(bytes).ok_or_else(|| none.into())
     }
 }
 
 /// A rate that is a limit, or 0 for `none`.
 pub(crate) fn limit(text: &str) -> Result<Bytes, String> {
-    if text == "none" { Ok(Bytes(0)) } else { text.parse().map(|Rate(rate)| Bytes(rate)) }
+    if text == "none" { Ok(Bytes(0)) } else { text.parse().map(|rate: Rate| Bytes(rate.get())) }
 }
 
 /// How often something happens, or how long silence is borne: a duration, but not as good as none.
@@ -162,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_would_never_get_anywhere_is_refused() {
-        assert_eq!("1B/s".parse(), Ok(Rate(1)));
+        assert_eq!("1B/s".parse().ok(), Rate::new(1));
         assert!("0".parse::<Rate>().is_err_and(|error| error.contains("there is no limit")));
         assert!("fast".parse::<Rate>().is_err());
         assert_eq!((limit("none"), limit("5B/s"), limit("0").is_err()), (Ok(Bytes(0)), Ok(Bytes(5)), true));

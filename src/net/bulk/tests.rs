@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use super::*;
-use crate::content::{Chunk, Run};
+use crate::content::{Chunk, Rate, Run};
 use crate::net::tests::greeted;
 use crate::wire::{
     AskerHas, Cancel, ChunkHead, FromServer, GetLoad, List, Load, ServerHas, ToServer, limits,
@@ -148,7 +148,7 @@ fn a_frame_outside_its_limits_is_refused_by_its_length() {
 #[test]
 fn what_is_queued_while_data_is_sent_comes_behind_it() {
     let (mut bulk, mut far) = serving();
-    let load = |queued| Load { uploads: 1, downloads: 2, queued, rate: 4 };
+    let load = |queued| Load { uploads: 1, downloads: 2, queued, rate: Rate::new(4) };
     bulk.queue(1, load(1));
     ChunkHead { index: Chunk(0), proof: crate::content::Proof::default() }.put_frame(2, 4, bulk.unsent());
     bulk.data_follows();

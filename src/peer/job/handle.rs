@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::error::FetchError;
 use super::want::{Dest, Want};
 use crate::api::{LedgerView, Report, TransferState, TransferStatus};
+use crate::content::Rate;
 use crate::peer::transfer::{End, Inlet, Transfer};
 use crate::threads::lock;
 
@@ -43,7 +44,7 @@ impl Job {
         let current = lock(&self.0.current).clone();
         let mut status = current.map_or_else(|| self.0.empty_status(), |transfer| transfer.status());
         self.0.want.name.as_str().clone_into(&mut status.name);
-        status.limit = self.0.inlet.rate();
+        status.limit = self.0.inlet.rate().map(Rate::get);
         if self.0.inlet.is_held() && status.state == TransferState::Fetching {
             status.state = TransferState::Paused;
         }

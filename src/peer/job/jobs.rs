@@ -93,7 +93,7 @@ mod tests {
     use super::super::want;
     use super::*;
     use crate::api::TransferState;
-    use crate::content::FileId;
+    use crate::content::{FileId, Rate};
 
     fn sought(number: u8) -> (Want, Dest) {
         let (want, dest) = want::sought("f", "d");
@@ -119,9 +119,9 @@ mod tests {
         assert!(!new && Arc::ptr_eq(&first, &same));
         first.inlet.hold(true);
         let (want, dest) = sought(1);
-        let (_, alive) = jobs.enter(want, Dest { down: Some(7), ..dest });
+        let (_, alive) = jobs.enter(want, Dest { down: Rate::new(7), ..dest });
         assert!(alive.is_none() && !first.inlet.is_held());
-        assert_eq!(first.inlet.rate(), Some(7), "it goes on, at the rate that was said last");
+        assert_eq!(first.inlet.rate(), Rate::new(7), "it goes on, at the rate that was said last");
         let (other, new) = enter(&jobs, 2);
         assert!(new && other.number == first.number + 1);
         first.end(Err(FetchError::Interrupted));

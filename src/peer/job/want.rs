@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::content::{FileId, Run, SafeName};
+use crate::content::{FileId, Rate, Run, SafeName};
 use crate::swarm::errands::holders_wanted;
 use crate::wire::{List, Locate, Located, Name, Purpose, Variant};
 
@@ -65,8 +65,8 @@ pub struct Dest {
     pub wait: Option<Duration>,
     /// How much of that has been waited already.
     pub waited: Duration,
-    /// At most so many bytes a second of this fetch; none: as many as come.
-    pub down: Option<u64>,
+    /// How fast it may come; none: as it does.
+    pub down: Option<Rate>,
     /// How often trackers are asked for other sources; none: as often as the peer does.
     pub refresh: Option<Duration>,
 }
@@ -160,7 +160,7 @@ mod tests {
         let (wait, waited) = (Some(Duration::from_secs(1)), Duration::ZERO);
         let (down, refresh) = (None, None);
         let dest = Dest { path, force: false, own: false, delete: false, wait, waited, down, refresh };
-        assert!(dest.is(&Dest { down: Some(5), ..dest.clone() }));
+        assert!(dest.is(&Dest { down: Rate::new(5), ..dest.clone() }));
         assert!(dest.is(&Dest { waited: Duration::from_secs(9), ..dest.clone() }));
         let others = [
             Dest { path: "e".into(), ..dest.clone() },

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::uploads::{Content, Uploads};
-use crate::content::{Chunk, Network, PeerId};
+use crate::content::{Chunk, Network, PeerId, Rate};
 use crate::net::wake::Wake;
 use crate::swarm::backlog::Backlog;
 use crate::swarm::desk::Wish;
@@ -140,8 +140,8 @@ impl Asker {
     }
 
     /// How busy this peer is with others than this one: connections with something to send, requests that wait,
-    /// bytes a second that all together can get.
-    pub(super) fn load(&self) -> (u16, u32, u64) {
+    /// what all together can get.
+    pub(super) fn load(&self) -> (u16, u32, Option<Rate>) {
         let (others, rate) = self.uploads.desk(|desk| (desk.busy(Some(self.number)), desk.rate()));
         (others.min(u32::from(u16::MAX)) as u16, self.uploads.queued.load(Ordering::Relaxed), rate)
     }
@@ -208,9 +208,9 @@ mod tests {
         one.set_queued(5);
         other.set_queued(2);
         one.set_queued(3);
-        assert_eq!(other.load(), (0, 5, 0));
+        assert_eq!(other.load(), (0, 5, None));
         drop(one);
-        assert_eq!(other.load(), (0, 2, 0));
+        assert_eq!(other.load(), (0, 2, None));
     }
 
     #[test]

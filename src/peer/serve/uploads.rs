@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use crate::content::FileId;
+use crate::content::{FileId, Rate};
 use crate::net::wake::Wake;
 use crate::swarm::backlog::Backlog;
 use crate::swarm::desk::{Desk, Effect};
@@ -33,28 +33,28 @@ pub(in crate::peer) struct Uploads {
 }
 
 impl Uploads {
-    /// Those of a peer that may send `limit` bytes a second, if there is a limit.
-    pub(in crate::peer) fn new(limit: Option<u64>) -> Uploads {
+    /// Those of a peer that may send no faster than `limit`, if there is one.
+    pub(in crate::peer) fn new(limit: Option<Rate>) -> Uploads {
         Uploads {
             desk: Mutex::new(Desk::new(limit, Instant::now())),
             backlog: Mutex::default(),
             wakes: Mutex::new(BTreeMap::new()),
             next_number: AtomicU32::new(0),
-            limit: AtomicU64::new(limit.unwrap_or(0)),
+            limit: AtomicU64::new(limit.map_or(0, Rate::get)),
             queued: AtomicU32::new(0),
             sent: AtomicU64::new(0),
         }
     }
 
-    /// From now on `limit` bytes a second may be sent, if there is a limit.
-    pub(in crate::peer) fn set_limit(&self, limit: Option<u64>) {
+    /// From now on nothing is sent faster than `limit`, if there is one.
+    pub(in crate::peer) fn set_limit(&self, limit: Option<Rate>) {
         self.desk(|desk| desk.set_limit(limit, Instant::now()));
-        self.limit.store(limit.unwrap_or(0), Ordering::Relaxed);
+        self.limit.store(limit.map_or(0, Rate::get), Ordering::Relaxed);
     }
 
-    /// Bytes a second that may be sent, if there is a limit.
-    pub(in crate::peer) fn limit(&self) -> Option<u64> {
-        Some(self.limit.load(Ordering::Relaxed)).filter(|limit| *limit != 0)
+    /// How fast may be sent, if there is a limit.
+    pub(in crate::peer) fn limit(&self) -> Option<Rate> {
+        Rate::new(self.limit.load(Ordering::Relaxed))
     }
 
     /// Connections with something to send.

@@ -11,7 +11,7 @@ use super::opening::{self, is_passed_over, load_of, unexpected};
 use super::outcome::{FetchEnd, Trust};
 use super::requests::{Requests, SLOT, Send};
 use super::underway::Transfer;
-use crate::content::{Chunk, Geometry, runs};
+use crate::content::{Chunk, Geometry, Rate, runs};
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::wake::Wake;
@@ -90,7 +90,7 @@ struct Fetching<'a> {
     requests: Requests,
     arriving: Option<Arriving<'a>>,
     /// How fast this connection is read under a rate limit: a long chunk comes no faster than many short ones would.
-    pace: Option<(u64, Throttle)>,
+    pace: Option<(Rate, Throttle)>,
     /// The rate limit's pause: nothing is read before.
     paused_until: Option<Instant>,
     silence: Silence,

@@ -6,6 +6,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::content::Rate;
 use crate::swarm::throttle::Throttle;
 use crate::threads::lock;
 
@@ -19,28 +20,28 @@ pub(in crate::peer) struct Inlet(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Bytes a second.
-    rate: Option<(u64, Throttle)>,
+    /// The limit, and how far it is used.
+    rate: Option<(Rate, Throttle)>,
     /// Nothing more is asked for.
     held: bool,
 }
 
 impl Inlet {
-    /// One through which so many bytes a second may come, if there is a limit.
-    pub(in crate::peer) fn new(rate: Option<u64>) -> Inlet {
+    /// One through which bytes may come no faster than this, if there is a limit.
+    pub(in crate::peer) fn new(rate: Option<Rate>) -> Inlet {
         let inlet = Inlet::default();
         inlet.set_rate(rate);
         inlet
     }
 
     /// From now on this is the limit; none: there is none.
-    pub(in crate::peer) fn set_rate(&self, rate: Option<u64>) {
+    pub(in crate::peer) fn set_rate(&self, rate: Option<Rate>) {
         let throttle = |rate| (rate, Throttle::ahead(rate, AHEAD, Instant::now()));
         lock(&self.0).rate = rate.map(throttle);
     }
 
-    /// Bytes a second, if there is a limit.
-    pub(in crate::peer) fn rate(&self) -> Option<u64> {
+    /// The limit, if there is one.
+    pub(in crate::peer) fn rate(&self) -> Option<Rate> {
         lock(&self.0).rate.as_ref().map(|(rate, _)| *rate)
     }
 
@@ -79,9 +80,9 @@ mod tests {
         let (inlet, now) = (Inlet::new(None), Instant::now());
         assert_eq!((inlet.rate(), inlet.room(now)), (None, None));
         inlet.spend(1 << 40, now);
-        inlet.set_rate(Some(1000));
+        inlet.set_rate(Rate::new(1000));
         let later = now + Duration::from_secs(60);
-        assert_eq!((inlet.rate(), inlet.room(later)), (Some(1000), Some(200)));
+        assert_eq!((inlet.rate(), inlet.room(later)), (Rate::new(1000), Some(200)));
         inlet.spend(300, later);
         assert_eq!(inlet.room(later), Some(-100));
         inlet.spend(-20, later);

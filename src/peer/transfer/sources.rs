@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::inlet::Inlet;
 use super::link::{Opened, Order, SourceLink, Who};
 use super::outcome::Trust;
-use crate::content::{Chunk, ChunkSet, PeerId, Run};
+use crate::content::{Chunk, ChunkSet, PeerId, Rate, Run};
 use crate::net::wake::Wake;
 use crate::swarm::errands::last_of;
 use crate::swarm::scheduler::{
@@ -129,8 +129,8 @@ impl Sources {
         changed
     }
 
-    /// Bytes a second that may come, if there is a limit.
-    pub(super) fn limit(&self) -> Option<u64> {
+    /// How fast bytes may come, if there is a limit.
+    pub(super) fn limit(&self) -> Option<Rate> {
         self.inlets.iter().filter_map(|inlet| inlet.rate()).min()
     }
 

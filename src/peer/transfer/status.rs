@@ -13,7 +13,7 @@ pub(super) fn report(who: &Who, view: &SourceView, connected: bool) -> SourceRep
         bytes: view.bytes,
         chunks: view.chunks,
         corrupt: view.corrupt,
-        rate: view.rate,
+        rate: view.rate.map_or(0.0, |rate| rate.get() as f64),
         round_trip_ms: view.round_trip.as_secs_f64() * 1e3,
         cost_ms: view.cost.as_secs_f64() * 1e3,
         inflight_bytes: view.inflight_bytes,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-const RATE: u64 = 1_000_000;
+const RATE: Option<Rate> = Rate::new(1_000_000);
 const PLAIN: Wish = Wish { choice: None, behind: false };
 const BEHIND: Wish = Wish { choice: None, behind: true };
 const ANY: Wish = Wish { choice: Some(0), behind: false };
@@ -36,6 +36,10 @@ fn sending(connections: u32) -> (Desk<char>, Instant) {
 
 fn wake(number: u32) -> Vec<Effect> {
     vec![Effect::Wake(number)]
+}
+
+fn rate(desk: &Desk<char>) -> u64 {
+    desk.rate().map_or(0, Rate::get)
 }
 
 /// Nobody is woken.
@@ -148,7 +152,7 @@ fn each_chunk_is_given_once_and_again_when_it_was_lost() {
 fn who_is_too_slow_loses_its_turn_unless_the_uplink_is_full() {
     let start = Instant::now();
     let ms = |count| start + Duration::from_millis(count);
-    let mut desk: Desk<char> = Desk::new(Some(RATE), start);
+    let mut desk: Desk<char> = Desk::new(RATE, start);
     (0..5).for_each(|number| desk.join(number, peer(number), at(number)));
     (0..3).for_each(|number| assert!(desk.turn(number, PLAIN, start)));
     assert!(!desk.turn(3, PLAIN, start) && !desk.turn(4, PLAIN, start));
@@ -169,7 +173,7 @@ fn who_is_too_slow_loses_its_turn_unless_the_uplink_is_full() {
 #[test]
 fn a_limit_is_kept_chunk_by_chunk() {
     let start = Instant::now();
-    let mut desk: Desk<char> = Desk::new(Some(RATE), start);
+    let mut desk: Desk<char> = Desk::new(RATE, start);
     desk.join(0, peer(0), at(0));
     assert_eq!((desk.rate(), desk.piece()), (RATE, Some(16 << 10)));
     assert!(desk.turn(0, PLAIN, start));
@@ -182,13 +186,14 @@ fn a_limit_is_kept_chunk_by_chunk() {
     let later = start + Duration::from_secs(1);
     assert_eq!(desk.pay(0, 10, later), Some(Duration::ZERO));
     assert_eq!(desk.busy(None), 0, "without a turn it pays all the same");
-    desk.set_limit(Some(2 * RATE), later);
-    assert_eq!((desk.pay(0, 100_000, later), desk.rate()), (Some(Duration::from_millis(50)), 2 * RATE));
+    let twice = Rate::new(2_000_000);
+    desk.set_limit(twice, later);
+    assert_eq!((desk.pay(0, 100_000, later), desk.rate()), (Some(Duration::from_millis(50)), twice));
     desk.set_limit(None, later);
-    assert_eq!((desk.pay(0, 100_000, later), desk.rate()), (None, 0));
+    assert_eq!((desk.pay(0, 100_000, later), desk.rate()), (None, None));
     let mut unlimited: Desk<char> = Desk::new(None, start);
     unlimited.join(0, peer(0), at(0));
-    assert_eq!((unlimited.pay(0, 100_000, start), unlimited.rate()), (None, 0));
+    assert_eq!((unlimited.pay(0, 100_000, start), unlimited.rate()), (None, None));
 }
 
 #[test]
@@ -213,7 +218,7 @@ fn what_is_seen_to_leave_is_the_rate() {
     let (mut desk, start) = desk(1);
     assert_eq!(desk.piece(), Some(512 << 10), "not known");
     (0..10).for_each(|nth| desk.begin(0, 0, Chunk(0), 10_000, start + Duration::from_millis(nth * 50)));
-    assert!((150_000..=200_000).contains(&desk.rate()), "{}", desk.rate());
+    assert!((150_000..=200_000).contains(&rate(&desk)), "{}", rate(&desk));
 }
 
 #[test]
@@ -224,7 +229,7 @@ fn the_rate_that_was_seen_falls_only_while_turns_are_waited_for() {
             desk.begin(0, 0, Chunk(0), bytes, start + Duration::from_millis(nth * 50));
         };
         (0..10).for_each(|nth| begin(&mut desk, 10_000, nth));
-        let before = desk.rate();
+        let before = rate(&desk);
         let first = desk.turn(0, PLAIN, start) && desk.turn(1, PLAIN, start) && desk.turn(2, PLAIN, start);
         assert!(first && !desk.turn(3, PLAIN, start));
         for nth in 10..60 {
@@ -236,7 +241,7 @@ fn the_rate_that_was_seen_falls_only_while_turns_are_waited_for() {
             }
             begin(&mut desk, 1_000, nth);
         }
-        assert_eq!(desk.rate() < before / 2, waited, "{} of {before}", desk.rate());
+        assert_eq!(rate(&desk) < before / 2, waited, "{} of {before}", rate(&desk));
     }
 }
 
@@ -293,7 +298,7 @@ fn whatever_happens_no_turn_is_lost_and_every_chunk_is_counted() {
     for seed in 0..50 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let (mut now, orderly) = (Instant::now(), seed % 4 < 2);
-        let mut desk = Desk::new((seed % 2 == 0).then_some(RATE), now);
+        let mut desk = Desk::new(RATE.filter(|_| seed % 2 == 0), now);
         for _ in 0..400 {
             now += Duration::from_millis(rng.u64(..30));
             let (number, slot) = (rng.u32(..8), rng.u16(..2));

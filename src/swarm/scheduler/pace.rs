@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::load::{FIRST_WINDOW, HORIZON, SourceLoad, seconds};
+use super::load::{FIRST_WINDOW, HORIZON, SourceLoad};
+use crate::content::Rate;
 
 /// A source is asked ahead for what it delivers in this time beyond its round trip: long enough for requests
 /// that wait behind our own chunks in a full uplink (50 ms), short enough to keep its queue useful to others.
@@ -50,8 +51,8 @@ pub(super) struct Pace {
     /// When its load was asked for, until it answers.
     load_asked: Option<Instant>,
     window: u64,
-    /// Bytes a second; 0 until the first sample.
-    rate: f64,
+    /// None until the first sample.
+    rate: Option<Rate>,
     /// Bytes that came in all.
     bytes: u64,
     sample_start: Instant,
@@ -72,7 +73,7 @@ impl Pace {
             told: None,
             load_asked: None,
             window: FIRST_WINDOW,
-            rate: 0.0,
+            rate: None,
             bytes: 0,
             sample_start: now,
             sample_bytes: 0,
@@ -88,7 +89,7 @@ impl Pace {
         self.round_trip
     }
 
-    pub(super) fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> Option<Rate> {
         self.rate
     }
 
@@ -148,11 +149,12 @@ impl Pace {
         {
             return;
         }
-        let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
-        self.rate = if self.rate == 0.0 { sample } else { (self.rate + sample) / 2.0 };
+        let Some(sample) = Rate::of(self.sample_bytes, elapsed) else { return };
+        let rate = self.rate.map_or(sample, |rate| rate.mean(sample));
+        self.rate = Some(rate);
         // Far sources have a long pipe: as much again must be asked for while it is on its way, or the
         // window could not grow to what the source can give.
-        let aim = (self.rate * (self.round_trip + ASK_AHEAD.max(self.round_trip)).as_secs_f64()) as u64;
+        let aim = rate.bytes_in(self.round_trip + ASK_AHEAD.max(self.round_trip));
         self.window = aim.clamp(self.window / 2, self.window.saturating_mul(MAX_GROWTH)).clamp(1, MAX_WINDOW);
         self.sample_start = now;
         self.sample_bytes = 0;
@@ -199,17 +201,17 @@ impl Pace {
 
     /// True until a rate has been measured.
     pub(super) fn is_new(&self) -> bool {
-        self.rate <= 0.0
+        self.rate.is_none()
     }
 
-    /// Bytes a second to expect: what was measured, else its share of what it says it can.
-    pub(super) fn speed(&self) -> Option<f64> {
-        if self.is_new() { self.load().map(|load| load.share()) } else { Some(self.rate) }
+    /// What to expect: the rate measured, else its share of what it says it can.
+    pub(super) fn speed(&self) -> Option<Rate> {
+        self.rate.or_else(|| self.load().map(|load| load.share()))
     }
 
     /// How long `bytes` more than it owes would take from here.
     pub(super) fn expected(&self, owed: u64, bytes: u64) -> Duration {
-        let queue = self.speed().map_or(HORIZON, |speed| seconds(owed + bytes, speed));
+        let queue = self.speed().map_or(HORIZON, |speed| speed.time_for(owed + bytes));
         self.round_trip + queue
     }
 

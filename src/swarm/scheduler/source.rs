@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::load::{FIRST_WINDOW, HORIZON, SourceLoad, seconds};
+use super::load::{FIRST_RATE, HORIZON, SourceLoad};
 use super::pace::Pace;
 use super::reason::Reason;
-use crate::content::{Chunk, ChunkSet};
+use crate::content::{Chunk, ChunkSet, Rate};
 
 /// At least this many requests are in flight, so that one waits while another is on its way.
 const MIN_REQUESTS: usize = 1;
@@ -22,8 +22,8 @@ pub struct SourceView {
     pub have: u32,
     /// Wanted chunks it has.
     pub useful: u32,
-    /// Bytes a second it delivered lately.
-    pub rate: f64,
+    /// How fast it delivered lately; none until that is measured.
+    pub rate: Option<Rate>,
     /// The shortest time it took to answer.
     pub round_trip: Duration,
     /// Bytes asked of it and not yet here.
@@ -233,17 +233,17 @@ impl Source {
     pub(super) fn owed(&self, now: Instant) -> impl Iterator<Item = Owed> + '_ {
         let round_trip = self.pace.round_trip();
         let late = self.pace.silent(now).saturating_sub(round_trip + HORIZON);
-        let rate = self.speed().unwrap_or(FIRST_WINDOW as f64 / HORIZON.as_secs_f64());
+        let rate = self.speed().unwrap_or(FIRST_RATE);
         let mut ahead = 0;
         let owed = self.asked.iter().map(move |asked| {
             ahead += asked.bytes;
             let due = if self.is_new() {
                 // Nothing has come: the time runs from when it was asked for.
-                let at = asked.at + round_trip + seconds(ahead, rate);
+                let at = asked.at + round_trip + rate.time_for(ahead);
                 at.saturating_duration_since(now) + now.saturating_duration_since(at + HORIZON)
             } else {
                 let trip_left = (asked.at + round_trip).saturating_duration_since(now);
-                late + trip_left + seconds(ahead, rate)
+                late + trip_left + rate.time_for(ahead)
             };
             (asked.cancelled, Owed { chunk: asked.chunk, bytes: asked.bytes, begun: asked.begun, due })
         });
@@ -329,7 +329,7 @@ impl Source {
         self.pace.is_new()
     }
 
-    pub(super) fn speed(&self) -> Option<f64> {
+    pub(super) fn speed(&self) -> Option<Rate> {
         self.pace.speed()
     }
 

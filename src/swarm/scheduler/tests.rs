@@ -258,7 +258,7 @@ fn who_joins_is_asked_for_what_its_window_holds_and_for_its_load_if_it_tells_it(
     let now = Instant::now();
     let mut scheduler = scheduler_of(16);
     assert_eq!(scheduler.step(joined(A, ChunkSet::full(16), true, None), now), [Effect::AskAny(A)]);
-    let load = Some(SourceLoad { uploads: 1, rate: 0 });
+    let load = Some(SourceLoad { uploads: 1, rate: None });
     let asked = scheduler.step(joined(B, ChunkSet::full(16), false, load), now);
     assert_eq!(asked, [Effect::Ask(B, Chunk(1)), Effect::AskLoad(B)], "from where its seed says");
     assert_eq!(scheduler.step(joined(SourceId(2), ChunkSet::empty(16), false, load), now), []);
@@ -353,6 +353,6 @@ fn who_leaves_leaves_nothing_in_flight() {
     assert_eq!(scheduler.step(Event::Progress(B, 5), now), []);
     assert_eq!(scheduler.step(Event::Left(A), now), []);
     assert_eq!(scheduler.step(Event::Gained(A, vec![Run::new(Chunk(0), 1)]), now), []);
-    assert_eq!(scheduler.step(Event::Loaded(A, SourceLoad { uploads: 0, rate: 0 }), now), []);
+    assert_eq!(scheduler.step(Event::Loaded(A, SourceLoad { uploads: 0, rate: None }), now), []);
     assert_eq!(join(&mut scheduler, SourceId(2), some(&[5], 16), now), [Effect::Ask(SourceId(2), Chunk(5))]);
 }

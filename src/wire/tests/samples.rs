@@ -7,7 +7,7 @@ use std::iter::successors;
 
 use bytes::Bytes;
 
-use crate::content::{Address, Chunk, ChunkHash, FileId, Looks, PeerId, Proof, Run};
+use crate::content::{Address, Chunk, ChunkHash, FileId, Looks, PeerId, Proof, Rate, Run};
 use crate::wire::*;
 
 /// A message whose kinds can be walked through.
@@ -391,7 +391,9 @@ impl Sampled for FromServer {
             Some(FromServer::Opened(_)) => Manifest { proof: proof() }.into(),
             Some(FromServer::Manifest(_)) => ChunkHead { index: Chunk(17), proof: proof() }.into(),
             Some(FromServer::ChunkHead(_)) => Refused { reason: Refusal::Gone }.into(),
-            Some(FromServer::Refused(_)) => Load { uploads: 1, downloads: 2, queued: 3, rate: 4 }.into(),
+            Some(FromServer::Refused(_)) => {
+                Load { uploads: 1, downloads: 2, queued: 3, rate: Rate::new(4) }.into()
+            }
             Some(FromServer::Load(_)) => ServerHas { slot: 1, gained: ranges() }.into(),
             Some(FromServer::ServerHas(_)) => Here { id: id(1), view: View::Members }.into(),
             Some(FromServer::Here(_)) => return None,

@@ -209,7 +209,7 @@ fn the_load_is_that_of_others() {
     let now = Instant::now();
     assert!(other.asker().turn(Wish { choice: None, behind: false }, now));
     assert!(session.asker().turn(Wish { choice: None, behind: false }, now));
-    let load = Load { uploads: 1, downloads: 3, queued: 2, rate: 0 };
+    let load = Load { uploads: 1, downloads: 3, queued: 2, rate: None };
     assert_eq!(session.take(7, GetLoad {}.into()).unwrap(), answer(7, load));
 }
 

@@ -6,7 +6,7 @@ const ROUND_TRIP: Duration = Duration::from_millis(10);
 const MS: Duration = Duration::from_millis(1);
 
 fn load(uploads: u16, rate: u64) -> SourceLoad {
-    SourceLoad { uploads, rate }
+    SourceLoad { uploads, rate: Rate::new(rate) }
 }
 
 #[test]
@@ -17,11 +17,11 @@ fn a_rate_is_what_came_in_a_tenth_of_a_second_and_half_of_what_it_was() {
     pace.delivered(10_000, start + 99 * MS);
     assert!(pace.is_new() && pace.speed().is_none());
     pace.delivered(10_000, start + 100 * MS);
-    assert_eq!(pace.rate(), 200_000.0);
+    assert_eq!(pace.rate(), Rate::new(200_000));
     assert!(!pace.is_new());
     pace.delivered(40_000, start + 200 * MS);
-    assert_eq!(pace.rate(), 300_000.0, "half of 200,000, half of 400,000");
-    assert_eq!((pace.bytes(), pace.speed()), (60_000, Some(300_000.0)));
+    assert_eq!(pace.rate(), Rate::new(300_000), "half of 200,000, half of 400,000");
+    assert_eq!((pace.bytes(), pace.speed()), (60_000, Rate::new(300_000)));
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_window_that_came_makes_a_rate_sooner_but_not_at_once() {
     pace.delivered(FIRST_WINDOW, start + 19 * MS);
     assert!(pace.is_new(), "what waited in a buffer is no rate");
     pace.delivered(0, start + 20 * MS);
-    assert_eq!(pace.rate(), FIRST_WINDOW as f64 / 0.02);
+    assert_eq!(pace.rate(), Rate::new(FIRST_WINDOW * 50));
     let mut far = Pace::new(50 * MS, start);
     far.delivered(FIRST_WINDOW, start + 49 * MS);
     assert!(far.is_new(), "within a round trip nothing that was asked for can come");
@@ -71,12 +71,12 @@ fn an_idle_source_is_measured_from_when_it_is_asked_again() {
     pace.asks(0, asked);
     assert_eq!(pace.silent(asked), Duration::ZERO);
     pace.delivered(10_000, asked + ROUND_TRIP + 100 * MS);
-    assert_eq!(pace.rate(), 100_000.0, "the trip is no part of it");
+    assert_eq!(pace.rate(), Rate::new(100_000), "the trip is no part of it");
     // Asked again at once it was not idle.
     let done = asked + ROUND_TRIP + 100 * MS;
     pace.asks(0, done + MS / 2);
     pace.delivered(10_000, done + 100 * MS);
-    assert_eq!(pace.rate(), 100_000.0, "the trip is part of it");
+    assert_eq!(pace.rate(), Rate::new(100_000), "the trip is part of it");
     // Nor is one that owes something.
     let later = done + 200 * MS;
     pace.asks(1, later);
@@ -153,7 +153,7 @@ fn of_a_new_source_what_it_says_of_its_load_tells_and_it_is_given_time_by_that()
     assert_eq!(pace.expected(0, 1 << 20), ROUND_TRIP + HORIZON, "nothing is known");
     pace.told(load(3, 4000), 0, start);
     assert_eq!(pace.load(), Some(load(3, 4000)));
-    assert_eq!(pace.speed(), Some(1000.0), "a fourth of it");
+    assert_eq!(pace.speed(), Rate::new(1000), "a fourth of it");
     assert_eq!(pace.expected(1000, 500), ROUND_TRIP + 1500 * MS);
     assert!(!pace.stalls(1000, start + 2020 * MS), "twice what it should take");
     assert!(pace.stalls(1000, start + 2021 * MS));
@@ -164,7 +164,7 @@ fn of_a_new_source_what_it_says_of_its_load_tells_and_it_is_given_time_by_that()
     );
     // What was measured counts for more.
     slow.delivered(1000, start + 21_000 * MS);
-    assert_eq!(slow.speed(), Some(1000.0 / 21.0));
+    assert_eq!(slow.speed(), Rate::new(1000 / 21));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a source owes, has and is trusted for.
 
+use super::super::load::FIRST_WINDOW;
 use super::*;
 
 const ROUND_TRIP: Duration = Duration::from_millis(10);
@@ -73,7 +74,7 @@ fn of_a_measured_source_what_is_owed_comes_at_its_rate_one_after_the_other() {
 fn of_a_new_source_the_time_runs_from_when_it_was_asked() {
     let start = Instant::now();
     let mut source = source(start);
-    source.told(SourceLoad { uploads: 0, rate: 100_000 }, start);
+    source.told(SourceLoad { uploads: 0, rate: Rate::new(100_000) }, start);
     source.ask(Chunk(0), 1000, start);
     assert_eq!(owed(&source, start), [(0, 1000, false, 20 * MS)]);
     assert_eq!(owed(&source, start + 15 * MS), [(0, 1000, false, 5 * MS)]);
@@ -127,7 +128,7 @@ fn the_lead_over_a_source_counts_from_when_it_came_and_a_whole_one_has_none() {
 fn a_view_says_what_is_known() {
     let now = Instant::now();
     let mut source = source(now);
-    source.told(SourceLoad { uploads: 2, rate: 7 }, now);
+    source.told(SourceLoad { uploads: 2, rate: Rate::new(7) }, now);
     source.delivered(100_000, now + 100 * MS);
     source.has_brought();
     source.was_wrong(Chunk(1));
@@ -137,10 +138,10 @@ fn a_view_says_what_is_known() {
         SourceView {
             have: 8,
             useful: 4,
-            rate: 1_000_000.0,
+            rate: Rate::new(1_000_000),
             round_trip: ROUND_TRIP,
             inflight_bytes: 1000,
-            load: Some(SourceLoad { uploads: 2, rate: 7 }),
+            load: Some(SourceLoad { uploads: 2, rate: Rate::new(7) }),
             bytes: 100_000,
             chunks: 1,
             corrupt: 1,

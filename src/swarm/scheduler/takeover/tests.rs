@@ -1,7 +1,7 @@
 //! Which chunk is taken over, from whom, and how.
 
 use super::*;
-use crate::content::ChunkSet;
+use crate::content::{ChunkSet, Rate};
 use crate::swarm::scheduler::SourceLoad;
 
 const CHUNKS: u32 = 8;
@@ -131,7 +131,7 @@ fn newcomers(slow: u64, fast: u64, came: Duration) -> Scene {
     let (now, mut sources) = (Instant::now(), Sources::default());
     for (id, rate) in [(SLOW, slow), (FAST, fast)] {
         let mut source = Source::new(all.clone(), 0, false, 10 * MS, now);
-        source.told(SourceLoad { uploads: 0, rate }, now);
+        source.told(SourceLoad { uploads: 0, rate: Rate::new(rate) }, now);
         sources.insert(id, source);
     }
     let mut scene = Scene { chunks: Chunks::new(ChunkSet::empty(CHUNKS), &all), sources, now: now + came };

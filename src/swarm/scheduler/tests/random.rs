@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::*;
 use super::twin::Twin;
-use crate::content::{Geometry, Run};
+use crate::content::{Geometry, Rate, Run};
 
 const RUNS: u64 = 400;
 const STEPS: usize = 300;
@@ -37,7 +37,10 @@ impl Play {
     }
 
     fn load(&mut self) -> SourceLoad {
-        SourceLoad { uploads: self.rng.u16(..4), rate: self.rng.choice([0, 20_000, 1_000_000]).unwrap_or(0) }
+        SourceLoad {
+            uploads: self.rng.u16(..4),
+            rate: Rate::new(self.rng.choice([0, 20_000, 1_000_000]).unwrap_or(0)),
+        }
     }
 
     fn someone(&mut self) -> Option<SourceId> {

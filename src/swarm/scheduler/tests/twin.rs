@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::super::load::{FIRST_WINDOW, HORIZON, seconds};
+use super::super::load::{FIRST_RATE, HORIZON};
 use super::super::pace::Pace;
 use super::super::*;
 
@@ -439,10 +439,10 @@ impl Twin {
     fn owed(&self, id: SourceId, now: Instant) -> Vec<(Chunk, u64, bool, Duration)> {
         let member = &self.members[&id];
         let trip = member.pace.round_trip();
-        let rate = member.pace.speed().unwrap_or(FIRST_WINDOW as f64 / HORIZON.as_secs_f64());
+        let rate = member.pace.speed().unwrap_or(FIRST_RATE);
         let mut owed = Vec::new();
         for (at, asked) in member.asked.iter().enumerate().filter(|(_, asked)| !asked.cancelled) {
-            let queue = seconds(member.asked[..=at].iter().map(|asked| asked.bytes).sum(), rate);
+            let queue = rate.time_for(member.asked[..=at].iter().map(|asked| asked.bytes).sum());
             let due = if member.pace.is_new() {
                 let at = asked.at + trip + queue;
                 at.saturating_duration_since(now) + now.saturating_duration_since(at + HORIZON)
