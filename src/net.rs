@@ -4,6 +4,7 @@
 //!   the peer that is sought; `identity`: who this side is; `handshake`: preface and HELLO.
 //! - `messages`: a blocking connection for everything but chunks; `handle`: its socket, for other threads.
 //! - `bulk`: a non-blocking connection that carries chunks, one thread each; `wake`: how that thread is woken.
+//! - `secure`: closed swarms: keys, handshake, sealed records.
 //! - `door`: who may come in; `guests`: who has; `error`: why one is of no use any more; `trace`: what is said on it.
 
 pub(crate) mod bulk;
@@ -17,6 +18,7 @@ mod identity;
 mod messages;
 mod race;
 mod reach;
+pub mod secure;
 pub mod trace;
 pub(crate) mod wake;
 

@@ -54,6 +54,10 @@ pub const MAX_TOLD: u32 = 2;
 pub const MAX_SLOTS: usize = 256;
 /// How long a connection may take to finish HELLO, in milliseconds.
 pub const HELLO_TIMEOUT_MS: u32 = 5_000;
+/// Most plaintext bytes of one sealed record.
+pub const MAX_RECORD_BYTES: usize = 32 << 10;
+/// How many records are sealed with one key; then it is replaced.
+pub const REKEY_RECORDS: u64 = 1 << 22;
 /// Most shards of which any suffice: `k` of a policy.
 pub const MAX_SHARDS: u8 = 16;
 /// Most shards that may be lost: `m` of a policy. One more is the most copies.

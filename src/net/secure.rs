@@ -1,0 +1,30 @@
+//! Closed swarms' transport: keys and their files, the handshake, sealed records. Bytes in, bytes out: no socket, no
+//! clock; `docs/PROTOCOL.md` has the bytes.
+//!
+//! - `secret`, `public`: what is secret and what is told; `psk`: what a handshake needs to begin; `base32`: keys as people
+//!   see them; `files`: private files; `identity`: the static key pair of a node.
+//! - `keyring`: all that a node dials with and can be dialled with, changed while it runs.
+//! - `handshake`: three messages of Noise, after which both sides have `records`: a [`Sealer`] and an [`Opener`].
+
+pub mod base32;
+pub mod files;
+mod handshake;
+mod identity;
+mod keyring;
+mod psk;
+mod public;
+mod records;
+mod secret;
+mod suite;
+
+pub use handshake::{Accepting, Dialling, Proven, SecureError, Tunnel};
+pub use identity::Identity;
+pub use keyring::Keyring;
+pub use psk::{KeyId, Opening, Psk, Purpose};
+pub use public::{Expected, NoKey, PublicKey};
+pub use records::{Broken, Opener, RECORD_OVERHEAD, Sealer, sealed_len};
+pub use secret::Secret;
+pub use suite::Suite;
+
+#[cfg(test)]
+mod tests;
