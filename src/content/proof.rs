@@ -144,6 +144,11 @@ impl Proof {
         self.first..self.first.saturating_add(self.hashes.len() as u32)
     }
 
+    /// True if this is right, and of the very run that a chunk of the file `id` is proved with.
+    pub fn proves(&self, id: FileId, geometry: Geometry, chunk: ChunkIndex) -> bool {
+        self.run() == proof_run(geometry, chunk) && self.check(id, geometry).is_ok()
+    }
+
     /// Checks that the hashes are those of their chunks in the file `id`.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod own;
 mod partial;
 mod place;
 mod plan;
+mod proved;
 mod restore;
 mod room;
 mod survey;
@@ -36,7 +37,7 @@ use super::got::Noted;
 use super::made::Made;
 use super::stamp::Stamp;
 use crate::api::Trashed;
-use crate::content::{Chunk, ChunkHash, ChunkSet, FileId, Looks, Place, SafeName};
+use crate::content::{Chunk, ChunkHash, ChunkSet, FileId, Looks, Place, Proof, SafeName};
 use crate::descriptors::{Shortage, patiently};
 use dest::Dest;
 pub use error::DiskError;
@@ -202,16 +203,27 @@ impl Disk {
         self.unfinished.clone_of(file, from, self.dest.looks(&self.plan.slots[file]))
     }
 
-    /// Keeps a proved chunk whose bytes were written; the last one gives the file its name. The file
-    /// is finished when this returns true.
-    pub(super) fn keep(&self, chunk: Chunk, place: Place, hash: ChunkHash) -> Result<bool, DiskError> {
+    /// Keeps a proved chunk whose bytes were written, with the proof of its run; the last one gives the file its name.
+    /// The file is finished when this returns true.
+    pub(super) fn keep(
+        &self,
+        chunk: Chunk,
+        place: Place,
+        hash: ChunkHash,
+        proof: Option<Arc<Proof>>,
+    ) -> Result<bool, DiskError> {
         self.begin()?;
         let label = self.plan.slots[place.file].label();
-        let last = self.unfinished.keep(chunk, place, hash).map_err(DiskError::at(label))?;
+        let last = self.unfinished.keep(chunk, place, hash, proof).map_err(DiskError::at(label))?;
         if last {
             self.name_finished(place.file)?;
         }
         Ok(last)
+    }
+
+    /// The proof of the run that a chunk that is here lies in, if it is known.
+    pub(super) fn proof(&self, place: Place) -> Option<Arc<Proof>> {
+        self.unfinished.proof(place)
     }
 
     /// Writes a file of at most one chunk, whose bytes were hashed to `id`, and names it.

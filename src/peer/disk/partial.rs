@@ -27,6 +27,8 @@ const MAX_PURPOSE_BYTES: u64 = 16 << 10;
 const LOCK: &str = "lock";
 /// The journal in it.
 pub(super) const JOURNAL: &str = "journal";
+/// What proves the chunks that the journal tells of.
+pub(super) const PROOFS: &str = "proofs";
 /// Ends the name of a folder that is going.
 const GOING: &str = ".going";
 

@@ -9,7 +9,9 @@ use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
 
 use super::*;
-use crate::content::{Geometry, Layout, LeftOut, Looks, Manifest, Tree, TreeEntry, TreeKind, hash_chunk};
+use crate::content::{
+    Geometry, Layout, LeftOut, Looks, Manifest, Tree, TreeEntry, TreeKind, hash_chunk, proof_run,
+};
 
 const MANNER: Manner =
     Manner { force: false, noted: false, own: false, delete: false, told: false, fsync: false };
@@ -49,10 +51,19 @@ impl Case {
         self.state().join("partial").join(ID.to_string())
     }
 
-    fn id(&self) -> FileId {
+    fn manifest(&self) -> (Manifest, FileId) {
         let geometry = Geometry::of(self.content.len() as u64).unwrap();
         let hashes = self.chunks().iter().map(|(_, _, hash)| *hash).collect();
-        Manifest::new(geometry, hashes).unwrap().1
+        Manifest::new(geometry, hashes).unwrap()
+    }
+
+    fn id(&self) -> FileId {
+        self.manifest().1
+    }
+
+    fn proof(&self, place: Place) -> Option<Arc<Proof>> {
+        let (manifest, _) = self.manifest();
+        manifest.prove(proof_run(manifest.geometry(), place.chunk)).ok().map(Arc::new)
     }
 
     fn chunks(&self) -> Vec<(u32, Place, ChunkHash)> {
@@ -92,7 +103,7 @@ impl Case {
                 disk.write_small(0, &self.content, self.id()).unwrap();
             } else {
                 disk.write(place, 0, self.bytes(place)).unwrap();
-                disk.keep(Chunk(number), place, hash).unwrap();
+                disk.keep(Chunk(number), place, hash, self.proof(place)).unwrap();
             }
         }
         assert_eq!(disk.files_done(), 1);
@@ -169,7 +180,7 @@ fn what_is_journalled_is_not_believed_of_a_file_that_has_another_name() {
     let (disk, _) = case.open().unwrap();
     let (number, place, hash) = case.chunks()[0];
     disk.write(place, 0, case.bytes(place)).unwrap();
-    disk.keep(Chunk(number), place, hash).unwrap();
+    disk.keep(Chunk(number), place, hash, case.proof(place)).unwrap();
     drop(disk);
     let other = case.folder.path().join("other");
     fs::hard_link(case.partial().join("0"), &other).unwrap();
@@ -185,7 +196,7 @@ fn what_had_arrived_and_was_taken_away_gets_no_name() {
     let (disk, _) = case.open().unwrap();
     let keep = |(number, place, hash): (u32, Place, ChunkHash)| {
         disk.write(place, 0, case.bytes(place))?;
-        disk.keep(Chunk(number), place, hash)
+        disk.keep(Chunk(number), place, hash, case.proof(place))
     };
     let chunks = case.chunks();
     keep(chunks[0]).unwrap();
@@ -259,7 +270,7 @@ fn force_replaces_files_and_links_and_nothing_else() {
                 5 => disk.write_small(0, &case.content, case.id()),
                 _ => case.chunks().into_iter().try_for_each(|(number, place, hash)| {
                     disk.write(place, 0, case.bytes(place))?;
-                    disk.keep(Chunk(number), place, hash).map(drop)
+                    disk.keep(Chunk(number), place, hash, case.proof(place)).map(drop)
                 }),
             };
             assert!(matches!(named, Err(DiskError::InTheWay(name, _)) if name == "b"));
@@ -317,7 +328,7 @@ fn what_was_a_hole_is_one_again_whatever_was_written_there_before() {
         for (part, bytes) in case.bytes(place).chunks(30_000).enumerate() {
             disk.write(place, part as u64 * 30_000, bytes).unwrap();
         }
-        disk.keep(Chunk(number), place, hash).unwrap();
+        disk.keep(Chunk(number), place, hash, case.proof(place)).unwrap();
     }
     for name in ["a", "b"] {
         let path = case.root().join(name);

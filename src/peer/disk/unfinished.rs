@@ -1,8 +1,9 @@
 //! Files while they are not finished: what of each is here, and where it lies.
 //!
 //! They live in `STATE/partial/ID/`: one sparse file for each file of more than one chunk, written at offsets, and
-//! one journal of proved chunks. A chunk is journalled after its bytes were written; what a journal says is read and
-//! proved again before it is believed, so the journal is a hint, needs no sync, and a damaged one costs only time.
+//! one journal of proved chunks, with their proofs beside it. A chunk is journalled after its bytes were written; what a
+//! journal says is read and proved again before it is believed, so it is a hint, needs no sync, and a damaged one costs
+//! only time.
 //! Files of one chunk are proved in memory, and written where their name will be.
 
 use std::fs::File;
@@ -21,7 +22,8 @@ use super::journal::Journal;
 use super::partial;
 use super::place::Folder;
 use super::plan::{Plan, Slot};
-use crate::content::{Chunk, ChunkHash, ChunkSet, FileId, Looks, Manifest, Place};
+use super::proved::Proved;
+use crate::content::{Chunk, ChunkHash, ChunkSet, FileId, Looks, Manifest, Place, Proof, proof_run};
 use crate::descriptors;
 use crate::peer::made::Made;
 use crate::peer::state_folder::{make_own_folder, set_aside};
@@ -37,6 +39,7 @@ pub(super) struct Unfinished {
     folder: Folder,
     path: PathBuf,
     journal: Journal,
+    proved: Proved,
     parts: Vec<Part>,
     /// Files that are open, oldest first.
     open: Mutex<Vec<usize>>,
@@ -72,14 +75,15 @@ impl Unfinished {
         make_own_folder(path).map_err(&at)?;
         let folder = Folder::open(path).map_err(&at)?;
         let (journal, records) = Journal::open(&path.join(partial::JOURNAL), id).map_err(&at)?;
+        let proved = Proved::open(&path.join(partial::PROOFS), &plan).map_err(&at)?;
         let parts = plan.slots.iter().map(Part::of).collect();
         let path = path.to_owned();
-        let unfinished = Unfinished { plan, folder, path, journal, parts, open: Mutex::default() };
+        let unfinished = Unfinished { plan, folder, path, journal, proved, parts, open: Mutex::default() };
         let had = unfinished.resume(&records);
         Ok((unfinished, had))
     }
 
-    /// Believes the journal where the bytes on disk have the journalled hash.
+    /// Believes the journal where the bytes on disk have the journalled hash, and it is proved to be the right one.
     fn resume(&self, records: &[(Chunk, ChunkHash)]) -> ChunkSet {
         let mut had = ChunkSet::empty(self.plan.layout.chunks());
         let mut buffer = Vec::new();
@@ -88,6 +92,7 @@ impl Unfinished {
             let geometry = self.plan.slots[place.file].geometry;
             let Ok(file) = self.existing(place.file) else { continue };
             if geometry.chunks() > 1
+                && self.proved.hash_of(&self.plan, place) == Some(*hash)
                 && hash_at(&file, geometry, place, &mut buffer).ok() == Some(*hash)
                 && had.insert(*number)
             {
@@ -145,9 +150,27 @@ impl Unfinished {
         Some(Manifest::new(self.plan.slots[file].geometry, self.hashes(file)?).ok()?.1)
     }
 
-    /// Keeps a proved chunk whose bytes were written. True if it was the file's last.
-    pub(super) fn keep(&self, chunk: Chunk, place: Place, hash: ChunkHash) -> io::Result<bool> {
+    /// The proof of the run that a chunk lies in, if it is known.
+    pub(super) fn proof(&self, place: Place) -> Option<Arc<Proof>> {
+        self.proved.of(&self.plan, place).or_else(|| {
+            let geometry = self.plan.slots[place.file].geometry;
+            let (manifest, _) = Manifest::new(geometry, self.hashes(place.file)?).ok()?;
+            manifest.prove(proof_run(geometry, place.chunk)).ok().map(Arc::new)
+        })
+    }
+
+    /// Keeps a chunk whose bytes were written, and the right proof of its run. True if it was the file's last.
+    pub(super) fn keep(
+        &self,
+        chunk: Chunk,
+        place: Place,
+        hash: ChunkHash,
+        proof: Option<Arc<Proof>>,
+    ) -> io::Result<bool> {
         self.note(place, hash);
+        if let Some(proof) = proof {
+            self.proved.keep(place.file, proof)?;
+        }
         self.journal.append(chunk, hash)?;
         Ok(self.parts[place.file].left.fetch_sub(1, Ordering::AcqRel) == 1)
     }
@@ -277,23 +300,37 @@ impl Unfinished {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::{Geometry, hash_chunk};
+    use crate::content::{Geometry, Layout, hash_chunk};
 
     const ID: FileId = FileId([5; 32]);
     const SIZE: u64 = 200_000;
 
     fn open(path: &Path) -> (Unfinished, ChunkSet) {
-        let plan = Plan::file(ID, Geometry::of(SIZE).unwrap(), "a").unwrap();
+        let plan = Plan::file(manifest().1, Geometry::of(SIZE).unwrap(), "a").unwrap();
         Unfinished::open(Arc::new(plan), ID, path).unwrap()
     }
 
-    /// Writes a chunk of these bytes and keeps it. True if it was the last.
-    fn keep(unfinished: &Unfinished, number: u32, byte: u8) -> bool {
+    /// What a chunk holds.
+    fn data(place: Place) -> Vec<u8> {
+        vec![place.chunk.get() as u8 + 1; place.len as usize]
+    }
+
+    fn manifest() -> (Manifest, FileId) {
+        let geometry = Geometry::of(SIZE).unwrap();
+        let layout = Layout::new(vec![geometry]).unwrap();
+        let places = (0..layout.chunks()).map(|number| layout.place(Chunk(number)).unwrap());
+        Manifest::new(geometry, places.map(|place| hash_chunk(geometry, place.chunk, &data(place))).collect())
+            .unwrap()
+    }
+
+    /// Writes a chunk and keeps it, perhaps with its proof. True if it was the last.
+    fn keep(unfinished: &Unfinished, number: u32, proof: bool) -> bool {
         let place = unfinished.plan.layout.place(Chunk(number)).unwrap();
-        let data = vec![byte; place.len as usize];
-        unfinished.write(place, 0, &data, None).unwrap();
-        let hash = hash_chunk(Geometry::of(SIZE).unwrap(), place.chunk, &data);
-        unfinished.keep(Chunk(number), place, hash).unwrap()
+        unfinished.write(place, 0, &data(place), None).unwrap();
+        let (manifest, _) = manifest();
+        let hash = manifest.hashes()[number as usize];
+        let proof = proof.then(|| manifest.prove(proof_run(manifest.geometry(), place.chunk)).unwrap());
+        unfinished.keep(Chunk(number), place, hash, proof.map(Arc::new)).unwrap()
     }
 
     #[test]
@@ -305,15 +342,18 @@ mod tests {
         assert!(had.is_empty() && !unfinished.is_whole(0) && unfinished.hashes(0).is_none());
         assert!(unfinished.opened(0).is_none() && unfinished.existing(0).is_err());
         assert_eq!(unfinished.reserved(0), 0);
-        assert!((0..last).all(|number| !keep(&unfinished, number, number as u8 + 1)));
+        assert!((0..last).all(|number| !keep(&unfinished, number, true)));
         assert!(unfinished.opened(0).is_some() && unfinished.reserved(0) >= SIZE - u64::from(u16::MAX) - 1);
         assert!(unfinished.id_of(0).is_none());
         drop(unfinished);
         let (unfinished, had) = open(&path);
         assert_eq!(had.count(), last);
-        assert!(keep(&unfinished, last, 9) && unfinished.is_whole(0));
+        let proof = unfinished.proof(unfinished.plan.layout.place(Chunk(0)).unwrap());
+        let (manifest, id) = manifest();
+        assert_eq!(proof.as_deref(), manifest.prove(0..last + 1).ok().as_ref(), "it can be passed on");
+        assert!(keep(&unfinished, last, true) && unfinished.is_whole(0));
         assert_eq!(unfinished.hashes(0).unwrap().len() as u32, last + 1);
-        assert!(unfinished.id_of(0).is_some_and(|id| id != ID));
+        assert_eq!(unfinished.id_of(0), Some(id));
         // What the disk lost meanwhile is not believed.
         let file = File::options().write(true).open(path.join("0")).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&file, b"damage", 3).unwrap();
@@ -321,6 +361,32 @@ mod tests {
         let (unfinished, had) = open(&path);
         assert_eq!(had.count(), last);
         assert!(!had.contains(Chunk(0)) && !unfinished.is_whole(0) && unfinished.id_of(0).is_none());
+    }
+
+    #[test]
+    fn a_chunk_without_its_proof_is_not_taken_up_again_and_with_all_of_them_it_has_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let (unfinished, _) = open(&path);
+        let place = unfinished.plan.layout.place(Chunk(1)).unwrap();
+        keep(&unfinished, 0, true);
+        assert!(unfinished.proof(place).is_some(), "of its run");
+        drop(unfinished);
+        let proofs = path.join(partial::PROOFS);
+        let whole = std::fs::read(&proofs).unwrap();
+        std::fs::write(&proofs, &whole[..whole.len() - 1]).unwrap();
+        let (unfinished, had) = open(&path);
+        assert!(had.is_empty() && unfinished.proof(place).is_none());
+        for number in 0..unfinished.plan.layout.chunks() {
+            assert!(unfinished.proof(place).is_none());
+            keep(&unfinished, number, false);
+        }
+        assert!(unfinished.proof(place).is_some(), "made of all hashes");
+        drop(unfinished);
+        let mut wrong = whole;
+        wrong[20] ^= 1;
+        std::fs::write(&proofs, &wrong).unwrap();
+        assert!(open(&path).1.is_empty(), "a wrong one is none");
     }
 
     #[test]
@@ -337,7 +403,7 @@ mod tests {
     fn who_may_read_it_is_told_to_what_is_open() {
         let folder = tempfile::tempdir().unwrap();
         let (unfinished, _) = open(&folder.path().join("x"));
-        keep(&unfinished, 0, 1);
+        keep(&unfinished, 0, true);
         unfinished.tell(Looks { mode: 0o644, mtime_ns: 1 });
         let mode = unfinished.opened(0).unwrap().metadata().unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&mode) & 0o777, 0o600);

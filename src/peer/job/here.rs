@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::error::FetchError;
 use super::handle::Course;
 use super::want::Want;
-use crate::content::{ChunkSet, FileId, Layout, Looks, Manifest, Place, hash_chunk};
+use crate::content::{ChunkSet, FileId, Layout, Looks, Manifest, Place, hash_chunk, proof_run};
 use crate::peer::disk::Disk;
 use crate::peer::share::{Holding, Share, Standing, looks_of, read_chunk};
 use crate::wire::{Offer, View};
@@ -113,7 +113,8 @@ pub(super) fn copy(
             if cloned.is_none() {
                 disk.write(place, 0, &bytes)?;
             }
-            disk.keep(number, place, hash)?;
+            let run = proof_run(manifest.geometry(), place.chunk);
+            disk.keep(number, place, hash, manifest.prove(run).ok().map(Arc::new))?;
         }
         had.insert(number);
     }

@@ -231,12 +231,9 @@ impl Held {
         }
     }
 
-    /// The proof of the run that a chunk lies in.
+    /// The proof of the run that a chunk of a file of several lies in.
     pub(in crate::peer) fn proof(&self, place: Place) -> Option<Arc<Proof>> {
         let geometry = self.layout().files()[place.file];
-        if geometry.chunks() == 1 {
-            return None; // the file's id is its chunk's hash
-        }
         match self {
             Held::Shared(shared) => shared.prove(place.file, proof_run(geometry, place.chunk)).map(Arc::new),
             Held::Kept(kept) => kept.proof(place).map(Arc::new),

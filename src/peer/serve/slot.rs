@@ -75,7 +75,8 @@ impl Slot {
             }
         })?;
         let (start, len) = (unsent.len(), place.len as usize);
-        let proof = self.proof(request.proof, place);
+        // Whoever cannot prove what it sends would look like a liar.
+        let proof = self.proof(request.proof, place).ok_or(Refusal::NotYet)?;
         ChunkHead { index: chunk, proof }.put_frame(request.number, len, unsent);
         let at = unsent.len();
         match data {
@@ -117,15 +118,16 @@ impl Slot {
     }
 
     /// The proof that goes with a chunk: that of its run if it is wanted, known, and was not carried by
-    /// this connection; else an empty one.
-    fn proof(&mut self, wanted: bool, place: Place) -> Proof {
+    /// this connection; else an empty one. `None` if it is wanted and not known.
+    fn proof(&mut self, wanted: bool, place: Place) -> Option<Proof> {
         let run = (place.file, self.run_of(place));
-        if !wanted || self.proved.contains(&run) {
-            return Proof::default();
+        let proves_itself = self.held.layout().files()[place.file].chunks() == 1;
+        if !wanted || proves_itself || self.proved.contains(&run) {
+            return Some(Proof::default());
         }
-        let Some(proof) = self.held.proof(place) else { return Proof::default() };
+        let proof = self.held.proof(place)?;
         self.proved.insert(run);
-        Proof::clone(&proof)
+        Some(Proof::clone(&proof))
     }
 
     /// The first chunk of the run that a chunk is proved with.

@@ -89,9 +89,9 @@ impl Landing for Disk {
         chunk: Chunk,
         place: Place,
         hash: ChunkHash,
-        _proof: Option<Arc<Proof>>,
+        proof: Option<Arc<Proof>>,
     ) -> Result<(), DiskError> {
-        Disk::keep(self, chunk, place, hash).map(drop)
+        Disk::keep(self, chunk, place, hash, proof).map(drop)
     }
 
     fn keep_small(&self, place: Place, data: &[u8], id: FileId) -> Result<(), DiskError> {
@@ -110,8 +110,8 @@ impl Landing for Disk {
         Ok(Lying { file: self.reader(place.file)?, offset: place.offset, hold: None })
     }
 
-    fn proof(&self, _place: Place) -> Option<Arc<Proof>> {
-        None
+    fn proof(&self, place: Place) -> Option<Arc<Proof>> {
+        Disk::proof(self, place)
     }
 
     fn finish(&self) -> Result<(), DiskError> {

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::connection::{MAX_CHUNK_FRAME_BYTES, chunk_head};
-use super::proofs::proves;
 use crate::content::{Chunk, ChunkHash, ChunkHasher, ChunkIndex, FileId, Geometry, PeerId, chunk_hasher};
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::net::trace::Side;
@@ -150,7 +149,7 @@ impl Probe {
         let hash = match self.geometry.chunks() {
             1 => Some(ChunkHash(self.id.0)),
             _ => {
-                let proved = proves(&head.proof, self.id, self.geometry, self.last);
+                let proved = head.proof.proves(self.id, self.geometry, self.last);
                 head.proof.hashes.last().copied().filter(|_| proved)
             }
         };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use crate::content::{ChunkHash, ChunkIndex, FileId, Geometry, Place, Proof, proof_run};
+use crate::content::{ChunkHash, FileId, Geometry, Place, Proof, proof_run};
 use crate::threads::lock;
 
 /// The proofs of runs of chunks, by their file and first chunk.
@@ -25,7 +25,7 @@ impl Proofs {
 
     /// Takes in a proof; false if it proves nothing of the run that the chunk lies in.
     pub(super) fn learn(&self, (id, geometry): Whole, place: Place, proof: Proof) -> bool {
-        let proved = proves(&proof, id, geometry, place.chunk);
+        let proved = proof.proves(id, geometry, place.chunk);
         if proved {
             lock(&self.0).entry((place.file, proof.first)).or_insert_with(|| Arc::new(proof));
         }
@@ -37,11 +37,6 @@ impl Proofs {
         let run = proof_run(geometry, place.chunk);
         lock(&self.0).get(&(place.file, run.start)).cloned()
     }
-}
-
-/// True if a proof is of the very run that this chunk of a file lies in, and right.
-pub(super) fn proves(proof: &Proof, file: FileId, geometry: Geometry, chunk: ChunkIndex) -> bool {
-    proof.run() == proof_run(geometry, chunk) && proof.check(file, geometry).is_ok()
 }
 
 #[cfg(test)]
