@@ -15,9 +15,9 @@ use std::time::Duration;
 use p2p::content::{Chunk, ChunkSet, FileId, Geometry, PeerId};
 use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::wire::{
-    Addresses, Authority, Bits, Common, Decline, Discard, Duties, Duty, DutySource, FromTracker, Holder,
-    Keep, KeptPart, Label, Lend, Lent, List, Located, Name, Offer, Registered, Reluctance, Role, Status,
-    Term, ToTracker, Variant, View,
+    Addresses, Authority, Bits, Common, Decline, Discard, Duties, Duty, DutySource, FromServer, FromTracker,
+    Holder, Keep, KeptPart, Label, Lend, Lent, List, Located, Name, Offer, Open, Registered, Reluctance,
+    Role, Status, Term, ToServer, ToTracker, Variant, View,
 };
 use support::{Daemon, pattern, run};
 use tempfile::TempDir;
@@ -262,6 +262,13 @@ fn folder() -> TempDir {
     TempDir::new().expect("a temporary folder")
 }
 
+/// What the disk has given to the slabs of a store.
+fn slabs(folder: &Path) -> u64 {
+    let inside = fs::read_dir(folder.join(".p2p/vault")).expect("a vault").flatten();
+    let slab = inside.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "slab"));
+    slab.map(|entry| entry.metadata().expect("a slab").blocks() * 512).sum()
+}
+
 /// Every chunk whose number leaves this when divided by three does not belong to it.
 fn but(chunks: u32, left: u32) -> ChunkSet {
     let mut set = ChunkSet::empty(chunks);
@@ -329,12 +336,7 @@ fn of_another_version_only_what_differs_is_fetched_and_takes_room() {
         let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
         status["sent"].as_u64().expect("a number")
     };
-    let slabs = || {
-        let inside = fs::read_dir(kept.path().join(".p2p/vault")).expect("a vault").flatten();
-        let slab = inside.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "slab"));
-        slab.map(|entry| entry.metadata().expect("a slab").blocks() * 512).sum::<u64>()
-    };
-    let (sent_before, room_before) = (sent(), slabs());
+    let (sent_before, room_before) = (sent(), slabs(kept.path()));
     bytes[3_000_000] ^= 1;
     fs::write(shared.path().join("film"), &bytes).expect("a file");
     let second = master.until("alice", "it offers the new version", |_, peer| {
@@ -343,7 +345,7 @@ fn of_another_version_only_what_differs_is_fetched_and_takes_room() {
     master.tell("store", master.keep(&second, View::Bytes, &all, &["alice"]));
     master.until_kept("store", &second, View::Bytes, &all);
     assert_eq!(sent() - sent_before, 65_536, "one chunk has changed");
-    assert_eq!(slabs() - room_before, 65_536);
+    assert_eq!(slabs(kept.path()) - room_before, 65_536);
     alice.kill();
     master.located(&second, &["store"]);
     let target = got.path().join("film");
@@ -422,6 +424,37 @@ fn what_cannot_be_kept_is_declined_with_its_reason() {
             .then(|| peer.declined.iter().map(|decline| decline.reason).collect::<BTreeSet<Reluctance>>())
     });
     assert_eq!(reasons, [Reluctance::NoSpace, Reluctance::NoSource].into());
+}
+
+#[test]
+fn a_fetch_that_is_broken_off_leaves_nothing_but_what_is_kept() {
+    let master = Master::start(1);
+    let (shared, kept) = (folder(), folder());
+    fs::write(shared.path().join("film"), pattern(8_000_000, 1)).expect("a file");
+    let alice = master.peer(shared.path(), "alice", &["--up", "1MB/s"]);
+    let store = master.store(kept.path(), "store", &[]);
+    let offer = master.offer("alice", "film");
+    let content = (offer.id, View::Bytes);
+    master.tell("store", master.keep(&offer, View::Bytes, &ChunkSet::full(offer.chunks), &["alice"]));
+    let is_some = |part: &&KeptPart| part.have.to_set(part.chunks).is_some_and(|have| !have.is_empty());
+    master.until("store", "some of it is kept", |_, peer| peer.kept.get(&content).filter(is_some).map(drop));
+    // Somebody is served from it while it comes, and stays.
+    let me = Identity { peer: PeerId([78; 16]).into(), name: "reader".into(), listen_port: 0 };
+    let stream = net::dial(&store.target()).expect("a store that listens");
+    let session = net::greet(stream, &me, Role::Ask, Side::Fetch, PATIENCE).expect("a peer");
+    let mut reader = Messages::<FromServer, ToServer>::new(session, Side::Fetch);
+    let opened = reader.call(&Open { slot: 0, id: offer.id, view: View::Bytes }.into()).expect("an answer");
+    assert!(matches!(opened, FromServer::Opened(_)), "{opened:?}");
+    alice.kill();
+    master.until("store", "it has no source", |_, peer| {
+        peer.declined.iter().any(|decline| decline.reason == Reluctance::NoSource).then_some(())
+    });
+    master.until("store", "only what is kept takes room", |_, peer| {
+        let part = peer.kept.get(&content)?;
+        let bytes = u64::from(part.have.to_set(part.chunks)?.count()) * 65_536;
+        let used = peer.lent.as_ref()?.used;
+        (slabs(kept.path()) == bytes && used < bytes + (1 << 20)).then_some(())
+    });
 }
 
 #[test]

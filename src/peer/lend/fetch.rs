@@ -11,6 +11,7 @@ use super::listing;
 use super::store::{Store, view_of};
 use super::vault::{Kind, Lot, VaultError};
 use crate::content::{ChunkSet, FileId, Geometry, SafeName, Tree};
+use crate::peer::disk::DiskError;
 use crate::peer::job::Gate;
 use crate::peer::transfer::{End, Transfer};
 use crate::swarm::errands::{Company, Errand, Errands};
@@ -130,7 +131,7 @@ impl Fetch<'_> {
         let ids: Vec<FileId> = files.iter().map(|(id, _)| *id).collect();
         let mut lot = Lot::new(self.keep.id, kind, files, Vec::new())?;
         hashes::learn(store, self.keep, view, &ids, &mut lot);
-        let grant = store.vault.reserve(lot, &wanted)?;
+        let grant = Arc::new(store.vault.reserve(lot, &wanted)?);
         let had = grant.had().clone();
         if !had.is_empty() {
             store.changed(store.vault.commit()?); // what is here can be told, and served
@@ -141,22 +142,29 @@ impl Fetch<'_> {
         };
         let name = SafeName::new(name).map_err(|_| Failed::Declined(Reluctance::Damaged))?;
         let limits = &store.means.limits;
-        let landing = Slots { store: store.clone(), grant, files: ids };
+        let landing = Slots { store: store.clone(), grant: grant.clone(), files: ids };
         let inlets = vec![store.means.inlet.clone()];
         let transfer = Transfer::new(self.keep.id, view, name, landing, (had, wanted), limits, inlets);
         let transfer = Arc::new(transfer);
         lock(&store.fetches).insert((self.keep.id, view), transfer.clone());
         suggest(store, &transfer, self.keep);
         let end = self.drive(&transfer);
+        grant.end(); // those who are served from it may have the transfer for long
         store.changed(store.vault.commit()?);
         match end {
             End::Done => Ok(()),
             End::Cancelled if store.means.stop.is_stopping() => Err(Failed::Stopped),
             End::Cancelled => Err(Failed::Declined(Reluctance::NoSource)),
-            End::Failed(error) => {
-                tracing::warn!("{error}");
-                Err(Failed::Declined(Reluctance::Damaged))
-            }
+            End::Failed(error) => Err(Failed::Declined(match &*error {
+                DiskError::Full(path) => {
+                    tracing::warn!("the disk is full: {path}");
+                    Reluctance::NoSpace
+                }
+                other => {
+                    tracing::warn!("{other}");
+                    Reluctance::Damaged
+                }
+            })),
         }
     }
 

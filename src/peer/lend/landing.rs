@@ -15,7 +15,7 @@ impl Hold for Pin {}
 #[derive(Debug)]
 pub(super) struct Slots {
     pub(super) store: Arc<Store>,
-    pub(super) grant: Grant,
+    pub(super) grant: Arc<Grant>,
     /// What it consists of.
     pub(super) files: Vec<FileId>,
 }

@@ -176,21 +176,22 @@ impl Reporter {
     /// Tells what changes, for as long as the tracker knows this peer by the registration of this number.
     fn tell_news(&self, met: u64) {
         let link = &self.store.links[self.link];
-        let mut used = self.store.vault.space().used;
+        let mut told = self.store.lend();
         while !self.store.means.stop.is_stopping() && link.line.registered(met, Duration::ZERO) == met {
             let news = link.take();
-            if news.is_empty() {
+            let is_quiet = news.is_empty();
+            if !is_quiet && self.tell_of(news).is_err() {
+                return;
+            }
+            // Room comes and goes also without news: of what is still sent when it is given up, and by others on the disk.
+            let now = self.store.lend();
+            if now == told && is_quiet {
                 link.wait(LOOK);
-                continue;
             }
-            if self.tell_of(news).is_err() {
+            if now != told && self.ask(now.clone()).is_err() {
                 return;
             }
-            let now = self.store.vault.space().used;
-            if now != used && self.ask(self.store.lend()).is_err() {
-                return;
-            }
-            used = now;
+            told = now;
         }
     }
 

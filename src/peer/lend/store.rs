@@ -85,10 +85,10 @@ impl Store {
 
     /// What is said of the store.
     pub(super) fn lend(&self) -> Lend {
-        let (space, owner) = (self.vault.space(), self.vault.owner());
+        let (owner, (capacity, _)) = (self.vault.owner(), self.vault.lendable());
         Lend {
-            capacity: space.quota,
-            used: space.used.min(space.quota),
+            capacity,
+            used: self.vault.space().used.min(capacity),
             zone: Label::new(&self.zone),
             machine: Label::new(&self.machine),
             authority: owner.map_or(Authority::NONE, |owner| Authority(u128::from_be_bytes(owner.authority))),
@@ -106,7 +106,7 @@ impl Store {
 
     /// A content is not kept as it should be.
     pub(super) fn declined(&self, (id, view): Content, reason: Reluctance) {
-        let free = self.vault.space().room();
+        let (_, free) = self.vault.lendable();
         self.links.iter().for_each(|link| link.declined(Decline { id, view, reason, free }));
     }
 

@@ -14,7 +14,7 @@ use super::slot::{Class, Slot};
 use crate::content::{Chunk, ChunkSet, Looks, Manifest, PROOF_RUN, Place, Proof, runs};
 use crate::threads::lock;
 
-/// Leave to put chunks into the vault. What was not kept when it is dropped gives back its slots.
+/// Leave to put chunks into the vault. What was not kept when it ends, or is dropped, gives back its slots.
 #[derive(Debug)]
 pub struct Grant {
     shared: Arc<Shared>,
@@ -22,7 +22,14 @@ pub struct Grant {
     /// Where its chunks go: by the first of a run, how many there are, and their first slot.
     slots: BTreeMap<Chunk, (u32, Slot)>,
     had: ChunkSet,
-    kept: Mutex<ChunkSet>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    kept: ChunkSet,
+    /// What may be added to the log; none once the grant has ended.
+    promise: Option<Arc<Promise>>,
 }
 
 impl Grant {
@@ -54,12 +61,28 @@ impl Grant {
         let slots = shared.allot(&by_class)?;
         drop(until_allotted);
         let settled = Mutex::new(ChunkSet::empty(chunks));
-        let ticket = Arc::new(Ticket { lot, _promise: log, settled });
+        let (ticket, promise) = (Arc::new(Ticket { lot, settled }), Arc::new(log));
         if !had.is_empty() || chunks == 0 {
-            shared.queue.adopt(Adopted { ticket: ticket.clone(), chunks: had.clone(), alike });
+            let (ticket, chunks, _promise) = (ticket.clone(), had.clone(), promise.clone());
+            shared.queue.adopt(Adopted { ticket, chunks, alike, _promise });
         }
-        let kept = Mutex::new(ChunkSet::empty(chunks));
-        Ok(Grant { shared: shared.clone(), ticket, slots, had, kept })
+        let state = Mutex::new(State { kept: ChunkSet::empty(chunks), promise: Some(promise) });
+        Ok(Grant { shared: shared.clone(), ticket, slots, had, state })
+    }
+
+    /// Nothing is brought any more: the slots of what was not kept are free, and so is the room that the log would have
+    /// had for it, whoever still holds this to read what was kept.
+    pub fn end(&self) {
+        let mut state = lock(&self.state);
+        if state.promise.take().is_none() {
+            return;
+        }
+        for (first, (count, slot)) in &self.slots {
+            let left = (0..*count).map(|nth| first.plus(nth)).filter(|chunk| !state.kept.contains(*chunk));
+            for run in runs::of(left) {
+                self.shared.slabs.free(slot.plus(run.first.since(*first)), run.count);
+            }
+        }
     }
 
     /// What it is for.
@@ -75,16 +98,21 @@ impl Grant {
     /// Writes a part of a chunk, proved or not, `within` bytes from its start.
     ///
     /// # Errors
-    /// [`VaultError::Contradiction`] of a chunk that this is no leave for; else as of writing.
+    /// [`VaultError::Contradiction`] of a chunk that this is no leave for, or not any more; else as of writing.
     pub fn write(&self, place: Place, within: u64, data: &[u8]) -> Result<(), VaultError> {
         let slot = self.slot(self.lot().layout.chunk(place)).ok_or(VaultError::Contradiction)?;
+        let state = lock(&self.state);
+        state.promise.as_ref().ok_or(VaultError::Contradiction)?;
+        // Who ends this meanwhile frees the slot, and somebody else may get it, when this is written.
+        let _pin = self.shared.slabs.pin(slot);
+        drop(state);
         self.shared.slabs.write(slot, within, data).map_err(|error| self.shared.failed(error))
     }
 
     /// A chunk was written whole and proved, by `proof` if its file has several. It counts as kept when a commit says so.
     ///
     /// # Errors
-    /// [`VaultError::Contradiction`] of a chunk that this is no leave for, or without its proof.
+    /// [`VaultError::Contradiction`] of a chunk that this is no leave for, or not any more, or without its proof.
     pub fn keep(&self, place: Place, proof: Option<Arc<Proof>>) -> Result<(), VaultError> {
         let chunk = self.lot().layout.chunk(place);
         let slot = self.slot(chunk).ok_or(VaultError::Contradiction)?;
@@ -92,9 +120,14 @@ impl Grant {
         if proof.is_none() != is_alone {
             return Err(VaultError::Contradiction);
         }
-        if lock(&self.kept).insert(chunk) {
+        let mut state = lock(&self.state);
+        let promise = state.promise.clone().ok_or(VaultError::Contradiction)?;
+        let is_new = state.kept.insert(chunk);
+        drop(state);
+        if is_new {
             self.shared.slabs.is_written(slot);
-            self.shared.queue.write(Written { ticket: self.ticket.clone(), chunk, slot, proof });
+            let ticket = self.ticket.clone();
+            self.shared.queue.write(Written { ticket, chunk, slot, proof, _promise: promise });
         }
         Ok(())
     }
@@ -119,7 +152,7 @@ impl Grant {
         let chunk = self.lot().layout.chunk(place);
         // Whatever is in the log may be freed at any time: the catalogue knows.
         let index = lock(&self.shared.index);
-        let is_ours = !lock(&self.ticket.settled).contains(chunk) && lock(&self.kept).contains(chunk);
+        let is_ours = !lock(&self.ticket.settled).contains(chunk) && lock(&self.state).kept.contains(chunk);
         let slot = if is_ours {
             self.slot(chunk)
         } else {
@@ -142,13 +175,7 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        let kept = lock(&self.kept);
-        for (first, (count, slot)) in &self.slots {
-            let left = (0..*count).map(|nth| first.plus(nth)).filter(|chunk| !kept.contains(*chunk));
-            for run in runs::of(left) {
-                self.shared.slabs.free(slot.plus(run.first.since(*first)), run.count);
-            }
-        }
+        self.end();
     }
 }
 

@@ -92,8 +92,6 @@ impl Drop for Promise {
 #[derive(Debug)]
 pub(super) struct Ticket {
     pub(super) lot: Lot,
-    /// What they may add to the log.
-    pub(super) _promise: Promise,
     /// The chunks of the lot that do not wait for the log any more: the catalogue knows where they lie, if they do.
     pub(super) settled: Mutex<ChunkSet>,
 }
@@ -107,6 +105,8 @@ pub(super) struct Written {
     pub(super) slot: Slot,
     /// Of its run; none for a file of one chunk.
     pub(super) proof: Option<Arc<Proof>>,
+    /// What it may add to the log.
+    pub(super) _promise: Arc<Promise>,
 }
 
 /// A file that is held, and which of its chunks are those of another one.
@@ -124,6 +124,8 @@ pub(super) struct Adopted {
     pub(super) chunks: ChunkSet,
     /// By their place in the lot, files of which another one that is held has the same chunks.
     pub(super) alike: BTreeMap<usize, Alike>,
+    /// What they may add to the log.
+    pub(super) _promise: Arc<Promise>,
 }
 
 /// What is to go into the log.

@@ -55,6 +55,16 @@ impl Shared {
         lock(&self.quota).space(self.slabs.charge(), self.log_bytes.load(Ordering::Acquire))
     }
 
+    /// About how much the disk has left for whoever may write here: whole mebibytes. Nothing, if that cannot be said.
+    pub(super) fn left_on_disk(&self) -> u64 {
+        let stat = rustix::fs::statvfs(self.folder.path());
+        let left = stat.map_or(0, |stat| match stat.f_blocks {
+            0 => u64::MAX, // a file system without an end
+            _ => stat.f_bavail.saturating_mul(stat.f_frsize),
+        });
+        left >> 20 << 20
+    }
+
     /// An error of the disk.
     pub(super) fn failed(&self, error: io::Error) -> VaultError {
         VaultError::disk(self.folder.path().to_owned(), error)
