@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -26,10 +27,14 @@ struct Cluster {
 impl Cluster {
     #[track_caller]
     fn new(stores: usize) -> Cluster {
-        let port = Port::reserve();
-        let tracker = Some(Daemon::tracker(&["--listen", &port.target()]));
-        let place = TempDir::new().expect("a temporary folder");
-        let mut cluster = Cluster { port, tracker, stores: Vec::new(), folders: Vec::new(), place };
+        Cluster::with(stores, &[])
+    }
+
+    #[track_caller]
+    fn with(stores: usize, options: &[&str]) -> Cluster {
+        let (port, place) = (Port::reserve(), TempDir::new().expect("a temporary folder"));
+        let mut cluster = Cluster { port, tracker: None, stores: Vec::new(), folders: Vec::new(), place };
+        cluster.track(options);
         for number in 0..stores {
             cluster.folders.push(TempDir::new().expect("a temporary folder"));
             cluster.stores.push(None);
@@ -50,11 +55,13 @@ impl Cluster {
         self.stores[number].take().expect("it runs").kill();
     }
 
-    /// The tracker ends, and another one that knows nothing begins.
+    /// The tracker ends, if one runs, and another one begins, with these options.
     #[track_caller]
-    fn forget(&mut self) {
-        self.tracker.take().expect("it runs").kill();
-        self.tracker = Some(Daemon::tracker(&["--listen", &self.port.target()]));
+    fn track(&mut self, options: &[&str]) {
+        if let Some(tracker) = self.tracker.take() {
+            tracker.kill();
+        }
+        self.tracker = Some(Daemon::tracker(&[&["--listen", &self.port.target()], options].concat()));
     }
 
     #[track_caller]
@@ -111,7 +118,7 @@ fn what_was_uploaded_survives_its_uploader_any_one_store_and_a_tracker_that_forg
         made.expect_copy("", &got);
         cluster.start(number);
     }
-    cluster.forget();
+    cluster.track(&[]);
     let got = eventually("stores told of what they keep", || {
         let target = cluster.place.path().join("after");
         let said = cluster.ask(&["download", "film", target.to_str().expect("UTF-8")]);
@@ -157,4 +164,96 @@ fn what_cannot_be_stored_is_said_before_a_byte_moves() {
     assert!(few.lines().count() == 1 && few.contains("store"), "{few}");
     let full = cluster.ask(&["upload", &at(&large), "--copies", "1"]).expect(OTHER).stderr;
     assert!(full.lines().count() == 1, "{full}");
+}
+
+/// Bytes that the disk has given to the slabs of each store.
+fn slabs(cluster: &Cluster) -> Vec<u64> {
+    let of = |folder: &TempDir| {
+        let inside = fs::read_dir(folder.path().join(".p2p/vault")).expect("a vault").flatten();
+        let slab = inside.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "slab"));
+        slab.map(|entry| entry.metadata().expect("a slab").blocks() * 512).sum()
+    };
+    cluster.folders.iter().map(of).collect()
+}
+
+#[test]
+fn a_running_peer_is_asked_and_of_a_new_version_only_what_changed_moves() {
+    const CHUNK: usize = 64 << 10;
+    let cluster = Cluster::new(3);
+    let mut made = Sample::empty();
+    let mut bytes = pattern(600 * CHUNK, 1);
+    let film = made.add("in/film", bytes.clone());
+    let few = (bytes.len() * 15 / 1000) as u64;
+    let alice = ["--tracker", &cluster.port.target(), "--name", "alice"];
+    let _alice = Daemon::peer(made.path(), &alice);
+    let first = cluster.upload(&film, &[]);
+    assert_eq!(first["version"], 1);
+    let versions = cluster.ask(&["versions", "film", "--json"]).expect(0).stdout;
+    assert!(versions.contains(r#""publisher":"alice""#), "{versions}");
+    let sent = first["sent"].as_u64().expect("a number");
+    assert!(sent <= bytes.len() as u64 / 100 * 105, "{sent} bytes were sent");
+    let target = cluster.download("film", "film");
+    // The same under another name.
+    let again = cluster.upload(&film, &["--as", "movie"]);
+    assert!(again["sent"].as_u64().expect("a number") < 65_536, "{again}");
+
+    let before = slabs(&cluster);
+    for chunk in [3, 99, 200, 399, 512, 599] {
+        bytes[chunk * CHUNK + 5] ^= 1;
+    }
+    fs::write(&film, &bytes).expect("a file");
+    let second = cluster.upload(&film, &[]);
+    assert_eq!(second["version"], 2);
+    assert!(second["sent"].as_u64().expect("a number") <= few, "{second}");
+    for (before, after) in before.iter().zip(slabs(&cluster)) {
+        assert!(after - before <= few, "{before} and then {after}");
+    }
+    let said = cluster.ask(&["download", "film", target.to_str().expect("UTF-8"), "--json"]).expect(0).stdout;
+    assert!(fs::read(&target).expect("a file") == bytes);
+    let done: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
+    let sources = done["done"][0]["status"]["sources"].as_array().expect("sources").clone();
+    let received: u64 = sources.iter().filter_map(|source| source["bytes"].as_u64()).sum();
+    assert!(received > 0 && received <= few, "{received} bytes were received of {few}");
+}
+
+#[test]
+fn a_tracker_that_lost_its_disk_has_names_and_versions_back_from_stores() {
+    let disks = TempDir::new().expect("a temporary folder");
+    let disk = |name: &str| disks.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (old, empty, new) = (disk("old"), disk("empty"), disk("new"));
+    let mut cluster = Cluster::with(3, &["--data", &old]);
+    let mut made = Sample::empty();
+    let film = made.add("film", pattern(3_000_000, 1));
+    assert_eq!(cluster.upload(&film, &[])["version"], 1);
+    fs::write(&film, pattern(3_000_000, 2)).expect("a file");
+    assert_eq!(cluster.upload(&film, &[])["version"], 2);
+    made.add("d/in/one", pattern(300_000, 3));
+    let folder = made.path().join("d");
+    assert_eq!(cluster.upload(&folder, &[])["version"], 1);
+
+    // One that does not say that it recovers is another tracker.
+    cluster.track(&["--data", &empty]);
+    cluster.stores[0].as_ref().expect("it runs").wait_for_log("serves another tracker");
+    cluster.ask(&["versions", "film"]).expect(NOT_FOUND);
+
+    cluster.track(&["--data", &new, "--recover"]);
+    let read = |path: std::path::PathBuf| fs::read(path).expect("a file");
+    let numbers = |cluster: &Cluster| {
+        let said = cluster.ask(&["versions", "film", "--json"]).stdout;
+        let lines = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.map(|line| line["version"].as_u64().expect("a number")).collect::<Vec<_>>()
+    };
+    eventually("stores told what they remember", || (numbers(&cluster) == [2, 1]).then_some(()));
+    let check = |cluster: &Cluster, to: &str| {
+        assert!(read(cluster.download("film", &format!("film{to}"))) == pattern(3_000_000, 2));
+        assert!(read(cluster.download("film@1", &format!("first{to}"))) == pattern(3_000_000, 1));
+        assert!(read(cluster.download("d", &format!("d{to}")).join("in/one")) == pattern(300_000, 3));
+    };
+    check(&cluster, "");
+    // From then on it is a tracker like any other: what came back is on its disk.
+    cluster.track(&["--data", &new]);
+    assert_eq!(numbers(&cluster), [2, 1]);
+    check(&cluster, "-again");
+    fs::write(&film, pattern(3_000_000, 4)).expect("a file");
+    assert_eq!(cluster.upload(&film, &[])["version"], 3);
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::exit::Exit;
 use super::peer::PeerStatus;
 use super::transfer::{Report, TransferStatus};
+use crate::wire::Offer;
 
 /// The socket's name in its folder.
 pub const SOCKET: &str = "control.sock";
@@ -25,12 +26,38 @@ pub enum Request {
         /// The content.
         id: String,
     },
+    /// What is shared of a file or folder as it lies there now.
+    Offer {
+        /// Its resolved path.
+        path: PathBuf,
+    },
     /// To fetch.
     Get(Get),
     /// To go on with fetches that are under way in another way.
     Steer(Steer),
     /// To send or receive at other rates.
     Limit(Limit),
+}
+
+/// A content that is shared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offered {
+    /// It.
+    pub id: String,
+    /// Its bytes; of a folder, of its listing.
+    pub size: u64,
+    /// Bytes of all its files.
+    pub total: u64,
+    /// Chunks of all its files.
+    pub chunks: u32,
+}
+
+impl Offered {
+    /// As it is registered.
+    pub fn of(offer: &Offer) -> Offered {
+        Offered { id: offer.id.to_string(), size: offer.size, total: offer.total, chunks: offer.chunks }
+    }
 }
 
 /// How fetches that are under way are to go on.
@@ -114,6 +141,8 @@ pub enum Answer {
     Status(PeerStatus),
     /// What the shared folder calls the content, if it is in it.
     Holds(Option<String>),
+    /// What is shared of the file or folder, if it is.
+    Offer(Option<Offered>),
     /// The fetches that go on in another way, as they are then.
     Steered(Vec<TransferStatus>),
     /// How far the fetch is.
@@ -161,6 +190,7 @@ mod tests {
         let lines = [
             (Request::Status {}, r#"{"status":{}}"#),
             (Request::Holds { id: "1f".into() }, r#"{"holds":{"id":"1f"}}"#),
+            (Request::Offer { path: "/d/a".into() }, r#"{"offer":{"path":"/d/a"}}"#),
             (
                 Request::Get(get),
                 r#"{"get":{"id":"1f","name":"a","size":null,"dest":"/d/a","force":true,"own":false,"delete":false,"wait_ms":30000,"waited_ms":7,"down":5,"refresh_ms":null}}"#,

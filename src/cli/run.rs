@@ -9,6 +9,7 @@ pub(crate) mod peer;
 mod scan;
 pub(crate) mod scratch;
 pub(crate) mod share;
+mod sharer;
 pub(crate) mod signals;
 pub(crate) mod tracker;
 pub(crate) mod upload;

@@ -16,7 +16,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::job::{self, Dest, Job, Want};
 use super::node::Node;
 use super::trackers::Registry;
-use crate::api::control::{Answer, Fault, Get, Limit, Order, Request, SOCKET, Steer};
+use crate::api::control::{Answer, Fault, Get, Limit, Offered, Order, Request, SOCKET, Steer};
 use crate::api::{Exit, PeerStatus, TrackerStatus, TransferStatus};
 use crate::content::{Rate, SafeName};
 use crate::owner;
@@ -72,6 +72,10 @@ pub(super) fn answer(peer: &Arc<Node>, stream: UnixStream) -> io::Result<()> {
         Ok(Request::Holds { id }) => {
             let offers = id.parse().map_or_else(|_| Vec::new(), |id| peer.means.holdings.shared(id));
             say(&stream, &Answer::Holds(offers.first().map(|offer| offer.name.to_string())))
+        }
+        Ok(Request::Offer { path }) => {
+            let offer = peer.means.holdings.share.as_ref().and_then(|share| share.offer_at(&path));
+            say(&stream, &Answer::Offer(offer.as_ref().map(Offered::of)))
         }
         Ok(Request::Steer(order)) => {
             say(&stream, &steer(peer, &order).map_or_else(Answer::Error, Answer::Steered))

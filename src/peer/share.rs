@@ -26,6 +26,7 @@ use crate::wire::{Offer, View};
 mod catalogue;
 mod config;
 mod core;
+mod current;
 mod debounce;
 mod doubt;
 mod earlier;
@@ -111,6 +112,11 @@ impl Share {
     /// What is shared of a content, as it stands in [`Share::offers`].
     pub fn offers_of(&self, id: FileId) -> Vec<Offer> {
         self.core.read().catalogue.offers_of(id)
+    }
+
+    /// What is offered of a file or folder, by its resolved path, if it is as it lies there now.
+    pub fn offer_at(&self, path: &Path) -> Option<Offer> {
+        current::offer_at(&self.core, path)
     }
 
     /// How much is shared.

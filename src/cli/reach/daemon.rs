@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::api::control::{Answer, Fault, Get, Limit, Order, Request, SOCKET, Steer};
+use crate::api::control::{Answer, Fault, Get, Limit, Offered, Order, Request, SOCKET, Steer};
 use crate::api::{PeerStatus, Report, TransferStatus};
 use crate::cli::failure::Failure;
 use crate::cli::typed::values::Period;
@@ -90,6 +90,14 @@ impl Daemon {
     pub(crate) fn holds(&mut self, id: FileId) -> Result<Option<SafeName>, Failure> {
         match self.ask(&Request::Holds { id: id.to_string() })? {
             Answer::Holds(name) => Ok(name.and_then(|name| SafeName::new(name).ok())),
+            _ => Err(strange("to another question")),
+        }
+    }
+
+    /// What the peer shares of a file or folder as it lies there now, by its resolved path.
+    pub(crate) fn offer(&mut self, path: &Path) -> Result<Option<Offered>, Failure> {
+        match self.ask(&Request::Offer { path: path.to_owned() })? {
+            Answer::Offer(offer) => Ok(offer),
             _ => Err(strange("to another question")),
         }
     }

@@ -1,25 +1,22 @@
-//! `p2p upload`: shares a file or folder until enough stores have it and its name is on record.
+//! `p2p upload`: has a file or folder shared until enough stores have it and its name is on record.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tempfile::TempDir;
 
 use crate::cli::failure::Failure;
 use crate::cli::reach::client::{Client, strange};
 use crate::cli::run::share::link_name;
+use crate::cli::run::sharer::Source;
 use crate::cli::run::signals::Stop;
-use crate::cli::run::{engine, peer, scratch};
 use crate::cli::show::output;
 use crate::cli::show::words::{count, size};
 use crate::cli::typed::published::UploadArgs;
 use crate::cli::typed::what::as_kind;
 use crate::content::SafeName;
-use crate::peer::Peer;
 use crate::say;
-use crate::wire::{FromTracker, Label, Name, Offer, Policy, Store, Stored, Storing, Version};
+use crate::wire::{FromTracker, Label, Name, Policy, Store, Stored, Storing, Version};
 
 /// How long a tracker lets one question wait: between two looks at signals.
 const WAIT: Duration = Duration::from_millis(500);
@@ -56,7 +53,7 @@ struct Done {
     copies: u8,
     /// False if the latest version was that already.
     fresh: bool,
-    /// Bytes that left this process.
+    /// Bytes that left the peer that shares it.
     sent: u64,
     seconds: f64,
 }
@@ -71,18 +68,18 @@ pub(crate) fn upload(args: &UploadArgs) -> Result<(), Failure> {
     let name = called(args, &shared_as)?;
     let policy = Policy::copies(args.copies)
         .ok_or_else(|| Failure::usage(format!("{} copies are too many, or none", args.copies)))?;
-    let source = Source::start(args, path, &shared_as)?;
+    let source = Source::find(args, path, &shared_as)?;
     stop.graceful();
-    peer::registered(&source.peer, &stop);
-    let stored = store(args, (&source.offer, &name, policy), &source.peer, &stop);
-    let sent = source.peer.sent();
-    source.peer.stop();
+    source.registered(&stop);
+    let stored = store(args, (&source, &name, policy), &stop);
+    let offer = source.offer.clone();
+    let sent = source.end();
     let stored = stored?;
     let done = Done {
         name: name.as_str().to_owned(),
         version: stored.number,
-        id: source.offer.id.to_string(),
-        size: source.offer.total,
+        id: offer.id,
+        size: offer.total,
         copies: policy.m() + 1,
         fresh: stored.fresh,
         sent,
@@ -106,63 +103,28 @@ fn called(args: &UploadArgs, shared_as: &SafeName) -> Result<SafeName, Failure> 
     args.called.as_ref().map_or_else(|| Ok(shared_as.clone()), |called| as_kind(called, shared_as.is_tree()))
 }
 
-/// What is uploaded, shared by a peer of this process.
-struct Source {
-    peer: Peer,
-    offer: Offer,
-    /// Where its state is.
-    _scratch: TempDir,
-}
-
-impl Source {
-    /// Hashes what is at `path` and shares it, but leaves nothing beside it.
-    fn start(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
-        let scratch = scratch::folder()?;
-        let mut config = engine::config(&args.engine, args.trackers.trackers.clone(), Some(path.clone()));
-        config.prefix = true;
-        config.watch = false;
-        config.state.get_or_insert_with(|| scratch.path().to_owned());
-        let peer = engine::start(config)?;
-        match offer_of(&peer, name) {
-            Some(offer) => Ok(Source { peer, offer, _scratch: scratch }),
-            None => {
-                peer.stop();
-                Err(unreadable(&path))
-            }
-        }
-    }
-}
-
-fn offer_of(peer: &Peer, name: &SafeName) -> Option<Offer> {
-    peer.offers().into_iter().find(|offer| *offer.name == *name.as_str())
-}
-
-fn unreadable(path: &Path) -> Failure {
-    Failure::other(format!("{} cannot be read, so it is not uploaded", path.display()))
-}
-
 /// Asks for it to be stored until it is.
 fn store(
     args: &UploadArgs,
-    (offer, name, policy): (&Offer, &SafeName, Policy),
-    peer: &Peer,
+    (source, name, policy): (&Source, &SafeName, Policy),
     stop: &Stop,
 ) -> Result<Stored, Failure> {
     let mut client = Client::new(&args.trackers.trackers, args.wait);
     let (id, seq) = client.change();
+    let offer = &source.offer;
     let question = Store {
         client: id,
         seq,
         name: Name::new(name.as_str()),
         version: Version {
             number: 0,
-            id: offer.id,
+            id: source.id,
             size: offer.size,
             total: offer.total,
             chunks: offer.chunks,
             policy,
             stamp_ms: 0,
-            publisher: Label::new(peer.name()),
+            publisher: Label::new(source.sharer()),
         },
         expect: 0,
         degraded: args.allow_degraded,
@@ -175,10 +137,13 @@ fn store(
         match client.ask(&question)? {
             FromTracker::Stored(stored) => return Ok(stored),
             FromTracker::Storing(storing) => {
-                if told.elapsed() >= TELL && last != Some(storing.covered) {
+                if told.elapsed() >= TELL {
                     told = Instant::now();
-                    last = Some(storing.covered);
-                    tell(args.json, name, &storing);
+                    source.check()?;
+                    // A tracker that still hears from its stores does not know what is needed.
+                    if storing.needed > 0 && last.replace(storing.covered) != Some(storing.covered) {
+                        tell(args.json, name, &storing);
+                    }
                 }
             }
             other => return Err(strange(&other)),

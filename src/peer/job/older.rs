@@ -1,5 +1,5 @@
 //! What an older version at the destination has of what is wanted: chunks that are the same at the same place are
-//! copied, each proved as it goes, and not fetched. Which these are, the chunk hashes tell, which one holder is asked for.
+//! copied, each proved as it goes, and not fetched. Which these are, the chunk hashes tell, which holders are asked for.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -9,14 +9,20 @@ use super::error::FetchError;
 use super::handle::Course;
 use super::here::{Source, copy};
 use super::means::Means;
-use crate::content::{ChunkSet, FileId, PeerId};
+use crate::content::{ChunkSet, FileId, Manifest, PeerId};
 use crate::net::NetError;
 use crate::peer::disk::Disk;
-use crate::peer::transfer::manifest::{Holder, Listed};
+use crate::peer::transfer::manifest::{Hashes, Holder, Listed};
 use crate::wire::{self, Variant, View};
 
-/// Holders that are asked, one after the other, until one answers: without an answer all is fetched.
-const MOST_ASKED: usize = 3;
+/// Holders that are asked, one after the other, until all hashes are known: as many as the stores that a content is on at
+/// most. Without an answer all is fetched.
+const MOST_ASKED: usize = 16;
+/// After so many that did not answer nobody else is asked: each takes time.
+const MOST_SILENT: usize = 3;
+
+/// A file that is to be replaced, and what is known of the one that is wanted.
+type Older = (Hashes, File);
 
 /// Copies what is at the destination already of files that are to be replaced; `had` gains their chunks.
 pub(super) fn take_older(
@@ -27,26 +33,33 @@ pub(super) fn take_older(
     variants: &[Variant],
 ) -> Result<(), FetchError> {
     let mut older = older(disk, had);
+    let mut silent = 0;
     for (peer, addresses) in holders(means, variants) {
-        if older.is_empty() {
+        if older.is_empty() || silent == MOST_SILENT {
             break;
         }
-        if let Err(error) = take_with(means, job, (peer, &addresses), (content, disk), had, &mut older)? {
+        let asked = ask(means, (peer, &addresses), content, &mut older, &mut |file, (from, manifest)| {
+            copy(job, disk, had, (file, &Source::File(from), &Arc::new(manifest)), true)
+        })?;
+        if let Err(error) = asked {
             tracing::debug!("peer {peer} does not say what the chunks of {} are: {error}", content.0);
+            silent += 1;
         }
     }
     Ok(())
 }
 
 /// The files of more than one chunk that nothing is here of, and what stands in their place.
-fn older(disk: &Disk, had: &ChunkSet) -> Vec<(Listed, File)> {
+fn older(disk: &Disk, had: &ChunkSet) -> Vec<Older> {
     let layout = &disk.plan().layout;
     let files = layout.files().iter().enumerate();
     let missing = files.filter(|(file, geometry)| {
         geometry.chunks() > 1 && layout.chunks_of(*file).any(|chunk| !had.contains(chunk))
     });
     let listed = |(file, geometry)| Listed { file, id: disk.plan().id_of(file), geometry };
-    missing.filter_map(|(file, geometry)| Some((listed((file, *geometry)), disk.older(file)?))).collect()
+    missing
+        .filter_map(|(file, geometry)| Some((Hashes::new(listed((file, *geometry))), disk.older(file)?)))
+        .collect()
 }
 
 /// Where those are who may know the hashes, who has all of it first.
@@ -61,27 +74,32 @@ fn holders(means: &Means, variants: &[Variant]) -> Vec<(PeerId, Vec<SocketAddr>)
     all.into_iter().map(|(_, holder)| (holder.peer, dialled(holder))).collect()
 }
 
-/// Takes one file after the other off the end of `older`; the inner error is the holder's.
-fn take_with(
+/// Asks one holder for the hashes of all files of `older`; those whose hashes are known go to `take`. The inner error is
+/// the holder's.
+fn ask(
     means: &Means,
-    job: &Course,
     holder: (PeerId, &[SocketAddr]),
-    (content, disk): ((FileId, View), &Disk),
-    had: &mut ChunkSet,
-    older: &mut Vec<(Listed, File)>,
+    content: (FileId, View),
+    older: &mut Vec<Older>,
+    take: &mut dyn FnMut(usize, (File, Manifest)) -> Result<(), FetchError>,
 ) -> Result<Result<(), NetError>, FetchError> {
     let mut holder = match Holder::open(&means.identity, holder, content) {
         Ok(holder) => holder,
         Err(error) => return Ok(Err(error)),
     };
-    while let Some((listed, _)) = older.last() {
-        let manifest = match holder.manifest(*listed) {
-            Ok(manifest) => Arc::new(manifest),
-            Err(error) => return Ok(Err(error)),
-        };
-        let Some((listed, file)) = older.pop() else { break };
-        copy(job, disk, had, (listed.file, &Source::File(file), &manifest), true)?;
+    let mut left = Vec::new();
+    let mut asked = Ok(());
+    while let Some((mut hashes, file)) = older.pop() {
+        if asked.is_ok() {
+            asked = holder.tell(&mut hashes);
+        }
+        match hashes.manifest() {
+            Some(manifest) => take(hashes.listed.file, (file, manifest))?,
+            None => left.push((hashes, file)),
+        }
     }
+    left.reverse();
+    *older = left;
     holder.leave();
-    Ok(Ok(()))
+    Ok(asked)
 }

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 
 use super::store::Store;
 use super::vault::Lot;
-use crate::content::FileId;
-use crate::peer::transfer::manifest::{Holder, Listed};
+use crate::content::{FileId, PeerId};
+use crate::net::NetError;
+use crate::peer::transfer::manifest::{Hashes, Holder, Listed};
 use crate::wire::{Keep, View};
 
-/// Sources that are asked, one after the other, until one answers: without an answer all is fetched.
+/// Sources that are asked, one after the other, until all hashes are known: without an answer all is fetched.
 const MOST_ASKED: usize = 3;
 /// Most files of a content that are asked for, the largest: each is a round trip.
 const MOST_FILES: usize = 256;
@@ -27,6 +28,7 @@ pub(super) fn learn(store: &Store, keep: &Keep, view: View, ids: &[FileId], lot:
     });
     files.sort_by_key(|listed| std::cmp::Reverse(listed.geometry.size()));
     files.truncate(MOST_FILES);
+    let mut files: Vec<Hashes> = files.into_iter().map(Hashes::new).collect();
     let me = store.means.identity.peer.get();
     let sources = keep.sources.iter().filter(|source| source.peer != me && !source.addresses.is_empty());
     for source in sources.take(MOST_ASKED) {
@@ -34,19 +36,25 @@ pub(super) fn learn(store: &Store, keep: &Keep, view: View, ids: &[FileId], lot:
             return;
         }
         let addresses: Vec<SocketAddr> = source.addresses.iter().map(|address| address.socket()).collect();
-        let mut holder = match Holder::open(&store.means.identity, (source.peer, &addresses), (keep.id, view))
-        {
-            Ok(holder) => holder,
-            Err(error) => {
-                tracing::debug!("{addresses:?} does not say what the chunks of {} are: {error}", keep.id);
-                continue;
-            }
-        };
-        // Who cannot tell of one may of the next.
-        files.retain(|listed| {
-            let told = holder.manifest(*listed).ok();
-            told.is_none_or(|manifest| lot.know(listed.file, manifest.hashes().to_vec()).is_err())
+        let at = (source.peer, addresses.as_slice());
+        if let Err(error) = ask(store, at, (keep.id, view), &mut files) {
+            tracing::debug!("{addresses:?} does not say what the chunks of {} are: {error}", keep.id);
+        }
+        files.retain(|hashes| {
+            let known = hashes.manifest().map(|manifest| manifest.hashes().to_vec());
+            known.is_none_or(|known| lot.know(hashes.listed.file, known).is_err())
         });
-        holder.leave();
     }
+}
+
+fn ask(
+    store: &Store,
+    at: (PeerId, &[SocketAddr]),
+    content: (FileId, View),
+    files: &mut [Hashes],
+) -> Result<(), NetError> {
+    let mut holder = Holder::open(&store.means.identity, at, content)?;
+    files.iter_mut().try_for_each(|hashes| holder.tell(hashes))?;
+    holder.leave();
+    Ok(())
 }

@@ -82,6 +82,13 @@ impl Vault {
         self.shared.space()
     }
 
+    /// How much can be lent in truth, and how much of that can still be promised, in bytes: no more than is taken and the
+    /// disk has room for.
+    pub fn lendable(&self) -> (u64, u64) {
+        let (space, left) = (self.space(), self.shared.left_on_disk());
+        (space.quota.min(space.used.saturating_add(left)), space.room().min(left))
+    }
+
     /// Whom it serves, and their highest term that was heard.
     pub fn owner(&self) -> Option<Owner> {
         lock(&self.shared.index).catalogue.owner()

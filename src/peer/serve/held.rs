@@ -241,12 +241,15 @@ impl Held {
         }
     }
 
-    /// The proof of any aligned run of a file's chunks; a content on its way here knows too few hashes.
+    /// The proof of any aligned run of a file's chunks; of a content on its way here, of one that is proved together.
     pub(in crate::peer) fn manifest_run(&self, file: usize, run: Range<u32>) -> Option<Proof> {
         match self {
             Held::Shared(shared) => shared.prove(file, run),
             Held::Kept(kept) => kept.manifest_run(file, run),
-            Held::Fetching(_) => None,
+            Held::Fetching(transfer) => {
+                let place = transfer.layout.place(transfer.layout.chunks_of(file).start + run.start)?;
+                transfer.proof_of(place).map(|proof| (*proof).clone()).filter(|proof| proof.run() == run)
+            }
         }
     }
 

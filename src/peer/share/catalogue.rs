@@ -134,6 +134,15 @@ impl Catalogue {
         files.chain(trees).collect()
     }
 
+    /// The offer of what lies at a path, if that is as it was told of.
+    pub(super) fn offer_at(&self, path: &str) -> Option<Offer> {
+        match self.there.files.get(path) {
+            Some(record) => self.file_offer(path, record),
+            None if self.stale.contains_key(path) => None,
+            None => Some(self.tree_offer(path, *self.trees.get(path)?)),
+        }
+    }
+
     /// The offers of one content.
     pub(super) fn offers_of(&self, id: FileId) -> Vec<Offer> {
         let offer = |path: &str| match path.strip_suffix('/') {

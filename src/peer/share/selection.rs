@@ -48,6 +48,11 @@ impl Selection {
         Selection { all, exclude, rules: Vec::new() }
     }
 
+    /// True if nobody said anything.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Selection::default()
+    }
+
     /// With what the file of patterns says. The last line that fits is what counts; those that are none are returned.
     pub(super) fn with_ignore_file(mut self, text: &str) -> (Selection, Vec<&str>) {
         let mut bad = Vec::new();

@@ -1,18 +1,25 @@
-//! Asks one holder for the chunk hashes of files of a content, and proves them. No chunk is moved.
+//! Asks holders for the chunk hashes of files of a content, and proves them. No chunk is moved.
+//!
+//! Who has all of a file tells all of its hashes at once. Who has a part of it, as a store does, knows the proofs of the
+//! runs that this lies in: they are asked for run by run, many at a time, and several holders together know them all.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
-use crate::content::{ChunkHash, FileId, Geometry, Manifest, PeerId};
+use crate::content::{ChunkHash, FileId, Geometry, Manifest, PROOF_RUN, PeerId, Proof};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
 use crate::wire::limits::MAX_PROOF_RUN;
-use crate::wire::{Common, FromServer, GetManifest, Open, Role, ToServer, View};
+use crate::wire::{Common, FromServer, GetManifest, Open, Refusal, Role, ToServer, View};
 
 /// The one content of the connection.
 const SLOT: u16 = 0;
 /// A holder may be silent for so long.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Runs that are asked for before the answers are read.
+const WINDOW: usize = 32;
 
 /// A file of a content: its number in the view, and what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +27,49 @@ pub(in crate::peer) struct Listed {
     pub(in crate::peer) file: usize,
     pub(in crate::peer) id: FileId,
     pub(in crate::peer) geometry: Geometry,
+}
+
+/// The chunk hashes of a file of more than one chunk, as far as they are proved.
+#[derive(Debug)]
+pub(in crate::peer) struct Hashes {
+    pub(in crate::peer) listed: Listed,
+    /// Of runs of [`PROOF_RUN`] chunks, by the first.
+    runs: BTreeMap<u32, Vec<ChunkHash>>,
+}
+
+impl Hashes {
+    pub(in crate::peer) fn new(listed: Listed) -> Hashes {
+        Hashes { listed, runs: BTreeMap::new() }
+    }
+
+    /// The hashes themselves, if all are known.
+    pub(in crate::peer) fn manifest(&self) -> Option<Manifest> {
+        let Listed { id, geometry, .. } = self.listed;
+        let hashes: Vec<ChunkHash> = self.runs.values().flatten().copied().collect();
+        if hashes.len() as u64 != u64::from(geometry.chunks()) {
+            return None;
+        }
+        Manifest::new(geometry, hashes).ok().filter(|(_, merged)| *merged == id).map(|(manifest, _)| manifest)
+    }
+
+    fn missing(&self) -> Vec<Range<u32>> {
+        let chunks = self.listed.geometry.chunks();
+        let firsts = (0..chunks).step_by(PROOF_RUN as usize);
+        let missing = firsts.filter(|first| !self.runs.contains_key(first));
+        missing.map(|first| first..(first + PROOF_RUN).min(chunks)).collect()
+    }
+
+    /// Takes in what proves the hashes of a run; false if it does not.
+    fn learn(&mut self, run: &Range<u32>, proof: &Proof) -> bool {
+        let Listed { id, geometry, .. } = self.listed;
+        let proved = proof.run() == *run && proof.check(id, geometry).is_ok();
+        if proved {
+            let parts = proof.hashes.chunks(PROOF_RUN as usize);
+            let firsts = (run.start..).step_by(PROOF_RUN as usize);
+            self.runs.extend(firsts.zip(parts.map(<[ChunkHash]>::to_vec)));
+        }
+        proved
+    }
 }
 
 /// A connection to a holder that has the content.
@@ -44,29 +94,47 @@ impl Holder {
         }
     }
 
-    /// All chunk hashes of a file of more than one chunk.
+    /// Asks for what is missing of a file's hashes: all of it, or what this holder knows.
     ///
     /// # Errors
-    /// When the holder does not give them, or what it gives is not right.
-    pub(in crate::peer) fn manifest(&mut self, listed: Listed) -> Result<Manifest, NetError> {
-        let Listed { file, id, geometry } = listed;
-        let mut hashes: Vec<ChunkHash> = Vec::new();
-        while (hashes.len() as u64) < u64::from(geometry.chunks()) {
-            let first = hashes.len() as u32;
-            let count = (geometry.chunks() - first).min(MAX_PROOF_RUN as u32);
-            let get = GetManifest { slot: SLOT, file: file as u32, first, count };
-            match self.0.call(&get.into())? {
-                FromServer::Manifest(answer) if answer.proof.hashes.len() == count as usize => {
-                    hashes.extend(answer.proof.hashes);
+    /// When the holder does not answer, or what it says is not so.
+    pub(in crate::peer) fn tell(&mut self, hashes: &mut Hashes) -> Result<(), NetError> {
+        let chunks = hashes.listed.geometry.chunks();
+        if hashes.runs.is_empty() && chunks > PROOF_RUN {
+            for first in (0..chunks).step_by(MAX_PROOF_RUN) {
+                let run = first..chunks.min(first + MAX_PROOF_RUN as u32);
+                if !self.ask(hashes, &[run])? {
+                    break; // it has a part of it
                 }
-                FromServer::Manifest(_) => return Err(NetError::Unexpected("MANIFEST of another run")),
+            }
+        }
+        for runs in hashes.missing().chunks(WINDOW) {
+            self.ask(hashes, runs)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for runs of hashes, all at once; true if all of them were told.
+    fn ask(&mut self, hashes: &mut Hashes, runs: &[Range<u32>]) -> Result<bool, NetError> {
+        let mut asked = BTreeMap::new();
+        for run in runs {
+            let (file, first, count) = (hashes.listed.file as u32, run.start, run.len() as u32);
+            let get = GetManifest { slot: SLOT, file, first, count };
+            asked.insert(self.0.request(&get.into())?, run);
+        }
+        let mut told = 0;
+        while !asked.is_empty() {
+            let (request, answer) = self.0.receive()?;
+            let run =
+                asked.remove(&request).ok_or(NetError::Unexpected("an answer that nobody waits for"))?;
+            match answer {
+                FromServer::Manifest(answer) if hashes.learn(run, &answer.proof) => told += 1,
+                FromServer::Manifest(_) => return Err(NetError::Unexpected("MANIFEST of something else")),
+                FromServer::Refused(refused) if refused.reason == Refusal::NotYet => {}
                 other => return Err(refused(other)),
             }
         }
-        match Manifest::new(geometry, hashes) {
-            Ok((manifest, merged)) if merged == id => Ok(manifest),
-            _ => Err(NetError::Unexpected("MANIFEST of another file")),
-        }
+        Ok(told == runs.len())
     }
 
     /// Says that no more is wanted.
@@ -82,5 +150,35 @@ fn refused(answer: FromServer) -> NetError {
         FromServer::Common(Common::Error(error)) => error.into(),
         FromServer::Refused(_) => NetError::Closed,
         other => NetError::Unexpected(other.label()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::hash_chunk;
+
+    #[test]
+    fn what_several_holders_tell_is_put_together_and_nothing_else_is_believed() {
+        let bytes = vec![7; 40 << 16];
+        let geometry = Geometry::of(bytes.len() as u64).unwrap();
+        let hash = |chunk| hash_chunk(geometry, geometry.index(chunk).unwrap(), &bytes[..1 << 16]);
+        let (manifest, id) = Manifest::new(geometry, (0..40).map(hash).collect()).unwrap();
+        let mut hashes = Hashes::new(Listed { file: 0, id, geometry });
+        assert_eq!(hashes.missing(), [0..16, 16..32, 32..40]);
+        let prove = |run: Range<u32>| manifest.prove(run).unwrap();
+        assert!(hashes.learn(&(16..32), &prove(16..32)));
+        assert!(!hashes.learn(&(0..16), &prove(16..32)), "of another run");
+        let mut wrong = prove(32..40);
+        wrong.hashes[3] = ChunkHash([1; 32]);
+        assert!(!hashes.learn(&(32..40), &wrong));
+        assert_eq!(hashes.missing(), [0..16, 32..40]);
+        assert!(hashes.manifest().is_none());
+        assert!(hashes.learn(&(32..40), &prove(32..40)) && hashes.learn(&(0..16), &prove(0..16)));
+        assert_eq!(hashes.manifest().unwrap().hashes(), manifest.hashes());
+        // All at once.
+        let mut hashes = Hashes::new(Listed { file: 0, id, geometry });
+        assert!(hashes.learn(&(0..40), &prove(0..40)));
+        assert!(hashes.missing().is_empty() && hashes.manifest().is_some());
     }
 }

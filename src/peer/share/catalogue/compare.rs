@@ -29,6 +29,24 @@ pub(in crate::peer::share) struct Differences {
 }
 
 impl Differences {
+    /// True if there are none.
+    pub(in crate::peer::share) fn is_empty(&self) -> bool {
+        let Differences {
+            gone,
+            unknown,
+            doubted,
+            grown,
+            touched,
+            folders_gone,
+            folders_new,
+            links,
+            left_out,
+        } = self;
+        let files = gone.is_empty() && unknown.is_empty() && doubted.is_empty() && grown.is_empty();
+        let folders = folders_gone.is_empty() && folders_new.is_empty();
+        files && touched.is_empty() && folders && links.is_empty() && left_out.is_empty()
+    }
+
     /// Adds what another scan found.
     pub(in crate::peer::share) fn extend(&mut self, more: Differences) {
         let Differences {

@@ -1,0 +1,121 @@
+//! Who shares what is uploaded: a running peer that has hashed it already, or one of this process.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::api::control::Offered;
+use crate::cli::failure::Failure;
+use crate::cli::reach::daemon::Daemon;
+use crate::cli::run::signals::Stop;
+use crate::cli::run::{engine, peer, scratch};
+use crate::cli::typed::published::UploadArgs;
+use crate::content::{FileId, SafeName};
+use crate::peer::Peer;
+
+/// What is uploaded, shared by somebody.
+pub(super) struct Source {
+    pub(super) id: FileId,
+    pub(super) offer: Offered,
+    path: PathBuf,
+    sharer: Sharer,
+}
+
+enum Sharer {
+    /// The running peer of the folder that it is in: what it is called, and what it had sent before.
+    Running { name: String, sent: u64 },
+    /// A peer of this process, and where its state is.
+    Own { peer: Peer, _scratch: TempDir },
+}
+
+impl Source {
+    /// Finds who shares what is at `path`, or shares it; nothing is left beside it.
+    pub(super) fn find(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
+        match running(args, &path) {
+            Some((id, offer, sharer)) => Ok(Source { id, offer, path, sharer }),
+            None => own(args, path, name),
+        }
+    }
+
+    /// Waits until a peer of this process is known to its trackers, as a running one is.
+    pub(super) fn registered(&self, stop: &Stop) {
+        if let Sharer::Own { peer, .. } = &self.sharer {
+            peer::registered(peer, stop);
+        }
+    }
+
+    /// What the peer is called.
+    pub(super) fn sharer(&self) -> &str {
+        match &self.sharer {
+            Sharer::Running { name, .. } => name,
+            Sharer::Own { peer, .. } => peer.name(),
+        }
+    }
+
+    /// # Errors
+    /// A running peer does not share it any more as it was.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let Sharer::Running { name, .. } = &self.sharer else { return Ok(()) };
+        match offered(&self.path) {
+            Some(offer) if offer == self.offer => Ok(()),
+            _ => {
+                let path = self.path.display();
+                Err(Failure::other(format!(
+                    "{name} does not share {path} any more as it was, so it is not stored; the same command begins again"
+                )))
+            }
+        }
+    }
+
+    /// Bytes that left for its sake: of a running peer, all that left meanwhile.
+    pub(super) fn end(self) -> u64 {
+        match self.sharer {
+            Sharer::Running { sent, .. } => {
+                let status = Daemon::around(&self.path).and_then(|mut daemon| daemon.status().ok());
+                status.map_or(0, |status| status.sent.saturating_sub(sent))
+            }
+            Sharer::Own { peer, .. } => {
+                let sent = peer.sent();
+                peer.stop();
+                sent
+            }
+        }
+    }
+}
+
+/// The running peer around `path`, if it shares that as it is, at all of these trackers. One that is to send at another rate
+/// is not meant.
+fn running(args: &UploadArgs, path: &Path) -> Option<(FileId, Offered, Sharer)> {
+    let status = Daemon::around(path)?.status().ok()?;
+    let is_linked =
+        |tracker: &String| status.trackers.iter().any(|known| known.connected && known.addr == *tracker);
+    if args.engine.up.is_some() || !args.trackers.trackers.iter().all(is_linked) {
+        return None;
+    }
+    let offer = offered(path)?;
+    Some((offer.id.parse().ok()?, offer, Sharer::Running { name: status.name, sent: status.sent }))
+}
+
+fn offered(path: &Path) -> Option<Offered> {
+    Daemon::around(path)?.offer(path).ok()?
+}
+
+/// Hashes what is at `path` and shares it.
+fn own(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
+    let scratch = scratch::folder()?;
+    let mut config = engine::config(&args.engine, args.trackers.trackers.clone(), Some(path.clone()));
+    config.prefix = true;
+    config.watch = false;
+    config.state.get_or_insert_with(|| scratch.path().to_owned());
+    let peer = engine::start(config)?;
+    match peer.offers().iter().find(|offer| *offer.name == *name.as_str()) {
+        Some(offer) => {
+            let sharer = Sharer::Own { peer, _scratch: scratch };
+            Ok(Source { id: offer.id, offer: Offered::of(offer), path, sharer })
+        }
+        None => {
+            peer.stop();
+            Err(Failure::other(format!("{} cannot be read, so it is not uploaded", path.display())))
+        }
+    }
+}
