@@ -13,6 +13,7 @@ mod elsewhere;
 mod false_tracker;
 mod gone;
 mod hostile;
+mod kept;
 mod lab;
 mod liar;
 mod network;

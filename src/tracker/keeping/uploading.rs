@@ -23,7 +23,7 @@ impl Keeping {
             return Progress::Refused(Shortage::Uploads);
         }
         if !self.is_settling(now)
-            && let Some(shortage) = self.shortage(&asked)
+            && let Some(shortage) = self.shortage(&asked, now)
         {
             return Progress::Refused(shortage);
         }
@@ -104,14 +104,14 @@ impl Keeping {
             return Progress::Safe;
         }
         let impatient = upload.short_since.is_some_and(|since| since + PATIENCE <= now);
-        match self.shortage(&upload.asked).filter(|_| impatient) {
+        match self.shortage(&upload.asked, now).filter(|_| impatient) {
             Some(shortage) => Progress::Refused(shortage),
             None => Progress::Storing { covered, needed },
         }
     }
 
     /// Why so much cannot be kept, as far as can be told before a byte is moved.
-    fn shortage(&self, asked: &Asked) -> Option<Shortage> {
+    fn shortage(&self, asked: &Asked, now: Instant) -> Option<Shortage> {
         let here = self.here();
         let copies = asked.copies(here);
         if here < usize::from(copies) {
@@ -126,7 +126,7 @@ impl Keeping {
                 holder.is_some_and(|(_, holder)| matches!(holder.unwilling, Some((_, Reluctance::NoSpace))));
             let has = holder
                 .map_or(0, |(row, holder)| row.bytes_of(holder.target(row.chunks).count(row.chunks).into()));
-            let free = if full { 0 } else { store.free() };
+            let free = if full || !store.takes(now) { 0 } else { store.free() };
             free.saturating_add(has).min(total)
         };
         let counting = self.stores.iter().filter(|(_, store)| store.counts());

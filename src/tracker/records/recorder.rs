@@ -13,6 +13,7 @@ use super::command::{Command, Start};
 use super::journal::Journal;
 use super::machine::{Applied, Records};
 use crate::say;
+use crate::storage::said;
 use crate::threads::{self, lock};
 use crate::wire::{Authority, Term};
 
@@ -156,11 +157,11 @@ fn carry_out(
     together: Vec<(Command, Sender<Result<Applied, Unrecorded>>)>,
 ) {
     if let Err(error) = journal.append(together.iter().map(|(command, _)| command)) {
-        let failed = Unrecorded::Journal(error.to_string());
+        let failed = Unrecorded::Journal(said(&error));
         return together.into_iter().for_each(|(_, reply)| drop(reply.send(Err(failed.clone()))));
     }
     if let Err(error) = journal.sync() {
-        end(&error.to_string());
+        end(&said(&error));
     }
     let applied: Vec<Applied> = {
         let mut records = write(records);
