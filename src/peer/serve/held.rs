@@ -247,7 +247,7 @@ impl Held {
             Held::Shared(shared) => shared.prove(file, run),
             Held::Kept(kept) => kept.manifest_run(file, run),
             Held::Fetching(transfer) => {
-                let place = transfer.layout.place(transfer.layout.chunks_of(file).start + run.start)?;
+                let place = transfer.layout.place(transfer.layout.first_of(file).plus(run.start))?;
                 transfer.proof_of(place).map(|proof| (*proof).clone()).filter(|proof| proof.run() == run)
             }
         }

@@ -188,12 +188,12 @@ fn what_was_broken_off_takes_no_room_whoever_still_reads_from_it() {
     let grant = vault.reserve(sample.lot(Kind::Bytes), &sample.all()).unwrap();
     let some = set(20, &[0, 1, 7]);
     bring(&grant, &[&sample], &some);
-    let reading = grant.locate(grant.lot().layout().place(1).unwrap()).unwrap().unwrap();
+    let reading = grant.locate(grant.lot().layout().place(Chunk(1)).unwrap()).unwrap().unwrap();
     grant.end();
     let kept = vault.commit().unwrap();
     assert_eq!(kept[0].chunks, some);
     expect_right(&vault, &[&sample], &kept[0]);
-    let first = grant.lot().layout().place(2).unwrap();
+    let first = grant.lot().layout().place(Chunk(2)).unwrap();
     assert!(matches!(grant.write(first, 0, b"late"), Err(VaultError::Contradiction)));
     assert!(matches!(grant.keep(first, sample.proof(first)), Err(VaultError::Contradiction)));
     let space = vault.space();
