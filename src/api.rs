@@ -4,6 +4,7 @@
 
 pub mod control;
 mod exit;
+pub mod node;
 mod peer;
 mod store;
 mod tracker;

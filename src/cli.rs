@@ -35,6 +35,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Tracker(args) => run::tracker::tracker(&args),
         Command::Peer(args) => run::peer::peer(args),
+        Command::Up(args) => run::up::up(&args),
+        Command::Node(args) => ask::node::node(&args),
         Command::Share(args) => run::share::share(args),
         Command::Ls(args) => ask::list::ls(&args),
         Command::Find(args) => ask::find::find(&args),

@@ -9,10 +9,12 @@
 //! - `threads`, `say`, `program`, `descriptors`, `owner`: what the end of a thread means; what is written for people,
 //!   whatever becomes of it; what is said of a panic; how many files and sockets may be open; whose something is.
 //! - [`storage`]: checked logs, and folders that one process has.
+//! - `local`: sockets by which processes of one machine speak to each other.
 //! - [`net`]: connections: preface, HELLO, framing, tracing.
 //! - [`tracker`]: the directory of who has what, and the threads that serve it.
 //! - [`peer`]: sharing, serving and fetching.
 //! - [`conformance`]: whether a program keeps to `docs/PROTOCOL.md`; it uses nothing of `wire`, `net` and `content`.
+//! - [`node`]: the agent of a host, which keeps trackers and peers running; what these say to it.
 //! - [`cli`]: one module per family of commands.
 //! - `sim`, with the feature `lab`: a swarm in virtual time, made of the parts above that decide.
 //! - `fuzzing`, with the feature `lab`: what is promised about bytes from outside.
@@ -28,7 +30,9 @@ pub mod content;
 mod descriptors;
 #[cfg(feature = "lab")]
 pub mod fuzzing;
+mod local;
 pub mod net;
+pub mod node;
 mod owner;
 pub mod peer;
 mod program;

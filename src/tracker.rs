@@ -78,6 +78,11 @@ impl Tracker {
         self.server.stop();
     }
 
+    /// What returns only while requests can be answered.
+    pub fn touch(&self) -> impl Fn() + Send + use<> {
+        self.server.touch()
+    }
+
     /// Blocks until the tracker has been stopped by another thread.
     pub fn wait(&self) {
         self.server.wait();

@@ -5,6 +5,7 @@ pub(crate) mod conformance;
 pub(crate) mod find;
 pub(crate) mod list;
 pub(crate) mod load;
+pub(crate) mod node;
 pub(crate) mod publish;
 pub(crate) mod remove;
 pub(crate) mod status;

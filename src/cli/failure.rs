@@ -5,6 +5,7 @@ use std::io;
 
 use crate::api::Exit;
 use crate::net::NetError;
+use crate::node::{AgentError, ServiceError};
 use crate::peer::{FetchError, PeerError};
 use crate::say;
 use crate::storage::OwnedError;
@@ -68,7 +69,12 @@ impl Failure {
         Failure::new(Exit::Other, sentence)
     }
 
-    /// There is no room for another thread.
+    /// There is no room for a thread that this process cannot do without.
+    pub(crate) fn no_thread(error: io::Error) -> Failure {
+        Failure::other(format!("cannot start a thread: {}", reason(&error)))
+    }
+
+    /// There is no room for the thread of a fetch.
     pub(crate) fn cannot_start(error: io::Error) -> Failure {
         Failure::other(format!("cannot start the fetch: {}", reason(&error)))
     }
@@ -147,6 +153,26 @@ impl From<StartError> for Failure {
             StartError::Listen { listen, source } => cannot_listen(listen, source),
             StartError::Records(unusable) => Failure::other(format!("{error}{}", remedy(unusable))),
             _ => Failure::other(error.to_string()),
+        }
+    }
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Failure {
+        Failure::other(error.to_string())
+    }
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Failure {
+        match &error {
+            AgentError::State(OwnedError::Busy(_)) => Failure::other(format!(
+                "{error}; an agent that runs has it, `p2p node status` shows its roles"
+            )),
+            AgentError::State(_) => {
+                Failure::other(format!("{error}; name another place as `state` in [node]"))
+            }
+            AgentError::Io(error) => Failure::other(format!("cannot start the agent: {}", reason(error))),
         }
     }
 }

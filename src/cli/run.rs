@@ -2,6 +2,7 @@
 //! command.
 
 pub(crate) mod create;
+mod demo;
 pub(crate) mod engine;
 pub(crate) mod logs;
 mod news;
@@ -12,4 +13,5 @@ pub(crate) mod share;
 mod sharer;
 pub(crate) mod signals;
 pub(crate) mod tracker;
+pub(crate) mod up;
 pub(crate) mod upload;

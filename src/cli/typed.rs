@@ -4,6 +4,7 @@ pub(crate) mod address;
 pub(crate) mod args;
 pub(crate) mod examples;
 pub(crate) mod fault;
+pub(crate) mod nodes;
 pub(crate) mod options;
 pub(crate) mod published;
 pub(crate) mod settings;

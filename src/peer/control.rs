@@ -2,16 +2,12 @@
 //!
 //! It lies in one of [`super::control_folders`]; what is said on it is in [`crate::api::control`].
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use rustix::fs::{Mode, fchmod};
-use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::job::{self, Dest, Job, Want};
 use super::node::Node;
@@ -19,13 +15,12 @@ use super::trackers::Registry;
 use crate::api::control::{Answer, Fault, Get, Limit, Offered, Order, Request, SOCKET, Steer};
 use crate::api::{Exit, PeerStatus, TrackerStatus, TransferStatus};
 use crate::content::{Rate, SafeName};
+use crate::local;
 use crate::owner;
 use crate::threads;
 
 /// Longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 64 << 10;
-/// Most requests that wait to be taken.
-const BACKLOG: i32 = 128;
 /// How long the end of fetches that are cancelled is waited for.
 const END_PATIENCE: Duration = Duration::from_secs(3);
 /// The fewest digits of an id that stand for it.
@@ -35,20 +30,7 @@ const TELL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Listens on the socket in this folder; one left by a process that is gone is replaced.
 pub(super) fn listen(home: &Path) -> io::Result<UnixListener> {
-    // A socket's address has little room: reach the directory through a descriptor of it.
-    let folder = File::open(home)?;
-    let path = format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd());
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Before it has a name: there is no moment in which others could connect.
-    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-    socket.bind(&SockAddr::unix(&path)?)?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(UnixListener::from(OwnedFd::from(socket)))
+    local::listen(home, SOCKET)
 }
 
 /// Removes the socket, so that others see at once that nobody listens.

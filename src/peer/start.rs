@@ -233,6 +233,15 @@ impl Peer {
         self.node.means.news.heard()
     }
 
+    /// What returns only while others can be served and fetches can begin.
+    pub fn touch(&self) -> impl Fn() + Send + use<> {
+        let node = self.node.clone();
+        move || {
+            node.uploads.busy();
+            node.means.jobs.live();
+        }
+    }
+
     /// The trackers, and whether each is connected.
     pub fn trackers(&self) -> Vec<(String, bool)> {
         self.node.means.holdings.trackers.states()

@@ -110,6 +110,12 @@ impl Server {
         self.service.shared.stop();
     }
 
+    /// See [`Shared::touch`].
+    pub(super) fn touch(&self) -> impl Fn() + Send + use<> {
+        let shared = Arc::clone(&self.service.shared);
+        move || shared.touch()
+    }
+
     /// Blocks until the last connection of a stopping tracker has ended.
     pub(super) fn wait(&self) {
         self.service.guests.wait();

@@ -138,6 +138,12 @@ impl Shared {
         self.settled.filter(|settled| now < *settled)
     }
 
+    /// Returns once each lock without which no request is answered was had.
+    pub fn touch(&self) {
+        drop(self.lock());
+        self.keep(|_| drop(self.records()));
+    }
+
     /// Ends what changes the records.
     pub fn stop(&self) {
         self.recorder.stop();

@@ -2,31 +2,23 @@
 //!
 //! One request a connection: a line of JSON; answers are lines of JSON too.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use socket2::{Domain, SockAddr, Socket, Type};
+use std::time::Duration;
 
 use crate::api::control::{Answer, Fault, Get, Limit, Offered, Order, Request, SOCKET, Steer};
 use crate::api::{PeerStatus, Report, TransferStatus};
 use crate::cli::failure::Failure;
 use crate::cli::typed::values::Period;
 use crate::content::{FileId, Rate, SafeName};
+use crate::local;
 use crate::owner;
 use crate::peer::{Dest, Want, control_folders};
 
 /// How long a running peer may be silent: it answers at once, and tells of a transfer several times a second.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two tries to connect to one that has no room.
-const RETRY: Duration = Duration::from_millis(50);
-/// Longest path of a local socket.
-const MAX_SOCKET_PATH_BYTES: usize = 107;
 
 /// A connection to a running peer.
 #[derive(Debug)]
@@ -49,26 +41,8 @@ impl Daemon {
         control_folders(folder).iter().find_map(|state| Daemon::listening_in(state, folder))
     }
 
-    /// Where all users write, anybody could wait for those who look for a peer: one of a stranger is none.
     fn listening_in(state: &Path, folder: &Path) -> Option<Daemon> {
-        let socket = state.join(SOCKET);
-        let owner = owner::of_folder(folder);
-        let is_strange = |user| owner::is_strange(user, owner);
-        if is_strange(fs::symlink_metadata(&socket).ok()?.uid()) {
-            return None;
-        }
-        let stream = if socket.as_os_str().len() <= MAX_SOCKET_PATH_BYTES {
-            connect(&socket)
-        } else {
-            // A socket's address has little room: reach the folder through a descriptor of it.
-            let folder = File::open(state).ok()?;
-            connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()).as_ref())
-        };
-        // One that hangs is not connected to, and of none either.
-        let is_another = |stream: &UnixStream| {
-            stream.peer_addr().is_ok() && !owner::beyond(stream).is_ok_and(|user| !is_strange(user))
-        };
-        let stream = stream.ok().filter(|stream| !is_another(stream))?;
+        let stream = local::connect(state, SOCKET, owner::of_folder(folder), PATIENCE)?;
         Some(Daemon { stream: BufReader::new(stream) })
     }
 
@@ -179,26 +153,6 @@ impl Daemon {
             Err(error) => Err(lost(&error)),
         }
     }
-}
-
-/// Connects to a running peer. One that hangs has no room for us after a while: then the socket is not
-/// connected, which shows when something is said on it.
-fn connect(path: &Path) -> io::Result<UnixStream> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    let path = SockAddr::unix(path)?;
-    let until = Instant::now() + PATIENCE;
-    socket.set_nonblocking(true)?;
-    while let Err(error) = socket.connect(&path) {
-        match error.kind() {
-            io::ErrorKind::WouldBlock if Instant::now() < until => thread::sleep(RETRY),
-            io::ErrorKind::WouldBlock => break,
-            _ => return Err(error),
-        }
-    }
-    socket.set_nonblocking(false)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
-    Ok(UnixStream::from(OwnedFd::from(socket)))
 }
 
 /// What it means that the running peer could not be spoken to or heard.

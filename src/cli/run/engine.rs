@@ -3,14 +3,18 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::cli::failure::Failure;
 use crate::cli::run::scan::Scan;
 use crate::cli::typed::options::EngineArgs;
 use crate::content::Address;
+use crate::node::Service;
 use crate::peer::share::Selection;
 use crate::peer::{self, Peer};
 
+/// How often a service says that it is still getting ready.
+const STILL_AT_IT: Duration = Duration::from_secs(5);
 const MACHINE_ID: &str = "/etc/machine-id";
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
@@ -51,6 +55,21 @@ pub(crate) fn start(config: peer::Config) -> Result<Peer, Failure> {
     Ok(peer?)
 }
 
+/// The same as a service, which may need longer than others to get ready.
+pub(crate) fn start_as(service: &Service, config: peer::Config) -> Result<Peer, Failure> {
+    let mut scan = Scan::new();
+    let mut told = Instant::now();
+    let peer = peer::start(config, &mut |progress| {
+        if told.elapsed() >= STILL_AT_IT {
+            told = Instant::now();
+            service.needs(STILL_AT_IT * 6);
+        }
+        scan.tell(progress)
+    });
+    drop(scan);
+    Ok(peer?)
+}
+
 /// A peer that shares nothing but what it fetches.
 pub(crate) fn start_fetcher(args: &EngineArgs, trackers: Vec<String>) -> Result<Peer, Failure> {
     start(config(args, trackers, None))
@@ -63,17 +82,21 @@ pub(crate) fn machine() -> String {
     ids.into_iter().find(|id| !id.is_empty()).unwrap_or_default()
 }
 
+/// What this machine is called.
+pub(crate) fn host_name() -> String {
+    match fs::read_to_string(HOST_NAME).unwrap_or_default().trim() {
+        "" => "host".to_owned(),
+        host => host.to_owned(),
+    }
+}
+
 /// `FOLDER@HOST`, or `HOST` without a folder.
 fn default_name(folder: Option<&Path>) -> String {
-    let host = fs::read_to_string(HOST_NAME).unwrap_or_default();
-    let host = match host.trim() {
-        "" => "host",
-        host => host,
-    };
+    let host = host_name();
     let folder = folder.and_then(|folder| fs::canonicalize(folder).ok());
     match folder.as_deref().and_then(Path::file_name) {
         Some(base) => format!("{}@{host}", base.to_string_lossy()),
-        None => host.to_owned(),
+        None => host,
     }
 }
 

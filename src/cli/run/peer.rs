@@ -20,6 +20,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// `p2p peer FOLDER`
 pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
     let stop = Stop::install()?;
+    let service = stop.service()?;
     if !args.folder.is_dir() {
         let remedy =
             if args.folder.exists() { "; `p2p share` shares a single file" } else { "; make it first" };
@@ -38,10 +39,14 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
         machine: engine::machine(),
         adopts: args.adopt,
     });
-    let peer = engine::start(config)?;
+    let peer = engine::start_as(&service, config)?;
     stop.graceful();
-    output::ready(&ready(&peer, &stop));
+    let ready = ready(&peer, &stop);
+    output::ready(&ready);
+    service.ready(&ready);
+    service.watch(peer.touch()).map_err(Failure::no_thread)?;
     news::follow(&peer, &stop, None);
+    service.stopping();
     peer.stop();
     Ok(())
 }

@@ -15,6 +15,7 @@ use signal_hook::iterator::Signals;
 
 use crate::api::Exit;
 use crate::cli::failure::Failure;
+use crate::node::Service;
 use crate::threads;
 
 /// Room for the thread that waits for signals.
@@ -48,6 +49,12 @@ impl Stop {
         };
         threads::named("signals").stack(STACK_BYTES).essential(watch).map_err(failed)?;
         Ok(stop)
+    }
+
+    /// This process as a service, which stops when the agent is gone whose role it is.
+    pub(crate) fn service(&self) -> Result<Service, Failure> {
+        let shared = self.shared.clone();
+        Ok(Service::begin(move || shared.signal())?)
     }
 
     /// From now on there is something to finish after a signal.

@@ -9,6 +9,7 @@ use crate::tracker::{self, Tracker};
 /// `p2p tracker`
 pub(crate) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
     let stop = Stop::install()?;
+    let service = stop.service()?;
     let config = tracker::Config {
         listen: args.listen.clone(),
         lease: args.lease.0,
@@ -19,8 +20,12 @@ pub(crate) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
     };
     let tracker = tracker::start(config)?;
     stop.graceful();
-    output::ready(&format!("tracker listening on {}", tracker.addr()));
+    let ready = format!("tracker listening on {}", tracker.addr());
+    output::ready(&ready);
+    service.ready(&ready);
+    service.watch(tracker.touch()).map_err(Failure::no_thread)?;
     stop.wait_until(None);
+    service.stopping();
     tracker.stop();
     Ok(())
 }

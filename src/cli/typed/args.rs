@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::typed::address::tracker_address;
 use crate::cli::typed::examples;
 use crate::cli::typed::fault::Fault;
+use crate::cli::typed::nodes::{NodeArgs, UpArgs};
 use crate::cli::typed::options::{EXPERIMENTS, EngineArgs, LogArgs, SelectionArgs, TrackerList, name};
 use crate::cli::typed::published::{HealthArgs, PublishArgs, PublishedArgs, StoresArgs, UploadArgs};
 use crate::cli::typed::steering::{LimitArgs, SteerArgs};
@@ -48,6 +49,12 @@ pub enum Command {
     /// Share a folder, and fetch for it, until stopped
     #[command(after_help = examples::PEER)]
     Peer(PeerArgs),
+    /// Run a node: trackers and peers as node.toml says, each started again whenever it ends or hangs
+    #[command(after_help = examples::UP)]
+    Up(UpArgs),
+    /// Show and steer the roles of a node that `p2p up` runs
+    #[command(after_help = examples::NODE)]
+    Node(NodeArgs),
     /// Share a file or folder at once, with a tracker built in
     #[command(after_help = examples::SHARE)]
     Share(ShareArgs),

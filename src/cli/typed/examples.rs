@@ -10,6 +10,18 @@ pub(crate) const PEER: &str = "Examples:
   p2p peer ./photos --up 10MB/s --exclude '*.raw' --exclude drafts/
   p2p peer ./lent --store 100GB --zone cellar  # keeps for others what the tracker says";
 
+pub(crate) const UP: &str = "Examples:
+  p2p up                        # what node.toml says, until stopped
+  p2p up /etc/p2p/node.toml
+  p2p up --demo 3               # three nodes on this machine, to look at";
+
+pub(crate) const NODE: &str = "Examples:
+  p2p node status
+  p2p node restart                       # every role, one after the other
+  p2p node stop tracker
+  p2p node logs data --file node.toml
+  p2p node drain                         # before the machine goes down";
+
 pub(crate) const SHARE: &str = "Examples:
   p2p share big.iso              # with a tracker built in; prints the line for the other side
   p2p share ./photos --until 1   # ends when somebody has all of it";

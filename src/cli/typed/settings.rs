@@ -35,6 +35,8 @@ const SHARED_KEYS: &[&str] = &[
 ];
 /// Keys that only a command's own section may have: they mean something else at each.
 const SECTION_KEYS: &[&str] = &["listen", "tracker-listen", "temp", "lease", "seed-for"];
+/// Keys whose value may be a list.
+const LISTS: &[&str] = &["trackers", "exclude"];
 /// Commands that may have a section.
 const SECTIONS: &[&str] = &[
     "tracker", "peer", "share", "ls", "find", "get", "upload", "download", "publish", "create", "load",
@@ -128,14 +130,70 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
     apply(Cli::command(), text).map(|_| ())
 }
 
-fn apply(mut command: clap::Command, text: &str) -> Result<clap::Command, String> {
-    let table: Table = text.parse().map_err(|error: toml::de::Error| match error.span() {
+/// What a text in TOML says.
+///
+/// # Errors
+/// It is none; where, in a clause.
+pub(crate) fn table(text: &str) -> Result<Table, String> {
+    text.parse().map_err(|error: toml::de::Error| match error.span() {
         Some(span) => {
             let line = text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
             format!("line {line} is not valid TOML: {}", error.message())
         }
         None => format!("it is not valid TOML: {}", error.message()),
-    })?;
+    })
+}
+
+/// The arguments that mean what these options of a command say, whose keys are their long names or the name of what
+/// stands alone.
+///
+/// # Errors
+/// There is no such option, or it has no such value; in a clause.
+pub(crate) fn arguments(name: &str, options: &Table) -> Result<Vec<String>, String> {
+    let mut program = Cli::command();
+    program.build();
+    let command = program.find_subcommand(name).ok_or_else(|| format!("there is no command {name}"))?;
+    let (mut args, mut alone) = (vec![name.to_owned()], Vec::new());
+    for (key, value) in options {
+        let is_it = |option: &&clap::Arg| {
+            option.get_id() == &*id_of(key) && !option.is_global_set() && !option.is_hide_set()
+        };
+        let Some(option) = command.get_arguments().find(is_it) else {
+            let all = command.get_arguments().filter(|option| !option.is_global_set());
+            let all: Vec<String> = all.map(|option| option.get_id().as_str().replace('_', "-")).collect();
+            return Err(format!("unknown key `{key}`; there are {}", all.join(", ")));
+        };
+        match (option.get_long(), option.get_action(), value) {
+            (Some(long), clap::ArgAction::SetTrue, Value::Boolean(is_set)) => {
+                args.extend(is_set.then(|| format!("--{long}")));
+            }
+            (_, clap::ArgAction::SetTrue, _) => {
+                return Err(format!("the value of `{key}` must be true or false"));
+            }
+            (Some(long), ..) => {
+                let values = texts(key, value)?;
+                check_value(option, key, &values)?;
+                args.extend(values.iter().map(|value| format!("--{long}={value}")));
+            }
+            (None, ..) => alone.extend(texts(key, value)?),
+        }
+    }
+    if !alone.is_empty() {
+        args.push("--".to_owned());
+        args.extend(alone);
+    }
+    match Cli::command().try_get_matches_from(std::iter::once("p2p").chain(args.iter().map(String::as_str))) {
+        Ok(_) => Ok(args),
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.split("\n\n").next().unwrap_or(&text).replace('\n', " ");
+            Err(first.trim_start_matches("error: ").to_owned())
+        }
+    }
+}
+
+fn apply(mut command: clap::Command, text: &str) -> Result<clap::Command, String> {
+    let table = table(text)?;
     for (key, value) in &table {
         if let Some(section) = value.as_table() {
             known(key, SECTIONS, "section")?;
@@ -208,7 +266,7 @@ fn texts(key: &str, value: &Value) -> Result<Vec<String>, String> {
         _ => Err(format!("the value of `{key}` must be a text, a number or true/false")),
     };
     match value {
-        Value::Array(values) if key == "trackers" => values.iter().map(one).collect(),
+        Value::Array(values) if LISTS.contains(&key) => values.iter().map(one).collect(),
         value => Ok(vec![one(value)?]),
     }
 }
@@ -221,7 +279,9 @@ fn check_value(option: &clap::Arg, key: &str, values: &[String]) -> Result<(), S
             .clone()
             .env(Resettable::Reset)
             .default_value(Resettable::Reset)
-            .conflicts_with(Resettable::<clap::Id>::Reset), // who is not here
+            // Who is not here:
+            .requires(Resettable::<clap::Id>::Reset)
+            .conflicts_with(Resettable::<clap::Id>::Reset),
     );
     match alone.try_get_matches_from(typed) {
         Ok(_) if !values.is_empty() => Ok(()),
@@ -296,6 +356,39 @@ mod tests {
             assert_eq!(trackers(&["peer", "."]), ["a:9700", "b:5"]);
         }
         assert_eq!(trackers(&["peer", ".", "--tracker", "c"]), ["c:9700"]);
+    }
+
+    #[test]
+    fn options_of_a_role_are_arguments_of_its_command() {
+        let args = |name: &str, text: &str| arguments(name, &text.parse().unwrap());
+        let peer = "folder = \"-d\"\ntrackers = [\"a\", \"b:5\"]\nexclude = [\"*.tmp\"]\nall = true\nstore = \"5GB\"\nzone = \"z\"\nadopt = false";
+        let expected = [
+            "peer",
+            "--all",
+            "--exclude=*.tmp",
+            "--store=5GB",
+            "--tracker=a",
+            "--tracker=b:5",
+            "--zone=z",
+            "--",
+            "-d",
+        ];
+        let mut typed = args("peer", peer).unwrap();
+        typed[1..7].sort();
+        assert_eq!(typed, expected);
+        let fault = |name: &str, text: &str| args(name, text).unwrap_err();
+        assert!(
+            fault("tracker", "listne = 1").starts_with("unknown key `listne`; there are listen, lease, ")
+        );
+        assert!(fault("tracker", "quiet = true").starts_with("unknown key `quiet`"), "it is everybody's");
+        assert!(fault("tracker", "lease = \"soon\"").starts_with("`soon` is no value of `lease`"));
+        assert_eq!(fault("peer", "folder = \"d\"\nall = 1"), "the value of `all` must be true or false");
+        assert!(
+            fault("peer", "up = 5").contains("required arguments were not provided"),
+            "{}",
+            fault("peer", "")
+        );
+        assert!(fault("tracker", "recover = true").contains("--data"));
     }
 
     #[test]

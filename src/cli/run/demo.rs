@@ -1,0 +1,104 @@
+//! `p2p up --demo N`: nodes of a tracker and a store each, on free ports of this machine, in a folder that goes away with
+//! them. Each node is an agent of its own, and all of them are roles of one: whatever is killed comes back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::cli::failure::{Failure, reason};
+use crate::cli::run::scratch;
+use crate::node::Plan;
+use crate::node::plan::Assignment;
+use crate::node::role::Patience;
+use crate::say;
+
+/// What each store lends.
+const LENT: &str = "1GB";
+
+/// The nodes of a demonstration.
+#[derive(Debug)]
+pub(crate) struct Demo {
+    folder: TempDir,
+    trackers: Vec<String>,
+}
+
+impl Demo {
+    /// Makes the folder, and in it the configuration of each node.
+    pub(crate) fn prepare(nodes: u16) -> Result<Demo, Failure> {
+        let failed =
+            |error: io::Error| Failure::other(format!("cannot prepare the nodes: {}", reason(&error)));
+        let folder = scratch::folder()?;
+        let trackers: Vec<String> =
+            free_ports(nodes).map_err(failed)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        for (number, tracker) in (1..).zip(&trackers) {
+            describe(&folder.path().join(name(number)), number, tracker, &trackers).map_err(failed)?;
+        }
+        Ok(Demo { folder, trackers })
+    }
+
+    /// The nodes, as roles of one agent.
+    pub(crate) fn plan(&self) -> Plan {
+        let roles: BTreeMap<String, Assignment> = (1..=self.trackers.len())
+            .map(|number| {
+                let file = self.folder.path().join(name(number)).join("node.toml");
+                let args = vec!["up".to_owned(), file.display().to_string()];
+                (name(number), Assignment { args, after: BTreeSet::new() })
+            })
+            .collect();
+        Plan {
+            name: "demo".to_owned(),
+            state: self.folder.path().join("demo"),
+            base: self.folder.path().to_owned(),
+            patience: Patience::default(),
+            roles,
+        }
+    }
+
+    /// Says what can be done with them.
+    pub(crate) fn tell(&self) {
+        let (folder, trackers) = (self.folder.path(), self.trackers.join(","));
+        say::note(&format!(
+            "all of it is in {} and goes away at the end; in another terminal:\n  \
+             export P2P_TRACKER={trackers}\n  \
+             p2p stores\n  \
+             p2p node status --state {}\n  \
+             p2p node status --file {}\n\
+             kill what you like: it comes back",
+            folder.display(),
+            folder.join("demo").display(),
+            folder.join(name(1)).join("node.toml").display(),
+        ));
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("node{number}")
+}
+
+/// So many ports that nobody listens on: all at once, so that no two are the same.
+fn free_ports(count: u16) -> io::Result<Vec<u16>> {
+    let taken: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<io::Result<_>>()?;
+    taken.iter().map(|listener| listener.local_addr().map(|addr| addr.port())).collect()
+}
+
+/// Writes the configuration of a node into its folder. Its tracker has no records of its own: those of several would be
+/// several, and a store keeps for one of them. So they learn from the stores what there is.
+fn describe(folder: &Path, number: usize, tracker: &str, trackers: &[String]) -> io::Result<()> {
+    fs::create_dir(folder)?;
+    fs::create_dir(folder.join("store"))?;
+    let name = name(number);
+    fs::write(
+        folder.join("node.toml"),
+        format!(
+            "[node]\nname = \"{name}\"\nstate = \"state\"\n\n\
+             [tracker]\nlisten = \"{tracker}\"\ndata = false\n\n\
+             [peer.store]\nfolder = \"store\"\nname = \"store{number}\"\nstore = \"{LENT}\"\nzone = \"{name}\"\n\
+             listen = \"127.0.0.1:0\"\ntrackers = {trackers:?}\nafter = [\"tracker\"]\n"
+        ),
+    )
+}

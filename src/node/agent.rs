@@ -1,0 +1,425 @@
+//! The agent of a node: one loop that hears of processes, notices, requests and time, has `roles` decide, and carries out
+//! what they decide. It owns all there is; threads that wait for something tell it what came.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::control;
+use super::news::News;
+use super::notice::{self, Notice};
+use super::plan::Plan;
+use super::process::{self, Heard, Process};
+use super::role::{Effect, End, Event, Role, State};
+use super::roles::{self, Roles};
+use super::service::Service;
+use super::tail::Tail;
+use crate::api::Exit;
+use crate::api::control::Fault;
+use crate::api::node::{NodeAnswer, NodeRequest, NodeStatus, RoleState, RoleStatus};
+use crate::content::shown;
+use crate::say;
+use crate::storage::{Owned, OwnedError};
+use crate::threads;
+
+/// The file by which a node stays drained over a restart of its agent.
+const DRAINED: &str = "drained";
+/// The socket for notices, in a folder of its own.
+const NOTICES: &str = "notify";
+/// Lines that are shown of a role that is looping or broken.
+const LAST_LINES: usize = 20;
+/// What may wait to be heard: whoever writes more waits.
+const BACKLOG: usize = 1024;
+/// A thread that waits, and little else.
+const STACK_BYTES: usize = 128 << 10;
+/// How often it is looked whether something is due, should nobody say so.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Another agent has the state, or it cannot be used.
+    #[error("{0}")]
+    State(#[from] OwnedError),
+    /// The system refused something.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Reads a configuration again.
+pub type Reread = Box<dyn Fn() -> Result<Plan, String> + Send>;
+
+/// The agent of a node.
+pub struct Agent {
+    plan: Plan,
+    reread: Reread,
+    roles: Roles,
+    /// What is known of each role besides what it does.
+    records: BTreeMap<String, Record>,
+    program: PathBuf,
+    news: Receiver<News>,
+    tell: Sender<News>,
+    /// All roles were ready once, or will not be: that was said.
+    ready: bool,
+    ending: bool,
+    _state: Owned,
+    /// Where notices are sent to: its path is short.
+    notices: TempDir,
+}
+
+/// What is known of a role besides what it does.
+#[derive(Debug, Default)]
+struct Record {
+    process: Option<Process>,
+    starts: u64,
+    says: Option<String>,
+    last_end: Option<String>,
+    tail: Tail,
+}
+
+/// Tells an agent that it is to end.
+#[derive(Debug, Clone)]
+pub struct Ender(Sender<News>);
+
+impl Ender {
+    /// All roles are asked to end, and the agent ends after them.
+    pub fn end(&self) {
+        let _ = self.0.send(News::End);
+    }
+}
+
+impl Agent {
+    /// An agent that has its state, and can be asked; it starts nothing before [`Agent::run`].
+    ///
+    /// # Errors
+    /// [`AgentError`]; nothing is left running.
+    pub fn new(plan: Plan, reread: Reread) -> Result<Agent, AgentError> {
+        let state = Owned::claim(&plan.state)?;
+        let (tell, news) = crossbeam_channel::bounded(BACKLOG);
+        let notices = tempfile::Builder::new().prefix("p2p-").tempdir()?;
+        let socket = notice::bind(&notices.path().join(NOTICES))?;
+        let told = tell.clone();
+        let hear = move || {
+            while let Ok((pid, notices)) = notice::receive(&socket) {
+                if told.send(News::Told(pid, notices)).is_err() {
+                    return;
+                }
+            }
+        };
+        threads::named("node-notices").stack(STACK_BYTES).essential(hear)?;
+        control::start(&plan.state, &tell)?;
+        let drained = fs::exists(plan.state.join(DRAINED)).unwrap_or(false);
+        Ok(Agent {
+            roles: Roles::new(plan.patience, drained, fastrand::u64(..)),
+            records: BTreeMap::new(),
+            program: std::env::current_exe()?,
+            news,
+            tell,
+            ready: false,
+            ending: false,
+            _state: state,
+            notices,
+            plan,
+            reread,
+        })
+    }
+
+    /// Ends it from another thread.
+    pub fn ender(&self) -> Ender {
+        Ender(self.tell.clone())
+    }
+
+    /// Keeps the roles as they are to be until it is to end and they have. `ready` is called once, when all roles are ready
+    /// or will not be.
+    pub fn run(mut self, service: &Service, ready: impl Fn(&NodeStatus)) {
+        let orders = self.roles.assign(&self.plan.roles, Instant::now());
+        self.carry_out(orders);
+        let pulse = service.pulse();
+        let mut beat = Instant::now();
+        while !(self.ending && self.roles.are_down()) {
+            let now = Instant::now();
+            if !self.ready && self.roles.are_settled() {
+                self.ready = true;
+                ready(&self.status(now));
+            }
+            if let Some(pulse) = pulse.filter(|_| now >= beat) {
+                service.alive();
+                beat = now + pulse;
+            }
+            let due = self.roles.deadline().into_iter().chain(pulse.map(|_| beat)).min();
+            match self.news.recv_deadline(due.unwrap_or(now + LOOK)) {
+                Ok(news) => {
+                    let was = self.ending;
+                    self.hear(news);
+                    if self.ending && !was {
+                        service.stopping();
+                    }
+                }
+                Err(_) => {
+                    let orders = self.roles.tick(Instant::now());
+                    self.carry_out(orders);
+                }
+            }
+        }
+        control::remove(&self.plan.state);
+    }
+
+    fn hear(&mut self, news: News) {
+        let now = Instant::now();
+        match news {
+            News::Role(name, _, Heard::Line(line)) => self.line(&name, &line),
+            News::Role(name, pid, Heard::Ended(end)) => self.ended(&name, pid, end, now),
+            News::Told(pid, notices) => {
+                let is_its = |record: &Record| record.process.as_ref().is_some_and(|its| its.pid() == pid);
+                let name =
+                    self.records.iter().find(|(_, record)| is_its(record)).map(|(name, _)| name.clone());
+                if let Some(name) = name {
+                    notices.into_iter().for_each(|notice| self.told(&name, notice, now));
+                }
+            }
+            News::Asked(request, answer) => {
+                let _ = answer.send(self.answer(request, now));
+            }
+            News::End => {
+                self.ending = true;
+                let orders = self.roles.end(now);
+                self.carry_out(orders);
+            }
+        }
+    }
+
+    fn line(&mut self, name: &str, line: &str) {
+        say::line(&format!("role={name} {}", shown(line)));
+        self.records.entry(name.to_owned()).or_default().tail.push(line);
+    }
+
+    fn told(&mut self, name: &str, notice: Notice, now: Instant) {
+        let event = match notice {
+            Notice::Ready => Event::Ready,
+            Notice::Alive => Event::Alive,
+            Notice::Extend(time) => Event::Extend(time),
+            Notice::Status(says) => {
+                self.records.entry(name.to_owned()).or_default().says = Some(says);
+                return;
+            }
+        };
+        let orders = self.roles.step(name, event, now);
+        self.carry_out(orders);
+    }
+
+    fn ended(&mut self, name: &str, pid: u32, end: End, now: Instant) {
+        let Some(record) = self.records.get_mut(name) else { return };
+        if record.process.as_ref().is_none_or(|process| process.pid() != pid) {
+            return;
+        }
+        record.process = None;
+        let how = words(end);
+        record.last_end = Some(how.clone());
+        let orders = self.roles.step(name, Event::Ended(end), now);
+        self.say_what_follows(name, &how, now);
+        self.carry_out(orders);
+    }
+
+    fn say_what_follows(&self, name: &str, how: &str, now: Instant) {
+        let follows = match self.roles.get(name).map(Role::state) {
+            Some(State::Pausing { until }) => {
+                format!(
+                    "; it is started again in {:.2} s",
+                    until.saturating_duration_since(now).as_secs_f64()
+                )
+            }
+            Some(State::Starting { .. }) => "; it is started again".to_owned(),
+            Some(State::Broken) => "; mend what it was told, then reload or start it".to_owned(),
+            _ => String::new(),
+        };
+        let looping = match self.roles.get(name).is_some_and(|role| role.is_looping(now)) {
+            true => " (it is looping)",
+            false => "",
+        };
+        say::note(&format!("node: {name} ended with {how}{follows}{looping}"));
+    }
+
+    /// Carries out what was decided, and what that leads to.
+    fn carry_out(&mut self, orders: Vec<roles::Order>) {
+        let mut orders = VecDeque::from(orders);
+        while let Some((name, effect)) = orders.pop_front() {
+            let signal = match effect {
+                Effect::Start => {
+                    if let Err(error) = self.start(&name) {
+                        say::line(&format!("node: {name} cannot be started: {error}"));
+                        let failed = Event::Ended(End::Code(i32::from(Exit::Other as u8)));
+                        orders.extend(self.roles.step(&name, failed, Instant::now()));
+                    }
+                    continue;
+                }
+                Effect::Terminate => Signal::TERM,
+                Effect::Abort => Signal::ABORT,
+                Effect::Kill => Signal::KILL,
+            };
+            if let Some(process) = self.records.get(&name).and_then(|record| record.process.as_ref()) {
+                if matches!(signal, Signal::ABORT) {
+                    say::note(&format!("node: {name} has not answered for too long and is ended"));
+                }
+                process.signal(signal);
+            }
+        }
+    }
+
+    fn start(&mut self, name: &str) -> io::Result<()> {
+        let Some(assigned) = self.roles.assigned(name) else { return Ok(()) };
+        let record = self.records.entry(name.to_owned()).or_default();
+        record.starts += 1;
+        record.says = None;
+        let (tell, role) = (self.tell.clone(), name.to_owned());
+        let heard = move |pid, heard| _ = tell.send(News::Role(role.clone(), pid, heard));
+        let order = process::Order {
+            program: &self.program,
+            args: &assigned.args,
+            base: &self.plan.base,
+            folder: &self.plan.folder_of(name),
+            notices: &self.notices.path().join(NOTICES),
+            watchdog: self.plan.patience.watchdog,
+        };
+        record.process = Some(Process::start(&order, heard)?);
+        Ok(())
+    }
+
+    fn answer(&mut self, request: NodeRequest, now: Instant) -> NodeAnswer {
+        let done = match request {
+            NodeRequest::Status {} => Ok(Vec::new()),
+            NodeRequest::Start { role } => {
+                self.known(&role).map(|()| self.roles.stop(&role, false, now)).map(|mut orders| {
+                    // One that waits for its next start, or for a person, is started now.
+                    orders.extend(match self.roles.get(&role).map(Role::state) {
+                        Some(State::Pausing { .. } | State::Broken) => {
+                            self.roles.step(&role, Event::Restart, now)
+                        }
+                        _ => Vec::new(),
+                    });
+                    orders
+                })
+            }
+            NodeRequest::Stop { role } => self.known(&role).map(|()| self.roles.stop(&role, true, now)),
+            NodeRequest::Restart { role } => {
+                self.known(&role).map(|()| self.roles.step(&role, Event::Restart, now))
+            }
+            NodeRequest::Drain { drained } => {
+                self.keep_drained(drained).map(|()| self.roles.drain(drained, now))
+            }
+            NodeRequest::Reload {} => self.reload(now),
+            NodeRequest::Logs { role } => {
+                return match self.known(&role) {
+                    Ok(()) => NodeAnswer::Logs(
+                        self.records.get(&role).map(|record| record.tail.all()).unwrap_or_default(),
+                    ),
+                    Err(fault) => NodeAnswer::Error(fault),
+                };
+            }
+        };
+        match done {
+            Ok(orders) => {
+                self.carry_out(orders);
+                NodeAnswer::Status(self.status(now))
+            }
+            Err(fault) => NodeAnswer::Error(fault),
+        }
+    }
+
+    fn known(&self, name: &str) -> Result<(), Fault> {
+        if self.roles.get(name).is_some() {
+            return Ok(());
+        }
+        let all: Vec<&str> = self.roles.iter().map(|(name, _)| &**name).collect();
+        Err(fault(Exit::Usage, format!("there is no role `{name}` here; there are {}", all.join(", "))))
+    }
+
+    fn keep_drained(&self, drained: bool) -> Result<(), Fault> {
+        let file = self.plan.state.join(DRAINED);
+        let kept = match drained {
+            true => fs::write(&file, ""),
+            false => fs::remove_file(&file).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
+        };
+        kept.map_err(|error| fault(Exit::Other, format!("cannot change {}: {error}", file.display())))
+    }
+
+    fn reload(&mut self, now: Instant) -> Result<Vec<roles::Order>, Fault> {
+        let plan =
+            (self.reread)().map_err(|why| fault(Exit::Usage, format!("nothing was changed: {why}")))?;
+        let fixed = |plan: &Plan| (plan.name.clone(), plan.state.clone(), plan.patience);
+        if fixed(&plan) != fixed(&self.plan) {
+            let why = "nothing was changed: [node] holds from the start of the agent on; restart that";
+            return Err(fault(Exit::Usage, why.to_owned()));
+        }
+        self.plan = plan;
+        Ok(self.roles.assign(&self.plan.roles, now))
+    }
+
+    fn status(&self, now: Instant) -> NodeStatus {
+        NodeStatus {
+            node: self.plan.name.clone(),
+            pid: std::process::id(),
+            state: self.plan.state.clone(),
+            drained: self.roles.is_drained(),
+            roles: self.roles.iter().map(|(name, role)| self.role_status(name, role, now)).collect(),
+        }
+    }
+
+    fn role_status(&self, name: &str, role: &Role, now: Instant) -> RoleStatus {
+        let none = Record::default();
+        let record = self.records.get(name).unwrap_or(&none);
+        let ms = |time: Duration| time.as_millis() as u64;
+        let state = role.state();
+        let looping = role.is_looping(now);
+        let told = looping || state == State::Broken;
+        RoleStatus {
+            role: name.to_owned(),
+            state: state_of(state),
+            pid: record.process.as_ref().map(Process::pid),
+            ready_ms: match state {
+                State::Running { since, .. } => Some(ms(now.saturating_duration_since(since))),
+                _ => None,
+            },
+            next_ms: match state {
+                State::Pausing { until } => Some(ms(until.saturating_duration_since(now))),
+                _ => None,
+            },
+            starts: record.starts,
+            looping,
+            says: record.says.clone(),
+            last_end: record.last_end.clone(),
+            last_lines: if told { record.tail.last(LAST_LINES) } else { Vec::new() },
+        }
+    }
+}
+
+fn state_of(state: State) -> RoleState {
+    match state {
+        State::Stopped => RoleState::Stopped,
+        State::Waiting => RoleState::Waiting,
+        State::Starting { .. } => RoleState::Starting,
+        State::Running { .. } => RoleState::Running,
+        State::Stopping { .. } => RoleState::Stopping,
+        State::Pausing { .. } => RoleState::Backoff,
+        State::Broken => RoleState::Broken,
+    }
+}
+
+fn words(end: End) -> String {
+    match end {
+        End::Code(code) => format!("exit code {code}"),
+        End::Signal(signal) => format!("signal {signal}"),
+    }
+}
+
+fn fault(code: Exit, message: String) -> Fault {
+    Fault { code, message, no_folder: false }
+}
