@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use serde_json::Value;
@@ -45,9 +45,14 @@ impl Cluster {
 
     #[track_caller]
     fn start(&mut self, number: usize) {
+        self.start_with(number, &[]);
+    }
+
+    #[track_caller]
+    fn start_with(&mut self, number: usize, more: &[&str]) {
         let (name, tracker) = (format!("store{number}"), self.port.target());
         let options = ["--tracker", &tracker, "--name", &name, "--store", "60MB"];
-        self.stores[number] = Some(Daemon::peer(self.folders[number].path(), &options));
+        self.stores[number] = Some(Daemon::peer(self.folders[number].path(), &[&options, more].concat()));
     }
 
     #[track_caller]
@@ -256,4 +261,32 @@ fn a_tracker_that_lost_its_disk_has_names_and_versions_back_from_stores() {
     check(&cluster, "-again");
     fs::write(&film, pattern(3_000_000, 4)).expect("a file");
     assert_eq!(cluster.upload(&film, &[])["version"], 3);
+}
+
+#[test]
+fn what_rots_on_a_stores_disk_is_found_and_never_served() {
+    const CHUNK: u64 = 64 << 10;
+    let mut cluster = Cluster::new(2);
+    let mut made = Sample::empty();
+    let film = made.add("film", pattern(80 * CHUNK as usize, 1));
+    cluster.upload(&film, &[]);
+    cluster.kill(0);
+    let slab = cluster.folders[0].path().join(".p2p/vault/64k.slab");
+    let slab = fs::File::options().read(true).write(true).open(slab).expect("a slab");
+    for number in 0..20 {
+        let (mut byte, at) = ([0], number * 4 * CHUNK + number * 997 % CHUNK);
+        slab.read_exact_at(&mut byte, at).expect("a slot");
+        slab.write_all_at(&[byte[0] ^ 1], at).expect("a slot");
+    }
+    cluster.start_with(0, &["--scrub", "2s"]);
+    eventually("all of it is found", || {
+        let log = cluster.stores[0].as_ref().expect("it runs").log();
+        (log.matches("has rotted on the disk").count() == 20).then_some(())
+    });
+    let whole = |cluster: &Cluster, to: &str| {
+        assert!(fs::read(cluster.download("film", to)).expect("a file") == pattern(80 * CHUNK as usize, 1));
+    };
+    whole(&cluster, "both");
+    cluster.kill(0);
+    whole(&cluster, "other");
 }

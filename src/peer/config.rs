@@ -60,6 +60,8 @@ pub struct Lending {
     pub machine: String,
     /// It goes over from the trackers that it served before to those that it has now.
     pub adopts: bool,
+    /// In what time all that is kept is read and proved again.
+    pub scrub: Duration,
 }
 
 /// How a peer is set up.

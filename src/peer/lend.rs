@@ -1,7 +1,7 @@
 //! Lending space to others: what a store keeps, and how it comes to it.
 //!
 //! A store asks its trackers what it is to keep (`duties`), fetches that (`agenda`, `fetch`; `hashes`: but what a version has in common with what is here) into its `vault`, and tells
-//! them what is safe there (`report`): all of it when they meet, then what changes. `link` is one tracker, `store` what
+//! them what is safe there (`report`): all of it when they meet, then what changes. What is there is read again (`scrub`). `link` is one tracker, `store` what
 //! all of this shares.
 
 mod agenda;
@@ -13,6 +13,7 @@ mod link;
 mod listing;
 mod remember;
 mod report;
+mod scrub;
 mod serving;
 mod store;
 pub mod vault;
@@ -41,14 +42,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Opens the vault of a peer in its state folder.
 pub(super) fn open(state: &Path, lending: &Lending, means: &Arc<Means>) -> Result<Arc<Store>, VaultError> {
     let vault = Vault::open(&state.join("vault"), lending.bytes)?;
-    let place = (lending.zone.clone(), lending.machine.clone());
-    Ok(Arc::new(Store::new(vault, means, place, lending.adopts)))
+    Ok(Arc::new(Store::new(vault, means, lending)))
 }
 
 /// Starts the threads of a store.
 pub(super) fn start(store: &Arc<Store>) -> io::Result<Vec<JoinHandle<()>>> {
     let committing = store.clone();
     let mut threads = vec![threads::named("lend-commit").essential(move || commit(&committing))?];
+    let (scrubbing, period) = (store.clone(), store.scrub);
+    let scrub = move || scrub::Scrubber::new(&scrubbing, period).run();
+    threads.push(threads::named("lend-scrub").essential(scrub)?);
     for link in 0..store.links.len() {
         let reporter = Reporter { store: store.clone(), link };
         threads.push(threads::named("lend-report").essential(move || reporter.run())?);

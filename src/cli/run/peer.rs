@@ -38,6 +38,7 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
         zone: args.zone.unwrap_or_default(),
         machine: engine::machine(),
         adopts: args.adopt,
+        scrub: args.scrub.0,
     });
     let peer = engine::start_as(&service, config)?;
     stop.graceful();

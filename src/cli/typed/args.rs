@@ -165,6 +165,9 @@ pub(crate) struct PeerArgs {
     /// Go over to this tracker from the one that it kept for before, whose copies may be deleted then
     #[arg(long, requires = "store", help_heading = LENDING)]
     pub(crate) adopt: bool,
+    /// In what time all that is kept is read and proved again, to find what rots on the disk
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = interval, help_heading = LENDING)]
+    pub(crate) scrub: Period,
     /// Misbehave on purpose, for tests: corrupt=P, drop=P, delay=TIME, refuse=P, lie[=P], stall=P, with
     /// the probability P for each chunk [default: none]
     #[arg(long, value_name = "KIND[=VALUE]", value_delimiter = ',', help_heading = EXPERIMENTS)]

@@ -90,7 +90,7 @@ impl Asker {
             }
             Duty::Check(Check { id, view, chunk }) => {
                 store.vault.check(id, kind_of(view), chunk).map(|less| {
-                    store.changed(less);
+                    store.rotted(less);
                     store.changed(store.vault.of(id, kind_of(view)));
                 })
             }

@@ -77,7 +77,7 @@ impl Kept {
     /// A chunk is said to be wrong, or could not be read: it is read again, and given up if it is.
     pub(in crate::peer) fn check(&self, place: Place) {
         match self.store.vault.check(self.id, kind_of(self.view), self.layout().chunk(place)) {
-            Ok(less) => self.store.changed(less),
+            Ok(less) => self.store.rotted(less),
             Err(error) => tracing::warn!("a chunk that is kept could not be given up: {error}"),
         }
     }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use super::agenda::{Agenda, Content};
 use super::link::Link;
 use super::vault::{Kept, Kind, Owner, Vault};
+use crate::peer::config::Lending;
 use crate::peer::duties::TakeUp;
 use crate::peer::job::Means;
 use crate::peer::transfer::Transfer;
@@ -25,6 +27,8 @@ pub(in crate::peer) struct Store {
     machine: String,
     /// It goes over to other trackers than it served before.
     pub(super) adopts: bool,
+    /// In what time all that is kept is read again.
+    pub(super) scrub: Duration,
     /// What becomes of those who call this peer.
     calls: OnceLock<TakeUp>,
 }
@@ -51,12 +55,7 @@ pub(super) fn part_of(kept: &Kept) -> KeptPart {
 }
 
 impl Store {
-    pub(super) fn new(
-        vault: Vault,
-        means: &Arc<Means>,
-        (zone, machine): (String, String),
-        adopts: bool,
-    ) -> Store {
+    pub(super) fn new(vault: Vault, means: &Arc<Means>, lending: &Lending) -> Store {
         let links = means.holdings.trackers.lines().map(Link::new).collect();
         let (agenda, fetches) = (Mutex::default(), Mutex::default());
         Store {
@@ -65,9 +64,10 @@ impl Store {
             links,
             agenda,
             fetches,
-            zone,
-            machine,
-            adopts,
+            zone: lending.zone.clone(),
+            machine: lending.machine.clone(),
+            adopts: lending.adopts,
+            scrub: lending.scrub,
             calls: OnceLock::new(),
         }
     }
@@ -108,6 +108,21 @@ impl Store {
     pub(super) fn declined(&self, (id, view): Content, reason: Reluctance) {
         let (_, free) = self.vault.lendable();
         self.links.iter().for_each(|link| link.declined(Decline { id, view, reason, free }));
+    }
+
+    /// Chunks of these contents are not any more what they were: so much is kept of them now.
+    pub(super) fn rotted(&self, less: Vec<Kept>) {
+        let contents: Vec<Content> = less.iter().map(|kept| (kept.id, view_of(kept.kind))).collect();
+        for (id, _) in &contents {
+            tracing::warn!("a chunk of {id} has rotted on the disk; it comes again from other stores");
+        }
+        self.changed(less);
+        contents.into_iter().for_each(|content| self.declined(content, Reluctance::Damaged));
+    }
+
+    /// True if somebody is sent something of what is kept, or something is being fetched.
+    pub(super) fn is_busy(&self) -> bool {
+        self.vault.is_read_from() || !lock(&self.fetches).is_empty()
     }
 
     /// The transfer that brings a content, if one does.

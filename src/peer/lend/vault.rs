@@ -6,7 +6,7 @@
 //!
 //! The parts, from below: [`slot`] and [`slab`] (where chunks lie), [`entry`] (what the log says), `pieces` and [`catalogue`] (what is
 //! held, for whose sake), [`quota`], [`lot`] (what is asked for, and what waits for the log), [`plan`] (what the log is to
-//! say of that), `shared`, [`grant`] (a transfer's way in), [`content`] (the way out), [`writer`], `opening`.
+//! say of that), `shared`, [`grant`] (a transfer's way in), [`content`] (the way out), [`scrub`] (what rots), [`writer`], `opening`.
 
 mod catalogue;
 mod content;
@@ -18,12 +18,12 @@ mod opening;
 mod pieces;
 mod plan;
 mod quota;
+mod scrub;
 mod shared;
 mod slab;
 mod slot;
 mod writer;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -34,11 +34,12 @@ use crate::threads::lock;
 use catalogue::Root;
 
 pub use content::Content;
-pub use entry::{Kind, Owner};
+pub use entry::{Kind, Owner, Scrubbed};
 pub use error::VaultError;
 pub use grant::Grant;
 pub use lot::Lot;
 pub use quota::{LEAST_QUOTA_BYTES, Space};
+pub use scrub::Suspect;
 pub use shared::Located;
 pub use slab::Pin;
 
@@ -305,27 +306,49 @@ impl Vault {
             let number = index.catalogue.root_number(id, kind);
             number.and_then(|number| Some(index.catalogue.by_file(number, &[chunk]).first()?.clone()))
         };
-        let Some((file, chunk)) = place.and_then(|(file, chunks)| Some((file, *chunks.first()?))) else {
-            return Ok(Vec::new());
-        };
-        let is_held =
-            lock(&self.shared.index).catalogue.file(file).is_some_and(|file| file.slot(chunk).is_some());
-        if !is_held || self.shared.is_right(file, chunk) {
+        let place = place.and_then(|(file, chunks)| Some((file, *chunks.first()?)));
+        let lost = place.map(|place| self.shared.check(&mut writer, place)).transpose()?.unwrap_or_default();
+        Ok(lost.into_iter().filter_map(|(kind, id)| self.of(id, kind)).collect())
+    }
+
+    /// How far all that is kept is read again.
+    pub fn scrubbed(&self) -> Scrubbed {
+        lock(&self.shared.index).catalogue.scrubbed()
+    }
+
+    /// The next chunks that are to be read again, up to so many, and how many are left of this round, these too.
+    pub fn next_to_scrub(&self, scrubbed: Scrubbed, most: usize) -> (Vec<Suspect>, u64) {
+        lock(&self.shared.index).catalogue.next_to_scrub(scrubbed, most)
+    }
+
+    /// Reads a chunk again, as [`Vault::check`] does.
+    ///
+    /// # Errors
+    /// As of writing.
+    pub fn read_again(&self, suspect: &Suspect) -> Result<Vec<Kept>, VaultError> {
+        if !self.shared.is_rotten(*suspect) {
             return Ok(Vec::new());
         }
-        let (lost, keepers) = {
-            let index = lock(&self.shared.index);
-            // All that are said to be in this slot are not.
-            let slot = index.catalogue.file(file).and_then(|file| file.slot(chunk));
-            let owners = slot.map(|slot| index.catalogue.owners_of(slot)).unwrap_or_default();
-            let keepers = owners.iter().flat_map(|(file, chunk)| index.catalogue.keepers(*file, *chunk));
-            let keepers: BTreeSet<(Kind, FileId)> = keepers.map(|(id, kind)| (kind, id)).collect();
-            let lost =
-                owners.iter().map(|(file, chunk)| Entry::Lost { file: *file, first: *chunk, count: 1 });
-            (lost.map(|entry| entry.encode()).collect::<Vec<_>>(), keepers)
-        };
-        writer.enter(&self.shared, &[lost], || ())?;
-        Ok(keepers.into_iter().filter_map(|(kind, id)| self.of(id, kind)).collect())
+        let lost = self.shared.check(&mut lock(&self.writer), suspect.place())?;
+        Ok(lost.into_iter().filter_map(|(kind, id)| self.of(id, kind)).collect())
+    }
+
+    /// Writes down how far all is read again.
+    ///
+    /// # Errors
+    /// As of writing.
+    pub fn note_scrubbed(&self, scrubbed: Scrubbed) -> Result<(), VaultError> {
+        let mut writer = lock(&self.writer);
+        let units = [vec![Entry::Scrubbed(scrubbed).encode()]];
+        self.make_room(&mut writer, &units)?;
+        writer.enter(&self.shared, &units, || ())?;
+        writer.tidy(&self.shared, false);
+        Ok(())
+    }
+
+    /// True if somebody is sent something from here just now.
+    pub fn is_read_from(&self) -> bool {
+        self.shared.slabs.are_read_from()
     }
 
     /// What is held of a content, to be served. The bytes of an id are served for whatever sake they are held: also a

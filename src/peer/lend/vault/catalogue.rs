@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::entry::{Entry, Kind, Owner};
+use super::entry::{Entry, Kind, Owner, Scrubbed};
 use super::pieces::{File, Freed, Stretch};
 use super::slot::Slot;
 
@@ -23,6 +23,7 @@ pub(super) struct Catalogue {
     next_file: u32,
     next_root: u32,
     owner: Option<Owner>,
+    scrubbed: Scrubbed,
     /// Of slots that several files have, how many do beyond the first.
     shared: HashMap<Slot, u32>,
     /// For the beginning of the hash of the first chunk of a proof's run, files that have that chunk: the first that
@@ -74,6 +75,7 @@ impl Catalogue {
                 }
             }
             Entry::Owner(owner) => self.owner = Some(*owner),
+            Entry::Scrubbed(scrubbed) => self.scrubbed = *scrubbed,
         }
         Freed::new()
     }
@@ -375,6 +377,10 @@ impl Catalogue {
 
     pub(super) fn owner(&self) -> Option<Owner> {
         self.owner
+    }
+
+    pub(super) fn scrubbed(&self) -> Scrubbed {
+        self.scrubbed
     }
 
     /// About how many bytes a log takes that says just this.

@@ -31,6 +31,15 @@ pub struct Owner {
     pub lasting: bool,
 }
 
+/// How far all is read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scrubbed {
+    /// When this round began, in milliseconds since 1970; 0: none has.
+    pub begun_ms: u64,
+    /// The slot that was read last in it.
+    pub(super) at: Option<Slot>,
+}
+
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry<'a> {
@@ -56,6 +65,8 @@ pub(super) enum Entry<'a> {
     Looks { root: u32, looks: Looks },
     /// Whom this vault serves.
     Owner(Owner),
+    /// How far all is read again.
+    Scrubbed(Scrubbed),
 }
 
 const FILE: u8 = 1;
@@ -67,6 +78,7 @@ const GONE: u8 = 7;
 const LOOKS: u8 = 9;
 const OWNER: u8 = 10;
 const SHARE: u8 = 11;
+const SCRUBBED: u8 = 12;
 
 impl Kind {
     fn number(self) -> u8 {
@@ -140,6 +152,14 @@ impl Entry<'_> {
                 out.put_u8(u8::from(owner.lasting));
                 OWNER
             }
+            Entry::Scrubbed(Scrubbed { begun_ms, at }) => {
+                out.put_u64(*begun_ms);
+                if let Some(slot) = at {
+                    out.put_u8(slot.class.number());
+                    out.put_u32(slot.number);
+                }
+                SCRUBBED
+            }
         };
         (kind, out)
     }
@@ -191,6 +211,14 @@ impl Entry<'_> {
                     _ => return None,
                 };
                 Entry::Owner(Owner { authority, term, lasting })
+            }
+            SCRUBBED => {
+                let begun_ms = from.try_get_u64().ok()?;
+                let at = match from.try_get_u8() {
+                    Ok(class) => Some(Slot { class: Class::numbered(class)?, number: number(from)? }),
+                    Err(_) => None,
+                };
+                Entry::Scrubbed(Scrubbed { begun_ms, at })
             }
             _ => return None,
         };
@@ -260,6 +288,7 @@ mod tests {
             Entry::Records { root: 4, records: b"records" },
             Entry::Looks { root: 4, looks },
             Entry::Owner(owner),
+            Entry::Scrubbed(Scrubbed { begun_ms: 7, at: Some(slot) }),
         ];
         for entry in entries {
             let (kind, body) = entry.encode();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
 use rustix::io::Errno;
 
 use super::slot::{Class, Slot, Used};
@@ -195,6 +195,19 @@ impl Slabs {
     pub(super) fn pin(self: &Arc<Slabs>, slot: Slot) -> Pin {
         lock(&self.pins).0.entry(slot).or_default().readers += 1;
         Pin { slabs: self.clone(), slot }
+    }
+
+    /// True if anybody reads from any.
+    pub(super) fn are_read_from(&self) -> bool {
+        !lock(&self.pins).0.is_empty()
+    }
+
+    /// Has the system forget what it remembers of a slot's bytes, as far as they are on the disk.
+    pub(super) fn forget_pages(&self, slot: Slot) {
+        let len = std::num::NonZeroU64::new(slot.class.bytes());
+        if let Ok(file) = self.file(slot.class) {
+            let _ = fadvise(&file, slot.offset(), len, Advice::DontNeed); // it is a hint
+        }
     }
 
     /// Frees a run of slots; those that are read from when that has ended.

@@ -1,4 +1,5 @@
 mod damage;
+mod scrub;
 mod versions;
 
 use std::fs;

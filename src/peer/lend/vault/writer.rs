@@ -231,7 +231,9 @@ impl Anew {
 /// All that is to be said of a catalogue.
 fn said_anew(catalogue: &Catalogue) -> Vec<Anew> {
     let owner = catalogue.owner().map(|owner| Entry::Owner(owner).encode());
-    let mut units = vec![Anew { entries: owner.into_iter().collect(), copied: Vec::new() }];
+    let scrubbed = Entry::Scrubbed(catalogue.scrubbed()).encode();
+    let entries = owner.into_iter().chain([scrubbed]).collect();
+    let mut units = vec![Anew { entries, copied: Vec::new() }];
     let mut said = HashSet::new();
     for (number, file) in catalogue.files() {
         let mut entries =
