@@ -4,7 +4,7 @@
 //! directions. Pure: bytes in, values out; no socket, no clock.
 //!
 //! Messages stand by who says them to whom: `common`, `tracker` (members and trackers), `peer` (askers and
-//! servers), each declared once with its number. `records` and `stores` are what some of them carry; `codes` are the numbers in their fields, `field` how a value is
+//! servers), each declared once with its number. `records`, `stores` and `members` are what some of them carry; `codes` are the numbers in their fields, `field` how a value is
 //! laid out, `frame` what surrounds a message, `limits` how much of anything there may be.
 
 mod claim;
@@ -14,6 +14,7 @@ mod field;
 mod frame;
 pub mod limits;
 mod macros;
+mod members;
 mod message;
 mod peer;
 mod records;
@@ -22,7 +23,7 @@ mod stores;
 mod tests;
 mod tracker;
 
-pub use codes::{Complaint, ErrorCode, Purpose, Refusal, Reluctance, Role, StoreState, View};
+pub use codes::{Complaint, ErrorCode, MemberRole, Purpose, Refusal, Reluctance, Role, StoreState, View};
 pub use common::{Common, Hello, Problem};
 pub use field::{Addresses, Bits, DecodeError, Label, List, Name, Ranges, Text};
 pub(crate) use field::{Cursor, Field, put_list};
@@ -30,6 +31,7 @@ pub use frame::{
     Frame, FrameCodec, FrameError, HEADER_BYTES, PREFACE_BYTES, Preface, PrefaceError, RawHeader,
 };
 pub(crate) use macros::layout;
+pub use members::{Epoch, MemberInfo, MemberKey, Standing, SwarmSecret, TrackerAddress, TrackerKey};
 pub use message::Message;
 pub use peer::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Here,
@@ -38,8 +40,9 @@ pub use peer::{
 pub use records::{Authority, ClientId, Policy, Published, Term, Version};
 pub use stores::{Call, Check, Discard, Duty, DutySource, Keep, KeptPart, Look, Remember, StoreInfo};
 pub use tracker::{
-    Decline, Duties, Entry, FromTracker, GetDuties, GetHealth, GetList, GetPeers, GetStatus, GetStores,
-    GetVersions, HaveChunks, Health, Heartbeat, Holder, Kept, Lend, Lent, Listing, Locate, Located, Offer,
-    PeerInfo, Peers, Publish, Records, Register, Registered, Remove, Removed, Report, Resolve, Resolved,
-    Status, Store, Stored, Stores, Storing, ToTracker, Update, Variant, Versions,
+    Decline, Duties, Enter, Entry, FromTracker, GetDuties, GetHealth, GetList, GetMembers, GetPeers,
+    GetStatus, GetStores, GetVersions, HaveChunks, Health, Heartbeat, Holder, Invite, Invited, Join, Joined,
+    Kept, Keys, Lend, Lent, Listing, Locate, Located, Members, Offer, PeerInfo, Peers, Publish, Records,
+    Register, Registered, Remove, Removed, Renew, Renewed, Report, Resolve, Resolved, Revoke, Rotate, Status,
+    Store, Stored, Stores, Storing, ToTracker, Update, Variant, Versions,
 };

@@ -108,13 +108,34 @@ const PURE: &[(&str, &[&str])] = &[
     ("node/roles", &["node/plan", "node/role"]),
     ("tracker/tables", &["content", "wire"]),
     ("tracker/directory", &["content", "wire", "tracker/tables"]),
-    ("tracker/records/command", &["content", "wire"]),
-    ("tracker/records/clients", &["wire", "tracker/records/command"]),
-    ("tracker/records/machine", &["content", "wire", "tracker/records/command", "tracker/records/clients"]),
+    ("tracker/records/outcome", &["wire"]),
+    ("tracker/records/roster", &["wire", "tracker/records/outcome"]),
+    ("tracker/records/command", &["content", "wire", "tracker/records/roster"]),
+    ("tracker/records/clients", &["wire", "tracker/records/outcome"]),
+    (
+        "tracker/records/machine",
+        &[
+            "content",
+            "wire",
+            "tracker/records/command",
+            "tracker/records/clients",
+            "tracker/records/outcome",
+            "tracker/records/roster",
+        ],
+    ),
+    ("tracker/roles", &["wire"]),
     ("tracker/keeping", &["content", "wire", "tracker/records"]),
     (
         "tracker/session",
-        &["content", "wire", "tracker/directory", "tracker/keeping", "tracker/records", "tracker/shared"],
+        &[
+            "content",
+            "wire",
+            "tracker/directory",
+            "tracker/keeping",
+            "tracker/records",
+            "tracker/roles",
+            "tracker/shared",
+        ],
     ),
 ];
 

@@ -16,8 +16,8 @@ use p2p::content::{
     Chunk, ChunkHash, Descriptor, FileId, Geometry, Link, Manifest, Proof, Reason, SafeName, Tree, hash_chunk,
 };
 use p2p::wire::{
-    ChunkHead, Common, Complaint, Duty, ErrorCode, FromServer, FromTracker, HEADER_BYTES, Message, Preface,
-    Purpose, RawHeader, Refusal, Reluctance, Role, StoreState, ToServer, ToTracker, View,
+    ChunkHead, Common, Complaint, Duty, ErrorCode, FromServer, FromTracker, HEADER_BYTES, MemberRole,
+    Message, Preface, Purpose, RawHeader, Refusal, Reluctance, Role, StoreState, ToServer, ToTracker, View,
 };
 
 use doc::{DOC, blocks, rows, section, unhex};
@@ -29,6 +29,7 @@ const MESSAGES: &str = concat!(
     include_str!("../src/wire/peer.rs"),
     include_str!("../src/wire/records.rs"),
     include_str!("../src/wire/stores.rs"),
+    include_str!("../src/wire/members.rs"),
 );
 
 fn tables() -> [(&'static str, &'static [(u8, &'static str)]); 5] {
@@ -99,6 +100,8 @@ fn numbers_are_those_of_the_code() {
     numbers_agree("### 9.6 Reluctance", reluctance);
     numbers_agree("### 9.7 States", StoreState::ALL.iter().map(|v| (v.number().into(), v.label())));
     numbers_agree("### 9.8 Duties", Duty::TABLE.iter().map(|(number, name)| (u64::from(*number), *name)));
+    let roles = MemberRole::ALL.iter().map(|v| (v.number().into(), v.label()));
+    numbers_agree("### 9.9 Roles of members", roles);
     numbers_agree("## 11. Error codes", ErrorCode::ALL.iter().map(|v| (v.number().into(), v.label())));
 }
 
@@ -214,6 +217,10 @@ fn fields_stand_in_the_order_of_the_code() {
         "KeptPart",
         "DutySource",
         "StoreInfo",
+        "Standing",
+        "Epoch",
+        "TrackerKey",
+        "MemberInfo",
     ] {
         let at = DOC.find(&format!("\n**{name}**")).unwrap_or_else(|| panic!("no {name}"));
         let table = DOC[at..].split("\n\n").nth(1).unwrap_or_default();

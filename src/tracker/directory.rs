@@ -227,6 +227,11 @@ impl Directory {
         variants
     }
 
+    /// True if somebody has registered this content under this name.
+    pub fn has_name(&self, name: &str, id: &FileId) -> bool {
+        self.roll.names().with_id(self.roll.contents(), name.as_bytes(), id).next().is_some()
+    }
+
     /// How many hold all of a content, and how many a part.
     pub fn counts(&self, id: &FileId, claim: &Claim) -> (u32, u32) {
         let contents = self.roll.contents();

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use super::directory::{
     Denial, Directory, Listens, Load, Look, Near, Origin, Profile, Query, Sender, Wanted,
 };
-use super::records::Command;
+use super::records::{Command, PublishAs, RemoveAs};
+use super::roles;
 use super::shared::Shared;
 use crate::content::{ChunkSet, FileId, Network, Run, SafeName, runs};
 use crate::wire::{
     self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker, limits,
 };
 use listing::Listing;
+pub use members::{Caller, revoked};
 use stores::{Step, Storing};
 
 /// Names of an update that are changed under one lock.
@@ -82,6 +84,9 @@ pub struct Session {
     sender: Sender,
     name: String,
     from: Origin,
+    caller: Caller,
+    /// The epoch of the swarm's key that the other side knows of.
+    epoch: u32,
     /// True once it registered: it may have lost the registration since.
     registered: bool,
     asking: Option<Asking>,
@@ -91,11 +96,21 @@ impl Session {
     /// A session of connection number `connection`, which said `hello`.
     pub fn new(connection: u64, from: Origin, hello: &Hello) -> Session {
         let sender = Sender { connection, peer: hello.peer };
-        Session { sender, name: hello.name.to_string(), from, registered: false, asking: None }
+        let (caller, epoch) = (Caller::Anybody, 0);
+        Session { sender, name: hello.name.to_string(), from, caller, epoch, registered: false, asking: None }
+    }
+
+    /// That session, with somebody of whom the handshake has proved who he is, and that he knows of this epoch.
+    pub fn of(self, caller: Caller, epoch: u32) -> Session {
+        Session { caller, epoch, ..self }
     }
 
     /// Answers a message.
     pub fn answer(&mut self, shared: &Shared, message: ToTracker, now: Instant) -> Reply {
+        let message = match self.permitted(shared, message) {
+            Ok(message) => message,
+            Err(reply) => return *reply,
+        };
         let answered = match message {
             ToTracker::Common(message) => return self.answer_common(shared, &message, now),
             ToTracker::Register(message) => return self.register(shared, &message, now),
@@ -106,9 +121,16 @@ impl Session {
                 let updated = self.update(shared, &message.removed, &message.added, now);
                 updated.map(|()| Common::Ok.into())
             }
-            ToTracker::HaveChunks(message) => self.change(shared, now, |directory, sender| {
-                directory.have(sender, (message.id, message.view), &message.gained, now)
-            }),
+            ToTracker::HaveChunks(message) => {
+                let had = self.change(shared, now, |directory, sender| {
+                    directory.have(sender, (message.id, message.view), &message.gained, now)
+                });
+                match had {
+                    // What of its offers was passed over it does not know.
+                    Err(Denial::NotOffered(_)) if self.caller != Caller::Anybody => Ok(Common::Ok.into()),
+                    had => had,
+                }
+            }
             ToTracker::Heartbeat(message) => {
                 let load =
                     Load { uploads: message.uploads, downloads: message.downloads, space: message.space };
@@ -149,8 +171,64 @@ impl Session {
             ToTracker::Store(message) => return self.store(shared, message, now),
             ToTracker::GetHealth(message) => return answered(stores::health(shared, &message, now)),
             ToTracker::GetStores(message) => return stores::stores(shared, &message).into(),
+            message @ (ToTracker::Join(_)
+            | ToTracker::Renew(_)
+            | ToTracker::Invite(_)
+            | ToTracker::Revoke(_)
+            | ToTracker::Rotate(_)
+            | ToTracker::GetMembers(_)
+            | ToTracker::Enter(_)) => {
+                let answer = members::answer(shared, self.caller, message, now);
+                if let FromTracker::Keys(keys) = &answer {
+                    self.epoch = keys.epoch.number;
+                }
+                return answer.into();
+            }
         };
         answered.map_or_else(|denial| denied(&denial).into(), Reply::from)
+    }
+
+    /// What of a message its sender may say; else what he is told.
+    fn permitted(&self, shared: &Shared, mut message: ToTracker) -> Result<ToTracker, Box<Reply>> {
+        if self.caller == Caller::Anybody && !is_about_members(&message) {
+            return Ok(message);
+        }
+        let Ok(standing) = self.caller.standing(shared.records().roster()) else {
+            return Err(Box::new(Reply { close: true, ..members::revoked().into() }));
+        };
+        let who = self.caller.who(standing.as_ref());
+        roles::may(who, &message)
+            .map_err(|why| Box::new(Common::error(ErrorCode::NotAllowed, why.to_string()).into()))?;
+        match &mut message {
+            ToTracker::Register(register) => members::allowed(shared, who, &mut register.offers),
+            ToTracker::Update(update) => members::allowed(shared, who, &mut update.added),
+            _ => {}
+        }
+        Ok(message)
+    }
+
+    /// The command as its sender gives it.
+    fn signed(&self, command: Command) -> Command {
+        match (command, self.caller) {
+            (Command::Publish(publish), Caller::Member(by)) => Command::PublishAs(PublishAs { by, publish }),
+            (Command::Remove(remove), Caller::Member(by)) => Command::RemoveAs(RemoveAs { by, remove }),
+            (command, _) => command,
+        }
+    }
+
+    /// What a member is to be told, whatever it asked: that the swarm has another key.
+    pub fn news(&mut self, shared: &Shared) -> Option<FromTracker> {
+        let epoch = self.unheard(shared)?;
+        self.epoch = epoch;
+        Some(members::keys(shared))
+    }
+
+    /// The epoch of now, if it is another than the member at the other end knows of.
+    fn unheard(&self, shared: &Shared) -> Option<u32> {
+        let Caller::Member(key) = self.caller else { return None };
+        let records = shared.records();
+        let number = records.roster().epoch()?.number;
+        (number != self.epoch && records.roster().standing(key).is_some()).then_some(number)
     }
 
     /// Ends the registration, if there is one, because the connection ended.
@@ -332,7 +410,7 @@ impl Session {
             self.asking = Some(Asking::Record(command));
             return Reply { answer: None, close: false, effect: Some(Effect::Wait(settled)) };
         }
-        published::recorded(shared.record(command, now)).into()
+        published::recorded(shared.record(self.signed(command), now)).into()
     }
 
     /// What the store at the other end is to do; it waits for that.
@@ -341,7 +419,7 @@ impl Session {
         let calls = shared.lock().calls(self.sender, self.from, now);
         match stores::duties(shared, self.sender, calls, now) {
             Some(duties) => duties.into(),
-            None if now < until => {
+            None if now < until && self.unheard(shared).is_none() => {
                 self.asking = Some(Asking::Duties(until));
                 Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) }
             }
@@ -368,7 +446,7 @@ impl Session {
         match step {
             Step::Done(answer) => answer.into(),
             Step::Record(command) => {
-                let recorded = published::recorded(shared.record(command, now));
+                let recorded = published::recorded(shared.record(self.signed(command), now));
                 storing.end(shared, now);
                 recorded.into()
             }
@@ -415,6 +493,12 @@ impl Session {
     }
 }
 
+/// True of what has no meaning where there are no members.
+fn is_about_members(message: &ToTracker) -> bool {
+    use ToTracker::{Enter, GetMembers, Invite, Join, Renew, Revoke, Rotate};
+    matches!(message, Join(_) | Renew(_) | Invite(_) | Revoke(_) | Rotate(_) | GetMembers(_) | Enter(_))
+}
+
 fn answered(answer: Result<FromTracker, Common>) -> Reply {
     answer.map_or_else(Reply::from, Reply::from)
 }
@@ -443,6 +527,7 @@ fn check_name(name: &str) -> Result<(), Denial> {
 }
 
 mod listing;
+mod members;
 mod published;
 mod stores;
 #[cfg(test)]

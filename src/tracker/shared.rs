@@ -1,15 +1,17 @@
 //! What all sessions share: directory and planner behind their locks, which are taken for one bounded step at a time, and
 //! the records. Who takes several locks takes that of the directory first, and reads the records last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use super::directory::Directory;
 use super::keeping::{Keeping, Terms};
-use super::records::{Applied, Command, Recorder, Records, Unrecorded};
+use super::presence::{Cut, Presence};
+use super::records::{Applied, Command, Expire, Outcome, Recorder, Records, Unrecorded};
 use crate::content::Network;
 use crate::threads;
+use crate::wire::{MemberKey, TrackerKey};
 
 /// Contents of a peer that is gone cleared away under one lock.
 const SWEEP: usize = 128;
@@ -34,6 +36,11 @@ pub struct Shared {
     wakes: Mutex<Vec<u64>>,
     /// Until then stores may remember what the records do not have.
     settled: Option<Instant>,
+    /// The trackers of the swarm, as members are told of them.
+    trackers: Vec<TrackerKey>,
+    presence: Mutex<Presence>,
+    /// Connections that are to end.
+    cuts: Mutex<Vec<Cut>>,
 }
 
 impl Shared {
@@ -53,7 +60,15 @@ impl Shared {
             keeping,
             wakes: Mutex::default(),
             settled,
+            trackers: Vec::new(),
+            presence: Mutex::default(),
+            cuts: Mutex::default(),
         }
+    }
+
+    /// The same, whose members are told of these trackers.
+    pub fn with_trackers(self, trackers: Vec<TrackerKey>) -> Shared {
+        Shared { trackers, ..self }
     }
 
     /// The directory, for one bounded step.
@@ -94,6 +109,9 @@ impl Shared {
     /// It could not be written down.
     pub fn record(&self, command: Command, now: Instant) -> Result<Applied, Unrecorded> {
         let applied = self.recorder.submit(command)?;
+        if matches!(applied.outcome, Outcome::Members | Outcome::Rotated(_)) {
+            self.members_changed();
+        }
         if !applied.changed.is_empty() {
             // Read under the planner's lock: of two who change a promise, the one who tells last tells what it is now.
             self.keep(|keeping| {
@@ -104,6 +122,55 @@ impl Shared {
             });
         }
         Ok(applied)
+    }
+
+    /// Who was put out is cut, and whoever waits for something hears of the new key.
+    fn members_changed(&self) {
+        let presence = threads::lock(&self.presence);
+        let (cuts, all) = (presence.cuts(self.records().roster()), presence.connections());
+        drop(presence);
+        threads::lock(&self.cuts).extend(cuts);
+        self.wake(all);
+    }
+
+    /// A connection of somebody with this key has begun.
+    pub fn comes(&self, connection: u64, key: MemberKey) {
+        threads::lock(&self.presence).comes(connection, key);
+    }
+
+    /// A connection has ended.
+    pub fn goes(&self, connection: u64) {
+        threads::lock(&self.presence).goes(connection);
+    }
+
+    /// The keys of all who are connected.
+    pub fn members_here(&self) -> BTreeSet<MemberKey> {
+        threads::lock(&self.presence).keys()
+    }
+
+    /// Connections that are to end.
+    pub fn take_cuts(&self) -> Vec<Cut> {
+        std::mem::take(&mut *threads::lock(&self.cuts))
+    }
+
+    /// The trackers of the swarm.
+    pub fn trackers(&self) -> &[TrackerKey] {
+        &self.trackers
+    }
+
+    /// The time of the records, in milliseconds since 1970.
+    pub fn clock_ms(&self) -> u64 {
+        self.recorder.clock_ms()
+    }
+
+    /// Ends keys that are over, if there are any.
+    pub fn end_keys(&self, now: Instant) {
+        let due = self.records().roster().next_end_ms();
+        if due.is_some_and(|due| due <= self.clock_ms())
+            && let Err(error) = self.record(Command::Expire(Expire { now_ms: 0 }), now)
+        {
+            tracing::warn!("a key that is over goes on to let in: {error}");
+        }
     }
 
     /// The planner, for one bounded step. Whom that lets go on is in [`Shared::take_wakes`].

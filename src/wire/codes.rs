@@ -74,6 +74,10 @@ code! {
         Conflict = 17 "CONFLICT",
         /// What was asked about is not there.
         NotFound = 18 "NOT_FOUND",
+        /// The role of who asks does not permit it.
+        NotAllowed = 19 "NOT_ALLOWED",
+        /// The key of this side was put out of the swarm.
+        Revoked = 22 "REVOKED",
     }
 }
 
@@ -160,5 +164,19 @@ code! {
         Away = 3 "AWAY",
         /// It is here, but serves another authority.
         Foreign = 4 "FOREIGN",
+    }
+}
+
+code! {
+    /// What a member of a closed swarm may do; section 13.9 of PROTOCOL.md has the table.
+    MemberRole: u8 {
+        /// Fetches, and serves what others brought in.
+        Reader = 1 "READER",
+        /// Brings in contents under names.
+        Publisher = 2 "PUBLISHER",
+        /// Says who is a member.
+        Admin = 3 "ADMIN",
+        /// Is a tracker of the swarm.
+        Tracker = 4 "TRACKER",
     }
 }

@@ -71,7 +71,7 @@ impl Cursor {
         Ok(self.rest.split_to(len))
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let mut out = [0; N];
         out.copy_from_slice(&self.take(N)?);
         Ok(out)

@@ -78,3 +78,11 @@ pub const MAX_REMEMBERED: usize = 64;
 pub const MAX_PAGE_STORES: usize = 256;
 /// Longest time that a request may ask to be let wait, in milliseconds.
 pub const MAX_WAIT_MS: u32 = 10_000;
+/// Longest address of a tracker, in bytes.
+pub const MAX_ADDRESS_BYTES: usize = 262;
+/// Most trackers in one JOINED or INVITED.
+pub const MAX_TRACKERS: usize = 16;
+/// Most members in one MEMBERS.
+pub const MAX_PAGE_MEMBERS: usize = 100;
+/// Most keys in one KEYS or RENEWED that were put out of the swarm.
+pub const MAX_REVOKED: usize = 1024;

@@ -6,10 +6,11 @@ use super::codes::{Complaint, Purpose, Reluctance, View};
 use super::common::{Common, FIRST_DIRECTED_ID};
 use super::field::{Addresses, Cursor, DecodeError, Field, Label, List, Name, Ranges};
 use super::limits::{
-    MAX_DUTIES, MAX_ENTRIES, MAX_HOLDERS, MAX_KEPT, MAX_NEAR, MAX_OFFERS, MAX_PAGE_STORES, MAX_PEERS,
-    MAX_RECORDS, MAX_VARIANTS,
+    MAX_DUTIES, MAX_ENTRIES, MAX_HOLDERS, MAX_KEPT, MAX_NEAR, MAX_OFFERS, MAX_PAGE_MEMBERS, MAX_PAGE_STORES,
+    MAX_PEERS, MAX_RECORDS, MAX_REVOKED, MAX_TRACKERS, MAX_VARIANTS,
 };
 use super::macros::{layout, messages};
+use super::members::{Epoch, MemberInfo, MemberKey, Standing, SwarmSecret, TrackerAddress, TrackerKey};
 use super::message::Message;
 use super::records::{Authority, ClientId, Published, Term, Version};
 use super::stores::{Duty, KeptPart, StoreInfo};
@@ -322,6 +323,68 @@ messages! {
             /// The number of the version that should be the latest now; 0 for whichever.
             expect: u32,
         }
+        /// Asks to become a member, by the key of an invite; answered with JOINED.
+        0x28 "JOIN" Join {
+            /// The sender's name.
+            name: Label,
+        }
+        /// Asks for the swarm's key, by one that is over; answered with RENEWED.
+        0x29 "RENEW" Renew {}
+        /// Makes an invite; answered with INVITED.
+        0x2a "INVITE" Invite {
+            /// Who asks.
+            client: ClientId,
+            /// The number of the change among those of the client.
+            seq: u64,
+            /// The key of the invite: what is made of its secret, which stays with the sender.
+            key: SwarmSecret,
+            /// What those may do who join by it.
+            standing: Standing,
+            /// How many may join by it.
+            uses: u32,
+            /// For how many milliseconds they may.
+            valid_ms: u64,
+        }
+        /// Puts a member out, and gives the swarm another key; answered with KEYS.
+        0x2b "REVOKE" Revoke {
+            /// Who asks.
+            client: ClientId,
+            /// The number of the change among those of the client.
+            seq: u64,
+            /// Whose key it is.
+            member: MemberKey,
+        }
+        /// Gives the swarm another key; answered with KEYS.
+        0x2c "ROTATE" Rotate {
+            /// Who asks.
+            client: ClientId,
+            /// The number of the change among those of the client.
+            seq: u64,
+            /// For how many milliseconds the key that there is lets in as well.
+            grace_ms: u64,
+        }
+        /// Asks for members in order of key; answered with MEMBERS.
+        0x2d "GET_MEMBERS" GetMembers {
+            /// Only members after this one.
+            after: MemberKey,
+            /// Most members wanted.
+            limit: u16,
+        }
+        /// Enters a key: one more of the sender's own, or as an admin says; answered with OK.
+        0x2e "ENTER" Enter {
+            /// Who asks.
+            client: ClientId,
+            /// The number of the change among those of the client.
+            seq: u64,
+            /// The key.
+            key: MemberKey,
+            /// What it is called; empty: as before.
+            name: Label,
+            /// True if it is one more key of the sender, which may do what the sender may.
+            own: bool,
+            /// Else what it may do.
+            standing: Standing,
+        }
     }
 }
 
@@ -451,6 +514,49 @@ messages! {
             stores: List<StoreInfo, MAX_PAGE_STORES>,
             /// True if there are more after the last one.
             more: bool,
+        }
+        /// The answer to JOIN.
+        0x41 "JOINED" Joined {
+            /// The swarm's name.
+            swarm: Label,
+            /// What the new member may do.
+            standing: Standing,
+            /// The key that lets in from now on.
+            epoch: Epoch,
+            /// The swarm's trackers; an empty address is that which was dialled.
+            trackers: List<TrackerKey, MAX_TRACKERS>,
+        }
+        /// The answer to RENEW.
+        0x42 "RENEWED" Renewed {
+            /// What the member may do.
+            standing: Standing,
+            /// The key that lets in from now on.
+            epoch: Epoch,
+            /// Keys that were put out of the swarm lately.
+            revoked: List<MemberKey, MAX_REVOKED>,
+        }
+        /// The answer to INVITE.
+        0x43 "INVITED" Invited {
+            /// When the invite ends, by the tracker's clock, in milliseconds since 1970.
+            until_ms: u64,
+            /// Where trackers are dialled.
+            trackers: List<TrackerAddress, MAX_TRACKERS>,
+        }
+        /// The answer to GET_MEMBERS.
+        0x44 "MEMBERS" Members {
+            /// Members in order of key.
+            members: List<MemberInfo, MAX_PAGE_MEMBERS>,
+            /// True if there are more after the last one.
+            more: bool,
+        }
+        /// The swarm has another key: a notice to members, and the answer to REVOKE and ROTATE.
+        0x45 "KEYS" Keys {
+            /// The key that lets in from now on.
+            epoch: Epoch,
+            /// For how many milliseconds the one before lets in as well.
+            grace_ms: u64,
+            /// Keys that were put out of the swarm lately.
+            revoked: List<MemberKey, MAX_REVOKED>,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::command::{Outcome, Refused};
+use super::outcome::{Outcome, Refused};
 use crate::wire::ClientId;
 
 /// Clients whose last command is remembered.

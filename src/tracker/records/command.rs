@@ -1,10 +1,12 @@
-//! What can be asked of the records, and what came of it: as the machine takes it, and as the journal has it.
+//! What can be asked of the records: as the machine takes it, and as the journal has it.
 
 use bytes::{Bytes, BytesMut};
 
+use super::roster::{Admit, Enter, Expire, Found, Invite, Revoke, Rotate};
 use crate::content::SafeName;
 use crate::wire::{
-    Authority, ClientId, Cursor, DecodeError, Field, List, Published, Term, Version, layout, limits,
+    Authority, ClientId, Cursor, DecodeError, Field, List, MemberKey, Published, SwarmSecret, Term, Version,
+    layout, limits,
 };
 
 layout! {
@@ -55,150 +57,114 @@ layout! {
     }
 }
 
-/// A change to the records. The numbers are in journals, and never used for two things.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+layout! {
+    /// Makes a version as a member does: of a name that is its own, or nobody's.
+    PublishAs {
+        /// Who asks.
+        by: MemberKey,
+        /// The version.
+        publish: Publish,
+    }
+}
+
+layout! {
+    /// Takes versions away as a member does: of a name that is its own.
+    RemoveAs {
+        /// Who asks.
+        by: MemberKey,
+        /// What goes.
+        remove: Remove,
+    }
+}
+
+/// Declares the commands: number and variant, of which the struct has the same name.
+macro_rules! commands {
+    ($($(#[$doc:meta])* $number:literal $variant:ident)*) => {
+        /// A change to the records. The numbers are in journals, and never used for two things.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Command { $($(#[$doc])* $variant($variant)),* }
+
+        impl Command {
+            /// Its number, and the rest of it as bytes.
+            pub fn encode(&self) -> (u8, Bytes) {
+                let mut out = BytesMut::new();
+                let number = match self {
+                    $(Command::$variant(command) => {
+                        command.put(&mut out);
+                        $number
+                    })*
+                };
+                (number, out.freeze())
+            }
+
+            /// The command of which this is the number and the rest.
+            ///
+            /// # Errors
+            /// It is none.
+            pub fn decode(number: u8, body: Bytes) -> Result<Command, DecodeError> {
+                let mut from = Cursor::new(body);
+                let command = match number {
+                    $($number => Command::$variant(Field::take(&mut from)?),)*
+                    unknown => return Err(DecodeError::UnknownMessage(unknown)),
+                };
+                from.finish()?;
+                Ok(command)
+            }
+        }
+    };
+}
+
+commands! {
     /// Number 1.
-    Publish(Publish),
+    1 Publish
     /// Number 2.
-    Remove(Remove),
+    2 Remove
     /// Number 8.
-    Import(Import),
+    8 Import
     /// Number 9.
-    Start(Start),
+    9 Start
+    /// Number 10.
+    10 Found
+    /// Number 11.
+    11 Invite
+    /// Number 12.
+    12 Admit
+    /// Number 13.
+    13 Enter
+    /// Number 14.
+    14 Revoke
+    /// Number 15.
+    15 Rotate
+    /// Number 16.
+    16 Expire
+    /// Number 17.
+    17 PublishAs
+    /// Number 18.
+    18 RemoveAs
 }
 
 impl Command {
-    /// Its number, and the rest of it as bytes.
-    pub fn encode(&self) -> (u8, Bytes) {
-        let mut out = BytesMut::new();
-        let number = match self {
-            Command::Publish(publish) => {
-                publish.put(&mut out);
-                1
+    /// Gives the command what the records have not of themselves: the time of now, in milliseconds since 1970, and a
+    /// secret that nobody knows.
+    pub(super) fn stamp(&mut self, now_ms: u64, secret: impl FnOnce() -> SwarmSecret) {
+        match self {
+            Command::Publish(publish) | Command::PublishAs(PublishAs { publish, .. }) => {
+                publish.version.stamp_ms = now_ms;
             }
-            Command::Remove(remove) => {
-                remove.put(&mut out);
-                2
+            Command::Found(found) => found.since_ms = now_ms,
+            Command::Invite(invite) => invite.until_ms = now_ms.saturating_add(invite.until_ms),
+            Command::Admit(admit) => admit.now_ms = now_ms,
+            Command::Enter(enter) => enter.since_ms = now_ms,
+            Command::Expire(expire) => expire.now_ms = now_ms,
+            Command::Revoke(revoke) => revoke.secret = secret(),
+            Command::Rotate(rotate) => {
+                rotate.secret = secret();
+                rotate.until_ms = match rotate.until_ms {
+                    0 => 0,
+                    grace_ms => now_ms.saturating_add(grace_ms),
+                };
             }
-            Command::Import(import) => {
-                import.put(&mut out);
-                8
-            }
-            Command::Start(start) => {
-                start.put(&mut out);
-                9
-            }
-        };
-        (number, out.freeze())
-    }
-
-    /// The command of which this is the number and the rest.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn decode(number: u8, body: Bytes) -> Result<Command, DecodeError> {
-        let mut from = Cursor::new(body);
-        let command = match number {
-            1 => Command::Publish(Field::take(&mut from)?),
-            2 => Command::Remove(Field::take(&mut from)?),
-            8 => Command::Import(Field::take(&mut from)?),
-            9 => Command::Start(Field::take(&mut from)?),
-            unknown => return Err(DecodeError::UnknownMessage(unknown)),
-        };
-        from.finish()?;
-        Ok(command)
-    }
-}
-
-/// What came of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is published, as the version of this number.
-    Published {
-        /// The version's number.
-        number: u32,
-        /// False if it was the latest before.
-        fresh: bool,
-    },
-    /// So many versions are gone.
-    Removed(u32),
-    /// So many versions were not known.
-    Imported(u32),
-    /// The term that has begun.
-    Started(Term),
-    /// Nothing has changed.
-    Refused(Refused),
-}
-
-/// Why a command changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The latest version is not the one that was expected.
-    #[error("the latest version is {latest}, not the one that was expected")]
-    Conflict {
-        /// Its number; 0 if there is none.
-        latest: u32,
-    },
-    /// The client has sent a later command.
-    #[error("a later command of the same client has been carried out")]
-    Late,
-    /// There is no such name.
-    #[error("nothing is published under this name")]
-    NoName,
-    /// There is no such version.
-    #[error("there is no version {0}")]
-    NoVersion(u32),
-    /// The name has [`limits::MAX_VERSIONS`].
-    #[error("this name has {} versions, more than which there cannot be", limits::MAX_VERSIONS)]
-    TooManyVersions,
-    /// The records have no room for more.
-    #[error("the tracker's records are full")]
-    Full,
-}
-
-impl Field for Outcome {
-    fn put(&self, out: &mut BytesMut) {
-        match *self {
-            Outcome::Published { number, fresh } => (1_u8, (number, fresh)).put(out),
-            Outcome::Removed(count) => (2_u8, count).put(out),
-            Outcome::Imported(count) => (3_u8, count).put(out),
-            Outcome::Started(term) => (4_u8, term).put(out),
-            Outcome::Refused(refused) => (5_u8, refused).put(out),
+            Command::Remove(_) | Command::RemoveAs(_) | Command::Import(_) | Command::Start(_) => {}
         }
-    }
-    fn take(from: &mut Cursor) -> Result<Outcome, DecodeError> {
-        Ok(match u8::take(from)? {
-            1 => Outcome::Published { number: Field::take(from)?, fresh: Field::take(from)? },
-            2 => Outcome::Removed(Field::take(from)?),
-            3 => Outcome::Imported(Field::take(from)?),
-            4 => Outcome::Started(Field::take(from)?),
-            5 => Outcome::Refused(Field::take(from)?),
-            other => return Err(DecodeError::BadValue { what: "an outcome", got: other.into() }),
-        })
-    }
-}
-
-impl Field for Refused {
-    fn put(&self, out: &mut BytesMut) {
-        match *self {
-            Refused::Conflict { latest } => (1_u8, latest).put(out),
-            Refused::Late => 2_u8.put(out),
-            Refused::NoName => 3_u8.put(out),
-            Refused::NoVersion(number) => (4_u8, number).put(out),
-            Refused::TooManyVersions => 5_u8.put(out),
-            Refused::Full => 6_u8.put(out),
-        }
-    }
-    fn take(from: &mut Cursor) -> Result<Refused, DecodeError> {
-        Ok(match u8::take(from)? {
-            1 => Refused::Conflict { latest: Field::take(from)? },
-            2 => Refused::Late,
-            3 => Refused::NoName,
-            4 => Refused::NoVersion(Field::take(from)?),
-            5 => Refused::TooManyVersions,
-            6 => Refused::Full,
-            other => return Err(DecodeError::BadValue { what: "a refusal", got: other.into() }),
-        })
     }
 }

@@ -6,9 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::clients::{Clients, Last};
-use super::command::{Command, Import, Outcome, Publish, Refused, Remove, Start};
+use super::command::{Command, Import, Publish, PublishAs, Remove, RemoveAs, Start};
+use super::outcome::{Outcome, Refused};
+use super::roster::Roster;
 use crate::content::{FileId, SafeName};
-use crate::wire::{Authority, ClientId, Name, Policy, Published, Term, Version, View, limits};
+use crate::wire::{
+    Authority, ClientId, MemberKey, MemberRole, Name, Policy, Published, Term, Version, View, limits,
+};
 
 /// Most bytes that names and versions may cost.
 const MAX_BYTES: u64 = 1 << 30;
@@ -63,12 +67,20 @@ pub struct Applied {
 }
 
 /// A name's versions.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     /// The number of the next version.
     pub(super) next: u32,
     /// In ascending order of number; never empty.
     pub(super) versions: Vec<Version>,
+    /// The member that made the name; [`MemberKey::NONE`] if none did.
+    pub(super) owner: MemberKey,
+}
+
+impl Default for Row {
+    fn default() -> Row {
+        Row { next: 0, versions: Vec::new(), owner: MemberKey::NONE }
+    }
 }
 
 impl Row {
@@ -91,6 +103,7 @@ pub struct Records {
     pub(super) applied: u64,
     pub(super) names: BTreeMap<SafeName, Row>,
     pub(super) clients: Clients,
+    pub(super) roster: Roster,
     /// How many versions make each promise; follows from `names`.
     promises: BTreeMap<Promise, u32>,
     /// What names and versions cost; follows from `names`.
@@ -110,8 +123,55 @@ impl Records {
             }
             Command::Import(import) => Outcome::Imported(self.import(import, &mut changed)),
             Command::Start(start) => Outcome::Started(self.start(start)),
+            Command::PublishAs(PublishAs { by, publish }) => {
+                self.once((publish.client, publish.seq), slot, |records| {
+                    records.publish_as(*by, publish, &mut changed)
+                })
+            }
+            Command::RemoveAs(RemoveAs { by, remove }) => {
+                self.once((remove.client, remove.seq), slot, |records| {
+                    match records.is_theirs(*by, &remove.name) {
+                        true => records.remove(remove, &mut changed),
+                        false => Outcome::Refused(Refused::NotYours),
+                    }
+                })
+            }
+            Command::Found(found) => self.roster.found(found),
+            Command::Admit(admit) => of(self.roster.admit(admit)),
+            Command::Expire(expire) => self.roster.expire(expire),
+            Command::Invite(invite) => {
+                self.once((invite.client, invite.seq), slot, |records| of(records.roster.invite(invite)))
+            }
+            Command::Enter(enter) => {
+                self.once((enter.client, enter.seq), slot, |records| of(records.roster.enter(enter)))
+            }
+            Command::Revoke(revoke) => {
+                self.once((revoke.client, revoke.seq), slot, |records| of(records.roster.revoke(revoke)))
+            }
+            Command::Rotate(rotate) => {
+                self.once((rotate.client, rotate.seq), slot, |records| of(records.roster.rotate(rotate)))
+            }
         };
         Applied { outcome, changed }
+    }
+
+    /// Publishes for a member: what it makes a name for is its own from then on.
+    fn publish_as(&mut self, by: MemberKey, publish: &Publish, changed: &mut BTreeSet<Content>) -> Outcome {
+        if !self.is_theirs(by, &publish.name) {
+            return Outcome::Refused(Refused::NotYours);
+        }
+        let is_new = !self.names.contains_key(&publish.name);
+        let outcome = self.publish(publish, changed);
+        if is_new && let Some(row) = self.names.get_mut(&publish.name) {
+            row.owner = self.roster.root(by);
+        }
+        outcome
+    }
+
+    /// True if a member may change what a name stands for: it is its own, or nobody's, or the member is an admin.
+    fn is_theirs(&self, by: MemberKey, name: &SafeName) -> bool {
+        let is_admin = || self.roster.standing(by).is_some_and(|standing| standing.role == MemberRole::Admin);
+        self.names.get(name).is_none_or(|row| row.owner == self.roster.root(by)) || is_admin()
     }
 
     /// Carries out a client's command, unless that was done.
@@ -245,6 +305,11 @@ impl Records {
         self.applied
     }
 
+    /// Who is in the swarm, and by which keys.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
     /// The versions of a name, in ascending order of number; none if it is not published.
     pub fn versions(&self, name: &str) -> &[Version] {
         self.names.get(name).map_or(&[], |row| &row.versions)
@@ -289,6 +354,10 @@ impl Records {
     pub fn promises(&self) -> impl Iterator<Item = Promise> {
         self.promises.keys().copied()
     }
+}
+
+fn of(outcome: Result<Outcome, Refused>) -> Outcome {
+    outcome.unwrap_or_else(Outcome::Refused)
 }
 
 fn row_bytes(name: &SafeName) -> u64 {

@@ -15,7 +15,8 @@ use super::machine::{Applied, Records};
 use crate::say;
 use crate::storage::said;
 use crate::threads::{self, lock};
-use crate::wire::{Authority, Term};
+use crate::wire::{Authority, SwarmSecret, Term};
+use rustix::rand::GetRandomFlags;
 
 /// Most commands that are written together; more wait.
 const MAX_TOGETHER: usize = 512;
@@ -36,7 +37,7 @@ struct Writer {
 }
 
 enum Order {
-    Submit(Command, Sender<Result<Applied, Unrecorded>>),
+    Submit(Box<Command>, Sender<Result<Applied, Unrecorded>>),
     Stop,
 }
 
@@ -77,22 +78,25 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// Carries out a command, and waits until what came of it is on the disk. A version that it makes has the time of
-    /// now.
+    /// Carries out a command, and waits until what came of it is on the disk. The time that it speaks of is now, and the
+    /// secrets that it makes are new.
     ///
     /// # Errors
     /// [`Unrecorded`].
     pub fn submit(&self, mut command: Command) -> Result<Applied, Unrecorded> {
-        if let Command::Publish(publish) = &mut command {
-            publish.version.stamp_ms = since_1970_ms();
-        }
+        command.stamp(since_1970_ms(), random_secret);
         let Some(writer) = &self.writer else {
             return Ok(apply(&mut write(&self.records), &command));
         };
         let (reply, replied) = bounded(1);
-        let ordered = writer.orders.send(Order::Submit(command, reply));
+        let ordered = writer.orders.send(Order::Submit(Box::new(command), reply));
         ordered.map_err(|_| Unrecorded::Stopping)?;
         replied.recv().unwrap_or(Err(Unrecorded::Stopping))
+    }
+
+    /// The time of now, as commands are stamped with it: milliseconds since 1970.
+    pub fn clock_ms(&self) -> u64 {
+        since_1970_ms()
     }
 
     /// The records as they are on the disk.
@@ -133,7 +137,7 @@ fn run(mut journal: Journal, records: &RwLock<Records>, orders: &Receiver<Order>
         let Ok(first) = orders.recv() else { return };
         for order in std::iter::once(first).chain(orders.try_iter()).take(MAX_TOGETHER) {
             match order {
-                Order::Submit(command, reply) => together.push((command, reply)),
+                Order::Submit(command, reply) => together.push((*command, reply)),
                 Order::Stop => {
                     stop = true;
                     break;
@@ -170,6 +174,21 @@ fn carry_out(
     for ((_, reply), applied) in together.into_iter().zip(applied) {
         let _ = reply.send(Ok(applied)); // who asked may be gone
     }
+}
+
+/// A secret that nobody else has, of the system's own randomness.
+fn random_secret() -> SwarmSecret {
+    let mut bytes = [0; 32];
+    let mut left = &mut bytes[..];
+    while !left.is_empty() {
+        match rustix::rand::getrandom(&mut *left, GetRandomFlags::empty()) {
+            Ok(got) => left = left.split_at_mut(got).1,
+            Err(rustix::io::Errno::INTR) => {}
+            // What follows would be a key that others can guess.
+            Err(error) => end(&format!("the system gives no randomness: {error}")),
+        }
+    }
+    SwarmSecret::new(bytes)
 }
 
 fn since_1970_ms() -> u64 {

@@ -2,9 +2,13 @@
 
 use fastrand::Rng;
 
-use super::command::{Command, Import, Publish, Remove, Start};
+use super::command::{Command, Import, Publish, PublishAs, Remove, RemoveAs, Start};
+use super::roster::{Admit, Enter, Expire, Found, Founder, Invite, Revoke, Rotate};
 use crate::content::{FileId, SafeName};
-use crate::wire::{Authority, ClientId, Label, List, Name, Policy, Published, Term, Version};
+use crate::wire::{
+    Authority, ClientId, Label, List, MemberKey, MemberRole, Name, Policy, Published, Standing, SwarmSecret,
+    Term, Version,
+};
 
 pub(super) fn name(text: &str) -> SafeName {
     SafeName::new(text).unwrap()
@@ -35,7 +39,8 @@ pub(super) fn any_command(rng: &mut Rng, clients: &[ClientId]) -> Command {
     let policy = [Policy::NONE, copies(1), copies(2), copies(3)][rng.usize(..4)];
     let some = Version { stamp_ms: rng.u64(..5), ..version(&[rng.u8(..4)], policy) };
     let number = rng.u32(..6);
-    match rng.u8(..10) {
+    match rng.u8(..14) {
+        10..14 => any_about_members(rng, (client, seq)),
         0..5 => Command::Publish(Publish { client, seq, name: name(at), version: some, expect: number / 2 }),
         5..8 => Command::Remove(Remove { client, seq, name: name(at), number: number / 2 }),
         8 => {
@@ -43,5 +48,57 @@ pub(super) fn any_command(rng: &mut Rng, clients: &[ClientId]) -> Command {
             Command::Import(Import { list: List::new(vec![published]) })
         }
         _ => Command::Start(Start { authority: Authority::random(), least: Term(rng.u128(..20)) }),
+    }
+}
+
+/// Few keys.
+pub(super) fn key(number: u8) -> MemberKey {
+    MemberKey([number; 32])
+}
+
+pub(super) fn standing(role: MemberRole) -> Standing {
+    Standing { role, prefix: Name::default() }
+}
+
+pub(super) fn secret(number: u8) -> SwarmSecret {
+    SwarmSecret::new([number; 32])
+}
+
+/// The founding by 1, an admin, and 2, a tracker.
+pub(super) fn found() -> Found {
+    let founder = |number, role| Founder { key: key(number), name: Label::new("x"), role };
+    let founders = List::new(vec![founder(1, MemberRole::Admin), founder(2, MemberRole::Tracker)]);
+    Found { swarm: Label::new("lab"), secret: secret(1), founders, since_ms: 5 }
+}
+
+/// Something about members: few keys, invites and times, so that all meet.
+pub(super) fn any_about_members(rng: &mut Rng, (client, seq): (ClientId, u64)) -> Command {
+    let (by, other) = (key(rng.u8(1..4)), key(rng.u8(1..9)));
+    let standing = standing(MemberRole::ALL[rng.usize(..4)]);
+    let (secret, now_ms) = (secret(rng.u8(..)), rng.u64(..50));
+    let name = Label::new("x");
+    match rng.u8(..12) {
+        0 => Command::Found(found()),
+        1 | 2 => {
+            let (id, uses) = (rng.u64(..4), rng.u32(..3));
+            Command::Invite(Invite { client, seq, by, id, key: secret, standing, uses, until_ms: now_ms })
+        }
+        3..6 => Command::Admit(Admit { invite: rng.u64(..4), key: other, name, now_ms }),
+        6 | 7 => {
+            let own = rng.bool();
+            Command::Enter(Enter { client, seq, by, key: other, name, own, standing, since_ms: now_ms })
+        }
+        8 => Command::Revoke(Revoke { client, seq, by, key: other, secret }),
+        9 => Command::Rotate(Rotate { client, seq, by, secret, until_ms: now_ms }),
+        10 => Command::Expire(Expire { now_ms }),
+        _ if rng.bool() => {
+            let version = version(&[rng.u8(..4)], Policy::NONE);
+            let publish = Publish { client, seq, name: self::name("a"), version, expect: 0 };
+            Command::PublishAs(PublishAs { by, publish })
+        }
+        _ => Command::RemoveAs(RemoveAs {
+            by,
+            remove: Remove { client, seq, name: self::name("a"), number: 0 },
+        }),
     }
 }

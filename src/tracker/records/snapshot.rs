@@ -1,8 +1,8 @@
 //! The records as bytes: what a journal begins with instead of all commands that led there.
 //!
 //! Layout, as fields of the protocol: format, authority, term, slot of the last command, how many names and clients
-//! follow. A name: name, number of its next version, its versions. A client: client, its last command's number,
-//! outcome and slot.
+//! follow. A name: name, number of its next version, its versions, who made it. A client: client, its last command's
+//! number, outcome and slot. Then the roster. The first format had no roster, and no makers of names.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::clients::Last;
 use super::machine::Records;
+use super::roster::Roster;
 use crate::content::SafeName;
-use crate::wire::{ClientId, Cursor, DecodeError, Field, List, Version, limits, put_list};
+use crate::wire::{ClientId, Cursor, DecodeError, Field, List, MemberKey, Version, limits, put_list};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+const WITHOUT_ROSTER: u8 = 1;
 
 type Versions = List<Version, { limits::MAX_VERSIONS }>;
 
@@ -26,10 +28,12 @@ impl Records {
         for (name, row) in &self.names {
             (name.clone(), row.next).put(&mut out);
             put_list(&row.versions, &mut out);
+            row.owner.put(&mut out);
         }
         for (client, last) in self.clients.iter() {
             (client, (last.seq, (last.outcome, last.slot))).put(&mut out);
         }
+        self.roster.put(&mut out);
         out.freeze()
     }
 
@@ -41,23 +45,30 @@ impl Records {
         let mut from = Cursor::new(bytes);
         let mut records = Records::default();
         let (format, (authority, (term, applied))) = <(u8, _)>::take(&mut from)?;
-        if format != FORMAT {
+        if format != FORMAT && format != WITHOUT_ROSTER {
             return Err(DecodeError::BadValue { what: "a snapshot's format", got: format.into() });
         }
         (records.authority, records.term, records.applied) = (authority, term, applied);
         let (names, clients) = <(u64, u32)>::take(&mut from)?;
         for _ in 0..names {
-            records.restore_name(&mut from)?;
+            let name = records.restore_name(&mut from)?;
+            if format == FORMAT {
+                let owner = MemberKey::take(&mut from)?;
+                records.names.entry(name).and_modify(|row| row.owner = owner);
+            }
         }
         for _ in 0..clients {
             let (client, (seq, (outcome, slot))) = <(ClientId, _)>::take(&mut from)?;
             records.clients.remember(client, Last { seq, outcome, slot });
         }
+        if format == FORMAT {
+            records.roster = Roster::take(&mut from)?;
+        }
         from.finish()?;
         Ok(records)
     }
 
-    fn restore_name(&mut self, from: &mut Cursor) -> Result<(), DecodeError> {
+    fn restore_name(&mut self, from: &mut Cursor) -> Result<SafeName, DecodeError> {
         let (name, next) = <(SafeName, u32)>::take(from)?;
         for version in Versions::take(from)?.into_vec() {
             let got = version.number.into();
@@ -68,6 +79,6 @@ impl Records {
         if let Some(row) = self.names.get_mut(&name) {
             row.next = next;
         }
-        Ok(())
+        Ok(name)
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn start(
         while guests.pause(pause) {
             threads::may_panic("tracker-lease");
             end_leases(&shared, Instant::now());
+            shared.end_keys(Instant::now());
             crew.join_ended();
         }
     })

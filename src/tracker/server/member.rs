@@ -2,6 +2,7 @@
 //!
 //! Owns the order on the wire; what is answered is decided by `session`, who may come in by `net::guests`.
 
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +16,8 @@ use crate::net::guests::{Guest, Guests};
 use crate::net::{self, Identity, Messages, NetError, trace::Side};
 use crate::threads;
 use crate::tracker::directory::Origin;
-use crate::tracker::session::{Effect, Reply, Session};
+use crate::tracker::presence::Cut;
+use crate::tracker::session::{self, Effect, Reply, Session};
 use crate::tracker::shared::Shared;
 use crate::wire::{Common, ErrorCode, FromTracker, Role, ToTracker};
 
@@ -57,7 +59,7 @@ impl Service {
         let mut session = Session::new(guest.number, Origin::new(addr.ip(), ours), &link.theirs);
         let ended = threads::caught(|| self.converse(&mut link, &mut session, guest));
         session.end(&self.shared, Instant::now()); // however it ended: nobody is to be sent to a peer whose connection is gone
-        self.bells.ring(&self.shared.take_wakes());
+        self.attend();
         match ended.unwrap_or_else(|panicked| Err(NetError::Panicked(panicked))) {
             Ok(()) => tracing::debug!("{addr} left"),
             Err(NetError::Closed) if self.guests.is_closing() => {
@@ -85,6 +87,9 @@ impl Service {
                     self.in_the_end(link, guest.number, reply, |now| session.go_on(&self.shared, now))?;
                 // LEAVE as a notice has no answer.
                 let done = |answer: &&FromTracker| matches!(answer, FromTracker::Common(Common::Ok));
+                if let Some(news) = session.news(&self.shared).filter(|_| !reply.close) {
+                    link.queue(0, &news);
+                }
                 if let Some(answer) = reply.answer.as_ref().filter(|answer| request != 0 || !done(answer)) {
                     // An ERROR that ends the connection is about the connection, not the request.
                     let ends = reply.close && matches!(answer, FromTracker::Common(Common::Error(_)));
@@ -115,7 +120,7 @@ impl Service {
     ) -> Result<Reply, NetError> {
         let (mut asking, mut bell) = (None, None);
         loop {
-            self.bells.ring(&self.shared.take_wakes());
+            self.attend();
             let waits = match reply.effect {
                 Some(Effect::GoOn) => None,
                 Some(Effect::Wait(until)) => Some(until.saturating_duration_since(Instant::now())),
@@ -144,6 +149,18 @@ impl Service {
     fn wait(&self, link: &mut Link, bell: &Bell<'_>, time: Duration) -> Result<(), NetError> {
         link.flush()?; // the answers before
         Ok(bell.wait(link.socket(), time.min(LONGEST_WAIT))?)
+    }
+
+    /// Sees to what changes of the shared state mean for other connections.
+    fn attend(&self) {
+        self.bells.ring(&self.shared.take_wakes());
+        for Cut { connection, revoked } in self.shared.take_cuts() {
+            let Some(handle) = self.guests.handle(connection) else { continue };
+            if revoked {
+                handle.interject(0, &session::revoked());
+            }
+            handle.shutdown(Shutdown::Read); // its thread ends it, and says what it has to say
+        }
     }
 
     fn carry_out(&self, effect: Effect, guest: &Guest) {

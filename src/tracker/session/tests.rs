@@ -1,5 +1,6 @@
 //! What each message is answered with, and what else is to be done: all of it, each time.
 
+mod members;
 mod stores;
 
 use std::net::IpAddr;

@@ -30,6 +30,9 @@ fn texts_above_their_limit_are_refused_before_they_are_read() {
     over_limit::<ToTracker>(0x10, &[&[0, 0], &[0; 4], &[0, 0, 0, 1], &name], both);
     let (label, both) = text_above(MAX_LABEL_BYTES);
     over_limit::<Common>(0x01, &[&[0; 12], &[1], &[0; 18], &label], both);
+    over_limit::<ToTracker>(0x28, &[&label], both);
+    let (address, both) = text_above(MAX_ADDRESS_BYTES);
+    over_limit::<FromTracker>(0x43, &[&[0; 8], &[0, 0, 0, 1], &address], both);
     let (detail, both) = text_above(MAX_DETAIL_BYTES);
     over_limit::<Common>(0x02, &[&[0, 1], &detail], both);
 }
@@ -66,6 +69,11 @@ fn lists_above_their_limit_are_refused_before_they_are_read() {
     list_over_limit::<FromTracker>(0x3d, &[], MAX_RECORDS);
     list_over_limit::<FromTracker>(0x3f, &[0; 4 + 1 + 1 + 32 + 1], MAX_PAGE_STORES);
     list_over_limit::<FromTracker>(0x40, &[], MAX_PAGE_STORES);
+    list_over_limit::<FromTracker>(0x41, &[&[0; 2][..], &[1], &[0; 2 + 4 + 32]].concat(), MAX_TRACKERS);
+    list_over_limit::<FromTracker>(0x42, &[&[1][..], &[0; 2 + 4 + 32]].concat(), MAX_REVOKED);
+    list_over_limit::<FromTracker>(0x43, &[0; 8], MAX_TRACKERS);
+    list_over_limit::<FromTracker>(0x44, &[], MAX_PAGE_MEMBERS);
+    list_over_limit::<FromTracker>(0x45, &[0; 4 + 32 + 8], MAX_REVOKED);
     let before_bitmap = [&[0; 12][..], &[2]].concat();
     list_over_limit::<FromServer>(0x70, &before_bitmap, MAX_CHUNKS as usize / 8);
 }
@@ -89,6 +97,7 @@ fn numbers_without_a_meaning_are_refused() {
     bad::<ToServer>(0x50, &[&[0, 1], &[0; 32], &[9]], "View", 9);
     bad::<FromServer>(0x73, &[&[0]], "Refusal", 0);
     bad::<ToTracker>(0x1c, &[&[0; 32], &[0], &[9]], "Reluctance", 9);
+    bad::<ToTracker>(0x2a, &[&[0; 16 + 8 + 32], &[9]], "MemberRole", 9);
     bad::<FromTracker>(0x39, &[&[0; 16], &[0, 0, 0, 1], &[9]], "Duty", 9);
     bad::<FromServer>(0x70, &[&[0; 12], &[3]], "a bitmap's form", 3);
     let set_id = [1, 0o4755_u16.to_be_bytes()[0], 0o4755_u16.to_be_bytes()[1]];

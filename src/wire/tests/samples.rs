@@ -282,6 +282,36 @@ fn next_about_stores(after: &ToTracker) -> Option<ToTracker> {
         ToTracker::GetHealth(_) => GetStores { after: PeerId([0; 16]), limit: 10 }.into(),
         ToTracker::GetStores(_) => Records { published: List::new(vec![published()]), last: true }.into(),
         ToTracker::Records(_) => Publish { client, seq, name, version: version(), expect: 0 }.into(),
+        members => return next_about_members(members),
+    })
+}
+
+fn key(byte: u8) -> MemberKey {
+    MemberKey([byte; 32])
+}
+
+fn standing() -> Standing {
+    Standing { role: MemberRole::Publisher, prefix: Text::new("fotos/") }
+}
+
+fn epoch() -> Epoch {
+    Epoch { number: 3, secret: SwarmSecret::new([9; 32]) }
+}
+
+/// What follows PUBLISH.
+fn next_about_members(after: &ToTracker) -> Option<ToTracker> {
+    let (client, seq, name, standing) = (ClientId(4), 1, Text::new("anna"), standing());
+    Some(match after {
+        ToTracker::Publish(_) => Join { name }.into(),
+        ToTracker::Join(_) => Renew {}.into(),
+        ToTracker::Renew(_) => {
+            let key = SwarmSecret::new([8; 32]);
+            Invite { client, seq, key, standing, uses: 20, valid_ms: 86_400_000 }.into()
+        }
+        ToTracker::Invite(_) => Revoke { client, seq, member: key(7) }.into(),
+        ToTracker::Revoke(_) => Rotate { client, seq, grace_ms: 3_600_000 }.into(),
+        ToTracker::Rotate(_) => GetMembers { after: MemberKey::NONE, limit: 10 }.into(),
+        ToTracker::GetMembers(_) => Enter { client, seq, key: key(7), name, own: true, standing }.into(),
         _ => return None,
     })
 }
@@ -338,7 +368,7 @@ impl Sampled for FromTracker {
             Some(FromTracker::Health(_)) => {
                 Stores { stores: List::new(vec![store_info(), store_info()]), more: false }.into()
             }
-            Some(FromTracker::Stores(_)) => return None,
+            Some(members) => return next_of_members(members),
         })
     }
 
@@ -350,6 +380,37 @@ impl Sampled for FromTracker {
             Stores { stores: List::new(StoreState::ALL.iter().map(state).collect()), more: true }.into(),
         ]
     }
+}
+
+/// What follows STORES.
+fn next_of_members(after: &FromTracker) -> Option<FromTracker> {
+    let revoked = List::new(vec![key(7)]);
+    Some(match after {
+        FromTracker::Stores(_) => {
+            let tracker = TrackerKey { address: Text::new("192.0.2.1:9700"), key: key(6) };
+            let trackers = List::new(vec![tracker]);
+            Joined { swarm: Text::new("lab"), standing: standing(), epoch: epoch(), trackers }.into()
+        }
+        FromTracker::Joined(_) => Renewed { standing: standing(), epoch: epoch(), revoked }.into(),
+        FromTracker::Renewed(_) => {
+            let trackers = List::new(vec![Text::new("192.0.2.1:9700")]);
+            Invited { until_ms: 1_700_000_000_000, trackers }.into()
+        }
+        FromTracker::Invited(_) => {
+            let member = MemberInfo {
+                key: key(7),
+                name: Text::new("anna"),
+                standing: standing(),
+                by: MemberKey::NONE,
+                own: false,
+                since_ms: 1_700_000_000_000,
+                here: true,
+            };
+            Members { members: List::new(vec![member.clone(), member]), more: true }.into()
+        }
+        FromTracker::Members(_) => Keys { epoch: epoch(), grace_ms: 3_600_000, revoked }.into(),
+        _ => return None,
+    })
 }
 
 impl Sampled for ToServer {

@@ -1,0 +1,141 @@
+//! Who may say what to a tracker of a closed swarm: one table, which section 13.9 of `docs/PROTOCOL.md` has as well.
+//!
+//! Pure. The swarm's key opens the door; what somebody may do behind it the roster says.
+
+use crate::wire::{MemberRole, Standing, ToTracker};
+
+/// Who is at the other end of a connection, as its handshake has proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who<'a> {
+    /// The swarm is open: everybody may do everything but what is about members.
+    Anybody,
+    /// A member, or whoever has the key of the swarm and is in no roster: he may do what a reader may.
+    Member(Option<&'a Standing>),
+    /// Somebody with the key of an invite.
+    Invited,
+    /// A member with a key of the swarm that is over.
+    Late,
+}
+
+/// What a message needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// To be there: so it is with what only asks, and what helps.
+    Nothing,
+    /// The key of an invite.
+    Invite,
+    /// A key that is over.
+    OldKey,
+    /// To be in the roster.
+    Roster,
+    /// To be an admin.
+    Admin,
+}
+
+/// Why a message is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAllowed {
+    /// The swarm is open.
+    #[error("this swarm is open: it has no members")]
+    Open,
+    /// It has the key of an invite, or one that is over.
+    #[error("this connection is for JOIN or RENEW alone, as its key says")]
+    Purpose,
+    /// It is in no roster.
+    #[error("this key is not in the roster: `p2p join LINK` enters it")]
+    Unknown,
+    /// Only an admin may.
+    #[error("only an admin may do that, and this member is a {0}")]
+    Admin(&'static str),
+    /// It names no contents.
+    #[error("a {0} may not publish; an admin can invite it as a publisher")]
+    Publish(&'static str),
+    /// It names contents under another prefix.
+    #[error("this member publishes under `{0}` alone")]
+    Prefix(String),
+}
+
+/// Whether somebody may say this.
+///
+/// # Errors
+/// He may not, and why.
+pub fn may(who: Who<'_>, message: &ToTracker) -> Result<(), NotAllowed> {
+    let need = match message {
+        ToTracker::Common(_) => return Ok(()),
+        ToTracker::Join(_) => Need::Invite,
+        ToTracker::Renew(_) => Need::OldKey,
+        ToTracker::Enter(enter) if enter.own => Need::Roster,
+        ToTracker::Enter(_)
+        | ToTracker::Invite(_)
+        | ToTracker::Revoke(_)
+        | ToTracker::Rotate(_)
+        | ToTracker::GetMembers(_) => Need::Admin,
+        ToTracker::Publish(publish) => return may_publish(who, &publish.name),
+        ToTracker::Remove(remove) => return may_publish(who, &remove.name),
+        ToTracker::Store(store) => return may_publish(who, &store.name),
+        // Names that a store remembers become names again.
+        ToTracker::Records(records) => {
+            return records.published.iter().try_for_each(|published| may_publish(who, &published.name));
+        }
+        ToTracker::Register(_)
+        | ToTracker::Update(_)
+        | ToTracker::HaveChunks(_)
+        | ToTracker::Locate(_)
+        | ToTracker::GetList(_)
+        | ToTracker::Heartbeat(_)
+        | ToTracker::Report(_)
+        | ToTracker::GetStatus(_)
+        | ToTracker::GetPeers(_)
+        | ToTracker::Lend(_)
+        | ToTracker::Kept(_)
+        | ToTracker::Decline(_)
+        | ToTracker::GetDuties(_)
+        | ToTracker::Resolve(_)
+        | ToTracker::GetVersions(_)
+        | ToTracker::GetHealth(_)
+        | ToTracker::GetStores(_) => Need::Nothing,
+    };
+    match (who, need) {
+        (Who::Anybody | Who::Member(_), Need::Nothing)
+        | (Who::Invited, Need::Invite)
+        | (Who::Late, Need::OldKey)
+        | (Who::Member(Some(_)), Need::Roster)
+        | (Who::Member(Some(Standing { role: MemberRole::Admin, .. })), Need::Admin) => Ok(()),
+        (Who::Anybody, _) => Err(NotAllowed::Open),
+        (Who::Invited | Who::Late, _) | (_, Need::Invite | Need::OldKey) => Err(NotAllowed::Purpose),
+        (Who::Member(None), _) => Err(NotAllowed::Unknown),
+        (Who::Member(Some(standing)), _) => Err(NotAllowed::Admin(in_words(standing.role))),
+    }
+}
+
+/// Whether somebody may put a content under a name that nobody has for it yet: that is what a published version is, and
+/// an offer of something new. Others' contents everybody helps to serve.
+///
+/// # Errors
+/// He may not, and why.
+pub fn may_publish(who: Who<'_>, name: &str) -> Result<(), NotAllowed> {
+    let standing = match who {
+        Who::Anybody => return Ok(()),
+        Who::Invited | Who::Late => return Err(NotAllowed::Purpose),
+        Who::Member(None) => return Err(NotAllowed::Unknown),
+        Who::Member(Some(standing)) => standing,
+    };
+    match standing.role {
+        MemberRole::Admin => Ok(()),
+        MemberRole::Publisher if name.starts_with(&*standing.prefix) => Ok(()),
+        MemberRole::Publisher => Err(NotAllowed::Prefix(standing.prefix.to_string())),
+        role @ (MemberRole::Reader | MemberRole::Tracker) => Err(NotAllowed::Publish(in_words(role))),
+    }
+}
+
+fn in_words(role: MemberRole) -> &'static str {
+    match role {
+        MemberRole::Reader => "reader",
+        MemberRole::Publisher => "publisher",
+        MemberRole::Admin => "admin",
+        MemberRole::Tracker => "tracker",
+    }
+}
+
+#[cfg(test)]
+mod tests;
