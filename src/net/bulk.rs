@@ -246,9 +246,9 @@ impl<S: Message + From<Common>> Bulk<S> {
         interest.set(PollFlags::OUT, write);
         let mut ready = [PollFd::new(&self.stream, interest), self.wake.poll()];
         wait_for(&mut ready, timeout)?;
-        let found = ready[0].revents();
+        let (found, called) = (ready[0].revents(), ready[1].revents());
         self.room = found.contains(PollFlags::OUT);
-        self.wake.awake();
+        self.wake.awake(called);
         Ok(!found.difference(PollFlags::OUT).is_empty())
     }
 

@@ -30,9 +30,11 @@ impl Wake {
         }
     }
 
-    /// Called by the woken thread before it looks for what there is to do.
-    pub(super) fn awake(&self) {
-        if self.pending.load(Ordering::SeqCst) {
+    /// Called by the woken thread before it looks for what there is to do, with what it found of [`Wake::poll`]. Another
+    /// thread may have begun to wake it, and not have got as far as the event: that one is for the next wait, else the
+    /// event would stay, and no wait wait.
+    pub(super) fn awake(&self, found: PollFlags) {
+        if !found.is_empty() {
             let _ = rustix::io::read(&self.event, &mut [0; 8]);
             self.pending.store(false, Ordering::SeqCst);
         }
@@ -47,22 +49,23 @@ impl Wake {
     pub(crate) fn wait_with(&self, socket: &impl AsFd, timeout: Duration) -> io::Result<bool> {
         let mut ready = [PollFd::new(socket, PollFlags::IN), self.poll()];
         wait_for(&mut ready, timeout)?;
-        let readable = !ready[0].revents().is_empty();
-        self.awake();
-        Ok(readable)
+        self.awake(ready[1].revents());
+        Ok(!ready[0].revents().is_empty())
     }
 
     /// Waits until woken, or until the other side of a connection sends no more. What it still sends may lie there.
     pub(crate) fn wait_unless_cut(&self, socket: &impl AsFd, timeout: Duration) -> io::Result<()> {
-        wait_for(&mut [PollFd::new(socket, PollFlags::RDHUP), self.poll()], timeout)?;
-        self.awake();
+        let mut ready = [PollFd::new(socket, PollFlags::RDHUP), self.poll()];
+        wait_for(&mut ready, timeout)?;
+        self.awake(ready[1].revents());
         Ok(())
     }
 
     /// Waits until woken.
     pub(crate) fn wait_alone(&self, timeout: Duration) -> io::Result<()> {
-        wait_for(&mut [self.poll()], timeout)?;
-        self.awake();
+        let mut ready = [self.poll()];
+        wait_for(&mut ready, timeout)?;
+        self.awake(ready[0].revents());
         Ok(())
     }
 }
@@ -101,6 +104,20 @@ mod tests {
             scope.spawn(|| wake.wake());
             wake.wait_alone(LONG).unwrap();
         });
+    }
+
+    #[test]
+    fn one_that_is_being_woken_when_it_stops_waiting_is_woken_once_and_then_waits() {
+        let wake = Wake::new().unwrap();
+        wake.pending.store(true, Ordering::SeqCst); // as far as the other thread has got
+        wake.wait_alone(Duration::ZERO).unwrap();
+        rustix::io::write(&wake.event, &1_u64.to_ne_bytes()).unwrap();
+        wake.wait_alone(LONG).unwrap();
+        let begun = Instant::now();
+        wake.wait_alone(SHORT).unwrap();
+        assert!(begun.elapsed() >= SHORT, "nothing is left of it");
+        wake.wake();
+        wake.wait_alone(LONG).unwrap();
     }
 
     #[test]
