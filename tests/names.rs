@@ -88,7 +88,9 @@ fn two_originals_are_a_table_and_can_be_chosen_between() {
             fs::remove_dir_all(swarm.place.path().join("m")).ok();
             return None;
         }
-        error["choices"].as_array().cloned()
+        let choices = error["choices"].as_array()?;
+        // Where hashing takes very long, a folder is told of without the file that it lacks.
+        choices.iter().all(|choice| choice["size"] != 0).then(|| choices.clone())
     });
     let of = |name: &str| choices.iter().find(|choice| choice["holders"][0] == name).expect(name).clone();
     assert_eq!((&of("alice")["size"], &of("bob")["size"]), (&90_000.into(), &70_000.into()));

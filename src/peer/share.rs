@@ -24,6 +24,7 @@ use crate::peer::got::Noted;
 use crate::wire::{Offer, View};
 
 mod catalogue;
+mod coming;
 mod config;
 mod core;
 mod current;

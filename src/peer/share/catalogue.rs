@@ -18,7 +18,7 @@ use crate::content::{FileId, Geometry, Looks, Reason};
 use crate::peer::got::Got;
 use crate::wire::{Name, Offer};
 
-use super::record::{Record, parent};
+use super::record::{Record, parent, range_below};
 use super::scan::Scan;
 pub(super) use change::Delta;
 pub use change::{Change, Summary};
@@ -206,6 +206,12 @@ impl Catalogue {
     /// The folders whose trees are to be made again.
     pub(super) fn stale(&self) -> Vec<Arc<str>> {
         self.stale.keys().cloned().collect()
+    }
+
+    /// True of a folder that nobody has heard of, and that has files which are still to be hashed.
+    pub(super) fn is_coming(&self, folder: &str) -> bool {
+        let mut left_out = range_below(&self.there.left_out, folder);
+        !self.trees.contains_key(folder) && left_out.any(|(_, reason)| *reason == Reason::Changing)
     }
 
     /// What lies below a folder now.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::coming::Coming;
 use super::core::Core;
 use super::debounce::{Debounce, QUIET};
 use super::lanes::Lanes;
@@ -41,7 +42,9 @@ pub(super) fn start(core: &Arc<Core>, notice: Notice, started: &mut Vec<JoinHand
         root: identity(&core.walker.root),
         next_look: now + LOOK_EVERY,
         next_root: now + ROOT_EVERY,
+        coming: Coming::default(),
         next_trees: now,
+        trees_at: None,
         commit_at: None,
     };
     started.push(threads::named("share-keeper").essential(move || keeper.run())?);
@@ -61,8 +64,11 @@ struct Keeper {
     /// When everything is looked at if not everything can be watched.
     next_look: Instant,
     next_root: Instant,
+    coming: Coming,
     /// Trees are not made again before.
     next_trees: Instant,
+    /// The step after which all trees were made but those of folders that are coming.
+    trees_at: Option<u64>,
     /// When what waits is written down.
     commit_at: Option<Instant>,
 }
@@ -94,13 +100,12 @@ impl Keeper {
 
     /// When there is something to do if nothing happens.
     fn next_deadline(&self) -> Option<Instant> {
-        let stale = !self.core.read().catalogue.is_fresh();
         let deadlines = [
             self.debounce.next_deadline(),
             self.is_blind().then_some(self.next_look),
             self.core.watches.is_some().then_some(self.next_root),
             self.core.read().next_due(),
-            stale.then_some(self.next_trees),
+            self.trees_due(),
             self.commit_at,
         ];
         deadlines.into_iter().flatten().min()
@@ -170,12 +175,25 @@ impl Keeper {
         self.next_look = Instant::now() + LOOK_EVERY.max(took * 10);
     }
 
+    /// When trees are to be made again, if any is.
+    fn trees_due(&self) -> Option<Instant> {
+        let state = self.core.read();
+        let nothing_new = self.trees_at == Some(state.catalogue.steps());
+        let next = self.coming.next_due().filter(|_| nothing_new);
+        (!state.catalogue.is_fresh()).then_some(next.unwrap_or(self.next_trees).max(self.next_trees))
+    }
+
     fn renew_trees(&mut self) {
         let start = Instant::now();
-        if start >= self.next_trees && !self.core.read().catalogue.is_fresh() {
-            renew_trees(&self.core);
-            self.next_trees = Instant::now() + start.elapsed() * (TREES_SHARE - 1);
+        if self.trees_due().is_none_or(|due| due > start) {
+            return;
         }
+        let state = self.core.read();
+        self.trees_at = Some(state.catalogue.steps());
+        let due = self.coming.due(state.catalogue.stale(), |folder| state.catalogue.is_coming(folder), start);
+        drop(state);
+        renew_trees(&self.core, &due);
+        self.next_trees = Instant::now() + start.elapsed() * (TREES_SHARE - 1);
     }
 
     /// Says what is left out, if that was not said yet.

@@ -78,12 +78,11 @@ fn is_whole(core: &Core, path: &str, record: &Record) -> bool {
     opened.is_ok_and(|file| file.is_some()) && (chunks <= 1 || core.index.hashes(record.id).is_some())
 }
 
-/// Makes the trees again of folders in which something changed. Nobody waits meanwhile; what changes while a tree is
-/// made has it made once more.
-pub(super) fn renew_trees(core: &Core) {
+/// Makes the trees of these folders again. Nobody waits meanwhile; what changes while a tree is made has it made once
+/// more.
+pub(super) fn renew_trees(core: &Core, folders: &[Arc<str>]) {
     let mut measured = Vec::new();
-    let stale = core.read().catalogue.stale();
-    for folder in &stale {
+    for folder in folders {
         if core.is_stopping() {
             return;
         }

@@ -462,3 +462,21 @@ fn a_tree_tells_the_newest_time_of_its_files_and_how_it_looks() {
     catalogue.apply(Delta { folders_new: shut, ..Delta::default() });
     assert!(catalogue.is_fresh(), "nothing is new");
 }
+
+#[test]
+fn a_folder_is_coming_until_it_was_told_of_or_its_files_are_hashed() {
+    let mut catalogue = Catalogue::new(None);
+    let missing = |path: &str, reason| (Arc::from(path), Some(reason));
+    let left_out = vec![missing("d/e/a", Reason::Changing), missing("f/b", Reason::Special)];
+    let folders_new = ["d/e", "d/g", "f"].map(|folder| (Arc::from(folder), UNSEEN)).into();
+    catalogue.apply(Delta { folders_new, left_out, ..Delta::default() });
+    let coming = |catalogue: &Catalogue| {
+        ["d", "d/e", "d/g", "f"].into_iter().filter(|folder| catalogue.is_coming(folder)).collect::<Vec<_>>()
+    };
+    assert_eq!(coming(&catalogue), ["d", "d/e"]);
+    let told = catalogue.below("d").unwrap().measure();
+    catalogue.renew(vec![told]);
+    assert_eq!(coming(&catalogue), ["d/e"]);
+    catalogue.apply(Delta { entered: entered(&[("d/e/a", "x")]), ..Delta::default() });
+    assert_eq!(coming(&catalogue), Vec::<&str>::new());
+}
