@@ -12,11 +12,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT};
+use signal_hook::flag;
 use tempfile::TempDir;
 
 mod deadline;
@@ -47,7 +49,22 @@ pub fn command(args: &[&str], home: &Path) -> Command {
         command.env_remove(name);
     }
     command.env("XDG_CONFIG_HOME", home).env("XDG_CACHE_HOME", home).env("HOME", home);
+    unignore_signals();
     command
+}
+
+/// What a shell that runs tests in the background, or `nohup`, has them ignore, they would have their children ignore:
+/// those get it as it is by default, for what has a handler here is begun anew there.
+fn unignore_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").expect("this process");
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a mask");
+        let mask = u64::from_str_radix(mask.trim(), 16).expect("a mask");
+        for signal in [SIGHUP, SIGINT].into_iter().filter(|signal| mask >> (signal - 1) & 1 == 1) {
+            flag::register(signal, Arc::default()).expect("a handler");
+        }
+    });
 }
 
 /// How a process ended and what it said.
