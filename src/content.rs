@@ -24,7 +24,7 @@ pub use id::{ChunkHash, FileId, IdError, PeerId};
 pub use link::{Descriptor, Link, LinkError};
 pub use name::{NameError, SafeName, misleads, shown};
 pub use network::Network;
-pub use pattern::{Pattern, is_pattern};
+pub use pattern::{Filter, Pattern, is_pattern};
 pub use proof::{ChunkHasher, Manifest, PROOF_RUN, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
 pub use rate::Rate;
 pub use runs::Run;

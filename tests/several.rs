@@ -179,6 +179,14 @@ fn a_part_of_a_folder_is_what_is_left_of_it() {
     shop.expect("photos/2024/beach.jpg", "photos/2024/beach.jpg");
     let failure = shop.get(&["photos/"], &["--include", "*.doc"]).expect(3).stderr;
     assert!(failure.contains("nothing in photos/"), "{failure}");
+    // Another part goes to the same place, in one transfer, and then the rest.
+    let json =
+        shop.get(&["photos/"], &["--include", "/cover*", "--include", "*.txt", "--json"]).expect(0).stdout;
+    let done = &serde_json::from_str::<Value>(json.lines().last().expect("a line")).expect("JSON")["done"];
+    assert_eq!((done.as_array().map(Vec::len), &done[0]["status"]["bytes_total"]), (Some(1), &12.into()));
+    assert_eq!(done[0]["left_alone"].as_array().map(Vec::len), Some(0), "of the other part nothing is said");
+    shop.get(&["photos/"], &[]).expect(0);
+    assert_eq!(below(shop.place.path()).len(), 4);
 }
 
 #[test]

@@ -110,6 +110,12 @@ pub struct Get {
     /// What of a tree is wanted, if not all: a path in it, of a folder with `/` at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inside: Option<String>,
+    /// Of all that is in the tree, only what one of these patterns covers, if there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Not what one of these covers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
     /// The file or folder to make: an absolute path.
     pub dest: PathBuf,
     /// Different files that are in the way are replaced.
@@ -176,6 +182,8 @@ mod tests {
             name: "a".into(),
             size: None,
             inside: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
             dest: "/d/a".into(),
             force: true,
             own: false,

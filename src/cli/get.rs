@@ -93,7 +93,9 @@ fn fetch_into<'a>(
     for one in &found {
         let waited = start.elapsed();
         let summary = one.try_kinds(args, |choice| {
-            fetch_one(&Job { what: &one.what, choice, stop, args, dest, waited }, fetchers)
+            let job = Job { what: &one.what, choice, stop, args, dest, waited };
+            let (path, daemon) = job.place()?;
+            job.fetch(&path, daemon, fetchers)
         })?;
         done.extend(summary);
         if let (false, Some(summary)) = (args.json, done.last()) {
@@ -108,15 +110,6 @@ fn fetch_into<'a>(
     }
     seed(args, &done, stop, fetchers);
     done.iter().try_for_each(|summary| summary.verdict(args.allow_partial))
-}
-
-fn fetch_one(job: &Job<'_>, fetchers: &mut Fetchers<'_>) -> Result<Option<Summary>, Failure> {
-    let (path, daemon) = job.place()?;
-    if job.args.is_partial() && job.choice.name.is_tree() {
-        part::fetch(job, &path, daemon.is_some(), fetchers)
-    } else {
-        job.fetch(&path, daemon, fetchers)
-    }
 }
 
 /// Refuses two contents that would go to one place, before anything is there.

@@ -3,6 +3,9 @@
 //! As in `.gitignore`: a pattern without `/` is that of a name at any depth, one with `/` that of a path from the top.
 //! `*` and `?` stand for characters of one name, the name `**` for any folders; a `/` at the end is for folders only.
 
+use std::fmt;
+use std::str::FromStr;
+
 /// Longest pattern in bytes: that of a path.
 const MAX_BYTES: usize = 4096;
 /// The part of a pattern that stands for any folders, or none.
@@ -48,11 +51,41 @@ impl Pattern {
     }
 }
 
-impl std::str::FromStr for Pattern {
+impl FromStr for Pattern {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Pattern, &'static str> {
         Pattern::new(text)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (start, end) = (if self.anchored { "/" } else { "" }, if self.folders { "/" } else { "" });
+        write!(f, "{start}{}{end}", self.parts.join("/"))
+    }
+}
+
+/// What is taken of the paths in a folder: what a pattern of `include` covers, or everything if there is none, but for
+/// what one of `exclude` covers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// What is taken.
+    pub include: Vec<Pattern>,
+    /// What is not, whatever `include` says.
+    pub exclude: Vec<Pattern>,
+}
+
+impl Filter {
+    /// True if it takes everything.
+    pub fn is_open(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty()
+    }
+
+    /// True if it takes what lies at `path`.
+    pub fn takes(&self, path: &str, is_folder: bool) -> bool {
+        let covered = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.covers(path, is_folder));
+        (self.include.is_empty() || covered(&self.include)) && !covered(&self.exclude)
     }
 }
 
@@ -129,6 +162,26 @@ mod tests {
         assert!(build.matches("a/build", true) && !build.matches("a/build", false));
         assert!(build.covers("a/build/x", false) && !build.covers("a/builds/x", false));
         assert!(Pattern::new("*.tmp").unwrap().covers("a.tmp/x/y", false));
+    }
+
+    #[test]
+    fn a_pattern_is_written_as_one_that_says_the_same() {
+        for text in ["*.jpg", "/a", "a/", "/a/b", "/a/**/", "b?"] {
+            assert_eq!(Pattern::new(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Pattern::new("a/b").unwrap().to_string(), "/a/b");
+    }
+
+    #[test]
+    fn a_filter_takes_what_is_included_and_not_excluded() {
+        let all = |texts: &[&str]| texts.iter().map(|text| Pattern::new(text).unwrap()).collect();
+        let filter =
+            |include: &[&str], exclude: &[&str]| Filter { include: all(include), exclude: all(exclude) };
+        assert!(filter(&[], &[]).is_open() && filter(&[], &[]).takes("d/a", false));
+        let some = filter(&["*.jpg", "d"], &["*.txt"]);
+        assert!(!some.is_open() && some.takes("e/a.jpg", false) && some.takes("d/x", false));
+        assert!(!some.takes("e/x", false) && !some.takes("d/x.txt", false));
+        assert!(!filter(&[], &["d/"]).takes("d/a", false) && filter(&[], &["d/"]).takes("d", false));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::node::Node;
 use super::trackers::Registry;
 use crate::api::control::{Answer, Fault, Get, Limit, Offered, Order, Request, SOCKET, Steer};
 use crate::api::{Exit, PeerStatus, TrackerStatus, TransferStatus};
-use crate::content::{Rate, SafeName};
+use crate::content::{Filter, Rate, SafeName};
 use crate::local;
 use crate::owner;
 use crate::threads;
@@ -79,22 +79,26 @@ fn fault(code: Exit, message: String) -> Fault {
 
 /// Starts the fetch, or says why not.
 fn start(peer: &Arc<Node>, get: Get) -> Result<Job, Fault> {
-    let Get { id, name, size, inside, dest: path, force, own, delete, wait_ms, waited_ms, down, refresh_ms } =
-        get;
+    let Get { id, name, size, inside, include, exclude, dest: path, force, own, delete, .. } = get;
     let inside = inside.map(SafeName::new).transpose();
-    let (Ok(id), Ok(name), Ok(inside)) = (id.parse(), SafeName::new(name), inside) else {
-        return Err(fault(Exit::Usage, "the id or the name is not one".to_owned()));
+    let patterns = |texts: Vec<String>| texts.iter().map(|text| text.parse()).collect::<Result<_, _>>();
+    let (Ok(id), Ok(name), Ok(inside), Ok(include), Ok(exclude)) =
+        (id.parse(), SafeName::new(name), inside, patterns(include), patterns(exclude))
+    else {
+        return Err(fault(Exit::Usage, "the id, the name or a pattern is not one".to_owned()));
     };
+    let filter = Filter { include, exclude };
     let shared = peer.means.holdings.share.as_ref().map(|share| share.place());
     if !shared.is_some_and(|shared| is_within(&shared, &path)) {
         let refusal = format!("{} is not in what this peer shares", path.display());
         return Err(fault(Exit::Usage, refusal));
     }
+    let Get { wait_ms, waited_ms, down, refresh_ms, .. } = get;
     let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
     let refresh = refresh_ms.map(Duration::from_millis);
     let down = down.and_then(Rate::new);
     let dest = Dest { path, force, own, delete, wait, waited, down, refresh };
-    job::start(&peer.means, Want { id, name, size, inside }, dest)
+    job::start(&peer.means, Want { id, name, size, inside, filter }, dest)
         .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::cli::failure::Failure;
 use crate::cli::show::words::shown;
 use crate::cli::typed::what::{What, as_kind};
-use crate::content::{FileId, Link, SafeName};
+use crate::content::{FileId, Filter, Link, SafeName};
 use crate::peer::Want;
 use crate::wire::{Holder, Variant};
 
@@ -49,6 +49,8 @@ pub(super) struct Choice {
     pub(super) bytes: Option<u64>,
     /// What of a tree is wanted, if not all, and what the tree is called.
     pub(super) part: Option<(SafeName, SafeName)>,
+    /// What of all that is in a tree.
+    pub(super) filter: Filter,
 }
 
 impl Choice {
@@ -63,8 +65,13 @@ impl Choice {
             Some((inside, tree)) => (Some(inside), tree),
             None => (None, &self.name),
         };
-        let want =
-            move |id: &FileId| Want { id: *id, name: name.clone(), size: self.size, inside: inside.cloned() };
+        let want = move |id: &FileId| Want {
+            id: *id,
+            name: name.clone(),
+            size: self.size,
+            inside: inside.cloned(),
+            filter: self.filter.clone(),
+        };
         self.ids.iter().map(want)
     }
 }
@@ -111,7 +118,8 @@ pub(super) fn choose(what: &What, wish: &Wish, variants: &[Variant]) -> Result<C
     let ids = rows.iter().map(Choosable::id).collect();
     let bytes = variants.first().filter(|_| one && rows.len() == 1).map(|variant| variant.total);
     let Called { name, by_strangers, note } = called;
-    Ok(Choice { name, by_strangers, note, ids, size: what.size(), bytes, part: None })
+    let (part, filter) = (None, Filter::default());
+    Ok(Choice { name, by_strangers, note, ids, size: what.size(), bytes, part, filter })
 }
 
 /// The variants that the peer has as originals; those it has, if it has none.

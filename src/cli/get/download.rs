@@ -40,6 +40,12 @@ pub(super) fn all(
         let published = resolve(text, args)?;
         let variants = locate::resolve(&What::Link(published.link()), trackers, args.wait)?;
         let part = match &published.inside {
+            Some(inside) if !args.filter().is_open() => {
+                return Err(Failure::usage(format!(
+                    "--include and --exclude choose from all of {}, not from {inside} in it",
+                    published.name
+                )));
+            }
             Some(_) => {
                 let peer = fetchers.asking(trackers.clone())?;
                 let tree = listing::fetch(peer, published.version.id, stop, args.wait)?;

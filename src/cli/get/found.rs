@@ -11,7 +11,7 @@ use crate::cli::reach::locate::resolve;
 use crate::cli::reach::{named, short};
 use crate::cli::typed::args::GetArgs;
 use crate::cli::typed::what::{What, as_kind};
-use crate::content::SafeName;
+use crate::content::{Filter, SafeName};
 use crate::wire::{List, Name, Variant};
 
 /// One of the things to fetch.
@@ -65,10 +65,12 @@ impl Found {
 
     fn choose(&self, args: &GetArgs, variants: &[Variant]) -> Result<Choice, Failure> {
         let choice = choice::choose(&self.what, &wish(args), variants)?;
-        match &self.part {
-            Some(inside) => part_of(choice, args, inside),
-            None => Ok(choice),
-        }
+        let choice = match &self.part {
+            Some(inside) => part_of(choice, args, inside)?,
+            None => choice,
+        };
+        let filter = if choice.name.is_tree() { args.filter() } else { Filter::default() };
+        Ok(Choice { filter, ..choice })
     }
 
     /// Fetches what is chosen of each kind, until one is what it is said to be.

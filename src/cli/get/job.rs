@@ -9,7 +9,7 @@ use super::choice::Choice;
 use super::fetchers::Fetchers;
 use super::progress::Progress;
 use super::summary::Summary;
-use super::{dest, follow, union};
+use super::{dest, follow, part, union};
 use crate::cli::failure::Failure;
 use crate::cli::reach::daemon::{Daemon, went_away};
 use crate::cli::run::signals::Stop;
@@ -79,7 +79,13 @@ impl Job<'_> {
         fetchers: &mut Fetchers<'_>,
     ) -> Result<Option<Summary>, Failure> {
         if self.args.dry_run {
-            return self.would(path).map(|()| None);
+            if self.choice.filter.is_open() {
+                self.would(path)?;
+            } else {
+                let peer = fetchers.asking(self.trackers())?;
+                part::would(peer, &self.choice, path, self.args, self.stop)?;
+            }
+            return Ok(None);
         }
         self.check_union(fetchers)?;
         self.stop.graceful();
@@ -107,7 +113,7 @@ impl Job<'_> {
     }
 
     /// Fetches with a peer of this process.
-    pub(super) fn run(
+    fn run(
         &self,
         want: Want,
         path: &Path,
@@ -145,7 +151,7 @@ impl Job<'_> {
     }
 
     /// Lets it fetch one content.
-    pub(super) fn hand(
+    fn hand(
         &self,
         want: Want,
         mut daemon: Daemon,
@@ -191,7 +197,7 @@ impl Job<'_> {
         if !self.args.delete {
             return Ok(());
         }
-        if self.args.is_partial() {
+        if !self.args.filter().is_open() {
             return Err(Failure::usage("--delete is for whole folders, not with --include or --exclude"));
         }
         if !name.is_tree() {

@@ -11,7 +11,7 @@ use crate::cli::failure::{Failure, reason};
 use crate::cli::run::scratch;
 use crate::cli::run::signals::Stop;
 use crate::cli::typed::values::Patience;
-use crate::content::{FileId, Tree};
+use crate::content::{FileId, Filter, Tree};
 use crate::peer::{Dest, Peer, Want};
 
 /// Fetches it, proved by its id.
@@ -24,7 +24,9 @@ pub(super) fn fetch(peer: &Peer, id: FileId, stop: &Stop, patience: Patience) ->
     let (down, refresh) = (None, None);
     let dest =
         Dest { path: path.clone(), force: true, own: false, delete: false, wait, waited, down, refresh };
-    let job = peer.fetch(Want { id, name, size: None, inside: None }, dest).map_err(Failure::cannot_start)?;
+    let (size, inside, filter) = (None, None, Filter::default());
+    let want = Want { id, name, size, inside, filter };
+    let job = peer.fetch(want, dest).map_err(Failure::cannot_start)?;
     follow::job(&job, &mut progress, stop)?;
     let failed =
         |what: String| Failure::new(Exit::Integrity, format!("the listing {id} cannot be used: {what}"));

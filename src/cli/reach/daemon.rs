@@ -103,6 +103,8 @@ impl Daemon {
             name: want.name.as_str().to_owned(),
             size: want.size,
             inside: want.inside.as_ref().map(|inside| inside.as_str().to_owned()),
+            include: want.filter.include.iter().map(ToString::to_string).collect(),
+            exclude: want.filter.exclude.iter().map(ToString::to_string).collect(),
             dest: std::path::absolute(&dest.path).unwrap_or(dest.path),
             force: dest.force,
             own: dest.own,
@@ -196,6 +198,7 @@ fn existing(path: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
     use crate::api::Exit;
+    use crate::content::Filter;
 
     /// A peer that gives these answers, and what it has been asked.
     fn peer(answers: &str) -> (Daemon, BufReader<UnixStream>) {
@@ -215,8 +218,9 @@ mod tests {
         let report = Report::of("a");
         let answers = line(&Answer::Fetching(status.clone())) + &line(&Answer::Done(report.clone()));
         let (mut daemon, mut peer) = peer(&answers);
-        let want =
-            Want { id: FileId::of(b"x"), name: SafeName::new("a").unwrap(), size: Some(1), inside: None };
+        let filter = Filter { include: vec!["*.a".parse().unwrap()], ..Filter::default() };
+        let (name, size, inside) = (SafeName::new("a").unwrap(), Some(1), None);
+        let want = Want { id: FileId::of(b"x"), name, size, inside, filter };
         let dest = Dest {
             path: "/d/a".into(),
             force: false,
@@ -237,6 +241,8 @@ mod tests {
             name: "a".to_owned(),
             size: Some(1),
             inside: None,
+            include: vec!["*.a".to_owned()],
+            exclude: Vec::new(),
             dest: "/d/a".into(),
             force: false,
             own: true,

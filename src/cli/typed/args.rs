@@ -17,7 +17,7 @@ use crate::cli::typed::options::{EXPERIMENTS, EngineArgs, LogArgs, SelectionArgs
 use crate::cli::typed::published::{HealthArgs, PublishArgs, PublishedArgs, StoresArgs, UploadArgs};
 use crate::cli::typed::steering::{LimitArgs, SteerArgs};
 use crate::cli::typed::values::{Bytes, Patience, Period, interval, some_bytes};
-use crate::content::{FileId, Pattern, SafeName};
+use crate::content::{FileId, Filter, Pattern, SafeName};
 use crate::tracker;
 
 /// Where a tracker listens: everywhere, since others are to reach it.
@@ -353,9 +353,9 @@ impl GetArgs {
         Ok((whats.ok_or_else(|| Failure::usage("what is to be fetched is not UTF-8"))?, dest))
     }
 
-    /// True if only a part of a folder is wanted.
-    pub(crate) fn is_partial(&self) -> bool {
-        !(self.include.is_empty() && self.exclude.is_empty())
+    /// What is wanted of a folder.
+    pub(crate) fn filter(&self) -> Filter {
+        Filter { include: self.include.clone(), exclude: self.exclude.clone() }
     }
 
     /// What only a fetch of this process can go by: a running peer has its own.

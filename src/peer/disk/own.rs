@@ -218,7 +218,7 @@ impl Own {
 
     /// After a newer version of a folder: what is there and not in it.
     pub(super) fn left_alone(&self, plan: &Plan) -> Spared {
-        if !self.is_update() || plan.named.is_none() {
+        if !self.is_update() || plan.named.is_none() || plan.filtered {
             return Spared::default();
         }
         let known = plan.paths();

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::content::{
-    ChunkSet, FileId, Geometry, Layout, LeftOut, Looks, Missing, Reason, Run, SafeName, Tree, TreeError,
-    TreeKind, leads_inside,
+    ChunkSet, FileId, Filter, Geometry, Layout, LeftOut, Looks, Missing, Reason, Run, SafeName, Tree,
+    TreeError, TreeKind, leads_inside,
 };
 
 /// How a destination is treated.
@@ -70,6 +70,8 @@ pub(in crate::peer) struct Plan {
     pub(in crate::peer) left_out: LeftOut,
     /// The tree's name, if it is one.
     pub(super) named: Option<String>,
+    /// It is not all that the tree lists, and other parts of it may lie there.
+    pub(super) filtered: bool,
 }
 
 impl Plan {
@@ -80,12 +82,31 @@ impl Plan {
         let slots = vec![Slot { id, geometry, names: vec![name] }];
         let (folders, links, hard_links) = (Vec::new(), Vec::new(), Vec::new());
         let left_out = LeftOut::default();
-        Some(Plan { layout, slots, folders, links, hard_links, root_mode: None, left_out, named: None })
+        let (root_mode, named, filtered) = (None, None, false);
+        Some(Plan { layout, slots, folders, links, hard_links, root_mode, left_out, named, filtered })
     }
 
     /// All that a tree lists.
     pub(in crate::peer) fn tree(tree: &Tree) -> Result<Plan, TreeError> {
         Plan::placed(tree, tree.mode(), &|path| Some(path.to_owned()))
+    }
+
+    /// What a filter takes of a tree, with the folders that it lies in. `None` if that is nothing.
+    pub(in crate::peer) fn filtered(tree: &Tree, filter: &Filter) -> Result<Option<Plan>, TreeError> {
+        let mut taken = HashSet::new();
+        let mut any = false;
+        for entry in tree.entries() {
+            let (path, is_folder) = (entry.path.path(), matches!(entry.kind, TreeKind::Folder(_)));
+            if filter.takes(path, is_folder) {
+                any |= !is_folder;
+                taken.insert(path);
+                taken.extend(path.match_indices('/').map(|(end, _)| &path[..end]).filter(|_| !is_folder));
+            }
+        }
+        let plan = Plan::placed(tree, tree.mode(), &|path| taken.contains(path).then(|| path.to_owned()))?;
+        let missing = plan.left_out.named().iter().filter(|missing| filter.takes(&missing.path, false));
+        let left_out = LeftOut::new(missing.cloned());
+        Ok(any.then_some(Plan { left_out, filtered: true, ..plan }))
     }
 
     /// What a tree has at a path: the file there, as `name` in the destination folder, or all that is in the folder
@@ -148,7 +169,8 @@ impl Plan {
         }
         let (layout, root_mode) = (Arc::new(members.layout), Some(mode));
         let left_out = if outside.is_empty() { tree.left_out().clone() } else { LeftOut::new(outside) };
-        Ok(Plan { layout, slots, folders, links, hard_links, root_mode, left_out, named: None })
+        let (named, filtered) = (None, false);
+        Ok(Plan { layout, slots, folders, links, hard_links, root_mode, left_out, named, filtered })
     }
 
     /// With the tree's name.
@@ -292,6 +314,44 @@ mod tests {
         for none in ["d", "a/", "x", "d/e/in", "d/x/"] {
             assert_eq!(part(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_filter_leaves_files_with_the_folders_on_the_way_to_them() {
+        let file = |byte| TreeKind::File { looks: LOOKS, size: 5, id: FileId([byte; 32]) };
+        let entries = [
+            ("a.jpg", file(1)),
+            ("b.txt", TreeKind::HardLink(SafeName::new("a.jpg").unwrap())),
+            ("d", TreeKind::Folder(LOOKS)),
+            ("d/c.jpg", file(2)),
+            ("d/e", TreeKind::Folder(LOOKS)),
+            ("d/e/f.txt", file(3)),
+            ("l", TreeKind::Link("d".into())),
+        ];
+        let entry = |(path, kind)| TreeEntry { path: SafeName::new(path).unwrap(), kind };
+        let missing = |path: &str| Missing { path: path.to_owned(), reason: Reason::Changing };
+        let left_out = LeftOut::new([missing("d/g.jpg"), missing("h.txt")]);
+        let tree = Tree::new(0o750, entries.map(entry).into(), left_out).unwrap();
+        let left = |include: &[&str], exclude: &[&str]| {
+            let all = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+            let filter = Filter { include: all(include), exclude: all(exclude) };
+            let plan = Plan::filtered(&tree, &filter).unwrap()?;
+            assert_eq!(plan.layout.chunks(), 3, "chunks are numbered as in the whole");
+            let folders = plan.folders.iter().map(|(path, _)| format!("{path}/"));
+            let mut paths: Vec<String> = plan.paths().into_iter().map(str::to_owned).chain(folders).collect();
+            paths.extend(plan.left_out.named().iter().map(|missing| format!("!{}", missing.path)));
+            paths.sort();
+            Some((paths.join(" "), plan.wanted().count()))
+        };
+        let is = |left: Option<(String, u32)>, paths: &str, wanted| {
+            assert_eq!(left, Some((paths.to_owned(), wanted)));
+        };
+        is(left(&["*.jpg"], &[]), "!d/g.jpg a.jpg d/ d/c.jpg", 2);
+        is(left(&["*.txt"], &[]), "!h.txt b.txt d/ d/e/ d/e/f.txt", 2);
+        is(left(&[], &["d/"]), "!h.txt a.jpg b.txt l", 1);
+        is(left(&["d"], &["*.txt"]), "!d/g.jpg d/ d/c.jpg d/e/", 1);
+        assert_eq!(left(&["x"], &[]), None);
+        assert_eq!(left(&["e"], &["*.txt"]), None, "a folder alone is nothing");
     }
 
     #[test]

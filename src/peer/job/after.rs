@@ -38,7 +38,7 @@ pub(super) fn after(
             let tree = job.want.name.is_tree();
             let offered =
                 || share.offers_of(transfer.id).iter().any(|offer| offer.name.ends_with('/') == tree);
-            while ours && job.want.inside.is_none() && !offered() && Instant::now() < end {
+            while ours && job.want.is_whole() && !offered() && Instant::now() < end {
                 if transfer.is_spoilt() || !job.pause(HAND_OVER_LOOK) {
                     break;
                 }

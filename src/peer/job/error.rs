@@ -10,6 +10,9 @@ pub enum FetchError {
     /// No tracker knows the content.
     #[error("no tracker knows {0}")]
     NotFound(String),
+    /// The tree has nothing of what is wanted of it.
+    #[error("nothing in {0} is what --include and --exclude leave of it")]
+    NothingOf(String),
     /// No tracker, or no peer that has what is missing, could be reached in time.
     #[error("{0}")]
     NobodyReached(String),
@@ -49,7 +52,7 @@ impl FetchError {
     /// How a tool exits that fails with this.
     pub fn exit(&self) -> Exit {
         match self {
-            FetchError::NotFound(_) => Exit::NotFound,
+            FetchError::NotFound(_) | FetchError::NothingOf(_) => Exit::NotFound,
             FetchError::NobodyReached(_) | FetchError::Changed { .. } => Exit::Unreachable,
             FetchError::Integrity(_) | FetchError::BadTree(_) => Exit::Integrity,
             FetchError::Exists(_) | FetchError::Disk(_) | FetchError::Internal(_) => Exit::Other,

@@ -91,7 +91,12 @@ impl Landing {
             Halt::Failed(
                 FetchError::Interrupted | FetchError::NobodyReached(_) | FetchError::Internal(_),
             ) => begun || content.is_none() && listed(),
-            Halt::Failed(FetchError::NotFound(_) | FetchError::Exists(_) | FetchError::Disk(_)) => begun,
+            Halt::Failed(
+                FetchError::NotFound(_)
+                | FetchError::NothingOf(_)
+                | FetchError::Exists(_)
+                | FetchError::Disk(_),
+            ) => begun,
         };
         if !useful {
             self.partial.clear();

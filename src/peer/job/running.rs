@@ -234,8 +234,16 @@ impl Running {
 
     /// What is to be made of a tree.
     fn plan(&self, tree: &Tree) -> Result<Plan, FetchError> {
-        let Want { name, inside, .. } = &self.job.want;
-        let Some(inside) = inside else { return Ok(Plan::tree(tree)?.named(name.as_str())) };
+        let Want { name, inside, filter, .. } = &self.job.want;
+        let Some(inside) = inside else {
+            let plan = match filter.is_open() {
+                true => Plan::tree(tree)?,
+                false => {
+                    Plan::filtered(tree, filter)?.ok_or_else(|| FetchError::NothingOf(name.to_string()))?
+                }
+            };
+            return Ok(plan.named(name.as_str()));
+        };
         let base = self.job.dest.path.file_name().and_then(|base| base.to_str()).unwrap_or_default();
         let part = format!("{name}{inside}");
         match Plan::part(tree, inside, base)? {

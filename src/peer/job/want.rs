@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::content::{FileId, Rate, Run, SafeName};
+use crate::content::{FileId, Filter, Rate, Run, SafeName};
 use crate::swarm::errands::holders_wanted;
 use crate::wire::{List, Locate, Located, Name, Purpose, Variant};
 
@@ -19,12 +19,19 @@ pub struct Want {
     pub size: Option<u64>,
     /// What of a tree is wanted, if not all: the file at this path, or the folder, if it ends with `/`.
     pub inside: Option<SafeName>,
+    /// What of all that is in the tree.
+    pub filter: Filter,
 }
 
 impl Want {
     /// True if a folder is made of it, and not a single file.
     pub(super) fn makes_folder(&self) -> bool {
         self.inside.as_ref().unwrap_or(&self.name).is_tree()
+    }
+
+    /// True if all of it is wanted.
+    pub(super) fn is_whole(&self) -> bool {
+        self.inside.is_none() && self.filter.is_open()
     }
 
     /// What trackers are asked: who has it, above all what is `missing`, and no more than are of use to so many places for neighbours.
@@ -83,7 +90,8 @@ impl Dest {
 /// A file to be fetched, and where to.
 #[cfg(test)]
 pub(super) fn sought(name: &str, path: impl Into<PathBuf>) -> (Want, Dest) {
-    let want = Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size: None, inside: None };
+    let (size, inside, filter) = (None, None, Filter::default());
+    let want = Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size, inside, filter };
     let (wait, waited) = (None, Duration::ZERO);
     let (down, refresh) = (None, None);
     (want, Dest { path: path.into(), force: false, own: false, delete: false, wait, waited, down, refresh })
@@ -95,7 +103,8 @@ mod tests {
     use crate::content::Chunk;
 
     fn want(name: &str, size: Option<u64>) -> Want {
-        Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size, inside: None }
+        let (inside, filter) = (None, Filter::default());
+        Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size, inside, filter }
     }
 
     /// Of one chunk, or a listing of one chunk.
