@@ -126,6 +126,7 @@ fn ls_lists_in_words_and_json() {
     });
     assert_eq!(lines, [expected]);
     let words = swarm.ask(&["ls", "tree/*"]).expect(0).stdout;
+    assert!(!words.contains("VERSION"), "nothing is published: {words}");
     assert!(words.starts_with("NAME "), "{words}");
     assert!(words.contains("tree/b c/\"quoted\"\\n "), "{words}");
     assert!(swarm.listing("*").iter().any(|line| line["name"] == "tree/"));
@@ -262,8 +263,18 @@ fn a_file_is_fetched_by_name_id_link_and_descriptor() {
     let descriptor = descriptor.to_str().expect("a UTF-8 path");
     let created =
         swarm.ask(&["create", arrived.to_str().expect("UTF-8"), "-o", descriptor, "--json"]).expect(0);
+    assert_eq!(created.stderr, "", "it is shared");
     let created = json(&created.stdout);
     assert_eq!(created["id"], blake3::hash(&content).to_string());
+    let own = swarm.fetched("own");
+    fs::write(&own, "nobody else has it").expect("a file");
+    let unshared =
+        swarm.ask(&["create", own.to_str().expect("UTF-8"), "-o", &format!("{descriptor}2.p2p")]).expect(0);
+    let words = format!(
+        "nobody shares it yet, and until somebody does the link leads nowhere: `p2p share {}` does\n",
+        own.display()
+    );
+    assert_eq!(unshared.stderr, words);
     for what in [descriptor, created["link"].as_str().expect("a link")] {
         fs::remove_file(&arrived).expect("the file goes");
         let place = swarm.place.path().to_str().expect("a UTF-8 path");

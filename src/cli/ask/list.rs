@@ -72,6 +72,9 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         let version = line.version.map_or_else(String::new, |version| version.to_string());
         table.row([typed(line.name), bytes, seeders, leechers, line.id[..digits].to_owned(), version]);
     }
+    if entries.iter().all(|entry| entry.version == 0) {
+        table.leave_out_last();
+    }
     output::line(&table.render(output::columns()))?;
     if below {
         say::note("there is more in the folders: `p2p ls FOLDER/` lists one of them, `p2p ls -r` everything");

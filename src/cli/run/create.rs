@@ -3,18 +3,25 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::cli::failure::{Failure, reason};
+use crate::cli::reach::daemon::Daemon;
+use crate::cli::reach::locate;
 use crate::cli::run::scan::Scan;
 use crate::cli::run::scratch;
 use crate::cli::run::share::link_name;
 use crate::cli::show::output;
+use crate::cli::show::words::shown;
 use crate::cli::typed::args::CreateArgs;
-use crate::content::{Descriptor, Link, SafeName};
+use crate::cli::typed::values::Patience;
+use crate::cli::typed::what::What;
+use crate::content::{Descriptor, FileId, Link, SafeName};
 use crate::peer::PeerError;
 use crate::peer::share::{self, Selection, Share};
+use crate::say;
 use crate::wire::Offer;
 
 /// `create --json`
@@ -38,7 +45,26 @@ pub(crate) fn create(args: &CreateArgs) -> Result<(), Failure> {
     let trackers = args.trackers.trackers.clone();
     let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers };
     write(&output, &Descriptor::new(&link, offer.total).to_string(), args.force)?;
-    report(&link, &offer.name, output, args.json)
+    let is_shared = is_shared_from(&path, link.id) || is_known(&link);
+    report(&link, &offer.name, output, args.json)?;
+    if !is_shared {
+        say::note(&format!(
+            "nobody shares it yet, and until somebody does the link leads nowhere: `p2p share {}` does",
+            shown(&args.path.to_string_lossy())
+        ));
+    }
+    Ok(())
+}
+
+/// True if a running peer of this machine has it in the folder that it lies in.
+fn is_shared_from(path: &Path, id: FileId) -> bool {
+    Daemon::around(path).is_some_and(|mut peer| peer.holds(id).is_ok_and(|name| name.is_some()))
+}
+
+/// True if a tracker that is there knows somebody who has it.
+fn is_known(link: &Link) -> bool {
+    let at_once = Patience::For(Duration::ZERO);
+    !link.trackers.is_empty() && locate::resolve(&What::Link(link.clone()), &[], at_once).is_ok()
 }
 
 /// Hashes what is at `path` as if to share it, but leaves nothing beside it.

@@ -39,6 +39,13 @@ impl<const N: usize> Table<N> {
         self.0.add_row(row);
     }
 
+    /// Leaves out the last column, which says nothing.
+    pub(crate) fn leave_out_last(&mut self) {
+        if let Some(column) = self.0.column_iter_mut().last() {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
+    }
+
     /// The table in so many columns of a terminal, if there is one; without a line end after the last row. Where they are
     /// too few for all that is said, less is said: what stands last is left out.
     pub(crate) fn render(mut self, terminal: Option<u16>) -> String {
