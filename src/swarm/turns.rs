@@ -364,6 +364,8 @@ mod tests {
         assert_eq!(rounds(&own, 6), [0, 1, 2, 3, 0, 1]);
     }
 
+    /// The heaviest pays first: an address with two turns gives both back before it has another, and the one that is left
+    /// free then is nobody's, for a third of three is all that the other would have.
     #[test]
     fn who_has_turns_now_gets_none_before_others_whatever_its_rank() {
         let mut turns = Turns::new();

@@ -196,6 +196,7 @@ fn a_limit_is_kept_chunk_by_chunk() {
     assert_eq!((unlimited.pay(0, 100_000, start), unlimited.rate()), (None, None));
 }
 
+/// Each address has the same quota, whoever is there: had the crowd the third slot, it would have two of three turns.
 #[test]
 fn many_connections_of_one_address_get_no_more_than_one_of_another() {
     let (mut desk, now) = desk(0);
@@ -267,15 +268,18 @@ fn recount(desk: &Desk<char>, left_behind: bool) {
     let turns = count(|standing| matches!(standing, Standing::Sends(_) | Standing::IsNext));
     let waiting = count(|standing| matches!(standing, Standing::Waits(_)));
     assert_eq!(desk.turns.counts(), (turns, waiting));
+    // A slot stays free only for who has its share already, among those that send or wait now: who rests has no share.
     let share = |whole: usize, among: usize| (whole / among).max(1);
+    let wants = |of: &&Connection<char>| !matches!(of.standing, Standing::Rests | Standing::Lags);
     for waiting in desk.connections.values().filter(|of| matches!(of.standing, Standing::Waits(_))) {
         let Origin { network, peer } = waiting.origin;
         let held = |of: &dyn Fn(&Origin) -> bool| {
             let sending = desk.connections.values().filter(|other| of(&other.origin));
             sending.filter(|of| matches!(of.standing, Standing::Sends(_) | Standing::IsNext)).count()
         };
-        let networks: BTreeSet<_> = desk.connections.values().map(|of| of.origin.network).collect();
-        let here = desk.connections.values().filter(|of| of.origin.network == network);
+        let wanting = || desk.connections.values().filter(wants);
+        let networks: BTreeSet<_> = wanting().map(|of| of.origin.network).collect();
+        let here = wanting().filter(|of| of.origin.network == network);
         let peers: BTreeSet<_> = here.map(|of| of.origin.peer).collect();
         let its = share(3, networks.len());
         let has_its_share = held(&|other| other.network == network) >= its
