@@ -1,15 +1,13 @@
-//! Which of too many an answer has room for: those of every address in turn, so that what comes from one of
+//! Which of too many an answer has room for: those of every address, or peer, in turn, so that what comes from one of
 //! them, however much, crowds out its own kind alone. Pure.
 
 use std::collections::BTreeMap;
 
-use crate::content::Network;
-
-/// Brings candidates, the best first, into the order of turns: first the best of every address, then everybody's
-/// second, and so on. Each comes with the addresses that stand behind it, and counts as one of that which had the
+/// Brings candidates, the best first, into the order of turns: first the best of each who sends some, then everybody's
+/// second, and so on. Each comes with those who stand behind it, and counts as one of him who had the
 /// fewest turns: whoever sends many may have joined what others send, too. Behind whom nobody stands is left out.
-pub(super) fn in_turn<T>(candidates: impl IntoIterator<Item = (T, Vec<Network>)>) -> Vec<T> {
-    let mut had: BTreeMap<Network, usize> = BTreeMap::new();
+pub(super) fn in_turn<T, K: Ord + Copy>(candidates: impl IntoIterator<Item = (T, Vec<K>)>) -> Vec<T> {
+    let mut had: BTreeMap<K, usize> = BTreeMap::new();
     let mut turns: Vec<(usize, T)> = Vec::new();
     for (candidate, behind) in candidates {
         let fewest = behind.into_iter().min_by_key(|from| had.get(from).copied().unwrap_or_default());
@@ -25,6 +23,7 @@ pub(super) fn in_turn<T>(candidates: impl IntoIterator<Item = (T, Vec<Network>)>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Network;
 
     fn from(addresses: &[u8]) -> Vec<Network> {
         addresses.iter().map(|last| Network::of([10, 0, 0, *last].into())).collect()
@@ -41,6 +40,6 @@ mod tests {
     fn who_joins_what_another_sends_takes_nothing_from_it() {
         let candidates = [("a", from(&[1])), ("b", from(&[1])), ("c", from(&[1, 2])), ("d", from(&[1, 2]))];
         assert_eq!(in_turn(candidates), ["a", "c", "b", "d"]);
-        assert_eq!(in_turn([("nobody's", vec![]), ("a", from(&[1]))]), ["a"]);
+        assert_eq!(in_turn([("nobody's", Vec::new()), ("a", from(&[1]))]), ["a"]);
     }
 }

@@ -47,6 +47,22 @@ fn claims_of_one_address_crowd_out_their_own_kind_alone() {
 }
 
 #[test]
+fn contents_of_one_peer_crowd_out_no_other_peers_of_its_address() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    let own: Vec<Offer> = (1..=200).map(|content| offer("f", content, 1, true)).collect();
+    for (number, offers) in [(1, &own[..]), (2, &[offer("f", 201, 1, true)])] {
+        directory.register(peer(number), at([10, 0, 0, 9]), now).unwrap();
+        directory.update(peer(number), &[], offers, now).unwrap();
+    }
+    for _ in 0..50 {
+        let found = locate(&mut directory, Wanted::Name("f"), now);
+        assert_eq!(found.len(), MAX_VARIANTS);
+        assert!(found.iter().any(|variant| variant.id == FileId([201; 32])));
+    }
+}
+
+#[test]
 fn who_asks_again_sees_others_of_a_crowd_at_one_address() {
     let now = Instant::now();
     let mut directory = crowded(&[(250, 2)], now);
