@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use super::error::NetError;
 use super::handshake::{HELLO_TIMEOUT, Session, greet};
 use super::identity::Identity;
@@ -78,6 +80,13 @@ impl Unreached {
     }
 }
 
+/// True if this host has no addresses of the kind, or no way from them.
+fn is_of_another_kind((_, error): &(SocketAddr, NetError)) -> bool {
+    let NetError::Io(error) = error else { return false };
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| [Errno::NETUNREACH, Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].contains(&errno))
+}
+
 fn is_silence(error: &NetError) -> bool {
     matches!(error, NetError::Io(_) | NetError::TimedOut | NetError::Closed)
 }
@@ -91,6 +100,38 @@ impl fmt::Display for Unreached {
         self.0.iter().enumerate().try_for_each(|(nth, (addr, error))| {
             let gap = if nth == 0 { "" } else { "; " };
             write!(f, "{gap}{addr}: {error}")
-        })
+        })?;
+        let kind = if self.0.iter().all(|(addr, _)| addr.is_ipv6()) { "IPv6" } else { "IPv4" };
+        let alike = self.0.iter().all(|(addr, _)| addr.is_ipv6() == (kind == "IPv6"));
+        if alike && self.0.iter().all(is_of_another_kind) {
+            write!(
+                f,
+                "; this host has no way to {kind} addresses, and that peer no others: one that has both kinds can pass it on"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_addresses_of_another_kind_alone_is_reached_by_a_third() {
+        let unreached = |all: &[(&str, Errno)]| {
+            let of = |(addr, errno): &(&str, Errno)| {
+                (addr.parse().unwrap(), NetError::Io(std::io::Error::from(*errno)))
+            };
+            Unreached(all.iter().map(of).collect()).to_string()
+        };
+        let six = ("[2001:db8::1]:9701", Errno::NETUNREACH);
+        let said = unreached(&[six, ("[2001:db8::2]:9701", Errno::AFNOSUPPORT)]);
+        let words = "this host has no way to IPv6 addresses, and that peer no others";
+        assert!(said.starts_with("[2001:db8::1]:9701: ") && said.contains(words), "{said}");
+        assert!(unreached(&[("10.0.0.1:9701", Errno::NETUNREACH)]).contains("no way to IPv4"));
+        for more in [("10.0.0.1:9701", Errno::NETUNREACH), ("[2001:db8::2]:9701", Errno::CONNREFUSED)] {
+            assert!(!unreached(&[six, more]).contains("no way"), "{more:?}");
+        }
     }
 }
