@@ -56,6 +56,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Stores(args) => ask::stores::stores(&args),
         Command::Health(args) => ask::stores::health(&args),
         Command::Why(args) => ask::why::why(&args),
+        Command::Doctor(args) => ask::doctor::doctor(&args),
         Command::Conformance(args) => ask::conformance::conformance(&args),
         Command::Completions { shell } => ask::completions::completions(shell),
     }

@@ -10,9 +10,10 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::{Map, Value};
 
 use crate::threads::lock;
 
@@ -35,6 +36,26 @@ static LAST: Mutex<Last> = Mutex::new(Last { stuck: false, torn: false });
 /// Nothing is to be said but what was asked for and what went wrong.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
+/// Every line on standard error is a JSON object.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on every line on standard error is a JSON object.
+pub(crate) fn speak_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+/// True if it is.
+pub(crate) fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// What is said now, as an object: when, how bad it is, and what.
+pub(crate) fn object(level: &str, message: &str) -> Map<String, Value> {
+    let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let said = [("ts", now.as_str()), ("level", level), ("msg", message)];
+    said.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()
+}
+
 /// From now on only errors, answers and traces are written.
 pub(crate) fn be_quiet() {
     QUIET.store(true, Ordering::Relaxed);
@@ -54,12 +75,32 @@ pub(crate) fn note(text: &str) {
 
 /// Writes a line on standard error, or loses it.
 pub(crate) fn line(text: &str) {
+    said("info", text);
+}
+
+/// The same of what went wrong.
+pub(crate) fn failure(text: &str) {
+    said("error", text);
+}
+
+fn said(level: &str, text: &str) {
+    match is_json() {
+        true => raw_line(&Value::Object(object(level, text)).to_string()),
+        false => raw_line(text),
+    }
+}
+
+/// Writes a line that has the form that is asked for.
+pub(crate) fn raw_line(text: &str) {
     text_of(format!("{text}\n").as_bytes());
 }
 
 /// Writes text that has its own line ends, if any, on standard error, or loses it.
 pub(crate) fn text(text: &str) {
-    text_of(text.as_bytes());
+    match is_json() {
+        true => text.lines().for_each(line), // what moves on a terminal is for people
+        false => text_of(text.as_bytes()),
+    }
 }
 
 fn text_of(bytes: &[u8]) {

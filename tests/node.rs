@@ -319,3 +319,76 @@ fn a_demonstration_is_nodes_that_work_together_and_come_back_and_nothing_is_left
     demo.wait().expect(DONE);
     assert!(!state.exists());
 }
+
+#[test]
+fn with_json_every_line_of_a_node_and_its_roles_is_an_object() {
+    let node = Node::new("", &format!("{TRACKER}[peer.bad]\nfolder = \"nowhere\"\n"));
+    let file = node.file();
+    let agent =
+        Daemon::underway(&["--log-format", "json", "up", text(&file)], "node n is up: tracker; down: bad");
+    agent.wait_for_log("there is no folder nowhere");
+    agent.wait_for_log("tracker listening on");
+    agent.signal(Signal::TERM);
+    let said = agent.wait().expect(DONE).stderr;
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let of = |role: &str| lines.iter().filter(|line| line["role"] == role).collect::<Vec<_>>();
+    assert!(of("bad").iter().any(|line| line["level"] == "error"), "{said}");
+    assert!(of("tracker").iter().all(|line| line["ts"].is_string() && line["msg"].is_string()), "{said}");
+}
+
+#[test]
+fn a_doctor_says_what_is_wrong_and_what_to_do() {
+    let tracker = Daemon::tracker(&[]);
+    let folder = TempDir::new().expect("a temporary folder");
+    let peer = Daemon::peer(folder.path(), &["--tracker", &tracker.target()]);
+    let gone = tracker.target();
+    let said = run(&["doctor", text(folder.path()), "--tracker", &gone]).expect(DONE).stdout;
+    for what in
+        ["version: p2p ", "tracker: ", "hash: ", "disk: ", "space: ", "watches: ", "peer: ", "reached: "]
+    {
+        assert!(said.lines().any(|line| line[6..].starts_with(what)), "{what}: {said}");
+    }
+    drop(peer);
+    drop(tracker);
+    let quick = ["doctor", "--quick", "--json", "--tracker", &gone];
+    let said = run(&quick).expect(OTHER).stdout;
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let tracker = lines.iter().find(|line| line["check"] == "tracker").expect("a tracker");
+    assert_eq!(tracker["verdict"], "fail");
+    assert!(tracker["remedy"].as_str().is_some_and(|remedy| remedy.contains("p2p tracker")), "{said}");
+    assert!(lines.iter().all(|line| line["check"] != "hash"), "{said}");
+}
+
+/// What systemd makes of the services that are shipped: `systemd-analyze` says how exposed each is, from 0 to 10.
+#[test]
+fn services_are_shut_off_from_what_they_do_not_need() {
+    const MOST_EXPOSED: f64 = 2.0;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd");
+    let units: Vec<PathBuf> =
+        fs::read_dir(folder).expect("units").flatten().map(|entry| entry.path()).collect();
+    assert_eq!(units.len(), 3);
+    for unit in units {
+        let said = fs::read_to_string(&unit).expect("a unit");
+        assert!(
+            said.contains("Type=notify\n") && said.contains("StartLimitIntervalSec=0\n"),
+            "{}",
+            unit.display()
+        );
+        let command =
+            said.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/")).expect("a command");
+        let words: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
+        run(&words).expect(DONE);
+        let judged = std::process::Command::new("systemd-analyze")
+            .args(["security", "--offline=yes"])
+            .arg(&unit)
+            .output();
+        let Ok(judged) = judged.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()) else {
+            eprintln!("SKIPPED: this needs systemd-analyze");
+            continue;
+        };
+        let level =
+            judged.lines().find_map(|line| line.split("exposure level for ").nth(1)?.split(": ").nth(1));
+        let level: f64 = level.and_then(|level| level.split(' ').next()?.parse().ok()).expect("a level");
+        assert!(level <= MOST_EXPOSED, "{}: {level}", unit.display());
+    }
+}

@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod conformance;
+pub(crate) mod doctor;
 pub(crate) mod find;
 pub(crate) mod list;
 pub(crate) mod load;

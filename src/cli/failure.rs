@@ -87,7 +87,7 @@ impl Failure {
     /// Writes the sentence on standard error.
     pub fn print(&self) {
         if !self.sentence.is_empty() {
-            say::line(&format!("p2p: {self}"));
+            say::failure(&format!("p2p: {self}"));
         }
     }
 }

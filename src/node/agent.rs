@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::control;
@@ -63,6 +64,8 @@ pub struct Agent {
     /// What is known of each role besides what it does.
     records: BTreeMap<String, Record>,
     program: PathBuf,
+    /// Arguments of every role, before its own.
+    common: Vec<String>,
     news: Receiver<News>,
     tell: Sender<News>,
     /// All roles were ready once, or will not be: that was said.
@@ -95,11 +98,12 @@ impl Ender {
 }
 
 impl Agent {
-    /// An agent that has its state, and can be asked; it starts nothing before [`Agent::run`].
+    /// An agent that has its state, and can be asked; it starts nothing before [`Agent::run`]. `common` are arguments of every
+    /// role.
     ///
     /// # Errors
     /// [`AgentError`]; nothing is left running.
-    pub fn new(plan: Plan, reread: Reread) -> Result<Agent, AgentError> {
+    pub fn new(plan: Plan, reread: Reread, common: Vec<String>) -> Result<Agent, AgentError> {
         let state = Owned::claim(&plan.state)?;
         let (tell, news) = crossbeam_channel::bounded(BACKLOG);
         let notices = tempfile::Builder::new().prefix("p2p-").tempdir()?;
@@ -119,6 +123,7 @@ impl Agent {
             roles: Roles::new(plan.patience, drained, fastrand::u64(..)),
             records: BTreeMap::new(),
             program: std::env::current_exe()?,
+            common,
             news,
             tell,
             ready: false,
@@ -195,7 +200,10 @@ impl Agent {
     }
 
     fn line(&mut self, name: &str, line: &str) {
-        say::line(&format!("role={name} {}", shown(line)));
+        match say::is_json() {
+            true => say::raw_line(&as_object(name, line)),
+            false => say::raw_line(&format!("role={name} {}", shown(line))),
+        }
         self.records.entry(name.to_owned()).or_default().tail.push(line);
     }
 
@@ -280,7 +288,7 @@ impl Agent {
         let heard = move |pid, heard| _ = tell.send(News::Role(role.clone(), pid, heard));
         let order = process::Order {
             program: &self.program,
-            args: &assigned.args,
+            args: &[&self.common[..], &assigned.args[..]].concat(),
             base: &self.plan.base,
             folder: &self.plan.folder_of(name),
             notices: &self.notices.path().join(NOTICES),
@@ -401,6 +409,21 @@ impl Agent {
     }
 }
 
+/// A line of a role as an object that names it: that which it is, or one that has it as its message.
+fn as_object(name: &str, line: &str) -> String {
+    let mut object = match serde_json::from_str(line) {
+        Ok(Value::Object(object)) => object,
+        _ => say::object("info", line),
+    };
+    // Of a node that is a role itself, the innermost says most.
+    let role = match object.get("role").and_then(Value::as_str) {
+        Some(inner) => format!("{name}/{inner}"),
+        None => name.to_owned(),
+    };
+    object.insert("role".to_owned(), role.into());
+    Value::Object(object).to_string()
+}
+
 fn state_of(state: State) -> RoleState {
     match state {
         State::Stopped => RoleState::Stopped,
@@ -422,4 +445,20 @@ fn words(end: End) -> String {
 
 fn fault(code: Exit, message: String) -> Fault {
     Fault { code, message, no_folder: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_role_says_in_json_is_one_object_that_names_it() {
+        let said: Value =
+            serde_json::from_str(&as_object("a", "{\"msg\":\"x\",\"level\":\"warn\"}")).unwrap();
+        assert_eq!((&said["msg"], &said["level"], &said["role"]), (&"x".into(), &"warn".into(), &"a".into()));
+        let said: Value = serde_json::from_str(&as_object("a", "tracker\tlistening")).unwrap();
+        assert_eq!((&said["msg"], &said["role"]), (&"tracker\tlistening".into(), &"a".into()));
+        let nested: Value = serde_json::from_str(&as_object("b", &as_object("a", "x"))).unwrap();
+        assert_eq!(nested["role"], "b/a");
+    }
 }

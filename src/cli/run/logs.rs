@@ -1,8 +1,16 @@
-//! Logs and wire traces: both on standard error.
+//! Logs and wire traces: both on standard error, as text or as JSON.
 
+use std::fmt::{self, Write};
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
-use crate::cli::typed::options::LogArgs;
+use crate::cli::typed::options::{LogArgs, LogFormat};
 use crate::net::trace::{self, Side};
 use crate::say;
 
@@ -14,17 +22,59 @@ pub(crate) fn start(args: &LogArgs) {
     } else {
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"))
     };
-    tracing_subscriber::fmt()
+    let logs = tracing_subscriber::fmt()
         .with_env_filter(level)
         .with_writer(|| say::Lines)
         .log_internal_errors(false)
         .with_ansi(say::in_colour())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    match args.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => {
+            say::speak_json();
+            logs.event_format(Objects).init();
+        }
+    }
     for side in [Side::Tracker, Side::Serve, Side::Fetch] {
         trace::set(side, args.verbose.min(trace::ALL));
     }
     for (side, level) in &args.trace {
         trace::set(*side, *level);
+    }
+}
+
+/// Each event as a JSON object on a line: `ts`, `level`, `target`, `msg`, and its fields by their names.
+#[derive(Debug)]
+struct Objects;
+
+impl<S, N> FormatEvent<S, N> for Objects
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = event.metadata().level().as_str().to_lowercase();
+        let mut object = say::object(&level, &fields.message);
+        object.insert("target".to_owned(), event.metadata().target().into());
+        fields.others.into_iter().for_each(|(name, value)| _ = object.entry(name).or_insert(value));
+        writeln!(out, "{}", Value::Object(object))
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Map<String, Value>,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.message, "{value:?}");
+        } else {
+            self.others.insert(field.name().to_owned(), format!("{value:?}").into());
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::cli::show::output;
 use crate::cli::typed::nodes::UpArgs;
 use crate::cli::typed::settings;
 use crate::node::{Agent, Defaults, Plan, Reread};
-use crate::threads;
+use crate::{say, threads};
 
 /// Where a configuration is looked for last.
 const OF_THE_SYSTEM: &str = "/etc/p2p/node.toml";
@@ -40,7 +40,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<(), Failure> {
             (plan, Box::new(move || read(&file)))
         }
     };
-    let agent = Agent::new(plan, reread)?;
+    let agent = Agent::new(plan, reread, logs_of_roles())?;
     stop.graceful();
     let ender = agent.ender();
     let stopped = move || {
@@ -57,6 +57,11 @@ pub(crate) fn up(args: &UpArgs) -> Result<(), Failure> {
         }
     });
     Ok(())
+}
+
+/// What roles are told besides what is theirs: how this process writes its logs.
+fn logs_of_roles() -> Vec<String> {
+    if say::is_json() { vec!["--log-format=json".to_owned()] } else { Vec::new() }
 }
 
 /// The line that says that the roles are up, or which are not.

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::typed::address::tracker_address;
 use crate::cli::typed::examples;
 use crate::cli::typed::fault::Fault;
-use crate::cli::typed::nodes::{NodeArgs, UpArgs};
+use crate::cli::typed::nodes::{DoctorArgs, NodeArgs, UpArgs};
 use crate::cli::typed::options::{EXPERIMENTS, EngineArgs, LogArgs, SelectionArgs, TrackerList, name};
 use crate::cli::typed::published::{HealthArgs, PublishArgs, PublishedArgs, StoresArgs, UploadArgs};
 use crate::cli::typed::steering::{LimitArgs, SteerArgs};
@@ -115,6 +115,9 @@ pub enum Command {
     /// Show what a peer knows of each source of its transfers, and why it asks it or not
     #[command(after_help = examples::WHY)]
     Why(WhyArgs),
+    /// Look at this machine, a folder and the trackers: what is wrong, what is slow, and what to do about it
+    #[command(after_help = examples::DOCTOR)]
+    Doctor(DoctorArgs),
     /// Check whether a tracker, a peer or a command that fetches keeps to the protocol
     #[command(after_help = examples::CONFORMANCE)]
     Conformance(ConformanceArgs),

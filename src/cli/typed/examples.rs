@@ -22,6 +22,11 @@ pub(crate) const NODE: &str = "Examples:
   p2p node logs data --file node.toml
   p2p node drain                         # before the machine goes down";
 
+pub(crate) const DOCTOR: &str = "Examples:
+  p2p doctor                              # this machine and its tracker
+  p2p doctor ./photos --tracker 10.0.0.5
+  p2p doctor --quick --json               # for health checks: exit code 1 if something fails";
+
 pub(crate) const SHARE: &str = "Examples:
   p2p share big.iso              # with a tracker built in; prints the line for the other side
   p2p share ./photos --until 1   # ends when somebody has all of it";

@@ -1,9 +1,10 @@
-//! What can be typed of nodes: their agent, and how it is asked.
+//! What can be typed of nodes: their agent, how it is asked, and how a machine is looked at.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::typed::options::TrackerList;
 use crate::cli::typed::values::{Period, interval};
 
 /// How many nodes a demonstration may have.
@@ -36,6 +37,20 @@ pub(crate) struct NodeArgs {
     pub(crate) wait: Period,
     /// One JSON object
     #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The folder that is shared, or fetched into [default: none is looked at]
+    pub(crate) folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// Leave out what takes a moment: how fast this machine hashes and writes
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// One JSON object a line
+    #[arg(long)]
     pub(crate) json: bool,
 }
 

@@ -111,6 +111,15 @@ pub(crate) struct EngineArgs {
     pub(crate) latency_file: Option<Latencies>,
 }
 
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
     /// Trace messages of a side: tracker, serve or fetch; `=1` all but chunk traffic, `=2` every one
@@ -120,6 +129,9 @@ pub(crate) struct LogArgs {
     /// Trace messages of all sides; twice: chunk traffic too
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = LOGS)]
     pub(crate) verbose: u8,
+    /// How logs are written: as text, or as JSON, one object a line
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", global = true, help_heading = LOGS)]
+    pub(crate) log_format: LogFormat,
     /// Say nothing but answers and errors: no progress, no warnings, and of a `get` that is done no word
     #[arg(short, long, global = true, help_heading = LOGS)]
     pub(crate) quiet: bool,
