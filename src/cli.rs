@@ -30,6 +30,7 @@ pub use typed::settings::read as read_arguments;
 /// A [`Failure`] says what happened, to what, what can be done, and how to exit.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     run::logs::start(&cli.logs);
+    reach::swarm::open(cli.swarm.as_deref())?;
     crate::descriptors::raise();
     crate::threads::may_panic("main");
     match cli.command {

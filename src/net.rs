@@ -3,8 +3,8 @@
 //! - `dial`: how a connection begins and ends, `race`: at whichever of several addresses, `reach`: and whether that is
 //!   the peer that is sought; `identity`: who this side is; `handshake`: preface and HELLO.
 //! - `messages`: a blocking connection for everything but chunks; `handle`: its socket, for other threads.
-//! - `bulk`: a non-blocking connection that carries chunks, one thread each; `wake`: how that thread is woken.
-//! - `secure`: closed swarms: keys, handshake, sealed records.
+//! - `bulk`: a non-blocking connection that carries chunks, one thread each (`outbox`: sealed); `wake`: how that thread is woken.
+//! - `sealing`: what becomes of bytes there; `secure`: closed swarms: keys, handshake, sealed records.
 //! - `door`: who may come in; `guests`: who has; `error`: why one is of no use any more; `trace`: what is said on it.
 
 pub(crate) mod bulk;
@@ -16,8 +16,10 @@ mod handle;
 mod handshake;
 mod identity;
 mod messages;
+mod outbox;
 mod race;
 mod reach;
+mod sealing;
 pub mod secure;
 pub mod trace;
 pub(crate) mod wake;

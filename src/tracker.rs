@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::content::PeerId;
 use crate::descriptors;
 use crate::net::{self, Identity};
 use directory::Directory;
@@ -55,8 +56,8 @@ pub fn start(config: Config) -> Result<Tracker, StartError> {
     let recorder = recorder(&config)?;
     let settled = recorder.wants_records().then(|| now + SETTLING);
     let shared = Shared::with_records(directory, recorder, settled);
-    let identity =
-        Identity { peer: net::OwnId::random(), name: config.name.clone(), listen_port: addr.port() };
+    let keyring = config.keyring.clone();
+    let identity = Identity::new(keyring, PeerId::random(), config.name.clone(), addr.port());
     let server = Server::start(&config, identity, shared, listener);
     Ok(Tracker { addr, server: server.map_err(StartError::Thread)? })
 }

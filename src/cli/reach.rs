@@ -5,4 +5,5 @@ pub(crate) mod daemon;
 pub(crate) mod locate;
 pub(crate) mod named;
 pub(crate) mod short;
+pub(crate) mod swarm;
 pub(crate) mod tracker;

@@ -20,9 +20,12 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use super::dial::close_gently;
 use super::error::NetError;
 use super::handshake::Session;
+use super::outbox::Outbox;
+use super::sealing::{Inbox, Sealing};
+use super::secure::{Opener, RECORD_OVERHEAD};
 use super::trace::{self, Direction, Side};
 use super::wake::{Wake, wait_for};
-use crate::wire::limits::MAX_PEER_FRAME_BYTES;
+use crate::wire::limits::{MAX_PEER_FRAME_BYTES, MAX_RECORD_BYTES};
 use crate::wire::{Common, FrameError, HEADER_BYTES, Hello, Message, RawHeader};
 
 /// The read buffer: a few blocks, so that one read serves many small messages and hashing finds
@@ -34,8 +37,9 @@ const SMALL_BUFFER_BYTES: usize = 16 << 10;
 /// When less than this part is free at the end of the read buffer, what is left moves to its front.
 const MIN_FREE: usize = 4;
 const MIN_READ_BYTES: usize = READ_BUFFER_BYTES / MIN_FREE;
-/// A whole frame other than CHUNK must fit, whatever is before it.
-const _: () = assert!(READ_BUFFER_BYTES - MIN_READ_BYTES > MAX_PEER_FRAME_BYTES);
+/// A whole frame other than CHUNK must fit, whatever is before it, and a record behind it.
+const _: () =
+    assert!(READ_BUFFER_BYTES - MIN_READ_BYTES > MAX_PEER_FRAME_BYTES + MAX_RECORD_BYTES + RECORD_OVERHEAD);
 
 /// A source for which more waits than this is given up: it asks, or refuses, and takes no answer.
 pub(crate) const MAX_UNTAKEN_BYTES: usize = 1 << 20;
@@ -63,8 +67,14 @@ pub(crate) struct Bulk<S> {
     moved: Instant,
     /// A wait found room to write, and nothing was written since.
     room: bool,
+    /// What has arrived and was not consumed lies in `read[start..end]`, what has arrived and does not open yet in
+    /// `read[sealed..filled]`.
     start: usize,
     end: usize,
+    sealed: usize,
+    filled: usize,
+    opener: Option<Opener>,
+    outbox: Option<Outbox>,
     unsent: BytesMut,
     /// Messages that must wait until the data begun by the last frame of `unsent` has left.
     behind: Option<BytesMut>,
@@ -79,8 +89,16 @@ impl<S: Message + From<Common>> Bulk<S> {
     ) -> Result<(Bulk<S>, Hello), NetError> {
         session.stream.set_nonblocking(true)?;
         let bytes = if side == Side::Serve { SMALL_BUFFER_BYTES } else { READ_BUFFER_BYTES };
-        let mut read = vec![0; bytes];
-        read[..session.rest.len()].copy_from_slice(&session.rest);
+        let (opener, outbox, arrived) = match session.sealing {
+            Some(Sealing { sealer, inbox: Inbox { opener, arrived }, .. }) => {
+                (Some(opener), Some(Outbox::new(sealer)), arrived)
+            }
+            None => (None, None, BytesMut::new()),
+        };
+        let (end, filled) = (session.rest.len(), session.rest.len() + arrived.len());
+        let mut read = vec![0; bytes.max(filled)];
+        read[..end].copy_from_slice(&session.rest);
+        read[end..filled].copy_from_slice(&arrived);
         let bulk = Bulk {
             stream: session.stream,
             addr: session.addr,
@@ -90,7 +108,11 @@ impl<S: Message + From<Common>> Bulk<S> {
             moved: Instant::now(),
             room: false,
             start: 0,
-            end: session.rest.len(),
+            end,
+            sealed: end,
+            filled,
+            opener,
+            outbox,
             unsent: BytesMut::new(),
             behind: None,
             sends: PhantomData,
@@ -107,8 +129,10 @@ impl<S: Message + From<Common>> Bulk<S> {
         self.start += bytes;
         debug_assert!(self.start <= self.end);
         if self.start == self.end {
-            self.start = 0;
-            self.end = 0;
+            (self.start, self.end) = (0, 0);
+        }
+        if self.start == self.end && self.sealed == self.filled {
+            (self.sealed, self.filled) = (0, 0);
             if self.side == Side::Serve && self.read.len() > SMALL_BUFFER_BYTES {
                 self.read = vec![0; SMALL_BUFFER_BYTES];
             }
@@ -117,7 +141,7 @@ impl<S: Message + From<Common>> Bulk<S> {
 
     /// Bytes that the read buffer has grown by for a message that is long.
     pub(crate) fn grown_bytes(&self) -> usize {
-        if self.side == Side::Serve { self.read.len() - SMALL_BUFFER_BYTES } else { 0 }
+        if self.side == Side::Serve { self.read.len().saturating_sub(SMALL_BUFFER_BYTES) } else { 0 }
     }
 
     /// When bytes last went in or out.
@@ -127,37 +151,57 @@ impl<S: Message + From<Common>> Bulk<S> {
 
     /// Bytes that wait to be sent.
     pub(crate) fn unsent_bytes(&self) -> usize {
-        self.unsent.len() + self.behind.as_ref().map_or(0, BytesMut::len)
+        let sealed = self.outbox.as_ref().map_or(0, |outbox| outbox.waiting().len());
+        sealed + self.unsent.len() + self.behind.as_ref().map_or(0, BytesMut::len)
     }
 
     /// Reads once, and says what it found.
     pub(crate) fn fill(&mut self) -> Result<Filled, NetError> {
         self.make_room();
-        if self.end == self.read.len() {
+        if self.filled == self.read.len() {
             return Ok(Filled::Nothing);
         }
-        match recv(&self.stream, &mut self.read[self.end..], RecvFlags::empty()) {
+        match recv(&self.stream, &mut self.read[self.filled..], RecvFlags::empty()) {
             Ok((_, 0)) => Err(NetError::Closed),
             Ok((_, got)) => {
-                self.end += got;
+                self.filled += got;
                 self.moved = Instant::now();
-                Ok(if self.end == self.read.len() { Filled::ToTheBrim } else { Filled::Drained })
+                let brim = self.filled == self.read.len();
+                self.open()?;
+                Ok(if brim { Filled::ToTheBrim } else { Filled::Drained })
             }
             Err(Errno::AGAIN | Errno::INTR) => Ok(Filled::Nothing),
             Err(error) => Err(io::Error::from(error).into()),
         }
     }
 
+    /// Makes what has just arrived part of what can be consumed: where it is sealed, all whole records of it.
+    fn open(&mut self) -> Result<(), NetError> {
+        match &mut self.opener {
+            Some(opener) => {
+                opener.open(&mut self.read[..self.filled], &mut self.end, &mut self.sealed)?;
+                if self.sealed == self.filled {
+                    (self.sealed, self.filled) = (self.end, self.end);
+                }
+            }
+            None => (self.end, self.sealed) = (self.filled, self.filled),
+        }
+        Ok(())
+    }
+
     /// Moves what is left to the front when little is free behind it, and makes a small buffer twice as large when
     /// that is not enough.
     fn make_room(&mut self) {
-        if self.read.len() - self.end >= self.read.len() / MIN_FREE {
+        if self.read.len() - self.filled >= self.read.len() / MIN_FREE {
             return;
         }
         self.read.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        if self.read.len() - self.end < self.read.len() / MIN_FREE && self.read.len() < READ_BUFFER_BYTES {
+        self.read.copy_within(self.sealed..self.filled, self.end);
+        self.filled = self.end + (self.filled - self.sealed);
+        self.sealed = self.end;
+        if self.read.len() - self.filled < self.read.len() / MIN_FREE && self.read.len() < READ_BUFFER_BYTES {
             self.read.resize((self.read.len() * 2).min(READ_BUFFER_BYTES), 0);
         }
     }
@@ -192,10 +236,24 @@ impl<S: Message + From<Common>> Bulk<S> {
     /// Sends what waits. True when all of it is with the system; `more` if a file's bytes follow.
     pub(crate) fn flush(&mut self, more: bool) -> Result<bool, NetError> {
         let flags = SendFlags::NOSIGNAL | if more { SendFlags::MORE } else { SendFlags::empty() };
-        while !self.unsent.is_empty() {
-            match send(&self.stream, &self.unsent, flags) {
+        loop {
+            let waiting = self.outbox.as_ref().map_or(&*self.unsent, Outbox::waiting);
+            if waiting.is_empty() {
+                match &mut self.outbox {
+                    Some(outbox) if !self.unsent.is_empty() => {
+                        let sealed = outbox.seal(&self.unsent)?;
+                        self.unsent.advance(sealed);
+                        continue;
+                    }
+                    _ => return Ok(true),
+                }
+            }
+            match send(&self.stream, waiting, flags) {
                 Ok(sent) => {
-                    self.unsent.advance(sent);
+                    match &mut self.outbox {
+                        Some(outbox) => outbox.took(sent),
+                        None => self.unsent.advance(sent),
+                    }
                     self.moved = Instant::now();
                     self.room = false;
                 }
@@ -204,16 +262,19 @@ impl<S: Message + From<Common>> Bulk<S> {
                 Err(error) => return Err(io::Error::from(error).into()),
             }
         }
-        Ok(true)
     }
 
-    /// Sends up to `len` bytes of `file` from `offset`, which moves on. `None` if nothing can be sent now.
+    /// Sends up to `len` bytes of `file` from `offset`, which moves on. `None` if nothing can be sent now. Sealed bytes count
+    /// as sent: what the system does not take of them waits.
     pub(crate) fn send_file(
         &mut self,
         file: impl AsFd,
         offset: &mut u64,
         len: usize,
     ) -> Result<Option<usize>, NetError> {
+        if self.outbox.is_some() {
+            return self.seal_file(file, offset, len);
+        }
         match sendfile(&self.stream, file, Some(offset), len) {
             Ok(sent) => {
                 self.moved = Instant::now();
@@ -225,9 +286,29 @@ impl<S: Message + From<Common>> Bulk<S> {
         }
     }
 
+    fn seal_file(
+        &mut self,
+        file: impl AsFd,
+        offset: &mut u64,
+        len: usize,
+    ) -> Result<Option<usize>, NetError> {
+        debug_assert!(self.unsent.is_empty(), "it goes before what comes from a file");
+        if !self.flush(true)? {
+            return Ok(None);
+        }
+        let Some(outbox) = &mut self.outbox else { return Ok(None) };
+        let sealed = outbox.seal_file(file, *offset, len)?;
+        *offset += sealed as u64;
+        self.flush(sealed < len)?;
+        Ok(Some(sealed))
+    }
+
     /// True if little enough waits in the socket that it should be given more. A write that the system takes
     /// does not tell: it looks at what waits only when it begins a new segment.
     pub(crate) fn has_room(&mut self) -> Result<bool, NetError> {
+        if self.outbox.as_ref().is_some_and(|outbox| !outbox.waiting().is_empty()) {
+            return Ok(false);
+        }
         if !self.room {
             let mut ready = [PollFd::new(&self.stream, PollFlags::OUT)];
             wait_for(&mut ready, Duration::ZERO)?;
@@ -240,6 +321,9 @@ impl<S: Message + From<Common>> Bulk<S> {
     /// True if there may be something to read.
     pub(crate) fn wait(&mut self, read: bool, write: bool, until: Option<Instant>) -> Result<bool, NetError> {
         const IDLE: Duration = Duration::from_secs(60);
+        if let Some(outbox) = &mut self.outbox {
+            outbox.rest();
+        }
         let timeout = until.map_or(IDLE, |until| until.saturating_duration_since(Instant::now()));
         let mut interest = PollFlags::empty();
         interest.set(PollFlags::IN, read);

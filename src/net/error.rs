@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::secure::{Broken, SecureError};
 use crate::content::shown;
 use crate::threads::Panicked;
 use crate::wire::{self, Common, ErrorCode, FrameError, PrefaceError, Role, limits};
@@ -27,6 +28,15 @@ pub enum NetError {
     /// The preface is not ours.
     #[error("{0}")]
     Preface(#[from] PrefaceError),
+    /// The dialler speaks plain, and this side does not.
+    #[error("this swarm is closed; `p2p join LINK` joins it, with a link from who runs it")]
+    SwarmIsClosed,
+    /// The dialler does not speak plain, and this side does nothing else.
+    #[error("this swarm is open and speaks plain; `--open` joins it")]
+    SwarmIsOpen,
+    /// The handshake failed, or what is behind it.
+    #[error("{0}")]
+    Secure(#[from] SecureError),
     /// No version in common: theirs.
     #[error("the other side speaks protocol versions {0} to {1}, this one {min} to {max}", min = limits::MIN_VERSION, max = limits::MAX_VERSION)]
     Version(u16, u16),
@@ -64,6 +74,12 @@ impl From<io::Error> for NetError {
     }
 }
 
+impl From<Broken> for NetError {
+    fn from(broken: Broken) -> NetError {
+        NetError::Secure(broken.into())
+    }
+}
+
 impl From<FrameError> for NetError {
     fn from(error: FrameError) -> NetError {
         match error {
@@ -93,9 +109,16 @@ impl NetError {
             NetError::Preface(PrefaceError::Version(_)) | NetError::Version(..) => {
                 Some(ErrorCode::UnsupportedVersion)
             }
-            NetError::Preface(PrefaceError::Mode(_)) => Some(ErrorCode::UnsupportedMode),
+            NetError::Preface(PrefaceError::Mode(_)) | NetError::SwarmIsClosed | NetError::SwarmIsOpen => {
+                Some(ErrorCode::UnsupportedMode)
+            }
+            NetError::Secure(SecureError::UnknownSwarm) => Some(ErrorCode::UnknownSwarm),
+            NetError::Secure(SecureError::Impostor) => Some(ErrorCode::Impostor),
+            NetError::Secure(SecureError::Revoked) => Some(ErrorCode::Revoked),
             NetError::TimedOut => Some(ErrorCode::TimedOut),
             NetError::Myself => Some(ErrorCode::Myself),
+            // Whoever changes what is sealed learns nothing of what was made of it.
+            NetError::Secure(SecureError::Handshake | SecureError::Record(_)) => None,
             NetError::Closed | NetError::Io(_) | NetError::Refused { .. } | NetError::Panicked(_) => None,
         }
     }

@@ -4,10 +4,14 @@ use std::borrow::Borrow;
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::BytesMut;
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::SendFlags;
 
+use super::secure::Sealer;
+use super::wake::wait_for;
 use crate::threads::lock;
 use crate::wire::{Common, Message};
 
@@ -28,6 +32,8 @@ struct Pen {
     busy: bool,
     /// What others want said, to be sent as soon as it is done.
     left: BytesMut,
+    /// Seals what is sent, in the order in which it is.
+    sealer: Option<Sealer>,
 }
 
 impl Handle {
@@ -53,7 +59,7 @@ impl Handle {
         message.put_frame(request, &mut bytes);
         let mut pen = lock(&self.pen);
         if !pen.busy {
-            return self.send_now(&bytes);
+            return self.send_now(&mut pen, &bytes);
         }
         let fits = pen.left.len() + bytes.len() <= MAX_LEFT_BYTES;
         if fits {
@@ -64,28 +70,55 @@ impl Handle {
 
     /// Writes for the connection's own thread, of which there is one. Waits for room.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        lock(&self.pen).busy = true;
-        let written = self.stream().write_all(bytes);
+        let sealed = {
+            let mut pen = lock(&self.pen);
+            pen.busy = true;
+            pen.seal(bytes)?
+        };
+        let written = self.stream().write_all(sealed.as_deref().unwrap_or(bytes));
         let mut pen = lock(&self.pen);
         pen.busy = false;
         let left = std::mem::take(&mut pen.left);
         if written.is_ok() && !left.is_empty() {
-            self.send_now(&left);
+            self.send_now(&mut pen, &left);
         }
         written
     }
 
-    fn send_now(&self, bytes: &[u8]) -> bool {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        match rustix::net::send(&self.stream, bytes, flags) {
-            Ok(sent) if sent == bytes.len() => true,
-            // Half a message cannot be taken back.
-            Ok(1..) => {
-                self.shutdown(Shutdown::Both);
-                false
-            }
-            Ok(0) | Err(_) => false,
+    /// From now on everything that is sent is sealed.
+    pub(super) fn seal_with(&self, sealer: Sealer) {
+        lock(&self.pen).sealer = Some(sealer);
+    }
+
+    fn send_now(&self, pen: &mut Pen, bytes: &[u8]) -> bool {
+        // What is sealed must be sent, whatever comes: so there must be room for it.
+        if pen.sealer.is_some() && !self.has_room() {
+            return false;
         }
+        let Ok(sealed) = pen.seal(bytes) else { return false };
+        let bytes = sealed.as_deref().unwrap_or(bytes);
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let sent = rustix::net::send(&self.stream, bytes, flags).unwrap_or(0);
+        // Half a message cannot be taken back, nor what was sealed.
+        if sent < bytes.len() && (sent > 0 || sealed.is_some()) {
+            self.shutdown(Shutdown::Both);
+        }
+        sent == bytes.len()
+    }
+
+    fn has_room(&self) -> bool {
+        let mut ready = [PollFd::new(&self.stream, PollFlags::OUT)];
+        wait_for(&mut ready, Duration::ZERO).is_ok_and(|()| ready[0].revents().contains(PollFlags::OUT))
+    }
+}
+
+impl Pen {
+    /// The bytes sealed, if they are to be.
+    fn seal(&mut self, bytes: &[u8]) -> io::Result<Option<BytesMut>> {
+        let Some(sealer) = &mut self.sealer else { return Ok(None) };
+        let mut sealed = BytesMut::new();
+        sealer.seal(bytes, &mut sealed).map_err(io::Error::other)?;
+        Ok(Some(sealed))
     }
 }
 

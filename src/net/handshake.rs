@@ -1,4 +1,5 @@
-//! Preface and HELLO, the same for both sides: afterwards each knows who the other is.
+//! Preface, the handshake of a closed connection, and HELLO, the same for both sides: afterwards each knows who the other
+//! is.
 
 use std::borrow::Borrow;
 use std::io::{self, Read, Write};
@@ -11,10 +12,18 @@ use tokio_util::codec::Decoder;
 use super::dial::{canonical, close_gently};
 use super::error::NetError;
 use super::identity::Identity;
-use super::trace::{self, Direction, Side};
-use crate::wire::{self, Common, FrameCodec, Hello, Message, PREFACE_BYTES, Preface, Role, limits};
+use super::sealing::Sealing;
+use super::secure::{
+    ANSWER_BYTES, Accepting, Dialling, Expected, GREETING_BYTES, KeyId, Keyring, LAST_BYTES, Opening, Proven,
+    SecureError, Suite, Tunnel, thinking,
+};
+use super::trace::{Direction, Side};
+use super::{secure, trace};
+use crate::wire::{
+    self, Common, FrameCodec, Hello, Message, PREFACE_BYTES, Preface, PrefaceError, Role, limits,
+};
 
-/// How long HELLO may take.
+/// How long everything up to HELLO may take.
 pub const HELLO_TIMEOUT: Duration = Duration::from_millis(limits::HELLO_TIMEOUT_MS as u64);
 /// How long a write may be stuck before the connection counts as broken.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,22 +40,25 @@ pub struct Session<S = TcpStream> {
     pub theirs: Hello,
     /// What arrived behind the other side's HELLO.
     pub rest: BytesMut,
+    /// What becomes of the bytes behind that, if it is closed.
+    pub(super) sealing: Option<Sealing>,
 }
 
-/// The dialling side of preface and HELLO: says `role`, expects its counterpart to say HELLO within `patience`.
+/// The dialling side: says `role`, expects its counterpart, who is `expected` if this side has a key, to say HELLO within
+/// `patience`.
 ///
 /// # Errors
 /// [`NetError`]; the other side has been told where that makes sense.
 pub fn greet<S: Borrow<TcpStream>>(
     stream: S,
-    me: &Identity,
-    role: Role,
+    (me, role): (&Identity, Role),
+    expected: Expected,
     side: Side,
     patience: Duration,
 ) -> Result<Session<S>, NetError> {
     let wanted = role.counterpart();
     let settle = |theirs| if theirs == wanted { Ok(role) } else { Err(NetError::Role(wanted)) };
-    Handshake::new(stream, side, patience)?.run(me, role, settle, true)
+    Handshake::new(stream, side, patience)?.run(me, settle, Some((role, expected)))
 }
 
 /// The accepting side: `choose` says which part to play given the dialler's, if any.
@@ -60,7 +72,19 @@ pub fn welcome<S: Borrow<TcpStream>>(
     choose: impl FnOnce(Role) -> Option<Role>,
 ) -> Result<Session<S>, NetError> {
     let settle = |theirs| choose(theirs).ok_or(NetError::Unexpected("HELLO role"));
-    Handshake::new(stream, side, HELLO_TIMEOUT)?.run(me, Role::Tracker, settle, false)
+    Handshake::new(stream, side, HELLO_TIMEOUT)?.run(me, settle, None)
+}
+
+impl<S> Session<S> {
+    /// A connection in the clear, behind its HELLO.
+    pub fn plain(stream: S, addr: SocketAddr, theirs: Hello, rest: BytesMut) -> Session<S> {
+        Session { stream, addr, theirs, rest, sealing: None }
+    }
+
+    /// What is proved of the other side, if the connection is closed.
+    pub fn proven(&self) -> Option<Proven> {
+        self.sealing.as_ref().map(|sealing| sealing.proven)
+    }
 }
 
 impl<S: Borrow<TcpStream>> Session<S> {
@@ -78,9 +102,20 @@ impl<S: Borrow<TcpStream>> Session<S> {
                 self.stream.borrow().set_read_timeout(None)?;
                 return Ok(message);
             }
-            read_more(self.stream.borrow(), &mut self.rest, deadline)?;
+            read_more(self.stream.borrow(), &mut self.rest, self.sealing.as_mut(), deadline)?;
         }
     }
+}
+
+/// How this side's messages are understood by the other.
+#[derive(Debug)]
+enum Voice {
+    /// Not at all: a handshake is under way.
+    None,
+    /// In the clear.
+    Plain,
+    /// Sealed.
+    Sealed(Sealing),
 }
 
 struct Handshake<S> {
@@ -90,6 +125,9 @@ struct Handshake<S> {
     deadline: Instant,
     read: BytesMut,
     codec: FrameCodec,
+    voice: Voice,
+    /// What is sent before the next message.
+    ahead: Vec<u8>,
 }
 
 impl<S: Borrow<TcpStream>> Handshake<S> {
@@ -106,6 +144,8 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
             deadline,
             read: BytesMut::new(),
             codec: FrameCodec::before_hello(),
+            voice: Voice::Plain,
+            ahead: Preface::OURS.encode().to_vec(),
         })
     }
 
@@ -113,18 +153,20 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
     fn run(
         mut self,
         me: &Identity,
-        role: Role,
         settle: impl FnOnce(Role) -> Result<Role, NetError>,
-        first: bool,
+        dials: Option<(Role, Expected)>,
     ) -> Result<Session<S>, NetError> {
-        let outcome = self.exchange(me, role, settle, first);
-        match outcome {
+        match self.exchange(me, settle, dials) {
             Ok(theirs) => {
                 self.stream.borrow().set_read_timeout(None)?;
-                Ok(Session { stream: self.stream, addr: self.addr, theirs, rest: self.read })
+                let sealing = match self.voice {
+                    Voice::Sealed(sealing) => Some(sealing),
+                    Voice::None | Voice::Plain => None,
+                };
+                Ok(Session { stream: self.stream, addr: self.addr, theirs, rest: self.read, sealing })
             }
             Err(error) => {
-                self.tell(&error, first);
+                self.tell(&error);
                 Err(error)
             }
         }
@@ -133,40 +175,118 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
     fn exchange(
         &mut self,
         me: &Identity,
-        role: Role,
         settle: impl FnOnce(Role) -> Result<Role, NetError>,
-        first: bool,
+        dials: Option<(Role, Expected)>,
     ) -> Result<Hello, NetError> {
-        if first {
-            self.say(&me.hello(role).into(), true)?;
+        match dials {
+            Some((role, expected)) => self.dial(me, role, expected)?,
+            None => self.accept(&me.keyring)?,
         }
-        self.need(PREFACE_BYTES)?;
-        if let Some(preface) = self.read.first_chunk::<PREFACE_BYTES>() {
-            Preface::check(*preface)?;
-        }
-        let _ = self.read.split_to(PREFACE_BYTES);
         let theirs = self.hear()?;
         let agreed = settle(theirs.role);
         if theirs.max_version < limits::MIN_VERSION || theirs.min_version > limits::MAX_VERSION {
             return Err(NetError::Version(theirs.min_version, theirs.max_version));
         }
+        if let Voice::Sealed(sealing) = &self.voice
+            && sealing.proven.key.peer_id() != theirs.peer
+        {
+            return Err(SecureError::Impostor.into());
+        }
         if theirs.peer == me.peer.get() {
             return Err(NetError::Myself);
         }
         let role = agreed?;
-        if !first {
-            self.say(&me.hello(role).into(), true)?;
+        if dials.is_none() {
+            self.say(&me.hello(role).into())?;
         }
         Ok(theirs)
     }
 
-    fn say(&mut self, message: &Common, preface: bool) -> Result<(), NetError> {
-        let mut out = BytesMut::new();
-        if preface {
-            out.extend_from_slice(&Preface::OURS.encode());
+    /// The dialler's part up to the other side's HELLO.
+    fn dial(&mut self, me: &Identity, role: Role, expected: Expected) -> Result<(), NetError> {
+        let hello = me.hello(role).into();
+        let Some((identity, opening)) = me.keyring.dials() else {
+            self.say(&hello)?;
+            let theirs = self.take::<PREFACE_BYTES>()?;
+            return Ok(Preface::check(theirs)?);
+        };
+        self.voice = Voice::None;
+        let suite = Suite::best();
+        let preface = Preface::of_mode(suite.mode()).encode();
+        let (mut noise, first) = Dialling::begin(preface, suite, (identity, &opening), expected)?;
+        self.stream.borrow().write_all(&first)?;
+        let theirs = self.take::<PREFACE_BYTES>()?;
+        if theirs == Preface::OURS.encode() {
+            return Err(self.refusal()); // said in the clear: it is believed as far as giving up goes
         }
-        message.put_frame(1, &mut out);
-        trace::message(self.side, Direction::Out, self.addr, 1, message, out.len());
+        if Preface::mode_of(theirs)? != suite.mode() {
+            return Err(PrefaceError::Mode(theirs[6]).into());
+        }
+        self.need(ANSWER_BYTES)?;
+        let Some((taken, third, tunnel)) = noise.finish(&self.read)? else {
+            return Err(SecureError::Handshake.into());
+        };
+        if me.keyring.is_revoked(&tunnel.proven.key) {
+            return Err(SecureError::Revoked.into());
+        }
+        self.ahead = third;
+        self.seal(tunnel, taken)?;
+        self.say(&hello)
+    }
+
+    /// The accepter's part up to the other side's HELLO.
+    fn accept(&mut self, keyring: &Keyring) -> Result<(), NetError> {
+        let preface = self.take::<PREFACE_BYTES>()?;
+        let mode = Preface::mode_of(preface)?;
+        if mode == Preface::OURS.mode {
+            return if keyring.is_closed() { Err(NetError::SwarmIsClosed) } else { Ok(()) };
+        }
+        let suite = Suite::of_mode(mode).ok_or(PrefaceError::Mode(mode))?;
+        let identity = keyring.identity().ok_or(NetError::SwarmIsOpen)?;
+        let id = KeyId(self.take()?);
+        let opening = keyring.answers(id, Instant::now()).ok_or(SecureError::UnknownSwarm)?;
+        self.need(GREETING_BYTES)?;
+        let (mut noise, taken, second) = answer(&self.read, preface, suite, (identity, &opening))?;
+        let _ = self.read.split_to(taken);
+        self.voice = Voice::None;
+        self.ahead.clear();
+        self.stream.borrow().write_all(&[&preface[..], &second].concat())?;
+        self.need(LAST_BYTES)?;
+        let Some((taken, tunnel)) = thinking(|| noise.finish(&self.read))? else {
+            return Err(SecureError::Handshake.into());
+        };
+        let key = tunnel.proven.key;
+        self.seal(tunnel, taken)?;
+        if keyring.is_revoked(&key) { Err(SecureError::Revoked.into()) } else { Ok(()) }
+    }
+
+    /// From now on everything is sealed, also what has arrived behind so many bytes.
+    fn seal(&mut self, tunnel: Tunnel, taken: usize) -> Result<(), NetError> {
+        let behind = self.read.split_off(taken);
+        self.read = BytesMut::new();
+        let mut sealing = Sealing::new(tunnel, BytesMut::new());
+        sealing.inbox.take(&behind, &mut self.read)?;
+        self.voice = Voice::Sealed(sealing);
+        Ok(())
+    }
+
+    /// Why the other side does not want this one, who is not understood otherwise.
+    fn refusal(&mut self) -> NetError {
+        match self.hear() {
+            Ok(_) => NetError::Unexpected("HELLO in the clear"),
+            Err(error) => error,
+        }
+    }
+
+    fn say(&mut self, message: &Common) -> Result<(), NetError> {
+        let mut frame = BytesMut::new();
+        message.put_frame(1, &mut frame);
+        trace::message(self.side, Direction::Out, self.addr, 1, message, frame.len());
+        let mut out = BytesMut::from(&*std::mem::take(&mut self.ahead));
+        match &mut self.voice {
+            Voice::Sealed(sealing) => sealing.sealer.seal(&frame, &mut out)?,
+            Voice::None | Voice::Plain => out.unsplit(frame),
+        }
         self.stream.borrow().write_all(&out)?;
         Ok(())
     }
@@ -183,30 +303,69 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
                     other => Err(NetError::Unexpected(other.label())),
                 };
             }
-            let have = self.read.len();
-            self.need(have + 1)?;
+            self.more()?;
+        }
+    }
+
+    /// The next bytes.
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], NetError> {
+        loop {
+            if let Some(bytes) = self.read.first_chunk::<N>().copied() {
+                let _ = self.read.split_to(N);
+                return Ok(bytes);
+            }
+            self.more()?;
         }
     }
 
     fn need(&mut self, bytes: usize) -> Result<(), NetError> {
         while self.read.len() < bytes {
-            read_more(self.stream.borrow(), &mut self.read, self.deadline)?;
+            self.more()?;
         }
         Ok(())
     }
 
-    /// Tells the other side what was wrong, if it is something to tell. The preface goes first, so
+    fn more(&mut self) -> Result<(), NetError> {
+        let sealing = match &mut self.voice {
+            Voice::Sealed(sealing) => Some(sealing),
+            Voice::None | Voice::Plain => None,
+        };
+        read_more(self.stream.borrow(), &mut self.read, sealing, self.deadline)
+    }
+
+    /// Tells the other side what was wrong, if it is something to tell and there is a way. The preface goes first, so
     /// that even a stranger can find the frame.
-    fn tell(&mut self, error: &NetError, preface_sent: bool) {
-        if let Some(message) = error.to_message() {
-            let _ = self.say(&message, !preface_sent);
+    fn tell(&mut self, error: &NetError) {
+        if let Some(message) = error.to_message()
+            && !matches!(self.voice, Voice::None)
+        {
+            let _ = self.say(&message);
             close_gently(self.stream.borrow());
         }
     }
 }
 
+/// Message 2, once message 1 has proved that the dialler has the key.
+fn answer(
+    arrived: &[u8],
+    preface: [u8; PREFACE_BYTES],
+    suite: Suite,
+    with: (&secure::Identity, &Opening),
+) -> Result<(Accepting, usize, Vec<u8>), SecureError> {
+    thinking(|| {
+        let mut noise = Accepting::begin(preface, suite, with)?;
+        let (taken, second) = noise.answer(arrived)?.ok_or(SecureError::UnknownSwarm)?;
+        Ok((noise, taken, second))
+    })
+}
+
 /// Reads something, before the deadline.
-fn read_more(mut stream: &TcpStream, into: &mut BytesMut, deadline: Instant) -> Result<(), NetError> {
+fn read_more(
+    mut stream: &TcpStream,
+    into: &mut BytesMut,
+    sealing: Option<&mut Sealing>,
+    deadline: Instant,
+) -> Result<(), NetError> {
     let mut buffer = [0; limits::MAX_HELLO_FRAME_BYTES];
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
@@ -216,7 +375,10 @@ fn read_more(mut stream: &TcpStream, into: &mut BytesMut, deadline: Instant) -> 
     match stream.read(&mut buffer) {
         Ok(0) => Err(NetError::Closed),
         Ok(got) => {
-            into.extend_from_slice(&buffer[..got]);
+            match sealing {
+                Some(sealing) => sealing.inbox.take(&buffer[..got], into)?,
+                None => into.extend_from_slice(&buffer[..got]),
+            }
             Ok(())
         }
         // As after a process was stopped and goes on.

@@ -2,13 +2,19 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::secure::{Keyring, PublicKey};
 use crate::content::PeerId;
 use crate::threads::lock;
 use crate::wire::{self, Hello, Role, limits};
 
-/// The id of this process, which all clones share. Anybody can know it and take it first, so it can be given up.
+/// The id of this process, which all clones share. Where it is not proved anybody can know it and take it first, so it
+/// can be given up.
 #[derive(Debug, Clone)]
-pub struct OwnId(Arc<Mutex<PeerId>>);
+pub struct OwnId {
+    id: Arc<Mutex<PeerId>>,
+    /// It is that of a key, which nobody else has.
+    proved: bool,
+}
 
 impl OwnId {
     /// One that nobody else has.
@@ -18,21 +24,28 @@ impl OwnId {
 
     /// The id now.
     pub fn get(&self) -> PeerId {
-        *lock(&self.0)
+        *lock(&self.id)
     }
 
-    /// Takes another in place of `old`, unless that has been done.
-    pub fn give_up(&self, old: PeerId) {
-        let mut id = lock(&self.0);
-        if *id == old {
+    /// Takes another in place of `old`, unless that has been done. False if it cannot: it is that of its key.
+    pub fn give_up(&self, old: PeerId) -> bool {
+        let mut id = lock(&self.id);
+        if !self.proved && *id == old {
             *id = PeerId::random();
         }
+        !self.proved
     }
 }
 
 impl From<PeerId> for OwnId {
     fn from(id: PeerId) -> OwnId {
-        OwnId(Arc::new(Mutex::new(id)))
+        OwnId { id: Arc::new(Mutex::new(id)), proved: false }
+    }
+}
+
+impl From<PublicKey> for OwnId {
+    fn from(key: PublicKey) -> OwnId {
+        OwnId { proved: true, ..OwnId::from(key.peer_id()) }
     }
 }
 
@@ -45,12 +58,20 @@ pub struct Identity {
     pub name: String,
     /// Where it accepts connections; 0 if nowhere.
     pub listen_port: u16,
+    /// What it dials with and can be dialled with.
+    pub keyring: Keyring,
 }
 
 impl Identity {
-    /// An identity for a tool that serves nothing: a random id.
-    pub fn tool() -> Identity {
-        Identity { peer: OwnId::random(), name: String::new(), listen_port: 0 }
+    /// Of a process that is called `name` and can be dialled at this port, if any. Its id is that of its key, or `otherwise`.
+    pub fn new(keyring: Keyring, otherwise: PeerId, name: String, listen_port: u16) -> Identity {
+        let peer = keyring.identity().map_or(otherwise.into(), |identity| identity.public().into());
+        Identity { peer, name, listen_port, keyring }
+    }
+
+    /// An identity for a tool that serves nothing: a random id, if it has no key.
+    pub fn tool(keyring: Keyring) -> Identity {
+        Identity::new(keyring, PeerId::random(), String::new(), 0)
     }
 
     pub(super) fn hello(&self, role: Role) -> Hello {
@@ -80,6 +101,8 @@ mod tests {
         clone.give_up(old);
         let new = mine.get();
         assert_ne!(new, old);
+        let proved = OwnId::from(PublicKey([1; 32]));
+        assert!(!proved.give_up(proved.get()) && proved.get() == PublicKey([1; 32]).peer_id());
         mine.give_up(old);
         assert_eq!(clone.get(), new);
     }

@@ -15,6 +15,8 @@ use super::dial::close_gently;
 use super::error::NetError;
 use super::handle::Handle;
 use super::handshake::Session;
+use super::sealing::{Inbox, Sealing};
+use super::secure::Proven;
 use super::trace::{self, Direction, Side};
 use super::wake::wait_for;
 use crate::wire::{self, Common, FrameCodec, Hello, Message};
@@ -34,8 +36,12 @@ pub struct Messages<R, S> {
     /// What the other side said of itself.
     pub theirs: Hello,
     side: Side,
+    /// What is proved of the other side, if the connection is closed.
+    pub proven: Option<Proven>,
     codec: FrameCodec,
     read: BytesMut,
+    /// Opens what arrives, if that is sealed.
+    inbox: Option<Inbox>,
     write: BytesMut,
     next_request: u32,
     /// The timeout that the socket has, once it was set.
@@ -48,13 +54,23 @@ impl<R: Message, S: Message> Messages<R, S> {
     pub fn new(session: Session<impl Into<Handle>>, side: Side) -> Messages<R, S> {
         let mut codec = FrameCodec::before_hello();
         codec.hello_done();
+        let stream: Handle = session.stream.into();
+        let (inbox, proven) = match session.sealing {
+            Some(Sealing { sealer, inbox, proven }) => {
+                stream.seal_with(sealer);
+                (Some(inbox), Some(proven))
+            }
+            None => (None, None),
+        };
         Messages {
-            stream: session.stream.into(),
+            stream,
             addr: session.addr,
             theirs: session.theirs,
             side,
+            proven,
             codec,
             read: session.rest,
+            inbox,
             write: BytesMut::new(),
             next_request: 1,
             timeout: Cell::new(None),
@@ -108,7 +124,7 @@ impl<R: Message, S: Message> Messages<R, S> {
 
     /// Bytes of a message that has not arrived whole.
     pub fn partial_bytes(&self) -> usize {
-        self.read.len()
+        self.read.len() + self.inbox.as_ref().map_or(0, |inbox| inbox.arrived.len())
     }
 
     /// Waits for more bytes of the next message.
@@ -132,7 +148,10 @@ impl<R: Message, S: Message> Messages<R, S> {
         if got.is_empty() {
             return Err(NetError::Closed);
         }
-        self.read.extend_from_slice(got);
+        match &mut self.inbox {
+            Some(inbox) => inbox.take(got, &mut self.read)?,
+            None => self.read.extend_from_slice(got),
+        }
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use super::error::NetError;
 use super::handshake::{HELLO_TIMEOUT, Session, greet};
 use super::identity::Identity;
 use super::race::Race;
+use super::secure::Expected;
 use super::trace::Side;
 use crate::content::PeerId;
 use crate::wire::{PrefaceError, Role};
@@ -19,8 +20,8 @@ use crate::wire::{PrefaceError, Role};
 #[derive(Debug)]
 pub(crate) struct Unreached(pub(crate) Vec<(SocketAddr, NetError)>);
 
-/// Dials `peer` and greets it as `role`; also says where it was found. Where it is not, another peer that answers will do:
-/// it may have another id by now, and what comes of it is proved as everything is.
+/// Dials `peer` and greets it as `role`; also says where it was found. Where it is not, another peer that answers will do,
+/// unless this side has a key: it may have another id by now, and what comes of it is proved as everything is.
 ///
 /// # Errors
 /// [`Unreached`] when it answers nowhere that `may_dial` lets be dialled; each address has a few seconds.
@@ -34,7 +35,7 @@ pub(crate) fn reach(
     let mut tried: Vec<(SocketAddr, NetError)> = Vec::new();
     let mut another = None;
     while let Ok(Some((addr, stream))) = race.next() {
-        match greet(Arc::new(stream), me, role, side, HELLO_TIMEOUT) {
+        match greet(Arc::new(stream), (me, role), Expected::Peer(peer), side, HELLO_TIMEOUT) {
             Ok(session) if session.theirs.peer == peer => return Ok((session, addr)),
             Ok(session) => drop(another.get_or_insert((session, addr))),
             Err(error) => tried.push((addr, error)),
@@ -69,7 +70,11 @@ impl Unreached {
             && all.all(|error| {
                 matches!(
                     error,
-                    NetError::Decode(_) | NetError::Frame(_) | NetError::Unexpected(_) | NetError::Preface(_)
+                    NetError::Decode(_)
+                        | NetError::Frame(_)
+                        | NetError::Unexpected(_)
+                        | NetError::Preface(_)
+                        | NetError::Secure(_)
                 )
             })
     }

@@ -4,6 +4,7 @@
 //! - `secret`, `public`: what is secret and what is told; `psk`: what a handshake needs to begin; `base32`: keys as people
 //!   see them; `files`: private files; `identity`: the static key pair of a node.
 //! - `keyring`: all that a node dials with and can be dialled with, changed while it runs.
+//! - `turnstile`: how many threads may compute at a time for those who dial.
 //! - `handshake`: three messages of Noise, after which both sides have `records`: a [`Sealer`] and an [`Opener`].
 
 pub mod base32;
@@ -16,8 +17,11 @@ mod public;
 mod records;
 mod secret;
 mod suite;
+mod turnstile;
 
-pub use handshake::{Accepting, Dialling, Proven, SecureError, Tunnel};
+pub use handshake::{
+    ANSWER_BYTES, Accepting, Dialling, GREETING_BYTES, LAST_BYTES, Proven, SecureError, Tunnel,
+};
 pub use identity::Identity;
 pub use keyring::Keyring;
 pub use psk::{KeyId, Opening, Psk, Purpose};
@@ -25,6 +29,7 @@ pub use public::{Expected, NoKey, PublicKey};
 pub use records::{Broken, Opener, RECORD_OVERHEAD, Sealer, sealed_len};
 pub use secret::Secret;
 pub use suite::Suite;
+pub(crate) use turnstile::thinking;
 
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,15 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::secure::{Expected, Keyring};
 use super::trace::Side;
 use super::*;
+use crate::content::PeerId;
 use crate::wire::{
     Common, ErrorCode, FromTracker, GetStatus, Hello, Message, Preface, Role, ToTracker, limits,
 };
+
+mod closed;
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -28,11 +32,11 @@ pub(crate) fn hello() -> Hello {
 /// A connection behind the HELLO of the far end, and of what came with that; and that end.
 pub(crate) fn greeted(rest: &[u8]) -> (Session<Arc<TcpStream>>, TcpStream) {
     let (far, near, addr) = pair();
-    (Session { stream: Arc::new(near), addr, theirs: hello(), rest: rest.into() }, far)
+    (Session::plain(Arc::new(near), addr, hello(), rest.into()), far)
 }
 
 fn named(name: &str) -> Identity {
-    Identity { peer: OwnId::random(), name: name.to_owned(), listen_port: 7 }
+    Identity::new(Keyring::none(), PeerId::random(), name.to_owned(), 7)
 }
 
 /// What comes of both sides when one greets as `role` and the other chooses.
@@ -43,7 +47,7 @@ fn meet(
     let (near, far, _) = pair();
     std::thread::scope(|scope| {
         let far = scope.spawn(|| welcome(far, them, Side::Tracker, |_| choice));
-        (greet(near, me, role, Side::Tracker, LONG), far.join().unwrap())
+        (greet(near, (me, role), Expected::Anybody, Side::Tracker, LONG), far.join().unwrap())
     })
 }
 
@@ -85,7 +89,8 @@ fn who_speaks_another_version_or_nothing_is_no_use() {
         assert!(matches!(met, Err(NetError::Version(a, b)) if (a, b) == (min, max)));
     }
     let (near, _far, _) = pair();
-    let met = greet(near, &named("me"), Role::Ask, Side::Fetch, Duration::from_millis(20));
+    let met =
+        greet(near, (&named("me"), Role::Ask), Expected::Anybody, Side::Fetch, Duration::from_millis(20));
     assert!(matches!(met, Err(NetError::TimedOut)));
 }
 
@@ -94,7 +99,7 @@ type Answering = Messages<ToTracker, FromTracker>;
 
 fn linked() -> (Asking, Answering) {
     let (near, far, addr) = pair();
-    let session = |stream| Session { stream, addr, theirs: hello(), rest: bytes::BytesMut::new() };
+    let session = |stream| Session::plain(stream, addr, hello(), bytes::BytesMut::new());
     (Asking::new(session(near), Side::Tracker), Answering::new(session(far), Side::Tracker))
 }
 

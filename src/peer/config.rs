@@ -1,5 +1,6 @@
 //! How a peer is set up: its limits, where its state is kept, what it is called and dialled at.
 
+use crate::net::secure::Keyring;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -81,6 +82,8 @@ pub struct Config {
     pub listen: String,
     /// The peer's name.
     pub name: String,
+    /// What it dials with and can be dialled with, and who it is then.
+    pub keyring: Keyring,
     /// `HOST`, `HOST:PORT` or `:PORT` that others should dial first; none: the addresses of this machine.
     pub advertise: Option<String>,
     /// Whether changes in the folder are noticed while running.
@@ -125,7 +128,10 @@ pub enum PeerError {
 
 /// Where the state of a shared folder is kept: inside it, or, for a file or a folder that cannot be
 /// written, in the cache of this user.
-pub(super) fn state_of(folder: &Path) -> io::Result<PathBuf> {
+///
+/// # Errors
+/// The folder cannot be made, or the cache is another user's.
+pub fn state_of(folder: &Path) -> io::Result<PathBuf> {
     let [inside, cached] = control_folders(folder);
     if folder.is_dir() && make_own_folder(&inside).is_ok() {
         return Ok(inside);

@@ -27,7 +27,10 @@ impl<'a> Questions<'a> {
         me: &Identity,
         (wake, stop): (&'a Wake, &'a Stop),
     ) -> Result<Questions<'a>, NetError> {
-        let session = net::greet(net::dial(addr)?, me, Role::Member, Side::Tracker, net::HELLO_TIMEOUT)?;
+        let session = {
+            let expected = me.keyring.tracker_at(addr);
+            net::greet(net::dial(addr)?, (me, Role::Member), expected, Side::Tracker, net::HELLO_TIMEOUT)?
+        };
         Ok(Questions { line: Messages::new(session, Side::Tracker), wake, stop })
     }
 

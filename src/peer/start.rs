@@ -86,7 +86,7 @@ pub fn start(
     let (guests, folder) = (Guests::new(guests, GUEST_PATIENCE), config.folder.clone());
     let trackers = Trackers::new(&config.trackers)?;
     let means = Means {
-        identity: Identity { peer: id.into(), name: config.name, listen_port: addresses.port() },
+        identity: Identity::new(config.keyring, id, config.name, addresses.port()),
         state,
         dials: Mutex::default(),
         inlet: Arc::new(Inlet::new(config.limits.down)),

@@ -303,9 +303,9 @@ impl Worker {
                 told = Some(in_use);
             }
             in_use_since = in_use_since.filter(|_| in_use).or_else(|| in_use.then(Instant::now));
-            if in_use_since.is_some_and(|since| since.elapsed() >= IN_USE_PATIENCE) {
+            let goes_on = in_use_since.is_some_and(|since| since.elapsed() >= IN_USE_PATIENCE);
+            if goes_on && self.me.peer.give_up(id) {
                 tracing::warn!("tracker {}: that goes on; this peer takes an id of its own", self.link.addr);
-                self.me.peer.give_up(id);
                 continue;
             }
             self.pause(backoff.next(FIRST_PAUSE, LONGEST_PAUSE, &mut fastrand::Rng::new()));
@@ -335,7 +335,8 @@ impl Worker {
 
     fn greet(&self) -> Result<Session, NetError> {
         let stream = net::dial(&self.link.addr)?;
-        net::greet(stream, &self.me, Role::Member, Side::Tracker, net::HELLO_TIMEOUT)
+        let expected = self.me.keyring.tracker_at(&self.link.addr);
+        net::greet(stream, (&self.me, Role::Member), expected, Side::Tracker, net::HELLO_TIMEOUT)
     }
 
     fn register(&self, session: Session) -> Result<(Wire, Duration), NetError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::directory::Bounds;
 use super::records::JournalError;
+use crate::net::secure::Keyring;
 
 /// What a tracker needs to know.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// True if what stores remember is taken in beside what is in the folder.
     pub recover: bool,
+    /// What it can be dialled with, and who it is then.
+    pub keyring: Keyring,
 }
 
 impl Default for Config {
@@ -42,6 +45,7 @@ impl Default for Config {
             bounds: Bounds::default(),
             data: None,
             recover: false,
+            keyring: Keyring::none(),
         }
     }
 }

@@ -76,6 +76,10 @@ code! {
         NotFound = 18 "NOT_FOUND",
         /// The role of who asks does not permit it.
         NotAllowed = 19 "NOT_ALLOWED",
+        /// The key that a dialler begins with is not known here.
+        UnknownSwarm = 20 "UNKNOWN_SWARM",
+        /// The peer id is not that of the key.
+        Impostor = 21 "IMPOSTOR",
         /// The key of this side was put out of the swarm.
         Revoked = 22 "REVOKED",
     }

@@ -17,7 +17,7 @@ const LENGTH_BYTES: usize = 4;
 /// Bytes of the preface.
 pub const PREFACE_BYTES: usize = 8;
 const MAGIC: [u8; 4] = *b"p2p/";
-/// The only transport mode so far: frames in the clear.
+/// The transport mode of frames in the clear.
 const MODE_PLAIN: u8 = 0;
 
 /// One frame, its body not yet decoded.
@@ -166,7 +166,7 @@ pub enum PrefaceError {
 }
 
 impl Preface {
-    /// The preface this build sends.
+    /// That of frames in the clear, and of an accepter's ERROR where there is no other way to say it.
     pub const OURS: Preface = Preface { version: limits::FRAMING_VERSION, mode: MODE_PLAIN };
 
     /// The bytes of the preface; the last one is reserved and 0.
@@ -176,11 +176,16 @@ impl Preface {
         [m0, m1, m2, m3, v0, v1, self.mode, 0]
     }
 
-    /// Checks the other side's preface.
+    /// That of this build in a transport mode.
+    pub fn of_mode(mode: u8) -> Preface {
+        Preface { mode, ..Preface::OURS }
+    }
+
+    /// The transport mode of the other side's preface.
     ///
     /// # Errors
-    /// Says which of magic, version and mode does not fit; the reserved byte counts as mode.
-    pub fn check(bytes: [u8; PREFACE_BYTES]) -> Result<(), PrefaceError> {
+    /// Says which of magic, version and reserved byte does not fit; the last counts as mode.
+    pub fn mode_of(bytes: [u8; PREFACE_BYTES]) -> Result<u8, PrefaceError> {
         let [m0, m1, m2, m3, v0, v1, mode, reserved] = bytes;
         if [m0, m1, m2, m3] != MAGIC {
             return Err(PrefaceError::Magic);
@@ -189,9 +194,20 @@ impl Preface {
         if version != limits::FRAMING_VERSION {
             return Err(PrefaceError::Version(version));
         }
-        if mode != MODE_PLAIN || reserved != 0 {
+        if reserved != 0 {
             return Err(PrefaceError::Mode(mode.max(reserved)));
         }
-        Ok(())
+        Ok(mode)
+    }
+
+    /// Checks that the other side's preface is that of frames in the clear.
+    ///
+    /// # Errors
+    /// Says which of magic, version and mode does not fit; the reserved byte counts as mode.
+    pub fn check(bytes: [u8; PREFACE_BYTES]) -> Result<(), PrefaceError> {
+        match Preface::mode_of(bytes)? {
+            MODE_PLAIN => Ok(()),
+            mode => Err(PrefaceError::Mode(mode)),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! `p2p load`: how busy a peer is, asked of the peer itself.
 
+use crate::cli::reach::swarm;
+use crate::net::secure::Expected;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -100,7 +102,8 @@ fn addresses_of(name: &str, trackers: &[String]) -> Result<Vec<SocketAddr>, Fail
 }
 
 fn ask(stream: TcpStream) -> Result<Line, NetError> {
-    let session = net::greet(stream, &Identity::tool(), Role::Ask, Side::Fetch, net::HELLO_TIMEOUT)?;
+    let me = Identity::tool(swarm::keyring().map_err(NetError::Io)?);
+    let session = net::greet(stream, (&me, Role::Ask), Expected::Anybody, Side::Fetch, net::HELLO_TIMEOUT)?;
     let (peer, name, addr) = (session.theirs.peer, session.theirs.name.to_string(), session.addr);
     let mut link = Messages::<FromServer, ToServer>::new(session, Side::Fetch);
     link.set_timeout(Some(ANSWER_TIMEOUT))?;

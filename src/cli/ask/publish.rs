@@ -10,7 +10,6 @@ use crate::cli::show::words::size;
 use crate::cli::typed::published::PublishArgs;
 use crate::cli::typed::what::{What, as_kind};
 use crate::content::{Claim, FileId, Link, SafeName};
-use crate::net::Identity;
 use crate::wire::{FromTracker, Label, Name, Policy, Publish, Stored, Variant, Version};
 
 /// `publish --json`
@@ -91,7 +90,7 @@ fn record(
         chunks: claim.chunks,
         policy: Policy::NONE,
         stamp_ms: 0,
-        publisher: Label::new(Identity::tool().name),
+        publisher: Label::new(""),
     };
     let question = Publish { client: who, seq, name: Name::new(name.as_str()), version, expect: args.expect };
     match client.ask(&question.into())? {

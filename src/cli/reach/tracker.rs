@@ -1,5 +1,6 @@
 //! Asking trackers, as a tool that shares nothing.
 
+use crate::cli::reach::swarm;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -196,8 +197,10 @@ impl Tracker {
     pub(crate) fn connect(address: &str) -> Result<Tracker, String> {
         let connected = || {
             let stream = net::dial(address).map_err(NetError::Io)?;
+            let me = Identity::tool(swarm::keyring().map_err(NetError::Io)?);
+            let expected = me.keyring.tracker_at(address);
             let session =
-                net::greet(stream, &Identity::tool(), Role::Member, Side::Tracker, net::HELLO_TIMEOUT)?;
+                net::greet(stream, (&me, Role::Member), expected, Side::Tracker, net::HELLO_TIMEOUT)?;
             let link = Messages::new(session, Side::Tracker);
             link.set_timeout(Some(ANSWER_TIMEOUT))?;
             Ok(Tracker { address: address.to_owned(), link })

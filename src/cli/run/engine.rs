@@ -1,17 +1,20 @@
 //! From what was typed to what a peer needs.
 
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cli::failure::Failure;
+use crate::cli::reach::swarm;
 use crate::cli::run::scan::Scan;
 use crate::cli::typed::options::EngineArgs;
 use crate::content::Address;
 use crate::node::Service;
 use crate::peer::share::Selection;
-use crate::peer::{self, Peer};
+use crate::net::secure::Keyring;
+use crate::peer::{self, Peer, PeerError};
 
 /// How often a service says that it is still getting ready.
 const STILL_AT_IT: Duration = Duration::from_secs(5);
@@ -30,6 +33,7 @@ pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
         trackers,
         listen: args.listen.clone(),
         name,
+        keyring: Keyring::none(),
         advertise: args.advertise.clone(),
         limits: peer::Limits {
             max_connections: args.max_connections,
@@ -47,8 +51,9 @@ pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
     }
 }
 
-/// Starts a peer, telling of a long scan on standard error.
-pub(crate) fn start(config: peer::Config) -> Result<Peer, Failure> {
+/// Starts a peer with the keys of this process, telling of a long scan on standard error.
+pub(crate) fn start(mut config: peer::Config) -> Result<Peer, Failure> {
+    config.keyring = keyring(&config).map_err(PeerError::Io)?;
     let mut scan = Scan::new();
     let peer = peer::start(config, &mut |progress| scan.tell(progress));
     drop(scan);
@@ -68,6 +73,15 @@ pub(crate) fn start_as(service: &Service, config: peer::Config) -> Result<Peer, 
     });
     drop(scan);
     Ok(peer?)
+}
+
+/// The keys of a peer: who it is lies where its state is.
+fn keyring(config: &peer::Config) -> io::Result<Keyring> {
+    match (&config.state, &config.folder) {
+        _ if !swarm::is_closed() => Ok(Keyring::none()),
+        (None, Some(folder)) => swarm::keyring_in(Some(&peer::state_of(folder)?)),
+        (state, _) => swarm::keyring_in(state.as_deref()),
+    }
 }
 
 /// A peer that shares nothing but what it fetches.

@@ -35,6 +35,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// The file with the key of a closed swarm; without one, connections are in the clear
+    #[arg(long, global = true, value_name = "FILE", env = "P2P_SWARM_FILE")]
+    pub(crate) swarm: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) logs: LogArgs,
 }

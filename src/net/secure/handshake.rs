@@ -16,10 +16,16 @@ use super::suite::Suite;
 use crate::wire::PREFACE_BYTES;
 
 /// What the handshake's first message is bound to: the dialler's preface and key id.
-pub(super) const PROLOGUE_BYTES: usize = PREFACE_BYTES + KeyId::BYTES;
+const PROLOGUE_BYTES: usize = PREFACE_BYTES + KeyId::BYTES;
+/// Message 1, 2 and 3 with their lengths.
+pub const GREETING_BYTES: usize = LENGTH_BYTES + MESSAGE_BYTES[0];
+/// As [`GREETING_BYTES`].
+pub const ANSWER_BYTES: usize = LENGTH_BYTES + MESSAGE_BYTES[1];
+/// As [`GREETING_BYTES`].
+pub const LAST_BYTES: usize = LENGTH_BYTES + MESSAGE_BYTES[2];
 /// The messages, none of which carries anything for us: an ephemeral key and a tag; that, a static key and a tag, and a tag;
 /// a static key and a tag, and a tag.
-pub(super) const MESSAGE_BYTES: [usize; 3] = [48, 96, 64];
+const MESSAGE_BYTES: [usize; 3] = [48, 96, 64];
 const LENGTH_BYTES: usize = 2;
 
 /// Why a handshake, or a connection behind it, is of no use.

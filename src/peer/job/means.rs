@@ -59,7 +59,7 @@ impl Means {
 #[cfg(test)]
 pub(super) fn alone() -> Means {
     Means {
-        identity: Identity::tool(),
+        identity: Identity::tool(crate::net::secure::Keyring::none()),
         limits: Limits::default(),
         state: None,
         inlet: Arc::default(),

@@ -150,6 +150,9 @@ impl Outgoing {
             };
             asker.sent(sent, Instant::now());
         }
+        if !bulk.flush(false)? {
+            return Ok(self.blocked(asker)); // it is sealed, and waits
+        }
         if part.take().is_some() {
             bulk.data_left();
         }

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use super::*;
 use crate::content::{Chunk, Run};
+use crate::net::secure::Keyring;
 use crate::wire::{Complaint, Holder, Purpose, Registered, Variant};
 
 /// For what has to happen, on a busy machine.
@@ -27,7 +28,7 @@ impl Fake {
     fn register(&self) -> (Theirs, u32, Register) {
         let (stream, _) = self.0.accept().unwrap();
         let part = |theirs| (theirs == Role::Member).then_some(Role::Tracker);
-        let session = net::welcome(stream, &Identity::tool(), Side::Tracker, part).unwrap();
+        let session = net::welcome(stream, &Identity::tool(Keyring::none()), Side::Tracker, part).unwrap();
         let mut line = Theirs::new(session, Side::Tracker);
         line.set_timeout(Some(PATIENCE)).unwrap();
         let (request, ToTracker::Register(register)) = line.receive().unwrap() else { panic!("no REGISTER") };
@@ -66,7 +67,7 @@ impl Registry for Here {
 fn start(here: Here, addrs: &[String]) -> (Trackers, Arc<Stop>) {
     let (trackers, stop) = (Trackers::new(addrs).unwrap(), Stop::new());
     let here: Arc<dyn Registry> = Arc::new(here);
-    trackers.start(&Identity::tool(), &here, &stop).unwrap();
+    trackers.start(&Identity::tool(Keyring::none()), &here, &stop).unwrap();
     (trackers, stop)
 }
 

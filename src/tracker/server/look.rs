@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::crew;
+use crate::net::secure::Expected;
 use crate::net::{self, Handle, Identity, trace::Side};
 use crate::threads::lock;
 use crate::tracker::directory::Look;
@@ -98,7 +99,8 @@ impl Looks {
         if SockRef::from(handle.stream()).connect_timeout(&look.addr.into(), PATIENCE).is_err() {
             return false;
         }
-        let session = net::greet(handle, me, Role::Ask, Side::Tracker, PATIENCE);
+        let session =
+            net::greet(handle, (me, Role::Ask), Expected::Peer(look.of.peer), Side::Tracker, PATIENCE);
         session.is_ok_and(|session| session.theirs.peer == look.of.peer)
     }
 }
@@ -126,11 +128,11 @@ mod tests {
 
     use super::*;
     use crate::content::PeerId;
-    use crate::net::OwnId;
+    use crate::net::secure::Keyring;
     use crate::tracker::directory::{Bounds, Directory, Sender};
 
     fn looking(at: SocketAddr) -> (Arc<Looks>, Vec<JoinHandle<()>>) {
-        let me = Identity { peer: OwnId::random(), name: "tracker".to_owned(), listen_port: 0 };
+        let me = Identity::tool(Keyring::none());
         let directory = Directory::new(Duration::from_secs(30), Bounds::default(), 1, Instant::now());
         let (looks, mut threads) = (Arc::new(Looks::new()), Vec::new());
         start(&looks, &Arc::new(me), &Arc::new(Shared::new(directory)), &mut threads).unwrap();

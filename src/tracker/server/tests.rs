@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::content::{FileId, PeerId};
 use crate::net::tests::{hello, pair};
-use crate::net::{self, Messages, NetError, OwnId, trace::Side};
+use crate::net::secure::{Expected, Keyring};
+use crate::net::{self, Messages, NetError, trace::Side};
 use crate::threads;
 use crate::tracker::directory::{Bounds, Directory, Look, Sender};
 use crate::tracker::session::{Effect, Reply};
@@ -32,12 +33,14 @@ fn server() -> (Server, SocketAddr) {
 }
 
 fn identity() -> Identity {
-    Identity { peer: OwnId::random(), name: "test".to_owned(), listen_port: 0 }
+    Identity { name: "test".to_owned(), ..Identity::tool(Keyring::none()) }
 }
 
 fn connect(addr: SocketAddr) -> Link {
     let stream = net::dial(&addr.to_string()).unwrap();
-    let session = net::greet(stream, &identity(), Role::Member, Side::Tracker, net::HELLO_TIMEOUT).unwrap();
+    let session =
+        net::greet(stream, (&identity(), Role::Member), Expected::Anybody, Side::Tracker, net::HELLO_TIMEOUT)
+            .unwrap();
     Messages::new(session, Side::Tracker)
 }
 
@@ -135,7 +138,7 @@ fn waits(
     meanwhile: impl FnOnce(Link) -> Option<Link> + Send,
 ) -> (Result<Reply, NetError>, usize) {
     let (theirs, ours, addr) = pair();
-    let session = |stream| net::Session { stream, addr, theirs: hello(), rest: bytes::BytesMut::new() };
+    let session = |stream| net::Session::plain(stream, addr, hello(), bytes::BytesMut::new());
     let mut link = Messages::new(session(ours), Side::Tracker);
     let (looked, looks) = mpsc::channel();
     let mut times = 0;

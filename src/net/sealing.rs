@@ -1,0 +1,45 @@
+//! What becomes of a connection's bytes behind its handshake, where it has one: sealed records.
+
+use bytes::{Buf, BytesMut};
+
+use super::secure::{Broken, Opener, Proven, Sealer, Tunnel};
+
+/// A closed connection, as its session has it.
+#[derive(Debug)]
+pub(super) struct Sealing {
+    pub(super) sealer: Sealer,
+    pub(super) inbox: Inbox,
+    pub(super) proven: Proven,
+}
+
+impl Sealing {
+    /// Behind a handshake, with what has arrived behind that.
+    pub(super) fn new(tunnel: Tunnel, arrived: BytesMut) -> Sealing {
+        let Tunnel { sealer, opener, proven } = tunnel;
+        Sealing { sealer, inbox: Inbox { opener, arrived }, proven }
+    }
+}
+
+/// Opens what arrives in pieces.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    pub(super) opener: Opener,
+    /// The beginning of a record.
+    pub(super) arrived: BytesMut,
+}
+
+impl Inbox {
+    /// Takes what has just arrived, and puts what opens behind `into`.
+    pub(super) fn take(&mut self, arrived: &[u8], into: &mut BytesMut) -> Result<(), Broken> {
+        self.arrived.extend_from_slice(arrived);
+        let (mut end, mut sealed) = (0, 0);
+        self.opener.open(&mut self.arrived, &mut end, &mut sealed)?;
+        into.extend_from_slice(&self.arrived[..end]);
+        if sealed == self.arrived.len() {
+            self.arrived = BytesMut::new(); // an idle connection keeps no memory for it
+        } else {
+            self.arrived.advance(sealed);
+        }
+        Ok(())
+    }
+}
