@@ -7,6 +7,7 @@
 mod asker;
 mod check;
 mod client;
+mod closed;
 mod command;
 mod directory;
 mod fields;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use check::Check;
 pub use check::{Checked, Fault};
 pub use client::{Client, Frame, Hello, PATIENCE, frame};
+use closed::Closed;
 use command::Asker;
 pub use directory::{offer, register};
 pub use fields::{Body, Fields};
@@ -81,6 +83,12 @@ pub fn server(addr: &str, shared: &Shared, patience: Duration, tell: &mut dyn Fn
     [handshake::CHECKS, framing::CHECKS].iter().for_each(|checks| run(checks, &peer.target, tell));
     let checks = [handshake::OF_SERVERS, framing::OF_SERVERS, peer::CHECKS, trees::CHECKS, notices::CHECKS];
     checks.iter().for_each(|checks| run(checks, &peer, tell));
+}
+
+/// Checks the handshake and the records of the tracker or peer at `addr`, in whose swarm this is the secret.
+pub fn closed(addr: &str, role: u8, secret: [u8; 32], patience: Duration, tell: &mut dyn FnMut(Outcome)) {
+    let theirs = if role == MEMBER { TRACKER } else { SERVE };
+    run(closed::CHECKS, &Closed::new(addr, role, theirs, secret, patience), tell);
 }
 
 /// Checks a command that fetches a file, run anew for each check. In its arguments `{tracker}` stands for the tracker

@@ -8,6 +8,7 @@
 
 mod files;
 mod proofs;
+mod sealed;
 mod streams;
 mod texts;
 
@@ -39,6 +40,8 @@ targets! {
     "chunk-head" => streams::chunk_head,
     "bitmap" => streams::bitmap,
     "session" => streams::session,
+    "handshake" => sealed::handshake,
+    "opener" => sealed::opener,
     "name" => texts::name,
     "link" => texts::link,
     "descriptor" => texts::descriptor,

@@ -2,11 +2,14 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::thread;
 
-use p2p::conformance::{self, Body, Client, Fault, Hello, MEMBER, Outcome, Shared, id};
+use p2p::conformance::{self, ASK, Body, Client, Fault, Hello, MEMBER, Outcome, Shared, id};
+use p2p::net::secure::base32;
 use support::{DEADLINE, Daemon, Sample, eventually, pattern, run};
+use tempfile::NamedTempFile;
 
 const PROTOCOL: &str = include_str!("../docs/PROTOCOL.md");
 
@@ -41,6 +44,30 @@ fn tree(tracker: &str) -> Option<([u8; 32], u64, u32)> {
 fn our_tracker_keeps_to_the_protocol() {
     let tracker = Daemon::tracker(&[]);
     all_hold(|tell| conformance::tracker(&tracker.target(), DEADLINE, tell));
+}
+
+/// A file with the secret of a swarm, and that secret.
+fn swarm() -> (NamedTempFile, [u8; 32]) {
+    let secret = [0x5a; 32];
+    let mut file = NamedTempFile::new().expect("a temporary file"); // for its owner alone
+    let key = base32::encode(&secret);
+    write!(file, "[[key]]\nepoch = 1\nsecret = \"{}\"\n", *key).expect("a file");
+    (file, secret)
+}
+
+#[test]
+fn our_closed_tracker_and_peer_keep_to_the_protocol() {
+    let (file, secret) = swarm();
+    let file = file.path().to_str().expect("UTF-8");
+    let tracker = Daemon::tracker(&["--swarm", file]);
+    all_hold(|tell| conformance::closed(&tracker.target(), MEMBER, secret, DEADLINE, tell));
+    let folder = Sample::awkward();
+    let peer = Daemon::peer(folder.path(), &["--tracker", &tracker.target(), "--swarm", file]);
+    all_hold(|tell| conformance::closed(&peer.target(), ASK, secret, DEADLINE, tell));
+    let said = run(&["conformance", &peer.target(), "--role", "server", "--swarm", file]).expect(0);
+    assert!(said.stdout.contains("ok       3.7   a member is welcomed in both modes"), "{}", said.stdout);
+    let open = Daemon::tracker(&[]);
+    run(&["conformance", &open.target(), "--role", "tracker", "--swarm", file]).expect(1);
 }
 
 #[test]

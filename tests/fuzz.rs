@@ -75,6 +75,8 @@ short_runs! {
     chunk_head "chunk-head" 20_000,
     bitmap "bitmap" 300,
     session "session" 4_000,
+    handshake "handshake" 100,
+    opener "opener" 4_000,
     name "name" 20_000,
     link "link" 20_000,
     descriptor "descriptor" 4_000,

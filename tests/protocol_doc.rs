@@ -15,6 +15,8 @@ use bytes::{Bytes, BytesMut};
 use p2p::content::{
     Chunk, ChunkHash, Descriptor, FileId, Geometry, Link, Manifest, Proof, Reason, SafeName, Tree, hash_chunk,
 };
+use p2p::net::secure::Suite;
+use p2p::net::secure::vectors::{Exchange, exchange};
 use p2p::wire::{
     ChunkHead, Common, Complaint, Duty, ErrorCode, FromServer, FromTracker, HEADER_BYTES, MemberRole,
     Message, Preface, Purpose, RawHeader, Refusal, Reluctance, Role, StoreState, ToServer, ToTracker, View,
@@ -239,6 +241,23 @@ fn fields_stand_in_the_order_of_the_code() {
 fn the_preface_is_ours() {
     let preface = blocks(section("### 3.1 Preface"), "preface");
     assert_eq!(preface.iter().map(|block| unhex(block)).collect::<Vec<_>>(), [Preface::OURS.encode()]);
+}
+
+#[test]
+fn the_exchange_of_a_closed_swarm_is_that_of_the_code() {
+    let stated = blocks(section("### 3.7 Closed connections"), "sealed");
+    let stated: Vec<Vec<u8>> = stated.into_iter().map(unhex).collect();
+    let coded: Vec<Exchange> = Suite::ALL.into_iter().filter_map(exchange).collect();
+    let sent = coded.iter().flat_map(|exchange| exchange.messages.iter().chain(&exchange.records));
+    assert_eq!(stated, sent.cloned().collect::<Vec<_>>());
+    for key in coded.iter().flat_map(|exchange| exchange.keys) {
+        let [key, peer] =
+            [key.0.iter().map(|byte| format!("{byte:02x}")).collect(), key.peer_id().to_string()];
+        assert!(DOC.contains(&key) && DOC.contains(&peer), "{key} {peer}");
+    }
+    for suite in Suite::ALL {
+        assert!(DOC.contains(&format!("| {} | `{}` |", suite.mode(), suite.noise())));
+    }
 }
 
 /// So many bytes of the pattern of section 5.1.

@@ -136,3 +136,18 @@ pub(crate) fn settle(destination: &Path) -> Result<bool> {
     let rests = || Ok(meminfo_kib("Writeback") <= 1024 && meminfo_kib("Dirty") <= 64 * 1024);
     super::interrupt::poll(Duration::from_secs(10), Duration::from_millis(20), rests)
 }
+
+/// The same files in another folder, but for what a peer keeps there.
+pub(crate) fn link_all(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (here, there) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type()?.is_dir() {
+            true if entry.file_name() == ".p2p" => {}
+            true => link_all(&here, &there)?,
+            false => fs::hard_link(&here, &there)?,
+        }
+    }
+    Ok(())
+}

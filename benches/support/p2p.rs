@@ -1,10 +1,13 @@
 //! The program under test, driven through its command line only.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use p2p::net::secure::{Secret, base32};
 
 use super::process::{Line, Running};
 
@@ -53,7 +56,23 @@ pub(crate) fn binary() -> PathBuf {
 
 /// Takes the user's own configuration out of the measurement.
 pub(crate) fn isolate(command: &mut Command, scratch: &Path) {
-    command.env_remove("P2P_TRACKER").env_remove("RUST_LOG").env("XDG_CONFIG_HOME", scratch.join("config"));
+    command.env_remove("P2P_TRACKER").env_remove("P2P_SWARM_FILE").env_remove("RUST_LOG");
+    command.env("XDG_CONFIG_HOME", scratch.join("config")).env("XDG_STATE_HOME", scratch.join("state"));
+    let swarm = scratch.join(SWARM);
+    if swarm.exists() {
+        command.env("P2P_SWARM_FILE", swarm);
+    }
+}
+
+/// In the scratch folder of programs that are closed: their key.
+const SWARM: &str = "swarm.toml";
+
+/// Makes the programs that have this scratch folder a closed swarm.
+pub(crate) fn close(scratch: &Path) -> Result<()> {
+    let path = scratch.join(SWARM);
+    let key = base32::encode(Secret::random()?.expose());
+    fs::write(&path, format!("[[key]]\nepoch = 1\nsecret = \"{}\"\n", *key))?;
+    Ok(fs::set_permissions(&path, Permissions::from_mode(0o600))?)
 }
 
 /// A tracker or a peer that has said it is ready.

@@ -167,16 +167,26 @@ pub(crate) fn peak_of(command: &mut Command) -> Result<u64> {
     }
 }
 
+/// CPU seconds of all processes that this one has started and that have ended.
+pub(crate) fn cpu_of_ended() -> f64 {
+    ticks_of("/proc/self/stat", 13)
+}
+
+/// Two fields of a `stat`, the first of which is so many behind the process's name: user and system time.
+fn ticks_of(path: &str, skip: usize) -> f64 {
+    let stat = fs::read_to_string(path).unwrap_or_default();
+    // The name (field 2) may hold spaces.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let ticks: u64 = fields.skip(skip).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
 /// Reads /proc; zeros for a process that has ended.
 pub(crate) fn usage(pid: u32) -> Usage {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name (field 2) may hold spaces; user and system time are fields 14 and 15.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Usage {
-        cpu_seconds: ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
+        cpu_seconds: ticks_of(&format!("/proc/{pid}/stat"), 11),
         peak_kib: peak.and_then(|kib| kib.parse().ok()).unwrap_or(0),
     }
 }

@@ -10,6 +10,8 @@ use crate::support::files;
 
 /// The name of this project's own contender.
 pub(crate) const OURS: &str = "p2p";
+/// The same in a closed swarm.
+pub(crate) const CLOSED: &str = "p2p, closed";
 
 /// What is moved.
 #[derive(Clone, Debug)]
@@ -76,6 +78,11 @@ pub(crate) trait Contender {
 
     /// Moves `item` into the empty folder `destination`; returns the seconds it took.
     fn fetch(&mut self, item: &Item, destination: &Path) -> Result<f64>;
+
+    /// CPU seconds that its servers have used so far, where that is of interest.
+    fn served_cpu(&self) -> Option<f64> {
+        None
+    }
 
     /// Highest resident size of both sides over one untimed fetch, where that is of interest.
     fn memory(&mut self, _item: &Item, _destination: &Path) -> Result<Option<Memory>> {

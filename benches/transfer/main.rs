@@ -19,12 +19,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use contender::{Contender, Item, Kind, OURS};
+use contender::{CLOSED, Contender, Item, Kind, OURS};
 use programs::{Curl, P2p, Rsync};
 use raw::{BareCopy, TarPipe};
 use report::{Fetched, Results, Row};
 use support::machine::Machine;
-use support::{files, interrupt, machine};
+use support::{files, interrupt, machine, process};
 
 /// Measures fetching files and folders against rsync, nginx with curl, a bare copy and tar.
 #[derive(Parser)]
@@ -152,11 +152,14 @@ fn once(
     compare: bool,
 ) -> Result<Fetched> {
     let settled = files::settle(destination)?;
+    let spent = |contender: &dyn Contender| Some(contender.served_cpu()? + process::cpu_of_ended());
+    let before = spent(contender);
     let seconds = contender.fetch(item, destination)?;
+    let cpu = spent(contender).zip(before).map(|(after, before)| after - before);
     if compare {
         files::same(&source.join(item.name()), &destination.join(item.name()))?;
     }
-    Ok(Fetched { seconds, settled })
+    Ok(Fetched { seconds, cpu, settled })
 }
 
 /// Everybody who can move `item`, ready to do so, and why the others cannot.
@@ -168,6 +171,7 @@ fn contenders(item: &Item, source: &Path, scratch: &Path) -> (Vec<Box<dyn Conten
         Err(error) => missing.push(format!("{name}: {error:#}")),
     };
     add(OURS, P2p::start(source, scratch).map(|made| Box::new(made) as _));
+    add(CLOSED, P2p::start_closed(source, scratch).map(|made| Box::new(made) as _));
     add("rsync", Rsync::start(source, scratch).map(|made| Box::new(made) as _));
     if item.is_folder() {
         add("tar", TarPipe::new(source).map(|made| Box::new(made) as _));

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::contender::{Contender, Item, Memory, OURS};
+use crate::contender::{CLOSED, Contender, Item, Memory, OURS};
+use crate::support::files;
 use crate::support::p2p::{self, Place, Server};
 use crate::support::process::{self, Running};
 
@@ -19,17 +20,29 @@ fn installed(program: &str) -> Result<PathBuf> {
 
 /// A tracker, a peer that shares the folder, and `p2p get`.
 pub(crate) struct P2p {
+    name: &'static str,
     tracker: Server,
     peer: Server,
     scratch: PathBuf,
 }
 
 impl P2p {
+    /// In a closed swarm.
+    pub(crate) fn start_closed(source: &Path, scratch: &Path) -> Result<Self> {
+        let scratch = scratch.join("closed");
+        fs::create_dir(&scratch)?;
+        p2p::close(&scratch)?;
+        // One folder has one peer: this one shares the same files from another.
+        let twin = scratch.join("source");
+        files::link_all(source, &twin)?;
+        Ok(Self { name: CLOSED, ..Self::start(&twin, &scratch)? })
+    }
+
     pub(crate) fn start(source: &Path, scratch: &Path) -> Result<Self> {
         let place = Place::here();
         let tracker = Server::tracker(&place, "127.0.0.1", scratch)?;
         let peer = Server::peer(&place, "127.0.0.1", source, &tracker.address, "seeder", scratch)?;
-        Ok(Self { tracker, peer, scratch: scratch.to_owned() })
+        Ok(Self { name: OURS, tracker, peer, scratch: scratch.to_owned() })
     }
 
     fn get(&self, item: &Item, destination: &Path) -> Command {
@@ -40,7 +53,11 @@ impl P2p {
 
 impl Contender for P2p {
     fn name(&self) -> &'static str {
-        OURS
+        self.name
+    }
+
+    fn served_cpu(&self) -> Option<f64> {
+        Some(self.tracker.process.usage().cpu_seconds + self.peer.process.usage().cpu_seconds)
     }
 
     fn fetch(&mut self, item: &Item, destination: &Path) -> Result<f64> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::contender::{Memory, OURS};
+use crate::contender::{CLOSED, Memory, OURS};
 use crate::support::document;
 use crate::support::machine::Machine;
 use crate::support::plot::{self, Group};
@@ -28,6 +28,8 @@ pub(crate) struct Row {
     unsettled: usize,
     /// Seconds, by contender.
     pub(crate) times: BTreeMap<String, Sample>,
+    /// CPU seconds of both sides, by contender.
+    cpu: BTreeMap<String, Sample>,
     pub(crate) memory: Option<Memory>,
     /// Contenders that could not take part, and why.
     pub(crate) missing: Vec<String>,
@@ -36,25 +38,29 @@ pub(crate) struct Row {
 /// One fetch.
 pub(crate) struct Fetched {
     pub(crate) seconds: f64,
+    /// CPU seconds of both sides, where that is of interest.
+    pub(crate) cpu: Option<f64>,
     /// Whether the disk was at rest when it began.
     pub(crate) settled: bool,
 }
 
 /// The columns of the table, ours first.
-const CONTENDERS: [&str; 5] = [OURS, "rsync", "curl + b3sum", "tar", "bare copy"];
+const CONTENDERS: [&str; 6] = [OURS, CLOSED, "rsync", "curl + b3sum", "tar", "bare copy"];
 
 impl Row {
     pub(crate) fn new(label: String, bytes: u64) -> Self {
-        Self { label, bytes, unsettled: 0, times: BTreeMap::new(), memory: None, missing: Vec::new() }
+        let (times, cpu) = (BTreeMap::new(), BTreeMap::new());
+        Self { label, bytes, unsettled: 0, times, cpu, memory: None, missing: Vec::new() }
     }
 
     /// Notes one fetch; false takes the contender out of the row, with the reason.
     pub(crate) fn take(&mut self, name: &str, fetched: Result<Fetched>) -> bool {
         match fetched {
-            Ok(Fetched { seconds, settled }) => {
-                let mut runs = self.times.remove(name).map_or_else(Vec::new, |sample| sample.runs);
-                runs.push(seconds);
-                self.times.extend(Sample::new(runs).map(|sample| (name.to_owned(), sample)));
+            Ok(Fetched { seconds, cpu, settled }) => {
+                note(&mut self.times, name, seconds);
+                if let Some(cpu) = cpu {
+                    note(&mut self.cpu, name, cpu);
+                }
                 self.unsettled += usize::from(!settled);
                 true
             }
@@ -64,6 +70,12 @@ impl Row {
                 false
             }
         }
+    }
+
+    /// How many times as much the closed one takes, by the medians: wall time, CPU.
+    fn price(&self) -> Option<[f64; 2]> {
+        let ratio = |of: &BTreeMap<String, Sample>| Some(of.get(CLOSED)?.median / of.get(OURS)?.median);
+        Some([ratio(&self.times)?, ratio(&self.cpu)?])
     }
 
     /// How many times faster than `name` we are, by the medians.
@@ -87,6 +99,13 @@ impl Row {
         let missing: Vec<String> = self.missing.iter().map(|name| format!("missing {name}")).collect();
         format!("{}: {}", self.label, [times, missing].concat().join("; "))
     }
+}
+
+/// One more run of a contender.
+fn note(samples: &mut BTreeMap<String, Sample>, name: &str, run: f64) {
+    let mut runs = samples.remove(name).map_or_else(Vec::new, |sample| sample.runs);
+    runs.push(run);
+    samples.extend(Sample::new(runs).map(|sample| (name.to_owned(), sample)));
 }
 
 impl Results {
@@ -123,6 +142,7 @@ impl Results {
             "times the best of rsync, curl + b3sum",
             "times the bare copy",
             "times tar",
+            "closed: times the wall, CPU",
             "peak memory: seeder, leecher",
         ]);
         let show = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
@@ -134,6 +154,7 @@ impl Results {
                 show(row.best_ratio()),
                 show(row.ratio("bare copy")),
                 show(row.ratio("tar")),
+                row.price().map_or("-".to_owned(), |[wall, cpu]| format!("{wall:.2}, {cpu:.2}")),
                 row.memory.map_or("-".to_owned(), |memory| {
                     format!("{}, {}", mib(memory.seeder_kib), mib(memory.leecher_kib))
                 }),

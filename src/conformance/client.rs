@@ -167,6 +167,11 @@ impl Client {
         Ok(Client { stream, next_request: 2 })
     }
 
+    /// The bare socket.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Dials, and shakes hands: this connection, and what the other side said.
     ///
     /// # Errors

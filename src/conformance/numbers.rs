@@ -110,6 +110,8 @@ numbers! {
         IN_USE = 14,
         CONFLICT = 17,
         NOT_FOUND = 18,
+        UNKNOWN_SWARM = 20,
+        IMPOSTOR = 21,
     }
 }
 

@@ -24,6 +24,12 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "chunk-head" => chunk_heads(),
         "bitmap" => vec![vec![0, 0, 0, 13, 0xff, 0b1100_1000], vec![0, 0, 0, 64, 1, 2, 3, 4, 5, 6, 7, 8]],
         "session" => vec![session(), [session(), session()].concat()],
+        "handshake" => handshakes(),
+        "opener" => vec![
+            vec![0, 3, 1, 0, 0, 0, 7, 7, 0, 17],
+            vec![1, 1, 0, 5, 0, 19, 1, 2, 3],
+            vec![0, 0, 0xff, 0xff],
+        ],
         "name" => {
             texts(&["a", "photos/", "a b/ü\n/c.txt", "../x", "/etc/passwd", "a//b", ".p2p/index", "..."])
         }
@@ -111,6 +117,16 @@ fn hellos() -> Vec<Vec<u8>> {
     let preface = Preface::OURS.encode();
     let frames = blocks("hex").into_iter().map(unhex).filter(|frame| frame.get(4).is_some_and(|id| *id < 3));
     frames.map(|frame| [&preface[..], &frame].concat()).collect()
+}
+
+/// The documented messages of handshakes, behind the byte that decides the suite.
+fn handshakes() -> Vec<Vec<u8>> {
+    let sent = blocks("sealed").into_iter().map(unhex).enumerate();
+    let message = |(nth, bytes): (usize, Vec<u8>)| {
+        let before = [16, 8, 0].get(nth % 5)?;
+        Some([&[(nth / 5) as u8], &bytes[*before..]].concat())
+    };
+    sent.filter_map(message).collect()
 }
 
 fn chunk_heads() -> Vec<Vec<u8>> {

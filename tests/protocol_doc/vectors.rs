@@ -6,6 +6,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use p2p::content::{FileId, Geometry, SafeName, Tree};
+use p2p::net::secure::Suite;
+use p2p::net::secure::vectors::{KEYS, TEXT, exchange};
 use p2p::wire::{
     ChunkHead, Common, FromServer, FromTracker, HEADER_BYTES, Message, RawHeader, ToServer, ToTracker,
 };
@@ -199,6 +201,21 @@ fn with(mut value: Value, key: &str, said: &str) -> Value {
     value
 }
 
+/// The exchanges of section 3.7, with their keys.
+fn sealed() -> Vec<Value> {
+    let of = |suite: Suite| {
+        let made = exchange(suite).expect("an exchange");
+        let [secret, dialler, accepter, near, far] = KEYS.map(|byte| hex(&[byte; 32]));
+        json!({
+            "mode": suite.mode(), "secret": secret, "static": [dialler, accepter], "ephemeral": [near, far],
+            "public": made.keys.map(|key| hex(&key.0)), "peers": made.keys.map(|key| key.peer_id().to_string()),
+            "messages": made.messages.map(|message| hex(&message)), "plain": hex(TEXT),
+            "records": made.records.map(|record| hex(&record)),
+        })
+    };
+    Suite::ALL.into_iter().map(of).collect()
+}
+
 fn names() -> Vec<Value> {
     let of = |(name, ok): &(&str, bool)| {
         assert_eq!(SafeName::new(*name).is_ok(), *ok, "{name:?}");
@@ -227,6 +244,7 @@ fn the_file_of_vectors_is_what_the_code_says() {
         ("trees", trees()),
         ("names", names()),
         ("frames", frames()),
+        ("sealed", sealed()),
     ];
     let made = render(&parts);
     assert!(serde_json::from_str::<Value>(&made).is_ok());

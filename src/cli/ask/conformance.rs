@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
+use crate::cli::reach::swarm;
 use crate::cli::show::output;
 use crate::cli::show::words::{count, shown};
 use crate::cli::typed::args::{Checked, ConformanceArgs};
-use crate::conformance::{self, Fault, Outcome, Shared};
+use crate::conformance::{self, ASK, Fault, MEMBER, Outcome, Shared};
 
 /// One line of `conformance --json`.
 #[derive(Debug, Serialize)]
@@ -41,6 +42,10 @@ pub(crate) fn conformance(args: &ConformanceArgs) -> Result<(), Failure> {
             return Err(Failure::usage("an asker is checked by its command: `-- COMMAND…`"));
         }
         (_, "") => return Err(Failure::usage("only an asker is a command; where does this one listen?")),
+        (role, _) if let Some(secret) = swarm::secret() => {
+            let role = if matches!(role, Checked::Tracker) { MEMBER } else { ASK };
+            conformance::closed(target, role, *secret.expose(), args.patience.0, &mut tell);
+        }
         (Checked::Tracker, _) => conformance::tracker(target, args.patience.0, &mut tell),
         (Checked::Server, _) => conformance::server(target, &shared(args), args.patience.0, &mut tell),
     }

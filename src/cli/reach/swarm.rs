@@ -19,7 +19,7 @@ static KEYS: OnceLock<Option<Keys>> = OnceLock::new();
 #[derive(Debug)]
 struct Keys {
     /// Of epochs, the newest last.
-    epochs: Vec<Psk>,
+    epochs: Vec<Secret>,
     trackers: Vec<(String, PublicKey)>,
 }
 
@@ -67,7 +67,7 @@ fn read(text: &[u8]) -> Option<Keys> {
     key.sort_by_key(|key| key.epoch);
     let secrets =
         key.into_iter().map(|key| Secret::from_slice(&base32::decode(&Zeroizing::new(key.secret))?));
-    let epochs: Option<Vec<Psk>> = secrets.map(|secret| Some(Psk::of_swarm(&secret?))).collect();
+    let epochs: Option<Vec<Secret>> = secrets.collect();
     let trackers = tracker.into_iter().map(|tracker| Some((tracker.addr, tracker.key.parse().ok()?)));
     Some(Keys {
         epochs: epochs.filter(|epochs| !epochs.is_empty())?,
@@ -78,6 +78,11 @@ fn read(text: &[u8]) -> Option<Keys> {
 /// True if this process speaks sealed only.
 pub(crate) fn is_closed() -> bool {
     matches!(KEYS.get(), Some(Some(_)))
+}
+
+/// The secret of the newest epoch, if this process speaks sealed only.
+pub(crate) fn secret() -> Option<&'static Secret> {
+    KEYS.get()?.as_ref()?.epochs.last()
 }
 
 /// The keys of a tool, which is the same for all of this user's.
@@ -102,8 +107,8 @@ pub(crate) fn keyring_in(state: Option<&Path>) -> io::Result<Keyring> {
         })?,
         None => Identity::random()?,
     };
-    let keyring = Keyring::new(identity, newest.clone(), Purpose::Member);
-    older.iter().for_each(|psk| keyring.allow(psk.clone(), Purpose::Member, None));
+    let keyring = Keyring::new(identity, Psk::of_swarm(newest), Purpose::Member);
+    older.iter().for_each(|psk| keyring.allow(Psk::of_swarm(psk), Purpose::Member, None));
     trackers.iter().for_each(|(addr, key)| keyring.pin(addr, *key));
     Ok(keyring)
 }

@@ -92,7 +92,7 @@ impl Dialling {
         Dialling::begin_with(preface, suite, (me, opening), expected, None)
     }
 
-    fn begin_with(
+    pub(super) fn begin_with(
         preface: [u8; PREFACE_BYTES],
         suite: Suite,
         (me, opening): (&Identity, &Opening),
@@ -149,7 +149,7 @@ impl Accepting {
         Accepting::begin_with(preface, suite, (me, opening), None)
     }
 
-    fn begin_with(
+    pub(super) fn begin_with(
         preface: [u8; PREFACE_BYTES],
         suite: Suite,
         (me, opening): (&Identity, &Opening),

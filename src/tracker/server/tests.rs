@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::content::{FileId, PeerId};
-use crate::net::tests::{hello, pair};
 use crate::net::secure::{Expected, Keyring};
+use crate::net::tests::{hello, pair};
 use crate::net::{self, Messages, NetError, trace::Side};
 use crate::threads;
 use crate::tracker::directory::{Bounds, Directory, Look, Sender};
