@@ -63,7 +63,7 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
 struct Town {
     swarm: Option<Swarm>,
     taps: [Wiretap; 2],
-    tracker: Daemon,
+    _tracker: Daemon,
     peer: Daemon,
     sample: Sample,
 }
@@ -103,7 +103,7 @@ impl Town {
             prepare,
         );
         taps[1].point_at(peer.addr());
-        Town { swarm, taps, tracker, peer, sample }
+        Town { swarm, taps, _tracker: tracker, peer, sample }
     }
 
     #[track_caller]

@@ -6,6 +6,7 @@ use std::thread;
 
 use bytes::BytesMut;
 use p2p::content::PeerId;
+use p2p::net::secure::Keyring;
 use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::wire::{
     Common, FromTracker, List, Located, Message, Offer, Registered, Role, Status, ToTracker, Variant,
@@ -65,7 +66,7 @@ impl FalseTracker {
 
 impl Shared {
     fn serve(&self, stream: TcpStream) -> Option<()> {
-        let me = Identity { peer: PeerId([77; 16]).into(), name: "false".into(), listen_port: 0 };
+        let me = Identity::new(Keyring::none(), PeerId([77; 16]), "false".into(), 0);
         let mut writer = stream.try_clone().ok()?;
         let session = net::welcome(stream, &me, Side::Tracker, |_| Some(Role::Tracker)).ok()?;
         let mut link = Messages::<ToTracker, FromTracker>::new(session, Side::Tracker);

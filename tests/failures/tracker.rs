@@ -4,6 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use p2p::net::secure::Keyring;
 use p2p::peer::{self, Peer};
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -50,6 +51,7 @@ fn small_peer(root: &TempDir, number: usize, files: usize, tracker: &str) -> Pee
         trackers: vec![tracker.to_owned()],
         listen: "127.0.0.1:0".to_owned(),
         name: format!("peer{number}"),
+        keyring: Keyring::none(),
         advertise: None,
         watch: false,
         limits: peer::Limits::default(),

@@ -1,7 +1,6 @@
 //! From what was typed to what a peer needs.
 
 use std::fs;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,9 +10,9 @@ use crate::cli::reach::swarm;
 use crate::cli::run::scan::Scan;
 use crate::cli::typed::options::EngineArgs;
 use crate::content::Address;
+use crate::net::secure::Keyring;
 use crate::node::Service;
 use crate::peer::share::Selection;
-use crate::net::secure::Keyring;
 use crate::peer::{self, Peer, PeerError};
 
 /// How often a service says that it is still getting ready.
@@ -52,8 +51,8 @@ pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
 }
 
 /// Starts a peer with the keys of this process, telling of a long scan on standard error.
-pub(crate) fn start(mut config: peer::Config) -> Result<Peer, Failure> {
-    config.keyring = keyring(&config).map_err(PeerError::Io)?;
+pub(crate) fn start(config: peer::Config) -> Result<Peer, Failure> {
+    let config = with_keys(config)?;
     let mut scan = Scan::new();
     let peer = peer::start(config, &mut |progress| scan.tell(progress));
     drop(scan);
@@ -62,6 +61,7 @@ pub(crate) fn start(mut config: peer::Config) -> Result<Peer, Failure> {
 
 /// The same as a service, which may need longer than others to get ready.
 pub(crate) fn start_as(service: &Service, config: peer::Config) -> Result<Peer, Failure> {
+    let config = with_keys(config)?;
     let mut scan = Scan::new();
     let mut told = Instant::now();
     let peer = peer::start(config, &mut |progress| {
@@ -75,13 +75,14 @@ pub(crate) fn start_as(service: &Service, config: peer::Config) -> Result<Peer, 
     Ok(peer?)
 }
 
-/// The keys of a peer: who it is lies where its state is.
-fn keyring(config: &peer::Config) -> io::Result<Keyring> {
-    match (&config.state, &config.folder) {
-        _ if !swarm::is_closed() => Ok(Keyring::none()),
-        (None, Some(folder)) => swarm::keyring_in(Some(&peer::state_of(folder)?)),
-        (state, _) => swarm::keyring_in(state.as_deref()),
-    }
+/// With the keys of this process: who a peer is lies where its state is.
+fn with_keys(config: peer::Config) -> Result<peer::Config, PeerError> {
+    let keyring = match (&config.state, &config.folder) {
+        _ if !swarm::is_closed() => Keyring::none(),
+        (None, Some(folder)) => swarm::keyring_in(Some(&peer::state_of(folder)?))?,
+        (state, _) => swarm::keyring_in(state.as_deref())?,
+    };
+    Ok(peer::Config { keyring, ..config })
 }
 
 /// A peer that shares nothing but what it fetches.
