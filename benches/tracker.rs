@@ -14,6 +14,7 @@ use bytes::BytesMut;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use p2p::content::{FileId, PeerId};
+use p2p::net::secure::{Expected, Keyring};
 use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::tracker::{self, Config};
 use p2p::wire::{
@@ -198,9 +199,10 @@ impl Process {
     fn connect(&self, number: usize) -> net::Session {
         let mut peer = PeerId([0; 16]);
         peer.0[..8].copy_from_slice(&(number as u64).to_be_bytes());
-        let me = Identity { peer: peer.into(), name: format!("peer-{number}"), listen_port: 0 };
+        let me = Identity::new(Keyring::none(), peer, format!("peer-{number}"), 0);
         let stream = net::dial(&self.addr).expect("the tracker listens");
-        net::greet(stream, &me, Role::Member, Side::Tracker, net::HELLO_TIMEOUT).expect("HELLO is answered")
+        net::greet(stream, (&me, Role::Member), Expected::Anybody, Side::Tracker, net::HELLO_TIMEOUT)
+            .expect("HELLO is answered")
     }
 
     /// A peer with this many files, named and filled like nobody else's if `series` is its own.

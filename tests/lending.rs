@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use p2p::content::{Chunk, ChunkSet, FileId, Geometry, PeerId};
+use p2p::net::secure::{Expected, Keyring};
 use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::wire::{
     Addresses, Authority, Bits, Common, Decline, Discard, Duties, Duty, DutySource, FromServer, FromTracker,
@@ -69,7 +70,7 @@ impl Shared {
     }
 
     fn serve(&self, stream: TcpStream) -> Option<()> {
-        let me = Identity { peer: PeerId([77; 16]).into(), name: "master".into(), listen_port: 0 };
+        let me = Identity::new(Keyring::none(), PeerId([77; 16]), "master".into(), 0);
         let session = net::welcome(stream, &me, Side::Tracker, |_| Some(Role::Tracker)).ok()?;
         let mut link = Messages::<ToTracker, FromTracker>::new(session, Side::Tracker);
         let (peer, name) = (link.theirs.peer, link.theirs.name.to_string());
@@ -439,9 +440,10 @@ fn a_fetch_that_is_broken_off_leaves_nothing_but_what_is_kept() {
     let is_some = |part: &&KeptPart| part.have.to_set(part.chunks).is_some_and(|have| !have.is_empty());
     master.until("store", "some of it is kept", |_, peer| peer.kept.get(&content).filter(is_some).map(drop));
     // Somebody is served from it while it comes, and stays.
-    let me = Identity { peer: PeerId([78; 16]).into(), name: "reader".into(), listen_port: 0 };
+    let me = Identity::new(Keyring::none(), PeerId([78; 16]), "reader".into(), 0);
     let stream = net::dial(&store.target()).expect("a store that listens");
-    let session = net::greet(stream, &me, Role::Ask, Side::Fetch, PATIENCE).expect("a peer");
+    let session =
+        net::greet(stream, (&me, Role::Ask), Expected::Anybody, Side::Fetch, PATIENCE).expect("a peer");
     let mut reader = Messages::<FromServer, ToServer>::new(session, Side::Fetch);
     let opened = reader.call(&Open { slot: 0, id: offer.id, view: View::Bytes }.into()).expect("an answer");
     assert!(matches!(opened, FromServer::Opened(_)), "{opened:?}");

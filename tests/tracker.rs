@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use p2p::content::{Address, Chunk, FileId, PeerId, Run};
+use p2p::net::secure::{Expected, Keyring};
 use p2p::net::{self, Identity, Messages, NetError, trace::Side};
 use p2p::tracker::{self, Config, Tracker};
 use p2p::wire::*;
@@ -19,9 +20,9 @@ fn start(config: Config) -> Tracker {
 }
 
 fn try_connect(tracker: &Tracker, number: u8, role: Role) -> Result<Link, NetError> {
-    let me = Identity { peer: PeerId([number; 16]).into(), name: format!("peer{number}"), listen_port: 0 };
+    let me = Identity::new(Keyring::none(), PeerId([number; 16]), format!("peer{number}"), 0);
     let stream = net::dial(&tracker.addr().to_string())?;
-    let session = net::greet(stream, &me, role, Side::Tracker, net::HELLO_TIMEOUT)?;
+    let session = net::greet(stream, (&me, role), Expected::Anybody, Side::Tracker, net::HELLO_TIMEOUT)?;
     let link = Messages::new(session, Side::Tracker);
     link.set_timeout(Some(PATIENCE))?;
     Ok(link)

@@ -89,7 +89,7 @@ impl<S: Message + From<Common>> Bulk<S> {
     ) -> Result<(Bulk<S>, Hello), NetError> {
         session.stream.set_nonblocking(true)?;
         let bytes = if side == Side::Serve { SMALL_BUFFER_BYTES } else { READ_BUFFER_BYTES };
-        let (opener, outbox, arrived) = match session.sealing {
+        let (opener, outbox, arrived) = match session.sealing.map(|sealing| *sealing) {
             Some(Sealing { sealer, inbox: Inbox { opener, arrived }, .. }) => {
                 (Some(opener), Some(Outbox::new(sealer)), arrived)
             }

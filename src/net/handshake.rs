@@ -41,7 +41,7 @@ pub struct Session<S = TcpStream> {
     /// What arrived behind the other side's HELLO.
     pub rest: BytesMut,
     /// What becomes of the bytes behind that, if it is closed.
-    pub(super) sealing: Option<Sealing>,
+    pub(super) sealing: Option<Box<Sealing>>,
 }
 
 /// The dialling side: says `role`, expects its counterpart, who is `expected` if this side has a key, to say HELLO within
@@ -102,7 +102,7 @@ impl<S: Borrow<TcpStream>> Session<S> {
                 self.stream.borrow().set_read_timeout(None)?;
                 return Ok(message);
             }
-            read_more(self.stream.borrow(), &mut self.rest, self.sealing.as_mut(), deadline)?;
+            read_more(self.stream.borrow(), &mut self.rest, self.sealing.as_deref_mut(), deadline)?;
         }
     }
 }
@@ -115,7 +115,7 @@ enum Voice {
     /// In the clear.
     Plain,
     /// Sealed.
-    Sealed(Sealing),
+    Sealed(Box<Sealing>),
 }
 
 struct Handshake<S> {
@@ -266,7 +266,7 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
         self.read = BytesMut::new();
         let mut sealing = Sealing::new(tunnel, BytesMut::new());
         sealing.inbox.take(&behind, &mut self.read)?;
-        self.voice = Voice::Sealed(sealing);
+        self.voice = Voice::Sealed(Box::new(sealing));
         Ok(())
     }
 
@@ -327,7 +327,7 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
 
     fn more(&mut self) -> Result<(), NetError> {
         let sealing = match &mut self.voice {
-            Voice::Sealed(sealing) => Some(sealing),
+            Voice::Sealed(sealing) => Some(&mut **sealing),
             Voice::None | Voice::Plain => None,
         };
         read_more(self.stream.borrow(), &mut self.read, sealing, self.deadline)

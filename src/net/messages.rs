@@ -55,7 +55,7 @@ impl<R: Message, S: Message> Messages<R, S> {
         let mut codec = FrameCodec::before_hello();
         codec.hello_done();
         let stream: Handle = session.stream.into();
-        let (inbox, proven) = match session.sealing {
+        let (inbox, proven) = match session.sealing.map(|sealing| *sealing) {
             Some(Sealing { sealer, inbox, proven }) => {
                 stream.seal_with(sealer);
                 (Some(inbox), Some(proven))
