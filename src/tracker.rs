@@ -28,6 +28,7 @@ pub mod shared;
 mod tables;
 
 pub use config::{Config, StartError};
+pub use shared::Delays;
 
 /// A connection is a socket, and what wakes its thread while an answer waits.
 const DESCRIPTORS_EACH: usize = 2;
@@ -55,9 +56,9 @@ pub fn start(config: Config) -> Result<Tracker, StartError> {
     let directory = Directory::new(config.lease, config.bounds, fastrand::u64(..), now);
     let recorder = recorder(&config)?;
     let settled = recorder.wants_records().then(|| now + SETTLING);
-    let shared = Shared::with_records(directory, recorder, settled);
     let keyring = config.keyring.clone();
     let identity = Identity::new(keyring, PeerId::random(), config.name.clone(), addr.port());
+    let shared = Shared::with_records(directory, (recorder, settled), config.delays);
     let server = Server::start(&config, identity, shared, listener);
     Ok(Tracker { addr, server: server.map_err(StartError::Thread)? })
 }

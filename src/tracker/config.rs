@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::directory::Bounds;
 use super::records::JournalError;
+use super::shared::Delays;
 use crate::net::secure::Keyring;
 
 /// What a tracker needs to know.
@@ -30,6 +31,8 @@ pub struct Config {
     pub recover: bool,
     /// What it can be dialled with, and who it is then.
     pub keyring: Keyring,
+    /// How long it waits before others keep what a store had, and before what nothing refers to is given up.
+    pub delays: Delays,
 }
 
 impl Default for Config {
@@ -46,6 +49,7 @@ impl Default for Config {
             data: None,
             recover: false,
             keyring: Keyring::none(),
+            delays: Delays::default(),
         }
     }
 }

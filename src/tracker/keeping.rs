@@ -5,24 +5,31 @@
 //! no clock; `now` is an argument, and the same events have the same effects.
 //!
 //! `state` is all that is known, and the one way to change it; `events` what stores say, `uploading` what is asked for
-//! and promised, `plan` who is to keep what (`place` draws), `duties` what a store is told, `health` what people and
-//! fetchers are told. `store`, `row`, `upload` and `part` are what it is made of.
+//! and promised, `working` goes over what is on the `agenda` (`steps` at a time), `plan` who is to keep what (`place` draws),
+//! `surplus` what is kept too often, `leaving` who is to be taken away, `duties` what a store is told, `health` what people
+//! and fetchers are told. `store`, `row`, `upload` and `part` are what it is made of.
 
+mod agenda;
 mod duties;
 mod events;
 mod health;
+mod leaving;
 mod part;
 mod place;
 mod plan;
 mod row;
 mod state;
+mod steps;
 mod store;
+mod surplus;
 #[cfg(test)]
 mod tests;
 mod upload;
 mod uploading;
+mod working;
 
 pub use duties::Order;
 pub use events::NotTaken;
+pub use health::Tally;
 pub use state::{Keeping, Terms};
 pub use upload::{Asked, Progress, Shortage, UploadKey};

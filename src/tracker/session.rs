@@ -14,7 +14,8 @@ use super::roles;
 use super::shared::Shared;
 use crate::content::{ChunkSet, FileId, Network, Run, SafeName, runs};
 use crate::wire::{
-    self, Common, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker, limits,
+    self, Common, Complaint, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker,
+    limits,
 };
 use listing::Listing;
 pub use members::{Caller, revoked};
@@ -169,7 +170,10 @@ impl Session {
                 return self.duties(shared, stores::until(message.wait_ms, now), now);
             }
             ToTracker::Store(message) => return self.store(shared, message, now),
-            ToTracker::GetHealth(message) => return answered(stores::health(shared, &message, now)),
+            ToTracker::GetHealth(message) => {
+                let from = Network::of(self.from.ip);
+                return answered(stores::health(shared, (&message, from), now));
+            }
             ToTracker::GetStores(message) => return stores::stores(shared, &message).into(),
             message @ (ToTracker::Join(_)
             | ToTracker::Renew(_)
@@ -236,7 +240,7 @@ impl Session {
         if self.registered {
             shared.lock().leave(self.sender);
             shared.sweep();
-            shared.keep(|keeping| keeping.gone(self.sender.peer, self.sender.connection, now));
+            shared.keep(now, |keeping| keeping.gone(self.sender.peer, self.sender.connection, now));
         }
     }
 
@@ -330,6 +334,9 @@ impl Session {
         let woken = directory.take_woken();
         drop(directory);
         shared.wake(woken);
+        if reported.is_ok() && matches!(message.complaint, Complaint::Missing | Complaint::Corrupt) {
+            shared.keep(now, |keeping| keeping.doubts(message.peer, message.id, message.chunk, now));
+        }
         match reported {
             Ok(look) => Reply { effect: look.map(Effect::Look), ..Common::Ok.into() },
             Err(denial) => denied(&denial).into(),

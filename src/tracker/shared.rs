@@ -16,10 +16,24 @@ use crate::wire::{MemberKey, TrackerKey};
 /// Contents of a peer that is gone cleared away under one lock.
 const SWEEP: usize = 128;
 
-/// What nothing refers to, stores give up after so long.
-const GRACE: Duration = Duration::from_secs(3600);
-/// What a store held that is away, others keep after so long.
-const REPAIR_AFTER: Duration = Duration::from_secs(600);
+/// Most steps of the planner's work that whoever gave it some does itself; the rest is done by the thread that ends
+/// leases.
+const MOST_STEPS: usize = 64;
+
+/// How long the planner waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Delays {
+    /// What nothing refers to, stores give up after so long.
+    pub grace: Duration,
+    /// What a store held that is away, others keep after so long.
+    pub repair_after: Duration,
+}
+
+impl Default for Delays {
+    fn default() -> Delays {
+        Delays { grace: Duration::from_secs(3600), repair_after: Duration::from_secs(60) }
+    }
+}
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -32,6 +46,8 @@ pub struct Shared {
     askers: Mutex<BTreeMap<Network, Arc<Mutex<()>>>>,
     recorder: Recorder,
     keeping: Mutex<Keeping>,
+    /// Whose step of the planner is next, as for the directory.
+    next_to_keep: Mutex<()>,
     /// Connections whose answers wait, and may not have to any more.
     wakes: Mutex<Vec<u64>>,
     /// Until then stores may remember what the records do not have.
@@ -46,18 +62,23 @@ pub struct Shared {
 impl Shared {
     /// Shares a directory, with records that are nowhere else.
     pub fn new(directory: Directory) -> Shared {
-        Shared::with_records(directory, Recorder::forgetful(), None)
+        Shared::with_records(directory, (Recorder::forgetful(), None), Delays::default())
     }
 
     /// Shares a directory and records, which are not changed before they are settled.
-    pub fn with_records(directory: Directory, recorder: Recorder, settled: Option<Instant>) -> Shared {
-        let keeping = Mutex::new(keeping(&recorder, Instant::now()));
+    pub fn with_records(
+        directory: Directory,
+        (recorder, settled): (Recorder, Option<Instant>),
+        delays: Delays,
+    ) -> Shared {
+        let keeping = Mutex::new(keeping(&recorder, delays, Instant::now()));
         Shared {
             directory: Mutex::new(directory),
             next: Mutex::default(),
             askers: Mutex::default(),
             recorder,
             keeping,
+            next_to_keep: Mutex::default(),
             wakes: Mutex::default(),
             settled,
             trackers: Vec::new(),
@@ -114,7 +135,7 @@ impl Shared {
         }
         if !applied.changed.is_empty() {
             // Read under the planner's lock: of two who change a promise, the one who tells last tells what it is now.
-            self.keep(|keeping| {
+            self.keep(now, |keeping| {
                 let records = self.records();
                 for content in &applied.changed {
                     keeping.promise(*content, records.promise(*content).as_ref(), now);
@@ -173,14 +194,39 @@ impl Shared {
         }
     }
 
-    /// The planner, for one bounded step. Whom that lets go on is in [`Shared::take_wakes`].
-    pub fn keep<T>(&self, step: impl FnOnce(&mut Keeping) -> T) -> T {
-        let mut keeping = threads::lock(&self.keeping);
-        let out = step(&mut keeping);
-        let wakes = keeping.take_wakes();
-        drop(keeping);
+    /// The planner, for one bounded step, and then for some of what follows from it, the lock free between them. Whom
+    /// that lets go on is in [`Shared::take_wakes`].
+    pub fn keep<T>(&self, now: Instant, step: impl FnOnce(&mut Keeping) -> T) -> T {
+        let (out, mut more) = self.keep_once(|keeping| (step(keeping), keeping.has_work(now)));
+        for _ in 0..MOST_STEPS {
+            if !more {
+                break;
+            }
+            more = self.keep_once(|keeping| keeping.work(now));
+        }
+        out
+    }
+
+    fn keep_once<T>(&self, step: impl FnOnce(&mut Keeping) -> T) -> T {
+        let (out, wakes) = {
+            let _next = threads::lock(&self.next_to_keep);
+            let mut keeping = threads::lock(&self.keeping);
+            (step(&mut keeping), keeping.take_wakes())
+        };
         self.wake(wakes);
         out
+    }
+
+    /// What the planner knows, for one bounded look.
+    pub fn kept<T>(&self, look: impl FnOnce(&Keeping) -> T) -> T {
+        let _next = threads::lock(&self.next_to_keep);
+        look(&threads::lock(&self.keeping))
+    }
+
+    /// Does what time brings for the planner, to the end.
+    pub fn tend(&self, now: Instant) {
+        self.keep_once(|keeping| keeping.tick(now));
+        while self.keep_once(|keeping| keeping.work(now)) {}
     }
 
     /// The answers of these connections may not have to wait any more.
@@ -208,7 +254,7 @@ impl Shared {
     /// Returns once each lock without which no request is answered was had.
     pub fn touch(&self) {
         drop(self.lock());
-        self.keep(|_| drop(self.records()));
+        self.kept(|_| drop(self.records()));
     }
 
     /// Ends what changes the records.
@@ -218,15 +264,15 @@ impl Shared {
 }
 
 /// The planner of what these records promise.
-fn keeping(recorder: &Recorder, now: Instant) -> Keeping {
+fn keeping(recorder: &Recorder, delays: Delays, now: Instant) -> Keeping {
     let records = recorder.read();
     let terms = Terms {
         authority: records.authority(),
         term: records.term(),
         lasting: recorder.is_lasting(),
         recovers: recorder.is_lasting() && recorder.wants_records(),
-        grace: GRACE,
-        repair_after: REPAIR_AFTER,
+        grace: delays.grace,
+        repair_after: delays.repair_after,
     };
     let mut keeping = Keeping::new(terms, now);
     for promise in records.promises() {

@@ -9,7 +9,7 @@ use crate::cli::show::output;
 use crate::cli::typed::args::{TRACKER_LISTEN, TrackerArgs};
 use crate::net::secure::Keyring;
 use crate::tracker::StartError;
-use crate::tracker::{self, Tracker};
+use crate::tracker::{self, Delays, Tracker};
 
 /// `p2p tracker`
 pub(crate) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
@@ -22,6 +22,7 @@ pub(crate) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
         data: args.data.clone(),
         recover: args.recover,
         keyring: keyring(args.data.as_deref())?,
+        delays: Delays { grace: args.grace.0, repair_after: args.repair_after.0 },
         ..tracker::Config::default()
     };
     let tracker = tracker::start(config)?;

@@ -149,6 +149,14 @@ pub(crate) struct TrackerArgs {
     /// Take in what stores remember beside what is in DIR: after its disk was lost
     #[arg(long, requires = "data")]
     pub(crate) recover: bool,
+    /// How long a store may be away before others make new copies of what it keeps
+    #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Delays::default().repair_after),
+          value_parser = interval)]
+    pub(crate) repair_after: Period,
+    /// How long stores keep what no version needs any more, or an upload left that did not end
+    #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Delays::default().grace),
+          value_parser = interval)]
+    pub(crate) grace: Period,
 }
 
 #[derive(Debug, Args)]

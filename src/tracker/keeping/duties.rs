@@ -2,19 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use super::part::Part;
 use super::row::Row;
 use super::state::{Keeping, Rule};
 use super::store::{Errand, StoreRow};
-use crate::content::PeerId;
+use crate::content::{Chunk, PeerId};
 use crate::tracker::records::Content;
 use crate::wire::{Bits, limits};
 
 /// What has not come of a duty is told again after so long.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
-/// Most duties told at a time; the rest when some of them are done.
+/// Most duties of a store under way; the rest when some of them are done.
 const MAX_AT_ONCE: usize = 64;
 /// Most bytes of bitmaps told at a time.
 const MAX_BITMAP_BYTES: usize = 256 << 10;
+/// Most bytes that a store is told to keep before it has made some of them safe, where nobody waits; one duty may be
+/// for more.
+const MAX_BEHIND_BYTES: u64 = 256 << 20;
 
 /// Something for a store to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,26 @@ pub enum Order {
         urgent: bool,
         /// Other stores that have or get some of it.
         stores: Vec<PeerId>,
+    },
+    /// Say what it has of this, after comparing it with what it has of others.
+    Look {
+        /// Of what.
+        content: Content,
+        /// Bytes of the content.
+        size: u64,
+        /// Bytes of all files.
+        total: u64,
+        /// Chunks of the content.
+        chunks: u32,
+        /// Other stores that have or get some of it.
+        stores: Vec<PeerId>,
+    },
+    /// Read a chunk again, and say what it has.
+    Check {
+        /// Of what.
+        content: Content,
+        /// Which.
+        chunk: Chunk,
     },
     /// Remember for which versions it stands.
     Remember(Content),
@@ -59,85 +83,131 @@ impl Keeping {
             return Vec::new();
         }
         self.has_settled(at, !fresh, now);
-        let errands: Vec<(Errand, Content)> = self.stores[at].errands.iter().copied().collect();
-        if fresh {
-            // What was told on another connection may not have arrived.
-            errands.iter().for_each(|(_, content)| self.told(*content, at, None));
-        }
-        let under_way = errands.iter().filter(|(_, content)| !self.is_due(*content, at, now)).count();
-        let mut room = (MAX_AT_ONCE.saturating_sub(under_way), MAX_BITMAP_BYTES);
+        self.tells_again(at, fresh, now);
+        let mut room = (MAX_AT_ONCE.saturating_sub(self.stores[at].told.len()), MAX_BITMAP_BYTES);
+        let mut behind = self.behind(at);
         let mut orders = Vec::new();
-        for (errand, content) in errands {
-            if room.0 == 0 || !self.is_due(content, at, now) {
-                continue;
+        while room.0 > 0
+            && let Some((errand, content)) = self.stores[at].errands.first().copied()
+        {
+            if matches!(errand, Errand::Keep(_)) && behind > MAX_BEHIND_BYTES {
+                break;
             }
-            let Some(order) = self.order(errand, content, at) else { continue };
-            let bytes = order.bitmap_bytes();
+            let told = self.orders(errand, content, at);
+            let bytes: usize = told.iter().map(Order::bitmap_bytes).sum();
             if bytes > room.1 && !orders.is_empty() {
                 break;
             }
             room = (room.0 - 1, room.1.saturating_sub(bytes));
-            self.told(content, at, Some(now));
-            if let Order::Remember(_) | Order::Discard { .. } = order {
+            self.told(content, at, now);
+            if told.is_empty() {
+                self.change(content, at, now, |holder| holder.todo().surplus = Part::None);
+            }
+            if let Errand::Keep(_) = errand {
+                behind += self.owes(content, at);
+            }
+            if let Errand::Remember | Errand::Keep(_) | Errand::Discard = errand {
                 self.stores[at].unsettled.push(content);
             }
-            if let Order::Discard { .. } = order
-                && self.heeds(Rule::DoomedDoesNotCount)
-            {
-                let chunks = self.rows.get(&content).map_or(0, |row| row.chunks);
-                self.change(content, at, now, |holder| holder.give_up(chunks, now));
+            for order in &told {
+                if let Order::Discard { chunks, .. } = order
+                    && self.heeds(Rule::DoomedDoesNotCount)
+                {
+                    self.dooms(content, at, chunks, now);
+                }
             }
-            orders.push(order);
+            orders.extend(told);
         }
         orders
+    }
+
+    /// What was told too long ago, or on another connection, where it may not have arrived, is to be told again.
+    fn tells_again(&mut self, at: StoreRow, fresh: bool, now: Instant) {
+        let told: Vec<(Errand, Content)> = self.stores[at].told.iter().copied().collect();
+        for (_, content) in told {
+            let old = |told: Instant| fresh || told + AGAIN_AFTER <= now;
+            self.change(content, at, now, |holder| {
+                if let Some(todo) = &mut holder.todo {
+                    todo.told = todo.told.filter(|told| !old(*told));
+                }
+            });
+        }
+    }
+
+    /// Bytes that a store was told to keep and does not yet.
+    fn behind(&self, at: StoreRow) -> u64 {
+        let told = self.stores[at].told.iter().filter(|(errand, _)| matches!(errand, Errand::Keep(_)));
+        told.map(|(_, content)| self.owes(*content, at)).sum()
+    }
+
+    fn owes(&self, content: Content, at: StoreRow) -> u64 {
+        let row = self.rows.get(&content);
+        let owed = row.and_then(|row| Some((row, row.holder(at)?)));
+        owed.map_or(0, |(row, holder)| row.bytes_of(holder.want().weight(row.chunks).into()))
     }
 
     /// The store asks again: what it was told before it has done, if it arrived.
     fn has_settled(&mut self, at: StoreRow, arrived: bool, now: Instant) {
         for content in std::mem::take(&mut self.stores[at].unsettled) {
             self.change(content, at, now, |holder| {
-                holder.forgetful &= !arrived || holder.told.is_none();
-                if let Some(doomed) = &mut holder.doomed {
+                let told = holder.todo.as_ref().is_some_and(|todo| todo.told.is_some());
+                let Some(todo) = &mut holder.todo else { return };
+                match todo.errand {
+                    Some(Errand::Remember) => holder.forgetful &= !(arrived && told),
+                    Some(Errand::Keep(_)) => todo.recalled &= !(arrived && told),
+                    _ => {}
+                }
+                if let Some(doomed) = &mut todo.doomed {
                     doomed.settled = true;
                 }
             });
         }
     }
 
-    fn told(&mut self, content: Content, at: StoreRow, when: Option<Instant>) {
+    /// A store is being told of its errand.
+    fn told(&mut self, content: Content, at: StoreRow, now: Instant) {
         let Some(row) = self.rows.get_mut(&content) else { return };
-        let holder = row.holder_mut(at);
-        holder.told = when;
-        if let Some(want) = &mut holder.want {
-            want.moved = want.moved.or(when);
+        let todo = row.holder_mut(at).todo();
+        todo.told = Some(now);
+        todo.moved = todo.moved.or(Some(now)).filter(|_| !todo.want.is_none());
+        if let Some(errand) = todo.errand {
+            let store = &mut self.stores[at];
+            store.errands.remove(&(errand, content));
+            store.told.insert((errand, content));
         }
     }
 
-    fn is_due(&self, content: Content, at: StoreRow, now: Instant) -> bool {
-        let holder = self.rows.get(&content).and_then(|row| row.holder(at));
-        holder.is_some_and(|holder| holder.told.is_none_or(|told| told + AGAIN_AFTER <= now))
+    /// From now on this counts no more: a store is told to give it up.
+    fn dooms(&mut self, content: Content, at: StoreRow, chunks: &Bits, now: Instant) {
+        let all = self.rows.get(&content).map_or(0, |row| row.chunks);
+        if let Some(given_up) = Part::new(chunks, all) {
+            self.change(content, at, now, |holder| holder.gives_up(&given_up, all, now));
+        }
     }
 
-    fn order(&self, errand: Errand, content: Content, at: StoreRow) -> Option<Order> {
-        let row = self.rows.get(&content)?;
-        let holder = row.holder(at)?;
-        Some(match errand {
-            Errand::Urgent | Errand::Keep => Order::Keep {
-                content,
-                size: row.size,
-                total: row.total,
-                chunks: row.chunks,
-                keep: holder.target(row.chunks).to_bits(),
-                urgent: errand == Errand::Urgent,
-                stores: self.others(row, at),
-            },
-            Errand::Remember => Order::Remember(content),
-            Errand::Discard => {
-                let doomed = holder.doomed.as_ref().map(|doomed| &doomed.chunks);
-                let chunks = doomed.map_or(holder.have.clone(), |doomed| holder.have.or(doomed, row.chunks));
-                Order::Discard { content, chunks: chunks.to_bits() }
+    /// What a store is told for an errand; nothing if that has become needless.
+    fn orders(&self, errand: Errand, content: Content, at: StoreRow) -> Vec<Order> {
+        let row = self.rows.get(&content);
+        let Some((row, holder)) = row.and_then(|row| Some((row, row.holder(at)?))) else { return Vec::new() };
+        let Row { size, total, chunks, .. } = *row;
+        match errand {
+            Errand::Look => vec![Order::Look { content, size, total, chunks, stores: self.others(row, at) }],
+            Errand::Urgent | Errand::Keep(_) => {
+                let keep = holder.target(chunks).to_bits();
+                let (urgent, stores) = (errand == Errand::Urgent, self.others(row, at));
+                vec![Order::Keep { content, size, total, chunks, keep, urgent, stores }]
             }
-        })
+            Errand::Check => {
+                let doubted = holder.todo.as_ref().map_or(&[][..], |todo| &todo.doubted);
+                doubted.iter().map(|chunk| Order::Check { content, chunk: *chunk }).collect()
+            }
+            Errand::Remember => vec![Order::Remember(content)],
+            Errand::Discard => {
+                let chunks = self.to_give_up(row, holder);
+                let order = Order::Discard { content, chunks: chunks.to_bits() };
+                if chunks.is_none() { Vec::new() } else { vec![order] }
+            }
+        }
     }
 
     /// Stores that are here and have or get some of it, beside this one.

@@ -1,16 +1,16 @@
 //! What stores say, and the passing of time.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::time::{Duration, Instant};
 
+use super::agenda::Walk;
 use super::part::Part;
-use super::row::{Row, Want};
+use super::row::Row;
 use super::state::{Keeping, Rule};
 use super::store::{Presence, StoreRow};
-use crate::content::PeerId;
+use crate::content::{Chunk, FileId, PeerId};
 use crate::tracker::records::Content;
-use crate::wire::{Decline, KeptPart, Label, Lend, Lent, Reluctance, limits};
+use crate::wire::{Decline, KeptPart, Label, Lend, Lent, Reluctance, View, limits};
 
 /// Most contents of which one store may hold something.
 const MAX_CONTENTS: usize = 2_000_000;
@@ -22,12 +22,12 @@ const ROOM_AGAIN: Duration = Duration::from_secs(60);
 const SOURCE_AGAIN: Duration = Duration::from_secs(10);
 /// A store with a damaged disk is given nothing for so long.
 const UNFIT: Duration = Duration::from_secs(600);
-/// What somebody waits for goes to another store when this one has made nothing of it safe for so long.
-const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// Time's work is done no more often.
 const TICK: Duration = Duration::from_secs(1);
-/// Contents looked at for missing copies at a time.
-const SWEEP: usize = 512;
+/// Where no store was found for something, all is looked at again after so long: another may have come, or has room.
+const PLACES_AGAIN: Duration = Duration::from_secs(15);
+/// Most chunks of a content that a store is to read again at a time.
+const MAX_DOUBTED: usize = 16;
 
 /// Why what a store says changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +58,7 @@ impl Keeping {
         let store = &mut self.stores[at];
         let (counted, before) = (store.counts(), store.presence);
         store.says(lend, name);
+        store.forgotten = false;
         store.presence = match before {
             here @ Presence::Here { connection: on, .. } if ours && on == connection => here,
             _ if ours => {
@@ -67,7 +68,10 @@ impl Keeping {
             _ => Presence::Foreign { connection },
         };
         let report = store.presence == Presence::Here { connection, reported: false };
-        if counted && !store.counts() {
+        if store.presence != before {
+            self.agenda.stop(Walk::Reported(at));
+        }
+        if counted && !self.stores[at].counts() {
             self.lost(at, now);
         }
         let terms = self.terms;
@@ -90,24 +94,27 @@ impl Keeping {
 
     /// A peer's registration has ended, whatever its connection.
     pub fn expire(&mut self, peer: PeerId, now: Instant) {
-        let here = |at: &StoreRow| !matches!(self.stores[*at].presence, Presence::Away { .. });
+        let here = |at: &StoreRow| self.stores[*at].presence != Presence::Away;
         if let Some(at) = self.stores.find(peer).filter(here) {
             self.goes(at, now);
         }
     }
 
     fn goes(&mut self, at: StoreRow, now: Instant) {
-        self.stores[at].presence = Presence::Away { since: now, missed: false };
+        self.stores[at].presence = Presence::Away;
         self.stores[at].waiting = None;
+        self.agenda.stop(Walk::Reported(at));
         self.lost(at, now);
     }
 
-    /// What a store that counts no more was to keep, others are to keep, if somebody waits for it.
+    /// What a store that counts no more was to keep, others are to keep.
     fn lost(&mut self, at: StoreRow, now: Instant) {
-        let owing = self.stores[at].errands.iter().map(|(_, content)| *content);
-        let owing: Vec<Content> = owing.collect();
-        owing.iter().for_each(|content| self.change(*content, at, now, |holder| holder.want = None));
-        self.plan_uploads(now);
+        let store = &mut self.stores[at];
+        store.missing_since = store.missing_since.or(Some(now));
+        (store.missed, self.calm_since) = (false, None);
+        self.forget_who_can_go();
+        self.agenda.walk(Walk::Of(at), false);
+        self.agenda.walk(Walk::Uploads, true);
     }
 
     /// A store says what it holds for good of some contents, and whether that was all.
@@ -137,7 +144,7 @@ impl Keeping {
         }
         self.wake_uploads(&awaited);
         if last {
-            self.has_reported(at, now);
+            self.agenda.walk(Walk::Reported(at), true);
         }
         Ok(())
     }
@@ -148,7 +155,7 @@ impl Keeping {
         if part.chunks > limits::MAX_CHUNKS {
             return false;
         }
-        let row = self.rows.entry(content).or_insert_with(|| Row::found(content, part.chunks, now));
+        let row = self.rows.entry(content).or_insert_with(|| Row::found(part.chunks, now));
         if row.holders.is_empty() && row.copies() == 0 {
             row.chunks = part.chunks;
             let since = *row.idle_since.get_or_insert(now);
@@ -162,36 +169,57 @@ impl Keeping {
             have = Part::All; // its listing: of a content without chunks, nothing and all look alike
         }
         let report = self.stores[at].report;
+        let (mut looked, mut gained, mut less) = (false, false, false);
         self.change(content, at, now, |holder| {
-            let gained = !have.without(&holder.have, chunks).is_none();
-            holder.holds(have, chunks, now);
+            looked = holder.todo.as_ref().is_some_and(|todo| todo.looks);
+            less = !holder.have.without(&have, chunks).is_none();
+            gained = holder.holds(have, chunks, now);
             holder.report = report;
-            if let Some(want) = holder.want.as_mut().filter(|_| gained) {
-                want.moved = Some(now);
-                holder.told = Some(now);
-            }
         });
+        self.has_surplus |= gained;
+        if less {
+            self.has_lost_some(content);
+        } else if looked {
+            self.is_due(content);
+        }
         self.refer(content, now);
         asked
     }
 
-    /// What the store did not name it does not hold; from now on what it holds counts.
-    fn has_reported(&mut self, at: StoreRow, now: Instant) {
-        let store = &mut self.stores[at];
-        if let Presence::Here { reported, .. } = &mut store.presence {
-            *reported = true;
+    /// What the store did not name in its last report it does not hold.
+    pub(super) fn forget_unnamed(&mut self, content: Content, at: StoreRow, now: Instant) {
+        let report = self.stores[at].report;
+        let old = self.rows.get(&content).and_then(|row| row.holder(at)).map(|holder| holder.report);
+        if old.is_some_and(|old| old != report) {
+            self.change(content, at, now, |holder| holder.have = Part::None);
+            self.has_lost_some(content);
+            self.refer(content, now);
         }
-        let report = store.report;
-        let held: Vec<Content> = store.holds.iter().copied().collect();
-        for content in held {
-            let old = self.rows.get(&content).and_then(|row| row.holder(at)).map(|holder| holder.report);
-            if old.is_some_and(|old| old != report) {
-                self.change(content, at, now, |holder| holder.have = Part::None);
-                self.refer(content, now);
+    }
+
+    /// A store does not hold any more what it held of a content.
+    fn has_lost_some(&mut self, content: Content) {
+        if let Some(row) = self.rows.get_mut(&content) {
+            row.fewest = row.fewest.saturating_sub(1);
+        }
+        self.forget_who_can_go();
+        self.is_due(content);
+    }
+
+    /// Somebody could not get a chunk from a store, or got something else: it is to read it again.
+    pub fn doubts(&mut self, peer: PeerId, id: FileId, chunk: Chunk, now: Instant) {
+        let Some(at) = self.stores.find(peer).filter(|at| self.stores[*at].counts()) else { return };
+        for content in [(id, View::Bytes), (id, View::Members)] {
+            let holder = self.rows.get(&content).and_then(|row| row.holder(at));
+            if holder.is_some_and(|holder| holder.have.contains(chunk)) {
+                self.change(content, at, now, |holder| {
+                    let doubted = &mut holder.todo().doubted;
+                    if doubted.len() < MAX_DOUBTED && !doubted.contains(&chunk) {
+                        doubted.push(chunk);
+                    }
+                });
             }
         }
-        self.sweep = Some(None);
-        self.plan_uploads(now);
     }
 
     /// A store does not keep what it was to keep.
@@ -223,13 +251,25 @@ impl Keeping {
             let store = &mut self.stores[at];
             store.used = store.used.max(store.capacity.saturating_sub(decline.free));
         }
-        self.plan_for_uploads(&BTreeSet::from([content]), now);
+        self.is_due(content);
         Ok(())
     }
 
     /// A store is not asked to keep any more of this for a while.
-    fn pass_on(&mut self, content: Content, at: StoreRow, why: (Instant, Reluctance), now: Instant) {
-        self.change(content, at, now, |holder| (holder.want, holder.unwilling) = (None, Some(why)));
+    pub(super) fn pass_on(
+        &mut self,
+        content: Content,
+        at: StoreRow,
+        why: (Instant, Reluctance),
+        now: Instant,
+    ) {
+        let chunks = self.rows.get(&content).map_or(0, |row| row.chunks);
+        self.change(content, at, now, |holder| {
+            holder.is_relieved(None, chunks);
+            let todo = holder.todo();
+            // It has said that it will not, or makes nothing of it: there is nothing to be taken back.
+            (todo.recalled, todo.looks, todo.unwilling) = (false, false, Some(why));
+        });
     }
 
     /// Does what time brings; calling it too often costs nothing.
@@ -239,61 +279,44 @@ impl Keeping {
         }
         self.ticked = now;
         self.forget_uploads(now);
-        self.pass_on_what_stalls(now);
-        self.plan_uploads(now);
-        self.give_up(now);
-        let long_ago = self.started + self.terms.repair_after <= now;
-        if self.stores.misses(self.terms.repair_after, now) || (long_ago && !self.mends) {
-            (self.mends, self.sweep) = (long_ago, Some(None));
+        if !self.uploads.is_empty() {
+            self.agenda.walk(Walk::Uploads, true);
         }
-        self.look_for_missing(now);
+        for at in self.stores.misses(self.terms.repair_after, now) {
+            self.agenda.walk(Walk::Of(at), false);
+        }
+        let all_here = self.knows_stores && self.stores.iter().all(|(_, store)| !store.is_awaited());
+        if !self.mends && (all_here || self.started + self.terms.repair_after <= now) {
+            self.mends = true;
+            self.agenda.walk(Walk::All, false);
+        }
+        if self.has_unplaced && self.agenda.is_empty() && self.looked_for_places + PLACES_AGAIN <= now {
+            (self.has_unplaced, self.looked_for_places) = (false, now);
+            self.agenda.walk(Walk::All, false);
+        }
+        let levels = std::array::from_fn(|more| self.stores.level(more + 1));
+        if std::mem::replace(&mut self.levels, levels) != levels {
+            self.has_surplus = true;
+            self.agenda.walk(Walk::All, false);
+        }
+        self.look_after_leaving(now);
+        self.look_whether_calm(now);
     }
 
-    /// What somebody waits for and a store makes nothing of goes to others, if there are any.
-    fn pass_on_what_stalls(&mut self, now: Instant) {
-        let contents: Vec<Content> = self.uploads.values().map(|upload| upload.content()).collect();
-        for content in contents {
-            let Some(row) = self.rows.get(&content) else { continue };
-            let stalls = |want: &Want| want.moved.is_some_and(|moved| moved + STALLED_AFTER <= now);
-            let stalled = row.holders.iter().filter(|holder| holder.want.as_ref().is_some_and(stalls));
-            let stalled: Vec<StoreRow> = stalled.map(|holder| holder.store).collect();
-            let others = self.stores.iter().filter(|(at, store)| {
-                store.takes(now) && row.holder(*at).is_none_or(|holder| holder.want.is_none())
-            });
-            if others.filter(|(at, _)| row.holder(*at).is_none_or(|holder| !holder.is_unwilling(now))).count()
-                == 0
-            {
-                continue;
-            }
-            for at in stalled {
-                self.pass_on(content, at, (now + 2 * STALLED_AFTER, Reluctance::NoSource), now);
-            }
-        }
+    /// The next content to which nothing has referred for long enough.
+    pub(super) fn outlived(&self, now: Instant) -> Option<Content> {
+        let (since, content) = self.idle.first()?;
+        (*since + self.terms.grace <= now).then_some(*content)
     }
 
-    /// What nothing has referred to for long enough is to be given up by who holds it.
-    fn give_up(&mut self, now: Instant) {
-        while let Some((since, content)) = self.idle.first().copied() {
-            if since + self.terms.grace > now {
-                return;
-            }
+    /// Who holds a content is to give it up.
+    pub(super) fn give_up(&mut self, content: Content, now: Instant) {
+        let Some(row) = self.rows.get_mut(&content) else { return };
+        if let Some(since) = row.idle_since {
             self.idle.remove(&(since, content));
-            if let Some(row) = self.rows.get_mut(&content) {
-                row.given_up = true;
-            }
-            self.settle_all(content, now);
-            self.refer(content, now);
         }
-    }
-
-    /// Looks at the next contents for copies that are missing.
-    fn look_for_missing(&mut self, now: Instant) {
-        let Some(after) = self.sweep else { return };
-        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let next: Vec<Content> = self.rows.range(behind).take(SWEEP).map(|(content, _)| *content).collect();
-        self.sweep = next.last().filter(|_| next.len() == SWEEP).map(|last| Some(*last));
-        next.iter().for_each(|content| {
-            self.plan(*content, now);
-        });
+        row.given_up = true;
+        self.settle_all(content, now);
+        self.refer(content, now);
     }
 }

@@ -1,63 +1,110 @@
 //! How safe is what is kept, who keeps it, and who can be asked for it.
 
+use std::cmp::Reverse;
+use std::ops::Bound;
 use std::time::Instant;
 
-use super::part::weight;
+use super::part::{weight, words};
 use super::row::Row;
 use super::state::Keeping;
-use super::store::Presence;
+use super::steps::{self, Step};
+use super::store::{Presence, Store};
 use crate::content::{ChunkSet, Geometry, PeerId};
 use crate::tracker::records::{Content, Promise};
 use crate::wire::{Health, List, StoreInfo, View, limits};
 
-impl Keeping {
-    /// How safe these contents are, as far as they are promised; all that are for `None`.
-    pub fn health(&self, contents: Option<&[Content]>, now: Instant) -> Health {
-        let mut health = Health {
+/// How safe some contents are, as far as they have been looked at.
+#[derive(Debug)]
+pub struct Tally {
+    /// Those that are left, if not all are meant.
+    some: Option<Vec<Content>>,
+    /// Of all, the last that was looked at.
+    last: Option<Content>,
+    contents: u32,
+    /// Of the least safe one: how many losses it survives, and how many it should.
+    survives: (u8, u8),
+    bytes: u64,
+    endangered: u64,
+    lost: u64,
+    repairing: u64,
+}
+
+impl Tally {
+    /// Of all that is promised.
+    pub fn of_all() -> Tally {
+        Tally {
+            some: None,
+            last: None,
             contents: 0,
-            survives: u8::MAX,
-            promised: 0,
+            survives: (u8::MAX, 0),
             bytes: 0,
             endangered: 0,
             lost: 0,
             repairing: 0,
-            hearing: self.is_settling(now) || self.is_hearing(),
-            away: List::new(self.away()),
-        };
-        match contents {
-            Some(some) => some
-                .iter()
-                .filter_map(|content| self.rows.get(content))
-                .for_each(|row| self.add(row, &mut health)),
-            None => self.rows.values().for_each(|row| self.add(row, &mut health)),
         }
-        if health.contents == 0 {
-            health.survives = 0;
-        }
-        health
     }
 
-    fn add(&self, row: &Row, health: &mut Health) {
-        if !row.promised.promises() {
-            return;
+    /// Of these contents, as far as they are promised.
+    pub fn of(contents: Vec<Content>) -> Tally {
+        Tally { some: Some(contents), ..Tally::of_all() }
+    }
+}
+
+impl Keeping {
+    /// Looks at some more contents, for one bounded step; true if there are more.
+    pub fn tally(&self, tally: &mut Tally) -> bool {
+        let mut step = Step::default();
+        while !step.is_over() {
+            let behind = (tally.last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+            let next = match &mut tally.some {
+                Some(some) => some.pop().map(|content| (content, self.rows.get(&content))),
+                None => self.rows.range(behind).next().map(|(content, row)| (*content, Some(row))),
+            };
+            let Some((content, row)) = next else { return false };
+            tally.last = Some(content);
+            step.does(steps::CONTENT);
+            if let Some(row) = row.filter(|row| row.promised.promises()) {
+                step.does(words(row.chunks) * (1 + row.holders.len()));
+                self.add(content, row, tally);
+            }
         }
-        let m = row.promised.m();
-        health.contents += 1;
-        health.bytes += row.bytes_of(weight(row.chunks).into());
-        let weight = weight(row.chunks);
-        let safe = match row.is_nothing() {
+        true
+    }
+
+    fn add(&self, content: Content, row: &Row, tally: &mut Tally) {
+        let (m, weight) = (row.promised.m(), weight(row.chunks));
+        tally.contents += 1;
+        tally.bytes += row.bytes_of(weight.into());
+        let safe = match row.is_nothing(content) {
             true => vec![weight; usize::from(m) + 1],
-            false => row.safe(|store| self.stores[store].counts(), m + 1),
+            false => row.safe(|at| self.stores[at].counts().then_some(at.0.into()), m + 1),
         };
         let survives = safe.iter().take_while(|count| **count == weight).count().saturating_sub(1) as u8;
-        if (survives, std::cmp::Reverse(m)) < (health.survives, std::cmp::Reverse(health.promised)) {
-            (health.survives, health.promised) = (survives, m);
+        if (survives, Reverse(m)) < (tally.survives.0, Reverse(tally.survives.1)) {
+            tally.survives = (survives, m);
         }
         let missing = |copies: usize| u64::from(weight - safe.get(copies - 1).copied().unwrap_or(0));
-        health.endangered += row.bytes_of(missing(safe.len()));
-        health.lost += row.bytes_of(missing(1));
-        let owed: u64 = row.holders.iter().map(|holder| u64::from(holder.owes(row.chunks))).sum();
-        health.repairing += row.bytes_of(owed);
+        tally.endangered += row.bytes_of(missing(safe.len()));
+        tally.lost += row.bytes_of(missing(1));
+        let owed: u64 = row.holders.iter().map(|holder| u64::from(holder.want().weight(row.chunks))).sum();
+        tally.repairing += row.bytes_of(owed);
+    }
+
+    /// What was tallied, and what stores there are.
+    pub fn health(&self, tally: Tally, now: Instant) -> Health {
+        let Tally { contents, survives: (survives, promised), bytes, endangered, lost, repairing, .. } =
+            tally;
+        Health {
+            contents,
+            survives: if contents == 0 { 0 } else { survives },
+            promised,
+            bytes,
+            endangered,
+            lost,
+            repairing,
+            hearing: self.is_settling(now) || self.is_hearing(),
+            away: List::new(self.away()),
+        }
     }
 
     fn is_hearing(&self) -> bool {
@@ -65,7 +112,8 @@ impl Keeping {
     }
 
     fn away(&self) -> Vec<StoreInfo> {
-        let away = self.stores.iter().filter(|(_, store)| matches!(store.presence, Presence::Away { .. }));
+        let away = |store: &Store| store.presence == Presence::Away && !store.forgotten;
+        let away = self.stores.iter().filter(|(_, store)| away(store));
         away.map(|(_, store)| store.info()).take(limits::MAX_PAGE_STORES).collect()
     }
 

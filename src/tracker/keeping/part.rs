@@ -9,8 +9,20 @@ pub(super) struct Unit(u32);
 
 impl Unit {
     /// All units of a content; a tree without chunks has one, for its listing is to be kept, too.
+    #[cfg(test)]
     pub(super) fn all(chunks: u32) -> impl Iterator<Item = Unit> {
         (0..chunks.div_ceil(PROOF_RUN).max(1)).map(Unit)
+    }
+
+    /// The units that have chunks among some of a word of a bitmap: `word` is its number, and each bit a chunk.
+    pub(super) fn of_word(word: usize, bits: u64) -> impl Iterator<Item = Unit> {
+        let lanes = (0..LANES).filter(move |lane| bits & lane_mask(*lane) != 0);
+        lanes.map(move |lane| Unit(word as u32 * LANES + lane))
+    }
+
+    /// Its bits in the word that it is in.
+    pub(super) fn mask(self) -> u64 {
+        lane_mask(self.0 % LANES)
     }
 
     /// Its number in its content.
@@ -23,6 +35,14 @@ impl Unit {
         let first = self.0 * PROOF_RUN;
         (first..(first + PROOF_RUN).min(chunks)).map(Chunk)
     }
+}
+
+/// Units in a word of a bitmap.
+const LANES: u32 = u64::BITS / PROOF_RUN;
+const _: () = assert!(u64::BITS.is_multiple_of(PROOF_RUN));
+
+fn lane_mask(lane: u32) -> u64 {
+    ((1 << PROOF_RUN) - 1) << (lane * PROOF_RUN)
 }
 
 /// Some chunks of a content. All of a content without chunks is its listing, and something else than none of it.
@@ -127,8 +147,48 @@ impl Part {
         }
     }
 
+    /// Adds the chunks of a unit that are not in `but`.
+    pub(super) fn add(&mut self, unit: Unit, but: &Part, chunks: u32) {
+        if chunks == 0 {
+            if but.is_none() {
+                *self = Part::All;
+            }
+            return;
+        }
+        let mut set = match std::mem::take(self) {
+            Part::All => return *self = Part::All,
+            Part::None => ChunkSet::empty(chunks),
+            Part::Some(set) => set,
+        };
+        unit.of(chunks).filter(|chunk| !but.contains(*chunk)).for_each(|chunk| {
+            set.insert(chunk);
+        });
+        *self = set.into();
+    }
+
+    /// Takes a unit out.
+    pub(super) fn remove(&mut self, unit: Unit, chunks: u32) {
+        let mut set = match std::mem::take(self) {
+            Part::None => return,
+            Part::All => ChunkSet::full(chunks),
+            Part::Some(set) => set,
+        };
+        unit.of(chunks).for_each(|chunk| {
+            set.remove(chunk);
+        });
+        *self = set.into();
+    }
+
+    /// How many chunks of `chunks` it has, where a content without chunks counts as one.
+    pub(super) fn weight(&self, chunks: u32) -> u32 {
+        match self {
+            Part::All => weight(chunks),
+            some => some.count(chunks),
+        }
+    }
+
     /// Chunks `at * 64` to `at * 64 + 63` as bits, the first in the lowest; for a content without chunks one bit.
-    fn word(&self, at: usize) -> u64 {
+    pub(super) fn word(&self, at: usize) -> u64 {
         match self {
             Part::None => 0,
             Part::All => u64::MAX,
@@ -160,28 +220,63 @@ fn merged(one: &ChunkSet, other: &ChunkSet, chunks: u32, merge: impl Fn(u64, u64
     ChunkSet::from_words(words, chunks).into()
 }
 
-/// How many chunks at least one of the parts has, how many at least two, and so on up to `most`. A content without
-/// chunks counts as one: its listing.
-pub(super) fn copies(parts: &[&Part], chunks: u32, most: usize) -> Vec<u32> {
-    let weight = weight(chunks);
-    let mut counts = vec![0; most];
-    for at in 0..(weight as usize).div_ceil(64) {
-        let used = match weight as usize - at * 64 {
-            left @ ..64 => (1 << left) - 1,
-            _ => u64::MAX,
-        };
-        // levels[n]: chunks that more than n of the parts so far have.
-        let mut levels = [0_u64; MAX_COPIES];
-        let levels = &mut levels[..most.min(MAX_COPIES)];
-        for part in parts {
-            let mut rest = part.word(at) & used;
-            for level in levels.iter_mut() {
-                (*level, rest) = (*level | rest, *level & rest);
-            }
+/// Words of a bitmap of so many chunks.
+pub(super) fn words(chunks: u32) -> usize {
+    (weight(chunks) as usize).div_ceil(u64::BITS as usize)
+}
+
+/// The bits of a word that stand for chunks.
+pub(super) fn used(word: usize, chunks: u32) -> u64 {
+    match weight(chunks) as usize - word * u64::BITS as usize {
+        left @ ..64 => (1 << left) - 1,
+        _ => u64::MAX,
+    }
+}
+
+/// Counts, for each chunk of a word, in how many of the sets that are added it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Levels([u64; MAX_COPIES]);
+
+impl Levels {
+    pub(super) fn add(&mut self, set: u64) {
+        let mut rest = set;
+        for level in &mut self.0 {
+            (*level, rest) = (*level | rest, *level & rest);
         }
-        counts.iter_mut().zip(levels).for_each(|(count, level)| *count += level.count_ones());
+    }
+
+    /// Chunks in at least so many of the sets, at most [`MAX_COPIES`]; all for 0.
+    pub(super) fn at_least(&self, sets: usize) -> u64 {
+        match sets {
+            0 => u64::MAX,
+            sets => self.0.get(sets - 1).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// How many chunks are in at least one place, in at least two, and so on up to `most`. Each part is in the place of its
+/// number, and those in one place are next to each other. A content without chunks counts as one: its listing.
+///
+/// Copies of one chunk and places: so many are the most that can be matched, each copy to a place of its own.
+pub(super) fn copies(parts: &[(u32, &Part)], chunks: u32, most: usize) -> Vec<u32> {
+    let mut counts = vec![0; most];
+    for at in 0..words(chunks) {
+        let levels = levels(parts, at);
+        let used = used(at, chunks);
+        for (sets, count) in (1..).zip(&mut counts) {
+            *count += (levels.at_least(sets) & used).count_ones();
+        }
     }
     counts
+}
+
+/// In how many places the chunks of a word are.
+pub(super) fn levels(parts: &[(u32, &Part)], at: usize) -> Levels {
+    let mut levels = Levels::default();
+    for place in parts.chunk_by(|one, next| one.0 == next.0) {
+        levels.add(place.iter().fold(0, |set, (_, part)| set | part.word(at)));
+    }
+    levels
 }
 
 /// Most copies of anything.
@@ -232,16 +327,17 @@ mod tests {
         for _ in 0..200 {
             let chunks = *rng.choice(&[1, 16, 63, 64, 65, 130]).unwrap();
             let parts: Vec<Part> = (0..rng.usize(..6)).map(|_| part(&mut rng, chunks)).collect();
-            let parts: Vec<&Part> = parts.iter().collect();
             let held = |chunk| parts.iter().filter(|part| part.contains(chunk)).count();
             let by_hand = |least| (0..chunks).map(Chunk).filter(|chunk| held(*chunk) >= least).count() as u32;
-            assert_eq!(copies(&parts, chunks, 3), [by_hand(1), by_hand(2), by_hand(3)]);
+            let apart: Vec<(u32, &Part)> = (0..).zip(&parts).collect();
+            assert_eq!(copies(&apart, chunks, 3), [by_hand(1), by_hand(2), by_hand(3)]);
         }
     }
 
     #[test]
     fn a_tree_without_chunks_is_its_listing() {
-        assert_eq!(copies(&[&Part::All, &Part::None, &Part::All], 0, 3), [1, 1, 0]);
+        assert_eq!(copies(&[(0, &Part::All), (1, &Part::None), (2, &Part::All)], 0, 3), [1, 1, 0]);
+        assert_eq!(copies(&[(0, &Part::All), (2, &Part::All), (2, &Part::All)], 0, 3), [1, 1, 0]);
         assert_eq!(Unit::all(0).count(), 1);
         let only = Unit(0);
         assert!(Part::All.has(only, 0) && !Part::None.has(only, 0));

@@ -14,7 +14,7 @@ pub(super) const WIDTH: usize = 16;
 
 /// A store that may be given units of a content.
 #[derive(Debug, Clone)]
-pub(super) struct Candidate {
+pub(super) struct Candidate<'a> {
     pub(super) store: StoreRow,
     /// Of whom it is, for the lot.
     pub(super) seed: u64,
@@ -25,14 +25,15 @@ pub(super) struct Candidate {
     pub(super) taken: u64,
     /// True if it may be given more; else only what it has counts.
     pub(super) takes: bool,
-    /// What it has and is to have.
-    pub(super) target: Part,
+    pub(super) have: &'a Part,
+    /// What it is to have beside that.
+    pub(super) want: &'a Part,
     /// What it holds of the content before this one.
-    pub(super) base: Part,
+    pub(super) base: &'a Part,
     pub(super) base_chunks: u32,
 }
 
-impl Candidate {
+impl Candidate<'_> {
     /// Bytes for which there is room.
     pub(super) fn free(&self) -> u64 {
         self.capacity.saturating_sub(self.taken)
@@ -49,9 +50,21 @@ impl Candidate {
         self.free() as f64 / -chance.max(f64::MIN_POSITIVE).ln()
     }
 
+    /// True if it neither has nor is to have any of it.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.have.is_none() && self.want.is_none()
+    }
+
+    /// True if it has, or is to have, every chunk of the unit.
+    fn holds(&self, unit: Unit, chunks: u32) -> bool {
+        self.have.has(unit, chunks)
+            || unit.of(chunks).all(|n| self.have.contains(n) || self.want.contains(n)) && !self.is_stranger()
+    }
+
     /// True if it has some of the unit, or of what stood there before: then it needs less than others.
     fn knows(&self, unit: Unit, chunks: u32) -> bool {
-        self.target.has_some(unit, chunks) || self.base.has_some(unit, self.base_chunks)
+        let some = |part: &Part, chunks| part.has_some(unit, chunks);
+        some(self.have, chunks) || some(self.want, chunks) || some(self.base, self.base_chunks)
     }
 }
 
@@ -73,29 +86,21 @@ pub(super) struct Placing {
     pub(super) copies: usize,
 }
 
-/// Gives every unit that has too few copies to more stores; returns what each candidate is to keep beside its target. Units for
-/// which there is no room anywhere stay as they are.
-pub(super) fn place(placing: Placing, candidates: &mut [Candidate]) -> Vec<(StoreRow, Vec<Unit>)> {
-    let mut given: Vec<Vec<Unit>> = vec![Vec::new(); candidates.len()];
-    for unit in Unit::all(placing.chunks) {
-        for at in choose(placing, candidates, unit) {
-            candidates[at].taken += placing.unit_bytes;
-            given[at].push(unit);
+/// The candidates that are to keep a unit beside those that do, and whether that makes it safe: as many copies in
+/// different domains as there are to be, or at least as many copies where room is not everywhere.
+pub(super) fn choose(placing: Placing, candidates: &[Candidate<'_>], unit: Unit) -> (Vec<usize>, bool) {
+    let holds = |candidate: &Candidate<'_>| candidate.holds(unit, placing.chunks);
+    let mut domains: Vec<u32> = Vec::new();
+    let mut have = 0;
+    for candidate in candidates.iter().filter(|candidate| holds(candidate)) {
+        have += 1;
+        if !domains.contains(&candidate.domain) {
+            domains.push(candidate.domain);
         }
     }
-    let named = candidates.iter().map(|candidate| candidate.store).zip(given);
-    named.filter(|(_, units)| !units.is_empty()).collect()
-}
-
-fn choose(placing: Placing, candidates: &[Candidate], unit: Unit) -> Vec<usize> {
-    let holds = |candidate: &Candidate| candidate.target.has(unit, placing.chunks);
-    let have = candidates.iter().filter(|candidate| holds(candidate)).count();
-    let needed = placing.copies.saturating_sub(have);
-    if needed == 0 {
-        return Vec::new();
-    }
-    let can = |candidate: &Candidate| {
-        candidate.takes && !holds(candidate) && candidate.free() >= placing.unit_bytes
+    let drawn_of = DRAWN_PER_COPY * placing.copies.saturating_sub(have).max(1);
+    let can = |candidate: &Candidate<'_>| {
+        candidate.takes && candidate.free() >= placing.unit_bytes && !holds(candidate)
     };
     let of = mixed(placing.content ^ unit.number());
     let mut drawn: Vec<(bool, f64, usize)> = (0..candidates.len())
@@ -106,24 +111,29 @@ fn choose(placing: Placing, candidates: &[Candidate], unit: Unit) -> Vec<usize> 
         })
         .collect();
     drawn.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-    let mut domains: Vec<u32> =
-        candidates.iter().filter(|candidate| holds(candidate)).map(|candidate| candidate.domain).collect();
     // Those in domains that have none yet come first, however many are drawn, or a domain could be passed over.
     let mut chosen = Vec::new();
-    while chosen.len() < needed {
+    while domains.len() < placing.copies {
+        let needed = placing.copies.saturating_sub(have + chosen.len());
         let fresh = |at: usize| !domains.contains(&candidates[at].domain);
         let any_fresh = drawn.iter().any(|(.., at)| fresh(*at));
+        if !any_fresh && needed == 0 {
+            break;
+        }
         let eligible = drawn.iter().filter(|(.., at)| !any_fresh || fresh(*at));
-        let eligible = eligible.take(DRAWN_PER_COPY * needed);
+        let eligible = eligible.take(drawn_of);
         let Some((.., at)) = eligible.min_by_key(|(far, _, at)| (*far, candidates[*at].fill())).copied()
         else {
             break;
         };
-        domains.push(candidates[at].domain);
+        if !domains.contains(&candidates[at].domain) {
+            domains.push(candidates[at].domain);
+        }
         drawn.retain(|(.., other)| *other != at);
         chosen.push(at);
     }
-    chosen
+    let enough = have + chosen.len() >= placing.copies;
+    (chosen, enough)
 }
 
 #[cfg(test)]
@@ -133,7 +143,7 @@ mod tests {
 
     const UNIT_BYTES: u64 = 1 << 20;
 
-    fn stores(capacities: &[u64]) -> Vec<Candidate> {
+    fn stores(capacities: &[u64]) -> Vec<Candidate<'static>> {
         let candidate = |(number, capacity): (usize, &u64)| Candidate {
             store: StoreRow(number as u16),
             seed: mixed(number as u64 + 77),
@@ -141,8 +151,9 @@ mod tests {
             capacity: *capacity * UNIT_BYTES,
             taken: 0,
             takes: true,
-            target: Part::None,
-            base: Part::None,
+            have: &Part::None,
+            want: &Part::None,
+            base: &Part::None,
             base_chunks: 0,
         };
         capacities.iter().enumerate().map(candidate).collect()
@@ -150,6 +161,18 @@ mod tests {
 
     fn placing(content: u64, units: u32, copies: usize) -> Placing {
         Placing { content, chunks: units * 16, unit_bytes: UNIT_BYTES, copies }
+    }
+
+    /// Gives every unit to as many as it needs.
+    fn place(placing: Placing, candidates: &mut [Candidate<'_>]) -> Vec<(StoreRow, Vec<Unit>)> {
+        let mut given: Vec<Vec<Unit>> = vec![Vec::new(); candidates.len()];
+        for unit in Unit::all(placing.chunks) {
+            for at in choose(placing, candidates, unit).0 {
+                candidates[at].taken += placing.unit_bytes;
+                given[at].push(unit);
+            }
+        }
+        candidates.iter().map(|candidate| candidate.store).zip(given).collect()
     }
 
     /// How many copies each unit got, and how many units each store.
@@ -194,18 +217,20 @@ mod tests {
         six.iter_mut().for_each(|store| store.domain = u32::from(store.store.0 == 0));
         let given = place(placing(1, 200, 2), &mut six);
         assert_eq!(spread(&given, 6, 200).1[0], 200, "the one in the other domain has one copy of all");
-        six.iter_mut().for_each(|store| (store.domain, store.target) = (0, Part::None));
+        six.iter_mut().for_each(|store| store.domain = 0);
         let (copies, _) = spread(&place(placing(1, 200, 2), &mut six), 6, 200);
         assert!(copies.iter().all(|copies| *copies == 2), "one domain is better than one copy");
     }
 
     #[test]
     fn what_is_there_counts_and_what_is_known_draws() {
-        let mut four = stores(&[1 << 20; 4]);
+        let four = stores(&[1 << 20; 4]);
         let mut most = ChunkSet::full(320);
         (0..20).for_each(|unit| assert!(most.remove(Chunk(unit * 16))));
-        four[2].target = most.into();
-        four[3].target = Part::All;
+        let most = Part::from(most);
+        let mut four: Vec<Candidate<'_>> = four;
+        four[2].have = &most;
+        four[3].have = &Part::All;
         let given = place(placing(9, 20, 2), &mut four);
         assert_eq!(spread(&given, 4, 20), (vec![1; 20], vec![0, 0, 20, 0]));
     }

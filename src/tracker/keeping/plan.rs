@@ -1,158 +1,255 @@
-//! Who is to keep what is missing.
+//! Who is to keep what is missing, and who need not keep any more what he was to.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::part::{Part, Unit};
-use super::place::{Candidate, Placing, WIDTH, mixed, place};
-use super::row::{Row, Want};
+use super::agenda::Place;
+use super::part::{self, MAX_COPIES, Part, Unit};
+use super::place::{Candidate, Placing, WIDTH, choose, mixed};
+use super::row::{Holder, Row};
 use super::state::Keeping;
-use super::store::{Presence, Store, StoreRow};
-use crate::content::ChunkSet;
+use super::steps::{self, Step};
+use super::store::{Level, StoreRow};
+use crate::content::PeerId;
 use crate::tracker::records::Content;
 
-/// Where copies are to be apart.
-#[derive(Debug, Clone, Copy)]
-enum Level {
-    Zone,
-    Machine,
-    Store,
+/// Words of bitmaps that are planned at a time, of four units each.
+const BLOCK: usize = 64;
+
+/// What counts of what a store has and is to have of a content.
+struct Counted<'a> {
+    store: StoreRow,
+    place: u32,
+    have: &'a Part,
+    want: &'a Part,
+}
+
+/// What a block needs.
+#[derive(Default)]
+struct Found {
+    /// Units that are to have more copies.
+    short: Vec<Unit>,
+    /// Units of which enough copies are there, so that nobody has to make any.
+    whole: Vec<Unit>,
 }
 
 impl Keeping {
-    /// Gives what is missing of a content to stores, as far as there is room; true if there is not enough.
-    pub(super) fn plan(&mut self, content: Content, now: Instant) -> bool {
-        let Some(row) = self.rows.get(&content) else { return false };
-        let copies = usize::from(row.copies());
-        if copies == 0 || row.is_nothing() || (row.asked == 0 && !self.mends) {
-            return false;
+    /// Plans a content from a place on, as far as a step goes: what is missing is given to stores as far as there is room, and
+    /// what is not missing any more taken back from those that have not brought it yet.
+    pub(super) fn plan(&mut self, content: Content, from: Place, step: &mut Step, now: Instant) -> Place {
+        let over = Place { is_over: true, ..from };
+        step.does(steps::CONTENT);
+        let Some(row) = self.rows.get(&content) else { return over };
+        if !self.is_planned_for(content, row, now) {
+            return over;
         }
-        if !self.is_short(content, copies, now) {
-            return false;
+        let (copies, chunks) = (usize::from(row.copies()), row.chunks);
+        let level = self.stores.level(copies);
+        let mut place = from;
+        while place.word < part::words(chunks) {
+            if step.is_over() {
+                return place;
+            }
+            let Some(row) = self.rows.get(&content) else { return over };
+            let words = place.word..(place.word + BLOCK).min(part::words(chunks));
+            place.word = words.end;
+            let counted = self.counted(row, level);
+            step.does(self.stores.len() + words.len() * (1 + counted.len()));
+            let found = look(&counted, words, copies, chunks);
+            let relieved: Vec<StoreRow> =
+                counted.iter().filter(|one| !one.want.is_none()).map(|one| one.store).collect();
+            if !found.whole.is_empty() {
+                let relieve = |holder: &mut Holder| holder.is_relieved(Some(&found.whole), chunks);
+                relieved.into_iter().for_each(|at| self.change(content, at, now, relieve));
+            }
+            place.is_short |= self.give(content, &found.short, level, step, now);
         }
-        let mut candidates = self.candidates(row, copies, now);
-        let seed = u64::from_be_bytes(content.0.0[..8].try_into().unwrap_or_default());
-        let placing = Placing { content: seed, chunks: row.chunks, unit_bytes: row.unit_bytes(), copies };
-        let chunks = row.chunks;
-        for (store, units) in place(placing, &mut candidates) {
-            let more = part_of(&units, chunks);
-            self.change(content, store, now, |holder| {
-                let chunks = holder.want.take().map_or(more.clone(), |want| want.chunks.or(&more, chunks));
-                holder.want = Some(Want { chunks, moved: None });
-                holder.told = None;
-            });
-        }
-        self.is_short(content, copies, now)
+        Place { is_over: true, ..place }
     }
 
-    /// True if there are units that too few stores have or are to have.
-    fn is_short(&self, content: Content, copies: usize, now: Instant) -> bool {
-        let Some(row) = self.rows.get(&content) else { return false };
-        let targets: Vec<Part> = row
+    /// True if it is time to give a content to stores: else nobody is to keep it, or it is not known who does.
+    fn is_planned_for(&self, content: Content, row: &Row, now: Instant) -> bool {
+        let wanted = row.copies() > 0 && !row.is_nothing(content);
+        wanted && if row.asked > 0 { !self.is_looking(content, row, now) } else { self.mends }
+    }
+
+    /// True while stores that may have most of it have not said yet what they have.
+    fn is_looking(&self, content: Content, row: &Row, now: Instant) -> bool {
+        let looks = |holder: &Holder| holder.todo.as_ref().is_some_and(|todo| todo.looks);
+        row.holders.iter().any(|holder| looks(holder) && self.stores[holder.store].counts())
+            && self.uploads_of(content).any(|upload| upload.looks_until.is_some_and(|until| now < until))
+    }
+
+    /// What counts towards the copies that there are to be, those in one place next to each other: where somebody waits
+    /// what is here, else also what has not been away for long.
+    fn counted<'a>(&self, row: &'a Row, level: Level) -> Vec<Counted<'a>> {
+        let mut counted: Vec<Counted<'_>> = row
             .holders
             .iter()
-            .filter(|holder| self.is_copy(row, holder.store, now))
-            .map(|holder| holder.target(row.chunks))
+            .filter_map(|holder| {
+                let store = &self.stores[holder.store];
+                let (have, want) = match () {
+                    () if store.stays() => (&holder.have, holder.want()),
+                    () if store.is_awaited() && row.asked == 0 => (&holder.have, &Part::None),
+                    () => return None,
+                };
+                Some(Counted {
+                    store: holder.store,
+                    place: self.stores.place(holder.store, level),
+                    have,
+                    want,
+                })
+            })
             .collect();
-        let parts: Vec<&Part> = targets.iter().collect();
-        let counts = super::part::copies(&parts, row.chunks, copies);
-        counts.iter().any(|count| *count < super::part::weight(row.chunks))
+        counted.sort_by_key(|one| one.place);
+        counted
     }
 
-    /// True if what this store holds counts: while somebody waits only if it is here, else if it has not been away for
-    /// long.
-    fn is_copy(&self, row: &Row, store: StoreRow, now: Instant) -> bool {
-        let store = &self.stores[store];
-        match store.presence {
-            Presence::Away { since, .. } => row.asked == 0 && now < since + self.terms.repair_after,
-            _ => store.counts(),
+    /// Looks whether a content is to be planned; more endangered ones are sooner.
+    pub(super) fn look_for_missing(&mut self, content: Content, step: &mut Step) {
+        let Some(row) = self.rows.get(&content) else { return };
+        if row.copies() == 0 || row.is_nothing(content) || (row.asked == 0 && !self.mends) {
+            return;
         }
+        let copies = row.copies();
+        let level = self.stores.level(copies.into());
+        let counted = self.counted(row, level);
+        step.does(self.stores.len() + part::words(row.chunks) * (1 + counted.len()));
+        let full =
+            |counts: Vec<u32>| counts.iter().take_while(|count| **count == part::weight(row.chunks)).count();
+        let of = |place: fn(&Counted<'_>) -> u32| -> Vec<(u32, &Part)> {
+            counted.iter().map(|one| (place(one), one.have)).collect()
+        };
+        let apart = full(part::copies(&of(|one| one.place), row.chunks, copies.into()));
+        let mut fewest = apart;
+        if apart < copies.into() && level != Level::Store {
+            step.does(part::words(row.chunks) * (1 + counted.len()));
+            fewest = full(part::copies(&of(|one| one.store.0.into()), row.chunks, copies.into()));
+        }
+        let wants = row.holders.iter().any(Holder::wants);
+        if let Some(row) = self.rows.get_mut(&content) {
+            row.fewest = fewest as u8;
+        }
+        if apart < copies.into() || wants {
+            self.is_due(content);
+        }
+    }
+
+    /// Gives units to more stores; true if for one of them no store was found.
+    fn give(
+        &mut self,
+        content: Content,
+        units: &[Unit],
+        level: Level,
+        step: &mut Step,
+        now: Instant,
+    ) -> bool {
+        let Some(row) = self.rows.get(&content).filter(|_| !units.is_empty()) else { return false };
+        let copies = usize::from(row.copies());
+        let mut candidates = self.candidates(content, row, level, now);
+        step.does(steps::LOT * (self.stores.len() + units.len() * candidates.len()));
+        let placing = Placing {
+            content: seed(&content.0.0[..8]),
+            chunks: row.chunks,
+            unit_bytes: row.unit_bytes(),
+            copies,
+        };
+        let (chunks, promised) = (row.chunks, row.promised.promises());
+        let mut given: Vec<Vec<Unit>> = vec![Vec::new(); candidates.len()];
+        let mut short = false;
+        for unit in units {
+            let (chosen, enough) = choose(placing, &candidates, *unit);
+            short |= !enough;
+            for at in chosen {
+                candidates[at].taken += placing.unit_bytes;
+                given[at].push(*unit);
+            }
+        }
+        let stores: Vec<StoreRow> = candidates.iter().map(|candidate| candidate.store).collect();
+        for (at, units) in stores.into_iter().zip(given).filter(|(_, units)| !units.is_empty()) {
+            self.change(content, at, now, |holder| {
+                holder.is_given(&units, chunks);
+                holder.forgetful |= promised;
+            });
+        }
+        short
     }
 
     /// Stores that hold some of it already, and as many others as a content may have, those with most room and luck.
-    fn candidates(&self, row: &Row, copies: usize, now: Instant) -> Vec<Candidate> {
-        let mut domains = self.domains(copies, now);
-        let base = row.base.and_then(|base| self.rows.get(&base));
-        let mut all: Vec<Candidate> = self
-            .stores
-            .iter()
-            .filter(|(at, store)| {
-                store.takes(now) || (row.holder(*at).is_some() && self.is_copy(row, *at, now))
-            })
-            .map(|(at, store)| {
-                let holder = row.holder(at);
-                let known = base.and_then(|base| base.holder(at));
-                Candidate {
-                    store: at,
-                    seed: mixed(u64::from_be_bytes(store.peer.0[..8].try_into().unwrap_or_default())),
-                    domain: domains.of(at, store),
-                    capacity: store.capacity,
-                    taken: store.used.saturating_add(store.owed),
-                    takes: store.takes(now) && holder.is_none_or(|holder| !holder.is_unwilling(now)),
-                    target: holder.map_or(Part::None, |holder| holder.target(row.chunks)),
-                    base: known.map_or(Part::None, |holder| holder.have.clone()),
-                    base_chunks: base.map_or(0, |base| base.chunks),
-                }
-            })
-            .collect();
-        let seed = u64::from_be_bytes(row.content.0.0[8..16].try_into().unwrap_or_default());
-        all.sort_by(|a, b| {
-            let (stranger_a, stranger_b) = (a.target.is_none(), b.target.is_none());
-            stranger_a
-                .cmp(&stranger_b)
-                .then(a.base.is_none().cmp(&b.base.is_none()))
-                .then(b.lot(seed).total_cmp(&a.lot(seed)))
+    fn candidates<'a>(
+        &'a self,
+        content: Content,
+        row: &'a Row,
+        level: Level,
+        now: Instant,
+    ) -> Vec<Candidate<'a>> {
+        let base = self.uploads_of(content).find_map(|upload| upload.base);
+        let base = base.and_then(|base| self.rows.get(&base));
+        let counted = self.counted(row, level);
+        let of = seed(&content.0.0[8..16]);
+        let mut all: Vec<(f64, Candidate<'_>)> = Vec::new();
+        for (at, store) in self.stores.iter() {
+            let mine = counted.iter().find(|one| one.store == at);
+            if mine.is_none() && !store.takes(now) {
+                continue;
+            }
+            let unwilling = row.holder(at).is_some_and(|holder| holder.is_unwilling(now));
+            let candidate = Candidate {
+                store: at,
+                seed: mixed(peer_seed(store.peer)),
+                domain: self.stores.place(at, level),
+                capacity: store.capacity,
+                taken: store.used.saturating_add(store.owed),
+                takes: store.takes(now) && !unwilling,
+                have: mine.map_or(&Part::None, |one| one.have),
+                want: mine.map_or(&Part::None, |one| one.want),
+                base: base.and_then(|base| base.holder(at)).map_or(&Part::None, |holder| &holder.have),
+                base_chunks: base.map_or(0, |base| base.chunks),
+            };
+            all.push((candidate.lot(of), candidate));
+        }
+        all.sort_by(|(lot_a, a), (lot_b, b)| {
+            let order = a.is_stranger().cmp(&b.is_stranger()).then(a.base.is_none().cmp(&b.base.is_none()));
+            order.then(lot_b.total_cmp(lot_a))
         });
         // What is on stores that are full counts, but they need no place.
-        let mut places = WIDTH.max(copies);
-        all.retain(|candidate| {
+        let mut places = WIDTH.max(row.copies().into());
+        all.retain(|(_, candidate)| {
             let takes = candidate.takes && candidate.free() >= row.unit_bytes();
-            let kept = places > 0 || !candidate.target.is_none();
+            let kept = places > 0 || !candidate.is_stranger();
             places = places.saturating_sub(usize::from(takes));
             kept
         });
-        all
-    }
-
-    /// Copies are in different zones if there are enough of them, else on different machines if there are.
-    fn domains(&self, copies: usize, now: Instant) -> Domains<'_> {
-        let takers = || self.stores.iter().map(|(_, store)| store).filter(|store| store.takes(now));
-        let zones: BTreeSet<&str> = takers().map(|store| &*store.zone).collect();
-        let machines: BTreeSet<&str> = takers().map(|store| &*store.machine).collect();
-        let level = match (zones.len() >= copies, machines.len() >= copies) {
-            (true, _) => Level::Zone,
-            (_, true) => Level::Machine,
-            _ => Level::Store,
-        };
-        Domains { level, numbers: BTreeMap::new() }
+        all.into_iter().map(|(_, candidate)| candidate).collect()
     }
 }
 
-/// A number for each place where copies are to be apart.
-struct Domains<'a> {
-    level: Level,
-    numbers: BTreeMap<&'a str, u32>,
+/// What some words of the bitmaps need.
+fn look(counted: &[Counted<'_>], words: std::ops::Range<usize>, copies: usize, chunks: u32) -> Found {
+    let copies = copies.min(MAX_COPIES);
+    let have: Vec<(u32, &Part)> = counted.iter().map(|one| (one.place, one.have)).collect();
+    let mut both = have.clone();
+    both.extend(counted.iter().filter(|one| !one.want.is_none()).map(|one| (one.place, one.want)));
+    both.sort_by_key(|(place, _)| *place);
+    let any_wants = both.len() > have.len();
+    let mut found = Found::default();
+    for word in words {
+        let used = part::used(word, chunks);
+        let enough = part::levels(&both, word).at_least(copies) & used;
+        found.short.extend(Unit::of_word(word, used & !enough));
+        if any_wants {
+            let there = part::levels(&have, word).at_least(copies) & used;
+            let wanted = counted.iter().fold(0, |wanted, one| wanted | one.want.word(word)) & used;
+            let units = Unit::of_word(word, wanted).filter(|unit| used & !there & unit.mask() == 0);
+            found.whole.extend(units);
+        }
+    }
+    found
 }
 
-impl<'a> Domains<'a> {
-    fn of(&mut self, at: StoreRow, store: &'a Store) -> u32 {
-        let named = match self.level {
-            Level::Zone => &*store.zone,
-            Level::Machine => &*store.machine,
-            Level::Store => return at.0.into(),
-        };
-        let next = self.numbers.len() as u32;
-        *self.numbers.entry(named).or_insert(next)
-    }
+fn seed(bytes: &[u8]) -> u64 {
+    u64::from_be_bytes(bytes.try_into().unwrap_or_default())
 }
 
-fn part_of(units: &[Unit], chunks: u32) -> Part {
-    if chunks == 0 {
-        return Part::All;
-    }
-    let mut set = ChunkSet::empty(chunks);
-    units.iter().flat_map(|unit| unit.of(chunks)).for_each(|chunk| {
-        set.insert(chunk);
-    });
-    set.into()
+fn peer_seed(peer: PeerId) -> u64 {
+    seed(&peer.0[..8])
 }

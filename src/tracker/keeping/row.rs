@@ -2,23 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::part::{Part, copies, weight};
-use super::store::StoreRow;
-use crate::content::PROOF_RUN;
+use super::part::{Part, Unit, copies, weight};
+use super::store::{Errand, StoreRow};
+use crate::content::{Chunk, PROOF_RUN};
 use crate::tracker::records::{Content, Promise};
 use crate::wire::{Policy, Reluctance, View};
 
 /// What a store says that it holds although it was told to give it up is not believed for so long: it may have said so
 /// before it did.
 const DOOMED_FOR: Duration = Duration::from_secs(60);
-
-/// What one store is to keep.
-#[derive(Debug, Clone)]
-pub(super) struct Want {
-    pub(super) chunks: Part,
-    /// When the store was told, or last made some of it safe.
-    pub(super) moved: Option<Instant>,
-}
 
 /// What a store was told to give up, and may have given up although it was heard to hold it.
 #[derive(Debug, Clone)]
@@ -29,82 +21,146 @@ pub(super) struct Doomed {
     pub(super) settled: bool,
 }
 
+/// What is to be done about a content at one store; most of the time nothing is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Todo {
+    /// What the store is to keep and does not yet: none of it is in [`Holder::have`].
+    pub(super) want: Part,
+    /// When the store was told of that, or last made some of it safe.
+    pub(super) moved: Option<Instant>,
+    /// None of this is in [`Holder::have`].
+    pub(super) doomed: Option<Doomed>,
+    /// What others have enough of, as it seemed when it was looked at.
+    pub(super) surplus: Part,
+    /// True if it was told to keep what it is not to keep any more.
+    pub(super) recalled: bool,
+    /// True until it has said what it has of a content that is to be kept.
+    pub(super) looks: bool,
+    /// Chunks that somebody could not get from it.
+    pub(super) doubted: Vec<Chunk>,
+    /// Until then it is not asked to keep anything of this, and why.
+    pub(super) unwilling: Option<(Instant, Reluctance)>,
+    /// What it has to hear, and when it was told.
+    pub(super) errand: Option<Errand>,
+    pub(super) told: Option<Instant>,
+}
+
+impl Todo {
+    fn is_done(&self, now: Instant) -> bool {
+        let Todo { want, doomed, surplus, recalled, looks, doubted, unwilling, errand, .. } = self;
+        let idle = want.is_none() && doomed.is_none() && surplus.is_none() && !recalled && !looks;
+        idle && doubted.is_empty() && errand.is_none() && unwilling.is_none_or(|(until, _)| until <= now)
+    }
+}
+
 /// A store that holds some of a content, or is to.
 #[derive(Debug, Clone)]
 pub(super) struct Holder {
     pub(super) store: StoreRow,
-    pub(super) have: Part,
-    pub(super) want: Option<Want>,
-    /// None of this is in `have`.
-    pub(super) doomed: Option<Doomed>,
-    /// The number of the report that named it last.
-    pub(super) report: u32,
-    /// When the store was last told of its errand here.
-    pub(super) told: Option<Instant>,
     /// True until it is heard to remember what this stands for.
     pub(super) forgetful: bool,
-    /// Until then it is not asked to keep anything of this, and why.
-    pub(super) unwilling: Option<(Instant, Reluctance)>,
+    /// The number of the report that named it last.
+    pub(super) report: u32,
+    pub(super) have: Part,
+    /// In a box: there are many holders, and few of them have something to do.
+    pub(super) todo: Option<Box<Todo>>,
 }
 
 impl Holder {
-    pub(super) fn new(store: StoreRow) -> Holder {
-        Holder {
-            store,
-            have: Part::None,
-            want: None,
-            doomed: None,
-            report: 0,
-            told: None,
-            forgetful: false,
-            unwilling: None,
-        }
+    fn new(store: StoreRow) -> Holder {
+        Holder { store, forgetful: false, report: 0, have: Part::None, todo: None }
     }
 
-    /// Notes what it was heard to hold, as far as it can be relied on.
-    pub(super) fn holds(&mut self, have: Part, chunks: u32, now: Instant) {
+    /// What is to be done, to be changed.
+    pub(super) fn todo(&mut self) -> &mut Todo {
+        self.todo.get_or_insert_default()
+    }
+
+    /// What it is to keep and does not yet.
+    pub(super) fn want(&self) -> &Part {
+        self.todo.as_ref().map_or(&Part::None, |todo| &todo.want)
+    }
+
+    pub(super) fn doomed(&self) -> &Part {
+        let doomed = self.todo.as_ref().and_then(|todo| todo.doomed.as_ref());
+        doomed.map_or(&Part::None, |doomed| &doomed.chunks)
+    }
+
+    /// True if it does not have what it has to be told to keep, or may have.
+    pub(super) fn wants(&self) -> bool {
+        !self.want().is_none()
+    }
+
+    /// Notes what it was heard to hold, as far as it can be relied on; true if that is more than before.
+    pub(super) fn holds(&mut self, have: Part, chunks: u32, now: Instant) -> bool {
+        let gained = !have.without(&self.have, chunks).is_none();
+        let Some(todo) = &mut self.todo else {
+            self.have = have;
+            return gained;
+        };
         let gone = |doomed: &Doomed| have.and(&doomed.chunks, chunks).is_none();
         let outlived = |doomed: &Doomed| doomed.settled && doomed.told + DOOMED_FOR <= now;
-        self.doomed = self.doomed.take().filter(|doomed| !gone(doomed) && !outlived(doomed));
-        self.have = self.doomed.as_ref().map_or(have.clone(), |doomed| have.without(&doomed.chunks, chunks));
+        todo.doomed = todo.doomed.take().filter(|doomed| !gone(doomed) && !outlived(doomed));
+        let doomed = todo.doomed.as_ref().map_or(&Part::None, |doomed| &doomed.chunks);
+        self.have = have.without(doomed, chunks);
+        todo.want = std::mem::take(&mut todo.want).without(&self.have, chunks);
+        (todo.looks, todo.recalled) = (false, false);
+        todo.doubted.clear();
+        if gained && !todo.want.is_none() {
+            todo.moved = Some(now);
+            todo.told = todo.told.map(|_| now);
+        }
+        gained
     }
 
-    /// It is told to give up all that it has, which counts no more from now on.
-    pub(super) fn give_up(&mut self, chunks: u32, now: Instant) {
-        let before = self.doomed.take().map_or(Part::None, |doomed| doomed.chunks);
-        let chunks = std::mem::take(&mut self.have).or(&before, chunks);
-        self.doomed = Some(Doomed { chunks, told: now, settled: false });
+    /// It is to keep these, too.
+    pub(super) fn is_given(&mut self, units: &[Unit], chunks: u32) {
+        let have = std::mem::take(&mut self.have);
+        let todo = self.todo();
+        units.iter().for_each(|unit| todo.want.add(*unit, &have, chunks));
+        (todo.moved, todo.told) = (None, None);
+        self.have = have;
+    }
+
+    /// It is not to keep these after all, or none for `None`.
+    pub(super) fn is_relieved(&mut self, units: Option<&[Unit]>, chunks: u32) {
+        let Some(todo) = self.todo.as_mut().filter(|todo| !todo.want.is_none()) else { return };
+        match units {
+            Some(units) => units.iter().for_each(|unit| todo.want.remove(*unit, chunks)),
+            None => todo.want = Part::None,
+        }
+        // Who was told all of a duty forgets it only when told otherwise.
+        todo.recalled |= todo.moved.is_some();
+        todo.told = None;
+    }
+
+    /// It is told to give these up, which count no more from now on.
+    pub(super) fn gives_up(&mut self, given_up: &Part, chunks: u32, now: Instant) {
+        let left = self.have.without(given_up, chunks);
+        self.have = left;
+        let todo = self.todo();
+        let before = todo.doomed.take().map_or(Part::None, |doomed| doomed.chunks);
+        todo.surplus = todo.surplus.without(given_up, chunks);
+        todo.doomed = Some(Doomed { chunks: given_up.or(&before, chunks), told: now, settled: false });
     }
 
     /// What it has and is to have.
     pub(super) fn target(&self, chunks: u32) -> Part {
-        match &self.want {
-            Some(want) => self.have.or(&want.chunks, chunks),
-            None => self.have.clone(),
-        }
-    }
-
-    /// Chunks that it is to keep and does not yet; of a content without chunks, its listing is one.
-    pub(super) fn owes(&self, chunks: u32) -> u32 {
-        match &self.want {
-            Some(want) if chunks == 0 => u32::from(self.have.is_none() && !want.chunks.is_none()),
-            Some(want) => want.chunks.without(&self.have, chunks).count(chunks),
-            None => 0,
-        }
+        self.have.or(self.want(), chunks)
     }
 
     fn is_idle(&self, now: Instant) -> bool {
-        self.have.is_none() && self.want.is_none() && self.doomed.is_none() && !self.is_unwilling(now)
+        self.have.is_none() && self.todo.as_ref().is_none_or(|todo| todo.is_done(now))
     }
 
     pub(super) fn is_unwilling(&self, now: Instant) -> bool {
-        self.unwilling.is_some_and(|(until, _)| until > now)
+        let unwilling = self.todo.as_ref().and_then(|todo| todo.unwilling);
+        unwilling.is_some_and(|(until, _)| until > now)
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) content: Content,
     pub(super) size: u64,
     pub(super) total: u64,
     pub(super) chunks: u32,
@@ -112,8 +168,8 @@ pub(super) struct Row {
     pub(super) promised: Policy,
     /// Copies that uploads under way ask for.
     pub(super) asked: u8,
-    /// The content before it under its name: whoever holds a unit of that may have most of this one's.
-    pub(super) base: Option<Content>,
+    /// How many copies there are of what fewest stores have, when that was looked at.
+    pub(super) fewest: u8,
     pub(super) holders: Vec<Holder>,
     /// Since when nothing refers to it.
     pub(super) idle_since: Option<Instant>,
@@ -123,15 +179,14 @@ pub(super) struct Row {
 
 impl Row {
     /// One of which nothing is known but its chunks.
-    pub(super) fn found(content: Content, chunks: u32, now: Instant) -> Row {
+    pub(super) fn found(chunks: u32, now: Instant) -> Row {
         Row {
-            content,
             size: 0,
             total: 0,
             chunks,
             promised: Policy::NONE,
             asked: 0,
-            base: None,
+            fewest: 0,
             holders: Vec::new(),
             idle_since: Some(now),
             given_up: false,
@@ -150,8 +205,8 @@ impl Row {
     }
 
     /// True if it has nothing that could be kept: an empty file.
-    pub(super) fn is_nothing(&self) -> bool {
-        self.chunks == 0 && self.content.1 == View::Bytes
+    pub(super) fn is_nothing(&self, content: Content) -> bool {
+        self.chunks == 0 && content.1 == View::Bytes
     }
 
     /// Bytes of one chunk, about; with the share of the listing that each store keeps where chunks are few.
@@ -173,6 +228,11 @@ impl Row {
         self.chunk_bytes() * u64::from(PROOF_RUN.min(weight(self.chunks)))
     }
 
+    /// Stores that hold some of it, or are to.
+    pub(super) fn stores(&self) -> impl Iterator<Item = StoreRow> + '_ {
+        self.holders.iter().map(|holder| holder.store)
+    }
+
     pub(super) fn holder(&self, store: StoreRow) -> Option<&Holder> {
         self.holders.iter().find(|holder| holder.store == store)
     }
@@ -180,22 +240,28 @@ impl Row {
     /// The holder for this store, made if there is none.
     pub(super) fn holder_mut(&mut self, store: StoreRow) -> &mut Holder {
         let at = self.holders.iter().position(|holder| holder.store == store).unwrap_or_else(|| {
+            self.holders.reserve_exact(1);
             self.holders.push(Holder::new(store));
             self.holders.len() - 1
         });
         &mut self.holders[at]
     }
 
-    /// Forgets holders of which there is nothing to say; true if the store is one of them.
+    /// Forgets what there is nothing to say of; true if the store is not among the holders any more.
     pub(super) fn tidy(&mut self, store: StoreRow, now: Instant) -> bool {
-        self.holders.retain(|holder| !holder.is_idle(now));
+        if let Some(holder) = self.holders.iter_mut().find(|holder| holder.store == store) {
+            holder.todo = holder.todo.take().filter(|todo| !todo.is_done(now));
+        }
+        self.holders.retain(|holder| holder.store != store || !holder.is_idle(now));
         self.holder(store).is_none()
     }
 
-    /// How many chunks at least one of these stores holds, at least two, and so on up to `most`.
-    pub(super) fn safe(&self, counts: impl Fn(StoreRow) -> bool, most: u8) -> Vec<u32> {
-        let parts: Vec<&Part> =
-            self.holders.iter().filter(|holder| counts(holder.store)).map(|holder| &holder.have).collect();
+    /// How many chunks at least one of these stores holds, at least two, and so on up to `most`; with `place` stores
+    /// in one place count once.
+    pub(super) fn safe(&self, place: impl Fn(StoreRow) -> Option<u32>, most: u8) -> Vec<u32> {
+        let placed = self.holders.iter().filter_map(|holder| Some((place(holder.store)?, &holder.have)));
+        let mut parts: Vec<(u32, &Part)> = placed.collect();
+        parts.sort_by_key(|(place, _)| *place);
         copies(&parts, self.chunks, most.into())
     }
 }

@@ -1,10 +1,13 @@
 //! All that the planner knows, and the one way to change what a store holds or is to hold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::time::{Duration, Instant};
 
+use super::agenda::Agenda;
+use super::part::MAX_COPIES;
 use super::row::{Holder, Row};
-use super::store::{Errand, StoreRow, Stores};
+use super::store::{Errand, Level, Store, StoreRow, Stores};
 use super::upload::{Upload, UploadKey};
 use crate::tracker::records::Content;
 use crate::wire::{Authority, Term};
@@ -36,6 +39,12 @@ pub(super) enum Rule {
     ReportsAreAwaited,
     /// What a store was told to give up does not count, although it may say that it holds it.
     DoomedDoesNotCount,
+    /// Whether others have enough is looked at again when a store is told to give something up.
+    SpareIsCountedAgain,
+    /// What is on a store that is away, or is leaving, is no reason to give up what another has.
+    OnlyWhoStaysSpares,
+    /// Nothing is given up of what an upload under way asks for.
+    PendingIsKept,
 }
 
 /// What stores keep, and what they are to keep.
@@ -46,15 +55,30 @@ pub struct Keeping {
     pub(super) stores: Stores,
     pub(super) rows: BTreeMap<Content, Row>,
     pub(super) uploads: BTreeMap<UploadKey, Upload>,
+    /// The same, by what is to be kept.
+    pub(super) uploads_of: BTreeSet<(Content, UploadKey)>,
     /// Contents to which nothing refers, by since when.
     pub(super) idle: BTreeSet<(Instant, Content)>,
     /// Connections to be woken.
     pub(super) wakes: BTreeSet<u64>,
     pub(super) ticked: Instant,
-    /// True once it is so long after the start that who has not come is missing.
+    /// True if it is known which stores there are to be.
+    pub(super) knows_stores: bool,
+    /// True once all stores are here, or it is so long after the start that who has not come is missing.
     pub(super) mends: bool,
-    /// The last content that was looked at for missing copies; `None` if none is to be looked at.
-    pub(super) sweep: Option<Option<Content>>,
+    /// What is to be gone over, a step at a time.
+    pub(super) agenda: Agenda,
+    /// Where so many copies are apart, when that was looked at: another zone may have come.
+    pub(super) levels: [Level; MAX_COPIES],
+    /// True if there is something for which no store was found, and when all was looked at for that.
+    pub(super) has_unplaced: bool,
+    pub(super) looked_for_places: Instant,
+    /// True if there may be more copies somewhere than are promised.
+    pub(super) has_surplus: bool,
+    /// Since when nothing has been missing, and nobody been waited for.
+    pub(super) calm_since: Option<Instant>,
+    /// When it was looked last what leaving stores are needed for.
+    pub(super) looked_after_leaving: Instant,
     /// The rule that is left out.
     #[cfg(test)]
     pub(super) without: Option<Rule>,
@@ -69,11 +93,19 @@ impl Keeping {
             stores: Stores::default(),
             rows: BTreeMap::new(),
             uploads: BTreeMap::new(),
+            uploads_of: BTreeSet::new(),
             idle: BTreeSet::new(),
             wakes: BTreeSet::new(),
             ticked: now,
+            knows_stores: false,
             mends: false,
-            sweep: None,
+            agenda: Agenda::default(),
+            levels: [Level::Store; MAX_COPIES],
+            has_unplaced: false,
+            looked_for_places: now,
+            has_surplus: false,
+            calm_since: None,
+            looked_after_leaving: now,
             #[cfg(test)]
             without: None,
         }
@@ -94,23 +126,20 @@ impl Keeping {
         change: impl FnOnce(&mut Holder),
     ) {
         let Some(row) = self.rows.get_mut(&content) else { return };
-        let store = &mut self.stores[at];
+        let store: &mut Store = &mut self.stores[at];
         let (chunks, chunk_bytes) = (row.chunks, row.chunk_bytes());
         let holder = row.holder_mut(at);
         let sum = |holder: &Holder| {
-            let (have, owes) = (u64::from(holder.have.count(chunks)), u64::from(holder.owes(chunks)));
-            (have, owes * chunk_bytes, holder.have.bytes())
+            let (have, want) = (holder.have.count(chunks).into(), holder.want().weight(chunks).into());
+            (have, want, holder.have.bytes())
         };
-        let before = sum(holder);
+        let before: (u64, u64, usize) = sum(holder);
         change(holder);
-        if holder.owes(chunks) == 0 {
-            holder.want = None;
-        }
-        let after = sum(holder);
+        let after: (u64, u64, usize) = sum(holder);
         store.used = store.used.saturating_add(after.0.saturating_sub(before.0) * chunk_bytes);
         store.used = store.used.saturating_sub(before.0.saturating_sub(after.0) * chunk_bytes);
         store.chunks = store.chunks + after.0 - before.0;
-        store.owed = store.owed + after.1 - before.1;
+        store.owed = store.owed + after.1 * chunk_bytes - before.1 * chunk_bytes;
         store.bytes = store.bytes + after.2 - before.2;
         self.settle(content, at, now);
     }
@@ -119,36 +148,34 @@ impl Keeping {
     pub(super) fn settle(&mut self, content: Content, at: StoreRow, now: Instant) {
         let Some(row) = self.rows.get_mut(&content) else { return };
         let store = &mut self.stores[at];
-        for errand in [Errand::Urgent, Errand::Keep, Errand::Remember, Errand::Discard] {
-            store.errands.remove(&(errand, content));
+        let errand = row.holder(at).and_then(|holder| errand(row, holder));
+        let before = row.holder(at).and_then(|holder| holder.todo.as_ref()?.errand);
+        if let Some(before) = before {
+            store.errands.remove(&(before, content));
+            store.told.remove(&(before, content));
         }
-        if row.tidy(at, now) {
-            store.holds.remove(&content);
-            return;
+        if errand.is_some() || before.is_some() {
+            let todo = row.holder_mut(at).todo();
+            let same = errand.map(|errand| mem::discriminant(&errand))
+                == before.map(|before| mem::discriminant(&before));
+            let told = todo.told.filter(|_| same);
+            (todo.errand, todo.told) = (errand, told);
+            if let Some(errand) = errand {
+                let of = if told.is_some() { &mut store.told } else { &mut store.errands };
+                of.insert((errand, content));
+                self.wakes.extend(store.waiting.filter(|_| told.is_none()));
+            }
         }
-        store.holds.insert(content);
-        let Some(holder) = row.holder(at) else { return };
-        let errand = if holder.want.is_some() {
-            if row.asked > 0 { Errand::Urgent } else { Errand::Keep }
-        } else if holder.doomed.is_some() && row.given_up {
-            Errand::Discard
-        } else if holder.have.is_none() {
-            return;
-        } else if row.given_up {
-            Errand::Discard
-        } else if holder.forgetful && row.promised.promises() {
-            Errand::Remember
-        } else {
-            return;
+        match row.tidy(at, now) {
+            true => store.holds.remove(&content),
+            false => store.holds.insert(content),
         };
-        store.errands.insert((errand, content));
-        self.wakes.extend(store.waiting);
     }
 
     /// [`Keeping::settle`] for all stores that hold some of a content, or are to.
     pub(super) fn settle_all(&mut self, content: Content, now: Instant) {
-        let holders = self.rows.get(&content).map_or(Vec::new(), |row| row.holders.clone());
-        holders.iter().for_each(|holder| self.settle(content, holder.store, now));
+        let stores = self.rows.get(&content).map_or(Vec::new(), |row| row.stores().collect());
+        stores.into_iter().for_each(|at| self.settle(content, at, now));
     }
 
     /// Notes whether anything refers to a content; nobody keeps in mind what is neither referred to nor held.
@@ -189,5 +216,26 @@ impl Keeping {
     /// True while a store that was here before the tracker started may not have come yet.
     pub(super) fn is_settling(&self, now: Instant) -> bool {
         now < self.started + SETTLING
+    }
+}
+
+/// What a store has to hear of a content that it holds, or is to hold.
+fn errand(row: &Row, holder: &Holder) -> Option<Errand> {
+    if let Some(todo) = &holder.todo {
+        let gives_up = todo.doomed.is_some() || !todo.surplus.is_none();
+        match () {
+            () if todo.looks => return Some(Errand::Look),
+            () if !todo.want.is_none() && row.asked > 0 => return Some(Errand::Urgent),
+            () if !todo.doubted.is_empty() => return Some(Errand::Check),
+            () if !todo.want.is_none() || todo.recalled => return Some(Errand::Keep(row.fewest)),
+            () if gives_up => return Some(Errand::Discard),
+            () => {}
+        }
+    }
+    match () {
+        () if holder.have.is_none() => None,
+        () if row.given_up => Some(Errand::Discard),
+        () if holder.forgetful && row.promised.promises() => Some(Errand::Remember),
+        () => None,
     }
 }

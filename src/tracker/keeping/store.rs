@@ -19,11 +19,7 @@ pub(super) struct StoreRow(pub(super) u16);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
     /// Its registration has ended.
-    Away {
-        since: Instant,
-        /// True once it has been away for so long that others make new copies.
-        missed: bool,
-    },
+    Away,
     /// It serves another authority, or knows of another term.
     Foreign { connection: u64 },
     Here {
@@ -36,12 +32,16 @@ pub(super) enum Presence {
 /// Why a store has something to hear. In this order it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Errand {
+    /// To say what it has of something that it may have most of.
+    Look,
     /// To keep something for which somebody waits.
     Urgent,
-    /// To keep something.
-    Keep,
     /// To remember for which names something stands.
     Remember,
+    /// To read chunks again.
+    Check,
+    /// To keep something of which there are so many copies, or nothing any more of what it was told to.
+    Keep(u8),
     /// To give something up.
     Discard,
 }
@@ -58,11 +58,26 @@ pub(super) struct Store {
     /// Bytes that it is to keep and does not yet.
     pub(super) owed: u64,
     pub(super) presence: Presence,
+    /// Since when what it holds does not count; what it held then does for a while where nobody waits.
+    pub(super) missing_since: Option<Instant>,
+    /// True once that is so long ago that others make new copies.
+    pub(super) missed: bool,
+    /// True if others are to keep what it holds, so that it can go.
+    pub(super) leaving: bool,
+    /// Contents that are not safe without it, if it is leaving and that has been looked at.
+    pub(super) needed_for: Option<u64>,
+    /// True if it is not expected to come back.
+    pub(super) forgotten: bool,
+    /// Numbers of its zone and machine.
+    place: (u32, u32),
     /// How many reports it has begun: what an earlier one named and the last did not, it does not hold.
     pub(super) report: u32,
     /// Contents of which it holds something, or is to.
     pub(super) holds: BTreeSet<Content>,
+    /// What it has to hear.
     pub(super) errands: BTreeSet<(Errand, Content)>,
+    /// What it has heard, and has not done.
+    pub(super) told: BTreeSet<(Errand, Content)>,
     /// The connection that waits for duties.
     pub(super) waiting: Option<u64>,
     /// What it was told to remember or give up, and has not asked for duties since.
@@ -85,10 +100,17 @@ impl Store {
             capacity: 0,
             used: 0,
             owed: 0,
-            presence: Presence::Away { since: now, missed: false },
+            presence: Presence::Away,
+            missing_since: Some(now),
+            missed: false,
+            leaving: false,
+            needed_for: None,
+            forgotten: false,
+            place: (0, 0),
             report: 0,
             holds: BTreeSet::new(),
             errands: BTreeSet::new(),
+            told: BTreeSet::new(),
             waiting: None,
             unsettled: Vec::new(),
             unfit_until: None,
@@ -100,7 +122,13 @@ impl Store {
     /// What it said of itself.
     pub(super) fn says(&mut self, lend: &Lend, name: Label) {
         (self.capacity, self.used) = (lend.capacity, lend.used);
-        (self.name, self.zone, self.machine) = (name, lend.zone.clone(), lend.machine.clone());
+        self.is_called(name, lend.zone.clone(), lend.machine.clone());
+    }
+
+    /// Its name, and where it stands.
+    pub(super) fn is_called(&mut self, name: Label, zone: Label, machine: Label) {
+        self.place = (number(&zone), number(&machine));
+        (self.name, self.zone, self.machine) = (name, zone, machine);
     }
 
     /// True if it is here, serves us and has said all that it holds: what it holds counts.
@@ -111,14 +139,24 @@ impl Store {
     /// True if its registration is that of this connection.
     pub(super) fn is_on(&self, number: u64) -> bool {
         match self.presence {
-            Presence::Away { .. } => false,
+            Presence::Away => false,
             Presence::Here { connection, .. } | Presence::Foreign { connection } => connection == number,
         }
     }
 
+    /// True if what it holds counts, and will tomorrow.
+    pub(super) fn stays(&self) -> bool {
+        self.counts() && !self.leaving
+    }
+
+    /// True if it does not count, but is expected back so soon that nobody is to take its place.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.counts() && !self.missed && !self.leaving
+    }
+
     /// True if it may be given something to keep.
     pub(super) fn takes(&self, now: Instant) -> bool {
-        self.counts() && self.unfit_until.is_none_or(|until| until <= now)
+        self.stays() && self.unfit_until.is_none_or(|until| until <= now)
     }
 
     /// Bytes for which there is room.
@@ -126,9 +164,14 @@ impl Store {
         self.capacity.saturating_sub(self.used).saturating_sub(self.owed)
     }
 
+    /// How full it is, in millionths.
+    pub(super) fn fill(&self) -> u128 {
+        u128::from(self.used.saturating_add(self.owed)) * 1_000_000 / u128::from(self.capacity.max(1))
+    }
+
     fn state(&self) -> StoreState {
         match self.presence {
-            Presence::Away { .. } => StoreState::Away,
+            Presence::Away => StoreState::Away,
             Presence::Foreign { .. } => StoreState::Foreign,
             Presence::Here { reported: false, .. } => StoreState::Reporting,
             Presence::Here { reported: true, .. } => StoreState::Lending,
@@ -150,7 +193,15 @@ impl Store {
     }
 }
 
-/// All stores that were here since the tracker started.
+/// Where copies are to be apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    Zone,
+    Machine,
+    Store,
+}
+
+/// All stores that were here since the tracker started, or are on record.
 #[derive(Debug, Default)]
 pub(super) struct Stores {
     rows: Vec<Store>,
@@ -176,21 +227,55 @@ impl Stores {
         Some(row)
     }
 
+    /// Which place a store is in, where copies are to be apart so far.
+    pub(super) fn place(&self, at: StoreRow, level: Level) -> u32 {
+        match level {
+            Level::Zone => self[at].place.0,
+            Level::Machine => self[at].place.1,
+            Level::Store => at.0.into(),
+        }
+    }
+
+    /// So many copies are in different zones if there are enough of them, else on different machines if there are.
+    pub(super) fn level(&self, copies: usize) -> Level {
+        let enough = |of: fn(&Store) -> u32| {
+            let mut places: Vec<u32> = Vec::new();
+            for store in self.rows.iter().filter(|store| store.stays()) {
+                if places.len() < copies && !places.contains(&of(store)) {
+                    places.push(of(store));
+                }
+            }
+            places.len() >= copies
+        };
+        match (enough(|store| store.place.0), enough(|store| store.place.1)) {
+            (true, _) => Level::Zone,
+            (_, true) => Level::Machine,
+            _ => Level::Store,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (StoreRow, &Store)> {
         (0..).map(StoreRow).zip(&self.rows)
     }
 
-    /// True if a store has been away for so long, which has not been said before.
-    pub(super) fn misses(&mut self, long: Duration, now: Instant) -> bool {
-        let mut any = false;
-        for store in &mut self.rows {
-            if let Presence::Away { since, missed: missed @ false } = &mut store.presence
-                && *since + long <= now
-            {
-                (*missed, any) = (true, true);
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Store> {
+        self.rows.iter_mut()
+    }
+
+    /// Stores that have been away for so long, which has not been said before.
+    pub(super) fn misses(&mut self, long: Duration, now: Instant) -> Vec<StoreRow> {
+        let mut missed = Vec::new();
+        for (row, store) in (0..).map(StoreRow).zip(&mut self.rows) {
+            if !store.missed && store.missing_since.is_some_and(|since| since + long <= now) {
+                store.missed = true;
+                missed.push(row);
             }
         }
-        any
+        missed
     }
 
     /// In order of id, those after one.
@@ -198,6 +283,11 @@ impl Stores {
         let behind = (Bound::Excluded(peer), Bound::Unbounded);
         self.by_peer.range(behind).map(|(_, row)| &self[*row])
     }
+}
+
+/// A number for a name of a place: FNV-1a, of which two names may have the same one, and then copies are less far apart.
+fn number(label: &str) -> u32 {
+    label.bytes().fold(0x811c_9dc5, |number, byte| (number ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 impl Index<StoreRow> for Stores {

@@ -1,6 +1,8 @@
 //! The planner as stores and uploaders meet it.
 
 mod random;
+mod size;
+mod whole;
 mod world;
 
 use std::time::Duration;
@@ -113,6 +115,10 @@ fn a_change_in_place_goes_to_the_stores_that_have_the_rest() {
     let held: Vec<_> = (0..9).map(|store| world.held(store, before.content)).collect();
     let after = file(2, 1600, 2);
     world.store_after(2, after, before.content);
+    for (store, order) in world.orders() {
+        assert!(matches!(order, Order::Look { .. }), "before anything is given: {order:?}");
+        world.say(store, after.content);
+    }
     for (store, order) in world.orders() {
         let Order::Keep { keep, .. } = order else { panic!("{order:?}") };
         assert_eq!(keep.to_set(1600), held[store].clone(), "store {store}");

@@ -9,6 +9,8 @@ use crate::wire::ClientId;
 pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// Most uploads under way.
 pub(super) const MAX_UPLOADS: usize = 10_000;
+/// Stores are waited for so long that may have most of what is to be kept, to say what they have.
+pub(super) const LOOK_FOR: Duration = Duration::from_secs(3);
 /// An upload that lacks stores or room waits for so long for them to come back.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -22,6 +24,10 @@ pub(super) struct Upload {
     pub(super) seen: Instant,
     /// The connection that waits for it.
     pub(super) waiting: Option<u64>,
+    /// The content before it under its name: whoever holds a unit of that may have most of this one's.
+    pub(super) base: Option<Content>,
+    /// Until then stores are asked what they have of it before they are given any.
+    pub(super) looks_until: Option<Instant>,
     /// Since when there have been too few stores or too little room.
     pub(super) short_since: Option<Instant>,
 }

@@ -1,13 +1,21 @@
 //! Uploads: what is asked for, how far it is; and what the records promise.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use super::row::Row;
+use super::row::{Holder, Row};
 use super::state::Keeping;
-use super::upload::{Asked, FORGOTTEN_AFTER, MAX_UPLOADS, PATIENCE, Progress, Shortage, Upload, UploadKey};
+use super::store::StoreRow;
+use super::upload::{
+    Asked, FORGOTTEN_AFTER, LOOK_FOR, MAX_UPLOADS, PATIENCE, Progress, Shortage, Upload, UploadKey,
+};
 use crate::tracker::records::{Content, Promise};
-use crate::wire::{Policy, Reluctance};
+use crate::wire::{ClientId, Policy, Reluctance};
+
+/// What somebody waits for goes to another store when this one has made nothing of it safe for so long.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// Most uploads forgotten at a time.
+const MOST_FORGOTTEN: usize = 256;
 
 impl Keeping {
     /// Somebody asks for a content to be kept, for the first time or again; `base` is the content before it under its
@@ -27,21 +35,47 @@ impl Keeping {
         {
             return Progress::Refused(shortage);
         }
-        let upload = Upload { asked, seen: now, waiting: Some(connection), short_since: None };
-        self.uploads.insert(asked.key, upload);
-        let row = self.rows.entry(content).or_insert_with(|| Row::found(content, asked.promise.chunks, now));
+        let row = self.rows.entry(content).or_insert_with(|| Row::found(asked.promise.chunks, now));
         if row.copies() == 0 {
             row.becomes(&asked.promise);
         }
-        row.base = base.filter(|base| *base != content);
-        self.plan_for_uploads(&BTreeSet::from([content]), now);
+        let base = base.filter(|base| *base != content);
+        let looks_until = Some(now + LOOK_FOR);
+        let upload =
+            Upload { asked, seen: now, waiting: Some(connection), base, looks_until, short_since: None };
+        self.uploads.insert(asked.key, upload);
+        self.uploads_of.insert((content, asked.key));
+        self.count_asked(content, now);
+        self.lets_look(content, base, now);
+        self.is_due(content);
         self.progress(asked.key, now)
+    }
+
+    /// Stores that hold some of the content before it under its name are to say what that is of this one.
+    fn lets_look(&mut self, content: Content, base: Option<Content>, now: Instant) {
+        let Some(before) = base.and_then(|base| self.rows.get(&base)) else { return };
+        let has = |holder: &&Holder| !holder.have.is_none() && self.stores[holder.store].stays();
+        let stores: Vec<StoreRow> = before.holders.iter().filter(has).map(|holder| holder.store).collect();
+        let row = self.rows.get(&content);
+        let new =
+            |at: &StoreRow| row.is_some_and(|row| row.holder(*at).is_none_or(|mine| mine.have.is_none()));
+        for at in stores.into_iter().filter(new).collect::<Vec<_>>() {
+            self.change(content, at, now, |holder| holder.todo().looks = true);
+        }
+    }
+
+    /// Uploads of a content.
+    pub(super) fn uploads_of(&self, content: Content) -> impl Iterator<Item = &Upload> {
+        let first = (content, (ClientId(0), 0));
+        let of_it = self.uploads_of.range(first..).take_while(move |(other, _)| *other == content);
+        of_it.filter_map(|(_, key)| self.uploads.get(key))
     }
 
     /// An upload is published, or will not be: what is kept of it is what the records promise.
     pub fn stored(&mut self, key: UploadKey, now: Instant) {
         if let Some(upload) = self.uploads.remove(&key) {
-            self.count_asked(&BTreeSet::from([upload.content()]), now);
+            self.uploads_of.remove(&(upload.content(), key));
+            self.count_asked(upload.content(), now);
         }
     }
 
@@ -51,39 +85,48 @@ impl Keeping {
             return;
         }
         let chunks = promise.map_or(0, |promise| promise.chunks);
-        let row = self.rows.entry(content).or_insert_with(|| Row::found(content, chunks, now));
+        let row = self.rows.entry(content).or_insert_with(|| Row::found(chunks, now));
         if let Some(promise) = promise {
             row.becomes(promise);
         }
-        row.promised = promise.map_or(Policy::NONE, |promise| promise.policy);
-        row.holders.iter_mut().for_each(|holder| (holder.forgetful, holder.told) = (true, None));
-        self.refer(content, now);
-        self.settle_all(content, now);
-    }
-
-    /// Works out anew how many copies uploads ask for of these contents.
-    fn count_asked(&mut self, contents: &BTreeSet<Content>, now: Instant) {
-        let here = self.here();
-        let mut asked: BTreeMap<Content, u8> = contents.iter().map(|content| (*content, 0)).collect();
-        for upload in self.uploads.values() {
-            if let Some(asked) = asked.get_mut(&upload.content()) {
-                *asked = (*asked).max(upload.asked.copies(here));
+        let before =
+            std::mem::replace(&mut row.promised, promise.map_or(Policy::NONE, |promise| promise.policy));
+        self.has_surplus |= row.promised < before;
+        let more = row.promised > before;
+        for holder in &mut row.holders {
+            holder.forgetful = true;
+            if let Some(todo) = &mut holder.todo {
+                todo.told = None;
             }
         }
-        asked.into_iter().for_each(|(content, asked)| self.set_asked(content, asked, now));
+        self.refer(content, now);
+        self.settle_all(content, now);
+        if more {
+            self.forget_who_can_go();
+            self.is_due(content);
+        }
     }
 
-    fn set_asked(&mut self, content: Content, asked: u8, now: Instant) {
+    /// Works out anew how many copies uploads ask for of a content.
+    fn count_asked(&mut self, content: Content, now: Instant) {
+        let here = self.here();
+        let asked = self.uploads_of(content).map(|upload| upload.asked.copies(here)).max().unwrap_or(0);
         let Some(row) = self.rows.get_mut(&content).filter(|row| row.asked != asked) else { return };
-        row.asked = asked;
+        let before = std::mem::replace(&mut row.asked, asked);
+        let chunks = row.chunks;
+        self.has_surplus |= asked < before;
         if row.copies() == 0 {
-            let wanting =
-                row.holders.iter().filter(|holder| holder.want.is_some()).map(|holder| holder.store);
-            let wanting: Vec<_> = wanting.collect();
-            wanting.iter().for_each(|at| self.change(content, *at, now, |holder| holder.want = None));
+            let stores: Vec<StoreRow> = row.stores().collect();
+            for at in stores {
+                self.change(content, at, now, |holder| {
+                    holder.is_relieved(None, chunks);
+                    holder.todo().looks = false;
+                });
+            }
         }
         self.settle_all(content, now);
         self.refer(content, now);
+        self.is_due(content);
     }
 
     fn progress(&self, key: UploadKey, now: Instant) -> Progress {
@@ -93,10 +136,11 @@ impl Keeping {
             return Progress::Storing { covered: 0, needed: 0 };
         };
         let copies = upload.asked.copies(self.here());
-        let (covered, needed) = match row.is_nothing() {
+        let (covered, needed) = match row.is_nothing(upload.content()) {
             true => (0, 0),
             false => {
-                let safe = row.safe(|store| self.stores[store].counts(), copies);
+                let stays = |at: StoreRow| self.stores[at].stays().then_some(at.0.into());
+                let safe = row.safe(stays, copies);
                 (safe.iter().sum(), super::part::weight(row.chunks) * u32::from(copies))
             }
         };
@@ -122,8 +166,8 @@ impl Keeping {
         let total = asked.promise.total.max(asked.promise.size);
         let room_on = |(at, store): (_, &super::store::Store)| {
             let holder = row.and_then(|row| Some((row, row.holder(at)?)));
-            let full =
-                holder.is_some_and(|(_, holder)| matches!(holder.unwilling, Some((_, Reluctance::NoSpace))));
+            let unwilling = holder.and_then(|(_, holder)| holder.todo.as_ref()?.unwilling);
+            let full = matches!(unwilling, Some((_, Reluctance::NoSpace)));
             let has = holder
                 .map_or(0, |(row, holder)| row.bytes_of(holder.target(row.chunks).count(row.chunks).into()));
             let free = if full || !store.takes(now) { 0 } else { store.free() };
@@ -135,39 +179,60 @@ impl Keeping {
         (room < needed).then_some(Shortage::Room { room, needed })
     }
 
-    pub(super) fn plan_uploads(&mut self, now: Instant) {
-        let contents = self.uploads.values().map(|upload| upload.content()).collect();
-        self.plan_for_uploads(&contents, now);
+    /// Looks at what somebody waits for: who makes nothing of it, and whether there is room by now.
+    pub(super) fn look_at_upload(&mut self, content: Content, now: Instant) {
+        self.count_asked(content, now);
+        self.pass_on_what_stalls(content, now);
+        self.is_due(content);
     }
 
-    /// Plans what is missing of these contents, as far as somebody waits for them.
-    pub(super) fn plan_for_uploads(&mut self, contents: &BTreeSet<Content>, now: Instant) {
-        self.count_asked(contents, now);
-        let mut short = BTreeSet::new();
-        for content in contents {
-            if self.rows.get(content).is_some_and(|row| row.asked > 0) && self.plan(*content, now) {
-                short.insert(*content);
-            }
+    /// What a store makes nothing of goes to others, if there are any.
+    fn pass_on_what_stalls(&mut self, content: Content, now: Instant) {
+        let Some(row) = self.rows.get(&content) else { return };
+        let stalls = |holder: &&Holder| {
+            let moved = holder.todo.as_ref().and_then(|todo| todo.moved);
+            holder.wants() && moved.is_some_and(|moved| moved + STALLED_AFTER <= now)
+        };
+        let stalled: Vec<StoreRow> = row.holders.iter().filter(stalls).map(|holder| holder.store).collect();
+        let may_take =
+            |at: StoreRow| row.holder(at).is_none_or(|holder| !holder.wants() && !holder.is_unwilling(now));
+        if stalled.is_empty() || !self.stores.iter().any(|(at, store)| store.takes(now) && may_take(at)) {
+            return;
         }
-        for upload in self.uploads.values_mut() {
-            let content = upload.content();
-            if contents.contains(&content) {
-                let since = upload.short_since.or(Some(now));
-                upload.short_since = since.filter(|_| short.contains(&content));
+        for at in stalled {
+            self.pass_on(content, at, (now + 2 * STALLED_AFTER, Reluctance::NoSource), now);
+        }
+    }
+
+    /// A content has been planned; is there too little room for it?
+    pub(super) fn is_planned(&mut self, content: Content, short: bool, now: Instant) {
+        self.has_unplaced |= short;
+        let keys: Vec<UploadKey> = {
+            let first = (content, (ClientId(0), 0));
+            let of_it = self.uploads_of.range(first..).take_while(|(other, _)| *other == content);
+            of_it.map(|(_, key)| *key).collect()
+        };
+        for key in keys {
+            let Some(upload) = self.uploads.get_mut(&key) else { continue };
+            let since = upload.short_since.or(Some(now)).filter(|_| short);
+            let impatient = since.is_some_and(|since| since + PATIENCE <= now);
+            if impatient || since.is_some() != upload.short_since.is_some() {
                 self.wakes.extend(upload.waiting);
             }
+            upload.short_since = since;
         }
     }
 
     /// Wakes who waits for one of these.
     pub(super) fn wake_uploads(&mut self, contents: &BTreeSet<Content>) {
-        let of_them = self.uploads.values().filter(|upload| contents.contains(&upload.content()));
-        self.wakes.extend(of_them.filter_map(|upload| upload.waiting));
+        let waiting = contents.iter().flat_map(|content| self.uploads_of(*content));
+        let waiting: Vec<u64> = waiting.filter_map(|upload| upload.waiting).collect();
+        self.wakes.extend(waiting);
     }
 
     pub(super) fn forget_uploads(&mut self, now: Instant) {
         let old = self.uploads.iter().filter(|(_, upload)| upload.seen + FORGOTTEN_AFTER <= now);
-        let old: Vec<UploadKey> = old.map(|(key, _)| *key).collect();
+        let old: Vec<UploadKey> = old.map(|(key, _)| *key).take(MOST_FORGOTTEN).collect();
         old.into_iter().for_each(|key| self.stored(key, now));
     }
 }

@@ -1,4 +1,5 @@
-//! Ends the registrations of peers that have been silent for too long, and clears away what they leave.
+//! What time brings: ends the registrations of peers that have been silent for too long, and clears away what they
+//! leave; goes over what stores are to keep.
 
 use std::io;
 use std::sync::Arc;
@@ -40,9 +41,10 @@ fn end_leases(shared: &Shared, now: Instant) {
     let expired = shared.lock().expire(now);
     shared.sweep();
     for peer in expired {
-        shared.keep(|keeping| keeping.expire(peer, now));
+        shared.keep(now, |keeping| keeping.expire(peer, now));
         tracing::info!("the lease of peer {peer} ran out");
     }
+    shared.tend(now);
 }
 
 #[cfg(test)]

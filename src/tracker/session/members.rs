@@ -84,7 +84,7 @@ fn is_there(shared: &Shared, offer: &Offer) -> bool {
     let by_its_id = || {
         *offer.name == *offer.id.to_string() || offer.name.strip_suffix('/') == Some(&offer.id.to_string())
     };
-    let kept = || by_its_id() && shared.keep(|keeping| keeping.promised(content)).is_some();
+    let kept = || by_its_id() && shared.kept(|keeping| keeping.promised(content)).is_some();
     shared.lock().has_name(&offer.name, &offer.id) || published() || kept()
 }
 

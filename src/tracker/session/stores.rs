@@ -2,20 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use crate::content::{PeerId, SafeName};
+use crate::content::{Network, PeerId, SafeName};
 use crate::tracker::directory::{Directory, Query, Sender, Wanted};
-use crate::tracker::keeping::{Asked, NotTaken, Order, Progress, Shortage};
+use crate::tracker::keeping::{Asked, NotTaken, Order, Progress, Shortage, Tally};
 use crate::tracker::records::{self, Command, Content, Promise};
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    self, Call, Common, Discard, Duties, DutySource, ErrorCode, FromTracker, Holder, Keep, Label, List, Name,
-    Purpose, Remember, Variant, Version, View, limits,
+    self, Call, Check, Common, Discard, Duties, DutySource, ErrorCode, FromTracker, Holder, Keep, Label,
+    List, Look, Name, Purpose, Remember, Variant, Version, View, limits,
 };
 
 /// Bytes of versions that a store is to remember with one content: with all that is told at a time they fit a frame.
 const REMEMBERED_BYTES: usize = 8 << 10;
 /// What a version takes beside its texts, and a little more.
 const VERSION_BYTES: usize = 80;
+
+/// Contents of a report that are taken in under one lock.
+const PARTS: usize = 64;
 
 /// How long an answer may wait, from now on.
 pub(super) fn until(wait_ms: u32, now: Instant) -> Instant {
@@ -29,7 +32,7 @@ pub(super) fn lend(
     now: Instant,
 ) -> Result<FromTracker, Common> {
     let who = registered(shared, sender)?;
-    let lent = shared.keep(|keeping| keeping.lend(who, message, Label::new(name), now));
+    let lent = shared.keep(now, |keeping| keeping.lend(who, message, Label::new(name), now));
     Ok(lent.map_err(not_taken)?.into())
 }
 
@@ -40,8 +43,13 @@ pub(super) fn kept(
     now: Instant,
 ) -> Result<FromTracker, Common> {
     let who = registered(shared, sender)?;
-    let kept = shared.keep(|keeping| keeping.kept(who, &message.parts, message.last, now));
-    kept.map(|()| Common::Ok.into()).map_err(not_taken)
+    for some in message.parts.chunks(PARTS) {
+        shared.keep(now, |keeping| keeping.kept(who, some, false, now)).map_err(not_taken)?;
+    }
+    if message.last || message.parts.is_empty() {
+        shared.keep(now, |keeping| keeping.kept(who, &[], message.last, now)).map_err(not_taken)?;
+    }
+    Ok(Common::Ok.into())
 }
 
 pub(super) fn decline(
@@ -51,7 +59,7 @@ pub(super) fn decline(
     now: Instant,
 ) -> Result<FromTracker, Common> {
     let who = registered(shared, sender)?;
-    let declined = shared.keep(|keeping| keeping.decline(who, message, now));
+    let declined = shared.keep(now, |keeping| keeping.decline(who, message, now));
     declined.map(|()| Common::Ok.into()).map_err(not_taken)
 }
 
@@ -73,7 +81,7 @@ fn not_taken(why: NotTaken) -> Common {
 
 /// What a peer is to do now, if there is something: dial those who called it, and what it is to do as a store.
 pub(super) fn duties(shared: &Shared, sender: Sender, calls: Vec<Call>, now: Instant) -> Option<FromTracker> {
-    let orders = shared.keep(|keeping| keeping.duties(sender.peer, sender.connection, now));
+    let orders = shared.keep(now, |keeping| keeping.duties(sender.peer, sender.connection, now));
     let nothing = calls.is_empty() && orders.is_empty();
     (!nothing).then(|| told(shared, sender.peer, (calls, orders), now))
 }
@@ -98,6 +106,12 @@ fn duty(shared: &Shared, store: PeerId, order: Order, now: Instant) -> wire::Dut
             let ((id, view), sources) = (content, List::new(sources));
             Keep { id, view, size, total, chunks, keep, urgent, sources }.into()
         }
+        Order::Look { content, size, total, chunks, stores } => {
+            let sources = sources(&mut shared.lock(), (content, size), &stores, store, now);
+            let ((id, view), sources) = (content, List::new(sources));
+            Look { id, view, size, total, chunks, sources }.into()
+        }
+        Order::Check { content: (id, view), chunk } => Check { id, view, chunk }.into(),
         Order::Remember((id, view)) => {
             let mut bytes = 0;
             let mut published = shared.records().published((id, view), limits::MAX_REMEMBERED);
@@ -190,7 +204,7 @@ impl Storing {
         let asked = Asked { key: self.key(), promise: self.promise, degraded: self.degraded };
         let name = self.publish.name.as_str();
         let before = shared.records().version(name, 0).map(|version| (version.id, Version::view(name)));
-        match shared.keep(|keeping| keeping.store(asked, before, connection, now)) {
+        match shared.keep(now, |keeping| keeping.store(asked, before, connection, now)) {
             Progress::Safe => Step::Record(Command::Publish(self.publish.clone())),
             Progress::Storing { .. } if now < self.until => Step::Wait,
             Progress::Storing { covered, needed } => Step::Done(wire::Storing { covered, needed }.into()),
@@ -200,7 +214,7 @@ impl Storing {
 
     /// What came of it is on record.
     pub(super) fn end(&self, shared: &Shared, now: Instant) {
-        shared.keep(|keeping| keeping.stored(self.key(), now));
+        shared.keep(now, |keeping| keeping.stored(self.key(), now));
     }
 }
 
@@ -213,26 +227,29 @@ fn short(why: Shortage) -> Common {
     Common::error(code, why.to_string())
 }
 
+/// How safe is what is published, all of it or a name's versions. Those of one network ask one after the other: it is gone
+/// over in steps, and may be much.
 pub(super) fn health(
     shared: &Shared,
-    message: &wire::GetHealth,
+    (message, from): (&wire::GetHealth, Network),
     now: Instant,
 ) -> Result<FromTracker, Common> {
-    if message.name.is_empty() {
-        return Ok(shared.keep(|keeping| keeping.health(None, now)).into());
-    }
     let name = &*message.name;
     let versions = shared.records().versions(name).to_vec();
-    if versions.is_empty() {
+    if !name.is_empty() && versions.is_empty() {
         return Err(Common::error(ErrorCode::NotFound, "nothing is published under this name"));
     }
     let contents: Vec<Content> = versions.iter().map(|version| (version.id, Version::view(name))).collect();
-    Ok(shared.keep(|keeping| keeping.health(Some(&contents), now)).into())
+    let mut tally = if name.is_empty() { Tally::of_all() } else { Tally::of(contents) };
+    Ok(shared.asked(from, || {
+        while shared.kept(|keeping| keeping.tally(&mut tally)) {}
+        shared.kept(|keeping| keeping.health(tally, now)).into()
+    }))
 }
 
 pub(super) fn stores(shared: &Shared, message: &wire::GetStores) -> FromTracker {
     let limit = usize::from(message.limit);
-    let (stores, more) = shared.keep(|keeping| keeping.stores(message.after, limit));
+    let (stores, more) = shared.kept(|keeping| keeping.stores(message.after, limit));
     wire::Stores { stores: List::new(stores), more }.into()
 }
 
@@ -241,7 +258,7 @@ pub(super) fn join(shared: &Shared, query: &Query<'_>, variants: &mut Vec<Varian
     if let Wanted::Id(id) = query.wanted {
         for view in [View::Bytes, View::Members] {
             let known = variants.iter().any(|variant| Version::view(&variant.name) == view);
-            if !known && let Some(promise) = shared.keep(|keeping| keeping.promised((id, view))) {
+            if !known && let Some(promise) = shared.kept(|keeping| keeping.promised((id, view))) {
                 variants.push(kept_alone(&promise));
             }
         }
@@ -249,7 +266,7 @@ pub(super) fn join(shared: &Shared, query: &Query<'_>, variants: &mut Vec<Varian
     }
     for variant in variants {
         let content = (variant.id, Version::view(&variant.name));
-        let holders = shared.keep(|keeping| keeping.holders(content, query.missing));
+        let holders = shared.kept(|keeping| keeping.holders(content, query.missing));
         if !holders.is_empty() {
             add(shared, query, variant, holders);
         }
@@ -277,7 +294,7 @@ fn kept_alone(promise: &Promise) -> Variant {
 
 /// How many stores hold all of a content, and how many a part.
 pub(super) fn counts(shared: &Shared, content: Content, chunks: u32) -> (u32, u32) {
-    let holders = shared.keep(|keeping| keeping.holders(content, None));
+    let holders = shared.kept(|keeping| keeping.holders(content, None));
     let whole = holders.iter().filter(|(_, have)| *have == chunks).count();
     (whole as u32, (holders.len() - whole) as u32)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::content::{Address, Chunk, PeerId};
 use crate::tracker::directory::Bounds;
+use crate::tracker::shared::Delays;
 use crate::wire::{
     Call, Complaint, Duty, GetDuties, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Label, Locate,
     Name, Offer, Ranges, Register, Registered, Report, Role, Term, Update, View, limits,
@@ -373,7 +374,8 @@ fn records_without_a_disk_change_when_stores_have_had_time_to_say_what_they_reme
     let settled = now + Duration::from_secs(5);
     let directory = Directory::new(LEASE, Bounds::default(), 1, now);
     let recorder = crate::tracker::records::Recorder::forgetful();
-    let scene = Scene { shared: Shared::with_records(directory, recorder, Some(settled)), now };
+    let scene =
+        Scene { shared: Shared::with_records(directory, (recorder, Some(settled)), Delays::default()), now };
     let wait = Reply { answer: None, close: false, effect: Some(Effect::Wait(settled)) };
     let mut client = session(1, 1);
     assert_eq!(scene.answer(&mut client, publish("a")), wait);

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::content::{ChunkSet, FileId, Geometry, PeerId};
-use crate::tracker::keeping::{Asked, Keeping, Order, Progress, Terms};
+use crate::content::{Chunk, ChunkSet, FileId, Geometry, PeerId};
+use crate::tracker::keeping::store::Store;
+use crate::tracker::keeping::{Asked, Keeping, Order, Progress, Tally, Terms};
 use crate::tracker::records::{Content, Promise};
 use crate::wire::{
     Authority, Bits, ClientId, Decline, KeptPart, Label, Lend, Policy, Reluctance, Term, View,
 };
 
 pub(super) const GRACE: Duration = Duration::from_secs(3600);
-pub(super) const REPAIR_AFTER: Duration = Duration::from_secs(600);
+pub(super) const REPAIR_AFTER: Duration = Duration::from_secs(60);
 const SETTLING: Duration = Duration::from_secs(6);
 
 /// A file of so many chunks, to be kept in so many copies.
@@ -33,7 +34,10 @@ pub(super) fn chunks_of(order: &Order) -> u32 {
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     pub(super) held: BTreeMap<Content, ChunkSet>,
+    /// Its registration at the tracker that gave duties before, and does not know yet that it does no more.
+    pub(super) before: Option<u64>,
     pub(super) capacity: u64,
+    zone: &'static str,
     /// The registration's connection; none while it is away.
     pub(super) connection: Option<u64>,
     /// That on which it asks for duties.
@@ -44,13 +48,15 @@ pub(super) struct Disk {
 pub(super) struct World {
     pub(super) now: Instant,
     pub(super) keeping: Keeping,
+    /// A tracker that gave duties before, in which term, and does not know yet that it does no more.
+    pub(super) before: Option<(Keeping, Term)>,
     pub(super) disks: Vec<Disk>,
     pub(super) promises: BTreeMap<Content, Promise>,
     term: Term,
     connections: u64,
 }
 
-fn terms(term: Term) -> Terms {
+pub(super) fn terms(term: Term) -> Terms {
     Terms {
         authority: Authority(7),
         term,
@@ -72,7 +78,7 @@ impl World {
         let now = Instant::now();
         let keeping = Keeping::new(terms(Term(1)), now);
         let (disks, promises) = (Vec::new(), BTreeMap::new());
-        let mut world = World { now, keeping, disks, promises, term: Term(1), connections: 0 };
+        let mut world = World { now, keeping, before: None, disks, promises, term: Term(1), connections: 0 };
         for _ in 0..stores {
             world.add_store();
         }
@@ -81,14 +87,40 @@ impl World {
     }
 
     pub(super) fn add_store(&mut self) -> usize {
-        self.disks.push(Disk { capacity: 100 << 30, ..Disk::default() });
+        self.add_store_in("")
+    }
+
+    pub(super) fn add_store_in(&mut self, zone: &'static str) -> usize {
+        self.disks.push(Disk { capacity: 100 << 30, zone, ..Disk::default() });
         self.comes(self.disks.len() - 1);
         self.disks.len() - 1
+    }
+
+    /// Bytes that a store has in use.
+    pub(super) fn used(&self, store: usize) -> u64 {
+        World::used_of(&self.disks[store])
+    }
+
+    /// Somebody could not get a chunk from a store.
+    pub(super) fn doubts(&mut self, store: usize, id: FileId, chunk: Chunk) {
+        self.keeping.doubts(peer(store), id, chunk, self.now);
+        self.works();
+    }
+
+    /// A chunk is not there any more, and the store says so.
+    pub(super) fn rots(&mut self, store: usize, content: Content, chunk: Chunk) {
+        self.disks[store].held.get_mut(&content).unwrap().remove(chunk);
+        self.say(store, content);
     }
 
     pub(super) fn capacity(&mut self, store: usize, bytes: u64) {
         self.disks[store].capacity = bytes;
         self.lends(store);
+    }
+
+    /// Does all that is to be gone over, as those who ask the planner do.
+    fn works(&mut self) {
+        while self.keeping.work(self.now) {}
     }
 
     fn connection(&mut self) -> u64 {
@@ -97,7 +129,7 @@ impl World {
     }
 
     /// Bytes in use: all chunks here have 64 KiB.
-    fn used(disk: &Disk) -> u64 {
+    fn used_of(disk: &Disk) -> u64 {
         disk.held.values().map(|held| u64::from(held.count()) << 16).sum()
     }
 
@@ -106,8 +138,8 @@ impl World {
         let Some(connection) = disk.connection else { return };
         let lend = Lend {
             capacity: disk.capacity,
-            used: World::used(disk),
-            zone: Label::default(),
+            used: World::used_of(disk),
+            zone: Label::new(disk.zone),
             machine: Label::default(),
             authority: Authority(7),
             term: disk.term,
@@ -116,6 +148,7 @@ impl World {
             self.keeping.lend((peer(store), connection), &lend, Label::new("store"), self.now).unwrap();
         assert!(lent.term >= disk.term, "terms rise");
         self.disks[store].term = lent.term;
+        self.works();
     }
 
     /// It registers, says whom it serves, and reports; but not the last word of that.
@@ -131,6 +164,7 @@ impl World {
     pub(super) fn ends_report(&mut self, store: usize) {
         let Some(connection) = self.disks[store].connection else { return };
         self.keeping.kept((peer(store), connection), &[], true, self.now).unwrap();
+        self.works();
     }
 
     pub(super) fn comes(&mut self, store: usize) {
@@ -141,6 +175,7 @@ impl World {
     pub(super) fn goes(&mut self, store: usize) {
         if let Some(connection) = self.disks[store].connection.take() {
             self.keeping.gone(peer(store), connection, self.now);
+            self.works();
         }
     }
 
@@ -165,12 +200,14 @@ impl World {
     pub(super) fn says(&mut self, store: usize, part: &KeptPart) {
         let Some(connection) = self.disks[store].connection else { return };
         self.keeping.kept((peer(store), connection), std::slice::from_ref(part), false, self.now).unwrap();
+        self.works();
     }
 
     pub(super) fn decline(&mut self, store: usize, content: Content, reason: Reluctance) {
         let Some(connection) = self.disks[store].connection else { return };
         let decline = Decline { id: content.0, view: content.1, reason, free: 0 };
         self.keeping.decline((peer(store), connection), &decline, self.now).unwrap();
+        self.works();
     }
 
     /// What the stores that are here are told now.
@@ -184,10 +221,12 @@ impl World {
 
     pub(super) fn asks(&mut self, store: usize) -> Vec<Order> {
         let disk = &self.disks[store];
-        match disk.connection {
+        let orders = match disk.connection {
             Some(_) => self.keeping.duties(peer(store), disk.asks, self.now),
             None => Vec::new(),
-        }
+        };
+        self.works();
+        orders
     }
 
     /// It does all of it.
@@ -208,17 +247,21 @@ impl World {
                     held.remove(content);
                 }
             }
-            Order::Remember(_) => {}
+            Order::Look { .. } | Order::Check { .. } | Order::Remember(_) => {}
         }
     }
 
     pub(super) fn store(&mut self, upload: u64, promise: Promise) -> Progress {
         let asked = Asked { key: (ClientId(1), upload), promise, degraded: false };
+        self.keeping.store(asked, None, 0, self.now);
+        self.works();
         self.keeping.store(asked, None, 0, self.now)
     }
 
     pub(super) fn store_after(&mut self, upload: u64, promise: Promise, base: Content) -> Progress {
         let asked = Asked { key: (ClientId(1), upload), promise, degraded: false };
+        self.keeping.store(asked, Some(base), 0, self.now);
+        self.works();
         self.keeping.store(asked, Some(base), 0, self.now)
     }
 
@@ -226,6 +269,7 @@ impl World {
         self.promises.insert(promise.content, promise);
         self.keeping.promise(promise.content, Some(&promise), self.now);
         self.keeping.stored((ClientId(1), upload), self.now);
+        self.works();
     }
 
     /// Until it is published.
@@ -245,11 +289,13 @@ impl World {
     pub(super) fn remove(&mut self, content: Content) {
         self.promises.remove(&content);
         self.keeping.promise(content, None, self.now);
+        self.works();
     }
 
     pub(super) fn passes(&mut self, time: Duration) {
         self.now += time;
         self.keeping.tick(self.now);
+        self.works();
     }
 
     /// How many stores are told to give something up; they do.
@@ -276,17 +322,75 @@ impl World {
     }
 
     pub(super) fn survives(&self) -> u8 {
-        self.keeping.health(None, self.now).survives
+        let mut tally = Tally::of_all();
+        while self.keeping.tally(&mut tally) {}
+        self.keeping.health(tally, self.now).survives
     }
 
-    /// The tracker starts again: it has its records, and stores have to come back.
-    pub(super) fn restart(&mut self) {
+    /// Another tracker gives the duties: it has the records, and stores have to come to it. The one before may go on for
+    /// a while.
+    pub(super) fn restart(&mut self, overlaps: bool) {
+        let before =
+            (std::mem::replace(&mut self.keeping, Keeping::new(terms(self.term), self.now)), self.term);
         self.term = Term(self.term.0 + 1);
-        let without = self.keeping.without;
         self.keeping = Keeping::new(terms(self.term), self.now);
-        self.keeping.without = without;
+        self.keeping.without = before.0.without;
+        self.before = overlaps.then_some(before);
+        for disk in &mut self.disks {
+            disk.before = disk.connection.take().filter(|_| overlaps);
+        }
         for promise in self.promises.values() {
             self.keeping.promise(promise.content, Some(promise), self.now);
         }
+        self.works();
+    }
+
+    /// What the tracker before tells a store, and in which term; it does not know of the other.
+    pub(super) fn asks_before(&mut self, store: usize) -> Option<(Term, Vec<Order>)> {
+        let (keeping, term) = self.before.as_mut()?;
+        self.disks[store].before?;
+        keeping.tick(self.now);
+        while keeping.work(self.now) {}
+        Some((*term, keeping.duties(peer(store), self.disks[store].asks, self.now)))
+    }
+
+    /// The tracker before hears that a store serves another.
+    pub(super) fn goes_over(&mut self, store: usize) {
+        if let (Some((keeping, _)), Some(connection)) = (&mut self.before, self.disks[store].before.take()) {
+            keeping.gone(peer(store), connection, self.now);
+        }
+    }
+
+    /// It is to be taken away, or not after all.
+    pub(super) fn leaves(&mut self, store: usize, leaving: bool) {
+        self.keeping.leaves(peer(store), leaving, self.now);
+        self.works();
+    }
+
+    pub(super) fn is_leaving(&self, store: usize) -> bool {
+        self.known(store).is_some_and(|known| known.leaving)
+    }
+
+    /// True if nothing that is promised needs a store that is leaving, as far as the tracker says.
+    pub(super) fn is_drained(&self, store: usize) -> bool {
+        self.known(store).is_some_and(|known| known.needed_for == Some(0))
+    }
+
+    /// True if a store is away for so long that others have taken its place.
+    pub(super) fn is_missed(&self, store: usize) -> bool {
+        self.known(store).is_some_and(|known| known.missed)
+    }
+
+    fn known(&self, store: usize) -> Option<&Store> {
+        Some(&self.keeping.stores[self.keeping.stores.find(peer(store))?])
+    }
+
+    /// True if it has no room for this.
+    pub(super) fn is_full_for(&self, store: usize, order: &Order) -> bool {
+        let Order::Keep { content, chunks, keep, .. } = order else { return false };
+        let disk = &self.disks[store];
+        let keep = keep.to_set(*chunks).unwrap().count();
+        let have = disk.held.get(content).map_or(0, ChunkSet::count);
+        World::used_of(disk) + (u64::from(keep.saturating_sub(have)) << 16) > disk.capacity
     }
 }

@@ -1,0 +1,74 @@
+//! Stores that are to be taken away: others keep what they hold before they go, and what is gone for good is not waited for.
+
+use std::time::{Duration, Instant};
+
+use super::agenda::Walk;
+use super::part;
+use super::state::Keeping;
+use super::steps::Step;
+use super::store::{Presence, StoreRow};
+use crate::content::PeerId;
+use crate::tracker::records::Content;
+use crate::wire::Label;
+
+/// What a leaving store is still needed for is looked at so often.
+const LEAVING_AGAIN: Duration = Duration::from_secs(5);
+
+impl Keeping {
+    /// A store is on record, with its name, zone and machine: it is waited for, and then missed.
+    pub fn expects(&mut self, peer: PeerId, (name, zone, machine): (Label, Label, Label), now: Instant) {
+        if let Some(at) = self.stores.enter(peer, now) {
+            self.stores[at].is_called(name, zone, machine);
+            self.knows_stores = true;
+        }
+    }
+
+    /// Others are to keep what a store holds, so that it can be taken away; or not, after all.
+    pub fn leaves(&mut self, peer: PeerId, leaving: bool, now: Instant) {
+        let Some(at) = self.stores.enter(peer, now).filter(|at| self.stores[*at].leaving != leaving) else {
+            return;
+        };
+        self.stores[at].leaving = leaving;
+        self.forget_who_can_go();
+        (self.has_surplus, self.calm_since) = (true, None);
+        self.agenda.walk(Walk::Of(at), false);
+        self.agenda.walk(Walk::Uploads, true);
+    }
+
+    /// A store that is away is not waited for any more; false if it is here.
+    pub fn forgets(&mut self, peer: PeerId) -> bool {
+        let Some(at) = self.stores.find(peer) else { return true };
+        if self.stores[at].presence != Presence::Away {
+            return false;
+        }
+        (self.stores[at].forgotten, self.stores[at].missed, self.stores[at].leaving) = (true, true, false);
+        self.agenda.walk(Walk::Of(at), false);
+        true
+    }
+
+    /// What leaving stores are needed for is another question now.
+    pub(super) fn forget_who_can_go(&mut self) {
+        self.stores.iter_mut().for_each(|store| store.needed_for = None);
+    }
+
+    pub(super) fn look_after_leaving(&mut self, now: Instant) {
+        if self.looked_after_leaving + LEAVING_AGAIN > now || !self.agenda.is_empty() {
+            return;
+        }
+        self.looked_after_leaving = now;
+        let leaving = self.stores.iter().filter(|(_, store)| store.leaving && store.needed_for != Some(0));
+        let leaving: Vec<StoreRow> = leaving.map(|(at, _)| at).collect();
+        leaving.into_iter().for_each(|at| self.agenda.walk(Walk::Leaving(at), false));
+    }
+
+    /// True if a content is not as safe as promised without the stores that are leaving.
+    pub(super) fn is_needed(&self, content: Content, step: &mut Step) -> bool {
+        let Some(row) = self.rows.get(&content).filter(|row| row.copies() > 0 && !row.is_nothing(content))
+        else {
+            return false;
+        };
+        step.does(part::words(row.chunks) * (1 + row.holders.len()));
+        let place = |at: StoreRow| self.stores[at].stays().then_some(at.0.into());
+        row.safe(place, row.copies()).last().is_some_and(|safe| *safe < part::weight(row.chunks))
+    }
+}

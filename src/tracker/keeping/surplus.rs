@@ -1,0 +1,162 @@
+//! What need not be kept as often as it is: found when nothing is missing and nobody is waited for, given up a copy at a
+//! time, and only if others have enough when the store is told.
+
+use std::time::{Duration, Instant};
+
+use super::part::{self, Part};
+use super::row::{Holder, Row};
+use super::state::{Keeping, Rule};
+use super::steps::Step;
+use super::store::{Level, Store, StoreRow};
+use crate::content::ChunkSet;
+use crate::tracker::records::Content;
+
+/// For so long nothing must be missing before any of what is too much is given up; less if the grace is shorter.
+const CALM_FOR: Duration = Duration::from_secs(600);
+
+/// A holder whose copies may be too many, or those of others that are enough.
+struct Spare<'a> {
+    store: StoreRow,
+    place: u32,
+    have: &'a Part,
+}
+
+impl Keeping {
+    /// Looks for copies that are too many once all has been well for long enough.
+    pub(super) fn look_whether_calm(&mut self, now: Instant) {
+        let restless =
+            |store: &Store| (store.is_awaited() && !store.forgotten) || (store.counts() && store.owed > 0);
+        let calm = self.mends
+            && self.agenda.is_empty()
+            && !self.has_unplaced
+            && !self.stores.iter().any(|(_, store)| restless(store));
+        self.calm_since = self.calm_since.or(Some(now)).filter(|_| calm);
+        let long = CALM_FOR.min(self.terms.grace);
+        if self.has_surplus && self.calm_since.is_some_and(|since| since + long <= now) {
+            self.has_surplus = false;
+            self.agenda.walk(super::agenda::Walk::Surplus, false);
+        }
+    }
+
+    /// Marks, of each chunk of which there are too many copies, one: in a place that has another, or where least is free.
+    pub(super) fn look_for_surplus(&mut self, content: Content, step: &mut Step, now: Instant) {
+        let Some(row) = self.rows.get(&content) else { return };
+        let (chunks, copies) = (row.chunks, self.copies_kept(row));
+        let enough = row.holders.len() > copies && copies > 0 && !row.is_nothing(content);
+        if !enough || !self.may_give_up(row) {
+            return;
+        }
+        let mut spares = self.spares(row, self.stores.level(copies));
+        spares.sort_by_key(|spare| std::cmp::Reverse(self.stores[spare.store].fill()));
+        step.does(part::words(chunks) * (1 + spares.len()));
+        let mut marks: Vec<Vec<u64>> = vec![Vec::new(); spares.len()];
+        for word in 0..part::words(chunks) {
+            let mut left = part::used(word, chunks);
+            let mut marked = vec![0; spares.len()];
+            for apart in [false, true] {
+                for (at, spare) in spares.iter().enumerate() {
+                    let (apart_enough, here_enough) = spare_bits(&spares, spare.store, word, copies);
+                    let bits = left & spare.have.word(word) & if apart { apart_enough } else { here_enough };
+                    marked[at] |= bits;
+                    left &= !bits;
+                }
+            }
+            marks.iter_mut().zip(marked).for_each(|(marks, word)| marks.push(word));
+        }
+        let stores: Vec<StoreRow> = spares.iter().map(|spare| spare.store).collect();
+        for (at, words) in stores.into_iter().zip(marks) {
+            if words.iter().any(|word| *word != 0) {
+                self.has_surplus = true;
+                let surplus = match chunks {
+                    0 => Part::All,
+                    chunks => ChunkSet::from_words(words.into_iter(), chunks).into(),
+                };
+                self.change(content, at, now, |holder| holder.todo().surplus = surplus);
+            }
+        }
+    }
+
+    /// What a store may be told now to give up of a content.
+    pub(super) fn to_give_up(&self, row: &Row, holder: &Holder) -> Part {
+        let chunks = row.chunks;
+        let doomed = holder.doomed();
+        if row.given_up {
+            return holder.have.or(doomed, chunks);
+        }
+        let surplus = holder.todo.as_ref().map_or(&Part::None, |todo| &todo.surplus);
+        let asked = surplus.or(doomed, chunks);
+        let copies = self.copies_kept(row);
+        if !self.heeds(Rule::SpareIsCountedAgain) {
+            return asked;
+        }
+        if copies == 0 || !self.may_give_up(row) || !self.stores[holder.store].stays() {
+            return Part::None;
+        }
+        let level = self.stores.level(copies);
+        let mut spares = self.spares(row, level);
+        if !spares.iter().any(|spare| spare.store == holder.store) {
+            let place = self.stores.place(holder.store, level);
+            spares.push(Spare { store: holder.store, place, have: &Part::None });
+            spares.sort_by_key(|spare| spare.place);
+        }
+        let mut words = (0..part::words(chunks)).map(|word| {
+            let (apart, here) = spare_bits(&spares, holder.store, word, copies);
+            (apart | here) & part::used(word, chunks)
+        });
+        let spare = match chunks {
+            0 if words.all(|word| word == 1) => Part::All,
+            0 => Part::None,
+            chunks => ChunkSet::from_words(words, chunks).into(),
+        };
+        asked.and(&spare, chunks)
+    }
+
+    /// Copies of which none is given up.
+    fn copies_kept(&self, row: &Row) -> usize {
+        match self.heeds(Rule::PendingIsKept) {
+            true => row.copies().into(),
+            false if row.promised.promises() => usize::from(row.promised.m()) + 1,
+            false => 0,
+        }
+    }
+
+    fn may_give_up(&self, row: &Row) -> bool {
+        self.mends && (row.asked == 0 || !self.heeds(Rule::PendingIsKept))
+    }
+
+    /// Holders whose copies are a reason not to need another's, those in one place next to each other.
+    fn spares<'a>(&self, row: &'a Row, level: Level) -> Vec<Spare<'a>> {
+        let strict = self.heeds(Rule::OnlyWhoStaysSpares);
+        let stays = |holder: &&Holder| self.stores[holder.store].stays() || !strict;
+        let spare = |holder: &'a Holder| Spare {
+            store: holder.store,
+            place: self.stores.place(holder.store, level),
+            have: &holder.have,
+        };
+        let mut spares: Vec<Spare<'_>> = row.holders.iter().filter(stays).map(spare).collect();
+        spares.sort_by_key(|spare| spare.place);
+        spares
+    }
+}
+
+/// Chunks of a word that the others hold often enough: in as many places as there are to be copies; and on as many stores,
+/// of which one is in the place of this one.
+fn spare_bits(spares: &[Spare<'_>], of: StoreRow, word: usize, copies: usize) -> (u64, u64) {
+    let place = spares.iter().find(|spare| spare.store == of).map(|spare| spare.place);
+    let (mut places, mut stores) = (part::Levels::default(), part::Levels::default());
+    let mut beside = 0;
+    let mut by_place: Vec<(u32, u64)> = Vec::with_capacity(spares.len());
+    for spare in spares.iter().filter(|spare| spare.store != of) {
+        let bits = spare.have.word(word);
+        stores.add(bits);
+        if Some(spare.place) == place {
+            beside |= bits;
+        }
+        match by_place.iter_mut().find(|(other, _)| *other == spare.place) {
+            Some((_, set)) => *set |= bits,
+            None => by_place.push((spare.place, bits)),
+        }
+    }
+    by_place.iter().for_each(|(_, bits)| places.add(*bits));
+    (places.at_least(copies), stores.at_least(copies) & beside)
+}
