@@ -4,9 +4,15 @@
 //! It is their parent and no one else's guardian: none outlives it, and it takes over none. What is to be done is decided
 //! by `role` and `roles`, without a process or a clock; `agent` carries it out. `service` is the other side, in the process
 //! of a role.
+//!
+//! Who brings back a node whose agent is gone is decided by `ledger` (what trackers agree on), `duties` (what their leader
+//! proposes) and `executor` (the one that does it).
 
 mod agent;
 mod control;
+pub mod duties;
+pub mod executor;
+pub mod ledger;
 mod news;
 mod notice;
 pub mod plan;

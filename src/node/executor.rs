@@ -1,0 +1,165 @@
+//! Bringing a lost node back, as the agent sees it that is to do so: claimed through the log, and only as long as its lease
+//! lasts. Pure.
+//!
+//! The lease begins when it was first asked for, which is before the claim was decided; for the trackers it ends well after
+//! that, with room for clocks that are wrong. So no two are at it at once, unless one is paused between a look at its clock
+//! and what it does then: whoever comes back of such a pair is fenced.
+
+use std::time::{Duration, Instant};
+
+use super::ledger::{Duty, NodeId};
+
+/// A hook is not begun with less of the lease left.
+const LEAST: Duration = Duration::from_secs(5);
+/// An unanswered question is asked again after so long.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A tracker says what this node is to do, or that there is nothing.
+    Told(Option<(Duty, NodeId)>),
+    /// The claim of a duty was decided: it is this node's, or is not.
+    Claimed(Duty, bool),
+    /// The hook has ended.
+    Ended,
+    /// That it was done is in the log.
+    Noted(Duty),
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask for a duty.
+    Claim(Duty),
+    /// Run the hook for a node.
+    Run(Duty, NodeId),
+    /// End the hook, with all that it started.
+    Kill,
+    /// Tell that it was done, or tried.
+    Tell(Duty),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    Asking { duty: Duty, target: NodeId, first: Instant, last: Instant },
+    Running { duty: Duty, until: Instant, killed: bool },
+    Telling { duty: Duty, last: Instant },
+}
+
+/// An agent that may be given duties.
+#[derive(Debug)]
+pub struct Executor {
+    lease: Duration,
+    state: State,
+    /// The last duty that was asked for, and when that was first: its lease runs from then, whatever comes between.
+    asked: Option<(Duty, Instant)>,
+    /// This one and those before it were begun, or are over.
+    spent: Option<Duty>,
+}
+
+impl Executor {
+    /// One with nothing to do, whose leases are so long.
+    pub fn new(lease: Duration) -> Executor {
+        Executor { lease, state: State::Idle, asked: None, spent: None }
+    }
+
+    /// Takes an event.
+    #[must_use]
+    pub fn step(&mut self, event: Event, now: Instant) -> Option<Effect> {
+        match (event, self.state) {
+            (Event::Told(Some((duty, target))), State::Idle) if self.spent < Some(duty) => {
+                let first = self.asked.filter(|(asked, _)| *asked == duty).map_or(now, |(_, first)| first);
+                self.asked = Some((duty, first));
+                self.state = State::Asking { duty, target, first, last: now };
+                Some(Effect::Claim(duty))
+            }
+            // It went to another, or ended; or that tracker is behind, and it is asked for again.
+            (Event::Told(told), State::Asking { duty, .. }) if told.map(|(told, _)| told) != Some(duty) => {
+                self.state = State::Idle;
+                None
+            }
+            (Event::Claimed(decided, granted), State::Asking { duty, target, first, .. })
+                if decided == duty =>
+            {
+                let until = first + self.lease;
+                if !granted || now + LEAST > until {
+                    self.give_up(duty);
+                    return None;
+                }
+                self.spent = Some(duty);
+                self.state = State::Running { duty, until, killed: false };
+                Some(Effect::Run(duty, target))
+            }
+            (Event::Ended, State::Running { duty, .. }) => {
+                self.state = State::Telling { duty, last: now };
+                Some(Effect::Tell(duty))
+            }
+            // That it is another's turn says that it was noted, or has run out.
+            (Event::Told(told), State::Telling { duty, .. }) if told.map(|(told, _)| told) != Some(duty) => {
+                self.state = State::Idle;
+                None
+            }
+            (Event::Noted(noted), State::Telling { duty, .. }) if noted == duty => {
+                self.state = State::Idle;
+                None
+            }
+            (Event::Tick, _) => self.tick(now),
+            _ => None,
+        }
+    }
+
+    /// When [`Event::Tick`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Idle | State::Running { killed: true, .. } => None,
+            State::Asking { last, .. } | State::Telling { last, .. } => Some(last + AGAIN),
+            State::Running { until, .. } => Some(until),
+        }
+    }
+
+    /// If it was claimed, that runs out.
+    fn give_up(&mut self, duty: Duty) {
+        self.spent = Some(duty);
+        self.state = State::Idle;
+    }
+
+    fn tick(&mut self, now: Instant) -> Option<Effect> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return None;
+        }
+        match &mut self.state {
+            State::Asking { duty, first, last, .. } => {
+                if *first + self.lease < now + LEAST {
+                    let duty = *duty;
+                    self.give_up(duty);
+                    return None;
+                }
+                *last = now;
+                Some(Effect::Claim(*duty))
+            }
+            State::Running { killed, .. } => {
+                *killed = true;
+                Some(Effect::Kill)
+            }
+            State::Telling { duty, last } => {
+                *last = now;
+                Some(Effect::Tell(*duty))
+            }
+            State::Idle => None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Executor {
+    /// A fault, to see that it is found: the lease begins with the answer.
+    pub(super) fn forgets_when_it_asked(&mut self, now: Instant) {
+        if let State::Asking { first, .. } = &mut self.state {
+            *first = now;
+        }
+    }
+}
