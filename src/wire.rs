@@ -23,7 +23,9 @@ mod stores;
 mod tests;
 mod tracker;
 
-pub use codes::{Complaint, ErrorCode, MemberRole, Purpose, Refusal, Reluctance, Role, StoreState, View};
+pub use codes::{
+    Complaint, ErrorCode, MemberRole, Purpose, Refusal, Reluctance, Role, StoreState, Urgency, View,
+};
 pub use common::{Common, Hello, Problem};
 pub use field::{Addresses, Bits, DecodeError, Label, List, Name, Ranges, Text};
 pub(crate) use field::{Cursor, Field, put_list};

@@ -489,3 +489,35 @@ fn a_store_serves_one_authority_until_it_is_told_to_go_over() {
     let lent = other.until("store", "it said whom it serves", |_, peer| peer.lent.clone());
     assert_eq!((lent.authority, lent.term), (Authority(2), Term(TERM)));
 }
+
+#[test]
+fn what_nobody_waits_for_comes_when_others_are_not_served() {
+    const FILM: usize = 32_000_000;
+    let master = Master::start(1);
+    let (shared, kept, got) = (folder(), folder(), folder());
+    fs::write(shared.path().join("film"), pattern(FILM, 1)).expect("a file");
+    fs::write(shared.path().join("other"), pattern(60_000_000, 2)).expect("a file");
+    let _alice = master.peer(shared.path(), "alice", &["--up", "8MB/s"]);
+    let _store = master.store(kept.path(), "store", &[]);
+    let (film, other) = (master.offer("alice", "film"), master.offer("alice", "other"));
+    let all = ChunkSet::full(other.chunks);
+    let keep = Keep { urgent: false, ..master.keep(&other, View::Bytes, &all, &["alice"]) };
+    master.tell("store", keep);
+    let held = || {
+        master.until("store", "some of it is kept", |_, peer| {
+            let part = peer.kept.get(&(other.id, View::Bytes))?;
+            part.have.to_set(part.chunks).map(|have| have.count()).filter(|chunks| *chunks > 0)
+        })
+    };
+    held();
+    master.located(&film, &["alice"]);
+    let target = got.path().join("film");
+    let tracker = master.addr.to_string();
+    let before = held();
+    run(&["get", "film", target.to_str().expect("UTF-8"), "--tracker", &tracker, "--wait", "20s"]).expect(0);
+    let came = u64::from(held() - before) * 65_536;
+    assert!(fs::read(&target).expect("the file") == pattern(FILM, 1));
+    // As much as the film, if both were served alike; and it goes on before the first chunk of that and behind the last.
+    assert!(came < FILM as u64 / 4, "{came} bytes came that could wait");
+    master.until_kept("store", &other, View::Bytes, &all);
+}

@@ -19,7 +19,8 @@ use p2p::net::secure::Suite;
 use p2p::net::secure::vectors::{Exchange, exchange};
 use p2p::wire::{
     ChunkHead, Common, Complaint, Duty, ErrorCode, FromServer, FromTracker, HEADER_BYTES, MemberRole,
-    Message, Preface, Purpose, RawHeader, Refusal, Reluctance, Role, StoreState, ToServer, ToTracker, View,
+    Message, Preface, Purpose, RawHeader, Refusal, Reluctance, Role, StoreState, ToServer, ToTracker,
+    Urgency, View,
 };
 
 use doc::{DOC, blocks, rows, section, unhex};
@@ -104,6 +105,7 @@ fn numbers_are_those_of_the_code() {
     numbers_agree("### 9.8 Duties", Duty::TABLE.iter().map(|(number, name)| (u64::from(*number), *name)));
     let roles = MemberRole::ALL.iter().map(|v| (v.number().into(), v.label()));
     numbers_agree("### 9.9 Roles of members", roles);
+    numbers_agree("### 9.10 Urgencies", Urgency::ALL.iter().map(|v| (v.number().into(), v.label())));
     numbers_agree("## 11. Error codes", ErrorCode::ALL.iter().map(|v| (v.number().into(), v.label())));
 }
 

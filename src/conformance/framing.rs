@@ -203,7 +203,7 @@ fn views_and_flags_without_a_meaning_are_malformed(peer: &Peer) -> Checked {
     let cases = [
         (id::OPEN, Body::new().u16(0).raw(&hash).u8(2)),
         (id::GET_CHUNK, Body::new().u16(0).u32(0).u16(1).u8(0xff).u8(0)),
-        (id::GET_CHUNK, Body::new().u16(0).u32(0).u16(1).u8(0).u8(2)),
+        (id::GET_CHUNK, Body::new().u16(0).u32(0).u16(1).u8(0).u8(3)),
     ];
     for (id, body) in cases {
         sends(&peer.target, &frame(id, 2, &body))?.ends_with(code::MALFORMED)?;

@@ -8,7 +8,7 @@ use super::scenario::Manner;
 use super::world::World;
 use crate::content::{Chunk, ChunkSet, Network, PROOF_RUN};
 use crate::swarm::desk::{Effect, Wish};
-use crate::wire::{ANY_CHUNK, Refusal};
+use crate::wire::{ANY_CHUNK, Refusal, Urgency};
 
 /// Frame header and head of a CHUNK without its proof.
 const HEAD_BYTES: u32 = 9 + 11;
@@ -116,7 +116,8 @@ impl World<'_> {
             return self.tell(c);
         };
         let choice = (job.chunk == ANY_CHUNK).then_some(SLOT);
-        if !desk.turn(c, Wish { choice, behind: job.behind }, now) {
+        let urgency = if job.behind { Urgency::Behind } else { Urgency::Normal };
+        if !desk.turn(c, Wish { choice, urgency }, now) {
             return;
         }
         self.tell_news(c);

@@ -13,6 +13,7 @@ use super::throttle::Throttle;
 use super::turns::{Hold, Origin, Rank, Turns};
 use super::uplink::{Uplink, piece_bytes};
 use crate::content::{Chunk, Network, PeerId, Rate};
+use crate::wire::Urgency;
 
 /// What follows for another connection than the one that came; to be carried out in any order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub(crate) enum Effect {
 pub(crate) struct Wish {
     /// The slot of whose content its asker wants whichever chunk, if it does.
     pub(crate) choice: Option<u16>,
-    /// Others get on faster than its asker.
-    pub(crate) behind: bool,
+    /// How soon its asker wants it.
+    pub(crate) urgency: Urgency,
 }
 
 /// Where a connection stands.
@@ -186,8 +187,9 @@ impl<C: Ord + Copy> Desk<C> {
         let may = match connection.standing {
             Standing::Sends(_) => return true,
             Standing::IsNext => true,
-            Standing::Waits(_) => false,
-            Standing::Rests | Standing::Lags => self.turns.take(number, connection.origin),
+            Standing::Waits(_) | Standing::Rests | Standing::Lags => {
+                self.turns.take(number, connection.origin, wish.urgency == Urgency::Background)
+            }
         };
         connection.standing =
             if may { Standing::Sends(Hold::begin(now)) } else { Standing::Waits(Some(wish)) };
@@ -289,11 +291,11 @@ impl<C: Ord + Copy> Desk<C> {
 /// The rank of a connection among those who wait.
 fn rank<C: Ord + Copy>(connection: Option<&Connection<C>>, seeds: &BTreeMap<C, Seed>) -> Rank {
     let Some(Connection { origin, standing: Standing::Waits(Some(wish)), seeds: open }) = connection else {
-        return Rank::new(0, false);
+        return Rank::new(0, Urgency::Normal);
     };
     let content = wish.choice.and_then(|slot| open.get(&slot));
     let seed = content.and_then(|content| seeds.get(content));
-    Rank::new(seed.map_or(0, |seed| seed.unspread(origin.peer)), wish.behind)
+    Rank::new(seed.map_or(0, |seed| seed.unspread(origin.peer)), wish.urgency)
 }
 
 #[cfg(test)]

@@ -6,17 +6,23 @@
 //! Turns go round by address, then by peer, then by connection: whoever makes many connections gets no more for it. Nor
 //! has an address, or a peer of it, more turns at a time than its share, though a slot stays free: a third of three that
 //! send is all that one connection would get beside two of a crowd.
+//!
+//! Who can wait, as a store that makes another copy of something, begins while nobody else sends or waits, and now and then
+//! beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::content::{Network, PeerId, Rate};
+use crate::wire::Urgency;
 
 /// Connections that send chunks at the same time.
 const SLOTS: usize = 3;
 /// No address, no peer of it, and no connection of that waits for more turns than so many times as many addresses as
 /// wait, whatever its rank: those of another content may be behind all the time.
 const MOST_ROUNDS: u64 = 4;
+/// Who can wait has a turn beside others when so many of theirs have ended.
+const BACKGROUND_ROUNDS: u64 = 20;
 /// A connection that gets less than one part in so many of our uplink, and has for this long, gives up its
 /// turn: not our uplink is what is slow, unless that is full.
 const TURN_SHARE: u64 = 4;
@@ -59,15 +65,17 @@ impl Hold {
 /// Whose turn comes first: the smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
+    can_wait: bool,
     unspread: u32,
     keeps_up: bool,
 }
 
 impl Rank {
-    /// Of an asker that others get on faster than, if it is `behind`; `unspread` if it wants a chunk of our choice:
+    /// Of an asker that wants something so soon; `unspread` if it wants a chunk of our choice:
     /// [`unspread`](super::seed::Seed::unspread), else 0.
-    pub(crate) fn new(unspread: u32, behind: bool) -> Rank {
-        Rank { unspread, keeps_up: !behind }
+    pub(crate) fn new(unspread: u32, urgency: Urgency) -> Rank {
+        let can_wait = urgency == Urgency::Background;
+        Rank { can_wait, unspread, keeps_up: urgency != Urgency::Behind }
     }
 }
 
@@ -84,15 +92,25 @@ pub(crate) struct Origin {
 struct Waiting<A> {
     asker: A,
     origin: Origin,
+    /// As it said when it came.
+    can_wait: bool,
     since: u64,
     network_since: u64,
     peer_since: u64,
 }
 
+/// A connection that sends.
+#[derive(Debug)]
+struct Sending<A> {
+    asker: A,
+    origin: Origin,
+    can_wait: bool,
+}
+
 /// Who may send, and who waits for it in which order.
 #[derive(Debug)]
 pub(crate) struct Turns<A> {
-    sending: Vec<(A, Origin)>,
+    sending: Vec<Sending<A>>,
     /// In the order in which they came.
     waiting: Vec<Waiting<A>>,
     /// How many turns have ended.
@@ -104,15 +122,21 @@ impl<A: PartialEq + Copy> Turns<A> {
         Turns { sending: Vec::new(), waiting: Vec::new(), ended: 0 }
     }
 
-    /// Leave for `asker` to send, or a place in the queue.
-    pub(crate) fn take(&mut self, asker: A, origin: Origin) -> bool {
-        if self.waiting.iter().any(|waiting| waiting.asker == asker) {
-            return false;
+    /// Leave for `asker` to send, or a place in the queue, if it has none; `can_wait` if it has time until nobody else wants a turn.
+    pub(crate) fn take(&mut self, asker: A, origin: Origin, can_wait: bool) -> bool {
+        if let Some(at) = self.waiting.iter().position(|waiting| waiting.asker == asker) {
+            // Who has more time now keeps its place; who has less gets another.
+            if can_wait || !self.waiting[at].can_wait {
+                return false;
+            }
+            self.waiting.remove(at);
         }
-        let shares = Shares::among(self.origins().chain([origin]));
+        let shares = self.shares(Some((origin, can_wait)));
         let may_begin = |origin| self.may_begin(origin, &shares);
-        if may_begin(origin) && !self.waiting.iter().any(|waiting| may_begin(waiting.origin)) {
-            self.sending.push((asker, origin));
+        let others = self.waiting.iter().filter(|other| can_wait || !other.can_wait);
+        let is_kept_waiting = can_wait && self.somebody_cannot_wait();
+        if !is_kept_waiting && may_begin(origin) && !others.map(|other| other.origin).any(may_begin) {
+            self.sending.push(Sending { asker, origin, can_wait });
             return true;
         }
         let of_network = self.waiting.iter().find(|other| other.origin.network == origin.network);
@@ -120,6 +144,7 @@ impl<A: PartialEq + Copy> Turns<A> {
         self.waiting.push(Waiting {
             asker,
             origin,
+            can_wait,
             since: self.ended,
             network_since: of_network.map_or(self.ended, |other| other.network_since),
             peer_since: of_peer.map_or(self.ended, |other| other.peer_since),
@@ -142,8 +167,10 @@ impl<A: PartialEq + Copy> Turns<A> {
         may_return: Option<Origin>,
         rank: impl Fn(&A) -> Rank,
     ) -> Vec<A> {
-        if let Some(at) = self.sending.iter().position(|(asker, _)| asker == ended) {
-            let (_, origin) = self.sending.swap_remove(at);
+        let mut returns = None;
+        if let Some(at) = self.sending.iter().position(|sending| sending.asker == *ended) {
+            let Sending { origin, can_wait, .. } = self.sending.swap_remove(at);
+            returns = may_return.map(|origin| (origin, can_wait));
             self.ended += 1;
             for waiting in self.waiting.iter_mut().filter(|other| other.origin.network == origin.network) {
                 waiting.network_since = self.ended;
@@ -155,24 +182,29 @@ impl<A: PartialEq + Copy> Turns<A> {
         if self.sending.len() == SLOTS || self.waiting.is_empty() {
             return Vec::new();
         }
-        let shares = Shares::among(self.origins().chain(may_return));
+        let shares = self.shares(returns);
+        let is_awaited = returns.is_some_and(|(_, can_wait)| !can_wait);
         let mut begun = Vec::new();
-        while let Some(at) = self.first(&shares, &rank) {
-            let next = self.waiting.remove(at);
-            self.sending.push((next.asker, next.origin));
-            begun.push(next.asker);
+        while let Some(at) = self.first(&shares, is_awaited, &rank) {
+            let Waiting { asker, origin, can_wait, .. } = self.waiting.remove(at);
+            self.sending.push(Sending { asker, origin, can_wait });
+            begun.push(asker);
         }
         begun
     }
 
-    /// Who of those who wait has the next turn, if one is to be had.
-    fn first(&self, shares: &Shares, rank: impl Fn(&A) -> Rank) -> Option<usize> {
+    /// Who of those who wait has the next turn, if one is to be had; `is_awaited` if somebody returns at once who cannot wait.
+    fn first(&self, shares: &Shares, is_awaited: bool, rank: impl Fn(&A) -> Rank) -> Option<usize> {
         let networks: BTreeSet<_> = self.waiting.iter().map(|waiting| waiting.origin.network).collect();
         let most = networks.len() as u64 * MOST_ROUNDS;
         // Who waits longest may have seen too many turns go to others.
         let ranked = |since, rank| (self.ended - since <= most).then_some(rank);
         let waiting = self.waiting.iter().enumerate();
-        let waiting = waiting.filter(|(_, waiting)| self.may_begin(waiting.origin, shares));
+        let in_front = is_awaited || self.somebody_cannot_wait();
+        let waiting = waiting.filter(|(_, waiting)| {
+            let is_kept_waiting = in_front && self.ended - waiting.since < BACKGROUND_ROUNDS;
+            self.may_begin(waiting.origin, shares) && !(is_kept_waiting && waiting.can_wait)
+        });
         let mut left: Vec<_> = waiting.map(|(at, waiting)| (waiting, rank(&waiting.asker), at)).collect();
         let (first, ..) = left.iter().min_by_key(|(waiting, rank, _)| {
             let since = waiting.network_since;
@@ -205,15 +237,25 @@ impl<A: PartialEq + Copy> Turns<A> {
 
     /// How many turns the network, and the peer, have now.
     fn held(&self, origin: Origin) -> (usize, usize) {
-        let of_network = self.sending.iter().filter(|(_, other)| other.network == origin.network);
-        let of_peer = self.sending.iter().filter(|(_, other)| *other == origin);
+        let of_network = self.sending.iter().filter(|other| other.origin.network == origin.network);
+        let of_peer = self.sending.iter().filter(|other| other.origin == origin);
         (of_network.count(), of_peer.count())
     }
 
-    /// Of all who send or wait.
-    fn origins(&self) -> impl Iterator<Item = Origin> {
-        let sending = self.sending.iter().map(|(_, origin)| *origin);
-        sending.chain(self.waiting.iter().map(|waiting| waiting.origin))
+    /// True if somebody sends or waits who has no time.
+    fn somebody_cannot_wait(&self) -> bool {
+        self.sending.iter().any(|sending| !sending.can_wait)
+            || self.waiting.iter().any(|waiting| !waiting.can_wait)
+    }
+
+    /// The shares of all who send or wait, and of one more; of those who can wait only if all can.
+    fn shares(&self, more: Option<(Origin, bool)>) -> Shares {
+        let sending = self.sending.iter().map(|sending| (sending.origin, sending.can_wait));
+        let waiting = self.waiting.iter().map(|waiting| (waiting.origin, waiting.can_wait));
+        let all: Vec<(Origin, bool)> = sending.chain(waiting).chain(more).collect();
+        let all_can_wait = all.iter().all(|(_, can_wait)| *can_wait);
+        let counting = all.into_iter().filter(|(_, can_wait)| all_can_wait || !can_wait);
+        Shares::among(counting.map(|(origin, _)| origin))
     }
 }
 
@@ -240,6 +282,15 @@ impl Shares {
 
 #[cfg(test)]
 impl<A> Turns<A> {
+    /// True if this one waits because others have less time.
+    pub(super) fn is_kept_waiting(&self, asker: &A) -> bool
+    where
+        A: PartialEq + Copy,
+    {
+        let waits = |waiting: &Waiting<A>| waiting.asker == *asker && waiting.can_wait;
+        self.waiting.iter().any(waits) && self.somebody_cannot_wait()
+    }
+
     /// How many send, and how many wait.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.sending.len(), self.waiting.len())
@@ -259,20 +310,29 @@ mod tests {
         Origin { network: Network::of([10, 0, 0, network].into()), peer: PeerId([peer; 16]) }
     }
 
+    fn rank_of(unspread: u32, behind: bool) -> Rank {
+        Rank::new(unspread, if behind { Urgency::Behind } else { Urgency::Normal })
+    }
+
     impl Turns<u32> {
+        fn takes_as(&mut self, asker: u32, origin: Origin) -> bool {
+            self.take(asker, origin, false)
+        }
+
         fn takes(&mut self, asker: u32) -> bool {
-            self.take(asker, alone(asker))
+            self.take(asker, alone(asker), false)
         }
 
         /// The turn of who has had one longest is over.
         fn next(&mut self, rank: impl Fn(&u32) -> Rank) -> Option<u32> {
-            let ended = self.sending.first().map(|(asker, _)| *asker)?;
+            let ended = self.sending.first().map(|sending| sending.asker)?;
             self.goes_on(&ended, rank)
         }
 
         /// Whose turn comes after that of `ended`, if one alone does.
         fn goes_on(&mut self, ended: &u32, rank: impl Fn(&u32) -> Rank) -> Option<u32> {
-            let origin = self.sending.iter().find(|(asker, _)| asker == ended).map(|(_, origin)| *origin);
+            let origin =
+                self.sending.iter().find(|sending| sending.asker == *ended).map(|sending| sending.origin);
             let begun = self.pass_on(ended, origin, rank);
             assert!(begun.len() <= 1, "{begun:?}");
             begun.first().copied()
@@ -289,7 +349,7 @@ mod tests {
     fn a_few_send_and_the_smallest_rank_of_those_who_wait_comes_next() {
         let mut turns = full();
         assert!(!turns.takes(7) && !turns.takes(8) && !turns.takes(9) && !turns.takes(8));
-        let rank = |asker: &u32| Rank::new(if *asker == 8 { 0 } else { 4 }, *asker == 9);
+        let rank = |asker: &u32| rank_of(if *asker == 8 { 0 } else { 4 }, *asker == 9);
         assert_eq!(turns.next(rank), Some(8), "what is not spread comes before who is behind");
         assert_eq!(turns.next(rank), Some(9));
         assert_eq!(turns.next(rank), Some(7));
@@ -299,6 +359,30 @@ mod tests {
         assert!(!turns.takes(2), "and one only");
         turns.forget(&2);
         assert_eq!(turns.next(rank), None);
+    }
+
+    #[test]
+    fn who_can_wait_begins_when_nobody_else_wants_a_turn_and_now_and_then_beside_them() {
+        let rank =
+            |asker: &u32| Rank::new(0, if *asker < 10 { Urgency::Background } else { Urgency::Normal });
+        let mut turns = Turns::new();
+        assert!(turns.take(1, alone(1), true) && turns.take(2, alone(2), true), "nobody else is there");
+        assert!(turns.takes(20), "and a turn is left for others");
+        assert!(turns.pass_on(&1, Some(alone(1)), rank).is_empty());
+        assert!(!turns.take(1, alone(1), true) && !turns.take(3, alone(3), true));
+        assert!(turns.pass_on(&2, None, rank).is_empty());
+        assert!(turns.takes(21) && turns.takes(22), "those who wait are passed by");
+        turns.forget(&3);
+        for ended in 0..BACKGROUND_ROUNDS - 2 {
+            let asker = 20 + (ended % 3) as u32;
+            assert!(turns.pass_on(&asker, Some(alone(asker)), rank).is_empty());
+            assert!(turns.takes(asker));
+        }
+        assert_eq!(turns.pass_on(&20, Some(alone(20)), rank), [1], "so many have passed it by");
+        assert!(!turns.takes(20) && !turns.take(3, alone(3), true));
+        assert_eq!(turns.pass_on(&1, Some(alone(1)), rank), [20]);
+        assert!(turns.pass_on(&20, None, rank).is_empty() && turns.pass_on(&21, None, rank).is_empty());
+        assert_eq!(turns.pass_on(&22, None, rank), [3], "nobody else is there any more");
     }
 
     #[test]
@@ -314,12 +398,12 @@ mod tests {
         let mut turns = full();
         assert!(!turns.takes(7));
         for _ in 0..100 {
-            let (ended, _) = turns.sending[0];
-            assert!(turns.next(|_| Rank::new(0, false)).is_some());
+            let ended = turns.sending[0].asker;
+            assert!(turns.next(|_| rank_of(0, false)).is_some());
             assert!(!turns.takes(ended));
         }
         assert!(!turns.takes(8) && !turns.takes(9));
-        assert_eq!(turns.next(|asker| Rank::new(0, *asker == 9)), Some(9), "8 has seen none go by");
+        assert_eq!(turns.next(|asker| rank_of(0, *asker == 9)), Some(9), "8 has seen none go by");
     }
 
     #[test]
@@ -327,7 +411,7 @@ mod tests {
         const BEHIND: [u32; 3] = [7, 8, 9];
         let mut turns = full();
         assert!(!turns.takes(1), "it came first, and keeps up");
-        let rank = |asker: &u32| Rank::new(0, BEHIND.contains(asker));
+        let rank = |asker: &u32| rank_of(0, BEHIND.contains(asker));
         let turns_until = (1..100).find(|_| {
             BEHIND.into_iter().for_each(|asker| assert!(!turns.takes(asker)));
             turns.next(rank) == Some(1)
@@ -339,15 +423,18 @@ mod tests {
     /// Who has the next turns if each asks again as soon as its turn is over, all with the same rank.
     fn rounds(origins: &[Origin], count: usize) -> Vec<u32> {
         let mut turns = full();
-        origins.iter().enumerate().for_each(|(asker, origin)| assert!(!turns.take(asker as u32, *origin)));
+        origins
+            .iter()
+            .enumerate()
+            .for_each(|(asker, origin)| assert!(!turns.takes_as(asker as u32, *origin)));
         // Of those that had a turn at first one ends it; the others leave one turn to all.
         let mut had = Vec::new();
-        let mut ended = turns.sending[0].0;
+        let mut ended = turns.sending[0].asker;
         while had.len() < count {
-            let next = turns.goes_on(&ended, |_| Rank::new(0, false)).unwrap();
+            let next = turns.goes_on(&ended, |_| rank_of(0, false)).unwrap();
             had.push(next);
             if let Some(origin) = origins.get(ended as usize) {
-                assert!(!turns.take(ended, *origin));
+                assert!(!turns.takes_as(ended, *origin));
             }
             ended = next;
         }
@@ -369,18 +456,18 @@ mod tests {
     #[test]
     fn who_has_turns_now_gets_none_before_others_whatever_its_rank() {
         let mut turns = Turns::new();
-        (0..SLOTS as u32).for_each(|asker| assert!(turns.take(asker, origin(1, asker as u8))));
-        (3..20).for_each(|asker| assert!(!turns.take(asker, origin(1, 9))));
-        assert!(!turns.take(20, origin(2, 2)));
-        assert!(!turns.take(21, origin(1, 0)), "a peer that has a turn");
-        let rank = |asker: &u32| Rank::new(0, *asker < 20);
+        (0..SLOTS as u32).for_each(|asker| assert!(turns.takes_as(asker, origin(1, asker as u8))));
+        (3..20).for_each(|asker| assert!(!turns.takes_as(asker, origin(1, 9))));
+        assert!(!turns.takes_as(20, origin(2, 2)));
+        assert!(!turns.takes_as(21, origin(1, 0)), "a peer that has a turn");
+        let rank = |asker: &u32| rank_of(0, *asker < 20);
         assert_eq!(turns.goes_on(&1, rank), Some(20));
         assert_eq!(
             turns.goes_on(&20, rank),
             None,
             "the other address has two turns, and may have half of them"
         );
-        assert!(turns.take(20, origin(2, 2)), "what it has left is its own still");
+        assert!(turns.takes_as(20, origin(2, 2)), "what it has left is its own still");
         assert_eq!(turns.goes_on(&2, rank), None);
         assert_eq!(turns.goes_on(&0, rank), Some(3), "one of a peer that has none");
         assert_eq!(turns.held(origin(1, 9)), (1, 1));
@@ -389,36 +476,37 @@ mod tests {
     #[test]
     fn what_others_leave_free_is_for_whoever_waits() {
         let mut turns = Turns::new();
-        assert!(turns.take(0, origin(1, 1)) && turns.take(1, origin(2, 2)));
-        (2..9).for_each(|asker| assert!(!turns.take(asker, origin(1, 1)), "half of three is one"));
-        let rank = |_: &u32| Rank::new(0, false);
+        assert!(turns.takes_as(0, origin(1, 1)) && turns.takes_as(1, origin(2, 2)));
+        (2..9).for_each(|asker| assert!(!turns.takes_as(asker, origin(1, 1)), "half of three is one"));
+        let rank = |_: &u32| rank_of(0, false);
         assert_eq!(turns.goes_on(&1, rank), None, "it may come again at once");
         assert_eq!(turns.pass_on(&1, None, rank), [2, 3], "it has nothing to send");
-        assert!(!turns.take(1, origin(2, 2)));
+        assert!(!turns.takes_as(1, origin(2, 2)));
         assert_eq!(turns.goes_on(&0, rank), Some(1));
         assert_eq!(turns.goes_on(&2, rank), None, "back to one for each");
         let mut one = Turns::new();
-        assert!(one.take(0, origin(1, 1)) && one.take(1, origin(1, 2)));
-        assert!(!one.take(2, origin(1, 1)), "peers of one address share as addresses do");
-        assert!(one.take(3, origin(1, 2 + 1)));
+        assert!(one.takes_as(0, origin(1, 1)) && one.takes_as(1, origin(1, 2)));
+        assert!(!one.takes_as(2, origin(1, 1)), "peers of one address share as addresses do");
+        assert!(one.takes_as(3, origin(1, 2 + 1)));
     }
 
     #[test]
     fn however_many_addresses_push_ahead_each_has_its_turn_in_time() {
         let mut turns = full();
-        let behind = |asker: &u32| Rank::new(0, *asker != 0);
+        let behind = |asker: &u32| rank_of(0, *asker != 0);
         assert!(!turns.takes(0), "it is not behind");
         let mut waited = 0;
         for nth in 0..500 {
             for network in 1..=4 {
-                (0..20).for_each(|each| assert!(!turns.take(network * 20 + each, origin(network as u8, 9))));
+                (0..20)
+                    .for_each(|each| assert!(!turns.takes_as(network * 20 + each, origin(network as u8, 9))));
             }
             waited += 1;
             if turns.next(behind) == Some(0) {
                 assert!(waited <= MOST_ROUNDS * 5 + 1, "{waited} turns, the {nth}th");
                 waited = 0;
-                turns.sending.retain(|(asker, _)| *asker != 0);
-                turns.sending.push((200, alone(200)));
+                turns.sending.retain(|sending| sending.asker != 0);
+                turns.sending.push(Sending { asker: 200, origin: alone(200), can_wait: false });
                 assert!(!turns.takes(0));
             }
         }
@@ -428,17 +516,17 @@ mod tests {
     #[test]
     fn connections_of_one_address_that_wait_for_long_come_before_nobody_elses() {
         let mut turns = full();
-        assert!(!turns.take(1, origin(1, 1)), "it is not behind as others of its address are");
-        let behind = |asker: &u32| Rank::new(0, *asker != 1);
+        assert!(!turns.takes_as(1, origin(1, 1)), "it is not behind as others of its address are");
+        let behind = |asker: &u32| rank_of(0, *asker != 1);
         for _ in 0..MOST_ROUNDS {
-            (2..50).for_each(|asker| assert!(!turns.take(asker, origin(1, asker as u8))));
+            (2..50).for_each(|asker| assert!(!turns.takes_as(asker, origin(1, asker as u8))));
             let next = turns.next(behind).unwrap();
             assert_ne!(next, 1);
-            turns.sending.retain(|(asker, _)| *asker != next);
-            turns.sending.push((200, alone(200)));
+            turns.sending.retain(|sending| sending.asker != next);
+            turns.sending.push(Sending { asker: 200, origin: alone(200), can_wait: false });
         }
         assert_eq!(turns.next(behind), Some(1), "one address waits: four turns are too many");
-        assert!(!turns.take(99, alone(99)));
+        assert!(!turns.takes_as(99, alone(99)));
         assert_eq!(turns.next(behind), Some(99), "the other has a turn");
     }
 

@@ -114,6 +114,18 @@ code! {
 }
 
 code! {
+    /// How soon a chunk is wanted.
+    Urgency: u8 {
+        /// As those of others.
+        Normal = 0 "NORMAL",
+        /// The peers that the asker is connected to have gained more than it since they met.
+        Behind = 1 "BEHIND",
+        /// When nobody else waits: nobody uses it now.
+        Background = 2 "BACKGROUND",
+    }
+}
+
+code! {
     /// What a peer reports to the tracker.
     Complaint: u8 {
         /// The peer cannot be reached.

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::codes::{Refusal, View};
+use super::codes::{Refusal, Urgency, View};
 use super::common::{Common, FIRST_DIRECTED_ID};
 use super::field::{Bits, Cursor, DecodeError, Field, Ranges};
 use super::frame::RawHeader;
@@ -52,8 +52,8 @@ messages! {
             count: u16,
             /// True if a CHUNK should carry the proof of its run, unless one on this slot already has.
             proof: bool,
-            /// True if the peers it is connected to have gained more than the asker since they met.
-            behind: bool,
+            /// How soon it is wanted.
+            urgency: Urgency,
         }
         /// Notice: the answer to a chunk request is no longer wanted; if it has not begun it is REFUSED as cancelled.
         0x54 "CANCEL" Cancel {

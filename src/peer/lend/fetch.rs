@@ -79,6 +79,7 @@ fn ended(store: &Arc<Store>, content: Content) {
 /// Others may have by now what is being fetched.
 pub(super) fn more_sources(store: &Store, keep: &Keep) {
     if let Some(transfer) = store.fetch_of((keep.id, keep.view)) {
+        transfer.set_background(!keep.urgent);
         suggest(store, &transfer, keep);
     }
 }
@@ -146,6 +147,7 @@ impl Fetch<'_> {
         let inlets = vec![store.means.inlet.clone()];
         let transfer = Transfer::new(self.keep.id, view, name, landing, (had, wanted), limits, inlets);
         let transfer = Arc::new(transfer);
+        transfer.set_background(!self.keep.urgent);
         lock(&store.fetches).insert((self.keep.id, view), transfer.clone());
         suggest(store, &transfer, self.keep);
         let end = self.drive(&transfer);

@@ -172,9 +172,9 @@ fn in_parts(mut chunks: impl Iterator<Item = Chunk>, mut note: impl FnMut(Vec<Ch
 mod tests {
     use super::*;
     use crate::content::FileId;
-    use crate::wire::View;
+    use crate::wire::{Urgency, View};
 
-    const WISH: Wish = Wish { choice: None, behind: false };
+    const WISH: Wish = Wish { choice: None, urgency: Urgency::Normal };
 
     fn asker(uploads: &Arc<Uploads>) -> (Asker, Arc<Wake>) {
         let wake = Arc::new(Wake::new().unwrap());

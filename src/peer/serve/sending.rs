@@ -193,11 +193,11 @@ mod tests {
     use crate::net::wake::Wake;
     use crate::peer::serve::Uploads;
     use crate::swarm::desk::Wish;
-    use crate::wire::{Common, HEADER_BYTES};
+    use crate::wire::{Common, HEADER_BYTES, Urgency};
 
     /// More than a socket takes that nobody reads.
     const BYTES: usize = 16 << 20;
-    const WISH: Wish = Wish { choice: None, behind: false };
+    const WISH: Wish = Wish { choice: None, urgency: Urgency::Normal };
 
     fn asker(uploads: &Arc<Uploads>) -> Asker {
         Asker::join(uploads, PeerId([1; 16]), [127, 0, 0, 1].into(), Arc::new(Wake::new().unwrap()))

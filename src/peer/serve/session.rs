@@ -229,7 +229,7 @@ impl<'a> Session<'a> {
             slot: get.slot,
             chunk: if any { ANY_CHUNK } else { get.first.plus(at) },
             proof: get.proof,
-            behind: get.behind,
+            urgency: get.urgency,
         });
         self.queue.extend(requests.clone().take(room));
         Ok(requests.skip(room).map(|request| refuse(request.number, Refusal::Busy)).collect())
@@ -288,7 +288,8 @@ impl<'a> Session<'a> {
     /// What is to be sent next, if anything is.
     pub(super) fn wish(&self) -> Option<Wish> {
         let request = self.queue.front()?;
-        Some(Wish { choice: (request.chunk == ANY_CHUNK).then_some(request.slot), behind: request.behind })
+        let choice = (request.chunk == ANY_CHUNK).then_some(request.slot);
+        Some(Wish { choice, urgency: request.urgency })
     }
 
     /// How long the next chunk is; near enough, if it is whichever.

@@ -14,7 +14,7 @@ use crate::content::{Chunk, Place, Proof, proof_run};
 use crate::peer::mischief::Fate;
 use crate::peer::share::{is_passing, read_at};
 use crate::peer::transfer::Lying;
-use crate::wire::{ChunkHead, Refusal};
+use crate::wire::{ChunkHead, Refusal, Urgency};
 
 /// Chunks up to this size are copied into the buffer of messages instead of sent from the file.
 const COPY_BYTES: u64 = 32 << 10;
@@ -29,7 +29,7 @@ pub(super) struct Request {
     /// With its proof.
     pub(super) proof: bool,
     /// Others get on faster than the asker.
-    pub(super) behind: bool,
+    pub(super) urgency: Urgency,
 }
 
 pub(super) struct Slot {

@@ -177,11 +177,11 @@ impl Fetching<'_> {
         let needs_proof = |chunk| {
             transfer.layout.place(chunk).is_some_and(|place| transfer.intake.hash_of(place).is_none())
         };
-        let behind = transfer.sources.is_behind();
+        let urgency = transfer.urgency();
         for send in self.requests.obey(&orders, needs_proof) {
             match send {
                 Send::Ask { request, first, count, proof } => {
-                    self.bulk.queue(request, GetChunk { slot: SLOT, first, count, proof, behind });
+                    self.bulk.queue(request, GetChunk { slot: SLOT, first, count, proof, urgency });
                 }
                 Send::Cancel(target) => self.bulk.queue(0, Cancel { target }),
                 Send::Load(request) => self.bulk.queue(request, GetLoad {}),

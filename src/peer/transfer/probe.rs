@@ -16,7 +16,7 @@ use crate::peer::dialling::{Missed, reach};
 use crate::swarm::claims::Verdict;
 use crate::swarm::dials::Dials;
 use crate::wire::{
-    ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, Open, RawHeader, Role, ToServer, View,
+    ChunkHead, Common, FromServer, GetChunk, HEADER_BYTES, Open, RawHeader, Role, ToServer, Urgency, View,
 };
 
 /// The one content of the connection, and its requests.
@@ -80,7 +80,8 @@ impl Probe {
     fn run(mut self, over: &AtomicBool) -> Result<Verdict, NetError> {
         self.bulk.queue(OPEN, Open { slot: SLOT, id: self.id, view: View::Bytes });
         let first = Chunk(self.last.get());
-        self.bulk.queue(CHUNK, GetChunk { slot: SLOT, first, count: 1, proof: true, behind: false });
+        self.bulk
+            .queue(CHUNK, GetChunk { slot: SLOT, first, count: 1, proof: true, urgency: Urgency::Normal });
         let begun = Instant::now();
         let mut heard = begun;
         loop {

@@ -30,7 +30,7 @@ use crate::peer::share::read_at;
 use crate::swarm::neighbours::Neighbours;
 use crate::swarm::scheduler::{MAX_CORRUPT, Scheduler, SourceId};
 use crate::threads::lock;
-use crate::wire::View;
+use crate::wire::{Urgency, View};
 
 /// A transfer.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub(in crate::peer) struct Transfer {
     heard: Receiver<()>,
     /// Chunks that peers refused although they had announced them, for the trackers to know.
     missing: Mutex<Vec<(PeerId, Chunk)>>,
+    /// It can wait while others are served.
+    background: AtomicBool,
     /// Nobody is connected who has what is missing.
     alone: AtomicBool,
     /// A source has said that what it had has changed.
@@ -102,6 +104,7 @@ impl Transfer {
             news,
             heard,
             missing: Mutex::new(Vec::new()),
+            background: AtomicBool::new(false),
             alone: AtomicBool::new(false),
             changed: AtomicBool::new(false),
             spoilt: AtomicBool::new(false),
@@ -325,6 +328,20 @@ impl Transfer {
             neighbours.is_also_at(peer, addresses.collect());
         });
         self.tell_driver();
+    }
+
+    /// From now on it can wait while others are served, or not.
+    pub(in crate::peer) fn set_background(&self, background: bool) {
+        self.background.store(background, Ordering::Relaxed);
+    }
+
+    /// How soon what is asked for is wanted.
+    pub(super) fn urgency(&self) -> Urgency {
+        match self.background.load(Ordering::Relaxed) {
+            true => Urgency::Background,
+            false if self.sources.is_behind() => Urgency::Behind,
+            false => Urgency::Normal,
+        }
     }
 
     /// A peer is to be asked only for what nobody else has or gets.

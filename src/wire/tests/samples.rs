@@ -423,7 +423,8 @@ impl Sampled for ToServer {
             Some(ToServer::Open(_)) => Close { slot: 1 }.into(),
             Some(ToServer::Close(_)) => GetManifest { slot: 1, file: 2, first: 16, count: 16 }.into(),
             Some(ToServer::GetManifest(_)) => {
-                GetChunk { slot: 1, first: ANY_CHUNK, count: 256, proof: true, behind: true }.into()
+                GetChunk { slot: 1, first: ANY_CHUNK, count: 256, proof: true, urgency: Urgency::Behind }
+                    .into()
             }
             Some(ToServer::GetChunk(_)) => Cancel { target: 5 }.into(),
             Some(ToServer::Cancel(_)) => GetLoad {}.into(),

@@ -15,7 +15,7 @@ use crate::net::wake::Wake;
 use crate::peer::mischief::Mischief;
 use crate::peer::serve::{Shared, Uploads};
 use crate::peer::share::{self, Share};
-use crate::wire::{AskerHas, Bits, Cancel, Close, GetLoad, View};
+use crate::wire::{AskerHas, Bits, Cancel, Close, GetLoad, Urgency, View};
 
 /// Bytes of a chunk of a small file.
 const CHUNK: usize = 64 << 10;
@@ -90,11 +90,18 @@ impl Host for Home {
 }
 
 fn get(first: u32, count: u16) -> ToServer {
-    GetChunk { slot: 5, first: Chunk(first), count, proof: false, behind: first == 0 }.into()
+    GetChunk {
+        slot: 5,
+        first: Chunk(first),
+        count,
+        proof: false,
+        urgency: if first == 0 { Urgency::Behind } else { Urgency::Normal },
+    }
+    .into()
 }
 
 fn request(number: u32, chunk: Chunk) -> Request {
-    Request { number, slot: 5, chunk, proof: false, behind: false }
+    Request { number, slot: 5, chunk, proof: false, urgency: Urgency::Normal }
 }
 
 fn refusals(of: &[(u32, Refusal)]) -> Vec<Answer> {
@@ -136,7 +143,7 @@ fn requests_wait_in_order_until_they_are_cancelled_or_their_slot_is_closed() {
     assert_eq!(session.next_bytes(), None);
     assert!(!session.note_requests(false));
     assert_eq!(session.take(10, get(0, 4)).unwrap(), []);
-    assert_eq!(session.wish(), Some(Wish { choice: None, behind: true }));
+    assert_eq!(session.wish(), Some(Wish { choice: None, urgency: Urgency::Behind }));
     assert_eq!(session.take(20, get(ANY_CHUNK.0, 2)).unwrap(), []);
     assert!(!session.note_requests(false), "now it has some");
     assert_eq!(session.take(0, Cancel { target: 11 }.into()).unwrap(), refusals(&[(11, Refusal::Cancelled)]));
@@ -146,7 +153,7 @@ fn requests_wait_in_order_until_they_are_cancelled_or_their_slot_is_closed() {
         .map(|request| (request.number, request.chunk))
         .collect();
     assert_eq!(next, [(10, Chunk(0)), (12, Chunk(2)), (13, Chunk(3))]);
-    assert_eq!(session.wish(), Some(Wish { choice: Some(5), behind: false }));
+    assert_eq!(session.wish(), Some(Wish { choice: Some(5), urgency: Urgency::Normal }));
     assert_eq!(session.next_bytes(), Some(SIZE / 4), "whichever");
     let mut closed = refusals(&[(20, Refusal::Cancelled), (21, Refusal::Cancelled)]);
     closed.push((30, Common::Ok.into()));
@@ -167,9 +174,10 @@ fn who_asks_for_too_much_is_refused_and_for_what_is_not_there_is_cut_off() {
     assert!(is_violation(session.take(1, get(0, 0))));
     assert!(is_violation(session.take(1, get(ANY_CHUNK.0, MAX_RUN + 1))));
     assert!(is_violation(session.take(u32::MAX, get(0, 1))));
-    assert!(is_violation(
-        session.take(1, GetChunk { slot: 6, first: Chunk(0), count: 1, proof: false, behind: false }.into())
-    ));
+    assert!(is_violation(session.take(
+        1,
+        GetChunk { slot: 6, first: Chunk(0), count: 1, proof: false, urgency: Urgency::Normal }.into()
+    )));
     assert_eq!(session.take(1, get(3, 1)).unwrap(), []);
     let mut request = 2;
     while session.queue.len() < MAX_QUEUED_CHUNKS - 1 {
@@ -207,8 +215,8 @@ fn the_load_is_that_of_others() {
     let (mut session, other) = (home.open(), home.open());
     session.take(1, get(0, 2)).unwrap();
     let now = Instant::now();
-    assert!(other.asker().turn(Wish { choice: None, behind: false }, now));
-    assert!(session.asker().turn(Wish { choice: None, behind: false }, now));
+    assert!(other.asker().turn(Wish { choice: None, urgency: Urgency::Normal }, now));
+    assert!(session.asker().turn(Wish { choice: None, urgency: Urgency::Normal }, now));
     let load = Load { uploads: 1, downloads: 3, queued: 2, rate: None };
     assert_eq!(session.take(7, GetLoad {}.into()).unwrap(), answer(7, load));
 }
