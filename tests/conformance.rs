@@ -66,6 +66,7 @@ fn our_closed_tracker_and_peer_keep_to_the_protocol() {
     all_hold(|tell| conformance::closed(&peer.target(), ASK, secret, DEADLINE, tell));
     let said = run(&["conformance", &peer.target(), "--role", "server", "--swarm", file]).expect(0);
     assert!(said.stdout.contains("ok       3.7   a member is welcomed in both modes"), "{}", said.stdout);
+    run(&["conformance", "--role", "asker", "--swarm", file, "--", "x"]).expect(2);
     let open = Daemon::tracker(&[]);
     run(&["conformance", &open.target(), "--role", "tracker", "--swarm", file]).expect(1);
 }

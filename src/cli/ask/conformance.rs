@@ -37,6 +37,9 @@ pub(crate) fn conformance(args: &ConformanceArgs) -> Result<(), Failure> {
     let mut tell = |outcome: Outcome| tally.hear(&outcome, args.json);
     let target = args.target.as_deref().unwrap_or_default();
     match (args.role, target) {
+        (Checked::Asker, "") if swarm::is_closed() => {
+            return Err(Failure::usage("an asker is checked in the clear: leave out the swarm's file"));
+        }
         (Checked::Asker, "") => conformance::asker(&args.command, args.patience.0, &mut tell),
         (Checked::Asker, _) => {
             return Err(Failure::usage("an asker is checked by its command: `-- COMMAND…`"));
