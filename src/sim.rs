@@ -18,8 +18,11 @@
 //! After each step it is asserted that a chunk counts as had only if it was delivered whole and true,
 //! and that none is lost; at the end, that everyone who stayed has everything, if every chunk is
 //! alive somewhere.
+//!
+//! `cluster` is another simulation: several trackers as one.
 
 mod asking;
+pub mod cluster;
 mod connection;
 mod happening;
 mod life;

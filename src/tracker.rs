@@ -16,6 +16,7 @@ use records::{Journal, Recorder};
 use server::Server;
 use shared::Shared;
 
+pub mod cluster;
 mod config;
 pub mod directory;
 pub mod keeping;
