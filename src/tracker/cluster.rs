@@ -22,5 +22,5 @@ pub use durable::{Found, Head, Identity, KINDS, Write};
 pub use entry::{Address, Chain, ClusterId, Entry, Incarnation, Key, MAX_NODE, Member, Members, Node, What};
 pub use event::{Event, Ready, Reason, Settings, Step, TICK};
 pub use rules::{Rule, Rules};
-pub use said::At;
+pub use said::{At, Greeting};
 pub use seam::Seam;

@@ -39,6 +39,7 @@ struct Office {
 
 /// What comes of going on.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, taken at once")]
 pub(super) enum Progress {
     /// This is ready.
     Ready(Ready),
