@@ -82,6 +82,25 @@ fn a_store_that_declines_is_passed_over_and_one_that_stalls() {
 }
 
 #[test]
+fn what_a_frozen_store_was_to_keep_goes_to_another_while_somebody_waits() {
+    let mut world = World::new(3);
+    let promise = file(1, 16, 2);
+    world.store(1, promise);
+    let told = world.orders();
+    assert_eq!(told.len(), 2);
+    world.obey(told[0].0, &told[0].1);
+    world.say(told[0].0, promise.content);
+    // The other is there, and does nothing.
+    world.passes(14 * SECOND);
+    world.store(1, promise);
+    assert!(world.orders().is_empty(), "it may just be slow");
+    world.passes(2 * SECOND);
+    world.store(1, promise);
+    let others = world.orders();
+    assert!(others.iter().any(|(store, _)| told.iter().all(|(before, _)| before != store)), "{others:?}");
+}
+
+#[test]
 fn what_nothing_refers_to_is_given_up_after_the_grace_and_not_before() {
     let mut world = World::new(2);
     let promise = file(1, 16, 2);

@@ -13,7 +13,7 @@ use crate::tracker::records::{Content, Promise};
 use crate::wire::{ClientId, Policy, Reluctance};
 
 /// What somebody waits for goes to another store when this one has made nothing of it safe for so long.
-const STALLED_AFTER: Duration = Duration::from_secs(30);
+const STALLED_AFTER: Duration = Duration::from_secs(15);
 /// Most uploads forgotten at a time.
 const MOST_FORGOTTEN: usize = 256;
 
