@@ -194,8 +194,10 @@ impl Keeping {
             holder.wants() && moved.is_some_and(|moved| moved + STALLED_AFTER <= now)
         };
         let stalled: Vec<StoreRow> = row.holders.iter().filter(stalls).map(|holder| holder.store).collect();
-        let may_take =
-            |at: StoreRow| row.holder(at).is_none_or(|holder| !holder.wants() && !holder.is_unwilling(now));
+        let lacks = |holder: &Holder| holder.have.count(row.chunks) < row.chunks;
+        let may_take = |at: StoreRow| {
+            row.holder(at).is_none_or(|holder| !holder.wants() && !holder.is_unwilling(now) && lacks(holder))
+        };
         if stalled.is_empty() || !self.stores.iter().any(|(at, store)| store.takes(now) && may_take(at)) {
             return;
         }
