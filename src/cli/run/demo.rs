@@ -35,7 +35,7 @@ impl Demo {
         let trackers: Vec<String> =
             free_ports(nodes).map_err(failed)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         for (number, tracker) in (1..).zip(&trackers) {
-            describe(&folder.path().join(name(number)), number, tracker, &trackers).map_err(failed)?;
+            describe(&folder.path().join(name(number)), number, tracker, &trackers[0]).map_err(failed)?;
         }
         Ok(Demo { folder, trackers })
     }
@@ -86,9 +86,10 @@ fn free_ports(count: u16) -> io::Result<Vec<u16>> {
     taken.iter().map(|listener| listener.local_addr().map(|addr| addr.port())).collect()
 }
 
-/// Writes the configuration of a node into its folder. Its tracker has no records of its own: those of several would be
-/// several, and a store keeps for one of them. So they learn from the stores what there is.
-fn describe(folder: &Path, number: usize, tracker: &str, trackers: &[String]) -> io::Result<()> {
+/// Writes the configuration of a node into its folder. Trackers have records of their own each, and a store keeps for one
+/// tracker: so all stores are at the `first`, where an upload finds all of them, and which learns from them what there is
+/// when it comes back.
+fn describe(folder: &Path, number: usize, tracker: &str, first: &str) -> io::Result<()> {
     fs::create_dir(folder)?;
     fs::create_dir(folder.join("store"))?;
     let name = name(number);
@@ -98,7 +99,7 @@ fn describe(folder: &Path, number: usize, tracker: &str, trackers: &[String]) ->
             "[node]\nname = \"{name}\"\nstate = \"state\"\n\n\
              [tracker]\nlisten = \"{tracker}\"\ndata = false\n\n\
              [peer.store]\nfolder = \"store\"\nname = \"store{number}\"\nstore = \"{LENT}\"\nzone = \"{name}\"\n\
-             listen = \"127.0.0.1:0\"\ntrackers = {trackers:?}\nafter = [\"tracker\"]\n"
+             listen = \"127.0.0.1:0\"\ntrackers = [\"{first}\"]\nafter = [\"tracker\"]\n"
         ),
     )
 }
