@@ -35,7 +35,7 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// The file with the key of a closed swarm; without one, connections are in the clear
+    /// The file with the key of a closed swarm [default: none, connections are in the clear]
     #[arg(long, global = true, value_name = "FILE", env = "P2P_SWARM_FILE")]
     pub(crate) swarm: Option<PathBuf>,
     #[command(flatten)]
