@@ -212,6 +212,15 @@ impl Tree {
         }
     }
 
+    /// Size and id of what an entry names, if that is a file: its own, or that which it is a hard link to.
+    pub fn content_of(&self, entry: &TreeEntry) -> Option<(u64, FileId)> {
+        match &entry.kind {
+            TreeKind::File { size, id, .. } => Some((*size, *id)),
+            TreeKind::HardLink(of) => self.content_of(&self.entries[self.file(of)?]),
+            TreeKind::Folder(_) | TreeKind::Link(_) => None,
+        }
+    }
+
     /// The place in order of the file at `path`.
     fn file(&self, path: &SafeName) -> Option<usize> {
         let at = self.entries.binary_search_by(|entry| entry.path.as_str().cmp(path.as_str())).ok()?;

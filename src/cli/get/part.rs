@@ -11,7 +11,7 @@ use crate::cli::run::signals::Stop;
 use crate::cli::show::output;
 use crate::cli::show::words::{shown, size};
 use crate::cli::typed::args::GetArgs;
-use crate::content::{FileId, Filter, SafeName, Tree, TreeEntry, TreeKind};
+use crate::content::{FileId, Filter, SafeName, Tree, TreeEntry};
 use crate::peer::Peer;
 
 /// A file of a listing.
@@ -55,18 +55,9 @@ pub(super) fn would(
 
 /// The files of a tree that are wanted, each under every one of its names.
 fn members(tree: &Tree, filter: &Filter) -> Vec<Member> {
-    let file = |of: &SafeName| {
-        let found = tree.entries().iter().find(|entry| entry.path == *of);
-        found.and_then(
-            |entry| if let TreeKind::File { size, id, .. } = entry.kind { Some((size, id)) } else { None },
-        )
-    };
-    let member = |TreeEntry { path, kind }: &TreeEntry| {
-        let (size, id) = match kind {
-            TreeKind::File { size, id, .. } => (*size, *id),
-            TreeKind::HardLink(of) => file(of)?,
-            TreeKind::Folder(_) | TreeKind::Link(_) => return None,
-        };
+    let member = |entry: &TreeEntry| {
+        let (size, id) = tree.content_of(entry)?;
+        let path = &entry.path;
         filter.takes(path.as_str(), false).then(|| Member { path: path.clone(), size, id })
     };
     tree.entries().iter().filter_map(member).collect()
@@ -75,7 +66,7 @@ fn members(tree: &Tree, filter: &Filter) -> Vec<Member> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::{LeftOut, Looks};
+    use crate::content::{LeftOut, Looks, TreeKind};
 
     #[test]
     fn files_are_left_under_each_of_their_names() {
