@@ -19,6 +19,9 @@ use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 /// The exit code of a process when a thread fails that it cannot do without.
 pub(crate) const FAILED: u8 = 1;
 
+/// Stack of a [`small`] thread: a read buffer, a few frames, and room to spare.
+const SMALL_STACK_BYTES: usize = 128 << 10;
+
 /// Locks `mutex`. A thread that panicked inside left a value that is still whole: every step on shared values
 /// is small, and the panic itself has its consequences where the thread ends.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,6 +64,11 @@ pub(crate) struct Thread(Builder);
 /// A thread of this name.
 pub(crate) fn named(name: &'static str) -> Thread {
     Thread(Builder::new().name(name.to_owned()))
+}
+
+/// A thread of this name that waits and passes on, and needs little room.
+pub(crate) fn small(name: &'static str) -> Thread {
+    named(name).stack(SMALL_STACK_BYTES)
 }
 
 impl Thread {

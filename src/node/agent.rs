@@ -37,8 +37,6 @@ const NOTICES: &str = "notify";
 const LAST_LINES: usize = 20;
 /// What may wait to be heard: whoever writes more waits.
 const BACKLOG: usize = 1024;
-/// A thread that waits, and little else.
-const STACK_BYTES: usize = 128 << 10;
 /// How often it is looked whether something is due, should nobody say so.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -116,7 +114,7 @@ impl Agent {
                 }
             }
         };
-        threads::named("node-notices").stack(STACK_BYTES).essential(hear)?;
+        threads::small("node-notices").essential(hear)?;
         control::start(&plan.state, &tell)?;
         let drained = fs::exists(plan.state.join(DRAINED)).unwrap_or(false);
         Ok(Agent {

@@ -21,14 +21,13 @@ const MAX_REQUEST_BYTES: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait before accepting again when the system has no more descriptors or threads.
 const PAUSE: Duration = Duration::from_millis(50);
-const STACK_BYTES: usize = 128 << 10;
 
 /// Takes requests in this folder from now on.
 pub(super) fn start(state: &Path, agent: &Sender<News>) -> io::Result<()> {
     let listener = local::listen(state, AGENT_SOCKET)?;
     listener.set_nonblocking(false)?;
     let agent = agent.clone();
-    threads::named("node-control").stack(STACK_BYTES).essential(move || take(&listener, &agent)).map(drop)
+    threads::small("node-control").essential(move || take(&listener, &agent)).map(drop)
 }
 
 /// Removes the socket, so that others see at once that nobody listens.
@@ -46,7 +45,7 @@ fn take(listener: &UnixListener, agent: &Sender<News>) {
                     tracing::debug!("a request on the local socket ended: {error}");
                 }
             };
-            threads::named("node-answer").stack(STACK_BYTES).connection(answer)
+            threads::small("node-answer").connection(answer)
         });
         if let Err(error) = taken {
             if said.is_due(Instant::now()) {

@@ -15,8 +15,6 @@ use crate::threads;
 
 /// Longest line that is taken as one.
 const MAX_LINE_BYTES: u64 = 8 << 10;
-/// A thread that reads or waits.
-const STACK_BYTES: usize = 128 << 10;
 
 /// What is heard of a process.
 #[derive(Debug)]
@@ -74,7 +72,7 @@ impl Process {
             Ok(process) => {
                 // Its last lines may come a moment later: who else holds its pipes is not waited for.
                 let wait = move || heard(pid, Heard::Ended(child.wait().map_or(End::Code(1), end)));
-                threads::named("role-wait").stack(STACK_BYTES).essential(wait)?;
+                threads::small("role-wait").essential(wait)?;
                 Ok(process)
             }
             Err(error) => {
@@ -125,7 +123,7 @@ fn read_lines(
             line.clear();
         }
     };
-    threads::named("role-log").stack(STACK_BYTES).essential(read).map(drop)
+    threads::small("role-log").essential(read).map(drop)
 }
 
 fn end(status: ExitStatus) -> End {

@@ -22,8 +22,6 @@ pub(super) const ROLE_FOLDER: &str = "P2P_ROLE_FOLDER";
 const LAST_MOMENT: Duration = Duration::from_secs(2);
 /// Signs of life in the time after which one is missed.
 const SIGNS: u32 = 4;
-/// A thread that waits, and little else.
-const STACK_BYTES: usize = 128 << 10;
 
 /// Why a role does not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +56,7 @@ impl Service {
             thread::sleep(LAST_MOMENT);
             threads::end_process();
         };
-        threads::named("lifeline").stack(STACK_BYTES).essential(lifeline)?;
+        threads::small("lifeline").essential(lifeline)?;
         // One that is stopped (SIGSTOP) wakes up at its agent's death, and sees that the lifeline has ended.
         let _ = set_parent_process_death_signal(Some(Signal::CONT));
         Ok(Service { _only: Some(Owned::claim(Path::new(&folder))?) })
@@ -103,7 +101,7 @@ impl Service {
                 thread::sleep(pulse);
             }
         };
-        threads::named("signs-of-life").stack(STACK_BYTES).essential(signs).map(drop)
+        threads::small("signs-of-life").essential(signs).map(drop)
     }
 }
 

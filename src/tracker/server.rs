@@ -17,7 +17,7 @@ use super::config::Config;
 use super::shared::Shared;
 use crate::net::Identity;
 use crate::net::guests::Guests;
-use crate::threads::lock;
+use crate::threads::{self, lock};
 use accept::Acceptor;
 use askings::Askings;
 use bells::Bells;
@@ -92,7 +92,7 @@ impl Server {
         threads.push(refusing);
         let acceptor = Acceptor::new(Arc::clone(service), Arc::clone(crew), refusals);
         let listener = Arc::clone(&self.listener);
-        threads.push(crew::named("tracker-accept").essential(move || acceptor.run(&listener))?);
+        threads.push(threads::small("tracker-accept").essential(move || acceptor.run(&listener))?);
         let (shared, guests) = (Arc::clone(&service.shared), Arc::clone(&service.guests));
         threads.push(leases::start(shared, guests, Arc::clone(crew), config.lease)?);
         Ok(())

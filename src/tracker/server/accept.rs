@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::crew::{self, Crew};
+use super::crew::Crew;
 use super::member::Service;
 use super::refuse::Refusals;
 use crate::net;
@@ -27,7 +27,7 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     pub(super) fn new(service: Arc<Service>, crew: Arc<Crew>, refusals: Refusals) -> Acceptor {
-        Acceptor { service, crew, refusals, member: || crew::named("tracker-member") }
+        Acceptor { service, crew, refusals, member: || threads::small("tracker-member") }
     }
 
     /// Takes connections until the tracker stops and the listener is shut down.

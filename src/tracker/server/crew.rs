@@ -1,19 +1,11 @@
-//! A tracker's threads: how they are made, and that those of connections are joined when they have ended.
+//! A tracker's threads: those of connections are joined when they have ended.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use crate::threads::{self, Thread, lock};
-
-/// Stack of each thread: the read buffer and a few frames, and room to spare.
-const STACK_BYTES: usize = 128 << 10;
-
-/// A thread of the tracker's.
-pub(super) fn named(name: &'static str) -> Thread {
-    threads::named(name).stack(STACK_BYTES)
-}
+use crate::threads::{Thread, lock};
 
 /// Threads, each under a number of its own.
 #[derive(Debug, Default)]
@@ -98,6 +90,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::threads;
 
     /// More than any machine has.
     const NO_ROOM: usize = usize::MAX / 4;

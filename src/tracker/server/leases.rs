@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::crew::{self, Crew};
+use super::crew::Crew;
 use crate::net::guests::Guests;
 use crate::threads;
 use crate::tracker::shared::Shared;
@@ -27,7 +27,7 @@ pub(super) fn start(
     lease: Duration,
 ) -> io::Result<JoinHandle<()>> {
     let pause = (lease / CHECKS_PER_LEASE).clamp(MIN_PAUSE, MAX_PAUSE);
-    crew::named("tracker-lease").essential(move || {
+    threads::small("tracker-lease").essential(move || {
         while guests.pause(pause) {
             threads::may_panic("tracker-lease");
             end_leases(&shared, Instant::now());

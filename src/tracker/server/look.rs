@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::crew;
 use crate::net::secure::Expected;
 use crate::net::{self, Handle, Identity, trace::Side};
-use crate::threads::lock;
+use crate::threads::{self, lock};
 use crate::tracker::directory::Look;
 use crate::tracker::shared::Shared;
 use crate::wire::Role;
@@ -117,7 +116,7 @@ pub(super) fn start(
 ) -> io::Result<()> {
     for nth in 0..LOOKERS {
         let (looks, me, shared) = (Arc::clone(looks), Arc::clone(me), Arc::clone(shared));
-        threads.push(crew::named("tracker-look").essential(move || looks.look_on(nth, &me, &shared))?);
+        threads.push(threads::small("tracker-look").essential(move || looks.look_on(nth, &me, &shared))?);
     }
     Ok(())
 }
@@ -130,6 +129,7 @@ mod tests {
     use crate::content::PeerId;
     use crate::net::secure::Keyring;
     use crate::tracker::directory::{Bounds, Directory, Sender};
+    use crate::tracker::server::crew;
 
     fn looking(at: SocketAddr) -> (Arc<Looks>, Vec<JoinHandle<()>>) {
         let me = Identity::tool(Keyring::none());

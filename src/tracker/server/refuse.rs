@@ -9,7 +9,6 @@ use std::thread::JoinHandle;
 use bytes::BytesMut;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::crew;
 use crate::net;
 use crate::threads;
 use crate::wire::{Common, ErrorCode, Message, Preface};
@@ -30,7 +29,7 @@ impl Refusals {
         is_late: impl Fn() -> bool + Send + 'static,
     ) -> io::Result<(Refusals, JoinHandle<()>)> {
         let (turn_away, turned_away) = bounded(MAX_TURNED_AWAY);
-        let thread = crew::named("tracker-refuse");
+        let thread = threads::small("tracker-refuse");
         let thread = thread.essential(move || refuse_all(&turned_away, is_late))?;
         Ok((Refusals(turn_away), thread))
     }
