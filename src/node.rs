@@ -15,6 +15,7 @@ pub mod executor;
 pub mod ledger;
 mod news;
 mod notice;
+mod pause;
 pub mod plan;
 mod process;
 pub mod role;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::ledger::{Duty, Entry, Incarnation, Ledger, NodeId};
+use super::pause::pause;
 
 /// How patient a leader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,9 +169,7 @@ impl Leader {
 
     /// None before the first try; 10, 20, 40 s … 5 min after those that came to nothing, a fifth more or less.
     fn pause(&mut self, tries: u32) -> Duration {
-        let Some(doubled) = tries.checked_sub(1) else { return Duration::ZERO };
-        let times = 1u32.checked_shl(doubled).unwrap_or(u32::MAX);
-        self.terms.pause.saturating_mul(times).min(self.terms.longest).mul_f64(0.8 + 0.4 * self.rng.f64())
+        pause(tries, self.terms.pause, self.terms.longest, &mut self.rng)
     }
 
     /// Whoever is up, is able, and has nothing else to do; drawn, so that one that always fails is not always asked.

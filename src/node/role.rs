@@ -11,6 +11,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::pause::pause;
+
 /// Whoever lasted so long is as good as new when it ends.
 pub const SOUND: Duration = Duration::from_secs(60);
 /// So many ends within [`SOUND`] are a loop.
@@ -296,22 +298,11 @@ impl Role {
     }
 
     fn pause(&mut self, now: Instant) -> Option<Effect> {
-        let pause = self.next_pause();
+        let Patience { pause: first, longest, .. } = self.patience;
+        let pause = pause(self.tries, first, longest, &mut self.rng);
         self.tries = self.tries.saturating_add(1);
         self.state = State::Pausing { until: now + pause };
         if pause.is_zero() { self.start(now) } else { None }
-    }
-
-    /// 0, 1, 2, 4 … 60 seconds, a fifth more or less: hosts that fell together do not all come back at once.
-    fn next_pause(&mut self) -> Duration {
-        let Patience { pause, longest, .. } = self.patience;
-        match self.tries.checked_sub(1) {
-            None => Duration::ZERO,
-            Some(doubled) => {
-                let pause = pause.saturating_mul(1u32.checked_shl(doubled).unwrap_or(u32::MAX)).min(longest);
-                pause.mul_f64(0.8 + 0.4 * self.rng.f64())
-            }
-        }
     }
 
     fn tick(&mut self, now: Instant) -> Option<Effect> {
