@@ -21,8 +21,12 @@ use crate::api::control::Order;
 pub use failure::Failure;
 pub use typed::args::{Cli, Command};
 #[cfg(feature = "lab")]
+pub(crate) use typed::join_link::check as check_join_link;
+#[cfg(feature = "lab")]
 pub(crate) use typed::settings::check as check_config;
 pub use typed::settings::read as read_arguments;
+#[cfg(feature = "lab")]
+pub(crate) use typed::swarm_file::check as check_swarm_file;
 
 /// Does what was typed.
 ///
@@ -30,18 +34,25 @@ pub use typed::settings::read as read_arguments;
 /// A [`Failure`] says what happened, to what, what can be done, and how to exit.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     run::logs::start(&cli.logs);
-    reach::swarm::open(cli.swarm.as_deref())?;
     crate::descriptors::raise();
     crate::threads::may_panic("main");
+    if !matches!(cli.command, Command::Tracker(_) | Command::Join(_)) {
+        reach::swarm::settle(&cli.keys)?; // of these two the keys may be new
+    }
     match cli.command {
-        Command::Tracker(args) => run::tracker::tracker(&args),
+        Command::Tracker(args) => run::tracker::tracker(&args, &cli.keys),
+        Command::Invite(args) => ask::members::invite(&args),
+        Command::Join(args) => ask::join::join(&args, &cli.keys),
+        Command::Members(args) => ask::members::members(&args),
+        Command::Revoke(args) => ask::members::revoke(&args),
+        Command::Swarm { command } => ask::members::swarm(&command),
         Command::Peer(args) => run::peer::peer(args),
         Command::Up(args) => run::up::up(&args),
         Command::Node(args) => ask::node::node(&args),
         Command::Share(args) => run::share::share(args),
         Command::Ls(args) => ask::list::ls(&args),
         Command::Find(args) => ask::find::find(&args),
-        Command::Get(args) => get::get(&args),
+        Command::Get(args) => get::get(args),
         Command::Publish(args) => ask::publish::publish(&args),
         Command::Download(args) => get::download(&args),
         Command::Upload(args) => run::upload::upload(&args),

@@ -46,6 +46,8 @@ targets! {
     "link" => texts::link,
     "descriptor" => texts::descriptor,
     "config" => texts::config,
+    "join-link" => texts::join_link,
+    "swarm-file" => texts::swarm_file,
     "latencies" => texts::latencies,
     "tree" => files::tree,
     "proof" => proofs::proof,

@@ -6,20 +6,24 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::content::PeerId;
 use crate::descriptors;
 use crate::net::{self, Identity};
+use crate::wire::SwarmSecret;
 use directory::Directory;
-use records::{Journal, Recorder};
+use records::{Journal, Recorder, Unrecorded};
 use server::Server;
 use shared::Shared;
 
 pub mod cluster;
 mod config;
 pub mod directory;
+mod founding;
 pub mod keeping;
+mod keys;
 mod presence;
 pub mod records;
 pub mod roles;
@@ -29,6 +33,7 @@ pub mod shared;
 mod tables;
 
 pub use config::{Config, StartError};
+pub use founding::{Closed, Swarm};
 pub use shared::Delays;
 
 /// A connection is a socket, and what wakes its thread while an answer waits.
@@ -41,6 +46,8 @@ const SETTLING: Duration = Duration::from_secs(5);
 pub struct Tracker {
     addr: SocketAddr,
     server: Server,
+    /// It has just founded its swarm.
+    is_new: bool,
 }
 
 /// Starts a tracker. When this returns, it can be connected to.
@@ -57,11 +64,16 @@ pub fn start(config: Config) -> Result<Tracker, StartError> {
     let directory = Directory::new(config.lease, config.bounds, fastrand::u64(..), now);
     let recorder = recorder(&config)?;
     let settled = recorder.wants_records().then(|| now + SETTLING);
-    let keyring = config.keyring.clone();
-    let identity = Identity::new(keyring, PeerId::random(), config.name.clone(), addr.port());
+    let (keyring, is_new) = match &config.closed {
+        Some(closed) => founding::open(closed, &config.name, &recorder)?,
+        None => (config.keyring.clone(), false),
+    };
+    let trackers = config.closed.iter().flat_map(|closed| closed.trackers(addr.port())).collect();
+    let identity = Identity::new(keyring.clone(), PeerId::random(), config.name.clone(), addr.port());
     let shared = Shared::with_records(directory, (recorder, settled), config.delays);
+    let shared = shared.of_swarm(keyring, trackers);
     let server = Server::start(&config, identity, shared, listener);
-    Ok(Tracker { addr, server: server.map_err(StartError::Thread)? })
+    Ok(Tracker { addr, server: server.map_err(StartError::Thread)?, is_new })
 }
 
 /// The records of this tracker: those in its folder, or new ones.
@@ -71,10 +83,35 @@ fn recorder(config: &Config) -> Result<Recorder, StartError> {
     Recorder::start(journal, records, config.recover).map_err(StartError::Journal)
 }
 
+/// True if the records in this folder are those of a closed tracker.
+///
+/// # Errors
+/// They cannot be read.
+pub fn is_closed_in(folder: &Path) -> Result<bool, StartError> {
+    if !Journal::is_in(folder) {
+        return Ok(false);
+    }
+    let (_, records) = Journal::open(folder)?;
+    Ok(records.roster().is_closed())
+}
+
 impl Tracker {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// What its first admin has to know of its swarm, if it is a closed one.
+    pub fn swarm(&self) -> Option<Swarm> {
+        founding::swarm(self.server.shared(), self.is_new)
+    }
+
+    /// Lets so many join with this key, by word of the first admin.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub fn invite(&self, key: SwarmSecret, uses: u32, valid: Duration) -> Result<(), Unrecorded> {
+        founding::invite(self.server.shared(), (key, uses, valid))
     }
 
     /// Tells every connection that the tracker is stopping, closes them and waits for all threads.

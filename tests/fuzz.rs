@@ -81,6 +81,8 @@ short_runs! {
     link "link" 20_000,
     descriptor "descriptor" 4_000,
     config "config" 200,
+    join_link "join-link" 10_000,
+    swarm_file "swarm-file" 4_000,
     latencies "latencies" 1_000,
     tree "tree" 10_000,
     proof "proof" 4_000,

@@ -96,15 +96,16 @@ impl Town {
         sample.add(name, pattern(300_000, seed));
         let folder = sample.path().to_owned();
         let named = name.to_owned();
-        let peer = host
-            .inside(move || Daemon::start(&["peer", text(&folder), "--tracker", tracker, "--name", &named]));
+        let peer = host.inside(move || {
+            Daemon::start(&["peer", text(&folder), "--open", "--tracker", tracker, "--name", &named])
+        });
         Town { host, sample, peer, tracker }
     }
 
     /// Has its peer fetch what another shares.
     fn gets(&self, name: &'static str, from: &Sample) {
         let (into, tracker) = (self.sample.path().to_owned(), self.tracker);
-        let get = move || run(&["get", name, text(&into), "--tracker", tracker, "--wait", "60s"]);
+        let get = move || run(&["get", name, text(&into), "--open", "--tracker", tracker, "--wait", "60s"]);
         self.host.inside(get).expect(DONE);
         is_copied(from, name, self.sample.path());
     }
@@ -112,14 +113,14 @@ impl Town {
 
 #[test]
 #[ignore = "makes network namespaces, which needs root: cargo test --test reach -- --ignored"]
-fn three_networks_that_differ_get_from_each_other_with_defaults() {
+fn three_networks_that_differ_get_from_each_other_in_the_clear() {
     if let Some(obstacle) = obstacle() {
         eprintln!("skipped: {obstacle}");
         return;
     }
     let lab = namespaces::Lab::new();
     let both = lab.host("t", &["10.79.0.1/24", "fd79::1/64"]);
-    let _tracker = both.inside(|| Daemon::start(&["tracker"]));
+    let _tracker = both.inside(|| Daemon::start(&["tracker", "--open"]));
     let four = Town::new(lab.host("four", &["10.79.0.4/24"]), "of-four", "10.79.0.1", 4);
     let six = Town::new(lab.host("six", &["fd79::6/64"]), "of-six", "[fd79::1]", 6);
     let dual = Town::new(lab.host("dual", &["10.79.0.7/24", "fd79::7/64"]), "of-dual", "10.79.0.1", 7);

@@ -60,6 +60,8 @@ fn usual(text: &str) -> String {
         let line = line.split_once('@').map_or(line.clone(), |(start, rest)| {
             format!("{start}@HOST{}", &rest[rest.find(' ').unwrap_or(rest.len())..])
         });
+        // So is the key of a share.
+        let line = line.split_once("#s=").map_or(line.clone(), |(start, _)| format!("{start}#s=KEY'"));
         line.replace("1.1.1.1", "ADDRESS").replace("[::]", "ADDRESS").replace("1.1 ", "1 ")
     });
     // Said of a tracker that is younger than a few seconds.
@@ -75,10 +77,11 @@ fn words(typed: &str) -> Vec<&str> {
 fn start(typed: &str, folder: &Path, tracker: Option<&str>) -> Daemon {
     let more: &[&str] = match typed {
         _ if typed.starts_with("p2p tracker") => &["--listen", "127.0.0.1:0"],
-        _ if typed.starts_with("p2p share ") => &["--tracker-listen", "127.0.0.1:0"],
+        _ if typed.starts_with("p2p share ") => &["--tracker-listen", "0.0.0.0:0"],
         _ => &[],
     };
-    Daemon::start_with(&[&words(typed)[..], more].concat(), |command| {
+    let typed_words = words(typed.split(" --listen ").next().unwrap_or(typed));
+    Daemon::start_with(&[&typed_words[..], more].concat(), |command| {
         command.current_dir(folder);
         if let (Some(tracker), false) = (tracker, typed.starts_with("p2p share ")) {
             command.env("P2P_TRACKER", tracker);

@@ -86,7 +86,7 @@ impl Server {
     /// `p2p tracker` on `host`, any port.
     pub(crate) fn tracker(place: &Place, host: &str, scratch: &Path) -> Result<Self> {
         let mut command = place.command(&binary());
-        command.args(["tracker", "--listen", &format!("{host}:0")]);
+        command.args(["tracker", "--open", "--listen", &format!("{host}:0")]);
         Self::start(command, "tracker", scratch, "tracker listening on ")
     }
 
@@ -101,7 +101,7 @@ impl Server {
     ) -> Result<Self> {
         let mut command = place.command(&binary());
         command.arg("peer").arg(folder);
-        command.args(["--tracker", tracker, "--listen", &format!("{host}:0"), "--name", name]);
+        command.args(["--open", "--tracker", tracker, "--listen", &format!("{host}:0"), "--name", name]);
         Self::start(command, name, scratch, " listening on ")
     }
 
@@ -119,7 +119,7 @@ impl Server {
 /// `p2p get WHAT DEST --tracker T`, without what makes it stay.
 pub(crate) fn get(place: &Place, what: &str, destination: &Path, tracker: &str, scratch: &Path) -> Command {
     let mut command = place.command(&binary());
-    command.arg("get").arg(what).arg(destination).args(["--tracker", tracker]);
+    command.arg("get").arg(what).arg(destination).args(["--open", "--tracker", tracker]);
     isolate(&mut command, scratch);
     command
 }

@@ -19,23 +19,61 @@ mod table;
 mod union;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use zeroize::Zeroizing;
+
 use crate::api::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::reach::swarm;
 use crate::cli::run::signals::Stop;
 use crate::cli::show::output;
 use crate::cli::typed::args::GetArgs;
+use crate::cli::typed::code::Code;
+use crate::cli::typed::join_link::without_share_key;
 use crate::say;
 use fetchers::Fetchers;
 use found::Found;
 use job::Job;
 use summary::Summary;
 
+/// Most bytes of a link on standard input, and what stands for that.
+const MAX_LINK_BYTES: u64 = 64 << 10;
+const INPUT: &str = "-";
+
 /// `p2p get WHAT… [DEST]`
-pub(crate) fn get(args: &GetArgs) -> Result<(), Failure> {
-    told(args.json, fetch(args, false))
+pub(crate) fn get(mut args: GetArgs) -> Result<(), Failure> {
+    let outcome = keyed(&mut args.words).and_then(|()| fetch(&args, false));
+    told(args.json, outcome)
+}
+
+/// Takes the key of a share off the links that are to be fetched: it is for this process alone. A link `-` is read from
+/// standard input first.
+fn keyed(words: &mut [OsString]) -> Result<(), Failure> {
+    if let Some(first) = words.first_mut().filter(|first| *first == INPUT) {
+        let mut link = Zeroizing::new(String::new());
+        let read = std::io::stdin().take(MAX_LINK_BYTES).read_to_string(&mut link);
+        read.map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?;
+        *first = link.trim().into();
+    }
+    let mut keys: Vec<Code> = Vec::new();
+    for word in words.iter_mut() {
+        let Some(text) = word.to_str().filter(|text| text.starts_with("p2p:")) else { continue };
+        let (link, key) = without_share_key(text).map_err(|error| Failure::usage(error.to_string()))?;
+        keys.extend(key.filter(|key| !keys.contains(key)));
+        *word = link.to_owned().into();
+    }
+    match keys.len() {
+        0 => Ok(()),
+        1 => {
+            keys.into_iter().for_each(swarm::of_share);
+            Ok(())
+        }
+        _ => Err(Failure::usage("these links are of several shares; fetch from one after the other")),
+    }
 }
 
 /// `p2p download NAME[@VERSION][/PATH]… [DEST]`

@@ -4,6 +4,7 @@
 pub(crate) mod create;
 mod demo;
 pub(crate) mod engine;
+mod enter;
 pub(crate) mod logs;
 mod news;
 pub(crate) mod peer;

@@ -2,13 +2,17 @@
 
 pub(crate) mod address;
 pub(crate) mod args;
+pub(crate) mod code;
 pub(crate) mod examples;
 pub(crate) mod fault;
+pub(crate) mod join_link;
 pub(crate) mod nodes;
 pub(crate) mod options;
 pub(crate) mod published;
 pub(crate) mod settings;
 pub(crate) mod sought;
 pub(crate) mod steering;
+pub(crate) mod swarm;
+pub(crate) mod swarm_file;
 pub(crate) mod values;
 pub(crate) mod what;

@@ -1,4 +1,4 @@
-//! What people hand each other as text: names, links, descriptors, the configuration file.
+//! What people hand each other as text: names, links, descriptors, the configuration file, keys.
 
 use std::path::{Component, Path};
 
@@ -41,6 +41,23 @@ pub(super) fn descriptor(bytes: &[u8], _: &Path) {
 pub(super) fn config(bytes: &[u8], _: &Path) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Err(sentence) = cli::check_config(text) {
+        assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?} is one line");
+    }
+}
+
+/// A link to join by that is understood reads back from what is written for it; else it is refused in one line that shows
+/// nothing of it.
+pub(super) fn join_link(bytes: &[u8], _: &Path) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Err(sentence) = cli::check_join_link(text) {
+        assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?} is one line");
+    }
+}
+
+/// The same for a file of keys.
+pub(super) fn swarm_file(bytes: &[u8], _: &Path) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Err(sentence) = cli::check_swarm_file(text) {
         assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?} is one line");
     }
 }

@@ -21,7 +21,7 @@ use super::dial::close_gently;
 use super::error::NetError;
 use super::handshake::Session;
 use super::outbox::Outbox;
-use super::sealing::{Inbox, Sealing};
+use super::sealing::{Inbox, Sealing, Watch};
 use super::secure::{Opener, RECORD_OVERHEAD};
 use super::trace::{self, Direction, Side};
 use super::wake::{Wake, wait_for};
@@ -75,6 +75,7 @@ pub(crate) struct Bulk<S> {
     filled: usize,
     opener: Option<Opener>,
     outbox: Option<Outbox>,
+    watch: Option<Watch>,
     unsent: BytesMut,
     /// Messages that must wait until the data begun by the last frame of `unsent` has left.
     behind: Option<BytesMut>,
@@ -89,11 +90,11 @@ impl<S: Message + From<Common>> Bulk<S> {
     ) -> Result<(Bulk<S>, Hello), NetError> {
         session.stream.set_nonblocking(true)?;
         let bytes = if side == Side::Serve { SMALL_BUFFER_BYTES } else { READ_BUFFER_BYTES };
-        let (opener, outbox, arrived) = match session.sealing.map(|sealing| *sealing) {
-            Some(Sealing { sealer, inbox: Inbox { opener, arrived }, .. }) => {
-                (Some(opener), Some(Outbox::new(sealer)), arrived)
+        let (opener, outbox, watch, arrived) = match session.sealing.map(|sealing| *sealing) {
+            Some(Sealing { sealer, inbox: Inbox { opener, arrived }, watch, .. }) => {
+                (Some(opener), Some(Outbox::new(sealer)), Some(watch), arrived)
             }
-            None => (None, None, BytesMut::new()),
+            None => (None, None, None, BytesMut::new()),
         };
         let (end, filled) = (session.rest.len(), session.rest.len() + arrived.len());
         let mut read = vec![0; bytes.max(filled)];
@@ -113,6 +114,7 @@ impl<S: Message + From<Common>> Bulk<S> {
             filled,
             opener,
             outbox,
+            watch,
             unsent: BytesMut::new(),
             behind: None,
             sends: PhantomData,
@@ -157,6 +159,7 @@ impl<S: Message + From<Common>> Bulk<S> {
 
     /// Reads once, and says what it found.
     pub(crate) fn fill(&mut self) -> Result<Filled, NetError> {
+        self.watch.as_ref().map_or(Ok(()), Watch::check)?;
         self.make_room();
         if self.filled == self.read.len() {
             return Ok(Filled::Nothing);
@@ -293,6 +296,7 @@ impl<S: Message + From<Common>> Bulk<S> {
         len: usize,
     ) -> Result<Option<usize>, NetError> {
         debug_assert!(self.unsent.is_empty(), "it goes before what comes from a file");
+        self.watch.as_ref().map_or(Ok(()), Watch::check)?;
         if !self.flush(true)? {
             return Ok(None);
         }

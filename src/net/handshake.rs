@@ -230,7 +230,7 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
             return Err(SecureError::Revoked.into());
         }
         self.ahead = third;
-        self.seal(tunnel, taken)?;
+        self.seal(tunnel, taken, &me.keyring)?;
         self.say(&hello)
     }
 
@@ -256,15 +256,15 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
             return Err(SecureError::Handshake.into());
         };
         let key = tunnel.proven.key;
-        self.seal(tunnel, taken)?;
+        self.seal(tunnel, taken, keyring)?;
         if keyring.is_revoked(&key) { Err(SecureError::Revoked.into()) } else { Ok(()) }
     }
 
     /// From now on everything is sealed, also what has arrived behind so many bytes.
-    fn seal(&mut self, tunnel: Tunnel, taken: usize) -> Result<(), NetError> {
+    fn seal(&mut self, tunnel: Tunnel, taken: usize, keyring: &Keyring) -> Result<(), NetError> {
         let behind = self.read.split_off(taken);
         self.read = BytesMut::new();
-        let mut sealing = Sealing::new(tunnel, BytesMut::new());
+        let mut sealing = Sealing::new(tunnel, BytesMut::new(), keyring);
         sealing.inbox.take(&behind, &mut self.read)?;
         self.voice = Voice::Sealed(Box::new(sealing));
         Ok(())

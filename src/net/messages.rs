@@ -43,6 +43,8 @@ pub struct Messages<R, S> {
     /// Opens what arrives, if that is sealed.
     inbox: Option<Inbox>,
     write: BytesMut,
+    /// The last notice that came while an answer was waited for.
+    notice: Option<R>,
     next_request: u32,
     /// The timeout that the socket has, once it was set.
     timeout: Cell<Option<Option<Duration>>>,
@@ -56,7 +58,7 @@ impl<R: Message, S: Message> Messages<R, S> {
         codec.hello_done();
         let stream: Handle = session.stream.into();
         let (inbox, proven) = match session.sealing.map(|sealing| *sealing) {
-            Some(Sealing { sealer, inbox, proven }) => {
+            Some(Sealing { sealer, inbox, proven, .. }) => {
                 stream.seal_with(sealer);
                 (Some(inbox), Some(proven))
             }
@@ -72,6 +74,7 @@ impl<R: Message, S: Message> Messages<R, S> {
             read: session.rest,
             inbox,
             write: BytesMut::new(),
+            notice: None,
             next_request: 1,
             timeout: Cell::new(None),
             speaks: PhantomData,
@@ -206,7 +209,8 @@ impl<R: Message, S: Message> Messages<R, S> {
 
     /// Sends a request and waits for its answer; an ERROR becomes [`NetError::Refused`] at the caller
     /// who matches on it. An ERROR that ends the connection, which has the number 0, is the answer, too;
-    /// a PING is answered, other messages with other numbers are passed over.
+    /// a PING is answered, other messages with other numbers are passed over, but the last notice for
+    /// [`Messages::take_notice`].
     ///
     /// # Errors
     /// When no answer comes within the timeout, or the connection is broken.
@@ -222,9 +226,15 @@ impl<R: Message, S: Message> Messages<R, S> {
                 }
                 (number, answer) if number == request => return Ok(answer),
                 (0, last_words) if last_words.label() == "ERROR" => return Ok(last_words),
+                (0, notice) => self.notice = Some(notice),
                 _ => {}
             }
         }
+    }
+
+    /// The last notice that came while an answer was waited for, unless it was taken.
+    pub fn take_notice(&mut self) -> Option<R> {
+        self.notice.take()
     }
 
     /// Tells the other side why the connection ends, if it should know, and closes it.

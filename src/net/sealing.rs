@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::secure::{Broken, Opener, Proven, Sealer, Tunnel};
+use super::secure::{Broken, Keyring, Opener, Proven, PublicKey, Sealer, SecureError, Tunnel};
 
 /// A closed connection, as its session has it.
 #[derive(Debug)]
@@ -10,13 +10,30 @@ pub(super) struct Sealing {
     pub(super) sealer: Sealer,
     pub(super) inbox: Inbox,
     pub(super) proven: Proven,
+    pub(super) watch: Watch,
+}
+
+/// Ends a connection once the key of the other side is revoked.
+#[derive(Debug)]
+pub(super) struct Watch {
+    keyring: Keyring,
+    key: PublicKey,
+}
+
+impl Watch {
+    /// # Errors
+    /// It is.
+    pub(super) fn check(&self) -> Result<(), SecureError> {
+        if self.keyring.is_revoked(&self.key) { Err(SecureError::Revoked) } else { Ok(()) }
+    }
 }
 
 impl Sealing {
     /// Behind a handshake, with what has arrived behind that.
-    pub(super) fn new(tunnel: Tunnel, arrived: BytesMut) -> Sealing {
+    pub(super) fn new(tunnel: Tunnel, arrived: BytesMut, keyring: &Keyring) -> Sealing {
         let Tunnel { sealer, opener, proven } = tunnel;
-        Sealing { sealer, inbox: Inbox { opener, arrived }, proven }
+        let watch = Watch { keyring: keyring.clone(), key: proven.key };
+        Sealing { sealer, inbox: Inbox { opener, arrived }, proven, watch }
     }
 }
 

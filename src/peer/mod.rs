@@ -16,6 +16,7 @@ mod got;
 mod holdings;
 mod home;
 mod job;
+mod keys;
 pub mod lend;
 mod made;
 mod mischief;

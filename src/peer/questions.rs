@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::keys;
 use super::stop::Stop;
+use crate::net::secure::Keyring;
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity, Messages, NetError};
@@ -16,6 +18,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Such a connection, for as long as the peer does not stop.
 pub(super) struct Questions<'a> {
     line: Messages<FromTracker, ToTracker>,
+    keyring: Keyring,
     /// Woken when the peer stops.
     wake: &'a Wake,
     stop: &'a Stop,
@@ -31,7 +34,7 @@ impl<'a> Questions<'a> {
             let expected = me.keyring.tracker_at(addr);
             net::greet(net::dial(addr)?, (me, Role::Member), expected, Side::Tracker, net::HELLO_TIMEOUT)?
         };
-        Ok(Questions { line: Messages::new(session, Side::Tracker), wake, stop })
+        Ok(Questions { line: Messages::new(session, Side::Tracker), keyring: me.keyring.clone(), wake, stop })
     }
 
     /// The duties of now, or the next; none if the peer stops before they come.
@@ -44,6 +47,7 @@ impl<'a> Questions<'a> {
                 match message {
                     FromTracker::Duties(duties) if number == request => return Ok(Some(duties)),
                     FromTracker::Common(Common::Ping) => line.send(number, &Common::Pong.into())?,
+                    FromTracker::Keys(keys) => keys::learn(&self.keyring, &keys),
                     FromTracker::Common(Common::Error(error)) => return Err(error.into()),
                     FromTracker::Common(Common::Leave) => return Err(NetError::Closed),
                     other => return Err(NetError::Unexpected(other.label())),

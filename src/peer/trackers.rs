@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::duties::Linked;
+use super::keys;
 use super::stop::{Present, Stop};
 use crate::content::{Address, FileId, PeerId, Run, shown};
 use crate::net::trace::Side;
@@ -350,6 +351,8 @@ impl Worker {
         let register = Register { port, addresses: List::new(addresses), offers: List::new(offers) };
         let lease = match line.call(&register.into())? {
             FromTracker::Registered(registered) => Duration::from_millis(u64::from(registered.lease_ms)),
+            // With the new key it is dialled again.
+            over if keys::renew(&mut line, &self.me.keyring, &over)? => return Err(NetError::Closed),
             other => return Err(refused(other)),
         };
         self.update(&mut line, rest, Vec::new())?;
@@ -388,15 +391,30 @@ impl Worker {
                 last_load = load;
                 next_heartbeat = Instant::now() + interval;
             }
+            if let Some(FromTracker::Keys(keys)) = line.take_notice() {
+                keys::learn(&self.me.keyring, &keys);
+            }
             while let Some((request, message)) = line.received()? {
-                hear(line, request, message)?; // it came along with an answer
+                self.hear(line, request, message)?; // it came along with an answer
             }
             let left = next_heartbeat.saturating_duration_since(Instant::now()).min(LOAD_INTERVAL);
             if self.link.wake.wait_with(line.socket(), left)? {
                 // A closed connection shows here too.
                 let (request, message) = line.receive()?;
-                hear(line, request, message)?;
+                self.hear(line, request, message)?;
             }
+        }
+    }
+
+    /// Trackers speak unasked to leave, to see whether we live, or of the swarm's keys.
+    fn hear(&self, line: &mut Wire, request: u32, message: FromTracker) -> Result<(), NetError> {
+        match message {
+            FromTracker::Common(Common::Ping) => line.send(request, &Common::Pong.into()),
+            FromTracker::Keys(keys) => {
+                keys::learn(&self.me.keyring, &keys);
+                Ok(())
+            }
+            other => Err(refused(other)),
         }
     }
 
@@ -458,14 +476,6 @@ impl Worker {
             ranges = more;
         }
         Ok(())
-    }
-}
-
-/// Trackers speak unasked to leave, or to see whether we live.
-fn hear(line: &mut Wire, request: u32, message: FromTracker) -> Result<(), NetError> {
-    match message {
-        FromTracker::Common(Common::Ping) => line.send(request, &Common::Pong.into()),
-        other => Err(refused(other)),
     }
 }
 

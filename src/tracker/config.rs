@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::directory::Bounds;
-use super::records::JournalError;
+use super::founding::Closed;
+use super::records::{JournalError, Unrecorded};
 use super::shared::Delays;
 use crate::net::secure::Keyring;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub keyring: Keyring,
     /// How long it waits before others keep what a store had, and before what nothing refers to is given up.
     pub delays: Delays,
+    /// Makes it one of a swarm whose members are on its records, by which it can be dialled then.
+    pub closed: Option<Closed>,
 }
 
 impl Default for Config {
@@ -50,6 +53,7 @@ impl Default for Config {
             recover: false,
             keyring: Keyring::none(),
             delays: Delays::default(),
+            closed: None,
         }
     }
 }
@@ -71,6 +75,9 @@ pub enum StartError {
     /// The journal cannot be written.
     #[error("cannot write the tracker's records: {0}")]
     Journal(io::Error),
+    /// The swarm cannot be founded.
+    #[error("cannot found the swarm: {0}")]
+    Found(#[from] Unrecorded),
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),

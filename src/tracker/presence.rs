@@ -34,6 +34,12 @@ impl Presence {
         self.0.values().copied().collect()
     }
 
+    /// Cuts of all connections with this key.
+    pub(super) fn of(&self, key: MemberKey) -> Vec<Cut> {
+        let its = self.0.iter().filter(|(_, here)| **here == key);
+        its.map(|(connection, _)| Cut { connection: *connection, revoked: false }).collect()
+    }
+
     /// All connections.
     pub(super) fn connections(&self) -> Vec<u64> {
         self.0.keys().copied().collect()

@@ -38,9 +38,12 @@ pub enum NotAllowed {
     /// The swarm is open.
     #[error("this swarm is open: it has no members")]
     Open,
-    /// It has the key of an invite, or one that is over.
-    #[error("this connection is for JOIN or RENEW alone, as its key says")]
+    /// Of what the keys of invites and those that are over are for, it is not.
+    #[error("the key of this connection is not for that")]
     Purpose,
+    /// The key of the connection is over.
+    #[error("the swarm has another key; RENEW tells members which")]
+    Over,
     /// It is in no roster.
     #[error("this key is not in the roster: `p2p join LINK` enters it")]
     Unknown,
@@ -102,7 +105,8 @@ pub fn may(who: Who<'_>, message: &ToTracker) -> Result<(), NotAllowed> {
         | (Who::Member(Some(_)), Need::Roster)
         | (Who::Member(Some(Standing { role: MemberRole::Admin, .. })), Need::Admin) => Ok(()),
         (Who::Anybody, _) => Err(NotAllowed::Open),
-        (Who::Invited | Who::Late, _) | (_, Need::Invite | Need::OldKey) => Err(NotAllowed::Purpose),
+        (Who::Late, _) => Err(NotAllowed::Over),
+        (Who::Invited, _) | (_, Need::Invite | Need::OldKey) => Err(NotAllowed::Purpose),
         (Who::Member(None), _) => Err(NotAllowed::Unknown),
         (Who::Member(Some(standing)), _) => Err(NotAllowed::Admin(in_words(standing.role))),
     }
@@ -116,7 +120,8 @@ pub fn may(who: Who<'_>, message: &ToTracker) -> Result<(), NotAllowed> {
 pub fn may_publish(who: Who<'_>, name: &str) -> Result<(), NotAllowed> {
     let standing = match who {
         Who::Anybody => return Ok(()),
-        Who::Invited | Who::Late => return Err(NotAllowed::Purpose),
+        Who::Invited => return Err(NotAllowed::Purpose),
+        Who::Late => return Err(NotAllowed::Over),
         Who::Member(None) => return Err(NotAllowed::Unknown),
         Who::Member(Some(standing)) => standing,
     };

@@ -30,6 +30,7 @@ use refuse::Refusals;
 mod accept;
 mod askings;
 mod bells;
+mod caller;
 mod crew;
 mod large;
 mod leases;
@@ -114,6 +115,11 @@ impl Server {
     pub(super) fn touch(&self) -> impl Fn() + Send + use<> {
         let shared = Arc::clone(&self.service.shared);
         move || shared.touch()
+    }
+
+    /// What all connections share.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.service.shared
     }
 
     /// Blocks until the last connection of a stopping tracker has ended.

@@ -201,8 +201,7 @@ impl Session {
             return Err(Box::new(Reply { close: true, ..members::revoked().into() }));
         };
         let who = self.caller.who(standing.as_ref());
-        roles::may(who, &message)
-            .map_err(|why| Box::new(Common::error(ErrorCode::NotAllowed, why.to_string()).into()))?;
+        roles::may(who, &message).map_err(|why| Box::new(members::not_allowed(&why).into()))?;
         match &mut message {
             ToTracker::Register(register) => members::allowed(shared, who, &mut register.offers),
             ToTracker::Update(update) => members::allowed(shared, who, &mut update.added),

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::directory::Directory;
 use super::keeping::{Keeping, Terms};
+use super::keys;
 use super::presence::{Cut, Presence};
 use super::records::{Applied, Command, Expire, Outcome, Recorder, Records, Unrecorded};
 use crate::content::Network;
+use crate::net::secure::Keyring;
 use crate::threads;
 use crate::wire::{MemberKey, TrackerKey};
 
@@ -54,6 +56,8 @@ pub struct Shared {
     settled: Option<Instant>,
     /// The trackers of the swarm, as members are told of them.
     trackers: Vec<TrackerKey>,
+    /// By what this tracker can be dialled.
+    keyring: Keyring,
     presence: Mutex<Presence>,
     /// Connections that are to end.
     cuts: Mutex<Vec<Cut>>,
@@ -82,14 +86,15 @@ impl Shared {
             wakes: Mutex::default(),
             settled,
             trackers: Vec::new(),
+            keyring: Keyring::none(),
             presence: Mutex::default(),
             cuts: Mutex::default(),
         }
     }
 
-    /// The same, whose members are told of these trackers.
-    pub fn with_trackers(self, trackers: Vec<TrackerKey>) -> Shared {
-        Shared { trackers, ..self }
+    /// The same, with the keys that follow from the records, and whose members are told of these trackers.
+    pub fn of_swarm(self, keyring: Keyring, trackers: Vec<TrackerKey>) -> Shared {
+        Shared { keyring, trackers, ..self }
     }
 
     /// The directory, for one bounded step.
@@ -147,6 +152,7 @@ impl Shared {
 
     /// Who was put out is cut, and whoever waits for something hears of the new key.
     fn members_changed(&self) {
+        keys::renew(&self.keyring, self.records().roster(), self.clock_ms());
         let presence = threads::lock(&self.presence);
         let (cuts, all) = (presence.cuts(self.records().roster()), presence.connections());
         drop(presence);
@@ -164,6 +170,12 @@ impl Shared {
         threads::lock(&self.presence).goes(connection);
     }
 
+    /// Who is here with this key may do more now: it is cut, and tells all again that was passed over.
+    pub fn comes_again(&self, key: MemberKey) {
+        let cuts = threads::lock(&self.presence).of(key);
+        threads::lock(&self.cuts).extend(cuts);
+    }
+
     /// The keys of all who are connected.
     pub fn members_here(&self) -> BTreeSet<MemberKey> {
         threads::lock(&self.presence).keys()
@@ -177,6 +189,11 @@ impl Shared {
     /// The trackers of the swarm.
     pub fn trackers(&self) -> &[TrackerKey] {
         &self.trackers
+    }
+
+    /// By what this tracker can be dialled.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// The time of the records, in milliseconds since 1970.

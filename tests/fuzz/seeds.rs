@@ -57,6 +57,12 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "config" => {
             texts(&[include_str!("config.toml"), "[get]\nwait = \"forever\"\n", "up = 5\nfsync = true"])
         }
+        "join-link" => texts(&[
+            "p2p-join:10.0.0.5:9700,[fe80::1]:9/00000-00000-00000-00000-00000-0YK6P",
+            "p2p:1?name=a#s=00000-00000-00000-00000-00000-0YK6P",
+            "p2p-join:lab:1/0000",
+        ]),
+        "swarm-file" => texts(&[include_str!("swarm.toml"), "swarm = \"\"\nrole = \"admin\"\nkey = []\n"]),
         "tree" => trees(),
         "proof" => vec![
             vec![0, 4, 0, 0, 2, 0, 0, 1, 0, 2],

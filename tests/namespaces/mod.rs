@@ -72,6 +72,7 @@ impl Host {
     }
 
     /// From now on nobody can dial this port: what would answer does not leave. Dials from here are not touched.
+    #[allow(dead_code, reason = "not all tests refuse dials")]
     pub(crate) fn refuses_dials_at(&self, port: u16) {
         for kind in ["-4", "-6"] {
             ip(&format!("-n {} {kind} rule add ipproto tcp sport {port} prohibit", self.namespace));

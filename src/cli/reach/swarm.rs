@@ -1,88 +1,90 @@
-//! The keys of the closed swarm that this process is a member of, if it is one.
-//!
-//! They are in a file that nobody else may read, named by `--swarm` or `P2P_SWARM_FILE`; who this process is lies beside its
-//! state.
+//! The closed swarm that this process is in, if it is in one: its keys, read once at the start, and written again when
+//! there are newer ones.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
 
-use serde::Deserialize;
-use zeroize::Zeroizing;
+use crate::cli::failure::{Failure, reason};
+use crate::cli::typed::code::Code;
+use crate::cli::typed::swarm::SwarmArgs;
+use crate::cli::typed::swarm_file::SwarmFile;
+use crate::net::secure::{Identity, Keyring, Psk, Purpose, Secret, files};
+use crate::threads::lock;
+use crate::wire::{Epoch, MemberKey, MemberRole};
 
-use crate::cli::failure::Failure;
-use crate::net::secure::{Identity, Keyring, Psk, PublicKey, Purpose, Secret, base32, files};
+static SWARM: OnceLock<Swarm> = OnceLock::new();
 
-/// The keys in the file, read once at the start; none: this process is open.
-static KEYS: OnceLock<Option<Keys>> = OnceLock::new();
+/// What this process knows of the swarm it is in.
+#[derive(Debug)]
+struct Swarm {
+    /// It was typed that everything may be in the clear.
+    open: bool,
+    keys: Mutex<Keys>,
+    /// The keys of a tool, made when they are needed first.
+    tool: OnceLock<Keyring>,
+}
 
 #[derive(Debug)]
-struct Keys {
-    /// Of epochs, the newest last.
-    epochs: Vec<Secret>,
-    trackers: Vec<(String, PublicKey)>,
+enum Keys {
+    /// There are none: this process speaks in the clear.
+    None,
+    /// Those of a member.
+    Member(PathBuf, SwarmFile),
+    /// That of one share.
+    Share(Code),
 }
 
-#[derive(Deserialize)]
-struct Swarm {
-    #[serde(default)]
-    tracker: Vec<Tracker>,
-    key: Vec<Key>,
-}
-
-#[derive(Deserialize)]
-struct Tracker {
-    addr: String,
-    key: String,
-}
-
-#[derive(Deserialize)]
-struct Key {
-    epoch: u64,
-    secret: String,
-}
-
-/// Reads the file, if there is one to be read. Whatever asks for keys afterwards has these.
+/// Finds the keys. Whatever asks for keys afterwards has these.
 ///
 /// # Errors
-/// It cannot be read, others may read it, or it is no file of keys.
-pub(crate) fn open(file: Option<&Path>) -> Result<(), Failure> {
-    let refused = |file: &Path, why: String| {
-        Failure::usage(format!("cannot use the keys in {}: {why}", file.display()))
-    };
-    let keys = match file.filter(|file| !file.as_os_str().is_empty()) {
-        None => None,
-        Some(file) => {
-            let text = files::read_private(file).map_err(|error| refused(file, error.to_string()))?;
-            Some(read(&text).ok_or_else(|| refused(file, "it is no swarm file".into()))?)
-        }
-    };
-    let _ = KEYS.set(keys);
+/// As of [`SwarmArgs::member`].
+pub(crate) fn settle(args: &SwarmArgs) -> Result<(), Failure> {
+    let keys = args.member()?.map_or(Keys::None, |(path, file)| Keys::Member(path, file));
+    let _ = SWARM.set(Swarm { open: args.open, keys: Mutex::new(keys), tool: OnceLock::new() });
     Ok(())
 }
 
-fn read(text: &[u8]) -> Option<Keys> {
-    // What is wrong is not shown: it may be a key.
-    let Swarm { tracker, mut key } = toml::from_str(std::str::from_utf8(text).ok()?).ok()?;
-    key.sort_by_key(|key| key.epoch);
-    let secrets =
-        key.into_iter().map(|key| Secret::from_slice(&base32::decode(&Zeroizing::new(key.secret))?));
-    let epochs: Option<Vec<Secret>> = secrets.collect();
-    let trackers = tracker.into_iter().map(|tracker| Some((tracker.addr, tracker.key.parse().ok()?)));
-    Some(Keys {
-        epochs: epochs.filter(|epochs| !epochs.is_empty())?,
-        trackers: trackers.collect::<Option<_>>()?,
-    })
+/// This process has to do with one share alone.
+pub(crate) fn of_share(code: Code) {
+    if let Some(swarm) = SWARM.get() {
+        *lock(&swarm.keys) = Keys::Share(code);
+    }
 }
 
-/// True if this process speaks sealed only.
+/// True if it was typed that everything may be in the clear.
+pub(crate) fn is_open() -> bool {
+    SWARM.get().is_some_and(|swarm| swarm.open)
+}
+
+/// True if this process speaks sealed alone.
 pub(crate) fn is_closed() -> bool {
-    matches!(KEYS.get(), Some(Some(_)))
+    SWARM.get().is_some_and(|swarm| !matches!(*lock(&swarm.keys), Keys::None))
 }
 
-/// The secret of the newest epoch, if this process speaks sealed only.
-pub(crate) fn secret() -> Option<&'static Secret> {
-    KEYS.get()?.as_ref()?.epochs.last()
+/// What this member may do, as far as its file says; `None` if it is none.
+pub(crate) fn role() -> Option<MemberRole> {
+    member(|_, file| file.role)?
+}
+
+/// Looks at the file of this member, if it is one.
+pub(crate) fn member<T>(look: impl FnOnce(&Path, &SwarmFile) -> T) -> Option<T> {
+    match &*lock(&SWARM.get()?.keys) {
+        Keys::Member(path, file) => Some(look(path, file)),
+        Keys::None | Keys::Share(_) => None,
+    }
+}
+
+/// Where this user's tools keep who they are.
+pub(crate) fn state() -> Option<PathBuf> {
+    dirs::state_dir().or_else(dirs::data_local_dir).map(|folder| folder.join("p2p"))
+}
+
+/// The secret of the newest epoch, if this process is a member's.
+pub(crate) fn secret() -> Option<Secret> {
+    member(|_, file| file.newest().map(|(_, secret)| secret.clone()))?
 }
 
 /// The keys of a tool, which is the same for all of this user's.
@@ -90,8 +92,12 @@ pub(crate) fn secret() -> Option<&'static Secret> {
 /// # Errors
 /// As [`keyring_in`].
 pub(crate) fn keyring() -> io::Result<Keyring> {
-    let state = dirs::state_dir().or_else(dirs::data_local_dir).map(|folder: PathBuf| folder.join("p2p"));
-    keyring_in(state.as_deref())
+    let Some(swarm) = SWARM.get() else { return Ok(Keyring::none()) };
+    if let Some(keyring) = swarm.tool.get() {
+        return Ok(keyring.clone());
+    }
+    let made = keyring_in(state().as_deref())?;
+    Ok(if made.is_closed() { swarm.tool.get_or_init(|| made).clone() } else { made })
 }
 
 /// The keys of a process that keeps its state there; if nowhere, it is somebody else each time.
@@ -99,16 +105,87 @@ pub(crate) fn keyring() -> io::Result<Keyring> {
 /// # Errors
 /// The key that tells who it is can be neither read nor made.
 pub(crate) fn keyring_in(state: Option<&Path>) -> io::Result<Keyring> {
-    let Some(Some(Keys { epochs, trackers })) = KEYS.get() else { return Ok(Keyring::none()) };
-    let Some((newest, older)) = epochs.split_last() else { return Ok(Keyring::none()) };
-    let identity = match state {
-        Some(folder) => Identity::load_or_make(folder).map_err(|error| {
-            io::Error::new(error.kind(), format!("no key in {}: {error}", folder.display()))
-        })?,
-        None => Identity::random()?,
-    };
-    let keyring = Keyring::new(identity, Psk::of_swarm(newest), Purpose::Member);
-    older.iter().for_each(|psk| keyring.allow(Psk::of_swarm(psk), Purpose::Member, None));
-    trackers.iter().for_each(|(addr, key)| keyring.pin(addr, *key));
-    Ok(keyring)
+    let Some(swarm) = SWARM.get() else { return Ok(Keyring::none()) };
+    match &*lock(&swarm.keys) {
+        Keys::None => Ok(Keyring::none()),
+        Keys::Share(code) => Ok(Keyring::new(Identity::random()?, code.share(), Purpose::Member)),
+        Keys::Member(_, file) => {
+            let identity = identity_in(state)?;
+            let mut psks = file.psks();
+            let Some(newest) = psks.next() else { return Ok(Keyring::none()) };
+            let keyring = Keyring::new(identity, newest, Purpose::Member);
+            psks.for_each(|psk| keyring.allow(psk, Purpose::Member, None));
+            file.trackers.iter().for_each(|(addr, key)| keyring.pin(addr, *key));
+            Ok(keyring)
+        }
+    }
+}
+
+/// Who somebody is that keeps his state there; if nowhere, somebody else each time.
+///
+/// # Errors
+/// As of the files.
+pub(crate) fn identity_in(state: Option<&Path>) -> io::Result<Identity> {
+    let Some(folder) = state else { return Identity::random() };
+    Identity::load_or_make(folder).map_err(|error| {
+        io::Error::new(error.kind(), format!("no key in {}: {}", folder.display(), reason(&error)))
+    })
+}
+
+/// The public key by which this user's tools are known.
+pub(crate) fn own_key() -> io::Result<Option<MemberKey>> {
+    Ok(keyring()?.identity().map(|identity| MemberKey(identity.public().0)))
+}
+
+/// The swarm has another key: tools dial with it from now on, and so does whoever reads the file.
+pub(crate) fn renewed(role: Option<MemberRole>, epoch: &Epoch) {
+    let secret = Secret::from(*epoch.secret.expose());
+    if let Ok(keyring) = keyring() {
+        keyring.rotate(Psk::of_swarm(&secret), Instant::now());
+    }
+    let Some(swarm) = SWARM.get() else { return };
+    let mut keys = lock(&swarm.keys);
+    if let Keys::Member(path, file) = &mut *keys {
+        *file = file.renewed(role, (epoch.number, secret));
+        if let Err(error) = write(path, file) {
+            tracing::warn!(
+                "the new key of the swarm cannot be written to {}: {}",
+                path.display(),
+                reason(&error)
+            );
+        }
+    }
+}
+
+/// Writes the file of a new member: never over another.
+///
+/// # Errors
+/// There is one, or it cannot be written.
+pub(crate) fn create(path: &Path, file: &SwarmFile) -> Result<(), Failure> {
+    if let Some(folder) = path.parent() {
+        let _ = fs::create_dir_all(folder); // what is wrong with it, writing there says
+    }
+    files::create_private(path, file.reveal().as_bytes()).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => is_member_already(path),
+        _ => Failure::other(format!("cannot write {}: {}", path.display(), reason(&error))),
+    })
+}
+
+/// The failure of who is a member of a swarm already.
+pub(crate) fn is_member_already(path: &Path) -> Failure {
+    Failure::usage(format!(
+        "{} has the keys of a swarm already; keep those of another beside it with --swarm FILE",
+        path.display()
+    ))
+}
+
+/// Writes the file of a member in the place of the one that it has.
+///
+/// # Errors
+/// As of the files.
+pub(crate) fn write(path: &Path, file: &SwarmFile) -> io::Result<()> {
+    let beside = path.with_added_extension("new");
+    let _ = fs::remove_file(&beside); // of a process that died
+    files::create_private(&beside, file.reveal().as_bytes())?;
+    fs::rename(&beside, path)
 }

@@ -8,6 +8,7 @@ use crossbeam_channel::Receiver;
 
 use crate::cli::failure::{Failure, net_reason};
 use crate::cli::show::words::shown;
+use crate::cli::typed::address::is_far;
 use crate::cli::typed::values::Patience;
 use crate::content::FileId;
 use crate::content::PeerId;
@@ -16,8 +17,9 @@ use crate::net::{self, Identity, Messages, NetError};
 use crate::say;
 use crate::threads;
 use crate::wire::{
-    Common, Entry, ErrorCode, FromTracker, GetHealth, GetList, GetPeers, GetStatus, GetStores, Health, List,
-    Locate, Located, Name, PeerInfo, Purpose, Role, Status, StoreInfo, ToTracker, limits,
+    Common, Entry, ErrorCode, FromTracker, GetHealth, GetList, GetMembers, GetPeers, GetStatus, GetStores,
+    Health, List, Locate, Located, MemberInfo, MemberKey, Name, PeerInfo, Purpose, Renew, Role, Status,
+    StoreInfo, ToTracker, limits,
 };
 
 /// How long a tracker may take to answer.
@@ -34,8 +36,10 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(crate) struct Tracker {
     /// As it was given.
     pub(crate) address: String,
-    link: Messages<FromTracker, ToTracker>,
+    link: Link,
 }
+
+type Link = Messages<FromTracker, ToTracker>;
 
 /// A wait for somebody who is not there yet: says so once, and how long it lasts.
 #[derive(Debug)]
@@ -91,6 +95,10 @@ pub(crate) fn connect(trackers: &[String], patience: Patience) -> Result<Vec<Tra
             }
         }
         let failures = failures.join(", ");
+        let is_open = || failures.contains(&NetError::SwarmIsOpen.to_string());
+        if reached.is_empty() && !swarm::is_closed() && is_open() {
+            return Err(Failure::usage(format!("not asked: the tracker at {failures}")));
+        }
         if !reached.is_empty() {
             if !failures.is_empty() {
                 say::note(&format!("not asked: the tracker at {failures}"));
@@ -195,17 +203,21 @@ impl<T> Iterator for Answers<T> {
 impl Tracker {
     /// Connects to the tracker at `address`, or says why not.
     pub(crate) fn connect(address: &str) -> Result<Tracker, String> {
-        let connected = || {
-            let stream = net::dial(address).map_err(NetError::Io)?;
-            let me = Identity::tool(swarm::keyring().map_err(NetError::Io)?);
-            let expected = me.keyring.tracker_at(address);
-            let session =
-                net::greet(stream, (&me, Role::Member), expected, Side::Tracker, net::HELLO_TIMEOUT)?;
-            let link = Messages::new(session, Side::Tracker);
-            link.set_timeout(Some(ANSWER_TIMEOUT))?;
-            Ok(Tracker { address: address.to_owned(), link })
-        };
-        connected().map_err(|error| net_reason(&error))
+        let link = Tracker::dial(address).map_err(|error| net_reason(&error))?;
+        Ok(Tracker { address: address.to_owned(), link })
+    }
+
+    fn dial(address: &str) -> Result<Link, NetError> {
+        let stream = net::dial(address).map_err(NetError::Io)?;
+        let me = Identity::tool(swarm::keyring().map_err(NetError::Io)?);
+        let expected = me.keyring.tracker_at(address);
+        let session = net::greet(stream, (&me, Role::Member), expected, Side::Tracker, net::HELLO_TIMEOUT)?;
+        if session.proven().is_none() && !swarm::is_open() && is_far(address) {
+            return Err(NetError::SwarmIsOpen);
+        }
+        let link = Messages::new(session, Side::Tracker);
+        link.set_timeout(Some(ANSWER_TIMEOUT))?;
+        Ok(link)
     }
 
     /// Who has the content called `name`, or with this id if `name` is empty.
@@ -297,9 +309,37 @@ impl Tracker {
         }
     }
 
+    /// All members in order of key.
+    pub(crate) fn members(&mut self) -> Result<Vec<MemberInfo>, Failure> {
+        let limit = limits::MAX_PAGE_MEMBERS as u16;
+        in_pages(
+            |member: &MemberInfo| member.key,
+            |after| match self.ask(GetMembers { after: after.unwrap_or(MemberKey::NONE), limit })? {
+                FromTracker::Members(page) => Ok((page.members.into_vec(), page.more)),
+                other => Err(self.strange(&other)),
+            },
+        )
+    }
+
     /// An answer, if one comes: the connection is of no use otherwise.
-    pub(super) fn ask_once(&mut self, question: &ToTracker) -> Option<FromTracker> {
-        self.link.call(question).ok()
+    pub(crate) fn ask_once(&mut self, question: &ToTracker) -> Option<FromTracker> {
+        self.call(question).ok()
+    }
+
+    /// The answer. If the swarm has another key than that of this connection, it is asked for, and asked with again.
+    fn call(&mut self, question: &ToTracker) -> Result<FromTracker, NetError> {
+        let answer = self.link.call(question)?;
+        if !matches!(&answer, FromTracker::Common(Common::Error(error)) if error.code == ErrorCode::UnknownSwarm)
+        {
+            return Ok(answer);
+        }
+        match self.link.call(&Renew {}.into())? {
+            FromTracker::Renewed(renewed) => swarm::renewed(Some(renewed.standing.role), &renewed.epoch),
+            FromTracker::Common(Common::Error(error)) => return Err(error.into()),
+            _ => return Ok(answer),
+        }
+        self.link = Tracker::dial(&self.address)?;
+        self.link.call(question)
     }
 
     /// The answer, or what it says of why there is none.
@@ -315,7 +355,7 @@ impl Tracker {
     }
 
     fn ask(&mut self, question: impl Into<ToTracker>) -> Result<FromTracker, Failure> {
-        match self.link.call(&question.into()) {
+        match self.call(&question.into()) {
             Ok(answer) => self.accept(answer),
             Err(error) => Err(Failure::unreachable(format!(
                 "the tracker at {} went away: {}; try again",

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::failure::Failure;
 use crate::cli::reach::swarm;
+use crate::cli::run::enter::enter;
 use crate::cli::run::scan::Scan;
 use crate::cli::typed::options::EngineArgs;
 use crate::content::Address;
@@ -19,6 +20,9 @@ use crate::peer::{self, Peer, PeerError};
 const STILL_AT_IT: Duration = Duration::from_secs(5);
 const MACHINE_ID: &str = "/etc/machine-id";
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+/// Any free port, at every address of this machine, and at those that only it can dial.
+const EVERYWHERE: &str = "[::]:0";
+const HERE: &str = "127.0.0.1:0";
 
 /// The configuration of a peer that shares `folder`, or nothing.
 pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<PathBuf>) -> peer::Config {
@@ -30,7 +34,7 @@ pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
         selection: Selection::default(),
         state: args.temp.clone(),
         trackers,
-        listen: args.listen.clone(),
+        listen: args.listen.clone().unwrap_or_else(|| listen().to_owned()),
         name,
         keyring: Keyring::none(),
         advertise: args.advertise.clone(),
@@ -48,6 +52,11 @@ pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
         faults: None,
         latencies: args.latency_file.clone().unwrap_or_default(),
     }
+}
+
+/// Where a peer listens of which nothing else was typed: what is in the clear stays on this machine.
+fn listen() -> &'static str {
+    if swarm::is_closed() || swarm::is_open() { EVERYWHERE } else { HERE }
 }
 
 /// Starts a peer with the keys of this process, telling of a long scan on standard error.
@@ -75,14 +84,20 @@ pub(crate) fn start_as(service: &Service, config: peer::Config) -> Result<Peer, 
     Ok(peer?)
 }
 
-/// With the keys of this process: who a peer is lies where its state is.
-fn with_keys(config: peer::Config) -> Result<peer::Config, PeerError> {
-    let keyring = match (&config.state, &config.folder) {
-        _ if !swarm::is_closed() => Keyring::none(),
+/// With the keys of this process, if it has none of its own: who a peer is lies where its state is. Of a member that shares
+/// the roster hears.
+fn with_keys(mut config: peer::Config) -> Result<peer::Config, PeerError> {
+    if config.keyring.is_closed() || !swarm::is_closed() {
+        return Ok(config);
+    }
+    config.keyring = match (&config.state, &config.folder) {
         (None, Some(folder)) => swarm::keyring_in(Some(&peer::state_of(folder)?))?,
         (state, _) => swarm::keyring_in(state.as_deref())?,
     };
-    Ok(peer::Config { keyring, ..config })
+    if config.folder.is_some() {
+        enter(&config.keyring, &config.name, &config.trackers);
+    }
+    Ok(config)
 }
 
 /// A peer that shares nothing but what it fetches.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::cli::failure::Failure;
+use crate::cli::reach::swarm;
 use crate::cli::run::signals::Stop;
 use crate::cli::run::{engine, news};
 use crate::cli::show::output;
@@ -11,6 +12,7 @@ use crate::cli::typed::args::PeerArgs;
 use crate::cli::typed::fault;
 use crate::peer::{Lending, Peer};
 use crate::say;
+use crate::wire::MemberRole;
 
 /// How long a tracker is waited for before it is said that a peer is ready; one that is away is told later.
 const REGISTER_PATIENCE: Duration = Duration::from_secs(2);
@@ -25,6 +27,9 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
         let remedy =
             if args.folder.exists() { "; `p2p share` shares a single file" } else { "; make it first" };
         return Err(Failure::usage(format!("there is no folder {}{remedy}", args.folder.display())));
+    }
+    if swarm::role() == Some(MemberRole::Reader) {
+        say::note("this member is a reader: what it has is listed only if others brought it in");
     }
     let selection = args.selection.of(&args.folder)?;
     let mut config = engine::config(&args.engine, args.trackers.trackers, Some(args.folder));

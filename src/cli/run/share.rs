@@ -3,16 +3,21 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::cli::failure::Failure;
+use crate::cli::reach::swarm;
 use crate::cli::run::signals::Stop;
 use crate::cli::run::{engine, news, peer, tracker};
 use crate::cli::show::output;
-use crate::cli::typed::address::reachable;
+use crate::cli::typed::address::{is_far, reachable};
 use crate::cli::typed::args::ShareArgs;
+use crate::cli::typed::code::Code;
+use crate::cli::typed::join_link::with_share_key;
 use crate::content::{Host, Link, SafeName};
 use crate::peer::{Config, Peer};
 use crate::tracker::Tracker;
-use crate::wire::Offer;
+use crate::wire::{MemberRole, Offer};
 
 /// `p2p share PATH`
 pub(crate) fn share(args: ShareArgs) -> Result<(), Failure> {
@@ -20,6 +25,19 @@ pub(crate) fn share(args: ShareArgs) -> Result<(), Failure> {
     let path = std::fs::canonicalize(&args.path)
         .map_err(|_| Failure::usage(format!("there is no file or folder {}", args.path.display())))?;
     let name = link_name(&path)?;
+    if !args.trackers.is_empty() && swarm::role() == Some(MemberRole::Reader) {
+        return Err(Failure::usage(
+            "this member is a reader, and what it shares is not listed; ask an admin for a link of \
+             `p2p invite --role publisher`",
+        ));
+    }
+    let code = match args.trackers.is_empty() && !swarm::is_open() && is_far(&args.tracker_listen) {
+        true => Some(Code::random().map_err(|error| Failure::other(error.to_string()))?),
+        false => None,
+    };
+    if let Some(code) = &code {
+        swarm::of_share(code.clone());
+    }
     let built_in =
         if args.trackers.is_empty() { Some(tracker::built_in(&args.tracker_listen)?) } else { None };
     let selection = args.selection.of(&path)?;
@@ -32,8 +50,9 @@ pub(crate) fn share(args: ShareArgs) -> Result<(), Failure> {
     }
     output::ready(&peer::ready(&peer, &stop));
     let offer = offer_of(&peer, &name)?;
-    let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers };
-    output::ready(&format!("on the other side:\n  p2p get '{link}'"));
+    let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers }.to_string();
+    let link = code.map_or_else(|| Zeroizing::new(link.clone()), |code| with_share_key(&link, &code));
+    output::ready(&format!("on the other side:\n  p2p get '{}'", &*link));
     news::follow(&peer, &stop, args.until.map(|times| (&*offer.name, times.get())));
     peer.stop();
     if let Some(tracker) = built_in {

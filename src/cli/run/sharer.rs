@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use crate::api::control::Offered;
 use crate::cli::failure::Failure;
 use crate::cli::reach::daemon::Daemon;
+use crate::cli::reach::swarm;
 use crate::cli::run::signals::Stop;
 use crate::cli::run::{engine, peer, scratch};
 use crate::cli::typed::published::UploadArgs;
@@ -103,7 +104,10 @@ fn offered(path: &Path) -> Option<Offered> {
 /// Hashes what is at `path` and shares it.
 fn own(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
     let scratch = scratch::folder()?;
+    // It is this user's tools that bring it in, and nothing is to be left beside it.
+    let keyring = swarm::keyring().map_err(|error| Failure::other(error.to_string()))?;
     let mut config = engine::config(&args.engine, args.trackers.trackers.clone(), Some(path.clone()));
+    config.keyring = keyring;
     config.prefix = true;
     config.watch = false;
     config.state.get_or_insert_with(|| scratch.path().to_owned());

@@ -1,34 +1,67 @@
 //! `p2p tracker`, and the tracker inside `p2p share`.
 
-use std::path::Path;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, reason};
 use crate::cli::reach::swarm;
+use crate::cli::run::engine;
 use crate::cli::run::signals::Stop;
 use crate::cli::show::output;
+use crate::cli::show::words::shown;
+use crate::cli::typed::address::{is_far, reachable};
 use crate::cli::typed::args::{TRACKER_LISTEN, TrackerArgs};
-use crate::net::secure::Keyring;
-use crate::tracker::StartError;
-use crate::tracker::{self, Delays, Tracker};
+use crate::cli::typed::code::Code;
+use crate::cli::typed::join_link::JoinLink;
+use crate::cli::typed::swarm::{self as typed, SwarmArgs};
+use crate::cli::typed::swarm_file::SwarmFile;
+use crate::content::Host;
+use crate::net::secure::{Identity, Keyring, PublicKey, Secret};
+use crate::say;
+use crate::tracker::{self, Closed, Delays, Tracker};
+use crate::wire::{MemberKey, MemberRole, SwarmSecret};
+
+/// How many may join by the link that a founding prints, and for how long.
+const FIRST_USES: u32 = 20;
+const FIRST_VALID: Duration = Duration::from_secs(24 * 3600);
+/// The folder below this user's state where a closed tracker keeps its records.
+const DATA: &str = "tracker";
 
 /// `p2p tracker`
-pub(crate) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
+pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failure> {
     let stop = Stop::install()?;
     let service = stop.service()?;
-    let config = tracker::Config {
+    let door = door(args, keys)?;
+    let mut config = tracker::Config {
         listen: args.listen.clone(),
         lease: args.lease.0,
         max_connections: args.max_connections,
         data: args.data.clone(),
         recover: args.recover,
-        keyring: keyring(args.data.as_deref())?,
         delays: Delays { grace: args.grace.0, repair_after: args.repair_after.0 },
         ..tracker::Config::default()
     };
+    match &door {
+        Door::Closed(data) => {
+            config.closed = Some(closed(&args.listen, data)?);
+            config.data = Some(data.clone());
+        }
+        Door::Keyed => {
+            swarm::settle(keys)?;
+            config.keyring = keyring(args.data.as_deref())?;
+        }
+        Door::Open => {}
+    }
     let tracker = tracker::start(config)?;
     stop.graceful();
-    let ready = format!("tracker listening on {}", tracker.addr());
+    let in_the_clear = matches!(door, Door::Open) && is_far(&args.listen);
+    let how = if in_the_clear { ", in the clear for whoever can reach it (--open)" } else { "" };
+    let ready = format!("tracker listening on {}{how}", tracker.addr());
     output::ready(&ready);
+    if let Door::Closed(_) = door {
+        hand_out(&tracker, keys)?;
+    }
     service.ready(&ready);
     service.watch(tracker.touch()).map_err(Failure::no_thread)?;
     stop.wait_until(None);
@@ -37,18 +70,131 @@ pub(crate) fn tracker(args: &TrackerArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The keys of a tracker that keeps its state there, if anywhere.
+/// What a tracker lets in.
+enum Door {
+    /// Everybody.
+    Open,
+    /// Who has the key in the file that there is; who they are it does not know.
+    Keyed,
+    /// Members, who are on its records there.
+    Closed(PathBuf),
+}
+
+/// Closed is what was closed before, what listens beyond this machine, and what is to write its keys to a file.
+fn door(args: &TrackerArgs, keys: &SwarmArgs) -> Result<Door, Failure> {
+    let data = args.data.clone().or_else(|| swarm::state().map(|state| state.join(DATA)));
+    let was_closed = data.as_deref().map_or(Ok(false), tracker::is_closed_in)?;
+    match args.data.as_deref().filter(|_| keys.open && was_closed) {
+        Some(data) => {
+            return Err(Failure::usage(format!(
+                "the records in {} are those of a closed swarm; leave --open out, or name another folder with --data",
+                data.display()
+            )));
+        }
+        None if keys.open => return Ok(Door::Open),
+        None => {}
+    }
+    let place = keys.place().filter(|place| place.exists());
+    let founds = keys.named().is_some() || is_far(&args.listen);
+    match (data, place) {
+        (Some(data), Some(place)) if was_closed && (args.data.is_some() || is_its(&data, &place)?) => {
+            Ok(Door::Closed(data))
+        }
+        (Some(data), None) if was_closed && (args.data.is_some() || founds) => Ok(Door::Closed(data)),
+        (_, Some(_)) => Ok(Door::Keyed),
+        (Some(data), None) if founds => Ok(Door::Closed(data)),
+        (None, None) if founds => {
+            Err(Failure::usage("name a folder for the members of the swarm with --data DIR"))
+        }
+        (_, None) => Ok(Door::Open),
+    }
+}
+
+/// True if these are keys of the swarm whose tracker keeps its records there.
+fn is_its(data: &Path, keys: &Path) -> Result<bool, Failure> {
+    let own = identity_in(data)?.public();
+    Ok(typed::read(keys)?.trackers.iter().any(|(_, key)| *key == own))
+}
+
+fn identity_in(folder: &Path) -> Result<Identity, Failure> {
+    swarm::identity_in(Some(folder)).map_err(|error| Failure::other(error.to_string()))
+}
+
+/// Who a closed tracker is, whose swarm it founds if it has none, and where others dial it.
+fn closed(listen: &str, data: &Path) -> Result<Closed, Failure> {
+    let of_user = swarm::state().unwrap_or_else(|| data.to_owned());
+    let admin = MemberKey(identity_in(&of_user)?.public().0);
+    let hosts = match Host::with_port(listen).map(|(host, _)| host) {
+        Some(host) if !host.is_empty() && !host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) => {
+            vec![host.to_string()]
+        }
+        _ => engine::outward_addresses().iter().map(ToString::to_string).collect(),
+    };
+    let name = engine::host_name();
+    Ok(Closed { identity: identity_in(data)?, swarm: name.clone(), admin: (admin, own_name(&name)), hosts })
+}
+
+fn own_name(host: &str) -> String {
+    match std::env::var("USER") {
+        Ok(user) if !user.is_empty() => format!("{user}@{host}"),
+        _ => host.to_owned(),
+    }
+}
+
+/// Leaves the keys where this user's other commands find them, and prints what others join by.
+fn hand_out(tracker: &Tracker, keys: &SwarmArgs) -> Result<(), Failure> {
+    let Some(swarm) = tracker.swarm() else { return Ok(()) };
+    let own = PublicKey(swarm.tracker.0);
+    let address = reachable(tracker.addr(), IpAddr::from([127, 0, 0, 1])).to_string();
+    let secret = Secret::from(*swarm.epoch.secret.expose());
+    let file =
+        SwarmFile::new(&swarm.name, MemberRole::Admin, vec![(address, own)], (swarm.epoch.number, secret));
+    match keys.place() {
+        Some(path) if path.exists() => {
+            let known = typed::read(&path)?;
+            match known.trackers.iter().any(|(_, key)| *key == own) {
+                true => swarm::write(&path, &file).map_err(|error| {
+                    Failure::other(format!("cannot write {}: {}", path.display(), reason(&error)))
+                })?,
+                false => say::note(&format!(
+                    "{} has the keys of another swarm and stays as it is; --swarm FILE names one for this swarm's",
+                    path.display()
+                )),
+            }
+        }
+        Some(path) => swarm::create(&path, &file)?,
+        None => say::note("there is no place for this swarm's keys; name a file with --swarm"),
+    }
+    if !swarm.is_new {
+        let more = "`p2p invite` makes a link for others to join by";
+        output::ready(&format!("closed swarm {}; {more}", shown(&swarm.name)));
+        return Ok(());
+    }
+    let code = Code::random().map_err(|error| Failure::other(error.to_string()))?;
+    let key = SwarmSecret::new(*code.invite().key().expose());
+    let invited = tracker.invite(key, FIRST_USES, FIRST_VALID);
+    invited.map_err(|error| Failure::other(format!("nobody can be invited: {error}")))?;
+    let link = JoinLink { trackers: swarm.addresses, code }.reveal();
+    output::ready(&format!(
+        "closed swarm {}; on other machines, {FIRST_USES} times within a day:\n  p2p join '{}'",
+        shown(&swarm.name),
+        &*link
+    ));
+    Ok(())
+}
+
+/// The keys of this process for a tracker that keeps its state there, if anywhere.
 fn keyring(data: Option<&Path>) -> Result<Keyring, Failure> {
-    Ok(swarm::keyring_in(data).map_err(StartError::Thread)?)
+    swarm::keyring_in(data).map_err(|error| Failure::other(error.to_string()))
 }
 
 /// Where the tracker inside `p2p share` listens if the usual port is taken.
 const ANY_PORT: &str = "[::]:0";
 
-/// The tracker inside `p2p share`: the usual port if it is free, else any.
+/// The tracker inside `p2p share`, with the keys of this process: the usual port if it is free, else any.
 pub(crate) fn built_in(listen: &str) -> Result<Tracker, Failure> {
-    let usual =
-        tracker::Config { listen: listen.to_owned(), keyring: keyring(None)?, ..tracker::Config::default() };
+    let keyring = keyring(None)?;
+    let usual = tracker::Config { listen: listen.to_owned(), keyring, ..tracker::Config::default() };
     match tracker::start(usual.clone()) {
         Ok(tracker) => Ok(tracker),
         Err(_) if listen == TRACKER_LISTEN => {

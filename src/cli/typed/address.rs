@@ -30,6 +30,14 @@ pub(crate) fn advertised(text: &str) -> Result<String, String> {
     }
 }
 
+/// True of an address at which others than this machine may dial, or be dialled.
+pub(crate) fn is_far(address: &str) -> bool {
+    let host = Host::with_port(address).map(|(host, _)| host);
+    let is_near =
+        |host: &Host| &**host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    !host.as_ref().is_some_and(is_near)
+}
+
 /// `addr`, with `host` in the place of an address that stands for all.
 pub(crate) fn reachable(addr: SocketAddr, host: IpAddr) -> SocketAddr {
     match addr.ip().is_unspecified() {
@@ -41,6 +49,16 @@ pub(crate) fn reachable(addr: SocketAddr, host: IpAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_may_dial_is_far() {
+        for near in ["127.0.0.1:0", "127.0.0.9", "[::1]:9700", "localhost:9700"] {
+            assert!(!is_far(near), "{near}");
+        }
+        for far in ["[::]:9700", "0.0.0.0:0", "10.0.0.1:9", "lab:9700", ":9", ""] {
+            assert!(is_far(far), "{far}");
+        }
+    }
 
     #[test]
     fn an_address_for_all_is_replaced() {

@@ -16,6 +16,7 @@ use crate::cli::typed::nodes::{DoctorArgs, NodeArgs, UpArgs};
 use crate::cli::typed::options::{EXPERIMENTS, EngineArgs, LogArgs, SelectionArgs, TrackerList, name};
 use crate::cli::typed::published::{HealthArgs, PublishArgs, PublishedArgs, StoresArgs, UploadArgs};
 use crate::cli::typed::steering::{LimitArgs, SteerArgs};
+use crate::cli::typed::swarm::{InviteArgs, JoinArgs, MembersArgs, RevokeArgs, SwarmArgs, SwarmCommand};
 use crate::cli::typed::values::{Bytes, Patience, Period, interval, some_bytes};
 use crate::content::{FileId, Filter, Pattern, SafeName};
 use crate::tracker;
@@ -35,9 +36,8 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// The file with the key of a closed swarm [default: none, connections are in the clear]
-    #[arg(long, global = true, value_name = "FILE", env = "P2P_SWARM_FILE")]
-    pub(crate) swarm: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keys: SwarmArgs,
     #[command(flatten)]
     pub(crate) logs: LogArgs,
 }
@@ -115,6 +115,25 @@ pub enum Command {
     /// Say how safe is what stores keep: how many of them may be lost
     #[command(after_help = examples::HEALTH)]
     Health(HealthArgs),
+    /// Print a link by which others join this closed swarm
+    #[command(after_help = examples::INVITE)]
+    Invite(InviteArgs),
+    /// Become a member of a closed swarm, by the link of an invite
+    #[command(after_help = examples::JOIN)]
+    Join(JoinArgs),
+    /// List the members of this closed swarm
+    #[command(after_help = examples::MEMBERS)]
+    Members(MembersArgs),
+    /// Put a member out of this closed swarm: nobody speaks with it any more
+    #[command(after_help = examples::REVOKE)]
+    Revoke(RevokeArgs),
+    /// Look after the key of this closed swarm
+    #[command(after_help = examples::SWARM)]
+    Swarm {
+        /// What to do.
+        #[command(subcommand)]
+        command: SwarmCommand,
+    },
     /// Show what a peer knows of each source of its transfers, and why it asks it or not
     #[command(after_help = examples::WHY)]
     Why(WhyArgs),
@@ -143,7 +162,8 @@ pub(crate) struct TrackerArgs {
     /// Most connections at once; 0 lets nobody in
     #[arg(long, value_name = "N", default_value_t = tracker::Config::default().max_connections)]
     pub(crate) max_connections: usize,
-    /// Keep published names and their versions in this folder [default: none, only stores remember them]
+    /// Keep published names and their versions, and who is a member, in this folder [default: of a closed tracker p2p/tracker
+    /// in the state directory, else none: only stores remember them]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Take in what stores remember beside what is in DIR: after its disk was lost

@@ -64,9 +64,10 @@ impl SelectionArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Peer options")]
 pub(crate) struct EngineArgs {
-    /// Where to accept other peers; port 0 takes any free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "[::]:0")]
-    pub(crate) listen: String,
+    /// Where to accept other peers; port 0 takes any free one [default: any free one, at every address; of this machine
+    /// alone without a key of a closed swarm and without --open]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Option<String>,
     /// The peer's name [default: FOLDER@HOST]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

@@ -17,6 +17,7 @@ use toml::{Table, Value};
 use crate::api::Exit;
 use crate::cli::failure::{Failure, reason};
 use crate::cli::typed::args::{Cli, Command, GetArgs};
+use crate::cli::typed::swarm::SwarmArgs;
 
 /// Keys that may stand before any section: they hold for every command that has the option.
 const SHARED_KEYS: &[&str] = &[
@@ -50,7 +51,7 @@ const TRACKER_VARIABLE: &str = "P2P_TRACKER";
 /// # Errors
 /// Bad usage, in a sentence; or a quiet success when help or the version was asked for and shown.
 pub fn read() -> Result<Cli, Failure> {
-    let command = without_empty_environment(Cli::command());
+    let command = of_the_swarm(without_empty_environment(Cli::command()));
     let configured = match path() {
         Some(path) => configure(command.clone(), &path),
         None => Ok(command.clone()),
@@ -108,6 +109,34 @@ fn without_empty_environment(mut command: clap::Command) -> clap::Command {
         }
     }
     command
+}
+
+/// The trackers of the closed swarm that this user is a member of are the default of all commands. What is wrong with its
+/// file is said when the command is carried out.
+fn of_the_swarm(mut command: clap::Command) -> clap::Command {
+    let Ok(Some((_, file))) = SwarmArgs::early(env::args_os()).member() else { return command };
+    let trackers: Vec<clap::builder::OsStr> =
+        file.trackers.iter().map(|(addr, _)| clap::builder::OsStr::from(addr.clone())).collect();
+    if trackers.is_empty() {
+        return command;
+    }
+    let names: Vec<String> = command.get_subcommands().map(|section| section.get_name().to_owned()).collect();
+    for name in names {
+        command = command.mut_subcommand(name, |section| with_trackers(section, &trackers));
+    }
+    command
+}
+
+fn with_trackers(mut section: clap::Command, trackers: &[clap::builder::OsStr]) -> clap::Command {
+    let inner: Vec<String> = section.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
+    for name in inner {
+        section = section.mut_subcommand(name, |inner| with_trackers(inner, trackers));
+    }
+    let option = section.get_arguments().find(|option| option.get_id() == "trackers");
+    if option.is_none_or(|option| option.get_default_values().is_empty()) {
+        return section; // such as share's, which has a tracker built in by default
+    }
+    section.mut_arg("trackers", |option| option.default_values(trackers.to_vec()))
 }
 
 /// `command` with the defaults from the file at `path`, if there is one.

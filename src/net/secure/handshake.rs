@@ -55,6 +55,8 @@ pub struct Proven {
     pub key: PublicKey,
     /// What the connection may be used for.
     pub purpose: Purpose,
+    /// With which key the dialler began.
+    pub psk: KeyId,
     /// How it is sealed.
     pub suite: Suite,
 }
@@ -75,6 +77,7 @@ pub struct Dialling {
     noise: Box<HandshakeState>,
     suite: Suite,
     purpose: Purpose,
+    psk: KeyId,
     expected: Expected,
 }
 
@@ -105,7 +108,8 @@ impl Dialling {
         let begun = builder(suite, me, opening, &sent, ephemeral)?.build_initiator().map_err(failed)?;
         let mut noise = Box::new(begun);
         write(&mut noise, 0, &mut sent)?;
-        Ok((Dialling { noise, suite, purpose: opening.purpose, expected }, sent))
+        let psk = opening.psk.id();
+        Ok((Dialling { noise, suite, purpose: opening.purpose, psk, expected }, sent))
     }
 
     /// Takes message 2, which is preceded by its length, off the front of what arrived; none if it has not come whole. Gives
@@ -122,7 +126,7 @@ impl Dialling {
         }
         let mut sent = Vec::with_capacity(LENGTH_BYTES + MESSAGE_BYTES[2]);
         write(&mut self.noise, 2, &mut sent)?;
-        let proven = Proven { key, purpose: self.purpose, suite: self.suite };
+        let proven = Proven { key, purpose: self.purpose, psk: self.psk, suite: self.suite };
         let tunnel = tunnel(&mut self.noise, proven, true)?;
         Ok(Some((taken, sent, tunnel)))
     }
@@ -133,6 +137,7 @@ pub struct Accepting {
     noise: Box<HandshakeState>,
     suite: Suite,
     purpose: Purpose,
+    psk: KeyId,
     answered: bool,
 }
 
@@ -157,7 +162,8 @@ impl Accepting {
     ) -> Result<Accepting, SecureError> {
         let prologue = [&preface[..], &opening.psk.id().0].concat();
         let begun = builder(suite, me, opening, &prologue, ephemeral)?.build_responder().map_err(failed)?;
-        Ok(Accepting { noise: Box::new(begun), suite, purpose: opening.purpose, answered: false })
+        let psk = opening.psk.id();
+        Ok(Accepting { noise: Box::new(begun), suite, purpose: opening.purpose, psk, answered: false })
     }
 
     /// Takes message 1 and its length off the front of what arrived behind the key id; none if it has not come whole. Gives
@@ -183,7 +189,8 @@ impl Accepting {
             return Err(SecureError::Handshake);
         }
         let Some(taken) = read(&mut self.noise, 2, arrived)? else { return Ok(None) };
-        let proven = Proven { key: static_key(&self.noise)?, purpose: self.purpose, suite: self.suite };
+        let key = static_key(&self.noise)?;
+        let proven = Proven { key, purpose: self.purpose, psk: self.psk, suite: self.suite };
         Ok(Some((taken, tunnel(&mut self.noise, proven, false)?)))
     }
 }

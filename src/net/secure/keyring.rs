@@ -72,6 +72,14 @@ impl Keyring {
         });
     }
 
+    /// From now on it dials with `newest` and can be dialled with that and the others, and with nothing else.
+    pub fn set(&self, newest: Psk, others: impl IntoIterator<Item = Opening>) {
+        self.change(|ring| {
+            ring.newest = Opening { psk: newest, purpose: Purpose::Member };
+            ring.others = others.into_iter().map(|opening| (opening.psk.id(), (opening, None))).collect();
+        });
+    }
+
     /// It can be dialled with this key, too, until `until` or for ever.
     pub fn allow(&self, psk: Psk, purpose: Purpose, until: Option<Instant>) {
         self.change(|ring| {

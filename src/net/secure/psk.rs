@@ -56,11 +56,15 @@ impl Psk {
         Psk::derived(INVITE, secret)
     }
 
-    fn derived(what: &str, secret: &[u8]) -> Psk {
-        let key = Secret::from(blake3::derive_key(what, secret));
+    /// The one with this key, as [`Psk::key`] gives it.
+    pub fn of_key(key: Secret) -> Psk {
         let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
             blake3::derive_key(KEY_ID, key.expose());
         Psk { key, id: KeyId(id) }
+    }
+
+    fn derived(what: &str, secret: &[u8]) -> Psk {
+        Psk::of_key(Secret::from(blake3::derive_key(what, secret)))
     }
 
     /// Which one it is.
@@ -68,7 +72,8 @@ impl Psk {
         self.id
     }
 
-    pub(super) fn key(&self) -> &Secret {
+    /// The key itself, for a tracker that is to let in whoever has it.
+    pub fn key(&self) -> &Secret {
         &self.key
     }
 }

@@ -151,7 +151,10 @@ impl Command {
             Command::Publish(publish) | Command::PublishAs(PublishAs { publish, .. }) => {
                 publish.version.stamp_ms = now_ms;
             }
-            Command::Found(found) => found.since_ms = now_ms,
+            Command::Found(found) => {
+                found.since_ms = now_ms;
+                found.secret = secret();
+            }
             Command::Invite(invite) => invite.until_ms = now_ms.saturating_add(invite.until_ms),
             Command::Admit(admit) => admit.now_ms = now_ms,
             Command::Enter(enter) => enter.since_ms = now_ms,

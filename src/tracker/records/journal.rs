@@ -94,6 +94,11 @@ impl Reading {
 }
 
 impl Journal {
+    /// True if there is one in a folder.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
     /// Opens the journal in a folder, or makes one, and has the records as they were when it was last written.
     ///
     /// # Errors

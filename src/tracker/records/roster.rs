@@ -408,6 +408,15 @@ impl Roster {
         self.members.get(&key).filter(|member| member.own).map_or(key, |member| member.by)
     }
 
+    /// The admin that has been a member for longest.
+    pub fn first_admin(&self) -> Option<MemberKey> {
+        let admins = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.own && member.standing.role == MemberRole::Admin);
+        admins.min_by_key(|(_, member)| member.since_ms).map(|(key, _)| *key)
+    }
+
     /// What a key may do; `None` if it is not in the roster.
     pub fn standing(&self, key: MemberKey) -> Option<&Standing> {
         Some(&self.members.get(&self.root(key))?.standing)

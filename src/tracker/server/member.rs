@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::askings::Askings;
 use super::bells::{Bell, Bells};
+use super::caller::caller;
 use super::large::Large;
 use super::look::Looks;
 use super::receiving::Receiving;
@@ -17,7 +18,7 @@ use crate::net::{self, Identity, Messages, NetError, trace::Side};
 use crate::threads;
 use crate::tracker::directory::Origin;
 use crate::tracker::presence::Cut;
-use crate::tracker::session::{self, Effect, Reply, Session};
+use crate::tracker::session::{self, Caller, Effect, Reply, Session};
 use crate::tracker::shared::Shared;
 use crate::wire::{Common, ErrorCode, FromTracker, Role, ToTracker};
 
@@ -56,8 +57,14 @@ impl Service {
         guest.greeted();
         let mut link = Link::new(session, Side::Tracker);
         let ours = guest.handle.stream().local_addr().unwrap_or(addr).ip();
-        let mut session = Session::new(guest.number, Origin::new(addr.ip(), ours), &link.theirs);
+        let (caller, epoch) = caller(self.shared.records().roster(), link.proven);
+        let session = Session::new(guest.number, Origin::new(addr.ip(), ours), &link.theirs);
+        let mut session = session.of(caller, epoch);
+        if let Caller::Member(key) = caller {
+            self.shared.comes(guest.number, key);
+        }
         let ended = threads::caught(|| self.converse(&mut link, &mut session, guest));
+        self.shared.goes(guest.number);
         session.end(&self.shared, Instant::now()); // however it ended: nobody is to be sent to a peer whose connection is gone
         self.attend();
         match ended.unwrap_or_else(|panicked| Err(NetError::Panicked(panicked))) {

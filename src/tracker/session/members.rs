@@ -6,7 +6,7 @@ use super::published::recorded;
 use crate::tracker::records::{
     Admit, Applied, Command, Enter, Invite, Outcome, Refused, Revoke, Roster, Rotate, invite_id,
 };
-use crate::tracker::roles::{Who, may_publish};
+use crate::tracker::roles::{NotAllowed, Who, may_publish};
 use crate::tracker::shared::Shared;
 use crate::wire::{
     self, Common, ErrorCode, FromTracker, Keys, List, MemberKey, Message, Offer, Standing, SwarmSecret,
@@ -69,6 +69,12 @@ pub fn revoked() -> Common {
     Common::error(ErrorCode::Revoked, "this key was put out of the swarm")
 }
 
+/// The ERROR that tells of it.
+pub(super) fn not_allowed(why: &NotAllowed) -> Common {
+    let code = if *why == NotAllowed::Over { ErrorCode::UnknownSwarm } else { ErrorCode::NotAllowed };
+    Common::error(code, why.to_string())
+}
+
 /// What a member may register of these: what it may publish, and what is there already. The rest is passed over, for a
 /// folder has in it what its user put there.
 pub(super) fn allowed<const MAX: usize>(shared: &Shared, who: Who<'_>, offers: &mut List<Offer, MAX>) {
@@ -101,12 +107,24 @@ pub(super) fn answer(shared: &Shared, caller: Caller, message: ToTracker, now: I
             let (id, command) = invite(key, message);
             change(shared, command, now, || invited(shared, id))
         }
-        (ToTracker::Enter(message), _) => change(shared, enter(key, message), now, || Common::Ok.into()),
+        (ToTracker::Enter(message), _) => {
+            let (entered, known) = (message.key, is_known(shared, message.key));
+            change(shared, enter(key, message), now, || {
+                if !known {
+                    shared.comes_again(entered);
+                }
+                Common::Ok.into()
+            })
+        }
         (ToTracker::Revoke(message), _) => change(shared, revoke(key, &message), now, || keys(shared)),
         (ToTracker::Rotate(message), _) => change(shared, rotate(key, &message), now, || keys(shared)),
         (ToTracker::GetMembers(message), _) => members(shared, &message),
         (other, _) => Common::error(ErrorCode::Unexpected, format!("unexpected {}", other.label())).into(),
     }
+}
+
+fn is_known(shared: &Shared, key: MemberKey) -> bool {
+    shared.records().roster().standing(key).is_some()
 }
 
 /// Changes the records; what is answered then, if that is not why nothing has changed.

@@ -206,7 +206,7 @@ fn who_slept_through_two_epochs_renews_and_nobody_else_does() {
     let renewed = scene.say(&mut late, Renew {});
     let FromTracker::Renewed(Renewed { standing: got, epoch, .. }) = renewed else { panic!("{renewed:?}") };
     assert_eq!((got.role, epoch.number), (MemberRole::Publisher, 3));
-    is_refused(&scene.say(&mut late, locate("f", Purpose::Fetch)), ErrorCode::NotAllowed);
+    is_refused(&scene.say(&mut late, locate("f", Purpose::Fetch)), ErrorCode::UnknownSwarm);
     let mut unknown = session(6, 50).of(Caller::Late(key(50)), 0);
     is_refused(&scene.say(&mut unknown, Renew {}), ErrorCode::NotAllowed);
 }

@@ -1,0 +1,141 @@
+//! `p2p join`: makes this user a member of a closed swarm, by the link of an invite.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::api::Exit;
+use crate::cli::failure::{Failure, net_reason};
+use crate::cli::reach::swarm;
+use crate::cli::show::output;
+use crate::cli::show::words::shown;
+use crate::cli::typed::join_link::JoinLink;
+use crate::cli::typed::swarm::{JoinArgs, SwarmArgs};
+use crate::cli::typed::swarm_file::{SwarmFile, word};
+use crate::net::secure::{Expected, Keyring, PublicKey, Purpose, Secret};
+use crate::net::trace::Side;
+use crate::net::{self, Identity, Messages, NetError};
+use crate::wire::{Common, FromTracker, Join, Joined, Label, MemberRole, Role, ToTracker};
+
+/// Most bytes of a link on standard input.
+const MAX_LINK_BYTES: u64 = 16 << 10;
+/// Stands for standard input.
+const INPUT: &str = "-";
+
+/// `join --json`
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    swarm: &'a str,
+    role: &'static str,
+    file: String,
+}
+
+/// `p2p join LINK | -`
+pub(crate) fn join(args: &JoinArgs, keys: &SwarmArgs) -> Result<(), Failure> {
+    let link = link(&args.link)?;
+    let link = JoinLink::parse(&link).map_err(|error| Failure::usage(error.to_string()))?;
+    let path = keys.place().ok_or_else(|| Failure::usage("name a file for the keys with --swarm FILE"))?;
+    if path.exists() {
+        return Err(swarm::is_member_already(&path));
+    }
+    let name = args.name.clone().unwrap_or_else(own_name);
+    let (joined, address, key) = ask_all(&link, &name)?;
+    let file = file_of(&joined, &link, (address, key));
+    swarm::create(&path, &file)?;
+    tell(args, &joined, &path)
+}
+
+fn link(typed: &str) -> Result<Zeroizing<String>, Failure> {
+    let mut link = Zeroizing::new(typed.to_owned());
+    if typed == INPUT {
+        link.clear();
+        std::io::stdin()
+            .take(MAX_LINK_BYTES)
+            .read_to_string(&mut link)
+            .map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?;
+    }
+    Ok(link)
+}
+
+/// `USER@HOST`
+fn own_name() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match (&*user, host.trim()) {
+        ("", host) => host.to_owned(),
+        (user, host) => format!("{user}@{host}"),
+    }
+}
+
+/// Asks one tracker after the other; who answered, where, and by which key it is known.
+fn ask_all(link: &JoinLink, name: &str) -> Result<(Joined, String, PublicKey), Failure> {
+    let mut failed = Vec::new();
+    for address in &link.trackers {
+        match ask(link, address, name) {
+            Ok((FromTracker::Joined(joined), key)) => return Ok((joined, address.clone(), key)),
+            Ok((FromTracker::Common(Common::Error(error)), _)) => {
+                return Err(Failure::new(
+                    Exit::Other,
+                    format!("the tracker at {address} says: {}", shown(&error.detail)),
+                ));
+            }
+            Ok((other, _)) => return Err(crate::cli::reach::client::strange(&other)),
+            Err(error) => failed.push(format!("{address} ({})", net_reason(&error))),
+        }
+    }
+    Err(Failure::unreachable(format!(
+        "no tracker of the link lets this machine in: {}; if one is there, the invite is over: ask for another",
+        failed.join(", ")
+    )))
+}
+
+fn ask(link: &JoinLink, address: &str, name: &str) -> Result<(FromTracker, PublicKey), NetError> {
+    let identity = swarm::identity_in(swarm::state().as_deref()).map_err(NetError::Io)?;
+    let me = Identity::tool(Keyring::new(identity, link.code.invite(), Purpose::Join));
+    let stream = net::dial(address).map_err(NetError::Io)?;
+    // Whoever answers has the invite's secret, as only the tracker has.
+    let session =
+        net::greet(stream, (&me, Role::Member), Expected::Anybody, Side::Tracker, net::HELLO_TIMEOUT)?;
+    let Some(proven) = session.proven() else { return Err(NetError::SwarmIsOpen) };
+    let mut line: Messages<FromTracker, ToTracker> = Messages::new(session, Side::Tracker);
+    line.set_timeout(Some(net::HELLO_TIMEOUT))?;
+    let answer = line.call(&Join { name: Label::new(name) }.into())?;
+    Ok((answer, proven.key))
+}
+
+/// What the new member has to know.
+fn file_of(joined: &Joined, link: &JoinLink, (address, key): (String, PublicKey)) -> SwarmFile {
+    let mut trackers: Vec<(String, PublicKey)> = joined
+        .trackers
+        .iter()
+        .filter(|tracker| tracker.address.parse::<crate::content::Endpoint>().is_ok())
+        .map(|tracker| (tracker.address.to_string(), PublicKey(tracker.key.0)))
+        .collect();
+    // It was reached there, whatever it calls itself; and if it is the only one, the link's addresses are all its.
+    let only = joined.trackers.iter().all(|tracker| tracker.key.0 == key.0);
+    let more = if only { link.trackers.clone() } else { vec![address] };
+    for address in more {
+        if trackers.iter().all(|(known, _)| *known != address) {
+            trackers.push((address, key));
+        }
+    }
+    let secret = Secret::from(*joined.epoch.secret.expose());
+    SwarmFile::new(&joined.swarm, joined.standing.role, trackers, (joined.epoch.number, secret))
+}
+
+fn tell(args: &JoinArgs, joined: &Joined, path: &Path) -> Result<(), Failure> {
+    let role = joined.standing.role;
+    let line = Line { swarm: &joined.swarm, role: word(role), file: path.display().to_string() };
+    output::answer(args.json, &line, || {
+        let can = match (role, &*joined.standing.prefix) {
+            (MemberRole::Reader, _) => "it may fetch, and serve what others brought in".to_owned(),
+            (MemberRole::Publisher, "") => "it may fetch and share".to_owned(),
+            (MemberRole::Publisher, prefix) => format!("it may fetch, and share under {}", shown(prefix)),
+            (MemberRole::Admin, _) => "it may fetch, share, invite and revoke".to_owned(),
+            (MemberRole::Tracker, _) => "it may be a tracker".to_owned(),
+        };
+        format!("joined {} as {}: {can}", shown(line.swarm), line.role)
+    })
+}

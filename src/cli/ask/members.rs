@@ -1,0 +1,251 @@
+//! `p2p invite`, `p2p members`, `p2p revoke` and `p2p swarm`: who is in a closed swarm, and by which key.
+
+use serde::Serialize;
+
+use crate::cli::failure::Failure;
+use crate::cli::reach::client::{Client, strange};
+use crate::cli::reach::swarm;
+use crate::cli::reach::tracker;
+use crate::cli::show::output;
+use crate::cli::show::table::{Align, Table};
+use crate::cli::show::words::{age, count, shown};
+use crate::cli::typed::code::Code;
+use crate::cli::typed::join_link::JoinLink;
+use crate::cli::typed::swarm::{InviteArgs, MembersArgs, RevokeArgs, RotateArgs, ShowArgs, SwarmCommand};
+use crate::cli::typed::swarm_file::word;
+use crate::cli::typed::values::Patience;
+use crate::net::secure::{PublicKey, base32};
+use crate::wire::{FromTracker, Invite, Keys, MemberInfo, Name, Revoke, Rotate, Standing, SwarmSecret};
+
+/// Letters of a key by which people know it.
+const KEY_LETTERS: usize = 8;
+const NO_SWARM: &str = "this user is in no closed swarm; `p2p join LINK` joins one, `p2p tracker` makes one";
+
+/// `invite --json`
+#[derive(Debug, Serialize)]
+struct InviteLine<'a> {
+    link: &'a str,
+    role: &'static str,
+    uses: u32,
+    /// Until when, in milliseconds since 1970.
+    until_ms: u64,
+}
+
+/// `members --json`
+#[derive(Debug, Serialize)]
+struct MemberLine {
+    name: String,
+    key: String,
+    role: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    prefix: String,
+    /// The key of who invited or entered it; null if it was there at the founding.
+    by: Option<String>,
+    /// True if it is one more key of that member.
+    own: bool,
+    since_ms: u64,
+    here: bool,
+}
+
+/// `revoke --json`, `swarm rotate --json`
+#[derive(Debug, Serialize)]
+struct KeysLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<&'a str>,
+    epoch: u32,
+    grace_ms: u64,
+}
+
+/// `swarm show --json`
+#[derive(Debug, Serialize)]
+struct ShowLine<'a> {
+    swarm: &'a str,
+    role: &'static str,
+    epoch: u32,
+    file: String,
+    key: Option<String>,
+    trackers: Vec<String>,
+}
+
+/// `p2p invite`
+pub(crate) fn invite(args: &InviteArgs) -> Result<(), Failure> {
+    check_member()?;
+    let code = Code::random().map_err(|error| Failure::other(error.to_string()))?;
+    let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
+    let (id, seq) = client.change();
+    let standing = Standing { role: args.role.into(), prefix: Name::new(args.prefix.as_str()) };
+    let key = SwarmSecret::new(*code.invite().key().expose());
+    let valid_ms = u64::try_from(args.valid.0.as_millis()).unwrap_or(u64::MAX);
+    let question = Invite { client: id, seq, key, standing, uses: args.uses, valid_ms };
+    let invited = match client.ask(&question.into())? {
+        FromTracker::Invited(invited) => invited,
+        other => return Err(strange(&other)),
+    };
+    let told: Vec<String> = invited.trackers.iter().map(|address| address.to_string()).collect();
+    let told = told.into_iter().filter(|address| !address.is_empty()).collect::<Vec<_>>();
+    let trackers = if told.is_empty() { args.asking.trackers.trackers.clone() } else { told };
+    let link = JoinLink { trackers, code }.reveal();
+    let role = word(args.role.into());
+    let line = InviteLine { link: &link, role, uses: args.uses, until_ms: invited.until_ms };
+    output::answer(args.asking.json, &line, || link.to_string())
+}
+
+/// `p2p members`
+pub(crate) fn members(args: &MembersArgs) -> Result<(), Failure> {
+    check_member()?;
+    let all = all(&args.asking.trackers.trackers, args.asking.wait)?;
+    if args.asking.json {
+        return all.iter().map(line_of).try_for_each(|line| output::json(&line));
+    }
+    let mut table = Table::new([
+        ("MEMBER", Align::Left),
+        ("ROLE", Align::Left),
+        ("KEY", Align::Left),
+        ("SINCE", Align::Right),
+        ("HERE", Align::Left),
+        ("BY", Align::Left),
+    ]);
+    for member in &all {
+        let by = all.iter().find(|other| other.key == member.by).map_or("the founding", |by| &*by.name);
+        let role = match (member.own, &*member.standing.prefix) {
+            (true, _) => "of its".to_owned(),
+            (false, "") => word(member.standing.role).to_owned(),
+            (false, prefix) => format!("{} of {}", word(member.standing.role), shown(prefix)),
+        };
+        let here = if member.here { "yes" } else { "no" };
+        table.row([shown(&member.name), role, letters(member), since(member), here.to_owned(), shown(by)]);
+    }
+    output::line(table.render(output::columns()).trim_end())
+}
+
+/// `p2p revoke WHO`
+pub(crate) fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
+    check_member()?;
+    let all = all(&args.asking.trackers.trackers, args.asking.wait)?;
+    let member = meant(&all, &args.who)?;
+    let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
+    let (id, seq) = client.change();
+    let keys = changed(client.ask(&Revoke { client: id, seq, member: member.key }.into())?)?;
+    let revoked = PublicKey(member.key.0).to_string();
+    let line = KeysLine { revoked: Some(&revoked), epoch: keys.epoch.number, grace_ms: keys.grace_ms };
+    output::answer(args.asking.json, &line, || {
+        format!("{} is out; the swarm has key {} now", shown(&member.name), keys.epoch.number)
+    })
+}
+
+/// `p2p swarm …`
+pub(crate) fn swarm(command: &SwarmCommand) -> Result<(), Failure> {
+    match command {
+        SwarmCommand::Rotate(args) => rotate(args),
+        SwarmCommand::Show(args) => show(args),
+    }
+}
+
+fn rotate(args: &RotateArgs) -> Result<(), Failure> {
+    check_member()?;
+    let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
+    let (id, seq) = client.change();
+    let grace_ms = u64::try_from(args.grace.0.as_millis()).unwrap_or(u64::MAX);
+    let keys = changed(client.ask(&Rotate { client: id, seq, grace_ms }.into())?)?;
+    let line = KeysLine { revoked: None, epoch: keys.epoch.number, grace_ms: keys.grace_ms };
+    output::answer(args.asking.json, &line, || {
+        format!("the swarm has key {} now; the one before lets in for {} more", keys.epoch.number, args.grace)
+    })
+}
+
+fn show(args: &ShowArgs) -> Result<(), Failure> {
+    check_member()?;
+    let own = swarm::own_key().map_err(|error| Failure::other(error.to_string()))?;
+    let shown = swarm::member(|path, file| {
+        let (epoch, secret) = file.newest().cloned()?;
+        let trackers: Vec<String> = file.trackers.iter().map(|(addr, _)| addr.clone()).collect();
+        let key = own.map(|key| PublicKey(key.0).to_string());
+        let line = ShowLine {
+            swarm: &file.swarm,
+            role: file.role.map_or("member", word),
+            epoch,
+            file: path.display().to_string(),
+            key,
+            trackers,
+        };
+        Some(output::answer(args.json, &line, || {
+            let mut words = format!(
+                "swarm {}, as {}, key {epoch}, at {}\nin {}\nknown by {}",
+                self::shown(line.swarm),
+                line.role,
+                line.trackers.join(", "),
+                line.file,
+                line.key.as_deref().unwrap_or("nothing"),
+            );
+            if args.secret {
+                words.push_str(&format!("\nsecret {}", &*base32::encode(secret.expose())));
+            }
+            words
+        }))
+    });
+    shown.flatten().unwrap_or_else(|| Err(Failure::usage(NO_SWARM)))
+}
+
+fn check_member() -> Result<(), Failure> {
+    swarm::member(|_, _| ()).ok_or_else(|| Failure::usage(NO_SWARM))
+}
+
+/// What KEYS say, which this user's tools dial with from now on.
+fn changed(answer: FromTracker) -> Result<Keys, Failure> {
+    match answer {
+        FromTracker::Keys(keys) => {
+            swarm::renewed(None, &keys.epoch);
+            Ok(keys)
+        }
+        other => Err(strange(&other)),
+    }
+}
+
+fn all(trackers: &[String], wait: Patience) -> Result<Vec<MemberInfo>, Failure> {
+    tracker::connect_to_one(trackers, wait)?.members()
+}
+
+/// Who is meant by a name, a key, or its first letters.
+fn meant<'a>(all: &'a [MemberInfo], who: &str) -> Result<&'a MemberInfo, Failure> {
+    let begins = |member: &&MemberInfo| {
+        let typed = who.replace('-', "").to_uppercase();
+        typed.len() >= KEY_LETTERS && PublicKey(member.key.0).to_string().starts_with(&typed)
+    };
+    let named: Vec<&MemberInfo> = all.iter().filter(|member| *member.name == *who && !member.own).collect();
+    let found = if named.is_empty() { all.iter().filter(begins).collect() } else { named };
+    match found[..] {
+        [one] => Ok(one),
+        [] => {
+            Err(Failure::not_found(format!("no member is called {}; `p2p members` lists them", shown(who))))
+        }
+        _ => Err(Failure::usage(format!(
+            "{} are called {}; give the key of one: {}",
+            count(found.len() as u64, "member"),
+            shown(who),
+            found.iter().map(|member| letters(member)).collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+fn letters(member: &MemberInfo) -> String {
+    PublicKey(member.key.0).to_string().chars().take(KEY_LETTERS).collect()
+}
+
+fn since(member: &MemberInfo) -> String {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    age(now.saturating_sub(member.since_ms / 1000))
+}
+
+fn line_of(member: &MemberInfo) -> MemberLine {
+    let key = |bytes: [u8; 32]| PublicKey(bytes).to_string();
+    MemberLine {
+        name: member.name.to_string(),
+        key: key(member.key.0),
+        role: word(member.standing.role),
+        prefix: member.standing.prefix.to_string(),
+        by: (member.by != crate::wire::MemberKey::NONE).then(|| key(member.by.0)),
+        own: member.own,
+        since_ms: member.since_ms,
+        here: member.here,
+    }
+}

@@ -1,0 +1,363 @@
+//! Closed swarms, by real processes: founding, joining by one link, roles, putting out, new keys, and where keys lie.
+//!
+//! Each user has a home of its own; all of them are on the loopback, where `--swarm` makes a tracker a closed one.
+
+#[path = "namespaces/mod.rs"]
+mod namespaces;
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use support::{Daemon, Output, Sample, eventually, run_with};
+use tempfile::TempDir;
+
+/// Somebody with a home of its own.
+struct User {
+    home: TempDir,
+}
+
+impl User {
+    fn new() -> User {
+        User { home: TempDir::new().unwrap() }
+    }
+
+    fn prepare(&self) -> impl FnOnce(&mut std::process::Command) + Send + use<> {
+        let home = self.home.path().to_owned();
+        move |command| {
+            for name in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"] {
+                command.env(name, &home);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn run(&self, args: &[&str]) -> Output {
+        run_with(args, self.prepare())
+    }
+
+    #[track_caller]
+    fn start(&self, args: &[&str]) -> Daemon {
+        Daemon::start_with(args, self.prepare())
+    }
+
+    /// The file with its keys.
+    fn keys(&self) -> PathBuf {
+        self.home.path().join("p2p/swarm.toml")
+    }
+
+    /// A closed tracker that this user runs; beyond the first start its records are in its home.
+    #[track_caller]
+    fn tracker(&self) -> Daemon {
+        let keys = self.keys();
+        self.start(&["tracker", "--listen", "127.0.0.1:0", "--swarm", keys.to_str().unwrap()])
+    }
+
+    /// Its tracker again, where it was before.
+    #[track_caller]
+    fn tracker_at(&self, addr: &str) -> Daemon {
+        self.start(&["tracker", "--listen", addr, "--swarm", self.keys().to_str().unwrap()])
+    }
+
+    /// A link that this user, an admin, hands out.
+    #[track_caller]
+    fn invite(&self, more: &[&str]) -> String {
+        self.run(&[&["invite"], more].concat()).expect(0).stdout.trim().to_owned()
+    }
+
+    /// Somebody who has joined with this role.
+    #[track_caller]
+    fn invites(&self, role: &str) -> User {
+        let (link, joins) = (self.invite(&["--role", role]), User::new());
+        joins.run(&["join", &link, "--name", role]).expect(0);
+        joins
+    }
+
+    /// The secret of the key that it has.
+    fn secret(&self) -> String {
+        let text = fs::read_to_string(self.keys()).unwrap();
+        let secret = text.lines().find_map(|line| line.strip_prefix("secret = ")).unwrap();
+        secret.trim_matches('"').to_owned()
+    }
+}
+
+fn shared(name: &str) -> Sample {
+    let mut sample = Sample::empty();
+    sample.add(name, support::pattern(200_000, 3));
+    sample
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn the_first_start_founds_a_swarm_and_prints_the_link_by_which_others_join() {
+    let (owner, other, outsider) = (User::new(), User::new(), User::new());
+    let tracker = owner.tracker();
+    let said = eventually("the link", || {
+        let said = tracker.stdout();
+        said.contains("p2p join '").then_some(said)
+    });
+    let link = said.split('\'').nth(1).unwrap().to_owned();
+    for file in [owner.keys(), owner.home.path().join("p2p/identity.key")] {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+    let folder = shared("zebra");
+    let _peer = owner.start(&["peer", text(folder.path())]);
+    let joined = other.run(&["join", &link]).expect(0);
+    assert!(joined.stdout.contains("as publisher"), "{}", joined.stdout);
+    let dest = TempDir::new().unwrap();
+    other.run(&["get", "zebra", text(dest.path())]).expect(0);
+    folder.expect_copy("", dest.path());
+    // A second one finds the keys that are there, and stays as it is.
+    let again = other.run(&["join", &link]).expect(2);
+    assert!(again.stderr.contains("keys of a swarm already"), "{}", again.stderr);
+    // Who has no key learns that there is one to be had.
+    let addr = tracker.addr().to_string();
+    let refused = outsider.run(&["ls", "--tracker", &addr]);
+    assert_ne!(refused.code(), 0);
+    assert!(refused.stderr.contains("p2p join LINK"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_link_is_read_from_standard_input_and_is_good_as_often_as_it_says() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    let link = owner.invite(&["--uses", "1", "--role", "reader"]);
+    let (first, second) = (User::new(), User::new());
+    let file = first.home.path().join("link");
+    fs::write(&file, format!("{link}\n")).unwrap();
+    let input = fs::File::open(&file).unwrap();
+    let prepare = first.prepare();
+    let joined = run_with(&["join", "-"], |command| {
+        prepare(command);
+        command.stdin(Stdio::from(input));
+    });
+    assert!(joined.expect(0).stdout.contains("as reader"));
+    let late = second.run(&["join", &link]);
+    assert_ne!(late.code(), 0);
+    assert!(late.stderr.contains("ask for another"), "{}", late.stderr);
+    assert!(!second.keys().exists());
+    let mistyped = second.run(&["join", &format!("{}0", &link[..link.len() - 1])]);
+    assert!(mistyped.code() == 2 || link.ends_with('0'), "{}", mistyped.stderr);
+}
+
+#[test]
+fn a_role_decides_what_a_member_may_do() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    let (publisher, reader) = (owner.invites("publisher"), owner.invites("reader"));
+    let (theirs, own) = (shared("theirs"), shared("hippo"));
+    let _peer = publisher.start(&["peer", text(theirs.path())]);
+    eventually("the publisher's file", || reader.run(&["ls"]).stdout.contains("theirs").then_some(()));
+    let _reader = reader.start(&["peer", text(own.path())]);
+    let publish = |user: &User| user.run(&["publish", "theirs", "--as", "named"]);
+    let refused = publish(&reader);
+    assert_ne!(refused.code(), 0);
+    assert!(refused.stderr.contains("NOT_ALLOWED"), "{}", refused.stderr);
+    publish(&publisher).expect(0);
+    // What a reader has is not listed, but it helps with what is.
+    let dest = own.path();
+    reader.run(&["get", "theirs", text(dest)]).expect(0);
+    let find = eventually("two who have it", || {
+        let found = owner.run(&["find", "theirs", "--json"]).stdout;
+        found.contains("\"seeders\":2").then_some(found)
+    });
+    assert!(!owner.run(&["ls"]).expect(0).stdout.contains("hippo"), "{find}");
+    for (user, allowed) in [(&reader, false), (&publisher, false), (&owner, true)] {
+        for command in [&["members"][..], &["invite"], &["swarm", "rotate"]] {
+            let code = user.run(command).code();
+            assert_eq!(code == 0, allowed, "{command:?}");
+        }
+    }
+}
+
+#[test]
+fn who_is_put_out_is_cut_and_comes_back_by_nothing_it_has() {
+    let owner = User::new();
+    let tracker = owner.tracker();
+    let (gone, stays) = (owner.invites("publisher"), owner.invites("reader"));
+    let folder = shared("zebra");
+    let peer = gone.start(&["peer", text(folder.path())]);
+    eventually("the file", || stays.run(&["ls"]).stdout.contains("zebra").then_some(()));
+    let old = gone.secret();
+    owner.run(&["revoke", "publisher"]).expect(0);
+    eventually("the end of its registration", || {
+        (!owner.run(&["ls"]).expect(0).stdout.contains("zebra")).then_some(())
+    });
+    let refused = gone.run(&["ls"]);
+    assert_ne!(refused.code(), 0);
+    assert_eq!(gone.secret(), old, "it hears of no new key");
+    // The others go on, and hear of it.
+    stays.run(&["ls"]).expect(0);
+    assert_ne!(stays.secret(), old);
+    assert_eq!(stays.secret(), owner.secret());
+    let members = owner.run(&["members", "--json"]).expect(0).stdout;
+    assert!(!members.contains("\"publisher\""), "{members}");
+    drop((peer, tracker));
+}
+
+#[test]
+fn who_slept_through_two_keys_renews_by_itself() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    let sleeper = owner.invites("reader");
+    let old = sleeper.secret();
+    owner.run(&["swarm", "rotate", "--grace", "0s"]).expect(0);
+    owner.run(&["swarm", "rotate", "--grace", "0s"]).expect(0);
+    sleeper.run(&["ls"]).expect(0);
+    assert_ne!(sleeper.secret(), old);
+    assert_eq!(sleeper.secret(), owner.secret());
+}
+
+#[test]
+fn a_peer_that_runs_goes_on_through_a_new_key() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    let folder = shared("zebra");
+    let _peer = owner.start(&["peer", text(folder.path())]);
+    let reader = owner.invites("reader");
+    owner.run(&["swarm", "rotate", "--grace", "0s"]).expect(0);
+    let dest = TempDir::new().unwrap();
+    reader.run(&["get", "zebra", text(dest.path())]).expect(0);
+    folder.expect_copy("", dest.path());
+}
+
+#[test]
+fn what_a_tracker_knows_of_its_members_outlives_it() {
+    let owner = User::new();
+    let tracker = owner.tracker();
+    let reader = owner.invites("reader");
+    let addr = tracker.addr().to_string();
+    drop(tracker);
+    let again = owner.tracker_at(&addr);
+    assert!(!again.stdout().contains("p2p join"), "the link was for the founding");
+    reader.run(&["ls"]).expect(0);
+    assert!(owner.run(&["members"]).expect(0).stdout.contains("reader"));
+}
+
+#[test]
+fn a_share_beyond_this_machine_has_a_key_of_its_own_in_its_link() {
+    let (sharer, other) = (User::new(), User::new());
+    let folder = shared("zebra");
+    let file = folder.path().join("zebra");
+    let shares =
+        sharer.start(&["share", text(&file), "--tracker-listen", "0.0.0.0:0", "--advertise", "127.0.0.1"]);
+    let said = eventually("the link", || {
+        let said = shares.stdout();
+        said.contains("p2p get '").then_some(said)
+    });
+    let link = said.split('\'').nth(1).unwrap();
+    assert!(link.contains("#s="), "{link}");
+    let dest = TempDir::new().unwrap();
+    other.run(&["get", link, text(dest.path())]).expect(0);
+    folder.expect_copy("", dest.path());
+    assert!(!other.keys().exists() && !sharer.keys().exists(), "nothing is kept of it");
+    let without = link.split('#').next().unwrap();
+    let refused = other.run(&["get", without, text(&dest.path().join("x")), "--wait", "0"]);
+    assert_ne!(refused.code(), 0, "{}", refused.stdout);
+}
+
+#[test]
+fn keys_that_others_may_read_are_refused_with_the_command_that_helps() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    fs::set_permissions(owner.keys(), Permissions::from_mode(0o644)).unwrap();
+    let refused = owner.run(&["ls"]).expect(2);
+    assert!(refused.stderr.contains("chmod 600"), "{}", refused.stderr);
+    fs::set_permissions(owner.keys(), Permissions::from_mode(0o600)).unwrap();
+    owner.run(&["ls"]).expect(0);
+    let file = owner.keys();
+    let moved = owner.home.path().join("elsewhere");
+    fs::rename(&file, &moved).unwrap();
+    assert_ne!(owner.run(&["ls"]).code(), 0, "no key, and another default tracker");
+    owner.run(&["ls", "--swarm", text(&moved)]).expect(0);
+    let prepare = owner.prepare();
+    run_with(&["ls"], |command| {
+        prepare(command);
+        command.env("P2P_SWARM_FILE", &moved);
+    })
+    .expect(0);
+    let credentials = owner.home.path().join("credentials");
+    fs::create_dir(&credentials).unwrap();
+    fs::rename(&moved, credentials.join("swarm")).unwrap();
+    let prepare = owner.prepare();
+    run_with(&["ls"], |command| {
+        prepare(command);
+        command.env("CREDENTIALS_DIRECTORY", &credentials);
+    })
+    .expect(0);
+}
+
+#[test]
+fn no_secret_is_in_traces_logs_json_or_arguments() {
+    let owner = User::new();
+    let tracker = owner.start(&[
+        "tracker",
+        "--listen",
+        "127.0.0.1:0",
+        "--swarm",
+        owner.keys().to_str().unwrap(),
+        "-vv",
+    ]);
+    let first = owner.secret();
+    let link = owner.invite(&["-vv"]);
+    let code = link.rsplit('/').next().unwrap().to_owned();
+    let other = User::new();
+    let joined = other.run(&["join", &link, "-vv", "--json"]).expect(0);
+    let rotated = owner.run(&["swarm", "rotate", "-vv", "--json"]).expect(0);
+    let shown = owner.run(&["swarm", "show", "--json"]).expect(0);
+    let listed = other.run(&["ls", "-vv"]).expect(0);
+    let second = owner.secret();
+    let mut all = [tracker.log(), shown.stdout].concat();
+    for output in [joined, rotated, listed] {
+        all.push_str(&output.stdout);
+        all.push_str(&output.stderr);
+    }
+    for secret in [&first, &second, &code] {
+        assert!(!all.contains(&**secret));
+    }
+    let told = owner.run(&["swarm", "show", "--secret"]).expect(0).stdout;
+    assert!(told.contains(&second), "but where it is asked for");
+}
+
+#[test]
+#[ignore = "makes network namespaces, which needs root: cargo test --test members -- --ignored"]
+fn two_machines_need_a_tracker_a_join_and_a_get_and_a_share_needs_a_get() {
+    if let Some(obstacle) = namespaces::obstacle() {
+        eprintln!("skipped: {obstacle}");
+        return;
+    }
+    let lab = namespaces::Lab::new();
+    let (one, two) = (lab.host("one", &["10.78.0.1/24"]), lab.host("two", &["10.78.0.2/24"]));
+    let (owner, other, third) = (User::new(), User::new(), User::new());
+    let folder = shared("zebra");
+    let prepare = owner.prepare();
+    let tracker = one.inside(move || Daemon::start_with(&["tracker"], prepare));
+    let (prepare, path) = (owner.prepare(), folder.path().to_owned());
+    let _peer = one.inside(move || Daemon::start_with(&["peer", text(&path)], prepare));
+    let link = quoted(&tracker);
+    assert!(link.starts_with("p2p-join:10.78.0.1:9700/"), "{link}");
+    let prepare = other.prepare();
+    two.inside(move || run_with(&["join", &link], prepare)).expect(0);
+    let dest = TempDir::new().unwrap();
+    let (prepare, path) = (other.prepare(), dest.path().to_owned());
+    two.inside(move || run_with(&["get", "zebra", text(&path)], prepare)).expect(0);
+    folder.expect_copy("", dest.path());
+    // And with nothing but a link.
+    let (prepare, path) = (third.prepare(), folder.path().join("zebra"));
+    let shares = one.inside(move || Daemon::start_with(&["share", text(&path)], prepare));
+    let link = quoted(&shares);
+    let dest = TempDir::new().unwrap();
+    let (prepare, path) = (third.prepare(), dest.path().to_owned());
+    two.inside(move || run_with(&["get", &link, text(&path)], prepare)).expect(0);
+    folder.expect_copy("", dest.path());
+}
+
+/// The link that a daemon prints.
+fn quoted(daemon: &Daemon) -> String {
+    eventually("a link", || daemon.stdout().split('\'').nth(1).map(str::to_owned))
+}
