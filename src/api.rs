@@ -2,6 +2,7 @@
 //!
 //! Values only: nobody here asks, decides or writes. A key is never renamed or removed, for programs read them.
 
+mod content;
 pub mod control;
 mod exit;
 pub mod node;
@@ -10,10 +11,12 @@ mod store;
 mod tracker;
 mod transfer;
 
+pub use content::{Found, HolderReport, Listed, PublishedVersion};
 pub use exit::Exit;
 pub use peer::{PeerStatus, TrackerStatus};
 pub use store::{HealthReport, StoreReport};
 pub use tracker::{Member, TrackerReport};
 pub use transfer::{
-    LedgerView, Report, SourceReason, SourceReport, TransferState, TransferStatus, Trashed, Unreached,
+    LedgerView, Report, SourceReason, SourceReport, TransferState, TransferStatus, Trashed, Underway,
+    Unreached,
 };

@@ -70,6 +70,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Why(args) => ask::why::why(&args),
         Command::Doctor(args) => ask::doctor::doctor(&args),
         Command::Conformance(args) => ask::conformance::conformance(&args),
+        #[cfg(feature = "web")]
+        Command::Web(args) => ask::page::web(&args),
         Command::Completions { shell } => ask::completions::completions(shell),
     }
 }

@@ -15,6 +15,7 @@
 //! - [`peer`]: sharing, serving and fetching.
 //! - [`conformance`]: whether a program keeps to `docs/PROTOCOL.md`; it uses nothing of `wire`, `net` and `content`.
 //! - [`node`]: the agent of a host, which keeps trackers and peers running; what these say to it.
+//! - `web`, with the feature `web`: the page of a peer or tracker, its API and metrics.
 //! - [`cli`]: one module per family of commands.
 //! - `sim`, with the feature `lab`: a swarm in virtual time, made of the parts above that decide.
 //! - `fuzzing`, with the feature `lab`: what is promised about bytes from outside.
@@ -43,6 +44,8 @@ pub mod storage;
 pub mod swarm;
 mod threads;
 pub mod tracker;
+#[cfg(feature = "web")]
+mod web;
 pub mod wire;
 
 pub use program::program;

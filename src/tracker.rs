@@ -22,6 +22,7 @@ pub mod cluster;
 mod config;
 pub mod directory;
 mod founding;
+mod inside;
 pub mod keeping;
 mod keys;
 mod presence;
@@ -34,6 +35,7 @@ mod tables;
 
 pub use config::{Config, StartError};
 pub use founding::{Closed, Swarm};
+pub use inside::Inside;
 pub use shared::Delays;
 
 /// A connection is a socket, and what wakes its thread while an answer waits.
@@ -101,9 +103,14 @@ impl Tracker {
         self.addr
     }
 
+    /// The tracker, to be asked from within its process.
+    pub fn inside(&self) -> Inside {
+        Inside(self.server.shared())
+    }
+
     /// What its first admin has to know of its swarm, if it is a closed one.
     pub fn swarm(&self) -> Option<Swarm> {
-        founding::swarm(self.server.shared(), self.is_new)
+        founding::swarm(&self.server.shared(), self.is_new)
     }
 
     /// Lets so many join with this key, by word of the first admin.
@@ -111,7 +118,7 @@ impl Tracker {
     /// # Errors
     /// It cannot be written down.
     pub fn invite(&self, key: SwarmSecret, uses: u32, valid: Duration) -> Result<(), Unrecorded> {
-        founding::invite(self.server.shared(), (key, uses, valid))
+        founding::invite(&self.server.shared(), (key, uses, valid))
     }
 
     /// Tells every connection that the tracker is stopping, closes them and waits for all threads.

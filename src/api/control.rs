@@ -37,6 +37,8 @@ pub enum Request {
     Steer(Steer),
     /// To send or receive at other rates.
     Limit(Limit),
+    /// For a link that lets its page be opened, once.
+    Login {},
 }
 
 /// A content that is shared.
@@ -151,6 +153,8 @@ pub enum Answer {
     Offer(Option<Offered>),
     /// The fetches that go on in another way, as they are then.
     Steered(Vec<TransferStatus>),
+    /// A link that lets the peer's page be opened, once.
+    Login(String),
     /// How far the fetch is.
     Fetching(TransferStatus),
     /// The fetch is done.
@@ -206,6 +210,7 @@ mod tests {
             (steer(Some("a"), Order::Cancel), r#"{"steer":{"which":"a","order":"cancel"}}"#),
             (steer(None, Order::Down(Some(5))), r#"{"steer":{"which":null,"order":{"down":5}}}"#),
             (Request::Limit(Limit { down: Some(0), up: None }), r#"{"limit":{"down":0,"up":null}}"#),
+            (Request::Login {}, r#"{"login":{}}"#),
         ];
         for (request, line) in lines {
             assert_eq!(serde_json::to_string(&request).unwrap(), line);

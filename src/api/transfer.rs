@@ -159,6 +159,20 @@ pub struct TransferStatus {
     pub unreached: Vec<Unreached>,
 }
 
+/// A transfer of a running peer, in a list of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Underway {
+    /// Which it is, from the start of the peer on.
+    pub number: u64,
+    /// Where it goes.
+    pub path: String,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// How far it is.
+    #[serde(flatten)]
+    pub status: TransferStatus,
+}
+
 /// A peer that none of its addresses led to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unreached {

@@ -9,6 +9,8 @@ pub(crate) mod list;
 pub(crate) mod load;
 pub(crate) mod members;
 pub(crate) mod node;
+#[cfg(feature = "web")]
+pub(crate) mod page;
 pub(crate) mod publish;
 pub(crate) mod remove;
 pub(crate) mod status;

@@ -7,6 +7,8 @@ pub(crate) mod engine;
 mod enter;
 pub(crate) mod logs;
 mod news;
+#[cfg(feature = "web")]
+mod page;
 pub(crate) mod peer;
 mod scan;
 pub(crate) mod scratch;

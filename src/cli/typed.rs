@@ -8,6 +8,8 @@ pub(crate) mod fault;
 pub(crate) mod join_link;
 pub(crate) mod nodes;
 pub(crate) mod options;
+#[cfg(feature = "web")]
+pub(crate) mod page;
 pub(crate) mod published;
 pub(crate) mod settings;
 pub(crate) mod sought;

@@ -61,6 +61,22 @@ impl Wake {
         Ok(())
     }
 
+    /// Waits until woken, or until a socket has to read or room to write, whichever is asked for.
+    pub(crate) fn wait_for(
+        &self,
+        socket: &impl AsFd,
+        (read, write): (bool, bool),
+        timeout: Duration,
+    ) -> io::Result<()> {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::IN, read);
+        flags.set(PollFlags::OUT, write);
+        let mut ready = [PollFd::new(socket, flags), self.poll()];
+        wait_for(&mut ready, timeout)?;
+        self.awake(ready[1].revents());
+        Ok(())
+    }
+
     /// Waits until woken.
     pub(crate) fn wait_alone(&self, timeout: Duration) -> io::Result<()> {
         let mut ready = [self.poll()];

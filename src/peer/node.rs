@@ -10,6 +10,7 @@ use super::job::Means;
 use super::lend::{Found, Store};
 use super::mischief::{FaultPlan, Latencies, Mischief};
 use super::news::News;
+use super::page::Page;
 use super::serve::{Complaints, Held, Host, Shared, Uploads};
 use super::trackers::{Part, Registry};
 use crate::content::{Address, FileId, PeerId};
@@ -34,6 +35,7 @@ pub(super) struct Node {
     pub(super) complaints: Mutex<Complaints>,
     pub(super) faults: Option<FaultPlan>,
     pub(super) latencies: Latencies,
+    pub(super) page: Page,
 }
 
 impl Host for Node {

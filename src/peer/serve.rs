@@ -18,6 +18,6 @@ mod uploads;
 
 pub(super) use complaints::Complaints;
 pub(super) use connection::run;
-pub(super) use held::{Held, Shared};
+pub(super) use held::{Data, Held, Shared};
 pub(super) use host::Host;
 pub(super) use uploads::Uploads;

@@ -22,6 +22,8 @@ use super::job::{self, Dest, Job, Jobs, Means, Want};
 use super::lend::{self, Store};
 use super::news::{Board, News};
 use super::node::Node;
+use super::ops::Hand;
+use super::page::Page;
 use super::serve::Uploads;
 use super::share::{self, Share};
 use super::stop::Stop;
@@ -106,6 +108,7 @@ pub fn start(
         complaints: Mutex::default(),
         faults: config.faults,
         latencies: config.latencies,
+        page: Page::default(),
         store,
         means,
     });
@@ -218,6 +221,11 @@ impl Peer {
     /// Everything it offers now.
     pub fn offers(&self) -> Vec<Offer> {
         self.node.offers()
+    }
+
+    /// What others in this process may ask of it and have it do, and its page does.
+    pub fn hand(&self) -> Hand {
+        Hand(self.node.clone())
     }
 
     /// Fetches `want` into `dest`; what happens is told by the returned job.

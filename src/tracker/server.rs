@@ -99,6 +99,11 @@ impl Server {
         Ok(())
     }
 
+    /// What its sessions share.
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.service.shared)
+    }
+
     /// Ends all connections and joins all threads. Calling it twice does no harm.
     pub(super) fn stop(&self) {
         self.service.guests.begin_to_close();
@@ -115,11 +120,6 @@ impl Server {
     pub(super) fn touch(&self) -> impl Fn() + Send + use<> {
         let shared = Arc::clone(&self.service.shared);
         move || shared.touch()
-    }
-
-    /// What all connections share.
-    pub(super) fn shared(&self) -> &Shared {
-        &self.service.shared
     }
 
     /// Blocks until the last connection of a stopping tracker has ended.

@@ -1,7 +1,6 @@
 //! `p2p find`: who has something, how much of it, and how busy they are.
 
-use serde::Serialize;
-
+use crate::api::{Found, HolderReport};
 use crate::cli::failure::Failure;
 use crate::cli::reach::locate::resolve;
 use crate::cli::reach::{named, short};
@@ -10,42 +9,7 @@ use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{count, shown, size};
 use crate::cli::typed::args::FindArgs;
 use crate::cli::typed::what::{What, typed};
-use crate::content::Address;
-use crate::wire::{Holder, Variant};
-
-/// One line of `find --json`.
-#[derive(Debug, Serialize)]
-struct Line {
-    name: String,
-    id: String,
-    /// Bytes of all files.
-    size: u64,
-    chunks: u32,
-    seeders: u32,
-    leechers: u32,
-    /// True if somebody put it there; false if all who have it have fetched it.
-    original: bool,
-    /// When it was last changed, in seconds since 1970; 0 if nobody says.
-    modified: u64,
-    /// The version, if the name is published and this is its latest.
-    version: Option<u32>,
-    holders: Vec<HolderLine>,
-}
-
-#[derive(Debug, Serialize)]
-struct HolderLine {
-    peer: String,
-    name: String,
-    /// `host:port`, or nothing if it cannot be dialled.
-    address: Option<String>,
-    addresses: Vec<String>,
-    /// Chunks it has.
-    have: u32,
-    uploads: u16,
-    downloads: u16,
-    /// True if its user put it there; false if it was fetched.
-    original: bool,
-}
+use crate::wire::Variant;
 
 /// `p2p find WHAT`
 pub(crate) fn find(args: &FindArgs) -> Result<(), Failure> {
@@ -56,7 +20,7 @@ pub(crate) fn find(args: &FindArgs) -> Result<(), Failure> {
     };
     let found = whats.iter().map(|what| resolve(what, trackers, wait)).collect::<Result<Vec<_>, _>>()?;
     let variants = found.concat();
-    output::answers(args.json, &variants, line, render)
+    output::answers(args.json, &variants, |variant| Found::from(variant), render)
 }
 
 fn render(variant: &Variant) -> String {
@@ -70,7 +34,7 @@ fn render(variant: &Variant) -> String {
     ];
     let mut table = Table::new(columns);
     for holder in variant.holders.iter() {
-        let line = holder_line(holder);
+        let line = HolderReport::from(holder);
         let address = line.address.unwrap_or_else(|| "cannot be dialled".into());
         let kind = if line.original { "original" } else { "copy" }.to_owned();
         let [uploads, downloads] = [line.uploads, line.downloads].map(|number| number.to_string());
@@ -105,39 +69,11 @@ fn share(have: u32, chunks: u32) -> String {
     }
 }
 
-fn line(variant: &Variant) -> Line {
-    Line {
-        name: variant.name.to_string(),
-        id: variant.id.to_string(),
-        size: variant.total,
-        chunks: variant.chunks,
-        seeders: variant.seeders,
-        leechers: variant.leechers,
-        original: variant.original,
-        modified: variant.modified,
-        version: (variant.version != 0).then_some(variant.version),
-        holders: variant.holders.iter().map(holder_line).collect(),
-    }
-}
-
-fn holder_line(holder: &Holder) -> HolderLine {
-    HolderLine {
-        peer: holder.peer.to_string(),
-        name: holder.name.to_string(),
-        address: holder.addresses.first().map(Address::to_string),
-        addresses: holder.addresses.iter().map(Address::to_string).collect(),
-        have: holder.have,
-        uploads: holder.uploads,
-        downloads: holder.downloads,
-        original: holder.original,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::{FileId, PeerId};
-    use crate::wire::{Label, List, Name};
+    use crate::content::{Address, FileId, PeerId};
+    use crate::wire::{Holder, Label, List, Name};
 
     #[test]
     fn only_all_is_a_hundred_percent() {

@@ -1,7 +1,6 @@
 //! `p2p ls`: what the swarm has.
 
-use serde::Serialize;
-
+use crate::api::Listed;
 use crate::cli::failure::Failure;
 use crate::cli::reach::{short, tracker};
 use crate::cli::show::output;
@@ -12,19 +11,6 @@ use crate::cli::typed::what::typed;
 use crate::content::is_pattern;
 use crate::say;
 use crate::wire::Entry;
-
-/// One line of `ls --json`.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    name: &'a str,
-    id: String,
-    /// Bytes of all files.
-    size: u64,
-    seeders: u32,
-    leechers: u32,
-    /// The latest version, if the name is published.
-    version: Option<u32>,
-}
 
 /// `p2p ls [PATTERN]`
 pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
@@ -38,7 +24,7 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
     let past = |name: &str| view.past(name);
     if let ([tracker], true) = (&mut trackers[..], args.json) {
         // As they come, however many there are.
-        let mut show = |entry: Entry| output::json(&line(&entry));
+        let mut show = |entry: Entry| output::json(&Listed::from(&entry));
         return tracker.list_past(&view.question(), past, |entry| wanted(entry, &mut show));
     }
     let columns = [
@@ -61,16 +47,16 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         merge(&mut entries);
     }
     if args.json {
-        return entries.iter().try_for_each(|entry| output::json(&line(entry)));
+        return entries.iter().try_for_each(|entry| output::json(&Listed::from(entry)));
     }
     let digits = short::digits(entries.iter().map(|entry| entry.id));
     let mut table = Table::new(columns);
     for entry in &entries {
-        let line = line(entry);
+        let line = Listed::from(entry);
         let numbers = [size(line.size), line.seeders.to_string(), line.leechers.to_string()];
         let [bytes, seeders, leechers] = numbers;
         let version = line.version.map_or_else(String::new, |version| version.to_string());
-        table.row([typed(line.name), bytes, seeders, leechers, line.id[..digits].to_owned(), version]);
+        table.row([typed(&line.name), bytes, seeders, leechers, line.id[..digits].to_owned(), version]);
     }
     if entries.iter().all(|entry| entry.version == 0) {
         table.leave_out_last();
@@ -150,17 +136,6 @@ impl<'a> View<'a> {
     }
 }
 
-fn line(entry: &Entry) -> Line<'_> {
-    Line {
-        name: &entry.name,
-        id: entry.id.to_string(),
-        size: entry.total,
-        seeders: entry.seeders,
-        leechers: entry.leechers,
-        version: (entry.version != 0).then_some(entry.version),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,7 +174,7 @@ mod tests {
             Entry { name: Name::new("d/"), id, size: 40, total: 500, seeders: 2, leechers: 1, version: 0 };
         let expected =
             format!(r#"{{"name":"d/","id":"{id}","size":500,"seeders":2,"leechers":1,"version":null}}"#);
-        assert_eq!(serde_json::to_string(&line(&entry)).unwrap(), expected);
+        assert_eq!(serde_json::to_string(&Listed::from(&entry)).unwrap(), expected);
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::cmp::Reverse;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
-
+use crate::api::PublishedVersion;
 use crate::cli::failure::Failure;
 use crate::cli::reach::client::{Client, strange};
 use crate::cli::reach::tracker::in_pages;
@@ -15,21 +14,6 @@ use crate::cli::typed::published::PublishedArgs;
 use crate::cli::typed::sought::Sought;
 use crate::content::SafeName;
 use crate::wire::{FromTracker, GetVersions, Name, Version, limits};
-
-/// One line of `versions --json`.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    name: &'a str,
-    version: u32,
-    id: String,
-    /// Bytes of all files.
-    size: u64,
-    /// How many stores keep each part of it; 0 if none promised to.
-    copies: u8,
-    /// When it was published, in milliseconds since 1970.
-    published_ms: u64,
-    publisher: &'a str,
-}
 
 /// `p2p versions NAME`
 pub(crate) fn versions(args: &PublishedArgs) -> Result<(), Failure> {
@@ -59,7 +43,9 @@ fn all_of(client: &mut Client, name: &SafeName) -> Result<Vec<Version>, Failure>
 
 fn tell(json: bool, name: &SafeName, versions: &[Version]) -> Result<(), Failure> {
     if json {
-        return versions.iter().try_for_each(|version| output::json(&line(name, version)));
+        return versions
+            .iter()
+            .try_for_each(|version| output::json(&PublishedVersion::new(name.as_str(), version)));
     }
     let columns = [
         ("VERSION", Align::Right),
@@ -72,29 +58,17 @@ fn tell(json: bool, name: &SafeName, versions: &[Version]) -> Result<(), Failure
     let mut table = Table::new(columns);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     for version in versions {
-        let Line { version: number, id, size: bytes, copies, published_ms, publisher, .. } =
-            line(name, version);
+        let PublishedVersion { version: number, id, size: bytes, copies, published_ms, publisher, .. } =
+            PublishedVersion::new(name.as_str(), version);
         let since = now.saturating_sub(Duration::from_millis(published_ms));
         table.row([
             number.to_string(),
             size(bytes),
             copies.to_string(),
             format!("{} ago", age(since.as_secs())),
-            shown(publisher),
+            shown(&publisher),
             id,
         ]);
     }
     output::line(&table.render(output::columns()))
-}
-
-fn line<'a>(name: &'a SafeName, version: &'a Version) -> Line<'a> {
-    Line {
-        name: name.as_str(),
-        version: version.number,
-        id: version.id.to_string(),
-        size: version.total,
-        copies: if version.policy.promises() { version.policy.m() + 1 } else { 0 },
-        published_ms: version.stamp_ms,
-        publisher: &version.publisher,
-    }
 }

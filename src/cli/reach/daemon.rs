@@ -96,6 +96,14 @@ impl Daemon {
         }
     }
 
+    /// A link that opens the peer's page, once.
+    pub(crate) fn login(&mut self) -> Result<String, Failure> {
+        match self.ask(&Request::Login {})? {
+            Answer::Login(link) => Ok(link),
+            _ => Err(strange("to another question")),
+        }
+    }
+
     /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.
     pub(crate) fn get(&mut self, want: &Want, dest: Dest) -> Result<(), Failure> {
         self.say(&Request::Get(Get {

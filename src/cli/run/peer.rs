@@ -1,9 +1,13 @@
 //! `p2p peer`: shares a folder, and fetches for it, until it is stopped.
 
+#[cfg(feature = "web")]
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli::failure::Failure;
 use crate::cli::reach::swarm;
+#[cfg(feature = "web")]
+use crate::cli::run::page;
 use crate::cli::run::signals::Stop;
 use crate::cli::run::{engine, news};
 use crate::cli::show::output;
@@ -12,6 +16,8 @@ use crate::cli::typed::args::PeerArgs;
 use crate::cli::typed::fault;
 use crate::peer::{Lending, Peer};
 use crate::say;
+#[cfg(feature = "web")]
+use crate::web::House;
 use crate::wire::MemberRole;
 
 /// How long a tracker is waited for before it is said that a peer is ready; one that is away is told later.
@@ -32,6 +38,8 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
         say::note("this member is a reader: what it has is listed only if others brought it in");
     }
     let selection = args.selection.of(&args.folder)?;
+    #[cfg(feature = "web")]
+    let wanted = page::wanted(&args.page, false)?;
     let mut config = engine::config(&args.engine, args.trackers.trackers, Some(args.folder));
     config.selection = selection;
     config.faults = fault::plan(&args.fault, args.fault_seed);
@@ -51,8 +59,16 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
     output::ready(&ready);
     service.ready(&ready);
     service.watch(peer.touch()).map_err(Failure::no_thread)?;
+    #[cfg(feature = "web")]
+    let page = {
+        let hand = peer.hand();
+        let keeps = hand.state().map(Path::to_owned);
+        page::serve(wanted, House::Peer(hand), keeps)
+    };
     news::follow(&peer, &stop, None);
     service.stopping();
+    #[cfg(feature = "web")]
+    page::stop(page);
     peer.stop();
     Ok(())
 }

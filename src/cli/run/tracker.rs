@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::cli::failure::{Failure, reason};
 use crate::cli::reach::swarm;
 use crate::cli::run::engine;
+#[cfg(feature = "web")]
+use crate::cli::run::page;
 use crate::cli::run::signals::Stop;
 use crate::cli::show::output;
 use crate::cli::show::words::shown;
@@ -20,6 +22,8 @@ use crate::content::Host;
 use crate::net::secure::{Identity, Keyring, PublicKey, Secret};
 use crate::say;
 use crate::tracker::{self, Closed, Delays, Tracker};
+#[cfg(feature = "web")]
+use crate::web::House;
 use crate::wire::{MemberKey, MemberRole, SwarmSecret};
 
 /// How many may join by the link that a founding prints, and for how long.
@@ -32,6 +36,8 @@ const DATA: &str = "tracker";
 pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failure> {
     let stop = Stop::install()?;
     let service = stop.service()?;
+    #[cfg(feature = "web")]
+    let wanted = page::wanted(&args.page, true)?;
     let door = door(args, keys)?;
     let mut config = tracker::Config {
         listen: args.listen.clone(),
@@ -53,6 +59,8 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
         }
         Door::Open => {}
     }
+    #[cfg(feature = "web")]
+    let data = config.data.clone();
     let tracker = tracker::start(config)?;
     stop.graceful();
     let in_the_clear = matches!(door, Door::Open) && is_far(&args.listen);
@@ -64,8 +72,12 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
     }
     service.ready(&ready);
     service.watch(tracker.touch()).map_err(Failure::no_thread)?;
+    #[cfg(feature = "web")]
+    let page = page::serve(wanted, House::Tracker(tracker.inside()), data);
     stop.wait_until(None);
     service.stopping();
+    #[cfg(feature = "web")]
+    page::stop(page);
     tracker.stop();
     Ok(())
 }

@@ -14,6 +14,8 @@ use crate::cli::typed::examples;
 use crate::cli::typed::fault::Fault;
 use crate::cli::typed::nodes::{DoctorArgs, NodeArgs, UpArgs};
 use crate::cli::typed::options::{EXPERIMENTS, EngineArgs, LogArgs, SelectionArgs, TrackerList, name};
+#[cfg(feature = "web")]
+use crate::cli::typed::page::{PageArgs, WebArgs};
 use crate::cli::typed::published::{HealthArgs, PublishArgs, PublishedArgs, StoresArgs, UploadArgs};
 use crate::cli::typed::steering::{LimitArgs, SteerArgs};
 use crate::cli::typed::swarm::{InviteArgs, JoinArgs, MembersArgs, RevokeArgs, SwarmArgs, SwarmCommand};
@@ -143,6 +145,10 @@ pub enum Command {
     /// Check whether a tracker, a peer or a command that fetches keeps to the protocol
     #[command(after_help = examples::CONFORMANCE)]
     Conformance(ConformanceArgs),
+    /// Open the page of a running peer
+    #[cfg(feature = "web")]
+    #[command(after_help = examples::WEB)]
+    Web(WebArgs),
     /// Print completions for a shell
     Completions {
         /// The shell.
@@ -177,6 +183,9 @@ pub(crate) struct TrackerArgs {
     #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Delays::default().grace),
           value_parser = interval)]
     pub(crate) grace: Period,
+    #[cfg(feature = "web")]
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
 }
 
 #[derive(Debug, Args)]
@@ -202,6 +211,9 @@ pub(crate) struct PeerArgs {
     /// In what time all that is kept is read and proved again, to find what rots on the disk
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = interval, help_heading = LENDING)]
     pub(crate) scrub: Period,
+    #[cfg(feature = "web")]
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
     /// Misbehave on purpose, for tests: corrupt=P, drop=P, delay=TIME, refuse=P, lie[=P], stall=P, with
     /// the probability P for each chunk [default: none]
     #[arg(long, value_name = "KIND[=VALUE]", value_delimiter = ',', help_heading = EXPERIMENTS)]

@@ -3,13 +3,20 @@
 pub(crate) const TRACKER: &str = "Examples:
   p2p tracker                         # on port 9700, closed; prints the link by which others join
   p2p tracker --open                  # the same in the clear, for everybody who can reach this machine
-  p2p tracker --listen 127.0.0.1:0    # on a free port, for this machine alone";
+  p2p tracker --listen 127.0.0.1:0    # on a free port, for this machine alone
+  p2p tracker --web                   # with a page, for this machine alone";
 
 pub(crate) const PEER: &str = "Examples:
   p2p peer ./photos                       # at the tracker on this machine
   p2p peer ./photos --tracker 10.0.0.5    # at another one
   p2p peer ./photos --up 10MB/s --exclude '*.raw' --exclude drafts/
-  p2p peer ./lent --store 100GB --zone cellar  # keeps for others what the tracker says";
+  p2p peer ./lent --store 100GB --zone cellar  # keeps for others what the tracker says
+  p2p peer ./photos --web                      # with a page, for this machine alone";
+
+#[cfg(feature = "web")]
+pub(crate) const WEB: &str = "Examples:
+  p2p web login            # a link that opens, once, the page of the peer that shares this folder
+  p2p web login ./photos   # of the peer that shares that one";
 
 pub(crate) const UP: &str = "Examples:
   p2p up                        # what node.toml says, until stopped

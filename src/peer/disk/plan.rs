@@ -86,6 +86,17 @@ impl Plan {
         Some(Plan { layout, slots, folders, links, hard_links, root_mode, left_out, named, filtered })
     }
 
+    /// Each path that a file gets, and which file it is, in order of paths.
+    pub(in crate::peer) fn files_by_path(&self) -> Vec<(String, usize)> {
+        let files = self.slots.iter().enumerate();
+        let named =
+            files.flat_map(|(file, slot)| slot.names.iter().map(move |name| (name.path.clone(), file)));
+        let linked = self.hard_links.iter().map(|link| (link.name.path.clone(), link.file));
+        let mut paths: Vec<_> = named.chain(linked).collect();
+        paths.sort_unstable();
+        paths
+    }
+
     /// All that a tree lists.
     pub(in crate::peer) fn tree(tree: &Tree) -> Result<Plan, TreeError> {
         Plan::placed(tree, tree.mode(), &|path| Some(path.to_owned()))

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::error::FetchError;
 use super::want::{Dest, Want};
-use crate::api::{LedgerView, Report, TransferState, TransferStatus};
+use crate::api::{LedgerView, Report, TransferState, TransferStatus, Underway};
 use crate::content::Rate;
 use crate::peer::transfer::{End, Inlet, Transfer};
 use crate::threads::lock;
@@ -49,6 +49,25 @@ impl Job {
             status.state = TransferState::Paused;
         }
         status
+    }
+
+    /// It in a list of several.
+    pub(super) fn listed(&self) -> Underway {
+        let error = lock(&self.0.outcome)
+            .as_ref()
+            .and_then(|outcome| outcome.as_ref().err().map(ToString::to_string));
+        let path = self.0.dest.path.display().to_string();
+        Underway { number: self.0.number, path, error, status: self.status() }
+    }
+
+    /// What is fetched now, if it has begun: the listing of a folder, or the content itself.
+    pub(in crate::peer) fn transfer(&self) -> Option<Arc<Transfer>> {
+        lock(&self.0.current).clone()
+    }
+
+    /// Which it is, from the start of the peer on.
+    pub(in crate::peer) fn number(&self) -> u64 {
+        self.0.number
     }
 
     /// Waits for the end, but not past `timeout`.

@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 
 use super::handle::{Course, Job};
 use super::want::{Dest, Want};
-use crate::api::TransferStatus;
+use crate::api::{TransferStatus, Underway};
 use crate::threads::lock;
 
 /// So many fetches that have ended are still told of.
@@ -24,8 +24,8 @@ struct State {
     last: u64,
     /// The oldest first.
     live: Vec<Arc<Course>>,
-    /// With the number of each, in the order in which they ended.
-    ended: VecDeque<(u64, TransferStatus)>,
+    /// In the order in which they ended.
+    ended: VecDeque<Underway>,
 }
 
 impl State {
@@ -53,10 +53,10 @@ impl Jobs {
 
     /// The job is over, and nothing of it is lent.
     pub(super) fn leave(&self, job: &Arc<Course>) {
-        let status = Job(job.clone()).status();
+        let last = Job(job.clone()).listed();
         let mut state = lock(&self.0);
         if state.forget(job) {
-            state.ended.push_back((job.number, status));
+            state.ended.push_back(last);
             if state.ended.len() > MAX_ENDED {
                 state.ended.pop_front();
             }
@@ -73,15 +73,20 @@ impl Jobs {
         lock(&self.0).live.iter().cloned().map(Job).collect()
     }
 
-    /// How the jobs are, those that ended lately among them, the oldest first.
-    pub(in crate::peer) fn statuses(&self) -> Vec<TransferStatus> {
+    /// The jobs, those that ended lately among them, the oldest first.
+    pub(in crate::peer) fn listed(&self) -> Vec<Underway> {
         let (mut all, live) = {
             let state = lock(&self.0);
             (Vec::from(state.ended.clone()), state.live.clone())
         };
-        all.extend(live.into_iter().map(|job| (job.number, Job(job).status())));
-        all.sort_by_key(|(number, _)| *number);
-        all.into_iter().map(|(_, status)| status).collect()
+        all.extend(live.into_iter().map(|job| Job(job).listed()));
+        all.sort_by_key(|job| job.number);
+        all
+    }
+
+    /// How they are.
+    pub(in crate::peer) fn statuses(&self) -> Vec<TransferStatus> {
+        self.listed().into_iter().map(|job| job.status).collect()
     }
 }
 

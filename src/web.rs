@@ -1,0 +1,254 @@
+//! The page of a peer or tracker: HTML, a JSON API, events, and metrics, from a thread for each connection.
+//!
+//! In front of every route stands one guard. What can be seen and done is what the command line and the local socket can
+//! see and do, by the same functions and structs. Who reads: `docs/WEB.md` is what programs may rely on.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hyper::service::service_fn;
+
+use crate::net;
+use crate::net::guests::{Guest, Guests};
+use crate::threads::{self, lock};
+use accounts::Accounts;
+use guard::Names;
+use service::Way;
+pub(crate) use site::House;
+use site::Site;
+
+mod accounts;
+mod accounts_api;
+mod answer;
+mod assets;
+mod common_api;
+mod download;
+mod drive;
+mod gathered;
+mod guard;
+mod handed_in;
+mod hub;
+mod keep;
+mod metrics;
+mod peer_api;
+mod picture;
+mod request;
+mod routes;
+mod series;
+mod service;
+mod site;
+mod swarm;
+mod tracker_api;
+mod upload;
+mod zip;
+
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 256;
+/// One that was silent for so long makes room for another.
+const GUEST_PATIENCE: Duration = Duration::from_secs(5);
+/// Room for the stack of a connection's thread.
+const STACK_BYTES: usize = 512 << 10;
+/// How often a picture of what there is is taken, while somebody looks; and a sample for the plots.
+const TICK: Duration = Duration::from_secs(1);
+/// Ports that are tried one after the other when the usual one is taken.
+const PORTS: u16 = 20;
+
+/// How a page is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// True if another port will do.
+    pub(crate) any_port: bool,
+    /// What it is called beside its address.
+    pub(crate) hosts: Vec<String>,
+    /// Who passes on to it what comes from other machines.
+    pub(crate) proxy: Option<IpAddr>,
+    /// The folder in which tokens and users are kept.
+    pub(crate) keeps: Option<PathBuf>,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WebError {
+    /// Strangers could come, and read what is said.
+    #[error(
+        "a page at {0} could be read by others on the way; let it listen on 127.0.0.1 and reach it by `ssh -L`, or put a \
+         proxy with TLS in front of it and name its address with --web-proxy"
+    )]
+    Open(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    /// Who may come in cannot be read.
+    #[error("cannot read {0}: {1}; move it away, and all tokens and users are gone")]
+    Kept(PathBuf, io::Error),
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+impl Config {
+    /// Whether it can be served so.
+    ///
+    /// # Errors
+    /// Strangers could read what is said.
+    pub(crate) fn check(&self) -> Result<(), WebError> {
+        match self.listen.ip().is_loopback() || self.proxy.is_some() {
+            true => Ok(()),
+            false => Err(WebError::Open(self.listen)),
+        }
+    }
+}
+
+/// A page that is served; it is to be stopped.
+pub(crate) struct Web {
+    site: Arc<Site>,
+    guests: Arc<Guests>,
+    listener: Arc<TcpListener>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Web {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Web").field("addr", &self.site.addr).finish_non_exhaustive()
+    }
+}
+
+/// Serves a page.
+///
+/// # Errors
+/// [`WebError`] says why there is none.
+pub(crate) fn start(config: &Config, house: House) -> Result<Web, WebError> {
+    config.check()?;
+    let keeps = config.keeps.as_ref().map(|folder| folder.join(keep::FILE));
+    let kept = match &keeps {
+        Some(path) => keep::read(path).map_err(|error| WebError::Kept(path.clone(), error))?,
+        None => Default::default(),
+    };
+    let listener = listen(config)?;
+    let addr = listener.local_addr().map_err(|error| WebError::Listen(config.listen, error))?;
+    let names = Names { hosts: config.hosts.clone(), proxy: config.proxy };
+    let site = Arc::new(Site::new(house, names, addr, Accounts::new(kept), keeps));
+    let web = Web {
+        site,
+        guests: Guests::new(MAX_CONNECTIONS, GUEST_PATIENCE),
+        listener: Arc::new(listener),
+        threads: Mutex::default(),
+    };
+    match web.start_threads() {
+        Ok(()) => Ok(web),
+        Err(error) => {
+            web.stop();
+            Err(WebError::Thread(error))
+        }
+    }
+}
+
+/// Listens where it is to, or at one of the next ports.
+fn listen(config: &Config) -> Result<TcpListener, WebError> {
+    let first = config.listen;
+    let more = if config.any_port && first.port() != 0 { PORTS } else { 0 };
+    let mut refused = None;
+    for port in first.port()..=first.port().saturating_add(more) {
+        let addr = SocketAddr::new(first.ip(), port);
+        match net::listen(&addr.to_string()) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => _ = refused.get_or_insert(error),
+        }
+    }
+    Err(WebError::Listen(first, refused.unwrap_or_else(|| io::Error::other("no port"))))
+}
+
+impl Web {
+    /// Where it is.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.site.addr
+    }
+
+    /// What makes links that let the owner in, each once.
+    pub(crate) fn login(&self) -> impl Fn() -> String + Send + Sync + 'static {
+        let site = self.site.clone();
+        move || site.login_link()
+    }
+
+    /// Ends all connections and threads. Calling it twice does no harm.
+    pub(crate) fn stop(&self) {
+        self.guests.begin_to_close();
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both); // it may be over already
+        self.guests.close();
+        for thread in std::mem::take(&mut *lock(&self.threads)) {
+            let _ = thread.join();
+        }
+    }
+
+    fn start_threads(&self) -> io::Result<()> {
+        let mut threads = lock(&self.threads);
+        let (site, guests, listener) = (self.site.clone(), self.guests.clone(), self.listener.clone());
+        threads.push(threads::named("web-accept").essential(move || accept(&site, &guests, &listener))?);
+        let (site, guests) = (self.site.clone(), self.guests.clone());
+        threads.push(threads::named("web-hub").essential(move || watch(&site, &guests))?);
+        Ok(())
+    }
+}
+
+/// Takes connections, and gives each a thread; one that finds no room is closed.
+fn accept(site: &Arc<Site>, guests: &Arc<Guests>, listener: &TcpListener) {
+    loop {
+        let (stream, addr) = match net::accept(listener) {
+            Ok(accepted) => accepted,
+            Err(_) if guests.is_closing() => return,
+            Err(error) => {
+                tracing::debug!("page: {error}");
+                if !guests.pause(Duration::from_millis(50)) {
+                    return;
+                }
+                continue;
+            }
+        };
+        let Ok(guest) = guests.let_in(stream, addr) else { continue };
+        let site = site.clone();
+        let serve = move || serve(&site, &guest);
+        if let Err(error) = threads::named("web").stack(STACK_BYTES).connection(serve) {
+            tracing::warn!("no thread for a connection to the page: {error}");
+        }
+    }
+}
+
+/// Serves one connection until it ends.
+fn serve(site: &Arc<Site>, guest: &Guest) {
+    guest.greeted();
+    let stream = guest.handle.socket();
+    let Ok(ours) = stream.local_addr() else { return };
+    let theirs = guest.addr;
+    threads::may_panic("web");
+    let service = |clock| {
+        service_fn(move |request| {
+            let way = Way { theirs, ours, clock: drive::Clock::clone(&clock) };
+            guest.activity.note(Instant::now());
+            service::serve(site.clone(), way, request)
+        })
+    };
+    if let Err(error) = drive::serve(stream, service) {
+        tracing::debug!("page, {theirs}: {error}");
+    }
+}
+
+/// Once a second: a sample for the plots, and what changed for those who look.
+fn watch(site: &Site, guests: &Guests) {
+    let mut sampler = picture::Sampler::default();
+    while guests.pause(TICK) {
+        threads::may_panic("web-hub");
+        let sample = sampler.sample(site);
+        lock(&site.series).add(sample);
+        site.gathered.sweep();
+        if site.hub.listeners() > 0 {
+            site.hub.show(picture::picture(site));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What every page has: is the process well, whose page is it, numbers over time, what was changed.
+
+use hyper::StatusCode;
+
+use super::answer::{Answer, Problem};
+use super::request::Asked;
+use super::site::{Activity, House, Site, now};
+use super::swarm::{self, Order};
+use super::tracker_api;
+use crate::threads::lock;
+
+/// `GET /healthz`: the locks behind these answers can be taken.
+pub(super) fn healthz(site: &Site, _: &Asked) -> Result<Answer, Problem> {
+    match &site.house {
+        House::Peer(peer) => _ = peer.status(),
+        House::Tracker(_) => _ = swarm::status(site)?,
+    }
+    Ok(Answer::of("text/plain; charset=utf-8", "ok\n"))
+}
+
+/// `GET /readyz`
+pub(super) fn readyz(site: &Site, _: &Asked) -> Result<Answer, Problem> {
+    match tracker_api::is_ready(site) {
+        Ok(()) => Ok(Answer::of("text/plain; charset=utf-8", "ready\n")),
+        Err(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", why)),
+    }
+}
+
+/// `GET /about`: the version is for those who are logged in.
+pub(super) fn about(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
+    let (role, name) = match &site.house {
+        House::Peer(peer) => ("peer", peer.status().name),
+        House::Tracker(_) => ("tracker", String::new()),
+    };
+    let who = asked.who.as_ref();
+    Ok(Answer::json(&serde_json::json!({
+        "role": role,
+        "name": who.map(|_| name),
+        "version": who.map(|_| env!("CARGO_PKG_VERSION")),
+        "account": who.map(|who| &who.account),
+        "may": asked.role(),
+        "users": !lock(&site.accounts).users().is_empty(),
+    })))
+}
+
+/// `GET /series?span=0`: the last ten minutes; 1: four hours; 2: a week. As CSV with `format=csv`.
+pub(super) fn series(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
+    let span = asked.value("span").unwrap_or("0").parse().ok();
+    let plot = span.and_then(|span: usize| lock(&site.series).plot(span, now()));
+    let plot = plot.ok_or_else(|| Problem::bad("`span` is 0, 1 or 2"))?;
+    if asked.value("format") != Some("csv") {
+        return Ok(Answer::json(&plot));
+    }
+    let mut text = String::from("time_ms,down,up,members,names,questions\n");
+    let count = plot.values.first().map_or(0, |(_, values)| values.len());
+    for at in 0..count {
+        let time = plot.until.saturating_sub(plot.step * 1_000 * (count - at - 1) as u64);
+        let values: Vec<String> = plot.values.iter().map(|(_, values)| values[at].to_string()).collect();
+        text.push_str(&format!("{time},{}\n", values.join(",")));
+    }
+    Ok(Answer::of("text/csv; charset=utf-8", text))
+}
+
+/// `GET /activity`
+pub(super) fn activity(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
+    let part = asked.part("-number")?;
+    let mut all = site.activity();
+    all.retain(|row| swarm::has(&row.what, &part.q) || swarm::has(&row.account, &part.q));
+    let orders: [Order<'_, Activity>; 2] = [
+        ("number", |a, b| a.number.cmp(&b.number)),
+        ("account", |a, b| (&a.account, a.number).cmp(&(&b.account, b.number))),
+    ];
+    swarm::page(&all, &part, false, &orders)
+}

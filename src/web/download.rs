@@ -1,0 +1,254 @@
+//! Bytes for a browser: a file that is here or on its way here, a folder as a ZIP. Each chunk is proved before any of it is
+//! sent. What comes from the swarm is hostile: it is saved, never shown or run.
+
+use std::io;
+use std::ops::Range;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_SECURITY_POLICY, ETAG, HeaderValue,
+};
+
+use super::answer::{Answer, Problem, Source};
+use super::drive::Clock;
+use super::request::Asked;
+use super::site::Site;
+use super::zip::{self, Entry};
+use crate::content::{FileId, SafeName};
+use crate::peer::{Hand, ReadError, Reading};
+
+/// How often it is looked whether a chunk is here that is on its way.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long one is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The answer as a file to be saved under this name.
+pub(super) fn as_attachment(answer: Answer, name: &str) -> Answer {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || " .-_()[]".contains(c) { c } else { '_' })
+        .collect();
+    let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    answer
+        .with_text(
+            CONTENT_DISPOSITION,
+            &format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"),
+        )
+        .with_text(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'")
+}
+
+/// `GET /contents/{id}/data`
+pub(super) fn data(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
+    let peer = site.peer()?;
+    let id: FileId = asked.place(0).parse().map_err(|_| Problem::bad("an id has 64 hexadecimal digits"))?;
+    let held = peer.holds(asked.place(0));
+    let name = asked.value("name").map(str::to_owned).or_else(|| held.clone());
+    let name = name.and_then(|name| SafeName::new(name).ok());
+    let base =
+        name.as_ref().map_or_else(|| id.to_string(), |name| name.base().trim_end_matches('/').to_owned());
+    if held.is_some_and(|name| name.ends_with('/')) {
+        return folder(peer, asked, id, &base);
+    }
+    let missing = || Problem::missing("it is not here; fetch it first, and it can be saved while it comes");
+    let reading = peer.open(id).ok_or_else(missing)?;
+    let (size, tag) = (reading.size(), format!("\"{id}\""));
+    let is_same = asked.header("if-range").is_none_or(|known| known == tag);
+    let wanted = asked.header("range").filter(|_| is_same).map_or(Ok(None), |range| part(range, size));
+    let Ok(wanted) = wanted else {
+        let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", "the file has no such bytes");
+        return Ok(Answer::from(problem).with_text(CONTENT_RANGE, &format!("bytes */{size}")));
+    };
+    let range = wanted.clone().unwrap_or(0..size);
+    let source = FileSource { reading, range: range.clone(), wait: Wait::new(asked.clock.clone()) };
+    let answer = Answer::of("application/octet-stream", Bytes::new()).streams(source).with_text(ETAG, &tag);
+    let answer = answer.with(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let answer = match wanted {
+        None => answer,
+        Some(Range { start, end }) => {
+            let told = format!("bytes {start}-{}/{size}", end.saturating_sub(1));
+            answer.status(StatusCode::PARTIAL_CONTENT).with_text(CONTENT_RANGE, &told)
+        }
+    };
+    Ok(as_attachment(answer, &base))
+}
+
+/// A range of bytes that is asked for; none for all: several ranges, and what is no range of bytes, are all.
+fn part(range: &str, size: u64) -> Result<Option<Range<u64>>, ()> {
+    let Some((from, to)) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+        return Ok(None);
+    };
+    let wanted = match (from.trim().parse::<u64>(), to.trim().parse::<u64>()) {
+        (Ok(from), Ok(to)) if to >= from => from..to.saturating_add(1).min(size),
+        (Ok(from), Err(_)) if to.trim().is_empty() => from..size,
+        (Err(_), Ok(last)) if from.trim().is_empty() => size.saturating_sub(last)..size,
+        _ => return Ok(None),
+    };
+    if wanted.start < wanted.end { Ok(Some(wanted)) } else { Err(()) }
+}
+
+/// The folder as a ZIP.
+fn folder(peer: &Hand, _: &Asked, id: FileId, base: &str) -> Result<Answer, Problem> {
+    let gone = || Problem::conflict("the folder is being looked at again; try in a moment");
+    let files = peer.listing(id).ok_or_else(gone)?;
+    let ids = files.iter().map(|(_, id, _)| *id).collect();
+    let entry =
+        |(path, _, size): (SafeName, FileId, u64)| Entry { path: format!("{base}/{}", path.path()), size };
+    let entries: Vec<Entry> = files.into_iter().map(entry).collect();
+    let left = zip::size(&entries);
+    let source = ZipSource { peer: peer.clone(), entries, ids, checks: Vec::new(), open: None, left };
+    let answer = Answer::of("application/zip", Bytes::new()).streams(source);
+    Ok(as_attachment(answer, &format!("{base}.zip")))
+}
+
+/// A wait for what is on its way.
+struct Wait {
+    clock: Clock,
+    since: Option<Instant>,
+}
+
+impl Wait {
+    fn new(clock: Clock) -> Wait {
+        Wait { clock, since: None }
+    }
+
+    /// Bytes, or a wait for them that ends at some time.
+    fn take(&mut self, read: Result<Vec<u8>, ReadError>) -> Poll<Option<io::Result<Bytes>>> {
+        match read {
+            Ok(bytes) => {
+                self.since = None;
+                Poll::Ready(Some(Ok(bytes.into())))
+            }
+            Err(ReadError::NotYet) if self.since.is_none_or(|since| since.elapsed() < PATIENCE) => {
+                let now = Instant::now();
+                self.since.get_or_insert(now);
+                self.clock.by(now + LOOK);
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Some(Err(io::Error::other(error.to_string())))),
+        }
+    }
+}
+
+/// A part of a file.
+struct FileSource {
+    reading: Reading,
+    range: Range<u64>,
+    wait: Wait,
+}
+
+impl Source for FileSource {
+    fn next(&mut self, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if self.range.is_empty() {
+            return Poll::Ready(None);
+        }
+        let left = self.range.end - self.range.start;
+        let read = self.reading.read(self.range.start).map(|mut bytes| {
+            bytes.truncate(left.min(bytes.len() as u64) as usize);
+            bytes
+        });
+        if let Ok(bytes) = &read {
+            self.range.start += bytes.len() as u64;
+        }
+        self.wait.take(read)
+    }
+
+    fn left(&self) -> Option<u64> {
+        Some(self.range.end - self.range.start)
+    }
+}
+
+/// The files of a folder, one after the other.
+struct ZipSource {
+    peer: Hand,
+    entries: Vec<Entry>,
+    ids: Vec<FileId>,
+    checks: Vec<u32>,
+    /// The file that is being sent: where its next bytes are, and the check of those before.
+    open: Option<(Option<Reading>, u64, crc32fast::Hasher)>,
+    left: u64,
+}
+
+impl ZipSource {
+    fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let number = self.checks.len();
+        let Some(entry) = self.entries.get(number) else {
+            return Ok(Some(zip::end(&self.entries, &self.checks)));
+        };
+        let Some((reading, at, check)) = &mut self.open else {
+            let reading = self.ids.get(number).filter(|_| entry.size > 0).and_then(|id| self.peer.open(*id));
+            self.open = Some((reading, 0, crc32fast::Hasher::new()));
+            return Ok(Some(entry.head()));
+        };
+        if *at == entry.size {
+            let check = check.clone().finalize();
+            let tail = entry.tail(check);
+            self.checks.push(check);
+            self.open = None;
+            return Ok(Some(tail));
+        }
+        let gone = || io::Error::other("a file of the folder is not here any more");
+        let bytes = reading
+            .as_mut()
+            .ok_or_else(gone)?
+            .read(*at)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        *at += bytes.len() as u64;
+        if *at > entry.size {
+            return Err(gone());
+        }
+        check.update(&bytes);
+        Ok(Some(bytes))
+    }
+}
+
+impl Source for ZipSource {
+    fn next(&mut self, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let piece = self.piece().transpose();
+        if let Some(Ok(piece)) = &piece {
+            self.left = self.left.saturating_sub(piece.len() as u64);
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Bytes::from)))
+    }
+
+    fn left(&self) -> Option<u64> {
+        Some(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_strangers_stays_a_name() {
+        let answer = as_attachment(Answer::empty(StatusCode::OK), "a\"\r\nx: y\u{202e}.p2p").response();
+        assert_eq!(
+            answer.headers()["content-disposition"],
+            "attachment; filename=\"a___x_ y_.p2p\"; filename*=UTF-8''a%22%0D%0Ax%3A%20y%E2%80%AE%2Ep2p"
+        );
+    }
+
+    #[test]
+    fn a_range_is_within_the_file() {
+        for (range, wanted) in [
+            ("bytes=0-0", Ok(Some(0..1))),
+            ("bytes=5-", Ok(Some(5..10))),
+            ("bytes=-3", Ok(Some(7..10))),
+            ("bytes=-30", Ok(Some(0..10))),
+            ("bytes=8-99", Ok(Some(8..10))),
+            ("bytes=10-", Err(())),
+            ("bytes=-0", Err(())),
+            ("bytes=5-4", Ok(None)),
+            ("bytes=0-1,3-4", Ok(None)),
+            ("lines=1-2", Ok(None)),
+        ] {
+            assert_eq!(part(range, 10), wanted, "{range}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What all connections to a page share: whose page it is, who may do what, and what happened.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::accounts::{Accounts, Secret};
+use super::answer::Problem;
+use super::guard::Names;
+use super::hub::Hub;
+use super::request::Asked;
+use super::series::Series;
+use crate::content::shown;
+use crate::peer::Hand;
+use crate::threads::lock;
+use crate::tracker::Inside;
+use crate::wire::{Common, ErrorCode, FromTracker, ToTracker};
+
+/// So many of the last changes are told of.
+const MAX_ACTIVITY: usize = 1_000;
+
+/// Whose page it is.
+#[derive(Debug, Clone)]
+pub(crate) enum House {
+    /// A peer's.
+    Peer(Hand),
+    /// A tracker's.
+    Tracker(Inside),
+}
+
+/// Something that was changed here, and by whom.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Activity {
+    /// Which it is, from the start on.
+    pub(super) number: u64,
+    /// Milliseconds since 1970.
+    pub(super) at: u64,
+    pub(super) account: String,
+    pub(super) from: String,
+    pub(super) what: String,
+}
+
+/// What all connections share.
+pub(super) struct Site {
+    pub(super) house: House,
+    pub(super) names: Names,
+    pub(super) addr: SocketAddr,
+    pub(super) accounts: Mutex<Accounts>,
+    /// Where tokens and users are kept.
+    pub(super) keeps: Option<PathBuf>,
+    pub(super) hub: Hub,
+    pub(super) series: Mutex<Series>,
+    activity: Mutex<VecDeque<Activity>>,
+    activities: AtomicU64,
+    /// Requests answered, by the first digit of their status.
+    pub(super) answered: [AtomicU64; 6],
+    /// What takes long to gather, for those who ask for the next part of it.
+    pub(super) gathered: super::gathered::Gathered,
+    pub(super) started: Instant,
+    /// Descriptors that were handed in, the oldest first.
+    pub(super) handed_in: Mutex<Vec<super::handed_in::HandedIn>>,
+    /// One password at a time is tried: each takes 19 MiB.
+    pub(super) kitchen: Mutex<()>,
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+impl Site {
+    pub(super) fn new(
+        house: House,
+        names: Names,
+        addr: SocketAddr,
+        accounts: Accounts,
+        keeps: Option<PathBuf>,
+    ) -> Site {
+        Site {
+            house,
+            names,
+            addr,
+            accounts: Mutex::new(accounts),
+            keeps,
+            hub: Hub::default(),
+            series: Mutex::default(),
+            activity: Mutex::default(),
+            activities: AtomicU64::default(),
+            answered: Default::default(),
+            gathered: super::gathered::Gathered::default(),
+            started: Instant::now(),
+            handed_in: Mutex::default(),
+            kitchen: Mutex::default(),
+        }
+    }
+
+    /// Asks a tracker: this one, or the first of the peer's that answers.
+    pub(super) fn ask(&self, question: impl Into<ToTracker>) -> Result<FromTracker, Problem> {
+        let question = question.into();
+        let answer = match &self.house {
+            House::Tracker(tracker) => Some(tracker.ask(question)),
+            House::Peer(peer) => peer.ask(&question),
+        };
+        match answer {
+            None => Err(Problem::unreachable("no tracker of this peer can be reached now")),
+            Some(FromTracker::Common(Common::Error(error))) => {
+                let detail = shown(&error.detail);
+                Err(match error.code {
+                    ErrorCode::NotFound => Problem::missing(detail),
+                    ErrorCode::Conflict => Problem::conflict(detail),
+                    _ => Problem::bad(format!("the tracker says {}: {detail}", error.code)),
+                })
+            }
+            Some(answer) => Ok(answer),
+        }
+    }
+
+    /// The peer whose page this is.
+    pub(super) fn peer(&self) -> Result<&Hand, Problem> {
+        match &self.house {
+            House::Peer(peer) => Ok(peer),
+            House::Tracker(_) => Err(Problem::missing("this is the page of a tracker")),
+        }
+    }
+
+    /// Notes a change: one line in the log, and one row on the page.
+    pub(super) fn note(&self, asked: &Asked, what: impl Into<String>) {
+        let (account, from, what) = (asked.account().to_owned(), asked.from.to_string(), what.into());
+        tracing::info!("page: {} at {from}: {}", shown(&account), shown(&what));
+        let number = self.activities.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut activity = lock(&self.activity);
+        activity.push_back(Activity { number, at: now(), account, from, what });
+        if activity.len() > MAX_ACTIVITY {
+            activity.pop_front();
+        }
+    }
+
+    /// What was changed, the latest first.
+    pub(super) fn activity(&self) -> Vec<Activity> {
+        lock(&self.activity).iter().rev().cloned().collect()
+    }
+
+    /// A link that lets the owner in, once within ten minutes.
+    pub(super) fn login_link(&self) -> String {
+        let secret = secret();
+        lock(&self.accounts).add_login(Secret::of(&secret), now());
+        format!("http://{}/#in={secret}", self.addr)
+    }
+
+    /// How long this page has been there.
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// 160 random bits of the system, as text.
+pub(super) fn secret() -> String {
+    let mut bytes = [0_u8; 20];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(more) => filled += more,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("the system has no random numbers: {error}"),
+        }
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

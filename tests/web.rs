@@ -1,0 +1,430 @@
+//! The page of a peer and of a tracker, from outside, with requests written by hand: who is let in, what each role may do,
+//! what is refused, and that it does what the command line does.
+
+#![cfg(feature = "web")]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{DEADLINE, Daemon, Sample, eventually, pattern, run};
+use tempfile::TempDir;
+
+/// What a page answered.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{}: {}", self.status, self.body))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// Somebody who knows where a page is, and may be logged in.
+#[derive(Clone)]
+struct Visitor {
+    addr: SocketAddr,
+    /// Lines of each request's header.
+    lines: Vec<String>,
+}
+
+impl Visitor {
+    fn new(addr: SocketAddr) -> Visitor {
+        Visitor { addr, lines: Vec::new() }
+    }
+
+    /// One who shows a line with each request.
+    fn with(&self, line: String) -> Visitor {
+        let mut lines = self.lines.clone();
+        lines.push(line);
+        Visitor { addr: self.addr, lines }
+    }
+
+    /// A request as it is written here, but for the visitor's own lines.
+    fn raw(&self, method: &str, path: &str, lines: &[&str], body: &str) -> Answer {
+        let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        for line in lines.iter().copied().chain(self.lines.iter().map(String::as_str)) {
+            text.push_str(&format!("{line}\r\n"));
+        }
+        if !body.is_empty() {
+            text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        let mut stream = TcpStream::connect(self.addr).expect("the page listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        stream.write_all(format!("{text}\r\n{body}").as_bytes()).expect("it is taken");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    /// A request as the page itself makes it.
+    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let host = format!("Host: {}", self.addr);
+        let body = body.map_or_else(String::new, Value::to_string);
+        let lines = [&*host, "Sec-Fetch-Site: same-origin", "Content-Type: application/json"];
+        self.raw(method, path, &lines, &body)
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, None)
+    }
+
+    /// Follows a login link.
+    #[track_caller]
+    fn log_in(&self, secret: &str) -> Visitor {
+        let answer = self.call("POST", "/api/v1/session", Some(&json!({ "token": secret })));
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        let cookie = answer.header("set-cookie").expect("a cookie");
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        self.with(format!("Cookie: {}", cookie.split(';').next().unwrap_or_default()))
+    }
+
+    /// One with a token of this scope.
+    #[track_caller]
+    fn token(&self, scope: &str) -> Visitor {
+        let wish = json!({ "name": scope, "scope": scope, "days": 1 });
+        let token = self.call("POST", "/api/v1/tokens", Some(&wish)).json()["token"].clone();
+        let token = token.as_str().expect("a token").to_owned();
+        Visitor::new(self.addr).with(format!("Authorization: Bearer {token}"))
+    }
+}
+
+/// The page that a process says it has, and the secret of the link that it printed.
+#[track_caller]
+fn page_of(daemon: &Daemon) -> (Visitor, String) {
+    daemon.wait_for_stdout("page at ");
+    let said = daemon.stdout();
+    let line = said.lines().find(|line| line.starts_with("page at ")).expect("the line").to_owned();
+    let addr = line.split('/').nth(2).and_then(|addr| addr.parse().ok()).expect("an address");
+    let secret = line.split("#in=").nth(1).expect("a link").trim().to_owned();
+    (Visitor::new(addr), secret)
+}
+
+/// A tracker, who shares a file, and a peer with a page.
+struct Swarm {
+    tracker: Daemon,
+    _seeder: Daemon,
+    fetcher: Daemon,
+    _shared: Sample,
+    place: TempDir,
+    content: Vec<u8>,
+}
+
+impl Swarm {
+    fn new(more: &[&str]) -> Swarm {
+        let tracker = Daemon::tracker(&["--web=127.0.0.1:0"]);
+        let (at, content) = (tracker.target(), pattern(3 << 20, 5));
+        let mut shared = Sample::empty();
+        shared.add("big.iso", content.clone());
+        shared.add("small.txt", b"a few words".to_vec());
+        let seeder = Daemon::peer(shared.path(), &["--tracker", &at, "--name", "seeder"]);
+        let place = TempDir::new().expect("a temporary folder");
+        let args = [&["--tracker", &*at, "--name", "fetcher", "--web=127.0.0.1:0"], more].concat();
+        let fetcher = Daemon::peer(place.path(), &args);
+        Swarm { tracker, _seeder: seeder, fetcher, _shared: shared, place, content }
+    }
+
+    fn owner(&self) -> Visitor {
+        let (visitor, secret) = page_of(&self.fetcher);
+        visitor.log_in(&secret)
+    }
+}
+
+#[test]
+fn what_is_found_is_fetched_paused_limited_and_here() {
+    let swarm = Swarm::new(&["--down", "200KB/s"]);
+    let owner = swarm.owner();
+    let found = eventually("the tracker knows it", || {
+        let found = owner.get("/api/v1/contents?q=*.iso").json();
+        (found["total"] == 1).then_some(found)
+    });
+    assert_eq!(found["items"][0]["name"], "big.iso");
+    let preview = owner.get("/api/v1/preview?what=big.iso").json();
+    assert_eq!(
+        (&preview["size"], &preview["dest"], &preview["exists"]),
+        (&json!(3 << 20), &json!("big.iso"), &json!(false))
+    );
+    let begun = owner.call("POST", "/api/v1/transfers", Some(&json!({ "what": "big.iso" })));
+    assert_eq!(begun.status, 201, "{}", begun.body);
+    let number = begun.json()["number"].clone();
+    let path = |more: &str| format!("/api/v1/transfers/{number}{more}");
+    eventually("it has begun", || {
+        let transfer = owner.get(&path("")).json();
+        (transfer["bytes_done"].as_u64() > Some(0)).then_some(())
+    });
+    assert_eq!(owner.call("POST", &path("/pause"), None).json()["state"], "paused");
+    assert!(owner.get(&path("/sources")).json()["total"].as_u64() >= Some(1));
+    assert!(!owner.get(&path("/chunks")).json()["strip"].as_str().unwrap_or_default().is_empty());
+    assert_eq!(owner.get(&path("/files")).json()["items"][0]["path"], "big.iso");
+    let limits = owner.call("PATCH", "/api/v1/limits", Some(&json!({ "down": 0 }))).json();
+    assert_eq!(limits["down"], Value::Null);
+    assert_ne!(owner.call("POST", &path("/resume"), None).json()["state"], "paused");
+    eventually("it is here", || (owner.get(&path("")).json()["state"] == "done").then_some(()));
+    assert_eq!(fs::read(swarm.place.path().join("big.iso")).expect("it is here"), swarm.content);
+    eventually("it is shared", || (owner.get("/api/v1/shared").json()["total"] == 1).then_some(()));
+    let activity = owner.get("/api/v1/activity").json();
+    let said: Vec<&str> =
+        activity["items"].as_array().expect("a list").iter().filter_map(|row| row["what"].as_str()).collect();
+    assert_eq!(said.first(), Some(&"resumes big.iso"), "{said:?}");
+    assert!(said.contains(&"pauses big.iso") && said.contains(&"fetches big.iso as big.iso"), "{said:?}");
+    let metrics = owner.get("/metrics").body;
+    assert!(metrics.contains("p2p_peer_transfers{state=\"done\"} 1"), "{metrics}");
+}
+
+#[test]
+fn a_trackers_page_says_what_the_swarm_has_and_hands_out_descriptors() {
+    let swarm = Swarm::new(&[]);
+    let (visitor, secret) = page_of(&swarm.tracker);
+    let owner = visitor.log_in(&secret);
+    let id = eventually("the tracker knows it", || {
+        let found = owner.get("/api/v1/contents?sort=-size&limit=1").json();
+        (found["total"] == 2).then(|| found["items"][0]["id"].as_str().map(str::to_owned)).flatten()
+    });
+    let holders = owner.get(&format!("/api/v1/contents/{id}/holders")).json();
+    assert_eq!(holders["items"][0]["name"], "seeder");
+    let descriptor = owner.get(&format!("/api/v1/contents/{id}/descriptor"));
+    assert!(descriptor.header("content-disposition").expect("a file").contains("big.iso.p2p"));
+    assert!(descriptor.body.contains(&id), "{}", descriptor.body);
+    let peers = owner.get("/api/v1/peers?sort=name").json();
+    assert_eq!(peers["total"], 2);
+    let handed = owner.raw(
+        "POST",
+        "/api/v1/descriptors",
+        &[&format!("Host: {}", owner.addr), "Sec-Fetch-Site: same-origin", "Content-Type: application/toml"],
+        &descriptor.body,
+    );
+    assert_eq!(handed.status, 201, "{}", handed.body);
+    assert_eq!(owner.get("/api/v1/descriptors").json()["items"][0]["name"], "big.iso");
+    let first = owner.get("/api/v1/peers?limit=1");
+    let tag = first.header("etag").expect("a tag").to_owned();
+    let again = owner.with(format!("If-None-Match: {tag}")).get("/api/v1/peers?limit=1");
+    assert!(again.status == 304 || again.header("etag") != Some(&*tag), "what is the same is not sent again");
+    assert_eq!(owner.get("/api/v1/transfers").status, 404, "a tracker has none");
+}
+
+#[test]
+fn a_link_is_good_once_and_another_comes_over_the_local_socket() {
+    let swarm = Swarm::new(&[]);
+    let (visitor, secret) = page_of(&swarm.fetcher);
+    assert_eq!(visitor.get("/api/v1/status").status, 401);
+    let owner = visitor.log_in(&secret);
+    assert_eq!(owner.get("/api/v1/status").status, 200);
+    let again = visitor.call("POST", "/api/v1/session", Some(&json!({ "token": secret })));
+    assert_eq!(again.status, 403, "used");
+    let place = swarm.place.path().to_str().expect("a UTF-8 path");
+    let link = run(&["web", "login", place]).expect(0).stdout;
+    let other = visitor.log_in(link.trim().split("#in=").nth(1).expect("a link"));
+    assert_eq!(other.get("/api/v1/sessions").json()["items"].as_array().map(Vec::len), Some(2));
+    assert_eq!(owner.call("DELETE", "/api/v1/session", None).status, 204);
+    assert_eq!((owner.get("/api/v1/status").status, other.get("/api/v1/status").status), (401, 200));
+}
+
+#[test]
+fn ten_thousand_guesses_open_nothing_and_lock_nobody_out() {
+    let swarm = Swarm::new(&[]);
+    let (visitor, secret) = page_of(&swarm.fetcher);
+    let mut heard = 0;
+    let mut stream = TcpStream::connect(visitor.addr).expect("the page listens");
+    let mut answers = vec![0; 64 << 10];
+    // Many on each connection: it is their number that counts here.
+    for guess in 0..10_000 {
+        let body = format!("{{\"token\":\"{guess:040x}\"}}");
+        let request = format!(
+            "POST /api/v1/session HTTP/1.1\r\nHost: {}\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            visitor.addr,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("it is taken");
+        let mut text = String::new();
+        while !text.ends_with('}') {
+            let read = stream.read(&mut answers).expect("an answer");
+            assert!(read > 0, "{text}");
+            text.push_str(&String::from_utf8_lossy(&answers[..read]));
+        }
+        match text.get(9..12) {
+            Some("429") => assert!(text.contains("retry-after: "), "{text}"),
+            Some("403") => heard += 1,
+            _ => panic!("{text}"),
+        }
+    }
+    assert!(heard <= 100, "{heard} guesses were listened to");
+    let owner = visitor.log_in(&secret);
+    assert_eq!(owner.get("/api/v1/status").status, 200, "who has the link comes in");
+}
+
+#[test]
+fn other_hosts_other_pages_and_forms_are_refused() {
+    let swarm = Swarm::new(&[]);
+    let owner = swarm.owner();
+    let host = format!("Host: {}", owner.addr);
+    for other in [
+        "Host: evil.example",
+        "Host: 127.0.0.1",
+        "Host: 127.0.0.1:1",
+        &format!("Host: evil.example:{}", owner.addr.port()),
+    ] {
+        for path in ["/", "/healthz", "/api/v1/status", "/nothing"] {
+            let answer = owner.raw("GET", path, &[other], "");
+            assert_eq!(answer.status, 421, "{other} {path}");
+            assert!(answer.body.contains("--web-host"), "{}", answer.body);
+        }
+    }
+    let wish = json!({ "down": 1000 }).to_string();
+    let kind = "Content-Type: application/json";
+    for (lines, status) in [
+        (vec!["Sec-Fetch-Site: cross-site"], 403),
+        (vec!["Sec-Fetch-Site: same-site"], 403),
+        (vec!["Origin: http://evil.example"], 403),
+        (vec!["Origin: null"], 403),
+        (vec![], 403),
+        (vec!["Sec-Fetch-Site: same-origin"], 200),
+    ] {
+        let lines = [&[&*host, kind][..], &lines].concat();
+        assert_eq!(owner.raw("PATCH", "/api/v1/limits", &lines, &wish).status, status, "{lines:?}");
+    }
+    assert_eq!(owner.raw("GET", "/api/v1/events", &[&host, "Sec-Fetch-Site: cross-site"], "").status, 403);
+    let form = [&*host, "Sec-Fetch-Site: same-origin", "Content-Type: application/x-www-form-urlencoded"];
+    assert_eq!(owner.raw("PATCH", "/api/v1/limits", &form, &wish).status, 415);
+    let large = "x".repeat(100_000);
+    assert_eq!(
+        owner.raw("PATCH", "/api/v1/limits", &[&*host, "Sec-Fetch-Site: same-origin", kind], &large).status,
+        413
+    );
+    let page = owner.get("/");
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    for path in ["/../Cargo.toml", "/..%2f..%2fetc/passwd", "/pages/..%2fapp.js", "/vendor"] {
+        assert_eq!(owner.get(path).status, 404, "{path}");
+    }
+}
+
+/// Every route of the document, for nobody and for each scope: what the document says of it is what happens.
+#[test]
+fn each_role_may_what_the_document_says() {
+    let swarm = Swarm::new(&[]);
+    let owner = swarm.owner();
+    let visitors = ["metrics", "reader", "publisher", "admin"].map(|scope| owner.token(scope));
+    let document = owner.get("/api/v1/openapi.json").json();
+    let rank =
+        |role: &str| ["metrics", "reader", "publisher", "admin"].iter().position(|known| *known == role);
+    let mut tried = 0;
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            // A stream does not end, and a session is none of a token's.
+            if path.ends_with("/events") || path.ends_with("/session") {
+                continue;
+            }
+            let least = operation["x-role"].as_str().expect("a role");
+            let filled = path.replace("{id}", "0").replace("{number}", "0").replace("{name}", "0");
+            let (method, host) = (method.to_ascii_uppercase(), format!("Host: {}", owner.addr));
+            let nobody = Visitor::new(owner.addr).call(&method, &filled, None);
+            assert_eq!(
+                nobody.status == 401,
+                least != "nobody",
+                "{method} {path} for nobody: {}",
+                nobody.status
+            );
+            for (number, visitor) in visitors.iter().enumerate() {
+                let answer = visitor.raw(&method, &filled, &[&host], "");
+                let may = rank(least).is_none_or(|least| least <= number);
+                let refused = answer.status == 403 && answer.body.contains("\"code\":\"role\"");
+                assert_eq!(refused, !may, "{method} {path} for {number}: {} {}", answer.status, answer.body);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 100, "{tried} were tried");
+}
+
+#[test]
+fn a_port_that_is_taken_costs_the_page_and_not_the_peer() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = format!("--web={}", taken.local_addr().expect("an address"));
+    let place = TempDir::new().expect("a temporary folder");
+    let peer = Daemon::peer(place.path(), &[&*at]);
+    peer.wait_for_log("there is no page: cannot listen on");
+    let folder = place.path().to_str().expect("a UTF-8 path");
+    assert!(run(&["status", folder]).expect(0).stdout.contains("listening on"));
+    let login = run(&["web", "login", folder]).expect(4);
+    assert!(login.stderr.contains("--web"), "{}", login.stderr);
+}
+
+#[test]
+fn beyond_this_machine_there_is_no_page_without_a_proxy() {
+    let refused = run(&["tracker", "--listen", "127.0.0.1:0", "--web=0.0.0.0:0"]).expect(2);
+    for way in ["127.0.0.1", "ssh -L", "--web-proxy"] {
+        assert!(refused.stderr.contains(way), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn tokens_outlive_the_process_and_streams_are_bounded() {
+    let place = TempDir::new().expect("a temporary folder");
+    let peer = Daemon::peer(place.path(), &["--web=127.0.0.1:0"]);
+    let (visitor, secret) = page_of(&peer);
+    let token = visitor.log_in(&secret).token("reader");
+    let host = |visitor: &Visitor| format!("Host: {}", visitor.addr);
+    assert_eq!(token.raw("GET", "/api/v1/status", &[&host(&token)], "").status, 200);
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(token.addr).expect("the page listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        let request = format!(
+            "GET /api/v1/events HTTP/1.1\r\n{}\r\nSec-Fetch-Site: same-origin\r\n{}\r\n\r\n",
+            host(&token),
+            token.lines[0]
+        );
+        // One that finds no place is cut at once, and then not even this may be taken.
+        let mut answer = vec![0; 512];
+        let told = stream.write_all(request.as_bytes()).and_then(|()| stream.read(&mut answer));
+        let told = told.map(|read| String::from_utf8_lossy(&answer[..read]).into_owned()).unwrap_or_default();
+        streams.push((stream, told.contains("200 OK")));
+    }
+    let open = streams.iter().filter(|(_, open)| *open).count();
+    assert!((1..=64).contains(&open), "{open} streams are open");
+    assert_eq!(token.raw("GET", "/healthz", &[&host(&token)], "").status, 200, "others are served");
+    drop(streams);
+    peer.stop();
+    let peer = Daemon::peer(place.path(), &["--web=127.0.0.1:0"]);
+    let again = Visitor { addr: page_of(&peer).0.addr, ..token };
+    assert_eq!(again.raw("GET", "/api/v1/status", &[&host(&again)], "").status, 200);
+}
+
+#[test]
+fn who_sends_no_whole_request_is_cut() {
+    let place = TempDir::new().expect("a temporary folder");
+    let peer = Daemon::peer(place.path(), &["--web=127.0.0.1:0"]);
+    let (visitor, _) = page_of(&peer);
+    let slow: Vec<TcpStream> = (0..50)
+        .map(|_| {
+            let mut stream = TcpStream::connect(visitor.addr).expect("the page listens");
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: ").expect("it is taken");
+            stream
+        })
+        .collect();
+    let host = format!("Host: {}", visitor.addr);
+    assert_eq!(visitor.raw("GET", "/healthz", &[&host], "").status, 200);
+    for mut stream in slow {
+        stream.set_read_timeout(Some(DEADLINE.max(Duration::from_secs(30)))).expect("a timeout");
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest); // an end, or a reset
+        assert!(!rest.starts_with(b"HTTP/1.1 200"));
+    }
+}
