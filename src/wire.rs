@@ -24,7 +24,8 @@ mod tests;
 mod tracker;
 
 pub use codes::{
-    Complaint, ErrorCode, MemberRole, Purpose, Refusal, Reluctance, Role, StoreState, Urgency, View,
+    Complaint, ErrorCode, MemberRole, Purpose, Refusal, Reluctance, Role, StoreChange, StoreState, Urgency,
+    View,
 };
 pub use common::{Common, Hello, Problem};
 pub use field::{Addresses, Bits, DecodeError, Label, List, Name, Ranges, Text};
@@ -45,6 +46,6 @@ pub use tracker::{
     Decline, Duties, Enter, Entry, FromTracker, GetDuties, GetHealth, GetList, GetMembers, GetPeers,
     GetStatus, GetStores, GetVersions, HaveChunks, Health, Heartbeat, Holder, Invite, Invited, Join, Joined,
     Kept, Keys, Lend, Lent, Listing, Locate, Located, Members, Offer, PeerInfo, Peers, Publish, Records,
-    Register, Registered, Remove, Removed, Renew, Renewed, Report, Resolve, Resolved, Revoke, Rotate, Status,
-    Store, Stored, Stores, Storing, ToTracker, Update, Variant, Versions,
+    Register, Registered, Remove, Removed, Renew, Renewed, Report, Resolve, Resolved, Revoke, Rotate,
+    SetStore, Status, Store, Stored, Stores, Storing, ToTracker, Update, Variant, Versions,
 };

@@ -19,8 +19,8 @@ use p2p::net::secure::Suite;
 use p2p::net::secure::vectors::{Exchange, exchange};
 use p2p::wire::{
     ChunkHead, Common, Complaint, Duty, ErrorCode, FromServer, FromTracker, HEADER_BYTES, MemberRole,
-    Message, Preface, Purpose, RawHeader, Refusal, Reluctance, Role, StoreState, ToServer, ToTracker,
-    Urgency, View,
+    Message, Preface, Purpose, RawHeader, Refusal, Reluctance, Role, StoreChange, StoreState, ToServer,
+    ToTracker, Urgency, View,
 };
 
 use doc::{DOC, blocks, rows, section, unhex};
@@ -102,6 +102,7 @@ fn numbers_are_those_of_the_code() {
     let reluctance = Reluctance::ALL.iter().map(|v| (v.number().into(), v.label()));
     numbers_agree("### 9.6 Reluctance", reluctance);
     numbers_agree("### 9.7 States", StoreState::ALL.iter().map(|v| (v.number().into(), v.label())));
+    numbers_agree("### 9.11 What", StoreChange::ALL.iter().map(|v| (v.number().into(), v.label())));
     numbers_agree("### 9.8 Duties", Duty::TABLE.iter().map(|(number, name)| (u64::from(*number), *name)));
     let roles = MemberRole::ALL.iter().map(|v| (v.number().into(), v.label()));
     numbers_agree("### 9.9 Roles of members", roles);

@@ -15,7 +15,8 @@ pub struct StoreReport {
     pub zone: String,
     /// The machine that it says it runs on.
     pub machine: String,
-    /// `lending`, `reporting` (it has not said yet all that it holds), `away`, or `foreign` (it serves another tracker).
+    /// `lending`, `reporting` (it has not said yet all that it holds), `away`, `foreign` (it serves another tracker),
+    /// `leaving` (others do not have yet all that it holds) or `left` (it can be taken away).
     pub state: String,
     /// Bytes that it lends.
     pub capacity: u64,
@@ -34,6 +35,8 @@ impl From<&StoreInfo> for StoreReport {
             StoreState::Reporting => "reporting",
             StoreState::Away => "away",
             StoreState::Foreign => "foreign",
+            StoreState::Leaving => "leaving",
+            StoreState::Left => "left",
         };
         StoreReport {
             store: store.peer.to_string(),
@@ -58,6 +61,10 @@ pub struct HealthReport {
     pub survives: u8,
     /// How many that should be.
     pub promised: u8,
+    /// How many machines may be lost, each with all stores on it.
+    pub machines: u8,
+    /// How many zones may be lost, each with all stores in it.
+    pub zones: u8,
     /// Bytes of these contents.
     pub bytes: u64,
     /// Bytes of them that fewer losses would take than promised.
@@ -78,6 +85,8 @@ impl From<&Health> for HealthReport {
             contents: health.contents,
             survives: health.survives,
             promised: health.promised,
+            machines: health.machines,
+            zones: health.zones,
             bytes: health.bytes,
             endangered: health.endangered,
             lost: health.lost,

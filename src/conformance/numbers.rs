@@ -58,6 +58,7 @@ numbers! {
         REMOVE = 0x21,
         GET_HEALTH = 0x22,
         GET_STORES = 0x23,
+        SET_STORE = 0x24,
         RECORDS = 0x26,
         PUBLISH = 0x27,
         REGISTERED = 0x30,

@@ -1,7 +1,7 @@
 //! The hard state: what would be lost with the tracker. Names that are published, their versions, and what stores
 //! promise of them.
 //!
-//! `machine` is all of it, `roster` the part about who is in a closed swarm, `command` what can be asked of it and `outcome` what came of that, `clients` what makes a command that comes twice
+//! `machine` is all of it, `roster` the part about who is in a closed swarm, `seen` that about stores, `command` what can be asked of it and `outcome` what came of that, `clients` what makes a command that comes twice
 //! harmless, `snapshot` all of it as bytes, `journal` what is on disk, `recorder` the way to change it.
 
 mod clients;
@@ -13,6 +13,7 @@ mod recorder;
 mod roster;
 #[cfg(test)]
 mod samples;
+mod seen;
 mod snapshot;
 
 pub use command::{Command, Import, Publish, PublishAs, Remove, RemoveAs, Start};
@@ -21,3 +22,4 @@ pub use machine::{Applied, Content, Promise, Records};
 pub use outcome::{Outcome, Refused};
 pub use recorder::{Recorder, Unrecorded};
 pub use roster::{Admit, Enter, Expire, Found, Founder, Invite, Key, Revoke, Roster, Rotate, invite_id};
+pub use seen::{SeeStore, Seen, SetStore};

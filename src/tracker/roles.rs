@@ -80,7 +80,9 @@ pub fn may(who: Who<'_>, message: &ToTracker) -> Result<(), NotAllowed> {
         ToTracker::Records(records) => {
             return records.published.iter().try_for_each(|published| may_publish(who, &published.name));
         }
-        ToTracker::Register(_)
+        ToTracker::SetStore(_) if who != Who::Anybody => Need::Admin,
+        ToTracker::SetStore(_)
+        | ToTracker::Register(_)
         | ToTracker::Update(_)
         | ToTracker::HaveChunks(_)
         | ToTracker::Locate(_)

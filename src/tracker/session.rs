@@ -156,7 +156,11 @@ impl Session {
             ToTracker::Records(message) => return self.import(shared, message, now),
             ToTracker::Lend(message) => {
                 drop(self.step(shared, now));
-                return answered(stores::lend(shared, self.sender, (&message, &self.name), now));
+                let lent = stores::lend(shared, self.sender, (&message, &self.name), now);
+                if let Ok(FromTracker::Lent(lent)) = &lent {
+                    stores::see(shared, (self.sender.peer, &self.name), (message, lent), now);
+                }
+                return answered(lent);
             }
             ToTracker::Kept(message) => {
                 drop(self.step(shared, now));
@@ -174,6 +178,7 @@ impl Session {
                 let from = Network::of(self.from.ip);
                 return answered(stores::health(shared, (&message, from), now));
             }
+            ToTracker::SetStore(message) => return self.set_store(shared, message, now),
             ToTracker::GetStores(message) => return stores::stores(shared, &message).into(),
             message @ (ToTracker::Join(_)
             | ToTracker::Renew(_)
@@ -406,6 +411,15 @@ impl Session {
                 drop(self.step(shared, now));
                 Common::Ok.into()
             }
+        }
+    }
+
+    /// A store is to be taken away, or not, or does not come back.
+    fn set_store(&mut self, shared: &Shared, message: wire::SetStore, now: Instant) -> Reply {
+        match stores::set(shared, message, now) {
+            Ok(Some(command)) => self.record(shared, command, now),
+            Ok(None) => Common::Ok.into(),
+            Err(refused) => refused.into(),
         }
     }
 

@@ -134,7 +134,17 @@ impl Shared {
     /// # Errors
     /// It could not be written down.
     pub fn record(&self, command: Command, now: Instant) -> Result<Applied, Unrecorded> {
+        let store = match &command {
+            Command::SetStore(set) => Some(set.store),
+            _ => None,
+        };
         let applied = self.recorder.submit(command)?;
+        if let Some(store) = store.filter(|_| applied.outcome == Outcome::Noted) {
+            self.keep(now, |keeping| match self.records().store(store) {
+                Some(seen) => keeping.leaves(store, seen.leaving, now),
+                None => keeping.forgets(store),
+            });
+        }
         if matches!(applied.outcome, Outcome::Members | Outcome::Rotated(_)) {
             self.members_changed();
         }
@@ -292,6 +302,10 @@ fn keeping(recorder: &Recorder, delays: Delays, now: Instant) -> Keeping {
         repair_after: delays.repair_after,
     };
     let mut keeping = Keeping::new(terms, now);
+    for (store, seen) in records.stores() {
+        keeping.expects(store, (seen.name.clone(), seen.zone.clone(), seen.machine.clone()), now);
+        keeping.leaves(store, seen.leaving, now);
+    }
     for promise in records.promises() {
         keeping.promise(promise.content, records.promise(promise.content).as_ref(), now);
     }

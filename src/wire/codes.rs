@@ -180,6 +180,24 @@ code! {
         Away = 3 "AWAY",
         /// It is here, but serves another authority.
         Foreign = 4 "FOREIGN",
+        /// It is here and to be taken away; something would be less safe than promised without it.
+        Leaving = 5 "LEAVING",
+        /// It is here and may be taken away: nothing needs it.
+        Left = 6 "LEFT",
+    }
+}
+
+code! {
+    /// What is to become of a store.
+    StoreChange: u8 {
+        /// Others are to keep what it holds, so that it can be taken away.
+        Leave = 1 "LEAVE",
+        /// It is not to be taken away after all.
+        Stay = 2 "STAY",
+        /// It is away and does not come back.
+        Forget = 3 "FORGET",
+        /// Those that are fuller than others are to pass something on; no store is named.
+        Rebalance = 4 "REBALANCE",
     }
 }
 

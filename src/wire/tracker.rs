@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::codes::{Complaint, Purpose, Reluctance, View};
+use super::codes::{Complaint, Purpose, Reluctance, StoreChange, View};
 use super::common::{Common, FIRST_DIRECTED_ID};
 use super::field::{Addresses, Cursor, DecodeError, Field, Label, List, Name, Ranges};
 use super::limits::{
@@ -303,6 +303,17 @@ messages! {
             /// Most stores wanted.
             limit: u16,
         }
+        /// Says what is to become of a store; answered with OK.
+        0x24 "SET_STORE" SetStore {
+            /// Who asks.
+            client: ClientId,
+            /// The number of the change among those of the client.
+            seq: u64,
+            /// The store; all zero for REBALANCE.
+            store: PeerId,
+            /// What is to become of it.
+            change: StoreChange,
+        }
         /// Tells a tracker that has no memory what versions its contents stand for; answered with OK.
         0x26 "RECORDS" Records {
             /// The versions.
@@ -495,6 +506,10 @@ messages! {
             survives: u8,
             /// How many that should be.
             promised: u8,
+            /// How many machines may be lost, each with all stores on it.
+            machines: u8,
+            /// How many zones may be lost, each with all stores in it.
+            zones: u8,
             /// Bytes of these contents; this and the next in proportion to the chunks, so that a tree's are about right.
             bytes: u64,
             /// Bytes of them that fewer losses would take than promised.

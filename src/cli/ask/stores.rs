@@ -1,17 +1,91 @@
 //! `p2p stores` and `p2p health`: who lends space, and how safe is what is kept there.
 
+use serde::Serialize;
+
 use crate::api::{HealthReport, StoreReport};
 use crate::cli::failure::Failure;
-use crate::cli::reach::client::Client;
+use crate::cli::reach::client::{Client, strange};
 use crate::cli::reach::tracker;
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{count, shown, size};
-use crate::cli::typed::published::{HealthArgs, StoresArgs};
+use crate::cli::typed::published::{HealthArgs, StoreAction, StoresArgs};
 use crate::cli::typed::sought::Sought;
+use crate::content::PeerId;
+use crate::wire::{Common, FromTracker, SetStore, StoreChange, StoreInfo};
 
-/// `p2p stores`
+/// `p2p stores [leave|stay|forget STORE|rebalance]`
 pub(crate) fn stores(args: &StoresArgs) -> Result<(), Failure> {
+    match (args.action, &args.store) {
+        (None, _) => list(args),
+        (Some(StoreAction::Rebalance), None) => {
+            set(args, StoreChange::Rebalance, None)?;
+            said_of(args, "rebalance", None, "stores that are fuller than others pass something on")
+        }
+        (Some(StoreAction::Rebalance), Some(_)) => {
+            Err(Failure::usage("`rebalance` is for all stores: leave STORE out"))
+        }
+        (Some(_), None) => Err(Failure::usage("which store? `p2p stores` lists them")),
+        (Some(action), Some(typed)) => {
+            let store = find(args, typed)?;
+            let name = shown(&store.name);
+            let (change, what, then) = match action {
+                StoreAction::Leave => (
+                    StoreChange::Leave,
+                    "leave",
+                    "others keep what it holds; `p2p stores` says `left` when it can be taken away",
+                ),
+                StoreAction::Stay => (StoreChange::Stay, "stay", "it keeps what it holds"),
+                _ => (StoreChange::Forget, "forget", "it is not waited for any more"),
+            };
+            set(args, change, Some(store.peer))?;
+            said_of(args, what, Some(&store), &format!("{name}: {then}"))
+        }
+    }
+}
+
+/// `stores leave --json` and its like.
+#[derive(Debug, Serialize)]
+struct Changed<'a> {
+    change: &'a str,
+    store: Option<String>,
+    name: Option<&'a str>,
+}
+
+fn said_of(args: &StoresArgs, change: &str, store: Option<&StoreInfo>, words: &str) -> Result<(), Failure> {
+    let name = store.map(|store| &*store.name);
+    let line = Changed { change, store: store.map(|store| store.peer.to_string()), name };
+    output::answer(args.json, &line, || words.to_owned())
+}
+
+fn set(args: &StoresArgs, change: StoreChange, store: Option<PeerId>) -> Result<(), Failure> {
+    let mut client = Client::new(&args.trackers.trackers, args.wait);
+    let (id, seq) = client.change();
+    let store = store.unwrap_or(PeerId([0; 16]));
+    match client.ask(&SetStore { client: id, seq, store, change }.into())? {
+        FromTracker::Common(Common::Ok) => Ok(()),
+        other => Err(strange(&other)),
+    }
+}
+
+/// The one store that is called so, or whose id begins so.
+fn find(args: &StoresArgs, typed: &str) -> Result<StoreInfo, Failure> {
+    let mut tracker = tracker::connect_to_one(&args.trackers.trackers, args.wait)?;
+    let stores = tracker.stores()?;
+    let named: Vec<&StoreInfo> = stores.iter().filter(|store| *store.name == *typed).collect();
+    let begins = |store: &&StoreInfo| store.peer.to_string().starts_with(typed);
+    let found = if named.is_empty() { stores.iter().filter(begins).collect() } else { named };
+    match found[..] {
+        [store] => Ok(store.clone()),
+        [] => Err(Failure::not_found(format!("no store is called {typed}, and no store's id begins so"))),
+        _ => Err(Failure::usage(format!(
+            "{} are called {typed}; the first digits of an id say which",
+            count(found.len() as u64, "store")
+        ))),
+    }
+}
+
+fn list(args: &StoresArgs) -> Result<(), Failure> {
     let mut tracker = tracker::connect_to_one(&args.trackers.trackers, args.wait)?;
     let stores: Vec<StoreReport> = tracker.stores()?.iter().map(StoreReport::from).collect();
     if args.json {
@@ -66,7 +140,9 @@ fn said(health: &HealthReport) -> String {
     }
     let mut parts = vec![match (health.lost, health.survives) {
         (0, 0) => format!("{} would be lost with one store more", size(health.endangered)),
-        (0, some) => format!("every byte survives the loss of any {}", count(some.into(), "store")),
+        (0, some) => {
+            format!("every byte survives the loss of any {}{}", count(some.into(), "store"), apart(health))
+        }
         (lost, _) => format!("{} of {} are on no store that is here", size(lost), size(health.bytes)),
     }];
     if health.survives < health.promised && health.survives > 0 {
@@ -86,6 +162,15 @@ fn said(health: &HealthReport) -> String {
     parts.join("; ")
 }
 
+/// Of what else as many may be lost as of stores.
+fn apart(health: &HealthReport) -> &'static str {
+    match (health.machines == health.survives, health.zones == health.survives) {
+        (_, true) => ", machine or zone",
+        (true, false) => " or machine",
+        (false, false) => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +181,8 @@ mod tests {
             contents: 2,
             survives: 1,
             promised: 1,
+            machines: 0,
+            zones: 0,
             bytes: 4 << 20,
             endangered: 0,
             lost: 0,
@@ -104,6 +191,10 @@ mod tests {
             away: Vec::new(),
         };
         assert_eq!(said(&whole), "every byte survives the loss of any 1 store");
+        let apart = HealthReport { machines: 1, ..whole.clone() };
+        assert_eq!(said(&apart), "every byte survives the loss of any 1 store or machine");
+        let apart = HealthReport { zones: 1, ..apart };
+        assert_eq!(said(&apart), "every byte survives the loss of any 1 store, machine or zone");
         let away = StoreReport {
             store: String::new(),
             name: "lab3".to_owned(),

@@ -110,7 +110,7 @@ pub(crate) const LIMIT: &str = "Examples:
 
 pub(crate) const STORES: &str = "Examples:
   p2p stores
-  p2p stores --json";
+  p2p stores leave lab3   # others keep what it holds; then it can be taken away";
 
 pub(crate) const HEALTH: &str = "Examples:
   p2p health             # of everything that stores keep

@@ -68,8 +68,25 @@ pub(crate) struct PublishedArgs {
     pub(crate) json: bool,
 }
 
+/// What is to become of stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum StoreAction {
+    /// Have others keep what STORE holds, so that it can be taken away
+    Leave,
+    /// Do not take STORE away after all
+    Stay,
+    /// Do not wait for STORE, which is away, any more
+    Forget,
+    /// Let stores that are fuller than others pass something on
+    Rebalance,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct StoresArgs {
+    /// What is to become of a store [default: list them]
+    pub(crate) action: Option<StoreAction>,
+    /// Its name, or the first digits of its id
+    pub(crate) store: Option<String>,
     #[command(flatten)]
     pub(crate) trackers: TrackerList,
     /// How long to wait for a tracker: a time, 0 or `forever`

@@ -1,6 +1,6 @@
 //! What is to be gone over, and how far that is.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::store::StoreRow;
 use crate::tracker::records::Content;
@@ -29,6 +29,8 @@ pub(super) enum Walk {
     All,
     /// All, for copies that are too many.
     Surplus,
+    /// All, for what stores that are too full may pass on.
+    Balance,
 }
 
 /// How far a content has been planned.
@@ -52,6 +54,8 @@ pub(super) struct Agenda {
     pub(super) walks: VecDeque<(Walk, Option<Content>)>,
     /// Contents that are not safe without the store that is leaving, as far as has been looked.
     pub(super) needed: u64,
+    /// Bytes that stores that were too full pass on.
+    pub(super) passed_on: BTreeMap<StoreRow, u64>,
 }
 
 impl Agenda {

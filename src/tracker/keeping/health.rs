@@ -8,7 +8,7 @@ use super::part::{weight, words};
 use super::row::Row;
 use super::state::Keeping;
 use super::steps::{self, Step};
-use super::store::{Presence, Store};
+use super::store::{Level, Presence, Store};
 use crate::content::{ChunkSet, Geometry, PeerId};
 use crate::tracker::records::{Content, Promise};
 use crate::wire::{Health, List, StoreInfo, View, limits};
@@ -23,6 +23,8 @@ pub struct Tally {
     contents: u32,
     /// Of the least safe one: how many losses it survives, and how many it should.
     survives: (u8, u8),
+    /// How many machines and zones may be lost, of the least safe ones.
+    apart: (u8, u8),
     bytes: u64,
     endangered: u64,
     lost: u64,
@@ -37,6 +39,7 @@ impl Tally {
             last: None,
             contents: 0,
             survives: (u8::MAX, 0),
+            apart: (u8::MAX, u8::MAX),
             bytes: 0,
             endangered: 0,
             lost: 0,
@@ -79,9 +82,17 @@ impl Keeping {
             true => vec![weight; usize::from(m) + 1],
             false => row.safe(|at| self.stores[at].counts().then_some(at.0.into()), m + 1),
         };
-        let survives = safe.iter().take_while(|count| **count == weight).count().saturating_sub(1) as u8;
+        let survives = whole(&safe, weight).saturating_sub(1);
         if (survives, Reverse(m)) < (tally.survives.0, Reverse(tally.survives.1)) {
             tally.survives = (survives, m);
+        }
+        if !row.is_nothing(content) {
+            let losses = |level: Level| {
+                let place = |at| self.stores[at].counts().then(|| self.stores.place(at, level));
+                whole(&row.safe(place, m + 1), weight).saturating_sub(1)
+            };
+            let (machines, zones) = tally.apart;
+            tally.apart = (machines.min(losses(Level::Machine)), zones.min(losses(Level::Zone)));
         }
         let missing = |copies: usize| u64::from(weight - safe.get(copies - 1).copied().unwrap_or(0));
         tally.endangered += row.bytes_of(missing(safe.len()));
@@ -92,12 +103,15 @@ impl Keeping {
 
     /// What was tallied, and what stores there are.
     pub fn health(&self, tally: Tally, now: Instant) -> Health {
-        let Tally { contents, survives: (survives, promised), bytes, endangered, lost, repairing, .. } =
-            tally;
+        let Tally { contents, survives: (survives, promised), apart: (machines, zones), .. } = tally;
+        let Tally { bytes, endangered, lost, repairing, .. } = tally;
+        let survives = if contents == 0 { 0 } else { survives };
         Health {
             contents,
-            survives: if contents == 0 { 0 } else { survives },
+            survives,
             promised,
+            machines: machines.min(survives),
+            zones: zones.min(survives),
             bytes,
             endangered,
             lost,
@@ -155,4 +169,9 @@ impl Keeping {
             .filter(|(store, _)| matches!(self.stores[*store].presence, Presence::Here { .. }));
         here.map(|(store, have)| (self.stores[store].peer, have)).collect()
     }
+}
+
+/// How many copies there are of every chunk.
+fn whole(safe: &[u32], weight: u32) -> u8 {
+    safe.iter().take_while(|count| **count == weight).count() as u8
 }

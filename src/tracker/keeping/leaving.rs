@@ -35,15 +35,16 @@ impl Keeping {
         self.agenda.walk(Walk::Uploads, true);
     }
 
-    /// A store that is away is not waited for any more; false if it is here.
-    pub fn forgets(&mut self, peer: PeerId) -> bool {
-        let Some(at) = self.stores.find(peer) else { return true };
-        if self.stores[at].presence != Presence::Away {
-            return false;
-        }
+    /// True if a store has a registration.
+    pub fn is_here(&self, peer: PeerId) -> bool {
+        self.stores.find(peer).is_some_and(|at| self.stores[at].presence != Presence::Away)
+    }
+
+    /// A store that is away is not waited for any more. One that has come meanwhile is as any other.
+    pub fn forgets(&mut self, peer: PeerId) {
+        let Some(at) = self.stores.find(peer).filter(|_| !self.is_here(peer)) else { return };
         (self.stores[at].forgotten, self.stores[at].missed, self.stores[at].leaving) = (true, true, false);
         self.agenda.walk(Walk::Of(at), false);
-        true
     }
 
     /// What leaving stores are needed for is another question now.

@@ -174,7 +174,11 @@ impl Store {
             Presence::Away => StoreState::Away,
             Presence::Foreign { .. } => StoreState::Foreign,
             Presence::Here { reported: false, .. } => StoreState::Reporting,
-            Presence::Here { reported: true, .. } => StoreState::Lending,
+            Presence::Here { reported: true, .. } => match (self.leaving, self.needed_for) {
+                (true, Some(0)) => StoreState::Left,
+                (true, _) => StoreState::Leaving,
+                (false, _) => StoreState::Lending,
+            },
         }
     }
 

@@ -84,7 +84,9 @@ impl Keeping {
             Walk::Reported(at) | Walk::Of(at) | Walk::Leaving(at) => {
                 self.stores[at].holds.range(behind).next().copied()
             }
-            Walk::All | Walk::Surplus => self.rows.range(behind).next().map(|(content, _)| *content),
+            Walk::All | Walk::Surplus | Walk::Balance => {
+                self.rows.range(behind).next().map(|(content, _)| *content)
+            }
         };
         let Some(content) = next else {
             self.agenda.walks.pop_front();
@@ -97,6 +99,7 @@ impl Keeping {
             Walk::Of(_) | Walk::All => self.look_for_missing(content, step),
             Walk::Leaving(_) => self.agenda.needed += u64::from(self.is_needed(content, step)),
             Walk::Surplus => self.look_for_surplus(content, step, now),
+            Walk::Balance => self.pass_on_from_full(content, step, now),
         }
     }
 
@@ -117,7 +120,7 @@ impl Keeping {
                 self.stores[at].needed_for = Some(std::mem::take(&mut self.agenda.needed));
             }
             Walk::Surplus => self.calm_since = Some(now),
-            Walk::Uploads | Walk::Of(_) | Walk::All => {}
+            Walk::Uploads | Walk::Of(_) | Walk::All | Walk::Balance => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::roster::{Admit, Enter, Expire, Found, Invite, Revoke, Rotate};
+use super::seen::{SeeStore, SetStore};
 use crate::content::SafeName;
 use crate::wire::{
     Authority, ClientId, Cursor, DecodeError, Field, List, MemberKey, Published, SwarmSecret, Term, Version,
@@ -119,6 +120,10 @@ commands! {
     1 Publish
     /// Number 2.
     2 Remove
+    /// Number 4.
+    4 SeeStore
+    /// Number 5.
+    5 SetStore
     /// Number 8.
     8 Import
     /// Number 9.
@@ -167,7 +172,12 @@ impl Command {
                     grace_ms => now_ms.saturating_add(grace_ms),
                 };
             }
-            Command::Remove(_) | Command::RemoveAs(_) | Command::Import(_) | Command::Start(_) => {}
+            Command::Remove(_)
+            | Command::RemoveAs(_)
+            | Command::SeeStore(_)
+            | Command::SetStore(_)
+            | Command::Import(_)
+            | Command::Start(_) => {}
         }
     }
 }

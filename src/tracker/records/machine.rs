@@ -9,7 +9,8 @@ use super::clients::{Clients, Last};
 use super::command::{Command, Import, Publish, PublishAs, Remove, RemoveAs, Start};
 use super::outcome::{Outcome, Refused};
 use super::roster::Roster;
-use crate::content::{FileId, SafeName};
+use super::seen::{AllSeen, Seen};
+use crate::content::{FileId, PeerId, SafeName};
 use crate::wire::{
     Authority, ClientId, MemberKey, MemberRole, Name, Policy, Published, Term, Version, View, limits,
 };
@@ -104,6 +105,7 @@ pub struct Records {
     pub(super) names: BTreeMap<SafeName, Row>,
     pub(super) clients: Clients,
     pub(super) roster: Roster,
+    pub(super) stores: AllSeen,
     /// How many versions make each promise; follows from `names`.
     promises: BTreeMap<Promise, u32>,
     /// What names and versions cost; follows from `names`.
@@ -120,6 +122,10 @@ impl Records {
                 .once((publish.client, publish.seq), slot, |records| records.publish(publish, &mut changed)),
             Command::Remove(remove) => {
                 self.once((remove.client, remove.seq), slot, |records| records.remove(remove, &mut changed))
+            }
+            Command::SeeStore(see) => self.stores.see(see),
+            Command::SetStore(set) => {
+                self.once((set.client, set.seq), slot, |records| records.stores.set(set))
             }
             Command::Import(import) => Outcome::Imported(self.import(import, &mut changed)),
             Command::Start(start) => Outcome::Started(self.start(start)),
@@ -308,6 +314,16 @@ impl Records {
     /// Who is in the swarm, and by which keys.
     pub fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// A store on record.
+    pub fn store(&self, store: PeerId) -> Option<&Seen> {
+        self.stores.get(store)
+    }
+
+    /// All stores on record, in order of id.
+    pub fn stores(&self) -> impl Iterator<Item = (PeerId, &Seen)> {
+        self.stores.iter()
     }
 
     /// The versions of a name, in ascending order of number; none if it is not published.

@@ -24,6 +24,8 @@ pub enum Outcome {
     Members,
     /// The swarm has another key: the epoch's number.
     Rotated(u32),
+    /// A store is on record, or as it is to be.
+    Noted,
     /// Nothing has changed.
     Refused(Refused),
 }
@@ -52,6 +54,9 @@ pub enum Refused {
     /// The records have no room for more.
     #[error("the tracker's records are full")]
     Full,
+    /// There is no such store on record.
+    #[error("no such store is on record")]
+    NoStore,
     /// This tracker's swarm is open, or has been founded.
     #[error("this swarm is open: it has no members")]
     Open,
@@ -85,6 +90,7 @@ impl Field for Outcome {
             Outcome::Refused(refused) => (5_u8, refused).put(out),
             Outcome::Members => 6_u8.put(out),
             Outcome::Rotated(epoch) => (7_u8, epoch).put(out),
+            Outcome::Noted => 8_u8.put(out),
         }
     }
     fn take(from: &mut Cursor) -> Result<Outcome, DecodeError> {
@@ -96,6 +102,7 @@ impl Field for Outcome {
             5 => Outcome::Refused(Field::take(from)?),
             6 => Outcome::Members,
             7 => Outcome::Rotated(Field::take(from)?),
+            8 => Outcome::Noted,
             other => return Err(DecodeError::BadValue { what: "an outcome", got: other.into() }),
         })
     }
@@ -110,6 +117,7 @@ impl Field for Refused {
             Refused::NoVersion(number) => (4_u8, number).put(out),
             Refused::TooManyVersions => 5_u8.put(out),
             Refused::Full => 6_u8.put(out),
+            Refused::NoStore => 14_u8.put(out),
             Refused::Open => 7_u8.put(out),
             Refused::NotAdmin => 8_u8.put(out),
             Refused::NotYours => 9_u8.put(out),
@@ -127,6 +135,7 @@ impl Field for Refused {
             4 => Refused::NoVersion(Field::take(from)?),
             5 => Refused::TooManyVersions,
             6 => Refused::Full,
+            14 => Refused::NoStore,
             7 => Refused::Open,
             8 => Refused::NotAdmin,
             9 => Refused::NotYours,

@@ -2,7 +2,8 @@
 //!
 //! Layout, as fields of the protocol: format, authority, term, slot of the last command, how many names and clients
 //! follow. A name: name, number of its next version, its versions, who made it. A client: client, its last command's
-//! number, outcome and slot. Then the roster. The first format had no roster, and no makers of names.
+//! number, outcome and slot. Then the roster, and the stores. The first format had no roster, and no makers of names, the second no
+//! stores.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +12,12 @@ use bytes::{Bytes, BytesMut};
 use super::clients::Last;
 use super::machine::Records;
 use super::roster::Roster;
+use super::seen::AllSeen;
 use crate::content::SafeName;
 use crate::wire::{ClientId, Cursor, DecodeError, Field, List, MemberKey, Version, limits, put_list};
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+const WITHOUT_STORES: u8 = 2;
 const WITHOUT_ROSTER: u8 = 1;
 
 type Versions = List<Version, { limits::MAX_VERSIONS }>;
@@ -34,6 +37,7 @@ impl Records {
             (client, (last.seq, (last.outcome, last.slot))).put(&mut out);
         }
         self.roster.put(&mut out);
+        self.stores.put(&mut out);
         out.freeze()
     }
 
@@ -45,14 +49,14 @@ impl Records {
         let mut from = Cursor::new(bytes);
         let mut records = Records::default();
         let (format, (authority, (term, applied))) = <(u8, _)>::take(&mut from)?;
-        if format != FORMAT && format != WITHOUT_ROSTER {
+        if ![FORMAT, WITHOUT_STORES, WITHOUT_ROSTER].contains(&format) {
             return Err(DecodeError::BadValue { what: "a snapshot's format", got: format.into() });
         }
         (records.authority, records.term, records.applied) = (authority, term, applied);
         let (names, clients) = <(u64, u32)>::take(&mut from)?;
         for _ in 0..names {
             let name = records.restore_name(&mut from)?;
-            if format == FORMAT {
+            if format != WITHOUT_ROSTER {
                 let owner = MemberKey::take(&mut from)?;
                 records.names.entry(name).and_modify(|row| row.owner = owner);
             }
@@ -61,8 +65,11 @@ impl Records {
             let (client, (seq, (outcome, slot))) = <(ClientId, _)>::take(&mut from)?;
             records.clients.remember(client, Last { seq, outcome, slot });
         }
-        if format == FORMAT {
+        if format != WITHOUT_ROSTER {
             records.roster = Roster::take(&mut from)?;
+        }
+        if format == FORMAT {
+            records.stores = AllSeen::take(&mut from)?;
         }
         from.finish()?;
         Ok(records)

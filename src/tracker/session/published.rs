@@ -104,9 +104,13 @@ pub(super) fn recorded(applied: Result<Applied, Unrecorded>) -> FromTracker {
     match applied.map(|applied| applied.outcome) {
         Ok(Outcome::Published { number, fresh }) => wire::Stored { number, fresh }.into(),
         Ok(Outcome::Removed(count)) => wire::Removed { count }.into(),
-        Ok(Outcome::Imported(_) | Outcome::Started(_) | Outcome::Members | Outcome::Rotated(_)) => {
-            Common::Ok.into()
-        }
+        Ok(
+            Outcome::Imported(_)
+            | Outcome::Started(_)
+            | Outcome::Members
+            | Outcome::Rotated(_)
+            | Outcome::Noted,
+        ) => Common::Ok.into(),
         Ok(Outcome::Refused(why)) => refused(why).into(),
         Err(Unrecorded::Stopping) => {
             Common::error(ErrorCode::Stopping, Unrecorded::Stopping.to_string()).into()
@@ -118,7 +122,7 @@ pub(super) fn recorded(applied: Result<Applied, Unrecorded>) -> FromTracker {
 fn refused(why: Refused) -> Common {
     let code = match why {
         Refused::Conflict { .. } | Refused::Late | Refused::Last => ErrorCode::Conflict,
-        Refused::NoName | Refused::NoVersion(_) | Refused::NoMember => ErrorCode::NotFound,
+        Refused::NoName | Refused::NoVersion(_) | Refused::NoMember | Refused::NoStore => ErrorCode::NotFound,
         Refused::TooManyVersions | Refused::Full => ErrorCode::Limit,
         Refused::Open | Refused::NotAdmin | Refused::NotYours | Refused::NoInvite => ErrorCode::NotAllowed,
         Refused::Revoked => ErrorCode::Revoked,

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use crate::content::{Network, PeerId, SafeName};
 use crate::tracker::directory::{Directory, Query, Sender, Wanted};
-use crate::tracker::keeping::{Asked, NotTaken, Order, Progress, Shortage, Tally};
-use crate::tracker::records::{self, Command, Content, Promise};
+use crate::tracker::keeping::{Asked, Keeping, NotTaken, Order, Progress, Shortage, Tally};
+use crate::tracker::records::{self, Command, Content, Promise, SeeStore, Seen, SetStore};
 use crate::tracker::shared::Shared;
 use crate::wire::{
     self, Call, Check, Common, Discard, Duties, DutySource, ErrorCode, FromTracker, Holder, Keep, Label,
-    List, Look, Name, Purpose, Remember, Variant, Version, View, limits,
+    List, Look, Name, Purpose, Remember, StoreChange, Variant, Version, View, limits,
 };
 
 /// Bytes of versions that a store is to remember with one content: with all that is told at a time they fit a frame.
@@ -34,6 +34,38 @@ pub(super) fn lend(
     let who = registered(shared, sender)?;
     let lent = shared.keep(now, |keeping| keeping.lend(who, message, Label::new(name), now));
     Ok(lent.map_err(not_taken)?.into())
+}
+
+/// A store that serves this tracker is on record from then on.
+pub(super) fn see(
+    shared: &Shared,
+    (store, name): (PeerId, &str),
+    (lend, lent): (wire::Lend, &wire::Lent),
+    now: Instant,
+) {
+    let serves = (lend.authority, lend.term) == (lent.authority, lent.term);
+    let name = Label::new(name);
+    let same = |seen: &Seen| (&seen.name, &seen.zone, &seen.machine) == (&name, &lend.zone, &lend.machine);
+    if serves && !shared.records().store(store).is_some_and(same) {
+        let see = SeeStore { store, name, zone: lend.zone, machine: lend.machine };
+        if let Err(error) = shared.record(Command::SeeStore(see), now) {
+            tracing::warn!("store {store} is not on record: {error}");
+        }
+    }
+}
+
+/// The command that says what is to become of a store, if that is on record.
+pub(super) fn set(shared: &Shared, message: wire::SetStore, now: Instant) -> Result<Option<Command>, Common> {
+    let wire::SetStore { client, seq, store, change } = message;
+    if change == StoreChange::Rebalance {
+        shared.keep(now, Keeping::rebalances);
+        return Ok(None);
+    }
+    if change == StoreChange::Forget && shared.kept(|keeping| keeping.is_here(store)) {
+        let detail = "this store is here: it can be forgotten when it has left and is away";
+        return Err(Common::error(ErrorCode::Conflict, detail));
+    }
+    Ok(Some(Command::SetStore(SetStore { client, seq, store, change })))
 }
 
 pub(super) fn kept(

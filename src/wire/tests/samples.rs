@@ -280,7 +280,10 @@ fn next_about_stores(after: &ToTracker) -> Option<ToTracker> {
         ToTracker::GetVersions(_) => Remove { client, seq, name, number: 3 }.into(),
         ToTracker::Remove(_) => GetHealth { name }.into(),
         ToTracker::GetHealth(_) => GetStores { after: PeerId([0; 16]), limit: 10 }.into(),
-        ToTracker::GetStores(_) => Records { published: List::new(vec![published()]), last: true }.into(),
+        ToTracker::GetStores(_) => {
+            SetStore { client, seq, store: PeerId([1; 16]), change: StoreChange::Leave }.into()
+        }
+        ToTracker::SetStore(_) => Records { published: List::new(vec![published()]), last: true }.into(),
         ToTracker::Records(_) => Publish { client, seq, name, version: version(), expect: 0 }.into(),
         members => return next_about_members(members),
     })
@@ -357,6 +360,8 @@ impl Sampled for FromTracker {
                 contents: 9,
                 survives: 0,
                 promised: 1,
+                machines: 0,
+                zones: 0,
                 bytes: 1 << 40,
                 endangered: 3,
                 lost: 2,

@@ -198,6 +198,28 @@ fn ten_stores_share_alike_and_fill_alike_and_who_joins_moves_nothing() {
 }
 
 #[test]
+fn stores_that_are_too_full_pass_on_when_they_are_told_to() {
+    let mut world = World::new(3);
+    (0..3).for_each(|store| world.capacity(store, 400 << 20));
+    (0..8).for_each(|number| world.upload(number.into(), file(number, 640, 2)));
+    let added = world.add_store();
+    world.capacity(added, 400 << 20);
+    world.passes(REPAIR_AFTER + SECOND);
+    assert_eq!(works(&mut world), (0, 0));
+    world.rebalances();
+    let (copied, gone) = works(&mut world);
+    assert!(copied > 0 && gone == 0, "first it is kept elsewhere, too: {copied}, {gone}");
+    world.passes(SECOND);
+    world.passes(CALM);
+    world.passes(SECOND);
+    assert_eq!(works(&mut world), (0, copied));
+    let shares: Vec<u64> = (0..4).map(|store| world.used(store)).collect();
+    let mean = shares.iter().sum::<u64>() / 4;
+    assert!(shares.iter().all(|share| share.abs_diff(mean) < 40 << 20), "{shares:?} of 400 MiB each");
+    assert_eq!(world.survives(), 1);
+}
+
+#[test]
 fn what_is_uploaded_and_forgotten_by_its_uploader_goes_after_the_grace() {
     let mut world = World::new(3);
     let promise = file(1, 16, 2);

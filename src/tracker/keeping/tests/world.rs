@@ -367,6 +367,11 @@ impl World {
         self.works();
     }
 
+    pub(super) fn rebalances(&mut self) {
+        self.keeping.rebalances();
+        self.works();
+    }
+
     pub(super) fn is_leaving(&self, store: usize) -> bool {
         self.known(store).is_some_and(|known| known.leaving)
     }
