@@ -290,3 +290,74 @@ fn what_rots_on_a_stores_disk_is_found_and_never_served() {
     cluster.kill(0);
     whole(&cluster, "other");
 }
+
+impl Cluster {
+    /// What `p2p health --json` says.
+    #[track_caller]
+    fn health(&self) -> Value {
+        let said = self.ask(&["health", "--json"]).stdout;
+        serde_json::from_str(said.trim()).expect("JSON")
+    }
+
+    /// What `p2p stores --json` says.
+    #[track_caller]
+    fn listed(&self) -> Vec<Value> {
+        let said = self.ask(&["stores", "--json"]).expect(0).stdout;
+        said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// Chunks that all stores together hold.
+    #[track_caller]
+    fn chunks(&self) -> u64 {
+        self.listed().iter().map(|store| store["chunks"].as_u64().expect("a number")).sum()
+    }
+
+    #[track_caller]
+    fn becomes_whole(&self, away: usize) {
+        eventually("all is as safe as promised", || {
+            let health = self.health();
+            let gone = health["away"].as_array().expect("a list").len();
+            (health["survives"] == 1 && health["repairing"] == 0 && gone == away).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_dead_store_is_replaced_and_then_a_second_may_die() {
+    let mut cluster = Cluster::with(4, &["--repair-after", "1s", "--grace", "2s"]);
+    let film = cluster.place.path().join("film");
+    fs::write(&film, pattern(9_000_000, 2)).expect("a file");
+    cluster.upload(&film, &[]);
+    let kept = cluster.chunks();
+    for dead in [0, 1] {
+        cluster.kill(dead);
+        cluster.becomes_whole(dead + 1);
+    }
+    let got = cluster.download("film", "got");
+    assert!(fs::read(got).expect("a file") == pattern(9_000_000, 2));
+    // They come back, and what is too much goes.
+    cluster.start(0);
+    cluster.start(1);
+    cluster.becomes_whole(0);
+    eventually("there are two copies again", || (cluster.chunks() == kept).then_some(()));
+    cluster.becomes_whole(0);
+}
+
+#[test]
+fn a_store_leaves_when_others_have_what_it_holds_and_is_forgotten() {
+    let mut cluster = Cluster::with(3, &["--repair-after", "1s", "--grace", "2s"]);
+    let film = cluster.place.path().join("film");
+    fs::write(&film, pattern(9_000_000, 3)).expect("a file");
+    cluster.upload(&film, &[]);
+    cluster.ask(&["stores", "forget", "store0"]).expect(OTHER);
+    cluster.ask(&["stores", "leave", "store0"]).expect(0);
+    let has_left = |store: &Value| store["name"] == "store0" && store["state"] == "left";
+    eventually("it has left", || cluster.listed().iter().any(has_left).then_some(()));
+    cluster.kill(0);
+    cluster.becomes_whole(1);
+    cluster.ask(&["stores", "forget", "store0"]).expect(0);
+    cluster.becomes_whole(0);
+    cluster.ask(&["stores", "leave", "nobody"]).expect(NOT_FOUND);
+    let got = cluster.download("film", "got");
+    assert!(fs::read(got).expect("a file") == pattern(9_000_000, 3));
+}

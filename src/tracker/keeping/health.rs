@@ -133,7 +133,7 @@ impl Keeping {
 
     /// At most `limit` stores after one, in order of id, and whether there are more.
     pub fn stores(&self, after: PeerId, limit: usize) -> (Vec<StoreInfo>, bool) {
-        let mut rest = self.stores.after(after);
+        let mut rest = self.stores.after(after).filter(|store| !store.forgotten);
         let page = rest.by_ref().take(limit.clamp(1, limits::MAX_PAGE_STORES));
         let page = page.map(|store| store.info()).collect();
         (page, rest.next().is_some())
