@@ -75,7 +75,7 @@ function Upload() {
   return html`<div class=${`drop upload ${over ? 'over' : ''}`} onDragOver=${event => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)}
       onDrop=${event => { event.preventDefault(); setOver(false); go(event.dataTransfer.files); }}>Drop files here to share them.
     <button type="button" onClick=${() => pick.current.click()}>Choose files</button>
-    <input ref=${pick} type="file" multiple class="unseen" tabindex="-1" aria-label="Files to share" onChange=${event => go([...event.target.files])} />
+    <input ref=${pick} type="file" multiple class="unseen" tabindex="-1" aria-label="Files to share" onChange=${event => { go([...event.target.files]); event.target.value = ''; }} />
     ${files.map(one => html`<div class="progress" key=${one.file.name}><${Name} text=${one.file.name} />${one.problem ? html`<span class="wrong">${one.problem}</span>` : html`<${Bar} part=${one.file.size ? one.done / one.file.size : 0} label=${`Uploaded of ${one.file.name}`} />`}
       <span>${size(one.done)} of ${size(one.file.size)}</span><button type="button" onClick=${() => end(one)} aria-label=${`Give up ${one.file.name}`}>Give up</button></div>`)}</div>`;
 }

@@ -20,7 +20,7 @@ function Drop({ onText, children }) {
   return html`<div class=${`drop ${over ? 'over' : ''}`} onDragOver=${event => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)}
     onDrop=${event => { event.preventDefault(); setOver(false); take(event.dataTransfer.files); }}>${children}
     <button type="button" onClick=${() => pick.current.click()}>Choose a .p2p file</button>
-    <input ref=${pick} type="file" accept=".p2p" class="unseen" tabindex="-1" aria-label="Descriptor" onChange=${event => take(event.target.files)} /></div>`;
+    <input ref=${pick} type="file" accept=".p2p" class="unseen" tabindex="-1" aria-label="Descriptor" onChange=${event => { take([...event.target.files]); event.target.value = ''; }} /></div>`;
 }
 
 export function Get() {
