@@ -50,7 +50,7 @@ pub(super) fn data(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let base =
         name.as_ref().map_or_else(|| id.to_string(), |name| name.base().trim_end_matches('/').to_owned());
     if held.is_some_and(|name| name.ends_with('/')) {
-        return folder(peer, asked, id, &base);
+        return folder(peer, id, &base);
     }
     let missing = || Problem::missing("it is not here; fetch it first, and it can be saved while it comes");
     let reading = peer.open(id).ok_or_else(missing)?;
@@ -90,7 +90,7 @@ fn part(range: &str, size: u64) -> Result<Option<Range<u64>>, ()> {
 }
 
 /// The folder as a ZIP.
-fn folder(peer: &Hand, _: &Asked, id: FileId, base: &str) -> Result<Answer, Problem> {
+fn folder(peer: &Hand, id: FileId, base: &str) -> Result<Answer, Problem> {
     let gone = || Problem::conflict("the folder is being looked at again; try in a moment");
     let files = peer.listing(id).ok_or_else(gone)?;
     let ids = files.iter().map(|(_, id, _)| *id).collect();
