@@ -125,6 +125,29 @@ pub(crate) const CONFORMANCE: &str = "Examples:
   p2p conformance 127.0.0.1:40124 --role server --json
   p2p conformance --role asker -- p2p get {name} {dest} --tracker {tracker} --wait 2s";
 
+pub(crate) const INVITE: &str = "Examples:
+  p2p invite                              # for one machine, within a day
+  p2p invite --uses 20 --for 7d           # for a class
+  p2p invite --role reader                # may fetch, and help to serve
+  p2p invite --prefix anna/               # publishes under anna/ alone";
+
+pub(crate) const JOIN: &str = "Examples:
+  p2p join 'p2p-join:10.0.0.5:9700/4KX7W-…'   # as `p2p invite` printed it
+  p2p join -                                  # pasted, so that it is not among the processes";
+
+pub(crate) const MEMBERS: &str = "Examples:
+  p2p members
+  p2p members --json";
+
+pub(crate) const REVOKE: &str = "Examples:
+  p2p revoke anna@laptop     # as `p2p members` calls it
+  p2p revoke 4KX7W2M9        # by the first letters of its key";
+
+pub(crate) const SWARM: &str = "Examples:
+  p2p swarm show               # which swarm this is, and who its trackers are
+  p2p swarm show --secret      # its key, for a paper backup
+  p2p swarm rotate --grace 0s  # a new key, and the old one is over";
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
@@ -161,26 +184,3 @@ mod tests {
         }
     }
 }
-
-pub(crate) const INVITE: &str = "Examples:
-  p2p invite                              # for one machine, within a day
-  p2p invite --uses 20 --for 7d           # for a class
-  p2p invite --role reader                # may fetch, and help to serve
-  p2p invite --prefix anna/               # publishes under anna/ alone";
-
-pub(crate) const JOIN: &str = "Examples:
-  p2p join 'p2p-join:10.0.0.5:9700/4KX7W-…'   # as `p2p invite` printed it
-  p2p join -                                  # pasted, so that it is not among the processes";
-
-pub(crate) const MEMBERS: &str = "Examples:
-  p2p members
-  p2p members --json";
-
-pub(crate) const REVOKE: &str = "Examples:
-  p2p revoke anna@laptop     # as `p2p members` calls it
-  p2p revoke 4KX7W2M9        # by the first letters of its key";
-
-pub(crate) const SWARM: &str = "Examples:
-  p2p swarm show               # which swarm this is, and who its trackers are
-  p2p swarm show --secret      # its key, for a paper backup
-  p2p swarm rotate --grace 0s  # a new key, and the old one is over";
