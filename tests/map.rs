@@ -118,7 +118,8 @@ const PURE: &[(&str, &[&str])] = &[
     ("tracker/directory", &["content", "wire", "tracker/tables"]),
     ("tracker/records/outcome", &["wire"]),
     ("tracker/records/roster", &["wire", "tracker/records/outcome"]),
-    ("tracker/records/command", &["content", "wire", "tracker/records/roster"]),
+    ("tracker/records/seen", &["content", "wire", "tracker/records/outcome"]),
+    ("tracker/records/command", &["content", "wire", "tracker/records/roster", "tracker/records/seen"]),
     ("tracker/records/clients", &["wire", "tracker/records/outcome"]),
     (
         "tracker/records/machine",
@@ -129,6 +130,7 @@ const PURE: &[(&str, &[&str])] = &[
             "tracker/records/clients",
             "tracker/records/outcome",
             "tracker/records/roster",
+            "tracker/records/seen",
         ],
     ),
     ("tracker/roles", &["wire"]),

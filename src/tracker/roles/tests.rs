@@ -50,6 +50,7 @@ fn messages() -> Vec<ToTracker> {
         // A body of zeros, but for the one field that has no zero.
         let body = |length: usize| match *label {
             "REPORT" => [vec![0; 52], vec![1]].concat(),
+            "SET_STORE" => [vec![0; 40], vec![1]].concat(),
             "DECLINE" => [vec![0; 33], vec![1], vec![0; 8]].concat(),
             _ => vec![0; length],
         };

@@ -67,7 +67,7 @@ fn lists_above_their_limit_are_refused_before_they_are_read() {
     list_over_limit::<FromTracker>(0x39, &before_published, MAX_REMEMBERED);
     list_over_limit::<FromTracker>(0x3c, &[], 1);
     list_over_limit::<FromTracker>(0x3d, &[], MAX_RECORDS);
-    list_over_limit::<FromTracker>(0x3f, &[0; 4 + 1 + 1 + 32 + 1], MAX_PAGE_STORES);
+    list_over_limit::<FromTracker>(0x3f, &[0; 4 + 4 + 32 + 1], MAX_PAGE_STORES);
     list_over_limit::<FromTracker>(0x40, &[], MAX_PAGE_STORES);
     list_over_limit::<FromTracker>(0x41, &[&[0; 2][..], &[1], &[0; 2 + 4 + 32]].concat(), MAX_TRACKERS);
     list_over_limit::<FromTracker>(0x42, &[&[1][..], &[0; 2 + 4 + 32]].concat(), MAX_REVOKED);
