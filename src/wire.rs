@@ -4,10 +4,11 @@
 //! directions. Pure: bytes in, values out; no socket, no clock.
 //!
 //! Messages stand by who says them to whom: `common`, `tracker` (members and trackers), `peer` (askers and
-//! servers), each declared once with its number. `records`, `stores` and `members` are what some of them carry; `codes` are the numbers in their fields, `field` how a value is
+//! servers), each declared once with its number. `records`, `stores`, `members` and `cluster` are what some of them carry; `codes` are the numbers in their fields, `field` how a value is
 //! laid out, `frame` what surrounds a message, `limits` how much of anything there may be.
 
 mod claim;
+mod cluster;
 mod codes;
 mod common;
 mod field;
@@ -23,6 +24,7 @@ mod stores;
 mod tests;
 mod tracker;
 
+pub use cluster::{Incarnation, NodeInfo, NodePlace};
 pub use codes::{
     Complaint, ErrorCode, MemberRole, Purpose, Refusal, Reluctance, Role, StoreChange, StoreState, Urgency,
     View,
@@ -43,9 +45,10 @@ pub use peer::{
 pub use records::{Authority, ClientId, Policy, Published, Term, Version};
 pub use stores::{Call, Check, Discard, Duty, DutySource, Keep, KeptPart, Look, Remember, StoreInfo};
 pub use tracker::{
-    Decline, Duties, Enter, Entry, FromTracker, GetDuties, GetHealth, GetList, GetMembers, GetPeers,
-    GetStatus, GetStores, GetVersions, HaveChunks, Health, Heartbeat, Holder, Invite, Invited, Join, Joined,
-    Kept, Keys, Lend, Lent, Listing, Locate, Located, Members, Offer, PeerInfo, Peers, Publish, Records,
-    Register, Registered, Remove, Removed, Renew, Renewed, Report, Resolve, Resolved, Revoke, Rotate,
-    SetStore, Status, Store, Stored, Stores, Storing, ToTracker, Update, Variant, Versions,
+    ChangeMembers, Cluster, Decline, Duties, Enter, Entry, FromTracker, GetCluster, GetDuties, GetHealth,
+    GetList, GetMembers, GetPeers, GetStatus, GetStores, GetVersions, HaveChunks, Health, Heartbeat, Holder,
+    Invite, Invited, Join, Joined, Kept, Keys, Lend, Lent, Listing, Locate, Located, Members, Offer,
+    PeerInfo, Peers, Publish, Records, Register, Registered, Remove, Removed, Renew, Renewed, Report,
+    Resolve, Resolved, Revoke, Rotate, SetStore, Status, Store, Stored, Stores, Storing, ToTracker, Update,
+    Variant, Versions,
 };

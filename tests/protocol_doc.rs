@@ -33,6 +33,7 @@ const MESSAGES: &str = concat!(
     include_str!("../src/wire/records.rs"),
     include_str!("../src/wire/stores.rs"),
     include_str!("../src/wire/members.rs"),
+    include_str!("../src/wire/cluster.rs"),
 );
 
 fn tables() -> [(&'static str, &'static [(u8, &'static str)]); 5] {
@@ -226,6 +227,8 @@ fn fields_stand_in_the_order_of_the_code() {
         "Epoch",
         "TrackerKey",
         "MemberInfo",
+        "NodePlace",
+        "NodeInfo",
     ] {
         let at = DOC.find(&format!("\n**{name}**")).unwrap_or_else(|| panic!("no {name}"));
         let table = DOC[at..].split("\n\n").nth(1).unwrap_or_default();

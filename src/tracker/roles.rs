@@ -80,8 +80,10 @@ pub fn may(who: Who<'_>, message: &ToTracker) -> Result<(), NotAllowed> {
         ToTracker::Records(records) => {
             return records.published.iter().try_for_each(|published| may_publish(who, &published.name));
         }
-        ToTracker::SetStore(_) if who != Who::Anybody => Need::Admin,
+        ToTracker::SetStore(_) | ToTracker::ChangeMembers(_) if who != Who::Anybody => Need::Admin,
         ToTracker::SetStore(_)
+        | ToTracker::ChangeMembers(_)
+        | ToTracker::GetCluster(_)
         | ToTracker::Register(_)
         | ToTracker::Update(_)
         | ToTracker::HaveChunks(_)

@@ -180,6 +180,8 @@ impl Session {
             }
             ToTracker::SetStore(message) => return self.set_store(shared, message, now),
             ToTracker::GetStores(message) => return stores::stores(shared, &message).into(),
+            ToTracker::GetCluster(_) => return cluster::alone(shared).into(),
+            ToTracker::ChangeMembers(_) => return cluster::stays_alone().into(),
             message @ (ToTracker::Join(_)
             | ToTracker::Renew(_)
             | ToTracker::Invite(_)
@@ -546,6 +548,7 @@ fn check_name(name: &str) -> Result<(), Denial> {
     SafeName::new(name).map(drop).map_err(|error| Denial::BadName(name.to_owned(), error))
 }
 
+mod cluster;
 mod listing;
 mod members;
 mod published;

@@ -82,6 +82,8 @@ code! {
         Impostor = 21 "IMPOSTOR",
         /// The key of this side was put out of the swarm.
         Revoked = 22 "REVOKED",
+        /// Too few trackers of the cluster are there to agree on anything.
+        NoQuorum = 23 "NO_QUORUM",
     }
 }
 

@@ -2,12 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::cluster::{NodeInfo, NodePlace};
 use super::codes::{Complaint, Purpose, Reluctance, StoreChange, View};
 use super::common::{Common, FIRST_DIRECTED_ID};
 use super::field::{Addresses, Cursor, DecodeError, Field, Label, List, Name, Ranges};
 use super::limits::{
-    MAX_DUTIES, MAX_ENTRIES, MAX_HOLDERS, MAX_KEPT, MAX_NEAR, MAX_OFFERS, MAX_PAGE_MEMBERS, MAX_PAGE_STORES,
-    MAX_PEERS, MAX_RECORDS, MAX_REVOKED, MAX_TRACKERS, MAX_VARIANTS,
+    MAX_DUTIES, MAX_ENTRIES, MAX_HOLDERS, MAX_KEPT, MAX_NEAR, MAX_NODES, MAX_NODES_SEEN, MAX_OFFERS,
+    MAX_PAGE_MEMBERS, MAX_PAGE_STORES, MAX_PEERS, MAX_RECORDS, MAX_REVOKED, MAX_TRACKERS, MAX_VARIANTS,
 };
 use super::macros::{layout, messages};
 use super::members::{Epoch, MemberInfo, MemberKey, Standing, SwarmSecret, TrackerAddress, TrackerKey};
@@ -207,6 +208,8 @@ messages! {
             /// Most peers wanted.
             limit: u16,
         }
+        /// Asks which trackers are one with this; answered with CLUSTER.
+        0x19 "GET_CLUSTER" GetCluster {}
         /// Lends space: says how much there is, and whom the sender serves; answered with LENT.
         0x1a "LEND" Lend {
             /// Bytes lent.
@@ -313,6 +316,15 @@ messages! {
             store: PeerId,
             /// What is to become of it.
             change: StoreChange,
+        }
+        /// Says which trackers are to be one from now on; answered with CLUSTER.
+        0x25 "CHANGE_MEMBERS" ChangeMembers {
+            /// The epoch of which the sender knows the members.
+            epoch: u32,
+            /// All that are to be members of the next.
+            members: List<NodePlace, MAX_NODES>,
+            /// Milliseconds that the answer may wait for who is to come.
+            wait_ms: u32,
         }
         /// Tells a tracker that has no memory what versions its contents stand for; answered with OK.
         0x26 "RECORDS" Records {
@@ -444,6 +456,17 @@ messages! {
             peers: List<PeerInfo, MAX_PEERS>,
             /// True if there are more after the last one.
             more: bool,
+        }
+        /// The answer to GET_CLUSTER and CHANGE_MEMBERS.
+        0x37 "CLUSTER" Cluster {
+            /// The epoch that this tracker is in; 0 if it is not one of several.
+            epoch: u32,
+            /// Who leads, as far as it knows; 0 if nobody does.
+            leader: u16,
+            /// Which of them this tracker is.
+            node: u16,
+            /// The members, and other trackers that are connected to this one, by their numbers.
+            nodes: List<NodeInfo, MAX_NODES_SEEN>,
         }
         /// The answer to LEND.
         0x38 "LENT" Lent {

@@ -3,14 +3,15 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::tracker::records::Command;
-use crate::wire::{Cursor, DecodeError, Field, List, Text, layout};
+pub use crate::wire::Incarnation;
+use crate::wire::{Cursor, DecodeError, Field, List, Text, layout, limits};
 
 /// A tracker's number in its cluster; 1 and up.
 pub type Node = u16;
 /// Largest number of a node: tables of the engine are as long.
 pub const MAX_NODE: Node = 99;
 /// Most members of a cluster.
-pub(super) const MAX_MEMBERS: usize = 9;
+pub(super) const MAX_MEMBERS: usize = limits::MAX_NODES;
 /// Bytes of an address, as people type it.
 const MAX_ADDRESS_BYTES: usize = 300;
 
@@ -31,10 +32,6 @@ macro_rules! id {
             }
         }
     };
-}
-id! {
-    /// A disk: made when it was empty, and on it from then on.
-    Incarnation
 }
 id! {
     /// A cluster: the hash of its first members. 0 before there is one.

@@ -74,6 +74,8 @@ fn lists_above_their_limit_are_refused_before_they_are_read() {
     list_over_limit::<FromTracker>(0x43, &[0; 8], MAX_TRACKERS);
     list_over_limit::<FromTracker>(0x44, &[], MAX_PAGE_MEMBERS);
     list_over_limit::<FromTracker>(0x45, &[0; 4 + 32 + 8], MAX_REVOKED);
+    list_over_limit::<ToTracker>(0x25, &[0; 4], MAX_NODES);
+    list_over_limit::<FromTracker>(0x37, &[0; 4 + 2 + 2], MAX_NODES_SEEN);
     let before_bitmap = [&[0; 12][..], &[2]].concat();
     list_over_limit::<FromServer>(0x70, &before_bitmap, MAX_CHUNKS as usize / 8);
 }

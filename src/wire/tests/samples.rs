@@ -254,7 +254,8 @@ impl Sampled for ToTracker {
 fn next_about_stores(after: &ToTracker) -> Option<ToTracker> {
     let (client, seq, name) = (ClientId(4), 1, Text::new("fotos/"));
     Some(match after {
-        ToTracker::GetPeers(_) => Lend {
+        ToTracker::GetPeers(_) => GetCluster {}.into(),
+        ToTracker::GetCluster(_) => Lend {
             capacity: 10 << 30,
             used: 1 << 20,
             zone: Text::new("cellar"),
@@ -283,7 +284,11 @@ fn next_about_stores(after: &ToTracker) -> Option<ToTracker> {
         ToTracker::GetStores(_) => {
             SetStore { client, seq, store: PeerId([1; 16]), change: StoreChange::Leave }.into()
         }
-        ToTracker::SetStore(_) => Records { published: List::new(vec![published()]), last: true }.into(),
+        ToTracker::SetStore(_) => {
+            let place = NodePlace { node: 4, address: Text::new("t4:9700"), key: key(6) };
+            ChangeMembers { epoch: 3, members: List::new(vec![place]), wait_ms: 10_000 }.into()
+        }
+        ToTracker::ChangeMembers(_) => Records { published: List::new(vec![published()]), last: true }.into(),
         ToTracker::Records(_) => Publish { client, seq, name, version: version(), expect: 0 }.into(),
         members => return next_about_members(members),
     })
@@ -319,6 +324,21 @@ fn next_about_members(after: &ToTracker) -> Option<ToTracker> {
     })
 }
 
+fn cluster() -> Cluster {
+    let node = NodeInfo {
+        node: 1,
+        address: Text::new("t1:9700"),
+        key: key(6),
+        votes: true,
+        incarnation: Incarnation(7),
+        replaced: false,
+        heard_ms: 120,
+        epoch: 3,
+        applied: 1 << 40,
+    };
+    Cluster { epoch: 3, leader: 1, node: 2, nodes: List::new(vec![node.clone(), node]) }
+}
+
 impl Sampled for FromTracker {
     const TABLE: &[(u8, &'static str)] = FromTracker::TABLE;
 
@@ -336,7 +356,8 @@ impl Sampled for FromTracker {
                 Status { uptime_ms: 1, epoch: 7, peers: 2, names: 3, registrations: 4, located: 5 }.into()
             }
             Some(FromTracker::Status(_)) => Peers { peers: List::new(vec![peer_info()]), more: false }.into(),
-            Some(FromTracker::Peers(_)) => Lent {
+            Some(FromTracker::Peers(_)) => cluster().into(),
+            Some(FromTracker::Cluster(_)) => Lent {
                 authority: Authority(5),
                 term: Term(6),
                 lasting: true,
