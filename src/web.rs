@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::service::service_fn;
 
@@ -49,8 +49,8 @@ mod zip;
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 256;
-/// One that was silent for so long makes room for another.
-const GUEST_PATIENCE: Duration = Duration::from_secs(5);
+/// One on which nothing moved for so long makes room for another; longer than between two signs of life of a stream.
+const GUEST_PATIENCE: Duration = Duration::from_secs(20);
 /// Room for the stack of a connection's thread.
 const STACK_BYTES: usize = 512 << 10;
 /// How often a picture of what there is is taken, while somebody looks; and a sample for the plots.
@@ -230,11 +230,10 @@ fn serve(site: &Arc<Site>, guest: &Guest) {
     let service = |clock| {
         service_fn(move |request| {
             let way = Way { theirs, ours, clock: drive::Clock::clone(&clock) };
-            guest.activity.note(Instant::now());
             service::serve(site.clone(), way, request)
         })
     };
-    if let Err(error) = drive::serve(stream, service) {
+    if let Err(error) = drive::serve(stream, &guest.activity, service) {
         tracing::debug!("page, {theirs}: {error}");
     }
 }

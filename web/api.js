@@ -71,32 +71,43 @@ export async function begin() {
   about.value = await ask('about');
 }
 
-let stream;
+let stream, isListening = false;
 /** Listens to what changes, while the page is to be seen. */
 export function listen() {
-  const hear = () => {
-    if (document.hidden || !about.value?.may) { stream?.close(); stream = undefined; return; }
-    if (stream) return;
-    stream = new EventSource('api/v1/events');
-    const on = (topic, take) => stream.addEventListener(topic, event => {
-      const told = JSON.parse(event.data);
-      batch(() => { silentSince.value = null; take(told); });
-    });
-    on('hello', () => refresh());
-    on('resync', () => refresh());
-    on('transfers', ({ changed, gone }) => {
-      const all = new Map(transfers.value);
-      gone.forEach(key => all.delete(Number(key)));
-      Object.values(changed).forEach(one => all.set(one.number, withRate(one, all.get(one.number))));
-      transfers.value = all;
-    });
-    on('peer', ({ changed }) => { if (changed.status) peer.value = changed.status; });
-    on('tracker', ({ changed }) => { if (changed.status) tracker.value = changed.status; });
-    on('activity', ({ changed }) => { if (changed.latest) latest.value = changed.latest; });
-    stream.onerror = () => { silentSince.value ??= Date.now(); };
-  };
-  document.addEventListener('visibilitychange', hear);
+  if (!isListening) document.addEventListener('visibilitychange', hear);
+  isListening = true;
   hear();
+}
+
+function hear() {
+  if (document.hidden || !about.value?.may) { stream?.close(); stream = undefined; return; }
+  if (stream) return;
+  const own = stream = new EventSource('api/v1/events');
+  const on = (topic, take) => own.addEventListener(topic, event => {
+    const told = JSON.parse(event.data);
+    batch(() => { silentSince.value = null; take(told); });
+  });
+  on('hello', () => refresh());
+  on('resync', () => refresh());
+  on('transfers', ({ changed, gone }) => {
+    const all = new Map(transfers.value);
+    gone.forEach(key => all.delete(Number(key)));
+    Object.values(changed).forEach(one => all.set(one.number, withRate(one, all.get(one.number))));
+    transfers.value = all;
+  });
+  on('peer', ({ changed }) => { if (changed.status) peer.value = changed.status; });
+  on('tracker', ({ changed }) => { if (changed.status) tracker.value = changed.status; });
+  on('activity', ({ changed }) => { if (changed.latest) latest.value = changed.latest; });
+  own.onerror = () => {
+    silentSince.value ??= Date.now();
+    // A browser tries again by itself after a silence, and not after a refusal: the program began anew, or is full.
+    if (own.readyState === EventSource.CLOSED && stream === own) { stream = undefined; setTimeout(again, 2000); }
+  };
+}
+
+async function again() {
+  try { about.value = await ask('about'); } catch { setTimeout(again, 2000); return; }
+  if (!about.value.may) silentSince.value = null;
 }
 
 /** Bytes a second of late, from what two pictures have: what is told is the mean since the start. */

@@ -18,6 +18,7 @@ use hyper::service::HttpService;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use crate::net::door::Activity;
 use crate::net::wake::Wake;
 use crate::threads::lock;
 
@@ -190,11 +191,15 @@ impl Pace {
     }
 }
 
-/// Serves one connection until it ends. `make` gives the service, which may note deadlines.
+/// Serves one connection until it ends. `make` gives the service, which may note deadlines; `life` is when something moved.
 ///
 /// # Errors
 /// What ended it, if that is not its regular end.
-pub(super) fn serve<S, B>(stream: Arc<TcpStream>, make: impl FnOnce(Clock) -> S) -> io::Result<()>
+pub(super) fn serve<S, B>(
+    stream: Arc<TcpStream>,
+    life: &Activity,
+    make: impl FnOnce(Clock) -> S,
+) -> io::Result<()>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -229,6 +234,9 @@ where
             (interest.read, interest.write, interest.until, interest.write || interest.body, moved)
         };
         let now = Instant::now();
+        if moved > 0 {
+            life.note(now);
+        }
         if !pace.look(moved, has_to, now) {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "too slow"));
         }

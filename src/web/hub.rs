@@ -15,8 +15,8 @@ use super::answer::Source;
 use super::drive::Clock;
 use crate::threads::lock;
 
-/// Listeners at a time.
-pub(super) const MAX_LISTENERS: usize = 64;
+/// Listeners at a time: fewer than the connections that one address may have, so that requests find room beside them.
+pub(super) const MAX_LISTENERS: usize = 48;
 /// Events that wait for a listener.
 const MAX_QUEUED: usize = 16;
 /// A sign of life goes out so often, by which proxies and browsers know that nothing happened.

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
-    IF_NONE_MATCH, ORIGIN,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName,
+    HeaderValue, IF_NONE_MATCH, ORIGIN,
 };
 use hyper::{Method, Request, StatusCode};
 
@@ -117,7 +117,11 @@ async fn answer(site: &Site, way: &Way, request: Request<Incoming>) -> Result<An
         }
         How::Events => {
             let events = site.hub.listen(way.clock.clone());
-            let events = events.ok_or_else(|| Problem::unreachable("too many pages listen already"))?;
+            let Some(events) = events else {
+                // Its connection, too, is a place that somebody else could have.
+                let full = Answer::from(Problem::unreachable("too many pages listen already").after(5));
+                return Ok(full.with(CONNECTION, HeaderValue::from_static("close")));
+            };
             Ok(Answer::source(events).with(CONTENT_TYPE, HeaderValue::from_static("text/event-stream")))
         }
     }

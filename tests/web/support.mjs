@@ -82,9 +82,10 @@ export class Stage {
   }
 }
 
-/** What axe finds wrong with what is on the page now. */
-export async function axe(page) {
-  const found = await page.evaluate(`${AXE};axe.run(document, { resultTypes: ['violations'] }).then(found => found.violations.map(one => one.id + ': ' + one.nodes.map(node => node.target).join(', ')))`);
+/** What axe finds wrong with what is on the page now; of `rules` only, if they are named. */
+export async function axe(page, rules) {
+  const options = JSON.stringify({ resultTypes: ['violations'], ...(rules ? { runOnly: rules } : {}) });
+  const found = await page.evaluate(`${AXE};axe.run(document, ${options}).then(found => found.violations.map(one => one.id + ': ' + one.nodes.map(node => node.target).join(', ')))`);
   return found;
 }
 
