@@ -6,6 +6,7 @@
 //! - [`api`]: what is said of a transfer and a peer to people and programs; the local socket; exit codes.
 //! - [`wire`]: messages, ids, limits, codec. Pure; `docs/PROTOCOL.md` is its specification.
 //! - [`swarm`]: what members of a swarm decide: scheduler, neighbours, turns. Pure.
+//! - `clock`: the time since 1970.
 //! - `threads`, `say`, `program`, `descriptors`, `owner`: what the end of a thread means; what is written for people,
 //!   whatever becomes of it; what is said of a panic; how many files and sockets may be open; whose something is.
 //! - [`storage`]: checked logs, and folders that one process has.
@@ -26,6 +27,7 @@
 
 pub mod api;
 pub mod cli;
+mod clock;
 pub mod conformance;
 pub mod content;
 mod descriptors;

@@ -148,3 +148,9 @@ fn what_is_no_address_cannot_be_dialled_and_a_port_in_use_not_be_listened_on() {
     assert_eq!(listen(&addr).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
     assert!(dial("no port").is_err());
 }
+
+#[test]
+fn an_error_that_only_later_versions_name_is_told_by_its_number() {
+    let Common::Error(problem) = Common::error(ErrorCode::Unknown(77), "no") else { unreachable!() };
+    assert_eq!(NetError::from(problem).to_string(), "the other side says error 77: no");
+}

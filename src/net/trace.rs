@@ -5,8 +5,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::clock::since_1970;
 use crate::say;
 use crate::wire::Message;
 
@@ -81,7 +81,7 @@ pub fn line(
     fields: &str,
     bytes: usize,
 ) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = since_1970();
     let (hours, minutes, seconds) = (now.as_secs() / 3600 % 24, now.as_secs() / 60 % 60, now.as_secs() % 60);
     let side = match side {
         Side::Tracker => "tracker",

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use super::guard::Names;
 use super::hub::Hub;
 use super::request::Asked;
 use super::series::Series;
+pub(super) use crate::clock::since_1970_ms as now;
 use crate::content::shown;
 use crate::peer::Hand;
 use crate::threads::lock;
@@ -158,11 +159,6 @@ impl Site {
     pub(super) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// 160 random bits of the system, as text.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
@@ -18,6 +18,7 @@ use crate::cli::show::output;
 use crate::cli::show::words::{count, elapsed, per_second, rate, shown, size};
 use crate::cli::typed::nodes::DoctorArgs;
 use crate::cli::typed::values::Patience;
+use crate::clock::since_1970;
 use crate::content::{FileId, SafeName};
 use crate::owner;
 
@@ -119,9 +120,9 @@ fn version() -> Check {
 }
 
 fn clock() -> Check {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let now = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
-    Check::unless(seconds < A_YEAR_AGO, "clock", now, "set it: times of files and logs are wrong")
+    let since = since_1970();
+    let now = humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string();
+    Check::unless(since.as_secs() < A_YEAR_AGO, "clock", now, "set it: times of files and logs are wrong")
 }
 
 fn files() -> Check {

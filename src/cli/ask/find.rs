@@ -13,14 +13,14 @@ use crate::wire::Variant;
 
 /// `p2p find WHAT`
 pub(crate) fn find(args: &FindArgs) -> Result<(), Failure> {
-    let (trackers, wait) = (&args.trackers.trackers, args.wait);
+    let (trackers, wait) = (&args.asking.trackers.trackers, args.asking.wait);
     let whats = match named::pattern(&args.what) {
         Some(pattern) => named::matching(&pattern, trackers, wait)?.into_iter().map(What::Name).collect(),
         None => vec![short::what(&args.what, trackers, wait)?],
     };
     let found = whats.iter().map(|what| resolve(what, trackers, wait)).collect::<Result<Vec<_>, _>>()?;
     let variants = found.concat();
-    output::answers(args.json, &variants, |variant| Found::from(variant), render)
+    output::answers(args.asking.json, &variants, |variant| Found::from(variant), render)
 }
 
 fn render(variant: &Variant) -> String {

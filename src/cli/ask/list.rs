@@ -14,7 +14,7 @@ use crate::wire::Entry;
 
 /// `p2p ls [PATTERN]`
 pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
-    let mut trackers = tracker::connect(&args.trackers.trackers, args.wait)?;
+    let mut trackers = tracker::connect(&args.asking.trackers.trackers, args.asking.wait)?;
     let view = View::of(args.pattern.as_deref(), args.recursive);
     let mut below = false;
     let mut wanted = |entry: Entry, show: &mut dyn FnMut(Entry) -> Result<(), Failure>| {
@@ -22,7 +22,7 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         if view.shows(&entry.name) { show(entry) } else { Ok(()) }
     };
     let past = |name: &str| view.past(name);
-    if let ([tracker], true) = (&mut trackers[..], args.json) {
+    if let ([tracker], true) = (&mut trackers[..], args.asking.json) {
         // As they come, however many there are.
         let mut show = |entry: Entry| output::json(&Listed::from(&entry));
         return tracker.list_past(&view.question(), past, |entry| wanted(entry, &mut show));
@@ -46,7 +46,7 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
     if trackers.len() > 1 {
         merge(&mut entries);
     }
-    if args.json {
+    if args.asking.json {
         return entries.iter().try_for_each(|entry| output::json(&Listed::from(entry)));
     }
     let digits = short::digits(entries.iter().map(|entry| entry.id));

@@ -14,6 +14,7 @@ use crate::cli::typed::join_link::JoinLink;
 use crate::cli::typed::swarm::{InviteArgs, MembersArgs, RevokeArgs, RotateArgs, ShowArgs, SwarmCommand};
 use crate::cli::typed::swarm_file::word;
 use crate::cli::typed::values::Patience;
+use crate::clock::since_1970;
 use crate::net::secure::{PublicKey, base32};
 use crate::wire::{FromTracker, Invite, Keys, MemberInfo, Name, Revoke, Rotate, Standing, SwarmSecret};
 
@@ -232,7 +233,7 @@ fn letters(member: &MemberInfo) -> String {
 }
 
 fn since(member: &MemberInfo) -> String {
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    let now = since_1970().as_secs();
     age(now.saturating_sub(member.since_ms / 1000))
 }
 

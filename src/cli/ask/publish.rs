@@ -27,10 +27,10 @@ struct Line {
 /// `p2p publish WHAT --as NAME`
 pub(crate) fn publish(args: &PublishArgs) -> Result<(), Failure> {
     let what = What::parse(&args.what)?;
-    let trackers = what.trackers(&args.trackers.trackers);
+    let trackers = what.trackers(&args.asking.trackers.trackers);
     let (id, claim) = match said(&what) {
         Some(said) => said,
-        None => agreed(&what, resolve(&what, &trackers, args.wait)?)?,
+        None => agreed(&what, resolve(&what, &trackers, args.asking.wait)?)?,
     };
     let name = as_kind(&args.called, claim.tree)?;
     let Stored { number, fresh } = record(args, &trackers, &name, (id, claim))?;
@@ -41,7 +41,7 @@ pub(crate) fn publish(args: &PublishArgs) -> Result<(), Failure> {
         size: claim.total,
         fresh,
     };
-    output::answer(args.json, &line, || match fresh {
+    output::answer(args.asking.json, &line, || match fresh {
         true => format!("published {name} as version {number}: {}", size(claim.total)),
         false => format!("{name} is that already, as version {number}"),
     })
@@ -80,7 +80,7 @@ fn record(
     name: &SafeName,
     (id, claim): (FileId, Claim),
 ) -> Result<Stored, Failure> {
-    let mut client = Client::new(trackers, args.wait);
+    let mut client = Client::new(trackers, args.asking.wait);
     let (who, seq) = client.change();
     let version = Version {
         number: 0,

@@ -26,7 +26,7 @@ pub(crate) fn rm(args: &PublishedArgs) -> Result<(), Failure> {
             "{inside} cannot be taken out of a version; give the version alone"
         )));
     }
-    let mut client = Client::new(&args.trackers.trackers, args.wait);
+    let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
     let name = client.named(&sought)?;
     let (id, seq) = client.change();
     let question = Remove { client: id, seq, name: Name::new(name.as_str()), number: sought.number };
@@ -35,5 +35,5 @@ pub(crate) fn rm(args: &PublishedArgs) -> Result<(), Failure> {
         other => return Err(strange(&other)),
     };
     let words = || format!("removed {} of {name}", count(u64::from(removed), "version"));
-    output::answer(args.json, &Line { name: name.as_str(), removed }, words)
+    output::answer(args.asking.json, &Line { name: name.as_str(), removed }, words)
 }

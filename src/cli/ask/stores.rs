@@ -55,11 +55,11 @@ struct Changed<'a> {
 fn said_of(args: &StoresArgs, change: &str, store: Option<&StoreInfo>, words: &str) -> Result<(), Failure> {
     let name = store.map(|store| &*store.name);
     let line = Changed { change, store: store.map(|store| store.peer.to_string()), name };
-    output::answer(args.json, &line, || words.to_owned())
+    output::answer(args.asking.json, &line, || words.to_owned())
 }
 
 fn set(args: &StoresArgs, change: StoreChange, store: Option<PeerId>) -> Result<(), Failure> {
-    let mut client = Client::new(&args.trackers.trackers, args.wait);
+    let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
     let (id, seq) = client.change();
     let store = store.unwrap_or(PeerId([0; 16]));
     match client.ask(&SetStore { client: id, seq, store, change }.into())? {
@@ -70,7 +70,7 @@ fn set(args: &StoresArgs, change: StoreChange, store: Option<PeerId>) -> Result<
 
 /// The one store that is called so, or whose id begins so.
 fn find(args: &StoresArgs, typed: &str) -> Result<StoreInfo, Failure> {
-    let mut tracker = tracker::connect_to_one(&args.trackers.trackers, args.wait)?;
+    let mut tracker = tracker::connect_to_one(&args.asking.trackers.trackers, args.asking.wait)?;
     let stores = tracker.stores()?;
     let named: Vec<&StoreInfo> = stores.iter().filter(|store| *store.name == *typed).collect();
     let begins = |store: &&StoreInfo| store.peer.to_string().starts_with(typed);
@@ -86,9 +86,9 @@ fn find(args: &StoresArgs, typed: &str) -> Result<StoreInfo, Failure> {
 }
 
 fn list(args: &StoresArgs) -> Result<(), Failure> {
-    let mut tracker = tracker::connect_to_one(&args.trackers.trackers, args.wait)?;
+    let mut tracker = tracker::connect_to_one(&args.asking.trackers.trackers, args.asking.wait)?;
     let stores: Vec<StoreReport> = tracker.stores()?.iter().map(StoreReport::from).collect();
-    if args.json {
+    if args.asking.json {
         return stores.iter().try_for_each(output::json);
     }
     if stores.is_empty() {
@@ -119,14 +119,14 @@ fn list(args: &StoresArgs) -> Result<(), Failure> {
 
 /// `p2p health [NAME]`
 pub(crate) fn health(args: &HealthArgs) -> Result<(), Failure> {
-    let trackers = &args.trackers.trackers;
+    let trackers = &args.asking.trackers.trackers;
     let name = match &args.name {
-        Some(typed) => Client::new(trackers, args.wait).named(&Sought::parse(typed))?.to_string(),
+        Some(typed) => Client::new(trackers, args.asking.wait).named(&Sought::parse(typed))?.to_string(),
         None => String::new(),
     };
-    let mut tracker = tracker::connect_to_one(trackers, args.wait)?;
+    let mut tracker = tracker::connect_to_one(trackers, args.asking.wait)?;
     let health = HealthReport::from(&tracker.health(&name)?);
-    output::answer(args.json, &health, || said(&health))?;
+    output::answer(args.asking.json, &health, || said(&health))?;
     match health.lost {
         0 => Ok(()),
         lost => Err(Failure::unreachable(format!("{} cannot be had from any store now", size(lost)))),

@@ -1,7 +1,7 @@
 //! `p2p versions`: what is on record under a name.
 
 use std::cmp::Reverse;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::api::PublishedVersion;
 use crate::cli::failure::Failure;
@@ -12,6 +12,7 @@ use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{age, shown, size};
 use crate::cli::typed::published::PublishedArgs;
 use crate::cli::typed::sought::Sought;
+use crate::clock::since_1970;
 use crate::content::SafeName;
 use crate::wire::{FromTracker, GetVersions, Name, Version, limits};
 
@@ -21,9 +22,9 @@ pub(crate) fn versions(args: &PublishedArgs) -> Result<(), Failure> {
     if sought.number != 0 {
         return Err(Failure::usage(format!("`{}` is one version; give its name alone", shown(&args.what))));
     }
-    let mut client = Client::new(&args.trackers.trackers, args.wait);
+    let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
     let name = client.named(&sought)?;
-    tell(args.json, &name, &all_of(&mut client, &name)?)
+    tell(args.asking.json, &name, &all_of(&mut client, &name)?)
 }
 
 /// The versions under a name, the latest first.
@@ -56,7 +57,7 @@ fn tell(json: bool, name: &SafeName, versions: &[Version]) -> Result<(), Failure
         ("ID", Align::Left),
     ];
     let mut table = Table::new(columns);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = since_1970();
     for version in versions {
         let PublishedVersion { version: number, id, size: bytes, copies, published_ms, publisher, .. } =
             PublishedVersion::new(name.as_str(), version);

@@ -1,7 +1,6 @@
 //! What was found of what is meant, before anything is fetched.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::choice::{self, Choice, Wish};
 use super::summary::Summary;
@@ -11,6 +10,7 @@ use crate::cli::reach::locate::resolve;
 use crate::cli::reach::{named, short};
 use crate::cli::typed::args::GetArgs;
 use crate::cli::typed::what::{What, as_kind};
+use crate::clock::since_1970;
 use crate::content::{Filter, SafeName};
 use crate::wire::{List, Name, Variant};
 
@@ -104,7 +104,7 @@ fn part_of(choice: Choice, args: &GetArgs, inside: &SafeName) -> Result<Choice, 
 }
 
 fn wish(args: &GetArgs) -> Wish {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = since_1970().as_secs();
     let GetArgs { from, newest, union, called, .. } = args;
     Wish { from: from.clone(), newest: *newest, union: *union, called: called.clone(), now }
 }

@@ -90,7 +90,7 @@ fn running(args: &UploadArgs, path: &Path) -> Option<(FileId, Offered, Sharer)> 
     let status = Daemon::around(path)?.status().ok()?;
     let is_linked =
         |tracker: &String| status.trackers.iter().any(|known| known.connected && known.addr == *tracker);
-    if args.engine.up.is_some() || !args.trackers.trackers.iter().all(is_linked) {
+    if args.engine.up.is_some() || !args.asking.trackers.trackers.iter().all(is_linked) {
         return None;
     }
     let offer = offered(path)?;
@@ -106,7 +106,7 @@ fn own(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Fail
     let scratch = scratch::folder()?;
     // It is this user's tools that bring it in, and nothing is to be left beside it.
     let keyring = swarm::keyring().map_err(|error| Failure::other(error.to_string()))?;
-    let mut config = engine::config(&args.engine, args.trackers.trackers.clone(), Some(path.clone()));
+    let mut config = engine::config(&args.engine, args.asking.trackers.trackers.clone(), Some(path.clone()));
     config.keyring = keyring;
     config.prefix = true;
     config.watch = false;

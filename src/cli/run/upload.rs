@@ -86,7 +86,7 @@ pub(crate) fn upload(args: &UploadArgs) -> Result<(), Failure> {
         seconds: start.elapsed().as_secs_f64(),
     };
     let words = said(&done);
-    output::answer(args.json, &DoneLine { done }, || words)
+    output::answer(args.asking.json, &DoneLine { done }, || words)
 }
 
 fn said(done: &Done) -> String {
@@ -109,7 +109,7 @@ fn store(
     (source, name, policy): (&Source, &SafeName, Policy),
     stop: &Stop,
 ) -> Result<Stored, Failure> {
-    let mut client = Client::new(&args.trackers.trackers, args.wait);
+    let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
     let (id, seq) = client.change();
     let offer = &source.offer;
     let question = Store {
@@ -142,7 +142,7 @@ fn store(
                     source.check()?;
                     // A tracker that still hears from its stores does not know what is needed.
                     if storing.needed > 0 && last.replace(storing.covered) != Some(storing.covered) {
-                        tell(args.json, name, &storing);
+                        tell(args.asking.json, name, &storing);
                     }
                 }
             }

@@ -13,7 +13,9 @@ use crate::cli::typed::address::tracker_address;
 use crate::cli::typed::examples;
 use crate::cli::typed::fault::Fault;
 use crate::cli::typed::nodes::{DoctorArgs, NodeArgs, UpArgs};
-use crate::cli::typed::options::{EXPERIMENTS, EngineArgs, LogArgs, SelectionArgs, TrackerList, name};
+use crate::cli::typed::options::{
+    Asking, EXPERIMENTS, EngineArgs, LogArgs, SelectionArgs, TrackerList, name,
+};
 #[cfg(feature = "web")]
 use crate::cli::typed::page::{PageArgs, WebArgs};
 use crate::cli::typed::published::{HealthArgs, PublishArgs, PublishedArgs, StoresArgs, UploadArgs};
@@ -252,13 +254,7 @@ pub(crate) struct LsArgs {
     #[arg(short, long)]
     pub(crate) recursive: bool,
     #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "0")]
-    pub(crate) wait: Patience,
-    /// One JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) asking: Asking,
 }
 
 /// Which side of the protocol is checked.
@@ -304,18 +300,13 @@ pub(crate) struct ConformanceArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("wait", |wait| wait.default_value("30s")))]
 pub(crate) struct FindArgs {
     /// A name, a folder (`photos/`), an id or the first digits of one, a pattern (`'photos/*.jpg'`), a `p2p:` link or a
     /// NAME.p2p file; `name:…` is always a name
     pub(crate) what: String,
     #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub(crate) wait: Patience,
-    /// One JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) asking: Asking,
 }
 
 #[derive(Debug, Args)]

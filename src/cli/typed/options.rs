@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::failure::Failure;
 use crate::cli::typed::address::{advertised, tracker_address};
 use crate::cli::typed::fault::latency_file;
-use crate::cli::typed::values::{Bytes, Period, interval, some, some_bytes};
+use crate::cli::typed::values::{Bytes, Patience, Period, interval, some, some_bytes};
 use crate::content::{Pattern, Rate, SafeName};
 use crate::net::trace;
 use crate::peer;
@@ -27,6 +27,19 @@ pub(crate) struct TrackerList {
     #[arg(long = "tracker", value_name = "HOST[:PORT]", env = "P2P_TRACKER", value_delimiter = ',',
           default_value = DEFAULT_TRACKER, value_parser = tracker_address)]
     pub(crate) trackers: Vec<String>,
+}
+
+/// Whom to ask, for how long, and how to answer.
+#[derive(Debug, Args)]
+pub(crate) struct Asking {
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "0")]
+    pub(crate) wait: Patience,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What of a folder is shared.

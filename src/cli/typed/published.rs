@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::typed::options::{EngineArgs, TrackerList, name};
-use crate::cli::typed::values::Patience;
+use crate::cli::typed::options::{Asking, EngineArgs, name};
 use crate::content::SafeName;
 
 #[derive(Debug, Args)]
+#[command(mut_arg("wait", |wait| wait.default_value("30s")))]
 pub(crate) struct UploadArgs {
     /// The file or folder to upload
     pub(crate) path: PathBuf,
@@ -22,18 +22,13 @@ pub(crate) struct UploadArgs {
     #[arg(long)]
     pub(crate) allow_degraded: bool,
     #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub(crate) wait: Patience,
-    /// Progress and outcome as one JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) asking: Asking,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("wait", |wait| wait.default_value("30s")))]
 pub(crate) struct PublishArgs {
     /// What to publish: a link, a descriptor (NAME.p2p), an id, or a name that somebody shares
     pub(crate) what: String,
@@ -44,28 +39,17 @@ pub(crate) struct PublishArgs {
     #[arg(long, value_name = "VERSION", default_value_t = 0)]
     pub(crate) expect: u32,
     #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub(crate) wait: Patience,
-    /// One JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) asking: Asking,
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("wait", |wait| wait.default_value("30s")))]
 pub(crate) struct PublishedArgs {
     /// What was uploaded
     #[arg(value_name = "NAME")]
     pub(crate) what: String,
     #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub(crate) wait: Patience,
-    /// One JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) asking: Asking,
 }
 
 /// What is to become of stores.
@@ -88,13 +72,7 @@ pub(crate) struct StoresArgs {
     /// Its name, or the first digits of its id
     pub(crate) store: Option<String>,
     #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "0")]
-    pub(crate) wait: Patience,
-    /// One JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) asking: Asking,
 }
 
 #[derive(Debug, Args)]
@@ -102,11 +80,5 @@ pub(crate) struct HealthArgs {
     /// Of what was published under this name [default: of everything]
     pub(crate) name: Option<String>,
     #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "0")]
-    pub(crate) wait: Patience,
-    /// One JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) asking: Asking,
 }

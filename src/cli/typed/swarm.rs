@@ -8,8 +8,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::swarm_file::SwarmFile;
 use crate::cli::failure::{Failure, reason};
-use crate::cli::typed::options::TrackerList;
-use crate::cli::typed::values::{Patience, Period};
+use crate::cli::typed::options::Asking;
+use crate::cli::typed::values::Period;
 use crate::net::secure::files;
 use crate::wire::MemberRole;
 
@@ -181,18 +181,5 @@ pub(crate) struct ShowArgs {
     pub(crate) secret: bool,
     /// One JSON object
     #[arg(long, conflicts_with = "secret")]
-    pub(crate) json: bool,
-}
-
-/// Whom to ask, for how long, and how to answer.
-#[derive(Debug, Args)]
-pub(crate) struct Asking {
-    #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "0")]
-    pub(crate) wait: Patience,
-    /// One JSON object a line
-    #[arg(long)]
     pub(crate) json: bool,
 }

@@ -3,10 +3,11 @@
 //! It is a slow walk: a round is spread over the time in which all is to be read, it gives way to those who are served,
 //! and never takes more than a part of the disk's time. How far it is outlives the process.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::store::Store;
 use super::vault::{Scrubbed, Suspect};
+use crate::clock::since_1970_ms;
 use crate::threads;
 
 /// Of a disk's time, one part in so many at most.
@@ -121,10 +122,6 @@ impl<'a> Scrubber<'a> {
             tracing::debug!("how far the vault was read again is not written down: {error}");
         }
     }
-}
-
-fn since_1970_ms() -> u64 {
-    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Tests of logs: cut, damaged, replaced.
+
 use super::*;
 
 const MAGIC: &Magic = b"p2ptest1";

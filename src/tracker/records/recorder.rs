@@ -5,13 +5,13 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::command::{Command, Start};
 use super::journal::Journal;
 use super::machine::{Applied, Records};
+use crate::clock::since_1970_ms;
 use crate::say;
 use crate::storage::said;
 use crate::threads::{self, lock};
@@ -189,10 +189,6 @@ fn random_secret() -> SwarmSecret {
         }
     }
     SwarmSecret::new(bytes)
-}
-
-fn since_1970_ms() -> u64 {
-    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64)
 }
 
 fn apply(records: &mut Records, command: &Command) -> Applied {

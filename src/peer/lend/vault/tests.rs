@@ -1,3 +1,5 @@
+//! What the tests of vaults share, and tests of what is kept, given up and refused.
+
 mod damage;
 mod scrub;
 mod versions;

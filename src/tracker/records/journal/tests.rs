@@ -1,3 +1,5 @@
+//! Tests of the journal: cut, damaged and written by others.
+
 use std::os::unix::fs::FileExt;
 
 use fastrand::Rng;

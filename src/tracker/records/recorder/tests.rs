@@ -1,3 +1,5 @@
+//! Tests of the recorder: what was answered is there after a restart.
+
 use super::*;
 use crate::tracker::records::samples::{copies, name, version};
 use crate::tracker::records::{Outcome, Publish};

@@ -1,3 +1,5 @@
+//! Tests of LIST: names on record and names that peers offer, in one order, within a frame.
+
 use std::time::{Duration, Instant};
 
 use super::*;

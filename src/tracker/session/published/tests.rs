@@ -1,3 +1,5 @@
+//! Tests of the messages about published names.
+
 use super::*;
 use crate::content::FileId;
 use crate::tracker::records::Recorder;
