@@ -66,10 +66,10 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
     let in_the_clear = matches!(door, Door::Open) && is_far(&args.listen);
     let how = if in_the_clear { ", in the clear for whoever can reach it (--open)" } else { "" };
     let ready = format!("tracker listening on {}{how}", tracker.addr());
+    // Who reads that it is ready finds the keys.
+    let handed = hand_out(&tracker, keys)?;
     output::ready(&ready);
-    if let Door::Closed(_) = door {
-        hand_out(&tracker, keys)?;
-    }
+    handed.iter().for_each(|how_to_join| output::ready(how_to_join));
     service.ready(&ready);
     service.watch(tracker.touch()).map_err(Failure::no_thread)?;
     #[cfg(feature = "web")]
@@ -153,9 +153,9 @@ fn own_name(host: &str) -> String {
     }
 }
 
-/// Leaves the keys where this user's other commands find them, and prints what others join by.
-fn hand_out(tracker: &Tracker, keys: &SwarmArgs) -> Result<(), Failure> {
-    let Some(swarm) = tracker.swarm() else { return Ok(()) };
+/// Leaves the keys of a closed tracker where this user's other commands find them; what there is to say of how others join.
+fn hand_out(tracker: &Tracker, keys: &SwarmArgs) -> Result<Option<String>, Failure> {
+    let Some(swarm) = tracker.swarm() else { return Ok(None) };
     let own = PublicKey(swarm.tracker.0);
     let address = reachable(tracker.addr(), IpAddr::from([127, 0, 0, 1])).to_string();
     let secret = Secret::from(*swarm.epoch.secret.expose());
@@ -179,20 +179,18 @@ fn hand_out(tracker: &Tracker, keys: &SwarmArgs) -> Result<(), Failure> {
     }
     if !swarm.is_new {
         let more = "`p2p invite` makes a link for others to join by";
-        output::ready(&format!("closed swarm {}; {more}", shown(&swarm.name)));
-        return Ok(());
+        return Ok(Some(format!("closed swarm {}; {more}", shown(&swarm.name))));
     }
     let code = Code::random().map_err(|error| Failure::other(error.to_string()))?;
     let key = SwarmSecret::new(*code.invite().key().expose());
     let invited = tracker.invite(key, FIRST_USES, FIRST_VALID);
     invited.map_err(|error| Failure::other(format!("nobody can be invited: {error}")))?;
     let link = JoinLink { trackers: swarm.addresses, code }.reveal();
-    output::ready(&format!(
+    Ok(Some(format!(
         "closed swarm {}; on other machines, {FIRST_USES} times within a day:\n  p2p join '{}'",
         shown(&swarm.name),
         &*link
-    ));
-    Ok(())
+    )))
 }
 
 /// The keys of this process for a tracker that keeps its state there, if anywhere.
