@@ -64,8 +64,9 @@ fn usual(text: &str) -> String {
         let line = line.split_once("#s=").map_or(line.clone(), |(start, _)| format!("{start}#s=KEY'"));
         line.replace("1.1.1.1", "ADDRESS").replace("[::]", "ADDRESS").replace("1.1 ", "1 ")
     });
-    // Said of a tracker that is younger than a few seconds.
-    lines.filter(|line| !line.contains("; waiting, --wait is")).collect::<Vec<_>>().join("\n")
+    // Said of a tracker that is younger than a few seconds, and of what takes longer on a busy machine.
+    let now_and_then = |line: &String| line.contains("; waiting, --wait is") || line.contains(" left, ");
+    lines.filter(|line| !now_and_then(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// The words of a command, without the program's name.

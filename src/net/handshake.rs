@@ -241,6 +241,16 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
         if mode == Preface::OURS.mode {
             return if keyring.is_closed() { Err(NetError::SwarmIsClosed) } else { Ok(()) };
         }
+        self.accept_sealed(keyring, (preface, mode))
+    }
+
+    /// The same behind a preface of a closed connection. Apart, for what it needs on the stack nobody is to cost who sends
+    /// nothing.
+    fn accept_sealed(
+        &mut self,
+        keyring: &Keyring,
+        (preface, mode): ([u8; PREFACE_BYTES], u8),
+    ) -> Result<(), NetError> {
         let suite = Suite::of_mode(mode).ok_or(PrefaceError::Mode(mode))?;
         let identity = keyring.identity().ok_or(NetError::SwarmIsOpen)?;
         let id = KeyId(self.take()?);

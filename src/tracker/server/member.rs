@@ -48,12 +48,16 @@ pub(super) struct Service {
 impl Service {
     /// Serves a connection until it ends.
     pub(super) fn serve(&self, guest: &Guest) {
-        let addr = guest.addr;
         let choose = |role| (role == Role::Member).then_some(Role::Tracker);
-        let session = match net::welcome(guest.handle.clone(), &self.identity, Side::Tracker, choose) {
-            Ok(session) => session,
-            Err(error) => return tracing::debug!("{addr}: {error}"),
-        };
+        match net::welcome(guest.handle.clone(), &self.identity, Side::Tracker, choose) {
+            Ok(session) => self.serve_member(guest, session),
+            Err(error) => tracing::debug!("{}: {error}", guest.addr),
+        }
+    }
+
+    /// The same behind HELLO. Apart, for what it needs on the stack no stranger is to cost.
+    fn serve_member(&self, guest: &Guest, session: net::Session<net::Handle>) {
+        let addr = guest.addr;
         guest.greeted();
         let mut link = Link::new(session, Side::Tracker);
         let ours = guest.handle.stream().local_addr().unwrap_or(addr).ip();
