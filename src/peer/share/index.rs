@@ -43,6 +43,22 @@ struct Waiting {
     next: Batch,
     /// What a commit under way is writing.
     writing: Arc<Batch>,
+    /// The last commit failed, which has been said.
+    failed: bool,
+}
+
+impl Waiting {
+    /// What is to be said of a commit: that it failed once, however often it is tried again.
+    fn word_of(&mut self, written: &io::Result<()>) -> Option<String> {
+        let before = std::mem::replace(&mut self.failed, written.is_err());
+        match written {
+            Err(error) if !before => {
+                Some(format!("the share index cannot be written, it is kept in memory: {error}"))
+            }
+            Ok(()) if before => Some("the share index is written again".to_owned()),
+            _ => None,
+        }
+    }
 }
 
 /// An open index.
@@ -161,11 +177,13 @@ impl Index {
         let written = batch.synced().and_then(|()| log.append(batch.entries()));
         let mut waiting = lock(&self.waiting);
         waiting.writing = Arc::default();
-        if let Err(error) = written {
-            tracing::warn!("the share index cannot be written, it is kept in memory: {error}");
-            if let Some(batch) = Arc::into_inner(batch) {
-                put_back(&mut waiting.next, batch);
-            }
+        if let Some(word) = waiting.word_of(&written) {
+            tracing::warn!("{word}");
+        }
+        if written.is_err()
+            && let Some(batch) = Arc::into_inner(batch)
+        {
+            put_back(&mut waiting.next, batch);
         }
     }
 
@@ -238,6 +256,17 @@ mod tests {
 
     fn row(content: &[u8]) -> Row {
         Row { stamp: record(content).stamp, id: FileId::of(content) }
+    }
+
+    #[test]
+    fn that_nothing_can_be_written_is_said_once_and_that_it_is_written_again() {
+        let mut waiting = Waiting::default();
+        let (done, full) = (Ok(()), Err(io::ErrorKind::StorageFull.into()));
+        assert_eq!(waiting.word_of(&done), None);
+        assert!(waiting.word_of(&full).is_some_and(|word| word.contains("cannot be written")));
+        assert_eq!(waiting.word_of(&full), None);
+        assert_eq!(waiting.word_of(&done).as_deref(), Some("the share index is written again"));
+        assert_eq!(waiting.word_of(&done), None);
     }
 
     #[test]
