@@ -63,6 +63,8 @@ pub struct Lending {
     pub adopts: bool,
     /// In what time all that is kept is read and proved again.
     pub scrub: Duration,
+    /// How fast what nobody waits for may come in, if there is a limit.
+    pub repair_rate: Option<Rate>,
 }
 
 /// How a peer is set up.

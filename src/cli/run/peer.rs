@@ -52,6 +52,7 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
         machine: engine::machine(),
         adopts: args.adopt,
         scrub: args.scrub.0,
+        repair_rate: args.repair_rate,
     });
     let peer = engine::start_as(&service, config)?;
     stop.graceful();

@@ -22,7 +22,7 @@ use crate::cli::typed::published::{HealthArgs, PublishArgs, PublishedArgs, Store
 use crate::cli::typed::steering::{LimitArgs, SteerArgs};
 use crate::cli::typed::swarm::{InviteArgs, JoinArgs, MembersArgs, RevokeArgs, SwarmArgs, SwarmCommand};
 use crate::cli::typed::values::{Bytes, Patience, Period, interval, some_bytes};
-use crate::content::{FileId, Filter, Pattern, SafeName};
+use crate::content::{FileId, Filter, Pattern, Rate, SafeName};
 use crate::tracker;
 
 /// Where a tracker listens: everywhere, since others are to reach it.
@@ -213,6 +213,9 @@ pub(crate) struct PeerArgs {
     /// In what time all that is kept is read and proved again, to find what rots on the disk
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = interval, help_heading = LENDING)]
     pub(crate) scrub: Period,
+    /// Copy what nobody waits for, when another store is gone, no faster than this [default: no limit]
+    #[arg(long, value_name = "RATE", requires = "store", help_heading = LENDING)]
+    pub(crate) repair_rate: Option<Rate>,
     #[cfg(feature = "web")]
     #[command(flatten)]
     pub(crate) page: PageArgs,

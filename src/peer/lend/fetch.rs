@@ -145,7 +145,8 @@ impl Fetch<'_> {
         let limits = &store.means.limits;
         let landing = Slots { store: store.clone(), grant: grant.clone(), files: ids };
         let inlets = vec![store.means.inlet.clone()];
-        let transfer = Transfer::new(self.keep.id, view, name, landing, (had, wanted), limits, inlets);
+        let mut transfer = Transfer::new(self.keep.id, view, name, landing, (had, wanted), limits, inlets);
+        transfer.sources.slow_down(store.repairs.clone());
         let transfer = Arc::new(transfer);
         transfer.set_background(!self.keep.urgent);
         lock(&store.fetches).insert((self.keep.id, view), transfer.clone());

@@ -10,7 +10,7 @@ use super::vault::{Kept, Kind, Owner, Vault};
 use crate::peer::config::Lending;
 use crate::peer::duties::TakeUp;
 use crate::peer::job::Means;
-use crate::peer::transfer::Transfer;
+use crate::peer::transfer::{Inlet, Transfer};
 use crate::threads::lock;
 use crate::wire::{Authority, Call, Decline, KeptPart, Label, Lend, Lent, Reluctance, Term, View};
 
@@ -29,6 +29,8 @@ pub(in crate::peer) struct Store {
     pub(super) adopts: bool,
     /// In what time all that is kept is read again.
     pub(super) scrub: Duration,
+    /// What nobody waits for comes through it.
+    pub(super) repairs: Arc<Inlet>,
     /// What becomes of those who call this peer.
     calls: OnceLock<TakeUp>,
 }
@@ -68,6 +70,7 @@ impl Store {
             machine: lending.machine.clone(),
             adopts: lending.adopts,
             scrub: lending.scrub,
+            repairs: Arc::new(Inlet::new(lending.repair_rate)),
             calls: OnceLock::new(),
         }
     }

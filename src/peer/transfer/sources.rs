@@ -4,7 +4,7 @@
 //! in which it was decided. Threads are woken when the lock is free again.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::Instant;
 
@@ -28,6 +28,10 @@ pub(in crate::peer) struct Sources {
     next: AtomicU32,
     /// What they may be asked for comes through all of these.
     inlets: Vec<Arc<Inlet>>,
+    /// Through this one, too, while the transfer can wait.
+    slow: Option<Arc<Inlet>>,
+    /// It can wait while others are served.
+    background: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -98,7 +102,31 @@ impl Sources {
             last: BTreeMap::new(),
             over: false,
         };
-        Sources { state: Mutex::new(state), left: Condvar::new(), next: AtomicU32::new(0), inlets }
+        Sources {
+            state: Mutex::new(state),
+            left: Condvar::new(),
+            next: AtomicU32::new(0),
+            inlets,
+            slow: None,
+            background: AtomicBool::new(false),
+        }
+    }
+
+    /// While the transfer can wait, what they may be asked for comes through this as well.
+    pub(in crate::peer) fn slow_down(&mut self, slow: Arc<Inlet>) {
+        self.slow = Some(slow);
+    }
+
+    pub(super) fn set_background(&self, background: bool) {
+        self.background.store(background, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_background(&self) -> bool {
+        self.background.load(Ordering::Relaxed)
+    }
+
+    fn inlets(&self) -> impl Iterator<Item = &Arc<Inlet>> {
+        self.inlets.iter().chain(self.slow.iter().filter(|_| self.is_background()))
     }
 
     /// A number for a new source.
@@ -116,7 +144,7 @@ impl Sources {
     /// Does something of which requests may follow: no more than the limits let in.
     fn under_limits<T>(&self, change: impl FnOnce(&mut State, Instant) -> T) -> T {
         let now = Instant::now();
-        let room = self.inlets.iter().filter_map(|inlet| inlet.room(now)).min();
+        let room = self.inlets().filter_map(|inlet| inlet.room(now)).min();
         let (changed, spent) = {
             let mut state = lock(&self.state);
             state.scheduler.allow(room);
@@ -124,14 +152,14 @@ impl Sources {
             (changed, state.scheduler.spent())
         };
         if spent != 0 {
-            self.inlets.iter().for_each(|inlet| inlet.spend(spent, now));
+            self.inlets().for_each(|inlet| inlet.spend(spent, now));
         }
         changed
     }
 
     /// How fast bytes may come, if there is a limit.
     pub(super) fn limit(&self) -> Option<Rate> {
-        self.inlets.iter().filter_map(|inlet| inlet.rate()).min()
+        self.inlets().filter_map(|inlet| inlet.rate()).min()
     }
 
     /// A connection is being opened; the end of the transfer wakes it.

@@ -57,8 +57,6 @@ pub(in crate::peer) struct Transfer {
     heard: Receiver<()>,
     /// Chunks that peers refused although they had announced them, for the trackers to know.
     missing: Mutex<Vec<(PeerId, Chunk)>>,
-    /// It can wait while others are served.
-    background: AtomicBool,
     /// Nobody is connected who has what is missing.
     alone: AtomicBool,
     /// A source has said that what it had has changed.
@@ -104,7 +102,6 @@ impl Transfer {
             news,
             heard,
             missing: Mutex::new(Vec::new()),
-            background: AtomicBool::new(false),
             alone: AtomicBool::new(false),
             changed: AtomicBool::new(false),
             spoilt: AtomicBool::new(false),
@@ -332,12 +329,12 @@ impl Transfer {
 
     /// From now on it can wait while others are served, or not.
     pub(in crate::peer) fn set_background(&self, background: bool) {
-        self.background.store(background, Ordering::Relaxed);
+        self.sources.set_background(background);
     }
 
     /// How soon what is asked for is wanted.
     pub(super) fn urgency(&self) -> Urgency {
-        match self.background.load(Ordering::Relaxed) {
+        match self.sources.is_background() {
             true => Urgency::Background,
             false if self.sources.is_behind() => Urgency::Behind,
             false => Urgency::Normal,
