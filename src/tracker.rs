@@ -18,6 +18,7 @@ use records::{Journal, Recorder, Unrecorded};
 use server::Server;
 use shared::Shared;
 
+mod allowance;
 pub mod cluster;
 mod config;
 pub mod directory;

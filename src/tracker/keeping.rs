@@ -29,7 +29,7 @@ mod upload;
 mod uploading;
 mod working;
 
-pub use duties::Order;
+pub use duties::{Order, Promises};
 pub use events::NotTaken;
 pub use health::Tally;
 pub use state::{Keeping, Terms};

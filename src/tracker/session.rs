@@ -156,11 +156,7 @@ impl Session {
             ToTracker::Records(message) => return self.import(shared, message, now),
             ToTracker::Lend(message) => {
                 drop(self.step(shared, now));
-                let lent = stores::lend(shared, self.sender, (&message, &self.name), now);
-                if let Ok(FromTracker::Lent(lent)) = &lent {
-                    stores::see(shared, (self.sender.peer, &self.name), (message, lent), now);
-                }
-                return answered(lent);
+                return answered(stores::lend(shared, self.sender, (&message, &self.name), now));
             }
             ToTracker::Kept(message) => {
                 drop(self.step(shared, now));
@@ -439,6 +435,7 @@ impl Session {
     fn duties(&mut self, shared: &Shared, until: Instant, now: Instant) -> Reply {
         // Who is registered elsewhere, or not yet, is called by nobody.
         let calls = shared.lock().calls(self.sender, self.from, now);
+        self.sees(shared, now);
         match stores::duties(shared, self.sender, calls, now) {
             Some(duties) => duties.into(),
             None if now < until && self.unheard(shared).is_none() => {
@@ -446,6 +443,17 @@ impl Session {
                 Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) }
             }
             None => stores::told(shared, self.sender.peer, (Vec::new(), Vec::new()), now).into(),
+        }
+    }
+
+    /// The store at the other end comes on record, if it is time: in an open swarm as one of so many of its address, in a
+    /// closed one if it is in the roster.
+    fn sees(&self, shared: &Shared, now: Instant) {
+        let standing = self.caller.standing(shared.records().roster());
+        match self.caller {
+            Caller::Anybody => shared.see(self.sender.peer, Some(Network::of(self.from.ip)), now),
+            _ if matches!(standing, Ok(Some(_))) => shared.see(self.sender.peer, None, now),
+            _ => {}
         }
     }
 

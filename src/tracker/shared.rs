@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
+use super::allowance::Allowance;
 use super::directory::Directory;
-use super::keeping::{Keeping, Terms};
+use super::keeping::{Keeping, Order, Terms};
 use super::keys;
 use super::presence::{Cut, Presence};
-use super::records::{Applied, Command, Expire, Outcome, Recorder, Records, Unrecorded};
-use crate::content::Network;
+use super::records::{Applied, Command, Expire, Outcome, Recorder, Records, SeeStore, Unrecorded};
+use crate::content::{Network, PeerId};
 use crate::net::secure::Keyring;
 use crate::threads;
 use crate::wire::{MemberKey, TrackerKey};
@@ -61,6 +62,8 @@ pub struct Shared {
     presence: Mutex<Presence>,
     /// Connections that are to end.
     cuts: Mutex<Vec<Cut>>,
+    /// How many stores of an address have come on record.
+    seen: Mutex<Allowance>,
 }
 
 impl Shared {
@@ -89,6 +92,7 @@ impl Shared {
             keyring: Keyring::none(),
             presence: Mutex::default(),
             cuts: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
@@ -136,13 +140,17 @@ impl Shared {
     pub fn record(&self, command: Command, now: Instant) -> Result<Applied, Unrecorded> {
         let store = match &command {
             Command::SetStore(set) => Some(set.store),
+            Command::SeeStore(see) => Some(see.store),
             _ => None,
         };
         let applied = self.recorder.submit(command)?;
         if let Some(store) = store.filter(|_| applied.outcome == Outcome::Noted) {
             self.keep(now, |keeping| match self.records().store(store) {
-                Some(seen) => keeping.leaves(store, seen.leaving, now),
-                None => keeping.forgets(store),
+                Some(seen) => {
+                    keeping.leaves(store, seen.leaving, now);
+                    keeping.is_recorded(store, now);
+                }
+                None => keeping.forgets(store, now),
             });
         }
         if matches!(applied.outcome, Outcome::Members | Outcome::Rotated(_)) {
@@ -158,6 +166,49 @@ impl Shared {
             });
         }
         Ok(applied)
+    }
+
+    /// What a store is to do now, that is registered on one connection and asks on another; which is woken when there is
+    /// something. So nothing may be locked.
+    pub fn duties(&self, store: PeerId, connection: u64, now: Instant) -> Vec<Order> {
+        let orders = self.keep(now, |keeping| keeping.duties(store, connection, None, now));
+        let gives_up = orders.is_empty() && self.kept(|keeping| keeping.gives_up(store));
+        if !gives_up || self.recorder.barrier().is_err() {
+            return orders;
+        }
+        self.keep(now, |keeping| {
+            let records = self.records();
+            keeping.duties(store, connection, Some(&|content| records.promise(content)), now)
+        })
+    }
+
+    /// Puts a store on record that lends and is not there as it is, if `from` that address another one may come; else that
+    /// is tried again later. So nothing may be locked.
+    pub fn see(&self, store: PeerId, from: Option<Network>, now: Instant) {
+        let Some((name, zone, machine)) = self.kept(|keeping| keeping.unrecorded(store, now)) else { return };
+        self.keep_once(|keeping| keeping.tries_to_record(store, now));
+        if from.is_some_and(|from| !threads::lock(&self.seen).takes(from, now)) {
+            return;
+        }
+        self.put_on_record(SeeStore { store, name, zone, machine }, now);
+    }
+
+    fn put_on_record(&self, see: SeeStore, now: Instant) {
+        let store = see.store;
+        match self.record(Command::SeeStore(see), now) {
+            Ok(Applied { outcome: Outcome::Noted, .. }) => {}
+            Ok(_) => tracing::warn!("store {store} is not on record: there are too many"),
+            Err(error) => tracing::warn!("store {store} is not on record: {error}"),
+        }
+    }
+
+    /// A store that is known here is on record from then on, whatever it holds: somebody speaks of it.
+    pub fn knows(&self, store: PeerId, now: Instant) {
+        if self.records().store(store).is_none()
+            && let Some((name, zone, machine)) = self.kept(|keeping| keeping.labels(store))
+        {
+            self.put_on_record(SeeStore { store, name, zone, machine }, now);
+        }
     }
 
     /// Who was put out is cut, and whoever waits for something hears of the new key.

@@ -54,6 +54,8 @@ pub(super) struct Agenda {
     pub(super) walks: VecDeque<(Walk, Option<Content>)>,
     /// Contents that are not safe without the store that is leaving, as far as has been looked.
     pub(super) needed: u64,
+    /// Bytes that stores are to give up of what is kept too often, as far as has been looked.
+    pub(super) spare: BTreeMap<StoreRow, u64>,
     /// Bytes that stores that were too full pass on.
     pub(super) passed_on: BTreeMap<StoreRow, u64>,
 }

@@ -8,7 +8,7 @@ use super::part::{self, Part, Unit};
 use super::row::Holder;
 use super::state::Keeping;
 use super::steps::{self, Step};
-use super::store::{Store, StoreRow};
+use super::store::StoreRow;
 use crate::tracker::records::Content;
 
 /// How much fuller than all together a store must be to pass something on, in millionths of what it lends.
@@ -21,16 +21,13 @@ impl Keeping {
         self.agenda.walk(Walk::Balance, false);
     }
 
-    /// How full all stores are together, in millionths.
+    /// How full all stores are together, in millionths, once what is passed on has been given up.
     fn mean_fill(&self) -> u128 {
-        let sum = |of: fn(&Store) -> u64| -> u128 {
-            self.stores
-                .iter()
-                .filter(|(_, store)| store.stays())
-                .map(|(_, store)| u128::from(of(store)))
-                .sum()
-        };
-        sum(|store| store.used.saturating_add(store.owed)) * 1_000_000 / sum(|store| store.capacity).max(1)
+        let stay = || self.stores.iter().filter(|(_, store)| store.stays()).map(|(_, store)| store);
+        let capacity: u128 = stay().map(|store| u128::from(store.capacity)).sum();
+        let taken: u128 = stay().map(|store| u128::from(store.used.saturating_add(store.owed))).sum();
+        let passed_on: u128 = self.agenda.passed_on.values().map(|bytes| u128::from(*bytes)).sum();
+        taken.saturating_sub(passed_on) * 1_000_000 / capacity.max(1)
     }
 
     /// True if a store is still too full after what it passes on.
@@ -89,7 +86,7 @@ impl Keeping {
             self.agenda.passed_on.insert(from, passed_on);
             self.has_surplus = true;
             self.change(content, to, now, |holder| {
-                holder.is_given(&units, chunks);
+                holder.is_passed_on(&units, chunks);
                 holder.forgetful = true;
             });
         }

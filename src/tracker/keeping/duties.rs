@@ -1,5 +1,6 @@
 //! What a store is to do next.
 
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use super::part::Part;
@@ -7,7 +8,7 @@ use super::row::Row;
 use super::state::{Keeping, Rule};
 use super::store::{Errand, StoreRow};
 use crate::content::{Chunk, PeerId};
-use crate::tracker::records::Content;
+use crate::tracker::records::{Content, Promise};
 use crate::wire::{Bits, limits};
 
 /// What has not come of a duty is told again after so long.
@@ -19,6 +20,8 @@ const MAX_BITMAP_BYTES: usize = 256 << 10;
 /// Most bytes that a store is told to keep before it has made some of them safe, where nobody waits; one duty may be
 /// for more.
 const MAX_BEHIND_BYTES: u64 = 256 << 20;
+/// Most contents passed over, of which nothing is to be given up now.
+const MAX_PASSED_OVER: usize = 1024;
 
 /// Something for a store to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,10 +74,19 @@ pub enum Order {
     },
 }
 
+/// What the records promise, read behind a barrier: this tracker decides about them, and nothing is newer.
+pub type Promises<'a> = &'a dyn Fn(Content) -> Option<Promise>;
+
 impl Keeping {
     /// What a store is to do that it has not been told lately. If that is nothing, this connection of it is woken when there is
-    /// something.
-    pub fn duties(&mut self, peer: PeerId, connection: u64, now: Instant) -> Vec<Order> {
+    /// something. It is told to give something up only where the records were read.
+    pub fn duties(
+        &mut self,
+        peer: PeerId,
+        connection: u64,
+        records: Option<Promises<'_>>,
+        now: Instant,
+    ) -> Vec<Order> {
         let Some(at) = self.stores.find(peer) else { return Vec::new() };
         self.tick(now);
         let fresh = self.stores[at].waiting != Some(connection);
@@ -87,11 +99,16 @@ impl Keeping {
         let mut room = (MAX_AT_ONCE.saturating_sub(self.stores[at].told.len()), MAX_BITMAP_BYTES);
         let mut behind = self.behind(at);
         let mut orders = Vec::new();
+        let mut passed = None;
         while room.0 > 0
-            && let Some((errand, content)) = self.stores[at].errands.first().copied()
+            && let Some((errand, content)) = self.next_errand(at, passed, records.is_some())
         {
             if matches!(errand, Errand::Keep(_)) && behind > MAX_BEHIND_BYTES {
                 break;
+            }
+            if errand == Errand::Discard && self.knew_less(content, records, now) {
+                passed = Some((errand, content));
+                continue;
             }
             let told = self.orders(errand, content, at);
             let bytes: usize = told.iter().map(Order::bitmap_bytes).sum();
@@ -119,6 +136,45 @@ impl Keeping {
             orders.extend(told);
         }
         orders
+    }
+
+    /// True if a store is to give something up, once the records have been read.
+    pub fn gives_up(&self, peer: PeerId) -> bool {
+        let at = self.stores.find(peer);
+        at.is_some_and(|at| matches!(self.stores[at].errands.last(), Some((Errand::Discard, _))))
+    }
+
+    /// The next errand that a store can be told of, behind those that were passed over.
+    fn next_errand(
+        &self,
+        at: StoreRow,
+        passed: Option<(Errand, Content)>,
+        records_are_read: bool,
+    ) -> Option<(Errand, Content)> {
+        let read = records_are_read || !self.heeds(Rule::RecordsAreReadAgain);
+        let behind = (passed.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let rest = self.stores[at].errands.range(behind).take(MAX_PASSED_OVER);
+        rest.copied().find(|(errand, content)| match errand {
+            Errand::Discard => read && self.is_time_to_give_up(*content),
+            _ => true,
+        })
+    }
+
+    /// True if it is time to give up what is to be of a content: nothing refers to it, or nothing is missing anywhere.
+    fn is_time_to_give_up(&self, content: Content) -> bool {
+        let given_up = self.rows.get(&content).is_some_and(|row| row.given_up);
+        given_up || self.calm_since.is_some() || !self.heeds(Rule::SurplusWaits)
+    }
+
+    /// True if the records promise something else of a content than was known here; now it is known.
+    fn knew_less(&mut self, content: Content, records: Option<Promises<'_>>, now: Instant) -> bool {
+        let Some(records) = records.filter(|_| self.heeds(Rule::RecordsAreReadAgain)) else { return false };
+        let promised = records(content);
+        if promised == self.promised(content) {
+            return false;
+        }
+        self.promise(content, promised.as_ref(), now);
+        true
     }
 
     /// What was told too long ago, or on another connection, where it may not have arrived, is to be told again.

@@ -106,6 +106,9 @@ impl Keeping {
         let Tally { contents, survives: (survives, promised), apart: (machines, zones), .. } = tally;
         let Tally { bytes, endangered, lost, repairing, .. } = tally;
         let survives = if contents == 0 { 0 } else { survives };
+        // Stores that do not say their zone may be in the same one.
+        let told = self.stores.iter().all(|(_, store)| !store.counts() || !store.zone.is_empty());
+        let zones = if told { zones } else { 0 };
         Health {
             contents,
             survives,

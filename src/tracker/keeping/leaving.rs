@@ -11,6 +11,8 @@ use crate::content::PeerId;
 use crate::tracker::records::Content;
 use crate::wire::Label;
 
+/// Most contents of a store that are looked at for one that is promised.
+const MOST_LOOKED_AT: usize = 64;
 /// What a leaving store is still needed for is looked at so often.
 const LEAVING_AGAIN: Duration = Duration::from_secs(5);
 
@@ -19,7 +21,36 @@ impl Keeping {
     pub fn expects(&mut self, peer: PeerId, (name, zone, machine): (Label, Label, Label), now: Instant) {
         if let Some(at) = self.stores.enter(peer, now) {
             self.stores[at].is_called(name, zone, machine);
+            self.stores[at].is_recorded(true, now);
             self.knows_stores = true;
+        }
+    }
+
+    /// What the records are to say of a store and do not: it has said all that it holds, and holds something that is promised.
+    pub fn unrecorded(&self, peer: PeerId, now: Instant) -> Option<(Label, Label, Label)> {
+        let store = &self.stores[self.stores.find(peer)?];
+        let is_promised =
+            |content: &Content| self.rows.get(content).is_some_and(|row| row.promised.promises());
+        let unrecorded = store.unrecorded(now)?;
+        store.holds.iter().take(MOST_LOOKED_AT).any(is_promised).then_some(unrecorded)
+    }
+
+    /// What a store is called, its zone and its machine.
+    pub fn labels(&self, peer: PeerId) -> Option<(Label, Label, Label)> {
+        Some(self.stores[self.stores.find(peer)?].labels())
+    }
+
+    /// A store is on record as it is.
+    pub fn is_recorded(&mut self, peer: PeerId, now: Instant) {
+        if let Some(at) = self.stores.find(peer) {
+            self.stores[at].is_recorded(true, now);
+        }
+    }
+
+    /// A store is about to be put on record; whatever comes of that, it is not tried again for a while.
+    pub fn tries_to_record(&mut self, peer: PeerId, now: Instant) {
+        if let Some(at) = self.stores.find(peer) {
+            self.stores[at].is_recorded(false, now);
         }
     }
 
@@ -41,9 +72,10 @@ impl Keeping {
     }
 
     /// A store that is away is not waited for any more. One that has come meanwhile is as any other.
-    pub fn forgets(&mut self, peer: PeerId) {
+    pub fn forgets(&mut self, peer: PeerId, now: Instant) {
         let Some(at) = self.stores.find(peer).filter(|_| !self.is_here(peer)) else { return };
         (self.stores[at].forgotten, self.stores[at].missed, self.stores[at].leaving) = (true, true, false);
+        self.stores[at].is_recorded(false, now);
         self.agenda.walk(Walk::Of(at), false);
     }
 

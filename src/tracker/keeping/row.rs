@@ -26,6 +26,8 @@ pub(super) struct Doomed {
 pub(super) struct Todo {
     /// What the store is to keep and does not yet: none of it is in [`Holder::have`].
     pub(super) want: Part,
+    /// What of that others are to give up for it, though nothing is missing.
+    pub(super) passed_on: Part,
     /// When the store was told of that, or last made some of it safe.
     pub(super) moved: Option<Instant>,
     /// None of this is in [`Holder::have`].
@@ -104,6 +106,7 @@ impl Holder {
         let doomed = todo.doomed.as_ref().map_or(&Part::None, |doomed| &doomed.chunks);
         self.have = have.without(doomed, chunks);
         todo.want = std::mem::take(&mut todo.want).without(&self.have, chunks);
+        todo.passed_on = std::mem::take(&mut todo.passed_on).and(&todo.want, chunks);
         (todo.looks, todo.recalled) = (false, false);
         todo.doubted.clear();
         if gained && !todo.want.is_none() {
@@ -122,13 +125,29 @@ impl Holder {
         self.have = have;
     }
 
-    /// It is not to keep these after all, or none for `None`.
+    /// It is to keep these, too, so that another store need not.
+    pub(super) fn is_passed_on(&mut self, units: &[Unit], chunks: u32) {
+        self.is_given(units, chunks);
+        let todo = self.todo();
+        units.iter().for_each(|unit| todo.passed_on.add(*unit, &Part::None, chunks));
+    }
+
+    /// It is not to keep these after all, but for what is passed on to it; or none for `None`.
     pub(super) fn is_relieved(&mut self, units: Option<&[Unit]>, chunks: u32) {
         let Some(todo) = self.todo.as_mut().filter(|todo| !todo.want.is_none()) else { return };
-        match units {
-            Some(units) => units.iter().for_each(|unit| todo.want.remove(*unit, chunks)),
-            None => todo.want = Part::None,
+        let left = match units {
+            Some(units) => {
+                let mut left = todo.want.clone();
+                units.iter().for_each(|unit| left.remove(*unit, chunks));
+                left.or(&todo.want.and(&todo.passed_on, chunks), chunks)
+            }
+            None => Part::None,
+        };
+        if left == todo.want {
+            return;
         }
+        todo.passed_on = std::mem::take(&mut todo.passed_on).and(&left, chunks);
+        todo.want = left;
         // Who was told all of a duty forgets it only when told otherwise.
         todo.recalled |= todo.moved.is_some();
         todo.told = None;

@@ -45,6 +45,10 @@ pub(super) enum Rule {
     OnlyWhoStaysSpares,
     /// Nothing is given up of what an upload under way asks for.
     PendingIsKept,
+    /// Before something is given up it is looked again what the records promise.
+    RecordsAreReadAgain,
+    /// What others have enough of is given up only while nothing is missing anywhere.
+    SurplusWaits,
 }
 
 /// What stores keep, and what they are to keep.
@@ -79,9 +83,9 @@ pub struct Keeping {
     pub(super) calm_since: Option<Instant>,
     /// When it was looked last what leaving stores are needed for.
     pub(super) looked_after_leaving: Instant,
-    /// The rule that is left out.
+    /// The rules that are left out.
     #[cfg(test)]
-    pub(super) without: Option<Rule>,
+    pub(super) without: &'static [Rule],
 }
 
 impl Keeping {
@@ -107,7 +111,7 @@ impl Keeping {
             calm_since: None,
             looked_after_leaving: now,
             #[cfg(test)]
-            without: None,
+            without: &[],
         }
     }
 
@@ -142,6 +146,20 @@ impl Keeping {
         store.owed = store.owed + after.1 * chunk_bytes - before.1 * chunk_bytes;
         store.bytes = store.bytes + after.2 - before.2;
         self.settle(content, at, now);
+    }
+
+    /// Nobody is to keep more of a content than he has.
+    pub(super) fn relieve_all(&mut self, content: Content, now: Instant) {
+        let Some(row) = self.rows.get(&content) else { return };
+        let (chunks, stores) = (row.chunks, row.stores().collect::<Vec<_>>());
+        for at in stores {
+            self.change(content, at, now, |holder| {
+                holder.is_relieved(None, chunks);
+                if let Some(todo) = &mut holder.todo {
+                    todo.looks = false;
+                }
+            });
+        }
     }
 
     /// Works out anew what a store has to hear of a content.
@@ -204,8 +222,8 @@ impl Keeping {
         #[cfg(test)]
         let left_out = self.without;
         #[cfg(not(test))]
-        let left_out = None;
-        left_out != Some(rule)
+        let left_out: &[Rule] = &[];
+        !left_out.contains(&rule)
     }
 
     /// Stores whose copies count now.

@@ -10,6 +10,8 @@ use crate::wire::{Label, Lend, StoreInfo, StoreState};
 
 /// Most stores that are remembered.
 const MAX_STORES: usize = 4096;
+/// A store comes on record, with another name or zone, no more often than this.
+const RECORDED_AGAIN: Duration = Duration::from_secs(60);
 
 /// A store's number; it keeps it when it goes and comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +72,9 @@ pub(super) struct Store {
     pub(super) forgotten: bool,
     /// Numbers of its zone and machine.
     place: (u32, u32),
+    /// True if it is on record as it is; and until when it is not put there again, however it changes.
+    recorded: bool,
+    record_again: Option<Instant>,
     /// How many reports it has begun: what an earlier one named and the last did not, it does not hold.
     pub(super) report: u32,
     /// Contents of which it holds something, or is to.
@@ -107,6 +112,8 @@ impl Store {
             needed_for: None,
             forgotten: false,
             place: (0, 0),
+            recorded: false,
+            record_again: None,
             report: 0,
             holds: BTreeSet::new(),
             errands: BTreeSet::new(),
@@ -127,8 +134,35 @@ impl Store {
 
     /// Its name, and where it stands.
     pub(super) fn is_called(&mut self, name: Label, zone: Label, machine: Label) {
-        self.place = (number(&zone), number(&machine));
+        self.recorded &= (&self.name, &self.zone, &self.machine) == (&name, &zone, &machine);
         (self.name, self.zone, self.machine) = (name, zone, machine);
+        self.place = self.places();
+    }
+
+    /// It is on record as it is, or not any more.
+    pub(super) fn is_recorded(&mut self, recorded: bool, now: Instant) {
+        (self.recorded, self.record_again) = (recorded, Some(now + RECORDED_AGAIN));
+    }
+
+    /// What is to be on record of it and is not: it lends, and has not been put there for a while.
+    pub(super) fn unrecorded(&self, now: Instant) -> Option<(Label, Label, Label)> {
+        let due = !self.recorded && self.record_again.is_none_or(|again| again <= now);
+        (due && self.counts()).then(|| self.labels())
+    }
+
+    /// Its name, zone and machine.
+    pub(super) fn labels(&self) -> (Label, Label, Label) {
+        (self.name.clone(), self.zone.clone(), self.machine.clone())
+    }
+
+    /// Numbers of its zone and machine. Who does not say where it stands shares no place with others because of that:
+    /// without a zone its machine is one, without a machine it is on one of its own.
+    fn places(&self) -> (u32, u32) {
+        let machine = match self.machine.is_empty() {
+            true => number(b's', &self.peer.0),
+            false => number(b'm', self.machine.as_bytes()),
+        };
+        (if self.zone.is_empty() { machine } else { number(b'z', self.zone.as_bytes()) }, machine)
     }
 
     /// True if it is here, serves us and has said all that it holds: what it holds counts.
@@ -166,7 +200,13 @@ impl Store {
 
     /// How full it is, in millionths.
     pub(super) fn fill(&self) -> u128 {
-        u128::from(self.used.saturating_add(self.owed)) * 1_000_000 / u128::from(self.capacity.max(1))
+        self.fill_without(0)
+    }
+
+    /// How full it is when it has given up so many bytes, in millionths.
+    pub(super) fn fill_without(&self, bytes: u64) -> u128 {
+        let taken = self.used.saturating_add(self.owed).saturating_sub(bytes);
+        u128::from(taken) * 1_000_000 / u128::from(self.capacity.max(1))
     }
 
     fn state(&self) -> StoreState {
@@ -240,16 +280,18 @@ impl Stores {
         }
     }
 
-    /// So many copies are in different zones if there are enough of them, else on different machines if there are.
+    /// So many copies are in different zones if there are enough of them, else on different machines if there are; where
+    /// there are fewer stores, all of them are to be apart.
     pub(super) fn level(&self, copies: usize) -> Level {
+        let needed = self.rows.iter().filter(|store| store.stays()).take(copies).count();
         let enough = |of: fn(&Store) -> u32| {
             let mut places: Vec<u32> = Vec::new();
             for store in self.rows.iter().filter(|store| store.stays()) {
-                if places.len() < copies && !places.contains(&of(store)) {
+                if places.len() < needed && !places.contains(&of(store)) {
                     places.push(of(store));
                 }
             }
-            places.len() >= copies
+            places.len() >= needed
         };
         match (enough(|store| store.place.0), enough(|store| store.place.1)) {
             (true, _) => Level::Zone,
@@ -289,9 +331,11 @@ impl Stores {
     }
 }
 
-/// A number for a name of a place: FNV-1a, of which two names may have the same one, and then copies are less far apart.
-fn number(label: &str) -> u32 {
-    label.bytes().fold(0x811c_9dc5, |number, byte| (number ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+/// A number for a name of a place of some kind: FNV-1a, of which two names may have the same one, and then copies are
+/// less far apart.
+fn number(kind: u8, name: &[u8]) -> u32 {
+    let bytes = std::iter::once(&kind).chain(name);
+    bytes.fold(0x811c_9dc5, |number, byte| (number ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 impl Index<StoreRow> for Stores {

@@ -7,7 +7,7 @@ use super::part::{self, Part};
 use super::row::{Holder, Row};
 use super::state::{Keeping, Rule};
 use super::steps::Step;
-use super::store::{Level, Store, StoreRow};
+use super::store::{Errand, Level, Store, StoreRow};
 use crate::content::ChunkSet;
 use crate::tracker::records::Content;
 
@@ -30,12 +30,25 @@ impl Keeping {
             && self.agenda.is_empty()
             && !self.has_unplaced
             && !self.stores.iter().any(|(_, store)| restless(store));
-        self.calm_since = self.calm_since.or(Some(now)).filter(|_| calm);
+        let before = self.calm_since;
+        self.calm_since = before.or(Some(now)).filter(|_| calm);
+        if before.is_none() && calm {
+            self.wake_who_gives_up();
+        }
         let long = CALM_FOR.min(self.terms.grace);
         if self.has_surplus && self.calm_since.is_some_and(|since| since + long <= now) {
             self.has_surplus = false;
+            self.agenda.spare.clear();
             self.agenda.walk(super::agenda::Walk::Surplus, false);
         }
+    }
+
+    /// Stores that have waited to give something up can be told of it now.
+    pub(super) fn wake_who_gives_up(&mut self) {
+        let waits = |store: &Store| matches!(store.errands.last(), Some((Errand::Discard, _)));
+        let waiting =
+            self.stores.iter().filter(|(_, store)| waits(store)).filter_map(|(_, store)| store.waiting);
+        self.wakes.extend(waiting);
     }
 
     /// Marks, of each chunk of which there are too many copies, one: in a place that has another, or where least is free.
@@ -47,7 +60,10 @@ impl Keeping {
             return;
         }
         let mut spares = self.spares(row, self.stores.level(copies));
-        spares.sort_by_key(|spare| std::cmp::Reverse(self.stores[spare.store].fill()));
+        spares.sort_by_key(|spare| {
+            let spared = self.agenda.spare.get(&spare.store).copied().unwrap_or(0);
+            std::cmp::Reverse(self.stores[spare.store].fill_without(spared))
+        });
         step.does(part::words(chunks) * (1 + spares.len()));
         let mut marks: Vec<Vec<u64>> = vec![Vec::new(); spares.len()];
         for word in 0..part::words(chunks) {
@@ -64,13 +80,16 @@ impl Keeping {
             marks.iter_mut().zip(marked).for_each(|(marks, word)| marks.push(word));
         }
         let stores: Vec<StoreRow> = spares.iter().map(|spare| spare.store).collect();
+        let chunk_bytes = row.chunk_bytes();
         for (at, words) in stores.into_iter().zip(marks) {
             if words.iter().any(|word| *word != 0) {
                 self.has_surplus = true;
-                let surplus = match chunks {
+                let surplus: Part = match chunks {
                     0 => Part::All,
                     chunks => ChunkSet::from_words(words.into_iter(), chunks).into(),
                 };
+                let bytes = u64::from(surplus.weight(chunks)) * chunk_bytes;
+                *self.agenda.spare.entry(at).or_default() += bytes;
                 self.change(content, at, now, |holder| holder.todo().surplus = surplus);
             }
         }

@@ -92,12 +92,15 @@ impl Keeping {
         let before =
             std::mem::replace(&mut row.promised, promise.map_or(Policy::NONE, |promise| promise.policy));
         self.has_surplus |= row.promised < before;
-        let more = row.promised > before;
+        let (more, needless) = (row.promised > before, row.copies() == 0);
         for holder in &mut row.holders {
             holder.forgetful = true;
             if let Some(todo) = &mut holder.todo {
                 todo.told = None;
             }
+        }
+        if needless {
+            self.relieve_all(content, now);
         }
         self.refer(content, now);
         self.settle_all(content, now);
@@ -113,16 +116,10 @@ impl Keeping {
         let asked = self.uploads_of(content).map(|upload| upload.asked.copies(here)).max().unwrap_or(0);
         let Some(row) = self.rows.get_mut(&content).filter(|row| row.asked != asked) else { return };
         let before = std::mem::replace(&mut row.asked, asked);
-        let chunks = row.chunks;
+        let needless = row.copies() == 0;
         self.has_surplus |= asked < before;
-        if row.copies() == 0 {
-            let stores: Vec<StoreRow> = row.stores().collect();
-            for at in stores {
-                self.change(content, at, now, |holder| {
-                    holder.is_relieved(None, chunks);
-                    holder.todo().looks = false;
-                });
-            }
+        if needless {
+            self.relieve_all(content, now);
         }
         self.settle_all(content, now);
         self.refer(content, now);

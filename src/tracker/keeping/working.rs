@@ -54,6 +54,7 @@ impl Keeping {
     pub(super) fn is_due(&mut self, content: Content) {
         let Some(row) = self.rows.get(&content) else { return };
         let turn = if row.asked > 0 { Turn::Urgent } else { Turn::Copies(row.fewest) };
+        self.calm_since = None; // until it has been looked at again
         self.agenda.due.insert((turn, content));
     }
 
@@ -119,7 +120,10 @@ impl Keeping {
             Walk::Leaving(at) => {
                 self.stores[at].needed_for = Some(std::mem::take(&mut self.agenda.needed));
             }
-            Walk::Surplus => self.calm_since = Some(now),
+            Walk::Surplus => {
+                self.calm_since = Some(now);
+                self.wake_who_gives_up();
+            }
             Walk::Uploads | Walk::Of(_) | Walk::All | Walk::Balance => {}
         }
     }

@@ -38,6 +38,7 @@ struct Writer {
 
 enum Order {
     Submit(Box<Command>, Sender<Result<Applied, Unrecorded>>),
+    Barrier(Sender<()>),
     Stop,
 }
 
@@ -94,6 +95,17 @@ impl Recorder {
         replied.recv().unwrap_or(Err(Unrecorded::Stopping))
     }
 
+    /// Waits until all that was ordered before is in the records: who reads them then decides by nothing older.
+    ///
+    /// # Errors
+    /// [`Unrecorded`]: this tracker does not decide about them any more.
+    pub fn barrier(&self) -> Result<(), Unrecorded> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let (reply, replied) = bounded(1);
+        writer.orders.send(Order::Barrier(reply)).map_err(|_| Unrecorded::Stopping)?;
+        replied.recv().map_err(|_| Unrecorded::Stopping)
+    }
+
     /// The time of now, as commands are stamped with it: milliseconds since 1970.
     pub fn clock_ms(&self) -> u64 {
         since_1970_ms()
@@ -132,19 +144,25 @@ impl Drop for Recorder {
 
 fn run(mut journal: Journal, records: &RwLock<Records>, orders: &Receiver<Order>) {
     loop {
-        let mut together = Vec::new();
+        let (mut together, mut barriers) = (Vec::new(), Vec::new());
         let mut stop = false;
         let Ok(first) = orders.recv() else { return };
         for order in std::iter::once(first).chain(orders.try_iter()).take(MAX_TOGETHER) {
             match order {
                 Order::Submit(command, reply) => together.push((*command, reply)),
+                Order::Barrier(reply) => barriers.push(reply),
                 Order::Stop => {
                     stop = true;
                     break;
                 }
             }
         }
-        carry_out(&mut journal, records, together);
+        if !together.is_empty() {
+            carry_out(&mut journal, records, together);
+        }
+        for reply in barriers {
+            let _ = reply.send(()); // who asked may be gone
+        }
         if stop {
             return;
         }

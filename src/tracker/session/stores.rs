@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::content::{Network, PeerId, SafeName};
 use crate::tracker::directory::{Directory, Query, Sender, Wanted};
 use crate::tracker::keeping::{Asked, Keeping, NotTaken, Order, Progress, Shortage, Tally};
-use crate::tracker::records::{self, Command, Content, Promise, SeeStore, Seen, SetStore};
+use crate::tracker::records::{self, Command, Content, Promise, SetStore};
 use crate::tracker::shared::Shared;
 use crate::wire::{
     self, Call, Check, Common, Discard, Duties, DutySource, ErrorCode, FromTracker, Holder, Keep, Label,
@@ -36,24 +36,6 @@ pub(super) fn lend(
     Ok(lent.map_err(not_taken)?.into())
 }
 
-/// A store that serves this tracker is on record from then on.
-pub(super) fn see(
-    shared: &Shared,
-    (store, name): (PeerId, &str),
-    (lend, lent): (wire::Lend, &wire::Lent),
-    now: Instant,
-) {
-    let serves = (lend.authority, lend.term) == (lent.authority, lent.term);
-    let name = Label::new(name);
-    let same = |seen: &Seen| (&seen.name, &seen.zone, &seen.machine) == (&name, &lend.zone, &lend.machine);
-    if serves && !shared.records().store(store).is_some_and(same) {
-        let see = SeeStore { store, name, zone: lend.zone, machine: lend.machine };
-        if let Err(error) = shared.record(Command::SeeStore(see), now) {
-            tracing::warn!("store {store} is not on record: {error}");
-        }
-    }
-}
-
 /// The command that says what is to become of a store, if that is on record.
 pub(super) fn set(shared: &Shared, message: wire::SetStore, now: Instant) -> Result<Option<Command>, Common> {
     let wire::SetStore { client, seq, store, change } = message;
@@ -64,6 +46,9 @@ pub(super) fn set(shared: &Shared, message: wire::SetStore, now: Instant) -> Res
     if change == StoreChange::Forget && shared.kept(|keeping| keeping.is_here(store)) {
         let detail = "this store is here: it can be forgotten when it has left and is away";
         return Err(Common::error(ErrorCode::Conflict, detail));
+    }
+    if change != StoreChange::Forget {
+        shared.knows(store, now);
     }
     Ok(Some(Command::SetStore(SetStore { client, seq, store, change })))
 }
@@ -113,7 +98,7 @@ fn not_taken(why: NotTaken) -> Common {
 
 /// What a peer is to do now, if there is something: dial those who called it, and what it is to do as a store.
 pub(super) fn duties(shared: &Shared, sender: Sender, calls: Vec<Call>, now: Instant) -> Option<FromTracker> {
-    let orders = shared.keep(now, |keeping| keeping.duties(sender.peer, sender.connection, now));
+    let orders = shared.duties(sender.peer, sender.connection, now);
     let nothing = calls.is_empty() && orders.is_empty();
     (!nothing).then(|| told(shared, sender.peer, (calls, orders), now))
 }

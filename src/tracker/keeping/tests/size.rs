@@ -84,7 +84,7 @@ impl Many {
             loop {
                 let connection = 1000 + store as u64;
                 let orders =
-                    self.timed("duties", |keeping, now| keeping.duties(peer(store), connection, now));
+                    self.timed("duties", |keeping, now| keeping.duties(peer(store), connection, None, now));
                 if orders.is_empty() {
                     break;
                 }

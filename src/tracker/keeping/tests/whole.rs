@@ -141,10 +141,11 @@ fn a_store_that_leaves_is_needed_until_others_have_what_it_holds() {
 
 #[test]
 fn a_zone_that_appears_gets_a_copy_of_all() {
-    let mut world = World::new(3);
+    let mut world = World::in_zones(&["here"; 3]);
     let promise = file(1, 160, 2);
     world.upload(1, promise);
     world.passes(REPAIR_AFTER);
+    assert_eq!((world.health().machines, world.health().zones), (1, 0));
     let added = world.add_store_in("elsewhere");
     world.passes(16 * SECOND);
     assert_eq!(works(&mut world), (160, 0));
@@ -154,6 +155,20 @@ fn a_zone_that_appears_gets_a_copy_of_all() {
     world.passes(SECOND);
     assert_eq!(works(&mut world), (0, 160), "of those in one zone");
     assert_eq!(count(&world, added, promise.content), 160);
+    assert_eq!((world.health().machines, world.health().zones), (1, 1));
+}
+
+#[test]
+fn a_store_that_does_not_say_its_zone_is_in_none_with_others() {
+    let mut world = World::new(3);
+    let promise = file(1, 160, 2);
+    world.upload(1, promise);
+    world.passes(REPAIR_AFTER);
+    world.add_store_in("elsewhere");
+    world.passes(16 * SECOND);
+    assert_eq!(works(&mut world), (0, 0), "copies are on different machines, and nothing is known of zones");
+    let health = world.health();
+    assert_eq!((health.survives, health.machines, health.zones), (1, 1, 0), "and nothing is said of them");
 }
 
 #[test]
@@ -207,6 +222,9 @@ fn stores_that_are_too_full_pass_on_when_they_are_told_to() {
     world.passes(REPAIR_AFTER + SECOND);
     assert_eq!(works(&mut world), (0, 0));
     world.rebalances();
+    // A store that is away for a moment has all looked at again that it holds.
+    world.goes(0);
+    world.comes(0);
     let (copied, gone) = works(&mut world);
     assert!(copied > 0 && gone == 0, "first it is kept elsewhere, too: {copied}, {gone}");
     world.passes(SECOND);

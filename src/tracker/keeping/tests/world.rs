@@ -8,7 +8,7 @@ use crate::tracker::keeping::store::Store;
 use crate::tracker::keeping::{Asked, Keeping, Order, Progress, Tally, Terms};
 use crate::tracker::records::{Content, Promise};
 use crate::wire::{
-    Authority, Bits, ClientId, Decline, KeptPart, Label, Lend, Policy, Reluctance, Term, View,
+    Authority, Bits, ClientId, Decline, Health, KeptPart, Label, Lend, Policy, Reluctance, Term, View,
 };
 
 pub(super) const GRACE: Duration = Duration::from_secs(3600);
@@ -45,11 +45,18 @@ pub(super) struct Disk {
     pub(super) term: Term,
 }
 
+/// A tracker that has given duties, and what the records promised then.
+pub(super) struct Before {
+    keeping: Keeping,
+    term: Term,
+    promises: BTreeMap<Content, Promise>,
+}
+
 pub(super) struct World {
     pub(super) now: Instant,
     pub(super) keeping: Keeping,
-    /// A tracker that gave duties before, in which term, and does not know yet that it does no more.
-    pub(super) before: Option<(Keeping, Term)>,
+    /// One that does not know yet that it gives duties no more.
+    pub(super) before: Option<Before>,
     pub(super) disks: Vec<Disk>,
     pub(super) promises: BTreeMap<Content, Promise>,
     term: Term,
@@ -75,12 +82,17 @@ pub(super) fn peer(store: usize) -> PeerId {
 
 impl World {
     pub(super) fn new(stores: usize) -> World {
+        World::in_zones(&vec![""; stores])
+    }
+
+    /// A store in each of these zones.
+    pub(super) fn in_zones(zones: &[&'static str]) -> World {
         let now = Instant::now();
         let keeping = Keeping::new(terms(Term(1)), now);
         let (disks, promises) = (Vec::new(), BTreeMap::new());
         let mut world = World { now, keeping, before: None, disks, promises, term: Term(1), connections: 0 };
-        for _ in 0..stores {
-            world.add_store();
+        for zone in zones {
+            world.add_store_in(zone);
         }
         world.passes(SETTLING);
         world
@@ -222,7 +234,10 @@ impl World {
     pub(super) fn asks(&mut self, store: usize) -> Vec<Order> {
         let disk = &self.disks[store];
         let orders = match disk.connection {
-            Some(_) => self.keeping.duties(peer(store), disk.asks, self.now),
+            Some(_) => {
+                let promises = |content| self.promises.get(&content).copied();
+                self.keeping.duties(peer(store), disk.asks, Some(&promises), self.now)
+            }
             None => Vec::new(),
         };
         self.works();
@@ -322,20 +337,23 @@ impl World {
     }
 
     pub(super) fn survives(&self) -> u8 {
+        self.health().survives
+    }
+
+    pub(super) fn health(&self) -> Health {
         let mut tally = Tally::of_all();
         while self.keeping.tally(&mut tally) {}
-        self.keeping.health(tally, self.now).survives
+        self.keeping.health(tally, self.now)
     }
 
     /// Another tracker gives the duties: it has the records, and stores have to come to it. The one before may go on for
     /// a while.
     pub(super) fn restart(&mut self, overlaps: bool) {
-        let before =
-            (std::mem::replace(&mut self.keeping, Keeping::new(terms(self.term), self.now)), self.term);
+        let (term, promises) = (self.term, self.promises.clone());
         self.term = Term(self.term.0 + 1);
-        self.keeping = Keeping::new(terms(self.term), self.now);
-        self.keeping.without = before.0.without;
-        self.before = overlaps.then_some(before);
+        let keeping = std::mem::replace(&mut self.keeping, Keeping::new(terms(self.term), self.now));
+        self.keeping.without = keeping.without;
+        self.before = overlaps.then_some(Before { keeping, term, promises });
         for disk in &mut self.disks {
             disk.before = disk.connection.take().filter(|_| overlaps);
         }
@@ -345,20 +363,42 @@ impl World {
         self.works();
     }
 
-    /// What the tracker before tells a store, and in which term; it does not know of the other.
+    /// What the tracker before tells a store, and in which term: it read the records before there was another one, and
+    /// says only now what follows from them.
     pub(super) fn asks_before(&mut self, store: usize) -> Option<(Term, Vec<Order>)> {
-        let (keeping, term) = self.before.as_mut()?;
+        let Before { keeping, term, promises } = self.before.as_mut()?;
         self.disks[store].before?;
         keeping.tick(self.now);
         while keeping.work(self.now) {}
-        Some((*term, keeping.duties(peer(store), self.disks[store].asks, self.now)))
+        let promised = |content| promises.get(&content).copied();
+        Some((*term, keeping.duties(peer(store), self.disks[store].asks, Some(&promised), self.now)))
     }
 
     /// The tracker before hears that a store serves another.
     pub(super) fn goes_over(&mut self, store: usize) {
-        if let (Some((keeping, _)), Some(connection)) = (&mut self.before, self.disks[store].before.take()) {
+        if let (Some(Before { keeping, .. }), Some(connection)) =
+            (&mut self.before, self.disks[store].before.take())
+        {
             keeping.gone(peer(store), connection, self.now);
         }
+    }
+
+    /// The records have this again, and the planner is not told yet.
+    pub(super) fn imports(&mut self, promise: Promise) {
+        self.promises.insert(promise.content, promise);
+    }
+
+    /// The planner is told of what the records promise.
+    pub(super) fn tells(&mut self, content: Content) {
+        let promise = self.promises.get(&content).copied();
+        self.keeping.promise(content, promise.as_ref(), self.now);
+        self.works();
+    }
+
+    /// It is away, and is not waited for any more.
+    pub(super) fn forgets(&mut self, store: usize) {
+        self.keeping.forgets(peer(store), self.now);
+        self.works();
     }
 
     /// It is to be taken away, or not after all.

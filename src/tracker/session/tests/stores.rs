@@ -3,7 +3,8 @@
 use super::*;
 use crate::wire::{
     Authority, Bits, ClientId, Duties, Duty, GetDuties, GetHealth, GetStores, Health, Kept, KeptPart, Lend,
-    Lent, Policy, Remove, Removed, Store, StoreState, Stored, Stores, Storing, Term, Version,
+    Lent, Policy, Remove, Removed, SetStore, Store, StoreChange, StoreState, Stored, Stores, Storing, Term,
+    Version,
 };
 
 const NAME: &str = "f";
@@ -116,6 +117,28 @@ fn published() -> (Scene, [Session; 2]) {
     }
     assert!(matches!(answer(uploader.go_on(&scene.shared, scene.now)), FromTracker::Stored(_)));
     (scene, [one, two])
+}
+
+#[test]
+fn a_store_comes_on_record_when_it_keeps_something_that_is_promised() {
+    let on_record = |scene: &Scene, store| scene.shared.records().store(PeerId([store; 16])).is_some();
+    let (scene, _stores) = published();
+    let _empty = scene.lending(3);
+    for store in 1..4 {
+        let mut asks = session(10 + u64::from(store), store);
+        let _told = scene.duties(&mut asks);
+    }
+    assert_eq!([1, 2, 3].map(|store| on_record(&scene, store)), [true, true, false]);
+    // Of one that is to leave somebody has spoken.
+    let leaves = |store| SetStore {
+        client: ClientId(8),
+        seq: u64::from(store),
+        store: PeerId([store; 16]),
+        change: StoreChange::Leave,
+    };
+    assert_eq!(answer(scene.answer(&mut session(20, 20), leaves(3))), Common::Ok.into());
+    assert!(on_record(&scene, 3));
+    assert_eq!(code(scene.answer(&mut session(21, 20), leaves(4))), ErrorCode::NotFound, "nobody knows it");
 }
 
 #[test]
