@@ -1,8 +1,10 @@
 //! Stores under a storm: uploads, downloads, removals, and stores, trackers and uploaders that are killed, stopped and
-//! come back, from a seed, with real processes; against a model of what was acknowledged.
+//! come back, disks that are wiped, stores that leave and are forgotten, from a seed, with real processes; against a model of
+//! what was acknowledged.
 //!
-//! What is held: **every acknowledged version comes back byte-identical while at most one store is down**, numbers of
-//! versions count up, the same content again makes no version, and what was removed stays removed.
+//! What is held: **every acknowledged version comes back byte-identical while at most one store is down** since all was
+//! whole, numbers of versions count up, the same content again makes no version, what was removed stays removed, and
+//! all becomes whole again.
 //!
 //! `P2P_CHAOS_SEED` chooses the storm, `P2P_CHAOS_SECONDS` how long it goes on (default: as long as it has its place
 //! among other tests); `cargo test --test chaos -- --ignored --nocapture` goes on for hours from new seeds.
@@ -53,7 +55,8 @@ impl Storm {
             38..44 => self.upload_and_be_killed(),
             44..70 => self.download_some(),
             70..76 => self.remove_some(),
-            76..92 => self.trouble_a_store(),
+            76..87 => self.trouble_a_store(),
+            87..92 => self.take_a_store(),
             _ => {
                 self.say("the tracker is killed, and back");
                 self.world.restart_tracker();
@@ -132,13 +135,50 @@ impl Storm {
         }
     }
 
-    /// The storm is over: everything is back, and each store may be lost.
-    fn settle(&mut self) {
+    /// Once all is whole a store is taken: its disk is lost, it leaves, or it is gone for so long that a second may go.
+    fn take_a_store(&mut self) {
+        self.all_back();
+        self.world.becomes_whole(0);
+        let store = self.rng.usize(..STORES);
+        match self.rng.u8(..3) {
+            0 => {
+                self.say(&format!("store {store} loses its disk"));
+                self.world.kill(store);
+                self.world.wipe(store);
+            }
+            1 => {
+                self.say(&format!("store {store} leaves, and another comes"));
+                let id = self.world.leaves(store);
+                self.world.kill(store);
+                self.world.forgets(&id);
+                self.world.wipe(store);
+            }
+            _ => {
+                let second = (store + 1 + self.rng.usize(..STORES - 1)) % STORES;
+                self.say(&format!("store {store} is killed, and when all is whole again store {second}"));
+                self.world.kill(store);
+                self.world.becomes_whole(1);
+                self.world.kill(second);
+                self.download_some();
+                self.world.bring_back(second);
+            }
+        }
+        self.world.bring_back(store);
+        self.world.becomes_whole(0);
+    }
+
+    fn all_back(&mut self) {
         if let Some(down) = self.world.down() {
             self.world.bring_back(down);
         }
+    }
+
+    /// The storm is over: everything is back, and each store may be lost.
+    fn settle(&mut self) {
+        self.all_back();
         self.world.restart_tracker();
         for lost in 0..STORES {
+            self.world.becomes_whole(0);
             self.world.kill(lost);
             for (name, number, content) in self.model.all() {
                 self.say(&format!("without store {lost}: {name} {number}: {content}"));

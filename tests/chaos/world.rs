@@ -12,7 +12,9 @@ use super::content::Content;
 use crate::support::{Daemon, Port, eventually, run};
 
 /// How many stores there are.
-pub(crate) const STORES: usize = 3;
+pub(crate) const STORES: usize = 4;
+/// A store is missed after so long, and what nothing refers to given up.
+const DELAYS: [&str; 4] = ["--repair-after", "2s", "--grace", "3s"];
 const LENT: &str = "400MB";
 
 /// A store, and whether it can be reached.
@@ -57,7 +59,8 @@ impl World {
             tracker.kill();
         }
         let data = self.path("tracker");
-        self.tracker = Some(Daemon::tracker(&["--listen", &self.address, "--data", text(&data)]));
+        let options = ["--listen", &self.address, "--data", text(&data)];
+        self.tracker = Some(Daemon::tracker(&[&options[..], &DELAYS].concat()));
     }
 
     /// The store that is down, if one is.
@@ -76,6 +79,51 @@ impl World {
         if let Store::Up(daemon) = std::mem::replace(&mut self.stores[store], Store::Down) {
             daemon.stop().expect(0);
         }
+    }
+
+    /// All that it had is gone, and who it was.
+    pub(crate) fn wipe(&mut self, store: usize) {
+        std::fs::remove_dir_all(self.path(&format!("store{store}"))).expect("its folder");
+    }
+
+    /// Has others keep what it holds, and waits until they do; its id.
+    #[track_caller]
+    pub(crate) fn leaves(&self, store: usize) -> String {
+        let name = format!("store{store}");
+        let here = self.listed().into_iter().find(|line| line["name"] == *name && line["state"] == "lending");
+        let id = here.expect("it lends")["store"].as_str().expect("an id").to_owned();
+        run(&["stores", "leave", &id, "--tracker", &self.address]).expect(0);
+        eventually("it may be taken away", || {
+            self.listed().iter().any(|line| line["store"] == *id && line["state"] == "left").then_some(())
+        });
+        id
+    }
+
+    /// It has been killed, and does not come back.
+    #[track_caller]
+    pub(crate) fn forgets(&self, id: &str) {
+        eventually("its connection has ended", || {
+            (run(&["stores", "forget", id, "--tracker", &self.address]).code() == 0).then_some(())
+        });
+    }
+
+    /// What `p2p stores --json` says.
+    #[track_caller]
+    fn listed(&self) -> Vec<Value> {
+        let said = run(&["stores", "--json", "--tracker", &self.address]).expect(0).stdout;
+        said.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    /// Waits until all is as safe as promised with so many of the stores away.
+    #[track_caller]
+    pub(crate) fn becomes_whole(&self, away: usize) {
+        eventually("all is whole", || {
+            let here = self.listed().iter().filter(|line| line["state"] == "lending").count();
+            let said = run(&["health", "--json", "--tracker", &self.address]).stdout;
+            let health: Value = serde_json::from_str(said.trim()).expect("JSON");
+            let whole = health["contents"] == 0 || health["survives"] == 1;
+            (whole && health["repairing"] == 0 && here == STORES - away).then_some(())
+        });
     }
 
     pub(crate) fn freeze(&mut self, store: usize) {

@@ -66,6 +66,12 @@ impl Disk {
     }
 }
 
+/// A disk that can become read-only while files on it are open.
+const CAN_FAIL: &str = "mount -t tmpfs -o size=80m none $D && truncate -s 64M $D/image && mkfs.ext4 -q -m 0 $D/image \
+                        && mount -o loop $D/image $D";
+/// As of an error that its file system has found.
+const BECOMES_READ_ONLY: &str = "mount -o remount,abort $D";
+
 /// Fails unless a command said one sentence, with these words, and ended so.
 #[track_caller]
 fn expect_sentence(said: Output, code: i32, words: &[&str]) {
@@ -150,6 +156,17 @@ fn a_tracker_does_not_start_on_a_read_only_disk() {
         stderr: String::from_utf8_lossy(&said.stderr).into_owned(),
     };
     expect_sentence(said, OTHER, &["read-only"]);
+}
+
+#[test]
+fn a_tracker_whose_disk_becomes_read_only_promises_nothing_more() {
+    let Some(disk) = Disk::new() else { return };
+    let data = format!("{}/data", disk.text());
+    let tracker = disk.start(CAN_FAIL, &["tracker", "--listen", "127.0.0.1:0", "--data", &data]);
+    publish(&tracker, "before").expect(DONE);
+    disk.change(&tracker, BECOMES_READ_ONLY);
+    expect_sentence(publish(&tracker, "after"), OTHER, &["cannot write its journal", "read-only"]);
+    expect_published(&tracker, &["before".to_owned()]);
 }
 
 #[test]
@@ -245,6 +262,17 @@ fn a_store_whose_disk_is_full_says_so_and_takes_more_when_there_is_room() {
     fill(&disk.of(&kept.store, "other"));
     expect_sentence(kept.upload("large", 3_000_000), OTHER, &["the stores have room for"]);
     kept.expect_there("small", 1_000_000);
+}
+
+#[test]
+fn a_store_whose_disk_becomes_read_only_says_so_and_gives_what_it_has() {
+    let Some(disk) = Disk::new() else { return };
+    let mut kept = Kept::on(&disk, CAN_FAIL);
+    kept.upload("before", 1_000_000).expect(DONE);
+    disk.change(&kept.store, BECOMES_READ_ONLY);
+    expect_sentence(kept.upload("after", 1_000_000), OTHER, &["the stores have room for 0 bytes more"]);
+    kept.store.wait_for_log("its file system is read-only");
+    kept.expect_there("before", 1_000_000);
 }
 
 #[test]
