@@ -1,8 +1,9 @@
-//! What is moved: ids, geometry, sets and runs of chunks, manifests with their proofs, trees, names and links. Pure.
+//! What is moved: ids, geometry, sets and runs of chunks, manifests with their proofs, erasure codes, trees, names and links. Pure.
 
 mod address;
 mod chunk_set;
 mod claim;
+pub mod code;
 mod endpoint;
 mod geometry;
 mod id;

@@ -18,6 +18,7 @@ mod macros;
 mod members;
 mod message;
 mod peer;
+mod policy;
 mod records;
 mod stores;
 #[cfg(test)]
@@ -42,7 +43,8 @@ pub use peer::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Here,
     Load, Manifest, Open, Opened, Refused, ServerHas, ToServer, Want,
 };
-pub use records::{Authority, ClientId, Policy, Published, Term, Version};
+pub use policy::{Coding, Policy, Side};
+pub use records::{Authority, ClientId, Published, Term, Version};
 pub use stores::{Call, Check, Discard, Duty, DutySource, Keep, KeptPart, Look, Remember, StoreInfo};
 pub use tracker::{
     ChangeMembers, Cluster, Decline, Duties, Enter, Entry, FromTracker, GetCluster, GetDuties, GetHealth,

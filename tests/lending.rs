@@ -202,6 +202,7 @@ impl Master {
             chunks: offer.chunks,
             keep: chunks.into(),
             urgent: true,
+            code: None,
             sources: self.sources(sources),
         }
     }

@@ -1,5 +1,7 @@
 //! Every limit of the protocol, named. `docs/PROTOCOL.md` lists each with what happens past it.
 
+use crate::content::code::Shape;
+
 /// The framing version carried in the preface.
 pub const FRAMING_VERSION: u16 = 1;
 /// The oldest protocol version this build speaks.
@@ -62,6 +64,7 @@ pub const REKEY_RECORDS: u64 = 1 << 22;
 pub const MAX_SHARDS: u8 = 16;
 /// Most shards that may be lost: `m` of a policy. One more is the most copies.
 pub const MAX_PARITY: u8 = 8;
+const _: () = assert!(MAX_SHARDS == Shape::MOST_DATA && MAX_PARITY == Shape::MOST_PARITY);
 /// Most versions of one name.
 pub const MAX_VERSIONS: usize = 10_000;
 /// Most versions in one VERSIONS or RECORDS.

@@ -5,62 +5,9 @@ use bytes::{Buf, BufMut, BytesMut};
 
 use super::codes::View;
 use super::field::{Cursor, DecodeError, Field, Label, Name};
-use super::limits::{MAX_PARITY, MAX_SHARDS};
 use super::macros::layout;
+use super::policy::Policy;
 use crate::content::{Claim, FileId};
-
-/// What stores promise of a content: any `k` of `k + m` shards suffice to have it, so `m` stores may be lost.
-///
-/// Copies are shards with `k` 1: `m + 1` of them. [`Policy::NONE`] promises nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Policy {
-    k: u8,
-    m: u8,
-}
-
-impl Policy {
-    /// No store keeps it; it is there as long as some peer shares it.
-    pub const NONE: Policy = Policy { k: 0, m: 0 };
-
-    /// Any `k` of `k + m`; `None` above [`MAX_SHARDS`] or [`MAX_PARITY`], and where nothing suffices.
-    pub fn new(k: u8, m: u8) -> Option<Policy> {
-        let policy = Policy { k, m };
-        let promises = (1..=MAX_SHARDS).contains(&k) && m <= MAX_PARITY;
-        (promises || policy == Policy::NONE).then_some(policy)
-    }
-
-    /// That many copies; `None` for 0 and above [`MAX_PARITY`] + 1.
-    pub fn copies(copies: u8) -> Option<Policy> {
-        Policy::new(1, copies.checked_sub(1)?)
-    }
-
-    /// How many shards suffice; 0 if nothing is promised.
-    pub fn k(self) -> u8 {
-        self.k
-    }
-
-    /// How many may be lost.
-    pub fn m(self) -> u8 {
-        self.m
-    }
-
-    /// False if nothing is promised.
-    pub fn promises(self) -> bool {
-        self != Policy::NONE
-    }
-}
-
-impl Field for Policy {
-    fn put(&self, out: &mut BytesMut) {
-        self.k.put(out);
-        self.m.put(out);
-    }
-    fn take(from: &mut Cursor) -> Result<Policy, DecodeError> {
-        let (k, m) = (u8::take(from)?, u8::take(from)?);
-        let got = u64::from(u16::from_be_bytes([k, m]));
-        Policy::new(k, m).ok_or(DecodeError::BadValue { what: "a policy", got })
-    }
-}
 
 /// Who asks for a change of the records: new for each call of a command, so that the change is made once however often
 /// it is asked for.
@@ -152,6 +99,16 @@ impl Version {
         if name.ends_with('/') { View::Members } else { View::Bytes }
     }
 
+    /// True if what is said of it can be true, published under `name`, as far as can be seen without a byte of it: only a
+    /// file that is large enough can be promised as a code.
+    pub fn is_possible(&self, name: &str) -> bool {
+        let coded = self.policy.coding().is_none_or(|coding| {
+            let parity = coding.stripes(self.size).map(|stripes| stripes.parity().size());
+            !name.ends_with('/') && parity.is_some_and(|size| coding.with.can_be_of(size))
+        });
+        coded && self.claim(name).is_possible(&self.id)
+    }
+
     /// True if both stand for the same content and promise the same of it.
     pub fn is_like(&self, other: &Version) -> bool {
         self.id == other.id && self.size == other.size && self.policy == other.policy
@@ -160,21 +117,7 @@ impl Version {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-
-    #[test]
-    fn a_policy_is_within_its_limits_or_promises_nothing() {
-        assert_eq!(Policy::copies(2), Policy::new(1, 1));
-        assert_eq!(Policy::copies(1).map(|policy| (policy.k(), policy.m())), Some((1, 0)));
-        assert_eq!((Policy::copies(0), Policy::copies(u8::MAX)), (None, None));
-        assert!(Policy::copies(MAX_PARITY + 1).is_some() && Policy::copies(MAX_PARITY + 2).is_none());
-        assert!(Policy::new(MAX_SHARDS, MAX_PARITY).is_some() && Policy::new(MAX_SHARDS + 1, 1).is_none());
-        assert_eq!((Policy::new(0, 0), Policy::new(0, 1)), (Some(Policy::NONE), None));
-        let bad = Policy::take(&mut Cursor::new(Bytes::from_static(&[0, 1])));
-        assert_eq!(bad, Err(DecodeError::BadValue { what: "a policy", got: 1 }));
-    }
 
     #[test]
     fn a_published_version_reads_back() {

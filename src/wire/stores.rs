@@ -6,6 +6,7 @@ use super::codes::{StoreState, View};
 use super::field::{Addresses, Bits, Cursor, DecodeError, Field, Label, List};
 use super::limits::{MAX_DUTY_SOURCES, MAX_REMEMBERED};
 use super::macros::{kinds, layout};
+use super::policy::Coding;
 use super::records::Published;
 use crate::content::{Chunk, FileId, PeerId};
 
@@ -87,6 +88,8 @@ kinds! {
             keep: Bits,
             /// True if somebody waits for it.
             urgent: bool,
+            /// The code that it is a part of: what nobody has is decoded.
+            code: Option<Coding>,
             /// From whom they are to be had.
             sources: List<DutySource, MAX_DUTY_SOURCES>,
         }

@@ -85,7 +85,7 @@ mod tests {
 
     fn keep(id: u8, keep: Bits, urgent: bool) -> Keep {
         let (id, view, sources) = (FileId([id; 32]), View::Bytes, List::default());
-        Keep { id, view, size: 9, total: 9, chunks: 1, keep, urgent, sources }
+        Keep { id, view, size: 9, total: 9, chunks: 1, keep, urgent, code: None, sources }
     }
 
     fn next(agenda: &mut Agenda) -> Option<u8> {

@@ -146,7 +146,7 @@ impl Keeping {
     pub fn promised(&self, content: Content) -> Option<Promise> {
         let row = self.rows.get(&content).filter(|row| row.promised.promises())?;
         let Row { size, total, chunks, promised: policy, .. } = *row;
-        Some(Promise { content, size, total, chunks, policy })
+        Some(Promise { content, size, total, chunks, policy, code: None })
     }
 
     /// Stores that are here and hold one of the missing chunks of a content, or any if none is named, and how many of its

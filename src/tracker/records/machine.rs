@@ -12,7 +12,8 @@ use super::roster::Roster;
 use super::seen::{AllSeen, Seen};
 use crate::content::{FileId, PeerId, SafeName};
 use crate::wire::{
-    Authority, ClientId, MemberKey, MemberRole, Name, Policy, Published, Term, Version, View, limits,
+    Authority, ClientId, Coding, MemberKey, MemberRole, Name, Policy, Published, Side, Term, Version, View,
+    limits,
 };
 
 /// Most bytes that names and versions may cost.
@@ -36,12 +37,14 @@ pub struct Promise {
     pub total: u64,
     /// Its chunks: of the file, or of all members.
     pub chunks: u32,
-    /// What is promised of it.
+    /// What is promised of it. Of a parity one copy, for the sake of its data.
     pub policy: Policy,
+    /// The code that it is a part of.
+    pub code: Option<Coding>,
 }
 
 impl Promise {
-    /// What a version of this name promises; `None` if nothing.
+    /// What a version of this name promises of its content; `None` if nothing.
     pub fn of(name: &str, version: &Version) -> Option<Promise> {
         version.policy.promises().then_some(Promise {
             content: (version.id, Version::view(name)),
@@ -49,12 +52,45 @@ impl Promise {
             total: version.total,
             chunks: version.chunks,
             policy: version.policy,
+            code: version.policy.coding(),
         })
+    }
+
+    /// What follows of the parity, if this promises a code.
+    pub fn of_parity(&self) -> Option<Promise> {
+        let code = self.code.filter(|code| code.of == Side::Data)?;
+        let parity = code.stripes(self.size)?.parity();
+        Some(Promise {
+            content: (code.with, View::Bytes),
+            size: parity.size(),
+            total: parity.size(),
+            chunks: parity.chunks(),
+            policy: Policy::copies(1)?,
+            code: Some(code.turned(self.content.0, self.size)),
+        })
+    }
+
+    /// All that a version of this name promises.
+    fn all_of(name: &str, version: &Version) -> impl Iterator<Item = Promise> + use<> {
+        let data = Promise::of(name, version);
+        data.into_iter().chain(data.and_then(|data| data.of_parity()))
+    }
+
+    /// What two promises of one content come to: copies if either is of copies, for shards of a code are not enough then, of which as many
+    /// may be lost as the safer of them says.
+    fn and(self, other: Promise) -> Promise {
+        let m = self.policy.m().max(other.policy.m());
+        let copies = if self.code.is_none() { self } else { other };
+        match copies.code {
+            None => Promise { policy: Policy::copies(m + 1).unwrap_or(copies.policy), ..copies },
+            Some(_) if other.policy.m() > self.policy.m() => other,
+            Some(_) => self,
+        }
     }
 
     /// Less or equal to every promise of this content.
     fn least(content: Content) -> Promise {
-        Promise { content, size: 0, total: 0, chunks: 0, policy: Policy::NONE }
+        Promise { content, size: 0, total: 0, chunks: 0, policy: Policy::NONE, code: None }
     }
 }
 
@@ -241,7 +277,7 @@ impl Records {
 
     fn take_in(&mut self, published: &Published, changed: &mut BTreeSet<Content>) -> bool {
         let (Ok(name), version) = (SafeName::new(&*published.name), &published.version) else { return false };
-        if version.number == 0 || !version.claim(name.as_str()).is_possible(&version.id) {
+        if version.number == 0 || !version.is_possible(name.as_str()) {
             return false;
         }
         let row = self.names.get(&name);
@@ -272,7 +308,7 @@ impl Records {
             return false;
         };
         self.bytes += cost;
-        if let Some(promise) = Promise::of(name.as_str(), &version) {
+        for promise in Promise::all_of(name.as_str(), &version) {
             *self.promises.entry(promise).or_default() += 1;
             changed.insert(promise.content);
         }
@@ -286,12 +322,13 @@ impl Records {
     /// Forgets what follows from a version that is gone.
     fn forget(&mut self, name: &SafeName, version: &Version, changed: &mut BTreeSet<Content>) {
         self.bytes -= version_bytes(version);
-        let Some(promise) = Promise::of(name.as_str(), version) else { return };
-        changed.insert(promise.content);
-        if let Entry::Occupied(mut count) = self.promises.entry(promise) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
+        for promise in Promise::all_of(name.as_str(), version) {
+            changed.insert(promise.content);
+            if let Entry::Occupied(mut count) = self.promises.entry(promise) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
             }
         }
     }
@@ -351,7 +388,7 @@ impl Records {
     pub fn published(&self, content: Content, most: usize) -> Vec<Published> {
         let of_name = |(name, row): (&SafeName, &Row)| {
             let promises = |version: &&Version| {
-                Promise::of(name.as_str(), version).is_some_and(|promise| promise.content == content)
+                Promise::all_of(name.as_str(), version).any(|promise| promise.content == content)
             };
             let name = Name::new(name.as_str());
             let published = |version: &Version| Published { name: name.clone(), version: version.clone() };
@@ -363,7 +400,7 @@ impl Records {
     /// What is promised of a content now, the most where versions promise differently; `None` if nothing.
     pub fn promise(&self, content: Content) -> Option<Promise> {
         let of_it = self.promises.range(Promise::least(content)..).map(|(promise, _)| *promise);
-        of_it.take_while(|promise| promise.content == content).max_by_key(|promise| promise.policy.m())
+        of_it.take_while(|promise| promise.content == content).reduce(Promise::and)
     }
 
     /// All promises, in order of content; a content may have several.

@@ -7,7 +7,7 @@ use crate::wire::{self, Common, ErrorCode, FromTracker, List, Variant, Version, 
 /// Bytes of versions in one answer: with one more it is in a frame.
 const PAGE_BYTES: usize = limits::MAX_FRAME_BYTES / 2;
 /// Bytes of a version beside its publisher's name.
-const VERSION_BYTES: usize = 4 + 32 + 8 + 8 + 4 + 2 + 8 + 2;
+const VERSION_BYTES: usize = 4 + 32 + 8 + 8 + 4 + 2 + 32 + 8 + 2;
 
 /// The name of a request.
 fn name_of(name: &wire::Name) -> Result<SafeName, Common> {
@@ -79,7 +79,7 @@ pub(super) fn checked(name: &wire::Name, version: &Version) -> Result<SafeName, 
 
 /// Whether what is claimed of a version can be true of something with this name.
 fn check(name: &SafeName, version: &Version) -> Result<(), Common> {
-    match version.claim(name.as_str()).is_possible(&version.id) {
+    match version.is_possible(name.as_str()) {
         true => Ok(()),
         false => Err(Common::error(
             ErrorCode::Malformed,

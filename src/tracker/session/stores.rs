@@ -15,7 +15,7 @@ use crate::wire::{
 /// Bytes of versions that a store is to remember with one content: with all that is told at a time they fit a frame.
 const REMEMBERED_BYTES: usize = 8 << 10;
 /// What a version takes beside its texts, and a little more.
-const VERSION_BYTES: usize = 80;
+const VERSION_BYTES: usize = 112;
 
 /// Contents of a report that are taken in under one lock.
 const PARTS: usize = 64;
@@ -121,7 +121,7 @@ fn duty(shared: &Shared, store: PeerId, order: Order, now: Instant) -> wire::Dut
         Order::Keep { content, size, total, chunks, keep, urgent, stores } => {
             let sources = sources(&mut shared.lock(), (content, size), &stores, store, now);
             let ((id, view), sources) = (content, List::new(sources));
-            Keep { id, view, size, total, chunks, keep, urgent, sources }.into()
+            Keep { id, view, size, total, chunks, keep, urgent, code: None, sources }.into()
         }
         Order::Look { content, size, total, chunks, stores } => {
             let sources = sources(&mut shared.lock(), (content, size), &stores, store, now);

@@ -108,7 +108,7 @@ pub(super) fn version() -> Version {
         size: 200_000,
         total: 200_000,
         chunks: 4,
-        policy: Policy::new(1, 1).unwrap(),
+        policy: Policy::copies(2).unwrap(),
         stamp_ms: 1_700_000_000_000,
         publisher: Text::new("anna"),
     }
@@ -151,7 +151,7 @@ fn next_duty(after: Option<&Duty>) -> Option<Duty> {
         }
         Some(Duty::Call(_)) => {
             let keep = Bits::Map(Bytes::from_static(&[0b1010_0000]));
-            Keep { id, view, size: 5, total: 5, chunks: 4, keep, urgent: true, sources }.into()
+            Keep { id, view, size: 5, total: 5, chunks: 4, keep, urgent: true, code: None, sources }.into()
         }
         Some(Duty::Keep(_)) => Look { id, view, size: 5, total: 5, chunks: 1, sources }.into(),
         Some(Duty::Look(_)) => Check { id, view, chunk: Chunk(7) }.into(),

@@ -24,7 +24,7 @@ struct Many {
 fn promise(id: u32, chunks: u32) -> Promise {
     let content = (FileId::of(&id.to_be_bytes()), View::Members);
     let total = u64::from(chunks) << 16;
-    Promise { content, size: 1 << 20, total, chunks, policy: Policy::copies(2).unwrap() }
+    Promise { content, size: 1 << 20, total, chunks, policy: Policy::copies(2).unwrap(), code: None }
 }
 
 impl Many {

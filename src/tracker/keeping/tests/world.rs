@@ -20,7 +20,7 @@ pub(super) fn file(id: u8, chunks: u32, copies: u8) -> Promise {
     let size = u64::from(chunks) << 16;
     assert_eq!(Geometry::of(size).map(Geometry::chunks), Some(chunks));
     let policy = Policy::copies(copies).unwrap();
-    Promise { content: (FileId::of(&[id]), View::Bytes), size, total: size, chunks, policy }
+    Promise { content: (FileId::of(&[id]), View::Bytes), size, total: size, chunks, policy, code: None }
 }
 
 /// How many chunks a duty says to keep.
