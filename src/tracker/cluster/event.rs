@@ -56,6 +56,7 @@ pub enum Event {
 }
 
 /// What may be done or answered when the writes are on the disk, in order.
+#[allow(clippy::large_enum_variant, reason = "one lives for a moment, and most are commands")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ready {
     /// The records are these now, all of them.
