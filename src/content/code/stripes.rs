@@ -236,7 +236,10 @@ mod tests {
         let column = Column { group: 1, number: 3 };
         assert_eq!((stripes.column_of(false, 99), stripes.column_of(true, 103)), (column, column));
         assert_eq!((stripes.column_chunks(column, 2), stripes.column_chunks(column, 5)), (99..100, 102..104));
-        assert_eq!((stripes.offset(column, 2), stripes.offset(column, 5)), (99 * 256 << 10, 102 * 128 << 10));
+        assert_eq!(
+            (stripes.offset(column, 2), stripes.offset(column, 5)),
+            ((99 * 256) << 10, (102 * 128) << 10)
+        );
     }
 
     #[test]
