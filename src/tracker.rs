@@ -14,7 +14,8 @@ use crate::descriptors;
 use crate::net::{self, Identity};
 use crate::wire::SwarmSecret;
 use directory::Directory;
-use records::{Journal, Recorder, Unrecorded};
+use recorder::{Recorder, Unrecorded};
+use records::Journal;
 use server::Server;
 use shared::Shared;
 
@@ -27,6 +28,7 @@ mod inside;
 pub mod keeping;
 mod keys;
 mod presence;
+pub mod recorder;
 pub mod records;
 pub mod roles;
 mod server;
@@ -82,6 +84,12 @@ pub fn start(config: Config) -> Result<Tracker, StartError> {
 /// The records of this tracker: those in its folder, or new ones.
 fn recorder(config: &Config) -> Result<Recorder, StartError> {
     let Some(folder) = &config.data else { return Ok(Recorder::forgetful()) };
+    if let Some(founders) = &config.cluster {
+        return Ok(Recorder::join(folder, founders.clone())?);
+    }
+    if recorder::is_of_cluster(folder) {
+        return Err(StartError::OfCluster(folder.clone()));
+    }
     let (journal, records) = Journal::open(folder)?;
     Recorder::start(journal, records, config.recover).map_err(StartError::Journal)
 }

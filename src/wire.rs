@@ -4,7 +4,7 @@
 //! directions. Pure: bytes in, values out; no socket, no clock.
 //!
 //! Messages stand by who says them to whom: `common`, `tracker` (members and trackers), `peer` (askers and
-//! servers), each declared once with its number. `records`, `stores`, `members` and `cluster` are what some of them carry; `codes` are the numbers in their fields, `field` how a value is
+//! servers), `node` (trackers of a cluster), each declared once with its number. `records`, `stores`, `members` and `cluster` are what some of them carry; `codes` are the numbers in their fields, `field` how a value is
 //! laid out, `frame` what surrounds a message, `limits` how much of anything there may be.
 
 mod claim;
@@ -17,6 +17,7 @@ pub mod limits;
 mod macros;
 mod members;
 mod message;
+mod node;
 mod peer;
 mod policy;
 mod records;
@@ -39,6 +40,7 @@ pub use frame::{
 pub(crate) use macros::layout;
 pub use members::{Epoch, MemberInfo, MemberKey, Standing, SwarmSecret, TrackerAddress, TrackerKey};
 pub use message::Message;
+pub use node::{BetweenNodes, Forward, Forwarded, LinkNodes, Passed, Say};
 pub use peer::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Here,
     Load, Manifest, Open, Opened, Refused, ServerHas, ToServer, Want,

@@ -18,9 +18,9 @@ use p2p::content::{
 use p2p::net::secure::Suite;
 use p2p::net::secure::vectors::{Exchange, exchange};
 use p2p::wire::{
-    ChunkHead, Common, Complaint, Duty, ErrorCode, FromServer, FromTracker, HEADER_BYTES, MemberRole,
-    Message, Preface, Purpose, RawHeader, Refusal, Reluctance, Role, StoreChange, StoreState, ToServer,
-    ToTracker, Urgency, View,
+    BetweenNodes, ChunkHead, Common, Complaint, Duty, ErrorCode, FromServer, FromTracker, HEADER_BYTES,
+    MemberRole, Message, Preface, Purpose, RawHeader, Refusal, Reluctance, Role, StoreChange, StoreState,
+    ToServer, ToTracker, Urgency, View,
 };
 
 use doc::{DOC, blocks, rows, section, unhex};
@@ -34,15 +34,17 @@ const MESSAGES: &str = concat!(
     include_str!("../src/wire/stores.rs"),
     include_str!("../src/wire/members.rs"),
     include_str!("../src/wire/cluster.rs"),
+    include_str!("../src/wire/node.rs"),
 );
 
-fn tables() -> [(&'static str, &'static [(u8, &'static str)]); 5] {
+fn tables() -> [(&'static str, &'static [(u8, &'static str)]); 6] {
     [
         ("any", Common::TABLE),
         ("member to tracker", ToTracker::TABLE),
         ("tracker to member", FromTracker::TABLE),
         ("asker to server", ToServer::TABLE),
         ("server to asker", FromServer::TABLE),
+        ("node to node", BetweenNodes::TABLE),
     ]
 }
 
@@ -143,6 +145,7 @@ fn check_frame(bytes: &[u8], direction: &str) -> RawHeader {
         "member to tracker" => reencode::<ToTracker>(bytes, header),
         "tracker to member" => reencode::<FromTracker>(bytes, header),
         "asker to server" => reencode::<ToServer>(bytes, header),
+        "node to node" => reencode::<BetweenNodes>(bytes, header),
         _ => reencode::<FromServer>(bytes, header),
     };
     assert_eq!(again, bytes, "id {:02x}", header.id);

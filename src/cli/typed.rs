@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod args;
+pub(crate) mod cluster;
 pub(crate) mod code;
 pub(crate) mod examples;
 pub(crate) mod fault;

@@ -11,6 +11,7 @@ pub const ASK: u8 = 1;
 pub const SERVE: u8 = 2;
 pub const MEMBER: u8 = 3;
 pub const TRACKER: u8 = 4;
+pub const NODE: u8 = 5;
 
 /// Numbers with a meaning, and what each is called.
 macro_rules! numbers {

@@ -13,8 +13,8 @@ use crate::tracker::directory::{Bounds, Directory};
 use crate::tracker::session::{Effect, Session};
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    Bits, ChunkHead, Common, Frame, FrameCodec, FromServer, FromTracker, HEADER_BYTES, Hello, Label, Message,
-    PREFACE_BYTES, Preface, Role, ToServer, ToTracker, limits,
+    BetweenNodes, Bits, ChunkHead, Common, Frame, FrameCodec, FromServer, FromTracker, HEADER_BYTES, Hello,
+    Label, Message, PREFACE_BYTES, Preface, Role, ToServer, ToTracker, limits,
 };
 
 pub(super) fn to_tracker(bytes: &[u8], _: &Path) {
@@ -31,6 +31,7 @@ pub(super) fn to_server(bytes: &[u8], _: &Path) {
 
 pub(super) fn from_server(bytes: &[u8], _: &Path) {
     stream::<FromServer>(bytes);
+    stream::<BetweenNodes>(bytes);
 }
 
 /// The frames that arrive in these pieces, and how the stream went wrong if it did.

@@ -68,8 +68,8 @@ impl Handle {
         fits
     }
 
-    /// Writes for the connection's own thread, of which there is one. Waits for room.
-    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes for the connection's own thread, or the one that sends for it; there is one. Waits for room.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let sealed = {
             let mut pen = lock(&self.pen);
             pen.busy = true;

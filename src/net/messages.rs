@@ -86,6 +86,11 @@ impl<R: Message, S: Message> Messages<R, S> {
         self.stream.stream()
     }
 
+    /// The socket, for who sends or ends it elsewhere.
+    pub fn handle(&self) -> Handle {
+        self.stream.clone()
+    }
+
     /// How long [`Messages::receive`] waits; `None` waits for ever.
     ///
     /// # Errors

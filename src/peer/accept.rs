@@ -101,7 +101,7 @@ fn converse(node: &Node, guest: &Guest) -> Result<(), NetError> {
     let part = |theirs| match theirs {
         Role::Ask => Some(Role::Serve),
         Role::Serve => Some(Role::Ask),
-        Role::Member | Role::Tracker => None,
+        Role::Member | Role::Tracker | Role::Node => None,
     };
     let stream = guest.handle.socket();
     stream.set_nonblocking(false)?;

@@ -20,7 +20,7 @@ mod translation;
 
 pub use durable::{Found, Head, Identity, KINDS, Write};
 pub use entry::{Address, Chain, ClusterId, Entry, Incarnation, Key, MAX_NODE, Member, Members, Node, What};
-pub use event::{Event, Ready, Reason, Settings, Step, TICK};
+pub use event::{Event, Other, Ready, Reason, Settings, Step, TICK};
 pub use rules::{Rule, Rules};
 pub use said::{At, Greeting};
 pub use seam::Seam;

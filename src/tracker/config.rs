@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::directory::Bounds;
 use super::founding::Closed;
-use super::records::{JournalError, Unrecorded};
+use super::recorder::{Founders, JoinError, Unrecorded};
+use super::records::JournalError;
 use super::shared::Delays;
 use crate::net::secure::Keyring;
 
@@ -28,6 +29,8 @@ pub struct Config {
     /// The folder where published names are kept; without one they are forgotten with the tracker, but for what stores
     /// remember.
     pub data: Option<PathBuf>,
+    /// Makes it one of several, which agree on what is in that folder.
+    pub cluster: Option<Founders>,
     /// True if what stores remember is taken in beside what is in the folder.
     pub recover: bool,
     /// What it can be dialled with, and who it is then.
@@ -50,6 +53,7 @@ impl Default for Config {
             max_connections: 12_000,
             bounds: Bounds::default(),
             data: None,
+            cluster: None,
             recover: false,
             keyring: Keyring::none(),
             delays: Delays::default(),
@@ -75,6 +79,12 @@ pub enum StartError {
     /// The journal cannot be written.
     #[error("cannot write the tracker's records: {0}")]
     Journal(io::Error),
+    /// It cannot be one of several.
+    #[error("cannot be a tracker of the cluster: {0}")]
+    Join(#[from] JoinError),
+    /// It was one of several, and is to be alone.
+    #[error("{} has the records of a tracker of a cluster: start it with --node and --cluster", .0.display())]
+    OfCluster(PathBuf),
     /// The swarm cannot be founded.
     #[error("cannot found the swarm: {0}")]
     Found(#[from] Unrecorded),

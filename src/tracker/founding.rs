@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::keys::openings;
-use super::records::{Command, Found, Founder, Invite, Recorder, Unrecorded, invite_id};
+use super::recorder::{Recorder, Unrecorded};
+use super::records::{Command, Found, Founder, Invite, invite_id};
 use super::shared::Shared;
 use crate::content::Host;
 use crate::net::secure::{self, Keyring, PublicKey, Purpose};

@@ -7,13 +7,14 @@
 //! `state` is all that is known, and the one way to change it; `events` what stores say, `uploading` what is asked for
 //! and promised, `working` goes over what is on the `agenda` (`steps` at a time), `plan` who is to keep what (`place` draws),
 //! `surplus` what is kept too often, `balance` where, `leaving` who is to be taken away, `duties` what a store is told, `health` what people
-//! and fetchers are told. `store`, `row`, `upload` and `part` are what it is made of.
+//! and fetchers are told, `leading` when a term begins that may be another tracker's. `store`, `row`, `upload` and `part` are what it is made of.
 
 mod agenda;
 mod balance;
 mod duties;
 mod events;
 mod health;
+mod leading;
 mod leaving;
 mod part;
 mod place;

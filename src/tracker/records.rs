@@ -2,17 +2,16 @@
 //! promise of them.
 //!
 //! `machine` is all of it, `roster` the part about who is in a closed swarm, `seen` that about stores, `command` what can be asked of it and `outcome` what came of that, `clients` what makes a command that comes twice
-//! harmless, `snapshot` all of it as bytes, `journal` what is on disk, `recorder` the way to change it.
+//! harmless, `snapshot` all of it as bytes, `journal` what is on the disk of a tracker that is alone.
 
 mod clients;
 mod command;
 mod journal;
 mod machine;
 mod outcome;
-mod recorder;
 mod roster;
 #[cfg(test)]
-mod samples;
+pub(super) mod samples;
 mod seen;
 mod snapshot;
 
@@ -20,6 +19,5 @@ pub use command::{Command, Import, Publish, PublishAs, Remove, RemoveAs, Start};
 pub use journal::{Journal, JournalError};
 pub use machine::{Applied, Content, Promise, Records};
 pub use outcome::{Outcome, Refused};
-pub use recorder::{Recorder, Unrecorded};
 pub use roster::{Admit, Enter, Expire, Found, Founder, Invite, Key, Revoke, Roster, Rotate, invite_id};
 pub use seen::{SeeStore, Seen, SetStore};

@@ -1,7 +1,8 @@
 //! The tracker's threads and sockets, from the first to the last.
 //!
 //! One thread accepts (`accept`), one ends leases (`leases`), one turns away (`refuse`), two dial back (`look`), and each
-//! connection has one (`member`, kept by `crew`). What they share are values of their own: who is connected
+//! connection has one (`member`, kept by `crew`). Where it is one of several trackers, `nodes` has
+//! the connections to the others, `passing` asks the one that leads, and `follow` sees to what others have changed. What they share are values of their own: who is connected
 //! (`net::guests`), how many large messages are under way (`large`). Nothing here decides about the directory.
 //!
 //! There is one way to stop: [`Server::stop`] tells the guests, by which whoever pauses or reads wakes up, and joins
@@ -25,6 +26,8 @@ use crew::Crew;
 use large::Large;
 use look::Looks;
 use member::Service;
+use nodes::Nodes;
+use passing::Passing;
 use refuse::Refusals;
 
 mod accept;
@@ -32,10 +35,13 @@ mod askings;
 mod bells;
 mod caller;
 mod crew;
+mod follow;
 mod large;
 mod leases;
 mod look;
 mod member;
+mod nodes;
+mod passing;
 mod receiving;
 mod refuse;
 
@@ -60,8 +66,12 @@ impl Server {
         shared: Shared,
         listener: TcpListener,
     ) -> io::Result<Server> {
+        let identity = Arc::new(identity);
+        let several = shared.several().cloned();
+        let passing =
+            several.map(|several| Passing::new(Arc::new(Nodes::new(several, Arc::clone(&identity)))));
         let service = Service {
-            identity: Arc::new(identity),
+            identity,
             shared: Arc::new(shared),
             guests: Guests::new(config.max_connections, config.lease),
             looks: Arc::new(Looks::new()),
@@ -69,6 +79,7 @@ impl Server {
             large: Large::default(),
             askings: Askings::default(),
             bells: Bells::default(),
+            passing,
             pings: AtomicU32::default(),
         };
         let server = Server {
@@ -96,6 +107,10 @@ impl Server {
         threads.push(threads::small("tracker-accept").essential(move || acceptor.run(&listener))?);
         let (shared, guests) = (Arc::clone(&service.shared), Arc::clone(&service.guests));
         threads.push(leases::start(shared, guests, Arc::clone(crew), config.lease)?);
+        if let Some(passing) = &service.passing {
+            threads.push(follow::start(Arc::clone(service))?);
+            threads.push(passing.nodes.start(Arc::clone(&service.guests), Arc::clone(crew))?);
+        }
         Ok(())
     }
 
@@ -109,6 +124,10 @@ impl Server {
         self.service.guests.begin_to_close();
         let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         self.service.looks.stop();
+        if let Some(passing) = &self.service.passing {
+            passing.nodes.stop();
+            passing.stop();
+        }
         self.service.guests.close();
         let threads = std::mem::take(&mut *lock(&self.threads));
         threads.into_iter().for_each(crew::join);

@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 use super::directory::{
     Denial, Directory, Listens, Load, Look, Near, Origin, Profile, Query, Sender, Wanted,
 };
+use super::keeping::Keeping;
+use super::recorder::Unrecorded;
 use super::records::{Command, PublishAs, RemoveAs};
 use super::roles;
 use super::shared::Shared;
-use crate::content::{ChunkSet, FileId, Network, Run, SafeName, runs};
+use crate::content::{ChunkSet, FileId, Network, PeerId, Run, SafeName, runs};
 use crate::wire::{
-    self, Common, Complaint, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, ToTracker,
+    self, Common, Complaint, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, Term, ToTracker,
     limits,
 };
+pub use cluster::need_of;
 use listing::Listing;
 pub use members::{Caller, revoked};
 use stores::{Step, Storing};
@@ -25,6 +28,8 @@ use stores::{Step, Storing};
 const CHANGES: usize = 64;
 /// An upload that waits is looked at again after so long, if nothing happens before.
 const STORING_AGAIN: Duration = Duration::from_secs(1);
+/// Whether who is to be a member of the cluster has come is looked at again after so long.
+const MEMBERS_AGAIN: Duration = Duration::from_millis(100);
 const TOO_MUCH: &str =
     "too many names to look at for one answer; the beginning of the names in the pattern helps";
 
@@ -74,9 +79,11 @@ enum Asking {
     List(Listing),
     Near(Near),
     Record(Command),
-    /// Duties, until then.
-    Duties(Instant),
+    /// Duties, until then; who asks knows of this term.
+    Duties(Term, Instant),
     Store(Storing),
+    /// Other members of the cluster, until then.
+    Members(wire::ChangeMembers, Instant),
 }
 
 /// One connection.
@@ -106,12 +113,25 @@ impl Session {
         Session { caller, epoch, ..self }
     }
 
+    /// Who is at the other end, as its handshake has proved.
+    pub fn caller(&self) -> Caller {
+        self.caller
+    }
+
+    /// Who is at the other end, as it says.
+    pub fn who(&self) -> (PeerId, wire::Label) {
+        (self.sender.peer, wire::Label::new(&*self.name))
+    }
+
     /// Answers a message.
     pub fn answer(&mut self, shared: &Shared, message: ToTracker, now: Instant) -> Reply {
         let message = match self.permitted(shared, message) {
             Ok(message) => message,
             Err(reply) => return *reply,
         };
+        if let Some(unable) = cluster::unable(shared, &message) {
+            return unable.into();
+        }
         let answered = match message {
             ToTracker::Common(message) => return self.answer_common(shared, &message, now),
             ToTracker::Register(message) => return self.register(shared, &message, now),
@@ -167,7 +187,7 @@ impl Session {
                 return answered(stores::decline(shared, self.sender, &message, now));
             }
             ToTracker::GetDuties(message) => {
-                return self.duties(shared, stores::until(message.wait_ms, now), now);
+                return self.duties(shared, (message.term, stores::until(message.wait_ms, now)), now);
             }
             ToTracker::Store(message) => return self.store(shared, message, now),
             ToTracker::GetHealth(message) => {
@@ -176,8 +196,11 @@ impl Session {
             }
             ToTracker::SetStore(message) => return self.set_store(shared, message, now),
             ToTracker::GetStores(message) => return stores::stores(shared, &message).into(),
-            ToTracker::GetCluster(_) => return cluster::alone(shared).into(),
-            ToTracker::ChangeMembers(_) => return cluster::stays_alone().into(),
+            ToTracker::GetCluster(_) => return cluster::cluster(shared).into(),
+            ToTracker::ChangeMembers(message) => {
+                let until = stores::until(message.wait_ms, now);
+                return change_members(&mut self.asking, shared, (message, until), now);
+            }
             message @ (ToTracker::Join(_)
             | ToTracker::Renew(_)
             | ToTracker::Invite(_)
@@ -432,14 +455,14 @@ impl Session {
     }
 
     /// What the store at the other end is to do; it waits for that.
-    fn duties(&mut self, shared: &Shared, until: Instant, now: Instant) -> Reply {
+    fn duties(&mut self, shared: &Shared, (term, until): (Term, Instant), now: Instant) -> Reply {
         // Who is registered elsewhere, or not yet, is called by nobody.
         let calls = shared.lock().calls(self.sender, self.from, now);
         self.sees(shared, now);
         match stores::duties(shared, self.sender, calls, now) {
             Some(duties) => duties.into(),
-            None if now < until && self.unheard(shared).is_none() => {
-                self.asking = Some(Asking::Duties(until));
+            None if now < until && self.unheard(shared).is_none() && !is_over(shared, term) => {
+                self.asking = Some(Asking::Duties(term, until));
                 Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) }
             }
             None => stores::told(shared, self.sender.peer, (Vec::new(), Vec::new()), now).into(),
@@ -469,6 +492,7 @@ impl Session {
     fn go_on_storing(&mut self, shared: &Shared, storing: Storing, now: Instant) -> Reply {
         let waits = |until| Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) };
         let step = match shared.settles_at(now) {
+            _ if !shared.leads() => return cluster::elsewhere(shared, &Unrecorded::NotLeader).into(),
             Some(_) if now < storing.until => Step::Wait,
             Some(_) => Step::Done(wire::Storing { covered: 0, needed: 0 }.into()),
             None => storing.step(shared, self.sender.connection, now),
@@ -493,7 +517,10 @@ impl Session {
     pub fn go_on(&mut self, shared: &Shared, now: Instant) -> Reply {
         let mut asking = match self.asking.take() {
             Some(Asking::Record(command)) => return self.record(shared, command, now),
-            Some(Asking::Duties(until)) => return self.duties(shared, until, now),
+            Some(Asking::Duties(term, until)) => return self.duties(shared, (term, until), now),
+            Some(Asking::Members(message, until)) => {
+                return change_members(&mut self.asking, shared, (message, until), now);
+            }
             Some(Asking::Store(storing)) => return self.go_on_storing(shared, storing, now),
             asking => asking,
         };
@@ -521,6 +548,25 @@ impl Session {
             _ => Reply { answer: None, close: false, effect: None },
         }
     }
+}
+
+/// Other trackers are to be members of the cluster, once who is new is there.
+fn change_members(
+    asking: &mut Option<Asking>,
+    shared: &Shared,
+    (message, until): (wire::ChangeMembers, Instant),
+    now: Instant,
+) -> Reply {
+    if let Some(answer) = cluster::change(shared, &message, now >= until) {
+        return answer.into();
+    }
+    *asking = Some(Asking::Members(message, until));
+    Reply { answer: None, close: false, effect: Some(Effect::Wait((now + MEMBERS_AGAIN).min(until))) }
+}
+
+/// True if a store has to say again whom it serves: another tracker leads since.
+fn is_over(shared: &Shared, term: Term) -> bool {
+    term != Term::default() && term != shared.kept(Keeping::term)
 }
 
 /// True of what has no meaning where there are no members.

@@ -10,7 +10,8 @@ use super::directory::Directory;
 use super::keeping::{Keeping, Order, Terms};
 use super::keys;
 use super::presence::{Cut, Presence};
-use super::records::{Applied, Command, Expire, Outcome, Recorder, Records, SeeStore, Unrecorded};
+use super::recorder::{Changed, Recorder, Several, Unrecorded};
+use super::records::{Applied, Command, Content, Expire, Outcome, Records, SeeStore};
 use crate::content::{Network, PeerId};
 use crate::net::secure::Keyring;
 use crate::threads;
@@ -18,6 +19,9 @@ use crate::wire::{MemberKey, TrackerKey};
 
 /// Contents of a peer that is gone cleared away under one lock.
 const SWEEP: usize = 128;
+
+/// Contents whose promise is looked up under one lock.
+const CONTENTS: usize = 256;
 
 /// Most steps of the planner's work that whoever gave it some does itself; the rest is done by the thread that ends
 /// leases.
@@ -145,25 +149,13 @@ impl Shared {
         };
         let applied = self.recorder.submit(command)?;
         if let Some(store) = store.filter(|_| applied.outcome == Outcome::Noted) {
-            self.keep(now, |keeping| match self.records().store(store) {
-                Some(seen) => {
-                    keeping.leaves(store, seen.leaving, now);
-                    keeping.is_recorded(store, now);
-                }
-                None => keeping.forgets(store, now),
-            });
+            self.store_changed(store, now);
         }
         if matches!(applied.outcome, Outcome::Members | Outcome::Rotated(_)) {
             self.members_changed();
         }
         if !applied.changed.is_empty() {
-            // Read under the planner's lock: of two who change a promise, the one who tells last tells what it is now.
-            self.keep(now, |keeping| {
-                let records = self.records();
-                for content in &applied.changed {
-                    keeping.promise(*content, records.promise(*content).as_ref(), now);
-                }
-            });
+            self.promises_changed(&applied.changed, now);
         }
         Ok(applied)
     }
@@ -171,6 +163,10 @@ impl Shared {
     /// What a store is to do now, that is registered on one connection and asks on another; which is woken when there is
     /// something. So nothing may be locked.
     pub fn duties(&self, store: PeerId, connection: u64, now: Instant) -> Vec<Order> {
+        if !self.leads() {
+            self.keep(now, |keeping| keeping.waits(store, connection));
+            return Vec::new();
+        }
         let orders = self.keep(now, |keeping| keeping.duties(store, connection, None, now));
         let gives_up = orders.is_empty() && self.kept(|keeping| keeping.gives_up(store));
         if !gives_up || self.recorder.barrier().is_err() {
@@ -185,6 +181,9 @@ impl Shared {
     /// Puts a store on record that lends and is not there as it is, if `from` that address another one may come; else that
     /// is tried again later. So nothing may be locked.
     pub fn see(&self, store: PeerId, from: Option<Network>, now: Instant) {
+        if !self.leads() {
+            return; // who leads hears of it, too
+        }
         let Some((name, zone, machine)) = self.kept(|keeping| keeping.unrecorded(store, now)) else { return };
         self.keep_once(|keeping| keeping.tries_to_record(store, now));
         if from.is_some_and(|from| !threads::lock(&self.seen).takes(from, now)) {
@@ -209,6 +208,79 @@ impl Shared {
         {
             self.put_on_record(SeeStore { store, name, zone, machine }, now);
         }
+    }
+
+    /// What is on record of a store is another than before.
+    fn store_changed(&self, store: PeerId, now: Instant) {
+        self.keep(now, |keeping| match self.records().store(store) {
+            Some(seen) => {
+                keeping.leaves(store, seen.leaving, now);
+                keeping.is_recorded(store, now);
+            }
+            None => keeping.forgets(store, now),
+        });
+    }
+
+    fn promises_changed(&self, contents: &BTreeSet<Content>, now: Instant) {
+        // Read under the planner's lock: of two who change a promise, the one who tells last tells what it is now.
+        self.keep(now, |keeping| {
+            let records = self.records();
+            for content in contents {
+                keeping.promise(*content, records.promise(*content).as_ref(), now);
+            }
+        });
+    }
+
+    /// What makes this tracker one of several, if it is.
+    pub fn several(&self) -> Option<&Arc<Several>> {
+        self.recorder.several()
+    }
+
+    /// True if this tracker is alone, or leads the others, and its planner has heard so.
+    pub fn leads(&self) -> bool {
+        self.several()
+            .is_none_or(|several| several.leads() && self.kept(Keeping::term) == self.records().term())
+    }
+
+    /// Waits until the records have all that any tracker has acknowledged.
+    ///
+    /// # Errors
+    /// This tracker does not lead the others.
+    pub fn catch_up(&self) -> Result<(), Unrecorded> {
+        self.several().map_or(Ok(()), |several| several.catch_up())
+    }
+
+    /// Sees to what other trackers have changed in the records, as [`Shared::record`] does for what this one was asked.
+    pub fn follow(&self, changed: &Changed, now: Instant) {
+        let (mut contents, mut stores) = (changed.contents.clone(), changed.stores.clone());
+        if changed.all {
+            contents.extend(self.kept(Keeping::contents));
+            let records = self.records();
+            contents.extend(records.promises().map(|promise| promise.content));
+            stores.extend(records.stores().map(|(store, _)| store));
+        }
+        for some in contents.into_iter().collect::<Vec<_>>().chunks(CONTENTS) {
+            self.promises_changed(&some.iter().copied().collect(), now);
+        }
+        for store in stores {
+            let seen = self.records().store(store).cloned();
+            if let Some(seen) = seen {
+                self.keep(now, |keeping| keeping.expects(store, (seen.name, seen.zone, seen.machine), now));
+            }
+            self.store_changed(store, now);
+        }
+        if changed.members || changed.all {
+            self.members_changed();
+        }
+        if changed.term || changed.all {
+            self.term_begins(now);
+        }
+    }
+
+    fn term_begins(&self, now: Instant) {
+        let (authority, term) = (self.records().authority(), self.records().term());
+        let leads = self.several().is_none_or(|several| several.leads());
+        self.keep(now, |keeping| keeping.begins(authority, term, leads, now));
     }
 
     /// Who was put out is cut, and whoever waits for something hears of the new key.
@@ -266,6 +338,7 @@ impl Shared {
     pub fn end_keys(&self, now: Instant) {
         let due = self.records().roster().next_end_ms();
         if due.is_some_and(|due| due <= self.clock_ms())
+            && self.leads()
             && let Err(error) = self.record(Command::Expire(Expire { now_ms: 0 }), now)
         {
             tracing::warn!("a key that is over goes on to let in: {error}");
@@ -353,6 +426,9 @@ fn keeping(recorder: &Recorder, delays: Delays, now: Instant) -> Keeping {
         repair_after: delays.repair_after,
     };
     let mut keeping = Keeping::new(terms, now);
+    if recorder.several().is_some() {
+        keeping.begins(terms.authority, terms.term, false, now); // until it is known who leads
+    }
     for (store, seen) in records.stores() {
         keeping.expects(store, (seen.name.clone(), seen.zone.clone(), seen.machine.clone()), now);
         keeping.leaves(store, seen.leaving, now);

@@ -18,6 +18,8 @@ code! {
         Member = 3 "MEMBER",
         /// Is a tracker.
         Tracker = 4 "TRACKER",
+        /// Is a tracker of a cluster, and speaks to another.
+        Node = 5 "NODE",
     }
 }
 
@@ -29,6 +31,7 @@ impl Role {
             Role::Serve => Role::Ask,
             Role::Member => Role::Tracker,
             Role::Tracker => Role::Member,
+            Role::Node => Role::Node,
         }
     }
 }

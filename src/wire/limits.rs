@@ -89,6 +89,8 @@ pub const MAX_TRACKERS: usize = 16;
 pub const MAX_PAGE_MEMBERS: usize = 100;
 /// Most keys in one KEYS or RENEWED that were put out of the swarm.
 pub const MAX_REVOKED: usize = 1024;
+/// Bytes of one piece of what trackers of a cluster say to each other, or pass on for others.
+pub const MAX_PASSED_BYTES: usize = 983_040;
 /// Members of a cluster of trackers.
 pub const MAX_NODES: usize = 9;
 /// Trackers in a CLUSTER: members, and others that are connected.

@@ -108,6 +108,7 @@ macro_rules! all_directions {
         $property::<FromTracker>($($argument),*);
         $property::<ToServer>($($argument),*);
         $property::<FromServer>($($argument),*);
+        $property::<BetweenNodes>($($argument),*);
     };
 }
 
@@ -143,7 +144,7 @@ fn all_frames() -> Vec<Vec<u8>> {
     }
     [frames::<Common>(), frames::<ToTracker>(), frames::<FromTracker>(), frames::<ToServer>()]
         .into_iter()
-        .chain([frames::<FromServer>()])
+        .chain([frames::<FromServer>(), frames::<BetweenNodes>()])
         .flatten()
         .collect()
 }

@@ -14,6 +14,7 @@ use crate::cli::show::output;
 use crate::cli::show::words::shown;
 use crate::cli::typed::address::{is_far, reachable};
 use crate::cli::typed::args::{TRACKER_LISTEN, TrackerArgs};
+use crate::cli::typed::cluster::ClusterArgs;
 use crate::cli::typed::code::Code;
 use crate::cli::typed::join_link::JoinLink;
 use crate::cli::typed::swarm::{self as typed, SwarmArgs};
@@ -21,6 +22,8 @@ use crate::cli::typed::swarm_file::SwarmFile;
 use crate::content::Host;
 use crate::net::secure::{Identity, Keyring, PublicKey, Secret};
 use crate::say;
+use crate::tracker::cluster::{Address, Key};
+use crate::tracker::recorder::Founders;
 use crate::tracker::{self, Closed, Delays, Tracker};
 #[cfg(feature = "web")]
 use crate::web::House;
@@ -45,6 +48,7 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
         max_connections: args.max_connections,
         data: args.data.clone(),
         recover: args.recover,
+        cluster: founders(args)?,
         delays: Delays { grace: args.grace.0, repair_after: args.repair_after.0 },
         ..tracker::Config::default()
     };
@@ -80,6 +84,29 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
     page::stop(page);
     tracker.stop();
     Ok(())
+}
+
+/// Which of several trackers this one is to be, if it is.
+fn founders(args: &TrackerArgs) -> Result<Option<Founders>, Failure> {
+    let ClusterArgs { node: Some(node), cluster } = &args.cluster else { return Ok(None) };
+    if args.data.is_none() {
+        return Err(Failure::usage(
+            "a tracker of a cluster keeps its records in a folder: name it with --data DIR",
+        ));
+    }
+    let mut numbers: Vec<u16> = cluster.iter().map(|place| place.node).collect();
+    numbers.sort_unstable();
+    if numbers.windows(2).any(|two| two[0] == two[1]) {
+        return Err(Failure::usage("two trackers of --cluster have the same number"));
+    }
+    if !numbers.contains(node) {
+        return Err(Failure::usage(format!(
+            "--cluster does not say where tracker {node} is reached, which is this one"
+        )));
+    }
+    let key = Key::default();
+    let first = cluster.iter().map(|place| (place.node, Address::new(&*place.address), key)).collect();
+    Ok(Some(Founders { node: *node, first }))
 }
 
 /// What a tracker lets in.

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::api::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::typed::address::tracker_address;
+use crate::cli::typed::cluster::ClusterArgs;
 use crate::cli::typed::examples;
 use crate::cli::typed::fault::Fault;
 use crate::cli::typed::nodes::{DoctorArgs, NodeArgs, UpArgs};
@@ -185,6 +186,8 @@ pub(crate) struct TrackerArgs {
     #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Delays::default().grace),
           value_parser = interval)]
     pub(crate) grace: Period,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
     #[cfg(feature = "web")]
     #[command(flatten)]
     pub(crate) page: PageArgs,

@@ -63,10 +63,15 @@ impl Asker {
         let (addr, means) = (self.store.links[self.link].line.addr(), &self.store.means);
         let mut questions = Questions::dial(addr, &means.identity, (&self.wake, &means.stop))?;
         while let Some(term) = self.term() {
-            let Some(Duties { term, duties }) = questions.ask(term)? else { return Ok(()) };
+            let Some(Duties { term: theirs, duties }) = questions.ask(term)? else { return Ok(()) };
             *backoff = Backoff::default();
             threads::may_panic("lend-duties");
-            duties.into_vec().into_iter().for_each(|duty| self.obey(term, duty));
+            // What is said in another term, this store has not heard of yet; a call is none of its business.
+            let heard = |duty: &Duty| theirs == term || matches!(duty, Duty::Call(_));
+            duties.into_vec().into_iter().filter(heard).for_each(|duty| self.obey(term, duty));
+            if theirs != term {
+                self.store.links[self.link].meets_again();
+            }
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ pub(super) struct Link {
 struct State {
     /// In which it gives duties; none while it is away, or is not served.
     term: Option<Term>,
+    /// True if another term has begun there: it is to be told anew what this is and keeps.
+    again: bool,
     news: News,
 }
 
@@ -54,7 +56,18 @@ impl Link {
 
     /// From now on it gives duties in this term, or none. What was to be said is part of what it is told then.
     pub(super) fn set_term(&self, term: Option<Term>) {
-        *lock(&self.state) = State { term, news: News::default() };
+        *lock(&self.state) = State { term, again: false, news: News::default() };
+    }
+
+    /// Another term has begun there, or begins soon: from now on it gives no duties until the two have met again.
+    pub(super) fn meets_again(&self) {
+        *lock(&self.state) = State { term: None, again: true, news: News::default() };
+        let _ = self.nudge.try_send(());
+    }
+
+    /// True if the two are to meet again.
+    pub(super) fn is_to_meet(&self) -> bool {
+        lock(&self.state).again
     }
 
     /// Other chunks of a content are kept than before.

@@ -14,9 +14,11 @@ use crate::peer::trackers::cut_off;
 use crate::threads;
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_KEPT, MAX_RECORDS};
 use crate::wire::{
-    Bits, Common, FromTracker, Kept as KeptMessage, KeptPart, Lent, List, Published, Records, Term,
+    Bits, Common, ErrorCode, FromTracker, Kept as KeptMessage, KeptPart, Lent, List, Published, Records, Term,
 };
 
+/// How long is waited before a tracker that did not know enough yet is met again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How often it is looked whether the tracker is back, or the peer stops.
 const LOOK: Duration = Duration::from_millis(200);
 /// Bytes of the parts of one message: of half a frame, so that one more fits.
@@ -34,25 +36,48 @@ pub(super) struct Reporter {
 /// The connection ended.
 struct Cut;
 
+/// What came of a meeting.
+enum Met {
+    /// The tracker gives duties in this term.
+    In(Term),
+    /// It is one of several, and does not know yet what others do: in a moment it will.
+    TooEarly,
+    /// It has nothing to say to this store.
+    Foreign,
+}
+
 impl Reporter {
     /// Until the peer stops.
     pub(super) fn run(self) {
         let mut met = 0;
         let link = &self.store.links[self.link];
         while !self.store.means.stop.is_stopping() {
-            let times = link.line.registered(met, LOOK);
-            if times == met {
+            let times = link.line.registered(met, if link.is_to_meet() { Duration::ZERO } else { LOOK });
+            if times == met && !link.is_to_meet() {
                 continue;
             }
             met = times;
             threads::may_panic("lend-report");
-            let Ok(Some(term)) = self.meet() else { continue };
+            let term = match self.meet() {
+                Ok(Met::In(term)) => term,
+                Ok(Met::TooEarly) => {
+                    link.wait(AGAIN);
+                    link.meets_again();
+                    continue;
+                }
+                Ok(Met::Foreign) | Err(Cut) => {
+                    link.set_term(None);
+                    continue;
+                }
+            };
             link.set_term(Some(term));
             // What was put into the vault meanwhile may have been left out of the report.
             if self.report().is_ok() {
                 self.tell_news(met);
             }
-            link.set_term(None);
+            if !link.is_to_meet() {
+                link.set_term(None);
+            }
         }
     }
 
@@ -75,30 +100,41 @@ impl Reporter {
     }
 
     /// Says what it lends, and tells all that the tracker wants to know. The term in which it gives duties, if it does.
-    fn meet(&self) -> Result<Option<Term>, Cut> {
+    fn meet(&self) -> Result<Met, Cut> {
         let mut told = false;
         loop {
             let lent = match self.ask(self.store.lend())? {
                 FromTracker::Lent(lent) => lent,
+                FromTracker::Common(Common::Error(error)) if error.code == ErrorCode::NoQuorum => {
+                    return Ok(Met::TooEarly);
+                }
                 FromTracker::Common(Common::Error(error)) => {
                     tracing::warn!(
                         "tracker {} takes no stores: {}",
                         self.addr(),
                         crate::content::shown(&error.detail)
                     );
-                    return Ok(None);
+                    return Ok(Met::Foreign);
                 }
-                _ => return Ok(None),
+                _ => return Ok(Met::Foreign),
             };
             let before = self.store.vault.owner();
             if before == Some(owner(&lent)) {
                 if lent.records {
                     self.tell_records()?;
                 }
-                return Ok(Some(lent.term));
+                return Ok(Met::In(lent.term));
             }
-            if told || !self.serve(&lent) {
-                return Ok(None);
+            if before.is_some_and(|before| {
+                before.authority == owner(&lent).authority && before.term > owner(&lent).term
+            }) {
+                return Ok(Met::TooEarly); // it has not heard of the term of those who lead yet
+            }
+            if !self.serve(&lent) {
+                return Ok(Met::Foreign);
+            }
+            if told {
+                return Ok(Met::TooEarly); // the term has changed meanwhile
             }
             told = true; // and once more, now that it is written down
         }
@@ -177,7 +213,8 @@ impl Reporter {
     fn tell_news(&self, met: u64) {
         let link = &self.store.links[self.link];
         let mut told = self.store.lend();
-        while !self.store.means.stop.is_stopping() && link.line.registered(met, Duration::ZERO) == met {
+        let same = || link.line.registered(met, Duration::ZERO) == met && !link.is_to_meet();
+        while !self.store.means.stop.is_stopping() && same() {
             let news = link.take();
             let is_quiet = news.is_empty();
             if !is_quiet && self.tell_of(news).is_err() {

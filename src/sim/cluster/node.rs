@@ -102,6 +102,7 @@ impl Tracker {
             first: self.first.clone(),
             process: rng.u64(..),
             incarnation: self.incarnation,
+            records: Records::default().snapshot(),
             authority: Authority(1),
             piece_bytes: 200,
             log_bytes: (3000, 6000),

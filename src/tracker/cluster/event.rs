@@ -23,6 +23,8 @@ pub struct Settings {
     pub process: u64,
     /// For a disk that is empty.
     pub incarnation: Incarnation,
+    /// The records with which a cluster is founded; others than none only by a tracker that founds one by itself.
+    pub records: Bytes,
     /// Whose records they are, if they are nobody's yet.
     pub authority: Authority,
     /// Bytes of a piece of a snapshot.
@@ -88,9 +90,25 @@ pub enum Reason {
     /// Another change is under way.
     #[error("the members are being changed already")]
     Changing,
+    /// Who is new is not there yet.
+    #[error("{0}")]
+    NotYet(String),
     /// There cannot be such members.
     #[error("{0}")]
     Members(String),
+}
+
+/// Another tracker with a connection, as it is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Other {
+    /// Its number.
+    pub node: Node,
+    /// Its disk, once it has said so.
+    pub incarnation: Option<Incarnation>,
+    /// The epoch that it is in, and up to which slot it has applied, as far as it has said.
+    pub at: (u32, u64),
+    /// Ticks since it was heard.
+    pub silent: u32,
 }
 
 /// What a step comes to. What leaves, and what is ready, waits until the writes are on the disk.

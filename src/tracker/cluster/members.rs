@@ -20,6 +20,7 @@ impl Seam {
     /// The next members, with their disks; whoever is new must have caught up.
     fn next_members(&self, wanted: &[(Node, Address, Key)]) -> Result<Members, Reason> {
         let wrong = |why: String| Err(Reason::Members(why));
+        let not_yet = |why: String| Err(Reason::NotYet(why));
         let Some(epoch) = &self.epoch else { return Err(Reason::NotLeader(None)) };
         if self.change.is_some() || epoch.is_ending() {
             return Err(Reason::Changing);
@@ -31,8 +32,8 @@ impl Seam {
                 Some(member) => member.incarnation,
                 None => match link.and_then(|link| link.greeting.as_ref().zip(link.at.as_ref())) {
                     Some((greeting, at)) if self.has_caught_up(at) => greeting.incarnation,
-                    Some(_) => return wrong(format!("tracker {node} has not caught up yet")),
-                    None => return wrong(format!("tracker {node} cannot be reached")),
+                    Some(_) => return not_yet(format!("tracker {node} has not caught up yet")),
+                    None => return not_yet(format!("tracker {node} is not connected to this one")),
                 },
             };
             members.push(Member { node: *node, address: address.clone(), incarnation, key: *key });

@@ -12,7 +12,7 @@ use super::entry::{
     Address, Chain, ClusterId, Incarnation, Key, MAX_NODE, Mark, Member, Members, Node, What, cluster_of,
 };
 use super::epoch::{Epoch, Progress};
-use super::event::{Event, Ready, Reason, Settings, Step};
+use super::event::{Event, Other, Ready, Reason, Settings, Step};
 use super::rules::Rule;
 use super::said::{At, Fetch, Frame, Greeting, Link, Said};
 use crate::tracker::records::{Command, Start};
@@ -392,6 +392,16 @@ impl Seam {
     pub fn is_member(&self) -> bool {
         let (node, incarnation) = (self.identity.node, self.identity.incarnation);
         self.epoch.as_ref().is_some_and(|epoch| epoch.is_member(node, incarnation))
+    }
+
+    /// Other trackers with a connection, as they are seen.
+    pub fn others(&self) -> impl Iterator<Item = Other> {
+        self.links.iter().map(|(node, link)| Other {
+            node: *node,
+            incarnation: link.greeting.as_ref().map(|greeting| greeting.incarnation),
+            at: link.at.as_ref().map_or((0, 0), |at| (at.epoch, at.slot)),
+            silent: link.silent,
+        })
     }
 
     /// Other trackers with a connection, and where they are.

@@ -9,7 +9,6 @@ use super::event::Ready;
 use super::rules::Rule;
 use super::said::Said;
 use super::seam::Seam;
-use crate::tracker::records::Records;
 
 impl Seam {
     /// Begins the first epoch when all of the first members have met with empty disks and the same list, and each has said
@@ -33,7 +32,7 @@ impl Seam {
         if !members.iter().all(agrees) {
             return;
         }
-        let snapshot = Records::default().snapshot();
+        let snapshot = self.settings.records.clone();
         let head = Head {
             cluster: proposal,
             epoch: 1,

@@ -108,7 +108,7 @@ impl Keeping {
     }
 
     /// What a store that counts no more was to keep, others are to keep.
-    fn lost(&mut self, at: StoreRow, now: Instant) {
+    pub(super) fn lost(&mut self, at: StoreRow, now: Instant) {
         let store = &mut self.stores[at];
         store.missing_since = store.missing_since.or(Some(now));
         (store.missed, self.calm_since) = (false, None);
@@ -286,7 +286,7 @@ impl Keeping {
             self.agenda.walk(Walk::Of(at), false);
         }
         let all_here = self.knows_stores && self.stores.iter().all(|(_, store)| !store.is_awaited());
-        if !self.mends && (all_here || self.started + self.terms.repair_after <= now) {
+        if self.leads && !self.mends && (all_here || self.started + self.terms.repair_after <= now) {
             self.mends = true;
             self.agenda.walk(Walk::All, false);
         }

@@ -169,7 +169,8 @@ impl Keeping {
         });
         let here = own
             .chain(of_listing)
-            .filter(|(store, _)| matches!(self.stores[*store].presence, Presence::Here { .. }));
+            // Also one that has not heard of the term that has begun has what it had.
+            .filter(|(store, _)| self.stores[*store].presence != Presence::Away);
         here.map(|(store, have)| (self.stores[store].peer, have)).collect()
     }
 }

@@ -56,6 +56,8 @@ pub(super) enum Rule {
 pub struct Keeping {
     pub(super) terms: Terms,
     pub(super) started: Instant,
+    /// True if it is this planner that gives duties, and not that of another tracker.
+    pub(super) leads: bool,
     pub(super) stores: Stores,
     pub(super) rows: BTreeMap<Content, Row>,
     pub(super) uploads: BTreeMap<UploadKey, Upload>,
@@ -94,6 +96,7 @@ impl Keeping {
         Keeping {
             terms,
             started: now,
+            leads: true,
             stores: Stores::default(),
             rows: BTreeMap::new(),
             uploads: BTreeMap::new(),

@@ -151,7 +151,7 @@ commands! {
 impl Command {
     /// Gives the command what the records have not of themselves: the time of now, in milliseconds since 1970, and a
     /// secret that nobody knows.
-    pub(super) fn stamp(&mut self, now_ms: u64, secret: impl FnOnce() -> SwarmSecret) {
+    pub fn stamp(&mut self, now_ms: u64, secret: impl FnOnce() -> SwarmSecret) {
         match self {
             Command::Publish(publish) | Command::PublishAs(PublishAs { publish, .. }) => {
                 publish.version.stamp_ms = now_ms;

@@ -128,7 +128,10 @@ impl Journal {
     ///
     /// # Errors
     /// As of writing the file; nothing is written then.
-    pub(super) fn append<'a>(&mut self, commands: impl Iterator<Item = &'a Command>) -> io::Result<()> {
+    pub(in crate::tracker) fn append<'a>(
+        &mut self,
+        commands: impl Iterator<Item = &'a Command>,
+    ) -> io::Result<()> {
         let mut batch = Batch::default();
         for command in commands {
             let (number, body) = command.encode();
@@ -141,12 +144,12 @@ impl Journal {
     ///
     /// # Errors
     /// As of syncing the file: it is not known what is on the disk.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    pub(in crate::tracker) fn sync(&mut self) -> io::Result<()> {
         self.log.sync()
     }
 
     /// True if the log has grown so much that it should be written anew.
-    pub(super) fn is_due(&self) -> bool {
+    pub(in crate::tracker) fn is_due(&self) -> bool {
         self.log.len() >= self.due
     }
 
@@ -154,7 +157,7 @@ impl Journal {
     ///
     /// # Errors
     /// As of writing it. The log that there is goes on then, and is due again when it has grown further.
-    pub(super) fn draft(&mut self, snapshot: &Bytes) -> Result<Log, LogError> {
+    pub(in crate::tracker) fn draft(&mut self, snapshot: &Bytes) -> Result<Log, LogError> {
         self.due = due_after(self.log.len());
         let failed = |error| LogError::Io(self.path.clone(), error);
         let mut log = Log::draft(&self.path, MAGIC)?;
@@ -175,7 +178,7 @@ impl Journal {
     ///
     /// # Errors
     /// It is not known which of the two has the name.
-    pub(super) fn replace(&mut self, mut draft: Log) -> Result<(), LogError> {
+    pub(in crate::tracker) fn replace(&mut self, mut draft: Log) -> Result<(), LogError> {
         draft.replace(&self.path)?;
         self.due = due_after(draft.len());
         self.log = draft;

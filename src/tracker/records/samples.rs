@@ -10,11 +10,11 @@ use crate::wire::{
     Term, Version,
 };
 
-pub(super) fn name(text: &str) -> SafeName {
+pub(in crate::tracker) fn name(text: &str) -> SafeName {
     SafeName::new(text).unwrap()
 }
 
-pub(super) fn version(content: &[u8], policy: Policy) -> Version {
+pub(in crate::tracker) fn version(content: &[u8], policy: Policy) -> Version {
     Version {
         number: 0,
         id: FileId::of(content),
@@ -27,12 +27,12 @@ pub(super) fn version(content: &[u8], policy: Policy) -> Version {
     }
 }
 
-pub(super) fn copies(copies: u8) -> Policy {
+pub(in crate::tracker) fn copies(copies: u8) -> Policy {
     Policy::copies(copies).unwrap()
 }
 
 /// Something that may happen: few names, contents, clients and numbers, so that all meet.
-pub(super) fn any_command(rng: &mut Rng, clients: &[ClientId]) -> Command {
+pub(in crate::tracker) fn any_command(rng: &mut Rng, clients: &[ClientId]) -> Command {
     let names = ["a", "b", "a/", "b/c"];
     let at = names[rng.usize(..names.len())];
     let (client, seq) = (clients[rng.usize(..clients.len())], rng.u64(1..40));
@@ -52,27 +52,27 @@ pub(super) fn any_command(rng: &mut Rng, clients: &[ClientId]) -> Command {
 }
 
 /// Few keys.
-pub(super) fn key(number: u8) -> MemberKey {
+pub(in crate::tracker) fn key(number: u8) -> MemberKey {
     MemberKey([number; 32])
 }
 
-pub(super) fn standing(role: MemberRole) -> Standing {
+pub(in crate::tracker) fn standing(role: MemberRole) -> Standing {
     Standing { role, prefix: Name::default() }
 }
 
-pub(super) fn secret(number: u8) -> SwarmSecret {
+pub(in crate::tracker) fn secret(number: u8) -> SwarmSecret {
     SwarmSecret::new([number; 32])
 }
 
 /// The founding by 1, an admin, and 2, a tracker.
-pub(super) fn found() -> Found {
+pub(in crate::tracker) fn found() -> Found {
     let founder = |number, role| Founder { key: key(number), name: Label::new("x"), role };
     let founders = List::new(vec![founder(1, MemberRole::Admin), founder(2, MemberRole::Tracker)]);
     Found { swarm: Label::new("lab"), secret: secret(1), founders, since_ms: 5 }
 }
 
 /// Something about members: few keys, invites and times, so that all meet.
-pub(super) fn any_about_members(rng: &mut Rng, (client, seq): (ClientId, u64)) -> Command {
+pub(in crate::tracker) fn any_about_members(rng: &mut Rng, (client, seq): (ClientId, u64)) -> Command {
     let (by, other) = (key(rng.u8(1..4)), key(rng.u8(1..9)));
     let standing = standing(MemberRole::ALL[rng.usize(..4)]);
     let (secret, now_ms) = (secret(rng.u8(..)), rng.u64(..50));

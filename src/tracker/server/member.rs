@@ -12,22 +12,28 @@ use super::bells::{Bell, Bells};
 use super::caller::caller;
 use super::large::Large;
 use super::look::Looks;
+use super::nodes::Line;
+use super::passing::{self, Passing};
 use super::receiving::Receiving;
 use crate::net::guests::{Guest, Guests};
+use crate::net::secure::PublicKey;
 use crate::net::{self, Identity, Messages, NetError, trace::Side};
 use crate::threads;
 use crate::tracker::directory::Origin;
 use crate::tracker::presence::Cut;
 use crate::tracker::session::{self, Caller, Effect, Reply, Session};
 use crate::tracker::shared::Shared;
-use crate::wire::{Common, ErrorCode, FromTracker, Role, ToTracker};
+use crate::wire::{
+    BetweenNodes, Common, ErrorCode, Forward, FromTracker, Hello, MemberKey, MemberRole, Message, Role,
+    ToTracker,
+};
 
 /// Answers waiting on one connection are sent when they are this many bytes.
 const MAX_QUEUED_BYTES: usize = 64 << 10;
 /// An answer that waits is looked at again so often even if nobody wakes its connection.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-type Link = Messages<ToTracker, FromTracker>;
+pub(super) type Link = Messages<ToTracker, FromTracker>;
 
 /// What the threads of all connections share.
 #[derive(Debug)]
@@ -41,6 +47,8 @@ pub(super) struct Service {
     pub(super) large: Large,
     pub(super) askings: Askings,
     pub(super) bells: Bells,
+    /// The way to the other trackers, if this is one of several.
+    pub(super) passing: Option<Passing>,
     /// PINGs sent.
     pub(super) pings: AtomicU32,
 }
@@ -48,9 +56,16 @@ pub(super) struct Service {
 impl Service {
     /// Serves a connection until it ends.
     pub(super) fn serve(&self, guest: &Guest) {
-        let choose = |role| (role == Role::Member).then_some(Role::Tracker);
+        let choose = |role| match role {
+            Role::Member => Some(Role::Tracker),
+            Role::Node if self.passing.is_some() => Some(Role::Node),
+            _ => None,
+        };
         match net::welcome(guest.handle.clone(), &self.identity, Side::Tracker, choose) {
-            Ok(session) => self.serve_member(guest, session),
+            Ok(session) => match (session.theirs.role, &self.passing) {
+                (Role::Node, Some(passing)) => self.serve_node(passing, guest, session),
+                _ => self.serve_member(guest, session),
+            },
             Err(error) => tracing::debug!("{}: {error}", guest.addr),
         }
     }
@@ -93,9 +108,7 @@ impl Service {
                 if request == 0 && is_request(&message) {
                     return Err(NetError::Unexpected("request number 0"));
                 }
-                let reply = session.answer(&self.shared, message, Instant::now());
-                let reply =
-                    self.in_the_end(link, guest.number, reply, |now| session.go_on(&self.shared, now))?;
+                let reply = self.answer(link, session, message, guest)?;
                 // LEAVE as a notice has no answer.
                 let done = |answer: &&FromTracker| matches!(answer, FromTracker::Common(Common::Ok));
                 if let Some(news) = session.news(&self.shared).filter(|_| !reply.close) {
@@ -121,10 +134,125 @@ impl Service {
         }
     }
 
-    /// The answer, which may take many steps, or wait for something; none is taken for who is gone.
-    pub(super) fn in_the_end(
+    /// The answer to one message: of this tracker, or of the one that leads the cluster if only that can give it.
+    fn answer(
         &self,
         link: &mut Link,
+        session: &mut Session,
+        message: ToTracker,
+        guest: &Guest,
+    ) -> Result<Reply, NetError> {
+        let passing = self.passing.as_ref();
+        let again = passing.zip(passing::patience(&message, Instant::now()));
+        let again = again.map(|again| (again, message.clone()));
+        let mut reply = self.answer_here(link, session, message, guest.number)?;
+        let Some(((passing, until), message)) = again else { return Ok(reply) };
+        while reply.answer.as_ref().is_some_and(passing::is_no_quorum) {
+            link.flush()?; // the answers before
+            let asked = passing.ask((session, &message), (link, &self.guests), until)?;
+            match asked {
+                Some(answer) => return Ok(answer.into()),
+                None if Instant::now() >= until => return Ok(reply),
+                // This tracker leads; what it has to do for that may not be done.
+                None if !self.guests.pause(passing::LOOK) => return Err(NetError::Closed),
+                None => reply = self.answer_here(link, session, message.clone(), guest.number)?,
+            }
+        }
+        Ok(reply)
+    }
+
+    fn answer_here(
+        &self,
+        link: &mut Link,
+        session: &mut Session,
+        message: ToTracker,
+        connection: u64,
+    ) -> Result<Reply, NetError> {
+        let reply = session.answer(&self.shared, message, Instant::now());
+        self.in_the_end(link, connection, reply, |now| session.go_on(&self.shared, now))
+    }
+
+    /// Serves a connection of another tracker.
+    fn serve_node(&self, passing: &Passing, guest: &Guest, session: net::Session<net::Handle>) {
+        guest.greeted();
+        guest.keep();
+        let mut line = Line::new(session, Side::Tracker);
+        let ended = threads::caught(|| self.with_node(passing, &mut line, guest));
+        let linked = match ended.unwrap_or_else(|panicked| Err(NetError::Panicked(panicked))) {
+            Ok(linked) => linked,
+            Err(error) => {
+                tracing::debug!("{}: {error}", guest.addr);
+                return line.end(&error);
+            }
+        };
+        let mut heard = || guest.activity.note(Instant::now());
+        if let Err(error) = passing.nodes.talk(line, linked, &mut heard) {
+            tracing::debug!("tracker {linked} at {}: {error}", guest.addr);
+        }
+    }
+
+    /// Answers what is passed on, until this is to be the connection between the two; the number of the other tracker then.
+    fn with_node(&self, passing: &Passing, line: &mut Line, guest: &Guest) -> Result<u16, NetError> {
+        let key = line.proven.map(|proven| proven.key);
+        loop {
+            let (request, message) = line.receive()?;
+            guest.activity.note(Instant::now());
+            let answer = match message {
+                _ if !self.is_tracker(key) => {
+                    Common::error(ErrorCode::NotAllowed, "only a tracker of the swarm may say that").into()
+                }
+                BetweenNodes::LinkNodes(link) => match passing.nodes.may_link(&link, key) {
+                    Ok(()) => {
+                        line.send(request, &Common::Ok.into())?;
+                        return Ok(link.node);
+                    }
+                    Err(refused) => refused.into(),
+                },
+                BetweenNodes::Forward(forward) => self.answer_for(line, &forward, guest)?,
+                BetweenNodes::Common(Common::Ping) => Common::Pong.into(),
+                other => return Err(NetError::Unexpected(other.label())),
+            };
+            line.send(request, &answer)?;
+        }
+    }
+
+    /// True if a node with this key may speak for members: in an open network everybody may, who could say the same for himself.
+    fn is_tracker(&self, key: Option<PublicKey>) -> bool {
+        let records = self.shared.records();
+        let roster = records.roster();
+        let standing = key.and_then(|key| roster.standing(MemberKey(key.0)));
+        !roster.is_closed() || standing.is_some_and(|standing| standing.role == MemberRole::Tracker)
+    }
+
+    /// Answers a member of another tracker.
+    fn answer_for(
+        &self,
+        line: &mut Line,
+        forward: &Forward,
+        guest: &Guest,
+    ) -> Result<BetweenNodes, NetError> {
+        threads::may_panic("tracker-member");
+        let message = match ToTracker::decode(forward.message, forward.body.0.clone()) {
+            Ok(message) => message,
+            Err(error) => {
+                let malformed = Common::error(ErrorCode::Malformed, error.to_string());
+                return Ok(passing::forwarded(&malformed.into()).into());
+            }
+        };
+        let (peer, name, caller) = passing::asker(forward);
+        let hello = Hello { peer, name, ..line.theirs.clone() };
+        let from = Origin::new(guest.addr.ip(), guest.addr.ip());
+        let mut session = Session::new(guest.number, from, &hello).of(caller, 0);
+        let reply = session.answer(&self.shared, message, Instant::now());
+        let reply = self.in_the_end(line, guest.number, reply, |now| session.go_on(&self.shared, now))?;
+        let nothing = || Common::error(ErrorCode::Internal, "there is no answer to that").into();
+        Ok(passing::forwarded(&reply.answer.unwrap_or_else(nothing)).into())
+    }
+
+    /// The answer, which may take many steps, or wait for something; none is taken for who is gone.
+    pub(super) fn in_the_end<R: Message, S: Message>(
+        &self,
+        link: &mut Messages<R, S>,
         connection: u64,
         mut reply: Reply,
         mut go_on: impl FnMut(Instant) -> Reply,
@@ -157,13 +285,18 @@ impl Service {
     }
 
     /// Waits for a while, or until somebody rings, or the other side is gone.
-    fn wait(&self, link: &mut Link, bell: &Bell<'_>, time: Duration) -> Result<(), NetError> {
+    fn wait<R: Message, S: Message>(
+        &self,
+        link: &mut Messages<R, S>,
+        bell: &Bell<'_>,
+        time: Duration,
+    ) -> Result<(), NetError> {
         link.flush()?; // the answers before
         Ok(bell.wait(link.socket(), time.min(LONGEST_WAIT))?)
     }
 
     /// Sees to what changes of the shared state mean for other connections.
-    fn attend(&self) {
+    pub(super) fn attend(&self) {
         self.bells.ring(&self.shared.take_wakes());
         for Cut { connection, revoked } in self.shared.take_cuts() {
             let Some(handle) = self.guests.handle(connection) else { continue };

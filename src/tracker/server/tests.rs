@@ -139,7 +139,7 @@ fn waits(
 ) -> (Result<Reply, NetError>, usize) {
     let (theirs, ours, addr) = pair();
     let session = |stream| net::Session::plain(stream, addr, hello(), bytes::BytesMut::new());
-    let mut link = Messages::new(session(ours), Side::Tracker);
+    let mut link = Messages::<ToTracker, FromTracker>::new(session(ours), Side::Tracker);
     let (looked, looks) = mpsc::channel();
     let mut times = 0;
     let later = || Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) };

@@ -1,7 +1,8 @@
 //! What a tracker answers about published names, from its records, and which command a change of them is.
 
 use crate::content::{SafeName, shown};
-use crate::tracker::records::{self, Applied, Command, Outcome, Records, Refused, Unrecorded};
+use crate::tracker::recorder::Unrecorded;
+use crate::tracker::records::{self, Applied, Command, Outcome, Records, Refused};
 use crate::wire::{self, Common, ErrorCode, FromTracker, List, Variant, Version, limits};
 
 /// Bytes of versions in one answer: with one more it is in a frame.
@@ -114,6 +115,9 @@ pub(super) fn recorded(applied: Result<Applied, Unrecorded>) -> FromTracker {
         Ok(Outcome::Refused(why)) => refused(why).into(),
         Err(Unrecorded::Stopping) => {
             Common::error(ErrorCode::Stopping, Unrecorded::Stopping.to_string()).into()
+        }
+        Err(why @ (Unrecorded::NotLeader | Unrecorded::Unknown)) => {
+            Common::error(ErrorCode::NoQuorum, why.to_string()).into()
         }
         Err(failed) => Common::error(ErrorCode::Internal, failed.to_string()).into(),
     }

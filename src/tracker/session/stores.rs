@@ -8,8 +8,8 @@ use crate::tracker::keeping::{Asked, Keeping, NotTaken, Order, Progress, Shortag
 use crate::tracker::records::{self, Command, Content, Promise, SetStore};
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    self, Call, Check, Common, Discard, Duties, DutySource, ErrorCode, FromTracker, Holder, Keep, Label,
-    List, Look, Name, Purpose, Remember, StoreChange, Variant, Version, View, limits,
+    self, Authority, Call, Check, Common, Discard, Duties, DutySource, ErrorCode, FromTracker, Holder, Keep,
+    Label, List, Look, Name, Purpose, Remember, StoreChange, Variant, Version, View, limits,
 };
 
 /// Bytes of versions that a store is to remember with one content: with all that is told at a time they fit a frame.
@@ -32,6 +32,9 @@ pub(super) fn lend(
     now: Instant,
 ) -> Result<FromTracker, Common> {
     let who = registered(shared, sender)?;
+    if shared.records().authority() == Authority::NONE {
+        return Err(Common::error(ErrorCode::NoQuorum, "the trackers of this cluster have not met yet"));
+    }
     let lent = shared.keep(now, |keeping| keeping.lend(who, message, Label::new(name), now));
     Ok(lent.map_err(not_taken)?.into())
 }
@@ -110,7 +113,7 @@ pub(super) fn told(
     (calls, orders): (Vec<Call>, Vec<Order>),
     now: Instant,
 ) -> FromTracker {
-    let term = shared.records().term();
+    let term = shared.kept(Keeping::term);
     let orders = orders.into_iter().map(|order| duty(shared, peer, order, now));
     let duties = calls.into_iter().map(wire::Duty::from).chain(orders).collect();
     Duties { term, duties: List::new(duties) }.into()

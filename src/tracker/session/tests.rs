@@ -373,7 +373,7 @@ fn records_without_a_disk_change_when_stores_have_had_time_to_say_what_they_reme
     let now = Instant::now();
     let settled = now + Duration::from_secs(5);
     let directory = Directory::new(LEASE, Bounds::default(), 1, now);
-    let recorder = crate::tracker::records::Recorder::forgetful();
+    let recorder = crate::tracker::recorder::Recorder::forgetful();
     let scene =
         Scene { shared: Shared::with_records(directory, (recorder, Some(settled)), Delays::default()), now };
     let wait = Reply { answer: None, close: false, effect: Some(Effect::Wait(settled)) };

@@ -496,3 +496,32 @@ impl Sampled for FromServer {
         opened.chain(refused).chain([bare]).collect()
     }
 }
+
+impl Sampled for BetweenNodes {
+    const TABLE: &[(u8, &'static str)] = BetweenNodes::TABLE;
+
+    fn next(after: Option<&BetweenNodes>) -> Option<BetweenNodes> {
+        let passed = Passed(Bytes::from_static(b"said"));
+        Some(match after {
+            None => Common::Ok.into(),
+            Some(BetweenNodes::Common(_)) => LinkNodes { node: 2, to: 1 }.into(),
+            Some(BetweenNodes::LinkNodes(_)) => Say { more: true, said: passed }.into(),
+            Some(BetweenNodes::Say(_)) => Forward {
+                peer: PeerId([2; 16]),
+                name: Text::new("anna"),
+                key: key(6),
+                invite: 7,
+                late: false,
+                message: 0x17,
+                body: passed,
+            }
+            .into(),
+            Some(BetweenNodes::Forward(_)) => Forwarded { message: 0x33, body: passed }.into(),
+            Some(BetweenNodes::Forwarded(_)) => return None,
+        })
+    }
+
+    fn more() -> Vec<BetweenNodes> {
+        vec![Say { more: false, said: Passed::default() }.into()]
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::content::FileId;
-use crate::tracker::records::Recorder;
+use crate::tracker::recorder::Recorder;
 use crate::wire::{ClientId, Label, Name, Policy};
 
 fn version(content: &[u8]) -> Version {

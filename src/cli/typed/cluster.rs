@@ -1,0 +1,56 @@
+//! What can be typed of trackers that are one.
+
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::cli::typed::address::tracker_address;
+use crate::tracker::cluster::MAX_NODE;
+
+/// The heading of options about trackers that are one.
+const SEVERAL: &str = "Several trackers as one";
+
+/// A tracker of a cluster: its number, and where it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) node: u16,
+    pub(crate) address: String,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Place, String> {
+        let wrong = || format!("a tracker of a cluster is N=HOST:PORT, with N from 1 to {MAX_NODE}");
+        let (node, address) = text.split_once('=').ok_or_else(wrong)?;
+        let node = node.parse().ok().filter(|node| (1..=MAX_NODE).contains(node)).ok_or_else(wrong)?;
+        Ok(Place { node, address: tracker_address(address)? })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArgs {
+    /// Which tracker of --cluster this is
+    #[arg(long, value_name = "N", requires = "cluster", help_heading = SEVERAL,
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_NODE)))]
+    pub(crate) node: Option<u16>,
+    /// The trackers that are one from the start on, this one among them: what one acknowledges survives the loss of any minority.
+    /// Later, `p2p cluster` changes who they are, and these are a place to look
+    #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', requires = "node", help_heading = SEVERAL)]
+    pub(crate) cluster: Vec<Place>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tracker_of_a_cluster_has_a_number_and_an_address() {
+        let place = |text: &str| text.parse::<Place>().map(|place| (place.node, place.address));
+        assert_eq!(place("4=t4:9701"), Ok((4, "t4:9701".to_owned())));
+        assert_eq!(place("99=t4"), Ok((99, "t4:9700".to_owned())));
+        for wrong in ["t4:9701", "0=t4", "100=t4", "x=t4", "4=", "=t4", "4=t4:0"] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The recorder of one of several trackers: one thread that owns what makes them one, the log, and what is said to the others.
+//!
+//! What has come while it wrote is taken in together, and what comes of that is one batch: so the disk is synced once for
+//! many commands. Nothing is said and nothing answered before that.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::alone::write;
+use super::changes::Changes;
+use super::end::{end, halt};
+use super::ledger::{Ledger, Opened};
+use super::order::{JoinError, Unrecorded};
+use super::outlet::Outlet;
+use super::view::View;
+use crate::say;
+use crate::threads::{self, lock};
+use crate::tracker::cluster::{
+    Address, Event, Incarnation, Key, Member, Node, Ready, Reason, Rules, Seam, Settings, Step, TICK,
+};
+use crate::tracker::records::{Applied, Command, Records};
+use crate::wire::Authority;
+
+/// Most events that are taken in together; more wait.
+const MAX_TOGETHER: usize = 512;
+/// Bytes of a piece of a snapshot.
+const PIECE_BYTES: usize = 256 << 10;
+/// Least and most bytes of a log that ends its epoch.
+const LOG_BYTES: (usize, usize) = (4 << 20, 32 << 20);
+
+/// Which of which trackers this one is.
+#[derive(Debug, Clone)]
+pub struct Founders {
+    /// Its number.
+    pub node: Node,
+    /// The first members.
+    pub first: Vec<(Node, Address, Key)>,
+}
+
+/// The thread, to order from; and how this tracker stands.
+#[derive(Debug)]
+pub struct Several {
+    orders: Sender<Order>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    view: Arc<Mutex<View>>,
+    changes: Arc<Changes>,
+    first: Vec<Member>,
+}
+
+type Reply<T> = Sender<Result<T, Unrecorded>>;
+
+#[derive(Debug)]
+enum Order {
+    Submit(Box<Command>, Reply<Applied>),
+    Barrier(Reply<()>),
+    Change(Vec<(Node, Address, Key)>, Reply<()>),
+    Up(Node, Outlet),
+    Node(Event),
+    Stop,
+}
+
+/// Who waits for what was proposed.
+#[derive(Debug)]
+enum Waiter {
+    Command(Reply<Applied>),
+    Other(Reply<()>),
+}
+
+impl Several {
+    pub(super) fn start(
+        folder: &Path,
+        Founders { node, first }: Founders,
+        records: &Arc<RwLock<Records>>,
+    ) -> Result<Arc<Several>, JoinError> {
+        let Opened { ledger, found, before } = Ledger::open(folder)?;
+        if let Some(identity) = found.identity.as_ref().filter(|identity| identity.node != node) {
+            return Err(JoinError::OtherNode { is: identity.node, asked: node });
+        }
+        if before.is_some() && first.len() > 1 {
+            return Err(JoinError::NotEmpty(folder.to_owned()));
+        }
+        let settings = Settings {
+            node,
+            first: first.clone(),
+            process: fastrand::u64(..),
+            incarnation: Incarnation(fastrand::u128(1..)),
+            records: before.unwrap_or_else(|| Records::default().snapshot()),
+            authority: Authority::random(),
+            piece_bytes: PIECE_BYTES,
+            log_bytes: LOG_BYTES,
+            rules: Rules::default(),
+        };
+        let incarnation = Incarnation::default();
+        let first: Vec<Member> = first
+            .into_iter()
+            .map(|(node, address, key)| Member { node, address, incarnation, key })
+            .collect();
+        let (seam, step) = Seam::new(settings, found);
+        let (orders, ordered) = bounded(MAX_TOGETHER);
+        let (view, changes) = (Arc::default(), Arc::default());
+        let mut desk = Desk {
+            seam,
+            ledger,
+            records: Arc::clone(records),
+            outlets: BTreeMap::new(),
+            waiters: BTreeMap::new(),
+            asked: 0,
+            first: first.clone(),
+            view: Arc::clone(&view),
+            changes: Arc::clone(&changes),
+            told: 0,
+        };
+        desk.carry_out(step); // what was on the disk is there from the first moment
+        let thread = threads::named("tracker-recorder").essential(move || desk.run(&ordered));
+        let thread = Mutex::new(Some(thread.map_err(JoinError::Thread)?));
+        Ok(Arc::new(Several { orders, thread, view, changes, first }))
+    }
+
+    /// The first members, as this tracker was started: a place to look for others.
+    pub fn first(&self) -> &[Member] {
+        &self.first
+    }
+
+    /// How this tracker stands.
+    pub fn view(&self) -> View {
+        lock(&self.view).clone()
+    }
+
+    /// True if this tracker leads.
+    pub fn leads(&self) -> bool {
+        lock(&self.view).leads
+    }
+
+    /// What others' commands have changed.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    pub(super) fn submit(&self, command: Command) -> Result<Applied, Unrecorded> {
+        self.ask(|reply| Order::Submit(Box::new(command), reply))
+    }
+
+    /// Waits until everything is applied that was acknowledged before this was called.
+    ///
+    /// # Errors
+    /// This tracker does not lead, or does not any more.
+    pub fn catch_up(&self) -> Result<(), Unrecorded> {
+        self.ask(Order::Barrier)
+    }
+
+    /// Makes these the members, and waits until they have gone on as such.
+    ///
+    /// # Errors
+    /// [`Unrecorded`].
+    pub fn change(&self, members: Vec<(Node, Address, Key)>) -> Result<(), Unrecorded> {
+        self.ask(|reply| Order::Change(members, reply))
+    }
+
+    fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Unrecorded> {
+        let (reply, replied) = bounded(1);
+        self.orders.send(order(reply)).map_err(|_| Unrecorded::Stopping)?;
+        replied.recv().unwrap_or(Err(Unrecorded::Stopping))
+    }
+
+    /// There is a connection to a tracker; what is to be said on it goes there.
+    pub fn up(&self, node: Node, outlet: Outlet) {
+        let _ = self.orders.send(Order::Up(node, outlet));
+    }
+
+    /// This connection to a tracker is gone.
+    pub fn down(&self, node: Node, id: u64) {
+        let _ = self.orders.send(Order::Node(Event::Down(node, id)));
+    }
+
+    /// A frame came on this connection. False if the tracker stops.
+    pub fn frame(&self, node: Node, id: u64, frame: Bytes) -> bool {
+        self.orders.send(Order::Node(Event::Frame(node, id, frame))).is_ok()
+    }
+
+    pub(super) fn stop(&self) {
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = self.orders.send(Order::Stop);
+            let _ = thread.join(); // its panic has ended the process
+        }
+    }
+}
+
+/// What the thread owns.
+struct Desk {
+    seam: Seam,
+    ledger: Ledger,
+    records: Arc<RwLock<Records>>,
+    outlets: BTreeMap<Node, Outlet>,
+    waiters: BTreeMap<u64, Waiter>,
+    /// Numbers of what was asked for.
+    asked: u64,
+    first: Vec<Member>,
+    view: Arc<Mutex<View>>,
+    changes: Arc<Changes>,
+    /// The epoch of which it was told that another disk has this tracker's vote.
+    told: u32,
+}
+
+impl Desk {
+    fn run(mut self, orders: &Receiver<Order>) {
+        let mut tick = Instant::now() + TICK;
+        loop {
+            threads::may_panic("tracker-recorder");
+            let first = match orders.recv_deadline(tick) {
+                Ok(order) => Some(order),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            for order in first.into_iter().chain(orders.try_iter()).take(MAX_TOGETHER) {
+                if matches!(order, Order::Stop) {
+                    return;
+                }
+                self.take_in(order);
+            }
+            let now = Instant::now();
+            if now >= tick {
+                tick = now + TICK; // however long the process stood still, this is one
+                self.seam.feed(Event::Tick);
+            }
+            let step = self.seam.flush();
+            self.carry_out(step);
+        }
+    }
+
+    fn take_in(&mut self, order: Order) {
+        let event = match order {
+            Order::Submit(command, reply) => {
+                Event::Propose(self.waits(Waiter::Command(reply)), Some(*command))
+            }
+            Order::Barrier(reply) => Event::Propose(self.waits(Waiter::Other(reply)), None),
+            Order::Change(members, reply) => Event::Change(self.waits(Waiter::Other(reply)), members),
+            Order::Up(node, outlet) => {
+                let id = outlet.id;
+                if let Some(before) = self.outlets.insert(node, outlet) {
+                    before.end();
+                }
+                Event::Up(node, id)
+            }
+            Order::Node(event) => {
+                if let Event::Down(node, id) = event {
+                    self.outlets.retain(|of, outlet| (*of, outlet.id) != (node, id));
+                }
+                event
+            }
+            Order::Stop => return,
+        };
+        self.seam.feed(event);
+    }
+
+    fn waits(&mut self, waiter: Waiter) -> u64 {
+        self.asked += 1;
+        self.waiters.insert(self.asked, waiter);
+        self.asked
+    }
+
+    /// Writes what a step wants written; then says what is to be said, and does what is ready. The end of an epoch is one
+    /// more step.
+    fn carry_out(&mut self, mut step: Step) {
+        loop {
+            if let Err(why) = self.ledger.write(&step.writes) {
+                end(&why);
+            }
+            for (node, id, frame) in step.frames {
+                self.outlet(node, id).into_iter().for_each(|outlet| outlet.say(frame.clone()));
+            }
+            for (node, id) in step.ends {
+                self.outlet(node, id).into_iter().for_each(Outlet::end);
+            }
+            let leads = step.ready.iter().any(|ready| matches!(ready, Ready::Leads(_)));
+            let ended = self.do_ready(step.ready);
+            *lock(&self.view) = View::of(&self.seam, &self.first);
+            self.tell_if_replaced();
+            if leads {
+                self.changes.note(|changed| changed.term = true); // who looks then sees it
+            }
+            if !ended {
+                return;
+            }
+            let snapshot = write(&self.records).snapshot();
+            self.seam.feed(Event::Snapshot(snapshot));
+            step = self.seam.flush();
+        }
+    }
+
+    /// Says once what is to be done about a disk that is empty in place of a member's.
+    fn tell_if_replaced(&mut self) {
+        let view = lock(&self.view);
+        let Some(member) = view.member(view.node).filter(|member| view.is_replaced(member)) else { return };
+        if std::mem::replace(&mut self.told, view.epoch) == view.epoch {
+            return;
+        }
+        let node = view.node;
+        say::note(&format!(
+            "the disk of this tracker is another than that of tracker {node} of the cluster, so it has no vote: `p2p cluster remove \
+             {node}`, and then `p2p cluster add {node}={}`",
+            &*member.address
+        ));
+    }
+
+    fn outlet(&self, node: Node, id: u64) -> Option<&Outlet> {
+        self.outlets.get(&node).filter(|outlet| outlet.id == id)
+    }
+
+    /// True if the epoch has ended.
+    fn do_ready(&mut self, ready: Vec<Ready>) -> bool {
+        let mut ended = false;
+        for ready in ready {
+            match ready {
+                Ready::Install(snapshot) => {
+                    let restored = Records::restore(snapshot);
+                    let restored = restored.unwrap_or_else(|error| halt(&format!("a snapshot: {error}")));
+                    *write(&self.records) = restored;
+                    self.changes.note(|changed| changed.all = true);
+                }
+                Ready::Apply(slot, command, tag) => {
+                    let applied = write(&self.records).apply(slot, &command);
+                    match tag.and_then(|tag| self.waiters.remove(&tag)) {
+                        // Who asked sees to what has changed.
+                        Some(Waiter::Command(reply)) => drop(reply.send(Ok(applied))),
+                        _ => self.changes.applied(&command, &applied),
+                    }
+                }
+                Ready::Passed(tag) | Ready::Changed(tag) => self.answer(tag, Ok(())),
+                Ready::Refused(tag, Reason::NotLeader(_)) => self.answer(tag, Err(Unrecorded::NotLeader)),
+                Ready::Refused(tag, Reason::NotYet(why)) => self.answer(tag, Err(Unrecorded::NotYet(why))),
+                Ready::Refused(tag, why) => self.answer(tag, Err(Unrecorded::Members(why.to_string()))),
+                Ready::Unknown(tag) => self.answer(tag, Err(Unrecorded::Unknown)),
+                Ready::Leads(_) => {}
+                Ready::Ended => ended = true,
+                Ready::Halt(why) => halt(&why),
+            }
+        }
+        ended
+    }
+
+    /// Tells who waits; he may be gone.
+    fn answer(&mut self, tag: u64, answer: Result<(), Unrecorded>) {
+        match self.waiters.remove(&tag) {
+            Some(Waiter::Other(reply)) => drop(reply.send(answer)),
+            Some(Waiter::Command(reply)) => {
+                drop(reply.send(Err(answer.err().unwrap_or(Unrecorded::Unknown))));
+            }
+            None => {}
+        }
+    }
+}

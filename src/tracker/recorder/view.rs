@@ -1,0 +1,73 @@
+//! How a tracker of a cluster stands, as the rest of the tracker sees it.
+
+use crate::tracker::cluster::{Incarnation, Member, Node, Other, Seam};
+
+/// How a tracker stands among the others, a moment ago.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    /// Its number.
+    pub node: Node,
+    /// Its disk.
+    pub incarnation: Incarnation,
+    /// The epoch; 0 before the first.
+    pub epoch: u32,
+    /// Up to which slot it has applied.
+    pub slot: u64,
+    /// Who leads, as far as it knows.
+    pub leader: Option<Node>,
+    /// True if that is this tracker, and its term has begun.
+    pub leads: bool,
+    /// Members of the epoch; before the first those that are to found it, with disks that are not known.
+    pub members: Vec<Member>,
+    /// The other trackers that are connected.
+    pub others: Vec<Other>,
+}
+
+impl View {
+    pub(super) fn of(seam: &Seam, first: &[Member]) -> View {
+        let head = seam.head();
+        View {
+            node: seam.identity().node,
+            incarnation: seam.identity().incarnation,
+            epoch: head.map_or(0, |head| head.epoch),
+            slot: seam.slot(),
+            leader: seam.leader(),
+            leads: seam.leads(),
+            members: head.map_or_else(|| first.to_vec(), |head| head.members.to_vec()),
+            others: seam.others().collect(),
+        }
+    }
+
+    /// The member with this number.
+    pub fn member(&self, node: Node) -> Option<&Member> {
+        self.members.iter().find(|member| member.node == node)
+    }
+
+    /// True if a member has another disk now.
+    pub fn is_replaced(&self, member: &Member) -> bool {
+        let now = match member.node == self.node {
+            true => Some(self.incarnation),
+            false => self.other(member.node).and_then(|other| other.incarnation),
+        };
+        self.epoch > 0 && now.is_some_and(|now| now != member.incarnation)
+    }
+
+    /// What is seen of another tracker.
+    pub fn other(&self, node: Node) -> Option<&Other> {
+        self.others.iter().find(|other| other.node == node)
+    }
+
+    /// Members that are not there, or not with the disk that they had; in words, if there are any.
+    pub fn missing(&self) -> Option<String> {
+        let why = |member: &Member| match () {
+            () if self.is_replaced(member) => Some("has another disk"),
+            () if member.node != self.node && self.other(member.node).is_none() => Some("is not there"),
+            () => None,
+        };
+        let missing = self.members.iter().filter_map(|member| {
+            Some(format!("tracker {} ({}) {}", member.node, &*member.address, why(member)?))
+        });
+        let missing: Vec<String> = missing.collect();
+        (!missing.is_empty()).then(|| missing.join(", "))
+    }
+}

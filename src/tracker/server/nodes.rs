@@ -1,0 +1,261 @@
+//! The other trackers of a cluster: connections to them, and questions that are passed on to the one that leads.
+//!
+//! Of two trackers that with the larger number dials, and again when the connection has ended. One thread reads what the other
+//! says and hands it to the recorder, one sends what that wants said. What is said is none of their business.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::crew::{self, Crew};
+use crate::net::guests::Guests;
+use crate::net::secure::{Expected, PublicKey};
+use crate::net::{self, Handle, Identity, Messages, NetError, trace::Side};
+use crate::say;
+use crate::threads::{self, lock};
+use crate::tracker::cluster::{MAX_NODE, Member, Node};
+use crate::tracker::recorder::{Inlet, Several, outlet};
+use crate::wire::limits::MAX_PASSED_BYTES;
+use crate::wire::{BetweenNodes, Common, LinkNodes, Message, Passed, Role, Say};
+
+/// A connection between two trackers.
+pub(super) type Line = Messages<BetweenNodes, BetweenNodes>;
+
+/// How often it is looked who is to be dialled.
+const LOOK: Duration = Duration::from_millis(200);
+/// Most bytes of one statement: a log of an epoch and more.
+const MAX_SAID_BYTES: usize = 64 << 20;
+/// Numbers of threads that no connection of a member has.
+const FIRST_NUMBER: u64 = 1 << 48;
+
+/// The connections to other trackers.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    pub(super) several: Arc<Several>,
+    identity: Arc<Identity>,
+    /// Of connections and threads.
+    numbers: AtomicU64,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    /// Those that this side has dialled.
+    sockets: BTreeMap<u64, Handle>,
+    /// To whom there is one, or it is being made.
+    dialled: BTreeSet<Node>,
+    stopped: bool,
+}
+
+impl Nodes {
+    pub(super) fn new(several: Arc<Several>, identity: Arc<Identity>) -> Nodes {
+        Nodes { several, identity, numbers: AtomicU64::new(FIRST_NUMBER), open: Mutex::default() }
+    }
+
+    /// Starts to dial, until nobody may come in any more.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        guests: Arc<Guests>,
+        crew: Arc<Crew>,
+    ) -> io::Result<JoinHandle<()>> {
+        let nodes = Arc::clone(self);
+        threads::small("tracker-nodes").essential(move || {
+            while guests.pause(LOOK) {
+                threads::may_panic("tracker-nodes");
+                nodes.dial_missing(&crew);
+            }
+        })
+    }
+
+    /// Ends the connections that this side has dialled; no more are made.
+    pub(super) fn stop(&self) {
+        let mut open = lock(&self.open);
+        open.stopped = true;
+        open.sockets.values().for_each(|socket| socket.shutdown(Shutdown::Both));
+    }
+
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn dial_missing(self: &Arc<Self>, crew: &Arc<Crew>) {
+        let view = self.several.view();
+        let before = |member: &Member| member.node < view.node;
+        for member in view.members.iter().chain(self.several.first()).filter(|member| before(member)) {
+            if !lock(&self.open).dialled.insert(member.node) {
+                continue;
+            }
+            let (nodes, member) = (Arc::clone(self), member.clone());
+            let node = member.node;
+            let started = crew.start(threads::small("tracker-node"), self.number(), move || {
+                let _dialled = Dialled(&nodes, member.node);
+                if let Err(error) = nodes.dial(&member) {
+                    tracing::debug!("tracker {} at {}: {error}", member.node, &*member.address);
+                }
+            });
+            if started.is_err() {
+                lock(&self.open).dialled.remove(&node);
+            }
+        }
+    }
+
+    /// Makes the connection, and talks on it until it ends.
+    fn dial(&self, to: &Member) -> Result<(), NetError> {
+        let (number, mut line) = self.connect(to)?;
+        let _socket = Socket(self, number);
+        let link = LinkNodes { node: self.several.view().node, to: to.node };
+        line.set_timeout(Some(net::HELLO_TIMEOUT))?;
+        match line.call(&link.into())? {
+            BetweenNodes::Common(Common::Ok) => {}
+            BetweenNodes::Common(Common::Error(problem)) => {
+                say::note(&format!(
+                    "tracker {} at {} does not want this one: {}",
+                    to.node,
+                    &*to.address,
+                    crate::content::shown(&problem.detail)
+                ));
+                return Err(problem.into());
+            }
+            other => return Err(NetError::Unexpected(other.label())),
+        }
+        line.set_timeout(None)?;
+        self.talk(line, to.node, &mut || ())
+    }
+
+    /// A new connection to a tracker, which ends when this one stops.
+    pub(super) fn connect(&self, to: &Member) -> Result<(u64, Line), NetError> {
+        let expected = match to.key.0 {
+            key if key == [0; 32] => Expected::Anybody,
+            key => Expected::Key(PublicKey(key)),
+        };
+        let socket = Handle::from(net::dial(&to.address)?);
+        let number = self.number();
+        {
+            let mut open = lock(&self.open);
+            if open.stopped {
+                return Err(NetError::Closed);
+            }
+            open.sockets.insert(number, socket.clone());
+        }
+        let me = (&*self.identity, Role::Node);
+        let session = net::greet(socket, me, expected, Side::Tracker, net::HELLO_TIMEOUT);
+        match session {
+            Ok(session) => Ok((number, Line::new(session, Side::Tracker))),
+            Err(error) => {
+                self.forget(number);
+                Err(error)
+            }
+        }
+    }
+
+    /// The connection of this number has ended.
+    pub(super) fn forget(&self, number: u64) {
+        lock(&self.open).sockets.remove(&number);
+    }
+
+    /// Talks with another tracker until the connection ends; `heard` whenever something comes.
+    pub(super) fn talk(&self, mut line: Line, node: Node, heard: &mut dyn FnMut()) -> Result<(), NetError> {
+        let (id, socket) = (self.number(), line.handle());
+        let (outlet, inlet) = outlet(id, socket.clone());
+        let sending = threads::small("tracker-node-out").connection(move || send(&socket, &inlet))?;
+        self.several.up(node, outlet);
+        let ended = self.hear(&mut line, (node, id), heard);
+        self.several.down(node, id); // and the recorder lets go of what the other thread waits for
+        line.handle().shutdown(Shutdown::Both);
+        crew::join(sending);
+        ended
+    }
+
+    fn hear(
+        &self,
+        line: &mut Line,
+        (node, id): (Node, u64),
+        heard: &mut dyn FnMut(),
+    ) -> Result<(), NetError> {
+        let mut said = BytesMut::new();
+        loop {
+            let (_, message) = line.receive()?;
+            heard();
+            let BetweenNodes::Say(Say { more, said: Passed(piece) }) = message else {
+                return Err(NetError::Unexpected(message.label()));
+            };
+            if said.len() + piece.len() > MAX_SAID_BYTES {
+                return Err(NetError::Unexpected("SAY without an end"));
+            }
+            said.extend_from_slice(&piece);
+            if !more && !self.several.frame(node, id, said.split().freeze()) {
+                return Err(NetError::Closed);
+            }
+        }
+    }
+
+    /// Whether the connection between this tracker and another may be this one.
+    ///
+    /// # Errors
+    /// Why not, for the other side.
+    pub(super) fn may_link(&self, link: &LinkNodes, key: Option<PublicKey>) -> Result<(), Common> {
+        use crate::wire::ErrorCode::{NotAllowed, Unexpected};
+        let view = self.several.view();
+        if link.to != view.node {
+            return Err(Common::error(Unexpected, format!("this is tracker {}, not {}", view.node, link.to)));
+        }
+        if link.node == view.node || link.node == 0 || link.node > MAX_NODE {
+            return Err(Common::error(Unexpected, format!("tracker {} is not another one", link.node)));
+        }
+        let known = view.member(link.node).map(|member| member.key.0).filter(|key| *key != [0; 32]);
+        match known {
+            Some(known) if key.is_none_or(|key| key.0 != known) => {
+                Err(Common::error(NotAllowed, format!("tracker {} has another key", link.node)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whom this side has a connection to, while it has.
+struct Dialled<'a>(&'a Nodes, Node);
+
+impl Drop for Dialled<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.open).dialled.remove(&self.1);
+    }
+}
+
+/// The socket of a connection, while it lasts.
+struct Socket<'a>(&'a Nodes, u64);
+
+impl Drop for Socket<'_> {
+    fn drop(&mut self) {
+        self.0.forget(self.1);
+    }
+}
+
+/// Sends what is to be said, until nobody wants anything said any more.
+fn send(socket: &Handle, inlet: &Inlet) {
+    while let Some(frame) = inlet.next() {
+        if socket.write(&in_pieces(&frame)).is_err() {
+            return socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// A statement as frames.
+fn in_pieces(said: &Bytes) -> BytesMut {
+    let mut out = BytesMut::new();
+    let mut at = 0;
+    loop {
+        let end = said.len().min(at + MAX_PASSED_BYTES);
+        let piece = Say { more: end < said.len(), said: Passed(said.slice(at..end)) };
+        BetweenNodes::from(piece).put_frame(0, &mut out);
+        if end == said.len() {
+            return out;
+        }
+        at = end;
+    }
+}

@@ -1,0 +1,178 @@
+//! Questions that only the tracker that leads can answer: passed on to it, again and again while the member has patience.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use super::member::Link;
+use super::nodes::{Line, Nodes};
+use crate::content::PeerId;
+use crate::net::NetError;
+use crate::net::guests::Guests;
+use crate::threads::lock;
+use crate::tracker::cluster::{Member, Node};
+use crate::tracker::session::{Caller, Session, need_of};
+use crate::wire::limits::MAX_WAIT_MS;
+use crate::wire::{
+    BetweenNodes, Common, ErrorCode, Forward, Forwarded, FromTracker, Label, MemberKey, Message, Passed,
+    ToTracker,
+};
+
+/// How long is waited for a leader where the question does not say.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// After so long it is looked again whether there is a leader.
+pub(super) const LOOK: Duration = Duration::from_millis(25);
+/// How much longer than the member waits the leader may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections to the leader that are kept while nothing is asked.
+const MAX_IDLE: usize = 16;
+
+/// The way to the tracker that leads.
+#[derive(Debug)]
+pub(super) struct Passing {
+    pub(super) nodes: Arc<Nodes>,
+    idle: Mutex<Vec<(Node, u64, Line)>>,
+}
+
+impl Passing {
+    pub(super) fn new(nodes: Arc<Nodes>) -> Passing {
+        Passing { nodes, idle: Mutex::default() }
+    }
+
+    /// The connections that are kept are of no use any more.
+    pub(super) fn stop(&self) {
+        lock(&self.idle).clear();
+    }
+
+    /// The answer of whoever leads; none if it is this tracker that does. As long as nobody does it is waited, up to what the question
+    /// says.
+    pub(super) fn ask(
+        &self,
+        (session, message): (&Session, &ToTracker),
+        (link, guests): (&Link, &Guests),
+        until: Instant,
+    ) -> Result<Option<FromTracker>, NetError> {
+        let mut last = None;
+        loop {
+            let view = self.nodes.several.view();
+            if view.leads {
+                return Ok(None);
+            }
+            if let Some(leader) = view.leader.filter(|leader| *leader != view.node)
+                && let Some(member) = view.member(leader)
+            {
+                match self.once(member, &forward(session, message)) {
+                    Ok(answer) if !is_no_quorum(&answer) => return Ok(Some(answer)),
+                    Ok(answer) => last = Some(answer),
+                    Err(error) => tracing::debug!("tracker {leader}: {error}"),
+                }
+            }
+            if Instant::now() >= until {
+                return Ok(Some(last.unwrap_or_else(|| self.nobody())));
+            }
+            if link.is_cut() || !guests.pause(LOOK) {
+                return Err(NetError::Closed);
+            }
+        }
+    }
+
+    /// The answer where nobody leads.
+    fn nobody(&self) -> FromTracker {
+        let missing = self.nodes.several.view().missing();
+        let why =
+            missing.map_or_else(|| "they have not agreed on a leader yet".to_owned(), |missing| missing);
+        Common::error(ErrorCode::NoQuorum, format!("no tracker leads the cluster: {why}")).into()
+    }
+
+    /// Asks the leader once, on a connection that is there or a new one.
+    fn once(&self, leader: &Member, forward: &Forward) -> Result<FromTracker, NetError> {
+        let kept = {
+            let mut idle = lock(&self.idle);
+            let at = idle.iter().position(|(node, ..)| *node == leader.node);
+            at.map(|at| idle.swap_remove(at))
+        };
+        if let Some((node, number, line)) = kept
+            && let Ok(answer) = self.on((node, number, line), forward)
+        {
+            return Ok(answer); // else it may have ended while it was kept
+        }
+        let (number, line) = self.nodes.connect(leader)?;
+        self.on((leader.node, number, line), forward)
+    }
+
+    fn on(
+        &self,
+        (node, number, mut line): (Node, u64, Line),
+        forward: &Forward,
+    ) -> Result<FromTracker, NetError> {
+        let timeout = Duration::from_millis(MAX_WAIT_MS.into()) + ANSWER_TIMEOUT;
+        let answer = line.set_timeout(Some(timeout)).map_err(NetError::from);
+        let answer = answer.and_then(|()| line.call(&forward.clone().into()));
+        let answer = match answer {
+            Ok(BetweenNodes::Forwarded(Forwarded { message, body })) => FromTracker::decode(message, body.0)?,
+            other => {
+                self.nodes.forget(number);
+                return match other? {
+                    BetweenNodes::Common(Common::Error(problem)) => Err(problem.into()),
+                    other => Err(NetError::Unexpected(other.label())),
+                };
+            }
+        };
+        let mut idle = lock(&self.idle);
+        if idle.len() < MAX_IDLE {
+            idle.push((node, number, line));
+        } else {
+            drop(idle);
+            self.nodes.forget(number);
+        }
+        Ok(answer)
+    }
+}
+
+/// Until when a member waits that asks this, if only who leads can answer it.
+pub(super) fn patience(message: &ToTracker, now: Instant) -> Option<Instant> {
+    let said = match message {
+        ToTracker::Store(store) => store.wait_ms,
+        ToTracker::ChangeMembers(change) => change.wait_ms,
+        _ => 0,
+    };
+    let said = Duration::from_millis(said.min(MAX_WAIT_MS).into());
+    need_of(message).then(|| now + said.max(PATIENCE))
+}
+
+/// True if it is known only that this tracker does not lead, or not any more.
+pub(super) fn is_no_quorum(answer: &FromTracker) -> bool {
+    matches!(answer, FromTracker::Common(Common::Error(problem)) if problem.code == ErrorCode::NoQuorum)
+}
+
+fn forward(session: &Session, message: &ToTracker) -> Forward {
+    let mut body = BytesMut::new();
+    message.put_body(&mut body);
+    let (key, invite, late) = match session.caller() {
+        Caller::Anybody => (MemberKey::NONE, 0, false),
+        Caller::Member(key) => (key, 0, false),
+        Caller::Invited(key, invite) => (key, invite, false),
+        Caller::Late(key) => (key, 0, true),
+    };
+    let (peer, name) = session.who();
+    Forward { peer, name, key, invite, late, message: message.id(), body: Passed(body.freeze()) }
+}
+
+/// Who is said to ask.
+pub(super) fn asker(forward: &Forward) -> (PeerId, Label, Caller) {
+    let caller = match forward.key {
+        MemberKey::NONE => Caller::Anybody,
+        key if forward.late => Caller::Late(key),
+        key if forward.invite != 0 => Caller::Invited(key, forward.invite),
+        key => Caller::Member(key),
+    };
+    (forward.peer, forward.name.clone(), caller)
+}
+
+/// The answer as it goes back.
+pub(super) fn forwarded(answer: &FromTracker) -> Forwarded {
+    let mut body = BytesMut::new();
+    answer.put_body(&mut body);
+    Forwarded { message: answer.id(), body: Passed(body.freeze()) }
+}
