@@ -9,7 +9,8 @@ use p2p::content::{FileId, Geometry, SafeName, Tree};
 use p2p::net::secure::Suite;
 use p2p::net::secure::vectors::{KEYS, TEXT, exchange};
 use p2p::wire::{
-    ChunkHead, Common, FromServer, FromTracker, HEADER_BYTES, Message, RawHeader, ToServer, ToTracker,
+    BetweenNodes, ChunkHead, Common, FromServer, FromTracker, HEADER_BYTES, Message, RawHeader, ToServer,
+    ToTracker,
 };
 use serde_json::{Value, json};
 
@@ -154,6 +155,7 @@ fn is_good(direction: &str, bytes: &[u8]) -> bool {
         "member to tracker" => ToTracker::decode(header.id, body).is_ok(),
         "tracker to member" => FromTracker::decode(header.id, body).is_ok(),
         "asker to server" => ToServer::decode(header.id, body).is_ok(),
+        "node to node" => BetweenNodes::decode(header.id, body).is_ok(),
         _ => FromServer::decode(header.id, body).is_ok(),
     }
 }

@@ -7,8 +7,8 @@ mod world;
 
 use std::time::Duration;
 
-use super::{Order, Progress, Shortage};
-use crate::wire::{Bits, Reluctance};
+use super::{NotTaken, Order, Progress, Shortage};
+use crate::wire::{Authority, Bits, Reluctance, Term};
 use world::{World, file};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -178,4 +178,34 @@ fn adding_a_store_moves_nothing_and_a_long_loss_is_repaired() {
     }
     assert_eq!(world.survives(), 1);
     assert!(lost > 0);
+}
+
+#[test]
+fn when_another_term_begins_what_a_store_said_counts_once_it_has_said_it_again() {
+    let mut world = World::new(2);
+    let promise = file(1, 16, 2);
+    world.upload(1, promise);
+    assert_eq!(world.store(2, promise), Progress::Safe);
+    let (now, connection) = (world.now, world.disks[0].connection.unwrap());
+    world.keeping.begins(Authority(7), Term(2), true, now);
+    assert_eq!(world.keeping.term(), Term(2));
+    assert!(matches!(world.store(3, promise), Progress::Storing { covered: 0, .. }));
+    assert!(world.orders().is_empty(), "nobody has heard of the term");
+    let late = world.keeping.kept((world::peer(0), connection), &[], true, now);
+    assert_eq!(late, Err(NotTaken::NotLent), "what is said in the term before");
+    assert_eq!(
+        world.keeping.holders(promise.content, None).len(),
+        2,
+        "who fetches is told of them meanwhile"
+    );
+    (0..2).for_each(|store| world.comes(store));
+    assert_eq!(world.store(3, promise), Progress::Safe);
+    // The planner of a tracker that does not lead hears all of it, and mends nothing.
+    world.keeping.begins(Authority(7), Term(3), false, now);
+    (0..2).for_each(|store| world.comes(store));
+    world.goes(1);
+    world.passes(world::REPAIR_AFTER + 5 * SECOND);
+    let added = world.add_store();
+    world.passes(5 * SECOND);
+    assert!(world.orders().iter().all(|(store, _)| *store != added), "the leader's planner does");
 }

@@ -1,6 +1,9 @@
 //! Tests of the recorder: what was answered is there after a restart.
 
+use std::time::{Duration, Instant};
+
 use super::*;
+use crate::tracker::cluster::{Address, Key};
 use crate::tracker::records::samples::{copies, name, version};
 use crate::tracker::records::{Outcome, Publish};
 use crate::wire::ClientId;
@@ -53,4 +56,48 @@ fn one_that_forgets_has_an_authority_of_its_own_and_the_time_as_its_term() {
     assert!(one.read().term() > Term(1 << 40) && one.read().term() <= other.read().term());
     assert_eq!(one.submit(publish("a", b"1")).unwrap().changed.len(), 1);
     assert!(one.read().versions("a")[0].stamp_ms > 1 << 40, "when it was made");
+}
+
+/// The only tracker of a cluster, with its records in a folder.
+fn of_one(folder: &std::path::Path) -> Result<Recorder, JoinError> {
+    let first = vec![(1, Address::new("t1:9700"), Key::default())];
+    Recorder::join(folder, Founders { node: 1, first })
+}
+
+/// What comes of a command once there is a leader.
+fn submitted(recorder: &Recorder, command: &Command) -> Outcome {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        match recorder.submit(command.clone()) {
+            Ok(applied) => return applied.outcome,
+            Err(Unrecorded::NotLeader) if Instant::now() < until => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_tracker_that_was_alone_founds_a_cluster_with_its_records_and_goes_on_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = started(folder.path());
+    alone.submit(publish("a", b"1")).unwrap();
+    let (authority, term) = (alone.read().authority(), alone.read().term());
+    drop(alone);
+    let first =
+        vec![(1, Address::new("t1:9700"), Key::default()), (2, Address::new("t2:9700"), Key::default())];
+    let refused = Recorder::join(folder.path(), Founders { node: 1, first });
+    assert!(matches!(refused, Err(JoinError::NotEmpty(_))), "others have nothing of it");
+    for version in [2, 3] {
+        let recorder = of_one(folder.path()).unwrap();
+        let outcome = submitted(&recorder, &publish("a", &[version]));
+        assert_eq!(outcome, Outcome::Published { number: version.into(), fresh: true });
+        recorder.several().unwrap().catch_up().unwrap();
+        let view = recorder.several().unwrap().view();
+        assert_eq!((view.node, view.epoch, view.leads, view.missing()), (1, 1, true, None));
+        assert!(recorder.read().authority() == authority && recorder.read().term() > term);
+    }
+    let first = vec![(2, Address::new("t2:9700"), Key::default())];
+    let other = Recorder::join(folder.path(), Founders { node: 2, first });
+    assert!(matches!(other, Err(JoinError::OtherNode { is: 1, asked: 2 })));
+    assert!(is_of_cluster(folder.path()));
 }

@@ -176,3 +176,33 @@ pub(super) fn forwarded(answer: &FromTracker) -> Forwarded {
     answer.put_body(&mut body);
     Forwarded { message: answer.id(), body: Passed(body.freeze()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tests::hello;
+    use crate::tracker::directory::Origin;
+    use crate::wire::{GetList, Name, Resolve};
+
+    #[test]
+    fn who_asks_is_passed_on_with_what_it_asked() {
+        let hello = hello();
+        let message = ToTracker::from(Resolve { name: Name::new("a"), number: 0 });
+        let key = MemberKey([7; 32]);
+        for caller in [Caller::Anybody, Caller::Member(key), Caller::Invited(key, 5), Caller::Late(key)] {
+            let session = Session::new(1, Origin::default(), &hello).of(caller, 0);
+            let forward = forward(&session, &message);
+            assert_eq!(asker(&forward), (hello.peer, hello.name.clone(), caller));
+            assert_eq!(ToTracker::decode(forward.message, forward.body.0), Ok(message.clone()));
+        }
+    }
+
+    #[test]
+    fn only_what_the_leader_answers_waits_for_one() {
+        let now = Instant::now();
+        let resolve = Resolve { name: Name::new("a"), number: 0 }.into();
+        assert_eq!(patience(&resolve, now), Some(now + PATIENCE));
+        let list = GetList { pattern: Name::new("*"), after: Name::default(), limit: 9 }.into();
+        assert_eq!(patience(&list, now), None);
+    }
+}
