@@ -99,6 +99,9 @@ fn recorder(config: &Config) -> Result<Recorder, StartError> {
 /// # Errors
 /// They cannot be read.
 pub fn is_closed_in(folder: &Path) -> Result<bool, StartError> {
+    if recorder::is_of_cluster(folder) {
+        return Ok(recorder::is_closed_cluster(folder)?);
+    }
     if !Journal::is_in(folder) {
         return Ok(false);
     }
@@ -114,7 +117,7 @@ impl Tracker {
 
     /// The tracker, to be asked from within its process.
     pub fn inside(&self) -> Inside {
-        Inside(self.server.shared())
+        Inside::new(self.server.shared(), self.server.passing())
     }
 
     /// What its first admin has to know of its swarm, if it is a closed one.

@@ -2,11 +2,16 @@
 
 mod support;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use p2p::content::PeerId;
+use p2p::net::secure::{Expected, Keyring};
+use p2p::net::{self, Identity, Messages, trace::Side};
+use p2p::wire::{ChangeMembers, FromTracker, GetCluster, List, MemberKey, NodePlace, Role, Text, ToTracker};
 use rustix::process::Signal;
-use support::{Daemon, Output, Port, eventually, run};
+use support::{Daemon, Output, Port, Sample, eventually, pattern, run};
 use tempfile::TempDir;
 
 /// Trackers on free ports of this machine, with a folder each.
@@ -36,9 +41,14 @@ impl Cluster {
 
     /// Starts a tracker.
     fn run(&mut self, node: usize) {
-        let (data, list, number) = (self.data(node), self.list(), node.to_string());
+        let list = self.list();
+        self.run_with(node, &list);
+    }
+
+    fn run_with(&mut self, node: usize, list: &str) {
+        let (data, number) = (self.data(node), node.to_string());
         let listen = self.ports[node - 1].target();
-        let args = ["--listen", &listen, "--data", path(&data), "--node", &number, "--cluster", &list];
+        let args = ["--listen", &listen, "--data", path(&data), "--node", &number, "--cluster", list];
         self.trackers[node - 1] = Some(Daemon::tracker(&args));
     }
 
@@ -51,6 +61,59 @@ impl Cluster {
 
     fn at(&self, node: usize) -> String {
         self.ports[node - 1].target()
+    }
+
+    /// What a tracker answers to this; none if it is not there.
+    fn ask(&self, node: usize, question: impl Into<ToTracker>) -> Option<FromTracker> {
+        let me = Identity::new(Keyring::none(), PeerId::random(), "asks".into(), 0);
+        let stream = net::dial(&self.at(node)).ok()?;
+        let session =
+            net::greet(stream, (&me, Role::Member), Expected::Anybody, Side::Tracker, net::HELLO_TIMEOUT);
+        let mut link = Messages::<FromTracker, ToTracker>::new(session.ok()?, Side::Tracker);
+        link.call(&question.into()).ok()
+    }
+
+    /// How a tracker sees the cluster.
+    fn seen(&self, node: usize) -> Option<p2p::wire::Cluster> {
+        match self.ask(node, GetCluster {})? {
+            FromTracker::Cluster(cluster) => Some(cluster),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Which tracker leads, once one does, as this one sees it.
+    fn leader(&self, node: usize) -> usize {
+        eventually("somebody leads", || {
+            let leader = usize::from(self.seen(node)?.leader);
+            (leader > 0 && self.trackers[leader - 1].is_some()).then_some(leader)
+        })
+    }
+
+    /// Makes these the members, as the tracker that led then sees it.
+    #[track_caller]
+    fn change(&self, at: usize, nodes: &[usize]) -> p2p::wire::Cluster {
+        let place = |node: &usize| NodePlace {
+            node: *node as u16,
+            address: Text::new(self.at(*node)),
+            key: MemberKey::NONE,
+        };
+        let members: List<_, 9> = List::new(nodes.iter().map(place).collect());
+        // What this tracker knows of epochs may be a moment old.
+        eventually("they are the members", || {
+            let epoch = self.seen(at)?.epoch;
+            match self.ask(at, ChangeMembers { epoch, members: members.clone(), wait_ms: 10_000 })? {
+                FromTracker::Cluster(cluster) => Some(cluster),
+                other => {
+                    eprintln!("{other:?}");
+                    None
+                }
+            }
+        })
+    }
+
+    /// All trackers, as an argument.
+    fn all(&self) -> String {
+        (1..=self.ports.len()).map(|node| self.at(node)).collect::<Vec<_>>().join(",")
     }
 
     /// Publishes something under a name; nobody has to have it.
@@ -95,4 +158,76 @@ fn what_any_of_three_trackers_acknowledges_is_there_after_one_is_killed_and_afte
     for name in ["first", "without 1", "without 2", "without 3"] {
         (1..=3).for_each(|node| cluster.has(node, name));
     }
+}
+
+#[test]
+fn what_is_uploaded_to_three_trackers_is_kept_and_had_without_the_one_that_led() {
+    let mut cluster = Cluster::start(3);
+    let mut made = Sample::empty();
+    let (first, second) =
+        (made.add("first", pattern(3_000_000, 1)), made.add("second", pattern(2_000_000, 2)));
+    let folders: Vec<TempDir> = (0..3).map(|_| TempDir::new().expect("a folder")).collect();
+    let all = cluster.all();
+    let lend = |(number, folder): (usize, &TempDir)| {
+        let name = format!("store{number}");
+        Daemon::peer(folder.path(), &["--tracker", &all, "--name", &name, "--store", "60MB"])
+    };
+    let _stores: Vec<Daemon> = folders.iter().enumerate().map(lend).collect();
+    let upload = |file: &Path| run(&["upload", path(file), "--tracker", &all, "--wait", "60s"]).code() == 0;
+    eventually("stores keep it", || upload(&first).then_some(()));
+    let leader = cluster.leader(1);
+    cluster.kill(leader);
+    eventually("the next leader's stores keep it", || upload(&second).then_some(()));
+    for (name, file) in [("first", &first), ("second", &second)] {
+        let target = cluster.ground.path().join(name);
+        run(&["download", name, path(&target), "--tracker", &all, "--wait", "60s"]).expect(0);
+        assert!(fs::read(&target).expect("a file") == fs::read(file).expect("a file"), "{name}");
+    }
+}
+
+#[test]
+fn trackers_come_and_go_and_one_with_an_empty_disk_has_no_vote() {
+    let mut cluster = Cluster::start(1);
+    eventually("it is one by itself", || (cluster.publish(1, "first").code() == 0).then_some(()));
+    for node in [2, 3] {
+        cluster.ports.push(Port::reserve());
+        cluster.trackers.push(None);
+        cluster.run(node);
+        let members: Vec<usize> = (1..=node).collect();
+        let seen = cluster.change(1, &members);
+        assert_eq!(seen.nodes.iter().filter(|node| node.votes).count(), node);
+        cluster.has(node, "first");
+    }
+    cluster.kill(2);
+    fs::remove_dir_all(cluster.data(2)).expect("its disk");
+    cluster.run(2);
+    let replaced = |cluster: &Cluster| {
+        let seen = cluster.seen(2)?;
+        seen.nodes.iter().any(|node| node.node == 2 && node.replaced).then_some(())
+    };
+    eventually("it knows that it has no vote", || replaced(&cluster));
+    eventually("it says what to do", || {
+        cluster.trackers[1].as_ref()?.log().contains("p2p cluster remove").then_some(())
+    });
+    assert_eq!(cluster.publish(2, "meanwhile").code(), 0, "it passes on");
+    cluster.change(1, &[1, 3]);
+    let seen = cluster.change(1, &[1, 2, 3]);
+    assert!(seen.nodes.iter().all(|node| node.votes && !node.replaced), "{seen:?}");
+    cluster.kill(3);
+    eventually("it votes", || (cluster.publish(1, "with two").code() == 0).then_some(()));
+    cluster.has(2, "with two");
+}
+
+#[test]
+fn without_a_majority_nothing_is_promised_and_what_is_missing_is_named_but_lists_are_answered() {
+    let mut cluster = Cluster::start(3);
+    eventually("the trackers agree", || (cluster.publish(1, "first").code() == 0).then_some(()));
+    (2..=3).for_each(|node| cluster.kill(node));
+    let begun = Instant::now();
+    let listed = run(&["ls", "--tracker", &cluster.at(1)]).expect(0);
+    assert!(listed.stdout.contains("first") && begun.elapsed() < Duration::from_secs(30), "{listed:?}");
+    let refused = cluster.publish(1, "second");
+    assert!(refused.code() != 0 && refused.stderr.contains("tracker 2"), "{refused:?}");
+    cluster.run(2);
+    eventually("two are a majority", || (cluster.publish(1, "third").code() == 0).then_some(()));
 }

@@ -1,5 +1,6 @@
 //! What makes a tracker a closed one: the founding of its swarm, and what the first admin has to know.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::keys::openings;
@@ -12,6 +13,10 @@ use crate::wire::{
     ClientId, Epoch, Label, List, MemberKey, MemberRole, Name, Standing, SwarmSecret, TrackerAddress,
     TrackerKey,
 };
+
+/// How long is waited until the only tracker of a cluster leads it, and how often it is looked.
+const LEAD_PATIENCE: Duration = Duration::from_secs(10);
+const LEAD_LOOK: Duration = Duration::from_millis(10);
 
 /// What makes a tracker a closed one. If its records know of no members, the swarm is founded.
 #[derive(Debug, Clone)]
@@ -41,7 +46,7 @@ pub(super) fn open(closed: &Closed, name: &str, recorder: &Recorder) -> Result<(
         ]);
         let swarm = Label::new(&*closed.swarm);
         let found = Found { swarm, secret: SwarmSecret::NONE, founders, since_ms: 0 };
-        recorder.submit(Command::Found(found))?;
+        submit(recorder, &Command::Found(found))?;
     }
     let records = recorder.read();
     let (Some(newest), others) = openings(records.roster(), recorder.clock_ms()) else {
@@ -51,6 +56,17 @@ pub(super) fn open(closed: &Closed, name: &str, recorder: &Recorder) -> Result<(
     keyring.set(newest, others);
     keyring.set_revoked(records.roster().revoked().map(|key| PublicKey(key.0)));
     Ok((keyring, founds))
+}
+
+/// Writes the founding down; the only tracker of a cluster leads it a moment after it has begun.
+fn submit(recorder: &Recorder, command: &Command) -> Result<(), Unrecorded> {
+    let until = Instant::now() + LEAD_PATIENCE;
+    loop {
+        match recorder.submit(command.clone()) {
+            Err(Unrecorded::NotLeader) if Instant::now() < until => thread::sleep(LEAD_LOOK),
+            other => return other.map(drop),
+        }
+    }
 }
 
 /// What the first admin of a closed tracker has to know.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::clock::since_1970_ms;
-use crate::tracker::records::{Applied, Command, Journal, Records, Start};
+use crate::tracker::records::{Applied, Command, Journal, JournalError, Records, Start};
 use crate::wire::{Authority, Term};
 use alone::Alone;
 
@@ -48,6 +48,14 @@ enum Writer {
 /// True if the records in this folder are those of a tracker of a cluster.
 pub fn is_of_cluster(folder: &Path) -> bool {
     ledger::is_in(folder)
+}
+
+/// True if the records in this folder, of a tracker of a cluster, are those of a closed swarm.
+///
+/// # Errors
+/// They cannot be read.
+pub fn is_closed_cluster(folder: &Path) -> Result<bool, JournalError> {
+    ledger::is_closed(folder)
 }
 
 impl Recorder {

@@ -41,7 +41,7 @@ mod leases;
 mod look;
 mod member;
 mod nodes;
-mod passing;
+pub(super) mod passing;
 mod receiving;
 mod refuse;
 
@@ -70,6 +70,7 @@ impl Server {
         let several = shared.several().cloned();
         let passing =
             several.map(|several| Passing::new(Arc::new(Nodes::new(several, Arc::clone(&identity)))));
+        let passing = passing.map(Arc::new);
         let service = Service {
             identity,
             shared: Arc::new(shared),
@@ -112,6 +113,11 @@ impl Server {
             threads.push(passing.nodes.start(Arc::clone(&service.guests), Arc::clone(crew))?);
         }
         Ok(())
+    }
+
+    /// The way to the other trackers, if this is one of several.
+    pub(super) fn passing(&self) -> Option<Arc<Passing>> {
+        self.service.passing.clone()
     }
 
     /// What its sessions share.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use super::allowance::Allowance;
+use super::cluster::Key;
 use super::directory::Directory;
 use super::keeping::{Keeping, Order, Terms};
 use super::keys;
@@ -15,7 +16,7 @@ use super::records::{Applied, Command, Content, Expire, Outcome, Records, SeeSto
 use crate::content::{Network, PeerId};
 use crate::net::secure::Keyring;
 use crate::threads;
-use crate::wire::{MemberKey, TrackerKey};
+use crate::wire::{MemberKey, TrackerAddress, TrackerKey};
 
 /// Contents of a peer that is gone cleared away under one lock.
 const SWEEP: usize = 128;
@@ -320,8 +321,16 @@ impl Shared {
     }
 
     /// The trackers of the swarm.
-    pub fn trackers(&self) -> &[TrackerKey] {
-        &self.trackers
+    pub fn trackers(&self) -> Vec<TrackerKey> {
+        let members = self.several().map_or(Vec::new(), |several| several.view().members);
+        let known = members.into_iter().filter(|member| member.key != Key::default());
+        let told: Vec<TrackerKey> = known
+            .map(|member| {
+                let address = TrackerAddress::new(&*member.address);
+                TrackerKey { address, key: MemberKey(member.key.0) }
+            })
+            .collect();
+        if told.is_empty() { self.trackers.clone() } else { told }
     }
 
     /// By what this tracker can be dialled.

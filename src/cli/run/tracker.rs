@@ -54,12 +54,18 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
     };
     match &door {
         Door::Closed(data) => {
-            config.closed = Some(closed(&args.listen, data)?);
+            let closed = closed(&args.listen, data)?;
+            if let Some(founders) = &mut config.cluster {
+                found_alone(founders, &closed, tracker::is_closed_in(data)?)?;
+            }
+            config.closed = Some(closed);
             config.data = Some(data.clone());
         }
         Door::Keyed => {
             swarm::settle(keys)?;
-            config.keyring = keyring(args.data.as_deref())?;
+            // A tracker of a cluster is who joined to be one.
+            let state = args.cluster.node.and_then(|_| swarm::state());
+            config.keyring = keyring(state.as_deref().or(args.data.as_deref()))?;
         }
         Door::Open => {}
     }
@@ -109,6 +115,20 @@ fn founders(args: &TrackerArgs) -> Result<Option<Founders>, Failure> {
     Ok(Some(Founders { node: *node, first }))
 }
 
+/// The first of a closed swarm's trackers has to found it before others can come.
+fn found_alone(founders: &mut Founders, closed: &Closed, is_founded: bool) -> Result<(), Failure> {
+    if founders.first.len() > 1 && !is_founded {
+        return Err(Failure::usage(
+            "a closed swarm begins with one tracker: name it alone in --cluster; the others join by `p2p invite --role tracker`, \
+             and `p2p cluster add` makes them members",
+        ));
+    }
+    for (_, _, key) in founders.first.iter_mut().filter(|(node, ..)| *node == founders.node) {
+        *key = Key(closed.identity.public().0);
+    }
+    Ok(())
+}
+
 /// What a tracker lets in.
 enum Door {
     /// Everybody.
@@ -134,6 +154,15 @@ fn door(args: &TrackerArgs, keys: &SwarmArgs) -> Result<Door, Failure> {
         None => {}
     }
     let place = keys.place().filter(|place| place.exists());
+    if args.cluster.node.is_some()
+        && place
+            .as_deref()
+            .map(typed::read)
+            .transpose()?
+            .is_some_and(|file| file.role == Some(MemberRole::Tracker))
+    {
+        return Ok(Door::Keyed);
+    }
     let founds = keys.named().is_some() || is_far(&args.listen);
     match (data, place) {
         (Some(data), Some(place)) if was_closed && (args.data.is_some() || is_its(&data, &place)?) => {

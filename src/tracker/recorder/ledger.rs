@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::storage::log::{Batch, Damage, Log, LogError, Magic};
 use crate::storage::{Owned, said};
-use crate::tracker::cluster::{Found, Rules, Write};
-use crate::tracker::records::{Journal, JournalError};
+use crate::tracker::cluster::{Entry, Found, Rules, What, Write};
+use crate::tracker::records::{Command, Journal, JournalError, Records};
 
 /// The last byte is the version.
 const MAGIC: &Magic = b"p2pclus1";
@@ -36,6 +36,14 @@ pub(super) struct Opened {
 /// True if a folder has the log of a tracker of a cluster.
 pub(super) fn is_in(folder: &Path) -> bool {
     folder.join(FILE).exists()
+}
+
+/// True if the records in a folder are those of a closed swarm, as far as can be seen before there is a leader.
+pub(super) fn is_closed(folder: &Path) -> Result<bool, JournalError> {
+    let found = Ledger::open(folder)?.found;
+    let begun = found.begun.map(|(_, snapshot)| Records::restore(snapshot).unwrap_or_default());
+    let founds = |entry: &Entry| matches!(entry.what(), Ok(What::Command(Command::Found(_))));
+    Ok(begun.is_some_and(|records| records.roster().is_closed()) || found.kept.log.iter().any(founds))
 }
 
 impl Ledger {

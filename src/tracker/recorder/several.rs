@@ -51,6 +51,8 @@ pub struct Several {
     view: Arc<Mutex<View>>,
     changes: Arc<Changes>,
     first: Vec<Member>,
+    /// By which keys those are known who are connected, or were.
+    keys: Mutex<BTreeMap<Node, Key>>,
 }
 
 type Reply<T> = Sender<Result<T, Unrecorded>>;
@@ -119,7 +121,7 @@ impl Several {
         desk.carry_out(step); // what was on the disk is there from the first moment
         let thread = threads::named("tracker-recorder").essential(move || desk.run(&ordered));
         let thread = Mutex::new(Some(thread.map_err(JoinError::Thread)?));
-        Ok(Arc::new(Several { orders, thread, view, changes, first }))
+        Ok(Arc::new(Several { orders, thread, view, changes, first, keys: Mutex::default() }))
     }
 
     /// The first members, as this tracker was started: a place to look for others.
@@ -168,8 +170,16 @@ impl Several {
         replied.recv().unwrap_or(Err(Unrecorded::Stopping))
     }
 
-    /// There is a connection to a tracker; what is to be said on it goes there.
-    pub fn up(&self, node: Node, outlet: Outlet) {
+    /// By which key a tracker is known; zeros in an open network, and as long as it has not been there.
+    pub fn key_of(&self, node: Node) -> Key {
+        let member = self.view().member(node).map(|member| member.key);
+        let known = member.filter(|key| *key != Key::default());
+        known.or_else(|| lock(&self.keys).get(&node).copied()).unwrap_or_default()
+    }
+
+    /// There is a connection to a tracker with this key, if it has proved one; what is to be said on it goes there.
+    pub fn up(&self, node: Node, key: Option<Key>, outlet: Outlet) {
+        lock(&self.keys).insert(node, key.unwrap_or_default());
         let _ = self.orders.send(Order::Up(node, outlet));
     }
 

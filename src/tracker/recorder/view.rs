@@ -43,6 +43,12 @@ impl View {
         self.members.iter().find(|member| member.node == node)
     }
 
+    /// True if this tracker has a vote: it is a member, with the disk that it was one with.
+    pub fn votes(&self) -> bool {
+        let member = self.member(self.node);
+        self.epoch > 0 && member.is_some_and(|member| member.incarnation == self.incarnation)
+    }
+
     /// True if a member has another disk now.
     pub fn is_replaced(&self, member: &Member) -> bool {
         let now = match member.node == self.node {

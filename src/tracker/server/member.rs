@@ -48,7 +48,7 @@ pub(super) struct Service {
     pub(super) askings: Askings,
     pub(super) bells: Bells,
     /// The way to the other trackers, if this is one of several.
-    pub(super) passing: Option<Passing>,
+    pub(super) passing: Option<Arc<Passing>>,
     /// PINGs sent.
     pub(super) pings: AtomicU32,
 }
@@ -142,14 +142,15 @@ impl Service {
         message: ToTracker,
         guest: &Guest,
     ) -> Result<Reply, NetError> {
-        let passing = self.passing.as_ref();
+        let passing = self.passing.as_deref();
         let again = passing.zip(passing::patience(&message, Instant::now()));
         let again = again.map(|again| (again, message.clone()));
         let mut reply = self.answer_here(link, session, message, guest.number)?;
         let Some(((passing, until), message)) = again else { return Ok(reply) };
         while reply.answer.as_ref().is_some_and(passing::is_no_quorum) {
             link.flush()?; // the answers before
-            let asked = passing.ask((session, &message), (link, &self.guests), until)?;
+            let goes_on = |time| !link.is_cut() && self.guests.pause(time);
+            let asked = passing.ask((session, &message), &goes_on, until)?;
             match asked {
                 Some(answer) => return Ok(answer.into()),
                 None if Instant::now() >= until => return Ok(reply),

@@ -19,7 +19,7 @@ use crate::net::secure::{Expected, PublicKey};
 use crate::net::{self, Handle, Identity, Messages, NetError, trace::Side};
 use crate::say;
 use crate::threads::{self, lock};
-use crate::tracker::cluster::{MAX_NODE, Member, Node};
+use crate::tracker::cluster::{Key, MAX_NODE, Member, Node};
 use crate::tracker::recorder::{Inlet, Several, outlet};
 use crate::wire::limits::MAX_PASSED_BYTES;
 use crate::wire::{BetweenNodes, Common, LinkNodes, Message, Passed, Role, Say};
@@ -164,7 +164,8 @@ impl Nodes {
         let (id, socket) = (self.number(), line.handle());
         let (outlet, inlet) = outlet(id, socket.clone());
         let sending = threads::small("tracker-node-out").connection(move || send(&socket, &inlet))?;
-        self.several.up(node, outlet);
+        let key = line.proven.map(|proven| Key(proven.key.0));
+        self.several.up(node, key, outlet);
         let ended = self.hear(&mut line, (node, id), heard);
         self.several.down(node, id); // and the recorder lets go of what the other thread waits for
         line.handle().shutdown(Shutdown::Both);

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::member::Link;
 use super::nodes::{Line, Nodes};
 use crate::content::PeerId;
 use crate::net::NetError;
-use crate::net::guests::Guests;
 use crate::threads::lock;
 use crate::tracker::cluster::{Member, Node};
+use crate::tracker::recorder::View;
 use crate::tracker::session::{Caller, Session, need_of};
 use crate::wire::limits::MAX_WAIT_MS;
 use crate::wire::{
@@ -30,7 +29,7 @@ const MAX_IDLE: usize = 16;
 
 /// The way to the tracker that leads.
 #[derive(Debug)]
-pub(super) struct Passing {
+pub(in crate::tracker) struct Passing {
     pub(super) nodes: Arc<Nodes>,
     idle: Mutex<Vec<(Node, u64, Line)>>,
 }
@@ -45,12 +44,13 @@ impl Passing {
         lock(&self.idle).clear();
     }
 
-    /// The answer of whoever leads; none if it is this tracker that does. As long as nobody does it is waited, up to what the question
+    /// The answer of whoever leads; none if it is this tracker that does. `goes_on` waits so long, and is false when nobody waits for the
+    /// answer any more. As long as nobody does it is waited, up to what the question
     /// says.
-    pub(super) fn ask(
+    pub(in crate::tracker) fn ask(
         &self,
         (session, message): (&Session, &ToTracker),
-        (link, guests): (&Link, &Guests),
+        goes_on: &dyn Fn(Duration) -> bool,
         until: Instant,
     ) -> Result<Option<FromTracker>, NetError> {
         let mut last = None;
@@ -59,19 +59,17 @@ impl Passing {
             if view.leads {
                 return Ok(None);
             }
-            if let Some(leader) = view.leader.filter(|leader| *leader != view.node)
-                && let Some(member) = view.member(leader)
-            {
+            for member in whom(&view) {
                 match self.once(member, &forward(session, message)) {
                     Ok(answer) if !is_no_quorum(&answer) => return Ok(Some(answer)),
                     Ok(answer) => last = Some(answer),
-                    Err(error) => tracing::debug!("tracker {leader}: {error}"),
+                    Err(error) => tracing::debug!("tracker {}: {error}", member.node),
                 }
             }
             if Instant::now() >= until {
                 return Ok(Some(last.unwrap_or_else(|| self.nobody())));
             }
-            if link.is_cut() || !guests.pause(LOOK) {
+            if !goes_on(LOOK) {
                 return Err(NetError::Closed);
             }
         }
@@ -130,8 +128,19 @@ impl Passing {
     }
 }
 
+/// Who is to be asked: the leader. A tracker without a vote does not know it, and asks all members that it is connected to.
+fn whom(view: &View) -> Vec<&Member> {
+    match view.leader {
+        _ if !view.votes() => {
+            view.members.iter().filter(|member| view.other(member.node).is_some()).collect()
+        }
+        Some(leader) if leader != view.node => view.member(leader).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Until when a member waits that asks this, if only who leads can answer it.
-pub(super) fn patience(message: &ToTracker, now: Instant) -> Option<Instant> {
+pub(in crate::tracker) fn patience(message: &ToTracker, now: Instant) -> Option<Instant> {
     let said = match message {
         ToTracker::Store(store) => store.wait_ms,
         ToTracker::ChangeMembers(change) => change.wait_ms,
@@ -142,7 +151,7 @@ pub(super) fn patience(message: &ToTracker, now: Instant) -> Option<Instant> {
 }
 
 /// True if it is known only that this tracker does not lead, or not any more.
-pub(super) fn is_no_quorum(answer: &FromTracker) -> bool {
+pub(in crate::tracker) fn is_no_quorum(answer: &FromTracker) -> bool {
     matches!(answer, FromTracker::Common(Common::Error(problem)) if problem.code == ErrorCode::NoQuorum)
 }
 

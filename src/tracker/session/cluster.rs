@@ -154,7 +154,13 @@ pub(super) fn change(shared: &Shared, message: &wire::ChangeMembers, is_late: bo
     let wanted = message
         .members
         .iter()
-        .map(|place| (place.node, wire::Text::new(&*place.address), Key(place.key.0)))
+        .map(|place| {
+            let key = match place.key {
+                MemberKey::NONE => several.key_of(place.node),
+                key => Key(key.0),
+            };
+            (place.node, wire::Text::new(&*place.address), key)
+        })
         .collect();
     Some(match several.change(wanted) {
         Ok(()) => cluster(shared),

@@ -171,7 +171,7 @@ fn joined(shared: &Shared, key: MemberKey) -> FromTracker {
     let (Some(epoch), Some(standing)) = (roster.epoch().cloned(), roster.standing(key).cloned()) else {
         return gone();
     };
-    let trackers = List::new(shared.trackers().to_vec());
+    let trackers = List::new(shared.trackers());
     wire::Joined { swarm: roster.swarm().clone(), standing, epoch, trackers }.into()
 }
 
