@@ -143,12 +143,18 @@ impl Storm {
         match self.rng.u8(..3) {
             0 => {
                 self.say(&format!("store {store} loses its disk"));
+                let id = self.world.id_of(store);
                 self.world.kill(store);
                 self.world.wipe(store);
+                self.world.bring_back(store); // as another one
+                self.world.becomes_whole(0);
+                self.world.forgets(&id);
+                return;
             }
             1 => {
                 self.say(&format!("store {store} leaves, and another comes"));
-                let id = self.world.leaves(store);
+                let id = self.world.id_of(store);
+                self.world.leaves(&id);
                 self.world.kill(store);
                 self.world.forgets(&id);
                 self.world.wipe(store);

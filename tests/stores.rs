@@ -3,8 +3,8 @@
 
 mod support;
 
-use std::fs;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use serde_json::Value;
@@ -360,4 +360,31 @@ fn a_store_leaves_when_others_have_what_it_holds_and_is_forgotten() {
     cluster.ask(&["stores", "leave", "nobody"]).expect(NOT_FOUND);
     let got = cluster.download("film", "got");
     assert!(fs::read(got).expect("a file") == pattern(9_000_000, 3));
+}
+
+#[test]
+fn small_contents_are_whole_again_too_with_their_modes() {
+    const COUNT: usize = 30;
+    let mut cluster = Cluster::with(3, &["--repair-after", "1s", "--grace", "2s"]);
+    let mut made = Sample::empty();
+    let of = |number: usize| pattern(1 + number * 1900, number as u8);
+    for number in 0..COUNT {
+        let path = made.add(&format!("small{number}"), of(number));
+        let mode = if number.is_multiple_of(2) { 0o755 } else { 0o644 };
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode");
+        cluster.upload(&path, &[]);
+    }
+    cluster.kill(0);
+    cluster.becomes_whole(1);
+    // With one of the two that are left, it has all.
+    cluster.kill(1);
+    for number in 0..COUNT {
+        let got = cluster.download(&format!("small{number}"), &format!("got{number}"));
+        let runs = fs::metadata(&got).expect("a file").mode() & 0o111 != 0;
+        assert_eq!(
+            (fs::read(got).expect("a file"), runs),
+            (of(number), number.is_multiple_of(2)),
+            "{number}"
+        );
+    }
 }

@@ -1,10 +1,11 @@
 //! Lending space to others: what a store keeps, and how it comes to it.
 //!
-//! A store asks its trackers what it is to keep (`duties`), fetches that (`agenda`, `fetch`; `hashes`: but what a version has in common with what is here) into its `vault`, and tells
+//! A store asks its trackers what it is to keep (`duties`), fetches that (`agenda`, `fetch`, small contents `together`, a transfer by `drive`; `hashes`: but what a version has in common with what is here) into its `vault`, and tells
 //! them what is safe there (`report`): all of it when they meet, then what changes. What is there is read again (`scrub`). `link` is one tracker, `store` what
 //! all of this shares.
 
 mod agenda;
+mod drive;
 mod duties;
 mod fetch;
 mod hashes;
@@ -16,6 +17,7 @@ mod report;
 mod scrub;
 mod serving;
 mod store;
+mod together;
 pub mod vault;
 
 use std::io;

@@ -86,17 +86,21 @@ impl World {
         std::fs::remove_dir_all(self.path(&format!("store{store}"))).expect("its folder");
     }
 
-    /// Has others keep what it holds, and waits until they do; its id.
+    /// The id of a store that is here.
     #[track_caller]
-    pub(crate) fn leaves(&self, store: usize) -> String {
+    pub(crate) fn id_of(&self, store: usize) -> String {
         let name = format!("store{store}");
         let here = self.listed().into_iter().find(|line| line["name"] == *name && line["state"] == "lending");
-        let id = here.expect("it lends")["store"].as_str().expect("an id").to_owned();
-        run(&["stores", "leave", &id, "--tracker", &self.address]).expect(0);
+        here.expect("it lends")["store"].as_str().expect("an id").to_owned()
+    }
+
+    /// Has others keep what it holds, and waits until they do.
+    #[track_caller]
+    pub(crate) fn leaves(&self, id: &str) {
+        run(&["stores", "leave", id, "--tracker", &self.address]).expect(0);
         eventually("it may be taken away", || {
-            self.listed().iter().any(|line| line["store"] == *id && line["state"] == "left").then_some(())
+            self.listed().iter().any(|line| line["store"] == id && line["state"] == "left").then_some(())
         });
-        id
     }
 
     /// It has been killed, and does not come back.

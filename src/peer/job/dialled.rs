@@ -138,7 +138,8 @@ fn unreached(means: &Means, transfer: &Transfer, who: PeerId, unreached: &Unreac
 /// What the end of a connection says about the neighbour; complaints go to the trackers.
 fn judge(means: &Means, transfer: &Transfer, who: PeerId, end: Result<(), Ended>) -> Outcome {
     let complain = |complaint, chunk| {
-        means.trackers().report(&Report { peer: who, id: transfer.id, chunk, complaint });
+        let (id, chunk) = transfer.content_of(chunk);
+        means.trackers().report(&Report { peer: who, id, chunk, complaint });
     };
     let end = match end {
         Ok(()) => return Outcome::Useless,

@@ -40,7 +40,8 @@ impl Means {
     pub(in crate::peer) fn report_missing(&self, transfer: &Transfer) {
         for (peer, chunk) in transfer.take_missing() {
             let complaint = Complaint::Missing;
-            self.trackers().report(&Report { peer, id: transfer.id, chunk, complaint });
+            let (id, chunk) = transfer.content_of(chunk);
+            self.trackers().report(&Report { peer, id, chunk, complaint });
         }
     }
 

@@ -11,8 +11,10 @@ use crate::wire::{Bits, Keep, View};
 /// A content, as its bytes or as the files that it lists.
 pub(super) type Content = (FileId, View);
 
-/// Most contents that are fetched at once.
+/// Most fetches at once.
 pub(super) const MOST_RUNNING: usize = 8;
+/// Most small contents that one fetch brings: each takes a slot of the connections to its sources.
+pub(super) const MOST_TOGETHER: usize = 64;
 /// Most contents that wait: what is told above it comes again.
 const MOST_WAITING: usize = 4096;
 
@@ -32,8 +34,18 @@ pub(super) enum Told {
 pub(super) struct Agenda {
     /// In the order in which they were told first.
     waiting: Vec<Keep>,
-    /// What each running fetch is for.
+    /// What each content is to have that is being fetched.
     running: BTreeMap<Content, Bits>,
+    /// How many fetches that are.
+    fetches: usize,
+}
+
+/// True of what may come along with others of its kind: a file of one chunk, that nobody waits for.
+/// Who has it must be dialled: he who is called says for the sake of which content he comes.
+fn is_small(keep: &Keep) -> bool {
+    let is_one =
+        keep.chunks == 1 && keep.view == View::Bytes && keep.keep == Bits::All && keep.code.is_none();
+    is_one && !keep.urgent && keep.sources.iter().any(|source| !source.addresses.is_empty())
 }
 
 impl Agenda {
@@ -55,21 +67,36 @@ impl Agenda {
         Told::Waits
     }
 
-    /// The next to be fetched, if there is room for one more: first what somebody waits for, then what waits longest.
-    pub(super) fn next(&mut self) -> Option<Keep> {
-        if self.running.len() >= MOST_RUNNING {
+    /// What the next fetch is to bring, if there is room for one more: first what somebody waits for, then what waits
+    /// longest; with a small content others that are.
+    pub(super) fn next(&mut self) -> Option<Vec<Keep>> {
+        if self.fetches >= MOST_RUNNING {
             return None;
         }
-        let ready = |keep: &&Keep| !self.running.contains_key(&(keep.id, keep.view));
-        let first = |urgent: bool| self.waiting.iter().position(|keep| keep.urgent == urgent && ready(&keep));
-        let keep = self.waiting.remove(first(true).or_else(|| first(false))?);
-        self.running.insert((keep.id, keep.view), keep.keep.clone());
-        Some(keep)
+        let ready = |keep: &Keep| !self.running.contains_key(&(keep.id, keep.view));
+        let first = |urgent: bool| self.waiting.iter().position(|keep| keep.urgent == urgent && ready(keep));
+        let at = first(true).or_else(|| first(false))?;
+        let mut keeps = vec![self.waiting.remove(at)];
+        if is_small(&keeps[0]) {
+            let others = self.waiting.extract_if(.., |keep| is_small(keep) && ready(keep));
+            keeps.extend(others.take(MOST_TOGETHER - 1));
+        }
+        for keep in &keeps {
+            self.running.insert((keep.id, keep.view), keep.keep.clone());
+        }
+        self.fetches += 1;
+        Some(keeps)
     }
 
-    /// A fetch has ended, however.
-    pub(super) fn ended(&mut self, content: Content) {
-        self.running.remove(&content);
+    /// True if something is being fetched.
+    pub(super) fn is_fetching(&self) -> bool {
+        self.fetches > 0
+    }
+
+    /// A fetch of these has ended, however.
+    pub(super) fn ended(&mut self, contents: &[Content]) {
+        contents.iter().for_each(|content| drop(self.running.remove(content)));
+        self.fetches -= 1;
     }
 
     /// A content is not to be kept any more, or other chunks of it: what waits is not so any more.
@@ -81,15 +108,44 @@ impl Agenda {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::List;
+    use crate::content::{Address, PeerId};
+    use crate::wire::{DutySource, List};
 
     fn keep(id: u8, keep: Bits, urgent: bool) -> Keep {
         let (id, view, sources) = (FileId([id; 32]), View::Bytes, List::default());
-        Keep { id, view, size: 9, total: 9, chunks: 1, keep, urgent, code: None, sources }
+        Keep { id, view, size: 9, total: 9, chunks: 2, keep, urgent, code: None, sources }
     }
 
+    /// The one that is next.
     fn next(agenda: &mut Agenda) -> Option<u8> {
-        agenda.next().map(|keep| keep.id.0[0])
+        let keeps = agenda.next()?;
+        assert_eq!(keeps.len(), 1);
+        Some(keeps[0].id.0[0])
+    }
+
+    #[test]
+    fn small_contents_that_nobody_waits_for_come_together() {
+        let mut agenda = Agenda::default();
+        let addresses = List::new(vec![Address::new([127, 0, 0, 1].into(), 1).unwrap()]);
+        let source = DutySource { peer: PeerId([7; 16]), addresses, spare: false };
+        let sources = List::new(vec![source]);
+        let small = |id, urgent| Keep { chunks: 1, sources: sources.clone(), ..keep(id, Bits::All, urgent) };
+        let all = MOST_TOGETHER as u8 + 4;
+        (0..all).for_each(|id| assert_eq!(agenda.told(&small(id, id == 9)), Told::Waits));
+        assert_eq!(agenda.told(&keep(200, Bits::All, false)), Told::Waits);
+        let ids = |keeps: Option<Vec<Keep>>| -> Vec<u8> {
+            keeps.unwrap().iter().map(|keep| keep.id.0[0]).collect()
+        };
+        assert_eq!(ids(agenda.next()), [9], "somebody waits for it");
+        let first = ids(agenda.next());
+        assert_eq!((first.len(), first[0], first.contains(&9)), (MOST_TOGETHER, 0, false));
+        assert_eq!(ids(agenda.next()), [all - 3, all - 2, all - 1]);
+        assert_eq!(ids(agenda.next()), [200]);
+        let contents: Vec<Content> = first.iter().map(|id| (FileId([*id; 32]), View::Bytes)).collect();
+        assert_eq!(agenda.told(&small(first[5], false)), Told::Runs);
+        agenda.ended(&contents);
+        assert_eq!(agenda.told(&small(first[5], false)), Told::Waits);
+        assert_eq!(ids(agenda.next()), [first[5]]);
     }
 
     #[test]
@@ -107,11 +163,11 @@ mod tests {
         let mut agenda = Agenda::default();
         assert_eq!(agenda.told(&keep(1, Bits::None, false)), Told::Waits);
         assert_eq!(agenda.told(&keep(1, Bits::All, false)), Told::Waits);
-        assert_eq!(agenda.next(), Some(keep(1, Bits::All, false)));
+        assert_eq!(agenda.next(), Some(vec![keep(1, Bits::All, false)]));
         assert_eq!(agenda.told(&keep(1, Bits::None, false)), Told::Waits, "it is to be another");
         assert_eq!(next(&mut agenda), None);
         assert_eq!(agenda.told(&keep(1, Bits::All, false)), Told::Runs, "it is to be this one after all");
-        agenda.ended((FileId([1; 32]), View::Bytes));
+        agenda.ended(&[(FileId([1; 32]), View::Bytes)]);
         assert_eq!(next(&mut agenda), None);
         assert_eq!(agenda.told(&keep(1, Bits::All, false)), Told::Waits);
         agenda.forget((FileId([1; 32]), View::Bytes));
@@ -124,7 +180,7 @@ mod tests {
         let all = MOST_RUNNING as u8 + 2;
         (0..all).for_each(|id| assert_eq!(agenda.told(&keep(id, Bits::All, false)), Told::Waits));
         assert_eq!(std::iter::from_fn(|| next(&mut agenda)).count(), MOST_RUNNING);
-        agenda.ended((FileId([3; 32]), View::Bytes));
+        agenda.ended(&[(FileId([3; 32]), View::Bytes)]);
         assert_eq!(next(&mut agenda), Some(MOST_RUNNING as u8));
         let many = |at: usize| FileId(*blake3::hash(&at.to_be_bytes()).as_bytes());
         let told =

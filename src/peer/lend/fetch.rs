@@ -1,78 +1,60 @@
 //! Fetches what is to be kept: by a transfer like any other, but for where its chunks go and that it is told whom to ask.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use super::agenda::Content;
+use super::drive::{Failed, drive, outcome, suggest};
 use super::hashes;
 use super::landing::Slots;
 use super::listing;
 use super::store::{Store, view_of};
-use super::vault::{Kind, Lot, VaultError};
+use super::together;
+use super::vault::{Kind, Lot};
 use crate::content::{ChunkSet, FileId, Geometry, SafeName, Tree};
-use crate::peer::disk::DiskError;
-use crate::peer::job::Gate;
-use crate::peer::transfer::{End, Transfer};
-use crate::swarm::errands::{Company, Errand, Errands};
-use crate::swarm::patience::Patience;
-use crate::swarm::scheduler::{Event, TICK};
+use crate::peer::transfer::Transfer;
 use crate::threads::{self, lock};
-use crate::wire::{DutySource, Keep, Reluctance, View};
-
-/// How long nobody may be there who has what is missing. The tracker knows others by then.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Why something is not kept.
-enum Failed {
-    /// What the tracker is told.
-    Declined(Reluctance),
-    /// The peer stops.
-    Stopped,
-}
-
-impl From<VaultError> for Failed {
-    fn from(error: VaultError) -> Failed {
-        match error.is_no_space() {
-            true => Failed::Declined(Reluctance::NoSpace),
-            false => {
-                tracing::warn!("{error}");
-                Failed::Declined(Reluctance::Damaged)
-            }
-        }
-    }
-}
+use crate::wire::{Keep, Reluctance, View};
 
 /// Begins with what is to be kept next, as long as there is room for more.
 pub(super) fn start_next(store: &Arc<Store>) {
     loop {
-        let Some(keep) = lock(&store.agenda).next() else { return };
-        let content = (keep.id, keep.view);
-        let (fetching, failing) = (store.clone(), store.clone());
+        let Some(keeps) = lock(&store.agenda).next() else { return };
+        let contents: Vec<Content> = keeps.iter().map(|keep| (keep.id, keep.view)).collect();
+        let (fetching, failing, failed) = (store.clone(), store.clone(), contents.clone());
+        let ending = contents.clone();
         let present = store.means.stop.enter();
         let fetch = move || {
             let _present = present;
-            let outcome = Fetch { store: &fetching, keep: &keep }.run();
-            if let Err(Failed::Declined(reason)) = outcome {
-                fetching.declined(content, reason);
-            }
-            ended(&fetching, content);
+            bring_all(&fetching, &keeps);
+            ended(&fetching, &ending);
         };
         let failed = move |_: &str| {
-            failing.declined(content, Reluctance::Damaged);
-            ended(&failing, content);
+            failed.iter().for_each(|content| failing.declined(*content, Reluctance::Damaged));
+            ended(&failing, &failed);
         };
         if let Err(error) = threads::named("lend-fetch").job(fetch, failed) {
             tracing::warn!("no thread to fetch what is to be kept: {error}");
-            lock(&store.agenda).ended(content);
+            lock(&store.agenda).ended(&contents);
             return; // it is told again
         }
     }
 }
 
-fn ended(store: &Arc<Store>, content: Content) {
-    lock(&store.fetches).remove(&content);
-    lock(&store.agenda).ended(content);
+/// Brings one content, or several small ones together; what is not kept then is declined.
+fn bring_all(store: &Arc<Store>, keeps: &[Keep]) {
+    let declined: Vec<(Content, Reluctance)> = match keeps {
+        [keep] => match (Fetch { store, keep }).run() {
+            Err(Failed::Declined(reason)) => vec![((keep.id, keep.view), reason)],
+            Ok(()) | Err(Failed::Stopped) => Vec::new(),
+        },
+        several => together::bring(store, several),
+    };
+    declined.into_iter().for_each(|(content, reason)| store.declined(content, reason));
+}
+
+fn ended(store: &Arc<Store>, contents: &[Content]) {
+    contents.iter().for_each(|content| drop(lock(&store.fetches).remove(content)));
+    lock(&store.agenda).ended(contents);
     start_next(store);
 }
 
@@ -81,17 +63,6 @@ pub(super) fn more_sources(store: &Store, keep: &Keep) {
     if let Some(transfer) = store.fetch_of((keep.id, keep.view)) {
         transfer.set_background(!keep.urgent);
         suggest(store, &transfer, keep);
-    }
-}
-
-fn suggest(store: &Store, transfer: &Transfer, keep: &Keep) {
-    let me = store.means.identity.peer.get();
-    let others = keep.sources.iter().filter(|source| source.peer != me);
-    for DutySource { peer, addresses, spare } in others {
-        if *spare {
-            transfer.spare(*peer);
-        }
-        transfer.suggest(*peer, addresses);
     }
 }
 
@@ -151,60 +122,9 @@ impl Fetch<'_> {
         transfer.set_background(!self.keep.urgent);
         lock(&store.fetches).insert((self.keep.id, view), transfer.clone());
         suggest(store, &transfer, self.keep);
-        let end = self.drive(&transfer);
+        let end = drive(store, &transfer);
         grant.end(); // those who are served from it may have the transfer for long
         store.changed(store.vault.commit()?);
-        match end {
-            End::Done => Ok(()),
-            End::Cancelled if store.means.stop.is_stopping() => Err(Failed::Stopped),
-            End::Cancelled => Err(Failed::Declined(Reluctance::NoSource)),
-            End::Failed(error) => Err(Failed::Declined(match &*error {
-                DiskError::Full(path) => {
-                    tracing::warn!("the disk is full: {path}");
-                    Reluctance::NoSpace
-                }
-                other => {
-                    tracing::warn!("{other}");
-                    Reluctance::Damaged
-                }
-            })),
-        }
-    }
-
-    /// Sees a transfer to its end.
-    fn drive(&self, transfer: &Arc<Transfer>) -> End {
-        let (means, now) = (&self.store.means, Instant::now());
-        let limits = &means.limits;
-        let mut errands = Errands::new(limits.max_neighbours, limits.refresh, transfer.layout.chunks(), now);
-        let mut patience = Patience::new(Some(PATIENCE), Duration::ZERO, now);
-        let gate = Gate::new();
-        let end = loop {
-            if let Some(end) = transfer.wait_news(TICK) {
-                break end;
-            }
-            let now = Instant::now();
-            transfer.tell_news();
-            transfer.sources.step([Event::Tick], None);
-            for errand in transfer.neighbours(|neighbours| errands.turn(neighbours, now)) {
-                match errand {
-                    Errand::Dial(peer, addr) => gate.dial(means, transfer, peer, &addr),
-                    Errand::Close(peer) => transfer.sources.close_last_of(peer),
-                    // The tracker that gave the duty sees to that.
-                    Errand::Announce | Errand::Locate | Errand::Exchange => {}
-                }
-            }
-            means.report_missing(transfer);
-            let arrived = transfer.ledger.useful.load(Ordering::Relaxed);
-            let helped = transfer.sources.is_helped();
-            let Company { alone, over } = errands.company(&mut patience, helped, arrived, now);
-            transfer.set_alone(alone);
-            if over || means.stop.is_stopping() {
-                transfer.finish(End::Cancelled);
-            }
-        };
-        transfer.tell_news();
-        gate.close();
-        transfer.sources.wait_for_all();
-        end
+        outcome(store, end)
     }
 }

@@ -20,6 +20,90 @@ pub(super) struct Slots {
     pub(super) files: Vec<FileId>,
 }
 
+/// Slots for several contents of one chunk each, which come together.
+#[derive(Debug)]
+pub(super) struct Several {
+    each: Vec<Slots>,
+    layout: Arc<Layout>,
+}
+
+impl Several {
+    /// None if they are too many.
+    pub(super) fn new(each: Vec<Slots>) -> Option<Several> {
+        let files = each.iter().map(|slots| slots.layout().files()[0]).collect();
+        Some(Several { layout: Arc::new(Layout::new(files)?), each })
+    }
+
+    /// Where the chunk of one of them goes, which is its first.
+    fn within(&self, place: Place) -> (&Slots, Place) {
+        (&self.each[place.file], Place { file: 0, ..place })
+    }
+}
+
+impl Landing for Several {
+    fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    fn id_of(&self, file: usize) -> FileId {
+        self.each.get(file).map_or(FileId::NONE, |slots| slots.id_of(0))
+    }
+
+    fn files(&self) -> (usize, usize) {
+        (0, self.each.len())
+    }
+
+    fn write(&self, place: Place, within: u64, data: &[u8]) -> Result<(), DiskError> {
+        let (slots, place) = self.within(place);
+        slots.write(place, within, data)
+    }
+
+    fn keep(
+        &self,
+        _chunk: Chunk,
+        place: Place,
+        hash: ChunkHash,
+        proof: Option<Arc<Proof>>,
+    ) -> Result<(), DiskError> {
+        let (slots, place) = self.within(place);
+        slots.keep(Chunk(0), place, hash, proof)
+    }
+
+    fn keep_small(&self, place: Place, data: &[u8], id: FileId) -> Result<(), DiskError> {
+        let (slots, place) = self.within(place);
+        slots.keep_small(place, data, id)
+    }
+
+    /// Of all of them nothing is said.
+    fn hear_looks(&self, _looks: Looks, _whole: bool) {}
+
+    fn hear_looks_of(&self, file: usize, looks: Looks) {
+        self.each[file].hear_looks(looks, true);
+    }
+
+    fn told_looks(&self) -> Option<Looks> {
+        None
+    }
+
+    fn bytes(&self, place: Place) -> io::Result<Lying> {
+        let (slots, place) = self.within(place);
+        slots.bytes(place)
+    }
+
+    fn proof(&self, place: Place) -> Option<Arc<Proof>> {
+        let (slots, place) = self.within(place);
+        slots.proof(place)
+    }
+
+    fn finish(&self) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    fn disk(&self) -> Option<&Disk> {
+        None
+    }
+}
+
 /// Where a chunk lies in the vault, as those who serve it need it.
 pub(super) fn lying(located: Located) -> Lying {
     let Located { file, offset, pin } = located;

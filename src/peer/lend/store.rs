@@ -125,7 +125,7 @@ impl Store {
 
     /// True if somebody is sent something of what is kept, or something is being fetched.
     pub(super) fn is_busy(&self) -> bool {
-        self.vault.is_read_from() || !lock(&self.fetches).is_empty()
+        self.vault.is_read_from() || lock(&self.agenda).is_fetching()
     }
 
     /// The transfer that brings a content, if one does.

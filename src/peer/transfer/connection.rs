@@ -11,7 +11,7 @@ use super::opening::{self, is_passed_over, load_of, unexpected};
 use super::outcome::{FetchEnd, Trust};
 use super::requests::{Requests, SLOT, Send};
 use super::underway::Transfer;
-use crate::content::{Chunk, Geometry, Rate, runs};
+use crate::content::{Chunk, Geometry, Rate, Run, runs};
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::net::trace::{self, Direction, Side};
 use crate::net::wake::Wake;
@@ -42,7 +42,7 @@ pub(in crate::peer) fn run(
     let opened = opening::open(&mut bulk, transfer)?;
     let (id, peer) = (transfer.sources.number(), theirs.peer);
     let who = Who { peer, name: theirs.name.to_string(), addr: target.to_owned() };
-    let link = Arc::new(SourceLink::new(id, who, wake, opened.have.is_full()));
+    let link = Arc::new(SourceLink::new(id, who, wake, opened.one && opened.have.is_full()));
     let silence = Silence::new(Instant::now(), opened.round_trip);
     transfer.join(link.clone(), opened);
     let fetching = Fetching {
@@ -50,7 +50,7 @@ pub(in crate::peer) fn run(
         transfer,
         link,
         id,
-        requests: Requests::new(),
+        requests: Requests::behind(opening::requests(transfer)),
         arriving: None,
         pace: None,
         paused_until: None,
@@ -180,6 +180,13 @@ impl Fetching<'_> {
         let urgency = transfer.urgency();
         for send in self.requests.obey(&orders, needs_proof) {
             match send {
+                Send::Ask { request, first, count, .. } if transfer.is_apart() => {
+                    for at in 0..u32::from(count) {
+                        let slot = first.plus(at).0 as u16;
+                        let get = GetChunk { slot, first: Chunk(0), count: 1, proof: false, urgency };
+                        self.bulk.queue(request + at, get);
+                    }
+                }
                 Send::Ask { request, first, count, proof } => {
                     self.bulk.queue(request, GetChunk { slot: SLOT, first, count, proof, urgency });
                 }
@@ -242,8 +249,14 @@ impl Fetching<'_> {
                 }
                 self.step(Event::Refused(self.id, chunk, refused.reason));
             }
-            FromServer::ServerHas(has) if has.slot == SLOT => {
+            FromServer::ServerHas(mut has) if has.slot == SLOT || self.transfer.is_apart() => {
                 let chunks = self.transfer.layout.chunks();
+                if self.transfer.is_apart() {
+                    let gained =
+                        has.gained.iter().any(|run| run.first == Chunk(0)).then(|| Chunk(has.slot.into()));
+                    let ours = gained.filter(|chunk| chunk.0 < chunks);
+                    has.gained = List::new(ours.map(|chunk| Run::new(chunk, 1)).into_iter().collect());
+                }
                 self.told += runs::named(&has.gained, chunks);
                 if self.told > u64::from(MAX_TOLD) * u64::from(chunks.max(1)) {
                     return Err(NetError::Unexpected("HAVE of more chunks than there are").into());
@@ -279,14 +292,21 @@ impl Fetching<'_> {
     /// Its chunk did not prove, which the source is told: it may not know what has become of its file.
     fn complain(&mut self, chunk: Chunk) {
         self.wrong = Some(chunk);
-        self.bulk.queue(0, Corrupt { slot: SLOT, chunk });
+        let corrupt = match self.transfer.is_apart() {
+            true => Corrupt { slot: chunk.0 as u16, chunk: Chunk(0) },
+            false => Corrupt { slot: SLOT, chunk },
+        };
+        self.bulk.queue(0, corrupt);
         self.step(Event::Corrupt(self.id, chunk));
     }
 
     /// Takes the head of a CHUNK, and settles what becomes of its data. False if more bytes are needed.
     fn take_head(&mut self, header: RawHeader) -> Result<bool, FetchEnd> {
-        let Some((head, head_bytes)) = chunk_head(self.bulk.arrived(), header)? else { return Ok(false) };
+        let Some((mut head, head_bytes)) = chunk_head(self.bulk.arrived(), header)? else { return Ok(false) };
         let asked = self.requests.answered(header.request).ok_or(NetError::Unexpected("CHUNK"))?;
+        if let Some(chunk) = asked.filter(|_| self.transfer.is_apart() && head.index == Chunk(0)) {
+            head.index = chunk;
+        }
         let place = self.transfer.layout.place(head.index);
         let data_bytes = (header.body_bytes - head_bytes) as u64;
         let place =

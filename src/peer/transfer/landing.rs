@@ -51,6 +51,9 @@ pub(in crate::peer) trait Landing: fmt::Debug + Send + Sync {
     /// Somebody, who may have the whole file, says which mode and time it has.
     fn hear_looks(&self, looks: Looks, whole: bool);
 
+    /// The same of a file that is a content of its own.
+    fn hear_looks_of(&self, _file: usize, _looks: Looks) {}
+
     /// What was heard, to be passed on.
     fn told_looks(&self) -> Option<Looks>;
 

@@ -35,6 +35,8 @@ pub(super) struct Opened {
     pub(super) have: ChunkSet,
     pub(super) load: Option<SourceLoad>,
     pub(super) round_trip: Duration,
+    /// It may be left the choice of a chunk, and told of what is here.
+    pub(super) one: bool,
 }
 
 /// The connection to a source, as other threads see it.

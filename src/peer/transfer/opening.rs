@@ -1,69 +1,134 @@
 //! A connection whose OPEN is not answered yet.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::link::Opened;
 use super::outcome::FetchEnd;
 use super::requests::{OPEN, SLOT};
 use super::underway::Transfer;
+use crate::content::{Chunk, ChunkSet};
 use crate::net::NetError;
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::swarm::scheduler::SourceLoad;
-use crate::wire::{Common, FromServer, GetLoad, Load, Message, Open, ToServer, Want};
+use crate::wire::{self, Common, FromServer, GetLoad, Load, Message, Open, Refusal, ToServer, Want};
 
 /// A source may take this long to answer OPEN.
 const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Opens the content at a source.
+/// By how many requests a transfer is opened.
+pub(super) fn requests(transfer: &Transfer) -> u32 {
+    if transfer.is_apart() { transfer.layout.files().len() as u32 } else { 1 }
+}
+
+/// Opens the content at a source, or each of several.
 pub(super) fn open(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, FetchEnd> {
-    let started = Instant::now();
-    let mut load = None;
-    bulk.queue(OPEN - 1, GetLoad {});
-    bulk.queue(OPEN, Open { slot: SLOT, id: transfer.id, view: transfer.view });
-    loop {
-        let flushed = bulk.flush(false)?;
-        if transfer.is_over() {
-            return Err(NetError::Closed.into());
+    if transfer.is_apart() { open_each(bulk, transfer) } else { open_one(bulk, transfer) }
+}
+
+fn open_one(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, FetchEnd> {
+    let mut opening = Opening::new(bulk, transfer);
+    opening.bulk.queue(OPEN, Open { slot: SLOT, id: transfer.id, view: transfer.view });
+    let opened = match opening.next_answer()? {
+        (_, Ok(opened)) => opened,
+        (_, Err(reason)) => return Err(FetchEnd::Refused(reason)),
+    };
+    let fits = opened.chunks == transfer.layout.chunks() && opened.size == transfer.layout.size();
+    let have = opened.have.to_set(transfer.layout.chunks());
+    let have = have.filter(|_| fits).ok_or(FetchEnd::Geometry)?;
+    if !transfer.wanted.is_full() {
+        opening.bulk.queue(0, Want { slot: SLOT, chunks: (&transfer.wanted).into() });
+    }
+    transfer.hear_looks(opened.looks, have.is_full());
+    Ok(opening.end(have, true))
+}
+
+/// Opens contents of one chunk each, in slots of their own, all at once. One that the source does not have it may have
+/// on its way: that is refused, and comes from another, or later.
+fn open_each(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, FetchEnd> {
+    let mut opening = Opening::new(bulk, transfer);
+    let files = transfer.layout.files();
+    for file in 0..files.len() {
+        let (slot, id) = (SLOT + file as u16, transfer.landing.id_of(file));
+        opening.bulk.queue(OPEN + file as u32, Open { slot, id, view: transfer.view });
+    }
+    let mut have = ChunkSet::empty(transfer.layout.chunks());
+    for _ in files {
+        let (request, answer) = opening.next_answer()?;
+        let file = (request - OPEN) as usize;
+        let Ok(opened) = answer else { continue };
+        if opened.chunks != 1 || opened.size != files[file].size() {
+            return Err(FetchEnd::Geometry);
         }
-        if let Some(header) = bulk.header(None, 0)?
-            && let Some(message) = bulk.message(header)?
-        {
-            return match message {
-                FromServer::Opened(opened) if header.request == OPEN => {
-                    let fits =
-                        opened.chunks == transfer.layout.chunks() && opened.size == transfer.layout.size();
-                    let have = opened.have.to_set(transfer.layout.chunks());
-                    let have = have.filter(|_| fits).ok_or(FetchEnd::Geometry)?;
-                    if !transfer.wanted.is_full() {
-                        bulk.queue(0, Want { slot: SLOT, chunks: (&transfer.wanted).into() });
+        if opened.have.to_set(1).is_some_and(|have| have.is_full()) {
+            have.insert(Chunk(file as u32));
+            transfer.hear_looks_of(file, opened.looks);
+        }
+    }
+    Ok(opening.end(have, false))
+}
+
+/// What was asked by OPEN, and is not answered yet.
+struct Opening<'a> {
+    bulk: &'a mut Bulk<ToServer>,
+    transfer: &'a Transfer,
+    started: Instant,
+    load: Option<SourceLoad>,
+    answered: BTreeSet<u32>,
+}
+
+impl<'a> Opening<'a> {
+    /// Asks for the load before anything.
+    fn new(bulk: &'a mut Bulk<ToServer>, transfer: &'a Transfer) -> Opening<'a> {
+        bulk.queue(OPEN - 1, GetLoad {});
+        Opening { bulk, transfer, started: Instant::now(), load: None, answered: BTreeSet::new() }
+    }
+
+    fn end(self, have: ChunkSet, one: bool) -> Opened {
+        Opened { have, load: self.load, round_trip: self.started.elapsed(), one }
+    }
+
+    /// The next answer to an OPEN, and to which: OPENED, or why not.
+    fn next_answer(&mut self) -> Result<(u32, Result<wire::Opened, Refusal>), FetchEnd> {
+        let opens = OPEN..OPEN + requests(self.transfer);
+        loop {
+            let flushed = self.bulk.flush(false)?;
+            if self.transfer.is_over() {
+                return Err(NetError::Closed.into());
+            }
+            if let Some(header) = self.bulk.header(None, 0)?
+                && let Some(message) = self.bulk.message(header)?
+            {
+                let request = header.request;
+                let fresh = opens.contains(&request) && !self.answered.contains(&request);
+                match message {
+                    FromServer::Opened(opened) if fresh => {
+                        self.answered.insert(request);
+                        return Ok((request, Ok(opened)));
                     }
-                    transfer.hear_looks(opened.looks, have.is_full());
-                    Ok(Opened { have, load, round_trip: started.elapsed() })
+                    FromServer::Refused(refused) if fresh => {
+                        self.answered.insert(request);
+                        return Ok((request, Err(refused.reason)));
+                    }
+                    FromServer::Load(told) => self.load = Some(load_of(&told)),
+                    FromServer::Common(Common::Ping) if self.bulk.unsent_bytes() <= MAX_UNTAKEN_BYTES => {
+                        self.bulk.queue(request, Common::Pong);
+                    }
+                    // Of a slot that is not open yet.
+                    FromServer::ServerHas(_) => {}
+                    other if !fresh && is_passed_over(request, &other) => {}
+                    other => return Err(unexpected(other).into()),
                 }
-                FromServer::Load(told) => {
-                    load = Some(load_of(&told));
-                    continue;
-                }
-                FromServer::Refused(refused) if header.request == OPEN => {
-                    Err(FetchEnd::Refused(refused.reason))
-                }
-                FromServer::Common(Common::Ping) if bulk.unsent_bytes() <= MAX_UNTAKEN_BYTES => {
-                    bulk.queue(header.request, Common::Pong);
-                    continue;
-                }
-                // Of a slot that is not open yet.
-                FromServer::ServerHas(_) => continue,
-                other if header.request != OPEN && is_passed_over(header.request, &other) => continue,
-                other => Err(unexpected(other).into()),
-            };
-        }
-        let until = started + OPEN_PATIENCE;
-        if Instant::now() >= until {
-            return Err(NetError::TimedOut.into());
-        }
-        if bulk.fill()? == Filled::Nothing {
-            // The end of the transfer wakes this too (`Sources::opens`).
-            bulk.wait(true, !flushed, Some(until))?;
+                continue;
+            }
+            let until = self.started + OPEN_PATIENCE;
+            if Instant::now() >= until {
+                return Err(NetError::TimedOut.into());
+            }
+            if self.bulk.fill()? == Filled::Nothing {
+                // The end of the transfer wakes this too (`Sources::opens`).
+                self.bulk.wait(true, !flushed, Some(until))?;
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::wire::limits::MAX_RUN;
 
 /// The request by which the content is opened; the one before it asks for the load.
 pub(super) const OPEN: u32 = 2;
-/// The one content that the connection is for.
+/// The one content that the connection is for; of several, each has its own, from this on.
 pub(super) const SLOT: u16 = 0;
 
 /// What is to be sent.
@@ -36,8 +36,9 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn new() -> Requests {
-        Requests { next: OPEN + 1, open: BTreeMap::new() }
+    /// Those that follow so many by which contents were opened.
+    pub(super) fn behind(opened: u32) -> Requests {
+        Requests { next: OPEN + opened, open: BTreeMap::new() }
     }
 
     /// True if nothing is owed.
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn neighbouring_chunks_make_runs_of_one_kind() {
-        let mut requests = Requests::new();
+        let mut requests = Requests::behind(1);
         let orders = [4, 5, 6, 9, 8].map(|chunk| Order::Ask(Chunk(chunk)));
         let sent = requests.obey(&orders, |chunk| chunk >= Chunk(6));
         assert_eq!(sent, [ask(3, 4, 2, false), ask(5, 6, 1, true), ask(6, 9, 1, true), ask(7, 8, 1, true)]);
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn runs_end_where_the_protocol_says_so() {
-        let mut requests = Requests::new();
+        let mut requests = Requests::behind(1);
         let many = u32::from(MAX_RUN) + 1;
         let orders: Vec<Order> = (0..many).map(Chunk).map(Order::Ask).collect();
         assert_eq!(
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_cancel_follows_what_it_cancels_even_if_both_were_ordered_at_once() {
-        let mut requests = Requests::new();
+        let mut requests = Requests::behind(1);
         let orders = [
             Order::Ask(Chunk(1)),
             Order::Ask(Chunk(2)),
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_told_and_the_load_come_behind_the_chunks_and_nothing_behind_the_end() {
-        let mut requests = Requests::new();
+        let mut requests = Requests::behind(1);
         let orders = [Order::Tell(Chunk(5)), Order::AskLoad, Order::Ask(Chunk(1)), Order::Tell(Chunk(4))];
         let sent = requests.obey(&orders, |_| false);
         assert_eq!(sent, [ask(3, 1, 1, false), Send::Load(4), Send::Tell(vec![Run::new(Chunk(4), 2)])]);

@@ -172,7 +172,7 @@ impl Sources {
     /// A source has answered; one that wants to know what is here is told all of it, and of each chunk that
     /// arrives from now on.
     pub(super) fn join(&self, link: Arc<SourceLink>, opened: Opened, spare: bool) {
-        let Opened { have, load, round_trip } = opened;
+        let Opened { have, load, round_trip, one } = opened;
         let wakes = self.under_limits(|state, now| {
             if link.wants_news {
                 state.scheduler.had().iter().for_each(|chunk| link.order(Order::Tell(chunk)));
@@ -181,7 +181,7 @@ impl Sources {
                 link.order(Order::Close);
             }
             let others = state.links.values().map(|other| (other.who.peer, other.wants_news));
-            let (source, chooses) = (link.id, may_choose(link.who.peer, &have, others));
+            let (source, chooses) = (link.id, one && may_choose(link.who.peer, &have, others));
             state.links.insert(source, link);
             let joined = Event::Joined { source, have, chooses, round_trip, load };
             let spare = spare.then_some(Event::Spare(source));

@@ -63,6 +63,8 @@ pub(in crate::peer) struct Transfer {
     changed: AtomicBool,
     /// A file of it is not what was fetched any more.
     spoilt: AtomicBool,
+    /// Each of its files is a content of its own, of one chunk, and has a slot of its own at each source.
+    apart: bool,
 }
 
 impl Transfer {
@@ -105,11 +107,29 @@ impl Transfer {
             alone: AtomicBool::new(false),
             changed: AtomicBool::new(false),
             spoilt: AtomicBool::new(false),
+            apart: false,
         };
         if transfer.sources.is_done() {
             transfer.finish(End::Done);
         }
         transfer
+    }
+
+    /// Its files are contents of their own, which have one chunk each: they come together, and are opened one by one.
+    pub(in crate::peer) fn comes_apart(&mut self) {
+        self.apart = true;
+    }
+
+    pub(super) fn is_apart(&self) -> bool {
+        self.apart
+    }
+
+    /// The content that a chunk is of, and which one it is of that.
+    pub(in crate::peer) fn content_of(&self, chunk: Chunk) -> (FileId, Chunk) {
+        match self.apart {
+            true => (self.landing.id_of(chunk.0 as usize), Chunk(0)),
+            false => (self.id, chunk),
+        }
     }
 
     /// The files and folders that it becomes, if it does.
@@ -126,6 +146,13 @@ impl Transfer {
     pub(super) fn hear_looks(&self, looks: Option<Looks>, whole: bool) {
         if let Some(looks) = looks.filter(|_| self.view == View::Bytes) {
             self.landing.hear_looks(looks, whole);
+        }
+    }
+
+    /// The same of one of its files, which is a content of its own.
+    pub(super) fn hear_looks_of(&self, file: usize, looks: Option<Looks>) {
+        if let Some(looks) = looks {
+            self.landing.hear_looks_of(file, looks);
         }
     }
 
