@@ -7,9 +7,10 @@ mod namespaces;
 mod support;
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use support::{Daemon, Output, Sample, eventually, run_with};
 use tempfile::TempDir;
@@ -41,6 +42,12 @@ impl User {
     #[track_caller]
     fn start(&self, args: &[&str]) -> Daemon {
         Daemon::start_with(args, self.prepare())
+    }
+
+    /// A command that goes on for a while and is ready at once.
+    #[track_caller]
+    fn begin(&self, args: &[&str]) -> Daemon {
+        Daemon::underway_with(args, "", self.prepare())
     }
 
     /// The file with its keys.
@@ -173,6 +180,109 @@ fn a_role_decides_what_a_member_may_do() {
             assert_eq!(code == 0, allowed, "{command:?}");
         }
     }
+}
+
+#[test]
+fn a_member_is_given_another_role_and_what_it_has_is_listed_or_not_from_then_on() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    let (member, own) = (owner.invites("reader"), shared("hippo"));
+    let _peer = member.start(&["peer", text(own.path())]);
+    let listed = || owner.run(&["ls"]).expect(0).stdout.contains("hippo");
+    assert!(!listed());
+    let said = owner.run(&["swarm", "role", "reader", "publisher", "--prefix", "h"]).expect(0).stdout;
+    assert_eq!(said.trim(), "reader is a publisher of h now");
+    eventually("what a publisher has", || listed().then_some(()));
+    owner.run(&["swarm", "role", "reader", "reader", "--json"]).expect(0);
+    eventually("what a reader has", || (!listed()).then_some(()));
+    let admin = own_key(&owner);
+    let refused = owner.run(&["swarm", "role", &admin[..8], "reader"]);
+    assert!(refused.code() != 0 && refused.stderr.contains("the last"), "{}", refused.stderr);
+    assert_ne!(member.run(&["swarm", "role", "reader", "admin"]).code(), 0);
+}
+
+/// The key by which a user is known.
+fn own_key(user: &User) -> String {
+    let said = user.run(&["swarm", "show"]).expect(0).stdout;
+    said.lines().find_map(|line| line.strip_prefix("known by ")).unwrap().to_owned()
+}
+
+#[test]
+fn who_has_the_key_of_the_swarm_and_is_in_no_roster_waits_to_be_entered() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    let other = User::new();
+    fs::create_dir(other.home.path().join("p2p")).unwrap();
+    fs::copy(owner.keys(), other.keys()).unwrap();
+    let refused = other.run(&["ls"]);
+    assert_ne!(refused.code(), 0);
+    assert!(refused.stderr.contains("p2p swarm role KEY ROLE"), "{}", refused.stderr);
+    owner.run(&["swarm", "role", &own_key(&other), "reader"]).expect(0);
+    other.run(&["ls"]).expect(0);
+}
+
+#[test]
+fn a_user_uploads_two_things_at_a_time_and_fetches_meanwhile() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    let (store, folder) = (TempDir::new().unwrap(), shared("zebra"));
+    let _store = owner.start(&["peer", text(store.path()), "--store", "60MB"]);
+    let _peer = owner.start(&["peer", text(folder.path())]);
+    eventually("a store", || owner.run(&["stores"]).stdout.contains("lending").then_some(()));
+    let (one, two) = (shared("one"), shared("two"));
+    let uploads: Vec<Daemon> = [(&one, "one"), (&two, "two")]
+        .into_iter()
+        .map(|(folder, name)| {
+            let path = folder.path().join(name);
+            owner.begin(&["upload", text(&path), "--copies", "1", "--wait", "60s"])
+        })
+        .collect();
+    let dest = TempDir::new().unwrap();
+    owner.run(&["get", "zebra", text(dest.path())]).expect(0);
+    for upload in uploads {
+        let said = upload.wait().expect(0);
+        assert!(!said.stderr.contains("IN_USE"), "{}", said.stderr);
+    }
+    // The keys of them are kept for the next ones.
+    let keys = owner.home.path().join("p2p/peers").join(own_key(&owner));
+    assert!(fs::read_dir(keys).unwrap().count() <= 3);
+}
+
+#[test]
+fn who_is_put_out_is_cut_by_peers_within_ten_seconds() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    let (gone, stays) = (owner.invites("publisher"), owner.invites("reader"));
+    let mut sample = Sample::empty();
+    sample.add("zebra", support::pattern(30_000_000, 3));
+    let _peer = owner.start(&["peer", text(sample.path()), "--up", "3MB"]);
+    eventually("the file", || stays.run(&["ls"]).stdout.contains("zebra").then_some(()));
+    let fetch = |user: &User, dest: &TempDir| {
+        let fetch = user.begin(&["get", "zebra", text(dest.path()), "--wait", "3s"]);
+        eventually("some of it", || (bytes_in(dest.path()) > 200_000).then_some(()));
+        fetch
+    };
+    let (theirs, others) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (cut, goes_on) = (fetch(&gone, &theirs), fetch(&stays, &others));
+    let began = Instant::now();
+    owner.run(&["revoke", "publisher"]).expect(0);
+    let ended = cut.wait();
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_ne!(ended.code(), 0, "{}", ended.stdout);
+    goes_on.wait().expect(0);
+    sample.expect_copy("", others.path());
+}
+
+/// Bytes that take room in a folder, in all below it.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(found) if found.is_dir() => bytes_in(&entry.path()),
+            Ok(found) => found.blocks() * 512,
+            Err(_) => 0,
+        })
+        .sum()
 }
 
 #[test]

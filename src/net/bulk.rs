@@ -41,6 +41,9 @@ const MIN_READ_BYTES: usize = READ_BUFFER_BYTES / MIN_FREE;
 const _: () =
     assert!(READ_BUFFER_BYTES - MIN_READ_BYTES > MAX_PEER_FRAME_BYTES + MAX_RECORD_BYTES + RECORD_OVERHEAD);
 
+/// How often a connection on which nothing moves looks whether the other side was put out.
+const WATCH_INTERVAL: Duration = Duration::from_secs(3);
+
 /// A source for which more waits than this is given up: it asks, or refuses, and takes no answer.
 pub(crate) const MAX_UNTAKEN_BYTES: usize = 1 << 20;
 
@@ -328,7 +331,8 @@ impl<S: Message + From<Common>> Bulk<S> {
         if let Some(outbox) = &mut self.outbox {
             outbox.rest();
         }
-        let timeout = until.map_or(IDLE, |until| until.saturating_duration_since(Instant::now()));
+        let most = if self.watch.is_some() { WATCH_INTERVAL } else { IDLE };
+        let timeout = until.map_or(most, |until| until.saturating_duration_since(Instant::now()).min(most));
         let mut interest = PollFlags::empty();
         interest.set(PollFlags::IN, read);
         interest.set(PollFlags::OUT, write);
@@ -337,6 +341,7 @@ impl<S: Message + From<Common>> Bulk<S> {
         let (found, called) = (ready[0].revents(), ready[1].revents());
         self.room = found.contains(PollFlags::OUT);
         self.wake.awake(called);
+        self.watch.as_ref().map_or(Ok(()), Watch::check)?;
         Ok(!found.difference(PollFlags::OUT).is_empty())
     }
 

@@ -56,9 +56,20 @@ pub fn greet<S: Borrow<TcpStream>>(
     side: Side,
     patience: Duration,
 ) -> Result<Session<S>, NetError> {
+    greet_by(stream, (me, role), (expected, me.keyring.dials()), side, patience)
+}
+
+/// The same by a key that is not the newest.
+pub(super) fn greet_by<S: Borrow<TcpStream>>(
+    stream: S,
+    (me, role): (&Identity, Role),
+    (expected, opening): (Expected, Option<Opening>),
+    side: Side,
+    patience: Duration,
+) -> Result<Session<S>, NetError> {
     let wanted = role.counterpart();
     let settle = |theirs| if theirs == wanted { Ok(role) } else { Err(NetError::Role(wanted)) };
-    Handshake::new(stream, side, patience)?.run(me, settle, Some((role, expected)))
+    Handshake::new(stream, side, patience)?.run(me, settle, Some((role, expected, opening)))
 }
 
 /// The accepting side: `choose` says which part to play given the dialler's, if any.
@@ -107,6 +118,9 @@ impl<S: Borrow<TcpStream>> Session<S> {
     }
 }
 
+/// As what a dialler dials, whom, and what it begins with if it is closed.
+type Dials = (Role, Expected, Option<Opening>);
+
 /// How this side's messages are understood by the other.
 #[derive(Debug)]
 enum Voice {
@@ -154,7 +168,7 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
         mut self,
         me: &Identity,
         settle: impl FnOnce(Role) -> Result<Role, NetError>,
-        dials: Option<(Role, Expected)>,
+        dials: Option<Dials>,
     ) -> Result<Session<S>, NetError> {
         match self.exchange(me, settle, dials) {
             Ok(theirs) => {
@@ -176,10 +190,11 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
         &mut self,
         me: &Identity,
         settle: impl FnOnce(Role) -> Result<Role, NetError>,
-        dials: Option<(Role, Expected)>,
+        dials: Option<Dials>,
     ) -> Result<Hello, NetError> {
+        let answers = dials.is_none();
         match dials {
-            Some((role, expected)) => self.dial(me, role, expected)?,
+            Some(dials) => self.dial(me, dials)?,
             None => self.accept(&me.keyring)?,
         }
         let theirs = self.hear()?;
@@ -196,16 +211,16 @@ impl<S: Borrow<TcpStream>> Handshake<S> {
             return Err(NetError::Myself);
         }
         let role = agreed?;
-        if dials.is_none() {
+        if answers {
             self.say(&me.hello(role).into())?;
         }
         Ok(theirs)
     }
 
     /// The dialler's part up to the other side's HELLO.
-    fn dial(&mut self, me: &Identity, role: Role, expected: Expected) -> Result<(), NetError> {
+    fn dial(&mut self, me: &Identity, (role, expected, opening): Dials) -> Result<(), NetError> {
         let hello = me.hello(role).into();
-        let Some((identity, opening)) = me.keyring.dials() else {
+        let Some((identity, opening)) = me.keyring.identity().zip(opening) else {
             self.say(&hello)?;
             let theirs = self.take::<PREFACE_BYTES>()?;
             return Ok(Preface::check(theirs)?);

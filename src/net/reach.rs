@@ -4,17 +4,18 @@
 use std::fmt;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustix::io::Errno;
 
 use super::error::NetError;
-use super::handshake::{HELLO_TIMEOUT, Session, greet};
+use super::handshake::{HELLO_TIMEOUT, Session, greet_by};
 use super::identity::Identity;
 use super::race::Race;
-use super::secure::Expected;
+use super::secure::{Expected, Opening};
 use super::trace::Side;
 use crate::content::PeerId;
-use crate::wire::{PrefaceError, Role};
+use crate::wire::{ErrorCode, PrefaceError, Role};
 
 /// What came of each address of a peer that was not reached.
 #[derive(Debug)]
@@ -31,11 +32,30 @@ pub(crate) fn reach(
     side: Side,
     may_dial: &mut dyn FnMut(SocketAddr) -> bool,
 ) -> Result<(Session<Arc<TcpStream>>, SocketAddr), Unreached> {
+    let to = (peer, addresses);
+    match reach_by(me.keyring.dials(), to, (me, role), side, may_dial) {
+        // It has not heard of the swarm's new key yet. It still has to be who was dialled, and not put out.
+        Err(unreached) if unreached.lacks_the_key() => match me.keyring.dials_before(Instant::now()) {
+            Some(before) => reach_by(Some(before), to, (me, role), side, may_dial),
+            None => Err(unreached),
+        },
+        reached => reached,
+    }
+}
+
+fn reach_by(
+    opening: Option<Opening>,
+    (peer, addresses): (PeerId, &[SocketAddr]),
+    (me, role): (&Identity, Role),
+    side: Side,
+    may_dial: &mut dyn FnMut(SocketAddr) -> bool,
+) -> Result<(Session<Arc<TcpStream>>, SocketAddr), Unreached> {
     let mut race = Race::new(addresses.iter().copied(), may_dial);
     let mut tried: Vec<(SocketAddr, NetError)> = Vec::new();
     let mut another = None;
     while let Ok(Some((addr, stream))) = race.next() {
-        match greet(Arc::new(stream), (me, role), Expected::Peer(peer), side, HELLO_TIMEOUT) {
+        let by = (Expected::Peer(peer), opening.clone());
+        match greet_by(Arc::new(stream), (me, role), by, side, HELLO_TIMEOUT) {
             Ok(session) if session.theirs.peer == peer => return Ok((session, addr)),
             Ok(session) => drop(another.get_or_insert((session, addr))),
             Err(error) => tried.push((addr, error)),
@@ -61,6 +81,13 @@ impl Unreached {
         let foreign =
             self.0.iter().filter(|(_, error)| matches!(error, NetError::Preface(PrefaceError::Magic)));
         foreign.map(|(addr, _)| *addr).collect()
+    }
+
+    /// True if it says somewhere that it does not know the key that it was dialled with.
+    fn lacks_the_key(&self) -> bool {
+        let lacks =
+            |error: &NetError| matches!(error, NetError::Refused { code: ErrorCode::UnknownSwarm, .. });
+        self.0.iter().any(|(_, error)| lacks(error))
     }
 
     /// True if something answers and all that does breaks the protocol.

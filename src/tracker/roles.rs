@@ -9,7 +9,7 @@ use crate::wire::{MemberRole, Standing, ToTracker};
 pub enum Who<'a> {
     /// The swarm is open: everybody may do everything but what is about members.
     Anybody,
-    /// A member, or whoever has the key of the swarm and is in no roster: he may do what a reader may.
+    /// A member; `None`: whoever has the key of the swarm and is in no roster. The key is the door, and no more.
     Member(Option<&'a Standing>),
     /// Somebody with the key of an invite.
     Invited,
@@ -20,14 +20,16 @@ pub enum Who<'a> {
 /// What a message needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
-    /// To be there: so it is with what only asks, and what helps.
-    Nothing,
     /// The key of an invite.
     Invite,
     /// A key that is over.
     OldKey,
+    /// To be in the roster, where there is one.
+    Standing,
     /// To be in the roster.
     Roster,
+    /// To be one of those on whom what others keep depends: no reader.
+    Lend,
     /// To be an admin.
     Admin,
 }
@@ -45,13 +47,19 @@ pub enum NotAllowed {
     #[error("the swarm has another key; RENEW tells members which")]
     Over,
     /// It is in no roster.
-    #[error("this key is not in the roster: `p2p join LINK` enters it")]
+    #[error(
+        "this key is not in the roster: `p2p join LINK` enters it, or an admin with `p2p swarm role KEY ROLE`; \
+         `p2p swarm show` tells the key"
+    )]
     Unknown,
     /// Only an admin may.
     #[error("only an admin may do that, and this member is a {0}")]
     Admin(&'static str),
+    /// Nothing may depend on it.
+    #[error("a {0} may not lend space; an admin can make it a publisher with `p2p swarm role`")]
+    Lend(&'static str),
     /// It names no contents.
-    #[error("a {0} may not publish; an admin can invite it as a publisher")]
+    #[error("a {0} may not publish; an admin can make it a publisher with `p2p swarm role`")]
     Publish(&'static str),
     /// It names contents under another prefix.
     #[error("this member publishes under `{0}` alone")]
@@ -93,25 +101,27 @@ pub fn may(who: Who<'_>, message: &ToTracker) -> Result<(), NotAllowed> {
         | ToTracker::Report(_)
         | ToTracker::GetStatus(_)
         | ToTracker::GetPeers(_)
-        | ToTracker::Lend(_)
-        | ToTracker::Kept(_)
-        | ToTracker::Decline(_)
         | ToTracker::GetDuties(_)
         | ToTracker::Resolve(_)
         | ToTracker::GetVersions(_)
         | ToTracker::GetHealth(_)
-        | ToTracker::GetStores(_) => Need::Nothing,
+        | ToTracker::GetStores(_) => Need::Standing,
+        ToTracker::Lend(_) | ToTracker::Kept(_) | ToTracker::Decline(_) => Need::Lend,
     };
     match (who, need) {
-        (Who::Anybody | Who::Member(_), Need::Nothing)
+        (Who::Anybody, Need::Standing | Need::Lend)
         | (Who::Invited, Need::Invite)
         | (Who::Late, Need::OldKey)
-        | (Who::Member(Some(_)), Need::Roster)
+        | (Who::Member(Some(_)), Need::Roster | Need::Standing)
         | (Who::Member(Some(Standing { role: MemberRole::Admin, .. })), Need::Admin) => Ok(()),
         (Who::Anybody, _) => Err(NotAllowed::Open),
         (Who::Late, _) => Err(NotAllowed::Over),
         (Who::Invited, _) | (_, Need::Invite | Need::OldKey) => Err(NotAllowed::Purpose),
         (Who::Member(None), _) => Err(NotAllowed::Unknown),
+        (Who::Member(Some(standing)), Need::Lend) => match standing.role {
+            MemberRole::Reader => Err(NotAllowed::Lend(in_words(standing.role))),
+            MemberRole::Publisher | MemberRole::Admin | MemberRole::Tracker => Ok(()),
+        },
         (Who::Member(Some(standing)), _) => Err(NotAllowed::Admin(in_words(standing.role))),
     }
 }

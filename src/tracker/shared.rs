@@ -304,7 +304,7 @@ impl Shared {
         threads::lock(&self.presence).goes(connection);
     }
 
-    /// Who is here with this key may do more now: it is cut, and tells all again that was passed over.
+    /// Who is here with this key may do more or less now: it is cut, and tells anew all that it has.
     pub fn comes_again(&self, key: MemberKey) {
         let cuts = threads::lock(&self.presence).of(key);
         threads::lock(&self.cuts).extend(cuts);

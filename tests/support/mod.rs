@@ -315,7 +315,13 @@ impl Daemon {
     /// Any command that goes on for a while, as soon as its standard output has `text`. It has no address.
     #[track_caller]
     pub fn underway(args: &[&str], text: &str) -> Daemon {
-        let mut process = Process::spawn(args, |_| {});
+        Daemon::underway_with(args, text, |_| {})
+    }
+
+    /// The same after `prepare` has seen to its process.
+    #[track_caller]
+    pub fn underway_with(args: &[&str], text: &str, prepare: impl FnOnce(&mut Command)) -> Daemon {
+        let mut process = Process::spawn(args, prepare);
         let found = process.out.wait(DEADLINE, |said| said.contains(text).then_some(()));
         if found.is_none() {
             let end = process.wait(Duration::ZERO);

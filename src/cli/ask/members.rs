@@ -11,12 +11,17 @@ use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{age, count, shown};
 use crate::cli::typed::code::Code;
 use crate::cli::typed::join_link::JoinLink;
-use crate::cli::typed::swarm::{InviteArgs, MembersArgs, RevokeArgs, RotateArgs, ShowArgs, SwarmCommand};
+use crate::cli::typed::swarm::{
+    InviteArgs, MembersArgs, RevokeArgs, RoleArgs, RotateArgs, ShowArgs, SwarmCommand,
+};
 use crate::cli::typed::swarm_file::word;
 use crate::cli::typed::values::Patience;
 use crate::clock::since_1970;
 use crate::net::secure::{PublicKey, base32};
-use crate::wire::{FromTracker, Invite, Keys, MemberInfo, Name, Revoke, Rotate, Standing, SwarmSecret};
+use crate::wire::{
+    Common, Enter, FromTracker, Invite, Keys, Label, MemberInfo, MemberKey, Name, Revoke, Rotate, Standing,
+    SwarmSecret,
+};
 
 /// Letters of a key by which people know it.
 const KEY_LETTERS: usize = 8;
@@ -46,6 +51,16 @@ struct MemberLine {
     own: bool,
     since_ms: u64,
     here: bool,
+}
+
+/// `swarm role --json`
+#[derive(Debug, Serialize)]
+struct RoleLine<'a> {
+    name: &'a str,
+    key: &'a str,
+    role: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    prefix: &'a str,
 }
 
 /// `revoke --json`, `swarm rotate --json`
@@ -137,9 +152,42 @@ pub(crate) fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
 /// `p2p swarm …`
 pub(crate) fn swarm(command: &SwarmCommand) -> Result<(), Failure> {
     match command {
+        SwarmCommand::Role(args) => role(args),
         SwarmCommand::Rotate(args) => rotate(args),
         SwarmCommand::Show(args) => show(args),
     }
+}
+
+fn role(args: &RoleArgs) -> Result<(), Failure> {
+    check_member()?;
+    let all = all(&args.asking.trackers.trackers, args.asking.wait)?;
+    let (key, name) = match (meant(&all, &args.who), args.who.replace('-', "").parse::<PublicKey>()) {
+        (Ok(member), _) if member.own => {
+            return Err(Failure::usage(
+                "that key is one of another member's, and may do what that may; `p2p members` says whose",
+            ));
+        }
+        (Ok(member), _) => (member.key, member.name.to_string()),
+        // Nobody is called so, but it is a whole key.
+        (Err(_), Ok(key)) => (MemberKey(key.0), key.to_string().chars().take(KEY_LETTERS).collect()),
+        (Err(failure), Err(_)) => return Err(failure),
+    };
+    let known = all.iter().any(|member| member.key == key);
+    let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
+    let (id, seq) = client.change();
+    let standing = Standing { role: args.role.into(), prefix: Name::new(args.prefix.as_str()) };
+    let called = if known { Label::default() } else { Label::new(&*name) };
+    let question = Enter { client: id, seq, key, name: called, own: false, standing };
+    let answer = client.ask(&question.into())?;
+    if !matches!(answer, FromTracker::Common(Common::Ok)) {
+        return Err(strange(&answer));
+    }
+    let (whose, role) = (PublicKey(key.0).to_string(), word(args.role.into()));
+    let line = RoleLine { name: &name, key: &whose, role, prefix: &args.prefix };
+    output::answer(args.asking.json, &line, || match &*args.prefix {
+        "" => format!("{} is a {role} now", shown(&name)),
+        prefix => format!("{} is a {role} of {} now", shown(&name), shown(prefix)),
+    })
 }
 
 fn rotate(args: &RotateArgs) -> Result<(), Failure> {
@@ -160,7 +208,7 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     let shown = swarm::member(|path, file| {
         let (epoch, secret) = file.newest().cloned()?;
         let trackers: Vec<String> = file.trackers.iter().map(|(addr, _)| addr.clone()).collect();
-        let key = own.map(|key| PublicKey(key.0).to_string());
+        let key = own.map(|key| key.to_string());
         let line = ShowLine {
             swarm: &file.swarm,
             role: file.role.map_or("member", word),
@@ -244,7 +292,7 @@ fn line_of(member: &MemberInfo) -> MemberLine {
         key: key(member.key.0),
         role: word(member.standing.role),
         prefix: member.standing.prefix.to_string(),
-        by: (member.by != crate::wire::MemberKey::NONE).then(|| key(member.by.0)),
+        by: (member.by != MemberKey::NONE).then(|| key(member.by.0)),
         own: member.own,
         since_ms: member.since_ms,
         here: member.here,

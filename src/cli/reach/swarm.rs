@@ -11,9 +11,15 @@ use crate::cli::failure::{Failure, reason};
 use crate::cli::typed::code::Code;
 use crate::cli::typed::swarm::SwarmArgs;
 use crate::cli::typed::swarm_file::SwarmFile;
-use crate::net::secure::{Identity, Keyring, Psk, Purpose, Secret, files};
+use crate::net::secure::{Identity, Keyring, Psk, PublicKey, Purpose, Secret, files};
+use crate::storage::{Owned, OwnedError};
 use crate::threads::lock;
-use crate::wire::{Epoch, MemberKey, MemberRole};
+use crate::wire::{Epoch, MemberRole};
+
+/// The folder of this user's state for keys of peers that keep nothing, one for each that runs at a time.
+const SPARES: &str = "peers";
+/// So many of them at most; with those that share folders they are fewer than a member may enter.
+const MAX_SPARES: usize = 32;
 
 static SWARM: OnceLock<Swarm> = OnceLock::new();
 
@@ -25,6 +31,8 @@ struct Swarm {
     keys: Mutex<Keys>,
     /// The keys of a tool, made when they are needed first.
     tool: OnceLock<Keyring>,
+    /// Where the keys of its peers without a folder are, which no other process has meanwhile.
+    spares: Mutex<Vec<Owned>>,
 }
 
 #[derive(Debug)]
@@ -43,7 +51,12 @@ enum Keys {
 /// As of [`SwarmArgs::member`].
 pub(crate) fn settle(args: &SwarmArgs) -> Result<(), Failure> {
     let keys = args.member()?.map_or(Keys::None, |(path, file)| Keys::Member(path, file));
-    let _ = SWARM.set(Swarm { open: args.open, keys: Mutex::new(keys), tool: OnceLock::new() });
+    let _ = SWARM.set(Swarm {
+        open: args.open,
+        keys: Mutex::new(keys),
+        tool: OnceLock::new(),
+        spares: Mutex::default(),
+    });
     Ok(())
 }
 
@@ -121,6 +134,30 @@ pub(crate) fn keyring_in(state: Option<&Path>) -> io::Result<Keyring> {
     }
 }
 
+/// The keys of a peer of this process that keeps no state of its own, so that it is nobody else's: trackers know each id once.
+/// They are kept for the next one, for a tracker has them in its roster.
+///
+/// # Errors
+/// As [`keyring_in`]; this user runs too many at a time.
+pub(crate) fn spare() -> io::Result<Keyring> {
+    let (Some(swarm), Some(own)) = (SWARM.get(), own_key()?) else { return keyring_in(None) };
+    let Some(state) = state().filter(|_| member(|_, _| ()).is_some()) else { return keyring_in(None) };
+    // Those of a member that was put out are of no use to the one it becomes.
+    let folder = state.join(SPARES).join(own.to_string());
+    for nth in 1..=MAX_SPARES {
+        match Owned::claim(&folder.join(nth.to_string())) {
+            Ok(owned) => {
+                let keyring = keyring_in(Some(owned.path()));
+                lock(&swarm.spares).push(owned);
+                return keyring;
+            }
+            Err(OwnedError::Busy(_)) => {}
+            Err(error) => return Err(io::Error::other(error.to_string())),
+        }
+    }
+    Err(io::Error::other(format!("{MAX_SPARES} peers of this user run already; wait until one has ended")))
+}
+
 /// Who somebody is that keeps his state there; if nowhere, somebody else each time.
 ///
 /// # Errors
@@ -133,8 +170,8 @@ pub(crate) fn identity_in(state: Option<&Path>) -> io::Result<Identity> {
 }
 
 /// The public key by which this user's tools are known.
-pub(crate) fn own_key() -> io::Result<Option<MemberKey>> {
-    Ok(keyring()?.identity().map(|identity| MemberKey(identity.public().0)))
+pub(crate) fn own_key() -> io::Result<Option<PublicKey>> {
+    Ok(keyring()?.identity().map(Identity::public))
 }
 
 /// The swarm has another key: tools dial with it from now on, and so does whoever reads the file.

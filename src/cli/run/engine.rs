@@ -84,19 +84,17 @@ pub(crate) fn start_as(service: &Service, config: peer::Config) -> Result<Peer, 
     Ok(peer?)
 }
 
-/// With the keys of this process, if it has none of its own: who a peer is lies where its state is. Of a member that shares
-/// the roster hears.
+/// With the keys of this process, if it has none of its own: who a peer is lies where the state of its folder is. The roster
+/// hears of it.
 fn with_keys(mut config: peer::Config) -> Result<peer::Config, PeerError> {
-    if config.keyring.is_closed() || !swarm::is_closed() {
-        return Ok(config);
+    if !config.keyring.is_closed() && swarm::is_closed() {
+        config.keyring = match (&config.folder, &config.state) {
+            (Some(_), Some(state)) => swarm::keyring_in(Some(state))?,
+            (Some(folder), None) => swarm::keyring_in(Some(&peer::state_of(folder)?))?,
+            (None, _) => swarm::spare()?,
+        };
     }
-    config.keyring = match (&config.state, &config.folder) {
-        (None, Some(folder)) => swarm::keyring_in(Some(&peer::state_of(folder)?))?,
-        (state, _) => swarm::keyring_in(state.as_deref())?,
-    };
-    if config.folder.is_some() {
-        enter(&config.keyring, &config.name, &config.trackers);
-    }
+    enter(&config.keyring, &config.name, &config.trackers);
     Ok(config)
 }
 

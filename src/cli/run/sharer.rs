@@ -104,10 +104,9 @@ fn offered(path: &Path) -> Option<Offered> {
 /// Hashes what is at `path` and shares it.
 fn own(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
     let scratch = scratch::folder()?;
-    // It is this user's tools that bring it in, and nothing is to be left beside it.
-    let keyring = swarm::keyring().map_err(|error| Failure::other(error.to_string()))?;
     let mut config = engine::config(&args.engine, args.asking.trackers.trackers.clone(), Some(path.clone()));
-    config.keyring = keyring;
+    // Nothing is to be left beside what is uploaded, and another upload may run.
+    config.keyring = swarm::spare().map_err(|error| Failure::other(error.to_string()))?;
     config.prefix = true;
     config.watch = false;
     config.state.get_or_insert_with(|| scratch.path().to_owned());

@@ -146,6 +146,7 @@ pub(crate) const REVOKE: &str = "Examples:
 pub(crate) const SWARM: &str = "Examples:
   p2p swarm show               # which swarm this is, and who its trackers are
   p2p swarm show --secret      # its key, for a paper backup
+  p2p swarm role anna admin    # from now on anna invites, too
   p2p swarm rotate --grace 0s  # a new key, and the old one is over";
 
 #[cfg(test)]

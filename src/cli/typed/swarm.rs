@@ -159,10 +159,26 @@ pub(crate) struct RevokeArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SwarmCommand {
+    /// Give a member another role, or enter a key that is in no roster yet
+    Role(RoleArgs),
     /// Give the swarm another key, which all members hear of
     Rotate(RotateArgs),
     /// Show the swarm that this user is a member of
     Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RoleArgs {
+    /// The member's name, or its key, or the first letters of that; a whole key is entered if it is new
+    pub(crate) who: String,
+    /// What it may do from now on
+    #[arg(value_enum)]
+    pub(crate) role: RoleWord,
+    /// Of publishers: how the names begin that they may give [default: any]
+    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
 }
 
 #[derive(Debug, Args)]

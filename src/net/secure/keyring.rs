@@ -118,10 +118,21 @@ impl Keyring {
         key.flatten().map_or(Expected::Anybody, Expected::Key)
     }
 
-    /// Who it is and what it begins with when it dials, if it is closed.
-    pub fn dials(&self) -> Option<(&Identity, Opening)> {
-        let closed = self.0.as_deref()?;
-        Some((&closed.identity, lock(&closed.ring).newest.clone()))
+    /// What it begins with when it dials, if it is closed.
+    pub fn dials(&self) -> Option<Opening> {
+        self.look(|ring| ring.newest.clone())
+    }
+
+    /// What it may begin with at `now` where the newest key is not known yet: that before it, while that lets in.
+    pub fn dials_before(&self, now: Instant) -> Option<Opening> {
+        let member = |(opening, until): &&(Opening, Option<Instant>)| {
+            opening.purpose == Purpose::Member && until.is_some_and(|until| now < until)
+        };
+        self.look(|ring| {
+            let latest = ring.others.values().filter(member).max_by_key(|(_, until)| *until);
+            latest.map(|(opening, _)| opening.clone())
+        })
+        .flatten()
     }
 
     /// What somebody dials with who names this key, if it is one that is taken at `now`.

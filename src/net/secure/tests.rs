@@ -211,7 +211,7 @@ fn a_keyring_knows_what_is_dialled_with_and_for_how_long() {
     ring.rotate(key(2), later);
     ring.rotate(key(2), now); // told twice: nothing new
     assert_eq!((purpose(1, now), purpose(1, later)), (Some(Purpose::Member), None));
-    assert_eq!(ring.dials().unwrap().1.psk.id(), key(2).id());
+    assert_eq!(ring.dials().unwrap().psk.id(), key(2).id());
     ring.allow(key(1), Purpose::Renew, None);
     let invite = Psk::of_invite(&[5; 16]);
     ring.clone().allow(invite.clone(), Purpose::Join, Some(later));

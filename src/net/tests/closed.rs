@@ -123,7 +123,7 @@ fn a_closed_node_speaks_plain_with_nobody() {
     other.extend_from_slice(&[0; 80]);
     assert!(matches!(answer_to(&other).1, Err(NetError::Preface(PrefaceError::Mode(3)))));
     let unknown = [&Preface::of_mode(1).encode()[..], &[7; 80]].concat();
-    let id = node(2, 9).keyring.dials().unwrap().1.psk.id();
+    let id = node(2, 9).keyring.dials().unwrap().psk.id();
     let known = [&Preface::of_mode(2).encode()[..], &id.0, &[0, 48], &[7; 48]].concat();
     let (unknown, known) = (answer_to(&unknown), answer_to(&known));
     for met in [&unknown.1, &known.1] {
@@ -285,4 +285,43 @@ fn a_bit_that_flips_on_the_way_ends_a_connection_without_a_word() {
     let mut said = Vec::new();
     far.stream.stream().read_to_end(&mut said).unwrap();
     assert!(said.is_empty());
+}
+
+#[test]
+fn who_has_not_heard_of_the_new_key_is_reached_by_the_one_before_while_that_lets_in() {
+    let new = || Psk::of_swarm(&Secret::from([8; 32]));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let reached = |grace: Duration| {
+        let (me, them) = (node(1, 9), node(2, 9));
+        me.keyring.rotate(new(), Instant::now() + grace);
+        std::thread::scope(|scope| {
+            let times = if grace.is_zero() { 1 } else { 2 };
+            let (listener, them) = (&listener, &them);
+            let answers = move || {
+                let (stream, _) = listener.accept().unwrap();
+                welcome(Handle::from(stream), them, Side::Serve, |_| Some(Role::Serve))
+            };
+            let answering = scope.spawn(move || (0..times).map(|_| answers()).collect::<Vec<_>>());
+            let peer = (identity(2).public().peer_id(), &[addr][..]);
+            let reached = crate::net::reach(peer, (&me, Role::Ask), Side::Fetch, &mut |_| true);
+            (reached.is_ok(), answering.join().unwrap().pop().unwrap().is_ok())
+        })
+    };
+    assert_eq!(reached(LONG), (true, true));
+    assert_eq!(reached(Duration::ZERO), (false, false), "nobody else than members has a key that is over");
+}
+
+#[test]
+fn a_connection_on_which_nothing_moves_ends_soon_after_the_other_side_was_put_out() {
+    let (me, gone) = (node(1, 9), identity(2).public());
+    let (near, _far) = meet_as(&me, &node(2, 9), Expected::Anybody);
+    let Session { stream, addr, theirs, rest, sealing } = near.unwrap();
+    let session = Session { stream: stream.socket(), addr, theirs, rest, sealing };
+    let (mut bulk, _) = Bulk::<ToServer>::new(session, Side::Fetch, Arc::new(Wake::new().unwrap())).unwrap();
+    let began = Instant::now();
+    me.keyring.set_revoked([gone]);
+    let ended = bulk.wait(true, false, None).unwrap_err();
+    assert!(matches!(ended, NetError::Secure(SecureError::Revoked)), "{ended}");
+    assert!(began.elapsed() < Duration::from_secs(10));
 }

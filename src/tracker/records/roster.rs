@@ -308,6 +308,8 @@ impl Roster {
             _ => enter.name.clone(),
         };
         let (standing, own) = (enter.standing.clone(), enter.own);
+        // Another role makes nobody another's member.
+        let by = before.filter(|member| !member.own).map_or(by, |member| member.by);
         self.members.insert(enter.key, Member { name, standing, by, own, invite, since_ms });
         Ok(Outcome::Members)
     }
@@ -367,7 +369,7 @@ impl Roster {
     }
 
     /// The keys of its own that a member has entered.
-    fn own(&self, by: MemberKey) -> impl Iterator<Item = MemberKey> {
+    pub fn own(&self, by: MemberKey) -> impl Iterator<Item = MemberKey> {
         let of_it = move |(_, member): &(&MemberKey, &Member)| member.own && member.by == by;
         self.members.iter().filter(of_it).map(|(key, _)| *key)
     }

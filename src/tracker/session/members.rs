@@ -107,12 +107,15 @@ pub(super) fn answer(shared: &Shared, caller: Caller, message: ToTracker, now: I
             let (id, command) = invite(key, message);
             change(shared, command, now, || invited(shared, id))
         }
+        // It is said again and again, by each process that has such a key.
+        (ToTracker::Enter(message), _) if message.own && is_own(shared, key, message.key) => {
+            Common::Ok.into()
+        }
         (ToTracker::Enter(message), _) => {
-            let (entered, known) = (message.key, is_known(shared, message.key));
+            let entered = message.key;
             change(shared, enter(key, message), now, || {
-                if !known {
-                    shared.comes_again(entered);
-                }
+                let own: Vec<MemberKey> = shared.records().roster().own(entered).collect();
+                own.into_iter().chain([entered]).for_each(|key| shared.comes_again(key));
                 Common::Ok.into()
             })
         }
@@ -123,8 +126,11 @@ pub(super) fn answer(shared: &Shared, caller: Caller, message: ToTracker, now: I
     }
 }
 
-fn is_known(shared: &Shared, key: MemberKey) -> bool {
-    shared.records().roster().standing(key).is_some()
+/// True if `key` is in the roster as one of the member with the key `by`.
+fn is_own(shared: &Shared, by: MemberKey, key: MemberKey) -> bool {
+    let records = shared.records();
+    let roster = records.roster();
+    roster.standing(key).is_some() && roster.root(key) == roster.root(by)
 }
 
 /// Changes the records; what is answered then, if that is not why nothing has changed.

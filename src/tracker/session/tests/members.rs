@@ -133,11 +133,58 @@ fn a_reader_helps_to_serve_what_is_there_and_begins_nothing() {
     assert_eq!(scene.answer(&mut reader, update("g")), ok());
     assert_eq!(scene.registrations(), 2, "the publisher's, and that of who helps");
     is_refused(&scene.say(&mut reader, publish(8, 2, "g")), ErrorCode::NotAllowed);
-    // Whoever has the swarm's key alone is no better.
-    let mut unknown = scene.member(3, 50);
-    let _ = scene.answer(&mut unknown, register(&[offer("f"), offer("g")]));
-    assert_eq!(scene.registrations(), 3);
-    is_refused(&scene.say(&mut unknown, publish(50, 2, "g")), ErrorCode::NotAllowed);
+}
+
+#[test]
+fn who_has_the_key_of_the_swarm_alone_waits_to_be_entered() {
+    let scene = Scene::closed();
+    scene.join(7, MemberRole::Reader);
+    let (mut member, mut unknown) = (scene.member(2, 7), scene.member(3, 50));
+    let questions: [ToTracker; 3] =
+        [register(&[offer("f")]).into(), locate("f", Purpose::Fetch).into(), publish(50, 2, "g").into()];
+    for question in questions.clone() {
+        is_refused(&scene.say(&mut unknown, question), ErrorCode::NotAllowed);
+    }
+    let (name, client, own) = (Label::new("x"), ClientId(7), true);
+    let enter =
+        wire::Enter { client, seq: 2, key: key(50), name, own, standing: standing(MemberRole::Reader) };
+    assert_eq!(scene.say(&mut member, enter.clone()), Common::Ok.into());
+    assert_eq!(scene.shared.take_cuts().len(), 1, "it comes again, and tells all it has");
+    assert_eq!(scene.say(&mut member, enter), Common::Ok.into());
+    assert_eq!(scene.shared.take_cuts(), [], "which was known");
+    for (question, refused) in questions.into_iter().zip([false, false, true]) {
+        let answer = scene.say(&mut unknown, question);
+        assert_eq!(matches!(answer, FromTracker::Common(Common::Error(_))), refused, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_reader_lends_no_space_until_it_is_given_another_role() {
+    let scene = Scene::closed();
+    scene.join(7, MemberRole::Reader);
+    let (mut admin, mut reader) = (scene.member(1, ADMIN), scene.member(2, 7));
+    let _ = scene.answer(&mut reader, register(&[]));
+    let lends = || {
+        ToTracker::from(wire::Decline {
+            id: ID,
+            view: View::Bytes,
+            reason: wire::Reluctance::NoSpace,
+            free: 0,
+        })
+    };
+    is_refused(&scene.say(&mut reader, lends()), ErrorCode::NotAllowed);
+    let (client, key, standing) = (ClientId(98), key(7), standing(MemberRole::Publisher));
+    let enter = wire::Enter { client, seq: 1, key, name: Label::default(), own: false, standing };
+    assert_eq!(scene.say(&mut admin, enter), Common::Ok.into());
+    assert_eq!(scene.shared.take_cuts().iter().map(|cut| cut.connection).collect::<Vec<_>>(), [2]);
+    is_refused(&scene.say(&mut reader, lends()), ErrorCode::NotRegistered);
+    let members = scene.say(&mut admin, GetMembers { after: MemberKey::NONE, limit: 9 });
+    let FromTracker::Members(wire::Members { members, .. }) = members else { panic!("{members:?}") };
+    let changed = members.iter().find(|info| info.key == key).unwrap();
+    assert_eq!(
+        (&*changed.name, changed.by, changed.standing.role),
+        ("new", self::key(ADMIN), MemberRole::Publisher)
+    );
 }
 
 #[test]
