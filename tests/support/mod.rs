@@ -353,8 +353,19 @@ impl Daemon {
     /// A line of `/proc/PID/status`: `VmRSS` in KiB, `Threads`.
     #[track_caller]
     pub fn proc_status(&self, key: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a process");
-        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).expect(key);
+        self.proc("status", key)
+    }
+
+    /// A line of `/proc/PID/io`: `rchar`, bytes that it has read.
+    #[track_caller]
+    pub fn proc_io(&self, key: &str) -> u64 {
+        self.proc("io", key)
+    }
+
+    #[track_caller]
+    fn proc(&self, file: &str, key: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.pid())).expect("a process");
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).expect(key);
         line.split_whitespace().next().and_then(|number| number.parse().ok()).expect(key)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use super::catalogue::Catalogue;
@@ -51,7 +51,15 @@ pub(super) fn open(path: &Path, quota: u64) -> Result<(Shared, Writer), VaultErr
     let index = Mutex::new(Index { catalogue, log: log.file().clone() });
     let log_bytes = AtomicU64::new(log.len());
     let quota = Arc::new(Mutex::new(Quota::new(quota)));
-    let shared = Shared { folder, slabs, index, quota, log_bytes, queue: Queue::default() };
+    let shared = Shared {
+        folder,
+        slabs,
+        index,
+        quota,
+        log_bytes,
+        queue: Queue::default(),
+        is_missed: AtomicBool::new(false),
+    };
     let mut writer = Writer::new(log);
     if is_doubted {
         tracing::warn!("{} is damaged; what is kept there is read and proved once more", path.display());

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::catalogue::Catalogue;
@@ -29,6 +29,8 @@ pub(super) struct Shared {
     /// Bytes of the log.
     pub(super) log_bytes: AtomicU64,
     pub(super) queue: Queue,
+    /// It was said that the disk is not there.
+    pub(super) is_missed: AtomicBool,
 }
 
 /// What is held, and the log that tells more of it.
@@ -55,13 +57,21 @@ impl Shared {
         lock(&self.quota).space(self.slabs.charge(), self.log_bytes.load(Ordering::Acquire))
     }
 
-    /// About how much the disk has left for whoever may write here: whole mebibytes. Nothing, if that cannot be said.
+    /// About how much the disk has left for whoever may write here: whole mebibytes. Nothing, if it is not there any
+    /// more; that is said once, because a store of which trackers hear that it has no room is asked for nothing that
+    /// would show it.
     pub(super) fn left_on_disk(&self) -> u64 {
-        let stat = rustix::fs::statvfs(self.folder.path());
-        let left = stat.map_or(0, |stat| match stat.f_blocks {
-            0 => u64::MAX, // a file system without an end
-            _ => stat.f_bavail.saturating_mul(stat.f_frsize),
-        });
+        let left = match rustix::fs::statvfs(self.folder.path()) {
+            Ok(stat) if stat.f_blocks == 0 => u64::MAX, // a file system without an end
+            Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
+            Err(error) => {
+                if !self.is_missed.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("{}", self.failed(error.into()));
+                }
+                return 0;
+            }
+        };
+        self.is_missed.store(false, Ordering::Relaxed);
         left >> 20 << 20
     }
 
