@@ -11,9 +11,10 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::io;
+use std::ops::Deref;
 use std::panic::{self, AssertUnwindSafe};
 use std::process;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 
 /// The exit code of a process when a thread fails that it cannot do without.
@@ -26,6 +27,77 @@ const SMALL_STACK_BYTES: usize = 128 << 10;
 /// is small, and the panic itself has its consequences where the thread ends.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A lock that many may have to read. A thread has it once: where it asks again while another waits to write, both wait
+/// for ever, which happens rarely and to users. In builds for tests asking twice is a panic, whoever waits.
+#[derive(Debug)]
+pub(crate) struct Reading<'a, T> {
+    guard: RwLockReadGuard<'a, T>,
+    #[cfg(debug_assertions)]
+    _once: once::Once,
+}
+
+impl<T> Deref for Reading<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+/// Locks `value` to read it; of threads that panicked inside as [`lock`].
+#[track_caller]
+pub(crate) fn read<T>(value: &RwLock<T>) -> Reading<'_, T> {
+    #[cfg(debug_assertions)]
+    let once = once::Once::new(value);
+    let guard = value.read().unwrap_or_else(PoisonError::into_inner);
+    Reading {
+        guard,
+        #[cfg(debug_assertions)]
+        _once: once,
+    }
+}
+
+/// Locks `value` to change it; as [`read`].
+#[track_caller]
+pub(crate) fn write<T>(value: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    #[cfg(debug_assertions)]
+    drop(once::Once::new(value));
+    value.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Which values this thread reads, in builds for tests.
+#[cfg(debug_assertions)]
+mod once {
+    use std::cell::RefCell;
+    use std::sync::RwLock;
+
+    thread_local! {
+        static READ: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Until this is dropped this thread reads the value at this address.
+    #[derive(Debug)]
+    pub(super) struct Once(usize);
+
+    impl Once {
+        #[track_caller]
+        pub(super) fn new<T>(value: &RwLock<T>) -> Once {
+            let address = std::ptr::from_ref(value).addr();
+            READ.with_borrow_mut(|read| {
+                assert!(!read.contains(&address), "a thread that reads a value locks it once more");
+                read.push(address);
+            });
+            Once(address)
+        }
+    }
+
+    impl Drop for Once {
+        fn drop(&mut self) {
+            READ.with_borrow_mut(|read| read.retain(|address| *address != self.0));
+        }
+    }
 }
 
 /// What the end of a thread by a panic means.
@@ -166,3 +238,26 @@ pub(crate) fn may_panic(place: &str) {
 /// Where tests let a thread panic; not in this build.
 #[cfg(not(debug_assertions))]
 pub(crate) fn may_panic(_place: &str) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "locks it once more")]
+    fn a_thread_that_reads_a_value_does_not_lock_it_again() {
+        let value = RwLock::new(1);
+        // The first one is let go at the end of the statement, not of the expression.
+        let _sum = *read(&value) + *read(&value);
+    }
+
+    #[test]
+    fn a_value_is_read_again_once_it_was_let_go() {
+        let (value, other) = (RwLock::new(1), RwLock::new(2));
+        let first = read(&value);
+        assert_eq!(*first + *read(&other), 3);
+        drop(first);
+        *write(&value) += 1;
+        assert_eq!(*read(&value), 2);
+    }
+}

@@ -3,7 +3,7 @@
 //! A lock is held for a step of the state, or to look something up: no file is read and nothing is hashed meanwhile.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockWriteGuard};
 
 use crossbeam_channel::Sender;
 
@@ -16,6 +16,7 @@ use super::state::{Effect, State};
 use super::walk::Walker;
 use super::watch::Watches;
 use crate::content::Manifest;
+use crate::threads::{self, Reading};
 
 /// Bytes of manifests kept for the next question.
 const MANIFESTS_BYTES: usize = 8 << 20;
@@ -79,12 +80,12 @@ impl Core {
     }
 
     /// What is known now.
-    pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn read(&self) -> Reading<'_, State> {
+        threads::read(&self.state)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        threads::write(&self.state)
     }
 
     /// Takes a step. What trackers and the index are to hear of it they hear before the next one, so that the order is

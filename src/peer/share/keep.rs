@@ -100,11 +100,12 @@ impl Keeper {
 
     /// When there is something to do if nothing happens.
     fn next_deadline(&self) -> Option<Instant> {
+        let put_off = self.core.read().next_due();
         let deadlines = [
             self.debounce.next_deadline(),
             self.is_blind().then_some(self.next_look),
             self.core.watches.is_some().then_some(self.next_root),
-            self.core.read().next_due(),
+            put_off,
             self.trees_due(),
             self.commit_at,
         ];
