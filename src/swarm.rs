@@ -14,6 +14,7 @@ pub(crate) mod patience;
 pub(crate) mod round;
 pub mod scheduler;
 mod seed;
+pub(crate) mod shards;
 mod shunned;
 pub(crate) mod silence;
 pub(crate) mod telling;

@@ -124,8 +124,11 @@ pub struct PublishedVersion {
     pub id: String,
     /// Bytes of all files.
     pub size: u64,
-    /// How many stores keep each part of it; 0 if none promised to.
+    /// How many stores keep each part of it; 0 if none promised to, 1 if it is kept as a code.
     pub copies: u8,
+    /// The code that it is kept by, as `4+2`; none if it is kept as copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// When it was published, in milliseconds since 1970.
     pub published_ms: u64,
     /// Who published it.
@@ -140,7 +143,12 @@ impl PublishedVersion {
             version: version.number,
             id: version.id.to_string(),
             size: version.total,
-            copies: if version.policy.promises() { version.policy.m() + 1 } else { 0 },
+            copies: match version.policy.coding() {
+                Some(_) => 1,
+                None if version.policy.promises() => version.policy.m() + 1,
+                None => 0,
+            },
+            code: version.policy.coding().map(|coding| coding.shape.to_string()),
             published_ms: version.stamp_ms,
             publisher: version.publisher.to_string(),
         }

@@ -9,6 +9,7 @@ pub(crate) mod logs;
 mod news;
 #[cfg(feature = "web")]
 mod page;
+mod parity;
 pub(crate) mod peer;
 mod scan;
 pub(crate) mod scratch;

@@ -8,4 +8,4 @@ mod codec;
 mod stripes;
 
 pub use codec::{CodecError, SLICE_BYTES, decode, encode};
-pub use stripes::{Column, Shape, Shard, Stripes};
+pub use stripes::{Column, Shape, ShapeError, Shard, Stripes};

@@ -2,6 +2,7 @@
 
 mod after;
 mod contest;
+mod decode;
 mod dialled;
 mod driver;
 mod error;
@@ -16,6 +17,7 @@ mod settle;
 mod succession;
 mod want;
 
+pub(super) use decode::{Decoder, Decoding};
 pub(super) use dialled::{Gate, came};
 pub use error::FetchError;
 pub use handle::Job;

@@ -11,6 +11,7 @@
 
 mod agenda;
 mod balance;
+mod coded;
 mod duties;
 mod events;
 mod health;
@@ -20,6 +21,7 @@ mod part;
 mod place;
 mod plan;
 mod row;
+mod shards;
 mod state;
 mod steps;
 mod store;

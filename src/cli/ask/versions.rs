@@ -59,13 +59,14 @@ fn tell(json: bool, name: &SafeName, versions: &[Version]) -> Result<(), Failure
     let mut table = Table::new(columns);
     let now = since_1970();
     for version in versions {
-        let PublishedVersion { version: number, id, size: bytes, copies, published_ms, publisher, .. } =
-            PublishedVersion::new(name.as_str(), version);
+        let PublishedVersion {
+            version: number, id, size: bytes, copies, code, published_ms, publisher, ..
+        } = PublishedVersion::new(name.as_str(), version);
         let since = now.saturating_sub(Duration::from_millis(published_ms));
         table.row([
             number.to_string(),
             size(bytes),
-            copies.to_string(),
+            code.unwrap_or_else(|| copies.to_string()),
             format!("{} ago", age(since.as_secs())),
             shown(&publisher),
             id,

@@ -53,8 +53,8 @@ pub(super) fn all(
             }
             None => None,
         };
-        let what = What::Name(published.name);
-        Ok(Found { label: text.clone(), what, kinds: vec![variants], part })
+        let (what, code) = (What::Name(published.name), published.version.policy.coding());
+        Ok(Found { label: text.clone(), what, kinds: vec![variants], part, code })
     };
     texts.iter().map(one).collect()
 }

@@ -12,7 +12,7 @@ use crate::cli::typed::args::GetArgs;
 use crate::cli::typed::what::{What, as_kind};
 use crate::clock::since_1970;
 use crate::content::{Filter, SafeName};
-use crate::wire::{List, Name, Variant};
+use crate::wire::{Coding, List, Name, Variant};
 
 /// One of the things to fetch.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Found {
     pub(super) kinds: Vec<Vec<Variant>>,
     /// What of it is wanted, if not all: the path in it.
     pub(super) part: Option<SafeName>,
+    /// The code that stores keep it by, if they do.
+    pub(super) code: Option<Coding>,
 }
 
 /// Everything that is meant by these texts; a pattern means all names that match it.
@@ -53,7 +55,7 @@ fn one(args: &GetArgs, what: What, dest: &Path) -> Result<Found, Failure> {
     };
     let variants = choice::of_whom(&what, &wish(args), variants)?;
     let kinds = choice::by_kind(&what, variants);
-    Ok(Found { label: what.label(), what, kinds, part: None })
+    Ok(Found { label: what.label(), what, kinds, part: None, code: None })
 }
 
 impl Found {
@@ -70,7 +72,7 @@ impl Found {
             None => choice,
         };
         let filter = if choice.name.is_tree() { args.filter() } else { Filter::default() };
-        Ok(Choice { filter, ..choice })
+        Ok(Choice { filter, code: self.code, ..choice })
     }
 
     /// Fetches what is chosen of each kind, until one is what it is said to be.

@@ -54,6 +54,11 @@ pub(crate) fn config(args: &EngineArgs, trackers: Vec<String>, folder: Option<Pa
     }
 }
 
+/// The same address, and any free port.
+pub(crate) fn any_port(listen: &str) -> String {
+    listen.rsplit_once(':').map_or_else(|| listen.to_owned(), |(host, _)| format!("{host}:0"))
+}
+
 /// Where a peer listens of which nothing else was typed: what is in the clear stays on this machine.
 fn listen() -> &'static str {
     if swarm::is_closed() || swarm::is_open() { EVERYWHERE } else { HERE }

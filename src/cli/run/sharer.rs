@@ -14,7 +14,7 @@ use crate::cli::typed::published::UploadArgs;
 use crate::content::{FileId, SafeName};
 use crate::peer::Peer;
 
-/// What is uploaded, shared by somebody.
+/// What is uploaded, or its parity, shared by somebody.
 pub(super) struct Source {
     pub(super) id: FileId,
     pub(super) offer: Offered,
@@ -34,8 +34,13 @@ impl Source {
     pub(super) fn find(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
         match running(args, &path) {
             Some((id, offer, sharer)) => Ok(Source { id, offer, path, sharer }),
-            None => own(args, path, name),
+            None => own(args, path, name, false),
         }
+    }
+
+    /// Shares a file of this process, beside what else it shares.
+    pub(super) fn beside(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
+        own(args, path, name, true)
     }
 
     /// Waits until a peer of this process is known to its trackers, as a running one is.
@@ -101,14 +106,18 @@ fn offered(path: &Path) -> Option<Offered> {
     Daemon::around(path)?.offer(path).ok()?
 }
 
-/// Hashes what is at `path` and shares it.
-fn own(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
+/// Hashes what is at `path` and shares it; `beside` another peer of this process, which has the port that was typed.
+fn own(args: &UploadArgs, path: PathBuf, name: &SafeName, beside: bool) -> Result<Source, Failure> {
     let scratch = scratch::folder()?;
     let mut config = engine::config(&args.engine, args.asking.trackers.trackers.clone(), Some(path.clone()));
     // Nothing is to be left beside what is uploaded, and another upload may run.
     config.keyring = swarm::spare().map_err(|error| Failure::other(error.to_string()))?;
     config.prefix = true;
     config.watch = false;
+    if beside {
+        config.state = Some(scratch.path().to_owned());
+        config.listen = engine::any_port(&config.listen);
+    }
     config.state.get_or_insert_with(|| scratch.path().to_owned());
     let peer = engine::start(config)?;
     match peer.offers().iter().find(|offer| *offer.name == *name.as_str()) {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::failure::Failure;
 use crate::cli::reach::client::{Client, strange};
+use crate::cli::run::parity::Parity;
 use crate::cli::run::share::link_name;
 use crate::cli::run::sharer::Source;
 use crate::cli::run::signals::Stop;
@@ -15,6 +16,7 @@ use crate::cli::show::words::{count, size};
 use crate::cli::typed::published::UploadArgs;
 use crate::cli::typed::what::as_kind;
 use crate::content::SafeName;
+use crate::content::code::Stripes;
 use crate::say;
 use crate::wire::{FromTracker, Label, Name, Policy, Store, Stored, Storing, Version};
 
@@ -51,6 +53,9 @@ struct Done {
     /// Bytes of all files.
     size: u64,
     copies: u8,
+    /// The code that it is kept by, as `4+2`, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
     /// False if the latest version was that already.
     fresh: bool,
     /// Bytes that left the peer that shares it.
@@ -66,21 +71,41 @@ pub(crate) fn upload(args: &UploadArgs) -> Result<(), Failure> {
         .map_err(|_| Failure::usage(format!("there is no file or folder {}", args.path.display())))?;
     let shared_as = link_name(&path)?;
     let name = called(args, &shared_as)?;
-    let policy = Policy::copies(args.copies)
+    let copies = args.code.map_or(args.copies, |shape| shape.m() as u8 + 1);
+    let copies = Policy::copies(copies)
         .ok_or_else(|| Failure::usage(format!("{} copies are too many, or none", args.copies)))?;
-    let source = Source::find(args, path, &shared_as)?;
+    if args.code.is_some() && shared_as.is_tree() {
+        return Err(Failure::usage("a folder is kept as copies: --code is for files".to_owned()));
+    }
+    let source = Source::find(args, path.clone(), &shared_as)?;
     stop.graceful();
+    let stripes = args.code.and_then(|shape| Stripes::new(shape, source.offer.size));
+    let parity = stripes.map(|stripes| {
+        let parity = Parity::share(args, &path, (&shared_as, &stripes), &stop)?;
+        Ok((parity.policy(&stripes), parity))
+    });
+    let (policy, parity) = match parity {
+        None => (copies, None),
+        Some(Ok((policy, parity))) => (policy, Some(parity)),
+        Some(Err(failure)) => {
+            source.end();
+            return Err(failure);
+        }
+    };
     source.registered(&stop);
+    parity.iter().for_each(|parity| parity.source.registered(&stop));
     let stored = store(args, (&source, &name, policy), &stop);
     let offer = source.offer.clone();
-    let sent = source.end();
+    let sent = source.end() + parity.map_or(0, Parity::end);
     let stored = stored?;
+    let code = policy.coding().map(|coding| coding.shape.to_string());
     let done = Done {
         name: name.as_str().to_owned(),
         version: stored.number,
         id: offer.id,
         size: offer.total,
-        copies: policy.m() + 1,
+        copies: if code.is_some() { 1 } else { policy.m() + 1 },
+        code,
         fresh: stored.fresh,
         sent,
         seconds: start.elapsed().as_secs_f64(),
@@ -90,8 +115,11 @@ pub(crate) fn upload(args: &UploadArgs) -> Result<(), Failure> {
 }
 
 fn said(done: &Done) -> String {
-    let Done { name, version, size: bytes, copies, fresh, .. } = done;
-    let copies = count(u64::from(*copies), "copy").replace("copys", "copies");
+    let Done { name, version, size: bytes, copies, code, fresh, .. } = done;
+    let copies = match code {
+        Some(code) => format!("as shards of a code {code}"),
+        None => count(u64::from(*copies), "copy").replace("copys", "copies"),
+    };
     match fresh {
         true => format!("stored {name} as version {version}: {}, {copies}", size(*bytes)),
         false => format!("{name} is stored already, as version {version}: {}, {copies}", size(*bytes)),

@@ -5,7 +5,9 @@
 //! of the same number of bytes, which lie one after the other in the parity. What would lie behind the end of the data
 //! is zeros, which nobody keeps.
 
+use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 
 use crate::content::{Geometry, PROOF_RUN};
 
@@ -42,6 +44,26 @@ impl Shape {
     /// Shards of a group.
     pub fn shards(self) -> u32 {
         self.k() + self.m()
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}+{}", self.k, self.m)
+    }
+}
+
+/// Why a text is no [`Shape`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a code is K+M, as 4+2: any K of K + M shards suffice; K is 2 to 16, M 1 to 8 and no more than K")]
+pub struct ShapeError;
+
+impl FromStr for Shape {
+    type Err = ShapeError;
+    fn from_str(text: &str) -> Result<Shape, ShapeError> {
+        let (k, m) = text.split_once('+').ok_or(ShapeError)?;
+        let shape = k.parse().ok().zip(m.parse().ok()).and_then(|(k, m)| Shape::new(k, m));
+        shape.filter(|shape| shape.to_string() == text).ok_or(ShapeError)
     }
 }
 
@@ -220,6 +242,11 @@ mod tests {
         let of = |k, m| Shape::new(k, m).map(|shape| (shape.k(), shape.m()));
         assert_eq!([of(2, 1), of(4, 2), of(16, 8)], [Some((2, 1)), Some((4, 2)), Some((16, 8))]);
         assert_eq!([of(1, 1), of(17, 2), of(4, 0), of(3, 4), of(16, 9)], [None; 5]);
+        assert_eq!("10+4".parse(), Ok(Shape::new(10, 4).unwrap()));
+        assert_eq!(Shape::new(4, 2).unwrap().to_string(), "4+2");
+        for text in ["", "4", "4+", "+2", "4+2+1", "4 + 2", "04+2", "+4+2", "1+1", "300+2"] {
+            assert_eq!(text.parse::<Shape>(), Err(ShapeError), "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Finds neighbours for one transfer and gives its scheduler time.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use crossbeam_channel::Receiver;
 
 use super::contest::Contest;
+use super::decode::{Decoder, Decoding};
 use super::dialled::Gate;
 use super::error::{FetchError, Halt};
 use super::handle::Course;
@@ -38,6 +40,8 @@ pub(super) struct Driver<'a> {
     succession: Succession,
     /// What trackers call it.
     known_as: Option<Name>,
+    /// Who decodes what nobody has, if it is kept as shards of a code.
+    decoding: Option<Decoding>,
 }
 
 impl<'a> Driver<'a> {
@@ -66,7 +70,22 @@ impl<'a> Driver<'a> {
             contest,
             succession: Succession::new(now),
             known_as: None,
+            decoding: None,
         }
+    }
+
+    /// Begins to look for what has to be decoded, if it can be.
+    fn decodes(&mut self) {
+        let of_file = self.transfer.view == View::Bytes && !self.job.want.name.is_tree();
+        let Some(code) = self.job.want.code.filter(|_| of_file) else { return };
+        let decoder = Decoder {
+            means: self.means.clone(),
+            transfer: self.transfer.clone(),
+            code,
+            folder: self.job.dest.path.parent().map_or_else(PathBuf::new, PathBuf::from),
+            inlets: vec![self.means.inlet.clone(), self.job.inlet.clone()],
+        };
+        self.decoding = decoder.start();
     }
 
     /// Takes in what a tracker says: more neighbours, or that others claim something else.
@@ -97,6 +116,7 @@ impl<'a> Driver<'a> {
     /// Sees the transfer to its end.
     pub(super) fn run(mut self, variants: &[Variant]) -> Result<(), Halt> {
         variants.iter().for_each(|variant| self.consider(variant));
+        self.decodes();
         let outcome = loop {
             if let Some(end) = self.transfer.wait_news(TICK) {
                 break self.finish(end);
@@ -107,6 +127,9 @@ impl<'a> Driver<'a> {
         };
         // Whoever goes on with what is unfinished must be its only writer.
         self.transfer.sources.wait_for_all();
+        if let Some(decoding) = &mut self.decoding {
+            decoding.wait();
+        }
         outcome
     }
 
@@ -196,6 +219,7 @@ impl<'a> Driver<'a> {
         let disputed = self.contest.claims().is_disputed();
         // Who waits to go on waits for nobody.
         let helped = self.job.inlet.is_held()
+            || self.decoding.as_ref().is_some_and(Decoding::works)
             || self.transfer.sources.is_helped() && (!disputed || self.transfer.has_proved());
         let arrived = self.transfer.ledger.useful.load(Ordering::Relaxed);
         let Company { alone, over } = self.errands.company(self.patience, helped, arrived, now);

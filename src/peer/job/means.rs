@@ -50,7 +50,10 @@ impl Means {
     }
 
     /// Those who have it that can be dialled, but for this peer.
-    pub(super) fn others<'a>(&self, variant: &'a Variant) -> impl Iterator<Item = &'a Holder> + use<'a> {
+    pub(in crate::peer) fn others<'a>(
+        &self,
+        variant: &'a Variant,
+    ) -> impl Iterator<Item = &'a Holder> + use<'a> {
         let me = self.identity.peer.get();
         variant.holders.iter().filter(move |holder| !holder.addresses.is_empty() && holder.peer != me)
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::store::Store;
 use super::vault::VaultError;
 use crate::peer::disk::DiskError;
-use crate::peer::job::Gate;
+use crate::peer::job::{Decoding, Gate};
 use crate::peer::transfer::{End, Transfer};
 use crate::swarm::errands::{Company, Errand, Errands};
 use crate::swarm::patience::Patience;
@@ -69,7 +69,7 @@ pub(super) fn outcome(store: &Store, end: End) -> Result<(), Failed> {
 }
 
 /// Sees a transfer to its end.
-pub(super) fn drive(store: &Store, transfer: &Arc<Transfer>) -> End {
+pub(super) fn drive(store: &Store, transfer: &Arc<Transfer>, decoding: Option<&Decoding>) -> End {
     let (means, now) = (&store.means, Instant::now());
     let limits = &means.limits;
     let mut errands = Errands::new(limits.max_neighbours, limits.refresh, transfer.layout.chunks(), now);
@@ -92,7 +92,7 @@ pub(super) fn drive(store: &Store, transfer: &Arc<Transfer>) -> End {
         }
         means.report_missing(transfer);
         let arrived = transfer.ledger.useful.load(Ordering::Relaxed);
-        let helped = transfer.sources.is_helped();
+        let helped = transfer.sources.is_helped() || decoding.is_some_and(Decoding::works);
         let Company { alone, over } = errands.company(&mut patience, helped, arrived, now);
         transfer.set_alone(alone);
         if over || means.stop.is_stopping() {

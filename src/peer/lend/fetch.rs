@@ -11,6 +11,7 @@ use super::store::{Store, view_of};
 use super::together;
 use super::vault::{Kind, Lot};
 use crate::content::{ChunkSet, FileId, Geometry, SafeName, Tree};
+use crate::peer::job::{Decoder, Decoding};
 use crate::peer::transfer::Transfer;
 use crate::threads::{self, lock};
 use crate::wire::{Keep, Reluctance, View};
@@ -102,7 +103,9 @@ impl Fetch<'_> {
         let (store, view) = (self.store, view_of(kind));
         let ids: Vec<FileId> = files.iter().map(|(id, _)| *id).collect();
         let mut lot = Lot::new(self.keep.id, kind, files, Vec::new())?;
-        hashes::learn(store, self.keep, view, &ids, &mut lot);
+        if !hashes::learn(store, self.keep, view, &ids, &mut lot) {
+            return Err(Failed::Declined(Reluctance::NoSource));
+        }
         let grant = Arc::new(store.vault.reserve(lot, &wanted)?);
         let had = grant.had().clone();
         if !had.is_empty() {
@@ -122,9 +125,21 @@ impl Fetch<'_> {
         transfer.set_background(!self.keep.urgent);
         lock(&store.fetches).insert((self.keep.id, view), transfer.clone());
         suggest(store, &transfer, self.keep);
-        let end = drive(store, &transfer);
+        let mut decoding = self.decoder(&transfer);
+        let end = drive(store, &transfer, decoding.as_ref());
+        if let Some(decoding) = &mut decoding {
+            decoding.wait();
+        }
         grant.end(); // those who are served from it may have the transfer for long
         store.changed(store.vault.commit()?);
         outcome(store, end)
+    }
+
+    /// Who decodes what nobody has, if it is a part of a code.
+    fn decoder(&self, transfer: &Arc<Transfer>) -> Option<Decoding> {
+        let (code, means) = (self.keep.code?, self.store.means.clone());
+        let folder = means.state.clone().unwrap_or_else(std::env::temp_dir);
+        let inlets = vec![means.inlet.clone()];
+        Decoder { means, transfer: transfer.clone(), code, folder, inlets }.start()
     }
 }

@@ -17,23 +17,29 @@ const MOST_FILES: usize = 256;
 /// Files of fewer chunks are fetched sooner than asked for.
 const LEAST_CHUNKS: u32 = 4;
 
-/// Lets a lot know the hashes of those of its files, as `ids`, that a version may be kept of.
-pub(super) fn learn(store: &Store, keep: &Keep, view: View, ids: &[FileId], lot: &mut Lot) {
+/// Lets a lot know the hashes of those of its files, as `ids`, that a version may be kept of; and of a part of a code, of which each store
+/// knows all hashes: what nobody has any more is decoded, and they tell whether it is right. True if all of those are known, or nobody who can
+/// be dialled is there to tell them.
+pub(super) fn learn(store: &Store, keep: &Keep, view: View, ids: &[FileId], lot: &mut Lot) -> bool {
+    let is_coded = keep.code.is_some();
     let geometries = lot.layout().files().iter();
     let listed = ids.iter().zip(geometries).enumerate();
     let mut files: Vec<Listed> =
         listed.map(|(file, (id, geometry))| Listed { file, id: *id, geometry: *geometry }).collect();
     files.retain(|listed| {
-        listed.geometry.chunks() >= LEAST_CHUNKS && store.vault.may_have_versions(listed.id, listed.geometry)
+        let chunks = listed.geometry.chunks();
+        let has_versions = || store.vault.may_have_versions(listed.id, listed.geometry);
+        (is_coded && chunks > 1) || (chunks >= LEAST_CHUNKS && has_versions())
     });
     files.sort_by_key(|listed| std::cmp::Reverse(listed.geometry.size()));
     files.truncate(MOST_FILES);
     let mut files: Vec<Hashes> = files.into_iter().map(Hashes::new).collect();
     let me = store.means.identity.peer.get();
     let sources = keep.sources.iter().filter(|source| source.peer != me && !source.addresses.is_empty());
-    for source in sources.take(MOST_ASKED) {
+    let has_sources = sources.clone().next().is_some();
+    for source in sources.take(if is_coded { usize::MAX } else { MOST_ASKED }) {
         if files.is_empty() {
-            return;
+            break;
         }
         let addresses: Vec<SocketAddr> = source.addresses.iter().map(|address| address.socket()).collect();
         let at = (source.peer, addresses.as_slice());
@@ -45,6 +51,7 @@ pub(super) fn learn(store: &Store, keep: &Keep, view: View, ids: &[FileId], lot:
             known.is_none_or(|known| lot.know(hashes.listed.file, known).is_err())
         });
     }
+    files.is_empty() || !is_coded || !has_sources
 }
 
 fn ask(

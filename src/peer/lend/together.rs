@@ -68,7 +68,7 @@ fn fetch(store: &Arc<Store>, coming: &mut Vec<(&Keep, Arc<Grant>)>) -> Result<()
     let transfer = Arc::new(transfer);
     transfer.set_background(true);
     coming.iter().for_each(|(keep, _)| suggest(store, &transfer, keep));
-    let end = drive(store, &transfer);
+    let end = drive(store, &transfer, None);
     coming.iter().for_each(|(_, grant)| grant.end());
     store.changed(store.vault.commit()?);
     let mut number = 0;

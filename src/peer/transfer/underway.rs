@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::end::{End, Ending};
 use super::follower::{Follower, Followers};
 use super::inlet::Inlet;
-use super::intake::Intake;
+use super::intake::{Ended, Intake};
 use super::landing::Landing;
 use super::ledger::{Ledger, add};
 use super::link::{Opened, SourceLink};
@@ -31,6 +31,9 @@ use crate::swarm::neighbours::Neighbours;
 use crate::swarm::scheduler::{MAX_CORRUPT, Scheduler, SourceId};
 use crate::threads::lock;
 use crate::wire::{Urgency, View};
+
+/// Of what was decoded: no source has this number.
+const NOBODY: SourceId = SourceId(u32::MAX);
 
 /// A transfer.
 #[derive(Debug)]
@@ -188,6 +191,30 @@ impl Transfer {
         if done {
             self.finish(End::Done);
         }
+    }
+
+    /// A chunk that no source brought, with the proof of its run, none of a file of one chunk: it counts if it is what it
+    /// should be. False if it is not, or if that is not known.
+    pub(in crate::peer) fn supply(&self, chunk: Chunk, place: Place, proof: Proof, data: &[u8]) -> bool {
+        let mut arriving = self.intake.begin(chunk, place, proof, NOBODY);
+        match arriving.take(data).and_then(|_| arriving.end(data)) {
+            Ok(Ended::Kept) => {
+                add(&self.ledger.useful, data.len());
+                self.kept(chunk, NOBODY);
+                true
+            }
+            Ok(Ended::Had) => true,
+            Ok(Ended::Wrong | Ended::Unproved) => false,
+            Err(error) => {
+                self.fail(error);
+                true
+            }
+        }
+    }
+
+    /// True if a chunk is one that this is for.
+    pub(in crate::peer) fn wants(&self, chunk: Chunk) -> bool {
+        self.wanted.contains(chunk)
     }
 
     /// Notes whether nobody is connected who has what is missing, and has not been for a moment.

@@ -43,7 +43,12 @@ impl Keeping {
         let mean = self.mean_fill();
         step.does(steps::LOT * self.stores.len());
         let Some(row) = self.rows.get(&content) else { return };
-        if !self.mends || row.asked > 0 || !row.promised.promises() || row.is_nothing(content) {
+        if !self.mends
+            || row.asked > 0
+            || !row.promised.promises()
+            || row.is_nothing(content)
+            || row.code.is_some()
+        {
             return;
         }
         let full: Vec<StoreRow> = row.stores().filter(|at| self.is_too_full(*at, mean)).collect();
@@ -86,7 +91,8 @@ impl Keeping {
             self.agenda.passed_on.insert(from, passed_on);
             self.has_surplus = true;
             self.change(content, to, now, |holder| {
-                holder.is_passed_on(&units, chunks);
+                let runs: Vec<_> = units.iter().map(|unit| unit.run(chunks)).collect();
+                holder.is_passed_on(&runs, chunks);
                 holder.forgetful = true;
             });
         }

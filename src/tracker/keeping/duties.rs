@@ -9,7 +9,7 @@ use super::state::{Keeping, Rule};
 use super::store::{Errand, StoreRow};
 use crate::content::{Chunk, PeerId};
 use crate::tracker::records::{Content, Promise};
-use crate::wire::{Bits, limits};
+use crate::wire::{Bits, Coding, limits};
 
 /// What has not come of a duty is told again after so long.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -40,6 +40,8 @@ pub enum Order {
         keep: Bits,
         /// True if somebody waits for it.
         urgent: bool,
+        /// The code that it is a part of.
+        code: Option<Coding>,
         /// Other stores that have or get some of it.
         stores: Vec<PeerId>,
     },
@@ -251,7 +253,8 @@ impl Keeping {
             Errand::Urgent | Errand::Keep(_) => {
                 let keep = holder.target(chunks).to_bits();
                 let (urgent, stores) = (errand == Errand::Urgent, self.others(row, at));
-                vec![Order::Keep { content, size, total, chunks, keep, urgent, stores }]
+                let code = row.code.as_deref().copied();
+                vec![Order::Keep { content, size, total, chunks, keep, urgent, code, stores }]
             }
             Errand::Check => {
                 let doubted = holder.todo.as_ref().map_or(&[][..], |todo| &todo.doubted);
@@ -259,7 +262,7 @@ impl Keeping {
             }
             Errand::Remember => vec![Order::Remember(content)],
             Errand::Discard => {
-                let chunks = self.to_give_up(row, holder);
+                let chunks = self.to_give_up(content, row, holder);
                 let order = Order::Discard { content, chunks: chunks.to_bits() };
                 if chunks.is_none() { Vec::new() } else { vec![order] }
             }

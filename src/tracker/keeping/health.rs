@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::ops::Bound;
 use std::time::Instant;
 
+use super::coded::Safety;
 use super::part::{weight, words};
 use super::row::Row;
 use super::state::Keeping;
@@ -11,7 +12,7 @@ use super::steps::{self, Step};
 use super::store::{Level, Presence, Store};
 use crate::content::{ChunkSet, Geometry, PeerId};
 use crate::tracker::records::{Content, Promise};
-use crate::wire::{Health, List, StoreInfo, View, limits};
+use crate::wire::{Health, List, Policy, Side, StoreInfo, View, limits};
 
 /// How safe some contents are, as far as they have been looked at.
 #[derive(Debug)]
@@ -51,6 +52,25 @@ impl Tally {
     pub fn of(contents: Vec<Content>) -> Tally {
         Tally { some: Some(contents), ..Tally::of_all() }
     }
+
+    /// A content survives so many losses, and should so many.
+    fn survives(&mut self, losses: u8, promised: u8) {
+        if (losses, Reverse(promised)) < (self.survives.0, Reverse(self.survives.1)) {
+            self.survives = (losses, promised);
+        }
+    }
+
+    /// Adds the data of a code; its parity is none of what was published.
+    fn add_code(&mut self, row: &Row, safety: Safety) {
+        let [stores, machines, zones] = safety.losses;
+        self.contents += 1;
+        self.bytes += row.size;
+        self.survives(stores, row.promised.m());
+        self.apart = (self.apart.0.min(machines), self.apart.1.min(zones));
+        self.endangered += safety.endangered;
+        self.lost += safety.lost;
+        self.repairing += safety.repairing;
+    }
 }
 
 impl Keeping {
@@ -75,6 +95,12 @@ impl Keeping {
     }
 
     fn add(&self, content: Content, row: &Row, tally: &mut Tally) {
+        if let Some(pair) = self.pair_of(content) {
+            if pair.data == content {
+                tally.add_code(row, self.safety(&pair));
+            }
+            return;
+        }
         let (m, weight) = (row.promised.m(), weight(row.chunks));
         tally.contents += 1;
         tally.bytes += row.bytes_of(weight.into());
@@ -82,10 +108,7 @@ impl Keeping {
             true => vec![weight; usize::from(m) + 1],
             false => row.safe(|at| self.stores[at].counts().then_some(at.0.into()), m + 1),
         };
-        let survives = whole(&safe, weight).saturating_sub(1);
-        if (survives, Reverse(m)) < (tally.survives.0, Reverse(tally.survives.1)) {
-            tally.survives = (survives, m);
-        }
+        tally.survives(whole(&safe, weight).saturating_sub(1), m);
         if !row.is_nothing(content) {
             let losses = |level: Level| {
                 let place = |at| self.stores[at].counts().then(|| self.stores.place(at, level));
@@ -145,8 +168,14 @@ impl Keeping {
     /// What the records promise of a content; `None` if nothing.
     pub fn promised(&self, content: Content) -> Option<Promise> {
         let row = self.rows.get(&content).filter(|row| row.promised.promises())?;
-        let Row { size, total, chunks, promised: policy, .. } = *row;
-        Some(Promise { content, size, total, chunks, policy, code: None })
+        let Row { size, total, chunks, .. } = *row;
+        let code = row.code.as_deref().copied();
+        let policy = match code {
+            Some(code) if code.of == Side::Data => Policy::coded(code.shape, code.with),
+            Some(_) => Policy::copies(1)?,
+            None => Policy::copies(row.promised.m() + 1)?,
+        };
+        Some(Promise { content, size, total, chunks, policy, code })
     }
 
     /// Stores that are here and hold one of the missing chunks of a content, or any if none is named, and how many of its

@@ -96,6 +96,9 @@ impl Keeping {
 
     /// True if a content is not as safe as promised without the stores that are leaving.
     pub(super) fn is_needed(&self, content: Content, step: &mut Step) -> bool {
+        if let Some(pair) = self.pair_of(content) {
+            return !self.is_whole_without_leaving(&pair, step);
+        }
         let Some(row) = self.rows.get(&content).filter(|row| row.copies() > 0 && !row.is_nothing(content))
         else {
             return false;

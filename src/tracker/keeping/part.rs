@@ -1,5 +1,7 @@
 //! Which chunks of a content one store holds, or is to hold.
 
+use std::ops::Range;
+
 use crate::content::{Chunk, ChunkSet, PROOF_RUN};
 use crate::wire::Bits;
 
@@ -32,8 +34,13 @@ impl Unit {
 
     /// Its chunks in a content of so many.
     pub(super) fn of(self, chunks: u32) -> impl Iterator<Item = Chunk> {
+        self.run(chunks).map(Chunk)
+    }
+
+    /// The same as numbers.
+    pub(super) fn run(self, chunks: u32) -> Range<u32> {
         let first = self.0 * PROOF_RUN;
-        (first..(first + PROOF_RUN).min(chunks)).map(Chunk)
+        first..(first + PROOF_RUN).min(chunks)
     }
 }
 
@@ -147,8 +154,8 @@ impl Part {
         }
     }
 
-    /// Adds the chunks of a unit that are not in `but`.
-    pub(super) fn add(&mut self, unit: Unit, but: &Part, chunks: u32) {
+    /// Adds chunks that are not in `but`.
+    pub(super) fn add(&mut self, run: Range<u32>, but: &Part, chunks: u32) {
         if chunks == 0 {
             if but.is_none() {
                 *self = Part::All;
@@ -160,20 +167,20 @@ impl Part {
             Part::None => ChunkSet::empty(chunks),
             Part::Some(set) => set,
         };
-        unit.of(chunks).filter(|chunk| !but.contains(*chunk)).for_each(|chunk| {
+        run.map(Chunk).filter(|chunk| !but.contains(*chunk)).for_each(|chunk| {
             set.insert(chunk);
         });
         *self = set.into();
     }
 
-    /// Takes a unit out.
-    pub(super) fn remove(&mut self, unit: Unit, chunks: u32) {
+    /// Takes chunks out.
+    pub(super) fn remove(&mut self, run: Range<u32>, chunks: u32) {
         let mut set = match std::mem::take(self) {
             Part::None => return,
             Part::All => ChunkSet::full(chunks),
             Part::Some(set) => set,
         };
-        unit.of(chunks).for_each(|chunk| {
+        run.map(Chunk).for_each(|chunk| {
             set.remove(chunk);
         });
         *self = set.into();

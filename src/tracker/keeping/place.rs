@@ -39,7 +39,7 @@ impl Candidate<'_> {
         self.capacity.saturating_sub(self.taken)
     }
 
-    fn fill(&self) -> u128 {
+    pub(super) fn fill(&self) -> u128 {
         u128::from(self.taken) * 1_000_000 / u128::from(self.capacity.max(1))
     }
 

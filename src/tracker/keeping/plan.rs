@@ -42,6 +42,9 @@ impl Keeping {
         if !self.is_planned_for(content, row, now) {
             return over;
         }
+        if let Some(pair) = self.pair_of(content) {
+            return if pair.data == content { self.plan_code(&pair, from, step, now) } else { over };
+        }
         let (copies, chunks) = (usize::from(row.copies()), row.chunks);
         let level = self.stores.level(copies);
         let mut place = from;
@@ -58,7 +61,8 @@ impl Keeping {
             let relieved: Vec<StoreRow> =
                 counted.iter().filter(|one| !one.want.is_none()).map(|one| one.store).collect();
             if !found.whole.is_empty() {
-                let relieve = |holder: &mut Holder| holder.is_relieved(Some(&found.whole), chunks);
+                let whole: Vec<_> = found.whole.iter().map(|unit| unit.run(chunks)).collect();
+                let relieve = |holder: &mut Holder| holder.is_relieved(Some(&whole), chunks);
                 relieved.into_iter().for_each(|at| self.change(content, at, now, relieve));
             }
             place.is_short |= self.give(content, &found.short, level, step, now);
@@ -67,7 +71,7 @@ impl Keeping {
     }
 
     /// True if it is time to give a content to stores: else nobody is to keep it, or it is not known who does.
-    fn is_planned_for(&self, content: Content, row: &Row, now: Instant) -> bool {
+    pub(super) fn is_planned_for(&self, content: Content, row: &Row, now: Instant) -> bool {
         let wanted = row.copies() > 0 && !row.is_nothing(content);
         wanted && if row.asked > 0 { !self.is_looking(content, row, now) } else { self.mends }
     }
@@ -86,26 +90,30 @@ impl Keeping {
             .holders
             .iter()
             .filter_map(|holder| {
-                let store = &self.stores[holder.store];
-                let (have, want) = match () {
-                    () if store.stays() => (&holder.have, holder.want()),
-                    () if store.is_awaited() && row.asked == 0 => (&holder.have, &Part::None),
-                    () => return None,
-                };
-                Some(Counted {
-                    store: holder.store,
-                    place: self.stores.place(holder.store, level),
-                    have,
-                    want,
-                })
+                let (have, want) = self.counted_of(row, holder)?;
+                let place = self.stores.place(holder.store, level);
+                Some(Counted { store: holder.store, place, have, want })
             })
             .collect();
         counted.sort_by_key(|one| one.place);
         counted
     }
 
+    /// What counts of what one store has, and is to have.
+    pub(super) fn counted_of<'a>(&self, row: &Row, holder: &'a Holder) -> Option<(&'a Part, &'a Part)> {
+        let store = &self.stores[holder.store];
+        match () {
+            () if store.stays() => Some((&holder.have, holder.want())),
+            () if store.is_awaited() && row.asked == 0 => Some((&holder.have, &Part::None)),
+            () => None,
+        }
+    }
+
     /// Looks whether a content is to be planned; more endangered ones are sooner.
     pub(super) fn look_for_missing(&mut self, content: Content, step: &mut Step) {
+        if let Some(pair) = self.pair_of(content) {
+            return self.look_for_missing_shards(&pair, step);
+        }
         let Some(row) = self.rows.get(&content) else { return };
         if row.copies() == 0 || row.is_nothing(content) || (row.asked == 0 && !self.mends) {
             return;
@@ -167,7 +175,8 @@ impl Keeping {
         let stores: Vec<StoreRow> = candidates.iter().map(|candidate| candidate.store).collect();
         for (at, units) in stores.into_iter().zip(given).filter(|(_, units)| !units.is_empty()) {
             self.change(content, at, now, |holder| {
-                holder.is_given(&units, chunks);
+                let runs: Vec<_> = units.iter().map(|unit| unit.run(chunks)).collect();
+                holder.is_given(&runs, chunks);
                 holder.forgetful |= promised;
             });
         }
@@ -246,10 +255,10 @@ fn look(counted: &[Counted<'_>], words: std::ops::Range<usize>, copies: usize, c
     found
 }
 
-fn seed(bytes: &[u8]) -> u64 {
+pub(super) fn seed(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(bytes.try_into().unwrap_or_default())
 }
 
-fn peer_seed(peer: PeerId) -> u64 {
+pub(super) fn peer_seed(peer: PeerId) -> u64 {
     seed(&peer.0[..8])
 }

@@ -1,12 +1,13 @@
 //! One content: what is promised of it, who waits for it, and which store holds or is to hold what of it.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::part::{Part, Unit, copies, weight};
+use super::part::{Part, copies, weight};
 use super::store::{Errand, StoreRow};
 use crate::content::{Chunk, PROOF_RUN};
 use crate::tracker::records::{Content, Promise};
-use crate::wire::{Policy, Reluctance, View};
+use crate::wire::{Coding, Reluctance, View};
 
 /// What a store says that it holds although it was told to give it up is not believed for so long: it may have said so
 /// before it did.
@@ -117,28 +118,28 @@ impl Holder {
     }
 
     /// It is to keep these, too.
-    pub(super) fn is_given(&mut self, units: &[Unit], chunks: u32) {
+    pub(super) fn is_given(&mut self, runs: &[Range<u32>], chunks: u32) {
         let have = std::mem::take(&mut self.have);
         let todo = self.todo();
-        units.iter().for_each(|unit| todo.want.add(*unit, &have, chunks));
+        runs.iter().for_each(|run| todo.want.add(run.clone(), &have, chunks));
         (todo.moved, todo.told) = (None, None);
         self.have = have;
     }
 
     /// It is to keep these, too, so that another store need not.
-    pub(super) fn is_passed_on(&mut self, units: &[Unit], chunks: u32) {
-        self.is_given(units, chunks);
+    pub(super) fn is_passed_on(&mut self, runs: &[Range<u32>], chunks: u32) {
+        self.is_given(runs, chunks);
         let todo = self.todo();
-        units.iter().for_each(|unit| todo.passed_on.add(*unit, &Part::None, chunks));
+        runs.iter().for_each(|run| todo.passed_on.add(run.clone(), &Part::None, chunks));
     }
 
     /// It is not to keep these after all, but for what is passed on to it; or none for `None`.
-    pub(super) fn is_relieved(&mut self, units: Option<&[Unit]>, chunks: u32) {
+    pub(super) fn is_relieved(&mut self, runs: Option<&[Range<u32>]>, chunks: u32) {
         let Some(todo) = self.todo.as_mut().filter(|todo| !todo.want.is_none()) else { return };
-        let left = match units {
-            Some(units) => {
+        let left = match runs {
+            Some(runs) => {
                 let mut left = todo.want.clone();
-                units.iter().for_each(|unit| left.remove(*unit, chunks));
+                runs.iter().for_each(|run| left.remove(run.clone(), chunks));
                 left.or(&todo.want.and(&todo.passed_on, chunks), chunks)
             }
             None => Part::None,
@@ -178,13 +179,34 @@ impl Holder {
     }
 }
 
+/// What the records promise of a content: nothing, or that so many losses are survived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Promised(Option<u8>);
+
+impl Promised {
+    pub(super) fn new(promise: Option<&Promise>) -> Promised {
+        Promised(promise.map(|promise| promise.policy.m()))
+    }
+
+    pub(super) fn promises(self) -> bool {
+        self.0.is_some()
+    }
+
+    /// How many losses are to be survived.
+    pub(super) fn m(self) -> u8 {
+        self.0.unwrap_or(0)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) size: u64,
     pub(super) total: u64,
     pub(super) chunks: u32,
     /// What the records promise.
-    pub(super) promised: Policy,
+    pub(super) promised: Promised,
+    /// The code that it is a part of, if copies are not what is asked for; in a box, for most have none.
+    pub(super) code: Option<Box<Coding>>,
     /// Copies that uploads under way ask for.
     pub(super) asked: u8,
     /// How many copies there are of what fewest stores have, when that was looked at.
@@ -203,7 +225,8 @@ impl Row {
             size: 0,
             total: 0,
             chunks,
-            promised: Policy::NONE,
+            promised: Promised::new(None),
+            code: None,
             asked: 0,
             fewest: 0,
             holders: Vec::new(),
@@ -217,9 +240,13 @@ impl Row {
         (self.size, self.total, self.chunks) = (promise.size, promise.total, promise.chunks);
     }
 
-    /// How many copies there are to be.
+    /// How many copies there are to be; of what is a part of a code one, each shard in a place of its own.
     pub(super) fn copies(&self) -> u8 {
-        let promised = if self.promised.promises() { self.promised.m() + 1 } else { 0 };
+        let promised = match self.promised.promises() {
+            true if self.code.is_some() => 1,
+            true => self.promised.m() + 1,
+            false => 0,
+        };
         promised.max(self.asked)
     }
 

@@ -5,7 +5,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::agenda::Agenda;
-use super::part::MAX_COPIES;
+use super::coded::MOST_PLACES;
 use super::row::{Holder, Row};
 use super::store::{Errand, Level, Store, StoreRow, Stores};
 use super::upload::{Upload, UploadKey};
@@ -49,6 +49,8 @@ pub(super) enum Rule {
     RecordsAreReadAgain,
     /// What others have enough of is given up only while nothing is missing anywhere.
     SurplusWaits,
+    /// Shards of a group count only as far as each is on a store of its own.
+    ShardsAreApart,
 }
 
 /// What stores keep, and what they are to keep.
@@ -75,7 +77,7 @@ pub struct Keeping {
     /// What is to be gone over, a step at a time.
     pub(super) agenda: Agenda,
     /// Where so many copies are apart, when that was looked at: another zone may have come.
-    pub(super) levels: [Level; MAX_COPIES],
+    pub(super) levels: [Level; MOST_PLACES],
     /// True if there is something for which no store was found, and when all was looked at for that.
     pub(super) has_unplaced: bool,
     pub(super) looked_for_places: Instant,
@@ -107,7 +109,7 @@ impl Keeping {
             knows_stores: false,
             mends: false,
             agenda: Agenda::default(),
-            levels: [Level::Store; MAX_COPIES],
+            levels: [Level::Store; MOST_PLACES],
             has_unplaced: false,
             looked_for_places: now,
             has_surplus: false,

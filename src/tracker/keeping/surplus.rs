@@ -53,6 +53,12 @@ impl Keeping {
 
     /// Marks, of each chunk of which there are too many copies, one: in a place that has another, or where least is free.
     pub(super) fn look_for_surplus(&mut self, content: Content, step: &mut Step, now: Instant) {
+        if let Some(pair) = self.pair_of(content) {
+            if pair.data == content {
+                self.look_for_surplus_shards(&pair, step, now);
+            }
+            return;
+        }
         let Some(row) = self.rows.get(&content) else { return };
         let (chunks, copies) = (row.chunks, self.copies_kept(row));
         let enough = row.holders.len() > copies && copies > 0 && !row.is_nothing(content);
@@ -96,7 +102,7 @@ impl Keeping {
     }
 
     /// What a store may be told now to give up of a content.
-    pub(super) fn to_give_up(&self, row: &Row, holder: &Holder) -> Part {
+    pub(super) fn to_give_up(&self, content: Content, row: &Row, holder: &Holder) -> Part {
         let chunks = row.chunks;
         let doomed = holder.doomed();
         if row.given_up {
@@ -104,6 +110,10 @@ impl Keeping {
         }
         let surplus = holder.todo.as_ref().map_or(&Part::None, |todo| &todo.surplus);
         let asked = surplus.or(doomed, chunks);
+        if let Some(pair) = self.pair_of(content).filter(|_| self.heeds(Rule::SpareIsCountedAgain)) {
+            let may = self.may_give_up(row) && self.stores[holder.store].stays();
+            return if may { self.spare_shards(&pair, content, holder.store, &asked) } else { Part::None };
+        }
         let copies = self.copies_kept(row);
         if !self.heeds(Rule::SpareIsCountedAgain) {
             return asked;
@@ -134,12 +144,13 @@ impl Keeping {
     fn copies_kept(&self, row: &Row) -> usize {
         match self.heeds(Rule::PendingIsKept) {
             true => row.copies().into(),
+            false if row.promised.promises() && row.code.is_some() => 1,
             false if row.promised.promises() => usize::from(row.promised.m()) + 1,
             false => 0,
         }
     }
 
-    fn may_give_up(&self, row: &Row) -> bool {
+    pub(super) fn may_give_up(&self, row: &Row) -> bool {
         self.mends && (row.asked == 0 || !self.heeds(Rule::PendingIsKept))
     }
 

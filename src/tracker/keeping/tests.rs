@@ -1,5 +1,6 @@
 //! The planner as stores and uploaders meet it.
 
+mod coded;
 mod random;
 mod size;
 mod whole;

@@ -37,6 +37,11 @@ impl Upload {
     pub(super) fn content(&self) -> Content {
         self.asked.promise.content
     }
+
+    /// The same, and its parity if it is to be kept as a code.
+    pub(super) fn contents(&self) -> impl Iterator<Item = Content> + use<> {
+        self.asked.promises().map(|promise| promise.content)
+    }
 }
 
 /// What an upload asks for.
@@ -51,6 +56,20 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// What is promised when it is safe: of the content, and of its parity if it is to be a code.
+    pub(super) fn promises(&self) -> impl Iterator<Item = Promise> + use<> {
+        std::iter::once(self.promise).chain(self.promise.of_parity())
+    }
+
+    /// How many stores are needed where so many are here, for each shard of a code or each copy.
+    pub(super) fn stores(&self, here: usize) -> usize {
+        match self.promise.code.map(|code| code.shape.shards() as usize) {
+            Some(shards) if self.degraded => shards.min(here.max(1)),
+            Some(shards) => shards,
+            None => self.copies(here).into(),
+        }
+    }
+
     /// How many copies it is to have where so many stores are here: as many as were asked for, or as stores if fewer
     /// will do.
     pub(super) fn copies(&self, here: usize) -> u8 {
@@ -86,12 +105,22 @@ pub enum Shortage {
         /// Copies.
         needed: u8,
     },
+    /// There are too few of them for a code.
+    #[error("a code of {k} + {m} needs {} stores, and {here} {} here", k + m, if *here == 1 { "is" } else { "are" })]
+    Shards {
+        /// Stores that are here.
+        here: usize,
+        /// Shards of data.
+        k: u32,
+        /// Shards of parity.
+        m: u32,
+    },
     /// They have too little room.
     #[error("the stores have room for {room} bytes more, and {needed} are needed")]
     Room {
         /// Bytes for which there is room.
         room: u64,
-        /// Bytes needed, all copies together.
+        /// Bytes needed, all copies or shards together.
         needed: u64,
     },
     /// Too many uploads are under way.

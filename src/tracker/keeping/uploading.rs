@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::row::{Holder, Row};
+use super::row::{Holder, Promised, Row};
 use super::state::Keeping;
 use super::store::StoreRow;
 use super::upload::{
     Asked, FORGOTTEN_AFTER, LOOK_FOR, MAX_UPLOADS, PATIENCE, Progress, Shortage, Upload, UploadKey,
 };
 use crate::tracker::records::{Content, Promise};
-use crate::wire::{ClientId, Policy, Reluctance};
+use crate::wire::{ClientId, Reluctance, Side};
 
 /// What somebody waits for goes to another store when this one has made nothing of it safe for so long.
 const STALLED_AFTER: Duration = Duration::from_secs(15);
@@ -35,17 +35,21 @@ impl Keeping {
         {
             return Progress::Refused(shortage);
         }
-        let row = self.rows.entry(content).or_insert_with(|| Row::found(asked.promise.chunks, now));
-        if row.copies() == 0 {
-            row.becomes(&asked.promise);
+        for promise in asked.promises() {
+            let row = self.rows.entry(promise.content).or_insert_with(|| Row::found(promise.chunks, now));
+            if row.copies() == 0 {
+                row.becomes(&promise);
+            }
         }
         let base = base.filter(|base| *base != content);
         let looks_until = Some(now + LOOK_FOR);
         let upload =
             Upload { asked, seen: now, waiting: Some(connection), base, looks_until, short_since: None };
         self.uploads.insert(asked.key, upload);
-        self.uploads_of.insert((content, asked.key));
-        self.count_asked(content, now);
+        for content in asked.promises().map(|promise| promise.content) {
+            self.uploads_of.insert((content, asked.key));
+            self.count_asked(content, now);
+        }
         self.lets_look(content, base, now);
         self.is_due(content);
         self.progress(asked.key, now)
@@ -74,8 +78,10 @@ impl Keeping {
     /// An upload is published, or will not be: what is kept of it is what the records promise.
     pub fn stored(&mut self, key: UploadKey, now: Instant) {
         if let Some(upload) = self.uploads.remove(&key) {
-            self.uploads_of.remove(&(upload.content(), key));
-            self.count_asked(upload.content(), now);
+            upload.contents().for_each(|content| {
+                self.uploads_of.remove(&(content, key));
+            });
+            upload.contents().for_each(|content| self.count_asked(content, now));
         }
     }
 
@@ -86,18 +92,23 @@ impl Keeping {
         }
         let chunks = promise.map_or(0, |promise| promise.chunks);
         let row = self.rows.entry(content).or_insert_with(|| Row::found(chunks, now));
+        let before = (row.promised, row.code.take());
         if let Some(promise) = promise {
             row.becomes(promise);
+            row.code = promise.code.map(Box::new);
         }
-        let before =
-            std::mem::replace(&mut row.promised, promise.map_or(Policy::NONE, |promise| promise.policy));
-        self.has_surplus |= row.promised < before;
-        let (more, needless) = (row.promised > before, row.copies() == 0);
+        row.promised = Promised::new(promise);
+        let is_other = row.code != before.1;
+        self.has_surplus |= row.promised < before.0 || is_other;
+        let (more, needless) = (row.promised > before.0 || is_other, row.copies() == 0);
         for holder in &mut row.holders {
             holder.forgetful = true;
             if let Some(todo) = &mut holder.todo {
                 todo.told = None;
             }
+        }
+        if promise.is_none() || is_other {
+            self.count_asked(content, now);
         }
         if needless {
             self.relieve_all(content, now);
@@ -113,8 +124,29 @@ impl Keeping {
     /// Works out anew how many copies uploads ask for of a content.
     fn count_asked(&mut self, content: Content, now: Instant) {
         let here = self.here();
-        let asked = self.uploads_of(content).map(|upload| upload.asked.copies(here)).max().unwrap_or(0);
-        let Some(row) = self.rows.get_mut(&content).filter(|row| row.asked != asked) else { return };
+        let code_of = |upload: &Upload| {
+            upload
+                .asked
+                .promises()
+                .find(|promise| promise.content == content)
+                .and_then(|promise| promise.code)
+        };
+        // Of what nobody promises yet: a code if all ask for the same one.
+        let first = self.uploads_of(content).next().and_then(code_of);
+        let of_uploads = first.filter(|_| self.uploads_of(content).all(|upload| code_of(upload) == first));
+        let Some(row) = self.rows.get(&content) else { return };
+        let code = if row.promised.promises() { row.code.as_deref().copied() } else { of_uploads };
+        let needed = |upload: &Upload| match code_of(upload) {
+            Some(one) if code == Some(one) || one.of != Side::Data => 1,
+            _ => upload.asked.copies(here),
+        };
+        let asked = self.uploads_of(content).map(needed).max().unwrap_or(0);
+        let Some(row) = self.rows.get_mut(&content) else { return };
+        let is_same = row.asked == asked && row.code.as_deref() == code.as_ref();
+        if is_same {
+            return;
+        }
+        row.code = code.map(Box::new);
         let before = std::mem::replace(&mut row.asked, asked);
         let needless = row.copies() == 0;
         self.has_surplus |= asked < before;
@@ -133,9 +165,13 @@ impl Keeping {
             return Progress::Storing { covered: 0, needed: 0 };
         };
         let copies = upload.asked.copies(self.here());
-        let (covered, needed) = match row.is_nothing(upload.content()) {
-            true => (0, 0),
-            false => {
+        let pair = self
+            .pair_of(upload.content())
+            .filter(|_| row.code.as_deref() == upload.asked.promise.code.as_ref());
+        let (covered, needed) = match pair {
+            _ if row.is_nothing(upload.content()) => (0, 0),
+            Some(pair) => self.covered(&pair, &upload.asked),
+            None => {
                 let stays = |at: StoreRow| self.stores[at].stays().then_some(at.0.into());
                 let safe = row.safe(stays, copies);
                 (safe.iter().sum(), super::part::weight(row.chunks) * u32::from(copies))
@@ -154,13 +190,23 @@ impl Keeping {
     /// Why so much cannot be kept, as far as can be told before a byte is moved.
     fn shortage(&self, asked: &Asked, now: Instant) -> Option<Shortage> {
         let here = self.here();
-        let copies = asked.copies(here);
-        if here < usize::from(copies) {
-            return Some(Shortage::Stores { here, needed: copies });
+        if here < asked.stores(here) {
+            return Some(match asked.promise.code {
+                Some(code) => Shortage::Shards { here, k: code.shape.k(), m: code.shape.m() },
+                None => Shortage::Stores { here, needed: asked.copies(here) },
+            });
         }
         // Each store holds each chunk once at most; what it holds already needs no room.
         let row = self.rows.get(&asked.promise.content);
         let total = asked.promise.total.max(asked.promise.size);
+        // Of a code each store has a share, and not all.
+        let (most, needed) = match asked.promise.code.map(|code| code.shape) {
+            Some(shape) => {
+                let (shard, shards) = (total / u64::from(shape.k()), u64::from(shape.shards()));
+                (shard * shards.div_ceil(asked.stores(here).max(1) as u64), shard * shards)
+            }
+            None => (total, total.saturating_mul(asked.copies(here).into())),
+        };
         let room_on = |(at, store): (_, &super::store::Store)| {
             let holder = row.and_then(|row| Some((row, row.holder(at)?)));
             let unwilling = holder.and_then(|(_, holder)| holder.todo.as_ref()?.unwilling);
@@ -168,11 +214,10 @@ impl Keeping {
             let has = holder
                 .map_or(0, |(row, holder)| row.bytes_of(holder.target(row.chunks).count(row.chunks).into()));
             let free = if full || !store.takes(now) { 0 } else { store.free() };
-            free.saturating_add(has).min(total)
+            free.saturating_add(has).min(most)
         };
         let counting = self.stores.iter().filter(|(_, store)| store.counts());
         let room: u64 = counting.map(room_on).fold(0, u64::saturating_add);
-        let needed = total.saturating_mul(copies.into());
         (room < needed).then_some(Shortage::Room { room, needed })
     }
 

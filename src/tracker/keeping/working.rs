@@ -52,6 +52,8 @@ impl Keeping {
 
     /// A content is to be planned.
     pub(super) fn is_due(&mut self, content: Content) {
+        // Both contents of a code are planned at once.
+        let content = self.pair_of(content).map_or(content, |pair| pair.data);
         let Some(row) = self.rows.get(&content) else { return };
         let turn = if row.asked > 0 { Turn::Urgent } else { Turn::Copies(row.fewest) };
         self.calm_since = None; // until it has been looked at again

@@ -121,10 +121,10 @@ pub(super) fn told(
 
 fn duty(shared: &Shared, store: PeerId, order: Order, now: Instant) -> wire::Duty {
     match order {
-        Order::Keep { content, size, total, chunks, keep, urgent, stores } => {
+        Order::Keep { content, size, total, chunks, keep, urgent, code, stores } => {
             let sources = sources(&mut shared.lock(), (content, size), &stores, store, now);
             let ((id, view), sources) = (content, List::new(sources));
-            Keep { id, view, size, total, chunks, keep, urgent, code: None, sources }.into()
+            Keep { id, view, size, total, chunks, keep, urgent, code, sources }.into()
         }
         Order::Look { content, size, total, chunks, stores } => {
             let sources = sources(&mut shared.lock(), (content, size), &stores, store, now);
@@ -209,9 +209,6 @@ impl Storing {
         let Some(promise) = Promise::of(name.as_str(), &version) else {
             return malformed("no copies are asked for; PUBLISH promises nothing");
         };
-        if promise.policy.k() != 1 {
-            return malformed("stores of this version keep copies alone");
-        }
         let publish = records::Publish { client, seq, name, version, expect };
         Ok(Storing { publish, promise, degraded, until: until(wait_ms, now) })
     }
@@ -240,7 +237,7 @@ impl Storing {
 
 fn short(why: Shortage) -> Common {
     let code = match why {
-        Shortage::Stores { .. } => ErrorCode::NoStores,
+        Shortage::Stores { .. } | Shortage::Shards { .. } => ErrorCode::NoStores,
         Shortage::Room { .. } => ErrorCode::NoSpace,
         Shortage::Uploads => ErrorCode::Limit,
     };

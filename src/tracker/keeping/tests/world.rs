@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::content::code::Shape;
 use crate::content::{Chunk, ChunkSet, FileId, Geometry, PeerId};
 use crate::tracker::keeping::store::Store;
 use crate::tracker::keeping::{Asked, Keeping, Order, Progress, Tally, Terms};
@@ -21,6 +22,20 @@ pub(super) fn file(id: u8, chunks: u32, copies: u8) -> Promise {
     assert_eq!(Geometry::of(size).map(Geometry::chunks), Some(chunks));
     let policy = Policy::copies(copies).unwrap();
     Promise { content: (FileId::of(&[id]), View::Bytes), size, total: size, chunks, policy, code: None }
+}
+
+/// A file of so many chunks, to be kept as shards of which any `k` of `k + m` suffice.
+pub(super) fn coded(id: u8, chunks: u32, k: u8, m: u8) -> Promise {
+    let policy = Policy::coded(Shape::new(k, m).unwrap(), FileId::of(&[id, 1]));
+    Promise { policy, code: policy.coding(), ..file(id, chunks, 1) }
+}
+
+/// Of what a duty is.
+pub(super) fn content_of(order: &Order) -> Content {
+    match order {
+        Order::Keep { content, .. } | Order::Look { content, .. } => *content,
+        Order::Discard { content, .. } | Order::Check { content, .. } | Order::Remember(content) => *content,
+    }
 }
 
 /// How many chunks a duty says to keep.
@@ -273,6 +288,14 @@ impl World {
         self.keeping.store(asked, None, 0, self.now)
     }
 
+    /// The same where fewer stores will do.
+    pub(super) fn store_degraded(&mut self, upload: u64, promise: Promise) -> Progress {
+        let asked = Asked { key: (ClientId(1), upload), promise, degraded: true };
+        self.keeping.store(asked, None, 0, self.now);
+        self.works();
+        self.keeping.store(asked, None, 0, self.now)
+    }
+
     pub(super) fn store_after(&mut self, upload: u64, promise: Promise, base: Content) -> Progress {
         let asked = Asked { key: (ClientId(1), upload), promise, degraded: false };
         self.keeping.store(asked, Some(base), 0, self.now);
@@ -281,8 +304,10 @@ impl World {
     }
 
     pub(super) fn publish(&mut self, upload: u64, promise: Promise) {
-        self.promises.insert(promise.content, promise);
-        self.keeping.promise(promise.content, Some(&promise), self.now);
+        for promise in [Some(promise), promise.of_parity()].into_iter().flatten() {
+            self.promises.insert(promise.content, promise);
+            self.keeping.promise(promise.content, Some(&promise), self.now);
+        }
         self.keeping.stored((ClientId(1), upload), self.now);
         self.works();
     }
@@ -292,18 +317,26 @@ impl World {
         while self.store(upload, promise) != Progress::Safe {
             for (store, order) in self.orders() {
                 self.obey(store, &order);
-                self.say(store, promise.content);
+                self.say(store, content_of(&order));
             }
         }
         self.publish(upload, promise);
         let remembered = self.orders();
-        assert!(remembered.iter().all(|(_, order)| *order == Order::Remember(promise.content)));
+        assert!(remembered.iter().all(|(_, order)| matches!(order, Order::Remember(_))));
         assert!(self.orders().is_empty(), "who asks again has heard it");
     }
 
+    /// It, and its parity if it is promised as a code.
+    fn both(&self, content: Content) -> impl Iterator<Item = Content> + use<> {
+        let parity = self.promises.get(&content).and_then(Promise::of_parity);
+        std::iter::once(content).chain(parity.map(|parity| parity.content))
+    }
+
     pub(super) fn remove(&mut self, content: Content) {
-        self.promises.remove(&content);
-        self.keeping.promise(content, None, self.now);
+        for content in self.both(content) {
+            self.promises.remove(&content);
+            self.keeping.promise(content, None, self.now);
+        }
         self.works();
     }
 
@@ -385,13 +418,16 @@ impl World {
 
     /// The records have this again, and the planner is not told yet.
     pub(super) fn imports(&mut self, promise: Promise) {
-        self.promises.insert(promise.content, promise);
+        let both = std::iter::once(promise).chain(promise.of_parity());
+        self.promises.extend(both.map(|promise| (promise.content, promise)));
     }
 
     /// The planner is told of what the records promise.
     pub(super) fn tells(&mut self, content: Content) {
-        let promise = self.promises.get(&content).copied();
-        self.keeping.promise(content, promise.as_ref(), self.now);
+        for content in self.both(content) {
+            let promise = self.promises.get(&content).copied();
+            self.keeping.promise(content, promise.as_ref(), self.now);
+        }
         self.works();
     }
 

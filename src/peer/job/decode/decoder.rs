@@ -1,0 +1,434 @@
+//! Sees what nobody has of a transfer, and decodes it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::hashes;
+use super::side::Side;
+use crate::content::code::{Column, SLICE_BYTES, Shard, Stripes, decode};
+use crate::content::{
+    Chunk, ChunkHash, ChunkSet, FileId, Geometry, Manifest, Place, hash_chunk, proof_run, runs,
+};
+use crate::peer::job::means::Means;
+use crate::peer::share::read_at;
+use crate::peer::transfer::{Inlet, Landing, Transfer};
+use crate::swarm::shards::{Block, needed};
+use crate::threads;
+use crate::wire::{Coding, Side as Of};
+
+/// What nobody has for so long is decoded.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// For so long the first source is waited for: before, nobody has anything.
+const FIRST_SOURCE: Duration = Duration::from_secs(3);
+/// How often it is looked what nobody has.
+const LOOK: Duration = Duration::from_millis(100);
+/// Bytes that are fetched at a time to decode others, beyond what one column needs: so much room is taken beside what is
+/// fetched itself.
+const ROUND_BYTES: u64 = 64 << 20;
+
+/// What a transfer is of, and with what it may do to decode what is missing.
+#[derive(Debug)]
+pub(in crate::peer) struct Decoder {
+    pub(in crate::peer) means: Arc<Means>,
+    pub(in crate::peer) transfer: Arc<Transfer>,
+    /// What the transfer's content is of which code.
+    pub(in crate::peer) code: Coding,
+    /// Where what is needed only for this may be for a while.
+    pub(in crate::peer) folder: PathBuf,
+    /// Through these comes what may come at a time.
+    pub(in crate::peer) inlets: Vec<Arc<Inlet>>,
+}
+
+/// A decoder that looks after a transfer.
+#[derive(Debug)]
+pub(in crate::peer) struct Decoding {
+    works: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Decoding {
+    /// True while something is being decoded, or fetched for that.
+    pub(in crate::peer) fn works(&self) -> bool {
+        self.works.load(Ordering::Acquire)
+    }
+
+    /// Waits until it has nothing more to do; the transfer has ended.
+    pub(in crate::peer) fn wait(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Decoder {
+    /// Looks after the transfer until its end; `None` if its content cannot be of this code.
+    pub(in crate::peer) fn start(self) -> Option<Decoding> {
+        let geometry = *self.transfer.layout.files().first()?;
+        let stripes = self.code.stripes(geometry.size())?;
+        let works = Arc::new(AtomicBool::new(false));
+        let flag = works.clone();
+        let run = move || Work::new(&self, geometry, stripes, &flag).run();
+        match threads::named("decode").connection(run) {
+            Ok(thread) => Some(Decoding { works, thread: Some(thread) }),
+            Err(error) => {
+                tracing::warn!("no thread to decode what nobody has: {error}");
+                None
+            }
+        }
+    }
+}
+
+/// Why a decoder does not go on.
+enum Stop {
+    /// The transfer has ended.
+    Over,
+    /// What came of it is not what it should be, or could not be read or written.
+    Failed(String),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Failed(error.to_string())
+    }
+}
+
+/// The work of one decoder.
+struct Work<'a> {
+    of: &'a Decoder,
+    geometry: Geometry,
+    stripes: Stripes,
+    works: &'a AtomicBool,
+    manifest: Option<Manifest>,
+    /// Chunks of the transfer's own content and of the other one that nobody had who was asked for them, and when that is
+    /// forgotten.
+    gone: [ChunkSet; 2],
+    forgets: Instant,
+}
+
+/// What was fetched to decode with: of the own content and of the other one, which chunks, and where they lie.
+type Fetched = [(ChunkSet, Option<Arc<dyn Landing>>); 2];
+
+impl<'a> Work<'a> {
+    fn new(of: &'a Decoder, geometry: Geometry, stripes: Stripes, works: &'a AtomicBool) -> Work<'a> {
+        let mut work = Work {
+            of,
+            geometry,
+            stripes,
+            works,
+            manifest: None,
+            gone: [ChunkSet::empty(0), ChunkSet::empty(0)],
+            forgets: Instant::now(),
+        };
+        work.forget();
+        work
+    }
+
+    fn forget(&mut self) {
+        self.gone = [self.geometry, self.other().1].map(|geometry| ChunkSet::empty(geometry.chunks()));
+        self.forgets = Instant::now() + 4 * FIRST_SOURCE;
+    }
+
+    /// True if the transfer is of the parity.
+    fn is_parity(&self) -> bool {
+        self.of.code.of != Of::Data
+    }
+
+    /// The other content of the code.
+    fn other(&self) -> (FileId, Geometry) {
+        let geometry = if self.is_parity() { self.stripes.data() } else { self.stripes.parity() };
+        (self.of.code.with, geometry)
+    }
+
+    fn run(mut self) {
+        let transfer = &self.of.transfer;
+        let started = Instant::now();
+        let mut since: Option<(Instant, ChunkSet)> = None;
+        while !self.is_over() {
+            std::thread::sleep(LOOK);
+            let now = Instant::now();
+            let mut lost = ChunkSet::empty(self.geometry.chunks());
+            lost.add_runs(&transfer.sources.unavailable());
+            let nobody_yet = transfer.sources.views().is_empty() && now < started + FIRST_SOURCE;
+            let (from, before) = since.take().unwrap_or_else(|| (now, lost.clone()));
+            let still = both(&before, &lost);
+            if nobody_yet || still.is_empty() {
+                continue; // it begins anew
+            }
+            if now < from + PATIENCE {
+                since = Some((from, still));
+                continue;
+            }
+            if now > self.forgets {
+                self.forget();
+            }
+            self.works.store(true, Ordering::Release);
+            let outcome = self.round(&still);
+            self.works.store(false, Ordering::Release);
+            match outcome {
+                // What else has been missing for so long is not waited for again.
+                Ok(()) => since = Some((from, still)),
+                Err(Stop::Over) => {}
+                Err(Stop::Failed(why)) => {
+                    tracing::warn!("what nobody has of {} is not decoded: {why}", transfer.id);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.of.transfer.is_over() || self.of.means.stop.is_stopping()
+    }
+
+    /// Decodes some of what is lost, as far as others have enough.
+    fn round(&mut self, lost: &ChunkSet) -> Result<(), Stop> {
+        if self.manifest.is_none() {
+            self.manifest = hashes::learn(&self.of.means, self.of.transfer.id, self.geometry);
+        }
+        if self.manifest.is_none() {
+            self.manifest = self.learn_by_decoding(lost)?;
+        }
+        if self.manifest.is_none() {
+            return Ok(()); // another time
+        }
+        let columns = self.columns_of(lost);
+        let (columns, fetched) = self.fetch_for(columns, lost, ROUND_BYTES)?;
+        columns.into_iter().try_for_each(|column| self.decode(column, lost, &fetched))
+    }
+
+    /// Fetches what is needed only to decode these columns, or so much of it as is fetched at a time; for which that was.
+    fn fetch_for(
+        &mut self,
+        columns: Vec<Column>,
+        lost: &ChunkSet,
+        most: u64,
+    ) -> Result<(Vec<Column>, Fetched), Stop> {
+        let mut wanted = [self.geometry, self.other().1].map(|geometry| ChunkSet::empty(geometry.chunks()));
+        let (mut chosen_for, mut bytes): (Vec<Column>, u64) = (Vec::new(), 0);
+        for column in columns {
+            if bytes > most {
+                break;
+            }
+            let turn = (column.group + column.number) as usize;
+            let blocks = self.blocks(column, lost, None);
+            // What is on its way comes first: what is fetched beside it would lie there for long.
+            if blocks.contains(&Block::Comes) {
+                continue;
+            }
+            let Some(chosen) = needed(self.stripes.shape().k() as usize, &blocks, turn) else { continue };
+            for index in chosen {
+                let (side, chunks) = self.chunks(column, index as u32);
+                chunks.for_each(|chunk| {
+                    wanted[side].insert(Chunk(chunk));
+                });
+                bytes += self.stripes.column_bytes();
+            }
+            chosen_for.push(column);
+        }
+        let fetched = self.fetch(&wanted)?;
+        for (side, wanted) in wanted.iter().enumerate() {
+            let missing = wanted.iter().filter(|chunk| !fetched[side].0.contains(*chunk));
+            self.gone[side].add_runs(&runs::of(missing));
+        }
+        Ok((chosen_for, fetched))
+    }
+
+    /// The chunk hashes of a small content of which nobody knows them, for who kept it is gone: all of it is decoded, and its id tells
+    /// whether that is right.
+    fn learn_by_decoding(&mut self, lost: &ChunkSet) -> Result<Option<Manifest>, Stop> {
+        if self.geometry.size() > ROUND_BYTES {
+            return Ok(None);
+        }
+        let all: Vec<Column> = self.stripes.columns().collect();
+        let (columns, fetched) = self.fetch_for(all.clone(), lost, u64::MAX)?;
+        if columns != all {
+            return Ok(None);
+        }
+        let mut hashes: BTreeMap<u32, ChunkHash> = BTreeMap::new();
+        for column in columns {
+            let Some(blocks) = self.decoded(column, 0..self.stripes.column_bytes(), lost, &fetched)? else {
+                return Ok(None);
+            };
+            for (index, block) in (0..).zip(&blocks) {
+                let (side, chunks) = self.chunks(column, index);
+                for chunk in chunks.filter(|_| side == 0) {
+                    let place = place_of(self.geometry, chunk)?;
+                    let from = (place.offset - self.stripes.offset(column, index)) as usize;
+                    let data = &block[from..from + place.len as usize];
+                    hashes.insert(chunk, hash_chunk(self.geometry, place.chunk, data));
+                }
+            }
+        }
+        let manifest = Manifest::new(self.geometry, hashes.into_values().collect()).ok();
+        Ok(manifest.filter(|(_, id)| *id == self.of.transfer.id).map(|(manifest, _)| manifest))
+    }
+
+    /// The columns that lost chunks are of, each once, in order.
+    fn columns_of(&self, lost: &ChunkSet) -> Vec<Column> {
+        let mut columns: Vec<Column> =
+            lost.iter().map(|chunk| self.stripes.column_of(self.is_parity(), chunk.0)).collect();
+        columns.dedup();
+        columns
+    }
+
+    /// Of which content a block of a column is, the own (0) or the other (1), and its chunks there.
+    fn chunks(&self, column: Column, index: u32) -> (usize, Range<u32>) {
+        let parity = self.stripes.is_parity(Shard { group: column.group, index });
+        (usize::from(parity != self.is_parity()), self.stripes.column_chunks(column, index))
+    }
+
+    /// How each block of a column is.
+    fn blocks(&self, column: Column, lost: &ChunkSet, fetched: Option<&Fetched>) -> Vec<Block> {
+        let transfer = &self.of.transfer;
+        let of = |index| {
+            let (side, chunks) = self.chunks(column, index);
+            let mut chunks = chunks.map(Chunk);
+            if chunks.clone().all(|chunk| {
+                (side == 0 && transfer.has(chunk))
+                    || fetched.is_some_and(|fetched| fetched[side].0.contains(chunk))
+            }) {
+                return Block::Here;
+            }
+            match side {
+                0 if chunks.clone().any(|chunk| lost.contains(chunk)) => Block::Lost,
+                0 if chunks.clone().all(|chunk| transfer.wants(chunk)) => Block::Comes,
+                _ if chunks.any(|chunk| self.gone[side].contains(chunk)) => Block::Gone,
+                _ => Block::Open,
+            }
+        };
+        (0..self.stripes.shape().shards()).map(of).collect()
+    }
+
+    /// Fetches what is needed only to decode with it.
+    fn fetch(&self, wanted: &[ChunkSet; 2]) -> Result<Fetched, Stop> {
+        let contents = [(self.of.transfer.id, self.geometry), self.other()];
+        let mut sides: Vec<(usize, Side<'_>)> = Vec::new();
+        for (at, wanted) in wanted.iter().enumerate().filter(|(_, wanted)| !wanted.is_empty()) {
+            let inlets = self.of.inlets.clone();
+            let side = Side::begin(&self.of.means, &self.of.folder, contents[at], wanted.clone(), inlets)?;
+            sides.push((at, side));
+        }
+        let mut fetched: Fetched = contents.map(|(_, geometry)| (ChunkSet::empty(geometry.chunks()), None));
+        while !sides.is_empty() {
+            let mut left = Vec::new();
+            for (at, mut side) in sides {
+                if side.turn() && !self.is_over() {
+                    left.push((at, side));
+                } else {
+                    let (had, landing) = side.end();
+                    fetched[at] = (had, Some(landing));
+                }
+            }
+            sides = left;
+        }
+        if self.is_over() { Err(Stop::Over) } else { Ok(fetched) }
+    }
+
+    /// The same part of all blocks of a column; `None` if too few are here.
+    fn decoded(
+        &self,
+        column: Column,
+        part: Range<u64>,
+        lost: &ChunkSet,
+        fetched: &Fetched,
+    ) -> Result<Option<Vec<Vec<u8>>>, Stop> {
+        let blocks = self.blocks(column, lost, Some(fetched));
+        let here = blocks.iter().filter(|block| **block == Block::Here).count();
+        if here < self.stripes.shape().k() as usize {
+            return Ok(None);
+        }
+        let mut slices: Vec<Option<Vec<u8>>> = Vec::with_capacity(blocks.len());
+        for (index, block) in (0..).zip(blocks) {
+            slices.push(match block {
+                Block::Here => Some(self.read(column, index, part.clone(), fetched)?),
+                _ => None,
+            });
+        }
+        decode(self.stripes.shape(), &slices).map(Some).map_err(|error| Stop::Failed(error.to_string()))
+    }
+
+    /// Decodes the lost chunks of a column and hands them to the transfer, which proves them. Of what others did not have after
+    /// all nothing comes: it is another round's.
+    fn decode(&self, column: Column, lost: &ChunkSet, fetched: &Fetched) -> Result<(), Stop> {
+        if self.is_over() {
+            return Err(Stop::Over);
+        }
+        let bytes = self.stripes.column_bytes();
+        let blocks = self.blocks(column, lost, Some(fetched));
+        let lost_here = (0..).zip(blocks).filter(|(_, block)| *block == Block::Lost).map(|(index, _)| index);
+        let mut wanted: BTreeMap<u32, Vec<u8>> = lost_here.map(|index| (index, Vec::new())).collect();
+        let mut from = 0;
+        while from < bytes {
+            let part = from..bytes.min(from + SLICE_BYTES as u64);
+            from = part.end;
+            let Some(all) = self.decoded(column, part, lost, fetched)? else { return Ok(()) };
+            for (index, block) in &mut wanted {
+                block.extend_from_slice(&all[*index as usize]);
+            }
+        }
+        wanted.into_iter().try_for_each(|(index, bytes)| self.supply(column, index, &bytes))
+    }
+
+    /// Reads a part of a block that is here; behind the end of the data are zeros.
+    fn read(&self, column: Column, index: u32, part: Range<u64>, fetched: &Fetched) -> Result<Vec<u8>, Stop> {
+        let (side, chunks) = self.chunks(column, index);
+        let geometry = if side == 0 { self.geometry } else { self.other().1 };
+        let start = self.stripes.offset(column, index);
+        let mut out = vec![0; (part.end - part.start) as usize];
+        for chunk in chunks {
+            let place = place_of(geometry, chunk)?;
+            let (first, end) = (start + part.start, start + part.end);
+            let (from, to) = (first.max(place.offset), end.min(place.offset + place.len));
+            if from >= to {
+                continue;
+            }
+            let own = side == 0 && self.of.transfer.has(Chunk(chunk));
+            let landing = if own { Some(&self.of.transfer.landing) } else { fetched[side].1.as_ref() };
+            let lying = landing.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.bytes(place)?;
+            let into = &mut out[(from - first) as usize..(to - first) as usize];
+            read_at(&lying.file, into, lying.offset + from - place.offset)?;
+        }
+        Ok(out)
+    }
+
+    /// Hands the chunks of a decoded block to the transfer.
+    fn supply(&self, column: Column, index: u32, bytes: &[u8]) -> Result<(), Stop> {
+        let start = self.stripes.offset(column, index);
+        let (_, chunks) = self.chunks(column, index);
+        let transfer = &self.of.transfer;
+        let lacks = |chunk: &u32| transfer.wants(Chunk(*chunk)) && !transfer.has(Chunk(*chunk));
+        for chunk in chunks.filter(lacks) {
+            let place = place_of(self.geometry, chunk)?;
+            let from = (place.offset - start) as usize;
+            let run = proof_run(self.geometry, place.chunk);
+            let proof = self.manifest.as_ref().and_then(|manifest| manifest.prove(run).ok());
+            let proof = proof.filter(|_| self.geometry.chunks() > 1).unwrap_or_default();
+            let data = &bytes[from..from + place.len as usize];
+            if !self.of.transfer.supply(Chunk(chunk), place, proof, data) {
+                return Err(Stop::Failed(
+                    "what came of it is something else: the parity is not that of this".to_owned(),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn place_of(geometry: Geometry, chunk: u32) -> Result<Place, Stop> {
+    let index = geometry.index(chunk).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let (offset, len) = (geometry.offset(index), geometry.len(index));
+    Ok(Place { file: 0, chunk: index, offset, len })
+}
+
+/// Chunks that are in both.
+fn both(one: &ChunkSet, other: &ChunkSet) -> ChunkSet {
+    let mut both = ChunkSet::empty(one.len());
+    both.add_runs(&runs::of(one.iter().filter(|chunk| other.contains(*chunk))));
+    both
+}

@@ -1,0 +1,140 @@
+//! Files that are kept as shards of a code, with real processes: any `m` stores may be lost, and what they had is made again.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use support::{Daemon, Output, Port, Sample, eventually, pattern, run};
+use tempfile::TempDir;
+
+const USAGE: i32 = 2;
+const UNREACHABLE: i32 = 4;
+
+/// A tracker and stores.
+struct Cluster {
+    port: Port,
+    _tracker: Daemon,
+    stores: Vec<Option<Daemon>>,
+    folders: Vec<TempDir>,
+    place: TempDir,
+}
+
+impl Cluster {
+    #[track_caller]
+    fn new(stores: usize, options: &[&str]) -> Cluster {
+        let (port, place) = (Port::reserve(), TempDir::new().expect("a temporary folder"));
+        let tracker = Daemon::tracker(&[&["--listen", &port.target()], options].concat());
+        let mut cluster = Cluster { port, _tracker: tracker, stores: Vec::new(), folders: Vec::new(), place };
+        (0..stores).for_each(|_| cluster.add());
+        cluster
+    }
+
+    #[track_caller]
+    fn add(&mut self) {
+        self.folders.push(TempDir::new().expect("a temporary folder"));
+        self.stores.push(None);
+        self.start(self.stores.len() - 1);
+    }
+
+    #[track_caller]
+    fn start(&mut self, number: usize) {
+        let (name, tracker) = (format!("store{number}"), self.port.target());
+        let options = ["--tracker", &tracker, "--name", &name, "--store", "60MB"];
+        self.stores[number] = Some(Daemon::peer(self.folders[number].path(), &options));
+    }
+
+    #[track_caller]
+    fn kill(&mut self, number: usize) {
+        self.stores[number].take().expect("it runs").kill();
+    }
+
+    #[track_caller]
+    fn ask(&self, args: &[&str]) -> Output {
+        run(&[args, &["--tracker", &self.port.target(), "--wait", "60s"]].concat())
+    }
+
+    /// The last line of an upload.
+    #[track_caller]
+    fn upload(&self, path: &Path, code: &str) -> Value {
+        let args = ["upload", path.to_str().expect("UTF-8"), "--code", code, "--json"];
+        let said = eventually("there are stores", || {
+            Some(self.ask(&args)).filter(|said| said.code() != UNREACHABLE)
+        });
+        let said = said.expect(0).stdout;
+        let last: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
+        last["done"].clone()
+    }
+
+    #[track_caller]
+    fn download(&self, what: &str, to: &str) -> PathBuf {
+        let target = self.place.path().join(to);
+        self.ask(&["download", what, target.to_str().expect("UTF-8")]).expect(0);
+        target
+    }
+
+    /// How many stores may be lost, as the tracker says.
+    fn survives(&self) -> Option<u64> {
+        let said = self.ask(&["health", "--json"]);
+        let health: Value = serde_json::from_str(said.stdout.lines().last()?).ok()?;
+        health["survives"].as_u64()
+    }
+}
+
+#[test]
+fn any_two_of_six_stores_may_be_lost() {
+    let mut cluster = Cluster::new(6, &[]);
+    let mut made = Sample::empty();
+    // Several groups, the last of them not full, and a chunk that is not, either.
+    let bytes = pattern((70 << 16) + 12_345, 1);
+    let film = made.add("film", bytes.clone());
+    let done = cluster.upload(&film, "4+2");
+    assert_eq!((&done["code"], &done["version"]), (&"4+2".into(), &1.into()));
+    assert_eq!(cluster.survives(), Some(2));
+    for (one, other) in [(0, 1), (2, 5), (3, 4)] {
+        cluster.kill(one);
+        cluster.kill(other);
+        let got = cluster.download("film", &format!("without{one}{other}"));
+        assert!(fs::read(got).expect("a file") == bytes, "without {one} and {other}");
+        cluster.start(one);
+        cluster.start(other);
+        eventually("both are back", || (cluster.survives() == Some(2)).then_some(()));
+    }
+    let again = cluster.upload(&film, "4+2");
+    assert_eq!((&again["version"], &again["fresh"]), (&1.into(), &false.into()));
+}
+
+#[test]
+fn what_dead_stores_had_is_made_again_and_others_may_die() {
+    let mut cluster = Cluster::new(4, &["--repair-after", "1s"]);
+    let mut made = Sample::empty();
+    let bytes = pattern((40 << 16) + 77, 2);
+    let film = made.add("film", bytes.clone());
+    cluster.upload(&film, "2+1");
+    assert_eq!(cluster.survives(), Some(1));
+    cluster.kill(1);
+    eventually("it is whole again", || (cluster.survives() == Some(1)).then_some(()));
+    cluster.kill(2);
+    let got = cluster.download("film", "film");
+    assert!(fs::read(got).expect("a file") == bytes);
+}
+
+#[test]
+fn what_is_small_is_kept_as_copies_and_a_folder_is_refused() {
+    let cluster = Cluster::new(3, &[]);
+    let mut made = Sample::empty();
+    let small = made.add("d/small", pattern(1000, 1));
+    let done = cluster.upload(&small, "2+1");
+    assert_eq!((&done["copies"], done.get("code")), (&2.into(), None));
+    let folder = made.path().join("d");
+    let at = folder.to_str().expect("UTF-8");
+    let said = cluster.ask(&["upload", at, "--code", "2+1"]).expect(USAGE).stderr;
+    assert!(said.lines().count() == 1 && said.contains("--code is for files"), "{said}");
+    let large = made.add("large", pattern(4 << 16, 3));
+    let at = large.to_str().expect("UTF-8");
+    let said = cluster.ask(&["upload", at, "--code", "4+2"]).expect(UNREACHABLE).stderr;
+    assert!(said.contains("a code of 4 + 2 needs 6 stores"), "{said}");
+    let said = cluster.ask(&["upload", at, "--code", "1+1"]).expect(USAGE).stderr;
+    assert!(said.contains("a code is K+M"), "{said}");
+}
