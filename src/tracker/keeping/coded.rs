@@ -15,13 +15,11 @@ use super::state::{Keeping, Rule};
 use super::steps::{self, Step};
 use super::store::{Level, Store, StoreRow};
 use super::upload::Asked;
-use crate::content::code::{Shape, Shard, Stripes};
+use crate::content::code::{Shard, Stripes};
 use crate::content::{Chunk, ChunkSet};
 use crate::tracker::records::Content;
 use crate::wire::{Side, View};
 
-/// Most places that the shards of a group, or copies, are to be in.
-pub(super) const MOST_PLACES: usize = (Shape::MOST_DATA + Shape::MOST_PARITY) as usize;
 /// Groups that are planned at a time.
 const BLOCK: u32 = 16;
 /// Stores of which the emptier gets a shard.
@@ -174,7 +172,7 @@ impl Keeping {
                 let Some(row) = self.rows.get(&pair.content(*shard)) else { continue };
                 let bytes = row.chunk_bytes() * stripes.chunks(*shard).len() as u64;
                 let is_missing = borne.is_empty();
-                let of = mixed(seed(&pair.data.0.0[..8]) ^ u64::from(group) << 8 ^ u64::from(shard.index));
+                let of = mixed(seed(&pair.data.0.0[..8]) ^ (u64::from(group) << 8) ^ u64::from(shard.index));
                 let knows =
                     |at: StoreRow| bearers.iter().any(|one| one.store == at && one.has_some(stripes, *shard));
                 let apart = choose(&takers, of, bytes, &knows, |taker| !used.contains(&taker.domain));

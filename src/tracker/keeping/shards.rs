@@ -3,7 +3,10 @@
 use super::part::Part;
 use super::store::StoreRow;
 use crate::content::Chunk;
-use crate::content::code::{Shard, Stripes};
+use crate::content::code::{Shape, Shard, Stripes};
+
+/// Most places that the shards of a group, or copies, are to be in.
+pub(super) const MOST_PLACES: usize = (Shape::MOST_DATA + Shape::MOST_PARITY) as usize;
 
 /// What a store has, and is to have, of the two contents of a code: of the data, and of the parity.
 #[derive(Debug, Clone, Copy)]

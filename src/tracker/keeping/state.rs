@@ -5,8 +5,8 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::agenda::Agenda;
-use super::coded::MOST_PLACES;
 use super::row::{Holder, Row};
+use super::shards::MOST_PLACES;
 use super::store::{Errand, Level, Store, StoreRow, Stores};
 use super::upload::{Upload, UploadKey};
 use crate::tracker::records::Content;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 
 use super::*;
+use crate::content::code::Shape;
 use crate::tracker::records::samples::{any_command, copies, name, version};
 use crate::wire::{List, Name};
 
@@ -117,6 +118,41 @@ fn a_content_is_promised_as_long_as_a_version_does_and_as_much_as_any_does() {
     story.remove("b", 1);
     assert_eq!(m(&story, file), None);
     assert_eq!(story.records.promises().count(), 1, "that of the tree");
+}
+
+#[test]
+fn a_code_promises_its_parity_too_and_is_no_more_where_copies_are_asked_for() {
+    let mut story = Story::default();
+    let (parity, size) = (FileId([7; 32]), 3 << 16);
+    let of_three = |policy| Version { size, total: size, chunks: 3, ..version(b"x", policy) };
+    let coded = of_three(Policy::coded(Shape::new(2, 1).unwrap(), parity));
+    let (data, with) = ((coded.id, View::Bytes), (parity, View::Bytes));
+    let publish =
+        Publish { client: ClientId::random(), seq: 1, name: name("a"), version: coded.clone(), expect: 0 };
+    assert_eq!(story.apply(Command::Publish(publish)).changed, BTreeSet::from([data, with]));
+    let promised = story.records.promise(data).unwrap();
+    assert_eq!((promised.policy, promised.code), (coded.policy, coded.policy.coding()));
+    let of_parity = story.records.promise(with).unwrap();
+    assert_eq!((of_parity.size, of_parity.chunks, of_parity.policy), (2 << 16, 2, copies(1)));
+    assert_eq!(of_parity.code, Some(promised.code.unwrap().turned(data.0, size)));
+    let remembered = |story: &Story, content| story.records.published(content, 9).len();
+    assert_eq!((remembered(&story, data), remembered(&story, with)), (1, 1), "by who keeps either");
+    // Another name asks for two copies, one for a code that survives more.
+    story.publish("b", &of_three(copies(2)), 0);
+    let now = story.records.promise(data).unwrap();
+    assert_eq!((now.policy, now.code), (copies(2), None));
+    story.publish("c", &of_three(Policy::coded(Shape::new(2, 2).unwrap(), FileId([8; 32]))), 0);
+    assert_eq!(story.records.promise(data).unwrap().policy, copies(3));
+    story.remove("b", 0);
+    assert_eq!(story.records.promise(data).unwrap().policy.k(), 2);
+    assert_eq!(story.records.promise(data).unwrap().policy.m(), 2);
+    story.remove("c", 0);
+    story.remove("a", 0);
+    assert_eq!((story.records.promise(data), story.records.promise(with)), (None, None));
+    // What stores remember of one that cannot be coded is nothing.
+    let impossible = Version { number: 1, ..version(b"x", coded.policy) };
+    assert_eq!(story.import(vec![("d", impossible)]), Outcome::Imported(0));
+    assert_eq!(story.import(vec![("d", Version { number: 1, ..coded })]), Outcome::Imported(1));
 }
 
 #[test]
