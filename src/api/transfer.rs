@@ -188,6 +188,27 @@ impl TransferStatus {
         let peers = self.sources.iter().filter(|source| source.connected).map(|source| &source.peer);
         peers.collect::<BTreeSet<_>>().len() as u64
     }
+
+    /// Of a transfer of which no more than this is known.
+    pub(crate) fn empty(id: String, state: TransferState) -> TransferStatus {
+        TransferStatus {
+            id,
+            name: String::new(),
+            state,
+            bytes_total: 0,
+            bytes_done: 0,
+            bytes_resumed: 0,
+            files_total: 0,
+            files_done: 0,
+            seconds: 0.0,
+            rate: 0.0,
+            limit: None,
+            sources: Vec::new(),
+            ledger: LedgerView::default(),
+            waiting_for: Vec::new(),
+            unreached: Vec::new(),
+        }
+    }
 }
 
 /// What a finished fetch did.
@@ -260,23 +281,8 @@ impl SourceReport {
 impl TransferStatus {
     /// One that has just begun.
     pub(crate) fn of(name: &str) -> TransferStatus {
-        TransferStatus {
-            id: String::new(),
-            name: name.to_owned(),
-            state: TransferState::Fetching,
-            bytes_total: 0,
-            bytes_done: 0,
-            bytes_resumed: 0,
-            files_total: 0,
-            files_done: 0,
-            seconds: 0.0,
-            rate: 0.0,
-            limit: None,
-            sources: Vec::new(),
-            ledger: LedgerView::default(),
-            waiting_for: Vec::new(),
-            unreached: Vec::new(),
-        }
+        let begun = TransferStatus::empty(String::new(), TransferState::Fetching);
+        TransferStatus { name: name.to_owned(), ..begun }
     }
 }
 

@@ -87,13 +87,6 @@ impl Keyring {
         });
     }
 
-    /// It can not be dialled with this key any more, unless it is the newest.
-    pub fn forbid(&self, id: KeyId) {
-        self.change(|ring| {
-            ring.others.remove(&id);
-        });
-    }
-
     /// From now on these, and no others, are revoked: a handshake with one of them fails. Connections that are open are not
     /// touched.
     pub fn set_revoked(&self, keys: impl IntoIterator<Item = PublicKey>) {

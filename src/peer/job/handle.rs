@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::error::FetchError;
 use super::want::{Dest, Want};
-use crate::api::{LedgerView, Report, TransferState, TransferStatus, Underway};
+use crate::api::{Report, TransferState, TransferStatus, Underway};
 use crate::content::Rate;
 use crate::peer::transfer::{End, Inlet, Transfer};
 use crate::threads::lock;
@@ -194,22 +194,7 @@ impl Course {
         } else {
             TransferState::Locating
         };
-        TransferStatus {
-            id: self.want.id.to_string(),
-            name: String::new(),
-            state,
-            bytes_total: 0,
-            bytes_done: 0,
-            bytes_resumed: 0,
-            files_total: 0,
-            files_done: 0,
-            seconds: self.started.elapsed().as_secs_f64(),
-            rate: 0.0,
-            limit: None,
-            sources: Vec::new(),
-            ledger: LedgerView::default(),
-            waiting_for: Vec::new(),
-            unreached: Vec::new(),
-        }
+        let seconds = self.started.elapsed().as_secs_f64();
+        TransferStatus { seconds, ..TransferStatus::empty(self.want.id.to_string(), state) }
     }
 }
