@@ -140,8 +140,10 @@ const PURE: &[(&str, &[&str])] = &[
         &[
             "content",
             "wire",
+            "tracker/cluster",
             "tracker/directory",
             "tracker/keeping",
+            "tracker/recorder",
             "tracker/records",
             "tracker/roles",
             "tracker/shared",

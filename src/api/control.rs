@@ -33,7 +33,7 @@ pub enum Request {
         path: PathBuf,
     },
     /// To fetch.
-    Get(Get),
+    Get(Box<Get>),
     /// To go on with fetches that are under way in another way.
     Steer(Steer),
     /// To send or receive at other rates.
@@ -235,7 +235,7 @@ mod tests {
             (Request::Holds { id: "1f".into() }, r#"{"holds":{"id":"1f"}}"#),
             (Request::Offer { path: "/d/a".into() }, r#"{"offer":{"path":"/d/a"}}"#),
             (
-                Request::Get(get),
+                Request::Get(Box::new(get)),
                 r#"{"get":{"id":"1f","name":"a","size":null,"dest":"/d/a","force":true,"own":false,"delete":false,"wait_ms":30000,"waited_ms":7,"down":5,"refresh_ms":null}}"#,
             ),
             (steer(Some("a"), Order::Cancel), r#"{"steer":{"which":"a","order":"cancel"}}"#),

@@ -61,7 +61,7 @@ pub(super) fn answer(peer: &Arc<Node>, stream: UnixStream) -> io::Result<()> {
             ops::limit(peer, &limit);
             say(&stream, &Answer::Status(ops::status(peer)))
         }
-        Ok(Request::Get(get)) => match ops::get(peer, get) {
+        Ok(Request::Get(get)) => match ops::get(peer, *get) {
             Ok(job) => follow(&job, &stream),
             Err(fault) => say(&stream, &Answer::Error(fault)),
         },

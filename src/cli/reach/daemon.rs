@@ -106,7 +106,7 @@ impl Daemon {
 
     /// Hands a fetch over; [`Daemon::told`] tells how it goes. Hanging up does not stop it.
     pub(crate) fn get(&mut self, want: &Want, dest: Dest) -> Result<(), Failure> {
-        self.say(&Request::Get(Get {
+        self.say(&Request::Get(Box::new(Get {
             id: want.id.to_string(),
             name: want.name.as_str().to_owned(),
             size: want.size,
@@ -122,7 +122,7 @@ impl Daemon {
             down: dest.down.map(Rate::get),
             refresh_ms: dest.refresh.map(|refresh| refresh.as_millis() as u64),
             code: want.code.map(Code::of),
-        }))
+        })))
     }
 
     /// The next that the peer tells of the fetch.
@@ -262,7 +262,7 @@ mod tests {
             refresh_ms: Some(5000),
             code: None,
         };
-        assert_eq!(serde_json::from_str::<Request>(&asked).unwrap(), Request::Get(get));
+        assert_eq!(serde_json::from_str::<Request>(&asked).unwrap(), Request::Get(Box::new(get)));
     }
 
     #[test]

@@ -78,8 +78,7 @@ impl Passing {
     /// The answer where nobody leads.
     fn nobody(&self) -> FromTracker {
         let missing = self.nodes.several.view().missing();
-        let why =
-            missing.map_or_else(|| "they have not agreed on a leader yet".to_owned(), |missing| missing);
+        let why = missing.unwrap_or_else(|| "they have not agreed on a leader yet".to_owned());
         Common::error(ErrorCode::NoQuorum, format!("no tracker leads the cluster: {why}")).into()
     }
 

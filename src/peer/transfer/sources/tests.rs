@@ -24,7 +24,7 @@ fn join(sources: &Sources, peer: u8, have: ChunkSet) -> Arc<SourceLink> {
     let who = Who { peer: PeerId([peer; 16]), name: String::new(), addr: String::new() };
     let wake = Arc::new(Wake::new().unwrap());
     let link = Arc::new(SourceLink::new(sources.number(), who, wake, have.is_full()));
-    sources.join(link.clone(), Opened { have, load: None, round_trip: ROUND_TRIP }, false);
+    sources.join(link.clone(), Opened { have, load: None, round_trip: ROUND_TRIP, one: true }, false);
     link
 }
 

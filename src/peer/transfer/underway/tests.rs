@@ -19,7 +19,7 @@ fn join(transfer: &Transfer) -> SourceId {
     let who = Who { peer: PeerId([1; 16]), name: String::new(), addr: String::new() };
     let link = SourceLink::new(transfer.sources.number(), who, Arc::new(Wake::new().unwrap()), true);
     let link = Arc::new(link);
-    let opened = Opened { have: ChunkSet::full(1), load: None, round_trip: Duration::ZERO };
+    let opened = Opened { have: ChunkSet::full(1), load: None, round_trip: Duration::ZERO, one: true };
     transfer.join(link.clone(), opened);
     link.id
 }
