@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use rustix::process::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::control;
 use super::news::News;
@@ -31,7 +30,7 @@ use crate::threads;
 
 /// The file by which a node stays drained over a restart of its agent.
 const DRAINED: &str = "drained";
-/// The socket for notices, in a folder of its own.
+/// The socket for notices.
 const NOTICES: &str = "notify";
 /// Lines that are shown of a role that is looping or broken.
 const LAST_LINES: usize = 20;
@@ -70,8 +69,8 @@ pub struct Agent {
     ready: bool,
     ending: bool,
     _state: Owned,
-    /// Where notices are sent to: its path is short.
-    notices: TempDir,
+    /// Where notices are sent to.
+    notices: notice::Place,
 }
 
 /// What is known of a role besides what it does.
@@ -104,8 +103,8 @@ impl Agent {
     pub fn new(plan: Plan, reread: Reread, common: Vec<String>) -> Result<Agent, AgentError> {
         let state = Owned::claim(&plan.state)?;
         let (tell, news) = crossbeam_channel::bounded(BACKLOG);
-        let notices = tempfile::Builder::new().prefix("p2p-").tempdir()?;
-        let socket = notice::bind(&notices.path().join(NOTICES))?;
+        let notices = notice::Place::beside(&plan.state.join(NOTICES))?;
+        let socket = notice::bind(notices.path())?;
         let told = tell.clone();
         let hear = move || {
             while let Ok((pid, notices)) = notice::receive(&socket) {
@@ -289,7 +288,7 @@ impl Agent {
             args: &[&self.common[..], &assigned.args[..]].concat(),
             base: &self.plan.base,
             folder: &self.plan.folder_of(name),
-            notices: &self.notices.path().join(NOTICES),
+            notices: self.notices.path(),
             watchdog: self.plan.patience.watchdog,
         };
         record.process = Some(Process::start(&order, heard)?);

@@ -1,17 +1,21 @@
 //! What the process of a role tells its agent: the messages of sd_notify(3), as it would tell systemd. The kernel says
 //! which process a datagram is from, so no other can speak for a role.
 
+use std::fs;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use tempfile::TempDir;
 
 /// Longest datagram; of a longer one the rest is lost.
 const MAX_BYTES: usize = 4096;
+/// Longest path of a socket.
+const MAX_PATH_BYTES: usize = 107;
 /// Longest status that is kept.
 const MAX_STATUS_CHARS: usize = 200;
 
@@ -28,8 +32,35 @@ pub(super) enum Notice {
     Extend(Duration),
 }
 
-/// A socket of this name to be told things on.
+/// Where a socket for notices is: those who send are given its path, which is no longer than that of any socket.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    /// It goes away with this.
+    _folder: Option<TempDir>,
+}
+
+impl Place {
+    /// There, or in a folder of its own if that is too long.
+    pub(super) fn beside(path: &Path) -> io::Result<Place> {
+        if path.as_os_str().len() <= MAX_PATH_BYTES {
+            return Ok(Place { path: path.to_owned(), _folder: None });
+        }
+        let folder = tempfile::Builder::new().prefix("p2p-").tempdir()?;
+        Ok(Place { path: folder.path().join("notify"), _folder: Some(folder) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A socket there to be told things on; one left by a process that is gone is replaced.
 pub(super) fn bind(path: &Path) -> io::Result<UnixDatagram> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let socket = UnixDatagram::bind(path)?;
     set_socket_passcred(&socket, true)?;
     Ok(socket)
@@ -80,6 +111,19 @@ mod tests {
         ];
         assert_eq!(notices(text), told);
         assert_eq!(notices(&format!("STATUS={}", "x".repeat(5000))), [Notice::Status("x".repeat(200))]);
+    }
+
+    #[test]
+    fn a_socket_is_where_its_path_is_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let near = folder.path().join("notify");
+        for path in [near.clone(), folder.path().join("long".repeat(40)).join("notify")] {
+            for _ in 0..2 {
+                let place = Place::beside(&path).unwrap();
+                bind(place.path()).unwrap();
+                assert_eq!(place.path() == near, path == near);
+            }
+        }
     }
 
     #[test]
