@@ -6,6 +6,7 @@ mod content;
 pub mod control;
 mod exit;
 pub mod node;
+pub mod nodes;
 mod peer;
 mod store;
 mod tracker;

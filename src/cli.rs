@@ -22,6 +22,7 @@ pub use failure::Failure;
 pub use typed::args::{Cli, Command};
 #[cfg(feature = "lab")]
 pub(crate) use typed::join_link::check as check_join_link;
+use typed::nodes::ClusterCommand;
 #[cfg(feature = "lab")]
 pub(crate) use typed::settings::check as check_config;
 pub use typed::settings::read as read_arguments;
@@ -36,8 +37,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     run::logs::start(&cli.logs);
     crate::descriptors::raise();
     crate::threads::may_panic("main");
-    if !matches!(cli.command, Command::Tracker(_) | Command::Join(_)) {
-        reach::swarm::settle(&cli.keys)?; // of these two the keys may be new
+    if !matches!(cli.command, Command::Tracker(_) | Command::Join(_) | Command::Hook(_)) {
+        reach::swarm::settle(&cli.keys)?; // of the first two the keys may be new, and the last needs none
     }
     match cli.command {
         Command::Tracker(args) => run::tracker::tracker(&args, &cli.keys),
@@ -49,6 +50,13 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Peer(args) => run::peer::peer(args),
         Command::Up(args) => run::up::up(&args),
         Command::Node(args) => ask::node::node(&args),
+        Command::Cluster { command } => match command {
+            ClusterCommand::Nodes(args) => ask::nodes::nodes(&args),
+            ClusterCommand::Pause(args) => ask::nodes::pause(&args),
+            ClusterCommand::Resume(args) => ask::nodes::resume(&args),
+            ClusterCommand::Forget(args) => ask::nodes::forget(&args),
+        },
+        Command::Hook(args) => run::hook::hook(&args),
         Command::Share(args) => run::share::share(args),
         Command::Ls(args) => ask::list::ls(&args),
         Command::Find(args) => ask::find::find(&args),

@@ -5,6 +5,7 @@
 //! - [`content`]: ids, geometry, manifests, trees, names, links. Pure.
 //! - [`api`]: what is said of a transfer and a peer to people and programs; the local socket; exit codes.
 //! - [`wire`]: messages, ids, limits, codec. Pure; `docs/PROTOCOL.md` is its specification.
+//! - [`rescue`]: who brings back a node that is lost. Pure.
 //! - [`swarm`]: what members of a swarm decide: scheduler, neighbours, turns. Pure.
 //! - `clock`: the time since 1970.
 //! - `threads`, `say`, `program`, `descriptors`, `owner`: what the end of a thread means; what is written for people,
@@ -39,6 +40,7 @@ pub mod node;
 mod owner;
 pub mod peer;
 mod program;
+pub mod rescue;
 mod say;
 #[cfg(feature = "lab")]
 pub mod sim;

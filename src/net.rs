@@ -4,7 +4,8 @@
 //!   the peer that is sought; `identity`: who this side is; `handshake`: preface and HELLO.
 //! - `messages`: a blocking connection for everything but chunks; `handle`: its socket, for other threads.
 //! - `bulk`: a non-blocking connection that carries chunks, one thread each (`outbox`: sealed); `wake`: how that thread is woken.
-//! - `sealing`: what becomes of bytes there; `secure`: closed swarms: keys, handshake, sealed records.
+//! - `sealing`: what becomes of bytes there; `secure`: closed swarms: keys, handshake, sealed records;
+//!   `keys`: how a process learns of new ones.
 //! - `door`: who may come in; `guests`: who has; `error`: why one is of no use any more; `trace`: what is said on it.
 
 pub(crate) mod bulk;
@@ -15,6 +16,7 @@ pub(crate) mod guests;
 mod handle;
 mod handshake;
 mod identity;
+pub(crate) mod keys;
 mod messages;
 mod outbox;
 mod race;

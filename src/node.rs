@@ -5,24 +5,26 @@
 //! by `role` and `roles`, without a process or a clock; `agent` carries it out. `service` is the other side, in the process
 //! of a role.
 //!
-//! Who brings back a node whose agent is gone is decided by `ledger` (what trackers agree on), `duties` (what their leader
-//! proposes) and `executor` (the one that does it).
+//! Who brings back a node whose agent is gone trackers agree on (`rescue`). `siblings` is an agent's part in that: `beats` tell
+//! trackers that it lives, of which `life`; `rescuer` decides what it does for others, and a `hook` does it.
 
 mod agent;
+mod beats;
 mod control;
-pub mod duties;
-pub mod executor;
-pub mod ledger;
+pub mod hook;
+mod life;
 mod news;
 mod notice;
-mod pause;
 pub mod plan;
 mod process;
+mod rescuer;
 pub mod role;
 pub mod roles;
 mod service;
+mod siblings;
 mod tail;
 
-pub use agent::{Agent, AgentError, Ender, Reread};
+pub use agent::{Agent, AgentError, End, Ender, Reread};
 pub use plan::{Defaults, Plan};
+pub use rescuer::Revive;
 pub use service::{Service, ServiceError};

@@ -27,6 +27,7 @@ mod founding;
 mod inside;
 pub mod keeping;
 mod keys;
+pub mod nodes;
 mod presence;
 pub mod recorder;
 pub mod records;

@@ -18,6 +18,7 @@ mod macros;
 mod members;
 mod message;
 mod node;
+mod nodes;
 mod peer;
 mod policy;
 mod records;
@@ -28,8 +29,8 @@ mod tracker;
 
 pub use cluster::{Incarnation, NodeInfo, NodePlace};
 pub use codes::{
-    Complaint, ErrorCode, MemberRole, Purpose, Refusal, Reluctance, Role, StoreChange, StoreState, Urgency,
-    View,
+    Complaint, ErrorCode, MemberRole, NodeState, NodesChange, Purpose, Refusal, Reluctance, Role, RoleState,
+    StoreChange, StoreState, Urgency, View,
 };
 pub use common::{Common, Hello, Problem};
 pub use field::{Addresses, Bits, DecodeError, Label, List, Name, Ranges, Text};
@@ -41,6 +42,7 @@ pub(crate) use macros::layout;
 pub use members::{Epoch, MemberInfo, MemberKey, Standing, SwarmSecret, TrackerAddress, TrackerKey};
 pub use message::Message;
 pub use node::{BetweenNodes, Forward, Forwarded, LinkNodes, Passed, Say};
+pub use nodes::{DutyInfo, Life, NodeDuty, NodeId, NodeRole, SeenNode};
 pub use peer::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Here,
     Load, Manifest, Open, Opened, Refused, ServerHas, ToServer, Want,
@@ -49,10 +51,10 @@ pub use policy::{Coding, Policy, Side};
 pub use records::{Authority, ClientId, Published, Term, Version};
 pub use stores::{Call, Check, Discard, Duty, DutySource, Keep, KeptPart, Look, Remember, StoreInfo};
 pub use tracker::{
-    ChangeMembers, Cluster, Decline, Duties, Enter, Entry, FromTracker, GetCluster, GetDuties, GetHealth,
-    GetList, GetMembers, GetPeers, GetStatus, GetStores, GetVersions, HaveChunks, Health, Heartbeat, Holder,
-    Invite, Invited, Join, Joined, Kept, Keys, Lend, Lent, Listing, Locate, Located, Members, Offer,
-    PeerInfo, Peers, Publish, Records, Register, Registered, Remove, Removed, Renew, Renewed, Report,
-    Resolve, Resolved, Revoke, Rotate, SetStore, Status, Store, Stored, Stores, Storing, ToTracker, Update,
-    Variant, Versions,
+    ChangeMembers, Claim, Cluster, Decline, Duties, DutyDone, Enter, Entry, FromTracker, GetCluster,
+    GetDuties, GetHealth, GetList, GetMembers, GetNodes, GetPeers, GetStatus, GetStores, GetVersions,
+    HaveChunks, Health, Heartbeat, Holder, Invite, Invited, Join, Joined, Kept, Keys, Lend, Lent, Listing,
+    Locate, Located, Members, NodeBeat, NodeOrders, Nodes, Offer, PeerInfo, Peers, Publish, Records,
+    Register, Registered, Remove, Removed, Renew, Renewed, Report, Resolve, Resolved, Revoke, Rotate,
+    SetNodes, SetStore, Status, Store, Stored, Stores, Storing, ToTracker, Update, Variant, Versions,
 };

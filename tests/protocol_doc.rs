@@ -19,8 +19,8 @@ use p2p::net::secure::Suite;
 use p2p::net::secure::vectors::{Exchange, exchange};
 use p2p::wire::{
     BetweenNodes, ChunkHead, Common, Complaint, Duty, ErrorCode, FromServer, FromTracker, HEADER_BYTES,
-    MemberRole, Message, Preface, Purpose, RawHeader, Refusal, Reluctance, Role, StoreChange, StoreState,
-    ToServer, ToTracker, Urgency, View,
+    MemberRole, Message, NodeState, NodesChange, Preface, Purpose, RawHeader, Refusal, Reluctance, Role,
+    RoleState, StoreChange, StoreState, ToServer, ToTracker, Urgency, View,
 };
 
 use doc::{DOC, blocks, rows, section, unhex};
@@ -35,6 +35,7 @@ const MESSAGES: &str = concat!(
     include_str!("../src/wire/members.rs"),
     include_str!("../src/wire/cluster.rs"),
     include_str!("../src/wire/node.rs"),
+    include_str!("../src/wire/nodes.rs"),
 );
 
 fn tables() -> [(&'static str, &'static [(u8, &'static str)]); 6] {
@@ -109,6 +110,9 @@ fn numbers_are_those_of_the_code() {
     numbers_agree("### 9.8 Duties", Duty::TABLE.iter().map(|(number, name)| (u64::from(*number), *name)));
     let roles = MemberRole::ALL.iter().map(|v| (v.number().into(), v.label()));
     numbers_agree("### 9.9 Roles of members", roles);
+    numbers_agree("### 9.12 States", NodeState::ALL.iter().map(|v| (v.number().into(), v.label())));
+    numbers_agree("### 9.13 States", RoleState::ALL.iter().map(|v| (v.number().into(), v.label())));
+    numbers_agree("### 9.14 What", NodesChange::ALL.iter().map(|v| (v.number().into(), v.label())));
     numbers_agree("### 9.10 Urgencies", Urgency::ALL.iter().map(|v| (v.number().into(), v.label())));
     numbers_agree("## 11. Error codes", ErrorCode::ALL.iter().map(|v| (v.number().into(), v.label())));
 }
@@ -232,6 +236,10 @@ fn fields_stand_in_the_order_of_the_code() {
         "MemberInfo",
         "NodePlace",
         "NodeInfo",
+        "NodeRole",
+        "NodeDuty",
+        "SeenNode",
+        "DutyInfo",
     ] {
         let at = DOC.find(&format!("\n**{name}**")).unwrap_or_else(|| panic!("no {name}"));
         let table = DOC[at..].split("\n\n").nth(1).unwrap_or_default();

@@ -23,6 +23,8 @@ pub enum Exit {
     Integrity = 5,
     /// All that the listing has is here, but the listing leaves things out.
     Partial = 6,
+    /// Of a node: a later start of it was let in.
+    Fenced = 75,
     /// Stopped by SIGINT or SIGTERM.
     Interrupted = 130,
 }
@@ -31,7 +33,7 @@ impl Exit {
     /// The table for `--help`.
     pub(crate) const HELP: &str = "Exit codes: 0 done, 1 other failure, 2 bad usage, 3 not found, \
         4 nobody can be reached, 5 integrity failure, \
-        6 fetched but for what its source left out, 130 interrupted.";
+        6 fetched but for what its source left out, 75 another start of this node was let in, 130 interrupted.";
 }
 
 impl From<Exit> for u8 {
@@ -49,6 +51,7 @@ impl From<u8> for Exit {
             Exit::Unreachable,
             Exit::Integrity,
             Exit::Partial,
+            Exit::Fenced,
             Exit::Interrupted,
         ];
         failures.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Exit::Other)
@@ -77,6 +80,7 @@ mod tests {
             (4, Exit::Unreachable),
             (5, Exit::Integrity),
             (6, Exit::Partial),
+            (75, Exit::Fenced),
             (130, Exit::Interrupted),
         ];
         assert_eq!(known, all);

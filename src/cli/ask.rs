@@ -9,6 +9,7 @@ pub(crate) mod list;
 pub(crate) mod load;
 pub(crate) mod members;
 pub(crate) mod node;
+pub(crate) mod nodes;
 #[cfg(feature = "web")]
 pub(crate) mod page;
 pub(crate) mod publish;

@@ -5,6 +5,7 @@ pub(crate) mod create;
 mod demo;
 pub(crate) mod engine;
 mod enter;
+pub(crate) mod hook;
 pub(crate) mod logs;
 mod news;
 #[cfg(feature = "web")]

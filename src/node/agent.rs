@@ -16,17 +16,20 @@ use super::news::News;
 use super::notice::{self, Notice};
 use super::plan::Plan;
 use super::process::{self, Heard, Process};
-use super::role::{Effect, End, Event, Role, State};
+use super::role::{self, Effect, Event, Role, State};
 use super::roles::{self, Roles};
 use super::service::Service;
+use super::siblings::Siblings;
 use super::tail::Tail;
 use crate::api::Exit;
 use crate::api::control::Fault;
 use crate::api::node::{NodeAnswer, NodeRequest, NodeStatus, RoleState, RoleStatus};
 use crate::content::shown;
+use crate::net::Identity;
 use crate::say;
 use crate::storage::{Owned, OwnedError};
 use crate::threads;
+use crate::wire::{self, Label, NodeRole};
 
 /// The file by which a node stays drained over a restart of its agent.
 const DRAINED: &str = "drained";
@@ -68,6 +71,9 @@ pub struct Agent {
     /// All roles were ready once, or will not be: that was said.
     ready: bool,
     ending: bool,
+    /// A later start of this node was let in.
+    fenced: bool,
+    siblings: Siblings,
     _state: Owned,
     /// Where notices are sent to.
     notices: notice::Place,
@@ -83,6 +89,15 @@ struct Record {
     tail: Tail,
 }
 
+/// Why an agent has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to.
+    Asked,
+    /// A later start of its node was let in.
+    Fenced,
+}
+
 /// Tells an agent that it is to end.
 #[derive(Debug, Clone)]
 pub struct Ender(Sender<News>);
@@ -95,12 +110,17 @@ impl Ender {
 }
 
 impl Agent {
-    /// An agent that has its state, and can be asked; it starts nothing before [`Agent::run`]. `common` are arguments of every
-    /// role.
+    /// An agent that has its state, can be asked, and beats to trackers as who it is; it starts nothing before [`Agent::run`].
+    /// `common` are arguments of every role.
     ///
     /// # Errors
     /// [`AgentError`]; nothing is left running.
-    pub fn new(plan: Plan, reread: Reread, common: Vec<String>) -> Result<Agent, AgentError> {
+    pub fn new(
+        plan: Plan,
+        reread: Reread,
+        common: Vec<String>,
+        me: impl FnOnce(&Plan) -> io::Result<Identity>,
+    ) -> Result<Agent, AgentError> {
         let state = Owned::claim(&plan.state)?;
         let (tell, news) = crossbeam_channel::bounded(BACKLOG);
         let notices = notice::Place::beside(&plan.state.join(NOTICES))?;
@@ -116,15 +136,19 @@ impl Agent {
         threads::small("node-notices").essential(hear)?;
         control::start(&plan.state, &tell)?;
         let drained = fs::exists(plan.state.join(DRAINED)).unwrap_or(false);
+        let program = std::env::current_exe()?;
+        let siblings = Siblings::start(&plan, &me(&plan)?, (&program, drained), &tell)?;
         Ok(Agent {
             roles: Roles::new(plan.patience, drained, fastrand::u64(..)),
             records: BTreeMap::new(),
-            program: std::env::current_exe()?,
+            program,
             common,
             news,
             tell,
             ready: false,
             ending: false,
+            fenced: false,
+            siblings,
             _state: state,
             notices,
             plan,
@@ -139,7 +163,7 @@ impl Agent {
 
     /// Keeps the roles as they are to be until it is to end and they have. `ready` is called once, when all roles are ready
     /// or will not be.
-    pub fn run(mut self, service: &Service, ready: impl Fn(&NodeStatus)) {
+    pub fn run(mut self, service: &Service, ready: impl Fn(&NodeStatus)) -> End {
         let orders = self.roles.assign(&self.plan.roles, Instant::now());
         self.carry_out(orders);
         let pulse = service.pulse();
@@ -154,7 +178,9 @@ impl Agent {
                 service.alive();
                 beat = now + pulse;
             }
-            let due = self.roles.deadline().into_iter().chain(pulse.map(|_| beat)).min();
+            self.siblings.say(self.roles.is_drained(), self.node_roles(now));
+            let due = [self.roles.deadline(), self.siblings.deadline(), pulse.map(|_| beat)];
+            let due = due.into_iter().flatten().min();
             match self.news.recv_deadline(due.unwrap_or(now + LOOK)) {
                 Ok(news) => {
                     let was = self.ending;
@@ -164,12 +190,15 @@ impl Agent {
                     }
                 }
                 Err(_) => {
-                    let orders = self.roles.tick(Instant::now());
+                    let now = Instant::now();
+                    let orders = self.roles.tick(now);
                     self.carry_out(orders);
+                    self.siblings.tick(now);
                 }
             }
         }
         control::remove(&self.plan.state);
+        if self.fenced { End::Fenced } else { End::Asked }
     }
 
     fn hear(&mut self, news: News) {
@@ -188,12 +217,23 @@ impl Agent {
             News::Asked(request, answer) => {
                 let _ = answer.send(self.answer(request, now));
             }
-            News::End => {
-                self.ending = true;
-                let orders = self.roles.end(now);
-                self.carry_out(orders);
+            News::Tracker(tracker, told) => {
+                if !self.siblings.told(tracker, told, now) && !self.fenced {
+                    say::line("node: a later start of this node was let in; this one ends, with its roles");
+                    self.fenced = true;
+                    self.end(now);
+                }
             }
+            News::HookSaid(duty, line) => self.line(&format!("hook-{duty}"), &line),
+            News::HookEnded(duty, how) => self.siblings.ended(duty, &how, now),
+            News::End => self.end(now),
         }
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.ending = true;
+        let orders = self.roles.end(now);
+        self.carry_out(orders);
     }
 
     fn line(&mut self, name: &str, line: &str) {
@@ -218,7 +258,7 @@ impl Agent {
         self.carry_out(orders);
     }
 
-    fn ended(&mut self, name: &str, pid: u32, end: End, now: Instant) {
+    fn ended(&mut self, name: &str, pid: u32, end: role::End, now: Instant) {
         let Some(record) = self.records.get_mut(name) else { return };
         if record.process.as_ref().is_none_or(|process| process.pid() != pid) {
             return;
@@ -258,7 +298,7 @@ impl Agent {
                 Effect::Start => {
                     if let Err(error) = self.start(&name) {
                         say::line(&format!("node: {name} cannot be started: {error}"));
-                        let failed = Event::Ended(End::Code(i32::from(Exit::Other as u8)));
+                        let failed = Event::Ended(role::End::Code(i32::from(Exit::Other as u8)));
                         orders.extend(self.roles.step(&name, failed, Instant::now()));
                     }
                     continue;
@@ -359,13 +399,28 @@ impl Agent {
     fn reload(&mut self, now: Instant) -> Result<Vec<roles::Order>, Fault> {
         let plan =
             (self.reread)().map_err(|why| fault(Exit::Usage, format!("nothing was changed: {why}")))?;
-        let fixed = |plan: &Plan| (plan.name.clone(), plan.state.clone(), plan.patience);
+        let fixed = |plan: &Plan| {
+            let Plan { name, host, state, trackers, patience, .. } = plan.clone();
+            (name, host, state, trackers, patience)
+        };
         if fixed(&plan) != fixed(&self.plan) {
             let why = "nothing was changed: [node] holds from the start of the agent on; restart that";
             return Err(fault(Exit::Usage, why.to_owned()));
         }
+        self.siblings.reconfigure(plan.revive.clone());
         self.plan = plan;
         Ok(self.roles.assign(&self.plan.roles, now))
+    }
+
+    /// The roles, as trackers hear of them.
+    fn node_roles(&self, now: Instant) -> Vec<NodeRole> {
+        let role = |(name, role): (&String, &Role)| NodeRole {
+            name: Label::new(&**name),
+            state: on_the_wire(state_of(role.state())),
+            starts: self.records.get(name).map_or(0, |record| record.starts.try_into().unwrap_or(u32::MAX)),
+            looping: role.is_looping(now),
+        };
+        self.roles.iter().map(role).collect()
     }
 
     fn status(&self, now: Instant) -> NodeStatus {
@@ -433,10 +488,22 @@ fn state_of(state: State) -> RoleState {
     }
 }
 
-fn words(end: End) -> String {
+fn on_the_wire(state: RoleState) -> wire::RoleState {
+    match state {
+        RoleState::Stopped => wire::RoleState::Stopped,
+        RoleState::Waiting => wire::RoleState::Waiting,
+        RoleState::Starting => wire::RoleState::Starting,
+        RoleState::Running => wire::RoleState::Running,
+        RoleState::Stopping => wire::RoleState::Stopping,
+        RoleState::Backoff => wire::RoleState::Backoff,
+        RoleState::Broken => wire::RoleState::Broken,
+    }
+}
+
+fn words(end: role::End) -> String {
     match end {
-        End::Code(code) => format!("exit code {code}"),
-        End::Signal(signal) => format!("signal {signal}"),
+        role::End::Code(code) => format!("exit code {code}"),
+        role::End::Signal(signal) => format!("signal {signal}"),
     }
 }
 

@@ -8,14 +8,33 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use super::rescuer::Revive;
 use super::role::Patience;
 
 /// Longest name of a node or role.
 const MAX_NAME_BYTES: usize = 64;
 /// The section of the node itself, and its keys.
 const NODE: &str = "node";
-const NODE_KEYS: &[&str] =
-    &["name", "state", "pause", "longest-pause", "start-patience", "watchdog", "stop-patience"];
+const NODE_KEYS: &[&str] = &[
+    "name",
+    "host",
+    "state",
+    "trackers",
+    "pause",
+    "longest-pause",
+    "start-patience",
+    "watchdog",
+    "stop-patience",
+];
+/// The section that says how other nodes are brought back, and its keys.
+const REVIVE: &str = "revive";
+const REVIVE_KEYS: &[&str] = &["run", "nodes"];
+/// Where a tracker of the node listens that does not say where, and the key by which it does.
+const TRACKER: &str = "tracker";
+const LISTEN: &str = "listen";
+const LISTENS: &str = "[::]:9700";
+/// The keys by which a role, or the node, says where trackers are.
+const TRACKERS: &[&str] = &["trackers", "tracker"];
 /// Of these a node has one at most, which is called so.
 const SINGLE: &[&str] = &["tracker"];
 /// Of these it may have several, each with a name.
@@ -39,6 +58,12 @@ pub struct Assignment {
 pub struct Plan {
     /// The node's name.
     pub name: String,
+    /// Where others reach this host, to bring the node back.
+    pub host: String,
+    /// The trackers that its agent beats to.
+    pub trackers: Vec<String>,
+    /// How it brings others back.
+    pub revive: Revive,
     /// Where the agent keeps its state.
     pub state: PathBuf,
     /// Where the processes of roles run: their paths are relative to it.
@@ -52,7 +77,7 @@ pub struct Plan {
 /// What holds where a configuration says nothing.
 #[derive(Debug, Clone)]
 pub struct Defaults {
-    /// The node's name.
+    /// The node's name, and where it is.
     pub name: String,
     /// Where the agent keeps its state.
     pub state: PathBuf,
@@ -71,6 +96,11 @@ impl Plan {
         args: impl Fn(&str, &Path, &Table) -> Result<Vec<String>, String>,
     ) -> Result<Plan, String> {
         let mut plan = Plan {
+            host: defaults.name.clone(),
+            trackers: trackers_of(table),
+            revive: table
+                .get(REVIVE)
+                .map_or(Ok(Revive::default()), |table| revive(section(REVIVE, table)?))?,
             name: defaults.name,
             state: defaults.state,
             base: base.to_owned(),
@@ -80,7 +110,7 @@ impl Plan {
         if let Some(node) = table.get(NODE) {
             plan.settle(section(NODE, node)?)?;
         }
-        for (key, value) in table.iter().filter(|(key, _)| *key != NODE) {
+        for (key, value) in table.iter().filter(|(key, _)| ![NODE, REVIVE].contains(&key.as_str())) {
             if SINGLE.contains(&key.as_str()) {
                 plan.add(key, key, section(key, value)?, &args)?;
             } else if NAMED.contains(&key.as_str()) {
@@ -91,7 +121,7 @@ impl Plan {
             } else {
                 let all: Vec<String> = NAMED.iter().map(|named| format!("[{named}.NAME]")).collect();
                 return Err(format!(
-                    "unknown section `{key}`; there are [node], [tracker] and {}",
+                    "unknown section `{key}`; there are [node], [revive], [tracker] and {}",
                     all.join(", ")
                 ));
             }
@@ -125,6 +155,10 @@ impl Plan {
             let text = || value.as_str().ok_or_else(|| format!("the value of `{key}` must be a text"));
             match key.as_str() {
                 "name" => self.name = sound(text()?)?,
+                "host" => self.host = sound(text()?)?,
+                "trackers" => {
+                    self.trackers = texts(value).ok_or("`trackers` of [node] must be a list of addresses")?;
+                }
                 "state" => self.state = self.base.join(text()?),
                 "pause" => self.patience.pause = time(key, value)?,
                 "longest-pause" => self.patience.longest = time(key, value)?,
@@ -189,6 +223,53 @@ impl Plan {
     }
 }
 
+/// The trackers that a configuration speaks of, without [node]: that of the node, and those of its peers.
+fn trackers_of(table: &Table) -> Vec<String> {
+    let own = table.get(TRACKER).and_then(Value::as_table).map(|tracker| {
+        let listens = tracker.get(LISTEN).and_then(Value::as_str).unwrap_or(LISTENS);
+        let (host, port) = listens.rsplit_once(':').unwrap_or((listens, ""));
+        let host = if ["0.0.0.0", "[::]"].contains(&host) { "127.0.0.1" } else { host };
+        (port != "0").then(|| format!("{host}:{port}"))
+    });
+    let peers = table.iter().filter(|(key, _)| NAMED.contains(&key.as_str()));
+    let peers = peers.flat_map(|(_, peers)| peers.as_table().into_iter().flat_map(Table::values));
+    let theirs = peers.filter_map(Value::as_table).flat_map(|peer| {
+        let lists = TRACKERS.iter().filter_map(|key| texts(peer.get(*key)?));
+        lists.flatten().collect::<Vec<String>>()
+    });
+    let mut all: Vec<String> = Vec::new();
+    for tracker in own.flatten().into_iter().chain(theirs) {
+        if !all.contains(&tracker) {
+            all.push(tracker);
+        }
+    }
+    all
+}
+
+/// How others are brought back.
+fn revive(table: &Table) -> Result<Revive, String> {
+    let mut revive = Revive::default();
+    for (key, value) in table {
+        let list = || texts(value).ok_or_else(|| format!("`{key}` of [{REVIVE}] must be a list of texts"));
+        match key.as_str() {
+            "run" => revive.run = list()?,
+            "nodes" => {
+                revive.nodes = list()?.iter().map(|name| sound(name)).collect::<Result<_, _>>()?;
+            }
+            _ => {
+                return Err(format!(
+                    "unknown key `{key}` in [{REVIVE}]; there are {}",
+                    REVIVE_KEYS.join(", ")
+                ));
+            }
+        }
+    }
+    match revive.run.is_empty() {
+        true => Err(format!("[{REVIVE}] must say what to `run`, as a list: the program and its arguments")),
+        false => Ok(revive),
+    }
+}
+
 fn section<'a>(name: &str, value: &'a Value) -> Result<&'a Table, String> {
     value.as_table().ok_or_else(|| format!("`{name}` must be a section, [{name}]"))
 }
@@ -207,7 +288,11 @@ fn sound(name: &str) -> Result<String, String> {
 }
 
 fn names(value: &Value) -> Option<BTreeSet<String>> {
-    value.as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+    texts(value).map(|texts| texts.into_iter().collect())
+}
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
 fn time(key: &str, value: &Value) -> Result<Duration, String> {
@@ -250,6 +335,34 @@ mod tests {
     }
 
     #[test]
+    fn a_node_beats_to_its_own_tracker_and_to_those_of_its_peers_unless_it_says_to_whom() {
+        let of = |text: &str| plan(text).unwrap().trackers;
+        assert_eq!(of("[tracker]"), ["127.0.0.1:9700"]);
+        assert_eq!(of("[tracker]\nlisten = \"0.0.0.0:7\""), ["127.0.0.1:7"]);
+        assert_eq!(of("[tracker]\nlisten = \"h:0\""), [""; 0], "nobody knows where it listens");
+        let peers = "[tracker]\nlisten = \"h:1\"\n[peer.a]\ntrackers = [\"x:1\", \"h:1\"]\n[peer.b]\ntrackers = [\"y:1\"]";
+        assert_eq!(of(peers), ["h:1", "x:1", "y:1"]);
+        assert_eq!(of(&format!("[node]\ntrackers = [\"z:1\"]\n{peers}")), ["z:1"]);
+    }
+
+    #[test]
+    fn how_others_are_brought_back_is_a_list_of_words() {
+        let text =
+            "[node]\nhost = \"a.lan\"\n[revive]\nrun = [\"ssh\", \"{host}\"]\nnodes = [\"b\"]\n[tracker]";
+        let plan_ = plan(text).unwrap();
+        assert_eq!(
+            (&*plan_.host, &plan_.revive.run[..]),
+            ("a.lan", &["ssh".to_owned(), "{host}".to_owned()][..])
+        );
+        assert!(plan_.revive.nodes.contains("b"));
+        let fault = |text: &str| plan(&format!("[tracker]\n[revive]\n{text}")).unwrap_err();
+        assert!(fault("").contains("must say what to `run`"));
+        assert_eq!(fault("run = \"ssh\""), "`run` of [revive] must be a list of texts");
+        assert!(fault("ruun = []").starts_with("unknown key `ruun` in [revive]; there are run, nodes"));
+        assert!(fault("run = [\"x\"]\nnodes = [\"a b\"]").starts_with("`a b` is no name"));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let fault = |text: &str| plan(text).unwrap_err();
         assert!(fault("").starts_with("there is no role in it"));
@@ -259,8 +372,9 @@ mod tests {
         assert!(fault("[node]\nwatchdog = \"0s\"").starts_with("`\"0s\"` is no value of `watchdog`"));
         assert!(fault("[node]\npause = -1").contains("a number with a unit"));
         assert!(
-            fault("[trackr]")
-                .starts_with("unknown section `trackr`; there are [node], [tracker] and [peer.NAME]")
+            fault("[trackr]").starts_with(
+                "unknown section `trackr`; there are [node], [revive], [tracker] and [peer.NAME]"
+            )
         );
         assert_eq!(fault("tracker = 1"), "`tracker` must be a section, [tracker]");
         assert_eq!(fault("[peer]\nfolder = \"x\""), "`peer.folder` must be a section, [peer.folder]");

@@ -110,7 +110,7 @@ impl Process {
 }
 
 /// Passes on lines until there are no more.
-fn read_lines(
+pub(super) fn read_lines(
     pipe: impl Read + Send + 'static,
     pid: u32,
     heard: impl Fn(u32, Heard) + Send + 'static,

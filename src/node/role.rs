@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::pause::pause;
+use crate::rescue::pause;
 
 /// Whoever lasted so long is as good as new when it ends.
 pub const SOUND: Duration = Duration::from_secs(60);

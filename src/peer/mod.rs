@@ -16,7 +16,6 @@ mod got;
 mod holdings;
 mod home;
 mod job;
-mod keys;
 pub mod lend;
 mod made;
 mod mischief;

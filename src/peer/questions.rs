@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::keys;
 use super::stop::Stop;
+use crate::net::keys;
 use crate::net::secure::Keyring;
 use crate::net::trace::Side;
 use crate::net::wake::Wake;

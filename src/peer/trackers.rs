@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::duties::Linked;
-use super::keys;
 use super::stop::{Present, Stop};
 use crate::content::{Address, FileId, PeerId, Run, shown};
+use crate::net::keys;
 use crate::net::trace::Side;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity, Messages, NetError, Session};

@@ -30,6 +30,8 @@ enum Need {
     Roster,
     /// To be one of those on whom what others keep depends: no reader.
     Lend,
+    /// To be in the roster, and more than a reader.
+    Trusted,
     /// To be an admin.
     Admin,
 }
@@ -58,6 +60,9 @@ pub enum NotAllowed {
     /// Nothing may depend on it.
     #[error("a {0} may not lend space; an admin can make it a publisher with `p2p swarm role`")]
     Lend(&'static str),
+    /// A reader has no node.
+    #[error("the agent of a node may not be a reader's; an admin can give its key another role")]
+    Reader,
     /// It names no contents.
     #[error("a {0} may not publish; an admin can make it a publisher with `p2p swarm role`")]
     Publish(&'static str),
@@ -88,10 +93,22 @@ pub fn may(who: Who<'_>, message: &ToTracker) -> Result<(), NotAllowed> {
         ToTracker::Records(records) => {
             return records.published.iter().try_for_each(|published| may_publish(who, &published.name));
         }
-        ToTracker::SetStore(_) | ToTracker::ChangeMembers(_) if who != Who::Anybody => Need::Admin,
+        ToTracker::SetStore(_) | ToTracker::ChangeMembers(_) | ToTracker::SetNodes(_)
+            if who != Who::Anybody =>
+        {
+            Need::Admin
+        }
+        ToTracker::NodeBeat(_) | ToTracker::Claim(_) | ToTracker::DutyDone(_) if who != Who::Anybody => {
+            Need::Trusted
+        }
         ToTracker::SetStore(_)
         | ToTracker::ChangeMembers(_)
         | ToTracker::GetCluster(_)
+        | ToTracker::SetNodes(_)
+        | ToTracker::NodeBeat(_)
+        | ToTracker::Claim(_)
+        | ToTracker::DutyDone(_)
+        | ToTracker::GetNodes(_)
         | ToTracker::Register(_)
         | ToTracker::Update(_)
         | ToTracker::HaveChunks(_)
@@ -120,6 +137,10 @@ pub fn may(who: Who<'_>, message: &ToTracker) -> Result<(), NotAllowed> {
         (Who::Member(None), _) => Err(NotAllowed::Unknown),
         (Who::Member(Some(standing)), Need::Lend) => match standing.role {
             MemberRole::Reader => Err(NotAllowed::Lend(in_words(standing.role))),
+            MemberRole::Publisher | MemberRole::Admin | MemberRole::Tracker => Ok(()),
+        },
+        (Who::Member(Some(standing)), Need::Trusted) => match standing.role {
+            MemberRole::Reader => Err(NotAllowed::Reader),
             MemberRole::Publisher | MemberRole::Admin | MemberRole::Tracker => Ok(()),
         },
         (Who::Member(Some(standing)), _) => Err(NotAllowed::Admin(in_words(standing.role))),

@@ -201,6 +201,16 @@ impl Session {
                 let until = stores::until(message.wait_ms, now);
                 return change_members(&mut self.asking, shared, (message, until), now);
             }
+            ToTracker::NodeBeat(message) => {
+                let from = Network::of(self.from.ip);
+                return nodes::beat(shared, (self.sender.peer, from), message, now).into();
+            }
+            ToTracker::Claim(message) => return nodes::claim(shared, self.sender.peer, message, now).into(),
+            ToTracker::DutyDone(message) => {
+                return nodes::done(shared, self.sender.peer, message, now).into();
+            }
+            ToTracker::GetNodes(message) => return nodes::list(shared, &message, now).into(),
+            ToTracker::SetNodes(message) => return self.record(shared, nodes::set(&message), now),
             message @ (ToTracker::Join(_)
             | ToTracker::Renew(_)
             | ToTracker::Invite(_)
@@ -605,6 +615,7 @@ fn check_name(name: &str) -> Result<(), Denial> {
 mod cluster;
 mod listing;
 mod members;
+mod nodes;
 mod published;
 mod stores;
 #[cfg(test)]

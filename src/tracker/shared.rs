@@ -10,11 +10,13 @@ use super::cluster::Key;
 use super::directory::Directory;
 use super::keeping::{Keeping, Order, Terms};
 use super::keys;
+use super::nodes::Nodes;
 use super::presence::{Cut, Presence};
 use super::recorder::{Changed, Recorder, Several, Unrecorded};
 use super::records::{Applied, Command, Content, Expire, Outcome, Records, SeeStore};
 use crate::content::{Network, PeerId};
 use crate::net::secure::Keyring;
+use crate::rescue;
 use crate::threads;
 use crate::wire::{MemberKey, TrackerAddress, TrackerKey};
 
@@ -28,18 +30,24 @@ const CONTENTS: usize = 256;
 /// leases.
 const MOST_STEPS: usize = 64;
 
-/// How long the planner waits.
+/// How long a tracker waits for what is away.
 #[derive(Debug, Clone, Copy)]
 pub struct Delays {
     /// What nothing refers to, stores give up after so long.
     pub grace: Duration,
     /// What a store held that is away, others keep after so long.
     pub repair_after: Duration,
+    /// How long nodes may be silent, and duties to bring them back last.
+    pub nodes: rescue::Terms,
 }
 
 impl Default for Delays {
     fn default() -> Delays {
-        Delays { grace: Duration::from_secs(3600), repair_after: Duration::from_secs(60) }
+        Delays {
+            grace: Duration::from_secs(3600),
+            repair_after: Duration::from_secs(60),
+            nodes: rescue::Terms::default(),
+        }
     }
 }
 
@@ -69,6 +77,7 @@ pub struct Shared {
     cuts: Mutex<Vec<Cut>>,
     /// How many stores of an address have come on record.
     seen: Mutex<Allowance>,
+    nodes: Mutex<Nodes>,
 }
 
 impl Shared {
@@ -98,6 +107,7 @@ impl Shared {
             presence: Mutex::default(),
             cuts: Mutex::default(),
             seen: Mutex::default(),
+            nodes: Mutex::new(Nodes::new(delays.nodes, fastrand::u64(..), Instant::now())),
         }
     }
 
@@ -351,6 +361,28 @@ impl Shared {
             && let Err(error) = self.record(Command::Expire(Expire { now_ms: 0 }), now)
         {
             tracing::warn!("a key that is over goes on to let in: {error}");
+        }
+    }
+
+    /// Nodes as they are heard, for one bounded step; the records may be read meanwhile.
+    pub fn nodes(&self) -> MutexGuard<'_, Nodes> {
+        threads::lock(&self.nodes)
+    }
+
+    /// Puts on record what time brings for nodes: who is lost or back, and who is to bring whom back. The tracker that leads
+    /// does so; it hears nodes through the others as well, so that one that it hears by none of them most do not hear.
+    pub fn watch_nodes(&self, now: Instant) {
+        if !self.leads() {
+            return self.nodes().follow();
+        }
+        let commands = {
+            let mut nodes = self.nodes();
+            nodes.lead(1, &[], self.records().nodes(), now)
+        };
+        for command in commands {
+            if let Err(error) = self.record(command, now) {
+                tracing::warn!("what became of a node is not on record: {error}");
+            }
         }
     }
 

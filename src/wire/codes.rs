@@ -87,6 +87,10 @@ code! {
         Revoked = 22 "REVOKED",
         /// Too few trackers of the cluster are there to agree on anything.
         NoQuorum = 23 "NO_QUORUM",
+        /// A later life of the node was let in: this one is to end.
+        Fenced = 26 "FENCED",
+        /// The duty is another's, or over.
+        Over = 27 "OVER",
     }
 }
 
@@ -217,5 +221,49 @@ code! {
         Admin = 3 "ADMIN",
         /// Is a tracker of the swarm.
         Tracker = 4 "TRACKER",
+    }
+}
+
+code! {
+    /// Whether a node is there.
+    NodeState: u8 {
+        /// It is.
+        Up = 1 "UP",
+        /// Most trackers do not hear it.
+        Lost = 2 "LOST",
+        /// It is left alone, whether it is there or not.
+        Drained = 3 "DRAINED",
+    }
+}
+
+code! {
+    /// What a role of a node does.
+    RoleState: u8 {
+        /// It is down, and is to be.
+        Stopped = 1 "STOPPED",
+        /// It is started when those it starts after are ready.
+        Waiting = 2 "WAITING",
+        /// Its process is not ready yet.
+        Starting = 3 "STARTING",
+        /// It is ready.
+        Running = 4 "RUNNING",
+        /// Its process is to end.
+        Stopping = 5 "STOPPING",
+        /// Its process has ended, and another is started in a moment.
+        Backoff = 6 "BACKOFF",
+        /// What it was told makes no sense.
+        Broken = 7 "BROKEN",
+    }
+}
+
+code! {
+    /// What is to become of nodes.
+    NodesChange: u8 {
+        /// Nobody is to be brought back.
+        Pause = 1 "PAUSE",
+        /// Who is lost is to be brought back again.
+        Resume = 2 "RESUME",
+        /// A lost node does not come back.
+        Forget = 3 "FORGET",
     }
 }

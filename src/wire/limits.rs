@@ -95,3 +95,7 @@ pub const MAX_PASSED_BYTES: usize = 983_040;
 pub const MAX_NODES: usize = 9;
 /// Trackers in a CLUSTER: members, and others that are connected.
 pub const MAX_NODES_SEEN: usize = 99;
+/// Most roles of one node.
+pub const MAX_NODE_ROLES: usize = 32;
+/// Most nodes in one NODES.
+pub const MAX_PAGE_NODES: usize = 64;

@@ -3,16 +3,18 @@
 use bytes::{Bytes, BytesMut};
 
 use super::cluster::{NodeInfo, NodePlace};
-use super::codes::{Complaint, Purpose, Reluctance, StoreChange, View};
+use super::codes::{Complaint, NodesChange, Purpose, Reluctance, StoreChange, View};
 use super::common::{Common, FIRST_DIRECTED_ID};
 use super::field::{Addresses, Cursor, DecodeError, Field, Label, List, Name, Ranges};
 use super::limits::{
-    MAX_DUTIES, MAX_ENTRIES, MAX_HOLDERS, MAX_KEPT, MAX_NEAR, MAX_NODES, MAX_NODES_SEEN, MAX_OFFERS,
-    MAX_PAGE_MEMBERS, MAX_PAGE_STORES, MAX_PEERS, MAX_RECORDS, MAX_REVOKED, MAX_TRACKERS, MAX_VARIANTS,
+    MAX_DUTIES, MAX_ENTRIES, MAX_HOLDERS, MAX_KEPT, MAX_NEAR, MAX_NODE_ROLES, MAX_NODES, MAX_NODES_SEEN,
+    MAX_OFFERS, MAX_PAGE_MEMBERS, MAX_PAGE_NODES, MAX_PAGE_STORES, MAX_PEERS, MAX_RECORDS, MAX_REVOKED,
+    MAX_TRACKERS, MAX_VARIANTS,
 };
 use super::macros::{layout, messages};
 use super::members::{Epoch, MemberInfo, MemberKey, Standing, SwarmSecret, TrackerAddress, TrackerKey};
 use super::message::Message;
+use super::nodes::{Life, NodeDuty, NodeId, NodeRole, SeenNode};
 use super::records::{Authority, ClientId, Published, Term, Version};
 use super::stores::{Duty, KeptPart, StoreInfo};
 use crate::content::{Chunk, FileId, PeerId};
@@ -408,6 +410,57 @@ messages! {
             /// Else what it may do.
             standing: Standing,
         }
+        /// A sign of life of a node's agent, and how its roles are; answered with NODE_ORDERS.
+        0x2f "NODE_BEAT" NodeBeat {
+            /// Which life of the agent this is.
+            life: Life,
+            /// The node's name.
+            name: Label,
+            /// Where it is, for those who are to bring it back.
+            host: Label,
+            /// True if the agent can bring others back.
+            able: bool,
+            /// True if the node is to be left alone.
+            drained: bool,
+            /// Bytes free where the agent keeps its state.
+            free: u64,
+            /// Hundredths of the load average.
+            load: u32,
+            /// Its roles.
+            roles: List<NodeRole, MAX_NODE_ROLES>,
+        }
+        /// Says that a duty is about to be done, which nobody else does then; answered with OK.
+        0x60 "CLAIM" Claim {
+            /// The duty's number.
+            duty: u64,
+            /// Which life of the agent it is.
+            life: Life,
+        }
+        /// Says that a duty was done, or tried; answered with OK.
+        0x61 "DUTY_DONE" DutyDone {
+            /// The duty's number.
+            duty: u64,
+            /// Which life of the agent it was.
+            life: Life,
+        }
+        /// Asks for nodes in order of id; answered with NODES.
+        0x62 "GET_NODES" GetNodes {
+            /// Only nodes after this one.
+            after: NodeId,
+            /// Most nodes wanted.
+            limit: u16,
+        }
+        /// Says what is to become of nodes; answered with OK.
+        0x63 "SET_NODES" SetNodes {
+            /// Who asks.
+            client: ClientId,
+            /// The number of the change among those of the client.
+            seq: u64,
+            /// What is to become of them.
+            change: NodesChange,
+            /// Of FORGET: the node; else all zero.
+            node: NodeId,
+        }
     }
 }
 
@@ -595,6 +648,26 @@ messages! {
             grace_ms: u64,
             /// Keys that were put out of the swarm lately.
             revoked: List<MemberKey, MAX_REVOKED>,
+        }
+        /// The answer to NODE_BEAT.
+        0x47 "NODE_ORDERS" NodeOrders {
+            /// Whose orders these are.
+            authority: Authority,
+            /// Milliseconds until the next beat is due.
+            beat_ms: u32,
+            /// True if nobody is to be brought back.
+            paused: bool,
+            /// What the receiver is to do; none if nothing.
+            duties: List<NodeDuty, 1>,
+        }
+        /// The answer to GET_NODES.
+        0x68 "NODES" Nodes {
+            /// True if nobody is to be brought back.
+            paused: bool,
+            /// Nodes in order of id.
+            nodes: List<SeenNode, MAX_PAGE_NODES>,
+            /// True if there are more after the last one.
+            more: bool,
         }
     }
 }

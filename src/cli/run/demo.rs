@@ -11,9 +11,9 @@ use tempfile::TempDir;
 
 use crate::cli::failure::{Failure, reason};
 use crate::cli::run::scratch;
-use crate::node::Plan;
 use crate::node::plan::Assignment;
 use crate::node::role::Patience;
+use crate::node::{Plan, Revive};
 use crate::say;
 
 /// What each store lends.
@@ -51,6 +51,9 @@ impl Demo {
             .collect();
         Plan {
             name: "demo".to_owned(),
+            host: "demo".to_owned(),
+            trackers: Vec::new(),
+            revive: Revive::default(),
             state: self.folder.path().join("demo"),
             base: self.folder.path().to_owned(),
             patience: Patience::default(),

@@ -21,6 +21,7 @@ use crate::cli::typed::swarm::{self as typed, SwarmArgs};
 use crate::cli::typed::swarm_file::SwarmFile;
 use crate::content::Host;
 use crate::net::secure::{Identity, Keyring, PublicKey, Secret};
+use crate::rescue::Terms;
 use crate::say;
 use crate::tracker::cluster::{Address, Key};
 use crate::tracker::recorder::Founders;
@@ -49,7 +50,11 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
         data: args.data.clone(),
         recover: args.recover,
         cluster: founders(args)?,
-        delays: Delays { grace: args.grace.0, repair_after: args.repair_after.0 },
+        delays: Delays {
+            grace: args.grace.0,
+            repair_after: args.repair_after.0,
+            nodes: Terms::of(args.node_silence.0, args.duty_lease.0),
+        },
         ..tracker::Config::default()
     };
     match &door {

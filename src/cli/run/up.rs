@@ -5,15 +5,19 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use crate::api::Exit;
 use crate::api::node::{NodeStatus, RoleState};
 use crate::cli::failure::{Failure, reason};
+use crate::cli::reach::swarm;
 use crate::cli::run::demo::Demo;
-use crate::cli::run::engine;
 use crate::cli::run::signals::Stop;
+use crate::cli::run::{engine, enter};
 use crate::cli::show::output;
+use crate::cli::typed::address::tracker_address;
 use crate::cli::typed::nodes::UpArgs;
 use crate::cli::typed::settings;
-use crate::node::{Agent, Defaults, Plan, Reread};
+use crate::net;
+use crate::node::{Agent, Defaults, End, Plan, Reread};
 use crate::{say, threads};
 
 /// Where a configuration is looked for last.
@@ -40,7 +44,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<(), Failure> {
             (plan, Box::new(move || read(&file)))
         }
     };
-    let agent = Agent::new(plan, reread, logs_of_roles())?;
+    let agent = Agent::new(plan, reread, logs_of_roles(), identity)?;
     stop.graceful();
     let ender = agent.ender();
     let stopped = move || {
@@ -48,7 +52,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<(), Failure> {
         ender.end();
     };
     threads::named("node-stop").essential(stopped).map_err(Failure::no_thread)?;
-    agent.run(&service, |status| {
+    let end = agent.run(&service, |status| {
         let words = ready(status);
         output::ready(&words);
         service.ready(&words);
@@ -56,7 +60,18 @@ pub(crate) fn up(args: &UpArgs) -> Result<(), Failure> {
             demo.tell();
         }
     });
-    Ok(())
+    match end {
+        End::Asked => Ok(()),
+        End::Fenced => Err(Failure::quiet(Exit::Fenced)),
+    }
+}
+
+/// Who an agent is: in an open swarm too the one that its state says, so that its node is the same after a restart.
+fn identity(plan: &Plan) -> std::io::Result<net::Identity> {
+    let keyring = swarm::keyring_in(Some(&plan.state))?;
+    let key = swarm::identity_in(Some(&plan.state))?;
+    enter::enter(&keyring, &plan.name, &plan.trackers);
+    Ok(net::Identity::new(keyring, key.public().peer_id(), plan.name.clone(), 0))
 }
 
 /// What roles are told besides what is theirs: how this process writes its logs.
@@ -97,7 +112,12 @@ pub(crate) fn file(named: Option<&Path>) -> Result<PathBuf, Failure> {
 fn read(file: &Path) -> Result<Plan, String> {
     let (table, base) = table(file)?;
     let defaults = Defaults { name: engine::host_name(), state: default_state() };
-    Plan::of(&table, &base, defaults, arguments).map_err(|fault| format!("{}: {fault}", file.display()))
+    let plan = Plan::of(&table, &base, defaults, arguments).and_then(|plan| {
+        let trackers =
+            plan.trackers.iter().map(|tracker| tracker_address(tracker)).collect::<Result<_, _>>()?;
+        Ok(Plan { trackers, ..plan })
+    });
+    plan.map_err(|fault| format!("{}: {fault}", file.display()))
 }
 
 /// Where the agent of the node that a file describes keeps its state, whatever else the file says.

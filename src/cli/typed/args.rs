@@ -13,7 +13,7 @@ use crate::cli::typed::address::tracker_address;
 use crate::cli::typed::cluster::ClusterArgs;
 use crate::cli::typed::examples;
 use crate::cli::typed::fault::Fault;
-use crate::cli::typed::nodes::{DoctorArgs, NodeArgs, UpArgs};
+use crate::cli::typed::nodes::{ClusterCommand, DoctorArgs, HookArgs, NodeArgs, UpArgs};
 use crate::cli::typed::options::{
     Asking, EXPERIMENTS, EngineArgs, LogArgs, SelectionArgs, TrackerList, name,
 };
@@ -63,6 +63,13 @@ pub enum Command {
     /// Show and steer the roles of a node that `p2p up` runs
     #[command(after_help = examples::NODE)]
     Node(NodeArgs),
+    /// Show and steer the nodes that trackers know of
+    #[command(after_help = examples::CLUSTER)]
+    Cluster {
+        /// What to do.
+        #[command(subcommand)]
+        command: ClusterCommand,
+    },
     /// Share a file or folder at once, with a tracker built in
     #[command(after_help = examples::SHARE)]
     Share(ShareArgs),
@@ -152,6 +159,9 @@ pub enum Command {
     #[cfg(feature = "web")]
     #[command(after_help = examples::WEB)]
     Web(WebArgs),
+    /// Run what brings a lost node back, until its time is over: what the agent of a node starts for itself
+    #[command(hide = true)]
+    Hook(HookArgs),
     /// Print completions for a shell
     Completions {
         /// The shell.
@@ -186,6 +196,14 @@ pub(crate) struct TrackerArgs {
     #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Delays::default().grace),
           value_parser = interval)]
     pub(crate) grace: Period,
+    /// How long a node may be silent before another brings it back
+    #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Delays::default().nodes.silence),
+          value_parser = interval)]
+    pub(crate) node_silence: Period,
+    /// How long the other may take for that; then somebody else tries
+    #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Delays::default().nodes.lease),
+          value_parser = interval)]
+    pub(crate) duty_lease: Period,
     #[command(flatten)]
     pub(crate) cluster: ClusterArgs,
     #[cfg(feature = "web")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::cli::typed::options::TrackerList;
-use crate::cli::typed::values::{Period, interval};
+use crate::cli::typed::values::{Patience, Period, interval};
 
 /// How many nodes a demonstration may have.
 const MOST_NODES: u16 = 16;
@@ -52,6 +52,49 @@ pub(crate) struct DoctorArgs {
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HookArgs {
+    /// Until then, in nanoseconds of the machine's clock that never goes back
+    #[arg(long, value_name = "NS")]
+    pub(crate) until: u64,
+    /// The program, and its arguments
+    #[arg(last = true, required = true)]
+    pub(crate) argv: Vec<String>,
+}
+
+/// What is done about the trackers and nodes of a swarm.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// List the nodes: which are there, which are lost, and who brings them back
+    Nodes(NodesArgs),
+    /// Have nobody brought back until resumed: for work on several hosts
+    Pause(NodesArgs),
+    /// Have lost nodes brought back again
+    Resume(NodesArgs),
+    /// Wait no longer for a lost node: it does not come back
+    Forget(ForgetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesArgs {
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "0")]
+    pub(crate) wait: Patience,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    /// Its name, or the first digits of its id
+    pub(crate) node: String,
+    #[command(flatten)]
+    pub(crate) nodes: NodesArgs,
 }
 
 /// What a node is asked.

@@ -2,6 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::nodes::{
+    DutyAssigned, DutyClaimed, DutyEnded, DutyExpired, DutyOpened, NodeBack, NodeDrained, NodeLost, SetNodes,
+};
 use super::roster::{Admit, Enter, Expire, Found, Invite, Revoke, Rotate};
 use super::seen::{SeeStore, SetStore};
 use crate::content::SafeName;
@@ -146,6 +149,24 @@ commands! {
     17 PublishAs
     /// Number 18.
     18 RemoveAs
+    /// Number 30.
+    30 NodeBack
+    /// Number 31.
+    31 NodeLost
+    /// Number 32.
+    32 NodeDrained
+    /// Number 33.
+    33 DutyOpened
+    /// Number 34.
+    34 DutyAssigned
+    /// Number 35.
+    35 DutyClaimed
+    /// Number 36.
+    36 DutyEnded
+    /// Number 37.
+    37 DutyExpired
+    /// Number 38.
+    38 SetNodes
 }
 
 impl Command {
@@ -177,6 +198,15 @@ impl Command {
             | Command::SeeStore(_)
             | Command::SetStore(_)
             | Command::Import(_)
+            | Command::NodeBack(_)
+            | Command::NodeLost(_)
+            | Command::NodeDrained(_)
+            | Command::DutyOpened(_)
+            | Command::DutyAssigned(_)
+            | Command::DutyClaimed(_)
+            | Command::DutyEnded(_)
+            | Command::DutyExpired(_)
+            | Command::SetNodes(_)
             | Command::Start(_) => {}
         }
     }

@@ -7,10 +7,12 @@ use std::ops::Bound;
 
 use super::clients::{Clients, Last};
 use super::command::{Command, Import, Publish, PublishAs, Remove, RemoveAs, Start};
+use super::nodes::Nodes;
 use super::outcome::{Outcome, Refused};
 use super::roster::Roster;
 use super::seen::{AllSeen, Seen};
 use crate::content::{FileId, PeerId, SafeName};
+use crate::rescue;
 use crate::wire::{
     Authority, ClientId, Coding, MemberKey, MemberRole, Name, Policy, Published, Side, Term, Version, View,
     limits,
@@ -142,6 +144,7 @@ pub struct Records {
     pub(super) clients: Clients,
     pub(super) roster: Roster,
     pub(super) stores: AllSeen,
+    pub(super) nodes: Nodes,
     /// How many versions make each promise; follows from `names`.
     promises: BTreeMap<Promise, u32>,
     /// What names and versions cost; follows from `names`.
@@ -193,8 +196,31 @@ impl Records {
             Command::Rotate(rotate) => {
                 self.once((rotate.client, rotate.seq), slot, |records| of(records.roster.rotate(rotate)))
             }
+            Command::SetNodes(set) => {
+                self.once((set.client, set.seq), slot, |records| records.nodes.set(slot, set))
+            }
+            about_nodes => self.apply_about_nodes(slot, about_nodes),
         };
         Applied { outcome, changed }
+    }
+
+    /// Carries out what trackers say of nodes.
+    fn apply_about_nodes(&mut self, slot: u64, command: &Command) -> Outcome {
+        let nodes = &mut self.nodes;
+        match command {
+            Command::NodeBack(back) => nodes.back(slot, back),
+            Command::DutyClaimed(claim) => nodes.claim(slot, claim),
+            Command::NodeLost(lost) => nodes.apply(slot, rescue::Entry::Lost(lost.node)),
+            Command::NodeDrained(set) => nodes.apply(slot, rescue::Entry::Drained(set.node, set.drained)),
+            Command::DutyOpened(opened) => {
+                let (target, executor) = (opened.target, opened.executor);
+                nodes.apply(slot, rescue::Entry::Opened { target, executor })
+            }
+            Command::DutyAssigned(set) => nodes.apply(slot, rescue::Entry::Assigned(set.duty, set.executor)),
+            Command::DutyEnded(ended) => nodes.apply(slot, rescue::Entry::Done(ended.duty, ended.executor)),
+            Command::DutyExpired(expired) => nodes.apply(slot, rescue::Entry::Expired(expired.duty)),
+            _ => Outcome::Refused(Refused::Over), // the others are carried out elsewhere
+        }
     }
 
     /// Publishes for a member: what it makes a name for is its own from then on.
@@ -351,6 +377,11 @@ impl Records {
     /// Who is in the swarm, and by which keys.
     pub fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// Nodes, and who is to bring a lost one back.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
     }
 
     /// A store on record.

@@ -24,7 +24,7 @@ pub enum Outcome {
     Members,
     /// The swarm has another key: the epoch's number.
     Rotated(u32),
-    /// A store is on record, or as it is to be.
+    /// A store or node is on record, or as it is to be.
     Noted,
     /// Nothing has changed.
     Refused(Refused),
@@ -57,6 +57,12 @@ pub enum Refused {
     /// There is no such store on record.
     #[error("no such store is on record")]
     NoStore,
+    /// It is so already, or it is another's, or over.
+    #[error("that is another's, or over")]
+    Over,
+    /// There is no such node that could be forgotten.
+    #[error("no such node is lost, or somebody is bringing it back just now")]
+    NoLostNode,
     /// This tracker's swarm is open, or has been founded.
     #[error("this swarm is open: it has no members")]
     Open,
@@ -118,6 +124,8 @@ impl Field for Refused {
             Refused::TooManyVersions => 5_u8.put(out),
             Refused::Full => 6_u8.put(out),
             Refused::NoStore => 14_u8.put(out),
+            Refused::Over => 30_u8.put(out),
+            Refused::NoLostNode => 31_u8.put(out),
             Refused::Open => 7_u8.put(out),
             Refused::NotAdmin => 8_u8.put(out),
             Refused::NotYours => 9_u8.put(out),
@@ -136,6 +144,8 @@ impl Field for Refused {
             5 => Refused::TooManyVersions,
             6 => Refused::Full,
             14 => Refused::NoStore,
+            30 => Refused::Over,
+            31 => Refused::NoLostNode,
             7 => Refused::Open,
             8 => Refused::NotAdmin,
             9 => Refused::NotYours,

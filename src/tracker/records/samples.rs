@@ -3,11 +3,14 @@
 use fastrand::Rng;
 
 use super::command::{Command, Import, Publish, PublishAs, Remove, RemoveAs, Start};
+use super::nodes::{
+    DutyAssigned, DutyClaimed, DutyEnded, DutyExpired, DutyOpened, NodeBack, NodeDrained, NodeLost, SetNodes,
+};
 use super::roster::{Admit, Enter, Expire, Found, Founder, Invite, Revoke, Rotate};
 use crate::content::{FileId, SafeName};
 use crate::wire::{
-    Authority, ClientId, Label, List, MemberKey, MemberRole, Name, Policy, Published, Standing, SwarmSecret,
-    Term, Version,
+    Authority, ClientId, Label, Life, List, MemberKey, MemberRole, Name, NodeId, NodesChange, Policy,
+    Published, Standing, SwarmSecret, Term, Version,
 };
 
 pub(in crate::tracker) fn name(text: &str) -> SafeName {
@@ -39,8 +42,9 @@ pub(in crate::tracker) fn any_command(rng: &mut Rng, clients: &[ClientId]) -> Co
     let policy = [Policy::NONE, copies(1), copies(2), copies(3)][rng.usize(..4)];
     let some = Version { stamp_ms: rng.u64(..5), ..version(&[rng.u8(..4)], policy) };
     let number = rng.u32(..6);
-    match rng.u8(..14) {
+    match rng.u8(..17) {
         10..14 => any_about_members(rng, (client, seq)),
+        14..17 => any_about_nodes(rng, (client, seq)),
         0..5 => Command::Publish(Publish { client, seq, name: name(at), version: some, expect: number / 2 }),
         5..8 => Command::Remove(Remove { client, seq, name: name(at), number: number / 2 }),
         8 => {
@@ -48,6 +52,27 @@ pub(in crate::tracker) fn any_command(rng: &mut Rng, clients: &[ClientId]) -> Co
             Command::Import(Import { list: List::new(vec![published]) })
         }
         _ => Command::Start(Start { authority: Authority::random(), least: Term(rng.u128(..20)) }),
+    }
+}
+
+/// Something about nodes: few of them, lives and duties, so that all meet.
+pub(super) fn any_about_nodes(rng: &mut Rng, (client, seq): (ClientId, u64)) -> Command {
+    let (node, other) = (NodeId([rng.u8(..3); 16]), NodeId([rng.u8(..3); 16]));
+    let life = Life { start: rng.u64(..3), drawn: rng.u32(..2) };
+    let duty = rng.u64(..60);
+    match rng.u8(..10) {
+        0..2 => Command::NodeBack(NodeBack { node, life, name: Label::new("x"), host: Label::new("h") }),
+        2 => Command::NodeLost(NodeLost { node }),
+        3 => Command::NodeDrained(NodeDrained { node, drained: rng.bool() }),
+        4 => Command::DutyOpened(DutyOpened { target: node, executor: other }),
+        5 => Command::DutyAssigned(DutyAssigned { duty, executor: node }),
+        6 => Command::DutyClaimed(DutyClaimed { duty, executor: node, life }),
+        7 => Command::DutyEnded(DutyEnded { duty, executor: node }),
+        8 => Command::DutyExpired(DutyExpired { duty }),
+        _ => {
+            let change = NodesChange::ALL[rng.usize(..3)];
+            Command::SetNodes(SetNodes { client, seq, change, node })
+        }
     }
 }
 

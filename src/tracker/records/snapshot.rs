@@ -2,8 +2,8 @@
 //!
 //! Layout, as fields of the protocol: format, authority, term, slot of the last command, how many names and clients
 //! follow. A name: name, number of its next version, its versions, who made it. A client: client, its last command's
-//! number, outcome and slot. Then the roster, and the stores. The first format had no roster, and no makers of names, the second no
-//! stores.
+//! number, outcome and slot. Then the roster, the stores, and the nodes. The first format had no roster, and no makers of names,
+//! the second no stores, the third no nodes.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,14 @@ use bytes::{Bytes, BytesMut};
 
 use super::clients::Last;
 use super::machine::Records;
+use super::nodes::Nodes;
 use super::roster::Roster;
 use super::seen::AllSeen;
 use crate::content::SafeName;
 use crate::wire::{ClientId, Cursor, DecodeError, Field, List, MemberKey, Version, limits, put_list};
 
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
+const WITHOUT_NODES: u8 = 3;
 const WITHOUT_STORES: u8 = 2;
 const WITHOUT_ROSTER: u8 = 1;
 
@@ -38,6 +40,7 @@ impl Records {
         }
         self.roster.put(&mut out);
         self.stores.put(&mut out);
+        self.nodes.put(&mut out);
         out.freeze()
     }
 
@@ -49,7 +52,7 @@ impl Records {
         let mut from = Cursor::new(bytes);
         let mut records = Records::default();
         let (format, (authority, (term, applied))) = <(u8, _)>::take(&mut from)?;
-        if ![FORMAT, WITHOUT_STORES, WITHOUT_ROSTER].contains(&format) {
+        if ![FORMAT, WITHOUT_NODES, WITHOUT_STORES, WITHOUT_ROSTER].contains(&format) {
             return Err(DecodeError::BadValue { what: "a snapshot's format", got: format.into() });
         }
         (records.authority, records.term, records.applied) = (authority, term, applied);
@@ -68,8 +71,11 @@ impl Records {
         if format != WITHOUT_ROSTER {
             records.roster = Roster::take(&mut from)?;
         }
-        if format == FORMAT {
+        if [FORMAT, WITHOUT_NODES].contains(&format) {
             records.stores = AllSeen::take(&mut from)?;
+        }
+        if format == FORMAT {
+            records.nodes = Nodes::take(&mut from)?;
         }
         from.finish()?;
         Ok(records)

@@ -51,6 +51,7 @@ fn messages() -> Vec<ToTracker> {
         let body = |length: usize| match *label {
             "REPORT" => [vec![0; 52], vec![1]].concat(),
             "SET_STORE" => [vec![0; 40], vec![1]].concat(),
+            "SET_NODES" => [vec![0; 24], vec![1], vec![0; 16]].concat(),
             "DECLINE" => [vec![0; 33], vec![1], vec![0; 8]].concat(),
             _ => vec![0; length],
         };

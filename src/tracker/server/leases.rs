@@ -1,5 +1,5 @@
 //! What time brings: ends the registrations of peers that have been silent for too long, and clears away what they
-//! leave; goes over what stores are to keep.
+//! leave; goes over what stores are to keep, and over nodes.
 
 use std::io;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ pub(super) fn start(
             threads::may_panic("tracker-lease");
             end_leases(&shared, Instant::now());
             shared.end_keys(Instant::now());
+            shared.watch_nodes(Instant::now());
             crew.join_ended();
         }
     })

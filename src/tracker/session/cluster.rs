@@ -34,7 +34,13 @@ pub(super) fn need(message: &ToTracker) -> Need {
         | ToTracker::Invite(_)
         | ToTracker::Revoke(_)
         | ToTracker::Rotate(_)
-        | ToTracker::Enter(_) => Need::Lead,
+        | ToTracker::Enter(_)
+        // Whoever leads hears nodes through all trackers that it hears, which are most of them.
+        | ToTracker::NodeBeat(_)
+        | ToTracker::Claim(_)
+        | ToTracker::DutyDone(_)
+        | ToTracker::GetNodes(_)
+        | ToTracker::SetNodes(_) => Need::Lead,
         ToTracker::Resolve(_)
         | ToTracker::GetVersions(_)
         | ToTracker::GetHealth(_)

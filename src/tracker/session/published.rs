@@ -126,7 +126,12 @@ pub(super) fn recorded(applied: Result<Applied, Unrecorded>) -> FromTracker {
 fn refused(why: Refused) -> Common {
     let code = match why {
         Refused::Conflict { .. } | Refused::Late | Refused::Last => ErrorCode::Conflict,
-        Refused::NoName | Refused::NoVersion(_) | Refused::NoMember | Refused::NoStore => ErrorCode::NotFound,
+        Refused::NoName
+        | Refused::NoVersion(_)
+        | Refused::NoMember
+        | Refused::NoStore
+        | Refused::NoLostNode => ErrorCode::NotFound,
+        Refused::Over => ErrorCode::Over,
         Refused::TooManyVersions | Refused::Full => ErrorCode::Limit,
         Refused::Open | Refused::NotAdmin | Refused::NotYours | Refused::NoInvite => ErrorCode::NotAllowed,
         Refused::Revoked => ErrorCode::Revoked,

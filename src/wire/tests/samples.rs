@@ -320,12 +320,58 @@ fn next_about_members(after: &ToTracker) -> Option<ToTracker> {
         ToTracker::Revoke(_) => Rotate { client, seq, grace_ms: 3_600_000 }.into(),
         ToTracker::Rotate(_) => GetMembers { after: MemberKey::NONE, limit: 10 }.into(),
         ToTracker::GetMembers(_) => Enter { client, seq, key: key(7), name, own: true, standing }.into(),
+        nodes => return next_about_nodes(nodes),
+    })
+}
+
+fn node_role(state: RoleState) -> NodeRole {
+    NodeRole { name: Text::new("tracker"), state, starts: 3, looping: true }
+}
+
+fn node_info(state: NodeState) -> SeenNode {
+    SeenNode {
+        id: NodeId([2; 16]),
+        name: Text::new("rack1-b"),
+        host: Text::new("b.lan"),
+        state,
+        start: 4,
+        silent_ms: 12_000,
+        able: true,
+        free: 1 << 30,
+        load: 125,
+        roles: List::new(RoleState::ALL.iter().copied().map(node_role).collect()),
+        tries: 1,
+        duties: List::new(vec![DutyInfo { duty: 77, executor: NodeId([1; 16]), claimed: true }]),
+    }
+}
+
+/// What follows ENTER.
+fn next_about_nodes(after: &ToTracker) -> Option<ToTracker> {
+    let (client, seq, life) = (ClientId(4), 1, Life { start: 3, drawn: 5 });
+    Some(match after {
+        ToTracker::Enter(_) => NodeBeat {
+            life,
+            name: Text::new("rack1-a"),
+            host: Text::new("a.lan"),
+            able: true,
+            drained: false,
+            free: 1 << 30,
+            load: 125,
+            roles: List::new(vec![node_role(RoleState::Running)]),
+        }
+        .into(),
+        ToTracker::NodeBeat(_) => Claim { duty: 77, life }.into(),
+        ToTracker::Claim(_) => DutyDone { duty: 77, life }.into(),
+        ToTracker::DutyDone(_) => GetNodes { after: NodeId::NONE, limit: 64 }.into(),
+        ToTracker::GetNodes(_) => {
+            SetNodes { client, seq, change: NodesChange::Forget, node: NodeId([2; 16]) }.into()
+        }
         _ => return None,
     })
 }
 
 fn cluster() -> Cluster {
-    let node = NodeInfo {
+    let node = SeenNode {
         node: 1,
         address: Text::new("t1:9700"),
         key: key(6),
@@ -435,6 +481,16 @@ fn next_of_members(after: &FromTracker) -> Option<FromTracker> {
             Members { members: List::new(vec![member.clone(), member]), more: true }.into()
         }
         FromTracker::Members(_) => Keys { epoch: epoch(), grace_ms: 3_600_000, revoked }.into(),
+        FromTracker::Keys(_) => {
+            let (name, host) = (Text::new("rack1-b"), Text::new("b.lan"));
+            let duty = NodeDuty { duty: 77, node: NodeId([2; 16]), name, host, lease_ms: 30_000 };
+            let duties = List::new(vec![duty]);
+            NodeOrders { authority: Authority(5), beat_ms: 2000, paused: false, duties }.into()
+        }
+        FromTracker::NodeOrders(_) => {
+            let nodes = NodeState::ALL.iter().copied().map(node_info).collect();
+            Nodes { paused: true, nodes: List::new(nodes), more: true }.into()
+        }
         _ => return None,
     })
 }

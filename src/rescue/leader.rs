@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::ledger::{Duty, Entry, Incarnation, Ledger, NodeId};
+use super::ledger::{Duty, Entry, Ledger, Life, NodeId};
 use super::pause::pause;
 
 /// How patient a leader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
+    /// A tracker misses a node that it has not heard for so long.
+    pub silence: Duration,
     /// An executor may be at it for so long from when it asked for it, by its own clock.
     pub lease: Duration,
     /// After so long from when the claim was applied, by this leader's clock, it cannot be at it any more.
@@ -29,23 +31,31 @@ pub struct Terms {
 const DRIFT: f64 = 1.12;
 /// And the granularity of all that is between a clock and an act.
 const MARGIN: Duration = Duration::from_secs(1);
+/// Beats in the time after which a node is missed.
+const BEATS: u32 = 5;
 
 impl Terms {
-    /// Those of a lease.
-    pub fn of(lease: Duration) -> Terms {
+    /// Those by which a node may be silent for so long, and a duty lasts so long. The others follow the silence.
+    pub fn of(silence: Duration, lease: Duration) -> Terms {
         Terms {
+            silence,
             lease,
             expiry: lease.mul_f64(DRIFT) + MARGIN,
-            claim: Duration::from_secs(5),
-            pause: Duration::from_secs(10),
-            longest: Duration::from_secs(300),
+            claim: silence / 2,
+            pause: silence,
+            longest: silence * 30,
         }
+    }
+
+    /// Between two beats of an agent.
+    pub fn beat(&self) -> Duration {
+        self.silence / BEATS
     }
 }
 
 impl Default for Terms {
     fn default() -> Terms {
-        Terms::of(Duration::from_secs(30))
+        Terms::of(Duration::from_secs(10), Duration::from_secs(30))
     }
 }
 
@@ -57,7 +67,7 @@ pub struct Heard {
     /// Trackers that say that they did not.
     pub miss: usize,
     /// The greatest life of it that was heard.
-    pub incarnation: Incarnation,
+    pub incarnation: Life,
     /// It can bring others back.
     pub able: bool,
 }

@@ -6,19 +6,10 @@
 
 use std::collections::BTreeMap;
 
-/// A node, by the hash of its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub [u8; 16]);
+use bytes::BytesMut;
 
-/// One life of a node's agent: the one that started last is the one that counts. The number tells two lives apart that
-/// came from one disk, which was copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Incarnation {
-    /// Starts that the agent's state has counted.
-    pub start: u64,
-    /// Drawn at the start.
-    pub drawn: u32,
-}
+use crate::wire::{Cursor, DecodeError, Field};
+pub use crate::wire::{Life, NodeId};
 
 /// A duty, by the number of the entry that opened it.
 pub type Duty = u64;
@@ -27,7 +18,7 @@ pub type Duty = u64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
     /// A node is heard for the first time, or is back, or another life of it is let in.
-    Back(NodeId, Incarnation),
+    Back(NodeId, Life),
     /// A majority has not heard it.
     Lost(NodeId),
     /// Nobody is to bring it back, or it is to be treated as others again: a person says so.
@@ -44,18 +35,20 @@ pub enum Entry {
     /// Another is to do it, for the one before has not claimed it.
     Assigned(Duty, NodeId),
     /// It is about to be done, by this life of its executor and no other.
-    Claimed(Duty, NodeId, Incarnation),
+    Claimed(Duty, NodeId, Life),
     /// It was done, or it was tried.
     Done(Duty, NodeId),
     /// Whoever claimed it cannot be at it any more.
     Expired(Duty),
+    /// A lost node does not come back: a person says so.
+    Forgotten(NodeId),
 }
 
 /// A node, as the log has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {
     /// The life that is let in.
-    pub incarnation: Incarnation,
+    pub incarnation: Life,
     /// A majority did not hear it.
     pub lost: bool,
     /// It is left alone.
@@ -72,7 +65,7 @@ pub struct Held {
     /// Who is to do it.
     pub executor: NodeId,
     /// The life of that one that has claimed it.
-    pub claimed: Option<Incarnation>,
+    pub claimed: Option<Life>,
 }
 
 /// What the log says so far.
@@ -107,12 +100,12 @@ impl Ledger {
     }
 
     /// True if this life of a node is older than the one that was let in.
-    pub fn is_fenced(&self, node: NodeId, incarnation: Incarnation) -> bool {
+    pub fn is_fenced(&self, node: NodeId, incarnation: Life) -> bool {
         self.nodes.get(&node).is_some_and(|node| incarnation < node.incarnation)
     }
 
     /// True if this life of `executor` has claimed it, and may do it.
-    pub fn is_claimed(&self, duty: Duty, executor: NodeId, life: Incarnation) -> bool {
+    pub fn is_claimed(&self, duty: Duty, executor: NodeId, life: Life) -> bool {
         self.duties.values().any(|held| *held == Held { duty, executor, claimed: Some(life) })
     }
 
@@ -156,10 +149,15 @@ impl Ledger {
                 self.end(duty, |held| held.claimed.is_some() && held.executor == executor)
             }
             Entry::Expired(duty) => self.end(duty, |held| held.claimed.is_some()),
+            Entry::Forgotten(node) => {
+                self.drop_open(node);
+                let is_over = |known: &Node| known.lost && !self.duties.contains_key(&node);
+                self.nodes.get(&node).is_some_and(is_over) && self.nodes.remove(&node).is_some()
+            }
         }
     }
 
-    fn back(&mut self, id: NodeId, incarnation: Incarnation) -> bool {
+    fn back(&mut self, id: NodeId, incarnation: Life) -> bool {
         let fresh = Node { incarnation, lost: false, drained: false, tries: 0 };
         let Some(node) = self.nodes.get_mut(&id) else {
             self.nodes.insert(id, fresh);
@@ -207,6 +205,38 @@ impl Ledger {
     }
 }
 
+/// As it stands in the records of a tracker: whether all is paused, how many nodes and duties follow; each node, and each duty
+/// behind the node that it is about.
+impl Field for Ledger {
+    fn put(&self, out: &mut BytesMut) {
+        self.paused.put(out);
+        (self.nodes.len() as u32, self.duties.len() as u32).put(out);
+        for (id, Node { incarnation, lost, drained, tries }) in &self.nodes {
+            (*id, *incarnation).put(out);
+            (*lost, (*drained, *tries)).put(out);
+        }
+        for (target, Held { duty, executor, claimed }) in &self.duties {
+            (*target, (*duty, *executor)).put(out);
+            (claimed.is_some(), claimed.unwrap_or_default()).put(out);
+        }
+    }
+    fn take(from: &mut Cursor) -> Result<Ledger, DecodeError> {
+        let mut ledger = Ledger { paused: Field::take(from)?, ..Ledger::default() };
+        let (nodes, duties) = <(u32, u32)>::take(from)?;
+        for _ in 0..nodes {
+            let (id, incarnation) = Field::take(from)?;
+            let (lost, (drained, tries)) = Field::take(from)?;
+            ledger.nodes.insert(id, Node { incarnation, lost, drained, tries });
+        }
+        for _ in 0..duties {
+            let (target, (duty, executor)) = Field::take(from)?;
+            let (is_claimed, life) = <(bool, Life)>::take(from)?;
+            ledger.duties.insert(target, Held { duty, executor, claimed: is_claimed.then_some(life) });
+        }
+        Ok(ledger)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,8 +245,8 @@ mod tests {
     const B: NodeId = NodeId([2; 16]);
     const C: NodeId = NodeId([3; 16]);
 
-    fn life(start: u64) -> Incarnation {
-        Incarnation { start, drawn: 0 }
+    fn life(start: u64) -> Life {
+        Life { start, drawn: 0 }
     }
 
     /// Three nodes, of which A is lost.
@@ -272,7 +302,7 @@ mod tests {
             ledger.is_fenced(A, life(2)) && !ledger.is_fenced(A, life(3)) && !ledger.is_fenced(A, life(4))
         );
         assert!(!ledger.apply(4, Entry::Back(A, life(2))));
-        let copy = Incarnation { start: 3, drawn: 1 };
+        let copy = Life { start: 3, drawn: 1 };
         assert!(ledger.apply(5, Entry::Back(A, copy)) && ledger.is_fenced(A, life(3)));
         assert!(!ledger.apply(6, Entry::Back(A, copy)), "it says nothing");
     }
@@ -291,5 +321,33 @@ mod tests {
         );
         assert!(ledger.is_paused() && ledger.duties().is_empty());
         assert!(!ledger.apply(11, Entry::Opened { target: A, executor: C }));
+    }
+
+    #[test]
+    fn a_lost_node_is_forgotten_unless_somebody_is_bringing_it_back() {
+        let mut ledger = ledger();
+        assert!(!ledger.apply(3, Entry::Forgotten(B)), "it is there");
+        assert!(ledger.apply(4, Entry::Opened { target: A, executor: B }));
+        assert!(ledger.apply(5, Entry::Claimed(4, B, life(1))) && !ledger.apply(6, Entry::Forgotten(A)));
+        assert!(
+            ledger.apply(7, Entry::Expired(4)) && ledger.apply(8, Entry::Opened { target: A, executor: B })
+        );
+        assert!(ledger.apply(9, Entry::Forgotten(A)) && !ledger.nodes().contains_key(&A));
+        assert!(ledger.duties().is_empty() && !ledger.apply(10, Entry::Forgotten(A)));
+    }
+
+    #[test]
+    fn a_ledger_is_bytes_and_the_same_again() {
+        let mut ledger = ledger();
+        assert!(ledger.apply(3, Entry::Opened { target: A, executor: B }));
+        for number in 4..6 {
+            let mut bytes = BytesMut::new();
+            ledger.put(&mut bytes);
+            let mut from = Cursor::new(bytes.freeze());
+            assert_eq!(Ledger::take(&mut from).as_ref(), Ok(&ledger));
+            from.finish().unwrap();
+            ledger.apply(number, Entry::Claimed(3, B, life(7)));
+        }
+        assert!(ledger.is_claimed(3, B, life(7)));
     }
 }

@@ -1,24 +1,25 @@
-//! The keys of a closed swarm, as its trackers tell a running peer of them.
+//! The keys of a closed swarm, as its trackers tell a process that goes on: a peer, the agent of a node.
 
 use std::time::{Duration, Instant};
 
-use crate::net::secure::{Keyring, Psk, PublicKey, Secret};
-use crate::net::{Messages, NetError};
+use super::error::NetError;
+use super::messages::Messages;
+use super::secure::{Keyring, Psk, PublicKey, Secret};
 use crate::wire::{Common, Epoch, ErrorCode, FromTracker, Keys, MemberKey, Renew, ToTracker};
 
-/// From now on the peer dials with the new key, and takes that before for as long as the tracker says; connections with
+/// From now on the process dials with the new key, and takes that before for as long as the tracker says; connections with
 /// who was put out end.
-pub(super) fn learn(keyring: &Keyring, keys: &Keys) {
+pub(crate) fn learn(keyring: &Keyring, keys: &Keys) {
     let grace = Duration::from_millis(keys.grace_ms);
     take(keyring, &keys.epoch, Instant::now().checked_add(grace).unwrap_or_else(Instant::now), &keys.revoked);
 }
 
-/// If an answer says that the key of this connection is over, asks for the one of now; true if there is one: the peer is to
+/// If an answer says that the key of this connection is over, asks for the one of now; true if there is one: it is to
 /// dial again.
 ///
 /// # Errors
 /// When the connection is broken.
-pub(super) fn renew(
+pub(crate) fn renew(
     line: &mut Messages<FromTracker, ToTracker>,
     keyring: &Keyring,
     answer: &FromTracker,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::*;
-use crate::node::executor::{Event, Executor};
+use crate::rescue::executor::{Event, Executor};
 
 /// What is wrong, if anything is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) enum Now {
 /// A process of an agent.
 pub(super) struct Process {
     pub(super) node: u8,
-    pub(super) life: Incarnation,
+    pub(super) life: Life,
     pub(super) alive: bool,
     /// Stopped until then.
     pub(super) paused: f64,
@@ -60,7 +60,7 @@ pub(super) struct Tracker {
     pub(super) ledger: Ledger,
     pub(super) rate: f64,
     /// When, and as whom.
-    pub(super) heard: BTreeMap<u8, (f64, Incarnation)>,
+    pub(super) heard: BTreeMap<u8, (f64, Life)>,
 }
 
 impl Tracker {

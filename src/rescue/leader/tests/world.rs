@@ -9,13 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use super::super::*;
 pub(super) use super::cast::Fault;
 use super::cast::{Attempt, Now, Process, Tracker};
-use crate::node::executor::{Effect, Event, Executor};
-use crate::node::ledger::Node;
+use crate::rescue::executor::{Effect, Event, Executor};
+use crate::rescue::ledger::Node;
 
 const TRACKERS: usize = 3;
 const NODES: u8 = 5;
-/// A tracker misses a node after so long.
-const NODE_LEASE: Duration = Duration::from_secs(10);
 const BEAT: f64 = 2.0;
 /// How long faults are made, and the longest until all are up again.
 const STORM: f64 = 300.0;
@@ -115,7 +113,7 @@ impl World {
     /// Starts the agent of a node, unless one runs on its host.
     fn rise(&mut self, node: u8) {
         self.starts[usize::from(node)] += 1;
-        let life = Incarnation { start: self.starts[usize::from(node)], drawn: self.rng.u32(..) };
+        let life = Life { start: self.starts[usize::from(node)], drawn: self.rng.u32(..) };
         let rate = 0.95 + 0.1 * self.rng.f64();
         let executor = Executor::new(self.terms.lease);
         self.processes.push(Process { node, life, alive: true, paused: 0.0, rate, executor, attempt: None });
@@ -201,7 +199,7 @@ impl World {
             for Tracker { rate, heard, .. } in &self.trackers {
                 let last = heard.get(&node);
                 let age = last.map_or(f64::MAX, |(at, _)| (self.now - at) * rate);
-                if age < NODE_LEASE.as_secs_f64() {
+                if age < self.terms.silence.as_secs_f64() {
                     sum.hear += 1;
                     sum.incarnation = sum.incarnation.max(last.map(|(_, life)| *life).unwrap_or_default());
                 } else {
@@ -297,7 +295,7 @@ impl World {
         }
         let known = heard.entry(node).or_insert((self.now, life));
         // An older life does not hide a younger one that was heard lately.
-        if life >= known.1 || self.now - known.0 > NODE_LEASE.as_secs_f64() {
+        if life >= known.1 || self.now - known.0 > self.terms.silence.as_secs_f64() {
             *known = (self.now, life);
         }
         let told = ledger.duty_of(id(node)).filter(|(_, held)| held.claimed.is_none_or(|by| by == life));
@@ -432,7 +430,7 @@ impl World {
     /// All are up, each once, and nothing is left to do.
     fn is_well(&self) -> Result<(), String> {
         for node in 1..=NODES {
-            let lives: Vec<Incarnation> = self
+            let lives: Vec<Life> = self
                 .processes
                 .iter()
                 .filter(|process| process.alive && process.node == node)

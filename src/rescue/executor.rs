@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::ledger::{Duty, NodeId};
 
-/// A hook is not begun with less of the lease left.
-const LEAST: Duration = Duration::from_secs(5);
-/// An unanswered question is asked again after so long.
-const AGAIN: Duration = Duration::from_secs(2);
+/// A hook is not begun with less than this part of the lease left: five seconds of thirty.
+const LEAST: u32 = 6;
+/// An unanswered question is asked again after this part of the lease: two seconds of thirty.
+const AGAIN: u32 = 15;
 
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Executor {
                 if decided == duty =>
             {
                 let until = first + self.lease;
-                if !granted || now + LEAST > until {
+                if !granted || now + self.lease / LEAST > until {
                     self.give_up(duty);
                     return None;
                 }
@@ -116,7 +116,7 @@ impl Executor {
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Idle | State::Running { killed: true, .. } => None,
-            State::Asking { last, .. } | State::Telling { last, .. } => Some(last + AGAIN),
+            State::Asking { last, .. } | State::Telling { last, .. } => Some(last + self.lease / AGAIN),
             State::Running { until, .. } => Some(until),
         }
     }
@@ -133,7 +133,7 @@ impl Executor {
         }
         match &mut self.state {
             State::Asking { duty, first, last, .. } => {
-                if *first + self.lease < now + LEAST {
+                if *first + self.lease < now + self.lease / LEAST {
                     let duty = *duty;
                     self.give_up(duty);
                     return None;

@@ -1,0 +1,96 @@
+//! What trackers say of nodes: hosts with their roles, and who brings a lost one back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{NodeId, NodeRole, NodeState, RoleState, SeenNode};
+
+/// A node as a tracker knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub node: String,
+    /// Where it is, as its agent said.
+    pub host: String,
+    /// `up`, `lost`, or `drained`: left alone, whether it is there or not.
+    pub state: String,
+    /// Starts of its agent.
+    pub starts: u64,
+    /// Milliseconds since the tracker heard it, or since that started.
+    pub silent_ms: u32,
+    /// True if its agent can bring others back.
+    pub able: bool,
+    /// Bytes free where its agent keeps its state; 0 if the tracker has not heard it.
+    pub free: u64,
+    /// Hundredths of its load average of the last minute; 0 if the tracker has not heard it.
+    pub load: u32,
+    /// Its roles; none if the tracker has not heard it.
+    pub roles: Vec<NodeRoleReport>,
+    /// Times that somebody was to bring it back since it was there.
+    pub tries: u32,
+    /// The id of the node that is to bring it back now.
+    pub executor: Option<String>,
+    /// True if that one is at it.
+    pub claimed: bool,
+}
+
+/// A role of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRoleReport {
+    /// Its name.
+    pub role: String,
+    /// What it does: as of `p2p node status`.
+    pub state: String,
+    /// Processes that were started for it.
+    pub starts: u32,
+    /// It ended five times or more within a minute.
+    pub looping: bool,
+}
+
+impl From<&SeenNode> for NodeReport {
+    fn from(node: &SeenNode) -> NodeReport {
+        let state = match node.state {
+            NodeState::Up => "up",
+            NodeState::Lost => "lost",
+            NodeState::Drained => "drained",
+        };
+        let duty = node.duties.first();
+        NodeReport {
+            id: id_of(node.id),
+            node: node.name.to_string(),
+            host: node.host.to_string(),
+            state: state.to_owned(),
+            starts: node.start,
+            silent_ms: node.silent_ms,
+            able: node.able,
+            free: node.free,
+            load: node.load,
+            roles: node.roles.iter().map(NodeRoleReport::from).collect(),
+            tries: node.tries,
+            executor: duty.map(|duty| id_of(duty.executor)),
+            claimed: duty.is_some_and(|duty| duty.claimed),
+        }
+    }
+}
+
+impl From<&NodeRole> for NodeRoleReport {
+    fn from(role: &NodeRole) -> NodeRoleReport {
+        let state = match role.state {
+            RoleState::Stopped => "stopped",
+            RoleState::Waiting => "waiting",
+            RoleState::Starting => "starting",
+            RoleState::Running => "running",
+            RoleState::Stopping => "stopping",
+            RoleState::Backoff => "backoff",
+            RoleState::Broken => "broken",
+        };
+        let NodeRole { name, starts, looping, .. } = role;
+        NodeRoleReport { role: name.to_string(), state: state.to_owned(), starts: *starts, looping: *looping }
+    }
+}
+
+/// As people and programs name a node.
+pub fn id_of(node: NodeId) -> String {
+    node.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,351 @@
+//! Nodes as this tracker hears them, and what it proposes about them while it leads. Pure.
+//!
+//! What is heard is soft state: agents beat again in a moment. What is agreed on is on record, and there the rules are that
+//! hold whoever proposes what (`rescue/ledger.rs`).
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::records::{
+    Called, Command, DutyAssigned, DutyClaimed, DutyEnded, DutyExpired, DutyOpened, NodeBack, NodeDrained,
+    NodeLost, Nodes as OnRecord,
+};
+use crate::content::Network;
+use crate::rescue::{Entry, Heard, Leader, Terms};
+use crate::wire::{Life, NodeBeat, NodeId};
+
+/// Most nodes that are heard.
+const MAX_NODES: usize = 1024;
+/// Most of them from one network.
+const MAX_NODES_OF_NETWORK: usize = 256;
+
+/// There are too many nodes, or too many from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this tracker hears {0} nodes, and no more{1}")]
+pub struct Full(usize, &'static str);
+
+/// What an agent said last.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub beat: NodeBeat,
+    /// From where.
+    pub from: Network,
+}
+
+/// How one tracker hears nodes: what trackers tell each other, so that a majority of them can miss a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ages {
+    /// For how long it has listened. Of a node that it never heard it knows no more than that.
+    pub listening: Duration,
+    /// Since when each was heard last, as which life, and whether it can bring others back.
+    pub heard: BTreeMap<NodeId, Age>,
+}
+
+/// How one tracker hears a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age {
+    /// Since then it was silent.
+    pub silent: Duration,
+    /// The life that was heard.
+    pub life: Life,
+    /// It can bring others back.
+    pub able: bool,
+}
+
+/// The nodes that beat to this tracker.
+#[derive(Debug)]
+pub struct Nodes {
+    terms: Terms,
+    since: Instant,
+    said: BTreeMap<NodeId, Said>,
+    /// What it proposes, from when it began to lead; and of how many trackers it is the leader.
+    leader: Option<(usize, Leader)>,
+    seed: u64,
+}
+
+impl Nodes {
+    /// Nobody was heard yet.
+    pub fn new(terms: Terms, seed: u64, now: Instant) -> Nodes {
+        Nodes { terms, since: now, said: BTreeMap::new(), leader: None, seed }
+    }
+
+    /// By what it goes.
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// An agent beats, whose life is not over.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub fn hear(&mut self, node: NodeId, said: Said) -> Result<(), Full> {
+        if let Some(known) = self.said.get(&node) {
+            // An older life does not hide a younger one that was heard lately.
+            let lately = said.at.saturating_duration_since(known.at) < self.terms.silence;
+            if said.beat.life < known.beat.life && lately {
+                return Ok(());
+            }
+        } else if self.said.len() >= MAX_NODES {
+            return Err(Full(MAX_NODES, ""));
+        } else if self.said.values().filter(|other| other.from == said.from).count() >= MAX_NODES_OF_NETWORK {
+            return Err(Full(MAX_NODES_OF_NETWORK, " from one network"));
+        }
+        self.said.insert(node, said);
+        Ok(())
+    }
+
+    /// What the agent of a node said last, if it was heard.
+    pub fn said(&self, node: NodeId) -> Option<&Said> {
+        self.said.get(&node)
+    }
+
+    /// For how long a node was silent, as far as this tracker can know.
+    pub fn silent(&self, node: NodeId, now: Instant) -> Duration {
+        now.saturating_duration_since(self.said.get(&node).map_or(self.since, |said| said.at))
+    }
+
+    /// How it hears nodes.
+    pub fn ages(&self, now: Instant) -> Ages {
+        let age = |said: &Said| Age {
+            silent: now.saturating_duration_since(said.at),
+            life: said.beat.life,
+            able: said.beat.able && !said.beat.drained,
+        };
+        let heard = self.said.iter().map(|(node, said)| (*node, age(said))).collect();
+        Ages { listening: now.saturating_duration_since(self.since), heard }
+    }
+
+    /// Another leads, or nobody does: what this tracker has waited for counts no more.
+    pub fn follow(&mut self) {
+        self.leader = None;
+    }
+
+    /// What the leader of so many trackers proposes now; `others` is how those of them hear nodes that said so lately, itself
+    /// left out.
+    pub fn lead(
+        &mut self,
+        trackers: usize,
+        others: &[Ages],
+        on_record: &OnRecord,
+        now: Instant,
+    ) -> Vec<Command> {
+        let ledger = on_record.ledger();
+        let (silence, known) = (self.terms.silence, ledger.nodes());
+        let begins = self.leader.is_none();
+        // Who came, was never let in and is silent takes no place.
+        self.said.retain(|node, said| said.at + silence > now || (known.contains_key(node) && !begins));
+        if self.leader.as_ref().is_none_or(|(of, _)| *of != trackers) {
+            // What was said to it before it led was said to another since.
+            self.since = now;
+            self.leader = Some((trackers, Leader::new(self.terms, trackers, self.seed)));
+        }
+        let mut all = vec![self.ages(now)];
+        all.extend_from_slice(others);
+        let heard = summed(&all, on_record, silence);
+        let Some((_, leader)) = &mut self.leader else { return Vec::new() };
+        let entries = leader.step(ledger, &heard, now);
+        let mut commands: Vec<Command> =
+            entries.into_iter().filter_map(|entry| self.command(entry)).collect();
+        commands.extend(self.said.iter().filter_map(|(node, said)| corrected(*node, said, on_record)));
+        commands
+    }
+
+    /// The command that puts an entry on record.
+    fn command(&self, entry: Entry) -> Option<Command> {
+        Some(match entry {
+            // A life that only others hear they tell of when they lead.
+            Entry::Back(node, life) => {
+                let said = self.said.get(&node).filter(|said| said.beat.life == life)?;
+                Command::NodeBack(back(node, said))
+            }
+            Entry::Lost(node) => Command::NodeLost(NodeLost { node }),
+            Entry::Opened { target, executor } => Command::DutyOpened(DutyOpened { target, executor }),
+            Entry::Assigned(duty, executor) => Command::DutyAssigned(DutyAssigned { duty, executor }),
+            Entry::Expired(duty) => Command::DutyExpired(DutyExpired { duty }),
+            Entry::Claimed(duty, executor, life) => {
+                Command::DutyClaimed(DutyClaimed { duty, executor, life })
+            }
+            Entry::Done(duty, executor) => Command::DutyEnded(DutyEnded { duty, executor }),
+            // These are for agents and people to say.
+            Entry::Drained(..) | Entry::Paused(_) | Entry::Forgotten(_) => return None,
+        })
+    }
+}
+
+/// How nodes are heard by these trackers together.
+fn summed(all: &[Ages], on_record: &OnRecord, silence: Duration) -> BTreeMap<NodeId, Heard> {
+    let known = on_record.ledger().nodes().keys();
+    let mut sums: BTreeMap<NodeId, Heard> = known.map(|node| (*node, Heard::default())).collect();
+    for ages in all {
+        ages.heard.keys().for_each(|node| _ = sums.entry(*node).or_default());
+        for (node, sum) in &mut sums {
+            match ages.heard.get(node) {
+                Some(age) if age.silent < silence => {
+                    sum.hear += 1;
+                    sum.incarnation = sum.incarnation.max(age.life);
+                    sum.able |= age.able;
+                }
+                None if ages.listening < silence => {}
+                _ => sum.miss += 1,
+            }
+        }
+    }
+    sums
+}
+
+fn back(node: NodeId, said: &Said) -> NodeBack {
+    let NodeBeat { life, name, host, .. } = said.beat.clone();
+    NodeBack { node, life, name, host }
+}
+
+/// What a node that is there says otherwise than it is on record.
+fn corrected(node: NodeId, said: &Said, on_record: &OnRecord) -> Option<Command> {
+    let known = on_record.ledger().nodes().get(&node)?;
+    if known.lost || known.incarnation != said.beat.life {
+        return None;
+    }
+    let NodeBeat { name, host, drained, .. } = &said.beat;
+    if on_record.called(node).is_none_or(|Called { name: n, host: h }| (n, h) != (name, host)) {
+        return Some(Command::NodeBack(back(node, said)));
+    }
+    (known.drained != *drained).then_some(Command::NodeDrained(NodeDrained { node, drained: *drained }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracker::records::{Outcome, Records};
+    use crate::wire::{Label, List};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const A: NodeId = NodeId([1; 16]);
+    const B: NodeId = NodeId([2; 16]);
+
+    fn beat(start: u64) -> NodeBeat {
+        NodeBeat {
+            life: Life { start, drawn: 0 },
+            name: Label::new("n"),
+            host: Label::new("h"),
+            able: true,
+            drained: false,
+            free: 1,
+            load: 2,
+            roles: List::default(),
+        }
+    }
+
+    fn said(beat: NodeBeat, last: u8, at: Instant) -> Said {
+        Said { at, beat, from: Network::of([10, 0, 0, last].into()) }
+    }
+
+    /// A tracker with its records.
+    struct World {
+        nodes: Nodes,
+        records: Records,
+        now: Instant,
+    }
+
+    impl World {
+        fn new() -> World {
+            let now = Instant::now();
+            World { nodes: Nodes::new(Terms::default(), 1, now), records: Records::default(), now }
+        }
+
+        fn hears(&mut self, node: NodeId, beat: NodeBeat) {
+            self.nodes.hear(node, said(beat, 1, self.now)).unwrap();
+        }
+
+        /// Leads, alone or with others, after a time; what came on record.
+        fn leads(&mut self, after: Duration, trackers: usize, others: &[Ages]) -> Vec<Command> {
+            self.now += after;
+            let mut commands = self.nodes.lead(trackers, others, self.records.nodes(), self.now);
+            commands.retain(|command| {
+                let slot = self.records.applied() + 1;
+                self.records.apply(slot, command).outcome == Outcome::Noted
+            });
+            commands
+        }
+    }
+
+    #[test]
+    fn one_tracker_lets_nodes_in_misses_them_and_gives_another_the_duty() {
+        let mut world = World::new();
+        world.hears(A, beat(1));
+        world.hears(B, beat(5));
+        let back = |node, start| Command::NodeBack(back(node, &said(beat(start), 1, Instant::now())));
+        assert_eq!(world.leads(SECOND, 1, &[]), [back(A, 1), back(B, 5)]);
+        assert_eq!(world.leads(8 * SECOND, 1, &[]), []);
+        world.hears(B, beat(5));
+        assert_eq!(world.leads(2 * SECOND, 1, &[]), [Command::NodeLost(NodeLost { node: A })]);
+        let opened = DutyOpened { target: A, executor: B };
+        assert_eq!(world.leads(SECOND, 1, &[]), [Command::DutyOpened(opened)]);
+        world.hears(A, beat(2));
+        assert_eq!(world.leads(SECOND, 1, &[]), [back(A, 2)]);
+        assert!(world.records.nodes().ledger().duties().is_empty());
+    }
+
+    #[test]
+    fn a_tracker_that_leads_since_a_moment_misses_nobody_yet() {
+        let mut world = World::new();
+        world.hears(A, beat(1));
+        world.leads(SECOND, 1, &[]);
+        world.nodes.follow();
+        world.now += 30 * SECOND;
+        assert_eq!(world.leads(Duration::ZERO, 1, &[]), [], "another has led meanwhile");
+        assert_eq!(world.leads(9 * SECOND, 1, &[]), []);
+        assert_eq!(world.leads(SECOND, 1, &[]), [Command::NodeLost(NodeLost { node: A })]);
+    }
+
+    #[test]
+    fn of_three_trackers_two_must_miss_a_node() {
+        let mut world = World::new();
+        let age = |silent| Age { silent, life: Life { start: 1, drawn: 0 }, able: true };
+        let other = |silent| Ages { listening: 60 * SECOND, heard: [(A, age(silent))].into() };
+        world.hears(A, beat(1));
+        assert_eq!(world.leads(SECOND, 3, &[]), [], "one of three hears it");
+        assert_eq!(world.leads(SECOND, 3, &[other(SECOND)]).len(), 1);
+        assert_eq!(world.leads(20 * SECOND, 3, &[other(SECOND), other(SECOND)]), []);
+        let new = Ages { listening: SECOND, heard: BTreeMap::new() };
+        assert_eq!(world.leads(SECOND, 3, &[other(SECOND), new]), [], "who has just started does not count");
+        let lost = [Command::NodeLost(NodeLost { node: A })];
+        assert_eq!(world.leads(SECOND, 3, &[other(SECOND), other(11 * SECOND)]), lost);
+    }
+
+    #[test]
+    fn what_a_node_says_otherwise_is_put_on_record_and_an_older_life_hides_no_younger() {
+        let mut world = World::new();
+        world.hears(A, beat(3));
+        world.leads(SECOND, 1, &[]);
+        world.hears(A, beat(2));
+        assert_eq!(world.nodes.said(A).unwrap().beat.life.start, 3);
+        world.hears(A, NodeBeat { drained: true, ..beat(3) });
+        let drained = NodeDrained { node: A, drained: true };
+        assert_eq!(world.leads(SECOND, 1, &[]), [Command::NodeDrained(drained)]);
+        let moved = NodeBeat { host: Label::new("elsewhere"), drained: true, ..beat(3) };
+        world.hears(A, moved);
+        assert_eq!(world.leads(SECOND, 1, &[]).len(), 1);
+        assert_eq!(&*world.records.nodes().called(A).unwrap().host, "elsewhere");
+        assert_eq!(world.leads(SECOND, 1, &[]), []);
+    }
+
+    #[test]
+    fn strangers_take_so_many_places_and_only_while_they_are_heard() {
+        let mut world = World::new();
+        let node = |number: u32| {
+            let mut node = NodeId([9; 16]);
+            node.0[..4].copy_from_slice(&number.to_be_bytes());
+            node
+        };
+        let mut take =
+            |number: u32, network| world.nodes.hear(node(number), said(beat(1), network, world.now));
+        let most = MAX_NODES_OF_NETWORK as u32;
+        (0..most).for_each(|number| take(number, 1).unwrap());
+        assert!(take(most, 1).is_err() && take(0, 1).is_ok() && take(most, 2).is_ok());
+        world.now += 20 * SECOND;
+        world.nodes.lead(1, &[], world.records.nodes(), world.now);
+        assert!(world.nodes.said.is_empty());
+    }
+}
