@@ -312,6 +312,17 @@ fn a_demonstration_is_nodes_that_work_together_and_come_back_and_nothing_is_left
     kill_process(pid(&status["roles"][0]).expect("a process"), Signal::KILL).expect("it is ours");
     demo.wait_for_log("node: node1 ended with signal 9");
     eventually("both stores lend again", || (lending() == 2).then_some(()));
+    // The other one hangs: the first has it restarted, before the agent of all nodes thinks anything of it.
+    let there = || {
+        let nodes = run(&["cluster", "nodes", "--json", "--tracker", &trackers]).stdout;
+        let is_up = |line: &&str| line.contains("\"state\":\"up\"");
+        nodes.lines().filter(is_up).count()
+    };
+    eventually("both nodes are there", || (there() == 2).then_some(()));
+    kill_process(pid(&status["roles"][1]).expect("a process"), Signal::STOP).expect("it is ours");
+    demo.wait_for_log("node: node2 is lost, and this node brings it back");
+    demo.wait_for_log("node: node2 ended with signal 9");
+    eventually("both nodes are there again", || (there() == 2).then_some(()));
     let fetched = state.with_file_name("g");
     run(&["download", "f", text(&fetched), "--tracker", &trackers]).expect(DONE);
     assert_eq!(fs::read(&fetched).expect("a file"), support::pattern(300_000, 1));

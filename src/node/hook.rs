@@ -14,6 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::news::News;
 use super::process::{self, Heard};
+use super::service::ROLE_FOLDER;
 use crate::rescue::Duty;
 use crate::threads;
 
@@ -64,6 +65,11 @@ impl Hook {
             .env(DUTY, duty.to_string())
             .env(NODE, order.node)
             .env(HOST, order.host)
+            // What the agent's own supervisor has told it is not for what a hook starts.
+            .env_remove(ROLE_FOLDER)
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_USEC")
+            .env_remove("WATCHDOG_PID")
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

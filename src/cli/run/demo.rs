@@ -1,5 +1,6 @@
 //! `p2p up --demo N`: nodes of a tracker and a store each, on free ports of this machine, in a folder that goes away with
-//! them. Each node is an agent of its own, and all of them are roles of one: whatever is killed comes back.
+//! them. Each node is an agent of its own, and all of them are roles of one: whatever is killed comes back. One that hangs
+//! another node has restarted before that notices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,6 +9,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use tempfile::TempDir;
+use toml::Value;
 
 use crate::cli::failure::{Failure, reason};
 use crate::cli::run::scratch;
@@ -18,6 +20,10 @@ use crate::say;
 
 /// What each store lends.
 const LENT: &str = "1GB";
+/// How long a node may be silent: nobody likes to wait in a demonstration.
+const SILENCE: &str = "4s";
+/// Where the agent of all nodes has its state, in the folder.
+const STATE: &str = "demo";
 
 /// The nodes of a demonstration.
 #[derive(Debug)]
@@ -34,8 +40,9 @@ impl Demo {
         let folder = scratch::folder()?;
         let trackers: Vec<String> =
             free_ports(nodes).map_err(failed)?.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        for (number, tracker) in (1..).zip(&trackers) {
-            describe(&folder.path().join(name(number)), number, tracker, &trackers[0]).map_err(failed)?;
+        let restart = restart(&folder.path().join(STATE)).map_err(failed)?;
+        for number in 1..=trackers.len() {
+            describe(&folder.path().join(name(number)), number, &trackers, &restart).map_err(failed)?;
         }
         Ok(Demo { folder, trackers })
     }
@@ -54,7 +61,7 @@ impl Demo {
             host: "demo".to_owned(),
             trackers: Vec::new(),
             revive: Revive::default(),
-            state: self.folder.path().join("demo"),
+            state: self.folder.path().join(STATE),
             base: self.folder.path().to_owned(),
             patience: Patience::default(),
             roles,
@@ -68,11 +75,12 @@ impl Demo {
             "all of it is in {} and goes away at the end; in another terminal:\n  \
              export P2P_TRACKER={trackers}\n  \
              p2p stores\n  \
+             p2p cluster nodes\n  \
              p2p node status --state {}\n  \
              p2p node status --file {}\n\
              kill what you like: it comes back",
             folder.display(),
-            folder.join("demo").display(),
+            folder.join(STATE).display(),
             folder.join(name(1)).join("node.toml").display(),
         ));
     }
@@ -89,18 +97,41 @@ fn free_ports(count: u16) -> io::Result<Vec<u16>> {
     taken.iter().map(|listener| listener.local_addr().map(|addr| addr.port())).collect()
 }
 
+/// What a node runs to have another restarted: it asks the agent of all nodes for it.
+fn restart(state: &Path) -> io::Result<String> {
+    let program = std::env::current_exe()?;
+    let words = [
+        &program.display().to_string(),
+        "node",
+        "restart",
+        "{node}",
+        "--state",
+        &state.display().to_string(),
+    ];
+    Ok(list(words))
+}
+
+/// A list of texts, as a configuration has it.
+fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    Value::Array(texts.into_iter().map(Value::from).collect()).to_string()
+}
+
 /// Writes the configuration of a node into its folder. Trackers have records of their own each, and a store keeps for one
-/// tracker: so all stores are at the `first`, where an upload finds all of them, and which learns from them what there is
-/// when it comes back.
-fn describe(folder: &Path, number: usize, tracker: &str, first: &str) -> io::Result<()> {
+/// tracker: so all stores are at the first, where an upload finds all of them, and which learns from them what there is
+/// when it comes back. For the same reason the first decides about nodes.
+fn describe(folder: &Path, number: usize, trackers: &[String], restart: &str) -> io::Result<()> {
     fs::create_dir(folder)?;
     fs::create_dir(folder.join("store"))?;
-    let name = name(number);
+    let others: Vec<String> = (1..=trackers.len()).filter(|other| *other != number).map(name).collect();
+    let (name, own, first) = (name(number), &trackers[number - 1], &trackers[0]);
+    let all = list(trackers.iter().map(String::as_str));
+    let others = list(others.iter().map(String::as_str));
     fs::write(
         folder.join("node.toml"),
         format!(
-            "[node]\nname = \"{name}\"\nstate = \"state\"\n\n\
-             [tracker]\nlisten = \"{tracker}\"\ndata = false\n\n\
+            "[node]\nname = \"{name}\"\nstate = \"state\"\ntrackers = {all}\n\n\
+             [revive]\nrun = {restart}\nnodes = {others}\n\n\
+             [tracker]\nlisten = \"{own}\"\ndata = false\nnode-silence = \"{SILENCE}\"\n\n\
              [peer.store]\nfolder = \"store\"\nname = \"store{number}\"\nstore = \"{LENT}\"\nzone = \"{name}\"\n\
              listen = \"127.0.0.1:0\"\ntrackers = [\"{first}\"]\nafter = [\"tracker\"]\n"
         ),
