@@ -15,6 +15,7 @@ mod framing;
 mod handshake;
 mod listing;
 mod locating;
+mod nodes;
 mod notices;
 mod numbers;
 mod peer;
@@ -73,6 +74,7 @@ pub fn tracker(addr: &str, patience: Duration, tell: &mut dyn FnMut(Outcome)) {
         listing::CHECKS,
         published::CHECKS,
         stores::CHECKS,
+        nodes::CHECKS,
     ];
     checks.iter().for_each(|checks| run(checks, &target, tell));
 }

@@ -63,6 +63,7 @@ numbers! {
         SET_STORE = 0x24,
         RECORDS = 0x26,
         PUBLISH = 0x27,
+        NODE_BEAT = 0x2f,
         REGISTERED = 0x30,
         LOCATED = 0x31,
         LISTING = 0x32,
@@ -78,6 +79,7 @@ numbers! {
         REMOVED = 0x3e,
         HEALTH = 0x3f,
         STORES = 0x40,
+        NODE_ORDERS = 0x47,
         OPEN = 0x50,
         CLOSE = 0x51,
         GET_MANIFEST = 0x52,
@@ -87,6 +89,10 @@ numbers! {
         ASKER_HAVE = 0x56,
         CORRUPT = 0x57,
         WANT = 0x58,
+        CLAIM = 0x60,
+        DUTY_DONE = 0x61,
+        GET_NODES = 0x62,
+        NODES = 0x68,
         OPENED = 0x70,
         MANIFEST = 0x71,
         CHUNK = 0x72,
@@ -116,6 +122,8 @@ numbers! {
         NOT_FOUND = 18,
         UNKNOWN_SWARM = 20,
         IMPOSTOR = 21,
+        FENCED = 26,
+        OVER = 27,
     }
 }
 
