@@ -5,6 +5,7 @@
 //! that, with room for clocks that are wrong. So no two are at it at once, unless one is paused between a look at its clock
 //! and what it does then: whoever comes back of such a pair is fenced.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::ledger::{Duty, NodeId};
@@ -13,6 +14,8 @@ use super::ledger::{Duty, NodeId};
 const LEAST: u32 = 6;
 /// An unanswered question is asked again after this part of the lease: two seconds of thirty.
 const AGAIN: u32 = 15;
+/// So many duties that were begun, or are over, are remembered: an answer that comes late must not begin one again.
+const REMEMBERED: usize = 64;
 
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,21 +60,21 @@ pub struct Executor {
     state: State,
     /// The last duty that was asked for, and when that was first: its lease runs from then, whatever comes between.
     asked: Option<(Duty, Instant)>,
-    /// This one and those before it were begun, or are over.
-    spent: Option<Duty>,
+    /// These were begun, or are over. Not all with smaller numbers are: one that another had first may come here later.
+    spent: VecDeque<Duty>,
 }
 
 impl Executor {
     /// One with nothing to do, whose leases are so long.
     pub fn new(lease: Duration) -> Executor {
-        Executor { lease, state: State::Idle, asked: None, spent: None }
+        Executor { lease, state: State::Idle, asked: None, spent: VecDeque::new() }
     }
 
     /// Takes an event.
     #[must_use]
     pub fn step(&mut self, event: Event, now: Instant) -> Option<Effect> {
         match (event, self.state) {
-            (Event::Told(Some((duty, target))), State::Idle) if self.spent < Some(duty) => {
+            (Event::Told(Some((duty, target))), State::Idle) if !self.spent.contains(&duty) => {
                 let first = self.asked.filter(|(asked, _)| *asked == duty).map_or(now, |(_, first)| first);
                 self.asked = Some((duty, first));
                 self.state = State::Asking { duty, target, first, last: now };
@@ -90,7 +93,7 @@ impl Executor {
                     self.give_up(duty);
                     return None;
                 }
-                self.spent = Some(duty);
+                self.spend(duty);
                 self.state = State::Running { duty, until, killed: false };
                 Some(Effect::Run(duty, target))
             }
@@ -123,8 +126,15 @@ impl Executor {
 
     /// If it was claimed, that runs out.
     fn give_up(&mut self, duty: Duty) {
-        self.spent = Some(duty);
+        self.spend(duty);
         self.state = State::Idle;
+    }
+
+    fn spend(&mut self, duty: Duty) {
+        if self.spent.len() >= REMEMBERED {
+            self.spent.pop_front();
+        }
+        self.spent.push_back(duty);
     }
 
     fn tick(&mut self, now: Instant) -> Option<Effect> {
@@ -160,6 +170,26 @@ impl Executor {
     pub(super) fn forgets_when_it_asked(&mut self, now: Instant) {
         if let State::Asking { first, .. } = &mut self.state {
             *first = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duty_that_others_had_before_is_taken_up_after_later_ones_and_none_twice() {
+        let (mut executor, now) = (Executor::new(Duration::from_secs(30)), Instant::now());
+        let target = NodeId([1; 16]);
+        for duty in [38, 26] {
+            assert_eq!(executor.step(Event::Told(Some((duty, target))), now), Some(Effect::Claim(duty)));
+            assert_eq!(executor.step(Event::Claimed(duty, true), now), Some(Effect::Run(duty, target)));
+            assert_eq!(executor.step(Event::Ended, now), Some(Effect::Tell(duty)));
+            assert_eq!(executor.step(Event::Noted(duty), now), None);
+        }
+        for duty in [38, 26] {
+            assert_eq!(executor.step(Event::Told(Some((duty, target))), now), None, "it was begun");
         }
     }
 }
