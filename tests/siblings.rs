@@ -171,7 +171,7 @@ fn two_are_never_at_it_at_once_though_the_one_that_is_at_it_is_stopped() {
     world.is("c", "up", 2);
     // Who was stopped is lost, and is brought back as well.
     world.is(&first[3], "up", 2);
-    assert_eq!(world.lines("begin", &first[3]).len(), 1, "{:?}", world.log());
+    assert_eq!(world.lines("end", &first[3]).len(), 1, "{:?}", world.log());
 }
 
 #[test]

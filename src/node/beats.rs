@@ -8,16 +8,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::news::News;
+use super::news::{News, Told};
 use crate::content::shown;
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError, keys};
 use crate::rescue::Duty;
 use crate::swarm::backoff::Backoff;
 use crate::threads::{self, lock};
-use crate::wire::{
-    Claim, Common, DutyDone, ErrorCode, FromTracker, Message, NodeBeat, NodeOrders, Role, ToTracker,
-};
+use crate::wire::{Claim, Common, DutyDone, ErrorCode, FromTracker, Message, NodeBeat, Role, ToTracker};
 
 /// How long a tracker may take to answer before the link counts as broken.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,19 +27,6 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(20);
 const MOST_INTERVAL: Duration = Duration::from_secs(60);
 /// What may wait to be told on one link; whoever tells more is not heard.
 const MAX_ACTS: usize = 16;
-
-/// What a tracker told.
-#[derive(Debug)]
-pub(super) enum Told {
-    /// Its orders; and whether the handshake has proved who it is.
-    Orders(NodeOrders, bool),
-    /// A duty that was claimed is this node's, or is not.
-    Claimed(Duty, bool),
-    /// That a duty was done is noted.
-    Noted(Duty),
-    /// A later life of this node was let in.
-    Fenced,
-}
 
 /// What a tracker is to be told besides beats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

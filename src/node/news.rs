@@ -2,11 +2,11 @@
 
 use crossbeam_channel::Sender;
 
-use super::beats::Told;
 use super::notice::Notice;
 use super::process::Heard;
 use crate::api::node::{NodeAnswer, NodeRequest};
 use crate::rescue::Duty;
+use crate::wire::NodeOrders;
 
 /// One thing that it hears.
 #[derive(Debug)]
@@ -25,4 +25,17 @@ pub(super) enum News {
     HookEnded(Duty, String),
     /// It is to end.
     End,
+}
+
+/// What a tracker told.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Its orders; and whether the handshake has proved who it is.
+    Orders(NodeOrders, bool),
+    /// A duty that was claimed is this node's, or is not.
+    Claimed(Duty, bool),
+    /// That a duty was done is noted.
+    Noted(Duty),
+    /// A later life of this node was let in.
+    Fenced,
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::beats::{Act, Beats, Told};
+use super::beats::{Act, Beats};
 use super::hook::{self, Hook};
 use super::life;
-use super::news::News;
+use super::news::{News, Told};
 use super::plan::Plan;
 use super::rescuer::{Deed, Rescuer, Revive};
 use crate::net::Identity;
