@@ -9,7 +9,8 @@ use crate::cli::reach::tracker::in_pages;
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{age, shown};
-use crate::cli::typed::nodes::{ForgetArgs, NodesArgs};
+use crate::cli::typed::nodes::ForgetArgs;
+use crate::cli::typed::options::Asking;
 use crate::wire::{Common, FromTracker, GetNodes, NodeId, NodesChange, SeenNode, SetNodes, limits};
 
 /// Digits of an id by which people know it.
@@ -24,7 +25,7 @@ struct Changed<'a> {
 }
 
 /// `p2p cluster nodes`
-pub(crate) fn nodes(args: &NodesArgs) -> Result<(), Failure> {
+pub(crate) fn nodes(args: &Asking) -> Result<(), Failure> {
     let mut client = Client::new(&args.trackers.trackers, args.wait);
     let (all, paused) = all(&mut client)?;
     if args.json {
@@ -59,25 +60,25 @@ pub(crate) fn nodes(args: &NodesArgs) -> Result<(), Failure> {
 }
 
 /// `p2p cluster pause`
-pub(crate) fn pause(args: &NodesArgs) -> Result<(), Failure> {
+pub(crate) fn pause(args: &Asking) -> Result<(), Failure> {
     set(args, (NodesChange::Pause, None))?;
     said(args, ("pause", None), "nobody is brought back until `p2p cluster resume`")
 }
 
 /// `p2p cluster resume`
-pub(crate) fn resume(args: &NodesArgs) -> Result<(), Failure> {
+pub(crate) fn resume(args: &Asking) -> Result<(), Failure> {
     set(args, (NodesChange::Resume, None))?;
     said(args, ("resume", None), "who is lost is brought back again")
 }
 
 /// `p2p cluster forget NODE`
 pub(crate) fn forget(args: &ForgetArgs) -> Result<(), Failure> {
-    let mut client = Client::new(&args.nodes.trackers.trackers, args.nodes.wait);
+    let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
     let (all, _) = all(&mut client)?;
     let node = meant(&all, &args.node)?;
-    set(&args.nodes, (NodesChange::Forget, Some(node.id)))?;
+    set(&args.asking, (NodesChange::Forget, Some(node.id)))?;
     let words = format!("{} is not waited for any more", shown(&node.name));
-    said(&args.nodes, ("forget", Some(id_of(node.id))), &words)
+    said(&args.asking, ("forget", Some(id_of(node.id))), &words)
 }
 
 /// All nodes, and whether all is paused.
@@ -96,7 +97,7 @@ fn all(client: &mut Client) -> Result<(Vec<SeenNode>, bool), Failure> {
     Ok((all, paused))
 }
 
-fn set(args: &NodesArgs, (change, node): (NodesChange, Option<NodeId>)) -> Result<(), Failure> {
+fn set(args: &Asking, (change, node): (NodesChange, Option<NodeId>)) -> Result<(), Failure> {
     let mut client = Client::new(&args.trackers.trackers, args.wait);
     let (id, seq) = client.change();
     let node = node.unwrap_or(NodeId::NONE);
@@ -106,7 +107,7 @@ fn set(args: &NodesArgs, (change, node): (NodesChange, Option<NodeId>)) -> Resul
     }
 }
 
-fn said(args: &NodesArgs, (change, node): (&str, Option<String>), words: &str) -> Result<(), Failure> {
+fn said(args: &Asking, (change, node): (&str, Option<String>), words: &str) -> Result<(), Failure> {
     output::answer(args.json, &Changed { change, node }, || words.to_owned())
 }
 

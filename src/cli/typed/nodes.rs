@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::typed::options::TrackerList;
-use crate::cli::typed::values::{Patience, Period, interval};
+use crate::cli::typed::options::{Asking, TrackerList};
+use crate::cli::typed::values::{Period, interval};
 
 /// How many nodes a demonstration may have.
 const MOST_NODES: u16 = 16;
@@ -68,25 +68,13 @@ pub(crate) struct HookArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
     /// List the nodes: which are there, which are lost, and who brings them back
-    Nodes(NodesArgs),
+    Nodes(Asking),
     /// Have nobody brought back until resumed: for work on several hosts
-    Pause(NodesArgs),
+    Pause(Asking),
     /// Have lost nodes brought back again
-    Resume(NodesArgs),
+    Resume(Asking),
     /// Wait no longer for a lost node: it does not come back
     Forget(ForgetArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NodesArgs {
-    #[command(flatten)]
-    pub(crate) trackers: TrackerList,
-    /// How long to wait for a tracker: a time, 0 or `forever`
-    #[arg(long, value_name = "TIME", default_value = "0")]
-    pub(crate) wait: Patience,
-    /// One JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -94,7 +82,7 @@ pub(crate) struct ForgetArgs {
     /// Its name, or the first digits of its id
     pub(crate) node: String,
     #[command(flatten)]
-    pub(crate) nodes: NodesArgs,
+    pub(crate) asking: Asking,
 }
 
 /// What a node is asked.
