@@ -371,7 +371,7 @@ fn next_about_nodes(after: &ToTracker) -> Option<ToTracker> {
 }
 
 fn cluster() -> Cluster {
-    let node = SeenNode {
+    let node = NodeInfo {
         node: 1,
         address: Text::new("t1:9700"),
         key: key(6),
