@@ -1,6 +1,7 @@
 //! What each message is answered with, and what else is to be done: all of it, each time.
 
 mod members;
+mod nodes;
 mod stores;
 
 use std::net::IpAddr;

@@ -52,6 +52,9 @@ fn lists_above_their_limit_are_refused_before_they_are_read() {
     list_over_limit::<ToTracker>(0x12, &[0; 33], MAX_RANGES);
     list_over_limit::<ToServer>(0x56, &[0; 2], MAX_RANGES);
     list_over_limit::<FromServer>(0x75, &[0; 2], MAX_RANGES);
+    list_over_limit::<ToTracker>(0x2f, &[0; 12 + 2 + 2 + 1 + 1 + 8 + 4], MAX_NODE_ROLES);
+    list_over_limit::<FromTracker>(0x47, &[0; 16 + 4 + 1], 1);
+    list_over_limit::<FromTracker>(0x68, &[0], MAX_PAGE_NODES);
     list_over_limit::<FromTracker>(0x31, &[], MAX_VARIANTS);
     list_over_limit::<FromTracker>(0x31, &[0; 4], MAX_NEAR);
     list_over_limit::<FromTracker>(0x32, &[], MAX_ENTRIES);

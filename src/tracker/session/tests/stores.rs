@@ -39,7 +39,7 @@ fn duties(wait_ms: u32) -> GetDuties {
 }
 
 #[track_caller]
-fn answer(reply: Reply) -> FromTracker {
+pub(super) fn answer(reply: Reply) -> FromTracker {
     assert_eq!((reply.close, &reply.effect), (false, &None));
     reply.answer.expect("an answer")
 }
