@@ -35,26 +35,32 @@ echo $! > "$node.pid"
 echo "end $P2P_DUTY $P2P_NODE $by" >> log
 "#;
 
-/// Three nodes of a peer each, and a tracker that they beat to.
+/// The nodes of a test; the rounds have five.
+const NODES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+/// Nodes of a peer each, and a tracker that they beat to.
 struct World {
     folder: TempDir,
     tracker: Daemon,
+    names: &'static [&'static str],
 }
 
 impl World {
+    /// Three of them.
     fn new() -> World {
+        World::of(&NODES[..3])
+    }
+
+    fn of(names: &'static [&'static str]) -> World {
         let folder = TempDir::new().expect("a temporary folder");
-        let world = World { folder, tracker: Daemon::tracker(&PATIENCE) };
+        let world = World { folder, tracker: Daemon::tracker(&PATIENCE), names };
         let hook = world.path("hook");
         fs::write(&hook, HOOK.replace("P2P up", &format!("{} up", env!("CARGO_BIN_EXE_p2p"))))
             .expect("a hook");
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("it can be run");
-        for name in ["a", "b", "c"] {
-            let others: Vec<String> = ["a", "b", "c"]
-                .iter()
-                .filter(|other| **other != name)
-                .map(|other| format!("\"{other}\""))
-                .collect();
+        for name in names {
+            let others = names.iter().filter(|other| *other != name).map(|other| format!("\"{other}\""));
+            let others: Vec<String> = others.collect();
             fs::create_dir_all(world.path(name).join("share")).expect("a folder");
             let text = format!(
                 "[node]\nname = \"{name}\"\nhost = \"{name}\"\nstate = \"state\"\n\
@@ -80,6 +86,22 @@ impl World {
         fs::write(self.path(&format!("{name}.pid")), agent.pid().to_string()).expect("its number");
         self.is(name, "up", 1);
         agent
+    }
+
+    /// The process of a node's agent, whoever started it.
+    fn agent(&self, name: &str) -> Pid {
+        let number = fs::read_to_string(self.path(&format!("{name}.pid"))).expect("its number");
+        number.trim().parse().ok().and_then(Pid::from_raw).expect("a number")
+    }
+
+    /// The process of a node's role.
+    fn role(&self, name: &str) -> Pid {
+        let file = self.path(name).join("node.toml");
+        eventually("its role runs", || {
+            let status = run(&["node", "status", "--json", "--file", text(&file)]).stdout;
+            let status: Value = serde_json::from_str(&status).ok()?;
+            Pid::from_raw(status["roles"][0]["pid"].as_i64()? as i32)
+        })
     }
 
     fn nodes(&self) -> Vec<Value> {
@@ -114,7 +136,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.path("slow"));
-        for name in ["a", "b", "c"] {
+        for name in self.names {
             let number = fs::read_to_string(self.path(&format!("{name}.pid"))).unwrap_or_default();
             let agent = number.trim().parse().ok().and_then(Pid::from_raw);
             // It is ours as long as its command line says so.
@@ -144,8 +166,8 @@ fn a_node_whose_agent_is_killed_is_brought_back_by_exactly_one_other() {
         world.nodes().iter().all(|node| node["node"] == "c" || node["starts"] == 1),
         "the others were there"
     );
-    let unknown = run(&["cluster", "forget", "d", "--tracker", &world.tracker.target()]).expect(NOT_FOUND);
-    assert!(unknown.stderr.contains("no node is called `d`"), "{}", unknown.stderr);
+    let unknown = run(&["cluster", "forget", "x", "--tracker", &world.tracker.target()]).expect(NOT_FOUND);
+    assert!(unknown.stderr.contains("no node is called `x`"), "{}", unknown.stderr);
 }
 
 #[test]
@@ -178,12 +200,7 @@ fn two_are_never_at_it_at_once_though_the_one_that_is_at_it_is_stopped() {
 fn of_a_node_that_is_started_twice_the_later_start_is_left() {
     let world = World::new();
     let first = world.up("c");
-    let role = eventually("it runs", || {
-        let status =
-            run(&["node", "status", "--json", "--file", text(&world.path("c").join("node.toml"))]).stdout;
-        let status: Value = serde_json::from_str(&status).ok()?;
-        Pid::from_raw(status["roles"][0]["pid"].as_i64()? as i32)
-    });
+    let role = world.role("c");
     // The host's disk was copied, and runs elsewhere.
     let copy = world.path("copy");
     fs::create_dir_all(copy.join("share")).expect("a folder");
@@ -225,4 +242,55 @@ fn nobody_is_brought_back_who_is_drained_or_while_all_is_paused() {
     world.is("c", "up", 2);
     assert_eq!(world.lines("begin", "c").len(), 1);
     assert!(world.lines("begin", "b").is_empty(), "it is left alone");
+}
+
+/// Rounds from a seed, by command: `P2P_SIBLING_ROUNDS=30 P2P_SIBLING_SEED=1 cargo test --test siblings -- --ignored`. In each
+/// one role or agent is killed, or an agent is stopped for a while; then all are up again, each after one start for each
+/// time that it was lost.
+#[test]
+#[ignore = "takes half a minute a round"]
+fn whatever_is_killed_or_stopped_all_are_up_again_and_nobody_is_started_twice_or_in_vain() {
+    let number = |name: &str, usual: u64| {
+        std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
+    };
+    let (rounds, seed) = (number("P2P_SIBLING_ROUNDS", 10), number("P2P_SIBLING_SEED", 1));
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let world = World::of(&NODES);
+    let _agents: Vec<Daemon> = NODES.iter().map(|name| world.up(name)).collect();
+    for round in 0..rounds {
+        let before = world.log().len();
+        let victim = NODES[rng.usize(..NODES.len())];
+        let agent = world.agent(victim);
+        let lost = match rng.u8(..3) {
+            0 => {
+                let role = world.role(victim);
+                let _ = kill_process(role, Signal::KILL); // its agent has another by now
+                false
+            }
+            1 => {
+                kill_process(agent, Signal::KILL).expect("it is ours");
+                world.is(victim, "lost", 1);
+                true
+            }
+            _ => {
+                kill_process(agent, Signal::STOP).expect("it is ours");
+                std::thread::sleep(std::time::Duration::from_millis(rng.u64(..12_000)));
+                let _ = kill_process(agent, Signal::CONT); // who brought it back has killed it
+                false
+            }
+        };
+        for name in NODES {
+            world.is(name, "up", 1);
+        }
+        let log = world.log();
+        let of_others = log[before..].iter().filter(|line| line[2] != victim).count();
+        assert_eq!(of_others, 0, "seed {seed}, round {round}: {log:?}");
+        let begun = log[before..].iter().filter(|line| line[0] == "begin").count();
+        assert!(begun <= 1 && (!lost || begun == 1), "seed {seed}, round {round}: {log:?}");
+        assert_eq!(log[before..].len(), 2 * begun, "what begins ends: {log:?}");
+    }
+    for node in world.nodes() {
+        let name = node["node"].as_str().expect("a name");
+        assert_eq!(node["starts"], 1 + world.lines("end", name).len(), "seed {seed}: {:?}", world.log());
+    }
 }

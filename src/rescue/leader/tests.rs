@@ -7,6 +7,8 @@ use world::{Fault, World};
 
 /// Seeds of the suite; `P2P_DUTY_SEEDS` names another number.
 const SEEDS: u64 = 200;
+/// What others than those have found: in 442 executors stood still that were given a duty older than one they had done.
+const FOUND: [u64; 1] = [442];
 
 fn seeds() -> u64 {
     std::env::var("P2P_DUTY_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS)
@@ -15,7 +17,7 @@ fn seeds() -> u64 {
 #[test]
 fn exactly_one_brings_a_lost_node_back_and_all_are_up_at_the_end() {
     let mut attempts = 0;
-    for seed in 0..seeds() {
+    for seed in (0..seeds()).chain(FOUND) {
         match World::new(seed, Fault::None, false).run() {
             Ok(tried) => attempts += tried,
             Err(why) => panic!("seed {seed}: {why}"),
