@@ -1,0 +1,6 @@
+//! Several trackers as one, as their clients see them: what they were told is held against what could have been.
+
+mod checked;
+mod history;
+mod linear;
+mod names;
