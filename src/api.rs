@@ -2,6 +2,7 @@
 //!
 //! Values only: nobody here asks, decides or writes. A key is never renamed or removed, for programs read them.
 
+mod cluster;
 mod content;
 pub mod control;
 mod exit;
@@ -12,6 +13,7 @@ mod store;
 mod tracker;
 mod transfer;
 
+pub use cluster::{ClusterReport, NodeReport};
 pub use content::{Found, HolderReport, Listed, PublishedVersion};
 pub use exit::Exit;
 pub use peer::{PeerStatus, TrackerStatus};

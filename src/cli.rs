@@ -75,6 +75,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Limit(args) => ask::steer::limit(&args),
         Command::Stores(args) => ask::stores::stores(&args),
         Command::Health(args) => ask::stores::health(&args),
+        Command::Cluster(args) => ask::cluster::cluster(&args),
         Command::Why(args) => ask::why::why(&args),
         Command::Doctor(args) => ask::doctor::doctor(&args),
         Command::Conformance(args) => ask::conformance::conformance(&args),

@@ -23,6 +23,8 @@ pub enum Exit {
     Integrity = 5,
     /// All that the listing has is here, but the listing leaves things out.
     Partial = 6,
+    /// Too few trackers of a cluster are there to agree; what was asked for may have been done or not.
+    NoQuorum = 7,
     /// Of a node: a later start of it was let in.
     Fenced = 75,
     /// Stopped by SIGINT or SIGTERM.
@@ -33,7 +35,8 @@ impl Exit {
     /// The table for `--help`.
     pub(crate) const HELP: &str = "Exit codes: 0 done, 1 other failure, 2 bad usage, 3 not found, \
         4 nobody can be reached, 5 integrity failure, \
-        6 fetched but for what its source left out, 75 another start of this node was let in, 130 interrupted.";
+         6 fetched but for what its source left out, 7 too few trackers of the cluster are there, \
+         75 another start of this node was let in, 130 interrupted.";
 }
 
 impl From<Exit> for u8 {
@@ -51,6 +54,7 @@ impl From<u8> for Exit {
             Exit::Unreachable,
             Exit::Integrity,
             Exit::Partial,
+            Exit::NoQuorum,
             Exit::Fenced,
             Exit::Interrupted,
         ];
@@ -80,6 +84,7 @@ mod tests {
             (4, Exit::Unreachable),
             (5, Exit::Integrity),
             (6, Exit::Partial),
+            (7, Exit::NoQuorum),
             (75, Exit::Fenced),
             (130, Exit::Interrupted),
         ];

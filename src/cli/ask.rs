@@ -1,5 +1,6 @@
 //! Commands that answer a question, or tell a running peer something.
 
+pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod doctor;

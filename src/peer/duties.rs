@@ -45,12 +45,14 @@ impl fmt::Debug for TakeUp {
 #[derive(Debug)]
 pub(super) struct Linked {
     is: AtomicBool,
+    over: AtomicBool,
     changed: Arc<Wake>,
 }
 
 impl Linked {
     pub(super) fn new() -> io::Result<Linked> {
-        Ok(Linked { is: AtomicBool::new(false), changed: Arc::new(Wake::new()?) })
+        let (is, over) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Linked { is, over, changed: Arc::new(Wake::new()?) })
     }
 
     pub(super) fn get(&self) -> bool {
@@ -61,9 +63,19 @@ impl Linked {
         self.is.store(is, Ordering::Relaxed);
         self.changed.wake();
     }
+
+    /// There is never to be one again.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.changed.wake();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
 }
 
-/// Starts to ask a tracker, whenever there is a link to it, until the peer stops.
+/// Starts to ask a tracker, whenever there is a link to it, until the peer stops or there is never to be one again.
 ///
 /// # Errors
 /// The system gives no thread.
@@ -98,7 +110,7 @@ impl Asker {
     fn run(self) {
         self.stop.wakes(&self.linked.changed);
         let mut backoff = Backoff::default();
-        while !self.stop.is_stopping() {
+        while !self.is_over() {
             if !self.linked.get() {
                 let _ = self.linked.changed.wait_alone(LOOK);
                 continue;
@@ -113,17 +125,21 @@ impl Asker {
             }
             let pause = backoff.next(FIRST_PAUSE, LONGEST_PAUSE, &mut fastrand::Rng::new());
             let until = Instant::now() + pause;
-            while !self.stop.is_stopping() && Instant::now() < until {
+            while !self.is_over() && Instant::now() < until {
                 let left = until.saturating_duration_since(Instant::now());
                 let _ = self.linked.changed.wait_alone(left);
             }
         }
     }
 
+    fn is_over(&self) -> bool {
+        self.stop.is_stopping() || self.linked.is_over()
+    }
+
     /// Asks again and again on one connection.
     fn ask_on(&self, answered: &mut bool) -> Result<(), NetError> {
         let mut questions = Questions::dial(&self.addr, &self.me, (&self.linked.changed, &self.stop))?;
-        while !self.stop.is_stopping() {
+        while !self.is_over() {
             let Some(answer) = questions.ask(Term::default())? else { break };
             *answered = true;
             for duty in answer.duties.into_vec() {

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use super::config::Lending;
 use super::job::Means;
+use super::trackers::Line;
 use crate::net::wake::Wake;
 use crate::threads;
 use duties::Asker;
@@ -54,21 +55,32 @@ pub(super) fn start(store: &Arc<Store>) -> io::Result<Vec<JoinHandle<()>>> {
     let (scrubbing, period) = (store.clone(), store.scrub);
     let scrub = move || scrub::Scrubber::new(&scrubbing, period).run();
     threads.push(threads::named("lend-scrub").essential(scrub)?);
-    for link in 0..store.links.len() {
-        let reporter = Reporter { store: store.clone(), link };
-        threads.push(threads::named("lend-report").essential(move || reporter.run())?);
-        let wake = Arc::new(Wake::new()?);
-        store.means.stop.wakes(&wake);
-        let asker = Asker { store: store.clone(), link, wake };
-        let present = store.means.stop.enter();
-        // It may hang in a name or a dial, so it is not waited for longer than others of that kind.
-        let asking = move || {
-            let _present = present;
-            asker.run();
-        };
-        drop(threads::named("lend-duties").essential(asking)?);
-    }
+    let attending = Arc::downgrade(store);
+    store.means.holdings.trackers.follow(move |line| match attending.upgrade() {
+        Some(store) => attend(&store, line),
+        None => Ok(()),
+    })?;
     Ok(threads)
+}
+
+/// Reports to a tracker and asks it for duties, until the peer stops or the tracker is not one of its any more.
+fn attend(store: &Arc<Store>, line: Line) -> io::Result<()> {
+    let (link, stop) = (store.attend(line), &store.means.stop);
+    let (reporter, present) = (Reporter { store: store.clone(), link: link.clone() }, stop.enter());
+    let reporting = move || {
+        let _present = present;
+        reporter.run();
+    };
+    drop(threads::named("lend-report").essential(reporting)?);
+    let wake = Arc::new(Wake::new()?);
+    stop.wakes(&wake);
+    let (asker, present) = (Asker { store: store.clone(), link, wake }, stop.enter());
+    // It may hang in a name or a dial, so it is not waited for longer than others of that kind.
+    let asking = move || {
+        let _present = present;
+        asker.run();
+    };
+    threads::named("lend-duties").essential(asking).map(drop)
 }
 
 /// Puts on the disk what was fetched, and has it told of, until the peer stops.

@@ -15,7 +15,7 @@ use super::transfer::Transfer;
 use crate::api::control::{Fault, Get, Limit, Order, Steer};
 use crate::api::{Exit, PeerStatus, TrackerStatus, TransferStatus, Underway};
 use crate::content::{Chunk, FileId, Filter, Rate, SafeName, Tree, TreeKind};
-use crate::wire::{FromTracker, Offer, ToTracker, View};
+use crate::wire::{Common, ErrorCode, FromTracker, Offer, ToTracker, View};
 
 /// How long the end of fetches that are cancelled is waited for.
 const END_PATIENCE: Duration = Duration::from_secs(3);
@@ -145,9 +145,13 @@ impl Hand {
         self.0.page.is_opened_by(login);
     }
 
-    /// Asks the first of its trackers that answers.
+    /// Asks its trackers in turn until one answers that can agree with the others of its cluster, if it is one of several.
     pub fn ask(&self, question: &ToTracker) -> Option<FromTracker> {
-        self.0.means.holdings.trackers.lines().find_map(|line| line.ask(question.clone()))
+        let is_alone = |answer: &FromTracker| matches!(answer, FromTracker::Common(Common::Error(error)) if error.code == ErrorCode::NoQuorum);
+        let mut answers =
+            self.0.means.holdings.trackers.lines().filter_map(|line| line.ask(question.clone())).peekable();
+        let first = answers.peek().cloned();
+        answers.find(|answer| !is_alone(answer)).or(first)
     }
 }
 

@@ -147,8 +147,8 @@ fn start_threads(node: &Arc<Node>) -> io::Result<Vec<JoinHandle<()>>> {
             lend::start(store)?
         }
         None => {
-            let mut trackers = holdings.trackers.linked();
-            trackers.try_for_each(|tracker| duties::start(tracker, identity, &take_up, stop))?;
+            let (identity, stop) = (identity.clone(), stop.clone());
+            holdings.trackers.follow(move |line| duties::start(line.linked(), &identity, &take_up, &stop))?;
             Vec::new()
         }
     };
@@ -255,6 +255,11 @@ impl Peer {
         self.node.means.holdings.trackers.states()
     }
 
+    /// Trackers that were one with a given one the last time that it was asked: there are links to them, too.
+    pub fn remembers(&self, tracker: &str, others: &[String]) {
+        self.node.means.holdings.trackers.remembered(tracker, others);
+    }
+
     /// Stops: transfers end with what is proved kept, LEAVE is sent, connections are closed.
     pub fn stop(self) {
         let jobs = || self.node.means.jobs.live();
@@ -267,6 +272,7 @@ impl Peer {
             job.leave(until.saturating_duration_since(Instant::now()));
         }
         self.node.means.stop.stop();
+        self.node.means.holdings.trackers.end();
         for thread in self.threads {
             let _ = thread.join();
         }

@@ -12,8 +12,9 @@ use serde::Serialize;
 
 use crate::api::{Exit, PeerStatus, TransferState, TransferStatus};
 use crate::cli::failure::{Failure, reason};
+use crate::cli::reach::asking::{Wait, ask_each};
 use crate::cli::reach::daemon::Daemon;
-use crate::cli::reach::tracker::{Tracker, Wait, ask_each};
+use crate::cli::reach::tracker::Tracker;
 use crate::cli::show::output;
 use crate::cli::show::words::{count, elapsed, per_second, rate, shown, size};
 use crate::cli::typed::nodes::DoctorArgs;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::api::{PeerStatus, TrackerReport, TransferStatus};
 use crate::cli::failure::Failure;
+use crate::cli::reach::asking::{Wait, ask_each};
 use crate::cli::reach::daemon::{Daemon, nobody_shares};
-use crate::cli::reach::tracker::{Tracker, Wait, ask_each, nobody};
+use crate::cli::reach::tracker::{Tracker, nobody};
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{count, elapsed, per_second, shown, size};

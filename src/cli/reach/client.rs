@@ -1,12 +1,15 @@
-//! A change of the records, asked for until a tracker says that it is made, over as many connections as that takes:
-//! the same client and number make it the same change.
+//! A change of the records, asked for until a tracker says that it is made, over as many connections as that takes, at
+//! whichever trackers are one: the same client and number make it the same change.
 
-use super::tracker::{self, Tracker, Wait, nobody};
+use super::asking::Wait;
+use super::known;
+use super::tracker::{self, Tracker, nobody};
 use crate::cli::failure::Failure;
 use crate::cli::typed::sought::Sought;
 use crate::cli::typed::values::Patience;
 use crate::content::SafeName;
-use crate::wire::{ClientId, FromTracker, Message, Name, Resolve, ToTracker, Version};
+use crate::net::secure::Keyring;
+use crate::wire::{ClientId, Common, ErrorCode, FromTracker, Message, Name, Resolve, ToTracker, Version};
 
 /// Who asks for changes: one run of a tool.
 #[derive(Debug)]
@@ -17,11 +20,20 @@ pub(crate) struct Client {
     trackers: Vec<String>,
     patience: Patience,
     link: Option<Tracker>,
+    /// Trackers that gave no answer, since one did.
+    tried: Vec<String>,
 }
 
 impl Client {
     pub(crate) fn new(trackers: &[String], patience: Patience) -> Client {
-        Client { id: ClientId::random(), seq: 0, trackers: trackers.to_vec(), patience, link: None }
+        Client {
+            id: ClientId::random(),
+            seq: 0,
+            trackers: trackers.to_vec(),
+            patience,
+            link: None,
+            tried: Vec::new(),
+        }
     }
 
     /// The next change: who makes it, and its number.
@@ -54,32 +66,78 @@ impl Client {
         Err(sought.nothing())
     }
 
-    /// Asks the first tracker that can be reached; one that goes away is asked again when it is back, or another, for
-    /// as long as patience lasts.
+    /// Asks the first tracker that can be reached. Where one goes away, or says that too few of its cluster are there,
+    /// another is asked, and all of them again, for as long as patience lasts.
     ///
     /// # Errors
-    /// When the tracker refuses, or none can be reached.
+    /// When a tracker refuses, or none can be reached, or none can agree with the others of its cluster.
     pub(crate) fn ask(&mut self, question: &ToTracker) -> Result<FromTracker, Failure> {
+        let answer = self.put(question)?;
+        self.accept(answer)
+    }
+
+    /// The answer, or what it says of why there is none.
+    pub(crate) fn accept(&self, answer: FromTracker) -> Result<FromTracker, Failure> {
+        let address = self.link.as_ref().map_or("", |tracker| &*tracker.address);
+        tracker::accept(address, answer)
+    }
+
+    /// The same as [`Client::ask`], where the answer may be a refusal.
+    pub(crate) fn put(&mut self, question: &ToTracker) -> Result<FromTracker, Failure> {
         let mut wait = Wait::new(self.patience);
+        let mut is_first_round = true;
         loop {
             let mut tracker = match self.link.take() {
                 Some(tracker) => tracker,
-                None => tracker::connect_to_one(&self.trackers, self.patience)?,
+                None => tracker::connect_but(&self.trackers, &self.tried, self.patience)?,
             };
-            match tracker.ask_once(question) {
-                Some(answer) => {
-                    let answer = tracker.accept(answer);
+            let address = tracker.address.clone();
+            let (why, failure) = match tracker.ask_once(question) {
+                Some(answer) if is_an_end(&answer) => {
+                    self.tried.clear();
                     self.link = Some(tracker);
-                    return answer;
+                    return Ok(answer);
                 }
-                None if wait.again(&format!("the tracker at {} went away", tracker.address)) => {}
-                None => return Err(nobody(&format!("{} (it went away)", tracker.address))),
+                Some(answer) => {
+                    (format!("{address} cannot answer now"), tracker::accept(&address, answer).err())
+                }
+                None => (format!("the tracker at {address} went away"), None),
+            };
+            self.tried.push(address.clone());
+            let is_tried = |one: &String| self.tried.contains(one);
+            let all_are_tried =
+                known::clusters(&self.trackers, &Keyring::none()).concat().iter().all(is_tried);
+            if !all_are_tried && (is_first_round || !wait.is_over()) {
+                continue;
+            }
+            is_first_round = false;
+            self.tried = vec![address.clone()];
+            if !wait.again(&why) {
+                return Err(failure.unwrap_or_else(|| nobody(&format!("{address} (it went away)"))));
             }
         }
     }
 }
 
+/// False of an answer that another tracker, or the same one later, may give otherwise: what was asked for may have been done.
+fn is_an_end(answer: &FromTracker) -> bool {
+    let FromTracker::Common(Common::Error(error)) = answer else { return true };
+    !matches!(error.code, ErrorCode::NoQuorum | ErrorCode::Stopping)
+}
+
 /// The failure of an answer that belongs to another question.
 pub(crate) fn strange(answer: &FromTracker) -> Failure {
     Failure::other(format!("the tracker answered with {}", answer.label()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_tracker_may_say_otherwise_is_no_end() {
+        let error = |code| Common::error(code, "no").into();
+        assert!(is_an_end(&Common::Ok.into()) && is_an_end(&error(ErrorCode::Conflict)));
+        assert!(!is_an_end(&error(ErrorCode::NoQuorum)) && !is_an_end(&error(ErrorCode::Stopping)));
+    }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::api::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::reach::tracker::{self, Answers, Tracker, Wait};
+use crate::cli::reach::asking::{Answers, Wait, ask_or_others};
+use crate::cli::reach::tracker::{self, Tracker};
 use crate::cli::show::words::{count, shown};
 use crate::cli::typed::values::Patience;
 use crate::cli::typed::what::What;
@@ -80,7 +81,7 @@ struct Said {
 
 fn ask_all(what: &What, trackers: &[String], wait: &Wait) -> Round {
     let asked = Arc::new(what.clone());
-    let answers = tracker::ask_each(trackers, wait, move |address| ask_one(&asked, address));
+    let answers = ask_or_others(trackers, &[], wait, move |address| ask_one(&asked, address));
     judge(what, answers, Answers::hurry)
 }
 

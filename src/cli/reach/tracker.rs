@@ -1,11 +1,10 @@
 //! Asking trackers, as a tool that shares nothing.
 
-use crate::cli::reach::swarm;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::Receiver;
-
+use super::asking::{Wait, ask_or_others};
+use super::{known, swarm};
+use crate::api::Exit;
 use crate::cli::failure::{Failure, net_reason};
 use crate::cli::show::words::shown;
 use crate::cli::typed::address::is_far;
@@ -15,22 +14,14 @@ use crate::content::PeerId;
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
 use crate::say;
-use crate::threads;
 use crate::wire::{
-    Common, Entry, ErrorCode, FromTracker, GetHealth, GetList, GetMembers, GetPeers, GetStatus, GetStores,
-    Health, List, Locate, Located, MemberInfo, MemberKey, Name, PeerInfo, Purpose, Renew, Role, Status,
-    StoreInfo, ToTracker, limits,
+    Cluster, Common, Entry, ErrorCode, FromTracker, GetCluster, GetHealth, GetList, GetMembers, GetPeers,
+    GetStatus, GetStores, Health, List, Locate, Located, MemberInfo, MemberKey, Name, PeerInfo, Purpose,
+    Renew, Role, Status, StoreInfo, ToTracker, limits,
 };
 
 /// How long a tracker may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a tracker that is there may take to answer, however little patience there is.
-const MOMENT: Duration = Duration::from_secs(2);
-/// How long others that were asked are waited for once one has what is sought.
-const GRACE: Duration = Duration::from_millis(100);
-/// How often an absent tracker is tried again.
-const RETRY: Duration = Duration::from_millis(500);
-
 /// A connection to one tracker.
 #[derive(Debug)]
 pub(crate) struct Tracker {
@@ -41,50 +32,32 @@ pub(crate) struct Tracker {
 
 type Link = Messages<FromTracker, ToTracker>;
 
-/// A wait for somebody who is not there yet: says so once, and how long it lasts.
-#[derive(Debug)]
-pub(crate) struct Wait {
-    patience: Patience,
-    start: Instant,
-    told: bool,
-}
-
-impl Wait {
-    pub(crate) fn new(patience: Patience) -> Wait {
-        Wait { patience, start: Instant::now(), told: false }
-    }
-
-    /// Until when an answer is waited for: somebody who is there has a moment even when there is no patience.
-    fn until(&self) -> Option<Instant> {
-        let most = self.patience.limit()?.saturating_sub(self.start.elapsed()).max(MOMENT);
-        Instant::now().checked_add(most)
-    }
-
-    /// Waits until it is time to try again; false once patience is over.
-    pub(crate) fn again(&mut self, why: &str) -> bool {
-        let waited = self.start.elapsed();
-        if self.patience.is_over(waited) {
-            return false;
-        }
-        if !self.told {
-            say::note(&format!("{why}; waiting, --wait is {}", self.patience));
-            self.told = true;
-        }
-        thread::sleep(match self.patience {
-            Patience::For(most) => RETRY.min(most - waited),
-            Patience::Forever => RETRY,
-        });
-        true
-    }
-}
-
 /// Connects to all trackers that can be reached, trying again for as long as patience lasts if none can. Once one is
-/// there the others have but a moment.
+/// there the others have but a moment. In place of one that is dead another is reached that is one with it.
 pub(crate) fn connect(trackers: &[String], patience: Patience) -> Result<Vec<Tracker>, Failure> {
+    reach(trackers, &[], patience)
+}
+
+/// Connects to the first tracker in the list that can be reached, or another that is one with it.
+pub(crate) fn connect_to_one(trackers: &[String], patience: Patience) -> Result<Tracker, Failure> {
+    connect_but(trackers, &[], patience)
+}
+
+/// The same; those in `tried` are the last choice.
+pub(crate) fn connect_but(
+    trackers: &[String],
+    tried: &[String],
+    patience: Patience,
+) -> Result<Tracker, Failure> {
+    let first = reach(trackers, tried, patience)?.into_iter().next();
+    first.ok_or_else(|| nobody(&trackers.join(", ")))
+}
+
+fn reach(trackers: &[String], tried: &[String], patience: Patience) -> Result<Vec<Tracker>, Failure> {
     let mut wait = Wait::new(patience);
     loop {
         let (mut reached, mut failures) = (Vec::new(), Vec::new());
-        let mut answers = ask_each(trackers, &wait, Tracker::connect);
+        let mut answers = ask_or_others(trackers, tried, &wait, Tracker::connect);
         while let Some((address, answer)) = answers.next() {
             match answer {
                 Ok(tracker) => {
@@ -100,22 +73,20 @@ pub(crate) fn connect(trackers: &[String], patience: Patience) -> Result<Vec<Tra
             return Err(Failure::usage(format!("not asked: the tracker at {failures}")));
         }
         if !reached.is_empty() {
-            if !failures.is_empty() {
+            if !failures.is_empty() && tried.is_empty() {
                 say::note(&format!("not asked: the tracker at {failures}"));
             }
-            reached.sort_by_key(|tracker| trackers.iter().position(|address| *address == tracker.address));
+            let place = |address: &String| trackers.iter().position(|other| other == address);
+            reached.sort_by_key(|tracker: &Tracker| {
+                let address = &tracker.address;
+                (tried.contains(address), place(address).unwrap_or(trackers.len()))
+            });
             return Ok(reached);
         }
         if !wait.again(&format!("no tracker at {failures}")) {
             return Err(nobody(&failures));
         }
     }
-}
-
-/// Connects to the first tracker in the list that can be reached.
-pub(crate) fn connect_to_one(trackers: &[String], patience: Patience) -> Result<Tracker, Failure> {
-    let first = connect(trackers, patience)?.into_iter().next();
-    first.ok_or_else(|| nobody(&trackers.join(", ")))
 }
 
 /// Asks all of them; what one does not answer the others may.
@@ -145,66 +116,17 @@ pub(crate) fn nobody(failures: &str) -> Failure {
     ))
 }
 
-/// Asks all trackers at once, so that one that hangs holds up nobody: their answers, or why there is none, as they
-/// come, then those that said nothing while there was patience.
-pub(crate) fn ask_each<T: Send + 'static, F: Fn(&str) -> Result<T, String> + Clone + Send + 'static>(
-    trackers: &[String],
-    wait: &Wait,
-    ask: F,
-) -> Answers<T> {
-    let (tell, told) = crossbeam_channel::unbounded();
-    for address in trackers {
-        let (ask, address, tell) = (ask.clone(), address.clone(), tell.clone());
-        let asking = move || {
-            let answer = ask(&address);
-            let _ = tell.send((address, answer)); // nobody may want to know any more
-        };
-        if let Err(error) = threads::named("ask").connection(asking) {
-            tracing::warn!("no thread to ask a tracker: {error}");
-        }
-    }
-    Answers { told, silent: trackers.to_vec(), until: wait.until() }
-}
-
-/// The answers of trackers that are asked at once.
-pub(crate) struct Answers<T> {
-    told: Receiver<(String, Result<T, String>)>,
-    /// Those that have not answered.
-    silent: Vec<String>,
-    until: Option<Instant>,
-}
-
-impl<T> Answers<T> {
-    /// There is what was sought: the others have [`GRACE`] from now on.
-    pub(crate) fn hurry(&mut self) {
-        let soon = Instant::now() + GRACE;
-        self.until = Some(self.until.map_or(soon, |until| until.min(soon)));
-    }
-}
-
-impl<T> Iterator for Answers<T> {
-    type Item = (String, Result<T, String>);
-
-    fn next(&mut self) -> Option<(String, Result<T, String>)> {
-        let answer = match self.until {
-            Some(until) => self.told.recv_deadline(until).ok(),
-            None => self.told.recv().ok(),
-        };
-        match answer {
-            Some((address, answer)) => {
-                self.silent.retain(|other| *other != address);
-                Some((address, answer))
-            }
-            None => self.silent.pop().map(|address| (address, Err(NetError::TimedOut.to_string()))),
-        }
-    }
-}
-
 impl Tracker {
     /// Connects to the tracker at `address`, or says why not.
     pub(crate) fn connect(address: &str) -> Result<Tracker, String> {
         let link = Tracker::dial(address).map_err(|error| net_reason(&error))?;
-        Ok(Tracker { address: address.to_owned(), link })
+        let mut tracker = Tracker { address: address.to_owned(), link };
+        if known::is_due(address)
+            && let Some(FromTracker::Cluster(cluster)) = tracker.ask_once(&GetCluster {}.into())
+        {
+            known::remember(address, &cluster);
+        }
+        Ok(tracker)
     }
 
     fn dial(address: &str) -> Result<Link, NetError> {
@@ -301,6 +223,14 @@ impl Tracker {
         }
     }
 
+    /// Which trackers are one with this.
+    pub(crate) fn cluster(&mut self) -> Result<Cluster, Failure> {
+        match self.ask(GetCluster {})? {
+            FromTracker::Cluster(cluster) => Ok(cluster),
+            other => Err(self.strange(&other)),
+        }
+    }
+
     /// How the tracker is.
     pub(crate) fn status(&mut self) -> Result<Status, Failure> {
         match self.ask(GetStatus {})? {
@@ -342,21 +272,9 @@ impl Tracker {
         self.link.call(question)
     }
 
-    /// The answer, or what it says of why there is none.
-    pub(super) fn accept(&self, answer: FromTracker) -> Result<FromTracker, Failure> {
-        let FromTracker::Common(Common::Error(error)) = answer else { return Ok(answer) };
-        let detail = shown(&error.detail);
-        Err(match error.code {
-            ErrorCode::NoStores => Failure::unreachable(detail),
-            ErrorCode::NotFound => Failure::not_found(detail),
-            ErrorCode::NoSpace | ErrorCode::Conflict => Failure::other(detail),
-            code => Failure::other(format!("the tracker at {} says {code}: {detail}", self.address)),
-        })
-    }
-
     fn ask(&mut self, question: impl Into<ToTracker>) -> Result<FromTracker, Failure> {
         match self.call(&question.into()) {
-            Ok(answer) => self.accept(answer),
+            Ok(answer) => accept(&self.address, answer),
             Err(error) => Err(Failure::unreachable(format!(
                 "the tracker at {} went away: {}; try again",
                 self.address,
@@ -369,6 +287,21 @@ impl Tracker {
         use crate::wire::Message;
         Failure::other(format!("the tracker at {} answered with {}", self.address, answer.label()))
     }
+}
+
+/// The answer, or what it says of why there is none.
+pub(super) fn accept(address: &str, answer: FromTracker) -> Result<FromTracker, Failure> {
+    let FromTracker::Common(Common::Error(error)) = answer else { return Ok(answer) };
+    let detail = shown(&error.detail);
+    Err(match error.code {
+        ErrorCode::NoStores => Failure::unreachable(detail),
+        ErrorCode::NotFound => Failure::not_found(detail),
+        ErrorCode::NoQuorum => {
+            Failure::new(Exit::NoQuorum, format!("the trackers cannot agree: {detail}; try again later"))
+        }
+        ErrorCode::NoSpace | ErrorCode::Conflict => Failure::other(detail),
+        code => Failure::other(format!("the tracker at {} says {code}: {detail}", address)),
+    })
 }
 
 /// Everything that is told in pages, in the order of its `place`: `ask` is told behind which place the next page begins,
@@ -393,41 +326,6 @@ pub(crate) fn in_pages<T, K: Copy + PartialOrd>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Exit;
-
-    #[test]
-    fn a_tracker_that_hangs_holds_up_nobody_and_is_named_last() {
-        let (_hold, held) = crossbeam_channel::bounded::<()>(0);
-        let trackers = ["hangs", "is", "is not"].map(str::to_owned);
-        let ask = move |address: &str| match address {
-            "hangs" => held.recv().map_err(|error| error.to_string()),
-            "is" => Ok(()),
-            _ => Err("refused".to_owned()),
-        };
-        let wait = Wait::new(Patience::For(Duration::ZERO));
-        let mut answers: Vec<_> = ask_each(&trackers, &wait, ask).collect();
-        let last = answers.pop().unwrap();
-        assert_eq!(last, ("hangs".to_owned(), Err(NetError::TimedOut.to_string())));
-        answers.sort_unstable();
-        assert_eq!(answers, [("is".to_owned(), Ok(())), ("is not".to_owned(), Err("refused".to_owned()))]);
-    }
-
-    #[test]
-    fn once_one_has_it_the_others_have_but_a_moment() {
-        let (_hold, held) = crossbeam_channel::bounded::<()>(0);
-        let trackers = ["hangs", "is"].map(str::to_owned);
-        let ask = move |address: &str| match address {
-            "hangs" => held.recv().map_err(|error| error.to_string()),
-            _ => Ok(()),
-        };
-        let began = Instant::now();
-        let mut answers = ask_each(&trackers, &Wait::new(Patience::Forever), ask);
-        assert_eq!(answers.next(), Some(("is".to_owned(), Ok(()))));
-        answers.hurry();
-        assert_eq!(answers.next(), Some(("hangs".to_owned(), Err(NetError::TimedOut.to_string()))));
-        assert_eq!(answers.next(), None);
-        assert!(began.elapsed() >= GRACE && began.elapsed() < MOMENT, "{:?}", began.elapsed());
-    }
 
     #[test]
     fn pages_are_put_together_until_the_last_or_one_that_was_there_before() {
@@ -454,24 +352,9 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_moment_even_without_patience_and_no_end_to_endless_patience() {
-        let left = |patience| Wait::new(patience).until().map(|until| until - Instant::now());
-        let within = |left: Option<Duration>, most: Duration| left.is_some_and(|left| left <= most);
-        assert!(within(left(Patience::For(Duration::ZERO)), MOMENT));
-        assert!(left(Patience::For(Duration::from_secs(600))) > Some(Duration::from_secs(500)));
-        assert_eq!(left(Patience::Forever), None);
-    }
-
-    #[test]
-    fn patience_ends() {
-        assert!(!Wait::new(Patience::For(Duration::ZERO)).again("why"));
-        let mut wait = Wait::new(Patience::For(Duration::from_millis(1)));
-        let mut tries = 0;
-        while wait.again("a test waits for nobody") {
-            tries += 1;
-        }
-        assert!((0..=2).contains(&tries), "{tries}");
+    fn whom_nobody_can_reach_is_named() {
         let failure = nobody("a:1 (refused)");
         assert_eq!(failure.exit, Exit::Unreachable);
+        assert!(failure.to_string().contains("a:1 (refused)"));
     }
 }

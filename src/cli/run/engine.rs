@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cli::failure::Failure;
-use crate::cli::reach::swarm;
+use crate::cli::reach::{known, swarm};
 use crate::cli::run::enter::enter;
 use crate::cli::run::scan::Scan;
 use crate::cli::typed::options::EngineArgs;
@@ -67,15 +67,17 @@ fn listen() -> &'static str {
 /// Starts a peer with the keys of this process, telling of a long scan on standard error.
 pub(crate) fn start(config: peer::Config) -> Result<Peer, Failure> {
     let config = with_keys(config)?;
+    let clusters = known::clusters(&config.trackers, &config.keyring);
     let mut scan = Scan::new();
     let peer = peer::start(config, &mut |progress| scan.tell(progress));
     drop(scan);
-    Ok(peer?)
+    remembering(peer?, &clusters)
 }
 
 /// The same as a service, which may need longer than others to get ready.
 pub(crate) fn start_as(service: &Service, config: peer::Config) -> Result<Peer, Failure> {
     let config = with_keys(config)?;
+    let clusters = known::clusters(&config.trackers, &config.keyring);
     let mut scan = Scan::new();
     let mut told = Instant::now();
     let peer = peer::start(config, &mut |progress| {
@@ -86,7 +88,17 @@ pub(crate) fn start_as(service: &Service, config: peer::Config) -> Result<Peer, 
         scan.tell(progress)
     });
     drop(scan);
-    Ok(peer?)
+    remembering(peer?, &clusters)
+}
+
+/// The peer, with links also to those trackers that were one with its own when these were asked last.
+fn remembering(peer: Peer, clusters: &[Vec<String>]) -> Result<Peer, Failure> {
+    for cluster in clusters {
+        if let Some((given, others)) = cluster.split_first() {
+            peer.remembers(given, others);
+        }
+    }
+    Ok(peer)
 }
 
 /// With the keys of this process, if it has none of its own: who a peer is lies where the state of its folder is. The roster

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::api::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::typed::address::tracker_address;
-use crate::cli::typed::cluster::ClusterArgs;
+use crate::cli::typed::cluster::{ClusterArgs, ClusterCommand};
 use crate::cli::typed::examples;
 use crate::cli::typed::fault::Fault;
 use crate::cli::typed::nodes::{ClusterCommand, DoctorArgs, HookArgs, NodeArgs, UpArgs};
@@ -127,6 +127,9 @@ pub enum Command {
     /// Say how safe is what stores keep: how many of them may be lost
     #[command(after_help = examples::HEALTH)]
     Health(HealthArgs),
+    /// Show and change which trackers are one: what one of them has on record they all have
+    #[command(after_help = examples::CLUSTER)]
+    Cluster(ClusterCommand),
     /// Print a link by which others join this closed swarm
     #[command(after_help = examples::INVITE)]
     Invite(InviteArgs),

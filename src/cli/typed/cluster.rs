@@ -2,9 +2,11 @@
 
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::cli::typed::address::tracker_address;
+use crate::cli::typed::options::{Asking, TrackerList};
+use crate::cli::typed::values::Patience;
 use crate::tracker::cluster::MAX_NODE;
 
 /// The heading of options about trackers that are one.
@@ -38,6 +40,48 @@ pub(crate) struct ClusterArgs {
     /// Later, `p2p cluster` changes who they are, and these are a place to look
     #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', requires = "node", help_heading = SEVERAL)]
     pub(crate) cluster: Vec<Place>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterCommand {
+    #[command(subcommand)]
+    pub(crate) act: ClusterAct,
+}
+
+/// What is asked of trackers that are one.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterAct {
+    /// Show them: who leads, who is away, how far each is
+    Status(Asking),
+    /// Take in one more, which runs with --node and --cluster; done when it has what the others have
+    Add {
+        /// Its number, and where it is reached
+        #[arg(value_name = "NUMBER=HOST:PORT")]
+        place: Place,
+        #[command(flatten)]
+        changing: Changing,
+    },
+    /// Go on without one of them, whether it is there or not
+    Remove {
+        /// Its number
+        #[arg(value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_NODE)))]
+        node: u16,
+        #[command(flatten)]
+        changing: Changing,
+    },
+}
+
+/// Whom to ask for a change, for how long, and how to answer.
+#[derive(Debug, Args)]
+pub(crate) struct Changing {
+    #[command(flatten)]
+    pub(crate) trackers: TrackerList,
+    /// How long to wait for a tracker, and for the change to be made: a time, 0 or `forever`
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) wait: Patience,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[cfg(test)]

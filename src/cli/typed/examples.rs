@@ -30,6 +30,11 @@ pub(crate) const NODE: &str = "Examples:
   p2p node logs data --file node.toml
   p2p node drain                         # before the machine goes down";
 
+pub(crate) const CLUSTER: &str = "Examples:
+  p2p cluster status
+  p2p cluster add 4=10.0.0.4:9700     # which runs with --node 4 and the same --cluster as the others
+  p2p cluster remove 2                # for good, or before it comes back with an empty disk";
+
 pub(crate) const DOCTOR: &str = "Examples:
   p2p doctor                              # this machine and its tracker
   p2p doctor ./photos --tracker 10.0.0.5

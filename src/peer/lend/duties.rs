@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::agenda::Told;
 use super::fetch;
+use super::link::Link;
 use super::remember;
 use super::store::{Store, kind_of};
 use super::vault::{Kept, Owner, VaultError};
@@ -25,13 +26,13 @@ const LOOK: Duration = Duration::from_millis(200);
 /// What asks the tracker of one link for duties.
 pub(super) struct Asker {
     pub(super) store: Arc<Store>,
-    /// Which of the store's links.
-    pub(super) link: usize,
+    /// The store's link to it.
+    pub(super) link: Arc<Link>,
     pub(super) wake: Arc<Wake>,
 }
 
 impl Asker {
-    /// Until the peer stops.
+    /// Until the peer stops, or the tracker is not one of its any more.
     pub(super) fn run(self) {
         let mut backoff = Backoff::default();
         while !self.is_stopping() {
@@ -42,7 +43,7 @@ impl Asker {
             match self.serve(&mut backoff) {
                 Ok(()) => {}
                 Err(error) => {
-                    tracing::debug!("duties of {}: {error}", self.store.links[self.link].line.addr());
+                    tracing::debug!("duties of {}: {error}", self.link.line.addr());
                     let pause = backoff.next(FIRST_PAUSE, LONGEST_PAUSE, &mut fastrand::Rng::new());
                     let _ = self.wake.wait_alone(pause);
                 }
@@ -51,16 +52,16 @@ impl Asker {
     }
 
     fn is_stopping(&self) -> bool {
-        self.store.means.stop.is_stopping()
+        self.store.means.stop.is_stopping() || self.link.line.is_over()
     }
 
     fn term(&self) -> Option<Term> {
-        self.store.links[self.link].term()
+        self.link.term()
     }
 
     /// Asks on a connection of its own, for as long as the tracker gives duties.
     fn serve(&self, backoff: &mut Backoff) -> Result<(), NetError> {
-        let (addr, means) = (self.store.links[self.link].line.addr(), &self.store.means);
+        let (addr, means) = (self.link.line.addr(), &self.store.means);
         let mut questions = Questions::dial(addr, &means.identity, (&self.wake, &means.stop))?;
         while let Some(term) = self.term() {
             let Some(Duties { term: theirs, duties }) = questions.ask(term)? else { return Ok(()) };
@@ -70,7 +71,7 @@ impl Asker {
             let heard = |duty: &Duty| theirs == term || matches!(duty, Duty::Call(_));
             duties.into_vec().into_iter().filter(heard).for_each(|duty| self.obey(term, duty));
             if theirs != term {
-                self.store.links[self.link].meets_again();
+                self.link.meets_again();
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::agenda::Content;
-use super::link::News;
+use super::link::{Link, News};
 use super::remember;
 use super::store::{Store, kind_of, owner, part_of};
 use super::vault::{Kept, VaultError};
@@ -29,8 +29,8 @@ const FIXED_BYTES: usize = 128;
 /// What goes on between a store and the tracker of one link, as the thread that reports to it sees it.
 pub(super) struct Reporter {
     pub(super) store: Arc<Store>,
-    /// Which of the store's links.
-    pub(super) link: usize,
+    /// The store's link to it.
+    pub(super) link: Arc<Link>,
 }
 
 /// The connection ended.
@@ -47,11 +47,11 @@ enum Met {
 }
 
 impl Reporter {
-    /// Until the peer stops.
+    /// Until the peer stops, or the tracker is not one of its any more.
     pub(super) fn run(self) {
         let mut met = 0;
-        let link = &self.store.links[self.link];
-        while !self.store.means.stop.is_stopping() {
+        let link = &self.link;
+        while !self.is_over() {
             let times = link.line.registered(met, if link.is_to_meet() { Duration::ZERO } else { LOOK });
             if times == met && !link.is_to_meet() {
                 continue;
@@ -81,8 +81,12 @@ impl Reporter {
         }
     }
 
+    fn is_over(&self) -> bool {
+        self.store.means.stop.is_stopping() || self.link.line.is_over()
+    }
+
     fn ask(&self, message: impl Into<crate::wire::ToTracker>) -> Result<FromTracker, Cut> {
-        self.store.links[self.link].line.ask(message).ok_or(Cut)
+        self.link.line.ask(message).ok_or(Cut)
     }
 
     fn expect_ok(&self, message: impl Into<crate::wire::ToTracker>) -> Result<(), Cut> {
@@ -96,7 +100,7 @@ impl Reporter {
     }
 
     fn addr(&self) -> &str {
-        self.store.links[self.link].line.addr()
+        self.link.line.addr()
     }
 
     /// Says what it lends, and tells all that the tracker wants to know. The term in which it gives duties, if it does.
@@ -211,10 +215,10 @@ impl Reporter {
 
     /// Tells what changes, for as long as the tracker knows this peer by the registration of this number.
     fn tell_news(&self, met: u64) {
-        let link = &self.store.links[self.link];
+        let link = &self.link;
         let mut told = self.store.lend();
         let same = || link.line.registered(met, Duration::ZERO) == met && !link.is_to_meet();
-        while !self.store.means.stop.is_stopping() && same() {
+        while !self.is_over() && same() {
             let news = link.take();
             let is_quiet = news.is_empty();
             if !is_quiet && self.tell_of(news).is_err() {

@@ -10,6 +10,7 @@ use super::vault::{Kept, Kind, Owner, Vault};
 use crate::peer::config::Lending;
 use crate::peer::duties::TakeUp;
 use crate::peer::job::Means;
+use crate::peer::trackers::Line;
 use crate::peer::transfer::{Inlet, Transfer};
 use crate::threads::lock;
 use crate::wire::{Authority, Call, Decline, KeptPart, Label, Lend, Lent, Reluctance, Term, View};
@@ -19,7 +20,7 @@ use crate::wire::{Authority, Call, Decline, KeptPart, Label, Lend, Lent, Relucta
 pub(in crate::peer) struct Store {
     pub(in crate::peer) vault: Vault,
     pub(super) means: Arc<Means>,
-    pub(super) links: Vec<Link>,
+    links: Mutex<Vec<Arc<Link>>>,
     pub(super) agenda: Mutex<Agenda>,
     /// What is being fetched for it.
     pub(super) fetches: Mutex<BTreeMap<Content, Arc<Transfer>>>,
@@ -58,8 +59,7 @@ pub(super) fn part_of(kept: &Kept) -> KeptPart {
 
 impl Store {
     pub(super) fn new(vault: Vault, means: &Arc<Means>, lending: &Lending) -> Store {
-        let links = means.holdings.trackers.lines().map(Link::new).collect();
-        let (agenda, fetches) = (Mutex::default(), Mutex::default());
+        let (links, agenda, fetches) = (Mutex::default(), Mutex::default(), Mutex::default());
         Store {
             vault,
             means: means.clone(),
@@ -86,6 +86,15 @@ impl Store {
         }
     }
 
+    /// From now on there is one more tracker to tell.
+    pub(super) fn attend(&self, line: Line) -> Arc<Link> {
+        let link = Arc::new(Link::new(line));
+        let mut links = lock(&self.links);
+        links.retain(|link| !link.line.is_over());
+        links.push(link.clone());
+        link
+    }
+
     /// What is said of the store.
     pub(super) fn lend(&self) -> Lend {
         let (owner, (capacity, _)) = (self.vault.owner(), self.vault.lendable());
@@ -103,14 +112,14 @@ impl Store {
     pub(super) fn changed(&self, kept: impl IntoIterator<Item = Kept>) {
         for kept in kept {
             let content = (kept.id, view_of(kept.kind));
-            self.links.iter().for_each(|link| link.changed(content, kept.chunks.len()));
+            lock(&self.links).iter().for_each(|link| link.changed(content, kept.chunks.len()));
         }
     }
 
     /// A content is not kept as it should be.
     pub(super) fn declined(&self, (id, view): Content, reason: Reluctance) {
         let (_, free) = self.vault.lendable();
-        self.links.iter().for_each(|link| link.declined(Decline { id, view, reason, free }));
+        lock(&self.links).iter().for_each(|link| link.declined(Decline { id, view, reason, free }));
     }
 
     /// Chunks of these contents are not any more what they were: so much is kept of them now.

@@ -1,11 +1,19 @@
 //! Links to trackers that say what a test has them say.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
+use super::worker::{FIRST_PAUSE, split_for_frame};
 use super::*;
-use crate::content::{Chunk, Run};
+use crate::content::{Address, Chunk, PeerId, Run};
 use crate::net::secure::Keyring;
-use crate::wire::{Complaint, Holder, Purpose, Registered, Variant};
+use crate::net::trace::Side;
+use crate::net::{self, Messages};
+use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS};
+use crate::wire::{
+    Cluster, Common, Complaint, ErrorCode, FromTracker, HaveChunks, Holder, Incarnation, List, MemberKey,
+    NodeInfo, Purpose, Register, Registered, Role, ToTracker, TrackerAddress, Update, Variant,
+};
 
 /// For what has to happen, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -112,10 +120,20 @@ fn refusal(code: ErrorCode) -> FromTracker {
     Common::error(code, "no").into()
 }
 
-/// The next message that is no sign of life; those are answered.
-fn next(line: &mut Theirs) -> (u32, ToTracker) {
+/// The next message that is no question about other trackers; for whoever does not understand those there are none.
+fn heard(line: &mut Theirs) -> (u32, ToTracker) {
     loop {
         match line.receive().unwrap() {
+            (request, ToTracker::GetCluster(_)) => line.send(request, &Common::Ok.into()).unwrap(),
+            other => return other,
+        }
+    }
+}
+
+/// The next message that is no sign of life either; those are answered.
+fn next(line: &mut Theirs) -> (u32, ToTracker) {
+    loop {
+        match heard(line) {
             (request, ToTracker::Heartbeat(_)) => line.send(request, &Common::Ok.into()).unwrap(),
             other => return other,
         }
@@ -249,7 +267,7 @@ fn a_lease_that_has_ended_is_registered_anew() {
     let (_trackers, _stop) = start(nothing(), &[fake.addr()]);
     let (mut line, request, _) = fake.register();
     line.send(request, &Registered { lease_ms: 1, epoch: 1 }.into()).unwrap();
-    let (request, beat) = line.receive().unwrap();
+    let (request, beat) = heard(&mut line);
     assert!(matches!(beat, ToTracker::Heartbeat(_)), "{beat:?}");
     line.send(request, &refusal(ErrorCode::NotRegistered)).unwrap();
     fake.register();
@@ -266,4 +284,59 @@ fn lists_that_are_longer_than_a_frame_are_cut() {
     let bytes: usize = names.iter().map(|name| name.len() + 64).sum();
     assert!(bytes <= MAX_FRAME_BYTES / 2 && bytes + 4064 > MAX_FRAME_BYTES / 2 - 64 - MAX_LABEL_BYTES);
     assert_eq!(names.len() + rest.len(), MAX_OFFERS);
+}
+
+/// What the first of these says of all of them.
+fn cluster(epoch: u32, members: &[&Fake]) -> Cluster {
+    let node = |(place, member): (usize, &&Fake)| NodeInfo {
+        node: place as u16 + 1,
+        address: TrackerAddress::new(member.addr()),
+        key: MemberKey::NONE,
+        votes: true,
+        incarnation: Incarnation(1),
+        replaced: false,
+        heard_ms: 1,
+        epoch,
+        applied: 1,
+    };
+    Cluster { epoch, leader: 1, node: 1, nodes: List::new(members.iter().enumerate().map(node).collect()) }
+}
+
+/// Answers the next question about other trackers.
+fn tell(line: &mut Theirs, cluster: Cluster) {
+    loop {
+        match line.receive().unwrap() {
+            (request, ToTracker::GetCluster(_)) => return line.send(request, &cluster.into()).unwrap(),
+            (request, _) => line.send(request, &Common::Ok.into()).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn who_is_one_with_a_given_tracker_is_told_all_as_well_until_that_says_otherwise() {
+    let (given, other) = (Fake::new(), Fake::new());
+    let (trackers, stop) = start(Here(vec![offer(1)], Vec::new()), &[given.addr()]);
+    let (begun, hears) = crossbeam_channel::unbounded();
+    trackers
+        .follow(move |line| {
+            begun.send(line.addr().to_owned()).unwrap();
+            Ok(())
+        })
+        .unwrap();
+    let (mut line, request, _) = given.register();
+    line.send(request, &Registered { lease_ms: 200, epoch: 1 }.into()).unwrap();
+    tell(&mut line, cluster(1, &[&given, &other]));
+    let (mut second, request, register) = other.register();
+    assert_eq!(register.offers.into_vec(), [offer(1)]);
+    second.send(request, &Registered { lease_ms: 60_000, epoch: 1 }.into()).unwrap();
+    assert_eq!(hears.iter().take(2).collect::<Vec<_>>(), [given.addr(), other.addr()]);
+    tell(&mut line, cluster(2, &[&given]));
+    // Signs of life of the given one go on meanwhile.
+    let answering = std::thread::spawn(move || {
+        while line.receive().is_ok_and(|(request, _)| line.send(request, &Common::Ok.into()).is_ok()) {}
+    });
+    assert_eq!(next(&mut second).1, Common::Leave.into());
+    assert_eq!(trackers.states().into_iter().map(|(addr, _)| addr).collect::<Vec<_>>(), [given.addr()]);
+    stop.stop();
+    answering.join().unwrap();
 }

@@ -13,7 +13,7 @@ const MOST_STEPS: usize = 2_000_000;
 
 /// What happened to each name, as clients saw it, who may be many threads.
 #[derive(Debug)]
-pub struct History {
+pub(crate) struct History {
     start: Instant,
     names: Mutex<BTreeMap<String, Vec<Operation<Call, Answer>>>>,
 }
@@ -21,19 +21,19 @@ pub struct History {
 /// An operation that has begun. Who does not say how it ended does not know.
 #[derive(Debug)]
 #[must_use]
-pub struct Begun {
+pub(crate) struct Begun {
     name: String,
     at: usize,
 }
 
 impl History {
     /// Without operations.
-    pub fn new() -> History {
+    pub(crate) fn new() -> History {
         History { start: Instant::now(), names: Mutex::default() }
     }
 
     /// Before it is asked.
-    pub fn begin(&self, name: &str, call: Call) -> Begun {
+    pub(crate) fn begin(&self, name: &str, call: Call) -> Begun {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let operations = names.entry(name.to_owned()).or_default();
         operations.push(Operation { call, begun: self.now(), ended: None });
@@ -41,19 +41,29 @@ impl History {
     }
 
     /// When the answer is here.
-    pub fn end(&self, Begun { name, at }: Begun, answer: Answer) {
+    pub(crate) fn end(&self, Begun { name, at }: Begun, answer: Answer) {
         let now = self.now();
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let operation = names.get_mut(&name).and_then(|operations| operations.get_mut(at)).expect("begun");
         operation.ended = Some((answer, now));
     }
 
-    fn now(&self) -> u64 {
+    /// The time by the clock of this history.
+    pub(crate) fn now(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64
     }
 
+    /// When the first change was acknowledged that began at this time or later.
+    pub(crate) fn write_acknowledged_since(&self, begun: u64) -> Option<u64> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |operation: &&Operation<Call, Answer>| {
+            operation.begun >= begun && matches!(operation.call, Call::Publish { .. } | Call::Remove { .. })
+        };
+        names.values().flatten().filter(is_it).filter_map(|operation| Some(operation.ended.as_ref()?.1)).min()
+    }
+
     /// Operations that have begun, and of them those whose end is known.
-    pub fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let all = || names.values().flatten();
         (all().count(), all().filter(|operation| operation.ended.is_some()).count())
@@ -64,7 +74,7 @@ impl History {
     /// # Panics
     /// With the history, and how far it could be put in order.
     #[track_caller]
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         for (name, operations) in &*self.names.lock().unwrap_or_else(PoisonError::into_inner) {
             match linear::check::<Name>(operations, MOST_STEPS) {
                 Verdict::Linearizable => {}

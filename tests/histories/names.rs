@@ -5,7 +5,7 @@ use super::linear::Object;
 
 /// What is published under one name, and the number that comes next.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Versions {
+pub(crate) struct Versions {
     /// Numbers and contents, ascending.
     list: Vec<(u32, u64)>,
     /// The last number that was given, as long as there is a version.
@@ -14,7 +14,7 @@ pub struct Versions {
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
+pub(crate) enum Call {
     /// Publish a content; if the latest version is `expect`, or 0 for whichever.
     Publish { content: u64, expect: u32 },
     /// Take away the version of this number; 0 for all.
@@ -27,7 +27,7 @@ pub enum Call {
 
 /// What is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// It is the version of this number, and was not the latest before if it is fresh.
     Published { number: u32, fresh: bool },
     /// The latest version is another.
@@ -42,7 +42,7 @@ pub enum Answer {
 
 /// A published name.
 #[derive(Debug)]
-pub struct Name;
+pub(crate) struct Name;
 
 impl Object for Name {
     type State = Versions;
@@ -58,7 +58,7 @@ impl Object for Name {
 
 impl Versions {
     /// What is said to a call, after it was carried out.
-    pub fn carry_out(&mut self, call: &Call) -> Answer {
+    pub(crate) fn carry_out(&mut self, call: &Call) -> Answer {
         match *call {
             Call::Publish { content, expect } => self.publish(content, expect),
             Call::Remove { number } => self.remove(number),

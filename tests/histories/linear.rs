@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 /// What operations are carried out on, one after the other.
-pub trait Object {
+pub(crate) trait Object {
     /// What it is between two operations; it begins with the default.
     type State: Clone + Eq + Hash + Default;
     /// What may be asked of it.
@@ -24,18 +24,18 @@ pub trait Object {
 
 /// One operation of a history. Times are numbers of one clock; of operations that meet in one instant, either may be first.
 #[derive(Debug, Clone)]
-pub struct Operation<C, A> {
+pub(crate) struct Operation<C, A> {
     /// What was asked.
-    pub call: C,
+    pub(crate) call: C,
     /// When it was asked.
-    pub begun: u64,
+    pub(crate) begun: u64,
     /// What was answered, and when; `None` if nobody heard: it may take effect at any time after its beginning, or never.
-    pub ended: Option<(A, u64)>,
+    pub(crate) ended: Option<(A, u64)>,
 }
 
 /// What there is to say of a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// There is an order.
     Linearizable,
     /// There is none. The most operations that could be put in order, by their places in the history.
@@ -54,7 +54,7 @@ struct Frame<S> {
 }
 
 /// Searches an order, in at most so many steps.
-pub fn check<O: Object>(history: &[Operation<O::Call, O::Answer>], most_steps: usize) -> Verdict {
+pub(crate) fn check<O: Object>(history: &[Operation<O::Call, O::Answer>], most_steps: usize) -> Verdict {
     let answered = history.iter().filter(|operation| operation.ended.is_some()).count();
     let mut done = Set::new(history.len());
     let mut seen = HashSet::new();

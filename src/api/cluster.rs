@@ -1,0 +1,69 @@
+//! What is said of trackers that are one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{Cluster, NodeInfo};
+
+/// Trackers that are one, as one of them sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterReport {
+    /// The epoch; 0 if the tracker is not one of several, or they have not begun yet.
+    pub epoch: u32,
+    /// Which of them leads; none if none does, as far as the one that was asked knows.
+    pub leader: Option<u16>,
+    /// Which of them was asked.
+    pub asked: u16,
+    /// The members, and others that are connected, by their numbers.
+    pub nodes: Vec<NodeReport>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Its number.
+    pub node: u16,
+    /// Where it is reached; empty if that is not known.
+    pub address: String,
+    /// `leads`, `follows`, `away`, `replaced` (a member with another disk than it was taken in with: it has no vote), or
+    /// `newcomer` (no member yet, or any more).
+    pub state: String,
+    /// The epoch that it says it is in.
+    pub epoch: u32,
+    /// Up to which entry of the log it has applied all.
+    pub applied: u64,
+    /// Milliseconds since it was heard; none if it is not connected.
+    pub heard_ms: Option<u32>,
+}
+
+impl ClusterReport {
+    /// As the tracker said that was dialled at this address.
+    pub fn new(cluster: &Cluster, dialled: &str) -> ClusterReport {
+        ClusterReport {
+            epoch: cluster.epoch,
+            leader: (cluster.leader != 0).then_some(cluster.leader),
+            asked: cluster.node,
+            nodes: cluster.nodes.iter().map(|node| report(cluster, node, dialled)).collect(),
+        }
+    }
+}
+
+fn report(cluster: &Cluster, node: &NodeInfo, dialled: &str) -> NodeReport {
+    let is_asked = node.node == cluster.node;
+    let address = if is_asked && node.address.is_empty() { dialled } else { &*node.address };
+    let heard_ms = (node.heard_ms != u32::MAX).then_some(node.heard_ms);
+    let state = match node {
+        NodeInfo { replaced: true, .. } => "replaced",
+        NodeInfo { votes: false, .. } => "newcomer",
+        _ if heard_ms.is_none() => "away",
+        _ if node.node == cluster.leader => "leads",
+        _ => "follows",
+    };
+    NodeReport {
+        node: node.node,
+        address: address.to_owned(),
+        state: state.to_owned(),
+        epoch: node.epoch,
+        applied: node.applied,
+        heard_ms,
+    }
+}
