@@ -2,13 +2,11 @@
 //! whichever trackers are one: the same client and number make it the same change.
 
 use super::asking::Wait;
-use super::known;
 use super::tracker::{self, Tracker, nobody};
 use crate::cli::failure::Failure;
 use crate::cli::typed::sought::Sought;
 use crate::cli::typed::values::Patience;
 use crate::content::SafeName;
-use crate::net::secure::Keyring;
 use crate::wire::{ClientId, Common, ErrorCode, FromTracker, Message, Name, Resolve, ToTracker, Version};
 
 /// Who asks for changes: one run of a tool.
@@ -86,35 +84,39 @@ impl Client {
     pub(crate) fn put(&mut self, question: &ToTracker) -> Result<FromTracker, Failure> {
         let mut wait = Wait::new(self.patience);
         let mut is_first_round = true;
+        let mut last: Option<(String, Failure)> = None;
         loop {
             let mut tracker = match self.link.take() {
                 Some(tracker) => tracker,
                 None => tracker::connect_but(&self.trackers, &self.tried, self.patience)?,
             };
             let address = tracker.address.clone();
-            let (why, failure) = match tracker.ask_once(question) {
+            let nobody_else = self.tried.contains(&address);
+            if let Some((why, failure)) = last.take()
+                && (nobody_else || !is_first_round && wait.is_over())
+            {
+                self.tried.clear();
+                is_first_round = false;
+                if !wait.again(&why) {
+                    return Err(failure);
+                }
+            }
+            last = Some(match tracker.ask_once(question) {
                 Some(answer) if is_an_end(&answer) => {
                     self.tried.clear();
                     self.link = Some(tracker);
                     return Ok(answer);
                 }
-                Some(answer) => {
-                    (format!("{address} cannot answer now"), tracker::accept(&address, answer).err())
+                answer => {
+                    let refused = answer.and_then(|answer| tracker::accept(&address, answer).err());
+                    let why = match &refused {
+                        Some(failure) => failure.to_string(),
+                        None => format!("the tracker at {address} went away"),
+                    };
+                    (why, refused.unwrap_or_else(|| nobody(&format!("{address} (it went away)"))))
                 }
-                None => (format!("the tracker at {address} went away"), None),
-            };
-            self.tried.push(address.clone());
-            let is_tried = |one: &String| self.tried.contains(one);
-            let all_are_tried =
-                known::clusters(&self.trackers, &Keyring::none()).concat().iter().all(is_tried);
-            if !all_are_tried && (is_first_round || !wait.is_over()) {
-                continue;
-            }
-            is_first_round = false;
-            self.tried = vec![address.clone()];
-            if !wait.again(&why) {
-                return Err(failure.unwrap_or_else(|| nobody(&format!("{address} (it went away)"))));
-            }
+            });
+            self.tried.push(address);
         }
     }
 }

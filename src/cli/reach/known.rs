@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::Endpoint;
 use crate::net::secure::{Expected, Keyring, PublicKey};
-use crate::wire::{Cluster, MemberKey, limits};
+use crate::wire::{Cluster, MemberKey, NodeInfo, limits};
 
 /// For how long it is believed what a tracker said; then it is asked again when it is spoken with.
 const BELIEVED: Duration = Duration::from_secs(10 * 60);
@@ -61,23 +61,36 @@ pub(crate) fn is_due(tracker: &str) -> bool {
     !age.is_ok_and(|then| then.elapsed().is_ok_and(|age| age < BELIEVED))
 }
 
-/// Remembers what a tracker said. Where that is not possible it is asked again.
+/// Remembers what a tracker said, of all that are one with it: any of them may be the one that is named next time. Where that
+/// is not possible it is asked again.
 pub(crate) fn remember(tracker: &str, cluster: &Cluster) {
     let Some(folder) = folder() else { return };
-    if let Err(error) = write(&folder, tracker, &others_in(cluster)) {
-        tracing::debug!("the trackers that are one with {tracker} are not remembered: {error}");
+    let (own, others) = (own_in(cluster, tracker), others_in(cluster));
+    let all: Vec<&Other> = std::iter::once(&own).chain(&others).collect();
+    for one in &all {
+        let others: Vec<&Other> = all.iter().copied().filter(|other| other.address != one.address).collect();
+        if let Err(error) = write(&folder, &one.address, &others) {
+            tracing::debug!("the trackers that are one with {tracker} are not remembered: {error}");
+        }
     }
+}
+
+/// The tracker that says so, at the address at which it was dialled.
+fn own_in(cluster: &Cluster, dialled: &str) -> Other {
+    let own = cluster.nodes.iter().find(|node| node.node == cluster.node);
+    Other { address: dialled.to_owned(), key: own.and_then(key_of) }
+}
+
+fn key_of(node: &NodeInfo) -> Option<String> {
+    (node.key != MemberKey::NONE).then(|| PublicKey(node.key.0).to_string())
 }
 
 /// The members beside the tracker that says so.
 fn others_in(cluster: &Cluster) -> Vec<Other> {
-    let is_other = |node: &&crate::wire::NodeInfo| {
+    let is_other = |node: &&NodeInfo| {
         node.votes && node.node != cluster.node && node.address.parse::<Endpoint>().is_ok()
     };
-    let other = |node: &crate::wire::NodeInfo| Other {
-        address: node.address.to_string(),
-        key: (node.key != MemberKey::NONE).then(|| PublicKey(node.key.0).to_string()),
-    };
+    let other = |node: &NodeInfo| Other { address: node.address.to_string(), key: key_of(node) };
     cluster.nodes.iter().filter(is_other).take(limits::MAX_NODES).map(other).collect()
 }
 
@@ -106,7 +119,7 @@ fn read(folder: &Path, tracker: &str) -> Vec<Other> {
     others
 }
 
-fn write(folder: &Path, tracker: &str, others: &[Other]) -> io::Result<()> {
+fn write(folder: &Path, tracker: &str, others: &[&Other]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     // Another command may be reading it.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -118,7 +131,7 @@ fn write(folder: &Path, tracker: &str, others: &[Other]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Incarnation, List, NodeInfo, TrackerAddress};
+    use crate::wire::{Incarnation, List, TrackerAddress};
 
     fn node(node: u16, address: &str, votes: bool) -> NodeInfo {
         NodeInfo {
@@ -157,7 +170,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("new");
         assert_eq!(read(&inside, "[fe80::1%eth0]:9700"), []);
-        write(&inside, "[fe80::1%eth0]:9700", &[other("b:2"), other("no address")]).unwrap();
+        write(&inside, "[fe80::1%eth0]:9700", &[&other("b:2"), &other("no address")]).unwrap();
         assert_eq!(read(&inside, "[fe80::1%eth0]:9700"), [other("b:2")]);
         write(&inside, "[fe80::1%eth0]:9700", &[]).unwrap();
         assert_eq!(read(&inside, "[fe80::1%eth0]:9700"), []);

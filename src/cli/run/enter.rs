@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::cli::reach::asking::{Wait, ask_each};
 use crate::cli::reach::swarm;
-use crate::cli::reach::tracker::{Tracker, Wait, ask_each};
+use crate::cli::reach::tracker::Tracker;
 use crate::cli::typed::values::Patience;
 use crate::content::shown;
 use crate::net::secure::Keyring;
