@@ -9,18 +9,22 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::service::service_fn;
 
+use crate::content::{FileId, SafeName};
 use crate::net;
 use crate::net::guests::{Guest, Guests};
 use crate::threads::{self, lock};
 use accounts::Accounts;
 use guard::Names;
+use keep::Keep;
 use service::Way;
 pub(crate) use site::House;
-use site::Site;
+use site::{Also, Site};
+pub(crate) use tls::Certificate;
+use tls::Tls;
 
 mod accounts;
 mod accounts_api;
@@ -32,9 +36,11 @@ mod drive;
 mod gathered;
 mod guard;
 mod handed_in;
+mod handed_out;
 mod hub;
 mod keep;
 mod metrics;
+mod passing;
 mod peer_api;
 mod picture;
 mod request;
@@ -43,6 +49,8 @@ mod series;
 mod service;
 mod site;
 mod swarm;
+mod ticket;
+mod tls;
 mod tracker_api;
 mod upload;
 mod zip;
@@ -69,8 +77,20 @@ pub(crate) struct Config {
     pub(crate) hosts: Vec<String>,
     /// Who passes on to it what comes from other machines.
     pub(crate) proxy: Option<IpAddr>,
+    /// By what connections are sealed; none: they are not.
+    pub(crate) certificate: Option<Certificate>,
+    /// True if others may read what is said.
+    pub(crate) open: bool,
+    /// Where this machine is found by others.
+    pub(crate) outward: Vec<IpAddr>,
+    /// Other pages, which go on when this one is gone.
+    pub(crate) also: Vec<String>,
+    /// What those pages and this one share.
+    pub(crate) secret: Option<Vec<u8>>,
     /// The folder in which tokens and users are kept.
     pub(crate) keeps: Option<PathBuf>,
+    /// Bytes that may lie about of what is fetched for who reads it here.
+    pub(crate) cache: u64,
 }
 
 /// Why there is no page.
@@ -78,13 +98,17 @@ pub(crate) struct Config {
 pub(crate) enum WebError {
     /// Strangers could come, and read what is said.
     #[error(
-        "a page at {0} could be read by others on the way; let it listen on 127.0.0.1 and reach it by `ssh -L`, or put a \
-         proxy with TLS in front of it and name its address with --web-proxy"
+        "a page at {0} could be read by others on the way; let it listen on 127.0.0.1 and reach it by `ssh -L`, or give it a \
+         certificate with --web-cert and --web-key (--web-cert self makes one), or put a proxy with TLS in front of it and \
+         name its address with --web-proxy"
     )]
     Open(SocketAddr),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
+    /// There is no certificate that can be used.
+    #[error("no certificate can be used: {0}")]
+    Certificate(io::Error),
     /// Who may come in cannot be read.
     #[error("cannot read {0}: {1}; move it away, and all tokens and users are gone")]
     Kept(PathBuf, io::Error),
@@ -99,7 +123,8 @@ impl Config {
     /// # Errors
     /// Strangers could read what is said.
     pub(crate) fn check(&self) -> Result<(), WebError> {
-        match self.listen.ip().is_loopback() || self.proxy.is_some() {
+        let sealed = self.certificate.is_some() || self.proxy.is_some();
+        match self.listen.ip().is_loopback() || sealed || self.open {
             true => Ok(()),
             false => Err(WebError::Open(self.listen)),
         }
@@ -126,15 +151,22 @@ impl fmt::Debug for Web {
 /// [`WebError`] says why there is none.
 pub(crate) fn start(config: &Config, house: House) -> Result<Web, WebError> {
     config.check()?;
-    let keeps = config.keeps.as_ref().map(|folder| folder.join(keep::FILE));
-    let kept = match &keeps {
-        Some(path) => keep::read(path).map_err(|error| WebError::Kept(path.clone(), error))?,
-        None => Default::default(),
-    };
+    let keeps = Keep::new(&house, config.keeps.as_deref());
+    let kept = keeps.read().map_err(|(path, error)| WebError::Kept(path, error))?;
     let listener = listen(config)?;
     let addr = listener.local_addr().map_err(|error| WebError::Listen(config.listen, error))?;
-    let names = Names { hosts: config.hosts.clone(), proxy: config.proxy };
-    let site = Arc::new(Site::new(house, names, addr, Accounts::new(kept), keeps));
+    let is_alone = config.proxy.is_some() && config.certificate.is_none();
+    let names = Names { hosts: config.hosts.clone(), proxy: config.proxy, is_alone };
+    let make = |certificate| Tls::new(certificate, config.keeps.as_deref(), (&config.hosts, &config.outward));
+    let tls = config.certificate.as_ref().map(make).transpose().map_err(WebError::Certificate)?;
+    let outward = config.outward.iter().find(|ip| ip.is_ipv4() || addr.is_ipv6()).copied();
+    let shown = match outward.filter(|_| addr.ip().is_unspecified()) {
+        Some(outward) => SocketAddr::new(outward, addr.port()),
+        None => addr,
+    };
+    let also = Also::new(&config.also, config.secret.as_deref());
+    let accounts = (Accounts::new(kept), keeps);
+    let site = Arc::new(Site::new(house, names, (addr, shown), tls, also, accounts, config.cache));
     let web = Web {
         site,
         guests: Guests::new(MAX_CONNECTIONS, GUEST_PATIENCE),
@@ -166,15 +198,25 @@ fn listen(config: &Config) -> Result<TcpListener, WebError> {
 }
 
 impl Web {
-    /// Where it is.
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.site.addr
+    /// Where it is, as others type it.
+    pub(crate) fn url(&self) -> String {
+        self.site.url()
+    }
+
+    /// SHA-256 of the certificate by which it is sealed, as browsers show it.
+    pub(crate) fn fingerprint(&self) -> Option<&str> {
+        self.site.tls.as_ref().map(|tls| &*tls.fingerprint)
     }
 
     /// What makes links that let the owner in, each once.
     pub(crate) fn login(&self) -> impl Fn() -> String + Send + Sync + 'static {
         let site = self.site.clone();
         move || site.login_link()
+    }
+
+    /// A link that gives one content to whoever has it, by a browser that has nothing installed.
+    pub(crate) fn hand_out(&self, id: FileId, name: &SafeName, size: u64, valid: Duration) -> String {
+        handed_out::link(&self.site, (id, name.clone(), size), valid)
     }
 
     /// Ends all connections and threads. Calling it twice does no harm.
@@ -233,7 +275,7 @@ fn serve(site: &Arc<Site>, guest: &Guest) {
             service::serve(site.clone(), way, request)
         })
     };
-    if let Err(error) = drive::serve(stream, &guest.activity, service) {
+    if let Err(error) = drive::serve(stream, site.tls.as_ref(), &guest.activity, service) {
         tracing::debug!("page, {theirs}: {error}");
     }
 }
@@ -246,6 +288,8 @@ fn watch(site: &Site, guests: &Guests) {
         let sample = sampler.sample(site);
         lock(&site.series).add(sample);
         site.gathered.sweep();
+        keep::refresh(site);
+        site.passing.sweep(Instant::now());
         if site.hub.listeners() > 0 {
             site.hub.show(picture::picture(site));
         }

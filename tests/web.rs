@@ -73,6 +73,22 @@ impl Visitor {
         Answer { status, head: head.to_owned(), body: body.to_owned() }
     }
 
+    /// The header and the bytes of an answer.
+    fn bytes(&self, method: &str, path: &str, lines: &[&str]) -> (String, Vec<u8>) {
+        let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        for line in lines.iter().copied().chain(self.lines.iter().map(String::as_str)) {
+            text.push_str(&format!("{line}\r\n"));
+        }
+        let mut stream = TcpStream::connect(self.addr).expect("the page listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        stream.write_all(format!("{text}\r\n").as_bytes()).expect("it is taken");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a header");
+        let body = answer.split_off(end + 4);
+        (String::from_utf8_lossy(&answer).into_owned(), body)
+    }
+
     /// A request as the page itself makes it.
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let host = format!("Host: {}", self.addr);
@@ -121,7 +137,7 @@ struct Swarm {
     tracker: Daemon,
     _seeder: Daemon,
     fetcher: Daemon,
-    _shared: Sample,
+    shared: Sample,
     place: TempDir,
     content: Vec<u8>,
 }
@@ -137,7 +153,7 @@ impl Swarm {
         let place = TempDir::new().expect("a temporary folder");
         let args = [&["--tracker", &*at, "--name", "fetcher", "--web=127.0.0.1:0"], more].concat();
         let fetcher = Daemon::peer(place.path(), &args);
-        Swarm { tracker, _seeder: seeder, fetcher, _shared: shared, place, content }
+        Swarm { tracker, _seeder: seeder, fetcher, shared, place, content }
     }
 
     fn owner(&self) -> Visitor {
@@ -185,6 +201,56 @@ fn what_is_found_is_fetched_paused_limited_and_here() {
     assert!(said.contains(&"pauses big.iso") && said.contains(&"fetches big.iso as big.iso"), "{said:?}");
     let metrics = owner.get("/metrics").body;
     assert!(metrics.contains("p2p_peer_transfers{state=\"done\"} 1"), "{metrics}");
+}
+
+/// What is not here is fetched for who reads it: a part of it first, and none of it becomes a part of what is shared.
+#[test]
+fn what_is_not_here_is_fetched_for_who_reads_it() {
+    let swarm = Swarm::new(&[]);
+    let owner = swarm.owner();
+    let deep = swarm.shared.path().join("some/folder/deep");
+    fs::create_dir_all(&deep).expect("a folder");
+    fs::write(deep.join("a.txt"), "a file of the folder").expect("a file");
+    let id_of = |name: &str| {
+        eventually("the tracker knows it", || {
+            let found = owner.get(&format!("/api/v1/contents?q={name}")).json();
+            let first = &found["items"][0];
+            (first["name"] == name).then(|| first["id"].as_str().map(str::to_owned)).flatten()
+        })
+    };
+    let (big, folder) = (id_of("big.iso"), id_of("some/"));
+    let data = |id: &str, line: &str| {
+        let host = format!("Host: {}", owner.addr);
+        owner.bytes("GET", &format!("/api/v1/contents/{id}/data"), &[&host, line])
+    };
+    let (head, part) = data(&big, "Range: bytes=2000000-2000099");
+    assert!(head.starts_with("HTTP/1.1 206") && head.contains("bytes 2000000-2000099/3145728"), "{head}");
+    assert_eq!(part, swarm.content[2_000_000..2_000_100]);
+    let (head, whole) = data(&big, "Accept: */*");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert_eq!(whole, swarm.content);
+    let (head, zip) = data(&folder, "Accept: */*");
+    assert!(head.contains("application/zip"), "{head}");
+    let has = |what: &[u8]| zip.windows(what.len()).any(|window| window == what);
+    assert!(has(b"a file of the folder") && has(b"folder/deep/a.txt"), "what is in it is in the ZIP");
+    assert_eq!(owner.get("/api/v1/shared").json()["total"], 0, "nothing of it is shared from the folder");
+    assert!(!swarm.place.path().join("big.iso").exists());
+    let other = "1".repeat(64);
+    let (head, _) = data(&other, "Accept: */*");
+    assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+}
+
+#[test]
+fn what_is_larger_than_its_cache_is_not_fetched_for_a_reader() {
+    let swarm = Swarm::new(&["--web-cache", "1MB"]);
+    let owner = swarm.owner();
+    let id = eventually("the tracker knows it", || {
+        let found = owner.get("/api/v1/contents?q=big.iso").json();
+        found["items"][0]["id"].as_str().map(str::to_owned)
+    });
+    let refused = owner.get(&format!("/api/v1/contents/{id}/data"));
+    assert_eq!(refused.status, 507, "{}", refused.body);
+    assert!(refused.body.contains("--web-cache"), "{}", refused.body);
 }
 
 #[test]
@@ -369,9 +435,47 @@ fn a_port_that_is_taken_costs_the_page_and_not_the_peer() {
 #[test]
 fn beyond_this_machine_there_is_no_page_without_a_proxy() {
     let refused = run(&["tracker", "--listen", "127.0.0.1:0", "--web=0.0.0.0:0"]).expect(2);
-    for way in ["127.0.0.1", "ssh -L", "--web-proxy"] {
+    for way in ["127.0.0.1", "ssh -L", "--web-cert self", "--web-proxy"] {
         assert!(refused.stderr.contains(way), "{}", refused.stderr);
     }
+}
+
+#[test]
+fn who_may_come_in_to_a_trackers_page_is_on_its_records() {
+    let data = TempDir::new().expect("a temporary folder");
+    let at = data.path().to_str().expect("a UTF-8 path");
+    let start = || Daemon::tracker(&["--web=127.0.0.1:0", "--data", at]);
+    let tracker = start();
+    let (visitor, secret) = page_of(&tracker);
+    let owner = visitor.log_in(&secret);
+    let (reader, ended) = (owner.token("reader"), owner.token("publisher"));
+    let invite = |name: &str| {
+        let user = json!({ "name": name, "role": "publisher" });
+        let link = owner.call("POST", "/api/v1/users", Some(&user)).json()["invitation"].clone();
+        let choice = json!({ "token": link, "password": "correct horse" });
+        assert_eq!(visitor.call("POST", "/api/v1/session", Some(&choice)).status, 201);
+    };
+    invite("anna");
+    invite("ben");
+    assert_eq!(owner.call("DELETE", "/api/v1/users/ben", None).status, 204);
+    let tokens = owner.get("/api/v1/tokens").json();
+    let id = tokens["items"].as_array().expect("a list").iter().find(|token| token["name"] == "publisher");
+    let id = id.and_then(|token| token["id"].as_str()).expect("the token").to_owned();
+    assert_eq!(owner.call("DELETE", &format!("/api/v1/tokens/{id}"), None).status, 204);
+    let activity = owner.get("/api/v1/activity").body;
+    for line in ["invites anna", "ends the user ben", "makes the token reader"] {
+        assert!(activity.contains(line), "{activity}");
+    }
+    tracker.stop();
+    let tracker = start();
+    let addr = page_of(&tracker).0.addr;
+    let see = |visitor: &Visitor| Visitor { addr, ..visitor.clone() }.get("/api/v1/peers").status;
+    assert_eq!((see(&reader), see(&ended)), (200, 401));
+    let log_in = |name: &str| {
+        let login = json!({ "name": name, "password": "correct horse" });
+        Visitor::new(addr).call("POST", "/api/v1/session", Some(&login)).status
+    };
+    assert_eq!((log_in("anna"), log_in("ben")), (201, 403));
 }
 
 #[test]

@@ -61,14 +61,45 @@ export const may = role => rank.indexOf(about.value?.may) >= rank.indexOf(role);
 
 /** Whose page it is; a login link in the address is used and wiped away. */
 export async function begin() {
-  const link = /^#in=([0-9a-f]+)$/.exec(location.hash);
-  if (link) history.replaceState(null, '', location.pathname + location.search);
+  const link = /^#in=([0-9a-f]*)(?:&to=(.*))?$/.exec(location.hash);
+  if (link) {
+    history.replaceState(null, '', location.pathname + location.search + (link[2] ? `#${decodeURIComponent(link[2])}` : ''));
+    dispatchEvent(new HashChangeEvent('hashchange'));
+  }
   try {
-    if (link) await ask('session', { method: 'POST', body: { token: link[1] } });
+    if (link?.[1]) await ask('session', { method: 'POST', body: { token: link[1] } });
+    if (link?.[2]) say('The page before this one is gone. This one goes on.');
   } catch (problem) {
     say(problem.detail, true);
   }
   about.value = await ask('about');
+  keepTicket();
+}
+
+/** Who comes to another page with this is logged in there. */
+let ticket = '', renewing;
+function keepTicket() {
+  clearInterval(renewing);
+  const renew = () => {
+    if (!about.value?.may || !about.value.also?.length || document.hidden || silentSince.value) return;
+    ask('ticket', { method: 'POST' }).then(made => { ticket = made.ticket; }, () => {});
+  };
+  renew();
+  renewing = setInterval(renew, 60_000);
+}
+
+const isThere = (page, mode) => fetch(`${page}healthz`, { mode, cache: 'no-store', signal: AbortSignal.timeout(1000) });
+
+/** Goes on at the first other page that is there, if this one's program is not. */
+export async function goOn() {
+  const [others, hash] = [about.value?.also ?? [], location.hash.slice(1)];
+  if (!others.length) return;
+  try { await isThere('', 'same-origin'); return; } catch { /* it is gone */ }
+  for (const other of others) {
+    try { await isThere(other, 'no-cors'); } catch { continue; }
+    location.assign(`${other}#in=${ticket}&to=${encodeURIComponent(hash || '/')}`);
+    return;
+  }
 }
 
 let stream, isListening = false;

@@ -1,7 +1,7 @@
 // The page: who is in, what there is, and where one is.
 import { render } from './vendor/preact.js';
 import { useEffect, useState } from './vendor/hooks.js';
-import { about, act, ask, begin, listen, may, notice, peer, refresh, silentSince, tracker } from './api.js';
+import { about, act, ask, begin, goOn, listen, may, notice, peer, refresh, silentSince, tracker } from './api.js';
 import { html, Name, route } from './ui.js';
 import { rate, span } from './words.js';
 import { Login } from './pages/login.js';
@@ -77,7 +77,11 @@ function Account() {
 
 function Silence() {
   const [, draw] = useState(0);
-  useEffect(() => { const timer = setInterval(() => draw(n => n + 1), 1000); return () => clearInterval(timer); }, []);
+  useEffect(() => {
+    const look = () => { draw(n => n + 1); if (silentSince.value && Date.now() - silentSince.value >= 1500) goOn(); };
+    const timer = setInterval(look, 1000);
+    return () => clearInterval(timer);
+  }, []);
   const since = silentSince.value;
   if (!since || Date.now() - since < 2000) return null;
   return html`<div class="banner" role="status">The program does not answer; what is shown is ${span((Date.now() - since) / 1000)} old. Trying again.

@@ -62,6 +62,7 @@ impl Wake {
     }
 
     /// Waits until woken, or until a socket has to read or room to write, whichever is asked for.
+    #[cfg(feature = "web")]
     pub(crate) fn wait_for(
         &self,
         socket: &impl AsFd,

@@ -42,5 +42,5 @@ pub use job::{Dest, FetchError, Job, Want};
 pub use mischief::{FaultPlan, Latencies, LatencyError};
 pub use news::News;
 pub use ops::Hand;
-pub use reading::{ReadError, Reading};
+pub use reading::{Member, ReadError, Reading};
 pub use start::{Peer, start};

@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 
 use super::job::{self, Dest, Job, Want};
 use super::node::Node;
-use super::reading::Reading;
+use super::reading::{Member, Reading};
 use super::serve::Host;
 use super::trackers::Registry;
 use super::transfer::Transfer;
 use crate::api::control::{Fault, Get, Limit, Order, Steer};
 use crate::api::{Exit, PeerStatus, TrackerStatus, TransferStatus, Underway};
-use crate::content::{Chunk, FileId, Filter, Rate, SafeName, Tree, TreeKind};
+use crate::content::{Chunk, FileId, Filter, Rate, SafeName, Tree};
 use crate::wire::{Common, ErrorCode, FromTracker, Offer, ToTracker, View};
 
 /// How long the end of fetches that are cancelled is waited for.
 const END_PATIENCE: Duration = Duration::from_secs(3);
+/// How long who has what is to be read here is waited for.
+const BRING_PATIENCE: Duration = Duration::from_secs(60);
 /// The fewest digits of an id that stand for it.
 const LEAST_OF_ID: usize = 6;
 
@@ -35,6 +37,14 @@ impl Hand {
     /// What its shared folder calls a content, if it is in it.
     pub fn holds(&self, id: &str) -> Option<String> {
         holds(&self.0, id)
+    }
+
+    /// What a content is called of which something is here, in the shared folder or by a fetch.
+    pub fn calls(&self, id: FileId) -> Option<String> {
+        let holdings = &self.0.means.holdings;
+        let shared = holdings.shared(id).into_iter().next().map(|offer| offer.name.to_string());
+        let named = || self.0.means.jobs.live().into_iter().find(|job| job.want().id == id);
+        shared.or_else(|| named().map(|job| job.want().name.to_string()))
     }
 
     /// Starts a fetch.
@@ -120,19 +130,34 @@ impl Hand {
         Some(Reading::new(id, self.0.find(id, View::Bytes)?))
     }
 
-    /// The files of a folder that is shared, each with its path, id and size, if its listing is here.
-    pub fn listing(&self, id: FileId) -> Option<Vec<(SafeName, FileId, u64)>> {
+    /// The files of a folder, to be read here, if its listing is here.
+    pub fn open_folder(&self, id: FileId) -> Option<(Reading, Vec<Member>)> {
         let mut listing = self.open(id)?;
         let mut bytes = Vec::new();
         while (bytes.len() as u64) < listing.size() {
-            bytes.extend(listing.read(bytes.len() as u64).ok()?);
+            bytes.extend(listing.read(0, bytes.len() as u64).ok()?);
         }
-        let tree = Tree::decode(&bytes).ok()?;
-        let files = tree.entries().iter().filter_map(|entry| match &entry.kind {
-            TreeKind::File { size, id, .. } => Some((entry.path.clone(), *id, *size)),
-            _ => None,
-        });
-        Some(files.collect())
+        Reading::of_tree(&Tree::decode(&bytes).ok()?, self.0.find(id, View::Members)?)
+    }
+
+    /// Fetches what is to be read here into a place that is no part of what is shared; the very same is fetched once.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn bring(&self, id: FileId, name: SafeName, path: PathBuf) -> Result<Job, Fault> {
+        let want = Want { id, name, size: None, inside: None, filter: Filter::default() };
+        let dest = Dest {
+            path,
+            force: true,
+            own: true,
+            delete: false,
+            wait: Some(BRING_PATIENCE),
+            waited: Duration::ZERO,
+            down: None,
+            refresh: None,
+        };
+        job::start(&self.0.means, want, dest)
+            .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
     }
 
     /// Where it keeps its state.

@@ -5,8 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::serve::{Data, Held};
-use crate::content::{Chunk, FileId, Layout, hash_chunk};
+use crate::content::{FileId, Layout, Run, SafeName, Tree, TreeKind, hash_chunk};
 use crate::wire::Refusal;
+
+/// Bytes of what a reader waits for, and of what it will wait for next: they come before the rest.
+const AHEAD: u64 = 32 << 20;
 
 /// Why a piece cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -22,39 +25,63 @@ pub enum ReadError {
     Io(#[from] io::Error),
 }
 
-/// A file's content that can be read.
+/// A content that can be read: a file, or all files of a folder.
 #[derive(Debug)]
 pub struct Reading {
-    id: FileId,
+    /// Of each file.
+    ids: Vec<FileId>,
     held: Held,
     layout: Layout,
+}
+
+/// A file of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Where it is in the folder.
+    pub path: SafeName,
+    /// Bytes that it has.
+    pub size: u64,
+    /// Which file of the folder's content it is.
+    pub file: usize,
 }
 
 impl Reading {
     /// Of a content that is one file.
     pub(super) fn new(id: FileId, held: Held) -> Reading {
         let layout = held.layout().clone();
-        Reading { id, held, layout }
+        Reading { ids: vec![id], held, layout }
     }
 
-    /// Bytes of the file.
+    /// Of the files of a folder, and which they are; none if they are not what is held.
+    pub(super) fn of_tree(tree: &Tree, held: Held) -> Option<(Reading, Vec<Member>)> {
+        let numbered = tree.layout().ok()?;
+        let files = tree.entries().iter().zip(&numbered.file_of).filter_map(|(entry, file)| {
+            let is_file = matches!(entry.kind, TreeKind::File { .. } | TreeKind::HardLink(_));
+            let file = (*file).filter(|_| is_file)?;
+            let size = numbered.layout.files().get(file)?.size();
+            Some(Member { path: entry.path.clone(), size, file })
+        });
+        let files = files.collect();
+        let layout = held.layout().clone();
+        let is_same = layout.files() == numbered.layout.files();
+        is_same.then(|| (Reading { ids: numbered.ids, held, layout }, files))
+    }
+
+    /// Bytes of all files.
     pub fn size(&self) -> u64 {
         self.layout.size()
     }
 
-    /// True if all of it is here.
-    pub fn is_whole(&self) -> bool {
-        self.held.have().is_full()
-    }
-
-    /// The bytes from `at`, which is before the end, to the end of the chunk that they lie in; all of that is proved.
+    /// The bytes of a file from `at`, which is before its end, to the end of the chunk that they lie in; all of that is
+    /// proved. What is not here yet comes next.
     ///
     /// # Errors
     /// [`ReadError`] says why there are none.
-    pub fn read(&mut self, at: u64) -> Result<Vec<u8>, ReadError> {
-        let geometry = *self.layout.files().first().ok_or(ReadError::Gone)?;
-        let number = Chunk(u32::try_from(at / geometry.chunk_size()).map_err(|_| ReadError::Gone)?);
-        let place = self.layout.place(number).ok_or(ReadError::Gone)?;
+    pub fn read(&mut self, file: usize, at: u64) -> Result<Vec<u8>, ReadError> {
+        let geometry = *self.layout.files().get(file).ok_or(ReadError::Gone)?;
+        let within = u32::try_from(at / geometry.chunk_size()).map_err(|_| ReadError::Gone)?;
+        let number = self.layout.first_of(file).plus(within);
+        let place = self.layout.place(number).filter(|place| place.file == file).ok_or(ReadError::Gone)?;
         let mut bytes = match self.held.data(number, place) {
             Ok(Data::Memory(all, from)) => {
                 let end = from + place.len as usize;
@@ -65,16 +92,20 @@ impl Reading {
                 lying.file.read_exact_at(&mut bytes, lying.offset)?;
                 bytes
             }
-            Err(Refusal::NotYet | Refusal::Busy) => return Err(ReadError::NotYet),
+            Err(Refusal::NotYet | Refusal::Busy) => {
+                self.held.press(Run::new(number, (AHEAD / geometry.chunk_size()).max(1) as u32));
+                return Err(ReadError::NotYet);
+            }
             Err(_) => return Err(ReadError::Gone),
         };
-        let hash = hash_chunk(geometry, place.chunk, &bytes);
+        let (id, hash) =
+            (self.ids.get(file).ok_or(ReadError::Gone)?, hash_chunk(geometry, place.chunk, &bytes));
         let is_right = match self.held.proof(place) {
-            None => geometry.chunks() == 1 && hash.0 == self.id.0,
+            None => geometry.chunks() == 1 && hash.0 == id.0,
             Some(proof) => {
                 let within = place.chunk.get().checked_sub(proof.first);
                 let stated = within.and_then(|within| proof.hashes.get(within as usize));
-                stated == Some(&hash) && proof.proves(self.id, geometry, place.chunk)
+                stated == Some(&hash) && proof.proves(*id, geometry, place.chunk)
             }
         };
         if !is_right {

@@ -73,6 +73,8 @@ pub struct Scheduler {
     others_gained: Option<Instant>,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
     cursor: Chunk,
+    /// What somebody waits for: it goes before everything else, in its order.
+    pressing: Run,
     rng: fastrand::Rng,
 }
 
@@ -96,6 +98,7 @@ impl Scheduler {
             spared: BTreeSet::new(),
             others_gained: None,
             rng: fastrand::Rng::with_seed(seed),
+            pressing: Run::new(Chunk(0), 0),
             cursor: Chunk((seed % u64::from(layout.chunks().max(1))) as u32),
             layout,
         }
@@ -104,6 +107,11 @@ impl Scheduler {
     /// Until this is said anew so many bytes may be asked for, and a chunk begun with them; none: as many as one likes.
     pub fn allow(&mut self, bytes: Option<i64>) {
         self.allowance = bytes;
+    }
+
+    /// Somebody waits for these, in this order; of what was pressing before nothing is any more.
+    pub fn press(&mut self, run: Run) {
+        self.pressing = run;
     }
 
     /// Bytes asked for since this was last asked; less than none if more than those will not come.
@@ -392,9 +400,13 @@ impl Scheduler {
             if open > 0 && open <= self.sources.choices_in_flight() {
                 return;
             }
+            let spared = self.spared.contains(&id);
+            if let Some(chunk) = self.chunks.first_open(&source.have, self.pressing).filter(|_| !spared) {
+                self.ask(id, chunk, now, out);
+                continue;
+            }
             // Nor is it left to others what comes slowly: they would choose what was asked of somebody else before.
             let may_choose = source.chooses() && self.allowance.is_none();
-            let spared = self.spared.contains(&id);
             if open > 0 && may_choose && (spared || self.layout.chunks() > FEW_CHUNKS) {
                 let bytes = self.layout.size().div_ceil(u64::from(self.layout.chunks())).max(1);
                 self.sources.ask_any(id, bytes, now);

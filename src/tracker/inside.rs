@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::directory::Origin;
+use super::records::{Command, Outcome, Pages};
 use super::server::passing::{self, Passing};
 use super::session::{Effect, Session};
 use super::shared::Shared;
@@ -33,6 +34,23 @@ pub struct Inside {
 impl Inside {
     pub(super) fn new(shared: Arc<Shared>, passing: Option<Arc<Passing>>) -> Inside {
         Inside { shared, passing }
+    }
+
+    /// Who may come in to its page, as its records have it.
+    pub fn pages(&self) -> Pages {
+        self.shared.records().pages().clone()
+    }
+
+    /// Changes its records, and waits until that is on the disk.
+    ///
+    /// # Errors
+    /// It could not be written down, or the records refuse it; as people read it.
+    pub fn record(&self, command: Command) -> Result<(), String> {
+        let applied = self.shared.record(command, Instant::now()).map_err(|error| error.to_string())?;
+        match applied.outcome {
+            Outcome::Refused(refused) => Err(refused.to_string()),
+            _ => Ok(()),
+        }
     }
 
     /// Asks it. Nothing is registered this way.

@@ -7,7 +7,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+
+use crate::tracker::records::{AddToken, Command, EndToken, KeptPassword, Pages, RemoveUser, SetUser};
+use crate::wire::Label;
 
 /// How long a login link is good, in milliseconds.
 const LINK_MS: u64 = 10 * 60_000;
@@ -49,6 +53,11 @@ pub(super) enum Role {
     Admin,
 }
 
+impl Role {
+    /// All of them, each before those that may more.
+    pub(super) const ALL: [Role; 4] = [Role::Metrics, Role::Reader, Role::Publisher, Role::Admin];
+}
+
 /// A secret as it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -57,6 +66,14 @@ pub(super) struct Secret([u8; 32]);
 impl Secret {
     pub(super) fn of(text: &str) -> Secret {
         Secret(*blake3::hash(text.as_bytes()).as_bytes())
+    }
+
+    fn hex(self) -> String {
+        HEXLOWER.encode(&self.0)
+    }
+
+    fn of_hex(text: &str) -> Option<Secret> {
+        HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok().map(Secret)
     }
 
     /// What it is called where others see it: nobody comes from there to the secret.
@@ -151,6 +168,22 @@ pub(super) struct Kept {
     users: Vec<User>,
 }
 
+impl Kept {
+    /// As a tracker's records have it; what they say of roles that there are not is left out.
+    pub(super) fn of_records(pages: &Pages) -> Kept {
+        let role = |number: u8| Role::ALL.into_iter().find(|role| *role as u8 == number);
+        let users = pages.users.iter().filter_map(|(name, (number, password))| {
+            let password = Some(password.0.to_string()).filter(|password| !password.is_empty());
+            Some(User { name: name.clone(), role: role(*number)?, password })
+        });
+        let tokens = pages.tokens.iter().filter_map(|(hash, (name, (number, until)))| {
+            let secret = Secret::of_hex(hash)?;
+            Some(Token { secret, name: name.to_string(), role: role(*number)?, until: *until })
+        });
+        Kept { users: users.collect(), tokens: tokens.collect() }
+    }
+}
+
 /// Somebody who guessed wrong.
 #[derive(Debug, Clone, Copy, Default)]
 struct Guesser {
@@ -164,6 +197,8 @@ struct Guesser {
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     kept: Kept,
+    /// What is written of it.
+    written: Kept,
     links: BTreeMap<Secret, Link>,
     sessions: BTreeMap<Secret, Session>,
     guessers: BTreeMap<String, Guesser>,
@@ -175,7 +210,46 @@ pub(super) struct Accounts {
 
 impl Accounts {
     pub(super) fn new(kept: Kept) -> Accounts {
-        Accounts { kept, ..Accounts::default() }
+        Accounts { written: kept.clone(), kept, ..Accounts::default() }
+    }
+
+    /// What was kept is written.
+    pub(super) fn is_written(&mut self) {
+        self.written = self.kept.clone();
+    }
+
+    /// What makes the records say what is kept, as they said what was written last.
+    pub(super) fn changes(&self) -> Vec<Command> {
+        let (kept, written) = (&self.kept, &self.written);
+        let label = |text: &str| Label::new(text);
+        let users = kept.users.iter().filter(|user| !written.users.contains(user)).map(|user| {
+            let password = KeptPassword(label(user.password.as_deref().unwrap_or_default()));
+            Command::SetUser(SetUser { name: label(&user.name), role: user.role as u8, password })
+        });
+        let is_kept = |name: &str| kept.users.iter().any(|user| user.name == name);
+        let gone = written.users.iter().filter(|user| !is_kept(&user.name));
+        let gone = gone.map(|user| Command::RemoveUser(RemoveUser { name: label(&user.name) }));
+        let tokens = kept.tokens.iter().filter(|token| !written.tokens.contains(token)).map(|token| {
+            let (hash, name) = (label(&token.secret.hex()), label(&token.name));
+            let (role, until_ms) = (token.role as u8, token.until);
+            Command::AddToken(AddToken { hash, name, role, until_ms, now_ms: 0 })
+        });
+        let ended = written.tokens.iter().filter(|token| !kept.tokens.contains(token));
+        let ended = ended.map(|token| Command::EndToken(EndToken { hash: label(&token.secret.hex()) }));
+        gone.chain(users).chain(ended).chain(tokens).collect()
+    }
+
+    /// Others may have changed what is kept: who goes, or may do something else, is logged out.
+    pub(super) fn renew(&mut self, kept: Kept) {
+        if kept == self.written {
+            return;
+        }
+        let is_same = |session: &Session| {
+            let role = kept.users.iter().find(|user| user.name == session.account).map(|user| user.role);
+            session.account == OWNER || role == Some(session.role)
+        };
+        self.sessions.retain(|_, session| is_same(session));
+        (self.written, self.kept) = (kept.clone(), kept);
     }
 
     pub(super) fn kept(&self) -> &Kept {

@@ -90,8 +90,9 @@ fn cookie(site: &Site, secure: bool, value: &str, seconds: u64) -> String {
 }
 
 fn by_link(site: &Site, asked: &Asked, token: &str) -> Result<Who, Problem> {
+    let came = site.also.key.as_ref().and_then(|key| lock(&site.used_tickets).come(key, token, now()));
     let mut accounts = lock(&site.accounts);
-    let who = accounts.follow(Secret::of(token), now());
+    let who = came.or_else(|| accounts.follow(Secret::of(token), now()));
     if who.is_none() {
         may_guess(accounts.may_guess("", asked.from, now()))?;
         accounts.guessed_wrong("", asked.from, now());
@@ -109,7 +110,7 @@ fn by_invitation(site: &Site, asked: &Asked, token: &str, password: &str) -> Res
     let kept = cook(site, password)?;
     let mut accounts = lock(&site.accounts);
     let who = accounts.choose(token, &kept, now());
-    keep::write(site, &accounts)?;
+    keep::write(site, &mut accounts)?;
     who.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "no-login", "this invitation was used"))
 }
 
@@ -184,6 +185,18 @@ pub(super) fn me(_: &Site, asked: &Asked) -> Result<Answer, Problem> {
     }
 }
 
+/// `POST /ticket`: with it this session goes on at another page, when this one is gone.
+pub(super) fn ticket(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
+    let key =
+        site.also.key.as_ref().ok_or_else(|| Problem::missing("this page shares no secret with others"))?;
+    let who = asked.who.as_ref().filter(|who| who.session.is_some());
+    let who = who.ok_or_else(|| Problem::conflict("tickets are for sessions"))?;
+    let number = blake3::hash(secret().as_bytes());
+    let number = number.as_bytes().first_chunk().ok_or_else(|| Problem::internal("no number"))?;
+    let ticket = key.make(who, *number, now());
+    Ok(Answer::json(&serde_json::json!({ "ticket": ticket })).status(StatusCode::CREATED))
+}
+
 /// `DELETE /session`
 pub(super) fn log_out(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     if let Some(session) = asked.who.as_ref().and_then(|who| who.session.as_deref()) {
@@ -239,7 +252,7 @@ pub(super) fn add_token(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     if !accounts.add_token(Secret::of(&token), (&name, scope), until, now()) {
         return Err(Problem::conflict("there are too many tokens; end one first"));
     }
-    keep::write(site, &accounts)?;
+    keep::write(site, &mut accounts)?;
     drop(accounts);
     site.note(asked, format!("makes the token {name}"));
     Ok(Answer::json(&serde_json::json!({ "token": token, "until": until })).status(StatusCode::CREATED))
@@ -250,7 +263,7 @@ pub(super) fn end_token(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let was_there = {
         let mut accounts = lock(&site.accounts);
         let was_there = accounts.end_token(asked.place(0));
-        keep::write(site, &accounts)?;
+        keep::write(site, &mut accounts)?;
         was_there
     };
     ended(site, asked, was_there, "token")
@@ -298,7 +311,7 @@ pub(super) fn add_user(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     if !accounts.add_user((&name, role), Secret::of(&invitation), now()) {
         return Err(Problem::conflict("there are too many users; remove one first"));
     }
-    keep::write(site, &accounts)?;
+    keep::write(site, &mut accounts)?;
     drop(accounts);
     site.note(asked, format!("invites {name}"));
     Ok(Answer::json(&serde_json::json!({ "invitation": invitation })).status(StatusCode::CREATED))
@@ -309,7 +322,7 @@ pub(super) fn remove_user(site: &Site, asked: &Asked) -> Result<Answer, Problem>
     let was_there = {
         let mut accounts = lock(&site.accounts);
         let was_there = accounts.remove_user(asked.place(0));
-        keep::write(site, &accounts)?;
+        keep::write(site, &mut accounts)?;
         was_there
     };
     ended(site, asked, was_there, "user")

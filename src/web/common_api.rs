@@ -1,6 +1,7 @@
 //! What every page has: is the process well, whose page is it, numbers over time, what was changed.
 
 use hyper::StatusCode;
+use hyper::header::HeaderName;
 
 use super::answer::{Answer, Problem};
 use super::request::Asked;
@@ -15,7 +16,9 @@ pub(super) fn healthz(site: &Site, _: &Asked) -> Result<Answer, Problem> {
         House::Peer(peer) => _ = peer.status(),
         House::Tracker(_) => _ = swarm::status(site)?,
     }
-    Ok(Answer::of("text/plain; charset=utf-8", "ok\n"))
+    // Another page may look whether this one is there, and sees no more than that.
+    let from_anywhere = HeaderName::from_static("cross-origin-resource-policy");
+    Ok(Answer::of("text/plain; charset=utf-8", "ok\n").with_text(from_anywhere, "cross-origin"))
 }
 
 /// `GET /readyz`
@@ -39,6 +42,7 @@ pub(super) fn about(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
         "version": who.map(|_| env!("CARGO_PKG_VERSION")),
         "account": who.map(|who| &who.account),
         "may": asked.role(),
+        "also": who.map(|_| &site.also.pages),
         "users": !lock(&site.accounts).users().is_empty(),
     })))
 }

@@ -1,4 +1,4 @@
-//! Bytes for a browser: a file that is here or on its way here, a folder as a ZIP. Each chunk is proved before any of it is
+//! Bytes for a browser: a file, a folder as a ZIP, whether they are here, on its way here, or fetched for who reads them. Each chunk is proved before any of it is
 //! sent. What comes from the swarm is hostile: it is saved, never shown or run.
 
 use std::io;
@@ -14,11 +14,12 @@ use hyper::header::{
 
 use super::answer::{Answer, Problem, Source};
 use super::drive::Clock;
+use super::passing::{self, Opened, Reader};
 use super::request::Asked;
 use super::site::Site;
 use super::zip::{self, Entry};
 use crate::content::{FileId, SafeName};
-use crate::peer::{Hand, ReadError, Reading};
+use crate::peer::{Member, ReadError, Reading};
 
 /// How often it is looked whether a chunk is here that is on its way.
 const LOOK: Duration = Duration::from_millis(100);
@@ -40,20 +41,48 @@ pub(super) fn as_attachment(answer: Answer, name: &str) -> Answer {
         .with_text(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'")
 }
 
-/// `GET /contents/{id}/data`
+/// `GET /contents/{id}/data`: what is not here is fetched first, for who reads it.
 pub(super) fn data(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
+    let id = asked.place(0).parse().map_err(|_| Problem::bad("an id has 64 hexadecimal digits"))?;
+    content(site, asked, id, asked.value("name").and_then(|name| SafeName::new(name).ok()))
+}
+
+/// The bytes of a content, to be saved under this name.
+pub(super) fn content(
+    site: &Site,
+    asked: &Asked,
+    id: FileId,
+    name: Option<SafeName>,
+) -> Result<Answer, Problem> {
     let peer = site.peer()?;
-    let id: FileId = asked.place(0).parse().map_err(|_| Problem::bad("an id has 64 hexadecimal digits"))?;
-    let held = peer.holds(asked.place(0));
-    let name = asked.value("name").map(str::to_owned).or_else(|| held.clone());
-    let name = name.and_then(|name| SafeName::new(name).ok());
+    let called = peer.calls(id);
+    let joined = site.passing.join(id);
+    let is_folder = joined.as_ref().map_or(false, |reader| reader.is_folder)
+        || called.as_ref().is_some_and(|name| name.ends_with('/'));
+    let (reader, opened) = match passing::open(peer, id, is_folder) {
+        Some(opened) => (joined, opened),
+        None if called.is_some() => {
+            return Err(Problem::conflict("its listing is not here yet; try in a moment").after(1));
+        }
+        None => passing::bring(site, id).map(|(reader, opened)| (Some(reader), opened))?,
+    };
+    let name = name.or_else(|| called.and_then(|name| SafeName::new(name).ok()));
     let base =
         name.as_ref().map_or_else(|| id.to_string(), |name| name.base().trim_end_matches('/').to_owned());
-    if held.is_some_and(|name| name.ends_with('/')) {
-        return folder(peer, id, &base);
+    match opened {
+        Opened::File(reading) => file(asked, id, reading, reader, &base),
+        Opened::Folder(reading, files) => Ok(folder(asked, (reading, files), reader, &base)),
     }
-    let missing = || Problem::missing("it is not here; fetch it first, and it can be saved while it comes");
-    let reading = peer.open(id).ok_or_else(missing)?;
+}
+
+/// A file, or the part of it that is asked for.
+fn file(
+    asked: &Asked,
+    id: FileId,
+    reading: Reading,
+    reader: Option<Reader>,
+    base: &str,
+) -> Result<Answer, Problem> {
     let (size, tag) = (reading.size(), format!("\"{id}\""));
     let is_same = asked.header("if-range").is_none_or(|known| known == tag);
     let wanted = asked.header("range").filter(|_| is_same).map_or(Ok(None), |range| part(range, size));
@@ -62,7 +91,8 @@ pub(super) fn data(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
         return Ok(Answer::from(problem).with_text(CONTENT_RANGE, &format!("bytes */{size}")));
     };
     let range = wanted.clone().unwrap_or(0..size);
-    let source = FileSource { reading, range: range.clone(), wait: Wait::new(asked.clock.clone()) };
+    let wait = Wait::new(asked.clock.clone(), reader);
+    let source = FileSource { reading, range: range.clone(), wait };
     let answer = Answer::of("application/octet-stream", Bytes::new()).streams(source).with_text(ETAG, &tag);
     let answer = answer.with(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let answer = match wanted {
@@ -72,7 +102,7 @@ pub(super) fn data(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
             answer.status(StatusCode::PARTIAL_CONTENT).with_text(CONTENT_RANGE, &told)
         }
     };
-    Ok(as_attachment(answer, &base))
+    Ok(as_attachment(answer, base))
 }
 
 /// A range of bytes that is asked for; none for all: several ranges, and what is no range of bytes, are all.
@@ -90,28 +120,33 @@ fn part(range: &str, size: u64) -> Result<Option<Range<u64>>, ()> {
 }
 
 /// The folder as a ZIP.
-fn folder(peer: &Hand, id: FileId, base: &str) -> Result<Answer, Problem> {
-    let gone = || Problem::conflict("the folder is being looked at again; try in a moment");
-    let files = peer.listing(id).ok_or_else(gone)?;
-    let ids = files.iter().map(|(_, id, _)| *id).collect();
-    let entry =
-        |(path, _, size): (SafeName, FileId, u64)| Entry { path: format!("{base}/{}", path.path()), size };
-    let entries: Vec<Entry> = files.into_iter().map(entry).collect();
+fn folder(
+    asked: &Asked,
+    (reading, files): (Reading, Vec<Member>),
+    reader: Option<Reader>,
+    base: &str,
+) -> Answer {
+    let entry = |member: &Member| Entry { path: format!("{base}/{}", member.path.path()), size: member.size };
+    let entries: Vec<Entry> = files.iter().map(entry).collect();
     let left = zip::size(&entries);
-    let source = ZipSource { peer: peer.clone(), entries, ids, checks: Vec::new(), open: None, left };
+    let numbers = files.into_iter().map(|member| member.file).collect();
+    let wait = Wait::new(asked.clock.clone(), reader);
+    let source = ZipSource { reading, entries, numbers, checks: Vec::new(), open: None, left, wait };
     let answer = Answer::of("application/zip", Bytes::new()).streams(source);
-    Ok(as_attachment(answer, &format!("{base}.zip")))
+    as_attachment(answer, &format!("{base}.zip"))
 }
 
 /// A wait for what is on its way.
 struct Wait {
     clock: Clock,
     since: Option<Instant>,
+    /// As long as this is here, what passes through stays.
+    _reader: Option<Reader>,
 }
 
 impl Wait {
-    fn new(clock: Clock) -> Wait {
-        Wait { clock, since: None }
+    fn new(clock: Clock, reader: Option<Reader>) -> Wait {
+        Wait { clock, since: None, _reader: reader }
     }
 
     /// Bytes, or a wait for them that ends at some time.
@@ -145,7 +180,7 @@ impl Source for FileSource {
             return Poll::Ready(None);
         }
         let left = self.range.end - self.range.start;
-        let read = self.reading.read(self.range.start).map(|mut bytes| {
+        let read = self.reading.read(0, self.range.start).map(|mut bytes| {
             bytes.truncate(left.min(bytes.len() as u64) as usize);
             bytes
         });
@@ -162,58 +197,51 @@ impl Source for FileSource {
 
 /// The files of a folder, one after the other.
 struct ZipSource {
-    peer: Hand,
+    reading: Reading,
     entries: Vec<Entry>,
-    ids: Vec<FileId>,
+    /// Which file of the folder's content each entry is.
+    numbers: Vec<usize>,
     checks: Vec<u32>,
-    /// The file that is being sent: where its next bytes are, and the check of those before.
-    open: Option<(Option<Reading>, u64, crc32fast::Hasher)>,
+    /// Of the file that is being sent: where its next bytes are, and the check of those before.
+    open: Option<(u64, crc32fast::Hasher)>,
     left: u64,
+    wait: Wait,
 }
 
 impl ZipSource {
-    fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
+    /// The next piece; there is always one before nothing is left.
+    fn piece(&mut self) -> Result<Vec<u8>, ReadError> {
         let number = self.checks.len();
-        let Some(entry) = self.entries.get(number) else {
-            return Ok(Some(zip::end(&self.entries, &self.checks)));
+        let Some((entry, file)) = self.entries.get(number).zip(self.numbers.get(number)) else {
+            return Ok(zip::end(&self.entries, &self.checks));
         };
-        let Some((reading, at, check)) = &mut self.open else {
-            let reading = self.ids.get(number).filter(|_| entry.size > 0).and_then(|id| self.peer.open(*id));
-            self.open = Some((reading, 0, crc32fast::Hasher::new()));
-            return Ok(Some(entry.head()));
+        let Some((at, check)) = &mut self.open else {
+            self.open = Some((0, crc32fast::Hasher::new()));
+            return Ok(entry.head());
         };
         if *at == entry.size {
             let check = check.clone().finalize();
-            let tail = entry.tail(check);
             self.checks.push(check);
             self.open = None;
-            return Ok(Some(tail));
+            return Ok(entry.tail(check));
         }
-        let gone = || io::Error::other("a file of the folder is not here any more");
-        let bytes = reading
-            .as_mut()
-            .ok_or_else(gone)?
-            .read(*at)
-            .map_err(|error| io::Error::other(error.to_string()))?;
+        let bytes = self.reading.read(*file, *at)?;
         *at += bytes.len() as u64;
-        if *at > entry.size {
-            return Err(gone());
-        }
         check.update(&bytes);
-        Ok(Some(bytes))
+        Ok(bytes)
     }
 }
 
 impl Source for ZipSource {
     fn next(&mut self, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        let piece = self.piece().transpose();
-        if let Some(Ok(piece)) = &piece {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let piece = self.piece();
+        if let Ok(piece) = &piece {
             self.left = self.left.saturating_sub(piece.len() as u64);
         }
-        Poll::Ready(piece.map(|piece| piece.map(Bytes::from)))
+        self.wait.take(piece)
     }
 
     fn left(&self) -> Option<u64> {

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::rt::{ReadBufCursor, Sleep, Timer};
 use hyper::service::HttpService;
-use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use super::tls::{Sealed, Tls};
 use crate::net::door::Activity;
 use crate::net::wake::Wake;
 use crate::threads::lock;
@@ -104,6 +104,39 @@ impl Timer for Clock {
 struct Socket {
     stream: Arc<TcpStream>,
     interest: Arc<Mutex<Interest>>,
+    /// None in the clear.
+    sealed: Option<Box<Sealed>>,
+}
+
+impl Socket {
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.sealed {
+            Some(sealed) => sealed.read(&self.stream, buffer),
+            None => Ok(recv(&self.stream, buffer, RecvFlags::DONTWAIT)?.0),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.sealed {
+            Some(sealed) => sealed.write(&self.stream, bytes),
+            None => Ok(send(&self.stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?),
+        }
+    }
+
+    /// What became of a read or write, and what is waited for if nothing did. What is sealed may wait for the socket
+    /// though only reading is asked for.
+    fn done<T>(&self, result: io::Result<T>, writes: bool) -> Poll<io::Result<T>> {
+        let mut interest = lock(&self.interest);
+        interest.write |= self.sealed.as_ref().is_some_and(|sealed| sealed.waits());
+        match result {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                interest.write |= writes;
+                interest.read |= !writes;
+                Poll::Pending
+            }
+            other => Poll::Ready(other),
+        }
+    }
 }
 
 impl hyper::rt::Read for Socket {
@@ -112,44 +145,40 @@ impl hyper::rt::Read for Socket {
         _: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
         let mut space = [0; READ_BYTES];
         let room = buffer.remaining().min(READ_BYTES);
-        match recv(&self.stream, &mut space[..room], RecvFlags::DONTWAIT) {
-            Ok((taken, _)) => {
-                buffer.put_slice(&space[..taken]);
-                lock(&self.interest).moved += taken as u64;
-                Poll::Ready(Ok(()))
-            }
-            Err(Errno::AGAIN | Errno::INTR) => {
-                lock(&self.interest).read = true;
-                Poll::Pending
-            }
-            Err(error) => Poll::Ready(Err(error.into())),
-        }
+        let received = this.receive(&mut space[..room]);
+        this.done(received, false).map_ok(|taken| {
+            buffer.put_slice(&space[..taken]);
+            lock(&this.interest).moved += taken as u64;
+        })
     }
 }
 
 impl hyper::rt::Write for Socket {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match send(&self.stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-            Ok(sent) => {
-                lock(&self.interest).moved += sent as u64;
-                Poll::Ready(Ok(sent))
-            }
-            Err(Errno::AGAIN | Errno::INTR) => {
-                lock(&self.interest).write = true;
-                Poll::Pending
-            }
-            Err(error) => Poll::Ready(Err(error.into())),
-        }
+        let this = self.get_mut();
+        let sent = this.send(bytes);
+        this.done(sent, true).map_ok(|sent| {
+            lock(&this.interest).moved += sent as u64;
+            sent
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        let this = self.get_mut();
+        let Some(sealed) = &mut this.sealed else { return Poll::Ready(Ok(())) };
+        let flushed = sealed.flush(&this.stream);
+        this.done(flushed, true)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let _ = self.stream.shutdown(std::net::Shutdown::Write); // it may be over already
+        let this = self.get_mut();
+        if let Some(sealed) = &mut this.sealed {
+            sealed.close(&this.stream);
+        }
+        let _ = this.stream.shutdown(std::net::Shutdown::Write); // it may be over already
         Poll::Ready(Ok(()))
     }
 }
@@ -197,6 +226,7 @@ impl Pace {
 /// What ended it, if that is not its regular end.
 pub(super) fn serve<S, B>(
     stream: Arc<TcpStream>,
+    tls: Option<&Tls>,
     life: &Activity,
     make: impl FnOnce(Clock) -> S,
 ) -> io::Result<()>
@@ -212,7 +242,8 @@ where
     let bell = Arc::new(Bell(Wake::new()?));
     let waker = Waker::from(bell.clone());
     let mut context = Context::from_waker(&waker);
-    let socket = Socket { stream: stream.clone(), interest: interest.clone() };
+    let sealed = tls.map(Tls::begin).transpose()?;
+    let socket = Socket { stream: stream.clone(), interest: interest.clone(), sealed };
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(clock.clone())
         .header_read_timeout(HEADER_PATIENCE)

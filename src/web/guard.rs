@@ -17,6 +17,8 @@ pub(super) struct Names {
     pub(super) hosts: Vec<String>,
     /// Who passes requests of others on.
     pub(super) proxy: Option<IpAddr>,
+    /// True if nobody else may come from other machines.
+    pub(super) is_alone: bool,
 }
 
 /// What a request says of where it comes from.
@@ -86,7 +88,7 @@ impl Names {
     ) -> Result<(), Refusal> {
         let from = theirs.ip().to_canonical();
         let is_near = from.is_loopback() || Some(from) == self.proxy.map(|proxy| proxy.to_canonical());
-        if !is_near && !ours.ip().is_loopback() {
+        if self.is_alone && !is_near && !ours.ip().is_loopback() {
             return Err(Refusal::PastProxy);
         }
         match facts.host {
@@ -162,13 +164,19 @@ mod tests {
     #[test]
     fn beyond_this_machine_all_comes_through_the_proxy() {
         let proxy = Some(IpAddr::from([10, 0, 0, 9]));
-        let names = Names { hosts: vec!["p2p.example".to_owned()], proxy };
+        let names = Names { hosts: vec!["p2p.example".to_owned()], proxy, is_alone: true };
         let come = |host, theirs| way(&names, Some(host), theirs, "10.0.0.1:9781");
         assert_eq!(come("p2p.example", "10.0.0.9:1"), Ok(()));
         assert_eq!(come("p2p.example:443", "10.0.0.9:1"), Ok(()));
         assert_eq!(come("10.0.0.1:9781", "10.0.0.9:1"), Ok(()));
         assert_eq!(come("p2p.example.evil", "10.0.0.9:1"), Err(Refusal::Misdirected));
         assert_eq!(come("p2p.example", "10.0.0.8:1"), Err(Refusal::PastProxy));
+        let sealed = Names { is_alone: false, ..names.clone() };
+        assert_eq!(
+            way(&sealed, Some("p2p.example"), "10.0.0.8:1", "10.0.0.1:9781"),
+            Ok(()),
+            "with TLS of its own"
+        );
         let bare = Names { proxy: None, ..names };
         assert_eq!(
             way(&bare, Some("p2p.example:443"), "127.0.0.1:1", "127.0.0.1:9781"),

@@ -8,7 +8,7 @@ use super::accounts::Role;
 use super::answer::{Answer, Problem};
 use super::request::Asked;
 use super::site::{House, Site};
-use super::{accounts_api, common_api, download, metrics, peer_api, swarm, tracker_api, upload};
+use super::{accounts_api, common_api, download, handed_out, metrics, peer_api, swarm, tracker_api, upload};
 
 /// What answers a request.
 pub(super) type Call = fn(&Site, &Asked) -> Result<Answer, Problem>;
@@ -77,6 +77,7 @@ routes! {
     GET "/api/v1/session" Both nobody 0 How::Call(accounts_api::me), "Who is logged in";
     POST "/api/v1/session" Both nobody SMALL How::Call(accounts_api::log_in), "Logs in, by a link, an invitation or a password";
     DELETE "/api/v1/session" Both nobody 0 How::Call(accounts_api::log_out), "Logs out";
+    POST "/api/v1/ticket" Both Reader 0 How::Call(accounts_api::ticket), "Makes a ticket by which this session goes on at another page";
     GET "/api/v1/sessions" Both Admin 0 How::Call(accounts_api::sessions), "Browsers that are logged in";
     DELETE "/api/v1/sessions/{id}" Both Admin 0 How::Call(accounts_api::end_session), "Ends a session";
     GET "/api/v1/tokens" Both Admin 0 How::Call(accounts_api::tokens), "Tokens of programs";
@@ -95,6 +96,9 @@ routes! {
     GET "/api/v1/contents/{id}/link" Both Reader 0 How::Call(swarm::as_link), "Its link";
     GET "/api/v1/contents/{id}/descriptor" Both Reader 0 How::Call(swarm::as_descriptor), "Its descriptor, a NAME.p2p file";
     GET "/api/v1/contents/{id}/data" Peer Reader 0 How::Call(download::data), "Its bytes: a file, in part if that is asked for, or a folder as a ZIP";
+    POST "/api/v1/contents/{id}/links" Peer Publisher SMALL How::Call(handed_out::hand_out), "Makes a link by which whoever has it can save it for a while";
+    GET "/s/{secret}" Peer nobody 0 How::Call(handed_out::page), "A page of what such a link gives";
+    GET "/s/{secret}/data" Peer nobody 0 How::Call(handed_out::data), "The bytes of what such a link gives";
     GET "/api/v1/versions" Both Reader 0 How::Call(swarm::versions), "Versions on record under a name";
     GET "/api/v1/peers" Both Reader 0 How::Call(swarm::peers), "Registered peers";
     GET "/api/v1/stores" Both Reader 0 How::Call(swarm::stores), "Who lends space";
@@ -275,7 +279,9 @@ mod tests {
         for route in ROUTES {
             let is_safe = route.method == "GET";
             assert!(
-                is_safe || route.role >= Some(Role::Publisher) || route.path == "/api/v1/session",
+                is_safe
+                    || route.role >= Some(Role::Publisher)
+                    || ["/api/v1/session", "/api/v1/ticket"].contains(&route.path),
                 "{}",
                 route.path
             );

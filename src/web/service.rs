@@ -39,17 +39,17 @@ pub(super) async fn serve(site: Arc<Site>, way: Way, request: Request<Incoming>)
     if let Some(count) = site.answered.get(class) {
         count.fetch_add(1, Ordering::Relaxed);
     }
-    Ok(dressed(answer).response())
+    Ok(dressed(answer, &site.also.policy).response())
 }
 
 /// With the headers that every answer has.
-fn dressed(mut answer: Answer) -> Answer {
+fn dressed(mut answer: Answer, policy: &str) -> Answer {
     let has = |answer: &Answer, name: &HeaderName| answer.headers.iter().any(|(other, _)| other == name);
     if !has(&answer, &CACHE_CONTROL) {
         answer = answer.with(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if !has(&answer, &CONTENT_SECURITY_POLICY) {
-        answer = answer.with_text(CONTENT_SECURITY_POLICY, assets::POLICY);
+        answer = answer.with_text(CONTENT_SECURITY_POLICY, policy);
     }
     let fixed = [
         ("x-content-type-options", "nosniff"),
@@ -58,7 +58,10 @@ fn dressed(mut answer: Answer) -> Answer {
         ("cross-origin-resource-policy", "same-origin"),
     ];
     for (name, value) in fixed {
-        answer = answer.with(HeaderName::from_static(name), HeaderValue::from_static(value));
+        let name = HeaderName::from_static(name);
+        if !has(&answer, &name) {
+            answer = answer.with(name, HeaderValue::from_static(value));
+        }
     }
     answer
 }
@@ -81,7 +84,8 @@ async fn answer(site: &Site, way: &Way, request: Request<Incoming>) -> Result<An
     let passed_on = |name: &'static str| {
         header(HeaderName::from_static(name)).filter(|_| by_proxy).and_then(|list| list.rsplit(',').next())
     };
-    let secure = passed_on("x-forwarded-proto").is_some_and(|by| by.trim() == "https");
+    let by_https = passed_on("x-forwarded-proto").is_some_and(|by| by.trim() == "https");
+    let secure = site.tls.is_some() || by_https;
     let from = passed_on("x-forwarded-for").and_then(|from| from.trim().parse().ok());
     let mut asked = Asked {
         places: Vec::new(),
@@ -168,13 +172,13 @@ fn unchanged(answer: Answer, asked: &Asked) -> Answer {
 
 /// Why somebody is turned away, and what he can do about it.
 fn refused(site: &Site, refusal: Refusal) -> Problem {
-    let addr = site.addr;
     match refusal {
         Refusal::Misdirected => Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
             "host",
             format!(
-                "this page is at http://{addr}/; to have it called otherwise, start it with --web-host NAME"
+                "this page is at {}; to have it called otherwise, start it with --web-host NAME",
+                site.url()
             ),
         ),
         Refusal::PastProxy => Problem::new(

@@ -3,19 +3,22 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::accounts::{Accounts, Secret};
 use super::answer::Problem;
+use super::assets;
 use super::guard::Names;
 use super::hub::Hub;
+use super::keep::Keep;
 use super::request::Asked;
 use super::series::Series;
+use super::ticket::{TicketKey, Used};
+use super::tls::Tls;
 pub(super) use crate::clock::since_1970_ms as now;
 use crate::content::shown;
 use crate::peer::Hand;
@@ -47,14 +50,37 @@ pub(super) struct Activity {
     pub(super) what: String,
 }
 
+/// Other pages, which go on when this one is gone.
+#[derive(Debug)]
+pub(super) struct Also {
+    pub(super) pages: Vec<String>,
+    /// By what they believe each other; none: who goes on there logs in again.
+    pub(super) key: Option<TicketKey>,
+    /// What a browser may load from where.
+    pub(super) policy: String,
+}
+
+impl Also {
+    pub(super) fn new(pages: &[String], secret: Option<&[u8]>) -> Also {
+        let connect = format!("connect-src 'self' {}", pages.join(" "));
+        let policy = assets::POLICY.replace("connect-src 'self'", connect.trim_end());
+        Also { pages: pages.to_vec(), key: secret.map(TicketKey::of), policy }
+    }
+}
+
 /// What all connections share.
 pub(super) struct Site {
     pub(super) house: House,
     pub(super) names: Names,
     pub(super) addr: SocketAddr,
+    /// The same, where others find it.
+    shown: SocketAddr,
+    pub(super) tls: Option<Tls>,
+    pub(super) also: Also,
+    pub(super) used_tickets: Mutex<Used>,
     pub(super) accounts: Mutex<Accounts>,
     /// Where tokens and users are kept.
-    pub(super) keeps: Option<PathBuf>,
+    pub(super) keeps: Keep,
     pub(super) hub: Hub,
     pub(super) series: Mutex<Series>,
     activity: Mutex<VecDeque<Activity>>,
@@ -64,8 +90,13 @@ pub(super) struct Site {
     /// What takes long to gather, for those who ask for the next part of it.
     pub(super) gathered: super::gathered::Gathered,
     pub(super) started: Instant,
+    /// What is fetched for who reads it here, and how many bytes of it may lie about.
+    pub(super) passing: Arc<super::passing::Passing>,
+    pub(super) cache_bytes: u64,
     /// Descriptors that were handed in, the oldest first.
     pub(super) handed_in: Mutex<Vec<super::handed_in::HandedIn>>,
+    /// Links that give one content to whoever has them.
+    pub(super) handed_out: super::handed_out::HandedOut,
     /// One password at a time is tried: each takes 19 MiB.
     pub(super) kitchen: Mutex<()>,
 }
@@ -80,14 +111,20 @@ impl Site {
     pub(super) fn new(
         house: House,
         names: Names,
-        addr: SocketAddr,
-        accounts: Accounts,
-        keeps: Option<PathBuf>,
+        (addr, shown): (SocketAddr, SocketAddr),
+        tls: Option<Tls>,
+        also: Also,
+        (accounts, keeps): (Accounts, Keep),
+        cache_bytes: u64,
     ) -> Site {
         Site {
             house,
             names,
             addr,
+            shown,
+            tls,
+            also,
+            used_tickets: Mutex::default(),
             accounts: Mutex::new(accounts),
             keeps,
             hub: Hub::default(),
@@ -96,8 +133,11 @@ impl Site {
             activities: AtomicU64::default(),
             answered: Default::default(),
             gathered: super::gathered::Gathered::default(),
+            passing: Arc::default(),
+            cache_bytes,
             started: Instant::now(),
             handed_in: Mutex::default(),
+            handed_out: Default::default(),
             kitchen: Mutex::default(),
         }
     }
@@ -152,7 +192,13 @@ impl Site {
     pub(super) fn login_link(&self) -> String {
         let secret = secret();
         lock(&self.accounts).add_login(Secret::of(&secret), now());
-        format!("http://{}/#in={secret}", self.addr)
+        format!("{}#in={secret}", self.url())
+    }
+
+    /// Where it is, as others type it.
+    pub(super) fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/", self.shown)
     }
 
     /// How long this page has been there.

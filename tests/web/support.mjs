@@ -42,7 +42,7 @@ export class Stage {
       const hear = piece => {
         said += piece;
         const found = ready.exec(said);
-        if (found) resolve({ child, found, stop: () => new Promise(gone => { child.once('exit', gone); child.kill('SIGTERM'); }) });
+        if (found) resolve({ child, found, stop: signal => new Promise(gone => { child.once('exit', gone); child.kill(signal ?? 'SIGTERM'); }) });
       };
       child.stdout.on('data', hear);
       child.stderr.on('data', hear);
@@ -50,8 +50,8 @@ export class Stage {
     });
   }
 
-  async tracker() {
-    const { found, ...rest } = await this.start(['tracker', '--listen', '127.0.0.1:0', '--web=127.0.0.1:0'], /listening on (\S+)[^]*opened once by (\S+)\n/);
+  async tracker(...more) {
+    const { found, ...rest } = await this.start(['tracker', '--listen', '127.0.0.1:0', '--web=127.0.0.1:0', ...more], /listening on (\S+)[^]*opened once by (\S+)\n/);
     return { at: found[1], link: found[2], ...rest };
   }
 
@@ -61,15 +61,28 @@ export class Stage {
     return { link: found[1], ...rest };
   }
 
-  async page(link, options = {}) {
+  /** `p2p share` of a file or folder, with a link for browsers by TLS. */
+  async share(path, ...more) {
+    const at = ['--tracker-listen', '127.0.0.1:0', '--listen', '127.0.0.1:0', '--web=127.0.0.1:0', '--web-cert', 'self'];
+    const { found, ...rest } = await this.start(['share', path, ...at, ...more], /or in any browser[^\n]*\n\s*(\S+)\n/);
+    return { link: found[1], ...rest };
+  }
+
+  /** A tab that may save files; certificates that were made for the test are believed. */
+  async tab(options = {}) {
     const place = process.env.CHROMIUM ?? PLACES.find(existsSync);
     this.#browser ??= await chromium.launch({ executablePath: place, args: ['--no-sandbox'] });
-    const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, ignoreHTTPSErrors: true, ...options });
     const page = await context.newPage();
     page.setDefaultTimeout(30_000);
     page.trouble = [];
     page.on('pageerror', error => page.trouble.push(error.message));
     page.on('console', message => { if (message.type() === 'error') page.trouble.push(message.text()); });
+    return page;
+  }
+
+  async page(link, options = {}) {
+    const page = await this.tab(options);
     await page.goto(link);
     await page.waitForSelector('nav');
     return page;

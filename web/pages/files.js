@@ -1,6 +1,6 @@
 // What the swarm has, who has it, and what is shared from here.
 import { useEffect, useRef, useState } from '../vendor/hooks.js';
-import { about, ask, may, path } from '../api.js';
+import { about, act, ask, may, path } from '../api.js';
 import { Bar, Copy, Empty, Facts, html, Name, requery, route, Search, Time } from '../ui.js';
 import { Table } from '../table.js';
 import { ago, number, size } from '../words.js';
@@ -22,11 +22,15 @@ export function Files() {
 }
 
 export function Content({ id }) {
-  const [found, setFound] = useState(null), [problem, setProblem] = useState(''), [link, setLink] = useState('');
+  const [found, setFound] = useState(null), [problem, setProblem] = useState(''), [link, setLink] = useState(''), [given, setGiven] = useState('');
   useEffect(() => {
     ask(path`contents/${id}`).then(told => setFound(told.items), trouble => setProblem(trouble.detail));
     ask(path`contents/${id}/link`).then(setLink, () => {});
   }, [id]);
+  const give = async () => {
+    const made = await act('A link was made', path`contents/${id}/links`, { method: 'POST', body: { hours: 24 } });
+    if (made) setGiven(made.link);
+  };
   if (problem) return html`<${Empty}>${problem} <a href="#/files">Back to all</a><//>`;
   if (!found) return null;
   const [first, ...others] = found;
@@ -41,8 +45,10 @@ export function Content({ id }) {
     <${Facts} items=${[['Size', size(first.size)], ['Have all of it', number(first.seeders)], ['Have a part', number(first.leechers)], first.modified && ['Changed', html`<${Time} ms=${first.modified * 1000} />`],
       first.version && ['Version', first.version], ['Chunks', number(first.chunks)], ['Id', html`<code>${first.id}</code>`], others.length > 0 && ['Others call it', html`${others.map(one => html`<${Name} text=${one.name} /> `)}`]]} />
     <p class="buttons">${about.value.role === 'peer' && may('publisher') ? html`<a class="button main" href=${path`#/get?what=${first.id}`}>Get it</a>` : null}
-      ${about.value.role === 'peer' ? html`<a class="button" href=${path`api/v1/contents/${id}/data`} download>Save it from here</a>` : null}
-      <a class="button" href=${path`api/v1/contents/${id}/descriptor`} download>Save its descriptor</a>${link ? html`<${Copy} text=${link} label="Copy its link" />` : null}</p></section>
+      ${about.value.role === 'peer' ? html`<a class="button" href=${path`api/v1/contents/${id}/data`} download>${first.name.endsWith('/') ? 'Save it as a ZIP' : 'Save it'}</a>` : null}
+      <a class="button" href=${path`api/v1/contents/${id}/descriptor`} download>Save its descriptor</a>${link ? html`<${Copy} text=${link} label="Copy its link" />` : null}
+      ${about.value.role === 'peer' && may('publisher') ? html`<button type="button" onClick=${give}>A link for browsers</button>` : null}</p>
+      ${given ? html`<p class="given">Good for a day, for whoever has it: <a href=${given}>${given}</a> <${Copy} text=${given} label="Copy" /></p>` : null}</section>
     <h2>Who has it</h2><${Table} label="Holders" id="holders" source=${path`contents/${id}/holders`} columns=${columns} sort="-have" empty="Nobody who is here has it." />`;
 }
 

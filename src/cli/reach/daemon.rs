@@ -97,6 +97,7 @@ impl Daemon {
     }
 
     /// A link that opens the peer's page, once.
+    #[cfg(feature = "web")]
     pub(crate) fn login(&mut self) -> Result<String, Failure> {
         match self.ask(&Request::Login {})? {
             Answer::Login(link) => Ok(link),

@@ -1,46 +1,111 @@
 //! The page of a peer or tracker, as a command serves it beside its work. No trouble with it ends that.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Failure;
+use crate::cli::reach::swarm;
+use crate::cli::run::engine;
 use crate::cli::show::output;
 use crate::cli::typed::page::{PageAddress, PageArgs};
 use crate::say;
-use crate::web::{self, Config, House, Web};
+use crate::web::{self, Certificate, Config, House, Web};
 
 /// The usual port of a tracker's page, and of a peer's.
 const TRACKER_PORT: u16 = 9780;
 const PEER_PORT: u16 = 9781;
+/// Stands for a certificate that is made here.
+const OWN: &str = "self";
+/// Bytes of the secret that pages share.
+const LEAST_SECRET: usize = 32;
+const MOST_SECRET: usize = 4096;
 
 /// How a page is to be served, if one is wanted: looked at before anything else is started.
 ///
 /// # Errors
 /// Strangers could read what is said.
 pub(crate) fn wanted(args: &PageArgs, of_tracker: bool) -> Result<Option<Config>, Failure> {
-    let Some(at) = args.web else { return Ok(None) };
     let usual = if of_tracker { TRACKER_PORT } else { PEER_PORT };
-    let (listen, any_port) = match at {
-        PageAddress::Usual => (SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), usual), true),
-        PageAddress::At(addr) => (addr, false),
-    };
-    let config =
-        Config { listen, any_port, hosts: args.web_host.clone(), proxy: args.web_proxy, keeps: None };
-    config.check().map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(Some(config))
+    let near = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), usual);
+    args.web.map(|at| checked(config(args, at, near)?)).transpose()
 }
 
-/// Serves a page, and prints the link that opens it. One that cannot be served is told, and missed.
-pub(crate) fn serve(config: Option<Config>, house: House, keeps: Option<PathBuf>) -> Option<Web> {
-    let page = match web::start(&Config { keeps, ..config? }, house.clone()) {
-        Ok(page) => page,
+/// The same of a link for browsers, which are on other machines: sealed, unless the swarm is open, too.
+///
+/// # Errors
+/// Strangers could read what is said.
+pub(crate) fn for_browsers(args: &PageArgs) -> Result<Option<Config>, Failure> {
+    let Some(at) = args.web else { return Ok(None) };
+    let far = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), PEER_PORT);
+    let mut config = config(args, at, far)?;
+    config.open = swarm::is_open();
+    let is_sealed = config.certificate.is_some() || config.proxy.is_some();
+    if !is_sealed && !config.open && !config.listen.ip().is_loopback() {
+        config.certificate = Some(Certificate::Own);
+    }
+    checked(config).map(Some)
+}
+
+fn config(args: &PageArgs, at: PageAddress, usual: SocketAddr) -> Result<Config, Failure> {
+    let (listen, any_port) = match at {
+        PageAddress::Usual => (usual, true),
+        PageAddress::At(addr) => (addr, false),
+    };
+    let certificate = match (&args.web_cert, &args.web_key) {
+        (None, _) => None,
+        (Some(chain), None) if chain.as_os_str() == OWN => Some(Certificate::Own),
+        (Some(_), None) => return Err(Failure::usage("--web-key names the file with the key of --web-cert")),
+        (Some(chain), Some(key)) => Some(Certificate::Files(chain.clone(), key.clone())),
+    };
+    let secret = args.web_secret.as_ref().map(|path| secret_in(path)).transpose()?;
+    let also = args.web_also.clone();
+    let (hosts, proxy, outward) = (args.web_host.clone(), args.web_proxy, engine::outward_addresses());
+    let (open, keeps, cache) = (false, None, 0);
+    Ok(Config { listen, any_port, hosts, proxy, certificate, open, outward, also, secret, keeps, cache })
+}
+
+/// What pages share, which others must not be able to read.
+fn secret_in(path: &Path) -> Result<Vec<u8>, Failure> {
+    let at = |what: String| Failure::usage(format!("{}: {what}", path.display()));
+    let metadata = fs::metadata(path).map_err(|error| at(error.to_string()))?;
+    if metadata.mode() & 0o077 != 0 {
+        return Err(at("others can read or change it; `chmod 600` it".to_owned()));
+    }
+    let secret = fs::read(path).map_err(|error| at(error.to_string()))?;
+    match secret.len() {
+        LEAST_SECRET..=MOST_SECRET => Ok(secret),
+        bytes => Err(at(format!("a secret has {LEAST_SECRET} to {MOST_SECRET} bytes, and this has {bytes}"))),
+    }
+}
+
+fn checked(config: Config) -> Result<Config, Failure> {
+    config.check().map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(config)
+}
+
+/// Serves a page, and says how it is known if it is sealed. One that cannot be served is told, and missed.
+pub(crate) fn start(config: Option<Config>, house: House) -> Option<Web> {
+    match web::start(&config?, house) {
+        Ok(page) => {
+            if let Some(fingerprint) = page.fingerprint() {
+                output::ready(&format!("the page's certificate has the SHA-256 fingerprint {fingerprint}"));
+            }
+            Some(page)
+        }
         Err(error) => {
             say::line(&format!("warning: there is no page: {error}"));
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// Serves a page, and prints the link that opens it.
+pub(crate) fn serve(config: Option<Config>, house: House, keeps: Option<PathBuf>) -> Option<Web> {
+    let page = start(config.map(|config| Config { keeps, ..config }), house.clone())?;
     let login = page.login();
-    output::ready(&format!("page at http://{}/, opened once by {}", page.addr(), login()));
+    output::ready(&format!("page at {}, opened once by {}", page.url(), login()));
     if let House::Peer(peer) = house {
         peer.has_page(login);
     }

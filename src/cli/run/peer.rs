@@ -17,7 +17,7 @@ use crate::cli::typed::fault;
 use crate::peer::{Lending, Peer};
 use crate::say;
 #[cfg(feature = "web")]
-use crate::web::House;
+use crate::web::{Config, House};
 use crate::wire::MemberRole;
 
 /// How long a tracker is waited for before it is said that a peer is ready; one that is away is told later.
@@ -39,7 +39,7 @@ pub(crate) fn peer(args: PeerArgs) -> Result<(), Failure> {
     }
     let selection = args.selection.of(&args.folder)?;
     #[cfg(feature = "web")]
-    let wanted = page::wanted(&args.page, false)?;
+    let wanted = page::wanted(&args.page, false)?.map(|page| Config { cache: args.web_cache.0, ..page });
     let mut config = engine::config(&args.engine, args.trackers.trackers, Some(args.folder));
     config.selection = selection;
     config.faults = fault::plan(&args.fault, args.fault_seed);

@@ -7,6 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::cli::failure::Failure;
 use crate::cli::reach::swarm;
+#[cfg(feature = "web")]
+use crate::cli::run::page;
 use crate::cli::run::signals::Stop;
 use crate::cli::run::{engine, news, peer, tracker};
 use crate::cli::show::output;
@@ -17,6 +19,8 @@ use crate::cli::typed::join_link::with_share_key;
 use crate::content::{Host, Link, SafeName};
 use crate::peer::{Config, Peer};
 use crate::tracker::Tracker;
+#[cfg(feature = "web")]
+use crate::web;
 use crate::wire::{MemberRole, Offer};
 
 /// `p2p share PATH`
@@ -38,6 +42,8 @@ pub(crate) fn share(args: ShareArgs) -> Result<(), Failure> {
     if let Some(code) = &code {
         swarm::of_share(code.clone());
     }
+    #[cfg(feature = "web")]
+    let wanted = page::for_browsers(&args.page)?.map(|page| web::Config { cache: u64::MAX, ..page });
     let built_in =
         if args.trackers.is_empty() { Some(tracker::built_in(&args.tracker_listen)?) } else { None };
     let selection = args.selection.of(&path)?;
@@ -50,10 +56,21 @@ pub(crate) fn share(args: ShareArgs) -> Result<(), Failure> {
     }
     output::ready(&peer::ready(&peer, &stop));
     let offer = offer_of(&peer, &name)?;
+    #[cfg(feature = "web")]
+    let shared = name.clone();
     let link = Link { id: offer.id, name: Some(name), size: Some(offer.total), trackers }.to_string();
     let link = code.map_or_else(|| Zeroizing::new(link.clone()), |code| with_share_key(&link, &code));
     output::ready(&format!("on the other side:\n  p2p get '{}'", &*link));
+    #[cfg(feature = "web")]
+    let page = page::start(wanted, web::House::Peer(peer.hand()));
+    #[cfg(feature = "web")]
+    if let Some(page) = &page {
+        let link = page.hand_out(offer.id, &shared, offer.total, args.web_for.0);
+        output::ready(&format!("or in any browser, for {}:\n  {link}", args.web_for));
+    }
     news::follow(&peer, &stop, args.until.map(|times| (&*offer.name, times.get())));
+    #[cfg(feature = "web")]
+    page::stop(page);
     peer.stop();
     if let Some(tracker) = built_in {
         tracker.stop();

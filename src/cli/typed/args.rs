@@ -243,6 +243,10 @@ pub(crate) struct PeerArgs {
     #[cfg(feature = "web")]
     #[command(flatten)]
     pub(crate) page: PageArgs,
+    /// Keep at most so much of what is only read on the page and is none of the folder's, in .p2p/cache in the folder
+    #[cfg(feature = "web")]
+    #[arg(long, value_name = "SIZE", requires = "web", value_parser = some_bytes, default_value = "4GiB", help_heading = "Page")]
+    pub(crate) web_cache: Bytes,
     /// Misbehave on purpose, for tests: corrupt=P, drop=P, delay=TIME, refuse=P, lie[=P], stall=P, with
     /// the probability P for each chunk [default: none]
     #[arg(long, value_name = "KIND[=VALUE]", value_delimiter = ',', help_heading = EXPERIMENTS)]
@@ -268,6 +272,13 @@ pub(crate) struct ShareArgs {
     /// Where the built-in tracker listens; another free port is taken if this one is busy
     #[arg(long, value_name = "HOST:PORT", default_value = TRACKER_LISTEN)]
     pub(crate) tracker_listen: String,
+    #[cfg(feature = "web")]
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+    /// How long the link for browsers is good that --web prints
+    #[cfg(feature = "web")]
+    #[arg(long, value_name = "TIME", requires = "web", default_value = "24h", help_heading = "Page")]
+    pub(crate) web_for: Period,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::content::Host;
+
 const HEADING: &str = "Page";
 
 /// Where a page listens.
@@ -30,6 +32,21 @@ pub(crate) struct PageArgs {
     /// This proxy, which speaks TLS, passes on to the page what comes from other machines [default: none]
     #[arg(long, value_name = "IP", requires = "web", help_heading = HEADING)]
     pub(crate) web_proxy: Option<IpAddr>,
+    /// Serve the page by TLS, with the certificate in this PEM file; `self`: with one that is made here, whose fingerprint
+    /// is printed [default: none]
+    #[arg(long, value_name = "FILE", requires = "web", help_heading = HEADING)]
+    pub(crate) web_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM [default: none]
+    #[arg(long, value_name = "FILE", requires = "web_cert", help_heading = HEADING)]
+    pub(crate) web_key: Option<PathBuf>,
+    /// Another page, like https://10.0.0.6:9780, that goes on when this one is gone; give several for several
+    /// [default: none]
+    #[arg(long, value_name = "URL", requires = "web", value_parser = origin, help_heading = HEADING)]
+    pub(crate) web_also: Vec<String>,
+    /// A file with a secret of 32 bytes or more that these pages share: who is logged in at one is at the others, too
+    /// [default: none, and who goes on elsewhere logs in again]
+    #[arg(long, value_name = "FILE", requires = "web", help_heading = HEADING)]
+    pub(crate) web_secret: Option<PathBuf>,
 }
 
 /// `p2p web`
@@ -53,6 +70,19 @@ pub(crate) enum WebCommand {
     },
 }
 
+/// `http://HOST[:PORT]` or `https://HOST[:PORT]`, and nothing behind it.
+fn origin(text: &str) -> Result<String, String> {
+    let bare = text.trim_end_matches('/');
+    let host = bare.strip_prefix("http://").or_else(|| bare.strip_prefix("https://"));
+    let is_host = |host: &str| Host::with_port(host).is_some_and(|(host, _)| !host.is_empty());
+    let is_plain =
+        |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+    match host {
+        Some(host) if is_plain(host) && is_host(host) => Ok(format!("{bare}/")),
+        _ => Err("a page is at http://HOST:PORT or https://HOST:PORT".into()),
+    }
+}
+
 /// Nothing, `PORT`, `IP:PORT` or `[IP]:PORT`.
 fn page_address(text: &str) -> Result<PageAddress, String> {
     if text.is_empty() {
@@ -66,6 +96,16 @@ fn page_address(text: &str) -> Result<PageAddress, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_page_is_named_by_its_origin() {
+        assert_eq!(origin("https://a.example"), Ok("https://a.example/".to_owned()));
+        assert_eq!(origin("http://[::1]:9780/"), Ok("http://[::1]:9780/".to_owned()));
+        for bad in ["a.example", "http://", "http://a/b", "ftp://a", "https://a; script-src *", "http://a b"]
+        {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_page_is_at_a_port_of_this_machine_or_at_an_address() {

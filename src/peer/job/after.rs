@@ -30,7 +30,7 @@ pub(super) fn after(
     transfer: &Transfer,
     expected: Option<Expected>,
 ) {
-    match share {
+    match share.filter(|share| is_shared(share, job)) {
         Some(share) => {
             let end = Instant::now() + HAND_OVER_PATIENCE;
             let ours = adopt(share, job, transfer);
@@ -67,6 +67,11 @@ fn lend(job: &Course, transfer: &Transfer) {
 pub(super) fn expect(share: &Arc<Share>, job: &Course) -> Option<Expected> {
     let place = place_in(share, job)?;
     Some(share.expect(place.path()))
+}
+
+/// True if it goes into the shared folder.
+pub(super) fn is_shared(share: &Share, job: &Course) -> bool {
+    place_in(share, job).is_some()
 }
 
 /// Where the content goes, below the shared folder, if it does.

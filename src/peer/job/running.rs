@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
-use super::after::{after, expect};
+use super::after::{after, expect, is_shared};
 use super::contest::Contest;
 use super::driver::Driver;
 use super::error::{FetchError, Halt};
@@ -65,7 +65,8 @@ impl Running {
             self.job.stop_transfer();
         }
         self.means.holdings.withdraw(self.job.number);
-        if let (Ok(report), Some(_)) = (&outcome, self.means.share()) {
+        let shared = self.means.share().filter(|share| is_shared(share, &self.job));
+        if let (Ok(report), Some(_)) = (&outcome, shared) {
             let (name, bytes) = (report.status.name.clone(), report.status.bytes_total);
             self.means.news.tell(News::Fetched { name, bytes });
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::content::{Chunk, ChunkSet, FileId, Layout, Looks, Place, Proof, proof_run};
+use crate::content::{Chunk, ChunkSet, FileId, Layout, Looks, Place, Proof, Run, proof_run};
 use crate::peer::lend::Kept;
 use crate::peer::share::{self, Holding, Members, Share, Source, Standing};
 use crate::peer::stamp::Stamp;
@@ -264,6 +264,13 @@ impl Held {
             }
             Held::Kept(kept) => kept.check(place),
             Held::Fetching(transfer) => transfer.check(place),
+        }
+    }
+
+    /// Somebody waits for these chunks, if they are on their way here.
+    pub(in crate::peer) fn press(&self, run: Run) {
+        if let Held::Fetching(transfer) = self {
+            transfer.press(run);
         }
     }
 

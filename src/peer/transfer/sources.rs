@@ -157,6 +157,11 @@ impl Sources {
         changed
     }
 
+    /// Somebody waits for these chunks: they are asked for first.
+    pub(super) fn press(&self, run: Run) {
+        lock(&self.state).scheduler.press(run);
+    }
+
     /// How fast bytes may come, if there is a limit.
     pub(super) fn limit(&self) -> Option<Rate> {
         self.inlets().filter_map(|inlet| inlet.rate()).min()

@@ -22,7 +22,7 @@ use super::sources::Sources;
 use super::status::report;
 use crate::api::{SourceReport, TransferState, TransferStatus, Unreached};
 use crate::content::{
-    Address, Chunk, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, SafeName, hash_chunk,
+    Address, Chunk, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, Run, SafeName, hash_chunk,
 };
 use crate::peer::config::Limits;
 use crate::peer::disk::{Disk, DiskError};
@@ -265,6 +265,11 @@ impl Transfer {
     /// The chunks that are here.
     pub(in crate::peer) fn had(&self) -> ChunkSet {
         self.sources.had()
+    }
+
+    /// Somebody waits for these chunks: they are asked for first.
+    pub(in crate::peer) fn press(&self, run: Run) {
+        self.sources.press(run);
     }
 
     /// The proof of the run that a chunk lies in, if it is known.

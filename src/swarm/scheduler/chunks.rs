@@ -72,6 +72,11 @@ impl Chunks {
         self.open.rarest(have, from)
     }
 
+    /// The first open chunk of a run that `have` has.
+    pub(super) fn first_open(&self, have: &ChunkSet, run: Run) -> Option<Chunk> {
+        run.below(self.len()).find(|chunk| self.open.contains(*chunk) && have.contains(*chunk))
+    }
+
     /// The open ones that no partial source has, as runs.
     pub(super) fn unavailable(&self) -> Vec<Run> {
         self.open.unavailable().runs()

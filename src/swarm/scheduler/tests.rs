@@ -356,3 +356,29 @@ fn who_leaves_leaves_nothing_in_flight() {
     assert_eq!(scheduler.step(Event::Loaded(A, SourceLoad { uploads: 0, rate: None }), now), []);
     assert_eq!(join(&mut scheduler, SourceId(2), some(&[5], 16), now), [Effect::Ask(SourceId(2), Chunk(5))]);
 }
+
+#[test]
+fn what_somebody_waits_for_is_asked_for_first_in_its_order_and_of_who_could_choose() {
+    const CHUNKS: u32 = 40;
+    let (mut scheduler, now, whole) = (scheduler_of(CHUNKS), Instant::now(), SourceId(0));
+    scheduler.press(Run::new(Chunk(30), 3));
+    let asked = scheduler.step(joined(whole, ChunkSet::full(CHUNKS), true, None), now);
+    let first: Vec<&Effect> = asked.iter().filter(|effect| matches!(effect, Effect::Ask(..))).collect();
+    let pressing = [30, 31, 32].map(|chunk| Effect::Ask(whole, Chunk(chunk)));
+    let wanted: Vec<&Effect> = pressing.iter().take(first.len()).collect();
+    assert!(!first.is_empty() && first == wanted, "{asked:?}");
+    let after = asked.iter().skip(first.len());
+    assert!(
+        after.clone().all(|effect| *effect == Effect::AskAny(whole)),
+        "the rest is left to it: {asked:?}"
+    );
+    let (mut scheduler, part) = (scheduler_of(CHUNKS), SourceId(1));
+    scheduler.press(Run::new(Chunk(30), 3));
+    let mut have = ChunkSet::empty(CHUNKS);
+    assert!([2, 32].into_iter().all(|chunk| have.insert(Chunk(chunk))));
+    let asked = join(&mut scheduler, part, have, now);
+    assert!(
+        asked.starts_with(&[Effect::Ask(part, Chunk(32))]),
+        "who has only some of it gives that: {asked:?}"
+    );
+}

@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::nodes::{
     DutyAssigned, DutyClaimed, DutyEnded, DutyExpired, DutyOpened, NodeBack, NodeDrained, NodeLost, SetNodes,
 };
+use super::pages::{AddToken, EndToken, RemoveUser, SetUser};
 use super::roster::{Admit, Enter, Expire, Found, Invite, Revoke, Rotate};
 use super::seen::{SeeStore, SetStore};
 use crate::content::SafeName;
@@ -149,6 +150,14 @@ commands! {
     17 PublishAs
     /// Number 18.
     18 RemoveAs
+    /// Number 20.
+    20 SetUser
+    /// Number 21.
+    21 RemoveUser
+    /// Number 22.
+    22 AddToken
+    /// Number 23.
+    23 EndToken
     /// Number 30.
     30 NodeBack
     /// Number 31.
@@ -185,6 +194,7 @@ impl Command {
             Command::Admit(admit) => admit.now_ms = now_ms,
             Command::Enter(enter) => enter.since_ms = now_ms,
             Command::Expire(expire) => expire.now_ms = now_ms,
+            Command::AddToken(add) => add.now_ms = now_ms,
             Command::Revoke(revoke) => revoke.secret = secret(),
             Command::Rotate(rotate) => {
                 rotate.secret = secret();
@@ -207,6 +217,9 @@ impl Command {
             | Command::DutyEnded(_)
             | Command::DutyExpired(_)
             | Command::SetNodes(_)
+            | Command::SetUser(_)
+            | Command::RemoveUser(_)
+            | Command::EndToken(_)
             | Command::Start(_) => {}
         }
     }

@@ -9,6 +9,7 @@ use super::clients::{Clients, Last};
 use super::command::{Command, Import, Publish, PublishAs, Remove, RemoveAs, Start};
 use super::nodes::Nodes;
 use super::outcome::{Outcome, Refused};
+use super::pages::Pages;
 use super::roster::Roster;
 use super::seen::{AllSeen, Seen};
 use crate::content::{FileId, PeerId, SafeName};
@@ -145,6 +146,7 @@ pub struct Records {
     pub(super) roster: Roster,
     pub(super) stores: AllSeen,
     pub(super) nodes: Nodes,
+    pub(super) pages: Pages,
     /// How many versions make each promise; follows from `names`.
     promises: BTreeMap<Promise, u32>,
     /// What names and versions cost; follows from `names`.
@@ -181,6 +183,10 @@ impl Records {
                     }
                 })
             }
+            Command::SetUser(set) => self.pages.set_user(set),
+            Command::RemoveUser(remove) => self.pages.remove_user(remove),
+            Command::AddToken(add) => self.pages.add_token(add),
+            Command::EndToken(end) => self.pages.end_token(end),
             Command::Found(found) => self.roster.found(found),
             Command::Admit(admit) => of(self.roster.admit(admit)),
             Command::Expire(expire) => self.roster.expire(expire),
@@ -382,6 +388,11 @@ impl Records {
     /// Nodes, and who is to bring a lost one back.
     pub fn nodes(&self) -> &Nodes {
         &self.nodes
+    }
+
+    /// Who may come in to pages.
+    pub fn pages(&self) -> &Pages {
+        &self.pages
     }
 
     /// A store on record.

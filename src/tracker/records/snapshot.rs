@@ -2,8 +2,8 @@
 //!
 //! Layout, as fields of the protocol: format, authority, term, slot of the last command, how many names and clients
 //! follow. A name: name, number of its next version, its versions, who made it. A client: client, its last command's
-//! number, outcome and slot. Then the roster, the stores, and the nodes. The first format had no roster, and no makers of names,
-//! the second no stores, the third no nodes.
+//! number, outcome and slot. Then the roster, the stores, the nodes, and who may come in to pages. The first format had no roster, and no
+//! makers of names, the second no stores, the third no nodes, the fourth nobody who may come in.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,14 @@ use bytes::{Bytes, BytesMut};
 use super::clients::Last;
 use super::machine::Records;
 use super::nodes::Nodes;
+use super::pages::Pages;
 use super::roster::Roster;
 use super::seen::AllSeen;
 use crate::content::SafeName;
 use crate::wire::{ClientId, Cursor, DecodeError, Field, List, MemberKey, Version, limits, put_list};
 
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;
+const WITHOUT_PAGES: u8 = 4;
 const WITHOUT_NODES: u8 = 3;
 const WITHOUT_STORES: u8 = 2;
 const WITHOUT_ROSTER: u8 = 1;
@@ -41,6 +43,7 @@ impl Records {
         self.roster.put(&mut out);
         self.stores.put(&mut out);
         self.nodes.put(&mut out);
+        self.pages.put(&mut out);
         out.freeze()
     }
 
@@ -52,14 +55,14 @@ impl Records {
         let mut from = Cursor::new(bytes);
         let mut records = Records::default();
         let (format, (authority, (term, applied))) = <(u8, _)>::take(&mut from)?;
-        if ![FORMAT, WITHOUT_NODES, WITHOUT_STORES, WITHOUT_ROSTER].contains(&format) {
+        if ![FORMAT, WITHOUT_PAGES, WITHOUT_NODES, WITHOUT_STORES, WITHOUT_ROSTER].contains(&format) {
             return Err(DecodeError::BadValue { what: "a snapshot's format", got: format.into() });
         }
         (records.authority, records.term, records.applied) = (authority, term, applied);
         let (names, clients) = <(u64, u32)>::take(&mut from)?;
         for _ in 0..names {
             let name = records.restore_name(&mut from)?;
-            if format != WITHOUT_ROSTER {
+            if format > WITHOUT_ROSTER {
                 let owner = MemberKey::take(&mut from)?;
                 records.names.entry(name).and_modify(|row| row.owner = owner);
             }
@@ -68,14 +71,17 @@ impl Records {
             let (client, (seq, (outcome, slot))) = <(ClientId, _)>::take(&mut from)?;
             records.clients.remember(client, Last { seq, outcome, slot });
         }
-        if format != WITHOUT_ROSTER {
+        if format > WITHOUT_ROSTER {
             records.roster = Roster::take(&mut from)?;
         }
-        if [FORMAT, WITHOUT_NODES].contains(&format) {
+        if format > WITHOUT_STORES {
             records.stores = AllSeen::take(&mut from)?;
         }
-        if format == FORMAT {
+        if format > WITHOUT_NODES {
             records.nodes = Nodes::take(&mut from)?;
+        }
+        if format > WITHOUT_PAGES {
+            records.pages = Pages::take(&mut from)?;
         }
         from.finish()?;
         Ok(records)
