@@ -2,7 +2,7 @@
 import { render } from './vendor/preact.js';
 import { useEffect, useState } from './vendor/hooks.js';
 import { about, act, ask, begin, goOn, listen, may, notice, peer, refresh, silentSince, tracker } from './api.js';
-import { html, Name, route } from './ui.js';
+import { colours, html, Name, route } from './ui.js';
 import { rate, span } from './words.js';
 import { Login } from './pages/login.js';
 import { Transfer, Transfers } from './pages/transfers.js';
@@ -44,6 +44,7 @@ function Shell() {
   const pages = PAGES[about.value.role].filter(page => !page[3] || may(page[3]));
   const { parts } = route.value;
   const [which, title, page] = pages.find(([name]) => name === parts[0]) ?? pages[0];
+  useEffect(() => { document.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }); }, [which]);
   useEffect(() => { document.title = `${title} – ${about.value.name || about.value.role} – p2p`; }, [which, about.value]);
   return html`<a class="skip" href="#main" onClick=${event => { event.preventDefault(); document.getElementById('main').focus(); }}>To the page's content</a>
     <header><a class="brand" aria-label="p2p, the first page" href=${`#/${pages[0][0]}`}><img src="icon.svg" alt="" width="24" height="24" /><b>p2p</b></a>
@@ -64,6 +65,7 @@ function Theme() {
   const next = { auto: 'dark', dark: 'light', light: 'auto' }[theme];
   const change = () => {
     set(next);
+    colours.value += 1;
     next === 'auto' ? delete document.documentElement.dataset.theme : (document.documentElement.dataset.theme = next);
     try { localStorage.setItem('p2p-theme', next); } catch { /* it holds until the page is closed */ }
   };

@@ -2,14 +2,15 @@
 import { useEffect, useRef, useState } from './vendor/hooks.js';
 import uPlot from './vendor/uplot.js';
 import { ask } from './api.js';
-import { html } from './ui.js';
+import { colours, html } from './ui.js';
 import { number, rate } from './words.js';
 
 const SPANS = [['10 minutes', 0], ['4 hours', 1], ['a week', 2]];
 
 /** `lines`: `[[measure, title], …]`; `isRate`: bytes a second. */
 export function Plot({ title, lines, isRate }) {
-  const [span, setSpan] = useState(0), [data, setData] = useState(null), place = useRef(), plot = useRef();
+  const [span, setSpan] = useState(0), [data, setData] = useState(null), place = useRef(), plot = useRef(), shown = useRef();
+  shown.current = span;
   const show = isRate ? rate : number;
   useEffect(() => {
     let is = true;
@@ -34,13 +35,14 @@ export function Plot({ title, lines, isRate }) {
       plot.current = new uPlot({
         width: place.current.clientWidth, height: 180, legend: { show: false }, cursor: { show: false },
         scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
-        axes: [axis, { ...axis, size: isRate ? 84 : 60, values: (_, ticks) => ticks.map(show) }],
+        axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map(at => clock(at, shown.current)) }, { ...axis, size: isRate ? 84 : 60, values: (_, ticks) => ticks.map(show) }],
         series: [{}, ...lines.map(([, name], at) => ({ label: name, stroke: colour(at ? '--second' : '--main'), width: 2, points: { show: false } }))],
       }, values, place.current);
     } else {
       plot.current.setData(values);
     }
   }, [data]);
+  useEffect(() => { plot.current?.destroy(); plot.current = undefined; setData(known => known && { ...known }); }, [colours.value]);
   useEffect(() => {
     const fit = new ResizeObserver(([entry]) => plot.current?.setSize({ width: entry.contentRect.width, height: 180 }));
     fit.observe(place.current);
@@ -53,6 +55,12 @@ export function Plot({ title, lines, isRate }) {
     <div class="place" ref=${place} aria-hidden="true"></div>
     <details><summary>As a table</summary><div class="scroll" tabindex="0" role="group" aria-label="The last values"><table><thead><tr><th>Seconds ago</th>${lines.map(([, name]) => html`<th>${name}</th>`)}</tr></thead><tbody>
       ${data ? rows(data, lines, show) : null}</tbody></table></div><a href=${`api/v1/series?span=${span}&format=csv`} download="p2p.csv">CSV</a></details></section>`;
+}
+
+/** The time of day, and behind four hours the day, as the reader writes them. */
+function clock(at, span) {
+  const day = span === 2 ? { weekday: 'short' } : {}, seconds = span ? {} : { second: '2-digit' };
+  return new Date(at * 1000).toLocaleTimeString([], { ...day, hour: '2-digit', minute: '2-digit', ...seconds });
 }
 
 function rows(data, lines, show) {

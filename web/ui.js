@@ -70,3 +70,7 @@ export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;
 /** Pairs of what and how much. */
 export const Facts = ({ items }) => html`<dl class="facts">${items.filter(Boolean).map(([what, value]) =>
   html`<div key=${what}><dt>${what}</dt><dd>${value}</dd></div>`)}</dl>`;
+
+/** Counts up when the colours of the page are others: what is painted is painted anew. */
+export const colours = signal(0);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { colours.value += 1; });

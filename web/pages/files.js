@@ -59,7 +59,7 @@ export function Shared() {
     { title: 'Size', sort: 'size', width: '7rem', side: 'end', narrow: true, cell: one => size(one.size) },
     { title: 'Kind', width: '6rem', cell: one => (one.original ? 'original' : 'copy') },
     { title: 'Changed', sort: 'modified', width: '8rem', side: 'end', narrow: true, cell: one => ago(one.modified * 1000) },
-    { title: 'Save', width: '10rem', narrow: true, cell: one => html`<a href=${path`api/v1/contents/${one.id}/data` + path`?name=${one.name}`} download>${one.name.endsWith('/') ? 'ZIP' : 'File'}</a> <a href=${path`api/v1/contents/${one.id}/descriptor` + path`?name=${one.name}`} download>Descriptor</a>` },
+    { title: 'Save', width: '10rem', narrow: true, cell: one => html`<span class="links"><a href=${path`api/v1/contents/${one.id}/data` + path`?name=${one.name}`} download>${one.name.endsWith('/') ? 'ZIP' : 'File'}</a><a href=${path`api/v1/contents/${one.id}/descriptor` + path`?name=${one.name}`} download>Descriptor</a></span>` },
   ];
   return html`${may('publisher') ? html`<${Upload} />` : null}<div class="line"><${Search} label="Look for something shared" value=${q} onInput=${text => requery({ q: text })} /></div>
     <${Table} label="Shared from here" id="shared" source="shared" query=${`q=${encodeURIComponent(q)}`} columns=${columns} sort="name" empty=${q ? 'Nothing here is called so.' : 'This peer shares nothing.'} />`;

@@ -1,7 +1,7 @@
 // What is on its way here: the list, and one of it with its sources, files, parts and bytes.
 import { useEffect, useRef, useState } from '../vendor/hooks.js';
 import { act, ask, may, path, transfers } from '../api.js';
-import { Ask, Bar, Empty, Facts, html, Name, requery, route, Search } from '../ui.js';
+import { Ask, Bar, colours, Empty, Facts, html, Name, requery, route, Search } from '../ui.js';
 import { Table } from '../table.js';
 import { Plot } from '../plot.js';
 import { bytes, number, rate, shown, size, span } from '../words.js';
@@ -77,7 +77,7 @@ function Strip({ which, tick, state }) {
     pen.clearRect(0, 0, strip.length, 1);
     pen.fillStyle = css.getPropertyValue('--main');
     [...strip].forEach((ninths, at) => { pen.globalAlpha = Number(ninths) / 9; pen.fillRect(at, 0, 1, 1); });
-  });
+  }, [strip, colours.value]);
   if (!strip) return null;
   const whole = [...strip].filter(ninths => ninths === '9').length;
   return html`<canvas class="strip" ref=${canvas} width=${strip.length} height="1" role="img" aria-label=${`${whole} of ${strip.length} parts are whole`}></canvas>`;
