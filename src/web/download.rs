@@ -57,7 +57,7 @@ pub(super) fn content(
     let peer = site.peer()?;
     let called = peer.calls(id);
     let joined = site.passing.join(id);
-    let is_folder = joined.as_ref().map_or(false, |reader| reader.is_folder)
+    let is_folder = joined.as_ref().is_some_and(|reader| reader.is_folder)
         || called.as_ref().is_some_and(|name| name.ends_with('/'));
     let (reader, opened) = match passing::open(peer, id, is_folder) {
         Some(opened) => (joined, opened),
