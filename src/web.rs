@@ -55,7 +55,8 @@ mod tracker_api;
 mod upload;
 mod zip;
 
-/// Connections at a time.
+/// Connections at a time of those who have logged in; of others as many as [`crate::net::door`] says, the oldest of whom
+/// makes room for who comes, so that a flood of them keeps nobody out.
 const MAX_CONNECTIONS: usize = 256;
 /// One on which nothing moved for so long makes room for another; longer than between two signs of life of a stream.
 const GUEST_PATIENCE: Duration = Duration::from_secs(20);
@@ -264,14 +265,13 @@ fn accept(site: &Arc<Site>, guests: &Arc<Guests>, listener: &TcpListener) {
 
 /// Serves one connection until it ends.
 fn serve(site: &Arc<Site>, guest: &Guest) {
-    guest.greeted();
     let stream = guest.handle.socket();
     let Ok(ours) = stream.local_addr() else { return };
     let theirs = guest.addr;
     threads::may_panic("web");
     let service = |clock| {
         service_fn(move |request| {
-            let way = Way { theirs, ours, clock: drive::Clock::clone(&clock) };
+            let way = Way { theirs, ours, clock: drive::Clock::clone(&clock), guest };
             service::serve(site.clone(), way, request)
         })
     };

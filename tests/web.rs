@@ -511,6 +511,27 @@ fn tokens_outlive_the_process_and_streams_are_bounded() {
     assert_eq!(again.raw("GET", "/api/v1/status", &[&host(&again)], "").status, 200);
 }
 
+/// All of them come from the address of the honest one, and are there before.
+#[test]
+fn a_thousand_who_never_end_their_requests_keep_nobody_out() {
+    let place = TempDir::new().expect("a temporary folder");
+    let peer = Daemon::peer(place.path(), &["--web=127.0.0.1:0"]);
+    let (visitor, secret) = page_of(&peer);
+    let owner = visitor.log_in(&secret);
+    let mut slow = Vec::new();
+    for number in 0..1_000 {
+        // One for which there is no room may be cut before it has said anything.
+        if let Ok(mut stream) = TcpStream::connect(visitor.addr) {
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: ");
+            slow.push(stream);
+        }
+        if number % 100 == 99 {
+            assert_eq!(owner.get("/api/v1/status").status, 200, "beside {number} others");
+        }
+    }
+    drop(slow);
+}
+
 #[test]
 fn who_sends_no_whole_request_is_cut() {
     let place = TempDir::new().expect("a temporary folder");

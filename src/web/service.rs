@@ -22,18 +22,20 @@ use super::request::{Asked, cookie, query, segments};
 use super::routes::{self, Found, How};
 use super::site::{Site, now};
 use super::upload;
+use crate::net::guests::Guest;
 use crate::threads::lock;
 
 /// One connection: where it comes from, and where to.
 #[derive(Debug, Clone)]
-pub(super) struct Way {
+pub(super) struct Way<'a> {
     pub(super) theirs: SocketAddr,
     pub(super) ours: SocketAddr,
     pub(super) clock: Clock,
+    pub(super) guest: &'a Guest,
 }
 
 /// Answers a request.
-pub(super) async fn serve(site: Arc<Site>, way: Way, request: Request<Incoming>) -> Answered {
+pub(super) async fn serve(site: Arc<Site>, way: Way<'_>, request: Request<Incoming>) -> Answered {
     let answer = answer(&site, &way, request).await.unwrap_or_else(Answer::from);
     let class = usize::from(answer.status.as_u16() / 100);
     if let Some(count) = site.answered.get(class) {
@@ -66,7 +68,7 @@ fn dressed(mut answer: Answer, policy: &str) -> Answer {
     answer
 }
 
-async fn answer(site: &Site, way: &Way, request: Request<Incoming>) -> Result<Answer, Problem> {
+async fn answer(site: &Site, way: &Way<'_>, request: Request<Incoming>) -> Result<Answer, Problem> {
     let (head, body) = request.into_parts();
     let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     let is_safe = matches!(head.method, Method::GET | Method::HEAD);
@@ -97,6 +99,9 @@ async fn answer(site: &Site, way: &Way, request: Request<Incoming>) -> Result<An
         secure,
         clock: way.clock.clone(),
     };
+    if asked.who.is_some() {
+        way.guest.greeted();
+    }
     let segments = segments(head.uri.path()).ok_or_else(|| Problem::bad("the path is not UTF-8"))?;
     let (route, places) = match routes::find(&site.house, &head.method, &segments) {
         Found::Route(route, places) => (route, places),
@@ -142,7 +147,7 @@ fn who(site: &Site, bearer: Option<&str>, session: Option<&str>) -> Option<Who> 
 }
 
 /// All of a request's body, which is JSON or a descriptor, never what a form of another page could send.
-async fn read(body: Incoming, most: usize, way: &Way, asked: &Asked) -> Result<bytes::Bytes, Problem> {
+async fn read(body: Incoming, most: usize, way: &Way<'_>, asked: &Asked) -> Result<bytes::Bytes, Problem> {
     if body.is_end_stream() {
         return Ok(bytes::Bytes::new());
     }
