@@ -23,6 +23,7 @@ mod pipelining;
 mod proof;
 mod published;
 mod registering;
+mod relay;
 mod stage;
 mod stores;
 mod target;
@@ -95,6 +96,12 @@ pub fn closed(addr: &str, role: u8, secret: [u8; 32], patience: Duration, tell: 
 
 /// Checks a command that fetches a file, run anew for each check. In its arguments `{tracker}` stands for the tracker
 /// to ask, `{name}` and `{id}` for the content, `{size}` for its bytes, `{dest}` for a folder to put it into.
-pub fn asker(command: &[String], patience: Duration, tell: &mut dyn FnMut(Outcome)) {
-    run(asker::CHECKS, &Asker { command: command.to_vec(), patience }, tell);
+/// With the secret of a swarm, which the command has to know as well, all of it is sealed.
+pub fn asker(
+    command: &[String],
+    secret: Option<[u8; 32]>,
+    patience: Duration,
+    tell: &mut dyn FnMut(Outcome),
+) {
+    run(asker::CHECKS, &Asker { command: command.to_vec(), secret, patience }, tell);
 }

@@ -9,7 +9,7 @@ use std::thread;
 use p2p::conformance::{self, ASK, Body, Client, Fault, Hello, MEMBER, Outcome, Shared, id};
 use p2p::net::secure::base32;
 use support::{DEADLINE, Daemon, Sample, eventually, pattern, run};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 const PROTOCOL: &str = include_str!("../docs/PROTOCOL.md");
 
@@ -66,7 +66,6 @@ fn our_closed_tracker_and_peer_keep_to_the_protocol() {
     all_hold(|tell| conformance::closed(&peer.target(), ASK, secret, DEADLINE, tell));
     let said = run(&["conformance", &peer.target(), "--role", "server", "--swarm", file]).expect(0);
     assert!(said.stdout.contains("ok       3.7   a member is welcomed in both modes"), "{}", said.stdout);
-    run(&["conformance", "--role", "asker", "--swarm", file, "--", "x"]).expect(2);
     let open = Daemon::tracker(&[]);
     run(&["conformance", &open.target(), "--role", "tracker", "--swarm", file]).expect(1);
 }
@@ -86,11 +85,23 @@ fn our_peer_keeps_to_the_protocol() {
 
 #[test]
 fn our_get_keeps_to_the_protocol() {
+    all_hold(|tell| conformance::asker(&our_get(&[]), None, DEADLINE, tell));
+}
+
+/// Our `get`, as the conformance runs it.
+fn our_get(more: &[&str]) -> Vec<String> {
     let ours = env!("CARGO_BIN_EXE_p2p");
     let command = [ours, "get", "{name}", "{dest}", "--tracker", "{tracker}", "--listen", "127.0.0.1:0"];
-    let command: Vec<String> =
-        command.iter().chain(&["--wait", "2s"]).map(|part| (*part).to_owned()).collect();
-    all_hold(|tell| conformance::asker(&command, DEADLINE, tell));
+    command.iter().chain(&["--wait", "2s"]).chain(more).map(|part| (*part).to_owned()).collect()
+}
+
+#[test]
+fn our_get_keeps_to_the_protocol_in_a_closed_swarm() {
+    let ((file, secret), home) = (swarm(), TempDir::new().expect("a folder"));
+    let state = format!("XDG_STATE_HOME={}", home.path().display());
+    let get = our_get(&["--swarm", file.path().to_str().expect("UTF-8")]);
+    let command = [vec!["env".to_owned(), state], get].concat();
+    all_hold(|tell| conformance::asker(&command, Some(secret), DEADLINE, tell));
 }
 
 #[test]

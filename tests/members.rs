@@ -445,6 +445,7 @@ fn two_machines_need_a_tracker_a_join_and_a_get_and_a_share_needs_a_get() {
     let (one, two) = (lab.host("one", &["10.78.0.1/24"]), lab.host("two", &["10.78.0.2/24"]));
     let (owner, other, third) = (User::new(), User::new(), User::new());
     let folder = shared("zebra");
+    let recorder = lab.record();
     let prepare = owner.prepare();
     let tracker = one.inside(move || Daemon::start_with(&["tracker"], prepare));
     let (prepare, path) = (owner.prepare(), folder.path().to_owned());
@@ -465,6 +466,31 @@ fn two_machines_need_a_tracker_a_join_and_a_get_and_a_share_needs_a_get() {
     let (prepare, path) = (third.prepare(), dest.path().to_owned());
     two.inside(move || run_with(&["get", &link, text(&path)], prepare)).expect(0);
     folder.expect_copy("", dest.path());
+    let told = told(&recorder.stop(), &folder);
+    assert_eq!(told, [0, 0, 0], "names, ids and bytes of content that who listens learns");
+    // He hears everything where it is in the clear.
+    let recorder = lab.record();
+    let open =
+        |words: &[&str]| words.iter().chain(&["--open"]).map(|word| word.to_string()).collect::<Vec<_>>();
+    let (prepare, words) = (User::new().prepare(), open(&["share", text(&folder.path().join("zebra"))]));
+    let shares = one
+        .inside(move || Daemon::start_with(&words.iter().map(String::as_str).collect::<Vec<_>>(), prepare));
+    let (link, dest) = (quoted(&shares), TempDir::new().unwrap());
+    let (prepare, words) = (User::new().prepare(), open(&["get", &link, text(dest.path())]));
+    two.inside(move || run_with(&words.iter().map(String::as_str).collect::<Vec<_>>(), prepare)).expect(0);
+    let told = self::told(&recorder.stop(), &folder);
+    assert!(told.iter().all(|times| *times > 0), "{told:?}");
+}
+
+/// How often names, ids and bytes of what is in a folder are in there.
+fn told(heard: &[u8], folder: &Sample) -> [usize; 3] {
+    /// So many bytes in a row are found by chance nowhere.
+    const TELLING_BYTES: usize = 8;
+    let content = fs::read(folder.path().join("zebra")).unwrap();
+    let times = |needle: &[u8]| heard.windows(needle.len()).filter(|window| *window == needle).count();
+    let id = p2p::content::FileId::of(&content).0;
+    let pieces = content.chunks(20_000).map(|piece| times(&piece[..TELLING_BYTES]));
+    [times(b"zebra"), times(&id[..TELLING_BYTES]), pieces.sum()]
 }
 
 /// The link that a daemon prints.

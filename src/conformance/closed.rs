@@ -17,13 +17,13 @@ use super::numbers::{PREFACE, code, id};
 use super::target::Target;
 
 /// Modes and what they stand for.
-const MODES: [(u8, &str); 2] =
+pub(super) const MODES: [(u8, &str); 2] =
     [(1, "Noise_XXpsk0_25519_AESGCM_SHA256"), (2, "Noise_XXpsk0_25519_ChaChaPoly_SHA256")];
-const MAX_RECORD_BYTES: usize = 32_768;
-const TAG_BYTES: usize = 16;
+pub(super) const MAX_RECORD_BYTES: usize = 32_768;
+pub(super) const TAG_BYTES: usize = 16;
 /// Bytes of the first two messages.
-const FIRST: usize = 48;
-const SECOND: usize = 96;
+pub(super) const FIRST: usize = 48;
+pub(super) const SECOND: usize = 96;
 
 /// A node of a closed swarm under test.
 #[derive(Debug)]
@@ -47,16 +47,16 @@ pub(super) const CHECKS: &[Check<Closed>] = checks! {
         a_record_cut_short_ends_it_without_a_word, a_greeting_cut_at_every_byte_ends_it;
 };
 
-fn noise_fault(error: snow::Error) -> Fault {
+pub(super) fn noise_fault(error: snow::Error) -> Fault {
     Fault::new("a handshake", error.to_string())
 }
 
-fn builder<'a>(pattern: NoiseParams) -> Builder<'a> {
+pub(super) fn builder<'a>(pattern: NoiseParams) -> Builder<'a> {
     let crypto = FallbackResolver::new(Box::new(RingResolver), Box::new(DefaultResolver));
     Builder::with_resolver(pattern, Box::new(crypto))
 }
 
-fn derived(context: &str, from: &[u8]) -> [u8; 32] {
+pub(super) fn derived(context: &str, from: &[u8]) -> [u8; 32] {
     blake3::derive_key(context, from)
 }
 
@@ -72,7 +72,7 @@ struct Tunnel {
     theirs: [u8; 16],
 }
 
-fn id_of(key: &[u8]) -> [u8; 16] {
+pub(super) fn id_of(key: &[u8]) -> [u8; 16] {
     let mut id = [0; 16];
     id.copy_from_slice(&derived("p2p v1 peer id", key)[..16]);
     id
@@ -150,7 +150,7 @@ impl Closed {
 }
 
 /// Message 3, and its length before it.
-fn third(noise: &mut HandshakeState) -> Checked<Vec<u8>> {
+pub(super) fn third(noise: &mut HandshakeState) -> Checked<Vec<u8>> {
     let mut message = [0; SECOND];
     let written = noise.write_message(&[], &mut message).map_err(noise_fault)?;
     Ok([&(written as u16).to_be_bytes(), &message[..written]].concat())
@@ -161,7 +161,7 @@ fn send(stream: &mut TcpStream, bytes: &[u8]) {
     let _ = stream.write_all(bytes);
 }
 
-fn hear(stream: &mut TcpStream, bytes: &mut [u8]) -> Checked {
+pub(super) fn hear(stream: &mut impl Read, bytes: &mut [u8]) -> Checked {
     stream.read_exact(bytes).map_err(|error| Fault::new("more bytes", error.to_string()))
 }
 

@@ -16,6 +16,8 @@ const MAX_SAID_BYTES: u64 = 1 << 16;
 pub(super) struct Asker {
     /// Program and arguments, with words in braces for what differs from check to check.
     pub(super) command: Vec<String>,
+    /// That of its swarm, if it speaks sealed.
+    pub(super) secret: Option<[u8; 32]>,
     pub(super) patience: Duration,
 }
 

@@ -14,6 +14,7 @@ use super::command::{Asker, Running, fetched};
 use super::fields::{Body, Fields};
 use super::numbers::{ANY_CHUNK, ASK, MEMBER, SERVE, TRACKER, id, refusal};
 use super::proof::{Hash, Manifest, Proof, chunk_len, chunk_size, chunks};
+use super::relay::Node;
 use super::target::pattern;
 use crate::threads;
 
@@ -61,16 +62,21 @@ impl<'a> Stage<'a> {
         let (manifest, id) = Manifest::of(&content);
         let (door, tracker) = (listen()?, listen()?);
         door.set_nonblocking(true).map_err(unset)?;
-        let (addr, peer) = (address(&tracker)?, Hello::new(SERVE).peer);
-        let located = located(id, bytes as u64, peer, address(&door)?.port());
+        let (patience, mut addr, mut at) = (asker.patience, address(&tracker)?, address(&door)?);
+        let (mut peer, mut hello) = (Hello::new(SERVE).peer, dialect.hello(TRACKER));
+        if let Some(secret) = &asker.secret {
+            let (tracks, serves) = (Node::new(secret)?, Node::new(secret)?);
+            (addr, at) = (tracks.before(addr, patience)?, serves.before(at, patience)?);
+            (hello.peer, peer) = (tracks.peer, serves.peer);
+        }
+        let located = located(id, bytes as u64, peer, at.port());
         let (told, reports) = mpsc::channel();
-        let patience = asker.patience;
         // These threads end with the process.
         let tracking = threads::named("tracker").connection(move || {
             for stream in tracker.incoming().flatten() {
-                let (located, told) = (located.clone(), told.clone());
+                let (located, told, hello) = (located.clone(), told.clone(), hello.clone());
                 let _ = threads::named("tracker")
-                    .connection(move || drop(track(stream, &located, &told, dialect, patience)));
+                    .connection(move || drop(track(stream, &located, &told, &hello, patience)));
             }
         });
         tracking.map_err(unset)?;
@@ -124,8 +130,13 @@ impl<'a> Stage<'a> {
         if port == 0 {
             return Err(Fault::Skipped("the asker listens nowhere"));
         }
-        let client = Client::dial_within(&format!("127.0.0.1:{port}"), self.asker.patience)?;
-        let (mut client, theirs) = client.shake(&Hello::new(SERVE))?;
+        let (mut addr, mut hello) = (SocketAddr::from(([127, 0, 0, 1], port)), Hello::new(SERVE));
+        if let Some(secret) = &self.asker.secret {
+            let node = Node::new(secret)?;
+            (addr, hello.peer) = (node.towards(addr, self.asker.patience)?, node.peer);
+        }
+        let client = Client::dial_within(&addr.to_string(), self.asker.patience)?;
+        let (mut client, theirs) = client.shake(&hello)?;
         same!(theirs.role, ASK, "HELLO with the role");
         client.send(&frame(id::HERE, 0, &Body::new().raw(&self.id).u8(0)));
         Ok(Serving::new(self, client, 0))
@@ -181,10 +192,10 @@ fn track(
     stream: TcpStream,
     located: &Body,
     told: &Sender<Report>,
-    dialect: Dialect,
+    hello: &Hello,
     patience: Duration,
 ) -> Checked {
-    let (mut client, theirs) = Client::welcome(stream, &dialect.hello(TRACKER), patience)?;
+    let (mut client, theirs) = Client::welcome(stream, hello, patience)?;
     same!(theirs.role, MEMBER);
     while let Some(Frame { id, request, body }) = client.try_read()? {
         let (answer, fields) = match id {

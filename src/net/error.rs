@@ -125,6 +125,11 @@ impl NetError {
 
     /// The message that tells the other side, if it should be told.
     pub(super) fn to_message(&self) -> Option<Common> {
-        self.code().map(|code| Common::error(code, self.to_string()))
+        let words = match self {
+            // It is the other side that hears this.
+            NetError::Secure(SecureError::Revoked) => "this key was put out of the swarm".to_owned(),
+            _ => self.to_string(),
+        };
+        self.code().map(|code| Common::error(code, words))
     }
 }

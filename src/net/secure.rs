@@ -25,7 +25,7 @@ pub mod vectors;
 pub use handshake::{
     ANSWER_BYTES, Accepting, Dialling, GREETING_BYTES, LAST_BYTES, Proven, SecureError, Tunnel,
 };
-pub use identity::Identity;
+pub use identity::{FILE as IDENTITY_FILE, Identity};
 pub use keyring::Keyring;
 pub use psk::{KeyId, Opening, Psk, Purpose};
 pub use public::{Expected, NoKey, PublicKey};

@@ -320,9 +320,10 @@ impl Shared {
         threads::lock(&self.cuts).extend(cuts);
     }
 
-    /// The keys of all who are connected.
+    /// The keys of all who are connected, and of this tracker.
     pub fn members_here(&self) -> BTreeSet<MemberKey> {
-        threads::lock(&self.presence).keys()
+        let own = self.keyring.identity().map(|identity| MemberKey(identity.public().0));
+        threads::lock(&self.presence).keys().into_iter().chain(own).collect()
     }
 
     /// Connections that are to end.

@@ -1,11 +1,17 @@
-//! Machines that are not there: network namespaces on one bridge.
+//! Machines that are not there: network namespaces on one bridge, and somebody who listens at it.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Why there can be none here, if so.
 pub(crate) fn obstacle() -> Option<&'static str> {
@@ -55,6 +61,52 @@ impl Lab {
             ip(&format!("-n {namespace} addr add {address} dev eth0{at_once}"));
         }
         host
+    }
+}
+
+/// Somebody who hears all that is on the wire of a bridge.
+pub(crate) struct Recorder {
+    over: Arc<AtomicBool>,
+    heard: JoinHandle<Vec<u8>>,
+}
+
+impl Recorder {
+    /// All frames since it began, one behind the other.
+    #[allow(dead_code, reason = "not all tests listen")]
+    pub(crate) fn stop(self) -> Vec<u8> {
+        self.over.store(true, Ordering::SeqCst);
+        self.heard.join().expect("a recorder that does not panic")
+    }
+}
+
+impl Lab {
+    /// Hears from now on all that is said between machines.
+    #[allow(dead_code, reason = "not all tests listen")]
+    pub(crate) fn record(&self) -> Recorder {
+        const AF_PACKET: i32 = 17;
+        const ALL_PROTOCOLS: i32 = (0x0003_u16).to_be() as i32;
+        const LONGEST_FRAME: usize = 128 << 10;
+        let bridge = Host { namespace: self.bridge.clone() };
+        let mut socket = bridge.inside(|| {
+            let socket = Socket::new(Domain::from(AF_PACKET), Type::RAW, Some(Protocol::from(ALL_PROTOCOLS)));
+            socket.expect("to be root")
+        });
+        std::mem::forget(bridge); // the namespace is the lab's
+        socket.set_recv_buffer_size(64 << 20).expect("an open socket");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("an open socket");
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = over.clone();
+        let heard = std::thread::spawn(move || {
+            let (mut all, mut frame) = (Vec::new(), vec![0; LONGEST_FRAME]);
+            loop {
+                match socket.read(&mut frame) {
+                    Ok(bytes) => all.extend_from_slice(&frame[..bytes]),
+                    Err(_) if ended.load(Ordering::SeqCst) => return all,
+                    Err(_) => {}
+                }
+            }
+        });
+        Recorder { over, heard }
     }
 }
 

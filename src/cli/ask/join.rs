@@ -17,7 +17,7 @@ use crate::cli::typed::swarm_file::{SwarmFile, word};
 use crate::net::secure::{Expected, Keyring, PublicKey, Purpose, Secret};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
-use crate::wire::{Common, FromTracker, Join, Joined, Label, MemberRole, Role, ToTracker};
+use crate::wire::{Common, ErrorCode, FromTracker, Join, Joined, Label, MemberRole, Role, ToTracker};
 
 /// Most bytes of a link on standard input.
 const MAX_LINK_BYTES: u64 = 16 << 10;
@@ -82,6 +82,7 @@ fn ask_all(link: &JoinLink, name: &str) -> Result<(Joined, String, PublicKey), F
                 ));
             }
             Ok((other, _)) => return Err(crate::cli::reach::client::strange(&other)),
+            Err(NetError::Refused { code: ErrorCode::Revoked, .. }) => return Err(swarm::is_put_out()),
             Err(error) => failed.push(format!("{address} ({})", net_reason(&error))),
         }
     }

@@ -197,8 +197,12 @@ fn rotate(args: &RotateArgs) -> Result<(), Failure> {
     let grace_ms = u64::try_from(args.grace.0.as_millis()).unwrap_or(u64::MAX);
     let keys = changed(client.ask(&Rotate { client: id, seq, grace_ms }.into())?)?;
     let line = KeysLine { revoked: None, epoch: keys.epoch.number, grace_ms: keys.grace_ms };
+    let before = match keys.grace_ms {
+        0 => "the one before is over".to_owned(),
+        _ => format!("the one before lets in for {} more", args.grace),
+    };
     output::answer(args.asking.json, &line, || {
-        format!("the swarm has key {} now; the one before lets in for {} more", keys.epoch.number, args.grace)
+        format!("the swarm has key {} now; {before}", keys.epoch.number)
     })
 }
 

@@ -11,7 +11,7 @@ use crate::cli::failure::{Failure, reason};
 use crate::cli::typed::code::Code;
 use crate::cli::typed::swarm::SwarmArgs;
 use crate::cli::typed::swarm_file::SwarmFile;
-use crate::net::secure::{Identity, Keyring, Psk, PublicKey, Purpose, Secret, files};
+use crate::net::secure::{IDENTITY_FILE as FILE, Identity, Keyring, Psk, PublicKey, Purpose, Secret, files};
 use crate::storage::{Owned, OwnedError};
 use crate::threads::lock;
 use crate::wire::{Epoch, MemberRole};
@@ -206,6 +206,16 @@ pub(crate) fn create(path: &Path, file: &SwarmFile) -> Result<(), Failure> {
         io::ErrorKind::AlreadyExists => is_member_already(path),
         _ => Failure::other(format!("cannot write {}: {}", path.display(), reason(&error))),
     })
+}
+
+/// The failure of who was put out of the swarm.
+pub(crate) fn is_put_out() -> Failure {
+    let key = state().map_or_else(|| Path::new(FILE).to_owned(), |state| state.join(FILE));
+    Failure::unreachable(format!(
+        "this user was put out of the swarm; to be somebody else, delete {} and the file with the swarm's keys, and join \
+         with a new link",
+        key.display()
+    ))
 }
 
 /// The failure of who is a member of a swarm already.

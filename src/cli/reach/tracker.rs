@@ -72,6 +72,9 @@ fn reach(trackers: &[String], tried: &[String], patience: Patience) -> Result<Ve
         if reached.is_empty() && !swarm::is_closed() && is_open() {
             return Err(Failure::usage(format!("not asked: the tracker at {failures}")));
         }
+        if reached.is_empty() && failures.contains(&format!("says {}", ErrorCode::Revoked)) {
+            return Err(swarm::is_put_out());
+        }
         if !reached.is_empty() {
             if !failures.is_empty() && tried.is_empty() {
                 say::note(&format!("not asked: the tracker at {failures}"));

@@ -197,11 +197,19 @@ fn identity_in(folder: &Path) -> Result<Identity, Failure> {
 fn closed(listen: &str, data: &Path) -> Result<Closed, Failure> {
     let of_user = swarm::state().unwrap_or_else(|| data.to_owned());
     let admin = MemberKey(identity_in(&of_user)?.public().0);
-    let hosts = match Host::with_port(listen).map(|(host, _)| host) {
-        Some(host) if !host.is_empty() && !host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) => {
-            vec![host.to_string()]
-        }
-        _ => engine::outward_addresses().iter().map(ToString::to_string).collect(),
+    let host = Host::with_port(listen).map(|(host, _)| host).filter(|host| !host.is_empty());
+    let ip = host.as_ref().map(|host| host.parse::<IpAddr>());
+    let outward = |ip: Option<IpAddr>| {
+        // Who listens at all addresses of IPv4 has none of the other kind.
+        let all = engine::outward_addresses().into_iter();
+        all.filter(|own| own.is_ipv4() || ip.is_none_or(|ip| ip.is_ipv6()))
+            .map(|own| own.to_string())
+            .collect()
+    };
+    let hosts = match (host, ip) {
+        (Some(_), Some(Ok(ip))) if ip.is_unspecified() => outward(Some(ip)),
+        (Some(host), _) => vec![host.to_string()],
+        (None, _) => outward(None),
     };
     let name = engine::host_name();
     Ok(Closed { identity: identity_in(data)?, swarm: name.clone(), admin: (admin, own_name(&name)), hosts })

@@ -11,7 +11,7 @@ use super::public::PublicKey;
 use super::secret::Secret;
 
 /// Where the private key lies in a state folder: 32 bytes, raw, mode 0600.
-pub(super) const FILE: &str = "identity.key";
+pub const FILE: &str = "identity.key";
 
 /// A static key pair (X25519).
 #[derive(Debug, Clone)]

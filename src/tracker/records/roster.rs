@@ -9,6 +9,7 @@ use std::ops::Bound;
 use bytes::BytesMut;
 
 use super::outcome::{Outcome, Refused};
+use crate::net::secure::{Psk, Secret};
 use crate::wire::{
     ClientId, Cursor, DecodeError, Epoch, Field, Label, List, MemberInfo, MemberKey, MemberRole, Name,
     Standing, SwarmSecret, layout, limits, put_list,
@@ -189,9 +190,7 @@ layout! {
 
 /// The number by which those who join name an invite: what a key's id is on the wire.
 pub fn invite_id(key: &SwarmSecret) -> u64 {
-    let mut id = [0; 8];
-    id.copy_from_slice(&blake3::derive_key("p2p v1 key id", key.expose())[..8]);
-    u64::from_be_bytes(id)
+    u64::from_be_bytes(Psk::of_key(Secret::from(*key.expose())).id().0)
 }
 
 /// A key by which the swarm, or a part of what it says, is open.
