@@ -3,7 +3,7 @@
 //! Duties say what should be, and are told again until it is so. Of each content one fetch runs at a time, for each
 //! chunk has one writer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::content::FileId;
 use crate::wire::{Bits, Keep, View};
@@ -38,6 +38,8 @@ pub(super) struct Agenda {
     running: BTreeMap<Content, Bits>,
     /// How many fetches that are.
     fetches: usize,
+    /// The small ones, which one fetch brings: others gather until it has ended.
+    together: BTreeSet<Content>,
 }
 
 /// True of what may come along with others of its kind: a file of one chunk, that nobody waits for.
@@ -73,13 +75,16 @@ impl Agenda {
         if self.fetches >= MOST_RUNNING {
             return None;
         }
-        let ready = |keep: &Keep| !self.running.contains_key(&(keep.id, keep.view));
+        let gathers = !self.together.is_empty();
+        let ready =
+            |keep: &Keep| !self.running.contains_key(&(keep.id, keep.view)) && !(gathers && is_small(keep));
         let first = |urgent: bool| self.waiting.iter().position(|keep| keep.urgent == urgent && ready(keep));
         let at = first(true).or_else(|| first(false))?;
         let mut keeps = vec![self.waiting.remove(at)];
         if is_small(&keeps[0]) {
             let others = self.waiting.extract_if(.., |keep| is_small(keep) && ready(keep));
             keeps.extend(others.take(MOST_TOGETHER - 1));
+            self.together = keeps.iter().map(|keep| (keep.id, keep.view)).collect();
         }
         for keep in &keeps {
             self.running.insert((keep.id, keep.view), keep.keep.clone());
@@ -95,7 +100,10 @@ impl Agenda {
 
     /// A fetch of these has ended, however.
     pub(super) fn ended(&mut self, contents: &[Content]) {
-        contents.iter().for_each(|content| drop(self.running.remove(content)));
+        for content in contents {
+            self.running.remove(content);
+            self.together.remove(content);
+        }
         self.fetches -= 1;
     }
 
@@ -139,13 +147,13 @@ mod tests {
         assert_eq!(ids(agenda.next()), [9], "somebody waits for it");
         let first = ids(agenda.next());
         assert_eq!((first.len(), first[0], first.contains(&9)), (MOST_TOGETHER, 0, false));
-        assert_eq!(ids(agenda.next()), [all - 3, all - 2, all - 1]);
         assert_eq!(ids(agenda.next()), [200]);
+        assert_eq!(agenda.next(), None, "the others gather");
         let contents: Vec<Content> = first.iter().map(|id| (FileId([*id; 32]), View::Bytes)).collect();
         assert_eq!(agenda.told(&small(first[5], false)), Told::Runs);
         agenda.ended(&contents);
         assert_eq!(agenda.told(&small(first[5], false)), Told::Waits);
-        assert_eq!(ids(agenda.next()), [first[5]]);
+        assert_eq!(ids(agenda.next()), [all - 3, all - 2, all - 1, first[5]]);
     }
 
     #[test]

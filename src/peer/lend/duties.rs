@@ -70,6 +70,7 @@ impl Asker {
             // What is said in another term, this store has not heard of yet; a call is none of its business.
             let heard = |duty: &Duty| theirs == term || matches!(duty, Duty::Call(_));
             duties.into_vec().into_iter().filter(heard).for_each(|duty| self.obey(term, duty));
+            fetch::start_next(&self.store); // once all are known, of which some may come together
             if theirs != term {
                 self.link.meets_again();
             }
@@ -128,8 +129,7 @@ impl Asker {
 fn keep_told(store: &Arc<Store>, keep: &Keep) {
     let told = lock(&store.agenda).told(keep);
     match told {
-        Told::Waits => fetch::start_next(store),
         Told::Runs => fetch::more_sources(store, keep),
-        Told::PassedOver => {}
+        Told::Waits | Told::PassedOver => {}
     }
 }
