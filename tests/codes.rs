@@ -106,6 +106,27 @@ fn any_two_of_six_stores_may_be_lost() {
 }
 
 #[test]
+fn what_is_read_needs_no_store_that_has_some_of_the_data_itself() {
+    let mut cluster = Cluster::new(4, &[]);
+    let mut made = Sample::empty();
+    // One group: two stores have the data, two the parity, and nobody else knows the hashes of either.
+    let bytes = pattern((3 << 16) + 5, 4);
+    let film = made.add("film", bytes.clone());
+    cluster.upload(&film, "2+2");
+    for one in 0..4 {
+        for other in one + 1..4 {
+            cluster.kill(one);
+            cluster.kill(other);
+            let got = cluster.download("film", &format!("without{one}{other}"));
+            assert!(fs::read(got).expect("a file") == bytes, "without {one} and {other}");
+            cluster.start(one);
+            cluster.start(other);
+            eventually("both are back", || (cluster.survives() == Some(2)).then_some(()));
+        }
+    }
+}
+
+#[test]
 fn what_dead_stores_had_is_made_again_and_others_may_die() {
     let mut cluster = Cluster::new(4, &["--repair-after", "1s"]);
     let mut made = Sample::empty();
