@@ -65,7 +65,7 @@ impl Unanswered {
 #[derive(Debug, Default)]
 pub(crate) struct Dials {
     hosts: BTreeMap<Place, Unanswered>,
-    foreign: Shunned,
+    foreign: Shunned<String>,
 }
 
 impl Dials {
@@ -86,10 +86,13 @@ impl Dials {
     }
 
     fn has_room(&mut self, place: &Place, now: Instant) -> bool {
-        if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(place) {
+        if self.hosts.contains_key(place) {
+            return true;
+        }
+        if self.hosts.len() >= MAX_HOSTS {
             self.hosts.retain(|_, host| host.left(now) > 0.0);
         }
-        self.hosts.len() < MAX_HOSTS || self.hosts.contains_key(place)
+        self.hosts.len() < MAX_HOSTS
     }
 
     /// A peer has answered there.
@@ -174,6 +177,9 @@ mod tests {
         let hosts = |from: u32| (from..).map(|nth| format!("{}:1", std::net::Ipv4Addr::from_bits(nth)));
         assert_eq!(dialled(&mut dials, hosts(1).take(5000), now), MAX_HOSTS);
         assert_eq!(dials.take("0.0.0.1:1", now), Leave::Now, "it is one of those");
-        assert_eq!(dialled(&mut dials, hosts(9000).take(5000), now + SECOND), MAX_HOSTS);
+        let forgiven = SECOND.div_f64(A_SECOND);
+        assert_eq!(dials.take("0.1.0.0:1", now + forgiven / 2), Leave::Later);
+        let new = dialled(&mut dials, hosts(9000).take(5000), now + forgiven);
+        assert_eq!(new, MAX_HOSTS - 1, "the one that was dialled twice is not forgiven yet");
     }
 }

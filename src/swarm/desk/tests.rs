@@ -300,6 +300,70 @@ fn recount(desk: &Desk<char>, left_behind: bool) {
     }
 }
 
+/// Anything that a connection may do, or that may be done with it.
+fn anything(desk: &mut Desk<char>, rng: &mut fastrand::Rng, orderly: bool, now: Instant) -> Vec<Effect> {
+    let (number, slot) = (rng.u32(..8), rng.u16(..2));
+    let content = if slot == 0 { FILE } else { 'g' };
+    match rng.u8(..13) {
+        0 if !desk.connections.contains_key(&number) => {
+            desk.join(number, peer(number / 2), at(number / 4));
+            nobody()
+        }
+        1 if rng.u8(..4) == 0 => desk.leave(number, orderly && rng.bool()),
+        2 => {
+            let open = desk.connections.get(&number).is_some_and(|of| of.seeds.contains_key(&slot));
+            if !open {
+                desk.open(number, slot, content, 40);
+            }
+            nobody()
+        }
+        3 if rng.bool() => {
+            desk.close(number, slot, orderly && rng.bool());
+            nobody()
+        }
+        4 => {
+            desk.has(number, slot, [rng.u32(..40), rng.u32(..50)].map(Chunk));
+            nobody()
+        }
+        5 => {
+            desk.choose(number, slot);
+            nobody()
+        }
+        6 => {
+            desk.begin(number, slot, Chunk(rng.u32(..40)), rng.usize(..50_000), now);
+            nobody()
+        }
+        7 => desk.rest(number),
+        8 => {
+            let mut woken = desk.done(number);
+            woken.extend(desk.rest(number));
+            woken
+        }
+        9 => desk.stuck(number, now).1,
+        10 => {
+            desk.pay(number, rng.usize(..50_000), now);
+            desk.sent(number, rng.u64(..50_000), now);
+            nobody()
+        }
+        11 => {
+            desk.narrow(number, slot);
+            desk.wants(number, slot, [rng.u32(..40), rng.u32(..50)].map(Chunk));
+            nobody()
+        }
+        _ => {
+            desk.turn(
+                number,
+                Wish {
+                    choice: Some(slot).filter(|_| rng.bool()),
+                    urgency: *rng.choice(Urgency::ALL).unwrap(),
+                },
+                now,
+            );
+            nobody()
+        }
+    }
+}
+
 #[test]
 fn whatever_happens_no_turn_is_lost_and_every_chunk_is_counted() {
     for seed in 0..50 {
@@ -308,66 +372,7 @@ fn whatever_happens_no_turn_is_lost_and_every_chunk_is_counted() {
         let mut desk = Desk::new(RATE.filter(|_| seed % 2 == 0), now);
         for _ in 0..400 {
             now += Duration::from_millis(rng.u64(..30));
-            let (number, slot) = (rng.u32(..8), rng.u16(..2));
-            let content = if slot == 0 { FILE } else { 'g' };
-            let effects = match rng.u8(..13) {
-                0 if !desk.connections.contains_key(&number) => {
-                    desk.join(number, peer(number / 2), at(number / 4));
-                    nobody()
-                }
-                1 if rng.u8(..4) == 0 => desk.leave(number, orderly && rng.bool()),
-                2 => {
-                    let open = desk.connections.get(&number).is_some_and(|of| of.seeds.contains_key(&slot));
-                    if !open {
-                        desk.open(number, slot, content, 40);
-                    }
-                    nobody()
-                }
-                3 if rng.bool() => {
-                    desk.close(number, slot, orderly && rng.bool());
-                    nobody()
-                }
-                4 => {
-                    desk.has(number, slot, [rng.u32(..40), rng.u32(..50)].map(Chunk));
-                    nobody()
-                }
-                5 => {
-                    desk.choose(number, slot);
-                    nobody()
-                }
-                6 => {
-                    desk.begin(number, slot, Chunk(rng.u32(..40)), rng.usize(..50_000), now);
-                    nobody()
-                }
-                7 => desk.rest(number),
-                8 => {
-                    let mut woken = desk.done(number);
-                    woken.extend(desk.rest(number));
-                    woken
-                }
-                9 => desk.stuck(number, now).1,
-                10 => {
-                    desk.pay(number, rng.usize(..50_000), now);
-                    desk.sent(number, rng.u64(..50_000), now);
-                    nobody()
-                }
-                11 => {
-                    desk.narrow(number, slot);
-                    desk.wants(number, slot, [rng.u32(..40), rng.u32(..50)].map(Chunk));
-                    nobody()
-                }
-                _ => {
-                    desk.turn(
-                        number,
-                        Wish {
-                            choice: Some(slot).filter(|_| rng.bool()),
-                            urgency: *rng.choice(Urgency::ALL).unwrap(),
-                        },
-                        now,
-                    );
-                    nobody()
-                }
-            };
+            let effects = anything(&mut desk, &mut rng, orderly, now);
             for Effect::Wake(next) in effects {
                 assert!(matches!(desk.connections[&next].standing, Standing::IsNext));
             }
