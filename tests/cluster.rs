@@ -231,3 +231,19 @@ fn without_a_majority_nothing_is_promised_and_what_is_missing_is_named_but_lists
     cluster.run(2);
     eventually("two are a majority", || (cluster.publish(1, "third").code() == 0).then_some(()));
 }
+
+#[test]
+fn a_leader_that_hangs_holds_nobody_up_for_long_and_answers_nothing_stale() {
+    let mut cluster = Cluster::start(3);
+    eventually("the trackers agree", || (cluster.publish(1, "before").code() == 0).then_some(()));
+    let leader = cluster.leader(1);
+    let other = leader % 3 + 1;
+    cluster.trackers[leader - 1].as_ref().expect("it runs").signal(Signal::STOP);
+    let begun = Instant::now();
+    assert_eq!(cluster.publish(other, "meanwhile").code(), 0);
+    eprintln!("published after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(9), "no answer of who hangs was waited for");
+    cluster.trackers[leader - 1].as_ref().expect("it runs").signal(Signal::CONT);
+    // Whatever it believes of itself: it answers with all that was acknowledged, or finds out.
+    run(&["versions", "meanwhile", "--tracker", &cluster.at(leader)]).expect(0);
+}

@@ -107,7 +107,7 @@ impl Nodes {
 
     /// Makes the connection, and talks on it until it ends.
     fn dial(&self, to: &Member) -> Result<(), NetError> {
-        let (number, mut line) = self.connect(to)?;
+        let (number, mut line) = self.connect(to, net::HELLO_TIMEOUT)?;
         let _socket = Socket(self, number);
         let link = LinkNodes { node: self.several.view().node, to: to.node };
         line.set_timeout(Some(net::HELLO_TIMEOUT))?;
@@ -128,8 +128,8 @@ impl Nodes {
         self.talk(line, to.node, &mut || ())
     }
 
-    /// A new connection to a tracker, which ends when this one stops.
-    pub(super) fn connect(&self, to: &Member) -> Result<(u64, Line), NetError> {
+    /// A new connection to a tracker, which says HELLO within `patience`; it ends when this one stops.
+    pub(super) fn connect(&self, to: &Member, patience: Duration) -> Result<(u64, Line), NetError> {
         let expected = match to.key.0 {
             key if key == [0; 32] => Expected::Anybody,
             key => Expected::Key(PublicKey(key)),
@@ -144,7 +144,7 @@ impl Nodes {
             open.sockets.insert(number, socket.clone());
         }
         let me = (&*self.identity, Role::Node);
-        let session = net::greet(socket, me, expected, Side::Tracker, net::HELLO_TIMEOUT);
+        let session = net::greet(socket, me, expected, Side::Tracker, patience);
         match session {
             Ok(session) => Ok((number, Line::new(session, Side::Tracker))),
             Err(error) => {

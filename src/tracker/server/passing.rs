@@ -20,10 +20,12 @@ use crate::wire::{
 
 /// How long is waited for a leader where the question does not say.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// After so long it is looked again whether there is a leader.
+/// After so long it is looked again whether there is a leader, or still the same.
 pub(super) const LOOK: Duration = Duration::from_millis(25);
 /// How much longer than the member waits the leader may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a tracker may take to say HELLO to who passes something on.
+const HELLO_PATIENCE: Duration = Duration::from_secs(1);
 /// Connections to the leader that are kept while nothing is asked.
 const MAX_IDLE: usize = 16;
 
@@ -31,7 +33,15 @@ const MAX_IDLE: usize = 16;
 #[derive(Debug)]
 pub(in crate::tracker) struct Passing {
     pub(super) nodes: Arc<Nodes>,
-    idle: Mutex<Vec<(Node, u64, Line)>>,
+    idle: Mutex<Vec<Kept>>,
+}
+
+/// A connection to another tracker for what is passed on, by its number.
+#[derive(Debug)]
+struct Kept {
+    node: Node,
+    number: u64,
+    line: Line,
 }
 
 impl Passing {
@@ -60,7 +70,7 @@ impl Passing {
                 return Ok(None);
             }
             for member in whom(&view) {
-                match self.once(member, &forward(session, message)) {
+                match self.once(member, &forward(session, message), goes_on) {
                     Ok(answer) if !is_no_quorum(&answer) => return Ok(Some(answer)),
                     Ok(answer) => last = Some(answer),
                     Err(error) => tracing::debug!("tracker {}: {error}", member.node),
@@ -82,48 +92,69 @@ impl Passing {
         Common::error(ErrorCode::NoQuorum, format!("no tracker leads the cluster: {why}")).into()
     }
 
-    /// Asks the leader once, on a connection that is there or a new one.
-    fn once(&self, leader: &Member, forward: &Forward) -> Result<FromTracker, NetError> {
+    /// Asks a tracker once, on a connection that is there or a new one.
+    fn once(
+        &self,
+        to: &Member,
+        forward: &Forward,
+        goes_on: &dyn Fn(Duration) -> bool,
+    ) -> Result<FromTracker, NetError> {
         let kept = {
             let mut idle = lock(&self.idle);
-            let at = idle.iter().position(|(node, ..)| *node == leader.node);
+            let at = idle.iter().position(|kept| kept.node == to.node);
             at.map(|at| idle.swap_remove(at))
         };
-        if let Some((node, number, line)) = kept
-            && let Ok(answer) = self.on((node, number, line), forward)
-        {
-            return Ok(answer); // else it may have ended while it was kept
+        match kept.map(|kept| self.on(kept, forward, goes_on)) {
+            Some(answered @ (Ok(_) | Err(NetError::TimedOut))) => return answered,
+            Some(Err(_)) | None => {} // it may have ended while it was kept
         }
-        let (number, line) = self.nodes.connect(leader)?;
-        self.on((leader.node, number, line), forward)
+        let (number, line) = self.nodes.connect(to, HELLO_PATIENCE)?;
+        self.on(Kept { node: to.node, number, line }, forward, goes_on)
     }
 
     fn on(
         &self,
-        (node, number, mut line): (Node, u64, Line),
+        mut kept: Kept,
         forward: &Forward,
+        goes_on: &dyn Fn(Duration) -> bool,
     ) -> Result<FromTracker, NetError> {
-        let timeout = Duration::from_millis(MAX_WAIT_MS.into()) + ANSWER_TIMEOUT;
-        let answer = line.set_timeout(Some(timeout)).map_err(NetError::from);
-        let answer = answer.and_then(|()| line.call(&forward.clone().into()));
-        let answer = match answer {
-            Ok(BetweenNodes::Forwarded(Forwarded { message, body })) => FromTracker::decode(message, body.0)?,
-            other => {
-                self.nodes.forget(number);
-                return match other? {
-                    BetweenNodes::Common(Common::Error(problem)) => Err(problem.into()),
-                    other => Err(NetError::Unexpected(other.label())),
-                };
-            }
-        };
+        let answered = self.answer(&mut kept, forward, goes_on);
         let mut idle = lock(&self.idle);
-        if idle.len() < MAX_IDLE {
-            idle.push((node, number, line));
+        if answered.is_ok() && idle.len() < MAX_IDLE {
+            idle.push(kept);
         } else {
             drop(idle);
-            self.nodes.forget(number);
+            self.nodes.forget(kept.number);
         }
-        Ok(answer)
+        answered
+    }
+
+    /// The answer to one question; none is waited for of a tracker that does not lead any more, or for who is gone.
+    fn answer(
+        &self,
+        Kept { node, line, .. }: &mut Kept,
+        forward: &Forward,
+        goes_on: &dyn Fn(Duration) -> bool,
+    ) -> Result<FromTracker, NetError> {
+        let until = Instant::now() + Duration::from_millis(MAX_WAIT_MS.into()) + ANSWER_TIMEOUT;
+        line.set_timeout(Some(LOOK))?;
+        let request = line.request(&forward.clone().into())?;
+        loop {
+            match line.receive() {
+                Ok((number, BetweenNodes::Forwarded(Forwarded { message, body }))) if number == request => {
+                    return Ok(FromTracker::decode(message, body.0)?);
+                }
+                Ok((_, BetweenNodes::Common(Common::Error(problem)))) => return Err(problem.into()),
+                Ok((_, other)) => return Err(NetError::Unexpected(other.label())),
+                Err(NetError::TimedOut) if Instant::now() < until => {
+                    let view = self.nodes.several.view();
+                    if (view.votes() && view.leader != Some(*node)) || !goes_on(Duration::ZERO) {
+                        return Err(NetError::TimedOut);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
