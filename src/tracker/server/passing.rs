@@ -147,8 +147,8 @@ impl Passing {
                 Ok((_, BetweenNodes::Common(Common::Error(problem)))) => return Err(problem.into()),
                 Ok((_, other)) => return Err(NetError::Unexpected(other.label())),
                 Err(NetError::TimedOut) if Instant::now() < until => {
-                    let view = self.nodes.several.view();
-                    if (view.votes() && view.leader != Some(*node)) || !goes_on(Duration::ZERO) {
+                    let leads = self.nodes.several.view().leader;
+                    if leads.is_some_and(|leader| leader != *node) || !goes_on(Duration::ZERO) {
                         return Err(NetError::TimedOut);
                     }
                 }

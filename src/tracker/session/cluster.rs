@@ -1,5 +1,7 @@
 //! What a tracker answers about who is one with it, and which questions only that one of several can answer that leads.
 
+use std::collections::BTreeSet;
+
 use crate::tracker::cluster::{Key, Other};
 use crate::tracker::recorder::{Unrecorded, View};
 use crate::tracker::shared::Shared;
@@ -152,8 +154,12 @@ fn alone(shared: &Shared) -> Cluster {
 /// Makes others the members, and waits until they have gone on as such. None as long as who is new is not there and it is not late.
 pub(super) fn change(shared: &Shared, message: &wire::ChangeMembers, is_late: bool) -> Option<FromTracker> {
     let Some(several) = shared.several() else { return Some(stays_alone().into()) };
-    let epoch = several.view().epoch;
+    let view = several.view();
+    let epoch = view.epoch;
     if epoch != message.epoch {
+        if is_made(&view, message) {
+            return Some(told(&view).into());
+        }
         let detail = format!("the members have changed meanwhile: this is epoch {epoch}");
         return Some(Common::error(ErrorCode::Conflict, detail).into());
     }
@@ -175,6 +181,15 @@ pub(super) fn change(shared: &Shared, message: &wire::ChangeMembers, is_late: bo
         Err(Unrecorded::Members(why)) => Common::error(ErrorCode::Conflict, why).into(),
         Err(why) => elsewhere(shared, &why).into(),
     })
+}
+
+/// True if a change that was asked for before has been made, and who asked may not have heard of it.
+fn is_made(view: &View, message: &wire::ChangeMembers) -> bool {
+    let asked: BTreeSet<(u16, &str)> =
+        message.members.iter().map(|place| (place.node, &*place.address)).collect();
+    let members = view.members.iter().map(|member| (member.node, &*member.address)).collect();
+    let whole = view.members.iter().all(|member| !view.is_replaced(member));
+    view.epoch > message.epoch && asked == members && whole
 }
 
 /// The answer to who would have others with it.
