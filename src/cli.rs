@@ -22,7 +22,6 @@ pub use failure::Failure;
 pub use typed::args::{Cli, Command};
 #[cfg(feature = "lab")]
 pub(crate) use typed::join_link::check as check_join_link;
-use typed::nodes::ClusterCommand;
 #[cfg(feature = "lab")]
 pub(crate) use typed::settings::check as check_config;
 pub use typed::settings::read as read_arguments;
@@ -50,12 +49,6 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Peer(args) => run::peer::peer(args),
         Command::Up(args) => run::up::up(&args),
         Command::Node(args) => ask::node::node(&args),
-        Command::Cluster { command } => match command {
-            ClusterCommand::Nodes(args) => ask::nodes::nodes(&args),
-            ClusterCommand::Pause(args) => ask::nodes::pause(&args),
-            ClusterCommand::Resume(args) => ask::nodes::resume(&args),
-            ClusterCommand::Forget(args) => ask::nodes::forget(&args),
-        },
         Command::Hook(args) => run::hook::hook(&args),
         Command::Share(args) => run::share::share(args),
         Command::Ls(args) => ask::list::ls(&args),

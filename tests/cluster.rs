@@ -234,7 +234,7 @@ fn without_a_majority_nothing_is_promised_and_what_is_missing_is_named_but_lists
 
 #[test]
 fn a_leader_that_hangs_holds_nobody_up_for_long_and_answers_nothing_stale() {
-    let mut cluster = Cluster::start(3);
+    let cluster = Cluster::start(3);
     eventually("the trackers agree", || (cluster.publish(1, "before").code() == 0).then_some(()));
     let leader = cluster.leader(1);
     let other = leader % 3 + 1;

@@ -145,7 +145,7 @@ impl Hand {
     /// # Errors
     /// It cannot be started.
     pub fn bring(&self, id: FileId, name: SafeName, path: PathBuf) -> Result<Job, Fault> {
-        let want = Want { id, name, size: None, inside: None, filter: Filter::default() };
+        let want = Want { id, name, size: None, inside: None, filter: Filter::default(), code: None };
         let dest = Dest {
             path,
             force: true,

@@ -65,7 +65,7 @@ impl Unanswered {
 #[derive(Debug, Default)]
 pub(crate) struct Dials {
     hosts: BTreeMap<Place, Unanswered>,
-    foreign: Shunned<String>,
+    foreign: Shunned,
 }
 
 impl Dials {

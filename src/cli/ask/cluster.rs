@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::nodes;
 use crate::api::{ClusterReport, Exit, NodeReport};
 use crate::cli::failure::Failure;
 use crate::cli::reach::asking::Wait;
@@ -28,6 +29,10 @@ pub(crate) fn cluster(args: &ClusterCommand) -> Result<(), Failure> {
         ClusterAct::Remove { node, changing } => {
             change(changing, &Change::Remove(*node), || format!("tracker {node} is not one of them any more"))
         }
+        ClusterAct::Nodes(asking) => nodes::nodes(asking),
+        ClusterAct::Pause(asking) => nodes::pause(asking),
+        ClusterAct::Resume(asking) => nodes::resume(asking),
+        ClusterAct::Forget(args) => nodes::forget(args),
     }
 }
 

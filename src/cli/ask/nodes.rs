@@ -9,7 +9,7 @@ use crate::cli::reach::tracker::in_pages;
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{age, shown};
-use crate::cli::typed::nodes::ForgetArgs;
+use crate::cli::typed::cluster::ForgetArgs;
 use crate::cli::typed::options::Asking;
 use crate::wire::{Common, FromTracker, GetNodes, NodeId, NodesChange, SeenNode, SetNodes, limits};
 

@@ -13,7 +13,7 @@ use crate::cli::typed::address::tracker_address;
 use crate::cli::typed::cluster::{ClusterArgs, ClusterCommand};
 use crate::cli::typed::examples;
 use crate::cli::typed::fault::Fault;
-use crate::cli::typed::nodes::{ClusterCommand, DoctorArgs, HookArgs, NodeArgs, UpArgs};
+use crate::cli::typed::nodes::{DoctorArgs, HookArgs, NodeArgs, UpArgs};
 use crate::cli::typed::options::{
     Asking, EXPERIMENTS, EngineArgs, LogArgs, SelectionArgs, TrackerList, name,
 };
@@ -63,13 +63,6 @@ pub enum Command {
     /// Show and steer the roles of a node that `p2p up` runs
     #[command(after_help = examples::NODE)]
     Node(NodeArgs),
-    /// Show and steer the nodes that trackers know of
-    #[command(after_help = examples::CLUSTER)]
-    Cluster {
-        /// What to do.
-        #[command(subcommand)]
-        command: ClusterCommand,
-    },
     /// Share a file or folder at once, with a tracker built in
     #[command(after_help = examples::SHARE)]
     Share(ShareArgs),
@@ -127,7 +120,7 @@ pub enum Command {
     /// Say how safe is what stores keep: how many of them may be lost
     #[command(after_help = examples::HEALTH)]
     Health(HealthArgs),
-    /// Show and change which trackers are one: what one of them has on record they all have
+    /// Show and change which trackers are one, and the nodes that they know of
     #[command(after_help = examples::CLUSTER)]
     Cluster(ClusterCommand),
     /// Print a link by which others join this closed swarm

@@ -1,4 +1,4 @@
-//! What can be typed of trackers that are one.
+//! What can be typed of trackers that are one, and of the nodes that they know of.
 
 use std::str::FromStr;
 
@@ -48,7 +48,7 @@ pub(crate) struct ClusterCommand {
     pub(crate) act: ClusterAct,
 }
 
-/// What is asked of trackers that are one.
+/// What is asked of trackers that are one, or about nodes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterAct {
     /// Show them: who leads, who is away, how far each is
@@ -69,6 +69,22 @@ pub(crate) enum ClusterAct {
         #[command(flatten)]
         changing: Changing,
     },
+    /// List the nodes: which are there, which are lost, and who brings them back
+    Nodes(Asking),
+    /// Have nobody brought back until resumed: for work on several hosts
+    Pause(Asking),
+    /// Have lost nodes brought back again
+    Resume(Asking),
+    /// Wait no longer for a lost node: it does not come back
+    Forget(ForgetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    /// Its name, or the first digits of its id
+    pub(crate) node: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
 }
 
 /// Whom to ask for a change, for how long, and how to answer.

@@ -33,7 +33,10 @@ pub(crate) const NODE: &str = "Examples:
 pub(crate) const CLUSTER: &str = "Examples:
   p2p cluster status
   p2p cluster add 4=10.0.0.4:9700     # which runs with --node 4 and the same --cluster as the others
-  p2p cluster remove 2                # for good, or before it comes back with an empty disk";
+  p2p cluster remove 2                # for good, or before it comes back with an empty disk
+  p2p cluster nodes                   # which hosts there are, and which are lost
+  p2p cluster pause                   # while hosts are worked on: nobody is brought back
+  p2p cluster forget rack1-b          # it is gone for good";
 
 pub(crate) const DOCTOR: &str = "Examples:
   p2p doctor                              # this machine and its tracker
@@ -112,11 +115,6 @@ pub(crate) const LIMIT: &str = "Examples:
   p2p limit --down 5MB/s --up 1MB/s    # all that the peer of the current folder does
   p2p limit big.iso --down 500KB/s     # one fetch
   p2p limit --down none --peer ./photos";
-
-pub(crate) const CLUSTER: &str = "Examples:
-  p2p cluster nodes           # which hosts there are, and which are lost
-  p2p cluster pause           # while hosts are worked on: nobody is brought back
-  p2p cluster forget rack1-b  # it is gone for good";
 
 pub(crate) const STORES: &str = "Examples:
   p2p stores

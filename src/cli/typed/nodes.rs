@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::typed::options::{Asking, TrackerList};
+use crate::cli::typed::options::TrackerList;
 use crate::cli::typed::values::{Period, interval};
 
 /// How many nodes a demonstration may have.
@@ -62,27 +62,6 @@ pub(crate) struct HookArgs {
     /// The program, and its arguments
     #[arg(last = true, required = true)]
     pub(crate) argv: Vec<String>,
-}
-
-/// What is done about the trackers and nodes of a swarm.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ClusterCommand {
-    /// List the nodes: which are there, which are lost, and who brings them back
-    Nodes(Asking),
-    /// Have nobody brought back until resumed: for work on several hosts
-    Pause(Asking),
-    /// Have lost nodes brought back again
-    Resume(Asking),
-    /// Wait no longer for a lost node: it does not come back
-    Forget(ForgetArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ForgetArgs {
-    /// Its name, or the first digits of its id
-    pub(crate) node: String,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
 }
 
 /// What a node is asked.

@@ -77,7 +77,7 @@ impl Agenda {
         }
         let gathers = !self.together.is_empty();
         let ready =
-            |keep: &Keep| !self.running.contains_key(&(keep.id, keep.view)) && !(gathers && is_small(keep));
+            |keep: &Keep| !(self.running.contains_key(&(keep.id, keep.view)) || gathers && is_small(keep));
         let first = |urgent: bool| self.waiting.iter().position(|keep| keep.urgent == urgent && ready(keep));
         let at = first(true).or_else(|| first(false))?;
         let mut keeps = vec![self.waiting.remove(at)];

@@ -104,9 +104,11 @@ impl Passing {
             let at = idle.iter().position(|kept| kept.node == to.node);
             at.map(|at| idle.swap_remove(at))
         };
-        match kept.map(|kept| self.on(kept, forward, goes_on)) {
-            Some(answered @ (Ok(_) | Err(NetError::TimedOut))) => return answered,
-            Some(Err(_)) | None => {} // it may have ended while it was kept
+        // Any other answer is none: it may have ended while it was kept.
+        if let Some(answered @ (Ok(_) | Err(NetError::TimedOut))) =
+            kept.map(|kept| self.on(kept, forward, goes_on))
+        {
+            return answered;
         }
         let (number, line) = self.nodes.connect(to, HELLO_PATIENCE)?;
         self.on(Kept { node: to.node, number, line }, forward, goes_on)
