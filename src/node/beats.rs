@@ -139,6 +139,11 @@ impl Link {
             let beat = self.fresh();
             let orders = match line.call(&beat.into())? {
                 FromTracker::NodeOrders(orders) => orders,
+                // Nobody leads the trackers: for a moment there is nothing to be heard, and nobody who would miss this node.
+                FromTracker::Common(Common::Error(error)) if error.code == ErrorCode::NoQuorum => {
+                    std::thread::sleep(LONGEST_PAUSE);
+                    continue;
+                }
                 other if keys::renew(&mut line, &self.me.keyring, &other)? => return Err(NetError::Closed),
                 other => return Err(self.refused(other)),
             };
