@@ -32,12 +32,12 @@ impl FromStr for Place {
 
 #[derive(Debug, Args)]
 pub(crate) struct ClusterArgs {
-    /// Which tracker of --cluster this is
+    /// Which tracker of --cluster this is [default: none, it is alone]
     #[arg(long, value_name = "N", requires = "cluster", help_heading = SEVERAL,
           value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_NODE)))]
     pub(crate) node: Option<u16>,
     /// The trackers that are one from the start on, this one among them: what one acknowledges survives the loss of any minority.
-    /// Later, `p2p cluster` changes who they are, and these are a place to look
+    /// Later, `p2p cluster` changes who they are, and these are a place to look [default: none, it is alone]
     #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', requires = "node", help_heading = SEVERAL)]
     pub(crate) cluster: Vec<Place>,
 }
