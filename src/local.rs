@@ -4,7 +4,7 @@
 //! users write, anybody could wait for those who look for a socket: one of a stranger is none.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -86,11 +86,31 @@ fn dial(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     Ok(UnixStream::from(OwnedFd::from(socket)))
 }
 
+/// Says something to who listens. Where it has hung up that is no failure yet: it may have answered before it was asked, that
+/// it does nothing for this user, and its answer is still to be read.
+pub(crate) fn say(mut stream: &UnixStream, line: &[u8]) -> io::Result<()> {
+    match stream.write_all(line) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => said,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::io::Read;
 
     use super::*;
+
+    #[test]
+    fn what_was_answered_before_it_was_asked_is_heard() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"not for you").unwrap();
+        drop(theirs);
+        say(&ours, b"a question").unwrap();
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "not for you");
+    }
 
     #[test]
     fn a_socket_is_found_in_a_folder_of_any_depth_and_a_dead_one_is_replaced() {

@@ -1,6 +1,6 @@
 //! `p2p node`: asks the agent of a node how its roles are, and has it do something about them.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -146,7 +146,7 @@ impl Asked {
             .ok_or_else(nobody)?;
         let mut line = serde_json::to_vec(request).map_err(|error| strange(&error.to_string()))?;
         line.push(b'\n');
-        (&stream).write_all(&line).map_err(|error| silent(&error))?;
+        local::say(&stream, &line).map_err(|error| silent(&error))?;
         let mut answer = String::new();
         match BufReader::new(&stream).read_line(&mut answer) {
             Ok(0) => Err(nobody()),

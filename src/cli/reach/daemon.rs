@@ -3,7 +3,7 @@
 //! One request a connection: a line of JSON; answers are lines of JSON too.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -149,7 +149,7 @@ impl Daemon {
         let mut line = serde_json::to_vec(request)
             .map_err(|error| Failure::usage(format!("the running peer cannot be told that: {error}")))?;
         line.push(b'\n');
-        self.stream.get_mut().write_all(&line).map_err(|error| lost(&error))
+        local::say(self.stream.get_ref(), &line).map_err(|error| lost(&error))
     }
 
     /// An answer; a fault is this command's own.
@@ -206,6 +206,8 @@ fn existing(path: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
     use crate::api::Exit;
     use crate::content::Filter;
