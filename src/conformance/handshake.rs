@@ -106,7 +106,7 @@ fn a_peer_serves_those_who_ask_and_asks_those_who_serve(peer: &Peer) -> Checked 
 }
 
 fn an_unknown_role_is_malformed(target: &Target) -> Checked {
-    for role in [0, 5, u8::MAX] {
+    for role in [0, 6, u8::MAX] {
         begins_with(target, &[&PREFACE, &Hello::new(role).frame()])?.turned_away(code::MALFORMED)?;
     }
     Ok(())
