@@ -9,7 +9,7 @@ use crate::wire::{Cluster, NodeInfo};
 pub struct ClusterReport {
     /// The epoch; 0 if the tracker is not one of several, or they have not begun yet.
     pub epoch: u32,
-    /// Which of them leads; none if none does, as far as the one that was asked knows.
+    /// Which of them leads; none if none does that is connected to the one that was asked.
     pub leader: Option<u16>,
     /// Which of them was asked.
     pub asked: u16,
@@ -38,19 +38,24 @@ pub struct NodeReport {
 impl ClusterReport {
     /// As the tracker said that was dialled at this address.
     pub fn new(cluster: &Cluster, dialled: &str) -> ClusterReport {
+        let leads = |node: &&NodeInfo| node.node == cluster.leader && is_here(node);
         ClusterReport {
             epoch: cluster.epoch,
-            leader: (cluster.leader != 0).then_some(cluster.leader),
+            leader: cluster.nodes.iter().find(leads).map(|node| node.node),
             asked: cluster.node,
             nodes: cluster.nodes.iter().map(|node| report(cluster, node, dialled)).collect(),
         }
     }
 }
 
+fn is_here(node: &NodeInfo) -> bool {
+    node.heard_ms != u32::MAX
+}
+
 fn report(cluster: &Cluster, node: &NodeInfo, dialled: &str) -> NodeReport {
     let is_asked = node.node == cluster.node;
     let address = if is_asked && node.address.is_empty() { dialled } else { &*node.address };
-    let heard_ms = (node.heard_ms != u32::MAX).then_some(node.heard_ms);
+    let heard_ms = is_here(node).then_some(node.heard_ms);
     let state = match node {
         NodeInfo { replaced: true, .. } => "replaced",
         NodeInfo { votes: false, .. } => "newcomer",

@@ -40,14 +40,15 @@ fn status(asking: &Asking) -> Result<(), Failure> {
     let mut tracker = tracker::connect_to_one(&asking.trackers.trackers, asking.wait)?;
     let report = ClusterReport::new(&tracker.cluster()?, &tracker.address);
     output::answer(asking.json, &report, || shown_as_table(&report))?;
-    if report.leader.is_some() {
-        return Ok(());
-    }
     let (here, all) = (members(&report, true), members(&report, false));
-    Err(Failure::new(
-        Exit::NoQuorum,
-        format!("no tracker leads: {here} of {} are here, and more than half must be", count(all, "member")),
-    ))
+    match here * 2 > all {
+        true if report.leader.is_some() => Ok(()),
+        true => Err(Failure::new(Exit::NoQuorum, "no tracker leads yet; try again in a moment")),
+        false => Err(Failure::new(
+            Exit::NoQuorum,
+            format!("the trackers cannot agree: {here} of {all} are here, and more than half must be"),
+        )),
+    }
 }
 
 /// How many have a vote; if need be, and are connected.
@@ -251,8 +252,10 @@ mod tests {
         let report = ClusterReport::new(&cluster(nodes), "dialled:1");
         let states: Vec<&str> = report.nodes.iter().map(|node| &*node.state).collect();
         assert_eq!(states, ["leads", "follows", "away", "newcomer", "replaced"]);
-        assert_eq!((members(&report, true), members(&report, false)), (2, 4));
+        assert_eq!((members(&report, true), members(&report, false), report.leader), (2, 4, Some(1)));
         let table = shown_as_table(&report);
         assert!(table.contains("dialled:1") && table.contains("5 ms ago"), "{table}");
+        let gone = Cluster { leader: 3, ..cluster(vec![NodeInfo { heard_ms: u32::MAX, ..node(3, true) }]) };
+        assert_eq!(ClusterReport::new(&gone, "").leader, None, "who is away does not lead");
     }
 }
