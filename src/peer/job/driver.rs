@@ -84,6 +84,7 @@ impl<'a> Driver<'a> {
             code,
             folder: self.job.dest.path.parent().map_or_else(PathBuf::new, PathBuf::from),
             inlets: vec![self.means.inlet.clone(), self.job.inlet.clone()],
+            slow: None,
         };
         self.decoding = decoder.start();
     }

@@ -140,6 +140,7 @@ impl Fetch<'_> {
         let (code, means) = (self.keep.code?, self.store.means.clone());
         let folder = means.state.clone().unwrap_or_else(std::env::temp_dir);
         let inlets = vec![means.inlet.clone()];
-        Decoder { means, transfer: transfer.clone(), code, folder, inlets }.start()
+        let slow = (!self.keep.urgent).then(|| self.store.repairs.clone());
+        Decoder { means, transfer: transfer.clone(), code, folder, inlets, slow }.start()
     }
 }

@@ -22,7 +22,7 @@ use super::sources::Sources;
 use super::status::report;
 use crate::api::{SourceReport, TransferState, TransferStatus, Unreached};
 use crate::content::{
-    Address, Chunk, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, Run, SafeName, hash_chunk,
+    Address, Chunk, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, Run, SafeName, hash_chunk, runs,
 };
 use crate::peer::config::Limits;
 use crate::peer::disk::{Disk, DiskError};
@@ -210,6 +210,20 @@ impl Transfer {
                 true
             }
         }
+    }
+
+    /// The chunks that this is for and that are not here.
+    pub(in crate::peer) fn lacks_all(&self) -> ChunkSet {
+        let (had, mut lacking) = (self.sources.had(), ChunkSet::empty(self.layout.chunks()));
+        lacking.add_runs(&runs::of(self.wanted.iter().filter(|chunk| !had.contains(*chunk))));
+        lacking
+    }
+
+    /// Those that none of its sources has; none while it has no source.
+    pub(in crate::peer) fn lacks_of_sources(&self) -> ChunkSet {
+        let mut lacking = ChunkSet::empty(self.layout.chunks());
+        lacking.add_runs(&self.sources.unavailable());
+        lacking
     }
 
     /// True if a chunk is one that this is for.

@@ -9,7 +9,7 @@ use super::state::{Keeping, Rule};
 use super::store::{Errand, StoreRow};
 use crate::content::{Chunk, PeerId};
 use crate::tracker::records::{Content, Promise};
-use crate::wire::{Bits, Coding, limits};
+use crate::wire::{Bits, Coding, View, limits};
 
 /// What has not come of a duty is told again after so long.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -171,11 +171,16 @@ impl Keeping {
     /// True if the records promise something else of a content than was known here; now it is known.
     fn knew_less(&mut self, content: Content, records: Option<Promises<'_>>, now: Instant) -> bool {
         let Some(records) = records.filter(|_| self.heeds(Rule::RecordsAreReadAgain)) else { return false };
-        let promised = records(content);
-        if promised == self.promised(content) {
+        let (promised, before) = (records(content), self.promised(content));
+        if promised == before {
             return false;
         }
         self.promise(content, promised.as_ref(), now);
+        // The other content of a code is promised for its sake.
+        for code in [promised, before].into_iter().flatten().filter_map(|promise| promise.code) {
+            let with = (code.with, View::Bytes);
+            self.promise(with, records(with).as_ref(), now);
+        }
         true
     }
 

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
 use super::hashes;
 use super::side::Side;
 use crate::content::code::{Column, SLICE_BYTES, Shard, Stripes, decode};
@@ -43,12 +45,16 @@ pub(in crate::peer) struct Decoder {
     pub(in crate::peer) folder: PathBuf,
     /// Through these comes what may come at a time.
     pub(in crate::peer) inlets: Vec<Arc<Inlet>>,
+    /// Through this, too, if nobody waits for it: others are served first then.
+    pub(in crate::peer) slow: Option<Arc<Inlet>>,
 }
 
 /// A decoder that looks after a transfer.
 #[derive(Debug)]
 pub(in crate::peer) struct Decoding {
     works: Arc<AtomicBool>,
+    /// Dropped when the transfer has ended.
+    over: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -60,6 +66,7 @@ impl Decoding {
 
     /// Waits until it has nothing more to do; the transfer has ended.
     pub(in crate::peer) fn wait(&mut self) {
+        drop(self.over.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -73,9 +80,10 @@ impl Decoder {
         let stripes = self.code.stripes(geometry.size())?;
         let works = Arc::new(AtomicBool::new(false));
         let flag = works.clone();
-        let run = move || Work::new(&self, geometry, stripes, &flag).run();
+        let (over, ended) = crossbeam_channel::bounded(0);
+        let run = move || Work::new(&self, geometry, stripes, &flag).run(&ended);
         match threads::named("decode").connection(run) {
-            Ok(thread) => Some(Decoding { works, thread: Some(thread) }),
+            Ok(thread) => Some(Decoding { works, over: Some(over), thread: Some(thread) }),
             Err(error) => {
                 tracing::warn!("no thread to decode what nobody has: {error}");
                 None
@@ -145,16 +153,15 @@ impl<'a> Work<'a> {
         (self.of.code.with, geometry)
     }
 
-    fn run(mut self) {
+    fn run(mut self, ended: &Receiver<()>) {
         let transfer = &self.of.transfer;
         let started = Instant::now();
         let mut since: Option<(Instant, ChunkSet)> = None;
-        while !self.is_over() {
-            std::thread::sleep(LOOK);
+        while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) && !self.is_over() {
             let now = Instant::now();
-            let mut lost = ChunkSet::empty(self.geometry.chunks());
-            lost.add_runs(&transfer.sources.unavailable());
-            let nobody_yet = transfer.sources.views().is_empty() && now < started + FIRST_SOURCE;
+            let nobody = transfer.sources.views().is_empty();
+            let lost = if nobody { transfer.lacks_all() } else { transfer.lacks_of_sources() };
+            let nobody_yet = nobody && now < started + FIRST_SOURCE;
             let (from, before) = since.take().unwrap_or_else(|| (now, lost.clone()));
             let still = both(&before, &lost);
             if nobody_yet || still.is_empty() {
@@ -310,7 +317,7 @@ impl<'a> Work<'a> {
         let contents = [(self.of.transfer.id, self.geometry), self.other()];
         let mut sides: Vec<(usize, Side<'_>)> = Vec::new();
         for (at, wanted) in wanted.iter().enumerate().filter(|(_, wanted)| !wanted.is_empty()) {
-            let inlets = self.of.inlets.clone();
+            let inlets = (self.of.inlets.clone(), self.of.slow.clone());
             let side = Side::begin(&self.of.means, &self.of.folder, contents[at], wanted.clone(), inlets)?;
             sides.push((at, side));
         }

@@ -32,19 +32,21 @@ pub(super) struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    /// Begins to fetch these chunks of a file.
+    /// Begins to fetch these chunks of a file, through these inlets; with a slow one others are served first.
     pub(super) fn begin(
         means: &'a Arc<Means>,
         folder: &Path,
         (id, geometry): (FileId, Geometry),
         wanted: ChunkSet,
-        inlets: Vec<Arc<Inlet>>,
+        (inlets, slow): (Vec<Arc<Inlet>>, Option<Arc<Inlet>>),
     ) -> io::Result<Side<'a>> {
         let (limits, now) = (&means.limits, Instant::now());
         let scratch = Scratch::new(folder, id, geometry)?;
         let name = SafeName::new(id.to_string()).map_err(io::Error::other)?;
         let had = ChunkSet::empty(geometry.chunks());
-        let transfer = Transfer::new(id, View::Bytes, name, scratch, (had, wanted), limits, inlets);
+        let mut transfer = Transfer::new(id, View::Bytes, name, scratch, (had, wanted), limits, inlets);
+        transfer.set_background(slow.is_some());
+        slow.into_iter().for_each(|slow| transfer.sources.slow_down(slow));
         Ok(Side {
             means,
             size: geometry.size(),
