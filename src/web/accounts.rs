@@ -10,9 +10,6 @@ use std::net::IpAddr;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use crate::tracker::records::{AddToken, Command, EndToken, KeptPassword, Pages, RemoveUser, SetUser};
-use crate::wire::Label;
-
 /// How long a login link is good, in milliseconds.
 const LINK_MS: u64 = 10 * 60_000;
 /// How long a link is good with which a user chooses a password.
@@ -68,11 +65,11 @@ impl Secret {
         Secret(*blake3::hash(text.as_bytes()).as_bytes())
     }
 
-    fn hex(self) -> String {
+    pub(super) fn hex(self) -> String {
         HEXLOWER.encode(&self.0)
     }
 
-    fn of_hex(text: &str) -> Option<Secret> {
+    pub(super) fn of_hex(text: &str) -> Option<Secret> {
         HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok().map(Secret)
     }
 
@@ -132,11 +129,11 @@ pub(super) struct SessionView {
 /// A token of a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Token {
-    secret: Secret,
-    name: String,
-    role: Role,
+    pub(super) secret: Secret,
+    pub(super) name: String,
+    pub(super) role: Role,
     /// Milliseconds since 1970.
-    until: u64,
+    pub(super) until: u64,
 }
 
 /// A token as it is shown.
@@ -163,25 +160,9 @@ pub(super) struct User {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
     #[serde(default)]
-    tokens: Vec<Token>,
+    pub(super) tokens: Vec<Token>,
     #[serde(default)]
-    users: Vec<User>,
-}
-
-impl Kept {
-    /// As a tracker's records have it; what they say of roles that there are not is left out.
-    pub(super) fn of_records(pages: &Pages) -> Kept {
-        let role = |number: u8| Role::ALL.into_iter().find(|role| *role as u8 == number);
-        let users = pages.users.iter().filter_map(|(name, (number, password))| {
-            let password = Some(password.0.to_string()).filter(|password| !password.is_empty());
-            Some(User { name: name.clone(), role: role(*number)?, password })
-        });
-        let tokens = pages.tokens.iter().filter_map(|(hash, (name, (number, until)))| {
-            let secret = Secret::of_hex(hash)?;
-            Some(Token { secret, name: name.to_string(), role: role(*number)?, until: *until })
-        });
-        Kept { users: users.collect(), tokens: tokens.collect() }
-    }
+    pub(super) users: Vec<User>,
 }
 
 /// Somebody who guessed wrong.
@@ -218,25 +199,9 @@ impl Accounts {
         self.written = self.kept.clone();
     }
 
-    /// What makes the records say what is kept, as they said what was written last.
-    pub(super) fn changes(&self) -> Vec<Command> {
-        let (kept, written) = (&self.kept, &self.written);
-        let label = |text: &str| Label::new(text);
-        let users = kept.users.iter().filter(|user| !written.users.contains(user)).map(|user| {
-            let password = KeptPassword(label(user.password.as_deref().unwrap_or_default()));
-            Command::SetUser(SetUser { name: label(&user.name), role: user.role as u8, password })
-        });
-        let is_kept = |name: &str| kept.users.iter().any(|user| user.name == name);
-        let gone = written.users.iter().filter(|user| !is_kept(&user.name));
-        let gone = gone.map(|user| Command::RemoveUser(RemoveUser { name: label(&user.name) }));
-        let tokens = kept.tokens.iter().filter(|token| !written.tokens.contains(token)).map(|token| {
-            let (hash, name) = (label(&token.secret.hex()), label(&token.name));
-            let (role, until_ms) = (token.role as u8, token.until);
-            Command::AddToken(AddToken { hash, name, role, until_ms, now_ms: 0 })
-        });
-        let ended = written.tokens.iter().filter(|token| !kept.tokens.contains(token));
-        let ended = ended.map(|token| Command::EndToken(EndToken { hash: label(&token.secret.hex()) }));
-        gone.chain(users).chain(ended).chain(tokens).collect()
+    /// What was kept when it was written last.
+    pub(super) fn written(&self) -> &Kept {
+        &self.written
     }
 
     /// Others may have changed what is kept: who goes, or may do something else, is logged out.

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::{Role, Secret, User, Who};
 use super::answer::{Answer, Problem};
-use super::keep;
 use super::request::Asked;
 use super::site::{Site, now, secret};
 use crate::threads::lock;
@@ -110,7 +109,7 @@ fn by_invitation(site: &Site, asked: &Asked, token: &str, password: &str) -> Res
     let kept = cook(site, password)?;
     let mut accounts = lock(&site.accounts);
     let who = accounts.choose(token, &kept, now());
-    keep::write(site, &mut accounts)?;
+    site.keeps.write(&mut accounts)?;
     who.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "no-login", "this invitation was used"))
 }
 
@@ -252,7 +251,7 @@ pub(super) fn add_token(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     if !accounts.add_token(Secret::of(&token), (&name, scope), until, now()) {
         return Err(Problem::conflict("there are too many tokens; end one first"));
     }
-    keep::write(site, &mut accounts)?;
+    site.keeps.write(&mut accounts)?;
     drop(accounts);
     site.note(asked, format!("makes the token {name}"));
     Ok(Answer::json(&serde_json::json!({ "token": token, "until": until })).status(StatusCode::CREATED))
@@ -263,7 +262,7 @@ pub(super) fn end_token(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let was_there = {
         let mut accounts = lock(&site.accounts);
         let was_there = accounts.end_token(asked.place(0));
-        keep::write(site, &mut accounts)?;
+        site.keeps.write(&mut accounts)?;
         was_there
     };
     ended(site, asked, was_there, "token")
@@ -311,7 +310,7 @@ pub(super) fn add_user(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     if !accounts.add_user((&name, role), Secret::of(&invitation), now()) {
         return Err(Problem::conflict("there are too many users; remove one first"));
     }
-    keep::write(site, &mut accounts)?;
+    site.keeps.write(&mut accounts)?;
     drop(accounts);
     site.note(asked, format!("invites {name}"));
     Ok(Answer::json(&serde_json::json!({ "invitation": invitation })).status(StatusCode::CREATED))
@@ -322,7 +321,7 @@ pub(super) fn remove_user(site: &Site, asked: &Asked) -> Result<Answer, Problem>
     let was_there = {
         let mut accounts = lock(&site.accounts);
         let was_there = accounts.remove_user(asked.place(0));
-        keep::write(site, &mut accounts)?;
+        site.keeps.write(&mut accounts)?;
         was_there
     };
     ended(site, asked, was_there, "user")

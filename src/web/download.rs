@@ -13,6 +13,7 @@ use hyper::header::{
 };
 
 use super::answer::{Answer, Problem, Source};
+use super::bring;
 use super::drive::Clock;
 use super::passing::{self, Opened, Reader};
 use super::request::Asked;
@@ -64,7 +65,7 @@ pub(super) fn content(
         None if called.is_some() => {
             return Err(Problem::conflict("its listing is not here yet; try in a moment").after(1));
         }
-        None => passing::bring(site, id).map(|(reader, opened)| (Some(reader), opened))?,
+        None => bring::bring(site, id).map(|(reader, opened)| (Some(reader), opened))?,
     };
     let name = name.or_else(|| called.and_then(|name| SafeName::new(name).ok()));
     let base =

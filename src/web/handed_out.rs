@@ -1,8 +1,6 @@
 //! Links that let whoever has one have one content, for a while: by a browser that has nothing installed, or any program
-//! that speaks HTTP. Kept in memory: they end with the process.
+//! that speaks HTTP.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -11,52 +9,20 @@ use serde::Deserialize;
 use super::accounts::Secret;
 use super::answer::{Answer, Problem};
 use super::download;
+use super::gifts::Gift;
 use super::request::Asked;
 use super::site::{Site, now, secret};
 use super::swarm;
 use crate::content::{FileId, SafeName, shown};
-use crate::threads::lock;
 
-/// Links that are good at a time; the one that ends first goes first.
-const MAX_LINKS: usize = 1_024;
 /// How long one is good, in hours.
 const MAX_HOURS: u64 = 30 * 24;
-
-/// What a link gives.
-#[derive(Debug, Clone)]
-struct Gift {
-    id: FileId,
-    name: SafeName,
-    size: u64,
-    /// Milliseconds since 1970.
-    until: u64,
-}
-
-/// All links that are good.
-#[derive(Debug, Default)]
-pub(super) struct HandedOut(Mutex<BTreeMap<Secret, Gift>>);
-
-impl HandedOut {
-    fn add(&self, secret: Secret, gift: Gift, now: u64) {
-        let mut links = lock(&self.0);
-        links.retain(|_, gift| gift.until > now);
-        while links.len() >= MAX_LINKS {
-            let first = links.iter().min_by_key(|(_, gift)| gift.until).map(|(secret, _)| *secret);
-            first.map(|first| links.remove(&first));
-        }
-        links.insert(secret, gift);
-    }
-
-    fn get(&self, secret: Secret, now: u64) -> Option<Gift> {
-        lock(&self.0).get(&secret).filter(|gift| gift.until > now).cloned()
-    }
-}
 
 /// A link that gives a content to whoever has it, for so long.
 pub(super) fn link(site: &Site, (id, name, size): (FileId, SafeName, u64), valid: Duration) -> String {
     let (secret, now) = (secret(), now());
     let until = now.saturating_add(u64::try_from(valid.as_millis()).unwrap_or(u64::MAX));
-    site.handed_out.add(Secret::of(&secret), Gift { id, name, size, until }, now);
+    site.gifts.add(Secret::of(&secret), Gift { id, name, size, until }, now);
     format!("{}s/{secret}", site.url())
 }
 
@@ -91,7 +57,7 @@ pub(super) fn hand_out(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
 
 /// What the link in the path gives.
 fn gift(site: &Site, asked: &Asked) -> Result<Gift, Problem> {
-    let gift = site.handed_out.get(Secret::of(asked.place(0)), now());
+    let gift = site.gifts.get(Secret::of(asked.place(0)), now());
     gift.ok_or_else(|| Problem::missing("this link is over, or was never good; ask who gave it for another"))
 }
 
@@ -152,22 +118,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn gift(until: u64) -> Gift {
-        Gift { id: FileId::of(b"x"), name: SafeName::new("x").unwrap(), size: 1, until }
-    }
-
-    #[test]
-    fn a_link_is_good_until_it_ends_and_the_first_to_end_makes_room() {
-        let out = HandedOut::default();
-        let at = |number: usize| Secret::of(&number.to_string());
-        for number in 0..=MAX_LINKS {
-            out.add(at(number), gift(100 + number as u64), 0);
-        }
-        assert!(out.get(at(0), 0).is_none() && out.get(at(1), 0).is_some());
-        assert!(out.get(at(1), 100).is_some() && out.get(at(1), 101).is_none());
-        assert!(out.get(Secret::of("guessed"), 0).is_none());
-    }
 
     #[test]
     fn what_strangers_call_a_file_is_no_html() {

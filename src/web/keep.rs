@@ -6,11 +6,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::accounts::{Accounts, Kept};
+use super::accounts::{Accounts, Kept, Role, Secret, Token, User};
 use super::answer::Problem;
-use super::site::{House, Site};
-use crate::threads::lock;
+use super::house::House;
 use crate::tracker::Inside;
+use crate::tracker::records::{AddToken, Command, EndToken, KeptPassword, Pages, RemoveUser, SetUser};
+use crate::wire::Label;
 
 /// The place.
 #[derive(Debug)]
@@ -44,9 +45,68 @@ impl Keep {
         match self {
             Keep::Memory => Ok(Kept::default()),
             Keep::File(path) => read(path).map_err(|error| (path.clone(), error)),
-            Keep::Records(tracker) => Ok(Kept::of_records(&tracker.pages())),
+            Keep::Records(tracker) => Ok(of_records(&tracker.pages())),
         }
     }
+
+    /// Writes what was changed.
+    pub(super) fn write(&self, accounts: &mut Accounts) -> Result<(), Problem> {
+        let written = match self {
+            Keep::Memory => Ok(()),
+            Keep::File(path) => put(path, accounts.kept()).map_err(|error| error.to_string()),
+            Keep::Records(tracker) => {
+                let mut changes = changes(accounts.written(), accounts.kept()).into_iter();
+                changes.try_for_each(|command| tracker.record(command))
+            }
+        };
+        accounts.is_written();
+        written.map_err(|error| {
+            Problem::internal(format!(
+                "what was changed holds until this process ends, for it cannot be kept: {error}"
+            ))
+        })
+    }
+
+    /// Takes in what others have changed in the records.
+    pub(super) fn refresh(&self, accounts: &mut Accounts) {
+        if let Keep::Records(tracker) = self {
+            accounts.renew(of_records(&tracker.pages()));
+        }
+    }
+}
+
+/// What makes the records say what is kept, as they said what was written last.
+fn changes(written: &Kept, kept: &Kept) -> Vec<Command> {
+    let label = |text: &str| Label::new(text);
+    let users = kept.users.iter().filter(|user| !written.users.contains(user)).map(|user| {
+        let password = KeptPassword(label(user.password.as_deref().unwrap_or_default()));
+        Command::SetUser(SetUser { name: label(&user.name), role: user.role as u8, password })
+    });
+    let is_kept = |name: &str| kept.users.iter().any(|user| user.name == name);
+    let gone = written.users.iter().filter(|user| !is_kept(&user.name));
+    let gone = gone.map(|user| Command::RemoveUser(RemoveUser { name: label(&user.name) }));
+    let tokens = kept.tokens.iter().filter(|token| !written.tokens.contains(token)).map(|token| {
+        let (hash, name) = (label(&token.secret.hex()), label(&token.name));
+        let (role, until_ms) = (token.role as u8, token.until);
+        Command::AddToken(AddToken { hash, name, role, until_ms, now_ms: 0 })
+    });
+    let ended = written.tokens.iter().filter(|token| !kept.tokens.contains(token));
+    let ended = ended.map(|token| Command::EndToken(EndToken { hash: label(&token.secret.hex()) }));
+    gone.chain(users).chain(ended).chain(tokens).collect()
+}
+
+/// As a tracker's records have it; what they say of roles that there are not is left out.
+fn of_records(pages: &Pages) -> Kept {
+    let role = |number: u8| Role::ALL.into_iter().find(|role| *role as u8 == number);
+    let users = pages.users.iter().filter_map(|(name, (number, password))| {
+        let password = Some(password.0.to_string()).filter(|password| !password.is_empty());
+        Some(User { name: name.clone(), role: role(*number)?, password })
+    });
+    let tokens = pages.tokens.iter().filter_map(|(hash, (name, (number, until)))| {
+        let secret = Secret::of_hex(hash)?;
+        Some(Token { secret, name: name.to_string(), role: role(*number)?, until: *until })
+    });
+    Kept { users: users.collect(), tokens: tokens.collect() }
 }
 
 /// What is kept in a file, nothing if there is none.
@@ -61,31 +121,6 @@ pub(super) fn read(path: &Path) -> io::Result<Kept> {
         Err(error) => return Err(error),
     };
     serde_json::from_str(&text).map_err(io::Error::from)
-}
-
-/// Writes what was changed.
-pub(super) fn write(site: &Site, accounts: &mut Accounts) -> Result<(), Problem> {
-    let written = match &site.keeps {
-        Keep::Memory => Ok(()),
-        Keep::File(path) => put(path, accounts.kept()).map_err(|error| error.to_string()),
-        Keep::Records(tracker) => {
-            accounts.changes().into_iter().try_for_each(|command| tracker.record(command))
-        }
-    };
-    accounts.is_written();
-    written.map_err(|error| {
-        Problem::internal(format!(
-            "what was changed holds until this process ends, for it cannot be kept: {error}"
-        ))
-    })
-}
-
-/// Takes in what others have changed in the records.
-pub(super) fn refresh(site: &Site) {
-    if let Keep::Records(tracker) = &site.keeps {
-        let mut accounts = lock(&site.accounts);
-        accounts.renew(Kept::of_records(&tracker.pages()));
-    }
 }
 
 fn put(path: &Path, kept: &Kept) -> io::Result<()> {

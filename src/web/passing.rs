@@ -13,9 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 use hyper::StatusCode;
 
 use super::answer::Problem;
-use super::site::Site;
-use super::swarm;
-use crate::content::{FileId, SafeName};
+use crate::api::control::Fault;
+use crate::content::FileId;
 use crate::peer::{Hand, Job, Member, Reading};
 use crate::threads::lock;
 
@@ -26,10 +25,6 @@ const FILE: &str = "file";
 const TREE: &str = "folder";
 /// Contents that lie there at most: each has a thread that looks after it.
 const MAX_CONTENTS: usize = 64;
-/// How long the first bytes may take.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// How often it is looked for them.
-const LOOK: Duration = Duration::from_millis(20);
 /// What nobody reads any more is fetched no further after so long.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -107,6 +102,42 @@ impl Passing {
         });
     }
 
+    /// The fetch of what passes through.
+    pub(super) fn job(&self, id: FileId) -> Option<Job> {
+        lock(&self.passages).get(&id).map(|passage| passage.job.clone())
+    }
+
+    /// The first reader of what is fetched from now on: `start` does that, into the place that it is given. At most so
+    /// many bytes lie about.
+    ///
+    /// # Errors
+    /// There is no room, or it cannot be started.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        (state, most): (&Path, u64),
+        (id, bytes, is_folder): (FileId, u64, bool),
+        start: impl FnOnce(PathBuf) -> Result<Job, Fault>,
+    ) -> Result<Reader, Problem> {
+        let _beginning = lock(&self.beginning);
+        if let Some(reader) = self.join(id) {
+            return Ok(reader);
+        }
+        let cache = state.join(FOLDER);
+        let folder = cache.join(id.to_string());
+        let failed = |error: io::Error| full(format!("there is no place for it: {error}"));
+        make(&cache).map_err(failed)?;
+        if !self.make_room(&cache, bytes, most).map_err(failed)? {
+            return Err(full("what others are reading takes all the room (--web-cache)".to_owned()));
+        }
+        make(&folder).map_err(failed)?;
+        // A hint, which of them goes first.
+        let _ = File::open(&folder).and_then(|folder| folder.set_modified(SystemTime::now()));
+        let job = start(folder.join(if is_folder { TREE } else { FILE }))?;
+        let passage = Passage { job, is_folder, bytes, readers: 1, left: Instant::now() };
+        lock(&self.passages).insert(id, passage);
+        Ok(Reader { passing: self.clone(), id, is_folder })
+    }
+
     /// Makes room for so many bytes: what was read longest ago goes first, and what is being read stays.
     fn make_room(&self, cache: &Path, bytes: u64, most: u64) -> io::Result<bool> {
         let mut lying = Vec::new();
@@ -149,69 +180,13 @@ fn bytes_in(folder: &Path) -> u64 {
     bytes.sum()
 }
 
-fn full(detail: String) -> Problem {
-    Problem::new(StatusCode::INSUFFICIENT_STORAGE, "full", detail)
-}
-
-/// Has a content fetched that is not here, and waits until its first bytes can be read, or its listing.
-pub(super) fn bring(site: &Site, id: FileId) -> Result<(Reader, Opened), Problem> {
-    let peer = site.peer()?;
-    let reader = match site.passing.join(id) {
-        Some(reader) => reader,
-        None => begin(site, peer, id)?,
-    };
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(opened) = open(peer, id, reader.is_folder) {
-            return Ok((reader, opened));
-        }
-        let job = lock(&site.passing.passages).get(&id).map(|passage| passage.job.clone());
-        let gone = || Problem::conflict("it was given up; try again");
-        match job.ok_or_else(gone)?.wait(LOOK) {
-            Some(Err(error)) => return Err(Problem::unreachable(format!("it cannot be fetched: {error}"))),
-            Some(Ok(_)) => std::thread::sleep(LOOK),
-            None => {}
-        }
-        if Instant::now() >= until {
-            return Err(Problem::unreachable("nobody who has it can be reached now").after(30));
-        }
-    }
-}
-
-fn begin(site: &Site, peer: &Hand, id: FileId) -> Result<Reader, Problem> {
-    let missing = || Problem::missing("nobody shares that, and no store keeps it");
-    let found = swarm::locate(site, &id.to_string())?.0.into_iter().next().ok_or_else(missing)?;
-    let name = SafeName::new(&*found.name);
-    let name = name.map_err(|error| Problem::bad(format!("no name for a file: {error}")))?;
-    if found.size > site.cache_bytes {
-        return Err(full(format!(
-            "it has {} bytes, and {} are kept of what is only read here (--web-cache); fetch it instead",
-            found.size, site.cache_bytes
-        )));
-    }
-    let state = peer.state().ok_or_else(|| Problem::conflict("this peer has no place for it"))?;
-    let _beginning = lock(&site.passing.beginning);
-    if let Some(reader) = site.passing.join(id) {
-        return Ok(reader);
-    }
-    let cache = state.join(FOLDER);
-    let folder = cache.join(id.to_string());
-    let failed = |error: io::Error| full(format!("there is no place for it: {error}"));
-    make(&cache).map_err(failed)?;
-    if !site.passing.make_room(&cache, found.size, site.cache_bytes).map_err(failed)? {
-        return Err(full("what others are reading takes all the room (--web-cache)".to_owned()));
-    }
-    make(&folder).map_err(failed)?;
-    let _ = File::open(&folder).and_then(|folder| folder.set_modified(SystemTime::now())); // a hint, who goes first
-    let is_folder = name.is_tree();
-    let job = peer.bring(id, name, folder.join(if is_folder { TREE } else { FILE }))?;
-    let passage = Passage { job, is_folder, bytes: found.size, readers: 1, left: Instant::now() };
-    lock(&site.passing.passages).insert(id, passage);
-    Ok(Reader { passing: site.passing.clone(), id, is_folder })
-}
-
 fn make(folder: &PathBuf) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// There is no room.
+pub(super) fn full(detail: String) -> Problem {
+    Problem::new(StatusCode::INSUFFICIENT_STORAGE, "full", detail)
 }
 
 #[cfg(test)]

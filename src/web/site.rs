@@ -13,6 +13,7 @@ use super::accounts::{Accounts, Secret};
 use super::answer::Problem;
 use super::assets;
 use super::guard::Names;
+pub(super) use super::house::House;
 use super::hub::Hub;
 use super::keep::Keep;
 use super::request::Asked;
@@ -23,20 +24,10 @@ pub(super) use crate::clock::since_1970_ms as now;
 use crate::content::shown;
 use crate::peer::Hand;
 use crate::threads::lock;
-use crate::tracker::Inside;
 use crate::wire::{Common, ErrorCode, FromTracker, ToTracker};
 
 /// So many of the last changes are told of.
 const MAX_ACTIVITY: usize = 1_000;
-
-/// Whose page it is.
-#[derive(Debug, Clone)]
-pub(crate) enum House {
-    /// A peer's.
-    Peer(Hand),
-    /// A tracker's.
-    Tracker(Inside),
-}
 
 /// Something that was changed here, and by whom.
 #[derive(Debug, Clone, Serialize)]
@@ -96,7 +87,7 @@ pub(super) struct Site {
     /// Descriptors that were handed in, the oldest first.
     pub(super) handed_in: Mutex<Vec<super::handed_in::HandedIn>>,
     /// Links that give one content to whoever has them.
-    pub(super) handed_out: super::handed_out::HandedOut,
+    pub(super) gifts: super::gifts::Gifts,
     /// One password at a time is tried: each takes 19 MiB.
     pub(super) kitchen: Mutex<()>,
 }
@@ -137,7 +128,7 @@ impl Site {
             cache_bytes,
             started: Instant::now(),
             handed_in: Mutex::default(),
-            handed_out: Default::default(),
+            gifts: Default::default(),
             kitchen: Mutex::default(),
         }
     }
