@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -117,6 +119,20 @@ impl Answer {
             Ok(value) => self.with(name, value),
             Err(_) => self,
         }
+    }
+
+    /// To be saved under this name, never shown: it comes from strangers.
+    pub(super) fn attachment(self, name: &str) -> Answer {
+        let plain: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || " .-_()[]".contains(c) { c } else { '_' })
+            .collect();
+        let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+        self.with_text(
+            CONTENT_DISPOSITION,
+            &format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"),
+        )
+        .with_text(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'")
     }
 
     /// The tag, if there is one.
@@ -236,6 +252,15 @@ mod tests {
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
         assert_eq!(answer.headers()["retry-after"], "3");
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    }
+
+    #[test]
+    fn a_name_of_strangers_stays_a_name() {
+        let answer = Answer::empty(StatusCode::OK).attachment("a\"\r\nx: y\u{202e}.p2p").response();
+        assert_eq!(
+            answer.headers()["content-disposition"],
+            "attachment; filename=\"a___x_ y_.p2p\"; filename*=UTF-8''a%22%0D%0Ax%3A%20y%E2%80%AE%2Ep2p"
+        );
     }
 
     #[test]

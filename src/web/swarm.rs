@@ -178,7 +178,7 @@ pub(super) fn as_descriptor(site: &Site, asked: &Asked) -> Result<Answer, Proble
     let base = link.name.as_ref().map_or("content", |name| name.base()).to_owned();
     let text = Descriptor::new(&link, size).to_string();
     let answer = Answer::of("application/toml", text);
-    Ok(super::download::as_attachment(answer, &format!("{base}.{}", Descriptor::EXTENSION)))
+    Ok(answer.attachment(&format!("{base}.{}", Descriptor::EXTENSION)))
 }
 
 /// `GET /versions?name=`
