@@ -7,6 +7,8 @@
 //!
 //! ARCHITECTURE.md has the map as it is measured here; `P2P_WRITE_MAP=1 cargo test --test map` renews it.
 
+#[path = "map/size.rs"]
+mod size;
 #[path = "map/source.rs"]
 mod source;
 
