@@ -50,9 +50,7 @@ pub(super) fn set(shared: &Shared, message: wire::SetStore, now: Instant) -> Res
         let detail = "this store is here: it can be forgotten when it has left and is away";
         return Err(Common::error(ErrorCode::Conflict, detail));
     }
-    if change != StoreChange::Forget {
-        shared.knows(store, now);
-    }
+    shared.knows(store, now);
     Ok(Some(Command::SetStore(SetStore { client, seq, store, change })))
 }
 

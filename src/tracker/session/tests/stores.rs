@@ -139,6 +139,13 @@ fn a_store_comes_on_record_when_it_keeps_something_that_is_promised() {
     assert_eq!(answer(scene.answer(&mut session(20, 20), leaves(3))), Common::Ok.into());
     assert!(on_record(&scene, 3));
     assert_eq!(code(scene.answer(&mut session(21, 20), leaves(4))), ErrorCode::NotFound, "nobody knows it");
+    // One that is away can be forgotten, whether it has come on record or not.
+    let mut goes = scene.lending(5);
+    let forget = SetStore { seq: 9, change: StoreChange::Forget, ..leaves(5) };
+    assert_eq!(code(scene.answer(&mut session(22, 20), forget.clone())), ErrorCode::Conflict, "it is here");
+    let _left = scene.answer(&mut goes, Common::Leave);
+    assert_eq!(answer(scene.answer(&mut session(23, 20), forget)), Common::Ok.into());
+    assert!(!on_record(&scene, 5));
 }
 
 #[test]
