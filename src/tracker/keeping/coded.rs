@@ -177,15 +177,14 @@ impl Keeping {
                     |at: StoreRow| bearers.iter().any(|one| one.store == at && one.has_some(stripes, *shard));
                 let apart = choose(&takers, of, bytes, &knows, |taker| !used.contains(&taker.domain));
                 let anywhere = || choose(&takers, of, bytes, &knows, |_| true);
-                match apart.or_else(|| if is_missing && doubles { anywhere() } else { None }) {
-                    Some(at) => {
-                        takers[at].taken += bytes;
-                        used.push(takers[at].domain);
-                        let key = (pair.content(*shard), takers[at].store);
-                        moves.given.entry(key).or_default().push(stripes.chunks(*shard));
-                    }
-                    // Also of what shares a place with another: it is looked again whether there is one.
-                    None => moves.is_short = true,
+                // Also of what shares a place with another: it is looked again whether there is one.
+                moves.is_short |= apart.is_none();
+                let doubled = || if is_missing && doubles { anywhere() } else { None };
+                if let Some(at) = apart.or_else(doubled) {
+                    takers[at].taken += bytes;
+                    used.push(takers[at].domain);
+                    let key = (pair.content(*shard), takers[at].store);
+                    moves.given.entry(key).or_default().push(stripes.chunks(*shard));
                 }
             }
         }
