@@ -110,8 +110,9 @@ fn ask_in_turn<T: Send + 'static, F: Fn(&str) -> Result<T, String> + Clone + Sen
             answers.cluster_of.insert(address.clone(), number);
             let (ask, tell, answered) = (ask.clone(), tell.clone(), answered.clone());
             let asking = move || {
+                // The first is asked in any case, however late its thread begins.
                 let turn = STAGGER * place as u32;
-                if answered.recv_timeout(turn) == Err(RecvTimeoutError::Disconnected) {
+                if place > 0 && answered.recv_timeout(turn) == Err(RecvTimeoutError::Disconnected) {
                     return;
                 }
                 let answer = ask(&address);

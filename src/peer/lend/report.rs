@@ -92,6 +92,12 @@ impl Reporter {
     fn expect_ok(&self, message: impl Into<crate::wire::ToTracker>) -> Result<(), Cut> {
         match self.ask(message)? {
             FromTracker::Common(Common::Ok) => Ok(()),
+            // Its term is another one since they met.
+            FromTracker::Common(Common::Error(error)) if error.code == ErrorCode::NotRegistered => {
+                self.link.wait(AGAIN);
+                self.link.meets_again();
+                Err(Cut)
+            }
             other => {
                 tracing::warn!("tracker {} does not take a report: {other:?}", self.addr());
                 Ok(())

@@ -41,7 +41,7 @@ pub const MUTANTS: &[(Mutant, u64)] = &[
     (Mutant::Without(Rule::Incarnation), 12),
     (Mutant::Without(Rule::PromiseWritten), 76),
     (Mutant::Without(Rule::RoundWritten), 76),
-    (Mutant::Without(Rule::LogCut), 133),
+    (Mutant::Without(Rule::LogCut), 6),
     (Mutant::Without(Rule::OldLogGoes), 7),
     (Mutant::Without(Rule::SnapshotProved), 4),
     (Mutant::Without(Rule::SnapshotAsked), 0),
