@@ -7,9 +7,10 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLock};
 
 use crate::clock::since_1970_ms;
+use crate::threads::{self, Reading};
 use crate::tracker::records::{Applied, Command, Journal, JournalError, Records, Start};
 use crate::wire::{Authority, Term};
 use alone::Alone;
@@ -100,7 +101,7 @@ impl Recorder {
     pub fn submit(&self, mut command: Command) -> Result<Applied, Unrecorded> {
         order::stamp(&mut command);
         match &self.writer {
-            Writer::Nobody => Ok(alone::apply(&mut alone::write(&self.records), &command)),
+            Writer::Nobody => Ok(alone::apply(&mut threads::write(&self.records), &command)),
             Writer::Alone(alone) => alone.submit(command),
             Writer::Several(several) => several.submit(command),
         }
@@ -124,8 +125,8 @@ impl Recorder {
     }
 
     /// The records as they are on the disk.
-    pub fn read(&self) -> RwLockReadGuard<'_, Records> {
-        self.records.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn read(&self) -> Reading<'_, Records> {
+        threads::read(&self.records)
     }
 
     /// True if the records outlive this process.

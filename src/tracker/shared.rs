@@ -2,7 +2,7 @@
 //! the records. Who takes several locks takes that of the directory first, and reads the records last.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::allowance::Allowance;
@@ -17,7 +17,7 @@ use super::records::{Applied, Command, Content, Expire, Outcome, Records, SeeSto
 use crate::content::{Network, PeerId};
 use crate::net::secure::Keyring;
 use crate::rescue;
-use crate::threads;
+use crate::threads::{self, Reading};
 use crate::wire::{MemberKey, TrackerAddress, TrackerKey};
 
 /// Contents of a peer that is gone cleared away under one lock.
@@ -144,7 +144,7 @@ impl Shared {
     }
 
     /// The records, for one bounded step. Where several are locked, these come last.
-    pub fn records(&self) -> RwLockReadGuard<'_, Records> {
+    pub(crate) fn records(&self) -> Reading<'_, Records> {
         self.recorder.read()
     }
 
@@ -289,7 +289,9 @@ impl Shared {
     }
 
     fn term_begins(&self, now: Instant) {
-        let (authority, term) = (self.records().authority(), self.records().term());
+        let records = self.records();
+        let (authority, term) = (records.authority(), records.term());
+        drop(records);
         let leads = self.several().is_none_or(|several| several.leads());
         self.keep(now, |keeping| keeping.begins(authority, term, leads, now));
     }

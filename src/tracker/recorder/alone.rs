@@ -2,7 +2,7 @@
 //! written together.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -103,7 +103,7 @@ fn carry_out(
         end(&said(&error));
     }
     let applied: Vec<Applied> = {
-        let mut records = write(records);
+        let mut records = threads::write(records);
         together.iter().map(|(command, _)| apply(&mut records, command)).collect()
     };
     for ((_, reply), applied) in together.into_iter().zip(applied) {
@@ -119,7 +119,7 @@ pub(super) fn apply(records: &mut Records, command: &Command) -> Applied {
 
 /// Puts the records themselves in the place of the commands that led to them.
 fn write_anew(journal: &mut Journal, records: &RwLock<Records>) {
-    let snapshot = records.read().unwrap_or_else(PoisonError::into_inner).snapshot();
+    let snapshot = threads::read(records).snapshot();
     match journal.draft(&snapshot) {
         Ok(draft) => {
             if let Err(error) = journal.replace(draft) {
@@ -128,9 +128,4 @@ fn write_anew(journal: &mut Journal, records: &RwLock<Records>) {
         }
         Err(error) => tracing::warn!("the journal cannot be written anew, and grows: {error}"),
     }
-}
-
-/// The records, to change them.
-pub(super) fn write(records: &RwLock<Records>) -> RwLockWriteGuard<'_, Records> {
-    records.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::alone::write;
 use super::changes::Changes;
 use super::end::{end, halt};
 use super::ledger::{Ledger, Opened};
@@ -297,7 +296,7 @@ impl Desk {
             if !ended {
                 return;
             }
-            let snapshot = write(&self.records).snapshot();
+            let snapshot = threads::read(&self.records).snapshot();
             self.seam.feed(Event::Snapshot(snapshot));
             step = self.seam.flush();
         }
@@ -330,11 +329,11 @@ impl Desk {
                 Ready::Install(snapshot) => {
                     let restored = Records::restore(snapshot);
                     let restored = restored.unwrap_or_else(|error| halt(&format!("a snapshot: {error}")));
-                    *write(&self.records) = restored;
+                    *threads::write(&self.records) = restored;
                     self.changes.note(|changed| changed.all = true);
                 }
                 Ready::Apply(slot, command, tag) => {
-                    let applied = write(&self.records).apply(slot, &command);
+                    let applied = threads::write(&self.records).apply(slot, &command);
                     match tag.and_then(|tag| self.waiters.remove(&tag)) {
                         // Who asked sees to what has changed.
                         Some(Waiter::Command(reply)) => drop(reply.send(Ok(applied))),

@@ -18,12 +18,18 @@ fn started(folder: &std::path::Path) -> Recorder {
     Recorder::start(journal, records, false).unwrap()
 }
 
+/// Who decides, and in which term.
+fn rule(recorder: &Recorder) -> (Authority, Term) {
+    let records = recorder.read();
+    (records.authority(), records.term())
+}
+
 #[test]
 fn what_was_answered_is_there_after_a_restart_in_a_new_term_of_the_same_authority() {
     let folder = tempfile::tempdir().unwrap();
     let recorder = started(folder.path());
     assert!(!recorder.wants_records());
-    let (authority, term) = (recorder.read().authority(), recorder.read().term());
+    let (authority, term) = rule(&recorder);
     std::thread::scope(|scope| {
         for thread in 0..8_u8 {
             let recorder = &recorder;
@@ -45,7 +51,7 @@ fn what_was_answered_is_there_after_a_restart_in_a_new_term_of_the_same_authorit
     drop(recorder);
     let again = started(folder.path());
     assert_eq!(again.read().versions("a"), before);
-    assert!(again.read().authority() == authority && again.read().term() > term);
+    assert!(rule(&again).0 == authority && rule(&again).1 > term);
 }
 
 #[test]
@@ -53,7 +59,7 @@ fn one_that_forgets_has_an_authority_of_its_own_and_the_time_as_its_term() {
     let (one, other) = (Recorder::forgetful(), Recorder::forgetful());
     assert!(one.wants_records());
     assert_ne!(one.read().authority(), other.read().authority());
-    assert!(one.read().term() > Term(1 << 40) && one.read().term() <= other.read().term());
+    assert!(rule(&one).1 > Term(1 << 40) && rule(&one).1 <= rule(&other).1);
     assert_eq!(one.submit(publish("a", b"1")).unwrap().changed.len(), 1);
     assert!(one.read().versions("a")[0].stamp_ms > 1 << 40, "when it was made");
 }
@@ -81,7 +87,7 @@ fn a_tracker_that_was_alone_founds_a_cluster_with_its_records_and_goes_on_with_t
     let folder = tempfile::tempdir().unwrap();
     let alone = started(folder.path());
     alone.submit(publish("a", b"1")).unwrap();
-    let (authority, term) = (alone.read().authority(), alone.read().term());
+    let (authority, term) = rule(&alone);
     drop(alone);
     let first =
         vec![(1, Address::new("t1:9700"), Key::default()), (2, Address::new("t2:9700"), Key::default())];
@@ -94,7 +100,7 @@ fn a_tracker_that_was_alone_founds_a_cluster_with_its_records_and_goes_on_with_t
         recorder.several().unwrap().catch_up().unwrap();
         let view = recorder.several().unwrap().view();
         assert_eq!((view.node, view.epoch, view.leads, view.missing()), (1, 1, true, None));
-        assert!(recorder.read().authority() == authority && recorder.read().term() > term);
+        assert!(rule(&recorder).0 == authority && rule(&recorder).1 > term);
     }
     let first = vec![(2, Address::new("t2:9700"), Key::default())];
     let other = Recorder::join(folder.path(), Founders { node: 2, first });
