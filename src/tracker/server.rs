@@ -134,11 +134,12 @@ impl Server {
             passing.nodes.stop();
             passing.stop();
         }
+        // Who waits for what others have to agree on would wait for ever, now that nothing is heard of them.
+        self.service.shared.stop();
         self.service.guests.close();
         let threads = std::mem::take(&mut *lock(&self.threads));
         threads.into_iter().for_each(crew::join);
         self.crew.join_all();
-        self.service.shared.stop();
     }
 
     /// See [`Shared::touch`].

@@ -166,7 +166,7 @@ impl Several {
     fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Unrecorded> {
         let (reply, replied) = bounded(1);
         self.orders.send(order(reply)).map_err(|_| Unrecorded::Stopping)?;
-        replied.recv().unwrap_or(Err(Unrecorded::Stopping))
+        replied.recv().unwrap_or(Err(Unrecorded::Unknown)) // it stopped; others may have it all the same
     }
 
     /// By which key a tracker is known; zeros in an open network, and as long as it has not been there.
