@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -28,6 +29,8 @@ use crate::wire::Authority;
 
 /// Most events that are taken in together; more wait.
 const MAX_TOGETHER: usize = 512;
+/// How often who waits looks whether there is still somebody who answers.
+const LOOK: Duration = Duration::from_millis(200);
 /// Bytes of a piece of a snapshot.
 const PIECE_BYTES: usize = 256 << 10;
 /// Least and most bytes of a log that ends its epoch.
@@ -52,6 +55,8 @@ pub struct Several {
     first: Vec<Member>,
     /// By which keys those are known who are connected, or were.
     keys: Mutex<BTreeMap<Node, Key>>,
+    /// The thread has ended, or is about to: nobody is to wait for it.
+    stops: AtomicBool,
 }
 
 type Reply<T> = Sender<Result<T, Unrecorded>>;
@@ -120,7 +125,8 @@ impl Several {
         desk.carry_out(step); // what was on the disk is there from the first moment
         let thread = threads::named("tracker-recorder").essential(move || desk.run(&ordered));
         let thread = Mutex::new(Some(thread.map_err(JoinError::Thread)?));
-        Ok(Arc::new(Several { orders, thread, view, changes, first, keys: Mutex::default() }))
+        let (keys, stops) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Arc::new(Several { orders, thread, view, changes, first, keys, stops }))
     }
 
     /// The first members, as this tracker was started: a place to look for others.
@@ -166,7 +172,13 @@ impl Several {
     fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Unrecorded> {
         let (reply, replied) = bounded(1);
         self.orders.send(order(reply)).map_err(|_| Unrecorded::Stopping)?;
-        replied.recv().unwrap_or(Err(Unrecorded::Unknown)) // it stopped; others may have it all the same
+        loop {
+            match replied.recv_timeout(LOOK) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Timeout) if !self.stops.load(Ordering::Acquire) => {}
+                Err(_) => return Err(Unrecorded::Unknown), // others may have it all the same
+            }
+        }
     }
 
     /// By which key a tracker is known; zeros in an open network, and as long as it has not been there.
@@ -193,6 +205,7 @@ impl Several {
     }
 
     pub(super) fn stop(&self) {
+        self.stops.store(true, Ordering::Release);
         if let Some(thread) = lock(&self.thread).take() {
             let _ = self.orders.send(Order::Stop);
             let _ = thread.join(); // its panic has ended the process
