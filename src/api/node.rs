@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::control::Fault;
+use crate::wire;
 
 /// The socket's name in the folder of the agent's state.
 pub const AGENT_SOCKET: &str = "agent.sock";
@@ -103,6 +104,20 @@ impl RoleState {
             RoleState::Stopping => "stopping",
             RoleState::Backoff => "backoff",
             RoleState::Broken => "broken",
+        }
+    }
+}
+
+impl From<wire::RoleState> for RoleState {
+    fn from(state: wire::RoleState) -> RoleState {
+        match state {
+            wire::RoleState::Stopped => RoleState::Stopped,
+            wire::RoleState::Waiting => RoleState::Waiting,
+            wire::RoleState::Starting => RoleState::Starting,
+            wire::RoleState::Running => RoleState::Running,
+            wire::RoleState::Stopping => RoleState::Stopping,
+            wire::RoleState::Backoff => RoleState::Backoff,
+            wire::RoleState::Broken => RoleState::Broken,
         }
     }
 }

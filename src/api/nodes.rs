@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{NodeId, NodeRole, NodeState, RoleState, SeenNode};
+use super::node::RoleState;
+use crate::wire::{NodeId, NodeRole, NodeState, SeenNode};
 
 /// A node as a tracker knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,16 +77,8 @@ impl From<&SeenNode> for NodeReport {
 
 impl From<&NodeRole> for NodeRoleReport {
     fn from(role: &NodeRole) -> NodeRoleReport {
-        let state = match role.state {
-            RoleState::Stopped => "stopped",
-            RoleState::Waiting => "waiting",
-            RoleState::Starting => "starting",
-            RoleState::Running => "running",
-            RoleState::Stopping => "stopping",
-            RoleState::Backoff => "backoff",
-            RoleState::Broken => "broken",
-        };
-        let NodeRole { name, starts, looping, .. } = role;
+        let NodeRole { name, state, starts, looping } = role;
+        let state = RoleState::from(*state).name();
         NodeRoleReport { role: name.to_string(), state: state.to_owned(), starts: *starts, looping: *looping }
     }
 }

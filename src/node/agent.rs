@@ -23,13 +23,13 @@ use super::siblings::Siblings;
 use super::tail::Tail;
 use crate::api::Exit;
 use crate::api::control::Fault;
-use crate::api::node::{NodeAnswer, NodeRequest, NodeStatus, RoleState, RoleStatus};
+use crate::api::node::{NodeAnswer, NodeRequest, NodeStatus, RoleStatus};
 use crate::content::shown;
 use crate::net::Identity;
 use crate::say;
 use crate::storage::{Owned, OwnedError};
 use crate::threads;
-use crate::wire::{self, Label, NodeRole};
+use crate::wire::{Label, NodeRole, RoleState};
 
 /// The file by which a node stays drained over a restart of its agent.
 const DRAINED: &str = "drained";
@@ -416,7 +416,7 @@ impl Agent {
     fn node_roles(&self, now: Instant) -> Vec<NodeRole> {
         let role = |(name, role): (&String, &Role)| NodeRole {
             name: Label::new(&**name),
-            state: on_the_wire(state_of(role.state())),
+            state: state_of(role.state()),
             starts: self.records.get(name).map_or(0, |record| record.starts.try_into().unwrap_or(u32::MAX)),
             looping: role.is_looping(now),
         };
@@ -442,7 +442,7 @@ impl Agent {
         let told = looping || state == State::Broken;
         RoleStatus {
             role: name.to_owned(),
-            state: state_of(state),
+            state: state_of(state).into(),
             pid: record.process.as_ref().map(Process::pid),
             ready_ms: match state {
                 State::Running { since, .. } => Some(ms(now.saturating_duration_since(since))),
@@ -485,18 +485,6 @@ fn state_of(state: State) -> RoleState {
         State::Stopping { .. } => RoleState::Stopping,
         State::Pausing { .. } => RoleState::Backoff,
         State::Broken => RoleState::Broken,
-    }
-}
-
-fn on_the_wire(state: RoleState) -> wire::RoleState {
-    match state {
-        RoleState::Stopped => wire::RoleState::Stopped,
-        RoleState::Waiting => wire::RoleState::Waiting,
-        RoleState::Starting => wire::RoleState::Starting,
-        RoleState::Running => wire::RoleState::Running,
-        RoleState::Stopping => wire::RoleState::Stopping,
-        RoleState::Backoff => wire::RoleState::Backoff,
-        RoleState::Broken => wire::RoleState::Broken,
     }
 }
 
