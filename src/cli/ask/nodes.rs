@@ -26,8 +26,7 @@ struct Changed<'a> {
 
 /// `p2p cluster nodes`
 pub(crate) fn nodes(args: &Asking) -> Result<(), Failure> {
-    let mut client = Client::new(&args.trackers.trackers, args.wait);
-    let (all, paused) = all(&mut client)?;
+    let (all, paused) = all(&mut client(args))?;
     if args.json {
         return all.iter().map(NodeReport::from).try_for_each(|node| output::json(&node));
     }
@@ -61,24 +60,28 @@ pub(crate) fn nodes(args: &Asking) -> Result<(), Failure> {
 
 /// `p2p cluster pause`
 pub(crate) fn pause(args: &Asking) -> Result<(), Failure> {
-    set(args, (NodesChange::Pause, None))?;
+    set(&mut client(args), (NodesChange::Pause, None))?;
     said(args, ("pause", None), "nobody is brought back until `p2p cluster resume`")
 }
 
 /// `p2p cluster resume`
 pub(crate) fn resume(args: &Asking) -> Result<(), Failure> {
-    set(args, (NodesChange::Resume, None))?;
+    set(&mut client(args), (NodesChange::Resume, None))?;
     said(args, ("resume", None), "who is lost is brought back again")
 }
 
 /// `p2p cluster forget NODE`
 pub(crate) fn forget(args: &ForgetArgs) -> Result<(), Failure> {
-    let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
+    let mut client = client(&args.asking);
     let (all, _) = all(&mut client)?;
     let node = meant(&all, &args.node)?;
-    set(&args.asking, (NodesChange::Forget, Some(node.id)))?;
+    set(&mut client, (NodesChange::Forget, Some(node.id)))?;
     let words = format!("{} is not waited for any more", shown(&node.name));
     said(&args.asking, ("forget", Some(id_of(node.id))), &words)
+}
+
+fn client(args: &Asking) -> Client {
+    Client::new(&args.trackers.trackers, args.wait)
 }
 
 /// All nodes, and whether all is paused.
@@ -97,8 +100,7 @@ fn all(client: &mut Client) -> Result<(Vec<SeenNode>, bool), Failure> {
     Ok((all, paused))
 }
 
-fn set(args: &Asking, (change, node): (NodesChange, Option<NodeId>)) -> Result<(), Failure> {
-    let mut client = Client::new(&args.trackers.trackers, args.wait);
+fn set(client: &mut Client, (change, node): (NodesChange, Option<NodeId>)) -> Result<(), Failure> {
     let (id, seq) = client.change();
     let node = node.unwrap_or(NodeId::NONE);
     match client.ask(&SetNodes { client: id, seq, change, node }.into())? {
