@@ -67,14 +67,14 @@ fn ours(count: usize) -> f64 {
     let began = Instant::now();
     while !is_ready(&addresses[0]) {
         assert!(began.elapsed() < Duration::from_secs(60), "the trackers do not agree");
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50)); // nobody tells when they agree: they are asked again
     }
     let (over, made) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut latencies: Vec<Duration> = thread::scope(|scope| {
         let (addresses, over, made) = (&addresses, &over, &made);
         let client = |number: usize| move || publish(&addresses[number % count], number, over, made);
         let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(client(number))).collect();
-        thread::sleep(TIME);
+        thread::sleep(TIME); // what is measured: as much as they do in that time
         over.store(true, Ordering::Relaxed);
         clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
     });
@@ -190,7 +190,7 @@ fn etcd() -> Result<f64, String> {
         if began.elapsed() > Duration::from_secs(60) {
             return Err("its members do not agree".to_owned());
         }
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200)); // as above; each look is a process of its own
     }
     // `PASS: Throughput is 3421 writes/s`, or `FAIL: Throughput too low: 3421 writes/s`
     let said = ctl(&["check", "perf", "--load=l"]).map_err(|error| error.to_string())?;

@@ -74,6 +74,18 @@ impl Cluster {
         target
     }
 
+    /// What was uploaded as a film, downloaded while two stores are away, which then come back.
+    #[track_caller]
+    fn goes_without(&mut self, (one, other): (usize, usize), bytes: &[u8]) {
+        self.kill(one);
+        self.kill(other);
+        let got = self.download("film", &format!("without{one}{other}"));
+        assert!(fs::read(got).expect("a file") == bytes, "without {one} and {other}");
+        self.start(one);
+        self.start(other);
+        eventually("both are back", || (self.survives() == Some(2)).then_some(()));
+    }
+
     /// How many stores may be lost, as the tracker says.
     fn survives(&self) -> Option<u64> {
         let said = self.ask(&["health", "--json"]);
@@ -92,14 +104,8 @@ fn any_two_of_six_stores_may_be_lost() {
     let done = cluster.upload(&film, "4+2");
     assert_eq!((&done["code"], &done["version"]), (&"4+2".into(), &1.into()));
     assert_eq!(cluster.survives(), Some(2));
-    for (one, other) in [(0, 1), (2, 5), (3, 4)] {
-        cluster.kill(one);
-        cluster.kill(other);
-        let got = cluster.download("film", &format!("without{one}{other}"));
-        assert!(fs::read(got).expect("a file") == bytes, "without {one} and {other}");
-        cluster.start(one);
-        cluster.start(other);
-        eventually("both are back", || (cluster.survives() == Some(2)).then_some(()));
+    for two in [(0, 1), (2, 5), (3, 4)] {
+        cluster.goes_without(two, &bytes);
     }
     let again = cluster.upload(&film, "4+2");
     assert_eq!((&again["version"], &again["fresh"]), (&1.into(), &false.into()));
@@ -115,13 +121,7 @@ fn what_is_read_needs_no_store_that_has_some_of_the_data_itself() {
     cluster.upload(&film, "2+2");
     for one in 0..4 {
         for other in one + 1..4 {
-            cluster.kill(one);
-            cluster.kill(other);
-            let got = cluster.download("film", &format!("without{one}{other}"));
-            assert!(fs::read(got).expect("a file") == bytes, "without {one} and {other}");
-            cluster.start(one);
-            cluster.start(other);
-            eventually("both are back", || (cluster.survives() == Some(2)).then_some(()));
+            cluster.goes_without((one, other), &bytes);
         }
     }
 }
