@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::serve::{Data, Held};
-use crate::content::{FileId, Layout, Run, SafeName, Tree, TreeKind, hash_chunk};
+use crate::content::{FileId, Run, SafeName, Tree, TreeKind, hash_chunk};
 use crate::wire::Refusal;
 
 /// Bytes of what a reader waits for, and of what it will wait for next: they come before the rest.
@@ -31,7 +31,6 @@ pub struct Reading {
     /// Of each file.
     ids: Vec<FileId>,
     held: Held,
-    layout: Layout,
 }
 
 /// A file of a folder.
@@ -48,8 +47,7 @@ pub struct Member {
 impl Reading {
     /// Of a content that is one file.
     pub(super) fn new(id: FileId, held: Held) -> Reading {
-        let layout = held.layout().clone();
-        Reading { ids: vec![id], held, layout }
+        Reading { ids: vec![id], held }
     }
 
     /// Of the files of a folder, and which they are; none if they are not what is held.
@@ -62,14 +60,13 @@ impl Reading {
             Some(Member { path: entry.path.clone(), size, file })
         });
         let files = files.collect();
-        let layout = held.layout().clone();
-        let is_same = layout.files() == numbered.layout.files();
-        is_same.then(|| (Reading { ids: numbered.ids, held, layout }, files))
+        let is_same = held.layout().files() == numbered.layout.files();
+        is_same.then(|| (Reading { ids: numbered.ids, held }, files))
     }
 
     /// Bytes of all files.
     pub fn size(&self) -> u64 {
-        self.layout.size()
+        self.held.layout().size()
     }
 
     /// The bytes of a file from `at`, which is before its end, to the end of the chunk that they lie in; all of that is
@@ -78,10 +75,11 @@ impl Reading {
     /// # Errors
     /// [`ReadError`] says why there are none.
     pub fn read(&mut self, file: usize, at: u64) -> Result<Vec<u8>, ReadError> {
-        let geometry = *self.layout.files().get(file).ok_or(ReadError::Gone)?;
+        let layout = self.held.layout();
+        let geometry = *layout.files().get(file).ok_or(ReadError::Gone)?;
         let within = u32::try_from(at / geometry.chunk_size()).map_err(|_| ReadError::Gone)?;
-        let number = self.layout.first_of(file).plus(within);
-        let place = self.layout.place(number).filter(|place| place.file == file).ok_or(ReadError::Gone)?;
+        let number = layout.first_of(file).plus(within);
+        let place = layout.place(number).filter(|place| place.file == file).ok_or(ReadError::Gone)?;
         let mut bytes = match self.held.data(number, place) {
             Ok(Data::Memory(all, from)) => {
                 let end = from + place.len as usize;
