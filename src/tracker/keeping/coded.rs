@@ -253,8 +253,12 @@ impl Keeping {
                 count(&places(bearers, &shards, |one, shard| one.has(&pair.stripes, shard)))
             };
             step.does(2 * shards.len() * apart.len() * steps::LOT);
-            whole &= on(&apart) as usize == shards.len();
-            least = least.min(pair.survives(shards.len(), on(&here)).map_or(0, |losses| losses + 1));
+            let there = on(&apart);
+            let is_whole = there as usize == shards.len();
+            whole &= is_whole;
+            // What is in places of its own is on stores of its own.
+            let stores = if is_whole { there } else { on(&here) };
+            least = least.min(pair.survives(shards.len(), stores).map_or(0, |losses| losses + 1));
         }
         let mut wants = false;
         for content in [pair.data, pair.parity] {
