@@ -22,7 +22,7 @@ use super::sources::Sources;
 use super::status::report;
 use crate::api::{SourceReport, TransferState, TransferStatus, Unreached};
 use crate::content::{
-    Address, Chunk, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, Run, SafeName, hash_chunk, runs,
+    Address, Chunk, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, Run, SafeName, hash_chunk,
 };
 use crate::peer::config::Limits;
 use crate::peer::disk::{Disk, DiskError};
@@ -214,9 +214,9 @@ impl Transfer {
 
     /// The chunks that this is for and that are not here.
     pub(in crate::peer) fn lacks_all(&self) -> ChunkSet {
-        let (had, mut lacking) = (self.sources.had(), ChunkSet::empty(self.layout.chunks()));
-        lacking.add_runs(&runs::of(self.wanted.iter().filter(|chunk| !had.contains(*chunk))));
-        lacking
+        let had = self.sources.had();
+        let words = self.wanted.words().iter().zip(had.words()).map(|(wanted, had)| wanted & !had);
+        ChunkSet::from_words(words, self.layout.chunks())
     }
 
     /// Those that none of its sources has; none while it has no source.

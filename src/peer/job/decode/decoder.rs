@@ -435,7 +435,6 @@ fn place_of(geometry: Geometry, chunk: u32) -> Result<Place, Stop> {
 
 /// Chunks that are in both.
 fn both(one: &ChunkSet, other: &ChunkSet) -> ChunkSet {
-    let mut both = ChunkSet::empty(one.len());
-    both.add_runs(&runs::of(one.iter().filter(|chunk| other.contains(*chunk))));
-    both
+    let words = one.words().iter().zip(other.words()).map(|(one, other)| one & other);
+    ChunkSet::from_words(words, one.len())
 }
