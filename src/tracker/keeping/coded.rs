@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::agenda::Place;
 use super::part::Part;
 use super::place::{Candidate, WIDTH, mixed};
-use super::plan::{peer_seed, seed};
+use super::plan::seed;
 use super::row::{Holder, Row};
 use super::shards::{Bearer, count, matched, places};
 use super::state::{Keeping, Rule};
@@ -205,22 +205,10 @@ impl Keeping {
             rows.filter_map(|row| row.holder(at)).any(|holder| holder.is_unwilling(now))
         };
         let of = seed(&pair.data.0.0[8..16]);
-        let taker = |(at, store): (StoreRow, &Store)| Candidate {
-            store: at,
-            seed: mixed(peer_seed(store.peer)),
-            domain: self.stores.place(at, level),
-            capacity: store.capacity,
-            taken: store.used.saturating_add(store.owed),
-            takes: true,
-            have: &Part::None,
-            want: &Part::None,
-            base: &Part::None,
-            base_chunks: 0,
-        };
         let takes = self.stores.iter().filter(|(at, store)| store.takes(now) && !is_unwilling(*at));
         let is_stranger = |at: StoreRow| !bearers.iter().any(|bearer| bearer.store == at);
         let mut takers: Vec<(bool, f64, Candidate<'static>)> = takes
-            .map(|one| (is_stranger(one.0), taker(one)))
+            .map(|(at, store)| (is_stranger(at), self.taker(at, store, level)))
             .map(|(stranger, taker)| (stranger, taker.lot(of), taker))
             .collect();
         takers.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));

@@ -8,7 +8,7 @@ use super::place::{Candidate, Placing, WIDTH, choose, mixed};
 use super::row::{Holder, Row};
 use super::state::Keeping;
 use super::steps::{self, Step};
-use super::store::{Level, StoreRow};
+use super::store::{Level, Store, StoreRow};
 use crate::content::PeerId;
 use crate::tracker::records::Content;
 
@@ -203,16 +203,12 @@ impl Keeping {
             }
             let unwilling = row.holder(at).is_some_and(|holder| holder.is_unwilling(now));
             let candidate = Candidate {
-                store: at,
-                seed: mixed(peer_seed(store.peer)),
-                domain: self.stores.place(at, level),
-                capacity: store.capacity,
-                taken: store.used.saturating_add(store.owed),
                 takes: store.takes(now) && !unwilling,
                 have: mine.map_or(&Part::None, |one| one.have),
                 want: mine.map_or(&Part::None, |one| one.want),
                 base: base.and_then(|base| base.holder(at)).map_or(&Part::None, |holder| &holder.have),
                 base_chunks: base.map_or(0, |base| base.chunks),
+                ..self.taker(at, store, level)
             };
             all.push((candidate.lot(of), candidate));
         }
@@ -229,6 +225,22 @@ impl Keeping {
             kept
         });
         all.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    /// A store that may be given some of a content of which it has nothing.
+    pub(super) fn taker(&self, at: StoreRow, store: &Store, level: Level) -> Candidate<'static> {
+        Candidate {
+            store: at,
+            seed: mixed(peer_seed(store.peer)),
+            domain: self.stores.place(at, level),
+            capacity: store.capacity,
+            taken: store.used.saturating_add(store.owed),
+            takes: true,
+            have: &Part::None,
+            want: &Part::None,
+            base: &Part::None,
+            base_chunks: 0,
+        }
     }
 }
 
@@ -259,6 +271,6 @@ pub(super) fn seed(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(bytes.try_into().unwrap_or_default())
 }
 
-pub(super) fn peer_seed(peer: PeerId) -> u64 {
+fn peer_seed(peer: PeerId) -> u64 {
     seed(&peer.0[..8])
 }
