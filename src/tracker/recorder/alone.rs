@@ -1,11 +1,12 @@
 //! The recorder of a tracker that is alone: one thread that owns the journal. Commands that come while it writes are
-//! written together.
+//! written together. When the thread ends, what it has not taken in is dropped, as in `several`.
 
 use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 
 use super::end::end;
 use super::order::Unrecorded;
@@ -19,7 +20,7 @@ const MAX_TOGETHER: usize = 512;
 /// The thread, to order from.
 #[derive(Debug)]
 pub(super) struct Alone {
-    orders: Sender<Order>,
+    orders: SyncSender<Order>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -31,7 +32,7 @@ enum Order {
 
 impl Alone {
     pub(super) fn start(journal: Journal, records: &Arc<RwLock<Records>>) -> io::Result<Alone> {
-        let (orders, ordered) = bounded(MAX_TOGETHER);
+        let (orders, ordered) = sync_channel(MAX_TOGETHER);
         let records = Arc::clone(records);
         let thread =
             threads::named("tracker-recorder").essential(move || run(journal, &records, &ordered))?;

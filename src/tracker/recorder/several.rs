@@ -2,16 +2,19 @@
 //!
 //! What has come while it wrote is taken in together, and what comes of that is one batch: so the disk is synced once for
 //! many commands. Nothing is said and nothing answered before that.
+//!
+//! When the thread ends, what was ordered and not taken in is dropped, and whoever waits for that hears so: the channel is
+//! that of `std`, since one of `crossbeam` keeps it as long as somebody could order.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 
 use super::changes::Changes;
 use super::end::{end, halt};
@@ -29,8 +32,6 @@ use crate::wire::Authority;
 
 /// Most events that are taken in together; more wait.
 const MAX_TOGETHER: usize = 512;
-/// How often who waits looks whether there is still somebody who answers.
-const LOOK: Duration = Duration::from_millis(200);
 /// Bytes of a piece of a snapshot.
 const PIECE_BYTES: usize = 256 << 10;
 /// Least and most bytes of a log that ends its epoch.
@@ -48,15 +49,13 @@ pub struct Founders {
 /// The thread, to order from; and how this tracker stands.
 #[derive(Debug)]
 pub struct Several {
-    orders: Sender<Order>,
+    orders: SyncSender<Order>,
     thread: Mutex<Option<JoinHandle<()>>>,
     view: Arc<Mutex<View>>,
     changes: Arc<Changes>,
     first: Vec<Member>,
     /// By which keys those are known who are connected, or were.
     keys: Mutex<BTreeMap<Node, Key>>,
-    /// The thread has ended, or is about to: nobody is to wait for it.
-    stops: AtomicBool,
 }
 
 type Reply<T> = Sender<Result<T, Unrecorded>>;
@@ -108,7 +107,7 @@ impl Several {
             .map(|(node, address, key)| Member { node, address, incarnation, key })
             .collect();
         let (seam, step) = Seam::new(settings, found);
-        let (orders, ordered) = bounded(MAX_TOGETHER);
+        let (orders, ordered) = sync_channel(MAX_TOGETHER);
         let (view, changes) = (Arc::default(), Arc::default());
         let mut desk = Desk {
             seam,
@@ -125,8 +124,7 @@ impl Several {
         desk.carry_out(step); // what was on the disk is there from the first moment
         let thread = threads::named("tracker-recorder").essential(move || desk.run(&ordered));
         let thread = Mutex::new(Some(thread.map_err(JoinError::Thread)?));
-        let (keys, stops) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Arc::new(Several { orders, thread, view, changes, first, keys, stops }))
+        Ok(Arc::new(Several { orders, thread, view, changes, first, keys: Mutex::default() }))
     }
 
     /// The first members, as this tracker was started: a place to look for others.
@@ -172,13 +170,7 @@ impl Several {
     fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Unrecorded> {
         let (reply, replied) = bounded(1);
         self.orders.send(order(reply)).map_err(|_| Unrecorded::Stopping)?;
-        loop {
-            match replied.recv_timeout(LOOK) {
-                Ok(answer) => return answer,
-                Err(RecvTimeoutError::Timeout) if !self.stops.load(Ordering::Acquire) => {}
-                Err(_) => return Err(Unrecorded::Unknown), // others may have it all the same
-            }
-        }
+        replied.recv().unwrap_or(Err(Unrecorded::Unknown)) // it stopped; others may have it all the same
     }
 
     /// By which key a tracker is known; zeros in an open network, and as long as it has not been there.
@@ -205,7 +197,6 @@ impl Several {
     }
 
     pub(super) fn stop(&self) {
-        self.stops.store(true, Ordering::Release);
         if let Some(thread) = lock(&self.thread).take() {
             let _ = self.orders.send(Order::Stop);
             let _ = thread.join(); // its panic has ended the process
@@ -234,7 +225,7 @@ impl Desk {
         let mut tick = Instant::now() + TICK;
         loop {
             threads::may_panic("tracker-recorder");
-            let first = match orders.recv_deadline(tick) {
+            let first = match orders.recv_timeout(tick.saturating_duration_since(Instant::now())) {
                 Ok(order) => Some(order),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,

@@ -107,3 +107,26 @@ fn a_tracker_that_was_alone_founds_a_cluster_with_its_records_and_goes_on_with_t
     assert!(matches!(other, Err(JoinError::OtherNode { is: 1, asked: 2 })));
     assert!(is_of_cluster(folder.path()));
 }
+
+#[test]
+fn whoever_waits_when_it_stops_hears_that_nothing_comes() {
+    const CLIENTS: usize = 16;
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Arc::new(started(folder.path()));
+    let (end, ended) = crossbeam_channel::unbounded();
+    for _ in 0..CLIENTS {
+        let (recorder, end) = (recorder.clone(), end.clone());
+        let client = move || {
+            while recorder.submit(publish("a", b"1")).is_ok() {}
+            end.send(()).unwrap();
+        };
+        threads::named("test").connection(client).unwrap();
+    }
+    while recorder.read().versions("a").is_empty() {
+        std::thread::yield_now();
+    }
+    recorder.stop();
+    for _ in 0..CLIENTS {
+        ended.recv_timeout(Duration::from_secs(60)).expect("who waits is told");
+    }
+}
