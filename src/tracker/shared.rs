@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::allowance::Allowance;
-use super::cluster::Key;
 use super::directory::Directory;
 use super::keeping::{Keeping, Order, Terms};
 use super::keys;
@@ -336,11 +335,11 @@ impl Shared {
     /// The trackers of the swarm.
     pub fn trackers(&self) -> Vec<TrackerKey> {
         let members = self.several().map_or(Vec::new(), |several| several.view().members);
-        let known = members.into_iter().filter(|member| member.key != Key::default());
+        let known = members.into_iter().filter(|member| member.key != MemberKey::NONE);
         let told: Vec<TrackerKey> = known
             .map(|member| {
                 let address = TrackerAddress::new(&*member.address);
-                TrackerKey { address, key: MemberKey(member.key.0) }
+                TrackerKey { address, key: member.key }
             })
             .collect();
         if told.is_empty() { self.trackers.clone() } else { told }

@@ -14,7 +14,7 @@ use super::macros::layout;
 const KEY_BYTES: usize = 32;
 
 /// The public key by which a member is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MemberKey(pub [u8; KEY_BYTES]);
 
 impl MemberKey {

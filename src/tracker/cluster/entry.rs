@@ -3,8 +3,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::tracker::records::Command;
-pub use crate::wire::Incarnation;
 use crate::wire::{Cursor, DecodeError, Field, List, Text, layout, limits};
+pub use crate::wire::{Incarnation, MemberKey as Key};
 
 /// A tracker's number in its cluster; 1 and up.
 pub type Node = u16;
@@ -60,21 +60,6 @@ layout! {
 pub type Address = Text<MAX_ADDRESS_BYTES>;
 /// The members of an epoch, in order of their numbers.
 pub type Members = List<Member, MAX_MEMBERS>;
-
-/// A public key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Key(pub [u8; 32]);
-
-impl Field for Key {
-    fn put(&self, out: &mut BytesMut) {
-        out.put_slice(&self.0);
-    }
-    fn take(from: &mut Cursor) -> Result<Key, DecodeError> {
-        let mut key = [0; 32];
-        key.copy_from_slice(&from.take(32)?);
-        Ok(Key(key))
-    }
-}
 
 /// Who proposed an entry, and which of his it is: no other entry has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

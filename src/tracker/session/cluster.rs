@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::tracker::cluster::{Key, Other};
+use crate::tracker::cluster::Other;
 use crate::tracker::recorder::{Unrecorded, View};
 use crate::tracker::shared::Shared;
 use crate::wire::{
@@ -109,7 +109,7 @@ fn told(view: &View) -> Cluster {
         NodeInfo {
             node: member.node,
             address: TrackerAddress::new(&*member.address),
-            key: MemberKey(member.key.0),
+            key: member.key,
             votes: true,
             incarnation: member.incarnation,
             replaced: view.is_replaced(member),
@@ -169,7 +169,7 @@ pub(super) fn change(shared: &Shared, message: &wire::ChangeMembers, is_late: bo
         .map(|place| {
             let key = match place.key {
                 MemberKey::NONE => several.key_of(place.node),
-                key => Key(key.0),
+                key => key,
             };
             (place.node, wire::Text::new(&*place.address), key)
         })
