@@ -18,7 +18,7 @@ mod store;
 mod succession;
 mod translation;
 
-pub use durable::{Found, Head, Identity, KINDS, Write};
+pub use durable::{Found, Head, Identity, Write};
 pub use entry::{Address, Chain, ClusterId, Entry, Incarnation, Key, MAX_NODE, Member, Members, Node, What};
 pub use event::{Event, Other, Ready, Reason, Settings, Step, TICK};
 pub use rules::{Rule, Rules};

@@ -9,7 +9,6 @@ use super::rules::{Rule, Rules};
 use crate::wire::{Cursor, DecodeError, Field, List, layout};
 
 /// Kinds of records in a log, beside those of the records' own (`records/journal.rs`).
-pub const KINDS: std::ops::RangeInclusive<u8> = IDENTITY..=BEGIN;
 const IDENTITY: u8 = 0x90;
 const PROMISE: u8 = 0x91;
 const ROUND: u8 = 0x92;

@@ -79,12 +79,6 @@ impl Seam {
         (seam, step)
     }
 
-    /// What comes of an event.
-    pub fn step(&mut self, event: Event) -> Step {
-        self.feed(event);
-        self.flush()
-    }
-
     /// Takes in an event; [`Seam::flush`] has what comes of all that were taken in together.
     pub fn feed(&mut self, event: Event) {
         match event {
@@ -402,11 +396,6 @@ impl Seam {
             at: link.at.as_ref().map_or((0, 0), |at| (at.epoch, at.slot)),
             silent: link.silent,
         })
-    }
-
-    /// Other trackers with a connection, and where they are.
-    pub fn connected(&self) -> impl Iterator<Item = (Node, Option<&At>)> {
-        self.links.iter().map(|(node, link)| (*node, link.at.as_ref()))
     }
 }
 
