@@ -252,14 +252,6 @@ impl Shared {
             .is_none_or(|several| several.leads() && self.kept(Keeping::term) == self.records().term())
     }
 
-    /// Waits until the records have all that any tracker has acknowledged.
-    ///
-    /// # Errors
-    /// This tracker does not lead the others.
-    pub fn catch_up(&self) -> Result<(), Unrecorded> {
-        self.several().map_or(Ok(()), |several| several.catch_up())
-    }
-
     /// Sees to what other trackers have changed in the records, as [`Shared::record`] does for what this one was asked.
     pub fn follow(&self, changed: &Changed, now: Instant) {
         let (mut contents, mut stores) = (changed.contents.clone(), changed.stores.clone());

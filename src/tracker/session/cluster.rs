@@ -75,12 +75,12 @@ pub fn need_of(message: &ToTracker) -> bool {
 
 /// Why this tracker cannot answer, if it cannot.
 pub(super) fn unable(shared: &Shared, message: &ToTracker) -> Option<Common> {
-    shared.several()?;
+    let several = shared.several()?;
     match need(message) {
         Need::Nothing => None,
         _ if !shared.leads() => Some(elsewhere(shared, &Unrecorded::NotLeader)),
         Need::Lead => None,
-        Need::Fresh => shared.catch_up().err().map(|why| elsewhere(shared, &why)),
+        Need::Fresh => several.catch_up().err().map(|why| elsewhere(shared, &why)),
     }
 }
 
