@@ -40,8 +40,7 @@ pub(super) fn bring(site: &Site, id: FileId) -> Result<(Reader, Opened), Problem
 }
 
 fn begin(site: &Site, peer: &Hand, id: FileId) -> Result<Reader, Problem> {
-    let missing = || Problem::missing("nobody shares that, and no store keeps it");
-    let found = swarm::locate(site, &id.to_string())?.0.into_iter().next().ok_or_else(missing)?;
+    let found = swarm::content(site, &id.to_string())?;
     let name = SafeName::new(&*found.name);
     let name = name.map_err(|error| Problem::bad(format!("no name for a file: {error}")))?;
     if found.size > site.cache_bytes {

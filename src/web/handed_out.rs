@@ -43,8 +43,7 @@ pub(super) fn hand_out(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let (name, size) = match here {
         Some(offer) => (offer.name.to_string(), offer.total),
         None => {
-            let missing = || Problem::missing("nobody shares that, and no store keeps it");
-            let found = swarm::locate(site, asked.place(0))?.0.into_iter().next().ok_or_else(missing)?;
+            let found = swarm::content(site, asked.place(0))?;
             (found.name, found.size)
         }
     };

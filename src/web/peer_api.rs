@@ -136,7 +136,7 @@ fn choose(site: &Site, what: &str, id: Option<&str>) -> Result<Choice, Problem> 
         let name = match (&link.name, found.first()) {
             (Some(name), _) => name.clone(),
             (None, Some(found)) => name_of(&found.name)?,
-            (None, None) => return Err(Problem::missing("nobody shares that, and no store keeps it")),
+            (None, None) => return Err(swarm::nobody()),
         };
         return Ok(Choice { id: link.id.to_string(), name, size: link.size, found });
     }

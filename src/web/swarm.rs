@@ -126,17 +126,26 @@ pub(super) fn find(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     Ok(Answer::tagged(&serde_json::json!({ "items": found, "near": near })))
 }
 
-/// The first content of this id.
-fn content(site: &Site, id: &str) -> Result<Found, Problem> {
+/// The contents of this id, of which there is one at least.
+fn all_of(site: &Site, id: &str) -> Result<Vec<Found>, Problem> {
     id.parse::<FileId>().map_err(|error| Problem::bad(error.to_string()))?;
-    let missing = || Problem::missing("nobody shares that, and no store keeps it");
-    locate(site, id)?.0.into_iter().next().ok_or_else(missing)
+    let (found, _) = locate(site, id)?;
+    if found.is_empty() { Err(nobody()) } else { Ok(found) }
+}
+
+/// The first content of this id.
+pub(super) fn content(site: &Site, id: &str) -> Result<Found, Problem> {
+    all_of(site, id)?.into_iter().next().ok_or_else(nobody)
+}
+
+/// There is no such content.
+pub(super) fn nobody() -> Problem {
+    Problem::missing("nobody shares that, and no store keeps it")
 }
 
 /// `GET /contents/{id}`: a content, all its names, and who has it.
 pub(super) fn one(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
-    content(site, asked.place(0))?;
-    let (found, _) = locate(site, asked.place(0))?;
+    let found = all_of(site, asked.place(0))?;
     Ok(Answer::tagged(&serde_json::json!({ "items": found })))
 }
 
