@@ -29,9 +29,9 @@ const LEAST_OF_ID: usize = 6;
 pub struct Hand(pub(super) Arc<Node>);
 
 impl Hand {
-    /// How the peer is.
+    /// How the peer is, without its fetches.
     pub fn status(&self) -> PeerStatus {
-        status(&self.0)
+        status_alone(&self.0)
     }
 
     /// What its shared folder calls a content, if it is in it.
@@ -192,8 +192,12 @@ pub(super) fn holds(peer: &Node, id: &str) -> Option<String> {
     offers.first().map(|offer| offer.name.to_string())
 }
 
-/// How the peer is.
+/// How the peer is, and each of its fetches.
 pub(super) fn status(peer: &Node) -> PeerStatus {
+    PeerStatus { transfers: peer.means.jobs.statuses(), ..status_alone(peer) }
+}
+
+fn status_alone(peer: &Node) -> PeerStatus {
     let holdings = &peer.means.holdings;
     let summary = holdings.share.as_ref().map_or_else(Default::default, |share| share.summary());
     let (uploads, downloads) = peer.load();
@@ -214,7 +218,7 @@ pub(super) fn status(peer: &Node) -> PeerStatus {
             .into_iter()
             .map(|(addr, connected)| TrackerStatus { addr, connected })
             .collect(),
-        transfers: peer.means.jobs.statuses(),
+        transfers: Vec::new(),
     }
 }
 

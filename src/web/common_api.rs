@@ -13,7 +13,7 @@ use crate::threads::lock;
 /// `GET /healthz`: the locks behind these answers can be taken.
 pub(super) fn healthz(site: &Site, _: &Asked) -> Result<Answer, Problem> {
     match &site.house {
-        House::Peer(peer) => _ = peer.status(),
+        House::Peer(peer) => _ = (peer.status(), peer.transfers()),
         House::Tracker(_) => _ = swarm::status(site)?,
     }
     // Another page may look whether this one is there, and sees no more than that.

@@ -103,10 +103,10 @@ pub(super) fn metrics(site: &Site, _: &Asked) -> Result<Answer, Problem> {
 }
 
 fn of_peer(rows: &mut Rows, peer: &crate::peer::Hand) {
-    let status = peer.status();
+    let (status, transfers) = (peer.status(), peer.transfers());
     let bytes = ("p2p_peer_bytes", "Bytes of the transfers that are told of, and of all that was sent", true);
     let ledger = |of: fn(&crate::api::LedgerView) -> u64| -> f64 {
-        status.transfers.iter().map(|transfer| of(&transfer.ledger)).sum::<u64>() as f64
+        transfers.iter().map(|transfer| of(&transfer.status.ledger)).sum::<u64>() as f64
     };
     rows.labelled(bytes, ("kind", "useful"), ledger(|ledger| ledger.useful));
     rows.labelled(bytes, ("kind", "duplicate"), ledger(|ledger| ledger.duplicate));
@@ -123,7 +123,7 @@ fn of_peer(rows: &mut Rows, peer: &crate::peer::Hand) {
         TransferState::Failed,
     ];
     for state in states {
-        let count = status.transfers.iter().filter(|transfer| transfer.state == state).count();
+        let count = transfers.iter().filter(|transfer| transfer.status.state == state).count();
         let of = ("p2p_peer_transfers", "Transfers by their state", false);
         rows.labelled(of, ("state", &state.to_string()), count as f64);
     }

@@ -15,14 +15,12 @@ pub(super) fn picture(site: &Site) -> Picture {
     let mut picture = Picture::new();
     match &site.house {
         House::Peer(peer) => {
-            let mut status = peer.status();
-            status.transfers.clear();
             let transfers = peer.transfers().into_iter().map(|mut transfer| {
                 transfer.status.sources.retain(|source| source.connected);
                 (transfer.number.to_string(), json!(transfer))
             });
             picture.insert("transfers", transfers.collect());
-            picture.insert("peer", BTreeMap::from([("status".to_owned(), json!(status))]));
+            picture.insert("peer", BTreeMap::from([("status".to_owned(), json!(peer.status()))]));
         }
         House::Tracker(_) => {
             if let Ok(state) = tracker_api::state(site) {
@@ -30,8 +28,7 @@ pub(super) fn picture(site: &Site) -> Picture {
             }
         }
     }
-    let latest = site.activity().into_iter().next();
-    let latest = latest.map(|row| ("latest".to_owned(), json!(row)));
+    let latest = site.latest().map(|row| ("latest".to_owned(), json!(row)));
     picture.insert("activity", latest.into_iter().collect());
     picture
 }

@@ -179,6 +179,11 @@ impl Site {
         lock(&self.activity).iter().rev().cloned().collect()
     }
 
+    /// The last of it.
+    pub(super) fn latest(&self) -> Option<Activity> {
+        lock(&self.activity).back().cloned()
+    }
+
     /// A link that lets the owner in, once within ten minutes.
     pub(super) fn login_link(&self) -> String {
         let secret = secret();
