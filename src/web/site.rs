@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::accounts::{Accounts, Secret};
@@ -22,6 +23,7 @@ use super::ticket::{TicketKey, Used};
 use super::tls::Tls;
 pub(super) use crate::clock::since_1970_ms as now;
 use crate::content::shown;
+use crate::net::secure;
 use crate::peer::Hand;
 use crate::threads::lock;
 use crate::wire::{Common, ErrorCode, FromTracker, ToTracker};
@@ -205,14 +207,8 @@ impl Site {
 
 /// 160 random bits of the system, as text.
 pub(super) fn secret() -> String {
-    let mut bytes = [0_u8; 20];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
-            Ok(more) => filled += more,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => panic!("the system has no random numbers: {error}"),
-        }
+    match secure::Secret::random() {
+        Ok(random) => HEXLOWER.encode(&random.expose()[..20]),
+        Err(error) => panic!("the system has no random numbers: {error}"),
     }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
