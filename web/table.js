@@ -24,8 +24,7 @@ export function Table({ label, source, query = '', columns, sort: first, id, onO
     const off = anew.subscribe(() => seen().forEach(load));
     async function load(page) {
       try {
-        const with_ = source.includes('?') ? '&' : '?';
-        const asked = `${source}${with_}${query}&sort=${sort}&after=${page * PAGE}&limit=${PAGE}`;
+        const asked = `${source}?${query}&sort=${sort}&after=${page * PAGE}&limit=${PAGE}`;
         const told = await ask(asked, { signal: stop.signal });
         if (current.current !== key) return;
         pages.current.delete(page);
@@ -69,9 +68,9 @@ export function Table({ label, source, query = '', columns, sort: first, id, onO
   const go = number => {
     const next = Math.max(0, Math.min(count - 1, number));
     setAt(next);
-    const box_ = box.current, head = 0;
+    const box_ = box.current;
     if (next * ROW < box_.scrollTop) box_.scrollTop = next * ROW;
-    else if ((next + 1) * ROW > box_.scrollTop + box_.clientHeight - head) box_.scrollTop = (next + 1) * ROW - box_.clientHeight + head;
+    else if ((next + 1) * ROW > box_.scrollTop + box_.clientHeight) box_.scrollTop = (next + 1) * ROW - box_.clientHeight;
   };
   const press = event => {
     const page = Math.max(1, Math.floor(height / ROW) - 1);

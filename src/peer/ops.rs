@@ -55,14 +55,6 @@ impl Hand {
         self::get(&self.0, get)
     }
 
-    /// Has fetches that are under way go on in another way; how they are then.
-    ///
-    /// # Errors
-    /// There is none that is meant.
-    pub fn steer(&self, steer: &Steer) -> Result<Vec<TransferStatus>, Fault> {
-        self::steer(&self.0, steer)
-    }
-
     /// Its fetches, those that ended lately among them, the oldest first.
     pub fn transfers(&self) -> Vec<Underway> {
         self.0.means.jobs.listed()
