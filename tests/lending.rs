@@ -127,10 +127,16 @@ impl Shared {
                 Duties { term: Term(TERM), duties: List::new(duties) }.into()
             }
             ToTracker::Locate(_) => Located { variants: List::new(variants), near: List::default() }.into(),
-            ToTracker::GetStatus(_) => {
-                Status { uptime_ms: 60_000, epoch: 1, peers: 1, names: 1, registrations: 1, located: 1 }
-                    .into()
+            ToTracker::GetStatus(_) => Status {
+                uptime_ms: 60_000,
+                epoch: 1,
+                peers: 1,
+                names: 1,
+                registrations: 1,
+                located: 1,
+                settling_ms: 0,
             }
+            .into(),
             _ => Common::Ok.into(),
         }
     }

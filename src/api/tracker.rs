@@ -18,6 +18,8 @@ pub struct TrackerReport {
     pub registrations: u64,
     /// Questions for contents answered since the start.
     pub located: u64,
+    /// Milliseconds that peers still have to come back which it had before it started again; else 0.
+    pub settling_ms: u32,
     /// Who is registered.
     pub peers: Vec<Member>,
 }
@@ -52,6 +54,7 @@ impl TrackerReport {
             names: status.names,
             registrations: status.registrations,
             located: status.located,
+            settling_ms: status.settling_ms,
             peers: peers.iter().map(Member::from).collect(),
         }
     }
@@ -89,7 +92,15 @@ mod tests {
             downloads: 1,
             silent_ms: 900,
         };
-        let status = Status { uptime_ms: 5, peers: 2, names: 13, registrations: 14, located: 4, epoch: 0 };
+        let status = Status {
+            uptime_ms: 5,
+            peers: 2,
+            names: 13,
+            registrations: 14,
+            located: 4,
+            epoch: 0,
+            settling_ms: 6,
+        };
         let report = TrackerReport::new("t:1", &status, &[peer(0), peer(9)]);
         let member = Member {
             peer: PeerId([7; 16]).to_string(),
@@ -110,6 +121,7 @@ mod tests {
             names: 13,
             registrations: 14,
             located: 4,
+            settling_ms: 6,
             peers,
         };
         assert_eq!(report, told);

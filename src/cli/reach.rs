@@ -9,3 +9,4 @@ pub(crate) mod named;
 pub(crate) mod short;
 pub(crate) mod swarm;
 pub(crate) mod tracker;
+pub(crate) mod young;

@@ -69,7 +69,9 @@ fn status_counts(target: &Target) -> Checked {
         guest.call(id::GET_STATUS, &Body::new(), id::STATUS)?.fields(|fields| {
             let (_uptime, epoch) = (fields.u64(), fields.u64());
             let (peers, names) = (fields.u32(), fields.u32());
-            (epoch, peers, names, fields.u64(), fields.u64())
+            let counts = (epoch, peers, names, fields.u64(), fields.u64());
+            let _settling = fields.u32();
+            counts
         })
     };
     let (epoch, ..) = status()?;

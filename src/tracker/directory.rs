@@ -324,6 +324,7 @@ impl Directory {
             names: self.roll.names().len() as u32,
             registrations: self.roll.registrations() as u64,
             located: self.located,
+            settling_ms: 0, // what was before it knows nothing of
         }
     }
 

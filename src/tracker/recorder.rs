@@ -36,6 +36,7 @@ pub struct Recorder {
     records: Arc<RwLock<Records>>,
     writer: Writer,
     wants_records: bool,
+    had_records: bool,
 }
 
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl Recorder {
         let start = Start { authority: Authority::random(), least: Term(since_1970_ms().into()) };
         records.apply(1, &Command::Start(start));
         let records = Arc::new(RwLock::new(records));
-        Recorder { records, writer: Writer::Nobody, wants_records: true }
+        Recorder { records, writer: Writer::Nobody, wants_records: true, had_records: false }
     }
 
     /// One that writes to this journal, and goes on from the records that were in it. A new term begins. One that
@@ -75,9 +76,10 @@ impl Recorder {
     /// # Errors
     /// The system gives no thread; or the journal cannot be written.
     pub fn start(journal: Journal, records: Records, recovers: bool) -> io::Result<Recorder> {
+        let had_records = records.applied() > 0;
         let records = Arc::new(RwLock::new(records));
         let writer = Writer::Alone(Alone::start(journal, &records)?);
-        let recorder = Recorder { records, writer, wants_records: recovers };
+        let recorder = Recorder { records, writer, wants_records: recovers, had_records };
         let start = Start { authority: Authority::random(), least: Term::default() };
         recorder.submit(Command::Start(start)).map_err(io::Error::other)?;
         Ok(recorder)
@@ -89,8 +91,8 @@ impl Recorder {
     /// What is in the folder cannot be used; or the system gives no thread.
     pub fn join(folder: &Path, founders: Founders) -> Result<Recorder, JoinError> {
         let records = Arc::default();
-        let several = Several::start(folder, founders, &records)?;
-        Ok(Recorder { records, writer: Writer::Several(several), wants_records: false })
+        let (several, had_records) = Several::start(folder, founders, &records)?;
+        Ok(Recorder { records, writer: Writer::Several(several), wants_records: false, had_records })
     }
 
     /// Carries out a command, and waits until what came of it is on the disk. The time that it speaks of is now, and the
@@ -132,6 +134,11 @@ impl Recorder {
     /// True if the records outlive this process.
     pub fn is_lasting(&self) -> bool {
         !matches!(self.writer, Writer::Nobody)
+    }
+
+    /// True if there were records when it started: those of an earlier run of this tracker.
+    pub fn had_records(&self) -> bool {
+        self.had_records
     }
 
     /// True if what stores remember of the records is to be taken in: nothing else does, or that is lost.

@@ -157,7 +157,10 @@ impl Session {
                     Load { uploads: message.uploads, downloads: message.downloads, space: message.space };
                 self.change(shared, now, |directory, sender| directory.heartbeat(sender, load, now))
             }
-            ToTracker::GetStatus(_) => Ok(self.step(shared, now).status(now).into()),
+            ToTracker::GetStatus(_) => {
+                let settling_ms = shared.peers_may_come_back(now).as_millis() as u32;
+                Ok(wire::Status { settling_ms, ..self.step(shared, now).status(now) }.into())
+            }
             ToTracker::GetPeers(message) => {
                 let limit = usize::from(message.limit);
                 let (peers, more) = self.step(shared, now).peers(message.after, limit, self.from, now);

@@ -25,6 +25,9 @@ const SWEEP: usize = 128;
 /// Contents whose promise is looked up under one lock.
 const CONTENTS: usize = 256;
 
+/// Peers that a tracker had before it started again are registered after so long: they dial it every 3 s at the latest.
+const COMING_BACK: Duration = Duration::from_secs(5);
+
 /// Most steps of the planner's work that whoever gave it some does itself; the rest is done by the thread that ends
 /// leases.
 const MOST_STEPS: usize = 64;
@@ -67,6 +70,8 @@ pub struct Shared {
     wakes: Mutex<Vec<u64>>,
     /// Until then stores may remember what the records do not have.
     settled: Option<Instant>,
+    /// When it started again, if its records say that it had been there.
+    came_back: Option<Instant>,
     /// The trackers of the swarm, as members are told of them.
     trackers: Vec<TrackerKey>,
     /// By what this tracker can be dialled.
@@ -91,10 +96,12 @@ impl Shared {
         (recorder, settled): (Recorder, Option<Instant>),
         delays: Delays,
     ) -> Shared {
-        let keeping = Mutex::new(keeping(&recorder, delays, Instant::now()));
+        let now = Instant::now();
+        let keeping = Mutex::new(keeping(&recorder, delays, now));
         Shared {
             directory: Mutex::new(directory),
             next: Mutex::default(),
+            came_back: recorder.had_records().then_some(now),
             askers: Mutex::default(),
             recorder,
             keeping,
@@ -106,7 +113,7 @@ impl Shared {
             presence: Mutex::default(),
             cuts: Mutex::default(),
             seen: Mutex::default(),
-            nodes: Mutex::new(Nodes::new(delays.nodes, fastrand::u64(..), Instant::now())),
+            nodes: Mutex::new(Nodes::new(delays.nodes, fastrand::u64(..), now)),
         }
     }
 
@@ -435,6 +442,12 @@ impl Shared {
     /// When the records may be changed, if that is not now.
     pub fn settles_at(&self, now: Instant) -> Option<Instant> {
         self.settled.filter(|settled| now < *settled)
+    }
+
+    /// For how much longer peers may come back that were registered before this tracker started again.
+    pub fn peers_may_come_back(&self, now: Instant) -> Duration {
+        let until = self.came_back.map(|came| came + COMING_BACK);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Returns once each lock without which no request is answered was had.

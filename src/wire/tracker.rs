@@ -502,6 +502,9 @@ messages! {
             registrations: u64,
             /// LOCATE requests answered since the start.
             located: u64,
+            /// Milliseconds that peers still have to come back which were registered before the tracker started again; 0 if it did
+            /// not, or their time is over.
+            settling_ms: u32,
         }
         /// The answer to GET_PEERS.
         0x34 "PEERS" Peers {

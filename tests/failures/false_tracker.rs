@@ -95,10 +95,16 @@ impl Shared {
                 *self.located.lock().unwrap_or_else(PoisonError::into_inner) += 1;
                 Located { variants: List::new(self.variants.clone()), near: List::default() }.into()
             }
-            ToTracker::GetStatus(_) => {
-                Status { uptime_ms: 60_000, epoch: 1, peers: 1, names: 1, registrations: 1, located: 1 }
-                    .into()
+            ToTracker::GetStatus(_) => Status {
+                uptime_ms: 60_000,
+                epoch: 1,
+                peers: 1,
+                names: 1,
+                registrations: 1,
+                located: 1,
+                settling_ms: 0,
             }
+            .into(),
             _ => Common::Ok.into(),
         }
     }

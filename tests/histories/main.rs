@@ -6,6 +6,7 @@ mod history;
 mod linear;
 mod names;
 mod pace;
+mod returning;
 mod storm;
 #[path = "../support/mod.rs"]
 mod support;

@@ -2,7 +2,8 @@
 
 use crate::api::Listed;
 use crate::cli::failure::Failure;
-use crate::cli::reach::{short, tracker};
+use crate::cli::reach::short;
+use crate::cli::reach::tracker::{self, Tracker};
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::size;
@@ -25,7 +26,8 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
     if let ([tracker], true) = (&mut trackers[..], args.asking.json) {
         // As they come, however many there are.
         let mut show = |entry: Entry| output::json(&Listed::from(&entry));
-        return tracker.list_past(&view.question(), past, |entry| wanted(entry, &mut show));
+        tracker.list_past(&view.question(), past, |entry| wanted(entry, &mut show))?;
+        return all_told(&trackers);
     }
     let columns = [
         ("NAME", Align::Left),
@@ -47,7 +49,8 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
         merge(&mut entries);
     }
     if args.asking.json {
-        return entries.iter().try_for_each(|entry| output::json(&Listed::from(entry)));
+        entries.iter().try_for_each(|entry| output::json(&Listed::from(entry)))?;
+        return all_told(&trackers);
     }
     let digits = short::digits(entries.iter().map(|entry| entry.id));
     let mut table = Table::new(columns);
@@ -65,7 +68,12 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
     if below {
         say::note("there is more in the folders: `p2p ls FOLDER/` lists one of them, `p2p ls -r` everything");
     }
-    Ok(())
+    all_told(&trackers)
+}
+
+/// That was all; or it is said why there may be more.
+fn all_told(trackers: &[Tracker]) -> Result<(), Failure> {
+    tracker::as_far_as_known(trackers, Some(()), "").map(drop)
 }
 
 /// What several trackers have, in order of name and id: a name that means different things at different trackers is

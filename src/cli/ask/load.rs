@@ -72,19 +72,24 @@ fn is_address(peer: &str) -> bool {
 
 /// Where the only peer with this name can be dialled.
 fn addresses_of(name: &str, trackers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
-    let (mut asked, mut peers) = (Vec::new(), BTreeMap::<PeerId, PeerInfo>::new());
-    for mut tracker in tracker::connect(trackers, Patience::For(Duration::ZERO))? {
+    let mut trackers = tracker::connect(trackers, Patience::For(Duration::ZERO))?;
+    let mut peers = BTreeMap::<PeerId, PeerInfo>::new();
+    for tracker in &mut trackers {
         let named = tracker.peers()?.into_iter().filter(|peer| &*peer.name == name);
         named.for_each(|peer| _ = peers.entry(peer.peer).or_insert(peer));
-        asked.push(tracker.address);
     }
-    let named: Vec<&PeerInfo> = peers.values().collect();
-    match named.as_slice() {
-        [] => Err(Failure::not_found(format!(
+    let nothing = format!("no peer called {} is known", shown(name));
+    let peers = Some(peers).filter(|peers| !peers.is_empty());
+    let Some(peers) = tracker::as_far_as_known(&trackers, peers, &nothing)? else {
+        let asked: Vec<&str> = trackers.iter().map(|tracker| &*tracker.address).collect();
+        return Err(Failure::not_found(format!(
             "the tracker at {} knows no peer called {}; `p2p status` lists them",
             asked.join(", "),
             shown(name)
-        ))),
+        )));
+    };
+    let named: Vec<&PeerInfo> = peers.values().collect();
+    match named.as_slice() {
         [peer] if peer.addresses.is_empty() => {
             Err(Failure::unreachable(format!("{} cannot be dialled", shown(name))))
         }

@@ -81,9 +81,10 @@ fn render(line: &TrackerReport) -> String {
         table.row([shown(&peer.name), shown(&address), offers, uploads, downloads, silent]);
     }
     format!(
-        "tracker {}: up {}, {}, {}, {}, {} answered\n{}",
+        "tracker {}: up {}{}, {}, {}, {}, {} answered\n{}",
         line.tracker,
         elapsed(Duration::from_millis(line.uptime_ms)),
+        if line.settling_ms > 0 { " (peers that it had may still come back)" } else { "" },
         count(line.peers.len() as u64, "peer"),
         count(u64::from(line.names), "name"),
         count(line.registrations, "registration"),
@@ -155,6 +156,7 @@ mod tests {
             names: 1,
             registrations: 2,
             located: 0,
+            settling_ms: 0,
             peers: vec![member],
         };
         let words = render(&report);
@@ -163,6 +165,9 @@ mod tests {
         assert_eq!(lines[1], "PEER   ADDRESS            CONTENTS  UPLOADS  DOWNLOADS  SILENT");
         assert_eq!(lines[2], "alice  cannot be dialled         3        2          1  0.90 s");
         assert_eq!(lines.len(), 3);
+        let words = render(&TrackerReport { settling_ms: 1, ..report });
+        let begin = "tracker t:1: up 61.0 s (peers that it had may still come back), 1 peer";
+        assert!(words.starts_with(begin), "{words}");
     }
 
     #[test]

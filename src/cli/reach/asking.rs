@@ -70,28 +70,31 @@ pub(crate) fn ask_each<T: Send + 'static, F: Fn(&str) -> Result<T, String> + Clo
     wait: &Wait,
     ask: F,
 ) -> Answers<T> {
-    ask_in_turn(trackers.iter().map(|tracker| vec![tracker.clone()]).collect(), wait, ask)
+    ask_in_turn(trackers.iter().map(|tracker| vec![tracker.clone()]).collect(), wait, |_| true, ask)
 }
 
 /// The same; where a tracker cannot be asked, or has said nothing for a moment, those are asked in turn that are one
-/// with it, as it said earlier. Those in `tried` come last.
+/// with it, as it said earlier; also where its answer does not suffice, which counts then if nobody has a better one. Those
+/// in `tried` come last.
 pub(crate) fn ask_or_others<T: Send + 'static, F: Fn(&str) -> Result<T, String> + Clone + Send + 'static>(
     trackers: &[String],
     tried: &[String],
     wait: &Wait,
+    suffices: fn(&T) -> bool,
     ask: F,
 ) -> Answers<T> {
     let mut clusters = known::clusters(trackers, &swarm::keyring().unwrap_or_default());
     for cluster in &mut clusters {
         cluster.sort_by_key(|address| tried.contains(address)); // stable: else as they were
     }
-    ask_in_turn(clusters, wait, ask)
+    ask_in_turn(clusters, wait, suffices, ask)
 }
 
-/// Asks the first of each cluster now, the others in turn while none of theirs has answered.
+/// Asks the first of each cluster now, the others in turn while none of theirs has answered so that it suffices.
 fn ask_in_turn<T: Send + 'static, F: Fn(&str) -> Result<T, String> + Clone + Send + 'static>(
     clusters: Vec<Vec<String>>,
     wait: &Wait,
+    suffices: fn(&T) -> bool,
     ask: F,
 ) -> Answers<T> {
     let (tell, told) = unbounded();
@@ -101,6 +104,8 @@ fn ask_in_turn<T: Send + 'static, F: Fn(&str) -> Result<T, String> + Clone + Sen
         cluster_of: HashMap::new(),
         open: Vec::new(),
         until: wait.until(),
+        suffices,
+        spare: Vec::new(),
     };
     for (number, cluster) in clusters.into_iter().enumerate() {
         let (open, answered) = bounded::<()>(0);
@@ -133,9 +138,13 @@ pub(crate) struct Answers<T> {
     silent: Vec<String>,
     /// Which of the clusters a tracker is of.
     cluster_of: HashMap<String, usize>,
-    /// Of a cluster of which nobody has answered: while this is there, others of it are asked.
+    /// Of a cluster of which nobody has answered well: while this is there, others of it are asked.
     open: Vec<Option<Sender<()>>>,
     until: Option<Instant>,
+    /// False of an answer that others of the cluster may have better.
+    suffices: fn(&T) -> bool,
+    /// Such answers, of clusters that have given no better one.
+    spare: Vec<(String, T)>,
 }
 
 impl<T> Answers<T> {
@@ -146,10 +155,12 @@ impl<T> Answers<T> {
         self.until = Some(self.until.map_or(soon, |until| until.min(soon)));
     }
 
-    /// A tracker has said something: nobody else of its cluster needs to be asked.
+    /// A tracker has said what suffices: nobody else of its cluster needs to be asked.
     fn heard(&mut self, address: &str) {
-        let open = self.cluster_of.get(address).and_then(|cluster| self.open.get_mut(*cluster));
-        if let Some(open) = open {
+        let cluster_of = &self.cluster_of;
+        let cluster = cluster_of.get(address);
+        self.spare.retain(|(other, _)| cluster_of.get(other) != cluster);
+        if let Some(open) = cluster.and_then(|cluster| self.open.get_mut(*cluster)) {
             *open = None;
         }
         if self.open.iter().all(Option::is_none) {
@@ -162,20 +173,25 @@ impl<T> Iterator for Answers<T> {
     type Item = (String, Result<T, String>);
 
     fn next(&mut self) -> Option<(String, Result<T, String>)> {
-        let answer = match self.until {
-            Some(until) => self.told.recv_deadline(until).ok(),
-            None => self.told.recv().ok(),
-        };
-        match answer {
-            Some((address, answer)) => {
-                self.silent.retain(|other| *other != address);
-                if answer.is_ok() {
+        loop {
+            let answer = match self.until {
+                Some(until) => self.told.recv_deadline(until).ok(),
+                None => self.told.recv().ok(),
+            };
+            let Some((address, answer)) = answer else { break };
+            self.silent.retain(|other| *other != address);
+            match answer {
+                Ok(answer) if !(self.suffices)(&answer) => self.spare.push((address, answer)),
+                Ok(answer) => {
                     self.heard(&address);
+                    return Some((address, Ok(answer)));
                 }
-                Some((address, answer))
+                Err(why) => return Some((address, Err(why))),
             }
-            None => self.silent.pop().map(|address| (address, Err(NetError::TimedOut.to_string()))),
         }
+        let spare = self.spare.pop().map(|(address, answer)| (address, Ok(answer)));
+        let silent = || self.silent.pop().map(|address| (address, Err(NetError::TimedOut.to_string())));
+        spare.or_else(silent)
     }
 }
 
@@ -195,7 +211,7 @@ mod tests {
             is if is.starts_with("is ") => Ok(()),
             _ => Err("refused".to_owned()),
         };
-        (hold, ask_in_turn(clusters(all), &Wait::new(patience), ask))
+        (hold, ask_in_turn(clusters(all), &Wait::new(patience), |_| true, ask))
     }
 
     fn silent(address: &str) -> (String, Result<(), String>) {
@@ -237,6 +253,24 @@ mod tests {
         let mut heard: Vec<_> = answers.collect();
         heard.sort_unstable();
         assert_eq!(heard, [("is A".to_owned(), Ok(())), ("is B".to_owned(), Ok(()))]);
+    }
+
+    #[test]
+    fn what_does_not_suffice_counts_only_where_nobody_of_the_cluster_has_better() {
+        let asked = |all: &[&[&str]]| {
+            let ask = |address: &str| match address {
+                "dead" => Err("refused".to_owned()),
+                _ => Ok(address.to_owned()),
+            };
+            let good = |answer: &String| answer.starts_with("old");
+            let all = ask_in_turn(clusters(all), &Wait::new(Patience::Forever), good, ask);
+            all.filter_map(|(_, answer)| answer.ok()).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&[&["young", "dead", "old"]]), ["old"]);
+        assert_eq!(asked(&[&["young", "dead"]]), ["young"]);
+        let mut two = asked(&[&["young A"], &["young B", "old B"]]);
+        two.sort_unstable();
+        assert_eq!(two, ["old B", "young A"]);
     }
 
     #[test]

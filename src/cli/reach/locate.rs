@@ -7,6 +7,7 @@ use crate::api::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::reach::asking::{Answers, Wait, ask_or_others};
 use crate::cli::reach::tracker::{self, Tracker};
+use crate::cli::reach::young::Young;
 use crate::cli::show::words::{count, shown};
 use crate::cli::typed::values::Patience;
 use crate::cli::typed::what::What;
@@ -31,7 +32,7 @@ pub(crate) fn resolve(
             Round::Nobody(failures) => {
                 (tracker::nobody(&failures), format!("no tracker at {failures}"), true)
             }
-            Round::NotFound { near, settled, others } => {
+            Round::NotFound { near, settled, young, others } => {
                 let why = match is_link(what) {
                     true if others => other_sizes(what),
                     true => format!("nobody who has {} is there", what.label()),
@@ -39,10 +40,10 @@ pub(crate) fn resolve(
                         format!("the tracker has just started and knows nobody who has {}", what.label())
                     }
                 };
-                let failure = if others {
-                    Failure::new(Exit::Unreachable, why.clone())
-                } else {
-                    not_found(what, &near)
+                let failure = match young {
+                    _ if others => Failure::new(Exit::Unreachable, why.clone()),
+                    Some(young) => young.failure(&format!("nobody is known who shares {}", what.label())),
+                    None => not_found(what, &near),
                 };
                 (failure, why, !settled || is_link(what))
             }
@@ -61,6 +62,8 @@ enum Round {
         near: Vec<String>,
         /// False if a tracker has just started, and may hear of it yet.
         settled: bool,
+        /// One that has come back, if one has: others have it more often than not.
+        young: Option<Young>,
         /// True if some claim it with another size than the one wanted.
         others: bool,
     },
@@ -77,11 +80,14 @@ struct Said {
     near: Vec<String>,
     /// For how long it has been up, as far as that matters.
     uptime: Duration,
+    /// It has nothing, and has just come back.
+    young: Option<Young>,
 }
 
 fn ask_all(what: &What, trackers: &[String], wait: &Wait) -> Round {
     let asked = Arc::new(what.clone());
-    let answers = ask_or_others(trackers, &[], wait, move |address| ask_one(&asked, address));
+    let suffices = |said: &Said| said.young.is_none();
+    let answers = ask_or_others(trackers, &[], wait, suffices, move |address| ask_one(&asked, address));
     judge(what, answers, Answers::hurry)
 }
 
@@ -94,7 +100,7 @@ fn judge<I: Iterator<Item = (String, Result<Said, String>)>>(
     let mut found: Vec<Variant> = Vec::new();
     let mut failures = Vec::new();
     let mut answered = false;
-    let mut settled = true;
+    let (mut settled, mut young) = (true, None);
     let mut near = Vec::new();
     let mut others = false;
     while let Some((address, answer)) = answers.next() {
@@ -109,6 +115,7 @@ fn judge<I: Iterator<Item = (String, Result<Said, String>)>>(
                 others |= !said.variants.is_empty();
                 near.extend(said.near);
                 settled &= said.uptime >= SETTLING;
+                young = young.or(said.young);
             }
             Err(reason) => failures.push(format!("{address} ({reason})")),
         }
@@ -116,7 +123,11 @@ fn judge<I: Iterator<Item = (String, Result<Said, String>)>>(
     if !found.is_empty() {
         return Round::Found(found);
     }
-    if answered { Round::NotFound { near, settled, others } } else { Round::Nobody(failures.join(", ")) }
+    if answered {
+        Round::NotFound { near, settled, young, others }
+    } else {
+        Round::Nobody(failures.join(", "))
+    }
 }
 
 /// Adds what a tracker says to what others have said. What is another content under the same name stays another.
@@ -143,12 +154,10 @@ fn ask_one(what: &What, address: &str) -> Result<Said, String> {
     let mut tracker = Tracker::connect(address)?;
     let (mut variants, near) = ask(what, &mut tracker).map_err(|failure| failure.to_string())?;
     variants.retain(Variant::is_possible);
-    let uptime = if variants.is_empty() {
-        tracker.status().map_or(SETTLING, |status| Duration::from_millis(status.uptime_ms))
-    } else {
-        SETTLING
-    };
-    Ok(Said { variants, near, uptime })
+    let status = if variants.is_empty() { tracker.status().ok() } else { None };
+    let uptime = status.as_ref().map_or(SETTLING, |status| Duration::from_millis(status.uptime_ms));
+    let young = status.and_then(|status| Young::seen(address, &status));
+    Ok(Said { variants, near, uptime, young })
 }
 
 /// The contents that one tracker has, or else what is called nearly so.
@@ -276,7 +285,7 @@ mod tests {
     #[test]
     fn only_the_size_that_a_link_names_is_it() {
         assert_eq!(judged(&link(2), vec![has(&[1, 2])]), Round::Found(vec![variant(2)]));
-        let others = Round::NotFound { near: Vec::new(), settled: false, others: true };
+        let others = Round::NotFound { near: Vec::new(), settled: false, young: None, others: true };
         assert_eq!(judged(&link(2), vec![has(&[1])]), others);
     }
 
@@ -286,8 +295,9 @@ mod tests {
             |young| judged(&named(), vec![lacks("b", SETTLING), lacks("c", young), Err(String::new())]);
         let near = || vec!["b".to_owned(), "c".to_owned()];
         let just_short = SETTLING - Duration::from_nanos(1);
-        assert_eq!(round(SETTLING), Round::NotFound { near: near(), settled: true, others: false });
-        assert_eq!(round(just_short), Round::NotFound { near: near(), settled: false, others: false });
+        let not_found = |settled, young| Round::NotFound { near: near(), settled, young, others: false };
+        assert_eq!(round(SETTLING), not_found(true, None));
+        assert_eq!(round(just_short), not_found(false, None));
     }
 
     #[test]

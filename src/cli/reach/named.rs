@@ -33,23 +33,25 @@ pub(crate) fn matching(
     trackers: &[String],
     patience: Patience,
 ) -> Result<Vec<SafeName>, Failure> {
-    let mut found = BTreeSet::new();
+    let nothing = format!("nobody is known who shares anything that matches {}", shown(&names.text));
     // A tracker's `*` stands for more; it asks for no `/` at the end of a folder's name.
     let question = format!("{}*", names.text.trim_end_matches('/'));
-    tracker::of_any(&mut tracker::connect(trackers, patience)?, |tracker| {
+    let mut trackers = tracker::connect(trackers, patience)?;
+    let mut found = BTreeSet::new();
+    tracker::of_any(&mut trackers, |tracker| {
         tracker.list(&question, |entry| {
             found.extend(SafeName::new(&*entry.name).ok().filter(|name| names.has(name)));
             Ok(())
         })
     })?;
-    if found.is_empty() {
-        let sentence = format!(
+    let found = Some(found).filter(|found| !found.is_empty());
+    let found = tracker::as_far_as_known(&trackers, found, &nothing)?;
+    found.map(|found| found.into_iter().collect()).ok_or_else(|| {
+        Failure::not_found(format!(
             "nobody shares anything that matches {}; `p2p ls -r` lists what there is",
             shown(&names.text)
-        );
-        return Err(Failure::not_found(sentence));
-    }
-    Ok(found.into_iter().collect())
+        ))
+    })
 }
 
 #[cfg(test)]

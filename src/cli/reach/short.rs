@@ -27,8 +27,10 @@ pub(crate) fn digits(ids: impl Iterator<Item = FileId>) -> usize {
 /// is that name, if there is one.
 pub(crate) fn what(text: &str, configured: &[String], patience: Patience) -> Result<What, Failure> {
     if let Some(start) = short_id(text) {
+        let nothing = format!("nobody is known who shares anything whose id begins with {start}");
         let mut trackers = tracker::connect(configured, patience)?;
         let id = that_begins(&mut trackers, start)?;
+        let id = tracker::as_far_as_known(&trackers, id, &nothing)?;
         let nobody = || Failure::not_found(format!("nobody shares anything whose id begins with {start}"));
         return id.map(What::Id).ok_or_else(nobody);
     }

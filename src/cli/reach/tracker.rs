@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::asking::{Wait, ask_or_others};
+use super::young::Young;
 use super::{known, swarm};
 use crate::api::Exit;
 use crate::cli::failure::{Failure, net_reason};
@@ -27,15 +28,46 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Tracker {
     /// As it was given.
     pub(crate) address: String,
+    /// It had just come back when it was connected to for who has what.
+    young: Option<Young>,
     link: Link,
 }
 
 type Link = Messages<FromTracker, ToTracker>;
 
-/// Connects to all trackers that can be reached, trying again for as long as patience lasts if none can. Once one is
-/// there the others have but a moment. In place of one that is dead another is reached that is one with it.
+/// Connects to all trackers that can be reached, to ask them who has what, trying again for as long as patience lasts if none
+/// can, or one has just come back. Once one is there the others have but a moment. In place of one that is dead, or has just
+/// come back, another is reached that is one with it.
 pub(crate) fn connect(trackers: &[String], patience: Patience) -> Result<Vec<Tracker>, Failure> {
-    reach(trackers, &[], patience)
+    let mut wait = Wait::new(patience);
+    loop {
+        let reached = reach(trackers, &[], &mut wait, Tracker::connect_to_ask)?;
+        match young(&reached) {
+            Some(young) if wait.again(&young.to_string()) => {}
+            _ => return Ok(reached),
+        }
+    }
+}
+
+/// What these trackers found, if that is all there can be: what is said of it where one of them has just come back.
+///
+/// # Errors
+/// They found `nothing`, and others who ask later may find it.
+pub(crate) fn as_far_as_known<T>(
+    trackers: &[Tracker],
+    found: Option<T>,
+    nothing: &str,
+) -> Result<Option<T>, Failure> {
+    match (young(trackers), &found) {
+        (Some(young), None) => return Err(young.failure(nothing)),
+        (Some(young), Some(_)) => say::note(&young.to_string()),
+        (None, _) => {}
+    }
+    Ok(found)
+}
+
+fn young(trackers: &[Tracker]) -> Option<&Young> {
+    trackers.iter().find_map(|tracker| tracker.young.as_ref())
 }
 
 /// Connects to the first tracker in the list that can be reached, or another that is one with it.
@@ -49,15 +81,20 @@ pub(crate) fn connect_but(
     tried: &[String],
     patience: Patience,
 ) -> Result<Tracker, Failure> {
-    let first = reach(trackers, tried, patience)?.into_iter().next();
+    let first = reach(trackers, tried, &mut Wait::new(patience), Tracker::connect)?.into_iter().next();
     first.ok_or_else(|| nobody(&trackers.join(", ")))
 }
 
-fn reach(trackers: &[String], tried: &[String], patience: Patience) -> Result<Vec<Tracker>, Failure> {
-    let mut wait = Wait::new(patience);
+fn reach(
+    trackers: &[String],
+    tried: &[String],
+    wait: &mut Wait,
+    connect: fn(&str) -> Result<Tracker, String>,
+) -> Result<Vec<Tracker>, Failure> {
     loop {
         let (mut reached, mut failures) = (Vec::new(), Vec::new());
-        let mut answers = ask_or_others(trackers, tried, &wait, Tracker::connect);
+        let mut answers =
+            ask_or_others(trackers, tried, wait, |tracker: &Tracker| tracker.young.is_none(), connect);
         while let Some((address, answer)) = answers.next() {
             match answer {
                 Ok(tracker) => {
@@ -123,12 +160,20 @@ impl Tracker {
     /// Connects to the tracker at `address`, or says why not.
     pub(crate) fn connect(address: &str) -> Result<Tracker, String> {
         let link = Tracker::dial(address).map_err(|error| net_reason(&error))?;
-        let mut tracker = Tracker { address: address.to_owned(), link };
+        let mut tracker = Tracker { address: address.to_owned(), young: None, link };
         if known::is_due(address)
             && let Some(FromTracker::Cluster(cluster)) = tracker.ask_once(&GetCluster {}.into())
         {
             known::remember(address, &cluster);
         }
+        Ok(tracker)
+    }
+
+    /// The same, and sees whether it has just come back.
+    fn connect_to_ask(address: &str) -> Result<Tracker, String> {
+        let mut tracker = Tracker::connect(address)?;
+        let status = tracker.status().map_err(|failure| failure.to_string())?;
+        tracker.young = Young::seen(address, &status);
         Ok(tracker)
     }
 

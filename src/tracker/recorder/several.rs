@@ -78,11 +78,12 @@ enum Waiter {
 }
 
 impl Several {
+    /// Also whether there were records.
     pub(super) fn start(
         folder: &Path,
         Founders { node, first }: Founders,
         records: &Arc<RwLock<Records>>,
-    ) -> Result<Arc<Several>, JoinError> {
+    ) -> Result<(Arc<Several>, bool), JoinError> {
         let Opened { ledger, found, before } = Ledger::open(folder)?;
         if let Some(identity) = found.identity.as_ref().filter(|identity| identity.node != node) {
             return Err(JoinError::OtherNode { is: identity.node, asked: node });
@@ -90,6 +91,7 @@ impl Several {
         if before.is_some() && first.len() > 1 {
             return Err(JoinError::NotEmpty(folder.to_owned()));
         }
+        let had_records = found.begun.is_some() || before.is_some();
         let settings = Settings {
             node,
             first: first.clone(),
@@ -124,7 +126,8 @@ impl Several {
         desk.carry_out(step); // what was on the disk is there from the first moment
         let thread = threads::named("tracker-recorder").essential(move || desk.run(&ordered));
         let thread = Mutex::new(Some(thread.map_err(JoinError::Thread)?));
-        Ok(Arc::new(Several { orders, thread, view, changes, first, keys: Mutex::default() }))
+        let several = Several { orders, thread, view, changes, first, keys: Mutex::default() };
+        Ok((Arc::new(several), had_records))
     }
 
     /// The first members, as this tracker was started: a place to look for others.

@@ -398,9 +398,16 @@ impl Sampled for FromTracker {
             Some(FromTracker::Located(_)) => {
                 Listing { entries: List::new(vec![entry(), entry()]), more: true }.into()
             }
-            Some(FromTracker::Listing(_)) => {
-                Status { uptime_ms: 1, epoch: 7, peers: 2, names: 3, registrations: 4, located: 5 }.into()
+            Some(FromTracker::Listing(_)) => Status {
+                uptime_ms: 1,
+                epoch: 7,
+                peers: 2,
+                names: 3,
+                registrations: 4,
+                located: 5,
+                settling_ms: 6,
             }
+            .into(),
             Some(FromTracker::Status(_)) => Peers { peers: List::new(vec![peer_info()]), more: false }.into(),
             Some(FromTracker::Peers(_)) => cluster().into(),
             Some(FromTracker::Cluster(_)) => Lent {

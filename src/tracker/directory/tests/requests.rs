@@ -260,8 +260,15 @@ fn the_status_counts_what_there_is() {
     join(&mut directory, peer(1), &[offer("f", 1, 1, true), offer("g", 1, 1, true)], now);
     join(&mut directory, peer(2), &[offer("f", 1, 1, true)], now);
     locate(&mut directory, Wanted::Name("f"), now);
-    let expected =
-        Status { uptime_ms: 7, epoch: directory.epoch(), peers: 2, names: 2, registrations: 3, located: 1 };
+    let expected = Status {
+        uptime_ms: 7,
+        epoch: directory.epoch(),
+        peers: 2,
+        names: 2,
+        registrations: 3,
+        located: 1,
+        settling_ms: 0,
+    };
     assert_eq!(directory.status(now + Duration::from_millis(7)), expected);
     let other = Directory::new(LEASE, Bounds::default(), 2, now);
     assert_ne!(other.epoch(), directory.epoch());
