@@ -7,6 +7,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use support::{Daemon, Output, Port, Sample, eventually, pattern, run};
 use tempfile::TempDir;
@@ -387,4 +388,24 @@ fn small_contents_are_whole_again_too_with_their_modes() {
             "{number}"
         );
     }
+}
+
+#[test]
+fn an_upload_does_not_wait_for_a_store_that_hangs() {
+    // Nobody is forgotten while this test goes on because he is silent.
+    let cluster = Cluster::with(3, &["--lease", "600s"]);
+    let file = cluster.place.path().join("film");
+    fs::write(&file, pattern(500_000, 3)).expect("a file");
+    cluster.upload(&file, &[]);
+    let holder = cluster.listed().into_iter().find(|store| store["contents"] == 1).expect("a holder");
+    let number: usize =
+        holder["name"].as_str().and_then(|name| name.strip_prefix("store")?.parse().ok()).unwrap();
+    let hangs = cluster.stores[number].as_ref().expect("it runs");
+    hangs.signal(Signal::STOP);
+    // It has most of the new version, too: it is asked what that is, and does not say.
+    fs::write(&file, [pattern(500_000, 3), vec![1]].concat()).expect("a file");
+    assert_eq!(cluster.upload(&file, &[])["copies"], 2);
+    let states: Vec<Value> = cluster.listed().into_iter().map(|store| store["state"].clone()).collect();
+    assert_eq!(states, ["lending"; 3], "its registration has not ended");
+    hangs.signal(Signal::CONT);
 }

@@ -92,7 +92,7 @@ impl Keeping {
         let Some(at) = self.stores.find(peer) else { return Vec::new() };
         self.tick(now);
         let fresh = self.stores[at].waiting != Some(connection);
-        self.stores[at].waiting = Some(connection);
+        self.stores[at].asks(connection);
         if !self.stores[at].counts() {
             return Vec::new();
         }
@@ -136,6 +136,9 @@ impl Keeping {
                 }
             }
             orders.extend(told);
+        }
+        if !orders.is_empty() {
+            self.stores[at].has_to_ask(now);
         }
         orders
     }

@@ -19,7 +19,7 @@ impl Keeping {
     /// A store waits on this connection for what the next term brings: here it has no duties.
     pub fn waits(&mut self, peer: PeerId, connection: u64) {
         if let Some(at) = self.stores.find(peer) {
-            self.stores[at].waiting = Some(connection);
+            self.stores[at].asks(connection);
         }
     }
 

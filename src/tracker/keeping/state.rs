@@ -186,7 +186,10 @@ impl Keeping {
             if let Some(errand) = errand {
                 let of = if told.is_some() { &mut store.told } else { &mut store.errands };
                 of.insert((errand, content));
-                self.wakes.extend(store.waiting.filter(|_| told.is_none()));
+                if told.is_none() {
+                    store.has_to_ask(now);
+                    self.wakes.extend(store.waiting);
+                }
             }
         }
         match row.tidy(at, now) {

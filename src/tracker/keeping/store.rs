@@ -10,6 +10,9 @@ use crate::wire::{Label, Lend, StoreInfo, StoreState};
 
 /// Most stores that are remembered.
 const MAX_STORES: usize = 4096;
+/// A store that has something to hear and has not asked for so long hangs: it is given nothing more, and what somebody
+/// waits for goes to others.
+const HANGS_AFTER: Duration = Duration::from_secs(5);
 /// A store comes on record, with another name or zone, no more often than this.
 const RECORDED_AGAIN: Duration = Duration::from_secs(60);
 
@@ -85,6 +88,8 @@ pub(super) struct Store {
     pub(super) told: BTreeSet<(Errand, Content)>,
     /// The connection that waits for duties.
     pub(super) waiting: Option<u64>,
+    /// Since when it has had something to hear, or heard it, and has not asked for more.
+    owes_question: Option<Instant>,
     /// What it was told to remember or give up, and has not asked for duties since.
     pub(super) unsettled: Vec<Content>,
     /// Until then it is given nothing: its disk is damaged.
@@ -119,6 +124,7 @@ impl Store {
             errands: BTreeSet::new(),
             told: BTreeSet::new(),
             waiting: None,
+            owes_question: None,
             unsettled: Vec::new(),
             unfit_until: None,
             chunks: 0,
@@ -190,7 +196,28 @@ impl Store {
 
     /// True if it may be given something to keep.
     pub(super) fn takes(&self, now: Instant) -> bool {
-        self.stays() && self.unfit_until.is_none_or(|until| until <= now)
+        self.stays() && !self.hangs(now) && self.unfit_until.is_none_or(|until| until <= now)
+    }
+
+    /// It has said all that it holds: from now on it is to ask what to do.
+    pub(super) fn has_reported(&mut self, now: Instant) {
+        (self.missing_since, self.missed) = (None, false);
+        self.owes_question = (!self.errands.is_empty()).then_some(now);
+    }
+
+    /// There is something for it to hear.
+    pub(super) fn has_to_ask(&mut self, now: Instant) {
+        self.owes_question = self.owes_question.or(Some(now));
+    }
+
+    /// It asks on this connection.
+    pub(super) fn asks(&mut self, connection: u64) {
+        (self.waiting, self.owes_question) = (Some(connection), None);
+    }
+
+    /// True if its registration lasts and it does not ask what it is to do, as a process that was stopped.
+    pub(super) fn hangs(&self, now: Instant) -> bool {
+        self.owes_question.is_some_and(|since| since + HANGS_AFTER <= now)
     }
 
     /// Bytes for which there is room.

@@ -82,8 +82,13 @@ fn a_store_that_declines_is_passed_over_and_one_that_stalls() {
     assert!(world.orders().iter().any(|(store, _)| *store == first[0].0), "the first may have room again");
 }
 
+/// True if another store is told to keep what one of `told` was.
+fn another_is_told(orders: &[(usize, Order)], told: &[(usize, Order)]) -> bool {
+    orders.iter().any(|(store, _)| told.iter().all(|(before, _)| before != store))
+}
+
 #[test]
-fn what_a_frozen_store_was_to_keep_goes_to_another_while_somebody_waits() {
+fn what_a_slow_store_was_to_keep_goes_to_another_while_somebody_waits() {
     let mut world = World::new(3);
     let promise = file(1, 16, 2);
     world.store(1, promise);
@@ -91,14 +96,49 @@ fn what_a_frozen_store_was_to_keep_goes_to_another_while_somebody_waits() {
     assert_eq!(told.len(), 2);
     world.obey(told[0].0, &told[0].1);
     world.say(told[0].0, promise.content);
-    // The other is there, and does nothing.
+    // The other asks for more, and makes nothing safe.
     world.passes(14 * SECOND);
     world.store(1, promise);
     assert!(world.orders().is_empty(), "it may just be slow");
     world.passes(2 * SECOND);
     world.store(1, promise);
     let others = world.orders();
-    assert!(others.iter().any(|(store, _)| told.iter().all(|(before, _)| before != store)), "{others:?}");
+    assert!(another_is_told(&others, &told), "{others:?}");
+}
+
+#[test]
+fn what_a_frozen_store_was_to_keep_goes_to_another_soon_and_it_is_given_nothing_until_it_asks() {
+    let mut world = World::new(3);
+    let (first, second, third) = (file(1, 16, 2), file(2, 16, 2), file(3, 16, 3));
+    world.store(1, first);
+    let told = world.orders();
+    for (store, order) in &told[1..] {
+        world.obey(*store, order);
+        world.say(*store, first.content);
+    }
+    let frozen = told[0].0;
+    world.disks[frozen].frozen = true;
+    world.passes(4 * SECOND);
+    assert_eq!(world.told_to_others(frozen), 0, "not yet");
+    world.passes(2 * SECOND);
+    assert_eq!(world.told_to_others(frozen), 1, "it has not asked for more since it was told");
+    world.store(2, second);
+    assert_eq!(world.told_to_others(frozen), 2, "what comes now goes to others");
+    world.disks[frozen].frozen = false;
+    world.asks(frozen);
+    world.store(3, third);
+    assert_eq!(world.asks(frozen).len(), 1, "it asks again: it is given something");
+}
+
+#[test]
+fn a_store_that_freezes_before_it_is_told_is_passed_over_too() {
+    let mut world = World::new(3);
+    let promise = file(1, 16, 2);
+    world.disks[0].frozen = true;
+    world.store(1, promise);
+    let told = world.told_to_others(0);
+    world.passes(6 * SECOND);
+    assert_eq!(told + world.told_to_others(0), 2, "nobody answers the bell of the first");
 }
 
 #[test]

@@ -233,7 +233,8 @@ impl Keeping {
         let Some(row) = self.rows.get(&content) else { return };
         let stalls = |holder: &&Holder| {
             let moved = holder.todo.as_ref().and_then(|todo| todo.moved);
-            holder.wants() && moved.is_some_and(|moved| moved + STALLED_AFTER <= now)
+            let hangs = self.stores[holder.store].hangs(now);
+            holder.wants() && (hangs || moved.is_some_and(|moved| moved + STALLED_AFTER <= now))
         };
         let stalled: Vec<StoreRow> = row.holders.iter().filter(stalls).map(|holder| holder.store).collect();
         let lacks = |holder: &Holder| holder.have.count(row.chunks) < row.chunks;

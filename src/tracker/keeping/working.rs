@@ -112,7 +112,7 @@ impl Keeping {
                 if let Presence::Here { reported, .. } = &mut self.stores[at].presence {
                     *reported = true;
                     let store = &mut self.stores[at];
-                    (store.missing_since, store.missed) = (None, false);
+                    store.has_reported(now);
                     self.wakes.extend(store.waiting);
                     self.has_surplus = true;
                     self.agenda.walk(Walk::Of(at), false);

@@ -57,6 +57,8 @@ pub(super) struct Disk {
     pub(super) connection: Option<u64>,
     /// That on which it asks for duties.
     pub(super) asks: u64,
+    /// True if it is there and asks for nothing.
+    pub(super) frozen: bool,
     pub(super) term: Term,
 }
 
@@ -246,6 +248,11 @@ impl World {
         all
     }
 
+    /// How many duties all but this one are told now.
+    pub(super) fn told_to_others(&mut self, but: usize) -> usize {
+        (0..self.disks.len()).filter(|store| *store != but).map(|store| self.asks(store).len()).sum()
+    }
+
     pub(super) fn asks(&mut self, store: usize) -> Vec<Order> {
         let disk = &self.disks[store];
         let orders = match disk.connection {
@@ -342,6 +349,9 @@ impl World {
 
     pub(super) fn passes(&mut self, time: Duration) {
         self.now += time;
+        for (store, disk) in self.disks.iter().enumerate().filter(|(_, disk)| !disk.frozen) {
+            self.keeping.waits(peer(store), disk.asks);
+        }
         self.keeping.tick(self.now);
         self.works();
     }
