@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use p2p::content::PeerId;
 use p2p::net::secure::{Expected, Keyring};
 use p2p::net::{self, Identity, Messages, trace::Side};
-use p2p::wire::{ChangeMembers, FromTracker, GetCluster, List, MemberKey, NodePlace, Role, Text, ToTracker};
+use p2p::wire::{
+    BetweenNodes, ChangeMembers, Common, ErrorCode, FromTracker, GetCluster, LinkNodes, List, MemberKey,
+    NodePlace, Role, Text, ToTracker,
+};
 use rustix::process::Signal;
 use support::{Daemon, Output, Port, Sample, eventually, pattern, run};
 use tempfile::TempDir;
@@ -71,6 +74,21 @@ impl Cluster {
             net::greet(stream, (&me, Role::Member), Expected::Anybody, Side::Tracker, net::HELLO_TIMEOUT);
         let mut link = Messages::<FromTracker, ToTracker>::new(session.ok()?, Side::Tracker);
         link.call(&question.into()).ok()
+    }
+
+    /// What a tracker says to a stranger who says that he is one of them; and the connection.
+    #[track_caller]
+    fn claim(&self, at: usize, node: u16) -> (Common, Messages<BetweenNodes, BetweenNodes>) {
+        let me = Identity::new(Keyring::none(), PeerId::random(), "a stranger".into(), 0);
+        let stream = net::dial(&self.at(at)).expect("the tracker");
+        let session =
+            net::greet(stream, (&me, Role::Node), Expected::Anybody, Side::Tracker, net::HELLO_TIMEOUT);
+        let mut line = Messages::new(session.expect("HELLO"), Side::Tracker);
+        let link = LinkNodes { node, to: at as u16, token: fastrand::u64(..) };
+        match line.call(&link.into()).expect("an answer") {
+            BetweenNodes::Common(answer) => (answer, line),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// How a tracker sees the cluster.
@@ -234,6 +252,31 @@ fn without_a_majority_nothing_is_promised_and_what_is_missing_is_named_but_lists
     assert!(refused.stderr.contains("tracker 2"), "{refused:?}");
     cluster.run(2);
     eventually("two are a majority", || (cluster.publish(1, "third").code() == 0).then_some(()));
+}
+
+#[test]
+fn who_says_that_he_is_one_of_them_is_believed_where_that_one_is_dialled_and_nowhere_else() {
+    let mut cluster = Cluster::start(3);
+    eventually("the trackers agree", || (cluster.publish(1, "first").code() == 0).then_some(()));
+    let refused = |answer: &Common, why| matches!(answer, Common::Error(problem) if problem.code == why);
+    for at in 1..=3 {
+        for node in (1..=3).filter(|node| *node != at) {
+            let (answer, _) = cluster.claim(at, node as u16);
+            assert!(refused(&answer, ErrorCode::NotAllowed), "at {at}: {answer:?}");
+        }
+    }
+    // Nor while the one is away whose number it is; and who was there first with a number that nobody has stays.
+    cluster.kill(3);
+    assert!(refused(&cluster.claim(1, 3).0, ErrorCode::NotAllowed));
+    let (first, _line) = cluster.claim(1, 9);
+    assert_eq!(first, Common::Ok);
+    let second = eventually("he is there", || {
+        let (answer, _) = cluster.claim(1, 9);
+        (answer != Common::Ok).then_some(answer)
+    });
+    assert!(refused(&second, ErrorCode::InUse), "{second:?}");
+    cluster.run(3);
+    cluster.has(3, "first");
 }
 
 #[test]

@@ -41,6 +41,8 @@ messages! {
             node: u16,
             /// The number of the receiver, as the sender believes.
             to: u16,
+            /// Drawn for this connection: by it the sender is known at the address of its number ([`Confirm`]).
+            token: u64,
         }
         /// The next piece of what is said on the connection between two trackers; a notice.
         0x81 "SAY" Say {
@@ -72,6 +74,13 @@ messages! {
             message: u8,
             /// The fields of that.
             body: Passed,
+        }
+        /// Is the connection with this token one that the receiver has made? Answered with OK if it is.
+        0x84 "CONFIRM" Confirm {
+            /// The number of the tracker to which it is made.
+            to: u16,
+            /// What was said there in LINK.
+            token: u64,
         }
     }
 }

@@ -209,6 +209,7 @@ impl Service {
                     }
                     Err(refused) => refused.into(),
                 },
+                BetweenNodes::Confirm(asked) => passing.nodes.confirm(&asked).into(),
                 BetweenNodes::Forward(forward) => self.answer_for(line, &forward, guest)?,
                 BetweenNodes::Common(Common::Ping) => Common::Pong.into(),
                 other => return Err(NetError::Unexpected(other.label())),

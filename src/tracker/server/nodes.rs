@@ -3,7 +3,7 @@
 //! Of two trackers that with the larger number dials, and again when the connection has ended. One thread reads what the other
 //! says and hands it to the recorder, one sends what that wants said. What is said is none of their business.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,14 +15,14 @@ use bytes::{Bytes, BytesMut};
 
 use super::crew::{self, Crew};
 use crate::net::guests::Guests;
-use crate::net::secure::{Expected, PublicKey};
+use crate::net::secure::{Expected, PublicKey, Secret};
 use crate::net::{self, Handle, Identity, Messages, NetError, trace::Side};
 use crate::say;
 use crate::threads::{self, lock};
 use crate::tracker::cluster::{Key, MAX_NODE, Member, Node};
 use crate::tracker::recorder::{Inlet, Several, outlet};
 use crate::wire::limits::MAX_PASSED_BYTES;
-use crate::wire::{BetweenNodes, Common, LinkNodes, Message, Passed, Role, Say};
+use crate::wire::{BetweenNodes, Common, Confirm, ErrorCode, LinkNodes, Message, Passed, Role, Say};
 
 /// A connection between two trackers.
 pub(super) type Line = Messages<BetweenNodes, BetweenNodes>;
@@ -31,6 +31,8 @@ pub(super) type Line = Messages<BetweenNodes, BetweenNodes>;
 const LOOK: Duration = Duration::from_millis(200);
 /// Most bytes of one statement: a log of an epoch and more.
 const MAX_SAID_BYTES: usize = 64 << 20;
+/// How long a member may take to say whether a connection is its own: less than who makes it waits.
+const CONFIRM_PATIENCE: Duration = Duration::from_secs(2);
 /// Numbers of threads that no connection of a member has.
 const FIRST_NUMBER: u64 = 1 << 48;
 
@@ -48,8 +50,8 @@ pub(super) struct Nodes {
 struct Open {
     /// Those that this side has dialled.
     sockets: BTreeMap<u64, Handle>,
-    /// To whom there is one, or it is being made.
-    dialled: BTreeSet<Node>,
+    /// To whom there is one, or it is being made; with its token.
+    dialled: BTreeMap<Node, u64>,
     stopped: bool,
 }
 
@@ -88,14 +90,12 @@ impl Nodes {
         let view = self.several.view();
         let before = |member: &Member| member.node < view.node;
         for member in view.members.iter().chain(self.several.first()).filter(|member| before(member)) {
-            if !lock(&self.open).dialled.insert(member.node) {
-                continue;
-            }
+            let Some(token) = self.begin(member.node) else { continue };
             let (nodes, member) = (Arc::clone(self), member.clone());
             let node = member.node;
             let started = crew.start(threads::small("tracker-node"), self.number(), move || {
                 let _dialled = Dialled(&nodes, member.node);
-                if let Err(error) = nodes.dial(&member) {
+                if let Err(error) = nodes.dial(&member, token) {
                     tracing::debug!("tracker {} at {}: {error}", member.node, &*member.address);
                 }
             });
@@ -105,11 +105,20 @@ impl Nodes {
         }
     }
 
+    /// The token of a connection that is to be made now; none if there is one.
+    fn begin(&self, to: Node) -> Option<u64> {
+        let secret = Secret::random().ok()?; // without one it is tried again
+        let token = u64::from_be_bytes(*secret.expose().first_chunk()?);
+        let mut open = lock(&self.open);
+        let is_new = !open.dialled.contains_key(&to);
+        is_new.then(|| *open.dialled.entry(to).or_insert(token))
+    }
+
     /// Makes the connection, and talks on it until it ends.
-    fn dial(&self, to: &Member) -> Result<(), NetError> {
+    fn dial(&self, to: &Member, token: u64) -> Result<(), NetError> {
         let (number, mut line) = self.connect(to, net::HELLO_TIMEOUT)?;
         let _socket = Socket(self, number);
-        let link = LinkNodes { node: self.several.view().node, to: to.node };
+        let link = LinkNodes { node: self.several.view().node, to: to.node, token };
         line.set_timeout(Some(net::HELLO_TIMEOUT))?;
         match line.call(&link.into())? {
             BetweenNodes::Common(Common::Ok) => {}
@@ -201,7 +210,7 @@ impl Nodes {
     /// # Errors
     /// Why not, for the other side.
     pub(super) fn may_link(&self, link: &LinkNodes, key: Option<PublicKey>) -> Result<(), Common> {
-        use crate::wire::ErrorCode::{NotAllowed, Unexpected};
+        use ErrorCode::{InUse, NotAllowed, Unexpected};
         let view = self.several.view();
         if link.to != view.node {
             return Err(Common::error(Unexpected, format!("this is tracker {}, not {}", view.node, link.to)));
@@ -209,12 +218,42 @@ impl Nodes {
         if link.node == view.node || link.node == 0 || link.node > MAX_NODE {
             return Err(Common::error(Unexpected, format!("tracker {} is not another one", link.node)));
         }
-        let known = view.member(link.node).map(|member| member.key.0).filter(|key| *key != [0; 32]);
-        match known {
-            Some(known) if key.is_none_or(|key| key.0 != known) => {
-                Err(Common::error(NotAllowed, format!("tracker {} has another key", link.node)))
-            }
-            _ => Ok(()),
+        let Some(member) = view.member(link.node) else {
+            return match view.other(link.node) {
+                Some(_) => Err(Common::error(InUse, format!("there is a tracker {}", link.node))),
+                None => Ok(()),
+            };
+        };
+        match key {
+            Some(key) if member.key == Key(key.0) || member.key == Key::default() => Ok(()),
+            None if member.key == Key::default() => self.is_confirmed(member, link).map_err(|error| {
+                let why = format!(
+                    "{} does not confirm that this is tracker {}: {error}",
+                    &*member.address, link.node
+                );
+                Common::error(NotAllowed, why)
+            }),
+            _ => Err(Common::error(NotAllowed, format!("tracker {} has another key", link.node))),
+        }
+    }
+
+    /// Asks a member, where it is dialled, whether it is it that makes this connection.
+    fn is_confirmed(&self, member: &Member, link: &LinkNodes) -> Result<(), NetError> {
+        let (number, mut line) = self.connect(member, CONFIRM_PATIENCE)?;
+        let _socket = Socket(self, number);
+        line.set_timeout(Some(CONFIRM_PATIENCE))?;
+        match line.call(&Confirm { to: link.to, token: link.token }.into())? {
+            BetweenNodes::Common(Common::Ok) => Ok(()),
+            BetweenNodes::Common(Common::Error(problem)) => Err(problem.into()),
+            other => Err(NetError::Unexpected(other.label())),
+        }
+    }
+
+    /// Whether a connection is one that this tracker has made, or makes.
+    pub(super) fn confirm(&self, asked: &Confirm) -> Common {
+        match lock(&self.open).dialled.get(&asked.to) == Some(&asked.token) {
+            true => Common::Ok,
+            false => Common::error(ErrorCode::NotAllowed, "it is not of this tracker"),
         }
     }
 }

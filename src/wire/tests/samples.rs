@@ -567,7 +567,7 @@ impl Sampled for BetweenNodes {
         let passed = Passed(Bytes::from_static(b"said"));
         Some(match after {
             None => Common::Ok.into(),
-            Some(BetweenNodes::Common(_)) => LinkNodes { node: 2, to: 1 }.into(),
+            Some(BetweenNodes::Common(_)) => LinkNodes { node: 2, to: 1, token: 3 }.into(),
             Some(BetweenNodes::LinkNodes(_)) => Say { more: true, said: passed }.into(),
             Some(BetweenNodes::Say(_)) => Forward {
                 peer: PeerId([2; 16]),
@@ -580,7 +580,8 @@ impl Sampled for BetweenNodes {
             }
             .into(),
             Some(BetweenNodes::Forward(_)) => Forwarded { message: 0x33, body: passed }.into(),
-            Some(BetweenNodes::Forwarded(_)) => return None,
+            Some(BetweenNodes::Forwarded(_)) => Confirm { to: 1, token: 3 }.into(),
+            Some(BetweenNodes::Confirm(_)) => return None,
         })
     }
 
