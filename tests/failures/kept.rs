@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use p2p::content::{FileId, Link, SafeName};
 use tempfile::TempDir;
 
-use crate::lab::{DONE, OTHER, UNREACHABLE};
-use crate::support::{Daemon, Output, Sample, eventually, pattern, private_mounts, run};
+use crate::lab::{DONE, NO_QUORUM, OTHER, UNREACHABLE};
+use crate::support::{Daemon, Output, Port, Sample, eventually, pattern, private_mounts, run};
 
 /// A place where a disk is mounted for one process, and nobody else.
 struct Disk(TempDir);
@@ -186,6 +186,63 @@ fn a_journal_that_cannot_be_put_on_the_disk_ends_its_tracker() {
         OTHER,
         &["could not be put on the disk", "cannot keep what it would promise"],
     );
+}
+
+/// The arguments of a tracker of a cluster of those on these ports.
+fn of_cluster(ports: &[Port], node: usize, data: &str) -> Vec<String> {
+    let places = (1..).zip(ports).map(|(node, port)| format!("{node}={}", port.target()));
+    let (list, listen) = (places.collect::<Vec<_>>().join(","), ports[node - 1].target());
+    ["tracker", "--listen", &listen, "--data", data, "--node", &node.to_string(), "--cluster", &list]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+fn texts(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn one_of_several_whose_disk_is_full_goes_on_by_the_others_and_votes_again_when_there_is_room() {
+    let Some(disk) = Disk::new() else { return };
+    let ports = [Port::reserve(), Port::reserve(), Port::reserve()];
+    let args = of_cluster(&ports, 1, &format!("{}/data", disk.text()));
+    let full = disk.start("mount -t tmpfs -o size=256k none $D", &texts(&args));
+    let folders = [(); 2].map(|()| TempDir::new().expect("a folder"));
+    let other = |(folder, node): (&TempDir, usize)| {
+        Daemon::start(&texts(&of_cluster(&ports, node, folder.path().to_str().expect("UTF-8"))))
+    };
+    let mut others: Vec<Daemon> = folders.iter().zip(2..).map(other).collect();
+    let published = |name: &str| eventually(name, || (publish(&full, name).code() == DONE).then_some(()));
+    published("before");
+    fill(&disk.of(&full, "other"));
+    let mut names = Vec::new();
+    while !full.log().contains("nothing can be written to the disk of this tracker") {
+        names.push(format!("name{}", names.len()));
+        published(names.last().expect("a name"));
+    }
+    published("by the others");
+    expect_published(&full, &names);
+    fs::remove_file(disk.of(&full, "other")).expect("a file");
+    full.wait_for_log("can be written again");
+    others.pop().expect("a tracker").kill();
+    published("with its vote");
+    expect_published(&full, &names);
+    full.stop().expect(DONE);
+}
+
+#[test]
+fn the_only_tracker_of_a_cluster_says_that_its_disk_is_full_and_goes_on_when_there_is_room() {
+    let Some(disk) = Disk::new() else { return };
+    let port = [Port::reserve()];
+    let args = of_cluster(&port, 1, &format!("{}/data", disk.text()));
+    let tracker = disk.start("mount -t tmpfs -o size=256k none $D", &texts(&args));
+    eventually("it is one by itself", || (publish(&tracker, "before").code() == DONE).then_some(()));
+    fill(&disk.of(&tracker, "other"));
+    let (_, said) = publish_until_refused(&tracker);
+    expect_sentence(said, NO_QUORUM, &["tracker 1", "cannot write its disk", "space left on device"]);
+    run(&["ls", "--tracker", &tracker.target()]).expect(DONE);
+    fs::remove_file(disk.of(&tracker, "other")).expect("a file");
+    eventually("there is room", || (publish(&tracker, "later").code() == DONE).then_some(()));
 }
 
 #[test]

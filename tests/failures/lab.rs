@@ -13,6 +13,7 @@ pub const OTHER: i32 = 1;
 pub const NOT_FOUND: i32 = 3;
 pub const UNREACHABLE: i32 = 4;
 pub const INTEGRITY: i32 = 5;
+pub const NO_QUORUM: i32 = 7;
 
 /// A tracker, and a place for what is fetched.
 pub struct Lab {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::storage::log::{Batch, Damage, Log, LogError, Magic};
+use crate::storage::log::{Batch, Damage, Log, Magic};
 use crate::storage::{Owned, said};
 use crate::tracker::cluster::{Entry, Found, Rules, What, Write};
 use crate::tracker::records::{Command, Journal, JournalError, Records};
@@ -22,6 +22,15 @@ pub(super) struct Ledger {
     log: Log,
     path: PathBuf,
     _folder: Owned,
+}
+
+/// Why a step's writes are not on the disk.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    /// Nothing of them is, and they can be written again when there is room.
+    NotYet(String),
+    /// It is not known what is.
+    Unknown(String),
 }
 
 /// What there is in a folder.
@@ -82,35 +91,44 @@ impl Ledger {
     /// Puts on the disk what one step wants written.
     ///
     /// # Errors
-    /// In words; it is not known what is on the disk.
-    pub(super) fn write(&mut self, writes: &[Write]) -> Result<(), String> {
+    /// [`Unwritten`]: where writing fails, the log is as it was; where syncing does, that is not known.
+    pub(super) fn write(&mut self, writes: &[Write]) -> Result<(), Unwritten> {
         if writes.is_empty() {
             return Ok(());
         }
         if writes.iter().any(|write| matches!(write, Write::Begin(..))) {
-            return self.begin(writes).map_err(|error| error.to_string());
+            return self.begin(writes);
         }
         let mut batch = Batch::default();
         for (kind, body) in writes.iter().flat_map(Write::records) {
             batch.push(kind, &[&body]);
         }
-        self.log.append(batch).map_err(|error| said(&error))?;
+        self.log.append(batch).map_err(|error| not_yet(&error))?;
         match writes.iter().any(Write::must_last) {
-            true => self.log.sync().map_err(|error| said(&error)),
+            true => self.log.sync().map_err(|error| Unwritten::Unknown(said(&error))),
             false => Ok(()),
         }
     }
 
     /// An epoch begins, in a log of its own. Nobody sees it before it is whole, so its records need not be one batch.
-    fn begin(&mut self, writes: &[Write]) -> Result<(), LogError> {
-        let mut draft = Log::draft(&self.path, MAGIC)?;
+    fn begin(&mut self, writes: &[Write]) -> Result<(), Unwritten> {
+        let draft = Log::draft(&self.path, MAGIC);
+        let mut draft = draft.map_err(|error| Unwritten::NotYet(error.to_string()))?;
         for (kind, body) in writes.iter().flat_map(Write::records) {
             let mut batch = Batch::default();
             batch.push(kind, &[&body]);
-            draft.append(batch).map_err(|error| LogError::Io(self.path.clone(), error))?;
+            draft.append(batch).map_err(|error| not_yet(&error))?;
         }
-        draft.replace(&self.path)?;
+        draft.replace(&self.path).map_err(|error| Unwritten::Unknown(error.to_string()))?;
         self.log = draft;
         Ok(())
+    }
+}
+
+/// What it means that a batch could not be appended: one that is too large never can be.
+fn not_yet(error: &io::Error) -> Unwritten {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => Unwritten::Unknown(said(error)),
+        _ => Unwritten::NotYet(said(error)),
     }
 }

@@ -11,14 +11,14 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
 
 use super::changes::Changes;
 use super::end::{end, halt};
-use super::ledger::{Ledger, Opened};
+use super::ledger::{Ledger, Opened, Unwritten};
 use super::order::{JoinError, Unrecorded};
 use super::outlet::Outlet;
 use super::view::View;
@@ -32,6 +32,8 @@ use crate::wire::Authority;
 
 /// Most events that are taken in together; more wait.
 const MAX_TOGETHER: usize = 512;
+/// How often it is tried to write what the disk did not take.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of a piece of a snapshot.
 const PIECE_BYTES: usize = 256 << 10;
 /// Least and most bytes of a log that ends its epoch.
@@ -123,7 +125,10 @@ impl Several {
             changes: Arc::clone(&changes),
             told: 0,
         };
-        desk.carry_out(step); // what was on the disk is there from the first moment
+        // What was on the disk is there from the first moment.
+        if let Err(Held(_, why)) = desk.carry_out(step) {
+            end(&why);
+        }
         let thread = threads::named("tracker-recorder").essential(move || desk.run(&ordered));
         let thread = Mutex::new(Some(thread.map_err(JoinError::Thread)?));
         let several = Several { orders, thread, view, changes, first, keys: Mutex::default() };
@@ -207,6 +212,9 @@ impl Several {
     }
 }
 
+/// A step of which nothing is on the disk, and why.
+struct Held(Step, String);
+
 /// What the thread owns.
 struct Desk {
     seam: Seam,
@@ -245,8 +253,44 @@ impl Desk {
                 self.seam.feed(Event::Tick);
             }
             let step = self.seam.flush();
-            self.carry_out(step);
+            if let Err(held) = self.carry_out(step)
+                && !self.stand_still(held, orders)
+            {
+                return;
+            }
         }
+    }
+
+    /// Waits until the disk takes what is to be written: to the others this tracker is cut off, and whoever asks it for what
+    /// needs a vote hears that it has none. False if it is to stop.
+    fn stand_still(&mut self, mut held: Held, orders: &Receiver<Order>) -> bool {
+        say::line(&format!(
+            "p2p: nothing can be written to the disk of this tracker ({}); the others have to agree without it until that is mended",
+            held.1
+        ));
+        for (node, outlet) in std::mem::take(&mut self.outlets) {
+            outlet.end();
+            self.seam.feed(Event::Down(node, outlet.id));
+        }
+        let waiting: Vec<u64> = self.waiters.keys().copied().collect();
+        waiting.into_iter().for_each(|tag| self.answer(tag, Err(Unrecorded::Unknown)));
+        loop {
+            {
+                let mut view = lock(&self.view);
+                (view.leads, view.leader, view.unwritable) = (false, None, Some(held.1));
+            }
+            self.changes.note(|changed| changed.term = true);
+            if !refuse(orders, Instant::now() + TRY_AGAIN) {
+                return false;
+            }
+            held = match self.carry_out(held.0) {
+                Ok(()) => break,
+                Err(held) => held,
+            };
+        }
+        say::line("p2p: the disk of this tracker can be written again");
+        self.changes.note(|changed| changed.term = true);
+        true
     }
 
     fn take_in(&mut self, order: Order) {
@@ -282,10 +326,12 @@ impl Desk {
 
     /// Writes what a step wants written; then says what is to be said, and does what is ready. The end of an epoch is one
     /// more step.
-    fn carry_out(&mut self, mut step: Step) {
+    fn carry_out(&mut self, mut step: Step) -> Result<(), Held> {
         loop {
-            if let Err(why) = self.ledger.write(&step.writes) {
-                end(&why);
+            match self.ledger.write(&step.writes) {
+                Ok(()) => {}
+                Err(Unwritten::NotYet(why)) => return Err(Held(step, why)),
+                Err(Unwritten::Unknown(why)) => end(&why),
             }
             for (node, id, frame) in step.frames {
                 self.outlet(node, id).into_iter().for_each(|outlet| outlet.say(frame.clone()));
@@ -301,7 +347,7 @@ impl Desk {
                 self.changes.note(|changed| changed.term = true); // who looks then sees it
             }
             if !ended {
-                return;
+                return Ok(());
             }
             let snapshot = threads::read(&self.records).snapshot();
             self.seam.feed(Event::Snapshot(snapshot));
@@ -368,6 +414,22 @@ impl Desk {
                 drop(reply.send(Err(answer.err().unwrap_or(Unrecorded::Unknown))));
             }
             None => {}
+        }
+    }
+}
+
+/// Takes no order for a while. False if one is to stop.
+fn refuse(orders: &Receiver<Order>, until: Instant) -> bool {
+    loop {
+        match orders.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Order::Submit(_, reply)) => drop(reply.send(Err(Unrecorded::NotLeader))),
+            Ok(Order::Barrier(reply) | Order::Change(_, reply)) => {
+                drop(reply.send(Err(Unrecorded::NotLeader)))
+            }
+            Ok(Order::Up(_, outlet)) => outlet.end(),
+            Ok(Order::Node(_)) => {} // of a connection that has ended
+            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) => return true,
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct View {
     pub members: Vec<Member>,
     /// The other trackers that are connected.
     pub others: Vec<Other>,
+    /// Why nothing can be written to its disk, if that is so: it neither leads nor votes meanwhile.
+    pub unwritable: Option<String>,
 }
 
 impl View {
@@ -35,6 +37,7 @@ impl View {
             leads: seam.leads(),
             members: head.map_or_else(|| first.to_vec(), |head| head.members.to_vec()),
             others: seam.others().collect(),
+            unwritable: None,
         }
     }
 
@@ -43,10 +46,11 @@ impl View {
         self.members.iter().find(|member| member.node == node)
     }
 
-    /// True if this tracker has a vote: it is a member, with the disk that it was one with.
+    /// True if this tracker has a vote: it is a member, with the disk that it was one with, which can be written.
     pub fn votes(&self) -> bool {
         let member = self.member(self.node);
-        self.epoch > 0 && member.is_some_and(|member| member.incarnation == self.incarnation)
+        let is_whole = self.epoch > 0 && self.unwritable.is_none();
+        is_whole && member.is_some_and(|member| member.incarnation == self.incarnation)
     }
 
     /// True if a member has another disk now.
@@ -63,11 +67,13 @@ impl View {
         self.others.iter().find(|other| other.node == node)
     }
 
-    /// Members that are not there, or not with the disk that they had; in words, if there are any.
+    /// Members that are not there, or not with the disk that they had, or cannot write it; in words, if there are any.
     pub fn missing(&self) -> Option<String> {
+        let unwritable = |why: &String| format!("cannot write its disk: {why}");
         let why = |member: &Member| match () {
-            () if self.is_replaced(member) => Some("has another disk"),
-            () if member.node != self.node && self.other(member.node).is_none() => Some("is not there"),
+            () if self.is_replaced(member) => Some("has another disk".to_owned()),
+            () if member.node == self.node => self.unwritable.as_ref().map(unwritable),
+            () if self.other(member.node).is_none() => Some("is not there".to_owned()),
             () => None,
         };
         let missing = self.members.iter().filter_map(|member| {
