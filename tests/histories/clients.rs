@@ -92,7 +92,9 @@ impl Clients {
             Call::Remove { number } => vec!["rm".to_owned(), numbered(*number)],
             Call::List | Call::Latest => vec!["versions".to_owned(), name.to_owned()],
         };
-        args.extend(["--json", "--wait", WAIT, "--tracker", &self.addresses[which]].map(str::to_owned));
+        args.extend(
+            ["--open", "--json", "--wait", WAIT, "--tracker", &self.addresses[which]].map(str::to_owned),
+        );
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let begun = self.history.begin(name, call.clone());
         let output = command(&args, home.path()).output().expect("the binary runs");

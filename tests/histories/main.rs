@@ -5,8 +5,11 @@ mod clients;
 mod history;
 mod linear;
 mod names;
+#[path = "../namespaces/mod.rs"]
+mod namespaces;
 mod pace;
 mod returning;
+mod size;
 mod storm;
 #[path = "../support/mod.rs"]
 mod support;

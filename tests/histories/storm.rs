@@ -2,6 +2,8 @@
 //! processes. What the clients heard could have been said by one tracker that never fails, and nothing acknowledged is
 //! missing.
 //!
+//! With machines of their own (network namespaces, which need root) they are cut off from each other, too, in one direction or both.
+//!
 //! `P2P_CHAOS_SEED` chooses the storm, `P2P_CHAOS_SECONDS` how long it goes on; `cargo test --test histories -- --ignored
 //! --nocapture` goes on for an hour from new seeds.
 
@@ -12,11 +14,14 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::clients::Clients;
-use super::trackers::Trackers;
+use super::trackers::{Ground, Trackers};
+use crate::namespaces::{Lab, obstacle};
 use crate::support::eventually;
 
 /// How long a storm goes on among other tests.
 const AMONG_OTHERS: Duration = Duration::from_secs(20);
+/// How long one with cuts does by its own command.
+const APART: Duration = Duration::from_secs(120);
 /// How long all do by their own command.
 const ALONE: Duration = Duration::from_secs(3600);
 /// Names, of which each has a history of its own.
@@ -35,11 +40,11 @@ impl Drop for Over<'_> {
     }
 }
 
-/// A storm over so many trackers.
-fn rage(count: usize, seed: u64, time: Duration) {
+/// A storm over these trackers.
+fn rage(mut trackers: Trackers, seed: u64, time: Duration) {
+    let count = trackers.count();
     eprintln!("P2P_CHAOS_SEED={seed}, {count} trackers");
     let mut rng = Rng::with_seed(seed);
-    let mut trackers = Trackers::start(count);
     trackers.all_agree();
     let clients = Clients::new((0..count).map(|which| trackers.address(which)).collect(), NAMES);
     thread::scope(|scope| {
@@ -68,15 +73,39 @@ fn rage(count: usize, seed: u64, time: Duration) {
 fn trouble(trackers: &mut Trackers, rng: &mut Rng, clients: &Clients) {
     // The one that leads, more often than not.
     let victim = if rng.u8(..10) < 6 { trackers.leader() } else { rng.usize(..trackers.count()) };
-    match rng.u8(..4) {
+    match rng.u8(..if trackers.are_apart() { 8 } else { 4 }) {
         0 => trackers.stop(victim),
         1 => trackers.freeze(victim),
-        _ => trackers.kill(victim),
+        2 | 3 => trackers.kill(victim),
+        _ => cut(trackers, rng, victim),
     }
     if trackers.count() > 1 {
         some_are_answered(clients);
     }
+    trackers.mend();
     trackers.bring_back(victim);
+}
+
+/// A minority with the victim in it is cut off from the others, and they from it, or not.
+fn cut(trackers: &mut Trackers, rng: &mut Rng, victim: usize) {
+    let count = trackers.count();
+    let few = rng.usize(1..=(count - 1) / 2);
+    let apart: Vec<usize> = (0..few).map(|next| (victim + next) % count).collect();
+    let (there, back) = match rng.u8(..4) {
+        0 => (true, false),
+        1 => (false, true),
+        _ => (true, true),
+    };
+    for inner in &apart {
+        for outer in (0..count).filter(|outer| !apart.contains(outer)) {
+            if there {
+                trackers.cut(*inner, outer);
+            }
+            if back {
+                trackers.cut(outer, *inner);
+            }
+        }
+    }
 }
 
 /// Waits until commands have been answered that began now.
@@ -94,7 +123,7 @@ pub(crate) fn told<T: std::str::FromStr>(variable: &str) -> Option<T> {
 
 fn among_others(count: usize) {
     let time = told("P2P_CHAOS_SECONDS").map_or(AMONG_OTHERS, Duration::from_secs);
-    rage(count, told("P2P_CHAOS_SEED").unwrap_or(1), time);
+    rage(Trackers::start(count), told("P2P_CHAOS_SEED").unwrap_or(1), time);
 }
 
 #[test]
@@ -113,7 +142,26 @@ fn three_and_five_trackers_do_in_many_storms() {
     let time = told("P2P_CHAOS_SECONDS").map_or(ALONE, Duration::from_secs);
     let begun = Instant::now();
     while begun.elapsed() < time {
-        rage(3, fastrand::u64(..), AMONG_OTHERS);
-        rage(5, fastrand::u64(..), AMONG_OTHERS);
+        rage(Trackers::start(3), fastrand::u64(..), AMONG_OTHERS);
+        rage(Trackers::start(5), fastrand::u64(..), AMONG_OTHERS);
     }
+}
+
+#[test]
+#[ignore = "makes network namespaces, as root"]
+fn five_trackers_that_are_cut_off_from_each_other_say_what_one_that_never_fails_could() {
+    if let Some(obstacle) = obstacle() {
+        return eprintln!("SKIPPED: {obstacle}");
+    }
+    let time = told("P2P_CHAOS_SECONDS").map_or(APART, Duration::from_secs);
+    let seed = told("P2P_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let lab = Lab::new();
+    let host = |number: usize| {
+        let address = format!("10.9.0.{number}");
+        Ground::Host(lab.host(&format!("t{number}"), &[&format!("{address}/24")]), address)
+    };
+    let grounds = (1..=5).map(host).collect();
+    // The clients' processes come from here.
+    let clients = lab.host("clients", &["10.9.0.100/24"]);
+    clients.inside(move || rage(Trackers::start_on(grounds), seed, time));
 }

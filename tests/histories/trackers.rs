@@ -1,11 +1,13 @@
 //! The processes: trackers that are one, or one alone, which die, hang, and come back.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::namespaces::Host;
 use crate::support::{Daemon, Port, command, eventually};
 
 /// A tracker, and whether it can be reached.
@@ -17,23 +19,40 @@ enum Tracker {
     Down,
 }
 
+/// The port at which those listen that have a machine of their own.
+const PORT: u16 = 9700;
+
+/// Where a tracker is.
+pub(crate) enum Ground {
+    /// A port of this machine.
+    Here(Port),
+    /// A machine of its own, at this address.
+    Host(Host, String),
+}
+
 /// All of them.
-#[derive(Debug)]
 pub(crate) struct Trackers {
     place: TempDir,
-    ports: Vec<Port>,
+    grounds: Vec<Ground>,
     all: Vec<Tracker>,
+    /// Pairs of which the first does not reach the second.
+    cuts: BTreeSet<(usize, usize)>,
 }
 
 impl Trackers {
     /// So many, which are one.
     #[track_caller]
     pub(crate) fn start(count: usize) -> Trackers {
+        Trackers::start_on((0..count).map(|_| Ground::Here(Port::reserve())).collect())
+    }
+
+    /// One on each ground, which are one.
+    #[track_caller]
+    pub(crate) fn start_on(grounds: Vec<Ground>) -> Trackers {
         let place = TempDir::new().expect("a temporary folder");
-        let ports = (0..count).map(|_| Port::reserve()).collect();
-        let all = (0..count).map(|_| Tracker::Down).collect();
-        let mut trackers = Trackers { place, ports, all };
-        (0..count).for_each(|which| trackers.bring_back(which));
+        let all = grounds.iter().map(|_| Tracker::Down).collect();
+        let mut trackers = Trackers { place, grounds, all, cuts: BTreeSet::new() };
+        (0..trackers.count()).for_each(|which| trackers.bring_back(which));
         trackers
     }
 
@@ -44,11 +63,47 @@ impl Trackers {
 
     /// Where one of them listens.
     pub(crate) fn address(&self, which: usize) -> String {
-        self.ports[which].target()
+        match &self.grounds[which] {
+            Ground::Here(port) => port.target(),
+            Ground::Host(_, address) => format!("{address}:{PORT}"),
+        }
+    }
+
+    /// Where it keeps its records.
+    pub(crate) fn data(&self, which: usize) -> PathBuf {
+        self.place.path().join(format!("tracker{which}"))
+    }
+
+    /// Its process, if it is up.
+    pub(crate) fn process(&self, which: usize) -> Option<&Daemon> {
+        match &self.all[which] {
+            Tracker::Up(daemon) | Tracker::Frozen(daemon) => Some(daemon),
+            Tracker::Down => None,
+        }
+    }
+
+    /// From now on the first does not reach the second, which have machines of their own.
+    pub(crate) fn cut(&mut self, from: usize, to: usize) {
+        if let (Ground::Host(host, _), Ground::Host(_, address)) = (&self.grounds[from], &self.grounds[to])
+            && self.cuts.insert((from, to))
+        {
+            host.reaches(address, false);
+        }
+    }
+
+    /// Everybody reaches everybody again.
+    pub(crate) fn mend(&mut self) {
+        for (from, to) in std::mem::take(&mut self.cuts) {
+            if let (Ground::Host(host, _), Ground::Host(_, address)) =
+                (&self.grounds[from], &self.grounds[to])
+            {
+                host.reaches(address, true);
+            }
+        }
     }
 
     fn args(&self, which: usize) -> Vec<String> {
-        let data: PathBuf = self.place.path().join(format!("tracker{which}"));
+        let data = self.data(which);
         let data = data.to_str().expect("a path in UTF-8").to_owned();
         let mut args = vec!["--listen".to_owned(), self.address(which), "--data".to_owned(), data];
         if self.count() > 1 {
@@ -57,6 +112,11 @@ impl Trackers {
             args.extend(["--node".to_owned(), (which + 1).to_string(), "--cluster".to_owned(), cluster]);
         }
         args
+    }
+
+    /// True if each has a machine of its own.
+    pub(crate) fn are_apart(&self) -> bool {
+        self.grounds.iter().all(|ground| matches!(ground, Ground::Host(..)))
     }
 
     /// Kills it without warning.
@@ -94,7 +154,14 @@ impl Trackers {
             }
             Tracker::Down => {
                 let args = self.args(which);
-                Daemon::tracker(&args.iter().map(String::as_str).collect::<Vec<_>>())
+                let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                match &self.grounds[which] {
+                    Ground::Here(_) => Daemon::tracker(&args),
+                    Ground::Host(host, _) => {
+                        let args = [&["tracker", "--open"][..], &args].concat();
+                        Daemon::start_with(&args, |command| host.start(command))
+                    }
+                }
             }
         };
         self.all[which] = Tracker::Up(up);
@@ -106,7 +173,7 @@ impl Trackers {
 
     /// What one of them says of all of them, if it answers.
     pub(crate) fn status(&self, which: usize) -> Option<Value> {
-        let args = ["cluster", "status", "--json", "--tracker", &self.address(which)];
+        let args = ["cluster", "status", "--open", "--json", "--tracker", &self.address(which)];
         let output = command(&args, self.place.path()).output().expect("the binary runs");
         serde_json::from_slice(&output.stdout).ok()
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -129,6 +129,30 @@ impl Host {
         for kind in ["-4", "-6"] {
             ip(&format!("-n {} {kind} rule add ipproto tcp sport {port} prohibit", self.namespace));
         }
+    }
+}
+
+impl Host {
+    /// A command as it is, started on this machine.
+    #[allow(dead_code, reason = "not all tests start processes so")]
+    pub(crate) fn start(&self, command: &mut Command) {
+        let mut inside = Command::new("ip");
+        inside.args(["netns", "exec", &self.namespace]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => inside.env(name, value),
+                None => inside.env_remove(name),
+            };
+        }
+        inside.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        *command = inside;
+    }
+
+    /// From now on nothing goes from here to this address, or it does again. What comes from there is not touched.
+    #[allow(dead_code, reason = "not all tests cut networks")]
+    pub(crate) fn reaches(&self, address: &str, reaches: bool) {
+        let what = if reaches { "del" } else { "add" };
+        ip(&format!("-n {} route {what} blackhole {address}/32", self.namespace));
     }
 }
 
