@@ -1,8 +1,9 @@
 //! What the leader of the trackers proposes about nodes: who is lost, who is back, who is to bring whom back. Pure.
 //!
-//! A node is lost when a majority of trackers has not heard it, so that one cut link is not enough. What is proposed counts
-//! only once it is decided: there the `ledger` has the last word, and a leader that was wrong, or is none any more, does no
-//! harm. Times are those of this leader's clock, and none is counted from before it became one.
+//! A leader hears nodes through all trackers that hear it, and it leads only while most do: a node that it does not hear is
+//! one that most trackers do not hear, and one cut link is not enough. What is proposed counts only once it is decided: there
+//! the `ledger` has the last word, and a leader that was wrong, or is none any more, does no harm. Times are those of this
+//! leader's clock, and none is counted from before it became one.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::pause::pause;
 /// How patient a leader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// A tracker misses a node that it has not heard for so long.
+    /// A node is missed that was not heard for so long.
     pub silence: Duration,
     /// An executor may be at it for so long from when it asked for it, by its own clock.
     pub lease: Duration,
@@ -59,15 +60,11 @@ impl Default for Terms {
     }
 }
 
-/// How a node is heard by the trackers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How a node is heard that was not silent for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
-    /// Trackers that heard it within its lease.
-    pub hear: usize,
-    /// Trackers that say that they did not.
-    pub miss: usize,
     /// The greatest life of it that was heard.
-    pub incarnation: Life,
+    pub life: Life,
     /// It can bring others back.
     pub able: bool,
 }
@@ -76,8 +73,8 @@ pub struct Heard {
 #[derive(Debug)]
 pub struct Leader {
     terms: Terms,
-    /// Trackers that make a majority.
-    majority: usize,
+    /// What was said before went to another.
+    since: Instant,
     /// How each duty was seen, and since when it is so.
     seen: BTreeMap<NodeId, (Seen, Instant)>,
     rng: fastrand::Rng,
@@ -92,16 +89,15 @@ enum Seen {
 }
 
 impl Leader {
-    /// The leader of so many trackers.
-    pub fn new(terms: Terms, trackers: usize, seed: u64) -> Leader {
-        let rng = fastrand::Rng::with_seed(seed);
-        Leader { terms, majority: trackers / 2 + 1, seen: BTreeMap::new(), rng }
+    /// One that leads from now on.
+    pub fn new(terms: Terms, seed: u64, now: Instant) -> Leader {
+        Leader { terms, since: now, seen: BTreeMap::new(), rng: fastrand::Rng::with_seed(seed) }
     }
 
     /// What is to be proposed now. What was proposed before and is not decided yet is proposed again: a second entry says
     /// nothing.
     pub fn step(&mut self, ledger: &Ledger, heard: &BTreeMap<NodeId, Heard>, now: Instant) -> Vec<Entry> {
-        let mut entries = self.presence(ledger, heard);
+        let mut entries = self.presence(ledger, heard, now);
         let lost: Vec<NodeId> =
             ledger.nodes().iter().filter(|(_, node)| node.lost).map(|(id, _)| *id).collect();
         let mut busy: Vec<NodeId> = ledger.duties().values().map(|held| held.executor).collect();
@@ -119,20 +115,16 @@ impl Leader {
     }
 
     /// Who is lost, and who is back.
-    fn presence(&self, ledger: &Ledger, heard: &BTreeMap<NodeId, Heard>) -> Vec<Entry> {
-        let silent = Heard { miss: self.majority, ..Heard::default() };
-        let lost = ledger
-            .nodes()
-            .iter()
-            .filter(|(id, node)| !node.lost && heard.get(id).unwrap_or(&silent).miss >= self.majority);
+    fn presence(&self, ledger: &Ledger, heard: &BTreeMap<NodeId, Heard>, now: Instant) -> Vec<Entry> {
+        let has_listened = now.saturating_duration_since(self.since) >= self.terms.silence;
+        let lost =
+            ledger.nodes().iter().filter(|(id, node)| has_listened && !node.lost && !heard.contains_key(id));
         let back = heard.iter().filter(|(id, heard)| {
-            let is_new = |known: &super::ledger::Node| known.lost || heard.incarnation > known.incarnation;
-            heard.hear >= self.majority
-                && !ledger.is_fenced(**id, heard.incarnation)
-                && ledger.nodes().get(id).is_none_or(is_new)
+            let is_new = |known: &super::ledger::Node| known.lost || heard.life > known.incarnation;
+            !ledger.is_fenced(**id, heard.life) && ledger.nodes().get(id).is_none_or(is_new)
         });
         let lost = lost.map(|(id, _)| Entry::Lost(*id));
-        lost.chain(back.map(|(id, heard)| Entry::Back(*id, heard.incarnation))).collect()
+        lost.chain(back.map(|(id, heard)| Entry::Back(*id, heard.life))).collect()
     }
 
     /// What is to become of the duty to bring this one back.

@@ -19,7 +19,7 @@ pub type Duty = u64;
 pub enum Entry {
     /// A node is heard for the first time, or is back, or another life of it is let in.
     Back(NodeId, Life),
-    /// A majority has not heard it.
+    /// Most trackers have not heard it.
     Lost(NodeId),
     /// Nobody is to bring it back, or it is to be treated as others again: a person says so.
     Drained(NodeId, bool),
@@ -49,7 +49,7 @@ pub enum Entry {
 pub struct Node {
     /// The life that is let in.
     pub incarnation: Life,
-    /// A majority did not hear it.
+    /// Most trackers did not hear it.
     pub lost: bool,
     /// It is left alone.
     pub drained: bool,

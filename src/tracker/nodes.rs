@@ -12,7 +12,7 @@ use super::records::{
 };
 use crate::content::Network;
 use crate::rescue::{Entry, Heard, Leader, Terms};
-use crate::wire::{Life, NodeBeat, NodeId};
+use crate::wire::{NodeBeat, NodeId};
 
 /// Most nodes that are heard.
 const MAX_NODES: usize = 1024;
@@ -35,34 +35,14 @@ pub struct Said {
     pub from: Network,
 }
 
-/// How one tracker hears nodes: what trackers tell each other, so that a majority of them can miss a node.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ages {
-    /// For how long it has listened. Of a node that it never heard it knows no more than that.
-    pub listening: Duration,
-    /// Since when each was heard last, as which life, and whether it can bring others back.
-    pub heard: BTreeMap<NodeId, Age>,
-}
-
-/// How one tracker hears a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Age {
-    /// Since then it was silent.
-    pub silent: Duration,
-    /// The life that was heard.
-    pub life: Life,
-    /// It can bring others back.
-    pub able: bool,
-}
-
-/// The nodes that beat to this tracker.
+/// The nodes that beat to this tracker, or to another that passes on to it what they say.
 #[derive(Debug)]
 pub struct Nodes {
     terms: Terms,
     since: Instant,
     said: BTreeMap<NodeId, Said>,
-    /// What it proposes, from when it began to lead; and of how many trackers it is the leader.
-    leader: Option<(usize, Leader)>,
+    /// What it proposes, from when it began to lead.
+    leader: Option<Leader>,
     seed: u64,
 }
 
@@ -107,46 +87,29 @@ impl Nodes {
         now.saturating_duration_since(self.said.get(&node).map_or(self.since, |said| said.at))
     }
 
-    /// How it hears nodes.
-    pub fn ages(&self, now: Instant) -> Ages {
-        let age = |said: &Said| Age {
-            silent: now.saturating_duration_since(said.at),
-            life: said.beat.life,
-            able: said.beat.able && !said.beat.drained,
-        };
-        let heard = self.said.iter().map(|(node, said)| (*node, age(said))).collect();
-        Ages { listening: now.saturating_duration_since(self.since), heard }
-    }
-
     /// Another leads, or nobody does: what this tracker has waited for counts no more.
     pub fn follow(&mut self) {
         self.leader = None;
     }
 
-    /// What the leader of so many trackers proposes now; `others` is how those of them hear nodes that said so lately, itself
-    /// left out.
-    pub fn lead(
-        &mut self,
-        trackers: usize,
-        others: &[Ages],
-        on_record: &OnRecord,
-        now: Instant,
-    ) -> Vec<Command> {
+    /// What is proposed now by the tracker that leads, which this is.
+    pub fn lead(&mut self, on_record: &OnRecord, now: Instant) -> Vec<Command> {
         let ledger = on_record.ledger();
-        let (silence, known) = (self.terms.silence, ledger.nodes());
+        let (terms, known) = (self.terms, ledger.nodes());
         let begins = self.leader.is_none();
+        let lately = |said: &Said| said.at + terms.silence > now;
         // Who came, was never let in and is silent takes no place.
-        self.said.retain(|node, said| said.at + silence > now || (known.contains_key(node) && !begins));
-        if self.leader.as_ref().is_none_or(|(of, _)| *of != trackers) {
+        self.said.retain(|node, said| lately(said) || (known.contains_key(node) && !begins));
+        if begins {
             // What was said to it before it led was said to another since.
             self.since = now;
-            self.leader = Some((trackers, Leader::new(self.terms, trackers, self.seed)));
         }
-        let mut all = vec![self.ages(now)];
-        all.extend_from_slice(others);
-        let heard = summed(&all, on_record, silence);
-        let Some((_, leader)) = &mut self.leader else { return Vec::new() };
-        let entries = leader.step(ledger, &heard, now);
+        let heard = self.said.iter().filter(|(_, said)| lately(said));
+        let heard = heard.map(|(node, Said { beat, .. })| {
+            (*node, Heard { life: beat.life, able: beat.able && !beat.drained })
+        });
+        let leader = self.leader.get_or_insert_with(|| Leader::new(terms, self.seed, now));
+        let entries = leader.step(ledger, &heard.collect(), now);
         let mut commands: Vec<Command> =
             entries.into_iter().filter_map(|entry| self.command(entry)).collect();
         commands.extend(self.said.iter().filter_map(|(node, said)| corrected(*node, said, on_record)));
@@ -156,11 +119,7 @@ impl Nodes {
     /// The command that puts an entry on record.
     fn command(&self, entry: Entry) -> Option<Command> {
         Some(match entry {
-            // A life that only others hear they tell of when they lead.
-            Entry::Back(node, life) => {
-                let said = self.said.get(&node).filter(|said| said.beat.life == life)?;
-                Command::NodeBack(back(node, said))
-            }
+            Entry::Back(node, _) => Command::NodeBack(back(node, self.said.get(&node)?)),
             Entry::Lost(node) => Command::NodeLost(NodeLost { node }),
             Entry::Opened { target, executor } => Command::DutyOpened(DutyOpened { target, executor }),
             Entry::Assigned(duty, executor) => Command::DutyAssigned(DutyAssigned { duty, executor }),
@@ -173,27 +132,6 @@ impl Nodes {
             Entry::Drained(..) | Entry::Paused(_) | Entry::Forgotten(_) => return None,
         })
     }
-}
-
-/// How nodes are heard by these trackers together.
-fn summed(all: &[Ages], on_record: &OnRecord, silence: Duration) -> BTreeMap<NodeId, Heard> {
-    let known = on_record.ledger().nodes().keys();
-    let mut sums: BTreeMap<NodeId, Heard> = known.map(|node| (*node, Heard::default())).collect();
-    for ages in all {
-        ages.heard.keys().for_each(|node| _ = sums.entry(*node).or_default());
-        for (node, sum) in &mut sums {
-            match ages.heard.get(node) {
-                Some(age) if age.silent < silence => {
-                    sum.hear += 1;
-                    sum.incarnation = sum.incarnation.max(age.life);
-                    sum.able |= age.able;
-                }
-                None if ages.listening < silence => {}
-                _ => sum.miss += 1,
-            }
-        }
-    }
-    sums
 }
 
 fn back(node: NodeId, said: &Said) -> NodeBack {
@@ -218,7 +156,7 @@ fn corrected(node: NodeId, said: &Said, on_record: &OnRecord) -> Option<Command>
 mod tests {
     use super::*;
     use crate::tracker::records::{Outcome, Records};
-    use crate::wire::{Label, List};
+    use crate::wire::{Label, Life, List};
 
     const SECOND: Duration = Duration::from_secs(1);
     const A: NodeId = NodeId([1; 16]);
@@ -258,10 +196,10 @@ mod tests {
             self.nodes.hear(node, said(beat, 1, self.now)).unwrap();
         }
 
-        /// Leads, alone or with others, after a time; what came on record.
-        fn leads(&mut self, after: Duration, trackers: usize, others: &[Ages]) -> Vec<Command> {
+        /// Leads, after a time; what came on record.
+        fn leads(&mut self, after: Duration) -> Vec<Command> {
             self.now += after;
-            let mut commands = self.nodes.lead(trackers, others, self.records.nodes(), self.now);
+            let mut commands = self.nodes.lead(self.records.nodes(), self.now);
             commands.retain(|command| {
                 let slot = self.records.applied() + 1;
                 self.records.apply(slot, command).outcome == Outcome::Noted
@@ -276,14 +214,14 @@ mod tests {
         world.hears(A, beat(1));
         world.hears(B, beat(5));
         let back = |node, start| Command::NodeBack(back(node, &said(beat(start), 1, Instant::now())));
-        assert_eq!(world.leads(SECOND, 1, &[]), [back(A, 1), back(B, 5)]);
-        assert_eq!(world.leads(8 * SECOND, 1, &[]), []);
+        assert_eq!(world.leads(SECOND), [back(A, 1), back(B, 5)]);
+        assert_eq!(world.leads(8 * SECOND), []);
         world.hears(B, beat(5));
-        assert_eq!(world.leads(2 * SECOND, 1, &[]), [Command::NodeLost(NodeLost { node: A })]);
+        assert_eq!(world.leads(2 * SECOND), [Command::NodeLost(NodeLost { node: A })]);
         let opened = DutyOpened { target: A, executor: B };
-        assert_eq!(world.leads(SECOND, 1, &[]), [Command::DutyOpened(opened)]);
+        assert_eq!(world.leads(SECOND), [Command::DutyOpened(opened)]);
         world.hears(A, beat(2));
-        assert_eq!(world.leads(SECOND, 1, &[]), [back(A, 2)]);
+        assert_eq!(world.leads(SECOND), [back(A, 2)]);
         assert!(world.records.nodes().ledger().duties().is_empty());
     }
 
@@ -291,44 +229,29 @@ mod tests {
     fn a_tracker_that_leads_since_a_moment_misses_nobody_yet() {
         let mut world = World::new();
         world.hears(A, beat(1));
-        world.leads(SECOND, 1, &[]);
+        world.leads(SECOND);
         world.nodes.follow();
         world.now += 30 * SECOND;
-        assert_eq!(world.leads(Duration::ZERO, 1, &[]), [], "another has led meanwhile");
-        assert_eq!(world.leads(9 * SECOND, 1, &[]), []);
-        assert_eq!(world.leads(SECOND, 1, &[]), [Command::NodeLost(NodeLost { node: A })]);
-    }
-
-    #[test]
-    fn of_three_trackers_two_must_miss_a_node() {
-        let mut world = World::new();
-        let age = |silent| Age { silent, life: Life { start: 1, drawn: 0 }, able: true };
-        let other = |silent| Ages { listening: 60 * SECOND, heard: [(A, age(silent))].into() };
-        world.hears(A, beat(1));
-        assert_eq!(world.leads(SECOND, 3, &[]), [], "one of three hears it");
-        assert_eq!(world.leads(SECOND, 3, &[other(SECOND)]).len(), 1);
-        assert_eq!(world.leads(20 * SECOND, 3, &[other(SECOND), other(SECOND)]), []);
-        let new = Ages { listening: SECOND, heard: BTreeMap::new() };
-        assert_eq!(world.leads(SECOND, 3, &[other(SECOND), new]), [], "who has just started does not count");
-        let lost = [Command::NodeLost(NodeLost { node: A })];
-        assert_eq!(world.leads(SECOND, 3, &[other(SECOND), other(11 * SECOND)]), lost);
+        assert_eq!(world.leads(Duration::ZERO), [], "another has led meanwhile");
+        assert_eq!(world.leads(9 * SECOND), []);
+        assert_eq!(world.leads(SECOND), [Command::NodeLost(NodeLost { node: A })]);
     }
 
     #[test]
     fn what_a_node_says_otherwise_is_put_on_record_and_an_older_life_hides_no_younger() {
         let mut world = World::new();
         world.hears(A, beat(3));
-        world.leads(SECOND, 1, &[]);
+        world.leads(SECOND);
         world.hears(A, beat(2));
         assert_eq!(world.nodes.said(A).unwrap().beat.life.start, 3);
         world.hears(A, NodeBeat { drained: true, ..beat(3) });
         let drained = NodeDrained { node: A, drained: true };
-        assert_eq!(world.leads(SECOND, 1, &[]), [Command::NodeDrained(drained)]);
+        assert_eq!(world.leads(SECOND), [Command::NodeDrained(drained)]);
         let moved = NodeBeat { host: Label::new("elsewhere"), drained: true, ..beat(3) };
         world.hears(A, moved);
-        assert_eq!(world.leads(SECOND, 1, &[]).len(), 1);
+        assert_eq!(world.leads(SECOND).len(), 1);
         assert_eq!(&*world.records.nodes().called(A).unwrap().host, "elsewhere");
-        assert_eq!(world.leads(SECOND, 1, &[]), []);
+        assert_eq!(world.leads(SECOND), []);
     }
 
     #[test]
@@ -345,7 +268,7 @@ mod tests {
         (0..most).for_each(|number| take(number, 1).unwrap());
         assert!(take(most, 1).is_err() && take(0, 1).is_ok() && take(most, 2).is_ok());
         world.now += 20 * SECOND;
-        world.nodes.lead(1, &[], world.records.nodes(), world.now);
+        world.nodes.lead(world.records.nodes(), world.now);
         assert!(world.nodes.said.is_empty());
     }
 }

@@ -378,7 +378,7 @@ impl Shared {
         }
         let commands = {
             let mut nodes = self.nodes();
-            nodes.lead(1, &[], self.records().nodes(), now)
+            nodes.lead(self.records().nodes(), now)
         };
         for command in commands {
             if let Err(error) = self.record(command, now) {

@@ -15,6 +15,9 @@ use crate::rescue::ledger::Node;
 const TRACKERS: usize = 3;
 const NODES: u8 = 5;
 const BEAT: f64 = 2.0;
+/// How often who leads looks at its nodes, and for how long it leads, by and large: one that has just begun misses nobody.
+const LOOK_AGAIN: f64 = 0.25;
+const TERM: f64 = 60.0;
 /// How long faults are made, and the longest until all are up again.
 const STORM: f64 = 300.0;
 const CALM: f64 = 700.0;
@@ -33,7 +36,7 @@ pub(super) struct World {
     truth: Ledger,
     log: Vec<Entry>,
     trackers: Vec<Tracker>,
-    leader: Option<(usize, Leader)>,
+    leader: Option<(Circle, Leader)>,
     processes: Vec<Process>,
     attempts: Vec<Attempt>,
     starts: [u64; NODES as usize + 1],
@@ -41,6 +44,13 @@ pub(super) struct World {
     cut: BTreeMap<(u8, usize, bool), f64>,
     /// Since when a majority hears a node.
     clear: BTreeMap<u8, f64>,
+}
+
+/// A leader, and the tracker that is cut from it, if one is: what that one hears is not passed on.
+#[derive(Debug, Clone, Copy)]
+struct Circle {
+    who: usize,
+    deaf: Option<usize>,
 }
 
 fn id(node: u8) -> NodeId {
@@ -176,43 +186,43 @@ impl World {
     }
 
     fn lead(&mut self) -> Result<(), String> {
-        if self.now < STORM && self.rng.u8(..60) == 0 {
+        if self.now < STORM && self.rng.f64() < LOOK_AGAIN / TERM {
             self.leader = None; // nothing is decided for a moment
             self.clear.clear();
             let later = 5.0 * self.rng.f64();
             self.after(later, Now::Lead);
             return Ok(());
         }
-        let who = match &self.leader {
-            Some((who, _)) => *who,
+        let Circle { who, deaf } = match &self.leader {
+            Some((circle, _)) => *circle,
             None => {
                 let who = self.rng.usize(..TRACKERS);
-                let leader = Leader::new(self.terms, TRACKERS, self.rng.u64(..));
-                self.leader = Some((who, leader));
-                who
+                let deaf = Some(self.rng.usize(..TRACKERS)).filter(|deaf| *deaf != who);
+                let at = self.local(self.trackers[who].rate);
+                let leader = Leader::new(self.terms, self.rng.u64(..), at);
+                self.leader = Some((Circle { who, deaf }, leader));
+                Circle { who, deaf }
             }
         };
         self.apply_some(who, true);
         let mut heard = BTreeMap::new();
         for node in 1..=NODES {
-            let mut sum = Heard { able: true, ..Heard::default() };
-            for Tracker { rate, heard, .. } in &self.trackers {
-                let last = heard.get(&node);
-                let age = last.map_or(f64::MAX, |(at, _)| (self.now - at) * rate);
-                if age < self.terms.silence.as_secs_f64() {
-                    sum.hear += 1;
-                    sum.incarnation = sum.incarnation.max(last.map(|(_, life)| *life).unwrap_or_default());
-                } else {
-                    sum.miss += 1;
-                }
-            }
-            let is_clear = sum.hear > TRACKERS / 2 && !self.truth.is_fenced(id(node), sum.incarnation);
+            let last = |tracker: &Tracker| {
+                let last = tracker.heard.get(&node);
+                let rate = self.trackers[who].rate;
+                last.filter(|(at, _)| (self.now - at) * rate < self.terms.silence.as_secs_f64()).copied()
+            };
+            let most: Vec<(f64, Life)> = self.trackers.iter().filter_map(last).collect();
+            let is_clear = most.len() > TRACKERS / 2
+                && most.iter().any(|(_, life)| !self.truth.is_fenced(id(node), *life));
             if is_clear {
                 self.clear.entry(node).or_insert(self.now);
             } else {
                 self.clear.remove(&node);
             }
-            heard.insert(id(node), sum);
+            let told = (0..TRACKERS).filter(|tracker| Some(*tracker) != deaf);
+            let lives = told.filter_map(|tracker| last(&self.trackers[tracker])).map(|(_, life)| life);
+            heard.extend(lives.max().map(|life| (id(node), Heard { life, able: true })));
         }
         let at = self.local(self.trackers[who].rate);
         let ledger = self.trackers[who].ledger.clone();
@@ -221,7 +231,7 @@ impl World {
             let delay = 0.05 * self.rng.f64();
             self.after(if self.fault == Fault::NoMargin { 0.0 } else { delay }, Now::Decide(entry, None));
         }
-        self.after(0.25, Now::Lead);
+        self.after(LOOK_AGAIN, Now::Lead);
         Ok(())
     }
 
