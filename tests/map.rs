@@ -11,6 +11,8 @@
 mod size;
 #[path = "map/source.rs"]
 mod source;
+#[path = "map/tables.rs"]
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
