@@ -31,8 +31,7 @@ impl Parity {
         stop: &Stop,
     ) -> Result<Parity, Failure> {
         let folder = scratch::folder()?;
-        let base = name.path().rsplit('/').next().unwrap_or_default();
-        let named = SafeName::new(format!("{base}.parity"));
+        let named = SafeName::new(format!("{}.parity", name.base()));
         let named = named.map_err(|error| Failure::usage(format!("that is no name: {error}")))?;
         let at: PathBuf = folder.path().join(named.path());
         let failed = |error: &io::Error| {
