@@ -105,8 +105,8 @@ impl Claims {
     pub(crate) fn hear_holder(&mut self, size: u64, peer: PeerId, addresses: &[Address], whole: bool) {
         match self.proved {
             Some(proved) if proved != size && whole => return self.ban(peer),
-            Some(proved) if proved != size => return,
-            _ => self.hear(size),
+            Some(_) => return,
+            None => self.hear(size),
         }
         let Some(claim) = self.sizes.get_mut(&size).filter(|_| !self.banned.contains(&peer)) else { return };
         let Some(host) = addresses.first().map(|address| address.ip()) else { return };
