@@ -210,3 +210,35 @@ pub(crate) fn answer(text: &str) -> io::Result<()> {
     out.write_all(b"\n")?;
     out.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_often_is_said_once_a_minute() {
+        let (mut said, start) = (Seldom::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let due = [1, 1, 60, 61, 62, 200, 0].map(|seconds| said.is_due(at(seconds)));
+        assert_eq!(due, [true, false, false, true, false, true, false]);
+    }
+
+    #[test]
+    fn an_object_has_when_how_bad_and_what() {
+        let said = object("warn", "a \"name\"");
+        assert_eq!((&said["level"], &said["msg"]), (&"warn".into(), &"a \"name\"".into()));
+        assert!(humantime::parse_rfc3339(said["ts"].as_str().unwrap()).is_ok());
+        assert_eq!(said.len(), 3);
+    }
+
+    #[test]
+    fn who_does_not_read_is_not_waited_for() {
+        let (reader, writer) = io::pipe().unwrap();
+        assert!(has_room(&writer, Duration::ZERO));
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        while (&writer).write(&[0; PIECE_BYTES]).is_ok() {}
+        assert!(!has_room(&writer, Duration::ZERO));
+        drop(reader);
+        assert!(has_room(&writer, Duration::ZERO), "that nobody reads any more is said at once");
+    }
+}

@@ -260,4 +260,71 @@ mod tests {
         *write(&value) += 1;
         assert_eq!(*read(&value), 2);
     }
+
+    #[test]
+    fn the_panic_of_a_job_ends_the_job_and_says_why() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let run = || panic!("no more {}", "room");
+        let failed = move |why: &str| tell.send((why.to_owned(), consequence())).unwrap();
+        named("job").job(run, failed).unwrap().join().unwrap();
+        assert_eq!(told.recv().unwrap(), ("no more room".to_owned(), "what it was doing ends"));
+    }
+
+    #[test]
+    fn a_job_that_ends_by_itself_has_not_failed() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let other = tell.clone();
+        let run = move || tell.send(consequence()).unwrap();
+        named("job").job(run, move |_| other.send("failed").unwrap()).unwrap().join().unwrap();
+        assert_eq!(told.iter().collect::<Vec<_>>(), ["what it was doing ends"]);
+    }
+
+    #[test]
+    fn the_panic_of_a_connection_gives_back_what_it_holds_and_ends_nothing_else() {
+        let held = std::sync::Arc::new(Mutex::new(1));
+        let holds = held.clone();
+        let run = move || {
+            let mut value = lock(&holds);
+            *value = 2;
+            panic!("it said so")
+        };
+        named("connection").connection(run).unwrap().join().unwrap();
+        assert_eq!(std::sync::Arc::strong_count(&held), 1);
+        assert_eq!(*lock(&held), 2, "the lock is of use to others");
+    }
+
+    #[test]
+    fn values_that_somebody_panicked_with_are_read_and_changed_on() {
+        let value = RwLock::new(1);
+        let fallen: Result<(), Panicked> = caught(|| {
+            *write(&value) = 2;
+            let _changing = write(&value);
+            panic!("while it changed it")
+        });
+        assert_eq!(fallen.unwrap_err().to_string(), "while it changed it");
+        assert!(value.is_poisoned());
+        assert_eq!(*read(&value), 2);
+        *write(&value) = 3;
+        assert_eq!(*read(&value), 3);
+    }
+
+    #[test]
+    fn the_panic_of_a_helper_is_that_of_who_joins_it() {
+        let all = caught(|| {
+            std::thread::scope(|scope| {
+                let fine = named("helper").helper(scope, consequence).unwrap();
+                assert_eq!(join(fine), "what it was helping with ends");
+                join(named("helper").helper(scope, || -> u32 { panic!("of the helper") }).unwrap())
+            })
+        });
+        assert_eq!(all.unwrap_err().to_string(), "of the helper");
+    }
+
+    #[test]
+    fn what_is_no_text_says_nothing() {
+        assert_eq!(words(&"constant"), "constant");
+        assert_eq!(words(&"made".to_owned()), "made");
+        assert_eq!(words(&7), "it said nothing");
+        assert_eq!(caught(|| 5).unwrap(), 5);
+    }
 }

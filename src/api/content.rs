@@ -154,3 +154,98 @@ impl PublishedVersion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::content::code::Shape;
+    use crate::content::{FileId, PeerId};
+    use crate::wire::{Label, List, Name, Policy};
+
+    const ID: FileId = FileId([0xab; 32]);
+
+    fn entry(version: u32) -> Entry {
+        Entry { name: Name::new("d/"), id: ID, size: 40, total: 5000, seeders: 2, leechers: 3, version }
+    }
+
+    /// What programs read: each number under its name, the size that of all files, no version where none is published.
+    #[test]
+    fn what_is_listed_has_the_size_of_all_files() {
+        let id = "ab".repeat(32);
+        let listed = |version| serde_json::to_value(Listed::from(&entry(version))).unwrap();
+        let said = json!({"name": "d/", "id": id, "size": 5000, "seeders": 2, "leechers": 3, "version": 4});
+        assert_eq!(listed(4), said);
+        assert_eq!(listed(0)["version"], json!(null));
+    }
+
+    #[test]
+    fn what_is_found_says_who_has_it_and_where_that_is_reached() {
+        let address = |ip: &str, port| Address::new(ip.parse().unwrap(), port).unwrap();
+        let holder = |addresses| Holder {
+            peer: PeerId([1; 16]),
+            name: Label::new("anna"),
+            addresses: List::new(addresses),
+            have: 5,
+            uploads: 6,
+            downloads: 7,
+            original: true,
+        };
+        let holders = vec![holder(vec![address("10.0.0.1", 80), address("fd00::1", 81)]), holder(vec![])];
+        let variant = Variant {
+            name: Name::new("d/"),
+            id: ID,
+            size: 40,
+            total: 5000,
+            chunks: 9,
+            seeders: 2,
+            leechers: 3,
+            original: false,
+            agreed: true,
+            modified: 8,
+            version: 4,
+            holders: List::new(holders),
+        };
+        let found = serde_json::to_value(Found::from(&variant)).unwrap();
+        let peer = "01".repeat(16);
+        let anna = json!({
+            "peer": peer, "name": "anna", "address": "10.0.0.1:80", "addresses": ["10.0.0.1:80", "[fd00::1]:81"],
+            "have": 5, "uploads": 6, "downloads": 7, "original": true,
+        });
+        assert_eq!(found["holders"][0], anna);
+        assert_eq!(
+            [&found["holders"][1]["address"], &found["holders"][1]["addresses"]],
+            [&json!(null), &json!([])],
+            "one that cannot be dialled"
+        );
+        let numbers = ["size", "chunks", "seeders", "leechers", "modified", "version"];
+        assert_eq!(numbers.map(|number| found[number].as_u64()), [5000, 9, 2, 3, 8, 4].map(Some));
+        assert_eq!((&found["original"], &found["id"]), (&json!(false), &json!("ab".repeat(32))));
+    }
+
+    #[test]
+    fn a_version_says_how_it_is_kept() {
+        let kept = |policy| {
+            let version = Version {
+                number: 3,
+                id: ID,
+                size: 40,
+                total: 5000,
+                chunks: 9,
+                policy,
+                stamp_ms: 77,
+                publisher: Label::new("anna"),
+            };
+            let said = serde_json::to_value(PublishedVersion::new("d/", &version)).unwrap();
+            let numbers = ["version", "size", "published_ms"].map(|number| said[number].as_u64());
+            assert_eq!((numbers, &said["publisher"]), ([3, 5000, 77].map(Some), &json!("anna")));
+            (said["copies"].as_u64(), said.get("code").cloned())
+        };
+        assert_eq!(kept(Policy::NONE), (Some(0), None));
+        assert_eq!(kept(Policy::copies(1).unwrap()), (Some(1), None));
+        assert_eq!(kept(Policy::copies(3).unwrap()), (Some(3), None));
+        let coded = Policy::coded(Shape::new(4, 2).unwrap(), FileId([7; 32]));
+        assert_eq!(kept(coded), (Some(1), Some(json!("4+2"))));
+    }
+}

@@ -226,6 +226,18 @@ mod tests {
     }
 
     #[test]
+    fn words_read_back_and_what_is_past_the_end_is_left_out() {
+        for len in [0, 1, 63, 64, 65, 130] {
+            let mut rng = fastrand::Rng::with_seed(u64::from(len));
+            let mut some = ChunkSet::empty(len);
+            (0..len).map(Chunk).filter(|_| rng.bool()).for_each(|chunk| assert!(some.insert(chunk)));
+            assert_eq!(ChunkSet::from_words(some.words().iter().copied(), len), some);
+            assert_eq!(ChunkSet::from_words(std::iter::repeat(u64::MAX), len), ChunkSet::full(len));
+            assert_eq!(ChunkSet::from_words(std::iter::empty(), len), ChunkSet::empty(len));
+        }
+    }
+
+    #[test]
     fn a_set_counts_what_goes_in_and_out() {
         let mut set = ChunkSet::empty(65);
         assert!(set.is_empty() && !set.is_full());

@@ -213,6 +213,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn chunks_are_counted_from_one_to_another() {
+        let chunk = Chunk(38);
+        assert_eq!((chunk.index(), chunk.plus(3), chunk.since(Chunk(5))), (38, Chunk(41), 33));
+        assert_eq!((chunk.since(chunk), Chunk(u32::MAX).plus(2)), (0, Chunk(1)));
+        let firsts = [31, 32, 47, 48].map(|number| Chunk(number).first_of(16));
+        assert_eq!(firsts, [Chunk(16), Chunk(32), Chunk(32), Chunk(48)]);
+    }
+
+    #[test]
     fn chunk_size_is_the_smallest_that_gives_at_most_4096_chunks() {
         let size_of = |size| Geometry::of(size).map(Geometry::chunk_size);
         assert_eq!(size_of(0), Some(64 << 10));

@@ -117,4 +117,22 @@ mod tests {
     fn the_id_of_nothing_is_that_of_no_bytes() {
         assert_eq!(FileId::NOTHING, FileId::of(b""));
     }
+
+    #[test]
+    fn only_nothing_has_the_id_of_nothing_and_no_content_has_none() {
+        let some = FileId::of(b"some");
+        let can = [FileId::NONE, FileId::NOTHING, some].map(|id| [id.can_be_of(0), id.can_be_of(4)]);
+        assert_eq!(can, [[false, false], [true, false], [false, true]]);
+    }
+
+    #[test]
+    fn an_id_is_its_digits_and_its_beginning_eight_of_them_or_more() {
+        let digits = FileId::of(b"some").to_string();
+        assert_eq!(digits.parse(), Ok(FileId::of(b"some")));
+        assert_eq!([&digits[1..], &format!("{digits}0")].map(str::parse::<FileId>), [Err(IdError); 2]);
+        assert_eq!(IdError.to_string(), "an id is 64 hexadecimal digits");
+        let may = [7, 8, 63, 64].map(|len| FileId::may_begin_with(&digits[..len]));
+        assert_eq!(may, [false, true, true, false]);
+        assert!(!FileId::may_begin_with("0123456g"));
+    }
 }

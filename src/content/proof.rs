@@ -280,6 +280,13 @@ mod tests {
     }
 
     #[test]
+    fn the_hashes_of_sixteen_chunks_travel_together_at_the_end_of_those_that_are_left() {
+        let geometry = Geometry::of(37 * CHUNK as u64).unwrap();
+        let runs = [0, 15, 16, 31, 32, 36].map(|at| proof_run(geometry, geometry.index(at).unwrap()));
+        assert_eq!(runs, [0..16, 0..16, 16..32, 16..32, 32..37, 32..37]);
+    }
+
+    #[test]
     fn a_changed_proof_fails() {
         let (_, geometry, manifest, id) = file(21 * CHUNK);
         let proof = manifest.prove(4..8).unwrap();

@@ -133,3 +133,69 @@ impl NetError {
         self.code().map(|code| Common::error(code, words))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::DecodeError;
+
+    #[test]
+    fn the_other_side_is_told_what_it_did_and_no_more() {
+        for (error, code) in [
+            (NetError::Frame(FrameError::TooLarge { got: 9, limit: 8 }), Some(ErrorCode::TooLarge)),
+            (NetError::Decode(DecodeError::Truncated), Some(ErrorCode::Malformed)),
+            (NetError::Decode(DecodeError::UnknownMessage(200)), Some(ErrorCode::Unexpected)),
+            (NetError::Unexpected("HELLO"), Some(ErrorCode::Unexpected)),
+            (NetError::Role(Role::Tracker), Some(ErrorCode::Unexpected)),
+            (NetError::Preface(PrefaceError::Magic), Some(ErrorCode::BadMagic)),
+            (NetError::Preface(PrefaceError::Version(2)), Some(ErrorCode::UnsupportedVersion)),
+            (NetError::Version(8, 9), Some(ErrorCode::UnsupportedVersion)),
+            (NetError::Preface(PrefaceError::Mode(9)), Some(ErrorCode::UnsupportedMode)),
+            (NetError::SwarmIsClosed, Some(ErrorCode::UnsupportedMode)),
+            (NetError::SwarmIsOpen, Some(ErrorCode::UnsupportedMode)),
+            (NetError::Secure(SecureError::UnknownSwarm), Some(ErrorCode::UnknownSwarm)),
+            (NetError::Secure(SecureError::Impostor), Some(ErrorCode::Impostor)),
+            (NetError::Secure(SecureError::Revoked), Some(ErrorCode::Revoked)),
+            (NetError::TimedOut, Some(ErrorCode::TimedOut)),
+            (NetError::Myself, Some(ErrorCode::Myself)),
+            (NetError::Secure(SecureError::Handshake), None),
+            (NetError::Closed, None),
+            (NetError::Io(io::ErrorKind::Other.into()), None),
+            (NetError::Refused { code: ErrorCode::Malformed, detail: String::new() }, None),
+        ] {
+            assert_eq!(error.code(), code, "{error:?}");
+            assert_eq!(error.to_message().is_some(), code.is_some(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn who_was_put_out_hears_that_of_itself() {
+        let told = |error: NetError| match error.to_message() {
+            Some(Common::Error(problem)) => problem.detail.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told(NetError::Secure(SecureError::Revoked)), "this key was put out of the swarm");
+        assert_eq!(told(NetError::Version(8, 9)), NetError::Version(8, 9).to_string());
+    }
+
+    #[test]
+    fn how_a_socket_ends_is_silence_or_an_end_or_a_fault() {
+        let met = |kind: io::ErrorKind| NetError::from(io::Error::from(kind));
+        for late in [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut] {
+            assert!(matches!(met(late), NetError::TimedOut), "{late}");
+        }
+        for end in [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe] {
+            assert!(matches!(met(end), NetError::Closed), "{end}");
+        }
+        assert!(matches!(met(io::ErrorKind::ConnectionRefused), NetError::Io(_)));
+        let within_a_frame = FrameError::Io(io::ErrorKind::ConnectionReset.into());
+        assert!(matches!(NetError::from(within_a_frame), NetError::Closed));
+    }
+
+    #[test]
+    fn words_of_the_other_side_do_no_more_than_be_read() {
+        let detail = "red\u{1b}[31m\nand a line".to_owned();
+        let said = NetError::Refused { code: ErrorCode::Malformed, detail }.to_string();
+        assert!(!said.contains(char::is_control), "{said:?}");
+    }
+}

@@ -192,4 +192,116 @@ mod tests {
             assert_eq!(executor.step(Event::Told(Some((duty, target))), now), None, "it was begun");
         }
     }
+
+    const LEASE: Duration = Duration::from_secs(30);
+    const TARGET: NodeId = NodeId([1; 16]);
+
+    /// An agent that has asked for this duty, and when.
+    fn asking(duty: Duty) -> (Executor, Instant) {
+        let (mut executor, now) = (Executor::new(LEASE), Instant::now());
+        assert_eq!(executor.step(Event::Told(Some((duty, TARGET))), now), Some(Effect::Claim(duty)));
+        (executor, now)
+    }
+
+    #[test]
+    fn it_begins_only_with_enough_of_the_lease_left_counted_from_its_first_question() {
+        let enough = LEASE - LEASE / LEAST;
+        let (mut executor, now) = asking(5);
+        let granted = executor.step(Event::Claimed(5, true), now + enough);
+        assert_eq!((granted, executor.deadline()), (Some(Effect::Run(5, TARGET)), Some(now + LEASE)));
+        let (mut executor, now) = asking(5);
+        let late = now + enough + Duration::from_millis(1);
+        assert_eq!(executor.step(Event::Claimed(5, true), late), None);
+        assert_eq!(executor.step(Event::Told(Some((5, TARGET))), late), None, "it runs out now, and is over");
+        assert_eq!(executor.step(Event::Told(Some((6, TARGET))), late), Some(Effect::Claim(6)));
+    }
+
+    #[test]
+    fn what_another_has_is_not_begun_nor_what_was_not_asked_for() {
+        let (mut executor, now) = asking(5);
+        assert_eq!(executor.step(Event::Claimed(4, true), now), None, "an answer to somebody else");
+        assert_eq!(executor.step(Event::Ended, now), None);
+        assert_eq!(executor.step(Event::Noted(5), now), None);
+        assert_eq!(executor.step(Event::Claimed(5, false), now), None);
+        assert_eq!(executor.step(Event::Claimed(5, true), now), None, "it was given up");
+        assert_eq!((executor.deadline(), executor.step(Event::Tick, now + LEASE)), (None, None));
+    }
+
+    #[test]
+    fn a_question_is_asked_again_until_it_is_too_late_for_its_answer() {
+        let (mut executor, start) = asking(5);
+        let every = LEASE / AGAIN;
+        assert_eq!(executor.deadline(), Some(start + every));
+        assert_eq!(executor.step(Event::Tick, start + every - Duration::from_nanos(1)), None);
+        for turn in 1..=12 {
+            let now = start + every * turn;
+            assert_eq!(executor.step(Event::Tick, now), Some(Effect::Claim(5)), "{turn}");
+        }
+        assert_eq!(executor.step(Event::Tick, start + every * 13), None, "four seconds are not enough");
+        assert_eq!(executor.deadline(), None);
+        assert_eq!(executor.step(Event::Told(Some((5, TARGET))), start + LEASE), None);
+    }
+
+    #[test]
+    fn a_lease_goes_on_although_a_tracker_that_is_behind_knows_nothing_of_it() {
+        let (mut executor, start) = asking(5);
+        let later = start + LEASE / 2;
+        assert_eq!(executor.step(Event::Told(Some((5, TARGET))), later), None, "it is asked for already");
+        assert_eq!(executor.step(Event::Told(None), later), None);
+        assert_eq!(executor.deadline(), None);
+        assert_eq!(executor.step(Event::Told(Some((5, TARGET))), later), Some(Effect::Claim(5)));
+        assert_eq!(executor.step(Event::Claimed(5, true), later), Some(Effect::Run(5, TARGET)));
+        assert_eq!(executor.deadline(), Some(start + LEASE), "not one that begins later");
+        // Another duty has a lease of its own.
+        let (mut executor, start) = asking(5);
+        assert_eq!(executor.step(Event::Told(Some((6, TARGET))), start), None);
+        assert_eq!(executor.step(Event::Told(Some((6, TARGET))), later), Some(Effect::Claim(6)));
+        assert_eq!(executor.step(Event::Claimed(6, true), later), Some(Effect::Run(6, TARGET)));
+        assert_eq!(executor.deadline(), Some(later + LEASE));
+    }
+
+    #[test]
+    fn a_hook_is_ended_with_its_lease_and_that_it_was_tried_is_told_until_it_is_noted() {
+        let (mut executor, start) = asking(5);
+        assert_eq!(executor.step(Event::Claimed(5, true), start), Some(Effect::Run(5, TARGET)));
+        assert_eq!(executor.step(Event::Told(None), start), None, "it goes on with what it began");
+        assert_eq!(executor.step(Event::Tick, start + LEASE - Duration::from_nanos(1)), None);
+        assert_eq!(executor.step(Event::Tick, start + LEASE), Some(Effect::Kill));
+        assert_eq!(
+            (executor.deadline(), executor.step(Event::Tick, start + 2 * LEASE)),
+            (None, None),
+            "once"
+        );
+        let ended = start + 2 * LEASE;
+        assert_eq!(executor.step(Event::Ended, ended), Some(Effect::Tell(5)));
+        assert_eq!(executor.step(Event::Told(Some((5, TARGET))), ended), None, "they have not heard yet");
+        assert_eq!(executor.step(Event::Noted(4), ended), None);
+        assert_eq!(executor.step(Event::Tick, ended + LEASE / AGAIN), Some(Effect::Tell(5)));
+        assert_eq!(executor.deadline(), Some(ended + 2 * (LEASE / AGAIN)));
+        assert_eq!(executor.step(Event::Noted(5), ended), None);
+        assert_eq!(executor.deadline(), None);
+    }
+
+    #[test]
+    fn that_others_are_told_of_something_else_means_that_it_was_noted() {
+        for told in [None, Some((9, TARGET))] {
+            let (mut executor, now) = asking(5);
+            assert_eq!(executor.step(Event::Claimed(5, true), now), Some(Effect::Run(5, TARGET)));
+            assert_eq!(executor.step(Event::Ended, now), Some(Effect::Tell(5)));
+            assert_eq!((executor.step(Event::Told(told), now), executor.deadline()), (None, None));
+            assert_eq!(executor.step(Event::Told(Some((9, TARGET))), now), Some(Effect::Claim(9)));
+        }
+    }
+
+    #[test]
+    fn so_many_duties_are_remembered() {
+        let (mut executor, now) = (Executor::new(LEASE), Instant::now());
+        for duty in 1..=REMEMBERED as Duty + 1 {
+            assert_eq!(executor.step(Event::Told(Some((duty, TARGET))), now), Some(Effect::Claim(duty)));
+            assert_eq!(executor.step(Event::Claimed(duty, false), now), None);
+        }
+        assert_eq!(executor.spent.len(), REMEMBERED);
+        assert_eq!(executor.step(Event::Told(Some((2, TARGET))), now), None);
+        assert_eq!(executor.step(Event::Told(Some((1, TARGET))), now), Some(Effect::Claim(1)));
+    }
 }

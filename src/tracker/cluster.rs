@@ -16,6 +16,8 @@ mod said;
 mod seam;
 mod store;
 mod succession;
+#[cfg(test)]
+mod tests;
 mod translation;
 
 pub use durable::{Found, Head, Identity, Write};

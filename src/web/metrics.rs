@@ -163,3 +163,42 @@ fn process(rows: &mut Rows) {
         rows.put(("process_open_fds", "Open descriptors", false), open.count() as f64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_explained_once_and_counters_are_told_from_what_goes_up_and_down() {
+        let mut rows = Rows::default();
+        let bytes = ("p2p_bytes", "Bytes", true);
+        rows.labelled(bytes, ("kind", "useful"), 1048576.0);
+        rows.labelled(bytes, ("kind", "a \"name\"\n"), 2.0);
+        rows.put(("p2p_peers", "Peers", false), 3.0);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Snapshot(rows.0)));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let expected = [
+            "# HELP p2p_bytes Bytes",
+            "# TYPE p2p_bytes counter",
+            "p2p_bytes_total{kind=\"useful\"} 1048576.0",
+            "p2p_bytes_total{kind=\"a \\\"name\\\"\\n\"} 2.0",
+            "# HELP p2p_peers Peers",
+            "# TYPE p2p_peers gauge",
+            "p2p_peers{} 3.0",
+            "# EOF",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_the_system_says_of_this_process_is_told() {
+        let mut rows = Rows::default();
+        process(&mut rows);
+        let of = |name: &str| rows.0.iter().find(|row| row.name == name).map(|row| row.value);
+        assert!(of("process_resident_memory_bytes").unwrap() > 1e6, "it is counted in bytes");
+        assert!(of("process_threads").unwrap() >= 1.0);
+        assert!(of("process_open_fds").unwrap() >= 3.0);
+    }
+}

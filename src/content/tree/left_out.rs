@@ -194,6 +194,31 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_the_longest_is_whole() {
+        let longest = "a".repeat(LeftOut::MAX_NAME_BYTES);
+        let left_out = LeftOut::new([missing(&longest), missing(&format!("b{longest}"))]);
+        assert_eq!(left_out.named()[0].path, longest);
+        assert_eq!(left_out.named()[1].path, format!("b{}", &longest[1..]));
+    }
+
+    #[test]
+    fn what_may_be_missing_is_it_and_what_is_below_it() {
+        let left_out = LeftOut::new([missing("d"), missing("e/f/"), missing("g\n")]);
+        let covered = ["d", "d/x", "dx", "e", "e/f", "e/f/x", "e/fx", "g\n", "g", ""];
+        let covered = covered.map(|path| left_out.may_cover(path));
+        assert_eq!(covered, [true, true, false, false, true, true, false, true, false, false]);
+        let too_many = LeftOut::new((0..=LeftOut::MAX_NAMED).map(|n| missing(&n.to_string())));
+        assert!(too_many.may_cover("anything"), "it may be the one that is not named");
+    }
+
+    #[test]
+    fn of_a_name_that_may_have_been_cut_the_rest_is_not_known() {
+        let covers = |len: usize| LeftOut::new([missing(&"a".repeat(len))]).may_cover(&"a".repeat(2000));
+        let cut = LeftOut::MAX_NAME_BYTES;
+        assert_eq!([cut - 10, cut - 9, cut, 2000].map(covers), [false, true, true, true]);
+    }
+
+    #[test]
     fn a_list_has_one_form() {
         let bad = [
             LeftOut::read(vec![missing("b"), missing("a")], 0),

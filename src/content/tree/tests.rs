@@ -55,6 +55,17 @@ fn a_listing_reads_back() {
 }
 
 #[test]
+fn a_listing_says_what_it_was_made_of() {
+    let tree = sample();
+    assert_eq!(tree.mode(), 0o700);
+    let paths: Vec<&str> = tree.entries().iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!(paths, ["a", "b", "b.txt", "b/up", "b/x", "c", "empty"]);
+    assert_eq!(tree.left_out().more(), 0);
+    assert_eq!(tree.left_out().named().len(), 2);
+    assert_eq!(tree.bytes_on_disk(), 4 + 4 + 5, "equal files lie there twice, other names of one do not");
+}
+
+#[test]
 fn no_prefix_of_a_listing_is_another_tree_with_half_an_entry() {
     let bytes = sample().encode();
     let whole = (0..bytes.len()).filter(|len| Tree::decode(&bytes[..*len]).is_ok()).count();
@@ -118,7 +129,8 @@ fn a_small_listing_cannot_ask_for_many_folders() {
     assert!(tree(nested(Tree::MAX_DEPTH)).is_ok());
     assert_eq!(Tree::decode(&bytes_of(nested(Tree::MAX_DEPTH + 1))), Err(TreeError::Depth));
     let wide = |count: usize| (0..count).map(|n| folder(&format!("{n:06}"))).collect::<Vec<_>>();
-    assert!(tree(wide(Tree::MAX_FOLDERS)).is_ok());
+    let widest = tree(wide(Tree::MAX_FOLDERS)).unwrap().encode();
+    assert!(Tree::decode(&widest).is_ok(), "what can be made can be read");
     assert_eq!(Tree::decode(&bytes_of(wide(Tree::MAX_FOLDERS + 1))), Err(TreeError::Folders));
 }
 

@@ -137,3 +137,6 @@ pub(super) fn irreplaceable(kind: FileType) -> Option<&'static str> {
         FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => Some("a device"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -286,3 +286,6 @@ impl Chute<'_> {
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
+
+#[cfg(test)]
+mod tests;

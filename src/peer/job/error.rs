@@ -94,3 +94,44 @@ impl<E: Into<FetchError>> From<E> for Halt {
         Halt::Failed(error.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_see_by_the_exit_code_what_can_be_done() {
+        let text = String::new;
+        let changed = FetchError::Changed { name: text(), id: FileId([1; 32]), now_is: FileId([2; 32]) };
+        for (error, exit) in [
+            (FetchError::NotFound(text()), 3),
+            (FetchError::NothingOf(text()), 3),
+            (FetchError::NobodyReached(text()), 4),
+            (changed, 4),
+            (FetchError::Integrity(text()), 5),
+            (FetchError::BadTree(TreeError::Magic), 5),
+            (FetchError::Exists(text()), 1),
+            (FetchError::Disk(text()), 1),
+            (FetchError::Internal(text()), 1),
+            (FetchError::Interrupted, 130),
+        ] {
+            assert_eq!(error.exit() as u8, exit, "{error:?}");
+            assert_eq!(error.is_no_folder(), matches!(error, FetchError::BadTree(TreeError::Magic)));
+        }
+    }
+
+    #[test]
+    fn of_what_the_disk_says_only_what_the_bytes_are_is_their_fault() {
+        let name = || "a.bin".to_owned();
+        let said = |error: DiskError| (FetchError::from(&error).exit(), FetchError::from(error).to_string());
+        let exists = "a.bin exists and is different (`--force` replaces it)".to_owned();
+        assert_eq!(said(DiskError::Exists(name())), (Exit::Other, exists));
+        for wrong in [DiskError::Integrity(name()), DiskError::Impossible(name())] {
+            let words = wrong.to_string();
+            assert_eq!(said(wrong), (Exit::Integrity, words));
+        }
+        let full = DiskError::Full(name());
+        let words = full.to_string();
+        assert_eq!(said(full), (Exit::Other, words));
+    }
+}

@@ -16,10 +16,15 @@ fn transfer(folder: &std::path::Path) -> Transfer {
 }
 
 fn join(transfer: &Transfer) -> SourceId {
+    join_with(transfer, ChunkSet::full(1))
+}
+
+/// A source that has these chunks.
+fn join_with(transfer: &Transfer, have: ChunkSet) -> SourceId {
     let who = Who { peer: PeerId([1; 16]), name: String::new(), addr: String::new() };
     let link = SourceLink::new(transfer.sources.number(), who, Arc::new(Wake::new().unwrap()), true);
     let link = Arc::new(link);
-    let opened = Opened { have: ChunkSet::full(1), load: None, round_trip: Duration::ZERO, one: true };
+    let opened = Opened { have, load: None, round_trip: Duration::ZERO, one: true };
     transfer.join(link.clone(), opened);
     link.id
 }
@@ -64,4 +69,52 @@ fn what_was_cancelled_is_not_served_and_leaves_what_came() {
     assert_eq!(transfer.leave(source, PeerId([1; 16])), Trust::Kept);
     assert_eq!(transfer.status().state, TransferState::Cancelled);
     assert_eq!(transfer.status().sources.len(), 1);
+}
+
+#[test]
+fn what_was_decoded_counts_only_if_it_is_what_it_should_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let transfer = transfer(folder.path());
+    let place = transfer.layout.place(Chunk(0)).unwrap();
+    let supplied = |data: &[u8]| transfer.supply(Chunk(0), place, Proof::default(), data);
+    assert!(!supplied(b"y"));
+    assert!(!transfer.has(Chunk(0)) && !transfer.is_over());
+    assert_eq!(transfer.ledger.view().useful, 0);
+    assert!(supplied(b"x"));
+    assert!(matches!(transfer.end(), Some(End::Done)));
+    assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), b"x");
+    assert!(supplied(b"x"), "it is here already");
+    assert_eq!(transfer.ledger.view().useful, 1);
+}
+
+#[test]
+fn what_sources_lack_is_asked_of_sources_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let transfer = transfer(folder.path());
+    let (none, all) = (ChunkSet::empty(1), ChunkSet::full(1));
+    assert_eq!(
+        (transfer.lacks_all(), transfer.lacks_of_sources()),
+        (all.clone(), none.clone()),
+        "nobody is there"
+    );
+    let poor = join_with(&transfer, none.clone());
+    assert_eq!(transfer.lacks_of_sources(), all);
+    let rich = join(&transfer);
+    assert_eq!((transfer.lacks_all(), transfer.lacks_of_sources()), (all.clone(), none.clone()));
+    transfer.leave(rich, PeerId([1; 16]));
+    assert_eq!(transfer.lacks_of_sources(), all);
+    let rich = join(&transfer);
+    fetch(&transfer, rich);
+    assert_eq!((transfer.lacks_all(), transfer.lacks_of_sources()), (none.clone(), none));
+    transfer.leave(poor, PeerId([1; 16]));
+}
+
+#[test]
+fn what_a_peer_announced_and_has_not_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let transfer = transfer(folder.path());
+    let peer = PeerId([1; 16]);
+    transfer.lacks(peer, Chunk(0));
+    assert_eq!(transfer.take_missing(), [(peer, Chunk(0))]);
+    assert_eq!(transfer.take_missing(), []);
 }
