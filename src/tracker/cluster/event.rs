@@ -52,6 +52,8 @@ pub enum Event {
     Change(u64, Vec<(Node, Address, Key)>),
     /// The records, after everything up to the end of the epoch was applied.
     Snapshot(Bytes),
+    /// Most of what the snapshot of this epoch has is gone from the records: the next would be much smaller.
+    Shrunk,
     /// For the simulation: campaign now.
     #[cfg(feature = "lab")]
     Campaign,

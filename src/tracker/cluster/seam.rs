@@ -89,6 +89,7 @@ impl Seam {
             Event::Propose(tag, command) => self.propose(tag, command),
             Event::Change(tag, members) => self.change(tag, &members),
             Event::Snapshot(snapshot) => self.next_epoch(snapshot),
+            Event::Shrunk => self.compact(),
             #[cfg(feature = "lab")]
             Event::Campaign => self.epoch.iter_mut().for_each(Epoch::campaign),
         }
@@ -302,11 +303,19 @@ impl Seam {
         let Some(epoch) = &mut self.epoch else { return };
         let (least, most) = self.settings.log_bytes;
         let bytes = (2 * epoch.snapshot.len()).clamp(least, most);
-        if epoch.bytes() > bytes && epoch.leads() && !epoch.is_ending() {
-            let members = epoch.head.members.clone();
-            let _ = self.end_epoch(members); // a member that leads may
+        if epoch.bytes() > bytes {
+            self.compact();
         }
         self.take_engine();
+    }
+
+    /// Ends the epoch with the same members if this tracker leads: the next begins with a log of nothing but its snapshot.
+    fn compact(&mut self) {
+        let Some(epoch) = self.epoch.as_ref().filter(|epoch| epoch.leads() && !epoch.is_ending()) else {
+            return;
+        };
+        let members = epoch.head.members.clone();
+        let _ = self.end_epoch(members); // a member that leads may
     }
 
     pub(super) fn pass_on(&mut self, progress: Vec<Progress>) {
@@ -410,4 +419,38 @@ fn list_hash(first: &[(Node, Address, Key)]) -> u64 {
         key,
     });
     (cluster_of(&Members::new(members.collect())).0 >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracker::cluster::Rules;
+    use crate::tracker::records::Records;
+    use crate::wire::Authority;
+
+    #[test]
+    fn where_most_of_a_snapshot_is_gone_whoever_leads_ends_the_epoch() {
+        let snapshot = Records::default().snapshot();
+        let settings = Settings {
+            node: 1,
+            first: vec![(1, Address::new("a:1"), Key::default())],
+            process: 1,
+            incarnation: Incarnation(1),
+            records: snapshot.clone(),
+            authority: Authority::random(),
+            piece_bytes: 1000,
+            log_bytes: (1 << 20, 1 << 20),
+            rules: Rules::default(),
+        };
+        let (mut seam, _) = Seam::new(settings, Found::default());
+        assert!(
+            !seam.flush().ready.contains(&Ready::Ended) && seam.head().is_some_and(|head| head.epoch == 1)
+        );
+        seam.feed(Event::Shrunk);
+        assert!(seam.flush().ready.contains(&Ready::Ended));
+        seam.feed(Event::Shrunk);
+        seam.feed(Event::Snapshot(snapshot));
+        assert!(!seam.flush().ready.contains(&Ready::Ended), "once");
+        assert_eq!(seam.head().map(|head| head.epoch), Some(2));
+    }
 }

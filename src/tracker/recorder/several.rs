@@ -39,6 +39,9 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Least and most bytes of a log that ends its epoch.
 const LOG_BYTES: (usize, usize) = (4 << 20, 32 << 20);
 
+/// An epoch also ends when of a snapshot of at least as many bytes less than this part is left.
+const SHRUNK_TO: u64 = 4;
+
 /// Which of which trackers this one is.
 #[derive(Debug, Clone)]
 pub struct Founders {
@@ -123,6 +126,7 @@ impl Several {
             first: first.clone(),
             view: Arc::clone(&view),
             changes: Arc::clone(&changes),
+            began_with: 0,
             told: 0,
         };
         // What was on the disk is there from the first moment.
@@ -227,6 +231,8 @@ struct Desk {
     first: Vec<Member>,
     view: Arc<Mutex<View>>,
     changes: Arc<Changes>,
+    /// What the records cost when the epoch began ([`Records::bytes`]).
+    began_with: u64,
     /// The epoch of which it was told that another disk has this tracker's vote.
     told: u32,
 }
@@ -251,6 +257,9 @@ impl Desk {
             if now >= tick {
                 tick = now + TICK; // however long the process stood still, this is one
                 self.seam.feed(Event::Tick);
+                if self.has_shrunk() {
+                    self.seam.feed(Event::Shrunk);
+                }
             }
             let step = self.seam.flush();
             if let Err(held) = self.carry_out(step)
@@ -291,6 +300,12 @@ impl Desk {
         say::line("p2p: the disk of this tracker can be written again");
         self.changes.note(|changed| changed.term = true);
         true
+    }
+
+    /// True if the snapshot with which the epoch began is large, and most of what it has is gone.
+    fn has_shrunk(&self) -> bool {
+        self.began_with >= LOG_BYTES.0 as u64
+            && threads::read(&self.records).bytes() < self.began_with / SHRUNK_TO
     }
 
     fn take_in(&mut self, order: Order) {
@@ -349,10 +364,17 @@ impl Desk {
             if !ended {
                 return Ok(());
             }
-            let snapshot = threads::read(&self.records).snapshot();
+            let snapshot = self.begin_with(Records::snapshot);
             self.seam.feed(Event::Snapshot(snapshot));
             step = self.seam.flush();
         }
+    }
+
+    /// An epoch begins with these records.
+    fn begin_with<T>(&mut self, with: impl FnOnce(&Records) -> T) -> T {
+        let records = threads::read(&self.records);
+        self.began_with = records.bytes();
+        with(&records)
     }
 
     /// Says once what is to be done about a disk that is empty in place of a member's.
@@ -383,6 +405,7 @@ impl Desk {
                     let restored = Records::restore(snapshot);
                     let restored = restored.unwrap_or_else(|error| halt(&format!("a snapshot: {error}")));
                     *threads::write(&self.records) = restored;
+                    self.begin_with(|_| ());
                     self.changes.note(|changed| changed.all = true);
                 }
                 Ready::Apply(slot, command, tag) => {

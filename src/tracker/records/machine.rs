@@ -154,6 +154,11 @@ pub struct Records {
 }
 
 impl Records {
+    /// What names and versions cost, about, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Carries out the command of a slot; slots rise.
     pub fn apply(&mut self, slot: u64, command: &Command) -> Applied {
         self.applied = slot;

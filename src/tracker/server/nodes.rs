@@ -107,11 +107,14 @@ impl Nodes {
 
     /// The token of a connection that is to be made now; none if there is one.
     fn begin(&self, to: Node) -> Option<u64> {
+        let mut open = lock(&self.open);
+        if open.dialled.contains_key(&to) {
+            return None;
+        }
         let secret = Secret::random().ok()?; // without one it is tried again
         let token = u64::from_be_bytes(*secret.expose().first_chunk()?);
-        let mut open = lock(&self.open);
-        let is_new = !open.dialled.contains_key(&to);
-        is_new.then(|| *open.dialled.entry(to).or_insert(token))
+        open.dialled.insert(to, token);
+        Some(token)
     }
 
     /// Makes the connection, and talks on it until it ends.
