@@ -291,7 +291,7 @@ fn watch(site: &Site, guests: &Guests) {
         let sample = sampler.sample(site);
         lock(&site.series).add(sample);
         site.gathered.sweep();
-        site.keeps.refresh(&mut lock(&site.accounts));
+        site.keeps.refresh(&site.accounts);
         site.passing.sweep(Instant::now());
         if site.hub.listeners() > 0 {
             site.hub.show(picture::picture(site));

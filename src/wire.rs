@@ -41,7 +41,7 @@ pub use frame::{
 pub(crate) use macros::layout;
 pub use members::{Epoch, MemberInfo, MemberKey, Standing, SwarmSecret, TrackerAddress, TrackerKey};
 pub use message::Message;
-pub use node::{BetweenNodes, Confirm, Forward, Forwarded, LinkNodes, Passed, Say};
+pub use node::{BetweenNodes, ChangePages, Confirm, Forward, Forwarded, LinkNodes, Passed, Say};
 pub use nodes::{DutyInfo, Life, NodeDuty, NodeId, NodeRole, SeenNode};
 pub use peer::{
     ANY_CHUNK, AskerHas, Cancel, ChunkHead, Close, Corrupt, FromServer, GetChunk, GetLoad, GetManifest, Here,

@@ -10,8 +10,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::{DEADLINE, Daemon, Sample, eventually, pattern, run};
+use support::{DEADLINE, Daemon, Port, Sample, eventually, pattern, run};
 use tempfile::TempDir;
 
 /// What a page answered.
@@ -476,6 +477,101 @@ fn who_may_come_in_to_a_trackers_page_is_on_its_records() {
         Visitor::new(addr).call("POST", "/api/v1/session", Some(&login)).status
     };
     assert_eq!((log_in("anna"), log_in("ben")), (201, 403));
+}
+
+/// Three trackers that are one, each with a page.
+struct Several {
+    _data: TempDir,
+    trackers: Vec<Option<Daemon>>,
+    owners: Vec<Visitor>,
+}
+
+impl Several {
+    fn new() -> Several {
+        let data = TempDir::new().expect("a temporary folder");
+        let ports: Vec<Port> = (0..3).map(|_| Port::reserve()).collect();
+        let places = (1..).zip(&ports).map(|(node, port)| format!("{node}={}", port.target()));
+        let list = places.collect::<Vec<_>>().join(",");
+        let start = |(node, port): (usize, &Port)| {
+            let (node, listen, data) = (node.to_string(), port.target(), data.path().join(node.to_string()));
+            let data = data.to_str().expect("a UTF-8 path");
+            let args = ["--listen", &listen, "--data", data, "--node", &node, "--cluster", &list];
+            Daemon::tracker(&[&args[..], &["--web=127.0.0.1:0"]].concat())
+        };
+        let trackers: Vec<Daemon> = (1..).zip(&ports).map(start).collect();
+        let owner = |tracker| {
+            let (visitor, secret) = page_of(tracker);
+            visitor.log_in(&secret)
+        };
+        let owners = trackers.iter().map(owner).collect();
+        Several { _data: data, trackers: trackers.into_iter().map(Some).collect(), owners }
+    }
+
+    /// Makes a change at a page, as soon as the trackers are one.
+    #[track_caller]
+    fn change(&self, at: usize, (method, path): (&str, &str), body: Option<&Value>) -> Answer {
+        eventually("the change is made", || {
+            Some(self.owners[at].call(method, path, body)).filter(|answer| answer.status != 503)
+        })
+    }
+}
+
+#[test]
+fn who_may_come_in_to_the_pages_of_several_trackers_is_changed_at_any_of_them() {
+    let mut several = Several::new();
+    let visitors: Vec<Visitor> = several.owners.iter().map(|owner| Visitor::new(owner.addr)).collect();
+    let log_in = |at: usize, name: &str| {
+        let login = json!({ "name": name, "password": "correct horse" });
+        visitors[at].call("POST", "/api/v1/session", Some(&login)).status
+    };
+    let mut tokens = Vec::new();
+    for at in 0..3 {
+        let name = format!("user {at}");
+        let user = json!({ "name": name, "role": "reader" });
+        let invitation =
+            several.change(at, ("POST", "/api/v1/users"), Some(&user)).json()["invitation"].clone();
+        let choice = json!({ "token": invitation, "password": "correct horse" });
+        assert_eq!(visitors[at].call("POST", "/api/v1/session", Some(&choice)).status, 201);
+        let wish = json!({ "name": name, "scope": "reader", "days": 1 });
+        let made = several.change(at, ("POST", "/api/v1/tokens"), Some(&wish));
+        assert_eq!(made.status, 201, "{}", made.body);
+        tokens.push(made.json()["token"].as_str().expect("a token").to_owned());
+    }
+    let see = |at: usize, token: &str| {
+        visitors[at].with(format!("Authorization: Bearer {token}")).get("/api/v1/peers").status
+    };
+    for at in 0..3 {
+        eventually("each of them lets all in", || {
+            tokens.iter().all(|token| see(at, token) == 200).then_some(())
+        });
+        assert_eq!([0, 1, 2].map(|user| log_in(at, &format!("user {user}"))), [201; 3]);
+    }
+    let listed = several.owners[1].get("/api/v1/tokens").json();
+    let rows = listed["items"].as_array().expect("a list");
+    let id = |name: &str| {
+        rows.iter().find(|row| row["name"] == name).and_then(|row| row["id"].as_str()).map(str::to_owned)
+    };
+    let ended = format!("/api/v1/tokens/{}", id("user 0").expect("the token"));
+    assert_eq!(several.change(2, ("DELETE", &ended), None).status, 204);
+    assert_eq!(several.change(1, ("DELETE", "/api/v1/users/user%202"), None).status, 204);
+    for at in 0..3 {
+        eventually("none of them lets in who may not", || {
+            (see(at, &tokens[0]) == 401 && log_in(at, "user 2") == 403).then_some(())
+        });
+        assert_eq!((see(at, &tokens[1]), log_in(at, "user 1")), (200, 201));
+    }
+    let kill = |several: &mut Several, at: usize| {
+        let tracker = several.trackers[at].take().expect("it runs");
+        tracker.signal(Signal::KILL);
+        tracker.wait();
+    };
+    kill(&mut several, 0);
+    assert_eq!(several.change(1, ("DELETE", "/api/v1/users/user%200"), None).status, 204);
+    eventually("the other hears of it", || (log_in(2, "user 0") == 403).then_some(()));
+    kill(&mut several, 1);
+    let refused = several.owners[2].call("DELETE", "/api/v1/users/user%201", None);
+    assert_eq!((refused.status, log_in(2, "user 1")), (503, 201), "{}", refused.body);
+    assert!(refused.body.contains("not on record"), "{}", refused.body);
 }
 
 #[test]

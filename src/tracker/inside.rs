@@ -7,17 +7,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::directory::Origin;
-use super::records::{Command, Outcome, Pages};
+use super::recorder::Unrecorded;
+use super::records::{Applied, Command, Outcome, Pages};
 use super::server::passing::{self, Passing};
 use super::session::{Effect, Session};
 use super::shared::Shared;
-use crate::content::PeerId;
+use crate::content::{PeerId, shown};
 use crate::wire::{self, FromTracker, Role, ToTracker, limits};
 
 /// Of the time of a step, this part is left to others before the next.
 const LEFT_TO_OTHERS: u32 = 4;
 /// How long an answer is waited for that is not there yet.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a tracker is waited for that leads and takes a change.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether it is.
 const LOOK: Duration = Duration::from_millis(20);
 /// Numbers of connections that no socket has.
@@ -41,16 +44,50 @@ impl Inside {
         self.shared.records().pages().clone()
     }
 
-    /// Changes its records, and waits until that is on the disk.
+    /// Changes who may come in to its page, and waits until that is on record here: by way of the tracker that leads, if
+    /// this is one of several.
     ///
     /// # Errors
     /// It could not be written down, or the records refuse it; as people read it.
-    pub fn record(&self, command: Command) -> Result<(), String> {
-        let applied = self.shared.record(command, Instant::now()).map_err(|error| error.to_string())?;
-        match applied.outcome {
-            Outcome::Refused(refused) => Err(refused.to_string()),
-            _ => Ok(()),
+    pub fn change_pages(&self, change: &Command) -> Result<(), String> {
+        let until = Instant::now() + CHANGE_PATIENCE;
+        loop {
+            let why = match (self.shared.change_pages(change.clone()), &self.passing) {
+                (Ok(Applied { outcome: Outcome::Refused(refused), .. }), _) => {
+                    return Err(refused.to_string());
+                }
+                (Ok(_), _) => return Ok(()),
+                (Err(why @ (Unrecorded::NotLeader | Unrecorded::Unknown)), Some(passing)) => {
+                    match passing.change_pages(change, &waits(until), until) {
+                        Ok(Some(FromTracker::Common(wire::Common::Ok))) => return self.see(change, until),
+                        Ok(Some(FromTracker::Common(wire::Common::Error(error)))) => {
+                            return Err(shown(&error.detail));
+                        }
+                        Ok(Some(_)) => {
+                            return Err("the tracker that leads answered with something else".into());
+                        }
+                        Ok(None) => why.to_string(), // this tracker leads meanwhile
+                        Err(error) => error.to_string(),
+                    }
+                }
+                (Err(why), _) => return Err(why.to_string()),
+            };
+            if Instant::now() >= until {
+                return Err(why);
+            }
+            thread::sleep(LOOK);
         }
+    }
+
+    /// Waits until a change that the tracker that leads has made is on record here, too.
+    fn see(&self, change: &Command, until: Instant) -> Result<(), String> {
+        while !self.shared.records().reflects(change) {
+            if Instant::now() >= until {
+                return Err("it is on record, and this tracker has not heard of it yet".to_owned());
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(())
     }
 
     /// Asks it. Nothing is registered this way.
@@ -73,11 +110,7 @@ impl Inside {
         let answer = self.answer(&mut session, question);
         match again {
             Some(((passing, until), question)) if passing::is_no_quorum(&answer) => {
-                let goes_on = |time| {
-                    thread::sleep(time);
-                    true
-                };
-                match passing.ask((&session, &question), &goes_on, until) {
+                match passing.ask((&session, &question), &waits(until), until) {
                     Ok(Some(answer)) => answer,
                     Ok(None) => self.answer(&mut session, question),
                     Err(_) => answer,
@@ -102,5 +135,13 @@ impl Inside {
         }
         let silent = || wire::Common::error(wire::ErrorCode::Limit, "no answer in time").into();
         reply.answer.unwrap_or_else(silent)
+    }
+}
+
+/// What waits for a while, and for no answer long after this.
+fn waits(until: Instant) -> impl Fn(Duration) -> bool {
+    move |time| {
+        thread::sleep(time);
+        Instant::now() < until + PATIENCE
     }
 }

@@ -109,6 +109,20 @@ impl Recorder {
         }
     }
 
+    /// The same, for who does not wait for long for other trackers.
+    ///
+    /// # Errors
+    /// [`Unrecorded`].
+    pub fn submit_in_time(&self, mut command: Command) -> Result<Applied, Unrecorded> {
+        match &self.writer {
+            Writer::Several(several) => {
+                order::stamp(&mut command);
+                several.submit_in_time(command)
+            }
+            Writer::Nobody | Writer::Alone(_) => self.submit(command),
+        }
+    }
+
     /// Waits until all that was ordered before is in the records: who reads them then decides by nothing older.
     ///
     /// # Errors

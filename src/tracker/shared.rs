@@ -177,6 +177,14 @@ impl Shared {
         Ok(applied)
     }
 
+    /// Changes who may come in to pages, which concerns nobody else; the same may be asked for again. Nothing may be locked.
+    ///
+    /// # Errors
+    /// It could not be written down, or not in time.
+    pub fn change_pages(&self, change: Command) -> Result<Applied, Unrecorded> {
+        self.recorder.submit_in_time(change)
+    }
+
     /// What a store is to do now, that is registered on one connection and asks on another; which is woken when there is
     /// something. So nothing may be locked.
     pub fn duties(&self, store: PeerId, connection: u64, now: Instant) -> Vec<Order> {

@@ -194,9 +194,9 @@ impl Accounts {
         Accounts { written: kept.clone(), kept, ..Accounts::default() }
     }
 
-    /// What was kept is written.
-    pub(super) fn is_written(&mut self) {
-        self.written = self.kept.clone();
+    /// This is written.
+    pub(super) fn is_written(&mut self, kept: Kept) {
+        self.written = kept;
     }
 
     /// What was kept when it was written last.
@@ -204,14 +204,16 @@ impl Accounts {
         &self.written
     }
 
-    /// Others may have changed what is kept: who goes, or may do something else, is logged out.
+    /// Others may have changed what is kept, or what was changed here could not be: who goes, may do something else, or has
+    /// to choose his password anew is logged out.
     pub(super) fn renew(&mut self, kept: Kept) {
-        if kept == self.written {
+        if kept == self.written && kept == self.kept {
             return;
         }
+        let of = |kept: &Kept, name: &str| kept.users.iter().find(|user| user.name == name).cloned();
         let is_same = |session: &Session| {
-            let role = kept.users.iter().find(|user| user.name == session.account).map(|user| user.role);
-            session.account == OWNER || role == Some(session.role)
+            let user = of(&kept, &session.account);
+            session.account == OWNER || user.is_some() && user == of(&self.kept, &session.account)
         };
         self.sessions.retain(|_, session| is_same(session));
         (self.written, self.kept) = (kept.clone(), kept);

@@ -107,10 +107,10 @@ fn by_invitation(site: &Site, asked: &Asked, token: &str, password: &str) -> Res
         return by_link(site, asked, "");
     }
     let kept = cook(site, password)?;
-    let mut accounts = lock(&site.accounts);
-    let who = accounts.choose(token, &kept, now());
-    site.keeps.write(&mut accounts)?;
-    who.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "no-login", "this invitation was used"))
+    site.keeps.change(&site.accounts, |accounts| {
+        let used = || Problem::new(StatusCode::FORBIDDEN, "no-login", "this invitation was used");
+        accounts.choose(token, &kept, now()).ok_or_else(used)
+    })
 }
 
 fn by_password(site: &Site, asked: &Asked, name: &str, password: &str) -> Result<Who, Problem> {
@@ -247,24 +247,17 @@ pub(super) fn add_token(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     }
     let token = format!("p2p_{}", secret());
     let until = now() + days * 86_400_000;
-    let mut accounts = lock(&site.accounts);
-    if !accounts.add_token(Secret::of(&token), (&name, scope), until, now()) {
-        return Err(Problem::conflict("there are too many tokens; end one first"));
-    }
-    site.keeps.write(&mut accounts)?;
-    drop(accounts);
+    site.keeps.change(&site.accounts, |accounts| {
+        let fits = accounts.add_token(Secret::of(&token), (&name, scope), until, now());
+        fits.then_some(()).ok_or_else(|| Problem::conflict("there are too many tokens; end one first"))
+    })?;
     site.note(asked, format!("makes the token {name}"));
     Ok(Answer::json(&serde_json::json!({ "token": token, "until": until })).status(StatusCode::CREATED))
 }
 
 /// `DELETE /tokens/{id}`
 pub(super) fn end_token(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
-    let was_there = {
-        let mut accounts = lock(&site.accounts);
-        let was_there = accounts.end_token(asked.place(0));
-        site.keeps.write(&mut accounts)?;
-        was_there
-    };
+    let was_there = site.keeps.change(&site.accounts, |accounts| Ok(accounts.end_token(asked.place(0))))?;
     ended(site, asked, was_there, "token")
 }
 
@@ -306,23 +299,16 @@ pub(super) fn add_user(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let NewUser { name, role } = asked.json()?;
     check_name(&name)?;
     let invitation = secret();
-    let mut accounts = lock(&site.accounts);
-    if !accounts.add_user((&name, role), Secret::of(&invitation), now()) {
-        return Err(Problem::conflict("there are too many users; remove one first"));
-    }
-    site.keeps.write(&mut accounts)?;
-    drop(accounts);
+    site.keeps.change(&site.accounts, |accounts| {
+        let fits = accounts.add_user((&name, role), Secret::of(&invitation), now());
+        fits.then_some(()).ok_or_else(|| Problem::conflict("there are too many users; remove one first"))
+    })?;
     site.note(asked, format!("invites {name}"));
     Ok(Answer::json(&serde_json::json!({ "invitation": invitation })).status(StatusCode::CREATED))
 }
 
 /// `DELETE /users/{name}`
 pub(super) fn remove_user(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
-    let was_there = {
-        let mut accounts = lock(&site.accounts);
-        let was_there = accounts.remove_user(asked.place(0));
-        site.keeps.write(&mut accounts)?;
-        was_there
-    };
+    let was_there = site.keeps.change(&site.accounts, |accounts| Ok(accounts.remove_user(asked.place(0))))?;
     ended(site, asked, was_there, "user")
 }

@@ -5,17 +5,25 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::accounts::{Accounts, Kept, Role, Secret, Token, User};
 use super::answer::Problem;
 use super::house::House;
+use crate::threads::lock;
 use crate::tracker::Inside;
 use crate::tracker::records::{AddToken, Command, EndToken, KeptPassword, Pages, RemoveUser, SetUser};
 use crate::wire::Label;
 
-/// The place.
+/// The place, and whose turn it is to change what is there.
 #[derive(Debug)]
-pub(super) enum Keep {
+pub(super) struct Keep {
+    place: Place,
+    turn: Mutex<()>,
+}
+
+#[derive(Debug)]
+enum Place {
     /// Nowhere: they go with the process.
     Memory,
     File(PathBuf),
@@ -30,11 +38,12 @@ const MAX_BYTES: u64 = 1 << 20;
 impl Keep {
     /// Of a page, which has this folder for what it keeps.
     pub(super) fn new(house: &House, folder: Option<&Path>) -> Keep {
-        match (house, folder) {
-            (House::Tracker(tracker), _) => Keep::Records(tracker.clone()),
-            (House::Peer(_), Some(folder)) => Keep::File(folder.join(FILE)),
-            (House::Peer(_), None) => Keep::Memory,
-        }
+        let place = match (house, folder) {
+            (House::Tracker(tracker), _) => Place::Records(tracker.clone()),
+            (House::Peer(_), Some(folder)) => Place::File(folder.join(FILE)),
+            (House::Peer(_), None) => Place::Memory,
+        };
+        Keep { place, turn: Mutex::default() }
     }
 
     /// What is kept there.
@@ -42,35 +51,55 @@ impl Keep {
     /// # Errors
     /// It cannot be read, or is not what was written: nobody's rights are guessed.
     pub(super) fn read(&self) -> Result<Kept, (PathBuf, io::Error)> {
-        match self {
-            Keep::Memory => Ok(Kept::default()),
-            Keep::File(path) => read(path).map_err(|error| (path.clone(), error)),
-            Keep::Records(tracker) => Ok(of_records(&tracker.pages())),
+        match &self.place {
+            Place::Memory => Ok(Kept::default()),
+            Place::File(path) => read(path).map_err(|error| (path.clone(), error)),
+            Place::Records(tracker) => Ok(of_records(&tracker.pages())),
         }
     }
 
-    /// Writes what was changed.
-    pub(super) fn write(&self, accounts: &mut Accounts) -> Result<(), Problem> {
-        let written = match self {
-            Keep::Memory => Ok(()),
-            Keep::File(path) => put(path, accounts.kept()).map_err(|error| error.to_string()),
-            Keep::Records(tracker) => {
-                let mut changes = changes(accounts.written(), accounts.kept()).into_iter();
-                changes.try_for_each(|command| tracker.record(command))
-            }
+    /// Changes who may come in, and writes that. Others' changes wait meanwhile, for as long as other trackers may take;
+    /// nobody else does.
+    ///
+    /// # Errors
+    /// Those of `change`; or it cannot be kept: in a file, then it holds as long as the process; on record, then it does not
+    /// hold.
+    pub(super) fn change<T>(
+        &self,
+        accounts: &Mutex<Accounts>,
+        change: impl FnOnce(&mut Accounts) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let _turn = lock(&self.turn);
+        let (changed, written, kept) = {
+            let mut accounts = lock(accounts);
+            let changed = change(&mut accounts)?;
+            (changed, accounts.written().clone(), accounts.kept().clone())
         };
-        accounts.is_written();
-        written.map_err(|error| {
-            Problem::internal(format!(
-                "what was changed holds until this process ends, for it cannot be kept: {error}"
-            ))
-        })
+        match &self.place {
+            Place::Memory => {}
+            Place::File(path) => put(path, &kept).map_err(|error| {
+                let why = "what was changed holds until this process ends, for it cannot be kept";
+                Problem::internal(format!("{why}: {error}"))
+            })?,
+            Place::Records(tracker) => {
+                let recorded =
+                    changes(&written, &kept).iter().try_for_each(|change| tracker.change_pages(change));
+                recorded.map_err(|why| {
+                    lock(accounts).renew(of_records(&tracker.pages()));
+                    Problem::unreachable(format!("that is not on record: {why}"))
+                })?;
+            }
+        }
+        lock(accounts).is_written(kept);
+        Ok(changed)
     }
 
-    /// Takes in what others have changed in the records.
-    pub(super) fn refresh(&self, accounts: &mut Accounts) {
-        if let Keep::Records(tracker) = self {
-            accounts.renew(of_records(&tracker.pages()));
+    /// Takes in what others have changed in the records; not while something is written here, which is not all there yet.
+    pub(super) fn refresh(&self, accounts: &Mutex<Accounts>) {
+        if let Place::Records(tracker) = &self.place
+            && let Ok(_turn) = self.turn.try_lock()
+        {
+            lock(accounts).renew(of_records(&tracker.pages()));
         }
     }
 }

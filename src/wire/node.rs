@@ -82,5 +82,12 @@ messages! {
             /// What was said there in LINK.
             token: u64,
         }
+        /// A change of who may come in to pages, asked for at the page of another tracker than the leader; answered with FORWARDED.
+        0x85 "CHANGE_PAGES" ChangePages {
+            /// Which change it is.
+            change: u8,
+            /// The fields of that.
+            body: Passed,
+        }
     }
 }

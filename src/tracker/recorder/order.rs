@@ -26,6 +26,11 @@ pub enum Unrecorded {
     /// It is not known whether it was carried out, or will be: the same may be asked again.
     #[error("the tracker has lost the lead of its cluster meanwhile")]
     Unknown,
+    /// It was not agreed on in time. Nobody knows whether it will be.
+    #[error(
+        "too few trackers of the cluster are there to agree; it may be done all the same when they are back"
+    )]
+    Late,
     /// Who is to be a member is not there yet. Nothing of it will be.
     #[error("{0}")]
     NotYet(String),

@@ -34,6 +34,8 @@ use crate::wire::Authority;
 const MAX_TOGETHER: usize = 512;
 /// How often it is tried to write what the disk did not take.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How long others are waited for where the same can be asked again.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a piece of a snapshot.
 const PIECE_BYTES: usize = 256 << 10;
 /// Least and most bytes of a log that ends its epoch.
@@ -64,6 +66,7 @@ pub struct Several {
 }
 
 type Reply<T> = Sender<Result<T, Unrecorded>>;
+type Replied<T> = crossbeam_channel::Receiver<Result<T, Unrecorded>>;
 
 #[derive(Debug)]
 enum Order {
@@ -163,12 +166,17 @@ impl Several {
         self.ask(|reply| Order::Submit(Box::new(command), reply))
     }
 
+    /// The same, waiting no longer than [`PATIENCE`].
+    pub(super) fn submit_in_time(&self, command: Command) -> Result<Applied, Unrecorded> {
+        self.ask_in_time(|reply| Order::Submit(Box::new(command), reply))
+    }
+
     /// Waits until everything is applied that was acknowledged before this was called.
     ///
     /// # Errors
-    /// This tracker does not lead, or does not any more.
+    /// This tracker does not lead, or does not any more; or too few others are there to tell within [`PATIENCE`].
     pub fn catch_up(&self) -> Result<(), Unrecorded> {
-        self.ask(Order::Barrier)
+        self.ask_in_time(Order::Barrier)
     }
 
     /// Makes these the members, and waits until they have gone on as such.
@@ -180,9 +188,21 @@ impl Several {
     }
 
     fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Unrecorded> {
+        let replied = self.order(order)?;
+        replied.recv().unwrap_or(Err(Unrecorded::Unknown)) // it stopped; others may have it all the same
+    }
+
+    fn ask_in_time<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Unrecorded> {
+        self.order(order)?.recv_timeout(PATIENCE).unwrap_or_else(|ended| match ended {
+            crossbeam_channel::RecvTimeoutError::Timeout => Err(Unrecorded::Late),
+            crossbeam_channel::RecvTimeoutError::Disconnected => Err(Unrecorded::Unknown),
+        })
+    }
+
+    fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<Replied<T>, Unrecorded> {
         let (reply, replied) = bounded(1);
         self.orders.send(order(reply)).map_err(|_| Unrecorded::Stopping)?;
-        replied.recv().unwrap_or(Err(Unrecorded::Unknown)) // it stopped; others may have it all the same
+        Ok(replied)
     }
 
     /// By which key a tracker is known; zeros in an open network, and as long as it has not been there.

@@ -179,6 +179,26 @@ commands! {
 }
 
 impl Command {
+    /// The change of who may come in to pages of which this is the number and the rest.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn decode_of_pages(number: u8, body: Bytes) -> Result<Command, DecodeError> {
+        let command = Command::decode(number, body)?;
+        match command.is_of_pages() {
+            true => Ok(command),
+            false => Err(DecodeError::UnknownMessage(number)),
+        }
+    }
+
+    /// True of a change of who may come in to pages.
+    pub fn is_of_pages(&self) -> bool {
+        matches!(
+            self,
+            Command::SetUser(_) | Command::RemoveUser(_) | Command::AddToken(_) | Command::EndToken(_)
+        )
+    }
+
     /// Gives the command what the records have not of themselves: the time of now, in milliseconds since 1970, and a
     /// secret that nobody knows.
     pub fn stamp(&mut self, now_ms: u64, secret: impl FnOnce() -> SwarmSecret) {

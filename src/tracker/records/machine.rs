@@ -395,6 +395,20 @@ impl Records {
         &self.nodes
     }
 
+    /// True if what a change of who may come in to pages is for is so.
+    pub fn reflects(&self, change: &Command) -> bool {
+        let Pages { users, tokens } = &self.pages;
+        match change {
+            Command::SetUser(set) => {
+                users.get(&*set.name).is_some_and(|user| *user == (set.role, set.password.clone()))
+            }
+            Command::RemoveUser(remove) => !users.contains_key(&*remove.name),
+            Command::AddToken(add) => tokens.contains_key(&*add.hash),
+            Command::EndToken(end) => !tokens.contains_key(&*end.hash),
+            _ => false,
+        }
+    }
+
     /// Who may come in to pages.
     pub fn pages(&self) -> &Pages {
         &self.pages

@@ -2,7 +2,7 @@
 //!
 //! Owns the order on the wire; what is answered is decided by `session`, who may come in by `net::guests`.
 
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +24,8 @@ use crate::tracker::presence::Cut;
 use crate::tracker::session::{self, Caller, Effect, Reply, Session};
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    BetweenNodes, Common, ErrorCode, Forward, FromTracker, Hello, MemberKey, MemberRole, Message, Role,
-    ToTracker,
+    BetweenNodes, ChangePages, Common, ErrorCode, Forward, FromTracker, Hello, MemberKey, MemberRole,
+    Message, Role, ToTracker,
 };
 
 /// Answers waiting on one connection are sent when they are this many bytes.
@@ -211,6 +211,10 @@ impl Service {
                 },
                 BetweenNodes::Confirm(asked) => passing.nodes.confirm(&asked).into(),
                 BetweenNodes::Forward(forward) => self.answer_for(line, &forward, guest)?,
+                BetweenNodes::ChangePages(change) => {
+                    let answer = self.change_pages(passing, change, guest.addr.ip());
+                    passing::forwarded(&answer).into()
+                }
                 BetweenNodes::Common(Common::Ping) => Common::Pong.into(),
                 other => return Err(NetError::Unexpected(other.label())),
             };
@@ -224,6 +228,19 @@ impl Service {
         let roster = records.roster();
         let standing = key.and_then(|key| roster.standing(MemberKey(key.0)));
         !roster.is_closed() || standing.is_some_and(|standing| standing.role == MemberRole::Tracker)
+    }
+
+    /// Changes who may come in to pages, as was asked for at the page of another tracker. Who that is nobody has proved in an
+    /// open network: there it comes from the address of a tracker of the cluster, at least.
+    fn change_pages(&self, passing: &Passing, change: ChangePages, from: IpAddr) -> FromTracker {
+        let is_closed = self.shared.records().roster().is_closed();
+        if !is_closed && !passing.nodes.is_at_member(from) {
+            let detail = format!(
+                "{from} is the address of no tracker of the cluster: make the change at the page of the one that leads"
+            );
+            return Common::error(ErrorCode::NotAllowed, detail).into();
+        }
+        session::change_pages(&self.shared, change)
     }
 
     /// Answers a member of another tracker.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -206,6 +206,15 @@ impl Nodes {
                 return Err(NetError::Closed);
             }
         }
+    }
+
+    /// True if a tracker of the cluster is at this address.
+    pub(super) fn is_at_member(&self, ip: IpAddr) -> bool {
+        let is_at = |member: &Member| {
+            let found = member.address.to_socket_addrs();
+            found.is_ok_and(|mut found| found.any(|at| at.ip().to_canonical() == ip.to_canonical()))
+        };
+        self.several.view().members.iter().any(is_at)
     }
 
     /// Whether the connection between this tracker and another may be this one.

@@ -11,11 +11,12 @@ use crate::net::NetError;
 use crate::threads::lock;
 use crate::tracker::cluster::{Member, Node};
 use crate::tracker::recorder::View;
+use crate::tracker::records::Command;
 use crate::tracker::session::{Caller, Session, need_of};
 use crate::wire::limits::MAX_WAIT_MS;
 use crate::wire::{
-    BetweenNodes, Common, ErrorCode, Forward, Forwarded, FromTracker, Label, MemberKey, Message, Passed,
-    ToTracker,
+    BetweenNodes, ChangePages, Common, ErrorCode, Forward, Forwarded, FromTracker, Label, MemberKey, Message,
+    Passed, ToTracker,
 };
 
 /// How long is waited for a leader where the question does not say.
@@ -63,6 +64,26 @@ impl Passing {
         goes_on: &dyn Fn(Duration) -> bool,
         until: Instant,
     ) -> Result<Option<FromTracker>, NetError> {
+        self.ask_leader(&forward(session, message).into(), goes_on, until)
+    }
+
+    /// The same of a change of who may come in to pages.
+    pub(in crate::tracker) fn change_pages(
+        &self,
+        change: &Command,
+        goes_on: &dyn Fn(Duration) -> bool,
+        until: Instant,
+    ) -> Result<Option<FromTracker>, NetError> {
+        let (number, body) = change.encode();
+        self.ask_leader(&ChangePages { change: number, body: Passed(body) }.into(), goes_on, until)
+    }
+
+    fn ask_leader(
+        &self,
+        question: &BetweenNodes,
+        goes_on: &dyn Fn(Duration) -> bool,
+        until: Instant,
+    ) -> Result<Option<FromTracker>, NetError> {
         let mut last = None;
         loop {
             let view = self.nodes.several.view();
@@ -70,7 +91,7 @@ impl Passing {
                 return Ok(None);
             }
             for member in whom(&view) {
-                match self.once(member, &forward(session, message), goes_on) {
+                match self.once(member, question, goes_on) {
                     Ok(answer) if !is_no_quorum(&answer) => return Ok(Some(answer)),
                     Ok(answer) => last = Some(answer),
                     Err(error) => tracing::debug!("tracker {}: {error}", member.node),
@@ -96,7 +117,7 @@ impl Passing {
     fn once(
         &self,
         to: &Member,
-        forward: &Forward,
+        question: &BetweenNodes,
         goes_on: &dyn Fn(Duration) -> bool,
     ) -> Result<FromTracker, NetError> {
         let kept = {
@@ -106,21 +127,21 @@ impl Passing {
         };
         // Any other answer is none: it may have ended while it was kept.
         if let Some(answered @ (Ok(_) | Err(NetError::TimedOut))) =
-            kept.map(|kept| self.on(kept, forward, goes_on))
+            kept.map(|kept| self.on(kept, question, goes_on))
         {
             return answered;
         }
         let (number, line) = self.nodes.connect(to, HELLO_PATIENCE)?;
-        self.on(Kept { node: to.node, number, line }, forward, goes_on)
+        self.on(Kept { node: to.node, number, line }, question, goes_on)
     }
 
     fn on(
         &self,
         mut kept: Kept,
-        forward: &Forward,
+        question: &BetweenNodes,
         goes_on: &dyn Fn(Duration) -> bool,
     ) -> Result<FromTracker, NetError> {
-        let answered = self.answer(&mut kept, forward, goes_on);
+        let answered = self.answer(&mut kept, question, goes_on);
         let mut idle = lock(&self.idle);
         if answered.is_ok() && idle.len() < MAX_IDLE {
             idle.push(kept);
@@ -135,12 +156,12 @@ impl Passing {
     fn answer(
         &self,
         Kept { node, line, .. }: &mut Kept,
-        forward: &Forward,
+        question: &BetweenNodes,
         goes_on: &dyn Fn(Duration) -> bool,
     ) -> Result<FromTracker, NetError> {
         let until = Instant::now() + Duration::from_millis(MAX_WAIT_MS.into()) + ANSWER_TIMEOUT;
         line.set_timeout(Some(LOOK))?;
-        let request = line.request(&forward.clone().into())?;
+        let request = line.request(question)?;
         loop {
             match line.receive() {
                 Ok((number, BetweenNodes::Forwarded(Forwarded { message, body }))) if number == request => {

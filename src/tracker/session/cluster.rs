@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::published;
 use crate::tracker::cluster::Other;
 use crate::tracker::recorder::{Unrecorded, View};
+use crate::tracker::records::Command;
 use crate::tracker::shared::Shared;
 use crate::wire::{
     self, Cluster, Common, ErrorCode, FromTracker, Incarnation, List, MemberKey, NodeInfo, ToTracker,
@@ -133,6 +135,14 @@ fn told(view: &View) -> Cluster {
     let mut nodes: Vec<NodeInfo> = view.members.iter().map(member).chain(guests.map(guest)).collect();
     nodes.sort_by_key(|node| node.node);
     Cluster { epoch: view.epoch, leader: view.leader.unwrap_or(0), node: view.node, nodes: List::new(nodes) }
+}
+
+/// Changes who may come in to pages, as another tracker was asked to; nothing else is changed this way.
+pub fn change_pages(shared: &Shared, change: wire::ChangePages) -> FromTracker {
+    match Command::decode_of_pages(change.change, change.body.0) {
+        Ok(command) => published::recorded(shared.change_pages(command)),
+        Err(error) => Common::error(ErrorCode::Malformed, error.to_string()).into(),
+    }
 }
 
 /// This tracker, which is not one of several.

@@ -116,7 +116,7 @@ pub(super) fn recorded(applied: Result<Applied, Unrecorded>) -> FromTracker {
         Err(Unrecorded::Stopping) => {
             Common::error(ErrorCode::Stopping, Unrecorded::Stopping.to_string()).into()
         }
-        Err(why @ (Unrecorded::NotLeader | Unrecorded::Unknown)) => {
+        Err(why @ (Unrecorded::NotLeader | Unrecorded::Unknown | Unrecorded::Late)) => {
             Common::error(ErrorCode::NoQuorum, why.to_string()).into()
         }
         Err(failed) => Common::error(ErrorCode::Internal, failed.to_string()).into(),

@@ -581,7 +581,8 @@ impl Sampled for BetweenNodes {
             .into(),
             Some(BetweenNodes::Forward(_)) => Forwarded { message: 0x33, body: passed }.into(),
             Some(BetweenNodes::Forwarded(_)) => Confirm { to: 1, token: 3 }.into(),
-            Some(BetweenNodes::Confirm(_)) => return None,
+            Some(BetweenNodes::Confirm(_)) => ChangePages { change: 23, body: passed }.into(),
+            Some(BetweenNodes::ChangePages(_)) => return None,
         })
     }
 
