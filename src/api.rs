@@ -5,6 +5,7 @@
 mod cluster;
 mod content;
 pub mod control;
+mod enrolled;
 mod exit;
 pub mod node;
 pub mod nodes;
@@ -15,6 +16,7 @@ mod transfer;
 
 pub use cluster::{ClusterReport, NodeReport};
 pub use content::{Found, HolderReport, Listed, PublishedVersion};
+pub use enrolled::{Enrolled, role_of, role_word};
 pub use exit::Exit;
 pub use peer::{PeerStatus, TrackerStatus};
 pub use store::{HealthReport, StoreReport};

@@ -18,10 +18,10 @@ mod typed;
 
 pub use crate::api::Exit;
 use crate::api::control::Order;
+#[cfg(feature = "lab")]
+pub(crate) use crate::net::join_link::check as check_join_link;
 pub use failure::Failure;
 pub use typed::args::{Cli, Command};
-#[cfg(feature = "lab")]
-pub(crate) use typed::join_link::check as check_join_link;
 #[cfg(feature = "lab")]
 pub(crate) use typed::settings::check as check_config;
 pub use typed::settings::read as read_arguments;

@@ -5,7 +5,7 @@
 //! - `messages`: a blocking connection for everything but chunks; `handle`: its socket, for other threads.
 //! - `bulk`: a non-blocking connection that carries chunks, one thread each (`outbox`: sealed); `wake`: how that thread is woken.
 //! - `sealing`: what becomes of bytes there; `secure`: closed swarms: keys, handshake, sealed records;
-//!   `keys`: how a process learns of new ones.
+//!   `keys`: how a process learns of new ones; `join_link`: what somebody joins by.
 //! - `door`: who may come in; `guests`: who has; `error`: why one is of no use any more; `trace`: what is said on it.
 
 pub(crate) mod bulk;
@@ -16,6 +16,7 @@ pub(crate) mod guests;
 mod handle;
 mod handshake;
 mod identity;
+pub(crate) mod join_link;
 pub(crate) mod keys;
 mod messages;
 mod outbox;

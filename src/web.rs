@@ -42,6 +42,7 @@ mod handed_out;
 mod house;
 mod hub;
 mod keep;
+mod members_api;
 mod metrics;
 mod passing;
 mod peer_api;

@@ -138,7 +138,7 @@ function hear() {
 
 async function again() {
   try { about.value = await ask('about'); } catch { setTimeout(again, 2000); return; }
-  if (!about.value.may) silentSince.value = null;
+  if (about.value.may) refresh(); else silentSince.value = null;
 }
 
 /** Bytes a second of late, from what two pictures have: what is told is the mean since the start. */
@@ -150,6 +150,8 @@ function withRate(now, before) {
   return { ...now, lately: now.state === 'fetching' ? smooth : 0 };
 }
 
+let isKnown = false;
+/** All that the stream tells changes of; what else is shown is asked anew, but for the first time, when it was just asked. */
 export async function refresh() {
   try {
     if (about.value.role === 'peer') {
@@ -161,6 +163,7 @@ export async function refresh() {
     } else {
       tracker.value = await ask('tracker');
     }
-    anew.value += 1;
+    if (isKnown) anew.value += 1;
+    isKnown = true;
   } catch { /* the stream tells when it is back */ }
 }

@@ -11,6 +11,7 @@ import { Content, Files, Shared } from './pages/files.js';
 import { Peers, Stores } from './pages/members.js';
 import { Activity, Limits, Overview } from './pages/peer.js';
 import { People } from './pages/people.js';
+import { Members } from './pages/swarm.js';
 
 const PAGES = {
   peer: [
@@ -29,6 +30,7 @@ const PAGES = {
     ['files', 'Files', files],
     ['peers', 'Peers', () => html`<${Peers} />`],
     ['stores', 'Stores', () => html`<${Stores} />`],
+    ['members', 'Members', () => html`<${Members} />`, 'admin'],
     ['send', 'Send', () => html`<${Send} />`],
     ['overview', 'This tracker', () => html`<${Overview} />`],
     ['activity', 'Activity', () => html`<${Activity} />`],
@@ -106,7 +108,6 @@ const start = async () => {
   app.replaceChildren();
   render(html`<${App} />`, app);
   try { await begin(); } catch (problem) { notice.value = { text: problem.detail, isWrong: true }; setTimeout(start, 2000); return; }
-  about.subscribe(value => { if (value?.may) { listen(); } });
-  if (about.value.may) { await refresh(); }
+  about.subscribe(value => { if (value?.may) listen(); });
 };
 start();

@@ -1,6 +1,5 @@
 // Numbers over time: a plot, the same as a table, and as a file.
 import { useEffect, useRef, useState } from './vendor/hooks.js';
-import uPlot from './vendor/uplot.js';
 import { ask } from './api.js';
 import { colours, html } from './ui.js';
 import { number, rate } from './words.js';
@@ -9,9 +8,10 @@ const SPANS = [['10 minutes', 0], ['4 hours', 1], ['a week', 2]];
 
 /** `lines`: `[[measure, title], …]`; `isRate`: bytes a second. */
 export function Plot({ title, lines, isRate }) {
-  const [span, setSpan] = useState(0), [data, setData] = useState(null), place = useRef(), plot = useRef(), shown = useRef();
+  const [span, setSpan] = useState(0), [data, setData] = useState(null), [Paper, setPaper] = useState(null), place = useRef(), plot = useRef(), shown = useRef();
   shown.current = span;
   const show = isRate ? rate : number;
+  useEffect(() => { import('./vendor/uplot.js').then(it => setPaper(() => it.default)); }, []); // half of all that the page is made of
   useEffect(() => {
     let is = true;
     const load = async () => {
@@ -23,7 +23,7 @@ export function Plot({ title, lines, isRate }) {
     return () => { is = false; clearInterval(timer); };
   }, [span]);
   useEffect(() => {
-    if (!data || !place.current) return;
+    if (!data || !Paper || !place.current) return;
     const columns = Object.fromEntries(data.values);
     const count = data.values[0][1].length;
     const times = Array.from({ length: count }, (_, at) => data.until / 1000 - data.step * (count - at - 1));
@@ -32,7 +32,7 @@ export function Plot({ title, lines, isRate }) {
     const colour = name => css.getPropertyValue(name).trim();
     if (!plot.current) {
       const axis = { stroke: colour('--soft'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: '12px system-ui' };
-      plot.current = new uPlot({
+      plot.current = new Paper({
         width: place.current.clientWidth, height: 180, legend: { show: false }, cursor: { show: false },
         scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
         axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map(at => clock(at, shown.current)) }, { ...axis, size: isRate ? 84 : 60, values: (_, ticks) => ticks.map(show) }],
@@ -41,7 +41,7 @@ export function Plot({ title, lines, isRate }) {
     } else {
       plot.current.setData(values);
     }
-  }, [data]);
+  }, [data, Paper]);
   useEffect(() => { plot.current?.destroy(); plot.current = undefined; setData(known => known && { ...known }); }, [colours.value]);
   useEffect(() => {
     const fit = new ResizeObserver(([entry]) => plot.current?.setSize({ width: entry.contentRect.width, height: 180 }));

@@ -1,5 +1,5 @@
 // A table of which only the rows in sight are there. The server sorts, filters and pages.
-import { useEffect, useRef, useState } from './vendor/hooks.js';
+import { useEffect, useLayoutEffect, useRef, useState } from './vendor/hooks.js';
 import { ask, anew } from './api.js';
 import { Empty, html } from './ui.js';
 
@@ -13,7 +13,7 @@ export function Table({ label, source, query = '', columns, sort: first, id, onO
   const isNarrow = useNarrow(), ROW = isNarrow ? 52 : 36;
   const key = `${source}|${query}|${sort}`, current = useRef(key);
 
-  useEffect(() => {
+  useLayoutEffect(() => { // what is shown is asked for before anything is painted
     if (given) return undefined;
     current.current = key;
     const stop = new AbortController();
@@ -21,7 +21,7 @@ export function Table({ label, source, query = '', columns, sort: first, id, onO
     box.current?.scrollTo(0, 0);
     load(0);
     const timer = setInterval(() => { if (!document.hidden) seen().forEach(load); }, AGAIN_MS);
-    const off = anew.subscribe(() => seen().forEach(load));
+    const since = anew.value, off = anew.subscribe(value => { if (value !== since) seen().forEach(load); });
     async function load(page) {
       try {
         const asked = `${source}?${query}&sort=${sort}&after=${page * PAGE}&limit=${PAGE}`;

@@ -3,10 +3,8 @@
 pub(crate) mod address;
 pub(crate) mod args;
 pub(crate) mod cluster;
-pub(crate) mod code;
 pub(crate) mod examples;
 pub(crate) mod fault;
-pub(crate) mod join_link;
 pub(crate) mod nodes;
 pub(crate) mod options;
 #[cfg(feature = "web")]

@@ -2,13 +2,14 @@
 //! clock; `docs/PROTOCOL.md` has the bytes.
 //!
 //! - `secret`, `public`: what is secret and what is told; `psk`: what a handshake needs to begin; `base32`: keys as people
-//!   see them; `files`: private files; `identity`: the static key pair of a node.
+//!   see them; `code`: a secret that people hand each other; `files`: private files; `identity`: the static key pair of a node.
 //! - `keyring`: all that a node dials with and can be dialled with, changed while it runs.
 //! - `vectors`: an exchange for the document.
 //! - `turnstile`: how many threads may compute at a time for those who dial.
 //! - `handshake`: three messages of Noise, after which both sides have `records`: a [`Sealer`] and an [`Opener`].
 
 pub mod base32;
+mod code;
 pub mod files;
 mod handshake;
 mod identity;
@@ -22,6 +23,7 @@ mod turnstile;
 #[cfg(feature = "lab")]
 pub mod vectors;
 
+pub(crate) use code::Code;
 pub use handshake::{
     ANSWER_BYTES, Accepting, Dialling, GREETING_BYTES, LAST_BYTES, Proven, SecureError, Tunnel,
 };

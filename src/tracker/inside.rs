@@ -10,7 +10,7 @@ use super::directory::Origin;
 use super::recorder::Unrecorded;
 use super::records::{Applied, Command, Outcome, Pages};
 use super::server::passing::{self, Passing};
-use super::session::{Effect, Session};
+use super::session::{Caller, Effect, Session};
 use super::shared::Shared;
 use crate::content::{PeerId, shown};
 use crate::wire::{self, FromTracker, Role, ToTracker, limits};
@@ -92,6 +92,16 @@ impl Inside {
 
     /// Asks it. Nothing is registered this way.
     pub fn ask(&self, question: ToTracker) -> FromTracker {
+        self.ask_as(Caller::Anybody, question)
+    }
+
+    /// Asks it by word of the first admin of its closed swarm; where there is none, by nobody's.
+    pub fn ask_as_admin(&self, question: ToTracker) -> FromTracker {
+        let admin = self.shared.records().roster().first_admin();
+        self.ask_as(admin.map_or(Caller::Anybody, Caller::Member), question)
+    }
+
+    fn ask_as(&self, caller: Caller, question: ToTracker) -> FromTracker {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let hello = wire::Hello {
             min_version: limits::MIN_VERSION,
@@ -104,7 +114,7 @@ impl Inside {
             software: wire::Label::default(),
         };
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let mut session = Session::new(number, Origin::new(here, here), &hello);
+        let mut session = Session::new(number, Origin::new(here, here), &hello).of(caller, 0);
         let again = self.passing.as_ref().zip(passing::patience(&question, Instant::now()));
         let again = again.map(|again| (again, question.clone()));
         let answer = self.answer(&mut session, question);

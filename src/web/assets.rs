@@ -44,6 +44,7 @@ assets! {
     "pages/members.js" SCRIPT
     "pages/peer.js" SCRIPT
     "pages/people.js" SCRIPT
+    "pages/swarm.js" SCRIPT
     "vendor/preact.js" SCRIPT
     "vendor/hooks.js" SCRIPT
     "vendor/htm.js" SCRIPT
@@ -106,6 +107,20 @@ mod tests {
         there.retain(is_made_of);
         let served: BTreeSet<String> = ASSETS.iter().map(|(path, ..)| (*path).to_owned()).collect();
         assert_eq!(served, there);
+    }
+
+    /// A browser that learns of a module by the one that needs it asks for it a round trip later.
+    #[test]
+    fn every_module_that_the_page_begins_with_is_asked_for_at_once() {
+        let text = |path: &str| {
+            let asset = ASSETS.iter().find(|(name, ..)| *name == path);
+            std::str::from_utf8(asset.unwrap().2).unwrap()
+        };
+        for (path, ..) in ASSETS.iter().filter(|(_, kind, _)| *kind == SCRIPT) {
+            let asked = text("index.html").contains(&format!("\"{path}\""));
+            let later = text("plot.js").contains(&format!("import('./{path}')"));
+            assert!(asked != later, "{path}");
+        }
     }
 
     /// What a first look costs: uncompressed here, and compressed by `tests/web`.

@@ -26,6 +26,11 @@ struct Lot {
 pub(super) struct Gathered(Mutex<Vec<Lot>>);
 
 impl Gathered {
+    /// True if what is called so was gathered a moment ago.
+    pub(super) fn has(&self, what: &str) -> bool {
+        lock(&self.0).iter().any(|lot| lot.what == what && lot.since.elapsed() < FRESH)
+    }
+
     /// What is called so: as it was gathered a moment ago, or gathered now.
     pub(super) fn get<T: Send + Sync + 'static>(
         &self,

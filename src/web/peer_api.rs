@@ -74,12 +74,13 @@ struct Part {
 /// `GET /transfers/{number}/files`
 pub(super) fn files(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let (part, number) = (asked.part("path")?, one(site, asked)?.number);
-    let files = site.peer()?.files(number).unwrap_or_default().into_iter();
-    let files: Vec<Part> = files
-        .filter(|(path, ..)| swarm::has(path, &part.q))
-        .map(|(path, size, done)| Part { path, size, done })
-        .collect();
-    let orders: [Order<'_, Part>; 3] = [
+    let peer = site.peer()?;
+    let all = site.gathered.get(&format!("files {number}"), || {
+        let files = peer.files(number).unwrap_or_default().into_iter();
+        Ok(files.map(|(path, size, done)| Part { path, size, done }).collect::<Vec<_>>())
+    })?;
+    let files: Vec<&Part> = all.iter().filter(|file| swarm::has(&file.path, &part.q)).collect();
+    let orders: [Order<'_, &Part>; 3] = [
         ("path", |a, b| a.path.cmp(&b.path)),
         ("size", |a, b| (a.size, &a.path).cmp(&(b.size, &b.path))),
         ("done", |a, b| (a.done, &a.path).cmp(&(b.done, &b.path))),

@@ -8,7 +8,10 @@ use super::accounts::Role;
 use super::answer::{Answer, Problem};
 use super::request::Asked;
 use super::site::{House, Site};
-use super::{accounts_api, common_api, download, handed_out, metrics, peer_api, swarm, tracker_api, upload};
+use super::{
+    accounts_api, common_api, download, handed_out, members_api, metrics, peer_api, swarm, tracker_api,
+    upload,
+};
 
 /// What answers a request.
 pub(super) type Call = fn(&Site, &Asked) -> Result<Answer, Problem>;
@@ -18,6 +21,7 @@ pub(super) type Call = fn(&Site, &Asked) -> Result<Answer, Problem>;
 pub(super) enum Of {
     Both,
     Peer,
+    Tracker,
 }
 
 /// How a route is answered.
@@ -104,6 +108,10 @@ routes! {
     GET "/api/v1/stores" Both Reader 0 How::Call(swarm::stores), "Who lends space";
     GET "/api/v1/health" Both Reader 0 How::Call(swarm::health), "How safe is what stores keep";
     GET "/api/v1/tracker" Both Reader 0 How::Call(tracker_api::tracker), "How the tracker is";
+    GET "/api/v1/members" Tracker Admin 0 How::Call(members_api::members), "Members of the closed swarm";
+    POST "/api/v1/invites" Tracker Admin SMALL How::Call(members_api::invite), "Makes a link by which others join it";
+    PATCH "/api/v1/members/{key}" Tracker Admin SMALL How::Call(members_api::set_role), "Gives a member another role";
+    DELETE "/api/v1/members/{key}" Tracker Admin 0 How::Call(members_api::revoke), "Puts a member out, and gives the swarm another key";
     GET "/api/v1/descriptors" Both Reader 0 How::Call(tracker_api::descriptors), "Descriptors that were handed in";
     POST "/api/v1/descriptors" Both Publisher DESCRIPTOR How::Call(tracker_api::hand_in), "Hands in a descriptor or a link";
     GET "/api/v1/status" Peer Reader 0 How::Call(peer_api::status), "How the peer is";
@@ -140,6 +148,7 @@ pub(super) fn find(house: &House, method: &Method, segments: &[String]) -> Found
     let is_here = |route: &&Route| match route.of {
         Of::Both => true,
         Of::Peer => matches!(house, House::Peer(_)),
+        Of::Tracker => matches!(house, House::Tracker(_)),
     };
     // What a HEAD is answered has the same header.
     let method = if *method == Method::HEAD { Method::GET.as_str() } else { method.as_str() };
@@ -189,6 +198,7 @@ fn document() -> Value {
         let on = match route.of {
             Of::Both => json!(["peer", "tracker"]),
             Of::Peer => json!(["peer"]),
+            Of::Tracker => json!(["tracker"]),
         };
         let mut operation = json!({
             "summary": route.about,

@@ -142,17 +142,14 @@ impl Site {
             House::Tracker(tracker) => Some(tracker.ask(question)),
             House::Peer(peer) => peer.ask(&question),
         };
-        match answer {
-            None => Err(Problem::unreachable("no tracker of this peer can be reached now")),
-            Some(FromTracker::Common(Common::Error(error))) => {
-                let detail = shown(&error.detail);
-                Err(match error.code {
-                    ErrorCode::NotFound => Problem::missing(detail),
-                    ErrorCode::Conflict => Problem::conflict(detail),
-                    _ => Problem::bad(format!("the tracker says {}: {detail}", error.code)),
-                })
-            }
-            Some(answer) => Ok(answer),
+        answered(answer.ok_or_else(|| Problem::unreachable("no tracker of this peer can be reached now"))?)
+    }
+
+    /// Asks this tracker by word of the first admin of its swarm, as its owner may.
+    pub(super) fn ask_as_admin(&self, question: impl Into<ToTracker>) -> Result<FromTracker, Problem> {
+        match &self.house {
+            House::Tracker(tracker) => answered(tracker.ask_as_admin(question.into())),
+            House::Peer(_) => Err(Problem::missing("this is the page of a peer")),
         }
     }
 
@@ -203,6 +200,18 @@ impl Site {
     pub(super) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
+}
+
+/// What a tracker answered, if that is not why it does not.
+fn answered(answer: FromTracker) -> Result<FromTracker, Problem> {
+    let FromTracker::Common(Common::Error(error)) = answer else { return Ok(answer) };
+    let detail = shown(&error.detail);
+    Err(match error.code {
+        ErrorCode::NotFound => Problem::missing(detail),
+        ErrorCode::Conflict => Problem::conflict(detail),
+        ErrorCode::NoQuorum => Problem::unreachable(detail),
+        _ => Problem::bad(format!("the tracker says {}: {detail}", error.code)),
+    })
 }
 
 /// 160 random bits of the system, as text.

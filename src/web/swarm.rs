@@ -13,8 +13,8 @@ use super::site::Site;
 use crate::api::{Found, HealthReport, Listed, Member, PublishedVersion, StoreReport};
 use crate::content::{Descriptor, FileId, Link, PeerId, SafeName, shown};
 use crate::wire::{
-    FromTracker, GetHealth, GetList, GetPeers, GetStores, GetVersions, List, Locate, Name, Purpose, Status,
-    limits,
+    FromTracker, GetHealth, GetList, GetPeers, GetStores, GetVersions, List, Listing, Locate, Name, Purpose,
+    Status, limits,
 };
 
 /// Names that are looked at for one list; who wants others says more of what they are called.
@@ -51,10 +51,19 @@ pub(super) fn page<T: Serialize>(
         let keys: Vec<&str> = orders.iter().map(|(key, _)| *key).collect();
         return Err(Problem::bad(format!("this list is sorted by {}", keys.join(", "))));
     };
-    let mut sorted: Vec<&T> = items.iter().collect();
-    sorted.sort_by(|a, b| if part.descending { order(b, a) } else { order(a, b) });
-    let total = sorted.len();
-    let items: Vec<&T> = sorted.into_iter().skip(part.after).take(part.limit).collect();
+    let total = items.len();
+    let compare = |a: &usize, b: &usize| {
+        let (first, second) = if part.descending { (b, a) } else { (a, b) };
+        order(&items[*first], &items[*second]).then(a.cmp(b))
+    };
+    let mut places: Vec<usize> = (0..total).collect();
+    let end = part.after.saturating_add(part.limit).min(total);
+    if end < total {
+        places.select_nth_unstable_by(end, compare); // what comes behind this part need not be in order
+        places.truncate(end);
+    }
+    places.sort_unstable_by(compare);
+    let items: Vec<&T> = places.into_iter().skip(part.after).map(|place| &items[place]).collect();
     let end = part.after.saturating_add(items.len());
     Ok(Answer::tagged(&Page { items, total, more, next: (end < total).then_some(end) }))
 }
@@ -67,6 +76,9 @@ pub(super) fn has(text: &str, q: &str) -> bool {
 /// `GET /contents`: names and contents of the swarm.
 pub(super) fn contents(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let part = asked.part("name")?;
+    if let Some(page) = first(site, &part)? {
+        return Ok(page);
+    }
     let (listed, more) = &*list(site, &part.q)?;
     let orders: [Order<'_, Listed>; 4] = [
         ("name", |a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id))),
@@ -77,17 +89,46 @@ pub(super) fn contents(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     page(listed, &part, *more, &orders)
 }
 
+/// The first of all names, which a tracker lists in their order: the rest is gathered only for who looks at more. None if
+/// something else is asked for.
+fn first(site: &Site, part: &Part) -> Result<Option<Answer>, Problem> {
+    let is_first = part.q.is_empty() && part.sort == "name" && !part.descending && part.after == 0;
+    if !is_first || site.gathered.has(&named("")) {
+        return Ok(None);
+    }
+    let page = ask_list(site, "", &Name::default(), part.limit)?;
+    let total = usize::try_from(status(site)?.names).unwrap_or(usize::MAX).min(MAX_LISTED);
+    if !page.more || page.entries.len() < part.limit || total <= part.limit {
+        return Ok(None);
+    }
+    let listed: Vec<Listed> = page.entries.iter().take(part.limit).map(Listed::from).collect();
+    let (items, next) = (listed.iter().collect(), Some(part.limit));
+    Ok(Some(Answer::tagged(&Page { items, total, more: false, next })))
+}
+
+/// A page of names that a tracker lists.
+fn ask_list(site: &Site, pattern: &str, after: &Name, limit: usize) -> Result<Listing, Problem> {
+    let question = GetList { pattern: Name::new(pattern), after: after.clone(), limit: limit as u16 };
+    match site.ask(question)? {
+        FromTracker::Listing(page) => Ok(page),
+        _ => Err(strange()),
+    }
+}
+
+/// What the names that match are called among what was gathered.
+fn named(pattern: &str) -> String {
+    format!("list {pattern}")
+}
+
 /// What is listed under names that match.
 fn list(site: &Site, pattern: &str) -> Result<Arc<(Vec<Listed>, bool)>, Problem> {
     if pattern.len() > limits::MAX_NAME_BYTES {
         return Err(Problem::bad("no name is so long"));
     }
-    site.gathered.get(&format!("list {pattern}"), || {
+    site.gathered.get(&named(pattern), || {
         let (mut all, mut after) = (Vec::new(), Name::default());
         loop {
-            let limit = limits::MAX_ENTRIES as u16;
-            let question = GetList { pattern: Name::new(pattern), after: after.clone(), limit };
-            let FromTracker::Listing(page) = site.ask(question)? else { return Err(strange()) };
+            let page = ask_list(site, pattern, &after, limits::MAX_ENTRIES)?;
             all.extend(page.entries.iter().map(Listed::from));
             let last = page.entries.last().map(|entry| entry.name.clone());
             match last {

@@ -1,13 +1,19 @@
-// What the page costs and stands, as figures: `node tests/web/measure.mjs`, with P2P naming a release build. Rates are those
-// of this machine; what is compared is measured in turn, in one run.
+// What the page costs and stands, as figures: `node tests/web/measure.mjs [PART …]`, with P2P naming a release build. Rates are
+// those of this machine; what is compared is measured in turn, in one run. Where others work, too, `chrt -r 1` before it has the
+// browser (which gives its own processes another nice value) and the program wait for nobody.
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { crowd } from './crowd.mjs';
 import { go, Stage } from './support.mjs';
 
 const NAMES = 10_000, ROUNDS = 3, SECONDS = 8;
+/** A tracker takes so many connections where a process may have 20,000 files open. */
+const PEERS = 9_800, OF_EACH = 10, FILES = 100_000;
+/** An hour of updates, one a second. */
+const UPDATES = 3_600;
 const stage = new Stage();
 const say = (what, figure, budget) => console.log(`${what.padEnd(58)} ${String(figure).padStart(12)}   ${budget}`);
 const median = values => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -24,17 +30,12 @@ async function names() {
     writeFileSync(join(folder, `file-${String(at).padStart(5, '0')}.dat`), String(at));
   }
   const tracker = await stage.tracker();
-  await stage.peer(shared, [tracker.at], '--name', 'seeder');
+  const seeder = await stage.peer(shared, [tracker.at], '--name', 'seeder');
   const page = await stage.page(tracker.link);
   await page.waitForFunction(least => Number(document.querySelector('.count')?.textContent.replace(/\D/g, '')) >= least, NAMES).catch(() => {});
-  const opens = [], finds = [], answers = [];
+  say(`${NAMES} names: from the address to the first rows, ms`, await opens(page, new URL('/#/files', tracker.link).href), '≤ 500');
+  const finds = [], answers = [];
   for (let round = 0; round < ROUNDS; round++) {
-    await sleep(5_000); // what was gathered for the round before is let go
-    await page.goto('about:blank');
-    const began = performance.now();
-    await page.goto(new URL('/#/files', tracker.link).href);
-    await page.waitForSelector('.row .name');
-    opens.push(performance.now() - began);
     const text = `file-0${round}7`;
     answers.push(await page.evaluate(async q => { const began = performance.now(); await (await fetch(`api/v1/contents?q=${q}&limit=200`)).text(); return performance.now() - began; }, `file-0${round}5`));
     const typed = performance.now();
@@ -42,11 +43,18 @@ async function names() {
     await page.waitForFunction(text => document.querySelector('.row .name')?.textContent.includes(text), text);
     finds.push(performance.now() - typed);
   }
-  say(`${NAMES} names: from the address to the first rows, ms`, Math.round(median(opens)), '≤ 500');
   say('a search as one types, until its rows are there, ms', Math.round(median(finds)), '200 of them are waited while one types');
   say('the answer of a search, ms', Math.round(median(answers)), '≤ 200');
   await page.fill('input[type=search]', '');
   await sleep(1_000);
+  await scrolls(page);
+  say('rows in the document', await page.$$eval('.row', rows => rows.length), 'those in sight');
+  await page.context().close();
+  await seeder.stop();
+  await tracker.stop();
+}
+
+async function scrolls(page) {
   const frames = await page.evaluate(() => new Promise(done => {
     const body = document.querySelector('.body'), gaps = [];
     let last = performance.now();
@@ -54,8 +62,107 @@ async function names() {
     requestAnimationFrame(step);
   }));
   say('the worst of 120 frames while scrolling, ms', Math.round(Math.max(...frames)), '≤ 34');
-  say('rows in the document', await page.$$eval('.row', rows => rows.length), 'those in sight');
+}
+
+/** How long it takes from nowhere to the first rows of a place. */
+async function opens(page, at) {
+  const all = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    await sleep(5_000); // what was gathered for the round before is let go
+    await page.goto('about:blank');
+    const began = performance.now();
+    await page.goto(at);
+    await page.waitForSelector('.row .name');
+    all.push(performance.now() - began);
+  }
+  return Math.round(median(all));
+}
+
+/** A tracker with thousands of peers. */
+async function many() {
+  const tracker = await stage.tracker();
+  const gone = await crowd(tracker.at, PEERS, OF_EACH);
+  const page = await stage.page(tracker.link);
+  const before = rss(tracker.child.pid);
+  say(`${PEERS} peers, ${PEERS * OF_EACH} names: to the first rows, ms`, await opens(page, new URL('/#/files', tracker.link).href), '≤ 500');
+  await scrolls(page);
+  say('the same of the page of peers, to the first rows, ms', await opens(page, new URL('/#/peers', tracker.link).href), '≤ 500');
+  await scrolls(page);
+  await page.goto(new URL('/#/files', tracker.link).href);
+  const [began, had] = [performance.now(), cpu(tracker.child.pid)];
+  await sleep(SECONDS * 1_000);
+  say('processor of the tracker while they are looked at, % of a core', ((cpu(tracker.child.pid) - had) / (performance.now() - began) * 1e5).toFixed(1), '');
+  say('memory beyond that before, MiB', (rss(tracker.child.pid) - before).toFixed(1), '');
   await page.context().close();
+  gone();
+  await tracker.stop();
+}
+
+/** A transfer of a folder with very many files. */
+async function tree() {
+  const shared = stage.folder(), place = stage.folder();
+  for (let at = 0; at < FILES; at++) {
+    const folder = join(shared, 'tree', String(Math.floor(at / 1_000)));
+    if (at % 1_000 === 0) mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, `${at}.dat`), String(at));
+  }
+  const tracker = await stage.tracker();
+  const seeder = await stage.peer(shared, [tracker.at]);
+  const peer = await stage.peer(place, [tracker.at], '--down', '100KB/s');
+  const page = await stage.page(peer.link);
+  await page.waitForFunction(() => fetch('api/v1/preview?what=tree/').then(told => told.ok), undefined, { timeout: 300_000 });
+  await page.evaluate(() => fetch('api/v1/transfers', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"what":"tree/"}' }));
+  await page.waitForFunction(least => fetch('api/v1/transfers/1/files?limit=1').then(told => told.json()).then(told => told.total >= least), FILES, { timeout: 300_000 });
+  const all = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    await page.goto(new URL('/#/transfers/1', peer.link).href);
+    await page.waitForSelector('button:text-is("Files")');
+    await sleep(5_000);
+    const began = performance.now();
+    await page.click('button:text-is("Files")');
+    await page.waitForSelector('[aria-label="Files"] .row .name');
+    all.push(performance.now() - began);
+    await page.click('button:text-is("Sources")');
+  }
+  say(`a folder of ${FILES} files: to its first rows, ms`, Math.round(median(all)), '≤ 500');
+  await page.click('button:text-is("Files")');
+  await page.waitForSelector('[aria-label="Files"] .row .name');
+  await scrolls(page);
+  await page.context().close();
+  await Promise.all([seeder, peer, tracker].map(one => one.stop()));
+}
+
+/** An hour of updates in as many moments: what the stream says is said by the test, as often as it would be. */
+async function hour() {
+  const tracker = await stage.tracker(), peer = await stage.peer(stage.folder(), [tracker.at]);
+  const page = await stage.tab();
+  await page.addInitScript(() => {
+    globalThis.streams = [];
+    globalThis.EventSource = class extends EventTarget { constructor() { super(); globalThis.streams.push(this); } close() {} };
+  });
+  await page.goto(peer.link);
+  await page.waitForSelector('nav');
+  const cdp = await page.context().newCDPSession(page);
+  const heap = async () => {
+    await cdp.send('HeapProfiler.collectGarbage');
+    return (await cdp.send('Runtime.getHeapUsage')).usedSize / (1 << 20);
+  };
+  const updates = async (from, count) => page.evaluate(async ([from, count]) => {
+    const source = (at, number) => ({ peer: `${number}`, name: `peer-${number}`, addr: `10.0.0.${number}:1`, bytes: at * 1000, chunks: at, corrupt: 0, rate: 1e6 + at, round_trip_ms: 1, cost_ms: 5, inflight_bytes: 65536, useful: 9, connected: true, uploads: 1, reason: 'helps', why: 'helps' });
+    const one = (at, number) => ({ number, id: 'a'.repeat(64), name: `file-${number}.iso`, state: 'fetching', bytes_total: 4e9, bytes_done: at * 1e6, bytes_resumed: 0, files_total: 1, files_done: 0, seconds: at, rate: 1e6, limit: null, path: '/x', waiting_for: [], unreached: [],
+      sources: Array.from({ length: 20 }, (_, who) => source(at, who)), ledger: { useful: at * 1e6, duplicate: 0, rejected: 0, overhead: 0, sent: 0 } });
+    for (let at = from; at < from + count; at++) {
+      const changed = Object.fromEntries(Array.from({ length: 5 }, (_, number) => [number + 1, one(at, number + 1)]));
+      globalThis.streams.forEach(stream => stream.dispatchEvent(new MessageEvent('transfers', { data: JSON.stringify({ changed, gone: [] }) })));
+      if (at % 4 === 0) await new Promise(requestAnimationFrame);
+    }
+  }, [from, count]);
+  await updates(0, UPDATES / 10); // what is made once is there
+  const before = await heap();
+  await updates(UPDATES / 10, UPDATES);
+  say('memory of the page after an hour of updates, MiB more', (await heap() - before).toFixed(2), `0; it has ${before.toFixed(1)}`);
+  await page.context().close();
+  await Promise.all([peer, tracker].map(one => one.stop()));
 }
 
 /** What a page that is looked at costs a peer that fetches at a given rate, in processor time. */
@@ -129,7 +236,7 @@ async function floods() {
 
 try {
   const which = process.argv.slice(2);
-  for (const part of [names, costs, floods]) if (!which.length || which.includes(part.name)) await part();
+  for (const part of [names, many, tree, hour, costs, floods]) if (!which.length || which.includes(part.name)) await part();
 } finally {
   await stage.end();
 }

@@ -1,6 +1,6 @@
 // Who is nobody yet: how to be let in.
 import { useState } from '../vendor/hooks.js';
-import { about, ask, begin, refresh, say } from '../api.js';
+import { about, ask, begin, say } from '../api.js';
 import { html } from '../ui.js';
 
 export function Login() {
@@ -13,7 +13,6 @@ export function Login() {
       await ask('session', { method: 'POST', body: invitation ? { token: invitation, password } : { name, password } });
       if (invitation) history.replaceState(null, '', location.pathname);
       await begin();
-      await refresh();
     } catch (problem) { say(problem.detail, true); }
     setBusy(false);
   };

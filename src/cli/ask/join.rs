@@ -6,14 +6,14 @@ use std::path::Path;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::api::Exit;
+use crate::api::{Exit, role_word};
 use crate::cli::failure::{Failure, net_reason};
 use crate::cli::reach::swarm;
 use crate::cli::show::output;
 use crate::cli::show::words::shown;
-use crate::cli::typed::join_link::JoinLink;
 use crate::cli::typed::swarm::{JoinArgs, SwarmArgs};
-use crate::cli::typed::swarm_file::{SwarmFile, word};
+use crate::cli::typed::swarm_file::SwarmFile;
+use crate::net::join_link::JoinLink;
 use crate::net::secure::{Expected, Keyring, PublicKey, Purpose, Secret};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
@@ -128,7 +128,7 @@ fn file_of(joined: &Joined, link: &JoinLink, (address, key): (String, PublicKey)
 
 fn tell(args: &JoinArgs, joined: &Joined, path: &Path) -> Result<(), Failure> {
     let role = joined.standing.role;
-    let line = Line { swarm: &joined.swarm, role: word(role), file: path.display().to_string() };
+    let line = Line { swarm: &joined.swarm, role: role_word(role), file: path.display().to_string() };
     output::answer(args.json, &line, || {
         let can = match (role, &*joined.standing.prefix) {
             (MemberRole::Reader, _) => "it may fetch, and serve what others brought in".to_owned(),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::api::{Enrolled, role_word};
 use crate::cli::failure::Failure;
 use crate::cli::reach::client::{Client, strange};
 use crate::cli::reach::swarm;
@@ -9,15 +10,13 @@ use crate::cli::reach::tracker;
 use crate::cli::show::output;
 use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{age, count, shown};
-use crate::cli::typed::code::Code;
-use crate::cli::typed::join_link::JoinLink;
 use crate::cli::typed::swarm::{
     InviteArgs, MembersArgs, RevokeArgs, RoleArgs, RotateArgs, ShowArgs, SwarmCommand,
 };
-use crate::cli::typed::swarm_file::word;
 use crate::cli::typed::values::Patience;
 use crate::clock::since_1970;
-use crate::net::secure::{PublicKey, base32};
+use crate::net::join_link::JoinLink;
+use crate::net::secure::{Code, PublicKey, base32};
 use crate::wire::{
     Common, Enter, FromTracker, Invite, Keys, Label, MemberInfo, MemberKey, Name, Revoke, Rotate, Standing,
     SwarmSecret,
@@ -35,22 +34,6 @@ struct InviteLine<'a> {
     uses: u32,
     /// Until when, in milliseconds since 1970.
     until_ms: u64,
-}
-
-/// `members --json`
-#[derive(Debug, Serialize)]
-struct MemberLine {
-    name: String,
-    key: String,
-    role: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    prefix: String,
-    /// The key of who invited or entered it; null if it was there at the founding.
-    by: Option<String>,
-    /// True if it is one more key of that member.
-    own: bool,
-    since_ms: u64,
-    here: bool,
 }
 
 /// `swarm role --json`
@@ -101,7 +84,7 @@ pub(crate) fn invite(args: &InviteArgs) -> Result<(), Failure> {
     let told = told.into_iter().filter(|address| !address.is_empty()).collect::<Vec<_>>();
     let trackers = if told.is_empty() { args.asking.trackers.trackers.clone() } else { told };
     let link = JoinLink { trackers, code }.reveal();
-    let role = word(args.role.into());
+    let role = role_word(args.role.into());
     let line = InviteLine { link: &link, role, uses: args.uses, until_ms: invited.until_ms };
     output::answer(args.asking.json, &line, || link.to_string())
 }
@@ -111,7 +94,7 @@ pub(crate) fn members(args: &MembersArgs) -> Result<(), Failure> {
     check_member()?;
     let all = all(&args.asking.trackers.trackers, args.asking.wait)?;
     if args.asking.json {
-        return all.iter().map(line_of).try_for_each(|line| output::json(&line));
+        return all.iter().map(Enrolled::from).try_for_each(|line| output::json(&line));
     }
     let mut table = Table::new([
         ("MEMBER", Align::Left),
@@ -125,8 +108,8 @@ pub(crate) fn members(args: &MembersArgs) -> Result<(), Failure> {
         let by = all.iter().find(|other| other.key == member.by).map_or("the founding", |by| &*by.name);
         let role = match (member.own, &*member.standing.prefix) {
             (true, _) => "of its".to_owned(),
-            (false, "") => word(member.standing.role).to_owned(),
-            (false, prefix) => format!("{} of {}", word(member.standing.role), shown(prefix)),
+            (false, "") => role_word(member.standing.role).to_owned(),
+            (false, prefix) => format!("{} of {}", role_word(member.standing.role), shown(prefix)),
         };
         let here = if member.here { "yes" } else { "no" };
         table.row([shown(&member.name), role, letters(member), since(member), here.to_owned(), shown(by)]);
@@ -182,7 +165,7 @@ fn role(args: &RoleArgs) -> Result<(), Failure> {
     if !matches!(answer, FromTracker::Common(Common::Ok)) {
         return Err(strange(&answer));
     }
-    let (whose, role) = (PublicKey(key.0).to_string(), word(args.role.into()));
+    let (whose, role) = (PublicKey(key.0).to_string(), role_word(args.role.into()));
     let line = RoleLine { name: &name, key: &whose, role, prefix: &args.prefix };
     output::answer(args.asking.json, &line, || match &*args.prefix {
         "" => format!("{} is a {role} now", shown(&name)),
@@ -215,7 +198,7 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
         let key = own.map(|key| key.to_string());
         let line = ShowLine {
             swarm: &file.swarm,
-            role: file.role.map_or("member", word),
+            role: file.role.map_or("member", role_word),
             epoch,
             file: path.display().to_string(),
             key,
@@ -287,18 +270,4 @@ fn letters(member: &MemberInfo) -> String {
 fn since(member: &MemberInfo) -> String {
     let now = since_1970().as_secs();
     age(now.saturating_sub(member.since_ms / 1000))
-}
-
-fn line_of(member: &MemberInfo) -> MemberLine {
-    let key = |bytes: [u8; 32]| PublicKey(bytes).to_string();
-    MemberLine {
-        name: member.name.to_string(),
-        key: key(member.key.0),
-        role: word(member.standing.role),
-        prefix: member.standing.prefix.to_string(),
-        by: (member.by != MemberKey::NONE).then(|| key(member.by.0)),
-        own: member.own,
-        since_ms: member.since_ms,
-        here: member.here,
-    }
 }

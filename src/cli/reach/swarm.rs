@@ -8,9 +8,9 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
 use crate::cli::failure::{Failure, reason};
-use crate::cli::typed::code::Code;
 use crate::cli::typed::swarm::SwarmArgs;
 use crate::cli::typed::swarm_file::SwarmFile;
+use crate::net::secure::Code;
 use crate::net::secure::{IDENTITY_FILE as FILE, Identity, Keyring, Psk, PublicKey, Purpose, Secret, files};
 use crate::storage::{Owned, OwnedError};
 use crate::threads::lock;

@@ -14,9 +14,9 @@ use crate::cli::run::{engine, news, peer, tracker};
 use crate::cli::show::output;
 use crate::cli::typed::address::{is_far, reachable};
 use crate::cli::typed::args::ShareArgs;
-use crate::cli::typed::code::Code;
-use crate::cli::typed::join_link::with_share_key;
 use crate::content::{Host, Link, SafeName};
+use crate::net::join_link::with_share_key;
+use crate::net::secure::Code;
 use crate::peer::{Config, Peer};
 use crate::tracker::Tracker;
 #[cfg(feature = "web")]

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::api::{role_of, role_word};
 use crate::content::Endpoint;
 use crate::net::secure::{Psk, PublicKey, Secret, base32};
 use crate::wire::MemberRole;
@@ -70,7 +71,7 @@ impl SwarmFile {
             let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             line.map_or("it is no TOML".to_owned(), |line| format!("line {line} is not as it should be"))
         })?;
-        let role = text.role.as_ref().map(|text| MemberRole::ALL.iter().find(|role| word(**role) == text));
+        let role = text.role.as_deref().map(role_of);
         if text.tracker.len() > MAX_ROWS || text.key.len() > MAX_ROWS {
             return Err(format!("it has more than {MAX_ROWS} trackers or keys"));
         }
@@ -90,7 +91,7 @@ impl SwarmFile {
         if keys.is_empty() {
             return Err("it has no `key`".to_owned());
         }
-        let role = role.map(|role| role.ok_or("its `role` is none")).transpose()?.copied();
+        let role = role.map(|role| role.ok_or("its `role` is none")).transpose()?;
         Ok(SwarmFile { swarm: text.swarm, role, trackers, keys })
     }
 
@@ -101,7 +102,7 @@ impl SwarmFile {
         let _ = writeln!(text, "# Whoever has this file is in the swarm. Keep it to yourself.");
         let _ = writeln!(text, "swarm = {}", quoted(&self.swarm));
         if let Some(role) = self.role {
-            let _ = writeln!(text, "role = \"{}\"", word(role));
+            let _ = writeln!(text, "role = \"{}\"", role_word(role));
         }
         for (addr, key) in &self.trackers {
             let _ = writeln!(text, "\n[[tracker]]\naddr = {}\nkey = \"{key}\"", quoted(addr));
@@ -126,16 +127,6 @@ impl SwarmFile {
     /// The same with the key of another epoch in the place of all.
     pub(crate) fn renewed(&self, role: Option<MemberRole>, key: (u32, Secret)) -> SwarmFile {
         SwarmFile { role: role.or(self.role), keys: vec![key], ..self.clone() }
-    }
-}
-
-/// A role as people type it.
-pub(crate) fn word(role: MemberRole) -> &'static str {
-    match role {
-        MemberRole::Reader => "reader",
-        MemberRole::Publisher => "publisher",
-        MemberRole::Admin => "admin",
-        MemberRole::Tracker => "tracker",
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::net::secure::{Psk, Secret, base32};
+use super::base32;
+use super::psk::Psk;
+use super::secret::Secret;
 
 /// Random bytes of a code: too many to guess, even for who has recorded a handshake.
 const BYTES: usize = 16;

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::code::Code;
+use super::secure::Code;
 use crate::content::Endpoint;
 
 const SCHEME: &str = "p2p-join:";

@@ -1,0 +1,59 @@
+//! Who is in a closed swarm.
+
+use serde::{Deserialize, Serialize};
+
+use crate::net::secure::PublicKey;
+use crate::wire::{MemberInfo, MemberKey, MemberRole};
+
+/// A member of a closed swarm: a key in its roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// What it is called.
+    pub name: String,
+    /// Its public key.
+    pub key: String,
+    /// `reader`, `publisher`, `admin` or `tracker`.
+    pub role: String,
+    /// Of a publisher: how the names begin that it may give; empty for any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+    /// The key of who invited or entered it; none if it was there at the founding.
+    pub by: Option<String>,
+    /// True if it is one more key of that member.
+    pub own: bool,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// True if it is connected to the tracker that was asked.
+    pub here: bool,
+}
+
+impl From<&MemberInfo> for Enrolled {
+    fn from(member: &MemberInfo) -> Enrolled {
+        let key = |key: MemberKey| PublicKey(key.0).to_string();
+        Enrolled {
+            name: member.name.to_string(),
+            key: key(member.key),
+            role: role_word(member.standing.role).to_owned(),
+            prefix: member.standing.prefix.to_string(),
+            by: (member.by != MemberKey::NONE).then(|| key(member.by)),
+            own: member.own,
+            since_ms: member.since_ms,
+            here: member.here,
+        }
+    }
+}
+
+/// A role, as people read and write it.
+pub fn role_word(role: MemberRole) -> &'static str {
+    match role {
+        MemberRole::Reader => "reader",
+        MemberRole::Publisher => "publisher",
+        MemberRole::Admin => "admin",
+        MemberRole::Tracker => "tracker",
+    }
+}
+
+/// The role that is called so.
+pub fn role_of(word: &str) -> Option<MemberRole> {
+    MemberRole::ALL.iter().copied().find(|role| role_word(*role) == word)
+}
