@@ -533,13 +533,13 @@ fn who_may_come_in_to_the_pages_of_several_trackers_is_changed_at_any_of_them() 
         visitors[at].call("POST", "/api/v1/session", Some(&login)).status
     };
     let mut tokens = Vec::new();
-    for at in 0..3 {
+    for (at, visitor) in visitors.iter().enumerate() {
         let name = format!("user {at}");
         let user = json!({ "name": name, "role": "reader" });
         let invitation =
             several.change(at, ("POST", "/api/v1/users"), Some(&user)).json()["invitation"].clone();
         let choice = json!({ "token": invitation, "password": "correct horse" });
-        assert_eq!(visitors[at].call("POST", "/api/v1/session", Some(&choice)).status, 201);
+        assert_eq!(visitor.call("POST", "/api/v1/session", Some(&choice)).status, 201);
         let wish = json!({ "name": name, "scope": "reader", "days": 1 });
         let made = several.change(at, ("POST", "/api/v1/tokens"), Some(&wish));
         assert_eq!(made.status, 201, "{}", made.body);
