@@ -5,11 +5,12 @@ import { after, before, test } from 'node:test';
 import { axe, go, Stage } from './support.mjs';
 
 const stage = new Stage();
-let tracker, page;
+const anna = stage.somebody();
+let page;
 
 before(async () => {
   const folder = stage.folder();
-  tracker = await stage.tracker('--swarm', join(folder, 'founder.toml'), '--data', join(folder, 'data'));
+  const tracker = await stage.tracker('--swarm', join(folder, 'founder.toml'), '--data', join(folder, 'data'));
   page = await stage.page(tracker.link);
 });
 after(() => stage.end());
@@ -23,7 +24,7 @@ test('who is invited on the page joins by its link', async () => {
   assert.ok(await drawn.evaluate(image => image.decode().then(() => image.naturalWidth >= 100)));
   const command = await page.textContent('.invite code');
   const link = /^p2p join '(p2p-join:127\.0\.0\.1:\d+\/[A-Z0-9-]+)'$/.exec(command)[1];
-  assert.match(stage.run('join', link, '--name', 'anna', '--json'), /"role":"reader"/);
+  assert.match(anna('join', link, '--name', 'anna', '--json'), /"role":"reader"/);
   await page.click('button:text-is("Done")');
   await page.waitForSelector('[aria-label="Members"] .row:has-text("anna")');
   assert.deepEqual(await axe(page), []);
@@ -39,7 +40,7 @@ test('a member gets another role, and is put out for good', async () => {
   await page.click('dialog button:text-is("Put it out")');
   await page.waitForSelector(row, { state: 'detached' });
   assert.deepEqual(await page.evaluate(roles), []);
-  assert.throws(() => stage.run('ls'), /put out/);
+  assert.throws(() => anna('ls'), /put out/);
   await go(page, '#/activity');
   await page.waitForSelector('.row:has-text("out of the swarm")');
   assert.deepEqual(page.trouble, []);

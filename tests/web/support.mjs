@@ -25,13 +25,16 @@ export class Stage {
     return folder;
   }
 
-  #env() {
-    this.home ??= this.folder();
+  #env(home = this.home ??= this.folder()) {
     const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('P2P_'));
-    return { ...Object.fromEntries(kept), HOME: this.home, XDG_CONFIG_HOME: this.home, XDG_CACHE_HOME: this.home };
+    return { ...Object.fromEntries(kept), HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home, XDG_STATE_HOME: home };
   }
 
-  run(...args) { return execFileSync(P2P, args, { encoding: 'utf8', env: this.#env() }); }
+  /** What runs commands as somebody else, with a home of his own. */
+  somebody() {
+    const env = this.#env(this.folder());
+    return (...args) => execFileSync(P2P, args, { encoding: 'utf8', env, stdio: 'pipe' });
+  }
 
   /** A process, and what a line of its output has when it is ready. */
   async start(args, ready) {

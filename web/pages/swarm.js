@@ -19,7 +19,7 @@ export function Members() {
     { title: 'Key', width: '6rem', cell: one => html`<code title=${one.key}>${one.key.slice(0, 8)}</code>` },
     { title: 'Since', sort: 'since', width: '7rem', side: 'end', cell: one => html`<${Time} ms=${one.since_ms} />` },
     { title: 'Here', sort: 'here', width: '5rem', cell: one => (one.here ? 'yes' : '') },
-    { title: 'Put out', width: '7rem', narrow: true, cell: one => html`<button type="button" onClick=${() => setOut(one)} aria-label=${`Put ${shown(one.name)} out`}>Put out</button>` },
+    { title: 'Put out', width: '7rem', narrow: true, cell: one => html`<button type="button" onClick=${() => setOut(one)} aria-label=${`Put out ${shown(one.name)}`}>Put out</button>` },
   ];
   return html`<${Invite} /><div class="line"><${Search} label="A name, or a part of a key" value=${q} onInput=${text => requery({ q: text })} /></div>
     <${Table} label="Members" id="members" source="members" query=${`q=${encodeURIComponent(q)}`} columns=${columns} sort="name" empty="No member is called so." />
