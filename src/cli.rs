@@ -47,7 +47,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Revoke(args) => ask::members::revoke(&args),
         Command::Swarm { command } => ask::members::swarm(&command),
         Command::Peer(args) => run::peer::peer(args),
-        Command::Up(args) => run::up::up(&args),
+        Command::Up(args) => run::up::up(&args, &cli.keys),
         Command::Node(args) => ask::node::node(&args),
         Command::Hook(args) => run::hook::hook(&args),
         Command::Share(args) => run::share::share(args),

@@ -35,12 +35,14 @@ pub mod roles;
 mod server;
 pub mod session;
 pub mod shared;
+pub mod spares;
 mod tables;
 
 pub use config::{Config, StartError};
 pub use founding::{Closed, Swarm};
 pub use inside::Inside;
 pub use shared::Delays;
+pub use spares::SpareTerms;
 
 /// A connection is a socket, and what wakes its thread while an answer waits.
 const DESCRIPTORS_EACH: usize = 2;

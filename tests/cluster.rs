@@ -22,14 +22,31 @@ struct Cluster {
     ground: TempDir,
     ports: Vec<Port>,
     trackers: Vec<Option<Daemon>>,
+    /// What each is told besides.
+    more: Vec<String>,
 }
 
 impl Cluster {
     fn start(count: usize) -> Cluster {
         let ports: Vec<Port> = (0..count).map(|_| Port::reserve()).collect();
         let trackers = (0..count).map(|_| None).collect();
-        let mut cluster = Cluster { ground: TempDir::new().expect("a folder"), ports, trackers };
+        let ground = TempDir::new().expect("a folder");
+        let mut cluster = Cluster { ground, ports, trackers, more: Vec::new() };
         (1..=count).for_each(|node| cluster.run(node));
+        cluster
+    }
+
+    /// Three that are one, and a fourth that takes the place of who is away for a moment.
+    fn with_a_spare() -> Cluster {
+        let mut cluster = Cluster::start(0);
+        cluster.ports.extend((0..3).map(|_| Port::reserve()));
+        let three = cluster.list();
+        cluster.ports.push(Port::reserve());
+        cluster.trackers.extend((0..4).map(|_| None));
+        let spare = format!("4={}", cluster.at(4));
+        cluster.more = ["--spare", &spare, "--replace-after", "2s"].map(str::to_owned).to_vec();
+        (1..=3).for_each(|node| cluster.run_with(node, &three));
+        cluster.run(4);
         cluster
     }
 
@@ -52,7 +69,8 @@ impl Cluster {
         let (data, number) = (self.data(node), node.to_string());
         let listen = self.ports[node - 1].target();
         let args = ["--listen", &listen, "--data", path(&data), "--node", &number, "--cluster", list];
-        self.trackers[node - 1] = Some(Daemon::tracker(&args));
+        let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
+        self.trackers[node - 1] = Some(Daemon::tracker(&[&args, &more[..]].concat()));
     }
 
     /// Kills a tracker, as the system does that has no memory left.
@@ -238,6 +256,25 @@ fn trackers_come_and_go_and_one_with_an_empty_disk_has_no_vote() {
     cluster.kill(3);
     eventually("it votes", || (cluster.publish(1, "with two").code() == 0).then_some(()));
     cluster.has(2, "with two");
+}
+
+#[test]
+fn a_tracker_that_stays_away_gives_its_place_to_a_spare_and_has_no_vote_when_it_is_back() {
+    let mut cluster = Cluster::with_a_spare();
+    eventually("the trackers agree", || (cluster.publish(1, "first").code() == 0).then_some(()));
+    cluster.kill(3);
+    let members = |cluster: &Cluster, at: usize| {
+        let seen = cluster.seen(at)?;
+        Some(seen.nodes.iter().filter(|node| node.votes).map(|node| node.node).collect::<Vec<_>>())
+    };
+    let are = |cluster: &Cluster, at: usize| (members(cluster, at)? == [1, 2, 4]).then_some(());
+    eventually("the spare has its place", || are(&cluster, 1));
+    cluster.has(4, "first");
+    cluster.run(3);
+    cluster.kill(1);
+    eventually("two of the three go on", || (cluster.publish(2, "second").code() == 0).then_some(()));
+    cluster.has(4, "second");
+    eventually("who is back finds that it has no vote", || are(&cluster, 3));
 }
 
 #[test]

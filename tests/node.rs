@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -368,6 +369,69 @@ fn a_doctor_says_what_is_wrong_and_what_to_do() {
     assert_eq!(tracker["verdict"], "fail");
     assert!(tracker["remedy"].as_str().is_some_and(|remedy| remedy.contains("p2p tracker")), "{said}");
     assert!(lines.iter().all(|line| line["check"] != "hash"), "{said}");
+}
+
+/// Uploads and downloads by turns until it is over, with each of them done; what was uploaded.
+fn work(trackers: &str, folder: &Path, over: &AtomicBool) -> Vec<(String, Vec<u8>)> {
+    let home = TempDir::new().expect("a temporary folder");
+    let done = |args: &[&str]| {
+        let args = [args, &["--tracker", trackers, "--wait", "60s"]].concat();
+        let output = support::command(&args, home.path()).output().expect("the binary starts");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let mut all: Vec<(String, Vec<u8>)> = Vec::new();
+    while !over.load(Ordering::SeqCst) {
+        let (name, bytes) = (format!("f{}", all.len()), support::pattern(100_000 + all.len(), 1));
+        let (file, got) = (folder.join(&name), folder.join("got"));
+        fs::write(&file, &bytes).expect("a file");
+        done(&["upload", text(&file)]);
+        all.push((name, bytes));
+        let (name, bytes) = &all[all.len() / 2];
+        done(&["download", name, text(&got)]);
+        assert!(fs::read(&got).expect("a file") == *bytes, "{name}");
+        fs::remove_file(got).expect("a file");
+    }
+    all
+}
+
+#[test]
+fn nodes_that_are_drained_one_after_the_other_fail_nobody_and_lose_nothing() {
+    let demo = Daemon::underway(&["up", "--demo", "3"], "node demo is up: node1, node2, node3");
+    demo.wait_for_log("comes back");
+    let log = demo.log();
+    let after = |mark: &str| log.split(mark).nth(1).and_then(|rest| rest.lines().next()).expect(mark);
+    let (trackers, state) = (after("P2P_TRACKER="), Path::new(after("p2p node status --state ")));
+    let all = state.parent().expect("a folder");
+    let are_lending = || {
+        let stores = run(&["stores", "--tracker", trackers, "--json"]).stdout;
+        let lending = stores.lines().filter(|line| line.contains("\"state\":\"lending\"")).count();
+        (lending == 3).then_some(())
+    };
+    eventually("the stores lend", are_lending);
+    let (folder, over) = (TempDir::new().expect("a temporary folder"), AtomicBool::new(false));
+    let uploaded = std::thread::scope(|scope| {
+        let working = scope.spawn(|| work(trackers, folder.path(), &over));
+        let drained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for node in ["node1", "node2", "node3"] {
+                let file = all.join(node).join("node.toml");
+                for act in ["drain", "undrain"] {
+                    run(&["node", act, "--file", text(&file)]).expect(DONE);
+                }
+                eventually("its store lends again", are_lending);
+            }
+        }));
+        over.store(true, Ordering::SeqCst);
+        let uploaded = working.join().expect("nothing fails");
+        drained.unwrap_or_else(|why| std::panic::resume_unwind(why));
+        uploaded
+    });
+    assert!(!uploaded.is_empty());
+    for (name, bytes) in uploaded {
+        let got = folder.path().join("got");
+        run(&["download", &name, text(&got), "--tracker", trackers]).expect(DONE);
+        assert!(fs::read(&got).expect("a file") == bytes, "{name}");
+        fs::remove_file(got).expect("a file");
+    }
 }
 
 /// What systemd makes of the services that are shipped: `systemd-analyze` says how exposed each is, from 0 to 10.

@@ -9,6 +9,7 @@ use super::founding::Closed;
 use super::recorder::{Founders, JoinError, Unrecorded};
 use super::records::JournalError;
 use super::shared::Delays;
+use super::spares::SpareTerms;
 use crate::net::secure::Keyring;
 
 /// What a tracker needs to know.
@@ -31,6 +32,8 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Makes it one of several, which agree on what is in that folder.
     pub cluster: Option<Founders>,
+    /// Who takes the place of one of them that stays away.
+    pub spares: SpareTerms,
     /// True if what stores remember is taken in beside what is in the folder.
     pub recover: bool,
     /// What it can be dialled with, and who it is then.
@@ -54,6 +57,7 @@ impl Default for Config {
             bounds: Bounds::default(),
             data: None,
             cluster: None,
+            spares: SpareTerms::default(),
             recover: false,
             keyring: Keyring::none(),
             delays: Delays::default(),

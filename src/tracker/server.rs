@@ -2,7 +2,8 @@
 //!
 //! One thread accepts (`accept`), one ends leases (`leases`), one turns away (`refuse`), two dial back (`look`), and each
 //! connection has one (`member`, kept by `crew`). Where it is one of several trackers, `nodes` has
-//! the connections to the others, `passing` asks the one that leads, and `follow` sees to what others have changed. What they share are values of their own: who is connected
+//! the connections to the others, `passing` asks the one that leads, `follow` sees to what others have changed, and `replace` has
+//! a spare take the place of one that stays away. What they share are values of their own: who is connected
 //! (`net::guests`), how many large messages are under way (`large`). Nothing here decides about the directory.
 //!
 //! There is one way to stop: [`Server::stop`] tells the guests, by which whoever pauses or reads wakes up, and joins
@@ -44,6 +45,7 @@ mod nodes;
 pub(super) mod passing;
 mod receiving;
 mod refuse;
+mod replace;
 
 /// A running server; it is to be stopped.
 #[derive(Debug)]
@@ -111,6 +113,7 @@ impl Server {
         if let Some(passing) = &service.passing {
             threads.push(follow::start(Arc::clone(service))?);
             threads.push(passing.nodes.start(Arc::clone(&service.guests), Arc::clone(crew))?);
+            threads.extend(replace::start(Arc::clone(service), config.spares.clone())?);
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -36,7 +37,7 @@ pub(crate) struct Host {
 
 impl Lab {
     pub(crate) fn new() -> Lab {
-        let lab = Lab { bridge: format!("p2pt{}-b", std::process::id()) };
+        let lab = Lab { bridge: format!("p2pt{}-bridge", std::process::id()) };
         ip(&format!("netns add {}", lab.bridge));
         ip(&format!("-n {} link add br0 type bridge forward_delay 0 mcast_snooping 0", lab.bridge));
         ip(&format!("-n {} link set br0 up", lab.bridge));
@@ -110,7 +111,31 @@ impl Lab {
     }
 }
 
+impl Lab {
+    /// Nothing comes to a machine or leaves it, or everything does again.
+    #[allow(dead_code, reason = "not all tests cut machines off")]
+    pub(crate) fn cut(&self, name: &str, cut: bool) {
+        ip(&format!("-n {} link set v-{name} {}", self.bridge, if cut { "down" } else { "up" }));
+    }
+}
+
 impl Host {
+    /// What its namespace is called; the machine's name is at the end.
+    #[allow(dead_code, reason = "not all tests start programs there by other programs")]
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Kills all that runs on this machine, all at once as far as that can be.
+    #[allow(dead_code, reason = "not all tests kill machines")]
+    pub(crate) fn kill_all(&self) {
+        let said = Command::new("ip").args(["netns", "pids", &self.namespace]).output();
+        let pids = String::from_utf8_lossy(&said.expect("the program ip").stdout).into_owned();
+        for pid in pids.lines().filter_map(|pid| Pid::from_raw(pid.trim().parse().ok()?)) {
+            let _ = kill_process(pid, Signal::KILL); // it may have ended just now
+        }
+    }
+
     /// Does `work` on this machine: what it starts and dials is there.
     pub(crate) fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let path = Path::new("/run/netns").join(&self.namespace);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
-use crate::api::{Exit, PeerStatus, TransferState, TransferStatus};
+use crate::api::{Exit, PeerStatus, SourceReason, SourceReport, TransferState, TransferStatus};
 use crate::cli::failure::{Failure, reason};
 use crate::cli::reach::asking::{Wait, ask_each};
 use crate::cli::reach::daemon::Daemon;
@@ -106,12 +106,17 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     };
     tell(vec![version(), clock(), files()])?;
     tell(trackers(&args.trackers.trackers))?;
+    let mut paces = Paces::default();
     if !args.quick {
-        tell(vec![hash()])?;
+        let (hash, pace) = hash();
+        paces.hash = Some(pace);
+        tell(vec![hash])?;
     }
     if let Some(folder) = &args.folder {
-        tell(of_folder(folder, args.quick))?;
-        tell(of_peer(folder, &args.trackers.trackers))?;
+        let (checks, pace) = of_folder(folder, args.quick);
+        paces.disk = pace;
+        tell(checks)?;
+        tell(of_peer(folder, &args.trackers.trackers, paces))?;
     }
     if failed { Err(Failure::quiet(Exit::Other)) } else { Ok(()) }
 }
@@ -162,34 +167,39 @@ fn trackers(all: &[String]) -> Vec<Check> {
     judged.collect()
 }
 
-fn hash() -> Check {
+/// How fast this machine is, in bytes a second, as far as that was measured.
+#[derive(Debug, Clone, Copy, Default)]
+struct Paces {
+    /// Proves what came, on one core.
+    hash: Option<f64>,
+    /// Puts it on the disk itself.
+    disk: Option<f64>,
+}
+
+fn hash() -> (Check, f64) {
     let sample = vec![7; SAMPLE_BYTES];
     let start = Instant::now();
     let _ = FileId::of(&sample);
     let took = start.elapsed();
     let fast = SAMPLE_BYTES as f64 / took.as_secs_f64().max(1e-6);
     let says = format!("{} on one core", rate(SAMPLE_BYTES as u64, took));
-    Check::unless(
-        fast < SLOW_HASH,
-        "hash",
-        says,
-        "every byte is hashed: this machine is slow, or busy, or this is a build for tests",
-    )
+    let remedy = "every byte is hashed: this machine is slow, or busy, or this is a build for tests";
+    (Check::unless(fast < SLOW_HASH, "hash", says, remedy), fast)
 }
 
-fn of_folder(folder: &Path, quick: bool) -> Vec<Check> {
+/// What there is to say of it, and how fast its disk is, if that was measured.
+fn of_folder(folder: &Path, quick: bool) -> (Vec<Check>, Option<f64>) {
     if !folder.is_dir() {
-        return vec![Check::fail(
-            "folder",
-            format!("there is no folder {}", folder.display()),
-            "make it first",
-        )];
+        let says = format!("there is no folder {}", folder.display());
+        return (vec![Check::fail("folder", says, "make it first")], None);
     }
     let mut checks = vec![permissions(folder), space(folder), watches(folder)];
-    if !quick {
-        checks.push(disk(folder));
+    if quick {
+        return (checks, None);
     }
-    checks
+    let (disk, pace) = disk(folder);
+    checks.push(disk);
+    (checks, pace)
 }
 
 /// Whether it can be written, and its state is nobody else's.
@@ -262,7 +272,7 @@ fn folders_in(folder: &Path) -> u64 {
 }
 
 /// How fast bytes get onto the disk itself.
-fn disk(folder: &Path) -> Check {
+fn disk(folder: &Path) -> (Check, Option<f64>) {
     let start = Instant::now();
     let written = tempfile::tempfile_in(folder).and_then(|mut file| {
         file.write_all(&vec![7; SAMPLE_BYTES])?;
@@ -271,18 +281,20 @@ fn disk(folder: &Path) -> Check {
     let took = start.elapsed();
     match written {
         Ok(()) => {
-            let slow = (SAMPLE_BYTES as f64) < SLOW_DISK * took.as_secs_f64();
+            let fast = SAMPLE_BYTES as f64 / took.as_secs_f64().max(1e-6);
             let says = format!("{} to the disk itself", rate(SAMPLE_BYTES as u64, took));
-            Check::unless(slow, "disk", says, "a fetch is no faster than the disk it goes to")
+            let remedy = "a fetch is no faster than the disk it goes to";
+            (Check::unless(fast < SLOW_DISK, "disk", says, remedy), Some(fast))
         }
         Err(error) => {
-            Check::fail("disk", format!("cannot be written: {}", reason(&error)), "look at its system's log")
+            let says = format!("cannot be written: {}", reason(&error));
+            (Check::fail("disk", says, "look at its system's log"), None)
         }
     }
 }
 
 /// The peer that shares the folder, if one runs: its trackers, whether others can dial it, its fetches.
-fn of_peer(folder: &Path, trackers: &[String]) -> Vec<Check> {
+fn of_peer(folder: &Path, trackers: &[String], paces: Paces) -> Vec<Check> {
     let Some(mut daemon) = Daemon::of_folder(folder) else {
         return vec![Check::ok("peer", format!("none is sharing {}", folder.display()))];
     };
@@ -305,7 +317,7 @@ fn of_peer(folder: &Path, trackers: &[String]) -> Vec<Check> {
     }];
     checks.extend(dialled(&status, trackers));
     let underway = |transfer: &&TransferStatus| transfer.seconds > 0.0 && !has_ended(transfer.state);
-    checks.extend(status.transfers.iter().filter(underway).map(narrow));
+    checks.extend(status.transfers.iter().filter(underway).map(|transfer| narrow(transfer, paces)));
     checks
 }
 
@@ -337,12 +349,13 @@ fn has_ended(state: TransferState) -> bool {
     matches!(state, TransferState::Done | TransferState::Failed | TransferState::Cancelled)
 }
 
-/// What a fetch waits for, as far as that is seen from outside.
-fn narrow(transfer: &TransferStatus) -> Check {
+/// The narrow place of a fetch, as far as that is seen from outside: nobody has it, its limit, this machine's proving or
+/// disk, those who have it, or else what is between them and here.
+fn narrow(transfer: &TransferStatus, paces: Paces) -> Check {
     let name = shown(&transfer.name);
-    let lately: f64 =
-        transfer.sources.iter().filter(|source| source.connected).map(|source| source.rate).sum();
-    let connected = transfer.sources.iter().filter(|source| source.connected).count() as u64;
+    let sources: Vec<&SourceReport> = transfer.sources.iter().filter(|source| source.connected).collect();
+    let lately: f64 = sources.iter().map(|source| source.rate).sum();
+    let connected = sources.len() as u64;
     if transfer.state == TransferState::Paused {
         return Check::ok("fetch", format!("{name} is paused"));
     }
@@ -355,12 +368,27 @@ fn narrow(transfer: &TransferStatus) -> Check {
         return Check::warn("fetch", says, "start who has it; `p2p find` shows who that is");
     }
     let from = format!("{name} gets {} from {}", per_second(lately), count(connected, "peer"));
-    match transfer.limit {
-        Some(limit) if lately >= NEAR_LIMIT * limit as f64 => {
-            Check::ok("fetch", format!("{from}: its limit of {} is what holds it", per_second(limit as f64)))
-        }
-        _ => Check::ok("fetch", format!("{from}; `p2p why` shows what each of them gives")),
-    }
+    let near = |pace: Option<f64>| pace.filter(|pace| lately >= NEAR_LIMIT * pace).map(per_second);
+    let limit = near(transfer.limit.map(|limit| limit as f64));
+    let (proof, disk) = (near(paces.hash), near(paces.disk));
+    let busy = sources.iter().filter(|source| serves_others(source)).count() as u64;
+    let what = match (limit, proof, disk) {
+        (Some(limit), ..) => format!("its limit of {limit} is what holds it"),
+        (_, Some(pace), _) => format!("to prove what comes is what holds it, at {pace}"),
+        (.., Some(pace)) => format!("the disk is what holds it, at {pace}"),
+        _ if busy == connected => "they serve others as well, and that is what holds it".to_owned(),
+        _ => format!(
+            "the way from them is what holds it, or what they can send ({busy} of them {} others as well); `p2p why` shows \
+             what each of them gives",
+            if busy == 1 { "serves" } else { "serve" }
+        ),
+    };
+    Check::ok("fetch", format!("{from}: {what}"))
+}
+
+/// True if a source says that it has much else to do.
+fn serves_others(source: &SourceReport) -> bool {
+    source.reason == SourceReason::Busy || source.uploads.is_some_and(|uploads| uploads > 1)
 }
 
 #[cfg(test)]
@@ -387,17 +415,47 @@ mod tests {
         fs::create_dir(&state).unwrap();
         fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         assert_eq!(permissions(folder.path()).verdict, Verdict::Warn);
-        assert_eq!(disk(folder.path()).check, "disk");
+        assert_eq!(disk(folder.path()).0.check, "disk");
         let gone = of_folder(&folder.path().join("none"), true);
-        assert_eq!((gone.len(), gone[0].verdict), (1, Verdict::Fail));
+        assert_eq!((gone.0.len(), gone.0[0].verdict, gone.1), (1, Verdict::Fail, None));
     }
 
     #[test]
     fn what_a_fetch_waits_for_is_said() {
         let alone = TransferStatus { seconds: 1.0, ..TransferStatus::of("a") };
-        assert_eq!(narrow(&alone).verdict, Verdict::Warn);
-        assert!(narrow(&alone).says.ends_with("waits for anybody who has it"));
-        let paused = TransferStatus { state: TransferState::Paused, ..alone };
-        assert_eq!(narrow(&paused).says, "a is paused");
+        let none = Paces::default();
+        assert_eq!(narrow(&alone, none).verdict, Verdict::Warn);
+        assert!(narrow(&alone, none).says.ends_with("waits for anybody who has it"));
+        let paused = TransferStatus { state: TransferState::Paused, ..alone.clone() };
+        assert_eq!(narrow(&paused, none).says, "a is paused");
+        let source = |uploads| SourceReport {
+            peer: "00".to_owned(),
+            name: "s".to_owned(),
+            addr: "h:1".to_owned(),
+            bytes: 0,
+            chunks: 0,
+            corrupt: 0,
+            rate: 1e6,
+            round_trip_ms: 1.0,
+            cost_ms: 1.0,
+            inflight_bytes: 0,
+            useful: 1,
+            connected: true,
+            uploads: Some(uploads),
+            reason: SourceReason::Cheapest,
+            why: String::new(),
+        };
+        let fetch =
+            |uploads, limit| TransferStatus { sources: vec![source(uploads)], limit, ..alone.clone() };
+        let holds = |fetch: &TransferStatus, paces, what: &str| {
+            let says = narrow(fetch, paces).says;
+            assert!(says.starts_with("a gets ") && says.contains(what), "{what}: {says}");
+        };
+        let slow = Some(1.1e6);
+        holds(&fetch(1, Some(1_000_000)), Paces { hash: slow, disk: slow }, "its limit of ");
+        holds(&fetch(1, None), Paces { hash: slow, disk: slow }, "to prove what comes ");
+        holds(&fetch(1, None), Paces { hash: None, disk: slow }, "the disk is ");
+        holds(&fetch(2, None), Paces { hash: Some(9e9), disk: Some(9e9) }, "they serve others ");
+        holds(&fetch(1, None), none, "the way from them ");
     }
 }

@@ -116,24 +116,36 @@ fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     Value::Array(texts.into_iter().map(Value::from).collect()).to_string()
 }
 
-/// Writes the configuration of a node into its folder. Trackers have records of their own each, and a store keeps for one
-/// tracker: so all stores are at the first, where an upload finds all of them, and which learns from them what there is
-/// when it comes back. For the same reason the first decides about nodes.
+/// So many trackers go on when one of them is gone: they are one.
+const SEVERAL: usize = 3;
+
+/// Writes the configuration of a node into its folder. Three trackers or more are one. Two would stand still whenever one of
+/// them is killed, and have records of their own each; a store keeps for one tracker then: so all stores are at the first,
+/// where an upload finds all of them, and which learns from them what there is when it comes back. For the same reason the
+/// first decides about nodes.
 fn describe(folder: &Path, number: usize, trackers: &[String], restart: &str) -> io::Result<()> {
     fs::create_dir(folder)?;
     fs::create_dir(folder.join("store"))?;
     let others: Vec<String> = (1..=trackers.len()).filter(|other| *other != number).map(name).collect();
-    let (name, own, first) = (name(number), &trackers[number - 1], &trackers[0]);
+    let (name, own) = (name(number), &trackers[number - 1]);
     let all = list(trackers.iter().map(String::as_str));
+    let places: Vec<String> =
+        (1..).zip(trackers).map(|(number, place)| format!("{number}={place}")).collect();
+    let (records, kept_for) = match trackers.len() >= SEVERAL {
+        true => {
+            (format!("node = {number}\ncluster = {}", list(places.iter().map(String::as_str))), all.clone())
+        }
+        false => ("data = false".to_owned(), list([&*trackers[0]])),
+    };
     let others = list(others.iter().map(String::as_str));
     fs::write(
         folder.join("node.toml"),
         format!(
             "[node]\nname = \"{name}\"\nstate = \"state\"\ntrackers = {all}\n\n\
              [revive]\nrun = {restart}\nnodes = {others}\n\n\
-             [tracker]\nlisten = \"{own}\"\ndata = false\nnode-silence = \"{SILENCE}\"\n\n\
+             [tracker]\nlisten = \"{own}\"\n{records}\nnode-silence = \"{SILENCE}\"\n\n\
              [peer.store]\nfolder = \"store\"\nname = \"store{number}\"\nstore = \"{LENT}\"\nzone = \"{name}\"\n\
-             listen = \"127.0.0.1:0\"\ntrackers = [\"{first}\"]\nafter = [\"tracker\"]\n"
+             listen = \"127.0.0.1:0\"\ntrackers = {kept_for}\nafter = [\"tracker\"]\n"
         ),
     )
 }

@@ -25,7 +25,7 @@ use crate::rescue::Terms;
 use crate::say;
 use crate::tracker::cluster::{Address, Key};
 use crate::tracker::recorder::Founders;
-use crate::tracker::{self, Closed, Delays, Tracker};
+use crate::tracker::{self, Closed, Delays, SpareTerms, Tracker};
 #[cfg(feature = "web")]
 use crate::web::House;
 use crate::wire::{MemberKey, MemberRole, SwarmSecret};
@@ -50,6 +50,7 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
         data: args.data.clone(),
         recover: args.recover,
         cluster: founders(args)?,
+        spares: spares(&args.cluster),
         delays: Delays {
             grace: args.grace.0,
             repair_after: args.repair_after.0,
@@ -99,7 +100,7 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
 
 /// Which of several trackers this one is to be, if it is.
 fn founders(args: &TrackerArgs) -> Result<Option<Founders>, Failure> {
-    let ClusterArgs { node: Some(node), cluster } = &args.cluster else { return Ok(None) };
+    let ClusterArgs { node: Some(node), cluster, .. } = &args.cluster else { return Ok(None) };
     if args.data.is_none() {
         return Err(Failure::usage(
             "a tracker of a cluster keeps its records in a folder: name it with --data DIR",
@@ -118,6 +119,12 @@ fn founders(args: &TrackerArgs) -> Result<Option<Founders>, Failure> {
     let key = Key::default();
     let first = cluster.iter().map(|place| (place.node, Address::new(&*place.address), key)).collect();
     Ok(Some(Founders { node: *node, first }))
+}
+
+/// Which trackers take the place of one that stays away.
+fn spares(args: &ClusterArgs) -> SpareTerms {
+    let places = args.spare.iter().map(|place| (place.node, Address::new(&*place.address))).collect();
+    SpareTerms { places, patience: args.replace_after.0 }
 }
 
 /// The first of a closed swarm's trackers has to found it before others can come.

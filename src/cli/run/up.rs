@@ -16,6 +16,7 @@ use crate::cli::show::output;
 use crate::cli::typed::address::tracker_address;
 use crate::cli::typed::nodes::UpArgs;
 use crate::cli::typed::settings;
+use crate::cli::typed::swarm::SwarmArgs;
 use crate::net;
 use crate::node::{Agent, Defaults, End, Plan, Reread};
 use crate::{say, threads};
@@ -29,7 +30,7 @@ const STATE_VARIABLE: &str = "STATE_DIRECTORY";
 const STATE_OF_ROOT: &str = "/var/lib/p2p";
 
 /// `p2p up [FILE]`
-pub(crate) fn up(args: &UpArgs) -> Result<(), Failure> {
+pub(crate) fn up(args: &UpArgs, keys: &SwarmArgs) -> Result<(), Failure> {
     let stop = Stop::install()?;
     let service = stop.service()?;
     let demo = args.demo.map(Demo::prepare).transpose()?;
@@ -44,7 +45,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<(), Failure> {
             (plan, Box::new(move || read(&file)))
         }
     };
-    let agent = Agent::new(plan, reread, logs_of_roles(), identity)?;
+    let agent = Agent::new(plan, reread, of_every_role(keys)?, identity)?;
     stop.graceful();
     let ender = agent.ender();
     let stopped = move || {
@@ -74,9 +75,18 @@ fn identity(plan: &Plan) -> std::io::Result<net::Identity> {
     Ok(net::Identity::new(keyring, key.public().peer_id(), plan.name.clone(), 0))
 }
 
-/// What roles are told besides what is theirs: how this process writes its logs.
-fn logs_of_roles() -> Vec<String> {
-    if say::is_json() { vec!["--log-format=json".to_owned()] } else { Vec::new() }
+/// What roles are told besides what is theirs, as this process was: in which swarm they are, and how logs are written.
+fn of_every_role(keys: &SwarmArgs) -> Result<Vec<String>, Failure> {
+    let mut args = Vec::new();
+    args.extend(keys.open.then(|| "--open".to_owned()));
+    if let Some(file) = keys.named() {
+        // Their folder may be another.
+        let file = std::path::absolute(file)
+            .map_err(|error| Failure::usage(format!("{}: {}", file.display(), reason(&error))))?;
+        args.push(format!("--swarm={}", file.display()));
+    }
+    args.extend(say::is_json().then(|| "--log-format=json".to_owned()));
+    Ok(args)
 }
 
 /// The line that says that the roles are up, or which are not.

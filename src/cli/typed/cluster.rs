@@ -1,16 +1,19 @@
 //! What can be typed of trackers that are one, and of the nodes that they know of.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
 use crate::cli::typed::address::tracker_address;
 use crate::cli::typed::options::{Asking, TrackerList};
-use crate::cli::typed::values::Patience;
+use crate::cli::typed::values::{Patience, Period, interval};
 use crate::tracker::cluster::MAX_NODE;
 
 /// The heading of options about trackers that are one.
 const SEVERAL: &str = "Several trackers as one";
+/// Longer than a host takes to start again.
+const REPLACE_AFTER: Period = Period(Duration::from_secs(300));
 
 /// A tracker of a cluster: its number, and where it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,13 @@ pub(crate) struct ClusterArgs {
     /// Later, `p2p cluster` changes who they are, and these are a place to look [default: none, it is alone]
     #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', requires = "node", help_heading = SEVERAL)]
     pub(crate) cluster: Vec<Place>,
+    /// A tracker that takes the place of one of them that stays away: it runs with --node and --cluster, and has no vote until
+    /// then. Of several the first that is there is taken [default: none, people see to it]
+    #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', requires = "node", help_heading = SEVERAL)]
+    pub(crate) spare: Vec<Place>,
+    /// How long one of them may be away before a spare takes its place
+    #[arg(long, value_name = "TIME", default_value_t = REPLACE_AFTER, value_parser = interval, help_heading = SEVERAL)]
+    pub(crate) replace_after: Period,
 }
 
 #[derive(Debug, Args)]

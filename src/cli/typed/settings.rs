@@ -37,7 +37,7 @@ const SHARED_KEYS: &[&str] = &[
 /// Keys that only a command's own section may have: they mean something else at each.
 const SECTION_KEYS: &[&str] = &["listen", "tracker-listen", "temp", "lease", "seed-for"];
 /// Keys whose value may be a list.
-const LISTS: &[&str] = &["trackers", "exclude"];
+const LISTS: &[&str] = &["trackers", "exclude", "cluster", "spare"];
 /// Commands that may have a section.
 const SECTIONS: &[&str] = &[
     "tracker", "peer", "share", "ls", "find", "get", "upload", "download", "publish", "create", "load",
