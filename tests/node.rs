@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -371,13 +371,18 @@ fn a_doctor_says_what_is_wrong_and_what_to_do() {
     assert!(lines.iter().all(|line| line["check"] != "hash"), "{said}");
 }
 
-/// Uploads and downloads by turns until it is over, with each of them done; what was uploaded.
-fn work(trackers: &str, folder: &Path, over: &AtomicBool) -> Vec<(String, Vec<u8>)> {
+/// Uploads and downloads by turns until it is over, with each of them done; what was uploaded. `done` counts them.
+fn work(
+    trackers: &str,
+    folder: &Path,
+    (over, done_so_far): (&AtomicBool, &AtomicUsize),
+) -> Vec<(String, Vec<u8>)> {
     let home = TempDir::new().expect("a temporary folder");
     let done = |args: &[&str]| {
         let args = [args, &["--tracker", trackers, "--wait", "60s"]].concat();
         let output = support::command(&args, home.path()).output().expect("the binary starts");
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        done_so_far.fetch_add(1, Ordering::SeqCst);
     };
     let mut all: Vec<(String, Vec<u8>)> = Vec::new();
     while !over.load(Ordering::SeqCst) {
@@ -409,13 +414,19 @@ fn nodes_that_are_drained_one_after_the_other_fail_nobody_and_lose_nothing() {
     };
     eventually("the stores lend", are_lending);
     let (folder, over) = (TempDir::new().expect("a temporary folder"), AtomicBool::new(false));
+    let done = AtomicUsize::new(0);
+    let both_were_done = || {
+        let before = done.load(Ordering::SeqCst);
+        eventually("people go on", || (done.load(Ordering::SeqCst) > before + 2).then_some(()));
+    };
     let uploaded = std::thread::scope(|scope| {
-        let working = scope.spawn(|| work(trackers, folder.path(), &over));
+        let working = scope.spawn(|| work(trackers, folder.path(), (&over, &done)));
         let drained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for node in ["node1", "node2", "node3"] {
                 let file = all.join(node).join("node.toml");
                 for act in ["drain", "undrain"] {
                     run(&["node", act, "--file", text(&file)]).expect(DONE);
+                    both_were_done();
                 }
                 eventually("its store lends again", are_lending);
             }

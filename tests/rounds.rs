@@ -361,7 +361,7 @@ impl Work<'_> {
 }
 
 #[test]
-#[ignore = "makes network namespaces, which needs root, and takes half a minute a round: cargo test --test rounds -- --ignored"]
+#[ignore = "makes network namespaces, which needs root, and takes a quarter of a minute a round: cargo test --test rounds -- --ignored"]
 fn whatever_befalls_a_machine_what_was_acknowledged_stays_and_one_other_brings_it_back_once() {
     if let Some(obstacle) = obstacle() {
         eprintln!("skipped: {obstacle}");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
-use support::{Daemon, eventually, run};
+use support::{Daemon, Port, eventually, run};
 use tempfile::TempDir;
 
 const DONE: i32 = 0;
@@ -38,22 +38,57 @@ echo "end $P2P_DUTY $P2P_NODE $by" >> log
 /// The nodes of a test; the rounds have five.
 const NODES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// Nodes of a peer each, and a tracker that they beat to.
+/// Nodes of a peer each, and trackers that they beat to.
 struct World {
     folder: TempDir,
-    tracker: Daemon,
+    trackers: Trackers,
     names: &'static [&'static str],
+}
+
+/// One tracker, or several that are one.
+struct Trackers {
+    all: Vec<Daemon>,
+    _ports: Vec<Port>,
+    /// Where they are, as an argument.
+    places: String,
+}
+
+impl Trackers {
+    fn start(count: usize, folder: &Path) -> Trackers {
+        let ports: Vec<Port> = (0..count).map(|_| Port::reserve()).collect();
+        let places: Vec<String> = ports.iter().map(Port::target).collect();
+        let list: Vec<String> =
+            (1..).zip(&places).map(|(number, place)| format!("{number}={place}")).collect();
+        let start = |(number, place): (usize, &String)| {
+            let (data, node) = (folder.join(format!("tracker{number}")), number.to_string());
+            let one = ["--data", text(&data), "--node", &node, "--cluster", &list.join(",")];
+            let more = if count > 1 { &one[..] } else { &[] };
+            Daemon::tracker(&[&["--listen", place], &PATIENCE[..], more].concat())
+        };
+        let all = (1..).zip(&places).map(start).collect();
+        Trackers { all, _ports: ports, places: places.join(",") }
+    }
+
+    /// Kills the one that leads.
+    fn kill_the_leader(&mut self) {
+        let leader = eventually("one leads", || {
+            let said = run(&["cluster", "status", "--json", "--tracker", &self.places]).stdout;
+            let seen: Value = serde_json::from_str(&said).ok()?;
+            (seen["leader"].as_u64()? as usize).checked_sub(1)
+        });
+        self.all.remove(leader).kill();
+    }
 }
 
 impl World {
     /// Three of them.
     fn new() -> World {
-        World::of(&NODES[..3])
+        World::of(&NODES[..3], 1)
     }
 
-    fn of(names: &'static [&'static str]) -> World {
+    fn of(names: &'static [&'static str], trackers: usize) -> World {
         let folder = TempDir::new().expect("a temporary folder");
-        let world = World { folder, tracker: Daemon::tracker(&PATIENCE), names };
+        let world = World { trackers: Trackers::start(trackers, folder.path()), folder, names };
         let hook = world.path("hook");
         fs::write(&hook, HOOK.replace("P2P up", &format!("{} up", env!("CARGO_BIN_EXE_p2p"))))
             .expect("a hook");
@@ -65,10 +100,10 @@ impl World {
             let text = format!(
                 "[node]\nname = \"{name}\"\nhost = \"{name}\"\nstate = \"state\"\n\
                  [revive]\nrun = [\"{}\", \"{{node}}\", \"{name}\"]\nnodes = [{}]\n\
-                 [peer.data]\nfolder = \"share\"\nlisten = \"127.0.0.1:0\"\ntrackers = [\"{}\"]\n",
+                 [peer.data]\nfolder = \"share\"\nlisten = \"127.0.0.1:0\"\ntrackers = {}\n",
                 hook.display(),
                 others.join(", "),
-                world.tracker.target(),
+                serde_json::to_string(&world.trackers.places.split(',').collect::<Vec<_>>()).expect("JSON"),
             );
             fs::write(world.path(name).join("node.toml"), text).expect("a configuration");
         }
@@ -105,8 +140,8 @@ impl World {
     }
 
     fn nodes(&self) -> Vec<Value> {
-        let said =
-            run(&["cluster", "nodes", "--json", "--tracker", &self.tracker.target()]).expect(DONE).stdout;
+        let question = ["cluster", "nodes", "--json", "--wait", "20s", "--tracker", &self.trackers.places];
+        let said = run(&question).expect(DONE).stdout;
         said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
@@ -166,8 +201,22 @@ fn a_node_whose_agent_is_killed_is_brought_back_by_exactly_one_other() {
         world.nodes().iter().all(|node| node["node"] == "c" || node["starts"] == 1),
         "the others were there"
     );
-    let unknown = run(&["cluster", "forget", "x", "--tracker", &world.tracker.target()]).expect(NOT_FOUND);
+    let unknown = run(&["cluster", "forget", "x", "--tracker", &world.trackers.places]).expect(NOT_FOUND);
     assert!(unknown.stderr.contains("no node is called `x`"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_node_is_brought_back_by_one_though_the_tracker_that_leads_dies_with_it() {
+    let mut world = World::of(&NODES[..3], 3);
+    let (_a, _b, c) = (world.up("a"), world.up("b"), world.up("c"));
+    c.kill();
+    world.trackers.kill_the_leader();
+    world.is("c", "up", 2);
+    assert_eq!((world.lines("begin", "c").len(), world.lines("end", "c").len()), (1, 1), "{:?}", world.log());
+    assert!(
+        world.nodes().iter().all(|node| node["node"] == "c" || node["starts"] == 1),
+        "the two that are left hear the others"
+    );
 }
 
 #[test]
@@ -227,7 +276,7 @@ fn nobody_is_brought_back_who_is_drained_or_while_all_is_paused() {
     let world = World::new();
     let (_a, b, c) = (world.up("a"), world.up("b"), world.up("c"));
     let cluster = |act: &[&str]| {
-        run(&[&["cluster"], act, &["--tracker", &world.tracker.target()]].concat()).expect(DONE)
+        run(&[&["cluster"], act, &["--tracker", &world.trackers.places]].concat()).expect(DONE)
     };
     run(&["node", "drain", "--file", text(&world.path("b").join("node.toml"))]).expect(DONE);
     world.is("b", "drained", 1);
@@ -255,7 +304,7 @@ fn whatever_is_killed_or_stopped_all_are_up_again_and_nobody_is_started_twice_or
     };
     let (rounds, seed) = (number("P2P_SIBLING_ROUNDS", 10), number("P2P_SIBLING_SEED", 1));
     let mut rng = fastrand::Rng::with_seed(seed);
-    let world = World::of(&NODES);
+    let world = World::of(&NODES, 1);
     let _agents: Vec<Daemon> = NODES.iter().map(|name| world.up(name)).collect();
     for round in 0..rounds {
         let before = world.log().len();
