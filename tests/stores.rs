@@ -36,12 +36,15 @@ impl Cluster {
         let (port, place) = (Port::reserve(), TempDir::new().expect("a temporary folder"));
         let mut cluster = Cluster { port, tracker: None, stores: Vec::new(), folders: Vec::new(), place };
         cluster.track(options);
-        for number in 0..stores {
-            cluster.folders.push(TempDir::new().expect("a temporary folder"));
-            cluster.stores.push(None);
-            cluster.start(number);
-        }
+        (0..stores).for_each(|_| cluster.add());
         cluster
+    }
+
+    #[track_caller]
+    fn add(&mut self) {
+        self.folders.push(TempDir::new().expect("a temporary folder"));
+        self.stores.push(None);
+        self.start(self.stores.len() - 1);
     }
 
     #[track_caller]
@@ -361,6 +364,50 @@ fn a_store_leaves_when_others_have_what_it_holds_and_is_forgotten() {
     cluster.ask(&["stores", "leave", "nobody"]).expect(NOT_FOUND);
     let got = cluster.download("film", "got");
     assert!(fs::read(got).expect("a file") == pattern(9_000_000, 3));
+}
+
+/// Writes a program, so to speak.
+fn runnable(at: &Path, bytes: Vec<u8>) {
+    fs::write(at, bytes).expect("a file");
+    fs::set_permissions(at, Permissions::from_mode(0o755)).expect("its mode");
+}
+
+fn runs(at: &Path) -> bool {
+    fs::metadata(at).expect("a file").mode() & 0o111 != 0
+}
+
+#[test]
+fn a_file_keeps_its_mode_when_all_stores_that_had_it_from_its_uploader_are_gone() {
+    let mut cluster = Cluster::with(3, &["--repair-after", "1s", "--grace", "2s"]);
+    // Several runs, of which each store has a part.
+    let tool = cluster.place.path().join("tool");
+    runnable(&tool, pattern(40 << 16, 4));
+    cluster.upload(&tool, &[]);
+    for dead in 0..3 {
+        cluster.add();
+        cluster.kill(dead);
+        cluster.becomes_whole(dead + 1);
+    }
+    let got = cluster.download("tool", "got");
+    assert!(runs(&got) && fs::read(got).expect("a file") == pattern(40 << 16, 4));
+}
+
+#[test]
+fn a_file_of_a_folder_that_is_uploaded_by_itself_too_keeps_its_mode() {
+    let cluster = Cluster::new(3);
+    let folder = cluster.place.path().join("tools");
+    fs::create_dir(&folder).expect("a folder");
+    let sizes = [1000, 5 << 16];
+    for size in sizes {
+        runnable(&folder.join(size.to_string()), pattern(size, 5));
+    }
+    cluster.upload(&folder, &[]);
+    for size in sizes {
+        let name = size.to_string();
+        cluster.upload(&folder.join(&name), &[]);
+        let got = cluster.download(&name, &format!("got{size}"));
+        assert!(runs(&got) && fs::read(got).expect("a file") == pattern(size, 5));
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub(super) const CHECKS: &[Check<Asker>] = checks! {
     "10.4": a_wrong_length_or_number_ends_the_connection_and_is_reported;
     "9.2": what_was_refused_is_asked_for_again_when_have_tells_of_it, busy_is_asked_again;
     "3.5": who_leaves_or_breaks_off_in_a_chunk_is_dialled_again;
+    "8.5": who_was_told_no_mode_asks_again_before_it_takes_what_was_gained;
     "3.2": a_peer_that_fetches_takes_a_server_that_dials_it;
 };
 
@@ -114,6 +115,23 @@ fn what_nobody_asked_for_ends_the_connection(asker: &Asker) -> Checked {
         same!(serving.error, Some(code::UNEXPECTED), "after {} the ERROR", id::name(kind));
         drop(get);
     }
+    Ok(())
+}
+
+fn who_was_told_no_mode_asks_again_before_it_takes_what_was_gained(asker: &Asker) -> Checked {
+    let stage = Stage::new(asker, BYTES)?;
+    let get = stage.get()?;
+    let mut serving = stage.accept()?;
+    let (_, open) = serving.hear_open()?;
+    serving.opened_with(open, false, None);
+    serving.have(0, 0);
+    let again = serving.hear_reopen()?;
+    serving.opened_with(again, false, Some((0o700, 1)));
+    (1..stage.chunks()).for_each(|chunk| serving.have(0, chunk));
+    serving.give_all()?;
+    same!(serving.error, None, "an ERROR from the asker:");
+    stage.expect_content(get)?;
+    same!(stage.mode()? & 0o777, 0o700, "the mode that was told later:");
     Ok(())
 }
 

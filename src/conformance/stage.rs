@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
@@ -111,6 +112,12 @@ impl<'a> Stage<'a> {
         let copy = fetched(&self.place.path().join(NAME))?;
         holds!(copy == self.content, "the bytes of the content in the folder");
         Ok(())
+    }
+
+    /// The mode of what was fetched.
+    pub(super) fn mode(&self) -> Checked<u32> {
+        let metadata = self.place.path().join(NAME).metadata();
+        metadata.map(|metadata| metadata.mode()).map_err(|error| Fault::new("a file", error.to_string()))
     }
 
     /// The next connection of an asker, which has shaken hands.
@@ -266,8 +273,36 @@ impl<'a> Serving<'a> {
 
     /// Says that all is here, in answer to OPEN.
     pub(super) fn opened(&mut self, request: u32) {
+        self.opened_with(request, true, None);
+    }
+
+    /// Says that all is here, or nothing, and mode and time.
+    pub(super) fn opened_with(&mut self, request: u32, all: bool, looks: Option<(u16, u64)>) {
         let (size, chunks) = (self.stage.content.len() as u64, self.stage.chunks());
-        self.send(id::OPENED, request, &Body::new().u64(size).u32(chunks).u8(1).u8(0));
+        let body = Body::new().u64(size).u32(chunks).u8(u8::from(all));
+        let body = match looks {
+            Some((mode, mtime_ns)) => body.u8(1).u16(mode).u64(mtime_ns),
+            None => body.u8(0),
+        };
+        self.send(id::OPENED, request, &body);
+    }
+
+    /// Waits until the content is opened once more, in another slot: the number of that request.
+    pub(super) fn hear_reopen(&mut self) -> Checked<u32> {
+        loop {
+            let heard = self.client.read()?;
+            match heard.id {
+                id::OPEN => {
+                    let (slot, hash, view) =
+                        heard.fields(|fields| (fields.u16(), fields.hash(), fields.u8()))?;
+                    holds!(slot != 0, "OPEN in a slot that is not open");
+                    same!((hash, view), (self.stage.id, 0), "OPEN of id and view");
+                    return Ok(heard.request);
+                }
+                id::GET_CHUNK => return Err(Fault::new("OPEN before a chunk is asked for", "GET_CHUNK")),
+                other => self.answers.push((other, heard.request)),
+            }
+        }
     }
 
     /// Answers OPEN as a server does that has all.

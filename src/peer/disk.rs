@@ -11,7 +11,6 @@ mod files;
 #[cfg(feature = "lab")]
 pub(crate) mod fuzzing;
 mod ground;
-mod hint;
 mod journal;
 mod names;
 mod naming;

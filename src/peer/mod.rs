@@ -13,6 +13,7 @@ mod dialling;
 pub(crate) mod disk;
 mod duties;
 mod got;
+mod hint;
 mod holdings;
 mod home;
 mod job;

@@ -2,7 +2,8 @@
 //!
 //! `underway` is the transfer: what is known of its `sources` and what they are asked for, the chunks that come in
 //! (`intake`, by their `proofs`), who hears of them (`follower`) and its `end`. `connection` is the thread of one
-//! source, from `opening` on; what may be asked for at a time goes through an `inlet`; `link` is what others see of it, and `requests` what it asks for.
+//! source, from `opening` on; what may be asked for at a time goes through an `inlet`; `link` is what others see of it,
+//! `requests` what it asks for, and `untold` what it asks anew.
 
 pub(super) mod connection;
 mod end;
@@ -21,6 +22,7 @@ mod requests;
 mod sources;
 mod status;
 mod underway;
+mod untold;
 
 pub(super) use end::End;
 pub(super) use follower::Follower;

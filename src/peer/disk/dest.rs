@@ -10,12 +10,12 @@ use rustix::fs::FileType;
 use super::error::{DiskError, folder_error};
 use super::files::{copy, has_looks, set_looks, unfinished_mode};
 use super::ground::Ground;
-use super::hint::Hint;
 use super::names::{Names, has_stamp};
 use super::naming::Draft;
 use super::plan::{Name, Plan, Slot};
 use super::survey::Seen;
 use crate::content::{FileId, Looks};
+use crate::peer::hint::Hint;
 use crate::peer::stamp::Stamp;
 
 /// Where a transfer's files go.

@@ -7,6 +7,7 @@ use super::drive::{Failed, drive, outcome, suggest};
 use super::hashes;
 use super::landing::Slots;
 use super::listing;
+use super::looks;
 use super::store::{Store, view_of};
 use super::together;
 use super::vault::{Kind, Lot};
@@ -106,6 +107,7 @@ impl Fetch<'_> {
         if !hashes::learn(store, self.keep, view, &ids, &mut lot) {
             return Err(Failed::Declined(Reluctance::NoSource));
         }
+        looks::learn(store, self.keep, &lot, &wanted);
         let grant = Arc::new(store.vault.reserve(lot, &wanted)?);
         let had = grant.had().clone();
         if !had.is_empty() {
@@ -117,7 +119,7 @@ impl Fetch<'_> {
         };
         let name = SafeName::new(name).map_err(|_| Failed::Declined(Reluctance::Damaged))?;
         let limits = &store.means.limits;
-        let landing = Slots { store: store.clone(), grant: grant.clone(), files: ids };
+        let landing = Slots::new(store, &grant, ids);
         let inlets = vec![store.means.inlet.clone()];
         let mut transfer = Transfer::new(self.keep.id, view, name, landing, (had, wanted), limits, inlets);
         transfer.sources.slow_down(store.repairs.clone());

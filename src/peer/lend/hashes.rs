@@ -43,7 +43,7 @@ pub(super) fn learn(store: &Store, keep: &Keep, view: View, ids: &[FileId], lot:
         }
         let addresses: Vec<SocketAddr> = source.addresses.iter().map(|address| address.socket()).collect();
         let at = (source.peer, addresses.as_slice());
-        if let Err(error) = ask(store, at, (keep.id, view), &mut files) {
+        if let Err(error) = ask(store, at, (keep.id, view), &mut files, lot) {
             tracing::debug!("{addresses:?} does not say what the chunks of {} are: {error}", keep.id);
         }
         files.retain(|hashes| {
@@ -59,8 +59,10 @@ fn ask(
     at: (PeerId, &[SocketAddr]),
     content: (FileId, View),
     files: &mut [Hashes],
+    lot: &Lot,
 ) -> Result<(), NetError> {
     let mut holder = Holder::open(&store.means.identity, at, content)?;
+    holder.looks.into_iter().for_each(|looks| lot.hear_looks(looks));
     files.iter_mut().try_for_each(|hashes| holder.tell(hashes))?;
     holder.leave();
     Ok(())

@@ -7,6 +7,7 @@ use super::store::Store;
 use super::vault::{Grant, Kind, Located, Pin, VaultError};
 use crate::content::{Chunk, ChunkHash, FileId, Layout, Looks, Place, Proof};
 use crate::peer::disk::{Disk, DiskError};
+use crate::peer::hint::Hint;
 use crate::peer::transfer::{Hold, Landing, Lying};
 
 impl Hold for Pin {}
@@ -14,10 +15,17 @@ impl Hold for Pin {}
 /// Slots of the vault that were taken for one transfer.
 #[derive(Debug)]
 pub(super) struct Slots {
-    pub(super) store: Arc<Store>,
-    pub(super) grant: Arc<Grant>,
+    store: Arc<Store>,
+    grant: Arc<Grant>,
     /// What it consists of.
-    pub(super) files: Vec<FileId>,
+    files: Vec<FileId>,
+    hint: Hint,
+}
+
+impl Slots {
+    pub(super) fn new(store: &Arc<Store>, grant: &Arc<Grant>, files: Vec<FileId>) -> Slots {
+        Slots { store: store.clone(), grant: grant.clone(), files, hint: Hint::default() }
+    }
 }
 
 /// Slots for several contents of one chunk each, which come together.
@@ -74,13 +82,11 @@ impl Landing for Several {
         slots.keep_small(place, data, id)
     }
 
-    /// Of all of them nothing is said.
-    fn hear_looks(&self, _looks: Looks, _whole: bool) {}
-
-    fn hear_looks_of(&self, file: usize, looks: Looks) {
-        self.each[file].hear_looks(looks, true);
+    fn hear_looks(&self, file: usize, looks: Looks, whole: bool) {
+        self.each[file].hear_looks(0, looks, whole);
     }
 
+    /// Of all of them nothing is said.
     fn told_looks(&self) -> Option<Looks> {
         None
     }
@@ -151,8 +157,8 @@ impl Landing for Slots {
         self.grant.write(place, 0, data).and_then(|()| self.grant.keep(place, None)).map_err(failed)
     }
 
-    fn hear_looks(&self, looks: Looks, whole: bool) {
-        if whole {
+    fn hear_looks(&self, _file: usize, looks: Looks, whole: bool) {
+        if self.hint.hear(looks, whole) {
             self.grant.hear_looks(looks);
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::agenda::Content;
 use super::drive::{Failed, drive, outcome, suggest};
 use super::landing::{Several, Slots};
+use super::looks;
 use super::store::Store;
 use super::vault::{Grant, Kind, Lot};
 use crate::content::{Chunk, ChunkSet, SafeName};
@@ -42,7 +43,9 @@ fn declines(keep: &Keep, failed: Failed) -> Option<(Content, Reluctance)> {
 
 fn reserve(store: &Store, keep: &Keep) -> Result<Arc<Grant>, Failed> {
     let lot = Lot::new(keep.id, Kind::Bytes, vec![(keep.id, keep.size)], Vec::new())?;
-    Ok(Arc::new(store.vault.reserve(lot, &ChunkSet::full(1))?))
+    let wanted = ChunkSet::full(1);
+    looks::learn(store, keep, &lot, &wanted);
+    Ok(Arc::new(store.vault.reserve(lot, &wanted)?))
 }
 
 /// Fetches into these slots; what came is on the disk, and reported, when this returns, and what did not is left.
@@ -53,11 +56,7 @@ fn fetch(store: &Arc<Store>, coming: &mut Vec<(&Keep, Arc<Grant>)>) -> Result<()
     };
     let broken = || Failed::Declined(Reluctance::Damaged);
     let (id, name) = (first.id, SafeName::new(first.id.to_string()).map_err(|_| broken())?);
-    let slots = coming.iter().map(|(keep, grant)| Slots {
-        store: store.clone(),
-        grant: grant.clone(),
-        files: vec![keep.id],
-    });
+    let slots = coming.iter().map(|(keep, grant)| Slots::new(store, grant, vec![keep.id]));
     let landing = Several::new(slots.collect()).ok_or_else(broken)?;
     let count = coming.len() as u32;
     let wanted = (ChunkSet::empty(count), ChunkSet::full(count));

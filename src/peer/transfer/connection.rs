@@ -11,6 +11,7 @@ use super::opening::{self, is_passed_over, load_of, unexpected};
 use super::outcome::{FetchEnd, Trust};
 use super::requests::{Requests, SLOT, Send};
 use super::underway::Transfer;
+use super::untold::Untold;
 use crate::content::{Chunk, Geometry, Rate, Run, runs};
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
 use crate::net::trace::{self, Direction, Side};
@@ -22,8 +23,8 @@ use crate::swarm::throttle::Throttle;
 use crate::threads;
 use crate::wire::limits::MAX_TOLD;
 use crate::wire::{
-    AskerHas, Cancel, ChunkHead, Common, Corrupt, DecodeError, FromServer, GetChunk, GetLoad, HEADER_BYTES,
-    List, RawHeader, Refusal, ToServer,
+    AskerHas, Cancel, ChunkHead, Close, Common, Corrupt, DecodeError, FromServer, GetChunk, GetLoad,
+    HEADER_BYTES, List, Open, RawHeader, Refusal, ToServer,
 };
 
 /// Missing chunks of one source that the trackers are told of.
@@ -39,7 +40,7 @@ pub(in crate::peer) fn run(
     let wake = Arc::new(Wake::new().map_err(NetError::from)?);
     let (mut bulk, theirs) = Bulk::new(session, Side::Fetch, wake.clone())?;
     transfer.sources.opens(&wake);
-    let opened = opening::open(&mut bulk, transfer)?;
+    let (opened, untold) = opening::open(&mut bulk, transfer)?;
     let (id, peer) = (transfer.sources.number(), theirs.peer);
     let who = Who { peer, name: theirs.name.to_string(), addr: target.to_owned() };
     let link = Arc::new(SourceLink::new(id, who, wake, opened.one && opened.have.is_full()));
@@ -55,6 +56,7 @@ pub(in crate::peer) fn run(
         pace: None,
         paused_until: None,
         silence,
+        untold,
         told: 0,
         missing: 0,
         wrong: None,
@@ -94,6 +96,7 @@ struct Fetching<'a> {
     /// The rate limit's pause: nothing is read before.
     paused_until: Option<Instant>,
     silence: Silence,
+    untold: Untold,
     /// Chunks that the source has said it gained, with repetitions.
     told: u64,
     /// Chunks reported as missing.
@@ -235,6 +238,10 @@ impl Fetching<'_> {
     }
 
     fn take_message(&mut self, request: u32, message: FromServer) -> Result<(), FetchEnd> {
+        if let Some(file) = self.untold.answered(request) {
+            self.hear_again(file, &message);
+            return Ok(());
+        }
         match message {
             FromServer::Refused(refused) => {
                 let chunk = self.requests.answered(request).ok_or(NetError::Unexpected("REFUSED"))?;
@@ -261,6 +268,10 @@ impl Fetching<'_> {
                 if self.told > u64::from(MAX_TOLD) * u64::from(chunks.max(1)) {
                     return Err(NetError::Unexpected("HAVE of more chunks than there are").into());
                 }
+                if !has.gained.is_empty() {
+                    let apart = self.transfer.is_apart();
+                    self.ask_again(if apart { has.slot.into() } else { 0 });
+                }
                 self.step(Event::Gained(self.id, has.gained.into_vec()));
             }
             FromServer::Load(load) => {
@@ -279,6 +290,33 @@ impl Fetching<'_> {
             other => return Err(unexpected(other).into()),
         }
         Ok(())
+    }
+
+    /// The source gained chunks of a file: of that it can know mode and time now. The answer comes before any chunk that is
+    /// asked for behind this.
+    fn ask_again(&mut self, file: usize) {
+        if self.untold.gains(file) {
+            let (transfer, request) = (self.transfer, self.requests.number());
+            let (slot, (id, _)) = (self.slot_again(file), transfer.content_of(Chunk(file as u32)));
+            self.bulk.queue(request, Open { slot, id, view: transfer.view });
+            self.untold.asks(request, file);
+        }
+    }
+
+    /// It has answered, and the second slot is not needed any more.
+    fn hear_again(&mut self, file: usize, answer: &FromServer) {
+        if let FromServer::Opened(opened) = answer {
+            let chunks = if self.transfer.is_apart() { 1 } else { self.transfer.layout.chunks() };
+            let whole = opened.have.to_set(chunks).is_some_and(|have| have.is_full());
+            self.transfer.hear_looks(file, opened.looks, whole);
+            let request = self.requests.number();
+            self.bulk.queue(request, Close { slot: self.slot_again(file) });
+        }
+    }
+
+    /// Where a file is opened once more: behind the slots of the transfer.
+    fn slot_again(&self, file: usize) -> u16 {
+        SLOT + (opening::requests(self.transfer) as usize + file) as u16
     }
 
     /// The source has said it has `chunk`, and has not; a few such cases tell the trackers enough.

@@ -48,13 +48,11 @@ pub(in crate::peer) trait Landing: fmt::Debug + Send + Sync {
     /// Keeps a file of one chunk, whose bytes were hashed to `id`.
     fn keep_small(&self, place: Place, data: &[u8], id: FileId) -> Result<(), DiskError>;
 
-    /// Somebody, who may have the whole file, says which mode and time it has.
-    fn hear_looks(&self, looks: Looks, whole: bool);
+    /// Somebody, who may have the whole file, says which mode and time it has: the content itself, or a file that is a
+    /// content of its own.
+    fn hear_looks(&self, file: usize, looks: Looks, whole: bool);
 
-    /// The same of a file that is a content of its own.
-    fn hear_looks_of(&self, _file: usize, _looks: Looks) {}
-
-    /// What was heard, to be passed on.
+    /// What was heard of the content itself, to be passed on.
     fn told_looks(&self) -> Option<Looks>;
 
     /// Where a chunk lies that is kept.
@@ -101,7 +99,7 @@ impl Landing for Disk {
         self.write_small(place.file, data, id)
     }
 
-    fn hear_looks(&self, looks: Looks, whole: bool) {
+    fn hear_looks(&self, _file: usize, looks: Looks, whole: bool) {
         Disk::hear_looks(self, looks, whole);
     }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::content::{ChunkHash, FileId, Geometry, Manifest, PROOF_RUN, PeerId, Proof};
+use crate::content::{ChunkHash, FileId, Geometry, Looks, Manifest, PROOF_RUN, PeerId, Proof};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
 use crate::wire::limits::MAX_PROOF_RUN;
@@ -73,7 +73,11 @@ impl Hashes {
 }
 
 /// A connection to a holder that has the content.
-pub(in crate::peer) struct Holder(Messages<FromServer, ToServer>);
+pub(in crate::peer) struct Holder {
+    messages: Messages<FromServer, ToServer>,
+    /// Mode and time of a single file, as it says.
+    pub(in crate::peer) looks: Option<Looks>,
+}
 
 impl Holder {
     /// Opens the content at the peer that is to be found at one of these addresses.
@@ -86,10 +90,10 @@ impl Holder {
         (id, view): (FileId, View),
     ) -> Result<Holder, NetError> {
         let (session, _) = net::reach(peer, (me, Role::Ask), Side::Fetch, &mut |_| true)?;
-        let mut holder = Holder(Messages::new(session, Side::Fetch));
-        holder.0.set_timeout(Some(PATIENCE))?;
-        match holder.0.call(&Open { slot: SLOT, id, view }.into())? {
-            FromServer::Opened(_) => Ok(holder),
+        let mut messages = Messages::new(session, Side::Fetch);
+        messages.set_timeout(Some(PATIENCE))?;
+        match messages.call(&Open { slot: SLOT, id, view }.into())? {
+            FromServer::Opened(opened) => Ok(Holder { messages, looks: opened.looks }),
             other => Err(refused(other)),
         }
     }
@@ -120,11 +124,11 @@ impl Holder {
         for run in runs {
             let (file, first, count) = (hashes.listed.file as u32, run.start, run.len() as u32);
             let get = GetManifest { slot: SLOT, file, first, count };
-            asked.insert(self.0.request(&get.into())?, run);
+            asked.insert(self.messages.request(&get.into())?, run);
         }
         let mut told = 0;
         while !asked.is_empty() {
-            let (request, answer) = self.0.receive()?;
+            let (request, answer) = self.messages.receive()?;
             let run =
                 asked.remove(&request).ok_or(NetError::Unexpected("an answer that nobody waits for"))?;
             match answer {
@@ -139,7 +143,7 @@ impl Holder {
 
     /// Says that no more is wanted.
     pub(in crate::peer) fn leave(mut self) {
-        let _ = self.0.send(0, &Common::Leave.into());
+        let _ = self.messages.send(0, &Common::Leave.into());
     }
 }
 

@@ -7,6 +7,7 @@ use super::link::Opened;
 use super::outcome::FetchEnd;
 use super::requests::{OPEN, SLOT};
 use super::underway::Transfer;
+use super::untold::Untold;
 use crate::content::{Chunk, ChunkSet};
 use crate::net::NetError;
 use crate::net::bulk::{Bulk, Filled, MAX_UNTAKEN_BYTES};
@@ -21,12 +22,12 @@ pub(super) fn requests(transfer: &Transfer) -> u32 {
     if transfer.is_apart() { transfer.layout.files().len() as u32 } else { 1 }
 }
 
-/// Opens the content at a source, or each of several.
-pub(super) fn open(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, FetchEnd> {
+/// Opens the content at a source, or each of several; what it has, and of what it does not know mode and time.
+pub(super) fn open(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<(Opened, Untold), FetchEnd> {
     if transfer.is_apart() { open_each(bulk, transfer) } else { open_one(bulk, transfer) }
 }
 
-fn open_one(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, FetchEnd> {
+fn open_one(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<(Opened, Untold), FetchEnd> {
     let mut opening = Opening::new(bulk, transfer);
     opening.bulk.queue(OPEN, Open { slot: SLOT, id: transfer.id, view: transfer.view });
     let opened = match opening.next_answer()? {
@@ -39,13 +40,14 @@ fn open_one(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, Fe
     if !transfer.wanted.is_full() {
         opening.bulk.queue(0, Want { slot: SLOT, chunks: (&transfer.wanted).into() });
     }
-    transfer.hear_looks(opened.looks, have.is_full());
-    Ok(opening.end(have, true))
+    let told = transfer.hear_looks(0, opened.looks, have.is_full());
+    let untold = Untold::of((!told).then_some(0));
+    Ok(opening.end(have, untold, true))
 }
 
 /// Opens contents of one chunk each, in slots of their own, all at once. One that the source does not have it may have
 /// on its way: that is refused, and comes from another, or later.
-fn open_each(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, FetchEnd> {
+fn open_each(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<(Opened, Untold), FetchEnd> {
     let mut opening = Opening::new(bulk, transfer);
     let files = transfer.layout.files();
     for file in 0..files.len() {
@@ -53,6 +55,7 @@ fn open_each(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, F
         opening.bulk.queue(OPEN + file as u32, Open { slot, id, view: transfer.view });
     }
     let mut have = ChunkSet::empty(transfer.layout.chunks());
+    let mut untold = Vec::new();
     for _ in files {
         let (request, answer) = opening.next_answer()?;
         let file = (request - OPEN) as usize;
@@ -60,12 +63,15 @@ fn open_each(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<Opened, F
         if opened.chunks != 1 || opened.size != files[file].size() {
             return Err(FetchEnd::Geometry);
         }
-        if opened.have.to_set(1).is_some_and(|have| have.is_full()) {
+        let whole = opened.have.to_set(1).is_some_and(|have| have.is_full());
+        if whole {
             have.insert(Chunk(file as u32));
-            transfer.hear_looks_of(file, opened.looks);
+        }
+        if !transfer.hear_looks(file, opened.looks, whole) {
+            untold.push(file);
         }
     }
-    Ok(opening.end(have, false))
+    Ok(opening.end(have, Untold::of(untold), false))
 }
 
 /// What was asked by OPEN, and is not answered yet.
@@ -84,8 +90,8 @@ impl<'a> Opening<'a> {
         Opening { bulk, transfer, started: Instant::now(), load: None, answered: BTreeSet::new() }
     }
 
-    fn end(self, have: ChunkSet, one: bool) -> Opened {
-        Opened { have, load: self.load, round_trip: self.started.elapsed(), one }
+    fn end(self, have: ChunkSet, untold: Untold, one: bool) -> (Opened, Untold) {
+        (Opened { have, load: self.load, round_trip: self.started.elapsed(), one }, untold)
     }
 
     /// The next answer to an OPEN, and to which: OPENED, or why not.

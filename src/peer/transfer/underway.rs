@@ -145,18 +145,16 @@ impl Transfer {
         (self.id, self.view)
     }
 
-    /// A source says what mode and time the file has; before any of its bytes are taken.
-    pub(super) fn hear_looks(&self, looks: Option<Looks>, whole: bool) {
-        if let Some(looks) = looks.filter(|_| self.view == View::Bytes) {
-            self.landing.hear_looks(looks, whole);
+    /// A source says what mode and time the file has, or of several contents one; before any of its bytes are taken. False
+    /// if it does not know, of what somebody may have told.
+    pub(super) fn hear_looks(&self, file: usize, looks: Option<Looks>, whole: bool) -> bool {
+        if self.view != View::Bytes {
+            return true;
         }
-    }
-
-    /// The same of one of its files, which is a content of its own.
-    pub(super) fn hear_looks_of(&self, file: usize, looks: Option<Looks>) {
         if let Some(looks) = looks {
-            self.landing.hear_looks_of(file, looks);
+            self.landing.hear_looks(file, looks, whole);
         }
+        looks.is_some()
     }
 
     // Sources.

@@ -64,7 +64,7 @@ impl Landing for Scratch {
         self.put(place.offset, data)
     }
 
-    fn hear_looks(&self, _looks: Looks, _whole: bool) {}
+    fn hear_looks(&self, _file: usize, _looks: Looks, _whole: bool) {}
 
     fn told_looks(&self) -> Option<Looks> {
         None

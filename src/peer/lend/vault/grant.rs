@@ -134,14 +134,18 @@ impl Grant {
 
     /// Mode and time of a single file, as its source says.
     pub fn hear_looks(&self, looks: Looks) {
-        if self.lot().kind == Kind::Bytes {
-            *lock(&self.lot().looks) = Some(looks);
-        }
+        self.lot().hear_looks(looks);
     }
 
-    /// Mode and time, as they were heard.
+    /// Mode and time, as they were heard, or when another part of it came.
     pub fn looks(&self) -> Option<Looks> {
-        *lock(&self.lot().looks)
+        let heard = *lock(&self.lot().looks);
+        let of_root = || {
+            let index = lock(&self.shared.index);
+            let root = index.catalogue.root_number(self.lot().id, self.lot().kind)?;
+            index.catalogue.root(root)?.looks
+        };
+        heard.or_else(of_root)
     }
 
     /// Where the bytes of a chunk are that was kept or had.
