@@ -127,6 +127,27 @@ fn what_is_read_needs_no_store_that_has_some_of_the_data_itself() {
 }
 
 #[test]
+fn however_it_is_fetched_what_is_lost_of_it_is_decoded() {
+    let mut cluster = Cluster::new(3, &[]);
+    let mut made = Sample::empty();
+    let bytes = pattern((20 << 16) + 9, 5);
+    let film = made.add("film", bytes.clone());
+    let done = cluster.upload(&film, "2+1");
+    cluster.kill(0);
+    let id = done["id"].as_str().expect("an id");
+    let link = format!("p2p:{id}?name=film&size={}", bytes.len());
+    // The last of them by a running peer, for its folder.
+    let folder = cluster.place.path().join("folder");
+    fs::create_dir(&folder).expect("a folder");
+    let _peer = Daemon::peer(&folder, &["--tracker", &cluster.port.target()]);
+    for (what, to) in [("film", "named"), (id, "by-id"), (&link, "linked"), ("film", "folder/film")] {
+        let target = cluster.place.path().join(to);
+        cluster.ask(&["get", what, target.to_str().expect("UTF-8")]).expect(0);
+        assert!(fs::read(target).expect("a file") == bytes, "{to}");
+    }
+}
+
+#[test]
 fn what_dead_stores_had_is_made_again_and_others_may_die() {
     let mut cluster = Cluster::new(4, &["--repair-after", "1s"]);
     let mut made = Sample::empty();

@@ -250,6 +250,7 @@ impl Master {
             agreed: true,
             modified: 0,
             version: 0,
+            code: None,
             holders: List::new(holders.collect()),
         };
         state.variants = vec![variant];

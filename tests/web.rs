@@ -241,6 +241,31 @@ fn what_is_not_here_is_fetched_for_who_reads_it() {
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
 }
 
+/// Of a file that stores keep as shards of a code, who reads it on the page hears nothing of a store that is gone.
+#[test]
+fn what_stores_keep_as_shards_is_decoded_for_who_reads_it() {
+    let tracker = Daemon::tracker(&[]);
+    let at = tracker.target();
+    let (mut made, content) = (Sample::empty(), pattern(20 << 16, 6));
+    let film = made.add("film", content.clone());
+    let places: Vec<TempDir> = (0..4).map(|_| TempDir::new().expect("a temporary folder")).collect();
+    let store = |place: &TempDir| Daemon::peer(place.path(), &["--tracker", &at, "--store", "20MB"]);
+    let mut stores: Vec<Daemon> = places[..3].iter().map(store).collect();
+    let upload = ["upload", film.to_str().expect("UTF-8"), "--code", "2+1", "--tracker", &at];
+    eventually("it is stored", || (run(&upload).code() == 0).then_some(()));
+    stores.remove(0).kill();
+    let peer = Daemon::peer(places[3].path(), &["--tracker", &at, "--web=127.0.0.1:0"]);
+    let (visitor, secret) = page_of(&peer);
+    let owner = visitor.log_in(&secret);
+    let id = eventually("the tracker knows it", || {
+        let found = owner.get("/api/v1/contents?q=film").json();
+        found["items"][0]["id"].as_str().map(str::to_owned)
+    });
+    let host = format!("Host: {}", owner.addr);
+    let (head, whole) = owner.bytes("GET", &format!("/api/v1/contents/{id}/data"), &[&host]);
+    assert!(head.starts_with("HTTP/1.1 200") && whole == content, "{head}");
+}
+
 #[test]
 fn what_is_larger_than_its_cache_is_not_fetched_for_a_reader() {
     let swarm = Swarm::new(&["--web-cache", "1MB"]);

@@ -205,6 +205,7 @@ mod tests {
             agreed: true,
             modified: 8,
             version: 4,
+            code: None,
             holders: List::new(holders),
         };
         let found = serde_json::to_value(Found::from(&variant)).unwrap();

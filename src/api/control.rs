@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::exit::Exit;
 use super::peer::PeerStatus;
 use super::transfer::{Report, TransferStatus};
-use crate::content::code::Shape;
-use crate::wire::{Coding, Offer, Side};
+use crate::wire::Offer;
 
 /// The socket's name in its folder.
 pub const SOCKET: &str = "control.sock";
@@ -140,35 +139,6 @@ pub struct Get {
     /// How often trackers are asked for other sources; none: as often as the peer does.
     #[serde(default)]
     pub refresh_ms: Option<u64>,
-    /// The code that stores keep it by, if they do: what nobody has any more is decoded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<Code>,
-}
-
-/// A code that a file is kept by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Code {
-    /// How many shards suffice.
-    pub k: u8,
-    /// How many may be lost.
-    pub m: u8,
-    /// The parity's id.
-    pub parity: String,
-}
-
-impl Code {
-    /// As it is here.
-    pub fn of(coding: Coding) -> Code {
-        let (k, m) = (coding.shape.k() as u8, coding.shape.m() as u8);
-        Code { k, m, parity: coding.with.to_string() }
-    }
-
-    /// As it is for the data; `None` if there is none like it.
-    pub fn to_coding(&self) -> Option<Coding> {
-        let shape = Shape::new(self.k, self.m)?;
-        Some(Coding { shape, of: Side::Data, with: self.parity.parse().ok()? })
-    }
 }
 
 /// What it answers.
@@ -226,7 +196,6 @@ mod tests {
             waited_ms: 7,
             down: Some(5),
             refresh_ms: None,
-            code: None,
         };
         let steer =
             |which: Option<&str>, order| Request::Steer(Steer { which: which.map(str::to_owned), order });

@@ -97,6 +97,8 @@ pub(super) struct Variant {
     pub(super) agreed: bool,
     pub(super) modified: u64,
     pub(super) version: u32,
+    /// Shards that suffice, that may be lost, bytes of the data if it is the parity, and the other content's id.
+    pub(super) code: Option<(u8, u8, u64, Hash)>,
     pub(super) holders: Vec<Holder>,
 }
 
@@ -111,6 +113,13 @@ pub(super) fn read_holder(fields: &mut Fields<'_>) -> Holder {
     }
 }
 
+fn read_code(fields: &mut Fields<'_>) -> Option<(u8, u8, u64, Hash)> {
+    match fields.u8() {
+        0 => None,
+        k => Some((k, fields.u8(), fields.u64(), fields.hash())),
+    }
+}
+
 pub(super) fn read_variant(fields: &mut Fields<'_>) -> Variant {
     Variant {
         name: fields.text().to_owned(),
@@ -122,6 +131,7 @@ pub(super) fn read_variant(fields: &mut Fields<'_>) -> Variant {
         agreed: fields.flag(),
         modified: fields.u64(),
         version: fields.u32(),
+        code: read_code(fields),
         holders: fields.list(256, read_holder),
     }
 }

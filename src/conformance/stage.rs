@@ -190,7 +190,7 @@ fn located(hash: Hash, size: u64, peer: [u8; 16], port: u16) -> Body {
     let holder = Body::new().raw(&peer).text("scripted").list(&[Body::new().address([127, 0, 0, 1], port)]);
     let holder = holder.u32(chunks(size)).u16(0).u16(0).u8(1);
     let variant = Body::new().text(NAME).raw(&hash).u64(size).u64(size).u32(chunks(size));
-    let variant = variant.u32(1).u32(0).u8(1).u8(1).u64(0).u32(0).list(&[holder]);
+    let variant = variant.u32(1).u32(0).u8(1).u8(1).u64(0).u32(0).u8(0).list(&[holder]);
     Body::new().list(&[variant]).list(&[])
 }
 

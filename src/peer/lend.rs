@@ -1,9 +1,9 @@
 //! Lending space to others: what a store keeps, and how it comes to it.
 //!
-//! A store asks its trackers what it is to keep (`duties`), fetches that (`agenda`, `fetch`, small contents `together`, a transfer by
-//! `drive`; `hashes`: but what a version has in common with what is here, `looks`: of what is here all the same, its mode and
-//! time) into its `vault`, and tells them what is safe there (`report`): all of it when they meet, then what changes. What is there is read again (`scrub`). `link` is one tracker, `store` what
-//! all of this shares.
+//! A store asks its trackers what it is to keep (`duties`), fetches that (`agenda`, `fetch`, small contents `together`, a
+//! transfer by `drive`; `hashes`: but what a version has in common with what is here, `looks`: of what is here all the same
+//! its mode and time) into its `vault`, and tells them what is safe there (`report`): all of it when they meet, then what
+//! changes. What is there is read again (`scrub`). `link` is one tracker, `store` what all of this shares.
 
 mod agenda;
 mod drive;

@@ -137,7 +137,7 @@ impl Hand {
     /// # Errors
     /// It cannot be started.
     pub fn bring(&self, id: FileId, name: SafeName, path: PathBuf) -> Result<Job, Fault> {
-        let want = Want { id, name, size: None, inside: None, filter: Filter::default(), code: None };
+        let want = Want { id, name, size: None, inside: None, filter: Filter::default() };
         let dest = Dest {
             path,
             force: true,
@@ -230,17 +230,12 @@ pub(super) fn get(peer: &Node, get: Get) -> Result<Job, Fault> {
         let refusal = format!("{} is not in what this peer shares", path.display());
         return Err(fault(Exit::Usage, refusal));
     }
-    let Get { wait_ms, waited_ms, down, refresh_ms, code, .. } = get;
+    let Get { wait_ms, waited_ms, down, refresh_ms, .. } = get;
     let (wait, waited) = (wait_ms.map(Duration::from_millis), Duration::from_millis(waited_ms));
     let refresh = refresh_ms.map(Duration::from_millis);
     let down = down.and_then(Rate::new);
     let dest = Dest { path, force, own, delete, wait, waited, down, refresh };
-    let code = match code.map(|code| code.to_coding()) {
-        None => None,
-        Some(Some(code)) => Some(code),
-        Some(None) => return Err(fault(Exit::Usage, "there is no such code".to_owned())),
-    };
-    job::start(&peer.means, Want { id, name, size, inside, filter, code }, dest)
+    job::start(&peer.means, Want { id, name, size, inside, filter }, dest)
         .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
 }
 

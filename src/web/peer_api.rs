@@ -210,7 +210,6 @@ pub(super) fn fetch(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
         waited_ms: 0,
         down: wish.down,
         refresh_ms: None,
-        code: None,
     })?;
     site.note(asked, format!("fetches {} as {}", choice.name, called));
     let newest = peer.transfers().into_iter().rev().find(|transfer| transfer.status.id == choice.id);

@@ -15,6 +15,7 @@ use super::macros::{layout, messages};
 use super::members::{Epoch, MemberInfo, MemberKey, Standing, SwarmSecret, TrackerAddress, TrackerKey};
 use super::message::Message;
 use super::nodes::{Life, NodeDuty, NodeId, NodeRole, SeenNode};
+use super::policy::Coding;
 use super::records::{Authority, ClientId, Published, Term, Version};
 use super::stores::{Duty, KeptPart, StoreInfo};
 use crate::content::{Chunk, FileId, PeerId};
@@ -86,6 +87,8 @@ layout! {
         modified: u64,
         /// The number of the version, if it is what is published under the name; else 0.
         version: u32,
+        /// Of a file that stores keep as shards of a code, or of their parity: that code.
+        code: Option<Coding>,
         /// The holders chosen for this answer.
         holders: List<Holder, MAX_HOLDERS>,
     }

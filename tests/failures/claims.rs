@@ -60,6 +60,7 @@ fn variant(name: &str, content: FileId, claim: Claim, ip: [u8; 4], port: u16) ->
         agreed: true,
         modified: 0,
         version: 0,
+        code: None,
         holders: List::new(vec![holder]),
     }
 }

@@ -73,6 +73,7 @@ fn named(lab: &Lab, name: &str) -> u32 {
     assert_eq!(fields.u32(), 1, "one variant");
     let _what = (fields.text(), fields.hash(), fields.u64(), fields.u64(), fields.u32());
     let _who = (fields.u32(), fields.u32(), fields.flag(), fields.flag(), fields.u64(), fields.u32());
+    assert_eq!(fields.u8(), 0, "no code");
     fields.u32()
 }
 

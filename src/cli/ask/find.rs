@@ -107,6 +107,7 @@ mod tests {
             agreed: true,
             modified: 0,
             version: 0,
+            code: None,
             holders: List::new(holders),
         };
         let id = FileId::of(b"x").to_string();

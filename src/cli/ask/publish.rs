@@ -118,6 +118,7 @@ mod tests {
             agreed: true,
             modified: 0,
             version: 0,
+            code: None,
             holders: List::default(),
         }
     }

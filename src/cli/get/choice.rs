@@ -10,7 +10,7 @@ use crate::cli::show::words::shown;
 use crate::cli::typed::what::{What, as_kind};
 use crate::content::{FileId, Filter, Link, SafeName};
 use crate::peer::Want;
-use crate::wire::{Coding, Holder, Variant};
+use crate::wire::{Holder, Variant};
 
 use super::table::{self, Choosable};
 
@@ -51,8 +51,6 @@ pub(super) struct Choice {
     pub(super) part: Option<(SafeName, SafeName)>,
     /// What of all that is in a tree.
     pub(super) filter: Filter,
-    /// The code that stores keep a file by.
-    pub(super) code: Option<Coding>,
 }
 
 impl Choice {
@@ -73,7 +71,6 @@ impl Choice {
             size: self.size,
             inside: inside.cloned(),
             filter: self.filter.clone(),
-            code: self.code,
         };
         self.ids.iter().map(want)
     }
@@ -121,8 +118,8 @@ pub(super) fn choose(what: &What, wish: &Wish, variants: &[Variant]) -> Result<C
     let ids = rows.iter().map(Choosable::id).collect();
     let bytes = variants.first().filter(|_| one && rows.len() == 1).map(|variant| variant.total);
     let Called { name, by_strangers, note } = called;
-    let (part, filter, code) = (None, Filter::default(), None);
-    Ok(Choice { name, by_strangers, note, ids, size: what.size(), bytes, part, filter, code })
+    let (part, filter) = (None, Filter::default());
+    Ok(Choice { name, by_strangers, note, ids, size: what.size(), bytes, part, filter })
 }
 
 /// The variants that the peer has as originals; those it has, if it has none.
@@ -266,6 +263,7 @@ mod tests {
             agreed: true,
             modified: u64::from(content[0]),
             version: 0,
+            code: None,
             holders: List::new(vec![holder(&String::from_utf8_lossy(content), content[0], true)]),
         }
     }

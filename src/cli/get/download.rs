@@ -53,8 +53,7 @@ pub(super) fn all(
             }
             None => None,
         };
-        let (what, code) = (What::Name(published.name), published.version.policy.coding());
-        Ok(Found { label: text.clone(), what, kinds: vec![variants], part, code })
+        Ok(Found { label: text.clone(), what: What::Name(published.name), kinds: vec![variants], part })
     };
     texts.iter().map(one).collect()
 }

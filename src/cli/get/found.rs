@@ -12,7 +12,7 @@ use crate::cli::typed::args::GetArgs;
 use crate::cli::typed::what::{What, as_kind};
 use crate::clock::since_1970;
 use crate::content::{Filter, SafeName};
-use crate::wire::{Coding, List, Name, Variant};
+use crate::wire::{List, Name, Variant};
 
 /// One of the things to fetch.
 #[derive(Debug)]
@@ -24,8 +24,6 @@ pub(super) struct Found {
     pub(super) kinds: Vec<Vec<Variant>>,
     /// What of it is wanted, if not all: the path in it.
     pub(super) part: Option<SafeName>,
-    /// The code that stores keep it by, if they do.
-    pub(super) code: Option<Coding>,
 }
 
 /// Everything that is meant by these texts; a pattern means all names that match it.
@@ -55,7 +53,7 @@ fn one(args: &GetArgs, what: What, dest: &Path) -> Result<Found, Failure> {
     };
     let variants = choice::of_whom(&what, &wish(args), variants)?;
     let kinds = choice::by_kind(&what, variants);
-    Ok(Found { label: what.label(), what, kinds, part: None, code: None })
+    Ok(Found { label: what.label(), what, kinds, part: None })
 }
 
 impl Found {
@@ -72,7 +70,7 @@ impl Found {
             None => choice,
         };
         let filter = if choice.name.is_tree() { args.filter() } else { Filter::default() };
-        Ok(Choice { filter, code: self.code, ..choice })
+        Ok(Choice { filter, ..choice })
     }
 
     /// Fetches what is chosen of each kind, until one is what it is said to be.
@@ -139,6 +137,7 @@ fn here(what: &What, args: &GetArgs, dest: &Path) -> Result<Option<Variant>, Fai
         agreed: true,
         modified: 0,
         version: 0,
+        code: None,
         holders: List::default(),
     }))
 }

@@ -24,8 +24,8 @@ pub(super) fn fetch(peer: &Peer, id: FileId, stop: &Stop, patience: Patience) ->
     let (down, refresh) = (None, None);
     let dest =
         Dest { path: path.clone(), force: true, own: false, delete: false, wait, waited, down, refresh };
-    let (size, inside, filter, code) = (None, None, Filter::default(), None);
-    let want = Want { id, name, size, inside, filter, code };
+    let (size, inside, filter) = (None, None, Filter::default());
+    let want = Want { id, name, size, inside, filter };
     let job = peer.fetch(want, dest).map_err(Failure::cannot_start)?;
     follow::job(&job, &mut progress, stop)?;
     let failed =

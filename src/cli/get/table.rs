@@ -107,6 +107,7 @@ mod tests {
             agreed: true,
             modified,
             version: 0,
+            code: None,
             holders: List::new(names.iter().map(holder).collect()),
         }
     }

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::api::control::{Answer, Code, Fault, Get, Limit, Offered, Order, Request, SOCKET, Steer};
+use crate::api::control::{Answer, Fault, Get, Limit, Offered, Order, Request, SOCKET, Steer};
 use crate::api::{PeerStatus, Report, TransferStatus};
 use crate::cli::failure::Failure;
 use crate::cli::typed::values::Period;
@@ -122,7 +122,6 @@ impl Daemon {
             waited_ms: dest.waited.as_millis() as u64,
             down: dest.down.map(Rate::get),
             refresh_ms: dest.refresh.map(|refresh| refresh.as_millis() as u64),
-            code: want.code.map(Code::of),
         })))
     }
 
@@ -232,7 +231,7 @@ mod tests {
         let (mut daemon, mut peer) = peer(&answers);
         let filter = Filter { include: vec!["*.a".parse().unwrap()], ..Filter::default() };
         let (name, size, inside) = (SafeName::new("a").unwrap(), Some(1), None);
-        let want = Want { id: FileId::of(b"x"), name, size, inside, filter, code: None };
+        let want = Want { id: FileId::of(b"x"), name, size, inside, filter };
         let dest = Dest {
             path: "/d/a".into(),
             force: false,
@@ -263,7 +262,6 @@ mod tests {
             waited_ms: 20,
             down: Some(7),
             refresh_ms: Some(5000),
-            code: None,
         };
         assert_eq!(serde_json::from_str::<Request>(&asked).unwrap(), Request::Get(Box::new(get)));
     }

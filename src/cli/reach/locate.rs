@@ -227,6 +227,7 @@ mod tests {
             agreed: true,
             modified: 0,
             version: 0,
+            code: None,
             holders: List::default(),
         }
     }

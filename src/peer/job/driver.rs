@@ -19,7 +19,7 @@ use crate::peer::transfer::{End, Transfer};
 use crate::swarm::errands::{Company, Errand, Errands};
 use crate::swarm::patience::Patience;
 use crate::swarm::scheduler::{Event, TICK};
-use crate::wire::{Located, Name, Variant, View};
+use crate::wire::{Coding, Located, Name, Variant, View};
 
 /// Of so many peers that were not reached it is told what was dialled.
 const MOST_TOLD: usize = 3;
@@ -74,10 +74,11 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Begins to look for what has to be decoded, if it can be.
-    fn decodes(&mut self) {
-        let of_file = self.transfer.view == View::Bytes && !self.job.want.name.is_tree();
-        let Some(code) = self.job.want.code.filter(|_| of_file) else { return };
+    /// Begins to look for what has to be decoded, by the code that a tracker says stores keep it by.
+    fn decodes(&mut self, code: Coding) {
+        if self.decoding.is_some() || self.transfer.view != View::Bytes {
+            return;
+        }
         let decoder = Decoder {
             means: self.means.clone(),
             transfer: self.transfer.clone(),
@@ -102,7 +103,10 @@ impl<'a> Driver<'a> {
             true if members && tree && variant.chunks != self.transfer.layout.chunks() => {
                 self.contest.refuse(variant);
             }
-            true if tree || !members => self.suggest(variant),
+            true if tree || !members => {
+                self.suggest(variant);
+                variant.code.into_iter().for_each(|code| self.decodes(code));
+            }
             _ => {}
         }
     }
@@ -117,7 +121,6 @@ impl<'a> Driver<'a> {
     /// Sees the transfer to its end.
     pub(super) fn run(mut self, variants: &[Variant]) -> Result<(), Halt> {
         variants.iter().for_each(|variant| self.consider(variant));
-        self.decodes();
         let outcome = loop {
             if let Some(end) = self.transfer.wait_news(TICK) {
                 break self.finish(end);

@@ -147,6 +147,7 @@ mod tests {
             agreed: true,
             modified: 0,
             version: 0,
+            code: None,
             holders: List::new(holders.iter().map(holder).collect()),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::content::{FileId, Filter, Rate, Run, SafeName};
 use crate::swarm::errands::holders_wanted;
-use crate::wire::{Coding, List, Locate, Located, Name, Purpose, Variant};
+use crate::wire::{List, Locate, Located, Name, Purpose, Variant};
 
 /// What to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,6 @@ pub struct Want {
     pub inside: Option<SafeName>,
     /// What of all that is in the tree.
     pub filter: Filter,
-    /// The code that stores keep it by, of a file: what nobody has of it any more can be decoded.
-    pub code: Option<Coding>,
 }
 
 impl Want {
@@ -93,8 +91,8 @@ impl Dest {
 #[cfg(test)]
 pub(super) fn sought(name: &str, path: impl Into<PathBuf>) -> (Want, Dest) {
     let (size, inside, filter) = (None, None, Filter::default());
-    let (id, name, code) = (FileId([1; 32]), SafeName::new(name).unwrap(), None);
-    let want = Want { id, name, size, inside, filter, code };
+    let (id, name) = (FileId([1; 32]), SafeName::new(name).unwrap());
+    let want = Want { id, name, size, inside, filter };
     let (wait, waited) = (None, Duration::ZERO);
     let (down, refresh) = (None, None);
     (want, Dest { path: path.into(), force: false, own: false, delete: false, wait, waited, down, refresh })
@@ -107,7 +105,7 @@ mod tests {
 
     fn want(name: &str, size: Option<u64>) -> Want {
         let (inside, filter) = (None, Filter::default());
-        Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size, inside, filter, code: None }
+        Want { id: FileId([1; 32]), name: SafeName::new(name).unwrap(), size, inside, filter }
     }
 
     /// Of one chunk, or a listing of one chunk.
@@ -127,6 +125,7 @@ mod tests {
             agreed,
             modified,
             version,
+            code: None,
             holders,
         }
     }

@@ -111,6 +111,7 @@ fn located(number: u8) -> Located {
         agreed: true,
         modified: 0,
         version: 0,
+        code: None,
         holders: List::<Holder, _>::default(),
     };
     Located { variants: List::new(vec![variant]), near: List::default() }

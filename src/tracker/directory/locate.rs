@@ -196,6 +196,7 @@ impl<'a> Search<'a> {
             agreed,
             modified: names.modified(pair),
             version: 0,
+            code: None,
             holders,
         }
     }

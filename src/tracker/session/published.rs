@@ -39,6 +39,7 @@ pub(super) fn variant(name: &str, version: &Version, found: Vec<Variant>) -> Var
         agreed: true,
         modified: version.stamp_ms / 1000,
         version: 0,
+        code: version.policy.coding(),
         holders: List::default(),
     };
     let held = held.unwrap_or(nobody);

@@ -268,7 +268,8 @@ pub(super) fn stores(shared: &Shared, message: &wire::GetStores) -> FromTracker 
     wire::Stores { stores: List::new(stores), more }.into()
 }
 
-/// Adds the stores that hold what was asked for to the answer: they register nothing of what they keep.
+/// Adds the stores that hold what was asked for to the answer, which register nothing of what they keep, and the code that
+/// it is kept by.
 pub(super) fn join(shared: &Shared, query: &Query<'_>, variants: &mut Vec<Variant>) {
     if let Wanted::Id(id) = query.wanted {
         for view in [View::Bytes, View::Members] {
@@ -281,7 +282,9 @@ pub(super) fn join(shared: &Shared, query: &Query<'_>, variants: &mut Vec<Varian
     }
     for variant in variants {
         let content = (variant.id, Version::view(&variant.name));
-        let holders = shared.kept(|keeping| keeping.holders(content, query.missing));
+        let (holders, promise) =
+            shared.kept(|keeping| (keeping.holders(content, query.missing), keeping.promised(content)));
+        variant.code = promise.and_then(|promise| promise.code);
         if !holders.is_empty() {
             add(shared, query, variant, holders);
         }
@@ -303,6 +306,7 @@ fn kept_alone(promise: &Promise) -> Variant {
         agreed: true,
         modified: 0,
         version: 0,
+        code: promise.code,
         holders: List::default(),
     }
 }

@@ -59,7 +59,7 @@ fn lists_above_their_limit_are_refused_before_they_are_read() {
     list_over_limit::<FromTracker>(0x31, &[0; 4], MAX_NEAR);
     list_over_limit::<FromTracker>(0x32, &[], MAX_ENTRIES);
     list_over_limit::<FromTracker>(0x34, &[], MAX_PEERS);
-    let before_holders = [&[0, 0, 0, 1][..], &[0; 2 + 32 + 8 + 8 + 4 + 4 + 4 + 1 + 1 + 8 + 4]].concat();
+    let before_holders = [&[0, 0, 0, 1][..], &[0; 2 + 32 + 8 + 8 + 4 + 4 + 4 + 1 + 1 + 8 + 4 + 1]].concat();
     list_over_limit::<FromTracker>(0x31, &before_holders, MAX_HOLDERS);
     list_over_limit::<ToTracker>(0x1b, &[], MAX_KEPT);
     list_over_limit::<ToTracker>(0x26, &[], MAX_RECORDS);

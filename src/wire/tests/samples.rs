@@ -7,6 +7,7 @@ use std::iter::successors;
 
 use bytes::Bytes;
 
+use crate::content::code::Shape;
 use crate::content::{Address, Chunk, ChunkHash, FileId, Looks, PeerId, Proof, Rate, Run};
 use crate::wire::*;
 
@@ -81,6 +82,7 @@ pub(super) fn variant() -> Variant {
         agreed: true,
         modified: 1_700_000_000,
         version: 3,
+        code: Some(Coding { shape: Shape::new(4, 2).unwrap(), of: Side::Parity(5), with: id(6) }),
         holders: List::new(vec![holder(), holder()]),
     }
 }
