@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -86,6 +87,27 @@ impl Cluster {
         eventually("both are back", || (self.survives() == Some(2)).then_some(()));
     }
 
+    /// How many chunks each store keeps.
+    #[track_caller]
+    fn chunks(&self) -> BTreeMap<String, u64> {
+        let said = self.ask(&["stores", "--json"]).expect(0).stdout;
+        let stores = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let kept = |store: Value| Some((store["name"].as_str()?.to_owned(), store["chunks"].as_u64()?));
+        stores.filter_map(kept).collect()
+    }
+
+    /// How many bytes of chunks each of the stores that run has sent.
+    #[track_caller]
+    fn sent(&self) -> BTreeMap<String, u64> {
+        let run = self.stores.iter().enumerate().filter(|(_, store)| store.is_some());
+        let sent = |number: usize| {
+            let folder = self.folders[number].path().to_str().expect("UTF-8");
+            let said = support::run(&["status", folder, "--json"]).expect(0).stdout;
+            serde_json::from_str::<Value>(&said).expect("JSON")["sent"].as_u64().expect("a number")
+        };
+        run.map(|(number, _)| (format!("store{number}"), sent(number))).collect()
+    }
+
     /// How many stores may be lost, as the tracker says.
     fn survives(&self) -> Option<u64> {
         let said = self.ask(&["health", "--json"]);
@@ -160,6 +182,22 @@ fn what_dead_stores_had_is_made_again_and_others_may_die() {
     cluster.kill(2);
     let got = cluster.download("film", "film");
     assert!(fs::read(got).expect("a file") == bytes);
+}
+
+#[test]
+fn who_makes_a_lost_shard_again_reads_as_many_as_suffice() {
+    const CHUNK: u64 = 64 << 10;
+    let mut cluster = Cluster::new(4, &["--repair-after", "1s"]);
+    let mut made = Sample::empty();
+    let film = made.add("film", pattern(200 * CHUNK as usize, 6));
+    cluster.upload(&film, "2+1");
+    let kept = cluster.chunks();
+    let (lost, before) = (kept["store1"] * CHUNK, cluster.sent());
+    cluster.kill(1);
+    eventually("it is whole again", || (cluster.survives() == Some(1)).then_some(()));
+    let sent: u64 = cluster.sent().iter().filter_map(|(name, sent)| Some(sent - before.get(name)?)).sum();
+    let most = 2 * lost + lost / 10;
+    assert!(lost > 0 && sent <= most, "{sent} bytes were read to make {lost} again");
 }
 
 #[test]
