@@ -272,6 +272,12 @@ impl Neighbours {
             .count()
     }
 
+    /// True if somebody who was named may still turn out to have it: is being dialled, or never was.
+    pub(crate) fn expects(&self) -> bool {
+        let is_awaited = |candidate: &Candidate| candidate.connections > 0 || candidate.dialled.is_none();
+        self.candidates.values().any(|one| !one.opened && !one.overdue && is_awaited(one))
+    }
+
     /// Where everybody known is dialled.
     pub(crate) fn addresses(&self) -> Vec<String> {
         self.candidates.values().map(|candidate| candidate.addr.clone()).collect()

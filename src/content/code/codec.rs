@@ -2,6 +2,8 @@
 //! (Lin, Chung, Han, "Novel polynomial basis and its application to Reed-Solomon erasure codes", FOCS 2014), as the crate
 //! has it. It works in blocks of 64 bytes, so a shard can be coded slice by slice.
 
+use std::collections::BTreeMap;
+
 use reed_solomon_simd::{ReedSolomonDecoder, ReedSolomonEncoder};
 
 use super::stripes::Shape;
@@ -39,37 +41,38 @@ pub fn encode(shape: Shape, data: &[impl AsRef<[u8]>]) -> Result<Vec<Vec<u8>>, C
     Ok(encoder.encode()?.recovery_iter().map(<[u8]>::to_vec).collect())
 }
 
-/// The slices of a group, in order: those that were given, and those that follow from them. At least `k` are to be given.
+/// The `wanted` slices of a group, by their numbers: as they were given, or as they follow from the others. No more is worked
+/// out than they need. At least `k` are to be given if one of them was not.
 ///
 /// # Errors
 /// [`CodecError`]: too few are given, or their lengths are not one multiple of 64.
-pub fn decode(shape: Shape, slices: &[Option<impl AsRef<[u8]>>]) -> Result<Vec<Vec<u8>>, CodecError> {
+pub fn decode(
+    shape: Shape,
+    slices: &[Option<impl AsRef<[u8]>>],
+    wanted: &[usize],
+) -> Result<Vec<Vec<u8>>, CodecError> {
     let (k, m) = (shape.k() as usize, shape.m() as usize);
     let bytes = length(slices.iter().flatten().map(AsRef::as_ref))?;
-    let (data, parity) = slices.split_at(k.min(slices.len()));
-    let given = |slices: &[Option<_>]| slices.iter().filter(|slice| Option::is_some(slice)).count();
-    let mut all: Vec<Vec<u8>> = Vec::with_capacity(k + m);
-    if given(data) == k {
-        all.extend(data.iter().flatten().map(|slice| slice.as_ref().to_vec()));
-    } else {
+    let given = |index: usize| slices.get(index).and_then(Option::as_ref).map(AsRef::as_ref);
+    let mut lost = wanted.iter().filter(|index| given(**index).is_none()).peekable();
+    let (is_lost, encodes) = (lost.peek().is_some(), lost.any(|index| *index >= k));
+    let mut made: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
+    if is_lost && (0..k).any(|index| given(index).is_none()) {
         let mut decoder = ReedSolomonDecoder::new(k, m, bytes)?;
-        for (index, slice) in data.iter().enumerate() {
-            slice.as_ref().map_or(Ok(()), |slice| decoder.add_original_shard(index, slice))?;
-        }
-        for (index, slice) in parity.iter().enumerate() {
-            slice.as_ref().map_or(Ok(()), |slice| decoder.add_recovery_shard(index, slice))?;
-        }
-        let decoded = decoder.decode()?;
-        for (index, slice) in data.iter().enumerate() {
-            let restored = slice.as_ref().map(AsRef::as_ref).or_else(|| decoded.restored_original(index));
-            all.push(restored.map(<[u8]>::to_vec).unwrap_or_default());
-        }
+        let data = (0..k).filter_map(|index| Some((index, given(index)?)));
+        data.into_iter().try_for_each(|(index, slice)| decoder.add_original_shard(index, slice))?;
+        let parity = (0..m).filter_map(|index| Some((index, given(k + index)?)));
+        parity.into_iter().try_for_each(|(index, slice)| decoder.add_recovery_shard(index, slice))?;
+        made.extend(decoder.decode()?.restored_original_iter().map(|(index, slice)| (index, slice.to_vec())));
     }
-    match given(parity) == m {
-        true => all.extend(parity.iter().flatten().map(|slice| slice.as_ref().to_vec())),
-        false => all.extend(encode(shape, &all)?),
+    if encodes {
+        let data = (0..k).map(|index| given(index).or_else(|| made.get(&index).map(Vec::as_slice)));
+        let data: Vec<&[u8]> = data.map(Option::unwrap_or_default).collect();
+        let parity = encode(shape, &data)?;
+        made.extend((k..).zip(parity));
     }
-    Ok(all)
+    let slice = |index: &usize| given(*index).map(<[u8]>::to_vec).or_else(|| made.remove(index));
+    Ok(wanted.iter().map(slice).map(Option::unwrap_or_default).collect())
 }
 
 /// Bytes of each slice.
@@ -128,14 +131,19 @@ mod tests {
                 let mut all = data.clone();
                 all.extend(encode(shape, &data).unwrap());
                 let mut given: Vec<Option<&Vec<u8>>> = all.iter().map(Some).collect();
-                let mut order: Vec<usize> = (0..all.len()).collect();
+                let every: Vec<usize> = (0..all.len()).collect();
+                let mut order = every.clone();
                 rng.shuffle(&mut order);
                 let lost = rng.usize(0..=usize::from(m));
                 order[..lost].iter().for_each(|index| given[*index] = None);
-                assert_eq!(decode(shape, &given).unwrap(), all, "{k}+{m} without {:?}", &order[..lost]);
+                let lost = &order[..lost];
+                assert_eq!(decode(shape, &given, &every).unwrap(), all, "{k}+{m} without {lost:?}");
+                for index in &every {
+                    assert_eq!(decode(shape, &given, &[*index]).unwrap(), [all[*index].clone()], "{index}");
+                }
                 // One more is too many.
                 order[..usize::from(m) + 1].iter().for_each(|index| given[*index] = None);
-                assert!(matches!(decode(shape, &given), Err(CodecError::Shards(_))), "{k}+{m}");
+                assert!(matches!(decode(shape, &given, &every), Err(CodecError::Shards(_))), "{k}+{m}");
             }
         }
     }
@@ -161,6 +169,6 @@ mod tests {
         assert!(matches!(encode(shape(2, 1), &slices(3, 64)), Err(CodecError::Shards(_))));
         assert!(matches!(encode(shape(2, 1), &[vec![0; 64], vec![0; 128]]), Err(CodecError::Shards(_))));
         let nothing: [Option<Vec<u8>>; 3] = [None, None, None];
-        assert_eq!(decode(shape(2, 1), &nothing), Err(CodecError::Length(0)));
+        assert_eq!(decode(shape(2, 1), &nothing, &[0]), Err(CodecError::Length(0)));
     }
 }

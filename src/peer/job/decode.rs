@@ -2,12 +2,14 @@
 //! it, and for a store that is to keep it.
 //!
 //! `decoder` sees which chunks of a transfer nobody has, and has other chunks of their columns, of data and parity,
-//! fetched (`side`) to a file without a name (`scratch`), as `swarm/shards.rs` chooses; `hashes` is how it knows what
-//! must come of it. A decoded chunk goes the way of any other: it is proved by the content's own id before it counts.
+//! fetched (`side`) to a file without a name (`scratch`), as `swarm/shards.rs` chooses; neighbouring columns are decoded as
+//! one (`span`). `hashes` is how it knows what must come of it. A decoded chunk goes the way of any other: it is proved by
+//! the content's own id before it counts.
 
 mod decoder;
 mod hashes;
 mod scratch;
 mod side;
+mod span;
 
 pub(in crate::peer) use decoder::{Decoder, Decoding};

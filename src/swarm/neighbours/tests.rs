@@ -48,6 +48,21 @@ fn who_does_not_answer_keeps_no_place_for_long() {
 }
 
 #[test]
+fn somebody_is_expected_until_all_who_were_named_have_said_what_they_have_or_do_not_answer() {
+    let start = Instant::now();
+    let mut neighbours = suggested(1..=3, 6);
+    assert!(neighbours.expects(), "nobody was dialled yet");
+    assert_eq!(neighbours.dial(start).len(), 3);
+    neighbours.opened(peer(1));
+    neighbours.ended(peer(2), Outcome::Failed, start);
+    assert!(neighbours.expects());
+    let late = start + PLACE_PATIENCE;
+    let _again = neighbours.dial(late);
+    neighbours.ended(peer(2), Outcome::Failed, late);
+    assert!(!neighbours.expects(), "one has it, one failed, and one is long in the making");
+}
+
+#[test]
 fn who_asks_us_gets_a_place_that_was_kept_free() {
     let now = Instant::now();
     let mut neighbours = suggested(1..=4, 4);

@@ -1,6 +1,6 @@
 //! Sees what nobody has of a transfer, and decodes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -13,10 +13,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::hashes;
 use super::side::Side;
+use super::span::Span;
 use crate::content::code::{Column, SLICE_BYTES, Shard, Stripes, decode};
-use crate::content::{
-    Chunk, ChunkHash, ChunkSet, FileId, Geometry, Manifest, Place, hash_chunk, proof_run, runs,
-};
+use crate::content::{Chunk, ChunkSet, FileId, Geometry, Manifest, Place, hash_chunk, proof_run, runs};
 use crate::peer::job::means::Means;
 use crate::peer::share::read_at;
 use crate::peer::transfer::{Inlet, Landing, Transfer};
@@ -25,13 +24,13 @@ use crate::threads;
 use crate::wire::{Coding, Side as Of};
 
 /// What nobody has for so long is decoded.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(250);
 /// For so long the first source is waited for: before, nobody has anything.
 const FIRST_SOURCE: Duration = Duration::from_secs(3);
 /// How often it is looked what nobody has.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(50);
 /// Bytes that are fetched at a time to decode others, beyond what one column needs: so much room is taken beside what is
-/// fetched itself.
+/// fetched itself. Columns are decoded as soon as enough of them is here.
 const ROUND_BYTES: u64 = 64 << 20;
 
 /// What a transfer is of, and with what it may do to decode what is missing.
@@ -204,33 +203,31 @@ impl<'a> Work<'a> {
         if self.manifest.is_none() {
             return Ok(()); // another time
         }
-        let columns = self.columns_of(lost);
-        let (columns, fetched) = self.fetch_for(columns, lost, ROUND_BYTES)?;
-        columns.into_iter().try_for_each(|column| self.decode(column, lost, &fetched))
+        let (mut left, wanted) = self.choose(self.columns_of(lost), lost, ROUND_BYTES);
+        let fetched = self.fetch(&wanted, |fetched| self.decode_ready(&mut left, lost, fetched))?;
+        self.note_gone(&wanted, &fetched);
+        Ok(())
     }
 
-    /// Fetches what is needed only to decode these columns, or so much of it as is fetched at a time; for which that was.
-    fn fetch_for(
-        &mut self,
-        columns: Vec<Column>,
-        lost: &ChunkSet,
-        most: u64,
-    ) -> Result<(Vec<Column>, Fetched), Stop> {
+    /// Which of these columns are decoded now, or so many of them as is fetched for at a time, and what is to be fetched only
+    /// for that.
+    fn choose(&self, columns: Vec<Column>, lost: &ChunkSet, most: u64) -> (Vec<Column>, [ChunkSet; 2]) {
         let mut wanted = [self.geometry, self.other().1].map(|geometry| ChunkSet::empty(geometry.chunks()));
-        let (mut chosen_for, mut bytes): (Vec<Column>, u64) = (Vec::new(), 0);
+        let (mut chosen_for, mut bytes, own): (Vec<Column>, u64, _) = (Vec::new(), 0, self.of.transfer.had());
         for column in columns {
             if bytes > most {
                 break;
             }
-            let turn = (column.group + column.number) as usize;
-            let blocks = self.blocks(column, lost, None);
+            // By groups: neighbouring columns of which the same is here are decoded as one.
+            let turn = column.group as usize;
+            let blocks = self.blocks(column, lost, &own, None);
             // What is on its way comes first: what is fetched beside it would lie there for long.
             if blocks.contains(&Block::Comes) {
                 continue;
             }
             let Some(chosen) = needed(self.stripes.shape().k() as usize, &blocks, turn) else { continue };
             for index in chosen {
-                let (side, chunks) = self.chunks(column, index as u32);
+                let (side, chunks) = self.chunks(Span::of(column), index as u32);
                 chunks.for_each(|chunk| {
                     wanted[side].insert(Chunk(chunk));
                 });
@@ -238,12 +235,15 @@ impl<'a> Work<'a> {
             }
             chosen_for.push(column);
         }
-        let fetched = self.fetch(&wanted)?;
+        (chosen_for, wanted)
+    }
+
+    /// What did not come of what was wanted, nobody has.
+    fn note_gone(&mut self, wanted: &[ChunkSet; 2], fetched: &Fetched) {
         for (side, wanted) in wanted.iter().enumerate() {
             let missing = wanted.iter().filter(|chunk| !fetched[side].0.contains(*chunk));
             self.gone[side].add_runs(&runs::of(missing));
         }
-        Ok((chosen_for, fetched))
     }
 
     /// The chunk hashes of a small content of which nobody knows them, for who kept it is gone: all of it is decoded, and its id tells
@@ -253,20 +253,25 @@ impl<'a> Work<'a> {
             return Ok(None);
         }
         let all: Vec<Column> = self.stripes.columns().collect();
-        let (columns, fetched) = self.fetch_for(all.clone(), lost, u64::MAX)?;
+        let (columns, wanted) = self.choose(all.clone(), lost, u64::MAX);
         if columns != all {
             return Ok(None);
         }
-        let mut hashes: BTreeMap<u32, ChunkHash> = BTreeMap::new();
-        for column in columns {
-            let Some(blocks) = self.decoded(column, 0..self.stripes.column_bytes(), lost, &fetched)? else {
+        let fetched = self.fetch(&wanted, |_| Ok(()))?;
+        self.note_gone(&wanted, &fetched);
+        let (own, mut hashes) = (self.of.transfer.had(), BTreeMap::new());
+        for span in columns.into_iter().map(Span::of) {
+            let blocks = self.blocks(span.first, lost, &own, Some(&fetched));
+            if !self.is_enough(&blocks) {
                 return Ok(None);
-            };
-            for (index, block) in (0..).zip(&blocks) {
-                let (side, chunks) = self.chunks(column, index);
-                for chunk in chunks.filter(|_| side == 0) {
+            }
+            let mine = |index: &usize| self.chunks(span, *index as u32).0 == 0;
+            let mine: Vec<usize> = (0..blocks.len()).filter(mine).collect();
+            let decoded = self.decoded(span, 0..self.stripes.column_bytes(), &blocks, &mine, &fetched)?;
+            for (index, block) in mine.into_iter().zip(decoded) {
+                for chunk in self.chunks(span, index as u32).1 {
                     let place = place_of(self.geometry, chunk)?;
-                    let from = (place.offset - self.stripes.offset(column, index)) as usize;
+                    let from = (place.offset - self.stripes.offset(span.first, index as u32)) as usize;
                     let data = &block[from..from + place.len as usize];
                     hashes.insert(chunk, hash_chunk(self.geometry, place.chunk, data));
                 }
@@ -278,33 +283,37 @@ impl<'a> Work<'a> {
 
     /// The columns that lost chunks are of, each once, in order.
     fn columns_of(&self, lost: &ChunkSet) -> Vec<Column> {
-        let mut columns: Vec<Column> =
-            lost.iter().map(|chunk| self.stripes.column_of(self.is_parity(), chunk.0)).collect();
-        columns.dedup();
-        columns
+        let columns = lost.iter().map(|chunk| self.stripes.column_of(self.is_parity(), chunk.0));
+        columns.collect::<BTreeSet<Column>>().into_iter().collect()
     }
 
-    /// Of which content a block of a column is, the own (0) or the other (1), and its chunks there.
-    fn chunks(&self, column: Column, index: u32) -> (usize, Range<u32>) {
-        let parity = self.stripes.is_parity(Shard { group: column.group, index });
-        (usize::from(parity != self.is_parity()), self.stripes.column_chunks(column, index))
+    /// Of which content a shard is, the own (0) or the other (1), and its chunks there in a span.
+    fn chunks(&self, span: Span, index: u32) -> (usize, Range<u32>) {
+        let parity = self.stripes.is_parity(Shard { group: span.first.group, index });
+        let [first, last] = [span.first, span.last()].map(|column| self.stripes.column_chunks(column, index));
+        (usize::from(parity != self.is_parity()), first.start..last.end)
     }
 
-    /// How each block of a column is.
-    fn blocks(&self, column: Column, lost: &ChunkSet, fetched: Option<&Fetched>) -> Vec<Block> {
-        let transfer = &self.of.transfer;
+    /// How each block of a column is; `own` are the chunks of the transfer that are here.
+    fn blocks(
+        &self,
+        column: Column,
+        lost: &ChunkSet,
+        own: &ChunkSet,
+        fetched: Option<&Fetched>,
+    ) -> Vec<Block> {
         let of = |index| {
-            let (side, chunks) = self.chunks(column, index);
+            let (side, chunks) = self.chunks(Span::of(column), index);
             let mut chunks = chunks.map(Chunk);
             if chunks.clone().all(|chunk| {
-                (side == 0 && transfer.has(chunk))
+                (side == 0 && own.contains(chunk))
                     || fetched.is_some_and(|fetched| fetched[side].0.contains(chunk))
             }) {
                 return Block::Here;
             }
             match side {
                 0 if chunks.clone().any(|chunk| lost.contains(chunk)) => Block::Lost,
-                0 if chunks.clone().all(|chunk| transfer.wants(chunk)) => Block::Comes,
+                0 if chunks.clone().all(|chunk| self.of.transfer.wants(chunk)) => Block::Comes,
                 _ if chunks.any(|chunk| self.gone[side].contains(chunk)) => Block::Gone,
                 _ => Block::Open,
             }
@@ -312,91 +321,122 @@ impl<'a> Work<'a> {
         (0..self.stripes.shape().shards()).map(of).collect()
     }
 
-    /// Fetches what is needed only to decode with it.
-    fn fetch(&self, wanted: &[ChunkSet; 2]) -> Result<Fetched, Stop> {
+    /// True if the others follow from those that are here.
+    fn is_enough(&self, blocks: &[Block]) -> bool {
+        blocks.iter().filter(|block| **block == Block::Here).count() >= self.stripes.shape().k() as usize
+    }
+
+    /// Fetches what is needed only to decode with it; each time that some of it may have come, `meanwhile` is told of all that
+    /// has.
+    fn fetch(
+        &self,
+        wanted: &[ChunkSet; 2],
+        mut meanwhile: impl FnMut(&Fetched) -> Result<(), Stop>,
+    ) -> Result<Fetched, Stop> {
         let contents = [(self.of.transfer.id, self.geometry), self.other()];
-        let mut sides: Vec<(usize, Side<'_>)> = Vec::new();
+        let mut fetched: Fetched = contents.map(|(_, geometry)| (ChunkSet::empty(geometry.chunks()), None));
+        let mut sides = [None, None];
         for (at, wanted) in wanted.iter().enumerate().filter(|(_, wanted)| !wanted.is_empty()) {
             let inlets = (self.of.inlets.clone(), self.of.slow.clone());
             let side = Side::begin(&self.of.means, &self.of.folder, contents[at], wanted.clone(), inlets)?;
-            sides.push((at, side));
+            sides[at] = Some(side);
         }
-        let mut fetched: Fetched = contents.map(|(_, geometry)| (ChunkSet::empty(geometry.chunks()), None));
-        while !sides.is_empty() {
-            let mut left = Vec::new();
-            for (at, mut side) in sides {
-                if side.turn() && !self.is_over() {
-                    left.push((at, side));
-                } else {
-                    let (had, landing) = side.end();
-                    fetched[at] = (had, Some(landing));
-                }
+        let mut outcome = meanwhile(&fetched);
+        while sides.iter().any(Option::is_some) {
+            for (at, place) in sides.iter_mut().enumerate() {
+                let Some(mut side) = place.take() else { continue };
+                let (had, landing) = match side.turn() && outcome.is_ok() && !self.is_over() {
+                    true => place.insert(side).so_far(),
+                    false => side.end(),
+                };
+                fetched[at] = (had, Some(landing));
             }
-            sides = left;
+            outcome = outcome.and_then(|()| meanwhile(&fetched));
         }
+        outcome?;
         if self.is_over() { Err(Stop::Over) } else { Ok(fetched) }
     }
 
-    /// The same part of all blocks of a column; `None` if too few are here.
-    fn decoded(
-        &self,
-        column: Column,
-        part: Range<u64>,
-        lost: &ChunkSet,
-        fetched: &Fetched,
-    ) -> Result<Option<Vec<Vec<u8>>>, Stop> {
-        let blocks = self.blocks(column, lost, Some(fetched));
-        let here = blocks.iter().filter(|block| **block == Block::Here).count();
-        if here < self.stripes.shape().k() as usize {
-            return Ok(None);
-        }
-        let mut slices: Vec<Option<Vec<u8>>> = Vec::with_capacity(blocks.len());
-        for (index, block) in (0..).zip(blocks) {
-            slices.push(match block {
-                Block::Here => Some(self.read(column, index, part.clone(), fetched)?),
-                _ => None,
-            });
-        }
-        decode(self.stripes.shape(), &slices).map(Some).map_err(|error| Stop::Failed(error.to_string()))
+    /// Decodes those of the columns of which enough is here, and leaves the others. Of what others did not have after all
+    /// nothing comes: it is another round's.
+    fn decode_ready(&self, left: &mut Vec<Column>, lost: &ChunkSet, fetched: &Fetched) -> Result<(), Stop> {
+        let (own, mut spans): (_, Vec<(Span, Vec<Block>)>) = (self.of.transfer.had(), Vec::new());
+        let most = (SLICE_BYTES as u64 / self.stripes.column_bytes()) as u32;
+        left.retain(|column| {
+            let blocks = self.blocks(*column, lost, &own, Some(fetched));
+            if !self.is_enough(&blocks) {
+                return true;
+            }
+            match spans.last_mut() {
+                Some((span, same)) if span.is_before(*column) && span.count < most && *same == blocks => {
+                    span.count += 1;
+                }
+                _ => spans.push((Span::of(*column), blocks)),
+            }
+            false
+        });
+        spans.into_iter().try_for_each(|(span, blocks)| self.decode(span, &blocks, fetched))
     }
 
-    /// Decodes the lost chunks of a column and hands them to the transfer, which proves them. Of what others did not have after
-    /// all nothing comes: it is another round's.
-    fn decode(&self, column: Column, lost: &ChunkSet, fetched: &Fetched) -> Result<(), Stop> {
-        if self.is_over() {
-            return Err(Stop::Over);
-        }
-        let bytes = self.stripes.column_bytes();
-        let blocks = self.blocks(column, lost, Some(fetched));
-        let lost_here = (0..).zip(blocks).filter(|(_, block)| *block == Block::Lost).map(|(index, _)| index);
-        let mut wanted: BTreeMap<u32, Vec<u8>> = lost_here.map(|index| (index, Vec::new())).collect();
+    /// Decodes the lost chunks of a span and hands them to the transfer, which proves them.
+    fn decode(&self, span: Span, blocks: &[Block], fetched: &Fetched) -> Result<(), Stop> {
+        let bytes = u64::from(span.count) * self.stripes.column_bytes();
+        let lost: Vec<usize> = (0..blocks.len()).filter(|index| blocks[*index] == Block::Lost).collect();
+        let mut decoded: Vec<Vec<u8>> = vec![Vec::with_capacity(bytes as usize); lost.len()];
         let mut from = 0;
         while from < bytes {
+            if self.is_over() {
+                return Err(Stop::Over);
+            }
             let part = from..bytes.min(from + SLICE_BYTES as u64);
             from = part.end;
-            let Some(all) = self.decoded(column, part, lost, fetched)? else { return Ok(()) };
-            for (index, block) in &mut wanted {
-                block.extend_from_slice(&all[*index as usize]);
-            }
+            let slices = self.decoded(span, part, blocks, &lost, fetched)?;
+            decoded.iter_mut().zip(slices).for_each(|(all, slice)| all.extend_from_slice(&slice));
         }
-        wanted.into_iter().try_for_each(|(index, bytes)| self.supply(column, index, &bytes))
+        lost.into_iter().zip(decoded).try_for_each(|(index, bytes)| self.supply(span, index as u32, &bytes))
     }
 
-    /// Reads a part of a block that is here; behind the end of the data are zeros.
-    fn read(&self, column: Column, index: u32, part: Range<u64>, fetched: &Fetched) -> Result<Vec<u8>, Stop> {
-        let (side, chunks) = self.chunks(column, index);
+    /// The same part of those blocks of a span that are `wanted`, of which enough are here.
+    fn decoded(
+        &self,
+        span: Span,
+        part: Range<u64>,
+        blocks: &[Block],
+        wanted: &[usize],
+        fetched: &Fetched,
+    ) -> Result<Vec<Vec<u8>>, Stop> {
+        let shape = self.stripes.shape();
+        let (mut slices, mut read) = (Vec::with_capacity(blocks.len()), 0);
+        for (index, block) in blocks.iter().enumerate() {
+            // Of data and parity no more than suffice, but what is wanted itself.
+            let is_read = *block == Block::Here && (read < shape.k() || wanted.contains(&index));
+            read += u32::from(is_read);
+            slices.push(match is_read {
+                true => Some(self.read(span, index as u32, part.clone(), fetched)?),
+                false => None,
+            });
+        }
+        decode(shape, &slices, wanted).map_err(|error| Stop::Failed(error.to_string()))
+    }
+
+    /// Reads a part of a block of a span that is here; behind the end of the data are zeros.
+    fn read(&self, span: Span, index: u32, part: Range<u64>, fetched: &Fetched) -> Result<Vec<u8>, Stop> {
+        let (side, chunks) = self.chunks(span, index);
         let geometry = if side == 0 { self.geometry } else { self.other().1 };
-        let start = self.stripes.offset(column, index);
+        let start = self.stripes.offset(span.first, index);
+        let (first, end) = (start + part.start, start + part.end);
         let mut out = vec![0; (part.end - part.start) as usize];
         for chunk in chunks {
             let place = place_of(geometry, chunk)?;
-            let (first, end) = (start + part.start, start + part.end);
             let (from, to) = (first.max(place.offset), end.min(place.offset + place.len));
             if from >= to {
                 continue;
             }
-            let own = side == 0 && self.of.transfer.has(Chunk(chunk));
-            let landing = if own { Some(&self.of.transfer.landing) } else { fetched[side].1.as_ref() };
+            // What was fetched for this is read where it lies: the other may be on its way yet.
+            let landing = match fetched[side].0.contains(Chunk(chunk)) {
+                true => fetched[side].1.as_ref(),
+                false => (side == 0).then_some(&self.of.transfer.landing),
+            };
             let lying = landing.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.bytes(place)?;
             let into = &mut out[(from - first) as usize..(to - first) as usize];
             read_at(&lying.file, into, lying.offset + from - place.offset)?;
@@ -405,9 +445,9 @@ impl<'a> Work<'a> {
     }
 
     /// Hands the chunks of a decoded block to the transfer.
-    fn supply(&self, column: Column, index: u32, bytes: &[u8]) -> Result<(), Stop> {
-        let start = self.stripes.offset(column, index);
-        let (_, chunks) = self.chunks(column, index);
+    fn supply(&self, span: Span, index: u32, bytes: &[u8]) -> Result<(), Stop> {
+        let start = self.stripes.offset(span.first, index);
+        let (_, chunks) = self.chunks(span, index);
         let transfer = &self.of.transfer;
         let lacks = |chunk: &u32| transfer.wants(Chunk(*chunk)) && !transfer.has(Chunk(*chunk));
         for chunk in chunks.filter(lacks) {
@@ -417,7 +457,7 @@ impl<'a> Work<'a> {
             let proof = self.manifest.as_ref().and_then(|manifest| manifest.prove(run).ok());
             let proof = proof.filter(|_| self.geometry.chunks() > 1).unwrap_or_default();
             let data = &bytes[from..from + place.len as usize];
-            if !self.of.transfer.supply(Chunk(chunk), place, proof, data) {
+            if !transfer.supply(Chunk(chunk), place, proof, data) {
                 return Err(Stop::Failed(
                     "what came of it is something else: the parity is not that of this".to_owned(),
                 ));

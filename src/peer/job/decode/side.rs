@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::scratch::Scratch;
 use crate::content::{ChunkSet, FileId, Geometry, SafeName};
@@ -16,8 +16,10 @@ use crate::swarm::errands::{Errand, Errands, holders_wanted};
 use crate::swarm::scheduler::{Event, TICK};
 use crate::wire::{List, Locate, Located, Name, Purpose, View};
 
-/// What nobody has had for so long is looked for no more.
+/// What nobody has had for so long is looked for no more,
 const STALLED_AFTER: Duration = Duration::from_secs(3);
+/// or for so long, if all have said what they have whom trackers named.
+const MISSING_AFTER: Duration = Duration::from_millis(50);
 
 /// Chunks of one content that are on their way to a scratch file.
 pub(super) struct Side<'a> {
@@ -26,6 +28,8 @@ pub(super) struct Side<'a> {
     pub(super) transfer: Arc<Transfer>,
     errands: Errands,
     answers: Option<Receiver<Located>>,
+    /// All trackers have answered.
+    located: bool,
     gate: Gate,
     /// Since when nobody has been there who has what is missing.
     alone_since: Option<Instant>,
@@ -53,6 +57,7 @@ impl<'a> Side<'a> {
             transfer: Arc::new(transfer),
             errands: Errands::new(limits.max_neighbours, limits.refresh, geometry.chunks(), now),
             answers: None,
+            located: false,
             gate: Gate::new(),
             alone_since: None,
         })
@@ -80,7 +85,9 @@ impl<'a> Side<'a> {
             return true;
         }
         let since = *self.alone_since.get_or_insert(now);
-        now.saturating_duration_since(since) < STALLED_AFTER
+        let all_said = self.located && !self.transfer.neighbours(|neighbours| neighbours.expects());
+        let patience = if all_said { MISSING_AFTER } else { STALLED_AFTER };
+        now.saturating_duration_since(since) < patience
     }
 
     fn locate(&mut self) {
@@ -92,13 +99,27 @@ impl<'a> Side<'a> {
     }
 
     fn hear(&mut self) {
-        let answers: Vec<Located> = self.answers.iter().flat_map(|answers| answers.try_iter()).collect();
-        let variants = answers.into_iter().flat_map(|located| located.variants.into_vec());
-        for variant in variants.filter(|one| one.size == self.size && one.id == self.transfer.id) {
-            for holder in self.means.others(&variant) {
-                self.transfer.suggest(holder.peer, &holder.addresses);
+        while let Some(answers) = &self.answers {
+            let located = match answers.try_recv() {
+                Ok(located) => located,
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    (self.answers, self.located) = (None, true);
+                    return;
+                }
+            };
+            let variants = located.variants.into_vec().into_iter();
+            for variant in variants.filter(|one| one.size == self.size && one.id == self.transfer.id) {
+                for holder in self.means.others(&variant) {
+                    self.transfer.suggest(holder.peer, &holder.addresses);
+                }
             }
         }
+    }
+
+    /// The chunks that have come so far, and where they are.
+    pub(super) fn so_far(&self) -> (ChunkSet, Arc<dyn Landing>) {
+        (self.transfer.had(), self.transfer.landing.clone())
     }
 
     /// The chunks that have come; nothing more comes.
@@ -106,6 +127,6 @@ impl<'a> Side<'a> {
         self.transfer.finish(End::Cancelled);
         self.gate.close();
         self.transfer.sources.wait_for_all();
-        (self.transfer.had(), self.transfer.landing.clone())
+        self.so_far()
     }
 }
