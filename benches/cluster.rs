@@ -1,18 +1,19 @@
 //! Changes of what is on record, a second: by three trackers that are one, by one alone, and by etcd with three members.
 //!
 //! `cargo bench --bench cluster` prints a table, all from one run. All put what they acknowledge on the disk of a temporary
-//! folder first. etcd (Debian's etcd-server and etcd-client) is asked by its own `etcdctl check perf`; where it is not
-//! installed its rows say so.
+//! folder first. etcd (Debian's etcd-server and etcd-client) is asked by as many clients over its gateway for HTTP, and by its own
+//! `etcdctl check perf --load=l`, which has 500 clients: more that it can put together. Where it is not installed its rows say so.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use p2p::content::FileId;
 use p2p::net::secure::{Expected, Keyring};
 use p2p::net::{self, Identity, Messages, trace::Side};
@@ -29,14 +30,22 @@ const VERSIONS: u64 = 100;
 type Link = Messages<FromTracker, ToTracker>;
 
 fn main() {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("load average before the run {}\n", load.split(' ').next().unwrap_or_default());
     println!("| {CLIENTS} clients, changes a second | | latency p50 / p99 |\n|---|---|---|");
     let several = ours(3);
     let alone = ours(1);
     println!("| one alone, as part of three | {:.2} | |", alone / several);
     match etcd() {
-        Ok(etcd) => {
-            println!("| etcd, three members (etcdctl check perf --load=l) | {etcd:.0} | |");
-            println!("| three trackers, as part of etcd | {:.2} | |", several / etcd);
+        Ok(Etcd { puts, own }) => {
+            println!(
+                "| etcd, three members, by its `etcdctl check perf --load=l` with 500 clients | {own:.0} | |"
+            );
+            println!("| three trackers, as part of etcd | {:.2} | |", several / puts);
+            println!(
+                "| three trackers, as part of etcd with ten times as many clients | {:.2} | |",
+                several / own
+            );
         }
         Err(why) => println!("| etcd, three members | missing: {why} | |"),
     }
@@ -69,11 +78,17 @@ fn ours(count: usize) -> f64 {
         assert!(began.elapsed() < Duration::from_secs(60), "the trackers do not agree");
         thread::sleep(Duration::from_millis(50)); // nobody tells when they agree: they are asked again
     }
+    let what = if count == 1 { "one tracker alone" } else { "three trackers" };
+    measured(what, |number, over, made| publish(&addresses[number % count], number, over, made))
+}
+
+/// What clients get done a second, each of whom gives how long each thing took.
+fn measured(what: &str, client: impl Fn(usize, &AtomicBool, &AtomicU64) -> Vec<Duration> + Sync) -> f64 {
     let (over, made) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut latencies: Vec<Duration> = thread::scope(|scope| {
-        let (addresses, over, made) = (&addresses, &over, &made);
-        let client = |number: usize| move || publish(&addresses[number % count], number, over, made);
-        let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(client(number))).collect();
+        let (over, made, client) = (&over, &made, &client);
+        let one = |number: usize| move || client(number, over, made);
+        let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(one(number))).collect();
         thread::sleep(TIME); // what is measured: as much as they do in that time
         over.store(true, Ordering::Relaxed);
         clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
@@ -82,7 +97,6 @@ fn ours(count: usize) -> f64 {
     let at =
         |part: usize| latencies[(latencies.len() * part / 100).min(latencies.len() - 1)].as_secs_f64() * 1e3;
     let rate = made.load(Ordering::Relaxed) as f64 / TIME.as_secs_f64();
-    let what = if count == 1 { "one tracker alone" } else { "three trackers" };
     println!("| {what} | {rate:.0} | {:.1} / {:.1} ms |", at(50), at(99));
     rate
 }
@@ -154,8 +168,53 @@ fn publish(address: &str, number: usize, over: &AtomicBool, made: &AtomicU64) ->
     latencies
 }
 
-/// The puts a second of etcd, or why there are none.
-fn etcd() -> Result<f64, String> {
+/// What etcd does a second.
+struct Etcd {
+    /// Puts of as many clients as ours are, over HTTP/1.1.
+    puts: f64,
+    /// By its own measure.
+    own: f64,
+}
+
+/// One put after the other; how long each took.
+fn put(address: &str, number: usize, over: &AtomicBool, made: &AtomicU64) -> Vec<Duration> {
+    let mut stream = BufReader::new(TcpStream::connect(address).expect("etcd"));
+    let mut latencies = Vec::new();
+    for seq in 1_u64.. {
+        let key = BASE64.encode(format!("client{number}/{}/{}", seq / VERSIONS, seq % VERSIONS).as_bytes());
+        // As many bytes as a version has.
+        let body = format!(r#"{{"key":"{key}","value":"{}"}}"#, BASE64.encode(&[seq as u8; 96]));
+        let head =
+            format!("POST /v3/kv/put HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let began = Instant::now();
+        stream.get_mut().write_all(format!("{head}{body}").as_bytes()).expect("etcd");
+        assert!(answered(&mut stream).contains("revision"), "a put that was made");
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        latencies.push(began.elapsed());
+        made.fetch_add(1, Ordering::Relaxed);
+    }
+    latencies
+}
+
+/// The body of the next answer.
+fn answered(stream: &mut BufReader<TcpStream>) -> String {
+    let (mut line, mut bytes) = (String::new(), 0);
+    while line != "\r\n" {
+        line.clear();
+        assert!(stream.read_line(&mut line).expect("etcd") > 0, "etcd has ended");
+        if let Some(length) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            bytes = length.trim().parse().expect("a length");
+        }
+    }
+    let mut body = vec![0; bytes];
+    stream.read_exact(&mut body).expect("etcd");
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+/// What etcd does, or why that is not known.
+fn etcd() -> Result<Etcd, String> {
     let place = TempDir::new().map_err(|error| error.to_string())?;
     let addresses = free_addresses(6);
     let (clients, peers) = addresses.split_at(3);
@@ -192,8 +251,12 @@ fn etcd() -> Result<f64, String> {
         }
         thread::sleep(Duration::from_millis(200)); // as above; each look is a process of its own
     }
+    let puts = measured("etcd, three members, as many clients over HTTP/1.1", |number, over, made| {
+        put(&clients[number % 3], number, over, made)
+    });
     // `PASS: Throughput is 3421 writes/s`, or `FAIL: Throughput too low: 3421 writes/s`
     let said = ctl(&["check", "perf", "--load=l"]).map_err(|error| error.to_string())?;
     let rate = said.split(" writes/s").next().and_then(|before| before.rsplit(' ').next()?.parse().ok());
-    rate.ok_or_else(|| format!("etcdctl says {said:?}"))
+    let own = rate.ok_or_else(|| format!("etcdctl says {said:?}"))?;
+    Ok(Etcd { puts, own })
 }
