@@ -279,9 +279,6 @@ impl Keeping {
         }
         self.ticked = now;
         self.forget_uploads(now);
-        if !self.uploads.is_empty() {
-            self.agenda.walk(Walk::Uploads, true);
-        }
         for at in self.stores.misses(self.terms.repair_after, now) {
             self.agenda.walk(Walk::Of(at), false);
         }
@@ -301,6 +298,10 @@ impl Keeping {
         }
         self.look_after_leaving(now);
         self.look_whether_calm(now);
+        // Behind what waits until nothing is to be gone over: somebody may ask for uploads all the time.
+        if !self.uploads.is_empty() {
+            self.agenda.walk(Walk::Uploads, true);
+        }
     }
 
     /// The next content to which nothing has referred for long enough.

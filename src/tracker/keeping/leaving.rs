@@ -85,7 +85,9 @@ impl Keeping {
     }
 
     pub(super) fn look_after_leaving(&mut self, now: Instant) {
-        if self.looked_after_leaving + LEAVING_AGAIN > now || !self.agenda.is_empty() {
+        // Whatever else is to be gone over: where there are uploads all the time, there is always something.
+        let looks = self.agenda.walks.iter().any(|(walk, _)| matches!(walk, Walk::Leaving(_)));
+        if self.looked_after_leaving + LEAVING_AGAIN > now || looks {
             return;
         }
         self.looked_after_leaving = now;
@@ -94,8 +96,9 @@ impl Keeping {
         leaving.into_iter().for_each(|at| self.agenda.walk(Walk::Leaving(at), false));
     }
 
-    /// True if a content is not as safe as promised without the stores that are leaving.
-    pub(super) fn is_needed(&self, content: Content, step: &mut Step) -> bool {
+    /// True if something that this store holds of a content is not as safe as promised without the stores that are leaving. What it does
+    /// not hold, of an upload that has not come far, say, keeps it from nothing.
+    pub(super) fn is_needed(&self, content: Content, at: StoreRow, step: &mut Step) -> bool {
         if let Some(pair) = self.pair_of(content) {
             return !self.is_whole_without_leaving(&pair, step);
         }
@@ -103,8 +106,13 @@ impl Keeping {
         else {
             return false;
         };
+        let Some(mine) = row.holder(at).map(|holder| &holder.have) else { return false };
         step.does(part::words(row.chunks) * (1 + row.holders.len()));
-        let place = |at: StoreRow| self.stores[at].stays().then_some(at.0.into());
-        row.safe(place, row.copies()).last().is_some_and(|safe| *safe < part::weight(row.chunks))
+        let staying = row.parts(|at| self.stores[at].stays().then_some(at.0.into()));
+        let copies = row.copies().into();
+        let needed = |word| {
+            mine.word(word) & part::used(word, row.chunks) & !part::levels(&staying, word).at_least(copies)
+        };
+        (0..part::words(row.chunks)).any(|word| needed(word) != 0)
     }
 }

@@ -305,9 +305,14 @@ impl Row {
     /// How many chunks at least one of these stores holds, at least two, and so on up to `most`; with `place` stores
     /// in one place count once.
     pub(super) fn safe(&self, place: impl Fn(StoreRow) -> Option<u32>, most: u8) -> Vec<u32> {
+        copies(&self.parts(place), self.chunks, most.into())
+    }
+
+    /// What these stores hold, each with its place, and those in one place next to each other.
+    pub(super) fn parts(&self, place: impl Fn(StoreRow) -> Option<u32>) -> Vec<(u32, &Part)> {
         let placed = self.holders.iter().filter_map(|holder| Some((place(holder.store)?, &holder.have)));
         let mut parts: Vec<(u32, &Part)> = placed.collect();
         parts.sort_by_key(|(place, _)| *place);
-        copies(&parts, self.chunks, most.into())
+        parts
     }
 }

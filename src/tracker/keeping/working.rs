@@ -100,7 +100,7 @@ impl Keeping {
             Walk::Uploads => self.look_at_upload(content, now),
             Walk::Reported(at) => self.forget_unnamed(content, at, now),
             Walk::Of(_) | Walk::All => self.look_for_missing(content, step),
-            Walk::Leaving(_) => self.agenda.needed += u64::from(self.is_needed(content, step)),
+            Walk::Leaving(at) => self.agenda.needed += u64::from(self.is_needed(content, at, step)),
             Walk::Surplus => self.look_for_surplus(content, step, now),
             Walk::Balance => self.pass_on_from_full(content, step, now),
         }

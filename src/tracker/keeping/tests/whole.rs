@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{self, GRACE, REPAIR_AFTER, World, file};
 use crate::content::Chunk;
 use crate::tracker::keeping::Order;
-use crate::wire::Bits;
+use crate::wire::{Bits, Reluctance};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Longer than everything must have been whole before anything that is too much is given up.
@@ -137,6 +137,29 @@ fn a_store_that_leaves_is_needed_until_others_have_what_it_holds() {
     world.passes(CALM);
     world.passes(SECOND);
     assert_eq!(works(&mut world), (0, held), "it stays after all");
+}
+
+#[test]
+fn a_store_may_go_though_an_upload_is_under_way_all_the_time() {
+    let mut world = World::new(3);
+    let (promise, coming) = (file(1, 160, 2), file(2, 16, 2));
+    world.upload(1, promise);
+    world.passes(REPAIR_AFTER);
+    world.leaves(0, true);
+    for _ in 0..12 {
+        // Its uploader asks on, and stores say that nobody has it.
+        world.store(2, coming);
+        for (store, order) in world.orders() {
+            if world::content_of(&order) == coming.content {
+                world.decline(store, coming.content, Reluctance::NoSource);
+            } else {
+                world.obey(store, &order);
+                world.say(store, promise.content);
+            }
+        }
+        world.passes(SECOND);
+    }
+    assert!(world.is_drained(0));
 }
 
 #[test]
