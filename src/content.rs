@@ -1,6 +1,7 @@
-//! What is moved: ids, geometry, sets and runs of chunks, manifests with their proofs, erasure codes, trees, names and links. Pure.
+//! What is moved: ids, geometry, sets and runs of chunks, manifests with their proofs, erasure codes, trees, names and links; and the keys of those who move it. Pure.
 
 mod address;
+pub mod base32;
 mod chunk_set;
 mod claim;
 pub mod code;
@@ -12,6 +13,7 @@ mod name;
 mod network;
 mod pattern;
 mod proof;
+mod public_key;
 mod rate;
 pub mod runs;
 mod tree;
@@ -27,6 +29,7 @@ pub use name::{NameError, SafeName, misleads, shown};
 pub use network::Network;
 pub use pattern::{Filter, Pattern, is_pattern};
 pub use proof::{ChunkHasher, Manifest, PROOF_RUN, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};
+pub use public_key::{NoKey, PublicKey};
 pub use rate::Rate;
 pub use runs::Run;
 pub use tree::{

@@ -14,8 +14,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use p2p::content::FileId;
-use p2p::net::secure::{Secret, base32};
+use p2p::content::{FileId, base32};
+use p2p::net::secure::Secret;
 use support::{DEADLINE, Daemon, Output, Sample, eventually, run, run_with};
 use tempfile::TempDir;
 use wiretap::Wiretap;

@@ -6,12 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use p2p::content::PeerId;
+use p2p::content::{PeerId, PublicKey};
 use p2p::net::secure::{Expected, Keyring};
 use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::wire::{
-    BetweenNodes, ChangeMembers, Common, ErrorCode, FromTracker, GetCluster, LinkNodes, List, MemberKey,
-    NodePlace, Role, Text, ToTracker,
+    BetweenNodes, ChangeMembers, Common, ErrorCode, FromTracker, GetCluster, LinkNodes, List, NodePlace,
+    Role, Text, ToTracker,
 };
 use rustix::process::Signal;
 use support::{Daemon, Output, Port, Sample, eventually, pattern, run};
@@ -131,7 +131,7 @@ impl Cluster {
         let place = |node: &usize| NodePlace {
             node: *node as u16,
             address: Text::new(self.at(*node)),
-            key: MemberKey::NONE,
+            key: PublicKey::NONE,
         };
         let members: List<_, 9> = List::new(nodes.iter().map(place).collect());
         // What this tracker knows of epochs may be a moment old.

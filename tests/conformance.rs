@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use p2p::conformance::{self, ASK, Body, Client, Fault, Hello, MEMBER, Outcome, Shared, id};
-use p2p::net::secure::base32;
+use p2p::content::base32;
 use support::{DEADLINE, Daemon, Sample, eventually, pattern, run};
 use tempfile::{NamedTempFile, TempDir};
 

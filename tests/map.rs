@@ -121,7 +121,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("tracker/directory", &["content", "wire", "tracker/tables"]),
     ("tracker/records/outcome", &["wire"]),
     ("tracker/records/pages", &["wire", "tracker/records/outcome"]),
-    ("tracker/records/roster", &["wire", "net/secure", "tracker/records/outcome"]),
+    ("tracker/records/roster", &["content", "wire", "net/secure", "tracker/records/outcome"]),
     ("tracker/records/seen", &["content", "wire", "tracker/records/outcome"]),
     ("tracker/records/nodes", &["wire", "rescue", "tracker/records/outcome"]),
     (

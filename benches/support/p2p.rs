@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use p2p::net::secure::{Secret, base32};
+use p2p::content::base32;
+use p2p::net::secure::Secret;
 
 use super::process::{Line, Running};
 

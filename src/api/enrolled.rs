@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::net::secure::PublicKey;
-use crate::wire::{MemberInfo, MemberKey, MemberRole};
+use crate::content::PublicKey;
+use crate::wire::{MemberInfo, MemberRole};
 
 /// A member of a closed swarm: a key in its roster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,13 +29,12 @@ pub struct Enrolled {
 
 impl From<&MemberInfo> for Enrolled {
     fn from(member: &MemberInfo) -> Enrolled {
-        let key = |key: MemberKey| PublicKey(key.0).to_string();
         Enrolled {
             name: member.name.to_string(),
-            key: key(member.key),
+            key: member.key.to_string(),
             role: role_word(member.standing.role).to_owned(),
             prefix: member.standing.prefix.to_string(),
-            by: (member.by != MemberKey::NONE).then(|| key(member.by)),
+            by: (member.by != PublicKey::NONE).then(|| member.by.to_string()),
             own: member.own,
             since_ms: member.since_ms,
             here: member.here,

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::secure::{Keyring, PublicKey};
-use crate::content::PeerId;
+use super::secure::Keyring;
+use crate::content::{PeerId, PublicKey};
 use crate::threads::lock;
 use crate::wire::{self, Hello, Role, limits};
 

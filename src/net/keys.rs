@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::error::NetError;
 use super::messages::Messages;
-use super::secure::{Keyring, Psk, PublicKey, Secret};
-use crate::wire::{Common, Epoch, ErrorCode, FromTracker, Keys, MemberKey, Renew, ToTracker};
+use super::secure::{Keyring, Psk, Secret};
+use crate::content::PublicKey;
+use crate::wire::{Common, Epoch, ErrorCode, FromTracker, Keys, Renew, ToTracker};
 
 /// From now on the process dials with the new key, and takes that before for as long as the tracker says; connections with
 /// who was put out end.
@@ -38,7 +39,7 @@ pub(crate) fn renew(
     }
 }
 
-fn take(keyring: &Keyring, epoch: &Epoch, grace: Instant, revoked: &[MemberKey]) {
+fn take(keyring: &Keyring, epoch: &Epoch, grace: Instant, revoked: &[PublicKey]) {
     keyring.rotate(Psk::of_swarm(&Secret::from(*epoch.secret.expose())), grace);
-    keyring.set_revoked(revoked.iter().map(|key| PublicKey(key.0)));
+    keyring.set_revoked(revoked.iter().copied());
 }

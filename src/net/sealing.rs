@@ -1,8 +1,9 @@
 //! What becomes of a connection's bytes behind its handshake, where it has one: sealed records.
 
+use crate::content::PublicKey;
 use bytes::{Buf, BytesMut};
 
-use super::secure::{Broken, Keyring, Opener, Proven, PublicKey, Sealer, SecureError, Tunnel};
+use super::secure::{Broken, Keyring, Opener, Proven, Sealer, SecureError, Tunnel};
 
 /// A closed connection, as its session has it.
 #[derive(Debug)]

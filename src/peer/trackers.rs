@@ -17,7 +17,6 @@ use crossbeam_channel::{Receiver, bounded};
 use super::stop::Stop;
 use crate::content::{FileId, Run};
 use crate::net::Identity;
-use crate::net::secure::PublicKey;
 use crate::threads;
 use crate::threads::lock;
 use crate::wire::{Locate, Located, Name, Offer, Report, View};
@@ -178,7 +177,7 @@ impl Inner {
     fn carry_out(self: &Arc<Self>, Step { added, removed }: Step) {
         for (addr, key) in added {
             if let (Some(key), Some(means)) = (key, self.means.get()) {
-                means.me.keyring.pin(&addr, PublicKey(key.0));
+                means.me.keyring.pin(&addr, key);
             }
             if let Err(error) = self.begin(&addr) {
                 tracing::warn!("no link to the tracker {addr}: {error}");

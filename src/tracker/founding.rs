@@ -7,11 +7,10 @@ use super::keys::openings;
 use super::recorder::{Recorder, Unrecorded};
 use super::records::{Command, Found, Founder, Invite, invite_id};
 use super::shared::Shared;
-use crate::content::Host;
-use crate::net::secure::{self, Keyring, PublicKey, Purpose};
+use crate::content::{Host, PublicKey};
+use crate::net::secure::{self, Keyring, Purpose};
 use crate::wire::{
-    ClientId, Epoch, Label, List, MemberKey, MemberRole, Name, Standing, SwarmSecret, TrackerAddress,
-    TrackerKey,
+    ClientId, Epoch, Label, List, MemberRole, Name, Standing, SwarmSecret, TrackerAddress, TrackerKey,
 };
 
 /// How long is waited until the only tracker of a cluster leads it, and how often it is looked.
@@ -26,7 +25,7 @@ pub struct Closed {
     /// What a swarm that is founded is called.
     pub swarm: String,
     /// Who is its first admin: the public key, and a name.
-    pub admin: (MemberKey, String),
+    pub admin: (PublicKey, String),
     /// The hosts at which others dial this tracker.
     pub hosts: Vec<String>,
 }
@@ -42,7 +41,7 @@ pub(super) fn open(closed: &Closed, name: &str, recorder: &Recorder) -> Result<(
         let (admin, admins_name) = &closed.admin;
         let founders = List::new(vec![
             founder(*admin, admins_name, MemberRole::Admin),
-            founder(MemberKey(closed.identity.public().0), name, MemberRole::Tracker),
+            founder(closed.identity.public(), name, MemberRole::Tracker),
         ]);
         let swarm = Label::new(&*closed.swarm);
         let found = Found { swarm, secret: SwarmSecret::NONE, founders, since_ms: 0 };
@@ -54,7 +53,7 @@ pub(super) fn open(closed: &Closed, name: &str, recorder: &Recorder) -> Result<(
     };
     let keyring = Keyring::new(closed.identity.clone(), newest.clone(), Purpose::Member);
     keyring.set(newest, others);
-    keyring.set_revoked(records.roster().revoked().map(|key| PublicKey(key.0)));
+    keyring.set_revoked(records.roster().revoked());
     Ok((keyring, founds))
 }
 
@@ -75,7 +74,7 @@ pub struct Swarm {
     /// What it is called.
     pub name: String,
     /// The public key of this tracker.
-    pub tracker: MemberKey,
+    pub tracker: PublicKey,
     /// The key that lets in now.
     pub epoch: Epoch,
     /// Where others dial this tracker.
@@ -87,7 +86,7 @@ pub struct Swarm {
 impl Closed {
     /// This tracker, which listens on this port, as members are told of it.
     pub(super) fn trackers(&self, port: u16) -> Vec<TrackerKey> {
-        let key = MemberKey(self.identity.public().0);
+        let key = self.identity.public();
         let endpoints =
             self.hosts.iter().filter_map(|host| Some(Host::new(host)?.endpoint(port).to_string()));
         endpoints.map(|address| TrackerKey { address: TrackerAddress::new(address), key }).collect()
@@ -98,7 +97,7 @@ impl Closed {
 pub(super) fn swarm(shared: &Shared, is_new: bool) -> Option<Swarm> {
     let records = shared.records();
     let epoch = records.roster().epoch()?.clone();
-    let tracker = MemberKey(shared.keyring().identity()?.public().0);
+    let tracker = shared.keyring().identity()?.public();
     let addresses = shared.trackers().iter().map(|tracker| tracker.address.to_string()).collect();
     Some(Swarm { name: records.roster().swarm().to_string(), tracker, epoch, addresses, is_new })
 }

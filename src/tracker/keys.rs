@@ -1,7 +1,7 @@
 //! By which keys a closed tracker can be dialled: as its roster has it.
 
 use super::records::{Key, Roster};
-use crate::net::secure::{Keyring, Opening, Psk, PublicKey, Purpose, Secret};
+use crate::net::secure::{Keyring, Opening, Psk, Purpose, Secret};
 use crate::wire::SwarmSecret;
 
 /// From now on the tracker can be dialled by what the roster says, and nothing else.
@@ -9,7 +9,7 @@ pub(super) fn renew(keyring: &Keyring, roster: &Roster, now_ms: u64) {
     let (newest, others) = openings(roster, now_ms);
     if let Some(newest) = newest {
         keyring.set(newest, others);
-        keyring.set_revoked(roster.revoked().map(|key| PublicKey(key.0)));
+        keyring.set_revoked(roster.revoked());
     }
 }
 

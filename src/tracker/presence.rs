@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::records::Roster;
-use crate::wire::MemberKey;
+use crate::content::PublicKey;
 
 /// The connections of those whose keys are known, by number.
 #[derive(Debug, Default)]
-pub(super) struct Presence(BTreeMap<u64, MemberKey>);
+pub(super) struct Presence(BTreeMap<u64, PublicKey>);
 
 /// A connection that is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Cut {
 
 impl Presence {
     /// A connection of somebody with this key has begun.
-    pub(super) fn comes(&mut self, connection: u64, key: MemberKey) {
+    pub(super) fn comes(&mut self, connection: u64, key: PublicKey) {
         self.0.insert(connection, key);
     }
 
@@ -30,12 +30,12 @@ impl Presence {
     }
 
     /// The keys of all who are here.
-    pub(super) fn keys(&self) -> BTreeSet<MemberKey> {
+    pub(super) fn keys(&self) -> BTreeSet<PublicKey> {
         self.0.values().copied().collect()
     }
 
     /// Cuts of all connections with this key.
-    pub(super) fn of(&self, key: MemberKey) -> Vec<Cut> {
+    pub(super) fn of(&self, key: PublicKey) -> Vec<Cut> {
         let its = self.0.iter().filter(|(_, here)| **here == key);
         its.map(|(connection, _)| Cut { connection: *connection, revoked: false }).collect()
     }
@@ -49,7 +49,7 @@ impl Presence {
     /// also those of whom the roster knows nothing, for he may be one of them.
     pub(super) fn cuts(&self, roster: &Roster) -> Vec<Cut> {
         let known = |key| roster.grace_until_ms() > 0 || roster.standing(key).is_some();
-        let cut = |(connection, key): (&u64, &MemberKey)| {
+        let cut = |(connection, key): (&u64, &PublicKey)| {
             let revoked = roster.is_revoked(*key);
             (revoked || !known(*key)).then_some(Cut { connection: *connection, revoked })
         };

@@ -13,11 +13,11 @@ use super::nodes::Nodes;
 use super::presence::{Cut, Presence};
 use super::recorder::{Changed, Recorder, Several, Unrecorded};
 use super::records::{Applied, Command, Content, Expire, Outcome, Records, SeeStore};
-use crate::content::{Network, PeerId};
+use crate::content::{Network, PeerId, PublicKey};
 use crate::net::secure::Keyring;
 use crate::rescue;
 use crate::threads::{self, Reading};
-use crate::wire::{MemberKey, TrackerAddress, TrackerKey};
+use crate::wire::{TrackerAddress, TrackerKey};
 
 /// Contents of a peer that is gone cleared away under one lock.
 const SWEEP: usize = 128;
@@ -313,7 +313,7 @@ impl Shared {
     }
 
     /// A connection of somebody with this key has begun.
-    pub fn comes(&self, connection: u64, key: MemberKey) {
+    pub fn comes(&self, connection: u64, key: PublicKey) {
         threads::lock(&self.presence).comes(connection, key);
     }
 
@@ -323,14 +323,14 @@ impl Shared {
     }
 
     /// Who is here with this key may do more or less now: it is cut, and tells anew all that it has.
-    pub fn comes_again(&self, key: MemberKey) {
+    pub fn comes_again(&self, key: PublicKey) {
         let cuts = threads::lock(&self.presence).of(key);
         threads::lock(&self.cuts).extend(cuts);
     }
 
     /// The keys of all who are connected, and of this tracker.
-    pub fn members_here(&self) -> BTreeSet<MemberKey> {
-        let own = self.keyring.identity().map(|identity| MemberKey(identity.public().0));
+    pub fn members_here(&self) -> BTreeSet<PublicKey> {
+        let own = self.keyring.identity().map(|identity| identity.public());
         threads::lock(&self.presence).keys().into_iter().chain(own).collect()
     }
 
@@ -342,7 +342,7 @@ impl Shared {
     /// The trackers of the swarm.
     pub fn trackers(&self) -> Vec<TrackerKey> {
         let members = self.several().map_or(Vec::new(), |several| several.view().members);
-        let known = members.into_iter().filter(|member| member.key != MemberKey::NONE);
+        let known = members.into_iter().filter(|member| member.key != PublicKey::NONE);
         let told: Vec<TrackerKey> = known
             .map(|member| {
                 let address = TrackerAddress::new(&*member.address);

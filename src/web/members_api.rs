@@ -14,11 +14,12 @@ use super::request::Asked;
 use super::site::Site;
 use super::swarm::{self, Order, strange};
 use crate::api::{Enrolled, role_of};
+use crate::content::PublicKey;
 use crate::net::join_link::JoinLink;
-use crate::net::secure::{Code, PublicKey};
+use crate::net::secure::Code;
 use crate::wire::{
-    ClientId, Common, Enter, FromTracker, GetMembers, Invite, Label, MemberKey, Name, Revoke, Standing,
-    SwarmSecret, limits,
+    ClientId, Common, Enter, FromTracker, GetMembers, Invite, Label, Name, Revoke, Standing, SwarmSecret,
+    limits,
 };
 
 /// Members that are looked at for one list.
@@ -45,7 +46,7 @@ pub(super) fn members(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
 }
 
 fn list(site: &Site) -> Result<(Vec<Enrolled>, bool), Problem> {
-    let (mut all, mut after) = (Vec::new(), MemberKey::NONE);
+    let (mut all, mut after) = (Vec::new(), PublicKey::NONE);
     loop {
         let question = GetMembers { after, limit: limits::MAX_PAGE_MEMBERS as u16 };
         let FromTracker::Members(page) = site.ask_as_admin(question)? else { return Err(strange()) };
@@ -121,14 +122,14 @@ fn picture(link: &str) -> Result<String, QrError> {
 }
 
 /// The key in the path.
-fn key(asked: &Asked) -> Result<MemberKey, Problem> {
+fn key(asked: &Asked) -> Result<PublicKey, Problem> {
     let key: Result<PublicKey, _> = asked.place(0).parse();
-    key.map(|key| MemberKey(key.0)).map_err(|_| Problem::bad("a member is named by its whole key"))
+    key.map_err(|_| Problem::bad("a member is named by its whole key"))
 }
 
 /// `PATCH /members/{key}`
 pub(super) fn set_role(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
-    let (wish, key): (Wish, MemberKey) = (asked.json()?, key(asked)?);
+    let (wish, key): (Wish, PublicKey) = (asked.json()?, key(asked)?);
     let standing = standing(&wish)?;
     let is_there = list(site)?.0.iter().any(|member| member.key == asked.place(0) && !member.own);
     if !is_there {

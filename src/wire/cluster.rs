@@ -1,10 +1,11 @@
 //! The trackers of a cluster, as they stand in messages.
 
+use crate::content::PublicKey;
 use bytes::{Buf, BufMut, BytesMut};
 
 use super::field::{Cursor, DecodeError, Field};
 use super::macros::layout;
-use super::members::{MemberKey, TrackerAddress};
+use super::members::TrackerAddress;
 
 /// A tracker's disk: made when it was empty, and on it from then on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -27,7 +28,7 @@ layout! {
         /// Where it is reached.
         address: TrackerAddress,
         /// Its public key; zeros in an open network.
-        key: MemberKey,
+        key: PublicKey,
     }
 }
 
@@ -39,7 +40,7 @@ layout! {
         /// Where it is reached; empty if that is the address which was dialled, or not known.
         address: TrackerAddress,
         /// Its public key; zeros in an open network.
-        key: MemberKey,
+        key: PublicKey,
         /// True for a member; false for one that is connected and has no vote.
         votes: bool,
         /// Its disk: of a member as the epoch has it, of another as it says.

@@ -9,35 +9,27 @@ use super::codes::MemberRole;
 use super::field::{Cursor, DecodeError, Field, Label, Name, Text};
 use super::limits::MAX_ADDRESS_BYTES;
 use super::macros::layout;
+use crate::content::PublicKey;
 
-/// Bytes of a key or secret.
-const KEY_BYTES: usize = 32;
-
-/// The public key by which a member is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct MemberKey(pub [u8; KEY_BYTES]);
-
-impl MemberKey {
-    /// Before every key: where pages begin. Nobody has it, for no private key belongs to it.
-    pub const NONE: MemberKey = MemberKey([0; KEY_BYTES]);
-}
+/// Bytes of a secret.
+const SECRET_BYTES: usize = 32;
 
 /// What lets into a swarm: the secret of one of its epochs, or what is made of the secret of an invite. It is never shown,
 /// and wiped where it lay.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SwarmSecret([u8; KEY_BYTES]);
+pub struct SwarmSecret([u8; SECRET_BYTES]);
 
 impl SwarmSecret {
     /// None: where one is to come.
-    pub const NONE: SwarmSecret = SwarmSecret([0; KEY_BYTES]);
+    pub const NONE: SwarmSecret = SwarmSecret([0; SECRET_BYTES]);
 
     /// A secret of these bytes.
-    pub fn new(bytes: [u8; KEY_BYTES]) -> SwarmSecret {
+    pub fn new(bytes: [u8; SECRET_BYTES]) -> SwarmSecret {
         SwarmSecret(bytes)
     }
 
     /// Its bytes, for those who make keys of them or write them down where nobody else reads.
-    pub fn expose(&self) -> &[u8; KEY_BYTES] {
+    pub fn expose(&self) -> &[u8; SECRET_BYTES] {
         &self.0
     }
 }
@@ -54,12 +46,12 @@ impl Drop for SwarmSecret {
     }
 }
 
-impl Field for MemberKey {
+impl Field for PublicKey {
     fn put(&self, out: &mut BytesMut) {
         out.put_slice(&self.0);
     }
-    fn take(from: &mut Cursor) -> Result<MemberKey, DecodeError> {
-        Ok(MemberKey(from.array()?))
+    fn take(from: &mut Cursor) -> Result<PublicKey, DecodeError> {
+        Ok(PublicKey(from.array()?))
     }
 }
 
@@ -81,7 +73,7 @@ layout! {
         /// Where.
         address: TrackerAddress,
         /// Its public key.
-        key: MemberKey,
+        key: PublicKey,
     }
 }
 
@@ -109,13 +101,13 @@ layout! {
     /// One line of the roster.
     MemberInfo {
         /// The public key.
-        key: MemberKey,
+        key: PublicKey,
         /// Its name, as it called itself when it joined.
         name: Label,
         /// What it may do.
         standing: Standing,
         /// Who invited or entered it; all zero: it was there at the founding.
-        by: MemberKey,
+        by: PublicKey,
         /// True if it is one more key of the member that entered it.
         own: bool,
         /// Since when it is a member, by the tracker's clock, in milliseconds since 1970.

@@ -6,9 +6,8 @@ use super::common::{Common, FIRST_DIRECTED_ID};
 use super::field::{Cursor, DecodeError, Field, Label};
 use super::limits::MAX_PASSED_BYTES;
 use super::macros::{layout, messages};
-use super::members::MemberKey;
 use super::message::Message;
-use crate::content::PeerId;
+use crate::content::{PeerId, PublicKey};
 
 /// Bytes that mean something to others than those who pass them on; at most `MAX_PASSED_BYTES`, with a `u32` length before them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,7 +57,7 @@ messages! {
             /// Its name.
             name: Label,
             /// Its key, as its handshake has proved it; zeros if nobody asked for one.
-            key: MemberKey,
+            key: PublicKey,
             /// The invite by whose key it came; 0 if it has a key of the swarm.
             invite: u64,
             /// True if the key of the swarm that it has is over.

@@ -12,13 +12,13 @@ use super::limits::{
     MAX_TRACKERS, MAX_VARIANTS,
 };
 use super::macros::{layout, messages};
-use super::members::{Epoch, MemberInfo, MemberKey, Standing, SwarmSecret, TrackerAddress, TrackerKey};
+use super::members::{Epoch, MemberInfo, Standing, SwarmSecret, TrackerAddress, TrackerKey};
 use super::message::Message;
 use super::nodes::{Life, NodeDuty, NodeId, NodeRole, SeenNode};
 use super::policy::Coding;
 use super::records::{Authority, ClientId, Published, Term, Version};
 use super::stores::{Duty, KeptPart, StoreInfo};
-use crate::content::{Chunk, FileId, PeerId};
+use crate::content::{Chunk, FileId, PeerId, PublicKey};
 
 layout! {
     /// A content that a peer registers under a name.
@@ -380,7 +380,7 @@ messages! {
             /// The number of the change among those of the client.
             seq: u64,
             /// Whose key it is.
-            member: MemberKey,
+            member: PublicKey,
         }
         /// Gives the swarm another key; answered with KEYS.
         0x2c "ROTATE" Rotate {
@@ -394,7 +394,7 @@ messages! {
         /// Asks for members in order of key; answered with MEMBERS.
         0x2d "GET_MEMBERS" GetMembers {
             /// Only members after this one.
-            after: MemberKey,
+            after: PublicKey,
             /// Most members wanted.
             limit: u16,
         }
@@ -405,7 +405,7 @@ messages! {
             /// The number of the change among those of the client.
             seq: u64,
             /// The key.
-            key: MemberKey,
+            key: PublicKey,
             /// What it is called; empty: as before.
             name: Label,
             /// True if it is one more key of the sender, which may do what the sender may.
@@ -630,7 +630,7 @@ messages! {
             /// The key that lets in from now on.
             epoch: Epoch,
             /// Keys that were put out of the swarm lately.
-            revoked: List<MemberKey, MAX_REVOKED>,
+            revoked: List<PublicKey, MAX_REVOKED>,
         }
         /// The answer to INVITE.
         0x43 "INVITED" Invited {
@@ -653,7 +653,7 @@ messages! {
             /// For how many milliseconds the one before lets in as well.
             grace_ms: u64,
             /// Keys that were put out of the swarm lately.
-            revoked: List<MemberKey, MAX_REVOKED>,
+            revoked: List<PublicKey, MAX_REVOKED>,
         }
         /// The answer to NODE_BEAT.
         0x47 "NODE_ORDERS" NodeOrders {

@@ -13,9 +13,10 @@ use crate::cli::show::table::{Align, Table};
 use crate::cli::show::words::{count, shown};
 use crate::cli::typed::cluster::{Changing, ClusterAct, ClusterCommand, Place};
 use crate::cli::typed::options::Asking;
+use crate::content::PublicKey;
 use crate::wire::{
-    ChangeMembers, Cluster, Common, ErrorCode, FromTracker, GetCluster, List, MemberKey, NodePlace,
-    TrackerAddress, limits,
+    ChangeMembers, Cluster, Common, ErrorCode, FromTracker, GetCluster, List, NodePlace, TrackerAddress,
+    limits,
 };
 
 /// `p2p cluster status|add|remove`
@@ -163,7 +164,7 @@ fn wanted(cluster: &Cluster, change: &Change<'_>) -> Result<Option<Vec<NodePlace
                 return Err(Failure::usage(format!("more than {} cannot be one", limits::MAX_NODES)));
             }
             let known = cluster.nodes.iter().find(|newcomer| newcomer.node == *node);
-            let key = known.map_or(MemberKey::NONE, |newcomer| newcomer.key);
+            let key = known.map_or(PublicKey::NONE, |newcomer| newcomer.key);
             next.push(NodePlace { node: *node, address: TrackerAddress::new(address), key });
             next.sort_by_key(|place| place.node);
         }
@@ -189,7 +190,7 @@ mod tests {
         NodeInfo {
             node,
             address: TrackerAddress::new(format!("t{node}:1")),
-            key: MemberKey([node as u8; 32]),
+            key: PublicKey([node as u8; 32]),
             votes,
             incarnation: Incarnation(1),
             replaced: false,

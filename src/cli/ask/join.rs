@@ -13,8 +13,9 @@ use crate::cli::show::output;
 use crate::cli::show::words::shown;
 use crate::cli::typed::swarm::{JoinArgs, SwarmArgs};
 use crate::cli::typed::swarm_file::SwarmFile;
+use crate::content::PublicKey;
 use crate::net::join_link::JoinLink;
-use crate::net::secure::{Expected, Keyring, PublicKey, Purpose, Secret};
+use crate::net::secure::{Expected, Keyring, Purpose, Secret};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
 use crate::wire::{Common, ErrorCode, FromTracker, Join, Joined, Label, MemberRole, Role, ToTracker};
@@ -112,10 +113,10 @@ fn file_of(joined: &Joined, link: &JoinLink, (address, key): (String, PublicKey)
         .trackers
         .iter()
         .filter(|tracker| tracker.address.parse::<crate::content::Endpoint>().is_ok())
-        .map(|tracker| (tracker.address.to_string(), PublicKey(tracker.key.0)))
+        .map(|tracker| (tracker.address.to_string(), tracker.key))
         .collect();
     // It was reached there, whatever it calls itself; and if it is the only one, the link's addresses are all its.
-    let only = joined.trackers.iter().all(|tracker| tracker.key.0 == key.0);
+    let only = joined.trackers.iter().all(|tracker| tracker.key == key);
     let more = if only { link.trackers.clone() } else { vec![address] };
     for address in more {
         if trackers.iter().all(|(known, _)| *known != address) {

@@ -15,11 +15,11 @@ use crate::cli::typed::swarm::{
 };
 use crate::cli::typed::values::Patience;
 use crate::clock::since_1970;
+use crate::content::{PublicKey, base32};
 use crate::net::join_link::JoinLink;
-use crate::net::secure::{Code, PublicKey, base32};
+use crate::net::secure::Code;
 use crate::wire::{
-    Common, Enter, FromTracker, Invite, Keys, Label, MemberInfo, MemberKey, Name, Revoke, Rotate, Standing,
-    SwarmSecret,
+    Common, Enter, FromTracker, Invite, Keys, Label, MemberInfo, Name, Revoke, Rotate, Standing, SwarmSecret,
 };
 
 /// Letters of a key by which people know it.
@@ -125,7 +125,7 @@ pub(crate) fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
     let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
     let (id, seq) = client.change();
     let keys = changed(client.ask(&Revoke { client: id, seq, member: member.key }.into())?)?;
-    let revoked = PublicKey(member.key.0).to_string();
+    let revoked = member.key.to_string();
     let line = KeysLine { revoked: Some(&revoked), epoch: keys.epoch.number, grace_ms: keys.grace_ms };
     output::answer(args.asking.json, &line, || {
         format!("{} is out; the swarm has key {} now", shown(&member.name), keys.epoch.number)
@@ -152,7 +152,7 @@ fn role(args: &RoleArgs) -> Result<(), Failure> {
         }
         (Ok(member), _) => (member.key, member.name.to_string()),
         // Nobody is called so, but it is a whole key.
-        (Err(_), Ok(key)) => (MemberKey(key.0), key.to_string().chars().take(KEY_LETTERS).collect()),
+        (Err(_), Ok(key)) => (key, key.to_string().chars().take(KEY_LETTERS).collect()),
         (Err(failure), Err(_)) => return Err(failure),
     };
     let known = all.iter().any(|member| member.key == key);
@@ -165,7 +165,7 @@ fn role(args: &RoleArgs) -> Result<(), Failure> {
     if !matches!(answer, FromTracker::Common(Common::Ok)) {
         return Err(strange(&answer));
     }
-    let (whose, role) = (PublicKey(key.0).to_string(), role_word(args.role.into()));
+    let (whose, role) = (key.to_string(), role_word(args.role.into()));
     let line = RoleLine { name: &name, key: &whose, role, prefix: &args.prefix };
     output::answer(args.asking.json, &line, || match &*args.prefix {
         "" => format!("{} is a {role} now", shown(&name)),
@@ -245,7 +245,7 @@ fn all(trackers: &[String], wait: Patience) -> Result<Vec<MemberInfo>, Failure> 
 fn meant<'a>(all: &'a [MemberInfo], who: &str) -> Result<&'a MemberInfo, Failure> {
     let begins = |member: &&MemberInfo| {
         let typed = who.replace('-', "").to_uppercase();
-        typed.len() >= KEY_LETTERS && PublicKey(member.key.0).to_string().starts_with(&typed)
+        typed.len() >= KEY_LETTERS && member.key.to_string().starts_with(&typed)
     };
     let named: Vec<&MemberInfo> = all.iter().filter(|member| *member.name == *who && !member.own).collect();
     let found = if named.is_empty() { all.iter().filter(begins).collect() } else { named };
@@ -264,7 +264,7 @@ fn meant<'a>(all: &'a [MemberInfo], who: &str) -> Result<&'a MemberInfo, Failure
 }
 
 fn letters(member: &MemberInfo) -> String {
-    PublicKey(member.key.0).to_string().chars().take(KEY_LETTERS).collect()
+    member.key.to_string().chars().take(KEY_LETTERS).collect()
 }
 
 fn since(member: &MemberInfo) -> String {

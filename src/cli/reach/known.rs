@@ -9,9 +9,9 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use crate::content::Endpoint;
-use crate::net::secure::{Expected, Keyring, PublicKey};
-use crate::wire::{Cluster, MemberKey, NodeInfo, limits};
+use crate::content::{Endpoint, PublicKey};
+use crate::net::secure::{Expected, Keyring};
+use crate::wire::{Cluster, NodeInfo, limits};
 
 /// For how long it is believed what a tracker said; then it is asked again when it is spoken with.
 const BELIEVED: Duration = Duration::from_secs(10 * 60);
@@ -82,7 +82,7 @@ fn own_in(cluster: &Cluster, dialled: &str) -> Other {
 }
 
 fn key_of(node: &NodeInfo) -> Option<String> {
-    (node.key != MemberKey::NONE).then(|| PublicKey(node.key.0).to_string())
+    (node.key != PublicKey::NONE).then(|| node.key.to_string())
 }
 
 /// The members beside the tracker that says so.
@@ -137,7 +137,7 @@ mod tests {
         NodeInfo {
             node,
             address: TrackerAddress::new(address),
-            key: MemberKey::NONE,
+            key: PublicKey::NONE,
             votes,
             incarnation: Incarnation::default(),
             replaced: false,

@@ -10,15 +10,15 @@ use crate::cli::failure::{Failure, net_reason};
 use crate::cli::show::words::shown;
 use crate::cli::typed::address::is_far;
 use crate::cli::typed::values::Patience;
-use crate::content::FileId;
 use crate::content::PeerId;
+use crate::content::{FileId, PublicKey};
 use crate::net::trace::Side;
 use crate::net::{self, Identity, Messages, NetError};
 use crate::say;
 use crate::wire::{
     Cluster, Common, Entry, ErrorCode, FromTracker, GetCluster, GetHealth, GetList, GetMembers, GetPeers,
-    GetStatus, GetStores, Health, List, Locate, Located, MemberInfo, MemberKey, Name, PeerInfo, Purpose,
-    Renew, Role, Status, StoreInfo, ToTracker, limits,
+    GetStatus, GetStores, Health, List, Locate, Located, MemberInfo, Name, PeerInfo, Purpose, Renew, Role,
+    Status, StoreInfo, ToTracker, limits,
 };
 
 /// How long a tracker may take to answer.
@@ -292,7 +292,7 @@ impl Tracker {
         let limit = limits::MAX_PAGE_MEMBERS as u16;
         in_pages(
             |member: &MemberInfo| member.key,
-            |after| match self.ask(GetMembers { after: after.unwrap_or(MemberKey::NONE), limit })? {
+            |after| match self.ask(GetMembers { after: after.unwrap_or(PublicKey::NONE), limit })? {
                 FromTracker::Members(page) => Ok((page.members.into_vec(), page.more)),
                 other => Err(self.strange(&other)),
             },

@@ -6,12 +6,10 @@ use crate::cli::reach::asking::{Wait, ask_each};
 use crate::cli::reach::swarm;
 use crate::cli::reach::tracker::Tracker;
 use crate::cli::typed::values::Patience;
-use crate::content::shown;
+use crate::content::{PublicKey, shown};
 use crate::net::secure::Keyring;
 use crate::threads;
-use crate::wire::{
-    ClientId, Common, Enter, ErrorCode, FromTracker, Label, MemberKey, MemberRole, Name, Standing,
-};
+use crate::wire::{ClientId, Common, Enter, ErrorCode, FromTracker, Label, MemberRole, Name, Standing};
 
 /// How long it is until it is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -23,7 +21,7 @@ pub(crate) fn enter(keyring: &Keyring, name: &str, trackers: &[String]) {
     if swarm::own_key().ok().flatten() == Some(key) {
         return;
     }
-    let ask = move |tracker: &str| entered(tracker, MemberKey(key.0), &name);
+    let ask = move |tracker: &str| entered(tracker, key, &name);
     let left = all_but_entered(trackers, &ask);
     if left.is_empty() {
         return;
@@ -57,7 +55,7 @@ fn all_but_entered(
 }
 
 /// That there is nothing more to try at this tracker.
-fn entered(tracker: &str, key: MemberKey, name: &str) -> Result<(), String> {
+fn entered(tracker: &str, key: PublicKey, name: &str) -> Result<(), String> {
     let mut tracker = Tracker::connect(tracker)?;
     let standing = Standing { role: MemberRole::Reader, prefix: Name::default() };
     let (client, name) = (ClientId::random(), Label::new(name));

@@ -20,7 +20,7 @@ use crate::cli::typed::swarm_file::SwarmFile;
 use crate::content::Host;
 use crate::net::join_link::JoinLink;
 use crate::net::secure::Code;
-use crate::net::secure::{Identity, Keyring, PublicKey, Secret};
+use crate::net::secure::{Identity, Keyring, Secret};
 use crate::rescue::Terms;
 use crate::say;
 use crate::tracker::cluster::{Address, Key};
@@ -28,7 +28,7 @@ use crate::tracker::recorder::Founders;
 use crate::tracker::{self, Closed, Delays, SpareTerms, Tracker};
 #[cfg(feature = "web")]
 use crate::web::House;
-use crate::wire::{MemberKey, MemberRole, SwarmSecret};
+use crate::wire::{MemberRole, SwarmSecret};
 
 /// How many may join by the link that a founding prints, and for how long.
 const FIRST_USES: u32 = 20;
@@ -203,7 +203,7 @@ fn identity_in(folder: &Path) -> Result<Identity, Failure> {
 /// Who a closed tracker is, whose swarm it founds if it has none, and where others dial it.
 fn closed(listen: &str, data: &Path) -> Result<Closed, Failure> {
     let of_user = swarm::state().unwrap_or_else(|| data.to_owned());
-    let admin = MemberKey(identity_in(&of_user)?.public().0);
+    let admin = identity_in(&of_user)?.public();
     let host = Host::with_port(listen).map(|(host, _)| host).filter(|host| !host.is_empty());
     let ip = host.as_ref().map(|host| host.parse::<IpAddr>());
     let outward = |ip: Option<IpAddr>| {
@@ -232,7 +232,7 @@ fn own_name(host: &str) -> String {
 /// Leaves the keys of a closed tracker where this user's other commands find them; what there is to say of how others join.
 fn hand_out(tracker: &Tracker, keys: &SwarmArgs) -> Result<Option<String>, Failure> {
     let Some(swarm) = tracker.swarm() else { return Ok(None) };
-    let own = PublicKey(swarm.tracker.0);
+    let own = swarm.tracker;
     let address = reachable(tracker.addr(), IpAddr::from([127, 0, 0, 1])).to_string();
     let secret = Secret::from(*swarm.epoch.secret.expose());
     let file =

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::api::{role_of, role_word};
-use crate::content::Endpoint;
-use crate::net::secure::{Psk, PublicKey, Secret, base32};
+use crate::content::{Endpoint, PublicKey, base32};
+use crate::net::secure::{Psk, Secret};
 use crate::wire::MemberRole;
 
 /// Most trackers and keys in one file.

@@ -4,9 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::base32;
 use super::psk::Psk;
 use super::secret::Secret;
+use crate::content::base32;
 
 /// Random bytes of a code: too many to guess, even for who has recorded a handshake.
 const BYTES: usize = 16;

@@ -8,11 +8,12 @@ use snow::resolvers::{DefaultResolver, FallbackResolver, RingResolver};
 use snow::{Builder, HandshakeState};
 use zeroize::Zeroizing;
 
+use super::expected::Expected;
 use super::identity::Identity;
 use super::psk::{KeyId, Opening, Purpose};
-use super::public::{Expected, PublicKey};
 use super::records::{Broken, Opener, Sealer};
 use super::suite::Suite;
+use crate::content::PublicKey;
 use crate::wire::PREFACE_BYTES;
 
 /// What the handshake's first message is bound to: the dialler's preface and key id.

@@ -7,8 +7,8 @@ use snow::params::DHChoice;
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 
 use super::files;
-use super::public::PublicKey;
 use super::secret::Secret;
+use crate::content::PublicKey;
 
 /// Where the private key lies in a state folder: 32 bytes, raw, mode 0600.
 pub const FILE: &str = "identity.key";

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use super::expected::Expected;
 use super::identity::Identity;
 use super::psk::{KeyId, Opening, Psk, Purpose};
-use super::public::{Expected, PublicKey};
+use crate::content::PublicKey;
 use crate::threads::lock;
 
 /// The keys of a node. Without any it is open: it speaks plain, and only with others that do.

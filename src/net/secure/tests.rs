@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use ring::aead::MAX_TAG_LEN;
 
 use super::*;
+use crate::content::{NoKey, PublicKey, base32};
 use crate::wire::limits::{MAX_RECORD_BYTES, REKEY_RECORDS};
 
 const PREFACE: [u8; 8] = *b"p2p/\0\x01\x01\0"; // of mode 1

@@ -2,13 +2,14 @@
 
 use bytes::BytesMut;
 
+use super::expected::Expected;
 use super::handshake::{Accepting, Dialling};
 use super::identity::Identity;
 use super::psk::{Opening, Psk, Purpose};
-use super::public::{Expected, PublicKey};
 use super::records::{Opener, Sealer};
 use super::secret::Secret;
 use super::suite::Suite;
+use crate::content::PublicKey;
 use crate::wire::Preface;
 use crate::wire::limits::REKEY_RECORDS;
 

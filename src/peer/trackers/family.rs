@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::content::Endpoint;
-use crate::wire::{Cluster, MemberKey, limits};
+use crate::content::{Endpoint, PublicKey};
+use crate::wire::{Cluster, limits};
 
 /// Most trackers that a peer has links to without having been told of them by its user.
 const MAX_HEARD_OF: usize = 2 * limits::MAX_NODES;
@@ -23,7 +23,7 @@ pub(super) struct Families {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
     /// To these there is to be a link; who answers there must have that key, if any is said.
-    pub(super) added: Vec<(String, Option<MemberKey>)>,
+    pub(super) added: Vec<(String, Option<PublicKey>)>,
     /// To these not any more.
     pub(super) removed: Vec<String>,
 }
@@ -56,7 +56,7 @@ impl Families {
             self.called.insert(own.address.to_string(), addr.to_owned());
         }
         for node in members().filter(|node| node.node != cluster.node) {
-            let key = Some(node.key).filter(|key| *key != MemberKey::NONE);
+            let key = Some(node.key).filter(|key| *key != PublicKey::NONE);
             self.add(&root, (&node.address, key), &mut step);
         }
         // What was heard of through another given one is another matter, even if they should be one.
@@ -69,7 +69,7 @@ impl Families {
         step
     }
 
-    fn add(&mut self, root: &str, (addr, key): (&str, Option<MemberKey>), step: &mut Step) {
+    fn add(&mut self, root: &str, (addr, key): (&str, Option<PublicKey>), step: &mut Step) {
         let heard_of = self.links.iter().filter(|(addr, of)| addr != of).count();
         let is_known = self.links.contains_key(addr) || self.called.contains_key(addr);
         if !is_known && heard_of < MAX_HEARD_OF && addr.parse::<Endpoint>().is_ok() {
@@ -89,7 +89,7 @@ mod tests {
         let node = |node: &u16| NodeInfo {
             node: *node,
             address: TrackerAddress::new(format!("t{node}:1")),
-            key: MemberKey::NONE,
+            key: PublicKey::NONE,
             votes: true,
             incarnation: Incarnation(1),
             replaced: false,

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::worker::{FIRST_PAUSE, split_for_frame};
 use super::*;
-use crate::content::{Address, Chunk, PeerId, Run};
+use crate::content::{Address, Chunk, PeerId, PublicKey, Run};
 use crate::net::secure::Keyring;
 use crate::net::trace::Side;
 use crate::net::{self, Messages};
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS};
 use crate::wire::{
-    Cluster, Common, Complaint, ErrorCode, FromTracker, HaveChunks, Holder, Incarnation, List, MemberKey,
-    NodeInfo, Purpose, Register, Registered, Role, ToTracker, TrackerAddress, Update, Variant,
+    Cluster, Common, Complaint, ErrorCode, FromTracker, HaveChunks, Holder, Incarnation, List, NodeInfo,
+    Purpose, Register, Registered, Role, ToTracker, TrackerAddress, Update, Variant,
 };
 
 /// For what has to happen, on a busy machine.
@@ -292,7 +292,7 @@ fn cluster(epoch: u32, members: &[&Fake]) -> Cluster {
     let node = |(place, member): (usize, &&Fake)| NodeInfo {
         node: place as u16 + 1,
         address: TrackerAddress::new(member.addr()),
-        key: MemberKey::NONE,
+        key: PublicKey::NONE,
         votes: true,
         incarnation: Incarnation(1),
         replaced: false,

@@ -2,9 +2,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+pub use crate::content::PublicKey as Key;
 use crate::tracker::records::Command;
+pub use crate::wire::Incarnation;
 use crate::wire::{Cursor, DecodeError, Field, List, Text, layout, limits};
-pub use crate::wire::{Incarnation, MemberKey as Key};
 
 /// A tracker's number in its cluster; 1 and up.
 pub type Node = u16;

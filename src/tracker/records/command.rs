@@ -8,10 +8,10 @@ use super::nodes::{
 use super::pages::{AddToken, EndToken, RemoveUser, SetUser};
 use super::roster::{Admit, Enter, Expire, Found, Invite, Revoke, Rotate};
 use super::seen::{SeeStore, SetStore};
-use crate::content::SafeName;
+use crate::content::{PublicKey, SafeName};
 use crate::wire::{
-    Authority, ClientId, Cursor, DecodeError, Field, List, MemberKey, Published, SwarmSecret, Term, Version,
-    layout, limits,
+    Authority, ClientId, Cursor, DecodeError, Field, List, Published, SwarmSecret, Term, Version, layout,
+    limits,
 };
 
 layout! {
@@ -66,7 +66,7 @@ layout! {
     /// Makes a version as a member does: of a name that is its own, or nobody's.
     PublishAs {
         /// Who asks.
-        by: MemberKey,
+        by: PublicKey,
         /// The version.
         publish: Publish,
     }
@@ -76,7 +76,7 @@ layout! {
     /// Takes versions away as a member does: of a name that is its own.
     RemoveAs {
         /// Who asks.
-        by: MemberKey,
+        by: PublicKey,
         /// What goes.
         remove: Remove,
     }

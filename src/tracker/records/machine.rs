@@ -12,11 +12,10 @@ use super::outcome::{Outcome, Refused};
 use super::pages::Pages;
 use super::roster::Roster;
 use super::seen::{AllSeen, Seen};
-use crate::content::{FileId, PeerId, SafeName};
+use crate::content::{FileId, PeerId, PublicKey, SafeName};
 use crate::rescue;
 use crate::wire::{
-    Authority, ClientId, Coding, MemberKey, MemberRole, Name, Policy, Published, Side, Term, Version, View,
-    limits,
+    Authority, ClientId, Coding, MemberRole, Name, Policy, Published, Side, Term, Version, View, limits,
 };
 
 /// Most bytes that names and versions may cost.
@@ -113,13 +112,13 @@ pub(super) struct Row {
     pub(super) next: u32,
     /// In ascending order of number; never empty.
     pub(super) versions: Vec<Version>,
-    /// The member that made the name; [`MemberKey::NONE`] if none did.
-    pub(super) owner: MemberKey,
+    /// The member that made the name; [`PublicKey::NONE`] if none did.
+    pub(super) owner: PublicKey,
 }
 
 impl Default for Row {
     fn default() -> Row {
-        Row { next: 0, versions: Vec::new(), owner: MemberKey::NONE }
+        Row { next: 0, versions: Vec::new(), owner: PublicKey::NONE }
     }
 }
 
@@ -235,7 +234,7 @@ impl Records {
     }
 
     /// Publishes for a member: what it makes a name for is its own from then on.
-    fn publish_as(&mut self, by: MemberKey, publish: &Publish, changed: &mut BTreeSet<Content>) -> Outcome {
+    fn publish_as(&mut self, by: PublicKey, publish: &Publish, changed: &mut BTreeSet<Content>) -> Outcome {
         if !self.is_theirs(by, &publish.name) {
             return Outcome::Refused(Refused::NotYours);
         }
@@ -248,7 +247,7 @@ impl Records {
     }
 
     /// True if a member may change what a name stands for: it is its own, or nobody's, or the member is an admin.
-    fn is_theirs(&self, by: MemberKey, name: &SafeName) -> bool {
+    fn is_theirs(&self, by: PublicKey, name: &SafeName) -> bool {
         let is_admin = || self.roster.standing(by).is_some_and(|standing| standing.role == MemberRole::Admin);
         self.names.get(name).is_none_or(|row| row.owner == self.roster.root(by)) || is_admin()
     }

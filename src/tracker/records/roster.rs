@@ -9,10 +9,11 @@ use std::ops::Bound;
 use bytes::BytesMut;
 
 use super::outcome::{Outcome, Refused};
+use crate::content::PublicKey;
 use crate::net::secure::{Psk, Secret};
 use crate::wire::{
-    ClientId, Cursor, DecodeError, Epoch, Field, Label, List, MemberInfo, MemberKey, MemberRole, Name,
-    Standing, SwarmSecret, layout, limits, put_list,
+    ClientId, Cursor, DecodeError, Epoch, Field, Label, List, MemberInfo, MemberRole, Name, Standing,
+    SwarmSecret, layout, limits, put_list,
 };
 
 /// Most keys in a roster.
@@ -32,7 +33,7 @@ layout! {
     /// Somebody who is a member from the founding on.
     Founder {
         /// The public key.
-        key: MemberKey,
+        key: PublicKey,
         /// Its name.
         name: Label,
         /// What it may do.
@@ -62,7 +63,7 @@ layout! {
         /// Which of its commands this is.
         seq: u64,
         /// The member who invites.
-        by: MemberKey,
+        by: PublicKey,
         /// The number by which those who join name it.
         id: u64,
         /// The key of the invite.
@@ -82,7 +83,7 @@ layout! {
         /// The number of the invite.
         invite: u64,
         /// The public key of the new member.
-        key: MemberKey,
+        key: PublicKey,
         /// Its name.
         name: Label,
         /// When.
@@ -98,9 +99,9 @@ layout! {
         /// Which of its commands this is.
         seq: u64,
         /// The member who enters it.
-        by: MemberKey,
+        by: PublicKey,
         /// The key.
-        key: MemberKey,
+        key: PublicKey,
         /// What it is called; empty: as before.
         name: Label,
         /// True if it is the member's own, and may do what that may.
@@ -120,9 +121,9 @@ layout! {
         /// Which of its commands this is.
         seq: u64,
         /// The member who says so.
-        by: MemberKey,
+        by: PublicKey,
         /// The key of who goes.
-        key: MemberKey,
+        key: PublicKey,
         /// What the key of the new epoch is made of.
         secret: SwarmSecret,
     }
@@ -136,7 +137,7 @@ layout! {
         /// Which of its commands this is.
         seq: u64,
         /// The member who says so.
-        by: MemberKey,
+        by: PublicKey,
         /// What its key is made of.
         secret: SwarmSecret,
         /// For how long the key before lets in, and once it is stamped until when; 0: no longer.
@@ -158,7 +159,7 @@ layout! {
     Member {
         name: Label,
         standing: Standing,
-        by: MemberKey,
+        by: PublicKey,
         own: bool,
         /// The invite by which it joined; 0 for none.
         invite: u64,
@@ -171,7 +172,7 @@ layout! {
     #[allow(unreachable_pub, reason = "what has a layout is public; this stays here")]
     Open {
         key: SwarmSecret,
-        by: MemberKey,
+        by: PublicKey,
         standing: Standing,
         uses: u32,
         until_ms: u64,
@@ -208,12 +209,12 @@ pub enum Key<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roster {
     swarm: Label,
-    members: BTreeMap<MemberKey, Member>,
+    members: BTreeMap<PublicKey, Member>,
     invites: BTreeMap<u64, Open>,
     /// In ascending order; the last is that of now.
     ages: Vec<Age>,
     /// Those that were put out last, the latest last.
-    revoked: VecDeque<MemberKey>,
+    revoked: VecDeque<PublicKey>,
 }
 
 impl Roster {
@@ -227,7 +228,7 @@ impl Roster {
             vec![Age { epoch: Epoch { number: 1, secret: found.secret.clone() }, until_ms: OPEN_END }];
         for Founder { key, name, role } in found.founders.iter() {
             let standing = Standing { role: *role, prefix: Name::default() };
-            let (by, since_ms) = (MemberKey::NONE, found.since_ms);
+            let (by, since_ms) = (PublicKey::NONE, found.since_ms);
             let member = Member { name: name.clone(), standing, by, own: false, invite: 0, since_ms };
             self.members.insert(*key, member);
         }
@@ -321,7 +322,7 @@ impl Roster {
         if self.is_last(revoke.key) {
             return Err(Refused::Last);
         }
-        let gone: Vec<MemberKey> = self.own(revoke.key).chain([revoke.key]).collect();
+        let gone: Vec<PublicKey> = self.own(revoke.key).chain([revoke.key]).collect();
         for key in gone {
             self.members.remove(&key);
             self.revoked.push_back(key);
@@ -359,7 +360,7 @@ impl Roster {
         Outcome::Rotated(number)
     }
 
-    fn check_admin(&self, key: MemberKey) -> Result<(), Refused> {
+    fn check_admin(&self, key: PublicKey) -> Result<(), Refused> {
         match self.standing(key) {
             _ if !self.is_closed() => Err(Refused::Open),
             Some(standing) if standing.role == MemberRole::Admin => Ok(()),
@@ -368,13 +369,13 @@ impl Roster {
     }
 
     /// The keys of its own that a member has entered.
-    pub fn own(&self, by: MemberKey) -> impl Iterator<Item = MemberKey> {
-        let of_it = move |(_, member): &(&MemberKey, &Member)| member.own && member.by == by;
+    pub fn own(&self, by: PublicKey) -> impl Iterator<Item = PublicKey> {
+        let of_it = move |(_, member): &(&PublicKey, &Member)| member.own && member.by == by;
         self.members.iter().filter(of_it).map(|(key, _)| *key)
     }
 
     /// True if without this member there is no admin any more, or no tracker.
-    fn is_last(&self, key: MemberKey) -> bool {
+    fn is_last(&self, key: PublicKey) -> bool {
         let role_of = |member: &Member| (!member.own).then_some(member.standing.role);
         let role = self.members.get(&key).and_then(role_of);
         let needed = role.filter(|role| matches!(role, MemberRole::Admin | MemberRole::Tracker));
@@ -405,12 +406,12 @@ impl Roster {
     }
 
     /// The member that a key belongs to: another one, if that has entered it as its own.
-    pub fn root(&self, key: MemberKey) -> MemberKey {
+    pub fn root(&self, key: PublicKey) -> PublicKey {
         self.members.get(&key).filter(|member| member.own).map_or(key, |member| member.by)
     }
 
     /// The admin that has been a member for longest.
-    pub fn first_admin(&self) -> Option<MemberKey> {
+    pub fn first_admin(&self) -> Option<PublicKey> {
         let admins = self
             .members
             .iter()
@@ -419,17 +420,17 @@ impl Roster {
     }
 
     /// What a key may do; `None` if it is not in the roster.
-    pub fn standing(&self, key: MemberKey) -> Option<&Standing> {
+    pub fn standing(&self, key: PublicKey) -> Option<&Standing> {
         Some(&self.members.get(&self.root(key))?.standing)
     }
 
     /// True if it was put out.
-    pub fn is_revoked(&self, key: MemberKey) -> bool {
+    pub fn is_revoked(&self, key: PublicKey) -> bool {
         self.revoked.contains(&key)
     }
 
     /// Those that were put out last.
-    pub fn revoked(&self) -> impl Iterator<Item = MemberKey> {
+    pub fn revoked(&self) -> impl Iterator<Item = PublicKey> {
         self.revoked.iter().copied()
     }
 
@@ -457,13 +458,13 @@ impl Roster {
     /// At most so many members behind a key, in order, and whether there are more. Who is here the caller knows.
     pub fn page(
         &self,
-        after: MemberKey,
+        after: PublicKey,
         limit: usize,
-        is_here: impl Fn(MemberKey) -> bool,
+        is_here: impl Fn(PublicKey) -> bool,
     ) -> (Vec<MemberInfo>, bool) {
         let behind = (Bound::Excluded(after), Bound::Unbounded);
         let mut left = self.members.range(behind).peekable();
-        let info = |(key, member): (&MemberKey, &Member)| MemberInfo {
+        let info = |(key, member): (&PublicKey, &Member)| MemberInfo {
             key: *key,
             name: member.name.clone(),
             standing: self.standing(*key).unwrap_or(&member.standing).clone(),
@@ -492,9 +493,9 @@ impl Roster {
     pub(super) fn take(from: &mut Cursor) -> Result<Roster, DecodeError> {
         let swarm = Label::take(from)?;
         let ages = List::<Age, MAX_EPOCHS>::take(from)?.into_vec();
-        let members = List::<(MemberKey, Member), MAX_MEMBERS>::take(from)?.into_vec();
+        let members = List::<(PublicKey, Member), MAX_MEMBERS>::take(from)?.into_vec();
         let invites = List::<(u64, Open), MAX_INVITES>::take(from)?.into_vec();
-        let revoked = List::<MemberKey, { limits::MAX_REVOKED }>::take(from)?.into_vec();
+        let revoked = List::<PublicKey, { limits::MAX_REVOKED }>::take(from)?.into_vec();
         Ok(Roster {
             swarm,
             members: members.into_iter().collect(),

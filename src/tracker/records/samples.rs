@@ -7,10 +7,10 @@ use super::nodes::{
     DutyAssigned, DutyClaimed, DutyEnded, DutyExpired, DutyOpened, NodeBack, NodeDrained, NodeLost, SetNodes,
 };
 use super::roster::{Admit, Enter, Expire, Found, Founder, Invite, Revoke, Rotate};
-use crate::content::{FileId, SafeName};
+use crate::content::{FileId, PublicKey, SafeName};
 use crate::wire::{
-    Authority, ClientId, Label, Life, List, MemberKey, MemberRole, Name, NodeId, NodesChange, Policy,
-    Published, Standing, SwarmSecret, Term, Version,
+    Authority, ClientId, Label, Life, List, MemberRole, Name, NodeId, NodesChange, Policy, Published,
+    Standing, SwarmSecret, Term, Version,
 };
 
 pub(in crate::tracker) fn name(text: &str) -> SafeName {
@@ -77,8 +77,8 @@ pub(super) fn any_about_nodes(rng: &mut Rng, (client, seq): (ClientId, u64)) -> 
 }
 
 /// Few keys.
-pub(in crate::tracker) fn key(number: u8) -> MemberKey {
-    MemberKey([number; 32])
+pub(in crate::tracker) fn key(number: u8) -> PublicKey {
+    PublicKey([number; 32])
 }
 
 pub(in crate::tracker) fn standing(role: MemberRole) -> Standing {

@@ -15,8 +15,8 @@ use super::nodes::Nodes;
 use super::pages::Pages;
 use super::roster::Roster;
 use super::seen::AllSeen;
-use crate::content::SafeName;
-use crate::wire::{ClientId, Cursor, DecodeError, Field, List, MemberKey, Version, limits, put_list};
+use crate::content::{PublicKey, SafeName};
+use crate::wire::{ClientId, Cursor, DecodeError, Field, List, Version, limits, put_list};
 
 const FORMAT: u8 = 5;
 const WITHOUT_PAGES: u8 = 4;
@@ -63,7 +63,7 @@ impl Records {
         for _ in 0..names {
             let name = records.restore_name(&mut from)?;
             if format > WITHOUT_ROSTER {
-                let owner = MemberKey::take(&mut from)?;
+                let owner = PublicKey::take(&mut from)?;
                 records.names.entry(name).and_modify(|row| row.owner = owner);
             }
         }

@@ -3,10 +3,8 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::content::FileId;
-use crate::wire::{
-    self, ClientId, Label, List, MemberKey, Message, Name, Policy, Published, SwarmSecret, Version,
-};
+use crate::content::{FileId, PublicKey};
+use crate::wire::{self, ClientId, Label, List, Message, Name, Policy, Published, SwarmSecret, Version};
 
 const DOC: &str = include_str!("../../../docs/PROTOCOL.md");
 const NAME: &str = "a/b";
@@ -31,7 +29,7 @@ fn version() -> Version {
 /// One of each message.
 fn messages() -> Vec<ToTracker> {
     let (client, seq, name) = (ClientId(1), 1, Name::new(NAME));
-    let (key, expect, version) = (MemberKey([1; 32]), 0, version());
+    let (key, expect, version) = (PublicKey([1; 32]), 0, version());
     let reader = standing(MemberRole::Reader);
     let published = Published { name: name.clone(), version: version.clone() };
     let made: Vec<ToTracker> = vec![
@@ -104,7 +102,7 @@ fn the_table_of_the_protocol_is_that_of_the_code() {
 #[test]
 fn who_is_in_the_roster_enters_keys_of_its_own() {
     let (name, reader) = (Label::default(), standing(MemberRole::Reader));
-    let (client, key) = (ClientId(1), MemberKey([1; 32]));
+    let (client, key) = (ClientId(1), PublicKey([1; 32]));
     let enter = wire::Enter { client, seq: 1, key, name, own: true, standing: reader.clone() }.into();
     assert_eq!(may(Who::Member(Some(&reader)), &enter), Ok(()));
     assert_eq!(may(Who::Member(None), &enter), Err(NotAllowed::Unknown));

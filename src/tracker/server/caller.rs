@@ -3,12 +3,12 @@
 use crate::net::secure::{Proven, Psk, Purpose, Secret};
 use crate::tracker::records::Roster;
 use crate::tracker::session::Caller;
-use crate::wire::{Epoch, MemberKey};
+use crate::wire::Epoch;
 
 /// Who it is, and which epoch of the swarm's key he knows of; everybody is anybody where there are no members.
 pub(super) fn caller(roster: &Roster, proven: Option<Proven>) -> (Caller, u32) {
     let Some(proven) = proven.filter(|_| roster.is_closed()) else { return (Caller::Anybody, 0) };
-    let key = MemberKey(proven.key.0);
+    let key = proven.key;
     match proven.purpose {
         Purpose::Member => {
             let id = |epoch: &&Epoch| Psk::of_swarm(&Secret::from(*epoch.secret.expose())).id();

@@ -15,8 +15,8 @@ use super::look::Looks;
 use super::nodes::Line;
 use super::passing::{self, Passing};
 use super::receiving::Receiving;
+use crate::content::PublicKey;
 use crate::net::guests::{Guest, Guests};
-use crate::net::secure::PublicKey;
 use crate::net::{self, Identity, Messages, NetError, trace::Side};
 use crate::threads;
 use crate::tracker::directory::Origin;
@@ -24,8 +24,8 @@ use crate::tracker::presence::Cut;
 use crate::tracker::session::{self, Caller, Effect, Reply, Session};
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    BetweenNodes, ChangePages, Common, ErrorCode, Forward, FromTracker, Hello, MemberKey, MemberRole,
-    Message, Role, ToTracker,
+    BetweenNodes, ChangePages, Common, ErrorCode, Forward, FromTracker, Hello, MemberRole, Message, Role,
+    ToTracker,
 };
 
 /// Answers waiting on one connection are sent when they are this many bytes.
@@ -226,7 +226,7 @@ impl Service {
     fn is_tracker(&self, key: Option<PublicKey>) -> bool {
         let records = self.shared.records();
         let roster = records.roster();
-        let standing = key.and_then(|key| roster.standing(MemberKey(key.0)));
+        let standing = key.and_then(|key| roster.standing(key));
         !roster.is_closed() || standing.is_some_and(|standing| standing.role == MemberRole::Tracker)
     }
 

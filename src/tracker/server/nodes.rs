@@ -14,8 +14,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::crew::{self, Crew};
+use crate::content::PublicKey;
 use crate::net::guests::Guests;
-use crate::net::secure::{Expected, PublicKey, Secret};
+use crate::net::secure::{Expected, Secret};
 use crate::net::{self, Handle, Identity, Messages, NetError, trace::Side};
 use crate::say;
 use crate::threads::{self, lock};
@@ -142,9 +143,9 @@ impl Nodes {
 
     /// A new connection to a tracker, which says HELLO within `patience`; it ends when this one stops.
     pub(super) fn connect(&self, to: &Member, patience: Duration) -> Result<(u64, Line), NetError> {
-        let expected = match to.key.0 {
-            key if key == [0; 32] => Expected::Anybody,
-            key => Expected::Key(PublicKey(key)),
+        let expected = match to.key {
+            PublicKey::NONE => Expected::Anybody,
+            key => Expected::Key(key),
         };
         let socket = Handle::from(net::dial(&to.address)?);
         let number = self.number();

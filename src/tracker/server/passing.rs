@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use super::nodes::{Line, Nodes};
-use crate::content::PeerId;
+use crate::content::{PeerId, PublicKey};
 use crate::net::NetError;
 use crate::threads::lock;
 use crate::tracker::cluster::{Member, Node};
@@ -15,8 +15,8 @@ use crate::tracker::records::Command;
 use crate::tracker::session::{Caller, Session, need_of};
 use crate::wire::limits::MAX_WAIT_MS;
 use crate::wire::{
-    BetweenNodes, ChangePages, Common, ErrorCode, Forward, Forwarded, FromTracker, Label, MemberKey, Message,
-    Passed, ToTracker,
+    BetweenNodes, ChangePages, Common, ErrorCode, Forward, Forwarded, FromTracker, Label, Message, Passed,
+    ToTracker,
 };
 
 /// How long is waited for a leader where the question does not say.
@@ -212,7 +212,7 @@ fn forward(session: &Session, message: &ToTracker) -> Forward {
     let mut body = BytesMut::new();
     message.put_body(&mut body);
     let (key, invite, late) = match session.caller() {
-        Caller::Anybody => (MemberKey::NONE, 0, false),
+        Caller::Anybody => (PublicKey::NONE, 0, false),
         Caller::Member(key) => (key, 0, false),
         Caller::Invited(key, invite) => (key, invite, false),
         Caller::Late(key) => (key, 0, true),
@@ -224,7 +224,7 @@ fn forward(session: &Session, message: &ToTracker) -> Forward {
 /// Who is said to ask.
 pub(super) fn asker(forward: &Forward) -> (PeerId, Label, Caller) {
     let caller = match forward.key {
-        MemberKey::NONE => Caller::Anybody,
+        PublicKey::NONE => Caller::Anybody,
         key if forward.late => Caller::Late(key),
         key if forward.invite != 0 => Caller::Invited(key, forward.invite),
         key => Caller::Member(key),
@@ -250,7 +250,7 @@ mod tests {
     fn who_asks_is_passed_on_with_what_it_asked() {
         let hello = hello();
         let message = ToTracker::from(Resolve { name: Name::new("a"), number: 0 });
-        let key = MemberKey([7; 32]);
+        let key = PublicKey([7; 32]);
         for caller in [Caller::Anybody, Caller::Member(key), Caller::Invited(key, 5), Caller::Late(key)] {
             let session = Session::new(1, Origin::default(), &hello).of(caller, 0);
             let forward = forward(&session, &message);

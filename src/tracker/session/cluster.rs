@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::published;
+use crate::content::PublicKey;
 use crate::tracker::cluster::Other;
 use crate::tracker::recorder::{Unrecorded, View};
 use crate::tracker::records::Command;
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    self, Cluster, Common, ErrorCode, FromTracker, Incarnation, List, MemberKey, NodeInfo, ToTracker,
-    TrackerAddress,
+    self, Cluster, Common, ErrorCode, FromTracker, Incarnation, List, NodeInfo, ToTracker, TrackerAddress,
 };
 
 /// Milliseconds of a tick of a cluster.
@@ -123,7 +123,7 @@ fn told(view: &View) -> Cluster {
     let guest = |other: &Other| NodeInfo {
         node: other.node,
         address: TrackerAddress::default(),
-        key: MemberKey::NONE,
+        key: PublicKey::NONE,
         votes: false,
         incarnation: other.incarnation.unwrap_or_default(),
         replaced: false,
@@ -150,7 +150,7 @@ fn alone(shared: &Shared) -> Cluster {
     let node = NodeInfo {
         node: 1,
         address: TrackerAddress::default(),
-        key: MemberKey::NONE,
+        key: PublicKey::NONE,
         votes: true,
         incarnation: Incarnation::default(),
         replaced: false,
@@ -178,7 +178,7 @@ pub(super) fn change(shared: &Shared, message: &wire::ChangeMembers, is_late: bo
         .iter()
         .map(|place| {
             let key = match place.key {
-                MemberKey::NONE => several.key_of(place.node),
+                PublicKey::NONE => several.key_of(place.node),
                 key => key,
             };
             (place.node, wire::Text::new(&*place.address), key)

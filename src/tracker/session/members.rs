@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::published::recorded;
+use crate::content::PublicKey;
 use crate::tracker::records::{
     Admit, Applied, Command, Enter, Invite, Outcome, Refused, Revoke, Roster, Rotate, invite_id,
 };
 use crate::tracker::roles::{NotAllowed, Who, may_publish};
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    self, Common, ErrorCode, FromTracker, Keys, List, MemberKey, Message, Offer, Standing, SwarmSecret,
-    ToTracker,
+    self, Common, ErrorCode, FromTracker, Keys, List, Message, Offer, Standing, SwarmSecret, ToTracker,
 };
 
 /// Least and most time that an invite is good for.
@@ -26,11 +26,11 @@ pub enum Caller {
     #[default]
     Anybody,
     /// Somebody with the swarm's key, and a key of his own.
-    Member(MemberKey),
+    Member(PublicKey),
     /// Somebody with the key of the invite of this number.
-    Invited(MemberKey, u64),
+    Invited(PublicKey, u64),
     /// Somebody with a key of the swarm that is over.
-    Late(MemberKey),
+    Late(PublicKey),
 }
 
 impl Caller {
@@ -56,7 +56,7 @@ impl Caller {
         }
     }
 
-    pub(super) fn key(self) -> Option<MemberKey> {
+    pub(super) fn key(self) -> Option<PublicKey> {
         match self {
             Caller::Anybody => None,
             Caller::Member(key) | Caller::Invited(key, _) | Caller::Late(key) => Some(key),
@@ -96,7 +96,7 @@ fn is_there(shared: &Shared, offer: &Offer) -> bool {
 
 /// The answer to a message about members; `None` if it is none. [`crate::tracker::roles::may`] has permitted it.
 pub(super) fn answer(shared: &Shared, caller: Caller, message: ToTracker, now: Instant) -> FromTracker {
-    let key = caller.key().unwrap_or(MemberKey::NONE);
+    let key = caller.key().unwrap_or(PublicKey::NONE);
     match (message, caller) {
         (ToTracker::Join(message), Caller::Invited(key, invite)) => {
             let command = Admit { invite, key, name: message.name, now_ms: 0 };
@@ -114,7 +114,7 @@ pub(super) fn answer(shared: &Shared, caller: Caller, message: ToTracker, now: I
         (ToTracker::Enter(message), _) => {
             let entered = message.key;
             change(shared, enter(key, message), now, || {
-                let own: Vec<MemberKey> = shared.records().roster().own(entered).collect();
+                let own: Vec<PublicKey> = shared.records().roster().own(entered).collect();
                 own.into_iter().chain([entered]).for_each(|key| shared.comes_again(key));
                 Common::Ok.into()
             })
@@ -127,7 +127,7 @@ pub(super) fn answer(shared: &Shared, caller: Caller, message: ToTracker, now: I
 }
 
 /// True if `key` is in the roster as one of the member with the key `by`.
-fn is_own(shared: &Shared, by: MemberKey, key: MemberKey) -> bool {
+fn is_own(shared: &Shared, by: PublicKey, key: PublicKey) -> bool {
     let records = shared.records();
     let roster = records.roster();
     roster.standing(key).is_some() && roster.root(key) == roster.root(by)
@@ -147,31 +147,31 @@ fn change(
 }
 
 /// The command that makes an invite, and the number by which those who join name it.
-fn invite(by: MemberKey, message: wire::Invite) -> (u64, Command) {
+fn invite(by: PublicKey, message: wire::Invite) -> (u64, Command) {
     let wire::Invite { client, seq, key, standing, uses, valid_ms } = message;
     let id = invite_id(&key);
     let until_ms = valid_ms.clamp(MIN_VALID_MS, MAX_VALID_MS);
     (id, Command::Invite(Invite { client, seq, by, id, key, standing, uses: uses.max(1), until_ms }))
 }
 
-fn enter(by: MemberKey, message: wire::Enter) -> Command {
+fn enter(by: PublicKey, message: wire::Enter) -> Command {
     let wire::Enter { client, seq, key, name, own, standing } = message;
     Command::Enter(Enter { client, seq, by, key, name, own, standing, since_ms: 0 })
 }
 
-fn revoke(by: MemberKey, message: &wire::Revoke) -> Command {
+fn revoke(by: PublicKey, message: &wire::Revoke) -> Command {
     let wire::Revoke { client, seq, member } = *message;
     Command::Revoke(Revoke { client, seq, by, key: member, secret: SwarmSecret::NONE })
 }
 
-fn rotate(by: MemberKey, message: &wire::Rotate) -> Command {
+fn rotate(by: PublicKey, message: &wire::Rotate) -> Command {
     let wire::Rotate { client, seq, grace_ms } = *message;
     let until_ms = grace_ms.min(MAX_GRACE_MS);
     Command::Rotate(Rotate { client, seq, by, secret: SwarmSecret::NONE, until_ms })
 }
 
 /// What a new member is told.
-fn joined(shared: &Shared, key: MemberKey) -> FromTracker {
+fn joined(shared: &Shared, key: PublicKey) -> FromTracker {
     let records = shared.records();
     let roster = records.roster();
     let (Some(epoch), Some(standing)) = (roster.epoch().cloned(), roster.standing(key).cloned()) else {
@@ -182,7 +182,7 @@ fn joined(shared: &Shared, key: MemberKey) -> FromTracker {
 }
 
 /// The key of now, for a member that has not heard of it.
-fn renewed(shared: &Shared, key: MemberKey) -> FromTracker {
+fn renewed(shared: &Shared, key: PublicKey) -> FromTracker {
     let records = shared.records();
     let roster = records.roster();
     if roster.is_revoked(key) {

@@ -8,7 +8,7 @@ use std::iter::successors;
 use bytes::Bytes;
 
 use crate::content::code::Shape;
-use crate::content::{Address, Chunk, ChunkHash, FileId, Looks, PeerId, Proof, Rate, Run};
+use crate::content::{Address, Chunk, ChunkHash, FileId, Looks, PeerId, Proof, PublicKey, Rate, Run};
 use crate::wire::*;
 
 /// A message whose kinds can be walked through.
@@ -296,8 +296,8 @@ fn next_about_stores(after: &ToTracker) -> Option<ToTracker> {
     })
 }
 
-fn key(byte: u8) -> MemberKey {
-    MemberKey([byte; 32])
+fn key(byte: u8) -> PublicKey {
+    PublicKey([byte; 32])
 }
 
 fn standing() -> Standing {
@@ -320,7 +320,7 @@ fn next_about_members(after: &ToTracker) -> Option<ToTracker> {
         }
         ToTracker::Invite(_) => Revoke { client, seq, member: key(7) }.into(),
         ToTracker::Revoke(_) => Rotate { client, seq, grace_ms: 3_600_000 }.into(),
-        ToTracker::Rotate(_) => GetMembers { after: MemberKey::NONE, limit: 10 }.into(),
+        ToTracker::Rotate(_) => GetMembers { after: PublicKey::NONE, limit: 10 }.into(),
         ToTracker::GetMembers(_) => Enter { client, seq, key: key(7), name, own: true, standing }.into(),
         nodes => return next_about_nodes(nodes),
     })
@@ -482,7 +482,7 @@ fn next_of_members(after: &FromTracker) -> Option<FromTracker> {
                 key: key(7),
                 name: Text::new("anna"),
                 standing: standing(),
-                by: MemberKey::NONE,
+                by: PublicKey::NONE,
                 own: false,
                 since_ms: 1_700_000_000_000,
                 here: true,

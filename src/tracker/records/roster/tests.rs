@@ -3,6 +3,7 @@
 use fastrand::Rng;
 
 use super::*;
+use crate::content::PublicKey;
 use crate::tracker::records::machine::Records;
 use crate::tracker::records::samples::{any_about_members, found, key, secret, standing};
 use crate::tracker::records::{Command, RemoveAs};
@@ -209,7 +210,7 @@ fn members_come_page_by_page() {
     let mut story = Story::new();
     story.enter(ADMIN, 9, true, MemberRole::Reader).unwrap();
     let page = |after, limit| story.roster.page(after, limit, |here| here == key(TRACKER));
-    let (first, more) = page(MemberKey::NONE, 2);
+    let (first, more) = page(PublicKey::NONE, 2);
     assert_eq!(
         first.iter().map(|info| (info.key, info.here)).collect::<Vec<_>>(),
         [(key(ADMIN), false), (key(TRACKER), true)]

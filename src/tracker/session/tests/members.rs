@@ -1,17 +1,18 @@
 //! Who is in a closed swarm, as messages: joining, roles, putting out, and what of that others hear.
 
 use super::*;
+use crate::content::PublicKey;
 use crate::tracker::records::{Found, Founder, invite_id};
 use crate::wire::{
-    self, ClientId, GetMembers, Invite, Join, Joined, Keys, MemberKey, MemberRole, Policy, Publish, Remove,
-    Renew, Renewed, Revoke, Rotate, Standing, SwarmSecret, Version,
+    self, ClientId, GetMembers, Invite, Join, Joined, Keys, MemberRole, Policy, Publish, Remove, Renew,
+    Renewed, Revoke, Rotate, Standing, SwarmSecret, Version,
 };
 
 const ADMIN: u8 = 1;
 const TRACKER: u8 = 2;
 
-fn key(number: u8) -> MemberKey {
-    MemberKey([number; 32])
+fn key(number: u8) -> PublicKey {
+    PublicKey([number; 32])
 }
 
 fn standing(role: MemberRole) -> Standing {
@@ -112,7 +113,7 @@ fn the_key_of_an_invite_is_for_joining_alone_and_for_whom_it_was_made() {
     is_refused(&scene.say(&mut member, Join { name: Label::default() }), ErrorCode::NotAllowed);
     is_refused(&scene.say(&mut member, invite(8, MemberRole::Admin)), ErrorCode::NotAllowed);
     is_refused(
-        &scene.say(&mut member, GetMembers { after: MemberKey::NONE, limit: 9 }),
+        &scene.say(&mut member, GetMembers { after: PublicKey::NONE, limit: 9 }),
         ErrorCode::NotAllowed,
     );
 }
@@ -178,7 +179,7 @@ fn a_reader_lends_no_space_until_it_is_given_another_role() {
     assert_eq!(scene.say(&mut admin, enter), Common::Ok.into());
     assert_eq!(scene.shared.take_cuts().iter().map(|cut| cut.connection).collect::<Vec<_>>(), [2]);
     is_refused(&scene.say(&mut reader, lends()), ErrorCode::NotRegistered);
-    let members = scene.say(&mut admin, GetMembers { after: MemberKey::NONE, limit: 9 });
+    let members = scene.say(&mut admin, GetMembers { after: PublicKey::NONE, limit: 9 });
     let FromTracker::Members(wire::Members { members, .. }) = members else { panic!("{members:?}") };
     let changed = members.iter().find(|info| info.key == key).unwrap();
     assert_eq!(
@@ -262,7 +263,7 @@ fn who_slept_through_two_epochs_renews_and_nobody_else_does() {
 fn an_admin_sees_who_is_there() {
     let scene = Scene::closed();
     let mut admin = scene.member(1, ADMIN);
-    let members = scene.say(&mut admin, GetMembers { after: MemberKey::NONE, limit: 9 });
+    let members = scene.say(&mut admin, GetMembers { after: PublicKey::NONE, limit: 9 });
     let FromTracker::Members(wire::Members { members, more: false }) = members else { panic!("{members:?}") };
     let seen: Vec<_> = members.iter().map(|info| (info.key, info.standing.role, info.here)).collect();
     assert_eq!(seen, [(key(ADMIN), MemberRole::Admin, true), (key(TRACKER), MemberRole::Tracker, false)]);

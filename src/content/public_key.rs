@@ -1,16 +1,16 @@
-//! The public half of a node's static key pair, which is who the node is.
+//! The public half of a node's static key pair, by which nodes and members are known.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::base32;
-use crate::content::PeerId;
+use super::id::PeerId;
 
 /// What the peer id is derived under.
 const PEER_ID: &str = "p2p v1 peer id";
 
 /// A static public key (X25519).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PublicKey(pub [u8; PublicKey::BYTES]);
 
 /// A text that is no public key.
@@ -21,6 +21,9 @@ pub struct NoKey;
 impl PublicKey {
     /// Bytes of a public key.
     pub const BYTES: usize = 32;
+
+    /// Before every key: where pages begin. Nobody has it, for no private key belongs to it.
+    pub const NONE: PublicKey = PublicKey([0; PublicKey::BYTES]);
 
     /// The id of the node that has this key: nobody else can have it.
     pub fn peer_id(&self) -> PeerId {
@@ -47,26 +50,5 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<PublicKey, NoKey> {
         let bytes = base32::decode(text).ok_or(NoKey)?;
         bytes.as_slice().try_into().map(PublicKey).map_err(|_| NoKey)
-    }
-}
-
-/// Whom a dialler expects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// Whoever has the key of the swarm.
-    Anybody,
-    /// The peer with this id.
-    Peer(PeerId),
-    /// The node with this key.
-    Key(PublicKey),
-}
-
-impl Expected {
-    pub(super) fn is_met_by(&self, key: &PublicKey) -> bool {
-        match self {
-            Expected::Anybody => true,
-            Expected::Peer(id) => key.peer_id() == *id,
-            Expected::Key(expected) => key == expected,
-        }
     }
 }
