@@ -39,7 +39,7 @@ pub use frame::{
     Frame, FrameCodec, FrameError, HEADER_BYTES, PREFACE_BYTES, Preface, PrefaceError, RawHeader,
 };
 pub(crate) use macros::layout;
-pub use members::{Epoch, MemberInfo, Standing, SwarmSecret, TrackerAddress, TrackerKey};
+pub use members::{Epoch, Grace, MemberInfo, Standing, SwarmSecret, TrackerAddress, TrackerKey};
 pub use message::Message;
 pub use node::{BetweenNodes, ChangePages, Confirm, Forward, Forwarded, LinkNodes, Passed, Say};
 pub use nodes::{DutyInfo, Life, NodeDuty, NodeId, NodeRole, SeenNode};

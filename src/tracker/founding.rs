@@ -52,7 +52,7 @@ pub(super) fn open(closed: &Closed, name: &str, recorder: &Recorder) -> Result<(
         return Err(Unrecorded::Journal("its records cannot be those of a closed swarm".to_owned()));
     };
     let keyring = Keyring::new(closed.identity.clone(), newest.clone(), Purpose::Member);
-    keyring.set(newest, others);
+    keyring.set(newest, others.into_iter().map(|opening| (opening, None)));
     keyring.set_revoked(records.roster().revoked());
     Ok((keyring, founds))
 }

@@ -8,7 +8,7 @@ use crate::wire::SwarmSecret;
 pub(super) fn renew(keyring: &Keyring, roster: &Roster, now_ms: u64) {
     let (newest, others) = openings(roster, now_ms);
     if let Some(newest) = newest {
-        keyring.set(newest, others);
+        keyring.set(newest, others.into_iter().map(|opening| (opening, None)));
         keyring.set_revoked(roster.revoked());
     }
 }

@@ -87,6 +87,8 @@ pub const MAX_ADDRESS_BYTES: usize = 262;
 pub const MAX_TRACKERS: usize = 16;
 /// Most members in one MEMBERS.
 pub const MAX_PAGE_MEMBERS: usize = 100;
+/// Most epochs of before in one KEYS or RENEWED whose keys still let in.
+pub const MAX_GRACES: usize = 16;
 /// Most keys in one KEYS or RENEWED that were put out of the swarm.
 pub const MAX_REVOKED: usize = 1024;
 /// Bytes of one piece of what trackers of a cluster say to each other, or pass on for others.

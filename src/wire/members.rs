@@ -88,6 +88,16 @@ layout! {
 }
 
 layout! {
+    /// An epoch before that of now whose key still lets in.
+    Grace {
+        /// The epoch.
+        epoch: Epoch,
+        /// For how many milliseconds more.
+        left_ms: u64,
+    }
+}
+
+layout! {
     /// What a member may do.
     Standing {
         /// Its role.

@@ -7,12 +7,12 @@ use super::codes::{Complaint, NodesChange, Purpose, Reluctance, StoreChange, Vie
 use super::common::{Common, FIRST_DIRECTED_ID};
 use super::field::{Addresses, Cursor, DecodeError, Field, Label, List, Name, Ranges};
 use super::limits::{
-    MAX_DUTIES, MAX_ENTRIES, MAX_HOLDERS, MAX_KEPT, MAX_NEAR, MAX_NODE_ROLES, MAX_NODES, MAX_NODES_SEEN,
-    MAX_OFFERS, MAX_PAGE_MEMBERS, MAX_PAGE_NODES, MAX_PAGE_STORES, MAX_PEERS, MAX_RECORDS, MAX_REVOKED,
-    MAX_TRACKERS, MAX_VARIANTS,
+    MAX_DUTIES, MAX_ENTRIES, MAX_GRACES, MAX_HOLDERS, MAX_KEPT, MAX_NEAR, MAX_NODE_ROLES, MAX_NODES,
+    MAX_NODES_SEEN, MAX_OFFERS, MAX_PAGE_MEMBERS, MAX_PAGE_NODES, MAX_PAGE_STORES, MAX_PEERS, MAX_RECORDS,
+    MAX_REVOKED, MAX_TRACKERS, MAX_VARIANTS,
 };
 use super::macros::{layout, messages};
-use super::members::{Epoch, MemberInfo, Standing, SwarmSecret, TrackerAddress, TrackerKey};
+use super::members::{Epoch, Grace, MemberInfo, Standing, SwarmSecret, TrackerAddress, TrackerKey};
 use super::message::Message;
 use super::nodes::{Life, NodeDuty, NodeId, NodeRole, SeenNode};
 use super::policy::Coding;
@@ -629,6 +629,8 @@ messages! {
             standing: Standing,
             /// The key that lets in from now on.
             epoch: Epoch,
+            /// Those before it that let in as well, the latest first.
+            before: List<Grace, MAX_GRACES>,
             /// Keys that were put out of the swarm lately.
             revoked: List<PublicKey, MAX_REVOKED>,
         }
@@ -650,8 +652,8 @@ messages! {
         0x45 "KEYS" Keys {
             /// The key that lets in from now on.
             epoch: Epoch,
-            /// For how many milliseconds the one before lets in as well.
-            grace_ms: u64,
+            /// Those before it that let in as well, the latest first.
+            before: List<Grace, MAX_GRACES>,
             /// Keys that were put out of the swarm lately.
             revoked: List<PublicKey, MAX_REVOKED>,
         }

@@ -126,7 +126,7 @@ pub(crate) fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
     let (id, seq) = client.change();
     let keys = changed(client.ask(&Revoke { client: id, seq, member: member.key }.into())?)?;
     let revoked = member.key.to_string();
-    let line = KeysLine { revoked: Some(&revoked), epoch: keys.epoch.number, grace_ms: keys.grace_ms };
+    let line = KeysLine { revoked: Some(&revoked), epoch: keys.epoch.number, grace_ms: 0 };
     output::answer(args.asking.json, &line, || {
         format!("{} is out; the swarm has key {} now", shown(&member.name), keys.epoch.number)
     })
@@ -179,8 +179,9 @@ fn rotate(args: &RotateArgs) -> Result<(), Failure> {
     let (id, seq) = client.change();
     let grace_ms = u64::try_from(args.grace.0.as_millis()).unwrap_or(u64::MAX);
     let keys = changed(client.ask(&Rotate { client: id, seq, grace_ms }.into())?)?;
-    let line = KeysLine { revoked: None, epoch: keys.epoch.number, grace_ms: keys.grace_ms };
-    let before = match keys.grace_ms {
+    let grace_ms = keys.before.first().map_or(0, |grace| grace.left_ms);
+    let line = KeysLine { revoked: None, epoch: keys.epoch.number, grace_ms };
+    let before = match grace_ms {
         0 => "the one before is over".to_owned(),
         _ => format!("the one before lets in for {} more", args.grace),
     };

@@ -5,7 +5,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
-use std::time::Instant;
 
 use crate::cli::failure::{Failure, reason};
 use crate::cli::typed::swarm::SwarmArgs;
@@ -27,8 +26,7 @@ static SWARM: OnceLock<Swarm> = OnceLock::new();
 /// What this process knows of the swarm it is in.
 #[derive(Debug)]
 struct Swarm {
-    /// It was typed that everything may be in the clear.
-    open: bool,
+    args: SwarmArgs,
     keys: Mutex<Keys>,
     /// The keys of a tool, made when they are needed first.
     tool: OnceLock<Keyring>,
@@ -53,12 +51,21 @@ enum Keys {
 pub(crate) fn settle(args: &SwarmArgs) -> Result<(), Failure> {
     let keys = args.member()?.map_or(Keys::None, |(path, file)| Keys::Member(path, file));
     let _ = SWARM.set(Swarm {
-        open: args.open,
+        args: args.clone(),
         keys: Mutex::new(keys),
         tool: OnceLock::new(),
         spares: Mutex::default(),
     });
     Ok(())
+}
+
+/// Finds keys that were not there when it was looked first: a tracker of this user may have founded its swarm since.
+pub(crate) fn look_again() {
+    let Some(swarm) = SWARM.get() else { return };
+    let mut keys = lock(&swarm.keys);
+    if let (Keys::None, Ok(Some((path, file)))) = (&*keys, swarm.args.member()) {
+        *keys = Keys::Member(path, file);
+    }
 }
 
 /// This process has to do with one share alone.
@@ -70,7 +77,7 @@ pub(crate) fn of_share(code: Code) {
 
 /// True if it was typed that everything may be in the clear.
 pub(crate) fn is_open() -> bool {
-    SWARM.get().is_some_and(|swarm| swarm.open)
+    SWARM.get().is_some_and(|swarm| swarm.args.open)
 }
 
 /// True if this process speaks sealed alone.
@@ -179,7 +186,7 @@ pub(crate) fn own_key() -> io::Result<Option<PublicKey>> {
 pub(crate) fn renewed(role: Option<MemberRole>, epoch: &Epoch) {
     let secret = Secret::from(*epoch.secret.expose());
     if let Ok(keyring) = keyring() {
-        keyring.rotate(Psk::of_swarm(&secret), Instant::now());
+        keyring.set(Psk::of_swarm(&secret), []);
     }
     let Some(swarm) = SWARM.get() else { return };
     let mut keys = lock(&swarm.keys);

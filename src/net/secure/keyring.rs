@@ -62,22 +62,13 @@ impl Keyring {
         self.0.as_deref().map(|closed| &closed.identity)
     }
 
-    /// A member's newest key from now on; that before it can be dialled with until `grace` ends.
-    pub fn rotate(&self, psk: Psk, grace: Instant) {
+    /// From now on it dials with `newest` and can be dialled with that and the others, until then or for ever, and with
+    /// nothing else: a key of before that was still good is not when it is not named any more.
+    pub fn set(&self, newest: Psk, others: impl IntoIterator<Item = (Opening, Option<Instant>)>) {
+        let others =
+            others.into_iter().map(|(opening, until)| (opening.psk.id(), (opening, until))).collect();
         self.change(|ring| {
-            if psk.id() != ring.newest.psk.id() {
-                ring.others.remove(&psk.id());
-                let old = std::mem::replace(&mut ring.newest, Opening { psk, purpose: Purpose::Member });
-                ring.others.insert(old.psk.id(), (old, Some(grace)));
-            }
-        });
-    }
-
-    /// From now on it dials with `newest` and can be dialled with that and the others, and with nothing else.
-    pub fn set(&self, newest: Psk, others: impl IntoIterator<Item = Opening>) {
-        self.change(|ring| {
-            ring.newest = Opening { psk: newest, purpose: Purpose::Member };
-            ring.others = others.into_iter().map(|opening| (opening.psk.id(), (opening, None))).collect();
+            (ring.newest, ring.others) = (Opening { psk: newest, purpose: Purpose::Member }, others);
         });
     }
 

@@ -209,10 +209,14 @@ fn a_keyring_knows_what_is_dialled_with_and_for_how_long() {
     let ring = Keyring::new(identity(1), key(1), Purpose::Member);
     let purpose = |nth, now| ring.answers(key(nth).id(), now).map(|opening| opening.purpose);
     assert_eq!((purpose(1, now), purpose(2, now)), (Some(Purpose::Member), None));
-    ring.rotate(key(2), later);
-    ring.rotate(key(2), now); // told twice: nothing new
+    let member = |nth, until| (Opening { psk: key(nth), purpose: Purpose::Member }, Some(until));
+    let later_still = later + Duration::from_secs(1);
+    ring.set(key(3), [member(2, later_still), member(1, later)]);
     assert_eq!((purpose(1, now), purpose(1, later)), (Some(Purpose::Member), None));
-    assert_eq!(ring.dials().unwrap().psk.id(), key(2).id());
+    assert_eq!(ring.dials().unwrap().psk.id(), key(3).id());
+    assert_eq!(ring.dials_before(now).unwrap().psk.id(), key(2).id());
+    ring.set(key(2), []);
+    assert_eq!((purpose(1, now), purpose(3, now)), (None, None), "what is not named any more is over");
     ring.allow(key(1), Purpose::Renew, None);
     let invite = Psk::of_invite(&[5; 16]);
     ring.clone().allow(invite.clone(), Purpose::Join, Some(later));

@@ -294,7 +294,8 @@ fn who_has_not_heard_of_the_new_key_is_reached_by_the_one_before_while_that_lets
     let addr = listener.local_addr().unwrap();
     let reached = |grace: Duration| {
         let (me, them) = (node(1, 9), node(2, 9));
-        me.keyring.rotate(new(), Instant::now() + grace);
+        let old = me.keyring.dials().unwrap();
+        me.keyring.set(new(), [(old, Some(Instant::now() + grace))]);
         std::thread::scope(|scope| {
             let times = if grace.is_zero() { 1 } else { 2 };
             let (listener, them) = (&listener, &them);

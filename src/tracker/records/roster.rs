@@ -405,6 +405,12 @@ impl Roster {
         before.map_or(0, |age| age.until_ms)
     }
 
+    /// The epochs before that of now whose keys still let in, the latest first, and until when.
+    pub fn graces(&self, now_ms: u64) -> impl Iterator<Item = (&Epoch, u64)> {
+        let before = self.ages.iter().rev().skip(1).filter(move |age| age.until_ms > now_ms);
+        before.map(|age| (&age.epoch, age.until_ms))
+    }
+
     /// The member that a key belongs to: another one, if that has entered it as its own.
     pub fn root(&self, key: PublicKey) -> PublicKey {
         self.members.get(&key).filter(|member| member.own).map_or(key, |member| member.by)

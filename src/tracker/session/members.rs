@@ -10,7 +10,8 @@ use crate::tracker::records::{
 use crate::tracker::roles::{NotAllowed, Who, may_publish};
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    self, Common, ErrorCode, FromTracker, Keys, List, Message, Offer, Standing, SwarmSecret, ToTracker,
+    self, Common, Epoch, ErrorCode, FromTracker, Grace, Keys, List, Message, Offer, Standing, SwarmSecret,
+    ToTracker, limits,
 };
 
 /// Least and most time that an invite is good for.
@@ -192,7 +193,8 @@ fn renewed(shared: &Shared, key: PublicKey) -> FromTracker {
         let detail = "this key is not in the roster: `p2p join LINK` enters it";
         return Common::error(ErrorCode::NotAllowed, detail).into();
     };
-    wire::Renewed { standing, epoch, revoked: List::new(roster.revoked().collect()) }.into()
+    let (before, revoked) = (before(roster, shared), List::new(roster.revoked().collect()));
+    wire::Renewed { standing, epoch, before, revoked }.into()
 }
 
 /// What all members are told when the swarm has another key.
@@ -201,11 +203,18 @@ pub(super) fn keys(shared: &Shared) -> FromTracker {
     let roster = records.roster();
     match roster.epoch().cloned() {
         Some(epoch) => {
-            let grace_ms = roster.grace_until_ms().saturating_sub(shared.clock_ms());
-            Keys { epoch, grace_ms, revoked: List::new(roster.revoked().collect()) }.into()
+            let (before, revoked) = (before(roster, shared), List::new(roster.revoked().collect()));
+            Keys { epoch, before, revoked }.into()
         }
         None => gone(),
     }
+}
+
+/// The epochs before that of now whose keys still let in.
+fn before(roster: &Roster, shared: &Shared) -> List<Grace, { limits::MAX_GRACES }> {
+    let now_ms = shared.clock_ms();
+    let grace = |(epoch, until_ms): (&Epoch, u64)| Grace { epoch: epoch.clone(), left_ms: until_ms - now_ms };
+    List::new(roster.graces(now_ms).take(limits::MAX_GRACES).map(grace).collect())
 }
 
 /// Who is in the roster, page by page.

@@ -73,10 +73,13 @@ fn lists_above_their_limit_are_refused_before_they_are_read() {
     list_over_limit::<FromTracker>(0x3f, &[0; 4 + 4 + 32 + 1], MAX_PAGE_STORES);
     list_over_limit::<FromTracker>(0x40, &[], MAX_PAGE_STORES);
     list_over_limit::<FromTracker>(0x41, &[&[0; 2][..], &[1], &[0; 2 + 4 + 32]].concat(), MAX_TRACKERS);
-    list_over_limit::<FromTracker>(0x42, &[&[1][..], &[0; 2 + 4 + 32]].concat(), MAX_REVOKED);
+    let before_graces = [&[1][..], &[0; 2 + 4 + 32]].concat();
+    list_over_limit::<FromTracker>(0x42, &before_graces, MAX_GRACES);
+    list_over_limit::<FromTracker>(0x42, &[&before_graces[..], &[0; 4]].concat(), MAX_REVOKED);
     list_over_limit::<FromTracker>(0x43, &[0; 8], MAX_TRACKERS);
     list_over_limit::<FromTracker>(0x44, &[], MAX_PAGE_MEMBERS);
-    list_over_limit::<FromTracker>(0x45, &[0; 4 + 32 + 8], MAX_REVOKED);
+    list_over_limit::<FromTracker>(0x45, &[0; 4 + 32], MAX_GRACES);
+    list_over_limit::<FromTracker>(0x45, &[0; 4 + 32 + 4], MAX_REVOKED);
     list_over_limit::<ToTracker>(0x25, &[0; 4], MAX_NODES);
     list_over_limit::<FromTracker>(0x37, &[0; 4 + 2 + 2], MAX_NODES_SEEN);
     let before_bitmap = [&[0; 12][..], &[2]].concat();

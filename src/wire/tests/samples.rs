@@ -466,13 +466,14 @@ impl Sampled for FromTracker {
 /// What follows STORES.
 fn next_of_members(after: &FromTracker) -> Option<FromTracker> {
     let revoked = List::new(vec![key(7)]);
+    let before = List::new(vec![Grace { epoch: epoch(), left_ms: 3_600_000 }]);
     Some(match after {
         FromTracker::Stores(_) => {
             let tracker = TrackerKey { address: Text::new("192.0.2.1:9700"), key: key(6) };
             let trackers = List::new(vec![tracker]);
             Joined { swarm: Text::new("lab"), standing: standing(), epoch: epoch(), trackers }.into()
         }
-        FromTracker::Joined(_) => Renewed { standing: standing(), epoch: epoch(), revoked }.into(),
+        FromTracker::Joined(_) => Renewed { standing: standing(), epoch: epoch(), before, revoked }.into(),
         FromTracker::Renewed(_) => {
             let trackers = List::new(vec![Text::new("192.0.2.1:9700")]);
             Invited { until_ms: 1_700_000_000_000, trackers }.into()
@@ -489,7 +490,7 @@ fn next_of_members(after: &FromTracker) -> Option<FromTracker> {
             };
             Members { members: List::new(vec![member.clone(), member]), more: true }.into()
         }
-        FromTracker::Members(_) => Keys { epoch: epoch(), grace_ms: 3_600_000, revoked }.into(),
+        FromTracker::Members(_) => Keys { epoch: epoch(), before, revoked }.into(),
         FromTracker::Keys(_) => {
             let (name, host) = (Text::new("rack1-b"), Text::new("b.lan"));
             let duty = NodeDuty { duty: 77, node: NodeId([2; 16]), name, host, lease_ms: 30_000 };

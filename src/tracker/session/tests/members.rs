@@ -218,8 +218,8 @@ fn who_is_put_out_is_cut_and_heard_no_more_and_the_others_hear_of_the_new_key() 
     assert!(matches!(waits.effect, Some(Effect::Wait(_))));
     scene.shared.take_wakes();
     let answer = scene.say(&mut admin, revoke(7));
-    let FromTracker::Keys(Keys { epoch, grace_ms: 0, revoked }) = answer else { panic!("{answer:?}") };
-    assert_eq!((epoch.number, &revoked[..]), (2, &[key(7)][..]));
+    let FromTracker::Keys(Keys { epoch, before, revoked }) = answer else { panic!("{answer:?}") };
+    assert_eq!((epoch.number, &before[..], &revoked[..]), (2, &[][..], &[key(7)][..]));
     let cuts: Vec<_> = scene.shared.take_cuts().iter().map(|cut| (cut.connection, cut.revoked)).collect();
     assert_eq!(cuts, [(2, true), (4, false)]);
     assert_eq!(admin.news(&scene.shared), None, "the answer said so");
@@ -243,17 +243,23 @@ fn who_slept_through_two_epochs_renews_and_nobody_else_does() {
     scene.join(7, MemberRole::Publisher);
     let mut admin = scene.member(1, ADMIN);
     for seq in 1..3 {
-        let rotate = Rotate { client: ClientId(99), seq, grace_ms: 1000 };
+        let rotate = Rotate { client: ClientId(99), seq, grace_ms: 60_000 };
         let answer = scene.say(&mut admin, rotate);
-        assert!(
-            matches!(&answer, FromTracker::Keys(keys) if (1..=1000).contains(&keys.grace_ms)),
-            "{answer:?}"
-        );
+        let FromTracker::Keys(Keys { before, .. }) = answer else { panic!("{answer:?}") };
+        let numbers: Vec<u64> = before.iter().map(|grace| grace.epoch.number.into()).collect();
+        assert_eq!(numbers, (1..=seq).rev().collect::<Vec<_>>(), "the latest first");
+        assert!(before.iter().all(|grace| (1..=60_000).contains(&grace.left_ms)), "{before:?}");
     }
     let mut late = session(5, 7).of(Caller::Late(key(7)), 0);
     let renewed = scene.say(&mut late, Renew {});
-    let FromTracker::Renewed(Renewed { standing: got, epoch, .. }) = renewed else { panic!("{renewed:?}") };
-    assert_eq!((got.role, epoch.number), (MemberRole::Publisher, 3));
+    let FromTracker::Renewed(Renewed { standing: got, epoch, before, .. }) = renewed else {
+        panic!("{renewed:?}")
+    };
+    assert_eq!((got.role, epoch.number, before.len()), (MemberRole::Publisher, 3, 2));
+    scene.join(8, MemberRole::Reader);
+    let answer = scene.say(&mut admin, revoke(8));
+    let FromTracker::Keys(Keys { before, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!(&before[..], [], "who was put out knows them all");
     is_refused(&scene.say(&mut late, locate("f", Purpose::Fetch)), ErrorCode::UnknownSwarm);
     let mut unknown = session(6, 50).of(Caller::Late(key(50)), 0);
     is_refused(&scene.say(&mut unknown, Renew {}), ErrorCode::NotAllowed);
