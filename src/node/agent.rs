@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -119,7 +120,7 @@ impl Agent {
         plan: Plan,
         reread: Reread,
         common: Vec<String>,
-        me: impl FnOnce(&Plan) -> io::Result<Identity>,
+        who: impl Fn(&Plan) -> io::Result<Identity> + Send + Sync + 'static,
     ) -> Result<Agent, AgentError> {
         let state = Owned::claim(&plan.state)?;
         let (tell, news) = crossbeam_channel::bounded(BACKLOG);
@@ -137,7 +138,8 @@ impl Agent {
         control::start(&plan.state, &tell)?;
         let drained = fs::exists(plan.state.join(DRAINED)).unwrap_or(false);
         let program = std::env::current_exe()?;
-        let siblings = Siblings::start(&plan, &me(&plan)?, (&program, drained), &tell)?;
+        let node = plan.clone();
+        let siblings = Siblings::start(&plan, Arc::new(move || who(&node)), (&program, drained), &tell)?;
         Ok(Agent {
             roles: Roles::new(plan.patience, drained, fastrand::u64(..)),
             records: BTreeMap::new(),

@@ -35,6 +35,9 @@ pub(super) enum Act {
     Done(Duty),
 }
 
+/// Finds out who the node is, and by which keys: it may have got them since it was asked last.
+pub(super) type Who = Arc<dyn Fn() -> io::Result<Identity> + Send + Sync>;
+
 /// All links.
 #[derive(Debug)]
 pub(super) struct Beats {
@@ -46,20 +49,21 @@ impl Beats {
     /// Beats to each of these trackers from now on; what they tell is heard as news, with the number of the tracker.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// It cannot be found out who the node is, or the system gives no thread.
     pub(super) fn start(
         trackers: &[String],
-        (me, first): (&Identity, NodeBeat),
+        (who, first): (Who, NodeBeat),
         state: &Path,
         tell: &Sender<News>,
     ) -> io::Result<Beats> {
-        let said = Arc::new(Mutex::new(first));
+        let (me, said) = (who()?, Arc::new(Mutex::new(first)));
         let mut links = Vec::new();
         for (number, addr) in trackers.iter().enumerate() {
             let (act, acts) = bounded(MAX_ACTS);
             let link = Link {
                 number,
                 addr: addr.clone(),
+                who: who.clone(),
                 me: me.clone(),
                 said: said.clone(),
                 state: state.to_owned(),
@@ -89,6 +93,7 @@ impl Beats {
 struct Link {
     number: usize,
     addr: String,
+    who: Who,
     me: Identity,
     said: Arc<Mutex<NodeBeat>>,
     state: PathBuf,
@@ -100,7 +105,7 @@ type Line = Messages<FromTracker, ToTracker>;
 
 impl Link {
     /// Until the agent is gone.
-    fn run(self) {
+    fn run(mut self) {
         let mut backoff = Backoff::default();
         let mut is_told = false;
         loop {
@@ -112,6 +117,12 @@ impl Link {
             }) else {
                 return;
             };
+            // The tracker may be of this node, and have founded its swarm just now.
+            if is_for_members(&error)
+                && let Ok(me) = (self.who)()
+            {
+                self.me = me;
+            }
             if !std::mem::replace(&mut is_told, true) {
                 tracing::warn!("tracker {}: {error}; trying again", self.addr);
             }
@@ -213,6 +224,11 @@ impl Link {
             rustix::fs::statvfs(&self.state).map_or(0, |about| about.f_bavail.saturating_mul(about.f_frsize));
         NodeBeat { free, load: load(), ..beat }
     }
+}
+
+/// True if the tracker speaks with nobody who has no key.
+fn is_for_members(error: &NetError) -> bool {
+    matches!(error, NetError::Refused { code: ErrorCode::UnsupportedMode, .. })
 }
 
 /// Hundredths of the load average of the last minute; 0 if that is not known.

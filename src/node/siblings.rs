@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::beats::{Act, Beats};
+use super::beats::{Act, Beats, Who};
 use super::hook::{self, Hook};
 use super::life;
 use super::news::{News, Told};
 use super::plan::Plan;
 use super::rescuer::{Deed, Rescuer, Revive};
-use crate::net::Identity;
 use crate::rescue::Duty;
 use crate::rescue::executor::Event;
 use crate::say;
@@ -37,7 +36,7 @@ impl Siblings {
     /// The start cannot be counted, or the system refuses a thread.
     pub(super) fn start(
         plan: &Plan,
-        me: &Identity,
+        who: Who,
         (program, drained): (&Path, bool),
         tell: &Sender<News>,
     ) -> io::Result<Siblings> {
@@ -52,7 +51,7 @@ impl Siblings {
             load: 0,
             roles: List::default(),
         };
-        let beats = Beats::start(&plan.trackers, (me, first), &plan.state, tell)?;
+        let beats = Beats::start(&plan.trackers, (who, first), &plan.state, tell)?;
         let (program, base) = (program.to_owned(), plan.base.clone());
         Ok(Siblings { beats, rescuer, hook: None, program, base, tell: tell.clone() })
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::failure::Failure;
 use crate::cli::reach::{known, swarm};
-use crate::cli::run::enter::enter;
+use crate::cli::run::enter;
 use crate::cli::run::scan::Scan;
 use crate::cli::typed::options::EngineArgs;
 use crate::content::Address;
@@ -105,13 +105,13 @@ fn remembering(peer: Peer, clusters: &[Vec<String>]) -> Result<Peer, Failure> {
 /// hears of it.
 fn with_keys(mut config: peer::Config) -> Result<peer::Config, PeerError> {
     if !config.keyring.is_closed() && swarm::is_closed() {
+        let (name, trackers) = (&*config.name, &*config.trackers);
         config.keyring = match (&config.folder, &config.state) {
-            (Some(_), Some(state)) => swarm::keyring_in(Some(state))?,
-            (Some(folder), None) => swarm::keyring_in(Some(&peer::state_of(folder)?))?,
-            (None, _) => swarm::spare()?,
+            (Some(_), Some(state)) => enter::keys_in(state, name, trackers)?,
+            (Some(folder), None) => enter::keys_in(&peer::state_of(folder)?, name, trackers)?,
+            (None, _) => enter::spare_keys(name, trackers)?,
         };
     }
-    enter(&config.keyring, &config.name, &config.trackers);
     Ok(config)
 }
 

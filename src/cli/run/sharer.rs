@@ -7,9 +7,8 @@ use tempfile::TempDir;
 use crate::api::control::Offered;
 use crate::cli::failure::Failure;
 use crate::cli::reach::daemon::Daemon;
-use crate::cli::reach::swarm;
 use crate::cli::run::signals::Stop;
-use crate::cli::run::{engine, peer, scratch};
+use crate::cli::run::{engine, enter, peer, scratch};
 use crate::cli::typed::published::UploadArgs;
 use crate::content::{FileId, SafeName};
 use crate::peer::Peer;
@@ -111,7 +110,8 @@ fn own(args: &UploadArgs, path: PathBuf, name: &SafeName, beside: bool) -> Resul
     let scratch = scratch::folder()?;
     let mut config = engine::config(&args.engine, args.asking.trackers.trackers.clone(), Some(path.clone()));
     // Nothing is to be left beside what is uploaded, and another upload may run.
-    config.keyring = swarm::spare().map_err(|error| Failure::other(error.to_string()))?;
+    let keyring = enter::spare_keys(&config.name, &config.trackers);
+    config.keyring = keyring.map_err(|error| Failure::other(error.to_string()))?;
     config.prefix = true;
     config.watch = false;
     if beside {

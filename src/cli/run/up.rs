@@ -69,9 +69,9 @@ pub(crate) fn up(args: &UpArgs, keys: &SwarmArgs) -> Result<(), Failure> {
 
 /// Who an agent is: in an open swarm too the one that its state says, so that its node is the same after a restart.
 fn identity(plan: &Plan) -> std::io::Result<net::Identity> {
-    let keyring = swarm::keyring_in(Some(&plan.state))?;
+    swarm::look_again();
+    let keyring = enter::keys_in(&plan.state, &plan.name, &plan.trackers)?;
     let key = swarm::identity_in(Some(&plan.state))?;
-    enter::enter(&keyring, &plan.name, &plan.trackers);
     Ok(net::Identity::new(keyring, key.public().peer_id(), plan.name.clone(), 0))
 }
 
