@@ -2,93 +2,23 @@
 //!
 //! Each user has a home of its own; all of them are on the loopback, where `--swarm` makes a tracker a closed one.
 
+#[path = "members/cluster.rs"]
+mod cluster;
 #[path = "namespaces/mod.rs"]
 mod namespaces;
 mod support;
+#[path = "members/user.rs"]
+mod user;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use support::{Daemon, Output, Sample, eventually, run_with};
+use support::{Daemon, Port, Sample, eventually, run_with};
 use tempfile::TempDir;
-
-/// Somebody with a home of its own.
-struct User {
-    home: TempDir,
-}
-
-impl User {
-    fn new() -> User {
-        User { home: TempDir::new().unwrap() }
-    }
-
-    fn prepare(&self) -> impl FnOnce(&mut std::process::Command) + Send + use<> {
-        let home = self.home.path().to_owned();
-        move |command| {
-            for name in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"] {
-                command.env(name, &home);
-            }
-        }
-    }
-
-    #[track_caller]
-    fn run(&self, args: &[&str]) -> Output {
-        run_with(args, self.prepare())
-    }
-
-    #[track_caller]
-    fn start(&self, args: &[&str]) -> Daemon {
-        Daemon::start_with(args, self.prepare())
-    }
-
-    /// A command that goes on for a while and is ready at once.
-    #[track_caller]
-    fn begin(&self, args: &[&str]) -> Daemon {
-        Daemon::underway_with(args, "", self.prepare())
-    }
-
-    /// The file with its keys.
-    fn keys(&self) -> PathBuf {
-        self.home.path().join("p2p/swarm.toml")
-    }
-
-    /// A closed tracker that this user runs; beyond the first start its records are in its home.
-    #[track_caller]
-    fn tracker(&self) -> Daemon {
-        let keys = self.keys();
-        self.start(&["tracker", "--listen", "127.0.0.1:0", "--swarm", keys.to_str().unwrap()])
-    }
-
-    /// Its tracker again, where it was before.
-    #[track_caller]
-    fn tracker_at(&self, addr: &str) -> Daemon {
-        self.start(&["tracker", "--listen", addr, "--swarm", self.keys().to_str().unwrap()])
-    }
-
-    /// A link that this user, an admin, hands out.
-    #[track_caller]
-    fn invite(&self, more: &[&str]) -> String {
-        self.run(&[&["invite"], more].concat()).expect(0).stdout.trim().to_owned()
-    }
-
-    /// Somebody who has joined with this role.
-    #[track_caller]
-    fn invites(&self, role: &str) -> User {
-        let (link, joins) = (self.invite(&["--role", role]), User::new());
-        joins.run(&["join", &link, "--name", role]).expect(0);
-        joins
-    }
-
-    /// The secret of the key that it has.
-    fn secret(&self) -> String {
-        let text = fs::read_to_string(self.keys()).unwrap();
-        let secret = text.lines().find_map(|line| line.strip_prefix("secret = ")).unwrap();
-        secret.trim_matches('"').to_owned()
-    }
-}
+use user::User;
 
 fn shared(name: &str) -> Sample {
     let mut sample = Sample::empty();
@@ -271,6 +201,43 @@ fn who_is_put_out_is_cut_by_peers_within_ten_seconds() {
     assert_ne!(ended.code(), 0, "{}", ended.stdout);
     goes_on.wait().expect(0);
     sample.expect_copy("", others.path());
+}
+
+#[test]
+fn a_folder_of_who_was_put_out_and_invited_again_is_shared_as_before() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    let (member, folder) = (owner.invites("publisher"), shared("zebra"));
+    let listed = || owner.run(&["ls"]).expect(0).stdout.contains("zebra");
+    let peer = member.start(&["peer", text(folder.path())]);
+    eventually("the file", || listed().then_some(()));
+    owner.run(&["revoke", "publisher"]).expect(0);
+    eventually("the end of its registration", || (!listed()).then_some(()));
+    drop(peer);
+    let refused = member.run(&["ls"]).expect(4).stderr;
+    for file in [member.home.path().join("p2p/identity.key"), member.keys()] {
+        assert!(refused.contains("delete"), "{refused}");
+        fs::remove_file(file).unwrap();
+    }
+    member.run(&["join", &owner.invite(&[]), "--name", "again"]).expect(0);
+    let peer = member.start(&["peer", text(folder.path())]);
+    eventually("the file again", || listed().then_some(()));
+    assert!(peer.log().contains("another is made in its place"), "{}", peer.log());
+}
+
+#[test]
+fn an_agent_has_keys_as_soon_as_its_own_tracker_has_founded_a_swarm() {
+    let (owner, port) = (User::new(), Port::reserve());
+    let file = owner.home.path().join("node.toml");
+    let (keys, at) = (owner.keys(), port.target());
+    let tracker = format!("[tracker]\nlisten = \"{at}\"\nswarm = \"{}\"\n", keys.display());
+    fs::write(&file, format!("[node]\nname = \"one\"\nstate = \"state\"\n{tracker}")).unwrap();
+    let _agent = owner.begin(&["up", text(&file)]);
+    eventually("the tracker hears of its node", || {
+        owner.run(&["cluster", "nodes"]).stdout.contains("one").then_some(())
+    });
+    let members = owner.run(&["members", "--json"]).expect(0).stdout;
+    assert!(members.contains("\"own\":true"), "its key is one of who runs it: {members}");
 }
 
 /// Bytes that take room in a folder, in all below it.
