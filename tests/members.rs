@@ -228,10 +228,11 @@ fn a_folder_of_who_was_put_out_and_invited_again_is_shared_as_before() {
 #[test]
 fn an_agent_has_keys_as_soon_as_its_own_tracker_has_founded_a_swarm() {
     let (owner, port) = (User::new(), Port::reserve());
-    let file = owner.home.path().join("node.toml");
-    let (keys, at) = (owner.keys(), port.target());
-    let tracker = format!("[tracker]\nlisten = \"{at}\"\nswarm = \"{}\"\n", keys.display());
-    fs::write(&file, format!("[node]\nname = \"one\"\nstate = \"state\"\n{tracker}")).unwrap();
+    let (file, at) = (owner.home.path().join("node.toml"), port.target());
+    // One that others can reach, so that it is closed.
+    let listen = at.replace("127.0.0.1", "0.0.0.0");
+    let node = format!("[node]\nname = \"one\"\nstate = \"state\"\ntrackers = [\"{at}\"]\n");
+    fs::write(&file, format!("{node}[tracker]\nlisten = \"{listen}\"\n")).unwrap();
     let _agent = owner.begin(&["up", text(&file)]);
     eventually("the tracker hears of its node", || {
         owner.run(&["cluster", "nodes"]).stdout.contains("one").then_some(())

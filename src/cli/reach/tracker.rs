@@ -161,10 +161,8 @@ impl Tracker {
     pub(crate) fn connect(address: &str) -> Result<Tracker, String> {
         let link = Tracker::dial(address).map_err(|error| net_reason(&error))?;
         let mut tracker = Tracker { address: address.to_owned(), young: None, link };
-        if known::is_due(address)
-            && let Some(FromTracker::Cluster(cluster)) = tracker.ask_once(&GetCluster {}.into())
-        {
-            known::remember(address, &cluster);
+        if known::is_due(address) {
+            let _ = tracker.ask_once(&GetCluster {}.into()); // which is remembered
         }
         Ok(tracker)
     }
@@ -304,8 +302,17 @@ impl Tracker {
         self.call(question).ok()
     }
 
-    /// The answer. If the swarm has another key than that of this connection, it is asked for, and asked with again.
+    /// The answer; what it says of trackers that are one, whatever was asked for, is remembered.
     fn call(&mut self, question: &ToTracker) -> Result<FromTracker, NetError> {
+        let answer = self.call_by_the_newest_key(question)?;
+        if let FromTracker::Cluster(cluster) = &answer {
+            known::remember(&self.address, cluster);
+        }
+        Ok(answer)
+    }
+
+    /// The answer. If the swarm has another key than that of this connection, it is asked for, and asked with again.
+    fn call_by_the_newest_key(&mut self, question: &ToTracker) -> Result<FromTracker, NetError> {
         let answer = self.link.call(question)?;
         if !matches!(&answer, FromTracker::Common(Common::Error(error)) if error.code == ErrorCode::UnknownSwarm)
         {
