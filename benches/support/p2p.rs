@@ -55,14 +55,16 @@ pub(crate) fn binary() -> PathBuf {
     std::env::var_os("P2P_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_p2p")), PathBuf::from)
 }
 
-/// Takes the user's own configuration out of the measurement.
+/// Takes the user's own configuration out of the measurement of this command of ours, which is closed if its scratch folder
+/// has a key, and else speaks in the clear.
 pub(crate) fn isolate(command: &mut Command, scratch: &Path) {
     command.env_remove("P2P_TRACKER").env_remove("P2P_SWARM_FILE").env_remove("RUST_LOG");
     command.env("XDG_CONFIG_HOME", scratch.join("config")).env("XDG_STATE_HOME", scratch.join("state"));
     let swarm = scratch.join(SWARM);
-    if swarm.exists() {
-        command.env("P2P_SWARM_FILE", swarm);
-    }
+    match swarm.exists() {
+        true => command.env("P2P_SWARM_FILE", swarm),
+        false => command.arg("--open"),
+    };
 }
 
 /// In the scratch folder of programs that are closed: their key.
@@ -87,7 +89,7 @@ impl Server {
     /// `p2p tracker` on `host`, any port.
     pub(crate) fn tracker(place: &Place, host: &str, scratch: &Path) -> Result<Self> {
         let mut command = place.command(&binary());
-        command.args(["tracker", "--open", "--listen", &format!("{host}:0")]);
+        command.args(["tracker", "--listen", &format!("{host}:0")]);
         Self::start(command, "tracker", scratch, "tracker listening on ")
     }
 
@@ -102,7 +104,7 @@ impl Server {
     ) -> Result<Self> {
         let mut command = place.command(&binary());
         command.arg("peer").arg(folder);
-        command.args(["--open", "--tracker", tracker, "--listen", &format!("{host}:0"), "--name", name]);
+        command.args(["--tracker", tracker, "--listen", &format!("{host}:0"), "--name", name]);
         Self::start(command, name, scratch, " listening on ")
     }
 
@@ -120,7 +122,7 @@ impl Server {
 /// `p2p get WHAT DEST --tracker T`, without what makes it stay.
 pub(crate) fn get(place: &Place, what: &str, destination: &Path, tracker: &str, scratch: &Path) -> Command {
     let mut command = place.command(&binary());
-    command.arg("get").arg(what).arg(destination).args(["--open", "--tracker", tracker]);
+    command.arg("get").arg(what).arg(destination).args(["--tracker", tracker]);
     isolate(&mut command, scratch);
     command
 }
