@@ -14,6 +14,8 @@ pub(crate) const NAMES: [&str; 4] = ["a.bin", "b.bin", "c/", "d/"];
 pub(crate) struct Model {
     versions: BTreeMap<&'static str, BTreeMap<u32, Content>>,
     gone: BTreeSet<(&'static str, u32)>,
+    /// The last number that a name's versions were given.
+    last: BTreeMap<&'static str, u32>,
 }
 
 impl Model {
@@ -25,18 +27,21 @@ impl Model {
     /// An upload was acknowledged with this number. Numbers count up, and the latest content again makes none.
     #[track_caller]
     pub(crate) fn stored(&mut self, name: &'static str, content: Content, number: u32, fresh: bool) {
+        // Numbering goes with the last version of a name, and no sooner.
+        let last = self.latest(name).and(self.last.get(name)).copied().unwrap_or(0);
         match self.latest(name) {
             Some((latest, same)) if *same == content => {
                 assert_eq!(number, latest, "{name}: the same content again is the same version");
             }
             latest => {
                 assert!(fresh, "{name}: version {number} is new");
-                if let Some((latest, _)) = latest {
-                    assert_eq!(number, latest + 1, "{name}: versions count up");
+                if latest.is_some() {
+                    assert_eq!(number, last + 1, "{name}: versions count up, over what was removed");
                 }
             }
         }
-        self.gone.remove(&(name, number)); // numbering begins anew with the first version of a name
+        self.last.insert(name, number.max(last));
+        self.gone.remove(&(name, number)); // it may have been given before numbering began anew
         self.versions.entry(name).or_default().insert(number, content);
     }
 
