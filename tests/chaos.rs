@@ -1,6 +1,6 @@
-//! Stores under a storm: uploads, downloads, removals, and stores, trackers and uploaders that are killed, stopped and
-//! come back, disks that are wiped, stores that leave and are forgotten, from a seed, with real processes; against a model of
-//! what was acknowledged.
+//! Stores under a storm: uploads, as copies and as shards of a code, downloads, removals, and stores, trackers and
+//! uploaders that are killed, stopped and come back, disks that are wiped, stores that leave and are forgotten, from a seed,
+//! with real processes; against a model of what was acknowledged.
 //!
 //! What is held: **every acknowledged version comes back byte-identical while at most one store is down** since all was
 //! whole, numbers of versions count up, the same content again makes no version, what was removed stays removed, and

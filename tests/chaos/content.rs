@@ -49,6 +49,11 @@ impl Content {
         changed
     }
 
+    /// True if it is to be kept as shards of a code: every other file.
+    pub(crate) fn is_coded(&self) -> bool {
+        self.files.get("").is_some_and(|bytes| bytes.len().is_multiple_of(2))
+    }
+
     /// Puts it there. It looks the same each time, so that it is the same content to those who share it.
     pub(crate) fn write(&self, path: &Path) {
         for (inside, bytes) in &self.files {

@@ -16,6 +16,8 @@ pub(crate) const STORES: usize = 4;
 /// A store is missed after so long, and what nothing refers to given up.
 const DELAYS: [&str; 4] = ["--repair-after", "2s", "--grace", "3s"];
 const LENT: &str = "400MB";
+/// As which shards files are kept that are not kept as copies: as many losses are survived.
+const CODE: &str = "2+1";
 
 /// A store, and whether it can be reached.
 #[derive(Debug)]
@@ -159,7 +161,7 @@ impl World {
     #[track_caller]
     pub(crate) fn upload(&self, name: &str, content: &Content) -> (u32, bool) {
         let (_scratch, source) = self.source(content);
-        let said = run(&self.upload_args(&source, name)).expect(0).stdout;
+        let said = run(&self.upload_args(&source, name, content)).expect(0).stdout;
         let done = said.lines().rev().find_map(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
             let done = line.get("done")?;
@@ -171,7 +173,7 @@ impl World {
     /// Begins to upload it, and is killed after this time.
     pub(crate) fn upload_killed(&self, name: &str, content: &Content, after: Duration) {
         let (_scratch, source) = self.source(content);
-        let upload = Daemon::launch(&self.upload_args(&source, name));
+        let upload = Daemon::launch(&self.upload_args(&source, name, content));
         thread::sleep(after); // the time is the storm's: nothing waits for anything here
         upload.kill();
     }
@@ -183,9 +185,12 @@ impl World {
         (scratch, source)
     }
 
-    fn upload_args<'a>(&'a self, source: &'a Path, name: &'a str) -> Vec<&'a str> {
+    /// The same content is kept in the same way each time: else it is another version.
+    fn upload_args<'a>(&'a self, source: &'a Path, name: &'a str, content: &Content) -> Vec<&'a str> {
         let name = name.trim_end_matches('/');
-        vec!["upload", text(source), "--as", name, "--json", "--tracker", &self.address]
+        let args = vec!["upload", text(source), "--as", name, "--json", "--tracker", &self.address];
+        let code = content.is_coded().then_some(["--code", CODE]);
+        args.into_iter().chain(code.into_iter().flatten()).collect()
     }
 
     /// Fails the test unless what comes of this version, or of the latest for 0, is this content.
