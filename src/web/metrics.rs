@@ -1,9 +1,11 @@
 //! `/metrics`: what is counted elsewhere, as Prometheus reads it. Nothing is counted for it twice, and no text of
 //! strangers is in it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::Ordering;
 
+use hyper::header::ACCEPT;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -76,8 +78,11 @@ impl Rows {
     }
 }
 
-/// `GET /metrics`
-pub(super) fn metrics(site: &Site, _: &Asked) -> Result<Answer, Problem> {
+/// What who reads OpenMetrics says that he takes.
+const OPEN: &str = "application/openmetrics-text";
+
+/// `GET /metrics`: as OpenMetrics for who takes that, else in the text format that came before it.
+pub(super) fn metrics(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let mut rows = Rows::default();
     let version = env!("CARGO_PKG_VERSION");
     rows.labelled(("p2p_build_info", "The version of the program", false), ("version", version), 1.0);
@@ -94,12 +99,37 @@ pub(super) fn metrics(site: &Site, _: &Asked) -> Result<Answer, Problem> {
     rows.put(("p2p_web_guesses_refused", "Wrong guesses of who is to be let in", true), refused);
     rows.put(("p2p_web_listeners", "Streams of events", false), site.hub.listeners() as f64);
     process(&mut rows);
+    let text = text(rows).map_err(|error| Problem::internal(error.to_string()))?;
+    match asked.header(ACCEPT.as_str()).is_some_and(|takes| takes.contains(OPEN)) {
+        true => Ok(Answer::of("application/openmetrics-text; version=1.0.0; charset=utf-8", text)),
+        false => Ok(Answer::of("text/plain; version=0.0.4; charset=utf-8", classic(&text))),
+    }
+}
+
+fn text(rows: Rows) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Snapshot(rows.0)));
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry)
-        .map_err(|error| Problem::internal(error.to_string()))?;
-    Ok(Answer::of("application/openmetrics-text; version=1.0.0; charset=utf-8", text))
+    prometheus_client::encoding::text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// The same in the format 0.0.4 of Prometheus: there a counter is explained under the name that its values have.
+fn classic(text: &str) -> String {
+    let name = |line: &str| line.split(' ').nth(2).unwrap_or_default().to_owned();
+    let types = text.lines().filter(|line| line.starts_with("# TYPE ") && line.ends_with(" counter"));
+    let counters: BTreeSet<String> = types.map(name).collect();
+    let mut out = String::new();
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        let called = name(line);
+        let line = match line.starts_with("# ") && counters.contains(&called) {
+            true => line.replacen(&called, &format!("{called}_total"), 1),
+            false => line.to_owned(),
+        };
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
 }
 
 fn of_peer(rows: &mut Rows, peer: &crate::peer::Hand) {
@@ -175,10 +205,7 @@ mod tests {
         rows.labelled(bytes, ("kind", "useful"), 1048576.0);
         rows.labelled(bytes, ("kind", "a \"name\"\n"), 2.0);
         rows.put(("p2p_peers", "Peers", false), 3.0);
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(Snapshot(rows.0)));
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let text = text(rows).unwrap();
         let expected = [
             "# HELP p2p_bytes Bytes",
             "# TYPE p2p_bytes counter",
@@ -190,6 +217,11 @@ mod tests {
             "# EOF",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+        let mut before = expected.map(str::to_owned).to_vec();
+        before[0] = "# HELP p2p_bytes_total Bytes".to_owned();
+        before[1] = "# TYPE p2p_bytes_total counter".to_owned();
+        before.pop();
+        assert_eq!(classic(&text).lines().collect::<Vec<_>>(), before);
     }
 
     #[test]

@@ -75,7 +75,7 @@ macro_rules! routes {
 routes! {
     GET "/healthz" Both nobody 0 How::Call(common_api::healthz), "200 while the process answers";
     GET "/readyz" Both nobody 0 How::Call(common_api::readyz), "200 while it does what it is for, else 503 and why";
-    GET "/metrics" Both Metrics 0 How::Call(metrics::metrics), "Numbers, in the text format of OpenMetrics";
+    GET "/metrics" Both Metrics 0 How::Call(metrics::metrics), "Numbers, as Prometheus reads them";
     GET "/api/v1/about" Both nobody 0 How::Call(common_api::about), "Whose page it is, and what there is on it";
     GET "/api/v1/openapi.json" Both Reader 0 How::Call(openapi), "This document";
     GET "/api/v1/session" Both nobody 0 How::Call(accounts_api::me), "Who is logged in";
