@@ -2,7 +2,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 
-const REGISTER = 0x10, HELLO = 0x01, MEMBER = 3, TOGETHER = 200, OF_ADDRESS = 1_000;
+const REGISTER = 0x10, HELLO = 0x01, PING = 0x03, MEMBER = 3, TOGETHER = 200, OF_ADDRESS = 1_000;
+/** Well within the lease of a registration. */
+const ALIVE_MS = 8_000;
 const u8 = value => Buffer.from([value]);
 const u16 = value => { const out = Buffer.alloc(2); out.writeUInt16BE(value); return out; };
 const u32 = value => { const out = Buffer.alloc(4); out.writeUInt32BE(value); return out; };
@@ -55,5 +57,6 @@ export async function crowd(at, peers, each) {
     const some = Array.from({ length: Math.min(TOGETHER, peers - first) }, (_, one) => come(first + one));
     sockets.push(...await Promise.all(some));
   }
-  return () => sockets.forEach(socket => socket.destroy());
+  const alive = setInterval(() => sockets.forEach(socket => socket.write(frame(PING, 3, Buffer.alloc(0)))), ALIVE_MS);
+  return () => { clearInterval(alive); sockets.forEach(socket => socket.destroy()); };
 }
