@@ -91,6 +91,18 @@ fn cost(trackers: &Trackers) -> (u64, u64) {
     (most(|cost| cost.0), most(|cost| cost.1))
 }
 
+/// For how long each had a processor: what it needs whoever else needs one.
+fn worked(trackers: &Trackers) -> Vec<Duration> {
+    let of = |which| {
+        let pid = trackers.process(which).expect("it is up").pid();
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("a process").flatten();
+        let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok());
+        let times = texts.filter_map(|text| text.split(' ').next()?.parse::<u64>().ok());
+        Duration::from_nanos(times.sum())
+    };
+    (0..trackers.count()).map(of).collect()
+}
+
 #[test]
 #[ignore = "measures; meant for a release build on a machine that has time"]
 fn many_versions_are_there_again_at_once_and_cost_what_they_are() {
@@ -111,16 +123,23 @@ fn many_versions_are_there_again_at_once_and_cost_what_they_are() {
     assert!(bytes <= DISK + all * DISK_EACH && memory <= MEMORY + all * MEMORY_EACH);
     (0..3).for_each(|which| trackers.kill(which));
     let begun = Instant::now();
-    (0..3).for_each(|which| trackers.bring_back(which));
+    (0..3).for_each(|which| {
+        trackers.bring_back(which);
+        eprintln!("tracker {which} listens after {:?}", begun.elapsed());
+    });
     for address in &addresses {
         let question = ToTracker::from(Resolve { name: name_of(all - 1), number: 0 });
         eventually("it answers", || match link(address)?.call(&question).ok()? {
             FromTracker::Resolved(resolved) => (resolved.versions.len() == 1).then_some(()),
             _ => None,
         });
+        eprintln!("{address} answers after {:?}", begun.elapsed());
     }
     let ready = begun.elapsed();
-    eprintln!("killed and started, all three answer after {ready:?}");
+    eprintln!(
+        "killed and started, all three answer after {ready:?}; each has worked {:?}",
+        worked(&trackers)
+    );
     let (bytes_with, memory) = cost(&trackers);
     eprintln!("then: {bytes_with} B of disk, {memory} B of memory");
     assert!(ready <= READY, "{ready:?}");
