@@ -120,6 +120,18 @@ impl Lab {
 }
 
 impl Host {
+    /// What is sent from here to this address goes astray, without a word, or arrives again.
+    #[allow(dead_code, reason = "not all tests lose packets")]
+    pub(crate) fn loses(&self, address: &str, loses: bool) {
+        let at = format!("{address} dev eth0");
+        ip(&match loses {
+            true => {
+                format!("-n {} neigh replace {at} lladdr 02:00:00:00:00:01 nud permanent", self.namespace)
+            }
+            false => format!("-n {} neigh del {at}", self.namespace),
+        });
+    }
+
     /// What its namespace is called; the machine's name is at the end.
     #[allow(dead_code, reason = "not all tests start programs there by other programs")]
     pub(crate) fn namespace(&self) -> &str {
