@@ -133,3 +133,77 @@ impl Sources {
         assert_eq!(bytes, self.inflight_bytes, "bytes in flight");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const A: SourceId = SourceId(1);
+    const B: SourceId = SourceId(2);
+    /// Chunks of the transfer, of which this side has one when its sources come.
+    const CHUNKS: u32 = 4;
+
+    fn some(chunks: &[u32]) -> ChunkSet {
+        let mut set = ChunkSet::empty(CHUNKS);
+        chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
+        set
+    }
+
+    /// Two sources that have these chunks, and when they came.
+    fn sources(a: &[u32], b: &[u32]) -> (Sources, Instant) {
+        let (mut sources, now) = (Sources::default(), Instant::now());
+        assert!(sources.is_empty());
+        for (id, have) in [(A, a), (B, b)] {
+            sources.insert(id, Source::new(some(have), 1, true, Duration::from_millis(1), now));
+        }
+        (sources, now)
+    }
+
+    #[test]
+    fn what_all_owe_is_what_each_owes() {
+        let (mut sources, now) = sources(&[0, 1], &[1]);
+        assert_eq!((sources.is_empty(), sources.len(), sources.ids()), (false, 2, vec![A, B]));
+        sources.ask_any(A, 10, now);
+        sources.ask_any(A, 10, now);
+        sources.ask_any(B, 10, now);
+        sources.ask(B, Chunk(1), 7, now);
+        sources.ask(SourceId(3), Chunk(1), 7, now);
+        assert_eq!((sources.choices_in_flight(), sources.inflight_bytes()), (3, 37));
+        assert_eq!((sources.settle_any(A), sources.settle_any(SourceId(3))), (10, 0));
+        sources.settle(B, Chunk(1));
+        sources.settle(B, Chunk(1));
+        sources.settle(A, Chunk(0));
+        assert_eq!((sources.choices_in_flight(), sources.inflight_bytes()), (2, 20));
+        sources.check();
+        sources.remove(B).unwrap();
+        assert_eq!((sources.choices_in_flight(), sources.inflight_bytes(), sources.len()), (1, 10, 1));
+        assert!(sources.remove(B).is_none());
+        sources.check();
+    }
+
+    #[test]
+    fn what_one_or_all_or_another_have_is_seen() {
+        let (mut sources, _) = sources(&[0, 1, 2, 3], &[1]);
+        assert!(sources.any_is_whole() && !sources.all_are_whole());
+        assert!(sources.any_has(Chunk(3)));
+        assert_eq!([1, 3].map(|chunk| sources.held_elsewhere(A, Chunk(chunk))), [true, false]);
+        assert_eq!([1, 3].map(|chunk| sources.held_elsewhere(B, Chunk(chunk))), [true, true]);
+        sources.remove(A).unwrap();
+        assert!(!sources.any_is_whole() && !sources.any_has(Chunk(3)));
+    }
+
+    #[test]
+    fn sources_are_ahead_if_they_gained_more_than_this_side_in_the_mean() {
+        let (mut sources, _) = sources(&[0], &[0, 1]);
+        let is_ahead = |sources: &Sources, had: &[u32]| sources.are_ahead_of(&some(had));
+        assert!(!is_ahead(&sources, &[0]), "nobody gained anything");
+        sources.get_mut(A).unwrap().have.insert(Chunk(1));
+        assert!(is_ahead(&sources, &[0]), "one of them has one more, and this side none");
+        assert!(!is_ahead(&sources, &[0, 1]), "this side one, too");
+        sources.get_mut(B).unwrap().have.insert(Chunk(2));
+        assert!(!is_ahead(&sources, &[0, 1]), "each gained one");
+        assert!(!is_ahead(&sources, &[0, 1, 2]));
+    }
+}

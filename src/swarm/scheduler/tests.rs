@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::pace::MIN_STALL;
 use super::*;
-use crate::content::{Geometry, Run};
+use crate::content::{Geometry, Rate, Run};
 
 const CHUNKS: u32 = 4;
 const CHUNK_BYTES: u64 = 1 << 16;
@@ -265,6 +265,35 @@ fn who_joins_is_asked_for_what_its_window_holds_and_for_its_load_if_it_tells_it(
     let mut few = scheduler_of(FEW_CHUNKS);
     let asked = few.step(joined(A, ChunkSet::full(FEW_CHUNKS), true, None), now);
     assert_eq!(asked, [Effect::Ask(A, Chunk(1))], "of few each by number");
+}
+
+#[test]
+fn what_is_said_to_cost_so_much_is_a_whole_chunk_behind_all_that_is_owed() {
+    let now = Instant::now();
+    let mut scheduler = scheduler_of(16);
+    let load = Some(SourceLoad { uploads: 1, rate: Rate::new(2 * CHUNK_BYTES) });
+    let _ = scheduler.step(joined(A, ChunkSet::full(16), false, load), now);
+    let (source, view) = scheduler.sources(now).next().unwrap();
+    let seconds = view.inflight_bytes / CHUNK_BYTES + 1;
+    assert!(seconds > 1, "something was asked for");
+    assert_eq!((source, view.cost), (A, ROUND_TRIP + Duration::from_secs(seconds)));
+}
+
+#[test]
+fn what_a_much_faster_source_will_have_soon_is_not_asked_of_a_slow_one() {
+    const CHUNKS: u32 = 64;
+    let now = Instant::now();
+    let load = |rate| Some(SourceLoad { uploads: 0, rate: Rate::new(rate) });
+    let slow = joined(B, ChunkSet::full(CHUNKS), false, load(10_000));
+    let asked = |effects: &[Effect], of| {
+        effects.iter().filter(|effect| matches!(effect, Effect::Ask(source, _) if *source == of)).count()
+    };
+    let mut scheduler = scheduler_of(CHUNKS);
+    let fast = joined(A, ChunkSet::full(CHUNKS), false, load(100_000_000));
+    assert!((1..CHUNKS as usize).contains(&asked(&scheduler.step(fast, now), A)), "there are more");
+    assert_eq!(asked(&scheduler.step(slow.clone(), now), B), 0);
+    let mut alone = scheduler_of(CHUNKS);
+    assert_eq!(asked(&alone.step(slow, now), B), 1, "who is alone is asked however slow it is");
 }
 
 #[test]

@@ -66,3 +66,63 @@ impl Changes {
         std::mem::take(&mut lock(&self.waiting))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::FileId;
+    use crate::tracker::records::{Import, SetStore};
+    use crate::wire::{ClientId, List, StoreChange, Term, View};
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn content(number: u8) -> Content {
+        (FileId([number; 32]), View::Bytes)
+    }
+
+    fn applied(outcome: Outcome, contents: &[u8]) -> Applied {
+        Applied { outcome, changed: contents.iter().copied().map(content).collect() }
+    }
+
+    #[test]
+    fn what_changed_is_told_once_and_all_of_it_together() {
+        let changes = Changes::default();
+        assert_eq!(changes.wait(NOW), Changed::default());
+        let store = PeerId([5; 16]);
+        let change = StoreChange::Leave;
+        let set = Command::SetStore(SetStore { client: ClientId(1), seq: 1, store, change });
+        changes.applied(&set, &applied(Outcome::Noted, &[1, 2]));
+        changes.applied(&set, &applied(Outcome::Noted, &[2, 3]));
+        changes.note(|changed| changed.all = true);
+        let contents = [1, 2, 3].map(content).into();
+        let expected = Changed { all: true, contents, stores: [store].into(), ..Changed::default() };
+        assert_eq!(changes.wait(Duration::from_secs(60)), expected);
+        assert_eq!(changes.wait(NOW), Changed::default());
+    }
+
+    #[test]
+    fn members_and_terms_are_told_by_what_came_of_a_command() {
+        let changes = Changes::default();
+        let command = Command::Import(Import { list: List::default() });
+        for (outcome, members, term) in [
+            (Outcome::Members, true, false),
+            (Outcome::Rotated(2), true, false),
+            (Outcome::Started(Term(3)), false, true),
+            (Outcome::Removed(1), false, false),
+            (Outcome::Noted, false, false),
+        ] {
+            changes.applied(&command, &applied(outcome, &[]));
+            assert_eq!(changes.wait(NOW), Changed { members, term, ..Changed::default() }, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn who_waits_is_woken() {
+        let changes = Changes::default();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| changes.wait(Duration::from_secs(60)));
+            changes.note(|changed| changed.term = true);
+            assert!(waiting.join().unwrap().term);
+        });
+    }
+}

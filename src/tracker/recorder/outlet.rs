@@ -60,3 +60,62 @@ impl Inlet {
         Some(frame)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::net::tests::pair;
+
+    /// An outlet of a connection, and the other end of that.
+    fn connected() -> (Outlet, Inlet, std::net::TcpStream) {
+        let (near, far, _) = pair();
+        far.set_nonblocking(true).unwrap();
+        let (outlet, inlet) = outlet(7, near.into());
+        (outlet, inlet, far)
+    }
+
+    /// True if the connection has ended.
+    fn has_ended(mut far: &std::net::TcpStream) -> bool {
+        matches!(far.read(&mut [0]), Ok(0))
+    }
+
+    #[test]
+    fn what_is_said_is_sent_in_order_until_the_recorder_has_done() {
+        let (outlet, inlet, far) = connected();
+        for frame in ["a", "b"] {
+            outlet.say(Bytes::from_static(frame.as_bytes()));
+        }
+        assert!(!has_ended(&far));
+        drop(outlet);
+        let said: Vec<Bytes> = std::iter::from_fn(|| inlet.next()).collect();
+        assert_eq!(said, ["a", "b"]);
+    }
+
+    #[test]
+    fn who_takes_nothing_is_sent_so_many_frames_and_then_none() {
+        let (outlet, inlet, far) = connected();
+        (0..MAX_WAITING).for_each(|_| outlet.say(Bytes::from_static(b"frame")));
+        assert!(!has_ended(&far));
+        inlet.next().unwrap();
+        outlet.say(Bytes::from_static(b"there is room again"));
+        assert!(!has_ended(&far));
+        outlet.say(Bytes::from_static(b"one too many"));
+        assert!(has_ended(&far));
+    }
+
+    #[test]
+    fn the_largest_frame_fits_and_more_than_may_wait_ends_the_connection() {
+        let large = Bytes::from(vec![0; MAX_WAITING_BYTES / 2 + 1]);
+        let (outlet, inlet, far) = connected();
+        outlet.say(large.clone());
+        outlet.say(large.clone());
+        assert!(!has_ended(&far));
+        inlet.next().unwrap();
+        outlet.say(large.clone());
+        assert!(!has_ended(&far), "what was sent waits no more");
+        outlet.say(large);
+        assert!(has_ended(&far));
+    }
+}

@@ -83,3 +83,59 @@ impl View {
         (!missing.is_empty()).then(|| missing.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracker::cluster::{Address, Key};
+
+    fn member(node: Node) -> Member {
+        let address = Address::new(format!("10.0.0.{node}:9700"));
+        Member { node, address, incarnation: Incarnation(node.into()), key: Key([0; 32]) }
+    }
+
+    fn other(node: Node, incarnation: Option<u128>) -> Other {
+        Other { node, incarnation: incarnation.map(Incarnation), at: (1, 0), silent: 0 }
+    }
+
+    /// Tracker 1 of three, of which all are there.
+    fn view() -> View {
+        View {
+            node: 1,
+            incarnation: Incarnation(1),
+            epoch: 1,
+            members: [1, 2, 3].map(member).into(),
+            others: vec![other(2, Some(2)), other(3, Some(3))],
+            ..View::default()
+        }
+    }
+
+    #[test]
+    fn where_all_are_there_with_their_disks_nobody_is_missing() {
+        assert_eq!((view().votes(), view().missing()), (true, None));
+        let not_said_yet = View { others: vec![other(2, None), other(3, Some(3))], ..view() };
+        assert_eq!(not_said_yet.missing(), None, "its disk is not known to be another");
+    }
+
+    #[test]
+    fn who_is_not_there_or_has_another_disk_is_named_in_order() {
+        let view = View { others: vec![other(3, Some(33))], ..view() };
+        assert_eq!(
+            view.missing().as_deref(),
+            Some("tracker 2 (10.0.0.2:9700) is not there, tracker 3 (10.0.0.3:9700) has another disk")
+        );
+        assert!(view.is_replaced(&member(3)) && !view.is_replaced(&member(2)));
+        assert_eq!(view.other(3).map(|other| other.node), Some(3));
+        assert_eq!((view.other(2), view.member(4)), (None, None));
+    }
+
+    #[test]
+    fn only_a_member_with_its_own_disk_in_an_epoch_that_began_has_a_vote() {
+        let emptied = View { incarnation: Incarnation(9), ..view() };
+        assert!(!emptied.votes() && emptied.is_replaced(&member(1)));
+        assert_eq!(emptied.missing().as_deref(), Some("tracker 1 (10.0.0.1:9700) has another disk"));
+        let founding = View { epoch: 0, ..emptied };
+        assert!(!founding.votes() && !founding.is_replaced(&member(1)), "its disk is not known yet");
+        assert!(!View { node: 4, incarnation: Incarnation(4), ..view() }.votes());
+    }
+}
