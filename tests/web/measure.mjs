@@ -1,6 +1,7 @@
 // What the page costs and stands, as figures: `node tests/web/measure.mjs [PART …]`, with P2P naming a release build. Rates are
 // those of this machine; what is compared is measured in turn, in one run. Where others work, too, `chrt -r 1` before it has the
 // browser (which gives its own processes another nice value) and the program wait for nobody.
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
@@ -165,6 +166,35 @@ async function hour() {
   await Promise.all([peer, tracker].map(one => one.stop()));
 }
 
+/** A GiB up, with the page closed in between, and down again. */
+async function large() {
+  const place = stage.folder(), file = join(stage.folder(), 'film.mkv');
+  execFileSync('dd', ['if=/dev/urandom', `of=${file}`, 'bs=1M', 'count=1024', 'status=none']);
+  const peer = await stage.peer(place, [], '--tracker', '127.0.0.1:1');
+  const first = await stage.page(peer.link), context = first.context();
+  await go(first, '#/shared');
+  await first.setInputFiles('.drop.upload input', file);
+  await first.waitForFunction(() => /[3-9]\d\d\.\d MiB of/.test(document.querySelector('.drop.upload').textContent), undefined, { timeout: 120_000 });
+  await first.close();
+  const page = await context.newPage();
+  page.setDefaultTimeout(120_000);
+  await page.goto(new URL('/#/shared', peer.link).href);
+  let from;
+  page.on('request', request => { if (request.method() === 'PATCH') from ??= Number(request.headers()['upload-offset']); });
+  let began = performance.now();
+  await page.setInputFiles('.drop.upload input', file);
+  await page.waitForSelector('text=film.mkv is here');
+  say('1 GiB whose page was closed goes on at, MiB', (from / (1 << 20)).toFixed(0), '≥ 300');
+  say('and the rest of it is there after, ms', Math.round(performance.now() - began), '');
+  execFileSync('cmp', [file, join(place, 'film.mkv')]);
+  began = performance.now();
+  const [down] = await Promise.all([page.waitForEvent('download'), page.click('.row:has-text("film.mkv") a:text-is("File")')]);
+  execFileSync('cmp', [file, await down.path()]);
+  say('it comes down, the same bytes, in ms', Math.round(performance.now() - began), '');
+  await context.close();
+  await peer.stop();
+}
+
 /** What a page that is looked at costs a peer that fetches at a given rate, in processor time. */
 async function costs() {
   const shared = stage.folder(), place = stage.folder();
@@ -236,7 +266,7 @@ async function floods() {
 
 try {
   const which = process.argv.slice(2);
-  for (const part of [names, many, tree, hour, costs, floods]) if (!which.length || which.includes(part.name)) await part();
+  for (const part of [names, many, tree, hour, large, costs, floods]) if (!which.length || which.includes(part.name)) await part();
 } finally {
   await stage.end();
 }
