@@ -144,9 +144,12 @@ fn many_versions_are_there_again_at_once_and_cost_what_they_are() {
     eprintln!("then: {bytes_with} B of disk, {memory} B of memory");
     let (mut link, client) = (link(&addresses[0]).expect("the tracker"), ClientId::random());
     for (seq, version) in (1..).zip((0..all).step_by(OF_A_NAME as usize)) {
-        link.call(&Remove { client, seq, name: name_of(version), number: 0 }.into()).expect("an answer");
+        let question = Remove { client, seq, name: name_of(version), number: 0 };
+        let answer = link.call(&question.into()).expect("an answer");
+        assert!(matches!(answer, FromTracker::Removed(_)), "{answer:?}");
     }
-    let small = || Some(cost(&trackers).0).filter(|bytes| *bytes < bytes_with / 10);
+    // It begins when a quarter is left, and what goes after that is less than is worth another.
+    let small = || Some(cost(&trackers).0).filter(|bytes| *bytes < bytes_with / 3);
     let bytes = eventually("the next epoch begins without them", small);
     eprintln!("without any: {bytes} B of disk");
     assert!(ready <= READY, "{ready:?}");
