@@ -235,7 +235,7 @@ fn an_agent_has_keys_as_soon_as_its_own_tracker_has_founded_a_swarm() {
     fs::write(&file, format!("{node}[tracker]\nlisten = \"{listen}\"\n")).unwrap();
     let _agent = owner.begin(&["up", text(&file)]);
     eventually("the tracker hears of its node", || {
-        owner.run(&["cluster", "nodes"]).stdout.contains("one").then_some(())
+        owner.run(&["cluster", "nodes", "--json"]).stdout.contains("\"one\"").then_some(())
     });
     let members = owner.run(&["members", "--json"]).expect(0).stdout;
     assert!(members.contains("\"own\":true"), "its key is one of who runs it: {members}");

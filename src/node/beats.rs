@@ -117,8 +117,8 @@ impl Link {
             }) else {
                 return;
             };
-            // The tracker may be of this node, and have founded its swarm just now.
-            if is_for_members(&error)
+            // The tracker may be of this node, and have founded its swarm just now, or have been about to.
+            if matches!(error, NetError::Refused { .. })
                 && let Ok(me) = (self.who)()
             {
                 self.me = me;
@@ -224,11 +224,6 @@ impl Link {
             rustix::fs::statvfs(&self.state).map_or(0, |about| about.f_bavail.saturating_mul(about.f_frsize));
         NodeBeat { free, load: load(), ..beat }
     }
-}
-
-/// True if the tracker speaks with nobody who has no key.
-fn is_for_members(error: &NetError) -> bool {
-    matches!(error, NetError::Refused { code: ErrorCode::UnsupportedMode, .. })
 }
 
 /// Hundredths of the load average of the last minute; 0 if that is not known.

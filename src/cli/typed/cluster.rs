@@ -43,8 +43,8 @@ pub(crate) struct ClusterArgs {
     /// Later, `p2p cluster` changes who they are, and these are a place to look [default: none, it is alone]
     #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', requires = "node", help_heading = SEVERAL)]
     pub(crate) cluster: Vec<Place>,
-    /// A tracker that takes the place of one of them that stays away: it runs with --node and --cluster, and has no vote until
-    /// then. Of several the first that is there is taken [default: none, people see to it]
+    /// A tracker that takes the place of one of them that stays away: it runs as they do, with a number that none of them has, and
+    /// without a vote until then. Of several the first that is there is taken [default: none, people see to it]
     #[arg(long, value_name = "N=HOST:PORT", value_delimiter = ',', requires = "node", help_heading = SEVERAL)]
     pub(crate) spare: Vec<Place>,
     /// How long one of them may be away before a spare takes its place
