@@ -18,9 +18,9 @@ use p2p::net::{self, Identity, Messages, trace::Side};
 use p2p::wire::{
     Addresses, Authority, Bits, Common, Decline, Discard, Duties, Duty, DutySource, FromServer, FromTracker,
     Holder, Keep, KeptPart, Label, Lend, Lent, List, Located, Name, Offer, Open, Registered, Reluctance,
-    Role, Status, Term, ToServer, ToTracker, Variant, View,
+    Role, Term, ToServer, ToTracker, Variant, View,
 };
-use support::{Daemon, pattern, run};
+use support::{Daemon, pattern, run, status_of_a_minute};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -127,16 +127,7 @@ impl Shared {
                 Duties { term: Term(TERM), duties: List::new(duties) }.into()
             }
             ToTracker::Locate(_) => Located { variants: List::new(variants), near: List::default() }.into(),
-            ToTracker::GetStatus(_) => Status {
-                uptime_ms: 60_000,
-                epoch: 1,
-                peers: 1,
-                names: 1,
-                registrations: 1,
-                located: 1,
-                settling_ms: 0,
-            }
-            .into(),
+            ToTracker::GetStatus(_) => status_of_a_minute().into(),
             _ => Common::Ok.into(),
         }
     }

@@ -8,9 +8,9 @@ use bytes::BytesMut;
 use p2p::content::PeerId;
 use p2p::net::secure::Keyring;
 use p2p::net::{self, Identity, Messages, trace::Side};
-use p2p::wire::{
-    Common, FromTracker, List, Located, Message, Offer, Registered, Role, Status, ToTracker, Variant,
-};
+use p2p::wire::{Common, FromTracker, List, Located, Message, Offer, Registered, Role, ToTracker, Variant};
+
+use crate::support::status_of_a_minute;
 
 /// A tracker that answers every LOCATE alike. It ends with the test's process.
 pub struct FalseTracker {
@@ -95,16 +95,7 @@ impl Shared {
                 *self.located.lock().unwrap_or_else(PoisonError::into_inner) += 1;
                 Located { variants: List::new(self.variants.clone()), near: List::default() }.into()
             }
-            ToTracker::GetStatus(_) => Status {
-                uptime_ms: 60_000,
-                epoch: 1,
-                peers: 1,
-                names: 1,
-                registrations: 1,
-                located: 1,
-                settling_ms: 0,
-            }
-            .into(),
+            ToTracker::GetStatus(_) => status_of_a_minute().into(),
             _ => Common::Ok.into(),
         }
     }

@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use p2p::wire::Status;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT};
 use signal_hook::flag;
@@ -465,4 +466,9 @@ fn listening_on(line: &str) -> Option<SocketAddr> {
 #[track_caller]
 pub fn receive<T>(channel: &Receiver<T>, what: &str) -> T {
     channel.recv_timeout(DEADLINE).unwrap_or_else(|error: mpsc::RecvTimeoutError| panic!("{what}: {error}"))
+}
+
+/// What a tracker that a test plays says of itself: it has been there for a minute, so nothing is waited for.
+pub fn status_of_a_minute() -> Status {
+    Status { uptime_ms: 60_000, epoch: 1, peers: 1, names: 1, registrations: 1, located: 1, settling_ms: 0 }
 }
