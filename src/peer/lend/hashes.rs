@@ -34,16 +34,12 @@ pub(super) fn learn(store: &Store, keep: &Keep, view: View, ids: &[FileId], lot:
     files.sort_by_key(|listed| std::cmp::Reverse(listed.geometry.size()));
     files.truncate(MOST_FILES);
     let mut files: Vec<Hashes> = files.into_iter().map(Hashes::new).collect();
-    let me = store.means.identity.peer.get();
-    let sources = keep.sources.iter().filter(|source| source.peer != me && !source.addresses.is_empty());
-    let has_sources = sources.clone().next().is_some();
-    for source in sources.take(if is_coded { usize::MAX } else { MOST_ASKED }) {
+    let has_sources = store.sources(keep).next().is_some();
+    for (peer, addresses) in store.sources(keep).take(if is_coded { usize::MAX } else { MOST_ASKED }) {
         if files.is_empty() {
             break;
         }
-        let addresses: Vec<SocketAddr> = source.addresses.iter().map(|address| address.socket()).collect();
-        let at = (source.peer, addresses.as_slice());
-        if let Err(error) = ask(store, at, (keep.id, view), &mut files, lot) {
+        if let Err(error) = ask(store, (peer, &addresses), (keep.id, view), &mut files, lot) {
             tracing::debug!("{addresses:?} does not say what the chunks of {} are: {error}", keep.id);
         }
         files.retain(|hashes| {

@@ -1,8 +1,6 @@
 //! Asks who has a file for its mode and time, when no chunk of it has to be fetched: it is here as one of a folder's,
 //! whose listing has them.
 
-use std::net::SocketAddr;
-
 use super::store::Store;
 use super::vault::{Kind, Lot};
 use crate::content::ChunkSet;
@@ -14,18 +12,17 @@ const MOST_ASKED: usize = 3;
 
 /// Lets a file know its mode and time, if nobody has said them. They are a hint: without an answer it is kept without.
 pub(super) fn learn(store: &Store, keep: &Keep, lot: &Lot, wanted: &ChunkSet) {
-    let is_here = store.vault.serve(keep.id, Kind::Bytes).is_some_and(|kept| {
-        let have = kept.have();
-        kept.looks().is_none() && wanted.iter().all(|chunk| have.contains(chunk))
-    });
-    if keep.view != View::Bytes || !is_here {
+    let is_here = || {
+        store.vault.serve(keep.id, Kind::Bytes).is_some_and(|kept| {
+            let have = kept.have();
+            kept.looks().is_none() && wanted.iter().all(|chunk| have.contains(chunk))
+        })
+    };
+    if keep.view != View::Bytes || !is_here() {
         return;
     }
-    let me = store.means.identity.peer.get();
-    let sources = keep.sources.iter().filter(|source| source.peer != me && !source.addresses.is_empty());
-    for source in sources.take(MOST_ASKED) {
-        let addresses: Vec<SocketAddr> = source.addresses.iter().map(|address| address.socket()).collect();
-        match Holder::open(&store.means.identity, (source.peer, &addresses), (keep.id, View::Bytes)) {
+    for (peer, addresses) in store.sources(keep).take(MOST_ASKED) {
+        match Holder::open(&store.means.identity, (peer, &addresses), (keep.id, View::Bytes)) {
             Ok(holder) => {
                 let looks = holder.looks;
                 holder.leave();

@@ -1,19 +1,21 @@
 //! What the threads of a store share: the vault, what is to be put into it, and what its trackers are to hear of that.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::agenda::{Agenda, Content};
 use super::link::Link;
 use super::vault::{Kept, Kind, Owner, Vault};
+use crate::content::PeerId;
 use crate::peer::config::Lending;
 use crate::peer::duties::TakeUp;
 use crate::peer::job::Means;
 use crate::peer::trackers::Line;
 use crate::peer::transfer::{Inlet, Transfer};
 use crate::threads::lock;
-use crate::wire::{Authority, Call, Decline, KeptPart, Label, Lend, Lent, Reluctance, Term, View};
+use crate::wire::{Authority, Call, Decline, Keep, KeptPart, Label, Lend, Lent, Reluctance, Term, View};
 
 /// A store: a peer that lends space.
 #[derive(Debug)]
@@ -106,6 +108,14 @@ impl Store {
             authority: owner.map_or(Authority::NONE, |owner| Authority(u128::from_be_bytes(owner.authority))),
             term: owner.map_or(Term(0), |owner| Term(u128::from_be_bytes(owner.term))),
         }
+    }
+
+    /// Who else has what is to be kept, as far as they can be dialled, and where.
+    pub(super) fn sources(&self, keep: &Keep) -> impl Iterator<Item = (PeerId, Vec<SocketAddr>)> {
+        let me = self.means.identity.peer.get();
+        let others =
+            keep.sources.iter().filter(move |source| source.peer != me && !source.addresses.is_empty());
+        others.map(|source| (source.peer, source.addresses.iter().map(|address| address.socket()).collect()))
     }
 
     /// Other chunks are kept of these contents than before.
