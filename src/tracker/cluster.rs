@@ -21,7 +21,7 @@ mod tests;
 mod translation;
 
 pub use durable::{Found, Head, Identity, Write};
-pub use entry::{Address, Chain, ClusterId, Entry, Incarnation, Key, MAX_NODE, Member, Members, Node, What};
+pub use entry::{Address, Chain, ClusterId, Entry, Incarnation, MAX_NODE, Member, Members, Node, What};
 pub use event::{Event, Other, Ready, Reason, Settings, Step, TICK};
 pub use rules::{Rule, Rules};
 pub use said::{At, Greeting};

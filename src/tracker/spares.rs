@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::cluster::{Address, Key, Member, Node};
+use super::cluster::{Address, Member, Node};
 use super::recorder::View;
+use crate::content::PublicKey;
 
 /// Which trackers are spares, and how long is waited for one that is away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub struct Replacement {
     /// Who takes its place.
     pub spare: Node,
     /// The members with the one and without the other; the key of the spare is for others to know.
-    pub members: Vec<(Node, Address, Key)>,
+    pub members: Vec<(Node, Address, PublicKey)>,
 }
 
 /// What one tracker of several sees of the others that are away, for as long as it leads.
@@ -68,7 +69,7 @@ impl Spares {
         let (spare, address) = self.terms.places.iter().find(is_spare)?.clone();
         let left = view.members.iter().filter(|member| member.node != *node);
         let left = left.map(|member| (member.node, member.address.clone(), member.key));
-        let members = left.chain([(spare, address, Key::default())]).collect();
+        let members = left.chain([(spare, address, PublicKey::NONE)]).collect();
         Some(Replacement { away: *node, spare, members })
     }
 }
@@ -91,7 +92,7 @@ mod tests {
             node,
             address: address(node),
             incarnation: incarnation(node),
-            key: Key::default(),
+            key: PublicKey::NONE,
         };
         let other =
             |node: &Node| Other { node: *node, incarnation: Some(incarnation(*node)), at: (1, 1), silent: 0 };
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!(step(&[2, 3, 4, 5], 10), None, "it is back");
         assert_eq!(step(&[2, 4, 5], 11), None);
         assert_eq!(step(&[2], 21), None, "no spare is there");
-        let members = [1, 2, 5].map(|node| (node, address(node), Key::default())).to_vec();
+        let members = [1, 2, 5].map(|node| (node, address(node), PublicKey::NONE)).to_vec();
         assert_eq!(step(&[2, 5], 22), Some(Replacement { away: 3, spare: 5, members }));
         assert_eq!(step(&[2, 4, 5], 23).map(|replacement| replacement.spare), Some(4));
     }

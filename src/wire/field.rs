@@ -9,7 +9,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits;
 use crate::content::{
-    Address, Chunk, ChunkHash, ChunkSet, FileId, Looks, NameError, PeerId, Proof, Rate, Run, SafeName,
+    Address, Chunk, ChunkHash, ChunkSet, FileId, Looks, NameError, PeerId, Proof, PublicKey, Rate, Run,
+    SafeName,
 };
 
 /// Why the bytes of a frame are not a message.
@@ -154,7 +155,7 @@ macro_rules! array_field {
         }
     )*};
 }
-array_field!(FileId, ChunkHash, PeerId);
+array_field!(FileId, ChunkHash, PeerId, PublicKey);
 
 impl<A: Field, B: Field> Field for (A, B) {
     fn put(&self, out: &mut BytesMut) {

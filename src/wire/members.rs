@@ -46,15 +46,6 @@ impl Drop for SwarmSecret {
     }
 }
 
-impl Field for PublicKey {
-    fn put(&self, out: &mut BytesMut) {
-        out.put_slice(&self.0);
-    }
-    fn take(from: &mut Cursor) -> Result<PublicKey, DecodeError> {
-        Ok(PublicKey(from.array()?))
-    }
-}
-
 impl Field for SwarmSecret {
     fn put(&self, out: &mut BytesMut) {
         out.put_slice(&self.0);

@@ -18,12 +18,13 @@ use crate::cli::typed::cluster::ClusterArgs;
 use crate::cli::typed::swarm::{self as typed, SwarmArgs};
 use crate::cli::typed::swarm_file::SwarmFile;
 use crate::content::Host;
+use crate::content::PublicKey;
 use crate::net::join_link::JoinLink;
 use crate::net::secure::Code;
 use crate::net::secure::{Identity, Keyring, Secret};
 use crate::rescue::Terms;
 use crate::say;
-use crate::tracker::cluster::{Address, Key};
+use crate::tracker::cluster::Address;
 use crate::tracker::recorder::Founders;
 use crate::tracker::{self, Closed, Delays, SpareTerms, Tracker};
 #[cfg(feature = "web")]
@@ -116,7 +117,7 @@ fn founders(args: &TrackerArgs) -> Result<Option<Founders>, Failure> {
             "--cluster does not say where tracker {node} is reached, which is this one"
         )));
     }
-    let key = Key::default();
+    let key = PublicKey::NONE;
     let first = cluster.iter().map(|place| (place.node, Address::new(&*place.address), key)).collect();
     Ok(Some(Founders { node: *node, first }))
 }
@@ -136,7 +137,7 @@ fn found_alone(founders: &mut Founders, closed: &Closed, is_founded: bool) -> Re
         ));
     }
     for (_, _, key) in founders.first.iter_mut().filter(|(node, ..)| *node == founders.node) {
-        *key = Key(closed.identity.public().0);
+        *key = closed.identity.public();
     }
     Ok(())
 }

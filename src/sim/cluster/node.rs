@@ -8,16 +8,17 @@ use super::disk::Disk;
 use super::judge::Judge;
 use super::mutants::Mutant;
 use super::net::Time;
-use crate::tracker::cluster::{Address, Event, Incarnation, Key, Node, Ready, Rule, Seam, Settings, Step};
+use crate::content::PublicKey;
+use crate::tracker::cluster::{Address, Event, Incarnation, Node, Ready, Rule, Seam, Settings, Step};
 use crate::tracker::records::Records;
 use crate::wire::Authority;
 
 /// The first members, as they are typed.
-pub(super) type Listed = Vec<(Node, Address, Key)>;
+pub(super) type Listed = Vec<(Node, Address, PublicKey)>;
 
 /// A member as it is typed.
-pub(super) fn listed(node: Node) -> (Node, Address, Key) {
-    (node, Address::new(format!("{node}:9700")), Key::default())
+pub(super) fn listed(node: Node) -> (Node, Address, PublicKey) {
+    (node, Address::new(format!("{node}:9700")), PublicKey::NONE)
 }
 
 /// A tracker that runs.

@@ -6,6 +6,7 @@ use omnipaxos::ballot_leader_election::Ballot;
 
 use super::entry::{Chain, ClusterId, Entry, Incarnation, Members, Node};
 use super::rules::{Rule, Rules};
+use crate::content::FileId;
 use crate::wire::{Cursor, DecodeError, Field, List, layout};
 
 /// Kinds of records in a log, beside those of the records' own (`records/journal.rs`).
@@ -47,17 +48,9 @@ layout! {
         members: Members,
         /// Bytes of the snapshot.
         bytes: u64,
-        /// Its hash.
-        hash: Hash,
+        /// Its id, by which it is proved when it came from another.
+        hash: FileId,
     }
-}
-
-/// A hash of BLAKE3.
-pub(super) type Hash = super::entry::Key;
-
-/// The hash of a snapshot.
-pub(super) fn hash(snapshot: &[u8]) -> Hash {
-    super::entry::Key(*blake3::hash(snapshot).as_bytes())
 }
 
 /// Something to be written. What one step wants written is on the disk wholly or not at all.

@@ -1,8 +1,8 @@
 //! What the trackers agree on: entries of a log, and who they are.
 
+use crate::content::PublicKey;
 use bytes::{BufMut, Bytes, BytesMut};
 
-pub use crate::content::PublicKey as Key;
 use crate::tracker::records::Command;
 pub use crate::wire::Incarnation;
 use crate::wire::{Cursor, DecodeError, Field, List, Text, layout, limits};
@@ -53,7 +53,7 @@ layout! {
         /// Its disk.
         incarnation: Incarnation,
         /// Its public key; zeros in an open network.
-        key: Key,
+        key: PublicKey,
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::durable::Write;
-use super::entry::{Address, Incarnation, Key, Node};
+use super::entry::{Address, Incarnation, Node};
 use super::rules::Rules;
+use crate::content::PublicKey;
 use crate::tracker::records::Command;
 use crate::wire::Authority;
 
@@ -18,7 +19,7 @@ pub struct Settings {
     /// Its number.
     pub node: Node,
     /// The first members.
-    pub first: Vec<(Node, Address, Key)>,
+    pub first: Vec<(Node, Address, PublicKey)>,
     /// A random number of this process.
     pub process: u64,
     /// For a disk that is empty.
@@ -49,7 +50,7 @@ pub enum Event {
     /// A command is to be carried out, or a barrier to be passed; the number is given back with what came of it.
     Propose(u64, Option<Command>),
     /// The epoch is to end, and these are to be the members of the next.
-    Change(u64, Vec<(Node, Address, Key)>),
+    Change(u64, Vec<(Node, Address, PublicKey)>),
     /// The records, after everything up to the end of the epoch was applied.
     Snapshot(Bytes),
     /// Most of what the snapshot of this epoch has is gone from the records: the next would be much smaller.

@@ -1,12 +1,13 @@
 //! Who is to be a member of the next epoch.
 
-use super::entry::{Address, Key, MAX_NODE, Member, Members, Node, member};
+use super::entry::{Address, MAX_NODE, Member, Members, Node, member};
 use super::event::{Ready, Reason};
 use super::said::At;
 use super::seam::Seam;
+use crate::content::PublicKey;
 
 impl Seam {
-    pub(super) fn change(&mut self, tag: u64, wanted: &[(Node, Address, Key)]) {
+    pub(super) fn change(&mut self, tag: u64, wanted: &[(Node, Address, PublicKey)]) {
         let asked = match self.next_members(wanted) {
             Ok(members) => self.end_epoch(members),
             Err(reason) => Err(reason),
@@ -18,7 +19,7 @@ impl Seam {
     }
 
     /// The next members, with their disks; whoever is new must have caught up.
-    fn next_members(&self, wanted: &[(Node, Address, Key)]) -> Result<Members, Reason> {
+    fn next_members(&self, wanted: &[(Node, Address, PublicKey)]) -> Result<Members, Reason> {
         let wrong = |why: String| Err(Reason::Members(why));
         let not_yet = |why: String| Err(Reason::NotYet(why));
         let Some(epoch) = &self.epoch else { return Err(Reason::NotLeader(None)) };

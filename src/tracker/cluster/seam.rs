@@ -9,12 +9,13 @@ use bytes::{Bytes, BytesMut};
 
 use super::durable::{Found, Head, Identity, Write};
 use super::entry::{
-    Address, Chain, ClusterId, Incarnation, Key, MAX_NODE, Mark, Member, Members, Node, What, cluster_of,
+    Address, Chain, ClusterId, Incarnation, MAX_NODE, Mark, Member, Members, Node, What, cluster_of,
 };
 use super::epoch::{Epoch, Progress};
 use super::event::{Event, Other, Ready, Reason, Settings, Step};
 use super::rules::Rule;
 use super::said::{At, Fetch, Frame, Greeting, Link, Said};
+use crate::content::PublicKey;
 use crate::tracker::records::{Command, Start};
 use crate::wire::Term;
 
@@ -409,7 +410,7 @@ impl Seam {
 }
 
 /// The hash of a list of first members, as it was given.
-fn list_hash(first: &[(Node, Address, Key)]) -> u64 {
+fn list_hash(first: &[(Node, Address, PublicKey)]) -> u64 {
     let mut sorted: Vec<_> = first.to_vec();
     sorted.sort_by_key(|(node, ..)| *node);
     let members = sorted.into_iter().map(|(node, address, key)| Member {
@@ -433,7 +434,7 @@ mod tests {
         let snapshot = Records::default().snapshot();
         let settings = Settings {
             node: 1,
-            first: vec![(1, Address::new("a:1"), Key::default())],
+            first: vec![(1, Address::new("a:1"), PublicKey::NONE)],
             process: 1,
             incarnation: Incarnation(1),
             records: snapshot.clone(),

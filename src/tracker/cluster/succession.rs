@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
-use super::durable::{self, Head, Kept, Write};
+use super::durable::{Head, Kept, Write};
 use super::entry::{Chain, Member, Members, Node, cluster_of};
 use super::epoch::Epoch;
 use super::event::Ready;
 use super::rules::Rule;
 use super::said::Said;
 use super::seam::Seam;
+use crate::content::FileId;
 
 impl Seam {
     /// Begins the first epoch when all of the first members have met with empty disks and the same list, and each has said
@@ -40,7 +41,7 @@ impl Seam {
             chain: Chain::default(),
             members,
             bytes: snapshot.len() as u64,
-            hash: durable::hash(&snapshot),
+            hash: FileId::of(&snapshot),
         };
         self.begin(head, snapshot, true);
     }
@@ -73,7 +74,7 @@ impl Seam {
             chain: epoch.chain(),
             members,
             bytes: snapshot.len() as u64,
-            hash: durable::hash(&snapshot),
+            hash: FileId::of(&snapshot),
         };
         self.begin(head, snapshot, false);
     }
@@ -138,7 +139,7 @@ impl Seam {
         }
         let snapshot = fetch.got.split().freeze();
         self.fetch = None;
-        if durable::hash(&snapshot) == head.hash || !rules.hold(Rule::SnapshotProved) {
+        if FileId::of(&snapshot) == head.hash || !rules.hold(Rule::SnapshotProved) {
             self.begin(head, snapshot, true);
         }
     }

@@ -13,11 +13,12 @@ use omnipaxos::messages::sequence_paxos::{
 };
 use omnipaxos::util::{LogSync, SequenceNumber};
 
-use super::durable::{Found, Head, Identity, Kept, Write, hash};
-use super::entry::{Address, Chain, ClusterId, Entry, Key, Mark, Member, Members, What, cluster_of, member};
+use super::durable::{Found, Head, Identity, Kept, Write};
+use super::entry::{Address, Chain, ClusterId, Entry, Mark, Member, Members, What, cluster_of, member};
 use super::rules::{Rule, Rules};
 use super::said::{At, Frame, Greeting, Link, Said};
 use super::{Incarnation, translation};
+use crate::content::{FileId, PublicKey};
 use crate::tracker::records::samples::name;
 use crate::tracker::records::{Command, Remove};
 use crate::wire::{ClientId, Cursor, DecodeError, Field};
@@ -42,7 +43,7 @@ fn members(nodes: &[u16]) -> Members {
         node: *node,
         address: Address::new(format!("10.0.0.{node}:9700")),
         incarnation: Incarnation(u128::from(*node) << 70),
-        key: Key([*node as u8; 32]),
+        key: PublicKey([*node as u8; 32]),
     };
     Members::new(nodes.iter().map(one).collect())
 }
@@ -59,7 +60,7 @@ fn head(snapshot: &[u8]) -> Head {
         chain: Chain(u128::MAX - 1),
         members: members(&[1, 2, 9]),
         bytes: snapshot.len() as u64,
-        hash: hash(snapshot),
+        hash: FileId::of(snapshot),
     }
 }
 
@@ -121,7 +122,7 @@ fn a_cluster_is_who_founded_it() {
     let mut elsewhere = members(&[1, 2]).into_vec();
     elsewhere[1].incarnation = Incarnation(5);
     assert_ne!(cluster_of(&members(&[1, 2])), cluster_of(&Members::new(elsewhere)), "another disk");
-    assert_eq!(member(&members(&[1, 9]), 9).map(|member| member.key), Some(Key([9; 32])));
+    assert_eq!(member(&members(&[1, 9]), 9).map(|member| member.key), Some(PublicKey([9; 32])));
     assert_eq!(member(&members(&[1, 9]), 2), None);
 }
 

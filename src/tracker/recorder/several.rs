@@ -22,10 +22,11 @@ use super::ledger::{Ledger, Opened, Unwritten};
 use super::order::{JoinError, Unrecorded};
 use super::outlet::Outlet;
 use super::view::View;
+use crate::content::PublicKey;
 use crate::say;
 use crate::threads::{self, lock};
 use crate::tracker::cluster::{
-    Address, Event, Incarnation, Key, Member, Node, Ready, Reason, Rules, Seam, Settings, Step, TICK,
+    Address, Event, Incarnation, Member, Node, Ready, Reason, Rules, Seam, Settings, Step, TICK,
 };
 use crate::tracker::records::{Applied, Command, Records};
 use crate::wire::Authority;
@@ -50,7 +51,7 @@ pub struct Founders {
     /// Its number.
     pub node: Node,
     /// The first members.
-    pub first: Vec<(Node, Address, Key)>,
+    pub first: Vec<(Node, Address, PublicKey)>,
 }
 
 /// The thread, to order from; and how this tracker stands.
@@ -62,7 +63,7 @@ pub struct Several {
     changes: Arc<Changes>,
     first: Vec<Member>,
     /// By which keys those are known who are connected, or were.
-    keys: Mutex<BTreeMap<Node, Key>>,
+    keys: Mutex<BTreeMap<Node, PublicKey>>,
 }
 
 type Reply<T> = Sender<Result<T, Unrecorded>>;
@@ -72,7 +73,7 @@ type Replied<T> = crossbeam_channel::Receiver<Result<T, Unrecorded>>;
 enum Order {
     Submit(Box<Command>, Reply<Applied>),
     Barrier(Reply<()>),
-    Change(Vec<(Node, Address, Key)>, Reply<()>),
+    Change(Vec<(Node, Address, PublicKey)>, Reply<()>),
     Up(Node, Outlet),
     Node(Event),
     Stop,
@@ -183,7 +184,7 @@ impl Several {
     ///
     /// # Errors
     /// [`Unrecorded`].
-    pub fn change(&self, members: Vec<(Node, Address, Key)>) -> Result<(), Unrecorded> {
+    pub fn change(&self, members: Vec<(Node, Address, PublicKey)>) -> Result<(), Unrecorded> {
         self.ask(|reply| Order::Change(members, reply))
     }
 
@@ -206,14 +207,14 @@ impl Several {
     }
 
     /// By which key a tracker is known; zeros in an open network, and as long as it has not been there.
-    pub fn key_of(&self, node: Node) -> Key {
+    pub fn key_of(&self, node: Node) -> PublicKey {
         let member = self.view().member(node).map(|member| member.key);
-        let known = member.filter(|key| *key != Key::default());
+        let known = member.filter(|key| *key != PublicKey::NONE);
         known.or_else(|| lock(&self.keys).get(&node).copied()).unwrap_or_default()
     }
 
     /// There is a connection to a tracker with this key, if it has proved one; what is to be said on it goes there.
-    pub fn up(&self, node: Node, key: Option<Key>, outlet: Outlet) {
+    pub fn up(&self, node: Node, key: Option<PublicKey>, outlet: Outlet) {
         lock(&self.keys).insert(node, key.unwrap_or_default());
         let _ = self.orders.send(Order::Up(node, outlet));
     }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::tracker::cluster::{Address, Key};
+use crate::content::PublicKey;
+use crate::tracker::cluster::Address;
 use crate::tracker::records::samples::{copies, name, version};
 use crate::tracker::records::{Outcome, Publish};
 use crate::wire::ClientId;
@@ -66,7 +67,7 @@ fn one_that_forgets_has_an_authority_of_its_own_and_the_time_as_its_term() {
 
 /// The only tracker of a cluster, with its records in a folder.
 fn of_one(folder: &std::path::Path) -> Result<Recorder, JoinError> {
-    let first = vec![(1, Address::new("t1:9700"), Key::default())];
+    let first = vec![(1, Address::new("t1:9700"), PublicKey::NONE)];
     Recorder::join(folder, Founders { node: 1, first })
 }
 
@@ -90,7 +91,7 @@ fn a_tracker_that_was_alone_founds_a_cluster_with_its_records_and_goes_on_with_t
     let (authority, term) = rule(&alone);
     drop(alone);
     let first =
-        vec![(1, Address::new("t1:9700"), Key::default()), (2, Address::new("t2:9700"), Key::default())];
+        vec![(1, Address::new("t1:9700"), PublicKey::NONE), (2, Address::new("t2:9700"), PublicKey::NONE)];
     let refused = Recorder::join(folder.path(), Founders { node: 1, first });
     assert!(matches!(refused, Err(JoinError::NotEmpty(_))), "others have nothing of it");
     for version in [2, 3] {
@@ -102,7 +103,7 @@ fn a_tracker_that_was_alone_founds_a_cluster_with_its_records_and_goes_on_with_t
         assert_eq!((view.node, view.epoch, view.leads, view.missing()), (1, 1, true, None));
         assert!(rule(&recorder).0 == authority && rule(&recorder).1 > term);
     }
-    let first = vec![(2, Address::new("t2:9700"), Key::default())];
+    let first = vec![(2, Address::new("t2:9700"), PublicKey::NONE)];
     let other = Recorder::join(folder.path(), Founders { node: 2, first });
     assert!(matches!(other, Err(JoinError::OtherNode { is: 1, asked: 2 })));
     assert!(is_of_cluster(folder.path()));

@@ -87,11 +87,12 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tracker::cluster::{Address, Key};
+    use crate::content::PublicKey;
+    use crate::tracker::cluster::Address;
 
     fn member(node: Node) -> Member {
         let address = Address::new(format!("10.0.0.{node}:9700"));
-        Member { node, address, incarnation: Incarnation(node.into()), key: Key([0; 32]) }
+        Member { node, address, incarnation: Incarnation(node.into()), key: PublicKey([0; 32]) }
     }
 
     fn other(node: Node, incarnation: Option<u128>) -> Other {

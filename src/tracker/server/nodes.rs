@@ -20,7 +20,7 @@ use crate::net::secure::{Expected, Secret};
 use crate::net::{self, Handle, Identity, Messages, NetError, trace::Side};
 use crate::say;
 use crate::threads::{self, lock};
-use crate::tracker::cluster::{Key, MAX_NODE, Member, Node};
+use crate::tracker::cluster::{MAX_NODE, Member, Node};
 use crate::tracker::recorder::{Inlet, Several, outlet};
 use crate::wire::limits::MAX_PASSED_BYTES;
 use crate::wire::{BetweenNodes, Common, Confirm, ErrorCode, LinkNodes, Message, Passed, Role, Say};
@@ -177,7 +177,7 @@ impl Nodes {
         let (id, socket) = (self.number(), line.handle());
         let (outlet, inlet) = outlet(id, socket.clone());
         let sending = threads::small("tracker-node-out").connection(move || send(&socket, &inlet))?;
-        let key = line.proven.map(|proven| Key(proven.key.0));
+        let key = line.proven.map(|proven| proven.key);
         self.several.up(node, key, outlet);
         let ended = self.hear(&mut line, (node, id), heard);
         self.several.down(node, id); // and the recorder lets go of what the other thread waits for
@@ -238,8 +238,8 @@ impl Nodes {
             };
         };
         match key {
-            Some(key) if member.key == Key(key.0) || member.key == Key::default() => Ok(()),
-            None if member.key == Key::default() => self.is_confirmed(member, link).map_err(|error| {
+            Some(key) if member.key == key || member.key == PublicKey::NONE => Ok(()),
+            None if member.key == PublicKey::NONE => self.is_confirmed(member, link).map_err(|error| {
                 let why = format!(
                     "{} does not confirm that this is tracker {}: {error}",
                     &*member.address, link.node

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::member::Service;
 use crate::content::Host;
+use crate::content::PublicKey;
 use crate::threads;
-use crate::tracker::cluster::{Key, Member};
+use crate::tracker::cluster::Member;
 use crate::tracker::records::Nodes;
 use crate::tracker::spares::{Replacement, SpareTerms, Spares};
 
@@ -46,7 +47,7 @@ fn look(service: &Service, spares: &mut Spares) -> Option<String> {
     let view = several.view();
     let is_left_alone = |member: &Member| is_left_alone(service.shared.records().nodes(), &member.address);
     let Replacement { away, spare, mut members } = spares.step(&view, is_left_alone, Instant::now())?;
-    for (node, _, key) in members.iter_mut().filter(|(_, _, key)| *key == Key::default()) {
+    for (node, _, key) in members.iter_mut().filter(|(_, _, key)| *key == PublicKey::NONE) {
         *key = several.key_of(*node);
     }
     Some(match several.change(members) {
