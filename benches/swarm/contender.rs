@@ -25,6 +25,8 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/swarm/torrent
 pub(crate) enum Contender {
     /// This project.
     P2p,
+    /// The same in a closed swarm.
+    Closed,
     /// aria2c, as a BitTorrent client.
     Aria2,
     /// libtorrent through its Python binding.
@@ -46,6 +48,7 @@ impl Contender {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::P2p => "p2p",
+            Self::Closed => "p2p, closed",
             Self::Aria2 => "aria2",
             Self::Libtorrent => "libtorrent",
             Self::Superseed => "libtorrent, super-seeding",
@@ -55,7 +58,7 @@ impl Contender {
     /// Why it cannot take part, if it cannot.
     pub(crate) fn missing(self) -> Option<&'static str> {
         match self {
-            Self::P2p => None,
+            Self::P2p | Self::Closed => None,
             Self::Aria2 if process::find("aria2c").is_none() => Some("aria2c is not installed"),
             Self::Aria2 => python().is_none().then_some("python3 is not installed"),
             Self::Libtorrent | Self::Superseed => {
@@ -71,6 +74,10 @@ impl Contender {
     pub(crate) fn seed(self, lab: &Lab, payload: &Path, scratch: &Path) -> Result<Seeding> {
         match self {
             Self::P2p => seed_p2p(lab, payload, scratch),
+            Self::Closed => {
+                p2p::close(scratch)?;
+                seed_p2p(lab, payload, scratch)
+            }
             _ => self.seed_torrent(lab, payload, scratch),
         }
     }
@@ -101,7 +108,7 @@ impl Contender {
     ) -> Result<Running> {
         fs::create_dir_all(destination)?;
         let name = format!("fetcher-{}", host.address);
-        if self != Self::P2p {
+        if !self.is_ours() {
             return self.start_torrent(host, &seeding.meeting, destination, "fetch", &name, scratch);
         }
         let mut what = payload.file_name().context("the payload's name")?.to_string_lossy().into_owned();
@@ -142,10 +149,16 @@ impl Contender {
 
     /// Whether a line of a fetcher's standard output says that everything has arrived and is proved.
     pub(crate) fn is_done(self, line: &str) -> bool {
-        match self {
-            Self::P2p => event(line).is_some_and(|event| event["done"].is_array()),
-            _ => line == "done",
+        if self.is_ours() {
+            event(line).is_some_and(|event| event["done"].is_array())
+        } else {
+            line == "done"
         }
+    }
+
+    /// Whether it is this project's.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::P2p | Self::Closed)
     }
 }
 
