@@ -231,4 +231,37 @@ mod tests {
         let lie = Link { size: Some(0), name: Some(SafeName::new("a").unwrap()), ..link() };
         assert_eq!(Descriptor::parse(&Descriptor::new(&lie, 0).to_string()), Err(LinkError::Impossible));
     }
+
+    #[test]
+    fn the_longest_name_and_many_trackers_fit_into_a_descriptor() {
+        // A control character takes six bytes there.
+        let parts = vec!["\u{1}".repeat(SafeName::MAX_PART_BYTES); SafeName::MAX_BYTES.div_ceil(256)];
+        let name = SafeName::new(&parts.join("/")[..SafeName::MAX_BYTES - 1]).unwrap();
+        let trackers = (0..16).map(|nth| format!("{}:{nth}", "a".repeat(255))).collect();
+        let link = Link { name: Some(name), trackers, ..link() };
+        let text = Descriptor::new(&link, 7).to_string();
+        assert!(text.len() as u64 <= Descriptor::MAX_BYTES, "{} bytes", text.len());
+        assert_eq!(Descriptor::parse(&text), Ok(link));
+    }
+
+    #[test]
+    fn a_descriptor_of_another_version_or_with_more_in_it_is_refused() {
+        let text = Descriptor::new(&link(), 7).to_string();
+        let later = text.replacen("version = 1", "version = 2", 1);
+        assert_eq!(Descriptor::parse(&later), Err(LinkError::Version(2)));
+        let more = Descriptor::parse(&format!("more = 1\n{text}"));
+        assert!(matches!(more, Err(LinkError::Toml(_))), "{more:?}");
+        assert!(matches!(Descriptor::parse("version = 1"), Err(LinkError::Toml(_))));
+    }
+
+    #[test]
+    fn of_a_link_what_is_not_known_is_passed_over_and_what_is_no_text_refused() {
+        let id = FileId::of(b"x");
+        let read = |query: &str| format!("p2p:{id}?{query}").parse::<Link>();
+        let bare = Link { id, name: None, size: None, trackers: Vec::new() };
+        assert_eq!((read("later=1&x"), bare.to_string()), (Ok(bare), format!("p2p:{id}")));
+        assert_eq!(read("name=%ff"), Err(LinkError::NotUtf8));
+        assert_eq!(read("size=1&size=2").map(|link| link.size), Ok(Some(2)), "the last one counts");
+        assert_eq!(read("size=18446744073709551616"), Err(LinkError::Size));
+    }
 }

@@ -371,4 +371,28 @@ mod tests {
         assert_eq!(claims.len(), MAX_SIZES);
         assert!(claims.sizes.contains_key(&(10 * MAX_SIZES as u64)));
     }
+
+    #[test]
+    fn only_so_many_are_remembered_for_a_false_claim() {
+        let mut claims = Claims::default();
+        claims.prove(1);
+        let id = |number: usize| PeerId((number as u128).to_be_bytes());
+        claims.hear_holder(1, id(9999), &host(1), true);
+        assert_eq!(claims.take_blamed(), [], "what it says is so");
+        (0..=MAX_BANNED).for_each(|number| claims.hear_holder(2, id(number), &host(1), true));
+        let blamed = claims.take_blamed();
+        assert_eq!((blamed.len(), blamed.last()), (MAX_BANNED, Some(&id(MAX_BANNED - 1))));
+        assert!(!claims.is_banned(id(MAX_BANNED)));
+    }
+
+    #[test]
+    fn of_those_who_do_not_answer_only_so_many_are_asked() {
+        let start = Instant::now();
+        let mut claims = claimed(1..=200);
+        let asked: usize = (0..20).map(|nth| claims.ask(start + nth * PLACE_PATIENCE).len()).sum();
+        assert_eq!(asked, MAX_ASKED_IN_ALL);
+        let later = start + 20 * PLACE_PATIENCE;
+        claims.answered(1, peer(1), Verdict::Away, later);
+        assert_eq!(claims.ask(later).len(), 1, "one has a place again");
+    }
 }

@@ -234,7 +234,7 @@ impl Neighbours {
     fn makes_room(&mut self, mutual: bool) -> bool {
         let among = |candidate: &Candidate| !mutual || candidate.mutual;
         let most = if mutual { MAX_MUTUAL } else { MAX_CANDIDATES };
-        if self.candidates.len() < most || self.candidates.values().filter(|it| among(it)).count() < most {
+        if self.candidates.values().filter(|it| among(it)).count() < most {
             return self.candidates.len() < MAX_CANDIDATES || self.forgets(|_| true);
         }
         self.forgets(among)

@@ -21,3 +21,33 @@ impl Variant {
         self.claim().is_possible(&self.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::FileId;
+    use crate::wire::{List, Name};
+
+    #[test]
+    fn what_holders_claim_of_a_name_is_possible_or_not() {
+        let variant = |name: &str, size, chunks| Variant {
+            name: Name::new(name),
+            id: FileId::of(b"x"),
+            size,
+            total: size,
+            chunks,
+            seeders: 1,
+            leechers: 0,
+            original: true,
+            agreed: true,
+            modified: 0,
+            version: 0,
+            code: None,
+            holders: List::new(Vec::new()),
+        };
+        assert!(variant("f", 70_000, 2).is_possible() && !variant("f", 70_000, 3).is_possible());
+        assert!(variant("f/", 70_000, 3).is_possible(), "a tree's chunks are those of its files");
+        let Claim { size, total, chunks, tree } = variant("f/", 70_000, 3).claim();
+        assert_eq!((size, total, chunks, tree), (70_000, 70_000, 3, true));
+    }
+}

@@ -118,6 +118,7 @@ impl Version {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::code::Shape;
 
     #[test]
     fn a_published_version_reads_back() {
@@ -137,5 +138,48 @@ mod tests {
         let mut from = Cursor::new(out.freeze());
         assert_eq!(Published::take(&mut from), Ok(published));
         assert_eq!(from.finish(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_promised_as_a_code_is_a_file_with_chunks_enough_and_a_parity() {
+        let version = |chunks: u32, parity: FileId| {
+            let size = u64::from(chunks) << 16;
+            let policy = Policy::coded(Shape::new(4, 2).unwrap(), parity);
+            let (id, publisher) = (FileId::of(b"x"), Label::new("anna"));
+            Version { number: 1, id, size, total: size, chunks, policy, stamp_ms: 0, publisher }
+        };
+        let parity = FileId::of(b"parity");
+        assert!(
+            version(4, parity).is_possible("f") && !version(4, parity).is_possible("f/"),
+            "a tree is no file"
+        );
+        assert!(!version(3, parity).is_possible("f"), "there are fewer chunks than shards");
+        assert!(!version(4, FileId::of(b"")).is_possible("f"), "the parity has bytes");
+        assert!(
+            !Version { chunks: 5, ..version(4, parity) }.is_possible("f"),
+            "of such a size there are four"
+        );
+        let plain = Version { policy: Policy::NONE, ..version(3, parity) };
+        assert!(plain.is_possible("f") && plain.is_possible("f/"));
+        assert!(!Version { id: FileId::of(b""), ..plain }.is_possible("f"), "that is the id of nothing");
+    }
+
+    #[test]
+    fn versions_are_alike_when_they_promise_the_same_of_the_same_content() {
+        let version = Version {
+            number: 3,
+            id: FileId::of(b"x"),
+            size: 1,
+            total: 1,
+            chunks: 1,
+            policy: Policy::NONE,
+            stamp_ms: 7,
+            publisher: Label::new("anna"),
+        };
+        let like = Version { number: 4, stamp_ms: 8, publisher: Label::new("ben"), ..version.clone() };
+        assert!(version.is_like(&like));
+        assert!(!version.is_like(&Version { id: FileId::of(b"y"), ..like.clone() }));
+        assert!(!version.is_like(&Version { size: 2, ..like.clone() }));
+        assert!(!version.is_like(&Version { policy: Policy::copies(1).unwrap(), ..like }));
     }
 }

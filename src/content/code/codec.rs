@@ -12,6 +12,7 @@ use super::stripes::Shape;
 pub const SLICE_BYTES: usize = 1 << 20;
 /// What the length of a slice is a multiple of.
 const BLOCK_BYTES: usize = 64;
+const _: () = assert!(SLICE_BYTES >= BLOCK_BYTES && SLICE_BYTES.is_multiple_of(BLOCK_BYTES));
 
 /// Why nothing was coded: the caller gave what cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]

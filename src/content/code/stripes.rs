@@ -320,4 +320,27 @@ mod tests {
             assert!(share >= ideal && share <= ideal * 1.13, "{stripes:?}: {share}, and not {ideal}");
         }
     }
+
+    #[test]
+    fn columns_are_all_that_there_is_in_order_and_lie_where_their_chunks_do() {
+        for stripes in many().filter(|stripes| stripes.data().chunks() < 300) {
+            let each = (stripes.shard_bytes() / stripes.column_bytes()) as u32;
+            let all: Vec<Column> = stripes.columns().collect();
+            assert!(all.is_sorted() && all.len() as u32 == stripes.groups() * each, "{stripes:?}");
+            for shard in (0..stripes.groups()).flat_map(|group| stripes.shards(group)) {
+                let of_group = all.iter().filter(|column| column.group == shard.group);
+                let mut chunks = Vec::new();
+                for column in of_group {
+                    let here = stripes.column_chunks(*column, shard.index);
+                    if let Some(first) = here.clone().next() {
+                        let chunk_size = stripes.geometry(stripes.is_parity(shard)).chunk_size();
+                        let offset = stripes.offset(*column, shard.index);
+                        assert_eq!(offset, u64::from(first) * chunk_size, "{stripes:?} {shard:?} {column:?}");
+                    }
+                    chunks.extend(here);
+                }
+                assert!(chunks.into_iter().eq(stripes.chunks(shard)), "{stripes:?} {shard:?}");
+            }
+        }
+    }
 }

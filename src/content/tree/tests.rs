@@ -131,6 +131,8 @@ fn a_small_listing_cannot_ask_for_many_folders() {
     let wide = |count: usize| (0..count).map(|n| folder(&format!("{n:06}"))).collect::<Vec<_>>();
     let widest = tree(wide(Tree::MAX_FOLDERS)).unwrap().encode();
     assert!(Tree::decode(&widest).is_ok(), "what can be made can be read");
+    let one_more = [&widest[..], &[1]].concat();
+    assert_eq!(Tree::decode(&one_more), Err(TreeError::Folders), "before anything of it is read");
     assert_eq!(Tree::decode(&bytes_of(wide(Tree::MAX_FOLDERS + 1))), Err(TreeError::Folders));
 }
 
@@ -141,6 +143,15 @@ fn a_million_files_are_no_bomb() {
     let bytes = tree(folders.chain(files).collect()).unwrap().encode();
     assert!(bytes.len() as u64 <= Tree::MAX_BYTES);
     assert!(Tree::decode(&bytes).is_ok());
+}
+
+#[test]
+fn of_more_than_two_million_entries_none_is_made() {
+    let one = &bytes_of(vec![hard("b", "a")])[10..];
+    let all = [&bytes_of(Vec::new())[..], &one.repeat(Tree::MAX_ENTRIES)].concat();
+    assert_eq!(Tree::decode(&all), Err(TreeError::Order), "as many are looked at");
+    let one_more = [&all[..], &[3]].concat();
+    assert_eq!(Tree::decode(&one_more), Err(TreeError::Entries), "before anything of it is read");
 }
 
 #[test]

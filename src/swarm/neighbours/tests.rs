@@ -346,6 +346,8 @@ fn those_who_ask_us_leave_room_for_whom_trackers_name() {
     neighbours.ended(asked, Outcome::Failed, now);
     neighbours.met(id(301), "h:301".into());
     assert!(neighbours.knows(id(301)) && !neighbours.knows(asked), "what failed among them makes room");
+    neighbours.met(id(302), "h:302".into());
+    assert!(!neighbours.knows(id(302)), "theirs are taken, though others have room");
     let mut neighbours = Neighbours::new(256, 1);
     (0..MAX_MUTUAL as u16).for_each(|number| neighbours.suggest(id(number), format!("h:{number}")));
     neighbours.met(id(300), "h:300".into());

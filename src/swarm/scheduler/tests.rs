@@ -57,6 +57,37 @@ fn who_is_to_be_spared_gives_what_nobody_has_and_the_rest_when_others_do_nothing
 }
 
 #[test]
+fn who_is_to_be_spared_gives_what_others_have_when_they_do_nothing_for_long() {
+    let (spare, other) = (SourceId(1), SourceId(2));
+    let now = Instant::now();
+    let mut scheduler = scheduler_of(3);
+    assert_eq!(scheduler.step(Event::Spare(spare), now), []);
+    assert_eq!(
+        scheduler.step(joined(other, some(&[0, 1], 3), false, None), now),
+        [Effect::Ask(other, Chunk(1))]
+    );
+    assert_eq!(scheduler.step(joined(spare, ChunkSet::full(3), false, None), now), []);
+    // The other shows life, and brings nothing.
+    let mut ticked = |ms: u32| {
+        let at = now + ms * MS;
+        assert_eq!(scheduler.step(Event::Progress(other, 1), at), []);
+        let effects = scheduler.step(Event::Tick, at);
+        if effects.contains(&Effect::Ask(spare, Chunk(2))) {
+            assert_eq!(
+                scheduler.step(Event::Arrived(spare, Chunk(2)), at),
+                [],
+                "what the other has is left to it"
+            );
+        }
+        effects
+    };
+    assert_eq!((ticked(250), ticked(499)), (vec![], vec![]));
+    assert_eq!(ticked(500), [Effect::Ask(spare, Chunk(2))], "nobody else has it");
+    (3..12).for_each(|quarter| assert_eq!(ticked(quarter * 250), []));
+    assert_eq!((ticked(2999), ticked(3000)), (vec![], vec![Effect::Ask(spare, Chunk(0))]));
+}
+
+#[test]
 fn a_wrong_chunk_is_asked_again_of_the_only_one_who_has_it_until_that_one_is_closed() {
     let (mut scheduler, now, only) = (scheduler_of(1), Instant::now(), SourceId(0));
     let asked = join(&mut scheduler, only, ChunkSet::full(1), now);

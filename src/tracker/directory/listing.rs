@@ -116,3 +116,24 @@ impl Page {
         work
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::content::FileId;
+    use crate::wire::{FromTracker, List, Listing, Message};
+
+    #[test]
+    fn an_entry_takes_so_many_bytes_beside_its_name() {
+        let (name, id) = (Name::new("abc"), FileId([1; 32]));
+        let entry = Entry { name, id, size: 1, total: 1, seeders: 1, leechers: 1, version: 0 };
+        let bytes = |entries| {
+            let mut out = BytesMut::new();
+            FromTracker::Listing(Listing { entries: List::new(entries), more: false }).put_body(&mut out);
+            out.len()
+        };
+        assert_eq!(bytes(vec![entry]) - bytes(Vec::new()), ENTRY_BYTES + 3);
+    }
+}

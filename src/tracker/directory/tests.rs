@@ -6,10 +6,12 @@ use super::*;
 use crate::content::{Address, ChunkSet, Run};
 use crate::wire::{Name, Purpose, Variant};
 
+mod called;
 mod choice;
 mod crowds;
 mod doubt;
 mod leases;
+mod lookups;
 mod names;
 mod originals;
 mod requests;

@@ -101,7 +101,7 @@ impl<T, M> Slab<T, M> {
     /// Values in a block.
     pub(crate) const BLOCK: usize = BLOCK;
     /// Most values, so that each has a row.
-    pub(crate) const MAX: usize = u32::MAX as usize - 1;
+    pub(crate) const MAX: usize = u32::MAX as usize;
 
     /// Stores a value and says its row.
     pub(crate) fn add(&mut self, value: T) -> Row<M> {
@@ -202,5 +202,12 @@ mod tests {
     #[test]
     fn a_row_costs_four_bytes_with_or_without_a_value() {
         assert_eq!((size_of::<Row<String>>(), size_of::<Option<Row<String>>>()), (4, 4));
+    }
+
+    #[test]
+    fn the_last_of_the_most_values_has_a_row_and_rows_are_told_by_their_places() {
+        let last = Row::<u8>::at(Slab::<u8>::MAX - 1);
+        assert_eq!((last.place(), format!("{last:?}")), (Slab::<u8>::MAX - 1, "row 4294967294".to_owned()));
+        assert_ne!(Row::<u8>::at(Slab::<u8>::MAX).place(), Slab::<u8>::MAX, "one more has none");
     }
 }

@@ -185,8 +185,28 @@ mod tests {
 
     #[test]
     fn there_is_room_while_all_have_addresses() {
-        let texts = Texts::default();
-        assert!(texts.has_room(1 << 30, 1 << 20) && texts.has_room(0, 0));
-        assert!(!texts.has_room(1 << 32, 1) && !texts.has_room(0, 1 << 31));
+        /// What is sure to fit into a block, whatever the lengths of the texts.
+        const SURE: usize = 65_536 - 4098;
+        let mut texts = Texts::default();
+        assert!(texts.has_room(65_536 * SURE - 1, 0) && !texts.has_room(65_536 * SURE, 0));
+        assert!(
+            texts.has_room(0, 32_768 * SURE - 1) && !texts.has_room(0, 32_768 * SURE),
+            "their lengths count"
+        );
+        texts.add(b"x");
+        assert!(texts.has_room(65_535 * SURE - 1, 0) && !texts.has_room(65_535 * SURE, 0), "a block is used");
+    }
+
+    #[test]
+    fn it_is_untidy_when_more_than_a_mebibyte_and_half_of_what_is_used_is_dead() {
+        let mut texts = Texts::default();
+        let at = texts.add(b"abc");
+        texts.release(at);
+        assert_eq!(texts.dead, 5, "its length is dead, too");
+        let is_untidy = |used: usize, dead| {
+            Texts { blocks: vec![Vec::new(); used], dead, ..Texts::default() }.is_untidy()
+        };
+        assert_eq!([1 << 20, (1 << 20) + 1].map(|dead| is_untidy(1, dead)), [false, true]);
+        assert_eq!([1 << 21, (1 << 21) + 1].map(|dead| is_untidy(64, dead)), [false, true]);
     }
 }
