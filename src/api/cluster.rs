@@ -72,3 +72,51 @@ fn report(cluster: &Cluster, node: &NodeInfo, dialled: &str) -> NodeReport {
         heard_ms,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::PublicKey;
+    use crate::wire::{Incarnation, List, TrackerAddress};
+
+    /// A member that was just heard.
+    fn node(node: u16) -> NodeInfo {
+        let address = TrackerAddress::new(format!("t{node}:9700"));
+        let (key, incarnation) = (PublicKey::NONE, Incarnation(1));
+        NodeInfo {
+            node,
+            address,
+            key,
+            votes: true,
+            incarnation,
+            replaced: false,
+            heard_ms: 7,
+            epoch: 3,
+            applied: 9,
+        }
+    }
+
+    #[test]
+    fn each_is_in_one_state_and_who_is_away_leads_nobody() {
+        let away = |number| NodeInfo { heard_ms: u32::MAX, ..node(number) };
+        let asked = NodeInfo { address: TrackerAddress::new(""), ..node(1) };
+        let report = |leader| {
+            let other = NodeInfo { replaced: true, votes: false, ..away(4) };
+            let new = NodeInfo { votes: false, ..node(5) };
+            let nodes = List::new(vec![asked.clone(), node(2), away(3), other, new]);
+            ClusterReport::new(&Cluster { epoch: 3, leader, node: 1, nodes }, "here:7")
+        };
+        let states =
+            |report: &ClusterReport| report.nodes.iter().map(|node| node.state.clone()).collect::<Vec<_>>();
+        let led = report(2);
+        assert_eq!((led.epoch, led.leader, led.asked), (3, Some(2), 1));
+        assert_eq!(states(&led), ["follows", "leads", "away", "replaced", "newcomer"]);
+        let addresses = [&*led.nodes[0].address, &led.nodes[1].address];
+        assert_eq!(addresses, ["here:7", "t2:9700"], "who was asked is where it was dialled");
+        let heard: Vec<Option<u32>> = led.nodes.iter().map(|node| node.heard_ms).collect();
+        assert_eq!(heard, [Some(7), Some(7), None, None, Some(7)]);
+        let lost = report(3);
+        assert_eq!((lost.leader, states(&lost)[2].as_str()), (None, "away"));
+        assert_eq!(report(0).leader, None);
+    }
+}

@@ -56,3 +56,41 @@ pub fn role_word(role: MemberRole) -> &'static str {
 pub fn role_of(word: &str) -> Option<MemberRole> {
     MemberRole::ALL.iter().copied().find(|role| role_word(*role) == word)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::wire::{Label, Name, Standing};
+
+    #[test]
+    fn a_role_is_read_by_the_word_that_is_written_for_it() {
+        let words: Vec<&str> = MemberRole::ALL.iter().map(|role| role_word(*role)).collect();
+        assert_eq!(words, ["reader", "publisher", "admin", "tracker"]);
+        assert!(MemberRole::ALL.iter().all(|role| role_of(role_word(*role)) == Some(*role)));
+        assert_eq!([role_of("king"), role_of("Admin"), role_of("")], [None; 3]);
+    }
+
+    #[test]
+    fn who_was_there_at_the_founding_was_invited_by_nobody() {
+        let member = |by, prefix: &str| MemberInfo {
+            key: PublicKey([1; 32]),
+            name: Label::new("anna"),
+            standing: Standing { role: MemberRole::Publisher, prefix: Name::new(prefix) },
+            by,
+            own: true,
+            since_ms: 5,
+            here: true,
+        };
+        let said = |by, prefix: &str| serde_json::to_value(Enrolled::from(&member(by, prefix))).unwrap();
+        let key = PublicKey([1; 32]).to_string();
+        let first = json!({"name": "anna", "key": key, "role": "publisher", "by": null, "own": true, "since_ms": 5, "here": true});
+        assert_eq!(said(PublicKey::NONE, ""), first);
+        let invited = said(PublicKey([2; 32]), "photos/");
+        assert_eq!(
+            (&invited["by"], &invited["prefix"]),
+            (&json!(PublicKey([2; 32]).to_string()), &json!("photos/"))
+        );
+    }
+}

@@ -147,3 +147,41 @@ pub struct RoleStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_lines: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Exit;
+
+    #[test]
+    fn what_an_agent_is_asked_and_answers_is_a_line_of_json() {
+        let role = || "store".to_owned();
+        for (request, line) in [
+            (NodeRequest::Status {}, r#"{"status":{}}"#),
+            (NodeRequest::Start { role: role() }, r#"{"start":{"role":"store"}}"#),
+            (NodeRequest::Stop { role: role() }, r#"{"stop":{"role":"store"}}"#),
+            (NodeRequest::Restart { role: role() }, r#"{"restart":{"role":"store"}}"#),
+            (NodeRequest::Drain { drained: true }, r#"{"drain":{"drained":true}}"#),
+            (NodeRequest::Reload {}, r#"{"reload":{}}"#),
+            (NodeRequest::Logs { role: role() }, r#"{"logs":{"role":"store"}}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&request).unwrap(), line);
+            assert_eq!(serde_json::from_str::<NodeRequest>(line).unwrap(), request);
+        }
+        for wrong in [r#"{"status":{"all":true}}"#, r#"{"explode":{}}"#, r#"{"stop":{}}"#, "[]", ""] {
+            assert!(serde_json::from_str::<NodeRequest>(wrong).is_err(), "{wrong}");
+        }
+        let fault = Fault { code: Exit::NotFound, message: "no such role".into(), no_folder: false };
+        let said = serde_json::to_string(&NodeAnswer::Error(fault.clone())).unwrap();
+        assert_eq!(serde_json::from_str::<NodeAnswer>(&said).unwrap(), NodeAnswer::Error(fault));
+    }
+
+    #[test]
+    fn a_state_is_called_the_same_by_agents_and_by_trackers() {
+        for state in wire::RoleState::ALL {
+            let here = RoleState::from(*state);
+            assert_eq!(serde_json::to_value(here).unwrap(), here.name());
+            assert_eq!(here.name().to_uppercase(), state.label());
+        }
+    }
+}

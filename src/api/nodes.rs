@@ -87,3 +87,55 @@ impl From<&NodeRole> for NodeRoleReport {
 pub fn id_of(node: NodeId) -> String {
     node.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{DutyInfo, Label, List, RoleState};
+
+    #[test]
+    fn a_node_says_what_it_is_and_who_brings_it_back() {
+        let seen = |state, duties| SeenNode {
+            id: NodeId([0xab; 16]),
+            name: Label::new("n1"),
+            host: Label::new("h1"),
+            state,
+            start: 2,
+            silent_ms: 3,
+            able: true,
+            free: 4,
+            load: 150,
+            roles: List::new(vec![NodeRole {
+                name: Label::new("store"),
+                state: RoleState::Backoff,
+                starts: 6,
+                looping: true,
+            }]),
+            tries: 7,
+            duties: List::new(duties),
+        };
+        let duty = DutyInfo { duty: 1, executor: NodeId([1; 16]), claimed: true };
+        let report = NodeReport::from(&seen(NodeState::Lost, vec![duty]));
+        let role = NodeRoleReport { role: "store".into(), state: "backoff".into(), starts: 6, looping: true };
+        let expected = NodeReport {
+            id: "ab".repeat(16),
+            node: "n1".into(),
+            host: "h1".into(),
+            state: "lost".into(),
+            starts: 2,
+            silent_ms: 3,
+            able: true,
+            free: 4,
+            load: 150,
+            roles: vec![role],
+            tries: 7,
+            executor: Some("01".repeat(16)),
+            claimed: true,
+        };
+        assert_eq!(report, expected);
+        let said = |state| NodeReport::from(&seen(state, Vec::new()));
+        assert_eq!([NodeState::Up, NodeState::Drained].map(|state| said(state).state), ["up", "drained"]);
+        let alone = said(NodeState::Lost);
+        assert_eq!((alone.executor, alone.claimed), (None, false));
+    }
+}

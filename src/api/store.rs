@@ -96,3 +96,68 @@ impl From<&Health> for HealthReport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::PeerId;
+    use crate::wire::{Label, List};
+
+    fn store(state: StoreState) -> StoreInfo {
+        let peer = PeerId([0xab; 16]);
+        let (name, zone, machine) = (Label::new("anna"), Label::new("cellar"), Label::new("m1"));
+        StoreInfo { peer, name, zone, machine, state, capacity: 9, used: 8, contents: 7, chunks: 6 }
+    }
+
+    #[test]
+    fn a_store_says_what_it_lends_and_what_is_to_be_had_of_it() {
+        let expected = StoreReport {
+            store: "ab".repeat(16),
+            name: "anna".into(),
+            zone: "cellar".into(),
+            machine: "m1".into(),
+            state: "reporting".into(),
+            capacity: 9,
+            used: 8,
+            contents: 7,
+            chunks: 6,
+        };
+        assert_eq!(StoreReport::from(&store(StoreState::Reporting)), expected);
+        let words = StoreState::ALL.iter().map(|state| StoreReport::from(&store(*state)).state);
+        assert_eq!(words.collect::<Vec<_>>(), ["lending", "reporting", "away", "foreign", "leaving", "left"]);
+    }
+
+    #[test]
+    fn health_says_each_number_under_its_name() {
+        let health = Health {
+            contents: 1,
+            survives: 2,
+            promised: 3,
+            machines: 4,
+            zones: 5,
+            bytes: 6,
+            endangered: 7,
+            lost: 8,
+            repairing: 9,
+            hearing: true,
+            away: List::new(vec![store(StoreState::Away)]),
+        };
+        let said = serde_json::to_value(HealthReport::from(&health)).unwrap();
+        let numbers = [
+            "contents",
+            "survives",
+            "promised",
+            "machines",
+            "zones",
+            "bytes",
+            "endangered",
+            "lost",
+            "repairing",
+        ];
+        assert_eq!(numbers.map(|name| said[name].as_u64()), [1, 2, 3, 4, 5, 6, 7, 8, 9].map(Some));
+        assert_eq!(
+            (said["hearing"].as_bool(), said["away"][0]["state"].as_str()),
+            (Some(true), Some("away"))
+        );
+    }
+}

@@ -54,7 +54,7 @@ impl Interest {
 }
 
 /// When the thread is to look again, for hyper and for bodies.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Clock {
     interest: Arc<Mutex<Interest>>,
 }
@@ -237,7 +237,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     stream.set_nodelay(true)?;
-    let clock = Clock { interest: Arc::default() };
+    let clock = Clock::default();
     let interest = clock.interest.clone();
     let bell = Arc::new(Bell(Wake::new()?));
     let waker = Waker::from(bell.clone());

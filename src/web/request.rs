@@ -141,4 +141,61 @@ mod tests {
         assert_eq!(cookie(&headers, "p2p-2"), Some("b"));
         assert_eq!((cookie(&headers, "c"), cookie(&headers, "p2p")), (Some("d"), None));
     }
+
+    /// A request with this query and body, by nobody.
+    fn asked(query_text: &str, body: &'static str) -> Asked {
+        Asked {
+            places: vec!["one".to_owned()],
+            query: query(query_text),
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+            who: None,
+            from: IpAddr::from([127, 0, 0, 1]),
+            secure: false,
+            clock: Clock::default(),
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_list_is_within_bounds_and_sorted_as_is_said() {
+        let part = |query_text: &str| asked(query_text, "").part("-name");
+        let usual = Part { q: String::new(), sort: "name".into(), descending: true, after: 0, limit: 200 };
+        for (query_text, expected) in [
+            ("", usual.clone()),
+            ("sort=&after=&limit=", usual.clone()),
+            ("sort=size", Part { sort: "size".into(), descending: false, ..usual.clone() }),
+            ("sort=-size&q=a+b", Part { sort: "size".into(), q: "a b".into(), ..usual.clone() }),
+            ("after=7&limit=0", Part { after: 7, limit: 1, ..usual.clone() }),
+            ("limit=1000", Part { limit: 1000, ..usual.clone() }),
+            ("limit=1001", Part { limit: 1000, ..usual }),
+        ] {
+            assert_eq!(part(query_text), Ok(expected), "{query_text}");
+        }
+        for (wrong, key) in
+            [("after=-1", "after"), ("after=x", "after"), ("limit=99999999999999999999", "limit")]
+        {
+            let problem = part(wrong).unwrap_err();
+            assert_eq!((problem.status, problem.detail), (400, format!("`{key}` is a number")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_what_is_wanted_or_a_problem_says_why_not() {
+        assert_eq!(asked("", "[1,2]").json::<Vec<u8>>(), Ok(vec![1, 2]));
+        for wrong in ["", "[1,", "[1,256]", "{}"] {
+            let problem = asked("", wrong).json::<Vec<u8>>().unwrap_err();
+            assert!(
+                problem.status == 400 && problem.detail.starts_with("not what is wanted here"),
+                "{problem:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_nothing_and_nobody() {
+        let asked = asked("a=1", "");
+        assert_eq!((asked.place(0), asked.place(1)), ("one", ""));
+        assert_eq!((asked.value("a"), asked.value("b"), asked.header("host")), (Some("1"), None, None));
+        assert_eq!((asked.account(), asked.role()), ("nobody", None));
+    }
 }

@@ -423,35 +423,4 @@ fn list_hash(first: &[(Node, Address, PublicKey)]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tracker::cluster::Rules;
-    use crate::tracker::records::Records;
-    use crate::wire::Authority;
-
-    #[test]
-    fn where_most_of_a_snapshot_is_gone_whoever_leads_ends_the_epoch() {
-        let snapshot = Records::default().snapshot();
-        let settings = Settings {
-            node: 1,
-            first: vec![(1, Address::new("a:1"), PublicKey::NONE)],
-            process: 1,
-            incarnation: Incarnation(1),
-            records: snapshot.clone(),
-            authority: Authority::random(),
-            piece_bytes: 1000,
-            log_bytes: (1 << 20, 1 << 20),
-            rules: Rules::default(),
-        };
-        let (mut seam, _) = Seam::new(settings, Found::default());
-        assert!(
-            !seam.flush().ready.contains(&Ready::Ended) && seam.head().is_some_and(|head| head.epoch == 1)
-        );
-        seam.feed(Event::Shrunk);
-        assert!(seam.flush().ready.contains(&Ready::Ended));
-        seam.feed(Event::Shrunk);
-        seam.feed(Event::Snapshot(snapshot));
-        assert!(!seam.flush().ready.contains(&Ready::Ended), "once");
-        assert_eq!(seam.head().map(|head| head.epoch), Some(2));
-    }
-}
+mod tests;

@@ -31,6 +31,8 @@ const MAX_WAITING: usize = 64;
 pub(super) struct Looks {
     state: Mutex<State>,
     ordered: Receiver<Look>,
+    /// How long a peer may take to accept the connection, and then to say HELLO.
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -43,9 +45,13 @@ struct State {
 
 impl Looks {
     pub(super) fn new() -> Looks {
+        Looks::with_patience(PATIENCE)
+    }
+
+    fn with_patience(patience: Duration) -> Looks {
         let (order, ordered) = bounded(MAX_WAITING);
         let state = State { order: Some(order), under_way: Default::default() };
-        Looks { state: Mutex::new(state), ordered }
+        Looks { state: Mutex::new(state), ordered, patience }
     }
 
     /// Has a peer looked at soon, if there is room.
@@ -95,11 +101,11 @@ impl Looks {
             }
             state.under_way[nth] = Some(handle.clone());
         }
-        if SockRef::from(handle.stream()).connect_timeout(&look.addr.into(), PATIENCE).is_err() {
+        if SockRef::from(handle.stream()).connect_timeout(&look.addr.into(), self.patience).is_err() {
             return false;
         }
         let session =
-            net::greet(handle, (me, Role::Ask), Expected::Peer(look.of.peer), Side::Tracker, PATIENCE);
+            net::greet(handle, (me, Role::Ask), Expected::Peer(look.of.peer), Side::Tracker, self.patience);
         session.is_ok_and(|session| session.theirs.peer == look.of.peer)
     }
 }
@@ -131,25 +137,28 @@ mod tests {
     use crate::tracker::directory::{Bounds, Directory, Sender};
     use crate::tracker::server::crew;
 
+    /// Longer than the test may take: whoever is not broken off is waited for.
+    const LONG: Duration = Duration::from_secs(600);
+
     fn looking(at: SocketAddr) -> (Arc<Looks>, Vec<JoinHandle<()>>) {
         let me = Identity::tool(Keyring::none());
         let directory = Directory::new(Duration::from_secs(30), Bounds::default(), 1, Instant::now());
-        let (looks, mut threads) = (Arc::new(Looks::new()), Vec::new());
+        let (looks, mut threads) = (Arc::new(Looks::with_patience(LONG)), Vec::new());
         start(&looks, &Arc::new(me), &Arc::new(Shared::new(directory)), &mut threads).unwrap();
         let of = Sender { connection: 1, peer: PeerId([1; 16]) };
         looks.order(Look { of, addr: at });
         (looks, threads)
     }
 
-    /// Stops while a look is under way, if it is not over by then.
+    /// Stops while a look is under way.
     fn stops(looks: &Looks, threads: Vec<JoinHandle<()>>) {
-        let begun = || looks.ordered.is_empty() && lock(&looks.state).under_way.iter().any(Option::is_some);
-        let until = Instant::now() + PATIENCE / 2;
-        while !begun() && Instant::now() < until {
+        while lock(&looks.state).under_way.iter().all(Option::is_none) {
             std::thread::yield_now();
         }
+        let stopped = Instant::now();
         looks.stop();
         threads.into_iter().for_each(crew::join);
+        assert!(stopped.elapsed() < LONG / 2, "the threads end before the look would have");
         looks.order(Look {
             of: Sender { connection: 1, peer: PeerId([1; 16]) },
             addr: ([127, 0, 0, 1], 1).into(),
