@@ -151,6 +151,29 @@ impl ChunkSet {
         set
     }
 
+    /// The chunks that are in either, or in both; the other is as long.
+    #[must_use]
+    pub fn union(&self, other: &ChunkSet) -> ChunkSet {
+        self.combined(other, |one, other| one | other)
+    }
+
+    /// The chunks that are in both; the other is as long.
+    #[must_use]
+    pub fn intersection(&self, other: &ChunkSet) -> ChunkSet {
+        self.combined(other, |one, other| one & other)
+    }
+
+    /// The chunks that are not in the other, which is as long.
+    #[must_use]
+    pub fn difference(&self, other: &ChunkSet) -> ChunkSet {
+        self.combined(other, |one, other| one & !other)
+    }
+
+    fn combined(&self, other: &ChunkSet, word: impl Fn(u64, u64) -> u64) -> ChunkSet {
+        let words = self.words.iter().zip(&other.words).map(|(one, other)| word(*one, *other));
+        ChunkSet::from_words(words, self.len)
+    }
+
     /// The set as words: one bit a chunk, the first in the lowest bit of the first word; spare bits are 0.
     pub fn words(&self) -> &[u64] {
         &self.words
@@ -204,6 +227,19 @@ mod tests {
         let mut but_two = all;
         assert!(but_two.remove(Chunk(2)) && but_two.remove(Chunk(69)));
         assert_eq!(some.or_not(&set(&[1, 2, 69])), but_two);
+    }
+
+    #[test]
+    fn sets_are_combined_chunk_by_chunk() {
+        let set = |chunks: &[u32]| {
+            let mut set = ChunkSet::empty(70);
+            chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
+            set
+        };
+        let (one, other) = (set(&[1, 2, 68]), set(&[2, 69]));
+        assert_eq!(one.union(&other), set(&[1, 2, 68, 69]));
+        assert_eq!(one.intersection(&other), set(&[2]));
+        assert_eq!((one.difference(&other), other.difference(&one)), (set(&[1, 68]), set(&[69])));
     }
 
     #[test]

@@ -7,5 +7,5 @@
 mod codec;
 mod stripes;
 
-pub use codec::{CodecError, SLICE_BYTES, decode, encode};
+pub use codec::{CodecError, Recovery, SLICE_BYTES, encode};
 pub use stripes::{Column, Shape, ShapeError, Shard, Stripes};

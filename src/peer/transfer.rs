@@ -1,7 +1,7 @@
 //! One content on its way here.
 //!
 //! `underway` is the transfer: what is known of its `sources` and what they are asked for, the chunks that come in
-//! (`intake`, by their `proofs`), who hears of them (`follower`) and its `end`. `connection` is the thread of one
+//! (`intake`, by their `proofs`), who hears of them (`follower`) and its `end`; `shown` is what people see of it. `connection` is the thread of one
 //! source, from `opening` on; what may be asked for at a time goes through an `inlet`; `link` is what others see of it,
 //! `requests` what it asks for, and `untold` what it asks anew.
 
@@ -19,6 +19,7 @@ mod outcome;
 pub(super) mod probe;
 mod proofs;
 mod requests;
+mod shown;
 mod sources;
 mod status;
 mod underway;

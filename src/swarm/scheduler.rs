@@ -185,6 +185,10 @@ impl Scheduler {
             Event::Settled(source, chunk) => self.settled(source, chunk, now, &mut out),
             Event::Refused(source, None, why) => self.refused_choice(source, why, now, &mut out),
             Event::Refused(source, Some(chunk), why) => self.refused(source, chunk, why, now, &mut out),
+            Event::Wanted(more) => {
+                self.chunks.want(&more);
+                self.fill_all(now, &mut out);
+            }
             Event::Tick => self.tick(now, &mut out),
         }
         self.check();

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use reed_solomon_simd::engine::{DefaultEngine, Engine, tables};
 use reed_solomon_simd::{ReedSolomonDecoder, ReedSolomonEncoder};
 
 use super::stripes::Shape;
@@ -13,6 +14,10 @@ pub const SLICE_BYTES: usize = 1 << 20;
 /// What the length of a slice is a multiple of.
 const BLOCK_BYTES: usize = 64;
 const _: () = assert!(SLICE_BYTES >= BLOCK_BYTES && SLICE_BYTES.is_multiple_of(BLOCK_BYTES));
+/// A block is so many elements of the field: all low bytes, then all high ones.
+const ELEMENTS: usize = BLOCK_BYTES / 2;
+/// So many blocks are multiplied at a time: few enough to stay in the fastest cache.
+const BLOCKS_AT_ONCE: usize = 128;
 
 /// Why nothing was coded: the caller gave what cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -42,12 +47,67 @@ pub fn encode(shape: Shape, data: &[impl AsRef<[u8]>]) -> Result<Vec<Vec<u8>>, C
     Ok(encoder.encode()?.recovery_iter().map(<[u8]>::to_vec).collect())
 }
 
+/// How some shards of a group follow from others: each is a sum of multiples of those. To find the factors costs about as much
+/// as to decode a mebibyte by the transforms that encode; with them any number of slices cost only what is multiplied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// For each that is wanted the logarithm of each given one's factor; none of zero.
+    factors: Vec<Vec<Option<u16>>>,
+}
+
+impl Recovery {
+    /// How the `wanted` shards follow from those `given`, by their numbers in the group.
+    ///
+    /// # Errors
+    /// [`CodecError`]: they do not follow, for fewer than `k` are given.
+    pub fn new(shape: Shape, given: &[usize], wanted: &[usize]) -> Result<Recovery, CodecError> {
+        // Elements are coded each on its own. So one of them is 1 in one of the given shards, and 0 in the others: what
+        // comes of it is the factor of that shard.
+        let mut blocks: Vec<Option<[u8; BLOCK_BYTES]>> = vec![None; shape.shards() as usize];
+        for (element, index) in given.iter().enumerate() {
+            let block = blocks.get_mut(*index).filter(|_| element < ELEMENTS);
+            let block = block.ok_or(CodecError::Length(given.len()))?.insert([0; BLOCK_BYTES]);
+            block[element] = 1;
+        }
+        let logarithms = &tables::get_exp_log().log;
+        let factor = |block: &[u8], element: usize| {
+            let factor = u16::from_le_bytes([block[element], block[ELEMENTS + element]]);
+            (factor != 0).then(|| logarithms[usize::from(factor)])
+        };
+        let solved = decode(shape, &blocks, wanted)?;
+        let factors =
+            solved.iter().map(|block| (0..given.len()).map(|element| factor(block, element)).collect());
+        Ok(Recovery { factors: factors.collect() })
+    }
+
+    /// Adds to the sums, one for each wanted shard, what the same part of the `nth` given shard has in them: zeros are those
+    /// parts once that was done for every given one. What is zeros alone may be left out.
+    ///
+    /// # Errors
+    /// [`CodecError`]: the lengths are not one multiple of 64.
+    pub fn add(&self, nth: usize, slice: &[u8], sums: &mut [&mut [u8]]) -> Result<(), CodecError> {
+        length(std::iter::once(slice))?;
+        let (engine, mut product) = (DefaultEngine::new(), [[0; BLOCK_BYTES]; BLOCKS_AT_ONCE]);
+        for (factors, sum) in self.factors.iter().zip(sums) {
+            let Some(factor) = factors.get(nth).copied().flatten() else { continue };
+            if sum.len() != slice.len() {
+                return Err(CodecError::Length(sum.len()));
+            }
+            let parts = slice.chunks(product.as_flattened().len());
+            for (part, sum) in parts.zip(sum.chunks_mut(BLOCKS_AT_ONCE * BLOCK_BYTES)) {
+                let product = &mut product[..part.len() / BLOCK_BYTES];
+                product.as_flattened_mut().copy_from_slice(part);
+                engine.mul(product, factor);
+                sum.iter_mut().zip(product.as_flattened()).for_each(|(sum, product)| *sum ^= product);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The `wanted` slices of a group, by their numbers: as they were given, or as they follow from the others. No more is worked
 /// out than they need. At least `k` are to be given if one of them was not.
-///
-/// # Errors
-/// [`CodecError`]: too few are given, or their lengths are not one multiple of 64.
-pub fn decode(
+fn decode(
     shape: Shape,
     slices: &[Option<impl AsRef<[u8]>>],
     wanted: &[usize],
@@ -142,11 +202,30 @@ mod tests {
                 for index in &every {
                     assert_eq!(decode(shape, &given, &[*index]).unwrap(), [all[*index].clone()], "{index}");
                 }
+                recovers(shape, &all, &order);
                 // One more is too many.
                 order[..usize::from(m) + 1].iter().for_each(|index| given[*index] = None);
                 assert!(matches!(decode(shape, &given, &every), Err(CodecError::Shards(_))), "{k}+{m}");
             }
         }
+    }
+
+    /// The last `k` of an order give all shards, added in two parts, and what is given itself among them.
+    fn recovers(shape: Shape, all: &[Vec<u8>], order: &[usize]) {
+        let given = &order[shape.m() as usize..];
+        let recovery = Recovery::new(shape, given, order).unwrap();
+        let (bytes, parts) = (all[0].len(), all[0].len() / BLOCK_BYTES / 2 * BLOCK_BYTES);
+        let mut sums = vec![vec![0; bytes]; all.len()];
+        for part in [0..parts, parts..bytes].into_iter().filter(|part| !part.is_empty()) {
+            for (nth, index) in given.iter().enumerate() {
+                let mut sums: Vec<&mut [u8]> = sums.iter_mut().map(|sum| &mut sum[part.clone()]).collect();
+                recovery.add(nth, &all[*index][part.clone()], &mut sums).unwrap();
+            }
+        }
+        let wanted: Vec<Vec<u8>> = order.iter().map(|index| all[*index].clone()).collect();
+        assert_eq!(sums, wanted, "{order:?}");
+        let fewer = Recovery::new(shape, &given[1..], order);
+        assert!(matches!(fewer, Err(CodecError::Shards(_))), "{order:?}");
     }
 
     #[test]
@@ -171,5 +250,13 @@ mod tests {
         assert!(matches!(encode(shape(2, 1), &[vec![0; 64], vec![0; 128]]), Err(CodecError::Shards(_))));
         let nothing: [Option<Vec<u8>>; 3] = [None, None, None];
         assert_eq!(decode(shape(2, 1), &nothing, &[0]), Err(CodecError::Length(0)));
+        assert_eq!(
+            Recovery::new(shape(2, 1), &[0, 3], &[1]),
+            Err(CodecError::Length(2)),
+            "there is no such shard"
+        );
+        let recovery = Recovery::new(shape(2, 1), &[0, 2], &[1]).unwrap();
+        assert_eq!(recovery.add(0, &[0; 63], &mut [&mut [0; 63]]), Err(CodecError::Length(63)));
+        assert_eq!(recovery.add(0, &[0; 64], &mut [&mut [0; 128]]), Err(CodecError::Length(128)));
     }
 }

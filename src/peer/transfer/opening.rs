@@ -42,7 +42,8 @@ fn open_one(bulk: &mut Bulk<ToServer>, transfer: &Transfer) -> Result<(Opened, U
     }
     let told = transfer.hear_looks(0, opened.looks, have.is_full());
     let untold = Untold::of((!told).then_some(0));
-    Ok(opening.end(have, untold, true))
+    // Who does not know what is wanted of it would choose anything.
+    Ok(opening.end(have, untold, !transfer.grows()))
 }
 
 /// Opens contents of one chunk each, in slots of their own, all at once. One that the source does not have it may have

@@ -19,8 +19,6 @@ use super::ledger::{Ledger, add};
 use super::link::{Opened, SourceLink};
 use super::outcome::Trust;
 use super::sources::Sources;
-use super::status::report;
-use crate::api::{SourceReport, TransferState, TransferStatus, Unreached};
 use crate::content::{
     Address, Chunk, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, Run, SafeName, hash_chunk,
 };
@@ -28,7 +26,7 @@ use crate::peer::config::Limits;
 use crate::peer::disk::{Disk, DiskError};
 use crate::peer::share::read_at;
 use crate::swarm::neighbours::Neighbours;
-use crate::swarm::scheduler::{MAX_CORRUPT, Scheduler, SourceId};
+use crate::swarm::scheduler::{Event, Scheduler, SourceId};
 use crate::threads::lock;
 use crate::wire::{Urgency, View};
 
@@ -52,9 +50,9 @@ pub(in crate::peer) struct Transfer {
     neighbours: Mutex<Neighbours>,
     /// Sources that send everything once.
     spared: Mutex<BTreeSet<PeerId>>,
-    ending: Ending,
-    started: Instant,
-    resumed_bytes: u64,
+    pub(super) ending: Ending,
+    pub(super) started: Instant,
+    pub(super) resumed_bytes: u64,
     /// Tells the driving thread that there is something to do before its next turn.
     news: Sender<()>,
     heard: Receiver<()>,
@@ -68,6 +66,8 @@ pub(in crate::peer) struct Transfer {
     spoilt: AtomicBool,
     /// Each of its files is a content of its own, of one chunk, and has a slot of its own at each source.
     apart: bool,
+    /// It is told by and by which chunks it is for, and goes on when all of them are here.
+    grows: bool,
 }
 
 impl Transfer {
@@ -81,14 +81,47 @@ impl Transfer {
         limits: &Limits,
         inlets: Vec<Arc<Inlet>>,
     ) -> Transfer {
+        let asked = wanted.clone();
+        let transfer = Transfer::of(id, view, name, landing, (had, wanted, &asked), limits, inlets);
+        if transfer.sources.is_done() {
+            transfer.finish(End::Done);
+        }
+        transfer
+    }
+
+    /// A transfer of those chunks of a file that [`Transfer::grow`] will name, which goes on until it is ended.
+    pub(in crate::peer) fn growing(
+        id: FileId,
+        name: SafeName,
+        landing: impl Landing + 'static,
+        limits: &Limits,
+        inlets: Vec<Arc<Inlet>>,
+    ) -> Transfer {
+        let chunks = landing.layout().chunks();
+        let (nothing, any) = (ChunkSet::empty(chunks), ChunkSet::full(chunks));
+        let sets = (nothing.clone(), any, &nothing);
+        let transfer = Transfer::of(id, View::Bytes, name, landing, sets, limits, inlets);
+        Transfer { grows: true, ..transfer }
+    }
+
+    /// Of the chunks `wanted`, of which only those `asked` are to be asked for at once.
+    fn of(
+        id: FileId,
+        view: View,
+        name: SafeName,
+        landing: impl Landing + 'static,
+        (had, wanted, asked): (ChunkSet, ChunkSet, &ChunkSet),
+        limits: &Limits,
+        inlets: Vec<Arc<Inlet>>,
+    ) -> Transfer {
         let landing: Arc<dyn Landing> = Arc::new(landing);
         let layout = landing.layout().clone();
         let resumed = had.iter().filter(|chunk| wanted.contains(*chunk));
         let resumed_bytes = bytes_of(resumed, &layout);
         let seed = fastrand::u64(..);
-        let scheduler = Scheduler::new(layout.clone(), had.clone(), &wanted, limits.max_inflight_bytes, seed);
+        let scheduler = Scheduler::new(layout.clone(), had.clone(), asked, limits.max_inflight_bytes, seed);
         let (news, heard) = crossbeam_channel::bounded(1);
-        let transfer = Transfer {
+        Transfer {
             id,
             view,
             name,
@@ -111,11 +144,18 @@ impl Transfer {
             changed: AtomicBool::new(false),
             spoilt: AtomicBool::new(false),
             apart: false,
-        };
-        if transfer.sources.is_done() {
-            transfer.finish(End::Done);
+            grows: false,
         }
-        transfer
+    }
+
+    /// It is for these chunks, too.
+    pub(in crate::peer) fn grow(&self, more: ChunkSet) {
+        self.sources.step([Event::Wanted(more)], None);
+    }
+
+    /// True if sources do not know which chunks it is for.
+    pub(super) fn grows(&self) -> bool {
+        self.grows
     }
 
     /// Its files are contents of their own, which have one chunk each: they come together, and are opened one by one.
@@ -186,7 +226,7 @@ impl Transfer {
         let done = self.sources.arrived(chunk, source);
         // Also those who told us of it: it is how they see that what they passed on has arrived.
         self.followers.gain(chunk);
-        if done {
+        if done && !self.grows {
             self.finish(End::Done);
         }
     }
@@ -212,9 +252,7 @@ impl Transfer {
 
     /// The chunks that this is for and that are not here.
     pub(in crate::peer) fn lacks_all(&self) -> ChunkSet {
-        let had = self.sources.had();
-        let words = self.wanted.words().iter().zip(had.words()).map(|(wanted, had)| wanted & !had);
-        ChunkSet::from_words(words, self.layout.chunks())
+        self.wanted.difference(&self.sources.had())
     }
 
     /// Those that none of its sources has; none while it has no source.
@@ -422,66 +460,10 @@ impl Transfer {
         self.neighbours(|neighbours| neighbours.met(peer, addr));
         self.tell_driver();
     }
-
-    // What people see.
-
-    pub(in crate::peer) fn status(&self) -> TransferStatus {
-        let all = self.sources.all();
-        let sources: Vec<SourceReport> =
-            all.iter().map(|(who, view, connected)| report(who, view, *connected)).collect();
-        let ledger = self.ledger.view();
-        let end = self.ending.get();
-        let until = end.as_ref().map_or_else(Instant::now, |(_, at)| *at);
-        let (files_done, files_total) = self.landing.files();
-        let seconds = until.saturating_duration_since(self.started).as_secs_f64();
-        TransferStatus {
-            id: self.id.to_string(),
-            name: self.name.as_str().to_owned(),
-            state: match end {
-                None => TransferState::Fetching,
-                Some((End::Done, _)) => TransferState::Done,
-                Some((End::Cancelled, _)) => TransferState::Cancelled,
-                Some((End::Failed(_), _)) => TransferState::Failed,
-            },
-            bytes_total: bytes_of(self.wanted.iter(), &self.layout),
-            bytes_done: self.resumed_bytes + ledger.useful,
-            bytes_resumed: self.resumed_bytes,
-            files_total,
-            files_done,
-            seconds,
-            rate: ledger.useful as f64 / seconds.max(1e-6),
-            limit: None,
-            waiting_for: self.waiting_for(&sources),
-            unreached: self.unreached(),
-            sources,
-            ledger,
-        }
-    }
-
-    /// Who was dialled in vain.
-    pub(in crate::peer) fn unreached(&self) -> Vec<Unreached> {
-        let unreached = self.neighbours(|neighbours| neighbours.unreached());
-        unreached.into_iter().map(|(peer, tried)| Unreached { peer: peer.to_string(), tried }).collect()
-    }
-
-    /// Who could help if they came back.
-    fn waiting_for(&self, sources: &[SourceReport]) -> Vec<String> {
-        if self.end().is_some() || !self.is_alone() {
-            return Vec::new();
-        }
-        let helped = sources.iter().filter(|source| source.corrupt < MAX_CORRUPT);
-        let mut names: Vec<String> = helped.map(|source| source.name.clone()).collect();
-        if names.is_empty() {
-            names = self.neighbours(|neighbours| neighbours.addresses());
-        }
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
 }
 
 /// Bytes of these chunks.
-fn bytes_of(chunks: impl Iterator<Item = Chunk>, layout: &Layout) -> u64 {
+pub(super) fn bytes_of(chunks: impl Iterator<Item = Chunk>, layout: &Layout) -> u64 {
     chunks.filter_map(|chunk| layout.place(chunk)).map(|place| place.len).sum()
 }
 

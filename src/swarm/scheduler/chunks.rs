@@ -60,6 +60,15 @@ impl Chunks {
         have.next_common(&self.wanted, Chunk(0)).is_some()
     }
 
+    /// More are wanted: those of `more` that are not here.
+    pub(super) fn want(&mut self, more: &ChunkSet) {
+        for chunk in more.iter().filter(|chunk| !self.had.contains(*chunk)) {
+            if self.wanted.insert(chunk) {
+                self.open.insert(chunk);
+            }
+        }
+    }
+
     // Open chunks.
 
     /// How many are in flight nowhere.

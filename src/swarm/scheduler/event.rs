@@ -29,6 +29,8 @@ pub enum Event {
     /// The source that joins under this number next is to be spared: it sends every chunk once, and what others have or
     /// get is to come from them.
     Spare(SourceId),
+    /// These are wanted, too.
+    Wanted(ChunkSet),
     /// A source told its load.
     Loaded(SourceId, SourceLoad),
     /// A source gained chunks, as runs.

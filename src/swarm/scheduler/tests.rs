@@ -418,6 +418,24 @@ fn who_leaves_leaves_nothing_in_flight() {
 }
 
 #[test]
+fn what_is_wanted_later_is_asked_of_who_is_there_already() {
+    let (file, now) = (Geometry::of(4 << 16).unwrap(), Instant::now());
+    let layout = Arc::new(Layout::new(vec![file]).unwrap());
+    let nothing = ChunkSet::empty(4);
+    let mut scheduler = Scheduler::new(layout, nothing.clone(), &nothing, 1 << 30, 1);
+    assert_eq!(join(&mut scheduler, A, some(&[1, 2], 4), now), []);
+    assert!(scheduler.is_done() && !scheduler.is_helped() && scheduler.unavailable().is_empty());
+    assert_eq!(scheduler.step(Event::Wanted(some(&[2, 3], 4)), now), [Effect::Ask(A, Chunk(2))]);
+    assert!(!scheduler.is_done() && scheduler.is_helped());
+    assert_eq!(scheduler.unavailable(), [Run::new(Chunk(3), 1)]);
+    assert_eq!(scheduler.step(Event::Arriving(A, Chunk(2)), now), []);
+    assert_eq!(scheduler.step(Event::Progress(A, CHUNK_BYTES), now), []);
+    assert_eq!(scheduler.step(Event::Arrived(A, Chunk(2)), now), []);
+    assert_eq!(scheduler.step(Event::Wanted(some(&[2], 4)), now), [], "it is here");
+    assert_eq!(scheduler.step(Event::Wanted(some(&[1], 4)), now), [Effect::Ask(A, Chunk(1))]);
+}
+
+#[test]
 fn what_somebody_waits_for_is_asked_for_first_in_its_order_and_of_who_could_choose() {
     const CHUNKS: u32 = 40;
     let (mut scheduler, now, whole) = (scheduler_of(CHUNKS), Instant::now(), SourceId(0));

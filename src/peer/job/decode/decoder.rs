@@ -1,6 +1,6 @@
 //! Sees what nobody has of a transfer, and decodes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -11,15 +11,16 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::columns::{Columns, View};
 use super::hashes;
 use super::side::Side;
-use super::span::Span;
-use crate::content::code::{Column, SLICE_BYTES, Shard, Stripes, decode};
-use crate::content::{Chunk, ChunkSet, FileId, Geometry, Manifest, Place, hash_chunk, proof_run, runs};
+use super::solver::Solver;
+use crate::content::code::{CodecError, Column, Stripes};
+use crate::content::{Chunk, ChunkSet, Manifest, Place, hash_chunk, proof_run};
 use crate::peer::job::means::Means;
 use crate::peer::share::read_at;
-use crate::peer::transfer::{Inlet, Landing, Transfer};
-use crate::swarm::shards::{Block, needed};
+use crate::peer::transfer::{Inlet, Lying, Transfer};
+use crate::swarm::shards::{Block, Missed};
 use crate::threads;
 use crate::wire::{Coding, Side as Of};
 
@@ -27,11 +28,16 @@ use crate::wire::{Coding, Side as Of};
 const PATIENCE: Duration = Duration::from_millis(250);
 /// For so long the first source is waited for: before, nobody has anything.
 const FIRST_SOURCE: Duration = Duration::from_secs(3);
-/// How often it is looked what nobody has.
+/// How often it is looked what nobody has,
 const LOOK: Duration = Duration::from_millis(50);
-/// Bytes that are fetched at a time to decode others, beyond what one column needs: so much room is taken beside what is
-/// fetched itself. Columns are decoded as soon as enough of them is here.
-const ROUND_BYTES: u64 = 64 << 20;
+/// and while something is on its way, what has come: often enough for what is decoded at a time to be a small part of what may
+/// be on its way.
+const STEP: Duration = Duration::from_millis(5);
+/// Bytes that are on their way or here only to decode others, beyond what one column needs: so much room is taken beside
+/// what is fetched itself. It is enough to keep all sources busy while a column is decoded.
+const WINDOW_BYTES: u64 = 64 << 20;
+/// What nobody had who was asked is asked for again after so long, and so are the hashes of chunks.
+const FORGETS: Duration = Duration::from_secs(12);
 
 /// What a transfer is of, and with what it may do to decode what is missing.
 #[derive(Debug)]
@@ -75,12 +81,11 @@ impl Decoding {
 impl Decoder {
     /// Looks after the transfer until its end; `None` if its content cannot be of this code.
     pub(in crate::peer) fn start(self) -> Option<Decoding> {
-        let geometry = *self.transfer.layout.files().first()?;
-        let stripes = self.code.stripes(geometry.size())?;
+        let stripes = self.code.stripes(self.transfer.layout.files().first()?.size())?;
         let works = Arc::new(AtomicBool::new(false));
         let flag = works.clone();
         let (over, ended) = crossbeam_channel::bounded(0);
-        let run = move || Work::new(&self, geometry, stripes, &flag).run(&ended);
+        let run = move || Work::new(&self, stripes, &flag).run(&ended);
         match threads::named("decode").connection(run) {
             Ok(thread) => Some(Decoding { works, over: Some(over), thread: Some(thread) }),
             Err(error) => {
@@ -105,86 +110,76 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// The work of one decoder.
+impl From<CodecError> for Stop {
+    fn from(error: CodecError) -> Stop {
+        Stop::Failed(error.to_string())
+    }
+}
+
+/// How a decoder was left by a turn.
+enum Turn {
+    /// There is nothing to decode, or what it needs is nowhere.
+    Idle,
+    /// Something is on its way.
+    Waits,
+    /// It could go on at once.
+    More,
+}
+
+/// The work of one decoder. Of the two contents of a code the transfer's own is the first, and the other the second.
 struct Work<'a> {
     of: &'a Decoder,
-    geometry: Geometry,
-    stripes: Stripes,
+    columns: Columns,
     works: &'a AtomicBool,
+    started: Instant,
+    missed: Missed,
+    /// The chunk hashes of the own content, and when others are asked for them again.
     manifest: Option<Manifest>,
-    /// Chunks of the transfer's own content and of the other one that nobody had who was asked for them, and when that is
-    /// forgotten.
+    asks: Instant,
+    solver: Solver,
+    /// What is fetched to decode with, of either content.
+    sides: [Option<Side<'a>>; 2],
+    /// Columns that are being fetched for, and bytes that are.
+    begun: BTreeMap<Column, u64>,
+    /// Chunks of either content that nobody had who was asked for them, and when that is forgotten.
     gone: [ChunkSet; 2],
     forgets: Instant,
 }
 
-/// What was fetched to decode with: of the own content and of the other one, which chunks, and where they lie.
-type Fetched = [(ChunkSet, Option<Arc<dyn Landing>>); 2];
-
 impl<'a> Work<'a> {
-    fn new(of: &'a Decoder, geometry: Geometry, stripes: Stripes, works: &'a AtomicBool) -> Work<'a> {
-        let mut work = Work {
+    fn new(of: &'a Decoder, stripes: Stripes, works: &'a AtomicBool) -> Work<'a> {
+        let (columns, now) = (Columns::new(stripes, of.code.of != Of::Data), Instant::now());
+        Work {
             of,
-            geometry,
-            stripes,
+            columns,
             works,
+            started: now,
+            missed: Missed::new(columns.own().chunks(), now),
             manifest: None,
-            gone: [ChunkSet::empty(0), ChunkSet::empty(0)],
-            forgets: Instant::now(),
-        };
-        work.forget();
-        work
-    }
-
-    fn forget(&mut self) {
-        self.gone = [self.geometry, self.other().1].map(|geometry| ChunkSet::empty(geometry.chunks()));
-        self.forgets = Instant::now() + 4 * FIRST_SOURCE;
-    }
-
-    /// True if the transfer is of the parity.
-    fn is_parity(&self) -> bool {
-        self.of.code.of != Of::Data
-    }
-
-    /// The other content of the code.
-    fn other(&self) -> (FileId, Geometry) {
-        let geometry = if self.is_parity() { self.stripes.data() } else { self.stripes.parity() };
-        (self.of.code.with, geometry)
+            asks: now,
+            solver: Solver::new(stripes.shape()),
+            sides: [None, None],
+            begun: BTreeMap::new(),
+            gone: columns.nothing(),
+            forgets: now,
+        }
     }
 
     fn run(mut self, ended: &Receiver<()>) {
-        let transfer = &self.of.transfer;
-        let started = Instant::now();
-        let mut since: Option<(Instant, ChunkSet)> = None;
-        while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) && !self.is_over() {
-            let now = Instant::now();
-            let nobody = transfer.sources.views().is_empty();
-            let lost = if nobody { transfer.lacks_all() } else { transfer.lacks_of_sources() };
-            let nobody_yet = nobody && now < started + FIRST_SOURCE;
-            let (from, before) = since.take().unwrap_or_else(|| (now, lost.clone()));
-            let still = both(&before, &lost);
-            if nobody_yet || still.is_empty() {
-                continue; // it begins anew
-            }
-            if now < from + PATIENCE {
-                since = Some((from, still));
-                continue;
-            }
-            if now > self.forgets {
-                self.forget();
-            }
-            self.works.store(true, Ordering::Release);
-            let outcome = self.round(&still);
-            self.works.store(false, Ordering::Release);
-            match outcome {
-                // What else has been missing for so long is not waited for again.
-                Ok(()) => since = Some((from, still)),
-                Err(Stop::Over) => {}
+        let mut pause = LOOK;
+        while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) && !self.is_over() {
+            let outcome = self.turn(Instant::now());
+            self.works.store(matches!(outcome, Ok(Turn::Waits | Turn::More)), Ordering::Release);
+            pause = match outcome {
+                Ok(Turn::Idle) => LOOK,
+                Ok(Turn::Waits) => STEP,
+                Ok(Turn::More) => Duration::ZERO,
+                Err(Stop::Over) => return,
                 Err(Stop::Failed(why)) => {
-                    tracing::warn!("what nobody has of {} is not decoded: {why}", transfer.id);
+                    tracing::warn!("what nobody has of {} is not decoded: {why}", self.of.transfer.id);
                     return;
                 }
-            }
+            };
         }
     }
 
@@ -192,272 +187,228 @@ impl<'a> Work<'a> {
         self.of.transfer.is_over() || self.of.means.stop.is_stopping()
     }
 
-    /// Decodes some of what is lost, as far as others have enough.
-    fn round(&mut self, lost: &ChunkSet) -> Result<(), Stop> {
-        if self.manifest.is_none() {
-            self.manifest = hashes::learn(&self.of.means, self.of.transfer.id, self.geometry);
+    /// Fetches for columns of which something is lost, and decodes those of which enough is here.
+    fn turn(&mut self, now: Instant) -> Result<Turn, Stop> {
+        self.hear(now)?;
+        let lost = self.lost(now);
+        if lost.is_empty() {
+            self.begun.clear();
+            self.sides = [None, None];
+            return Ok(Turn::Idle);
         }
-        if self.manifest.is_none() {
-            self.manifest = self.learn_by_decoding(lost)?;
+        if now > self.forgets {
+            self.forget(now);
         }
-        if self.manifest.is_none() {
-            return Ok(()); // another time
+        if self.manifest.is_none() && now > self.asks {
+            self.works.store(true, Ordering::Release);
+            self.manifest = hashes::learn(&self.of.means, self.of.transfer.id, self.columns.own());
+            self.asks = Instant::now() + FORGETS;
         }
-        let (mut left, wanted) = self.choose(self.columns_of(lost), lost, ROUND_BYTES);
-        let fetched = self.fetch(&wanted, |fetched| self.decode_ready(&mut left, lost, fetched))?;
-        self.note_gone(&wanted, &fetched);
+        let view = self.view(lost);
+        if self.manifest.is_none() {
+            return self.learn_by_decoding(&view);
+        }
+        if !self.begin_more(&view)? {
+            return Ok(Turn::Waits);
+        }
+        let idle = self.begun.is_empty();
+        let in_time = self.decode_ready(&view, now + STEP)?;
+        Ok(match in_time {
+            _ if idle => Turn::Idle,
+            true => Turn::Waits,
+            false => Turn::More,
+        })
+    }
+
+    fn forget(&mut self, now: Instant) {
+        self.gone = self.columns.nothing();
+        self.forgets = now + FORGETS;
+    }
+
+    /// Gives those time who fetch, and hears of what they do not find.
+    fn hear(&mut self, now: Instant) -> Result<(), Stop> {
+        for (side, gone) in self.sides.iter_mut().zip(&mut self.gone) {
+            if let Some(side) = side {
+                side.turn(now).map_err(Stop::Failed)?;
+                *gone = gone.union(&side.missing(now));
+            }
+        }
         Ok(())
     }
 
-    /// Which of these columns are decoded now, or so many of them as is fetched for at a time, and what is to be fetched only
-    /// for that.
-    fn choose(&self, columns: Vec<Column>, lost: &ChunkSet, most: u64) -> (Vec<Column>, [ChunkSet; 2]) {
-        let mut wanted = [self.geometry, self.other().1].map(|geometry| ChunkSet::empty(geometry.chunks()));
-        let (mut chosen_for, mut bytes, own): (Vec<Column>, u64, _) = (Vec::new(), 0, self.of.transfer.had());
-        for column in columns {
-            if bytes > most {
-                break;
-            }
-            // By groups: neighbouring columns of which the same is here are decoded as one.
-            let turn = column.group as usize;
-            let blocks = self.blocks(column, lost, &own, None);
-            // What is on its way comes first: what is fetched beside it would lie there for long.
-            if blocks.contains(&Block::Comes) {
-                continue;
-            }
-            let Some(chosen) = needed(self.stripes.shape().k() as usize, &blocks, turn) else { continue };
-            for index in chosen {
-                let (side, chunks) = self.chunks(Span::of(column), index as u32);
-                chunks.for_each(|chunk| {
-                    wanted[side].insert(Chunk(chunk));
-                });
-                bytes += self.stripes.column_bytes();
-            }
-            chosen_for.push(column);
-        }
-        (chosen_for, wanted)
+    /// What nobody has had of the transfer for long enough.
+    fn lost(&mut self, now: Instant) -> ChunkSet {
+        let transfer = &self.of.transfer;
+        let lost = match transfer.sources.views().is_empty() {
+            false => transfer.lacks_of_sources(),
+            true if now < self.started + FIRST_SOURCE => ChunkSet::empty(self.columns.own().chunks()),
+            true => transfer.lacks_all(),
+        };
+        self.missed.look(&lost, PATIENCE, now).clone()
     }
 
-    /// What did not come of what was wanted, nobody has.
-    fn note_gone(&mut self, wanted: &[ChunkSet; 2], fetched: &Fetched) {
-        for (side, wanted) in wanted.iter().enumerate() {
-            let missing = wanted.iter().filter(|chunk| !fetched[side].0.contains(*chunk));
-            self.gone[side].add_runs(&runs::of(missing));
+    fn view(&self, lost: ChunkSet) -> View {
+        let mut fetched = self.columns.nothing();
+        for (fetched, side) in fetched.iter_mut().zip(&self.sides) {
+            side.iter().for_each(|side| *fetched = side.here());
         }
+        View { own: self.of.transfer.had(), lost, fetched }
+    }
+
+    /// Fetches what columns need of which something is lost, as far as there is room beside those begun before; of those, what
+    /// they need now: others may not have had what was chosen first. False if some of it is to come anew.
+    fn begin_more(&mut self, view: &View) -> Result<bool, Stop> {
+        let (mut wanted, mut bytes) = (self.columns.nothing(), 0);
+        let begun = std::mem::take(&mut self.begun);
+        let fresh = self.columns.of(&view.lost).into_iter().filter(|column| !begun.contains_key(column));
+        let all: Vec<(Column, Option<u64>)> =
+            begun.iter().map(|(column, bytes)| (*column, Some(*bytes))).collect();
+        for (column, begun) in all.into_iter().chain(fresh.map(|column| (column, None))) {
+            if begun.is_none() && bytes >= WINDOW_BYTES {
+                break;
+            }
+            let blocks = self.blocks(column, view);
+            match self.columns.needed(column, &blocks).filter(|_| blocks.contains(&Block::Lost)) {
+                // What is on its way comes first: what is fetched beside it would lie there for long.
+                Some(_) if begun.is_none() && blocks.contains(&Block::Comes) => {}
+                Some(indexes) => {
+                    let fetched = begun.unwrap_or(indexes.len() as u64 * self.columns.block_bytes());
+                    bytes += fetched;
+                    self.begun.insert(column, fetched);
+                    self.columns.note(column, indexes, &mut wanted);
+                }
+                None if begun.is_some() => self.spend(column)?,
+                None => {}
+            }
+        }
+        self.fetch(wanted)
+    }
+
+    fn blocks(&self, column: Column, view: &View) -> Vec<Block> {
+        self.columns.blocks(column, view, (&self.gone, |chunk| self.of.transfer.wants(chunk)))
+    }
+
+    /// Has these fetched. False if some of them were here before, and are not any more: all that is here comes anew then.
+    fn fetch(&mut self, wanted: [ChunkSet; 2]) -> Result<bool, Stop> {
+        for (at, wanted) in wanted.into_iter().enumerate().filter(|(_, wanted)| !wanted.is_empty()) {
+            if self.sides[at].as_ref().is_some_and(|side| side.has_spent(&wanted)) {
+                self.sides[at] = None;
+                self.begun.clear();
+                return Ok(false);
+            }
+            let mut side = match self.sides[at].take() {
+                Some(side) => side,
+                None => self.begin(at)?,
+            };
+            side.want(wanted);
+            self.sides[at] = Some(side);
+        }
+        Ok(true)
+    }
+
+    /// Begins to look for who has some of a content.
+    fn begin(&self, at: usize) -> io::Result<Side<'a>> {
+        let Decoder { means, transfer, code, folder, inlets, slow } = self.of;
+        let id = if at == 0 { transfer.id } else { code.with };
+        Side::begin(means, folder, (id, self.columns.geometries()[at]), (inlets.clone(), slow.clone()))
+    }
+
+    /// Keeps no more what was fetched for a column.
+    fn spend(&mut self, column: Column) -> Result<(), Stop> {
+        for index in 0..self.columns.shards() {
+            let (side, chunks) = self.columns.chunks(column, index);
+            if let Some(side) = &mut self.sides[side] {
+                side.spend(chunks)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes columns of which enough is here, and what is lost of them is handed to the transfer, which proves it. False if that
+    /// took until then: there may be more.
+    fn decode_ready(&mut self, view: &View, until: Instant) -> Result<bool, Stop> {
+        for column in self.begun.keys().copied().collect::<Vec<Column>>() {
+            let blocks = self.blocks(column, view);
+            let Some(given) = self.columns.enough(&blocks) else { continue };
+            let lost: Vec<usize> = (0..blocks.len()).filter(|index| blocks[*index] == Block::Lost).collect();
+            for (index, bytes) in lost.iter().zip(self.solve(column, (&given, &lost), view)?) {
+                self.supply(column, *index, &bytes)?;
+            }
+            self.begun.remove(&column);
+            self.spend(column)?;
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The chunk hashes of a small content of which nobody knows them, for who kept it is gone: all of it is decoded, and its id tells
     /// whether that is right.
-    fn learn_by_decoding(&mut self, lost: &ChunkSet) -> Result<Option<Manifest>, Stop> {
-        if self.geometry.size() > ROUND_BYTES {
-            return Ok(None);
+    fn learn_by_decoding(&mut self, view: &View) -> Result<Turn, Stop> {
+        let (own, mut wanted) = (self.columns.own(), self.columns.nothing());
+        if own.size() > WINDOW_BYTES {
+            return Ok(Turn::Idle);
         }
-        let all: Vec<Column> = self.stripes.columns().collect();
-        let (columns, wanted) = self.choose(all.clone(), lost, u64::MAX);
-        if columns != all {
-            return Ok(None);
-        }
-        let fetched = self.fetch(&wanted, |_| Ok(()))?;
-        self.note_gone(&wanted, &fetched);
-        let (own, mut hashes) = (self.of.transfer.had(), BTreeMap::new());
-        for span in columns.into_iter().map(Span::of) {
-            let blocks = self.blocks(span.first, lost, &own, Some(&fetched));
-            if !self.is_enough(&blocks) {
-                return Ok(None);
-            }
-            let mine = |index: &usize| self.chunks(span, *index as u32).0 == 0;
-            let mine: Vec<usize> = (0..blocks.len()).filter(mine).collect();
-            let decoded = self.decoded(span, 0..self.stripes.column_bytes(), &blocks, &mine, &fetched)?;
-            for (index, block) in mine.into_iter().zip(decoded) {
-                for chunk in self.chunks(span, index as u32).1 {
-                    let place = place_of(self.geometry, chunk)?;
-                    let from = (place.offset - self.stripes.offset(span.first, index as u32)) as usize;
-                    let data = &block[from..from + place.len as usize];
-                    hashes.insert(chunk, hash_chunk(self.geometry, place.chunk, data));
-                }
+        let all: Vec<(Column, Vec<Block>)> =
+            self.columns.all().map(|column| (column, self.blocks(column, view))).collect();
+        for (column, blocks) in &all {
+            match self.columns.needed(*column, blocks).filter(|_| !blocks.contains(&Block::Comes)) {
+                None => return Ok(Turn::Idle),
+                Some(indexes) => self.columns.note(*column, indexes, &mut wanted),
             }
         }
-        let manifest = Manifest::new(self.geometry, hashes.into_values().collect()).ok();
-        Ok(manifest.filter(|(_, id)| *id == self.of.transfer.id).map(|(manifest, _)| manifest))
-    }
-
-    /// The columns that lost chunks are of, each once, in order.
-    fn columns_of(&self, lost: &ChunkSet) -> Vec<Column> {
-        let columns = lost.iter().map(|chunk| self.stripes.column_of(self.is_parity(), chunk.0));
-        columns.collect::<BTreeSet<Column>>().into_iter().collect()
-    }
-
-    /// Of which content a shard is, the own (0) or the other (1), and its chunks there in a span.
-    fn chunks(&self, span: Span, index: u32) -> (usize, Range<u32>) {
-        let parity = self.stripes.is_parity(Shard { group: span.first.group, index });
-        let [first, last] = [span.first, span.last()].map(|column| self.stripes.column_chunks(column, index));
-        (usize::from(parity != self.is_parity()), first.start..last.end)
-    }
-
-    /// How each block of a column is; `own` are the chunks of the transfer that are here.
-    fn blocks(
-        &self,
-        column: Column,
-        lost: &ChunkSet,
-        own: &ChunkSet,
-        fetched: Option<&Fetched>,
-    ) -> Vec<Block> {
-        let of = |index| {
-            let (side, chunks) = self.chunks(Span::of(column), index);
-            let mut chunks = chunks.map(Chunk);
-            if chunks.clone().all(|chunk| {
-                (side == 0 && own.contains(chunk))
-                    || fetched.is_some_and(|fetched| fetched[side].0.contains(chunk))
-            }) {
-                return Block::Here;
-            }
-            match side {
-                0 if chunks.clone().any(|chunk| lost.contains(chunk)) => Block::Lost,
-                0 if chunks.clone().all(|chunk| self.of.transfer.wants(chunk)) => Block::Comes,
-                _ if chunks.any(|chunk| self.gone[side].contains(chunk)) => Block::Gone,
-                _ => Block::Open,
-            }
+        let here = all.iter().map(|(column, blocks)| Some((*column, self.columns.enough(blocks)?)));
+        let here: Option<Vec<(Column, Vec<usize>)>> = here.collect();
+        let Some(here) = here.filter(|_| wanted.iter().all(ChunkSet::is_empty)) else {
+            self.fetch(wanted)?;
+            return Ok(Turn::Waits);
         };
-        (0..self.stripes.shape().shards()).map(of).collect()
-    }
-
-    /// True if the others follow from those that are here.
-    fn is_enough(&self, blocks: &[Block]) -> bool {
-        blocks.iter().filter(|block| **block == Block::Here).count() >= self.stripes.shape().k() as usize
-    }
-
-    /// Fetches what is needed only to decode with it; each time that some of it may have come, `meanwhile` is told of all that
-    /// has.
-    fn fetch(
-        &self,
-        wanted: &[ChunkSet; 2],
-        mut meanwhile: impl FnMut(&Fetched) -> Result<(), Stop>,
-    ) -> Result<Fetched, Stop> {
-        let contents = [(self.of.transfer.id, self.geometry), self.other()];
-        let mut fetched: Fetched = contents.map(|(_, geometry)| (ChunkSet::empty(geometry.chunks()), None));
-        let mut sides = [None, None];
-        for (at, wanted) in wanted.iter().enumerate().filter(|(_, wanted)| !wanted.is_empty()) {
-            let inlets = (self.of.inlets.clone(), self.of.slow.clone());
-            let side = Side::begin(&self.of.means, &self.of.folder, contents[at], wanted.clone(), inlets)?;
-            sides[at] = Some(side);
-        }
-        let mut outcome = meanwhile(&fetched);
-        while sides.iter().any(Option::is_some) {
-            for (at, place) in sides.iter_mut().enumerate() {
-                let Some(mut side) = place.take() else { continue };
-                let (had, landing) = match side.turn() && outcome.is_ok() && !self.is_over() {
-                    true => place.insert(side).so_far(),
-                    false => side.end(),
-                };
-                fetched[at] = (had, Some(landing));
-            }
-            outcome = outcome.and_then(|()| meanwhile(&fetched));
-        }
-        outcome?;
-        if self.is_over() { Err(Stop::Over) } else { Ok(fetched) }
-    }
-
-    /// Decodes those of the columns of which enough is here, and leaves the others. Of what others did not have after all
-    /// nothing comes: it is another round's.
-    fn decode_ready(&self, left: &mut Vec<Column>, lost: &ChunkSet, fetched: &Fetched) -> Result<(), Stop> {
-        let (own, mut spans): (_, Vec<(Span, Vec<Block>)>) = (self.of.transfer.had(), Vec::new());
-        let most = (SLICE_BYTES as u64 / self.stripes.column_bytes()) as u32;
-        left.retain(|column| {
-            let blocks = self.blocks(*column, lost, &own, Some(fetched));
-            if !self.is_enough(&blocks) {
-                return true;
-            }
-            match spans.last_mut() {
-                Some((span, same)) if span.is_before(*column) && span.count < most && *same == blocks => {
-                    span.count += 1;
+        let mut hashes = BTreeMap::new();
+        for (column, given) in here {
+            let mine: Vec<usize> = (0..self.columns.shards())
+                .filter(|index| self.columns.chunks(column, *index).0 == 0)
+                .collect();
+            for (index, block) in mine.iter().zip(self.solve(column, (&given, &mine), view)?) {
+                for (chunk, place, data) in self.chunks_in(column, *index, &block) {
+                    hashes.insert(chunk, hash_chunk(own, place.chunk, data));
                 }
-                _ => spans.push((Span::of(*column), blocks)),
             }
-            false
-        });
-        spans.into_iter().try_for_each(|(span, blocks)| self.decode(span, &blocks, fetched))
-    }
-
-    /// Decodes the lost chunks of a span and hands them to the transfer, which proves them.
-    fn decode(&self, span: Span, blocks: &[Block], fetched: &Fetched) -> Result<(), Stop> {
-        let bytes = u64::from(span.count) * self.stripes.column_bytes();
-        let lost: Vec<usize> = (0..blocks.len()).filter(|index| blocks[*index] == Block::Lost).collect();
-        let mut decoded: Vec<Vec<u8>> = vec![Vec::with_capacity(bytes as usize); lost.len()];
-        let mut from = 0;
-        while from < bytes {
-            if self.is_over() {
-                return Err(Stop::Over);
-            }
-            let part = from..bytes.min(from + SLICE_BYTES as u64);
-            from = part.end;
-            let slices = self.decoded(span, part, blocks, &lost, fetched)?;
-            decoded.iter_mut().zip(slices).for_each(|(all, slice)| all.extend_from_slice(&slice));
         }
-        lost.into_iter().zip(decoded).try_for_each(|(index, bytes)| self.supply(span, index as u32, &bytes))
+        let manifest = Manifest::new(own, hashes.into_values().collect()).ok();
+        self.manifest = manifest.filter(|(_, id)| *id == self.of.transfer.id).map(|(manifest, _)| manifest);
+        Ok(if self.manifest.is_some() { Turn::More } else { Turn::Idle })
     }
 
-    /// The same part of those blocks of a span that are `wanted`, of which enough are here.
-    fn decoded(
-        &self,
-        span: Span,
-        part: Range<u64>,
-        blocks: &[Block],
-        wanted: &[usize],
-        fetched: &Fetched,
-    ) -> Result<Vec<Vec<u8>>, Stop> {
-        let shape = self.stripes.shape();
-        let (mut slices, mut read) = (Vec::with_capacity(blocks.len()), 0);
-        for (index, block) in blocks.iter().enumerate() {
-            // Of data and parity no more than suffice, but what is wanted itself.
-            let is_read = *block == Block::Here && (read < shape.k() || wanted.contains(&index));
-            read += u32::from(is_read);
-            slices.push(match is_read {
-                true => Some(self.read(span, index as u32, part.clone(), fetched)?),
-                false => None,
-            });
+    /// The `wanted` blocks of a column, from those `given`, which are here.
+    fn solve(&mut self, column: Column, of: (&[usize], &[usize]), view: &View) -> Result<Vec<Vec<u8>>, Stop> {
+        if self.is_over() {
+            return Err(Stop::Over);
         }
-        decode(shape, &slices, wanted).map_err(|error| Stop::Failed(error.to_string()))
-    }
-
-    /// Reads a part of a block of a span that is here; behind the end of the data are zeros.
-    fn read(&self, span: Span, index: u32, part: Range<u64>, fetched: &Fetched) -> Result<Vec<u8>, Stop> {
-        let (side, chunks) = self.chunks(span, index);
-        let geometry = if side == 0 { self.geometry } else { self.other().1 };
-        let start = self.stripes.offset(span.first, index);
-        let (first, end) = (start + part.start, start + part.end);
-        let mut out = vec![0; (part.end - part.start) as usize];
-        for chunk in chunks {
-            let place = place_of(geometry, chunk)?;
-            let (from, to) = (first.max(place.offset), end.min(place.offset + place.len));
-            if from >= to {
-                continue;
-            }
+        let bytes = self.columns.block_bytes();
+        let Work { columns, sides, solver, of: Decoder { transfer, .. }, .. } = self;
+        let from = |side: usize, chunk, place| match &sides[side] {
             // What was fetched for this is read where it lies: the other may be on its way yet.
-            let landing = match fetched[side].0.contains(Chunk(chunk)) {
-                true => fetched[side].1.as_ref(),
-                false => (side == 0).then_some(&self.of.transfer.landing),
-            };
-            let lying = landing.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.bytes(place)?;
-            let into = &mut out[(from - first) as usize..(to - first) as usize];
-            read_at(&lying.file, into, lying.offset + from - place.offset)?;
-        }
-        Ok(out)
+            Some(fetched) if view.fetched[side].contains(chunk) => fetched.bytes(place),
+            _ if side == 0 => transfer.landing.bytes(place),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        let read = |index, part: Range<u64>, into: &mut [u8]| {
+            read(columns, (column, index), (part, into), from).map_err(Stop::from)
+        };
+        solver.solve(bytes, of, read)
     }
 
     /// Hands the chunks of a decoded block to the transfer.
-    fn supply(&self, span: Span, index: u32, bytes: &[u8]) -> Result<(), Stop> {
-        let start = self.stripes.offset(span.first, index);
-        let (_, chunks) = self.chunks(span, index);
-        let transfer = &self.of.transfer;
-        let lacks = |chunk: &u32| transfer.wants(Chunk(*chunk)) && !transfer.has(Chunk(*chunk));
-        for chunk in chunks.filter(lacks) {
-            let place = place_of(self.geometry, chunk)?;
-            let from = (place.offset - start) as usize;
-            let run = proof_run(self.geometry, place.chunk);
-            let proof = self.manifest.as_ref().and_then(|manifest| manifest.prove(run).ok());
-            let proof = proof.filter(|_| self.geometry.chunks() > 1).unwrap_or_default();
-            let data = &bytes[from..from + place.len as usize];
-            if !transfer.supply(Chunk(chunk), place, proof, data) {
+    fn supply(&self, column: Column, index: usize, bytes: &[u8]) -> Result<(), Stop> {
+        let (transfer, own) = (&self.of.transfer, self.columns.own());
+        for (chunk, place, data) in self.chunks_in(column, index, bytes) {
+            if !transfer.wants(chunk) || transfer.has(chunk) {
+                continue;
+            }
+            let manifest = self.manifest.as_ref().filter(|_| own.chunks() > 1);
+            let proof = manifest.and_then(|manifest| manifest.prove(proof_run(own, place.chunk)).ok());
+            if !transfer.supply(chunk, place, proof.unwrap_or_default(), data) {
                 return Err(Stop::Failed(
                     "what came of it is something else: the parity is not that of this".to_owned(),
                 ));
@@ -465,16 +416,40 @@ impl<'a> Work<'a> {
         }
         Ok(())
     }
+
+    /// The chunks of an own block of which these are the bytes.
+    fn chunks_in<'b>(
+        &self,
+        column: Column,
+        index: usize,
+        bytes: &'b [u8],
+    ) -> impl Iterator<Item = (Chunk, Place, &'b [u8])> + use<'b> {
+        let start = self.columns.offset(column, index);
+        self.columns.places(column, index).map(move |(chunk, place)| {
+            let from = (place.offset - start) as usize;
+            (chunk, place, &bytes[from..from + place.len as usize])
+        })
+    }
 }
 
-fn place_of(geometry: Geometry, chunk: u32) -> Result<Place, Stop> {
-    let index = geometry.index(chunk).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let (offset, len) = (geometry.offset(index), geometry.len(index));
-    Ok(Place { file: 0, chunk: index, offset, len })
-}
-
-/// Chunks that are in both.
-fn both(one: &ChunkSet, other: &ChunkSet) -> ChunkSet {
-    let words = one.words().iter().zip(other.words()).map(|(one, other)| one & other);
-    ChunkSet::from_words(words, one.len())
+/// Reads a part of a block, from where its chunks lie; behind the end of the data are zeros. False if all of it are.
+fn read(
+    columns: &Columns,
+    (column, index): (Column, usize),
+    (part, into): (Range<u64>, &mut [u8]),
+    lying: impl Fn(usize, Chunk, Place) -> io::Result<Lying>,
+) -> io::Result<bool> {
+    let (side, start) = (columns.chunks(column, index).0, columns.offset(column, index));
+    let (first, end) = (start + part.start, start + part.end);
+    let mut filled = 0;
+    for (chunk, place) in columns.places(column, index) {
+        let (from, to) = (first.max(place.offset), end.min(place.offset + place.len));
+        if from < to {
+            filled = (to - first) as usize;
+            let (lying, into) = (lying(side, chunk, place)?, &mut into[(from - first) as usize..filled]);
+            read_at(&lying.file, into, lying.offset + from - place.offset)?;
+        }
+    }
+    into[filled..].fill(0);
+    Ok(filled > 0)
 }

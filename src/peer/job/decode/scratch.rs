@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use crate::content::{Chunk, ChunkHash, FileId, Geometry, Layout, Looks, Place, Proof};
 use crate::peer::disk::{Disk, DiskError};
 use crate::peer::transfer::{Landing, Lying};
+use crate::storage::punch;
 
 /// Chunks of one file, at their places.
 #[derive(Debug, Clone)]
@@ -23,6 +25,11 @@ impl Scratch {
     pub(super) fn new(folder: &Path, id: FileId, geometry: Geometry) -> io::Result<Scratch> {
         let layout = Layout::new(vec![geometry]).ok_or(io::ErrorKind::InvalidInput)?;
         Ok(Scratch { id, layout: Arc::new(layout), file: Arc::new(tempfile::tempfile_in(folder)?) })
+    }
+
+    /// Keeps these bytes no more.
+    pub(super) fn forget(&self, bytes: Range<u64>) -> io::Result<()> {
+        punch(&self.file, bytes.start, bytes.end - bytes.start)
     }
 
     fn put(&self, at: u64, data: &[u8]) -> Result<(), DiskError> {

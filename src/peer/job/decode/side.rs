@@ -1,6 +1,8 @@
-//! Fetches chunks that are needed to decode others: by a transfer like any other, whose chunks nobody else is told of.
+//! Fetches chunks that are needed to decode others: by a transfer whose chunks nobody else is told of, and which is told by and
+//! by what is needed.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,67 +10,82 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::scratch::Scratch;
-use crate::content::{ChunkSet, FileId, Geometry, SafeName};
+use crate::content::{Chunk, ChunkSet, FileId, Geometry, Place, SafeName};
 use crate::peer::job::dialled::Gate;
 use crate::peer::job::means::Means;
-use crate::peer::transfer::{End, Inlet, Landing, Transfer};
+use crate::peer::transfer::{End, Inlet, Landing, Lying, Transfer};
 use crate::swarm::errands::{Errand, Errands, holders_wanted};
-use crate::swarm::scheduler::{Event, TICK};
-use crate::wire::{List, Locate, Located, Name, Purpose, View};
+use crate::swarm::scheduler::Event;
+use crate::wire::{List, Locate, Located, Name, Purpose};
 
 /// What nobody has had for so long is looked for no more,
 const STALLED_AFTER: Duration = Duration::from_secs(3);
 /// or for so long, if all have said what they have whom trackers named.
 const MISSING_AFTER: Duration = Duration::from_millis(50);
 
-/// Chunks of one content that are on their way to a scratch file.
+/// Chunks of one content that are on their way to a scratch file, or there until they were decoded with.
 pub(super) struct Side<'a> {
     means: &'a Arc<Means>,
-    size: u64,
-    pub(super) transfer: Arc<Transfer>,
+    geometry: Geometry,
+    scratch: Scratch,
+    transfer: Arc<Transfer>,
     errands: Errands,
     answers: Option<Receiver<Located>>,
     /// All trackers have answered.
     located: bool,
     gate: Gate,
-    /// Since when nobody has been there who has what is missing.
-    alone_since: Option<Instant>,
+    /// All that was ever to be fetched.
+    wanted: ChunkSet,
+    /// What was decoded with, and is not kept any more.
+    spent: ChunkSet,
+    /// Since when nobody has been there who has some of what is missing.
+    missing_since: Option<Instant>,
 }
 
 impl<'a> Side<'a> {
-    /// Begins to fetch these chunks of a file, through these inlets; with a slow one others are served first.
+    /// Begins to look for who has some of a file, of which what is wanted comes through these inlets; with a slow one others are
+    /// served first.
     pub(super) fn begin(
         means: &'a Arc<Means>,
         folder: &Path,
         (id, geometry): (FileId, Geometry),
-        wanted: ChunkSet,
         (inlets, slow): (Vec<Arc<Inlet>>, Option<Arc<Inlet>>),
     ) -> io::Result<Side<'a>> {
-        let (limits, now) = (&means.limits, Instant::now());
+        let (limits, now, chunks) = (&means.limits, Instant::now(), geometry.chunks());
         let scratch = Scratch::new(folder, id, geometry)?;
         let name = SafeName::new(id.to_string()).map_err(io::Error::other)?;
-        let had = ChunkSet::empty(geometry.chunks());
-        let mut transfer = Transfer::new(id, View::Bytes, name, scratch, (had, wanted), limits, inlets);
+        let mut transfer = Transfer::growing(id, name, scratch.clone(), limits, inlets);
         transfer.set_background(slow.is_some());
         slow.into_iter().for_each(|slow| transfer.sources.slow_down(slow));
         Ok(Side {
             means,
-            size: geometry.size(),
+            geometry,
+            scratch,
             transfer: Arc::new(transfer),
-            errands: Errands::new(limits.max_neighbours, limits.refresh, geometry.chunks(), now),
+            errands: Errands::new(limits.max_neighbours, limits.refresh, chunks, now),
             answers: None,
             located: false,
             gate: Gate::new(),
-            alone_since: None,
+            wanted: ChunkSet::empty(chunks),
+            spent: ChunkSet::empty(chunks),
+            missing_since: None,
         })
     }
 
-    /// Waits a moment for what comes, and does what is to be done; false once nothing more will come.
-    pub(super) fn turn(&mut self) -> bool {
-        if self.transfer.wait_news(TICK).is_some() {
-            return false;
+    /// Fetches these, too.
+    pub(super) fn want(&mut self, more: ChunkSet) {
+        let more = more.difference(&self.wanted);
+        if !more.is_empty() {
+            self.wanted = self.wanted.union(&more);
+            self.transfer.grow(more);
         }
-        let now = Instant::now();
+    }
+
+    /// Does what is to be done now. How it failed, if it did.
+    pub(super) fn turn(&mut self, now: Instant) -> Result<(), String> {
+        if let Some(End::Failed(error)) = self.transfer.end() {
+            return Err(error.to_string());
+        }
         self.transfer.sources.step([Event::Tick], None);
         self.hear();
         for errand in self.transfer.neighbours(|neighbours| self.errands.turn(neighbours, now)) {
@@ -80,14 +97,26 @@ impl<'a> Side<'a> {
             }
         }
         self.means.report_missing(&self.transfer);
-        if self.transfer.sources.is_helped() {
-            self.alone_since = None;
-            return true;
+        Ok(())
+    }
+
+    /// Chunks that are wanted and that nobody has.
+    pub(super) fn missing(&mut self, now: Instant) -> ChunkSet {
+        let missing = match self.transfer.sources.views().is_empty() {
+            true => self.wanted.difference(&self.transfer.had()),
+            false => self.transfer.lacks_of_sources(),
+        };
+        if missing.is_empty() {
+            self.missing_since = None;
+            return missing;
         }
-        let since = *self.alone_since.get_or_insert(now);
+        let since = *self.missing_since.get_or_insert(now);
         let all_said = self.located && !self.transfer.neighbours(|neighbours| neighbours.expects());
         let patience = if all_said { MISSING_AFTER } else { STALLED_AFTER };
-        now.saturating_duration_since(since) < patience
+        match now.saturating_duration_since(since) < patience {
+            true => ChunkSet::empty(self.geometry.chunks()),
+            false => missing,
+        }
     }
 
     fn locate(&mut self) {
@@ -109,7 +138,9 @@ impl<'a> Side<'a> {
                 }
             };
             let variants = located.variants.into_vec().into_iter();
-            for variant in variants.filter(|one| one.size == self.size && one.id == self.transfer.id) {
+            for variant in
+                variants.filter(|one| one.size == self.geometry.size() && one.id == self.transfer.id)
+            {
                 for holder in self.means.others(&variant) {
                     self.transfer.suggest(holder.peer, &holder.addresses);
                 }
@@ -117,16 +148,39 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// The chunks that have come so far, and where they are.
-    pub(super) fn so_far(&self) -> (ChunkSet, Arc<dyn Landing>) {
-        (self.transfer.had(), self.transfer.landing.clone())
+    /// The chunks that have come and are kept.
+    pub(super) fn here(&self) -> ChunkSet {
+        self.transfer.had().difference(&self.spent)
     }
 
-    /// The chunks that have come; nothing more comes.
-    pub(super) fn end(self) -> (ChunkSet, Arc<dyn Landing>) {
+    /// True if some of these were here, and are not kept any more.
+    pub(super) fn has_spent(&self, chunks: &ChunkSet) -> bool {
+        !self.spent.intersection(chunks).is_empty()
+    }
+
+    /// Where a chunk lies that is here.
+    pub(super) fn bytes(&self, place: Place) -> io::Result<Lying> {
+        self.scratch.bytes(place)
+    }
+
+    /// Keeps these no more.
+    pub(super) fn spend(&mut self, chunks: Range<u32>) -> io::Result<()> {
+        let here = self.here();
+        for chunk in chunks.map(Chunk).filter(|chunk| here.contains(*chunk)) {
+            self.spent.insert(chunk);
+            let index = self.geometry.index(chunk.0).ok_or(io::ErrorKind::InvalidInput)?;
+            let at = self.geometry.offset(index);
+            self.scratch.forget(at..at + self.geometry.len(index))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Side<'_> {
+    /// Nothing more comes when it is gone.
+    fn drop(&mut self) {
         self.transfer.finish(End::Cancelled);
         self.gate.close();
         self.transfer.sources.wait_for_all();
-        self.so_far()
     }
 }

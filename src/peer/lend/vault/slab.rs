@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::slot::{Class, Slot, Used};
 use crate::storage::witness::{Seen, tell};
-use crate::storage::{open_plain, sync_folder};
+use crate::storage::{open_plain, punch, sync_folder};
 use crate::threads::lock;
 
 /// All slabs of a vault.
@@ -256,17 +256,6 @@ fn reserve(file: &File, slot: Slot, count: u32) -> io::Result<()> {
     match fallocate(file, FallocateFlags::empty(), slot.offset(), len) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => grow(),
         reserved => Ok(reserved?),
-    }
-}
-
-/// Gives back the room of a part of a file.
-fn punch(file: &File, at: u64, len: u64) -> io::Result<()> {
-    if len == 0 {
-        return Ok(());
-    }
-    match fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, len) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-        punched => Ok(punched?),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Ends of transfers, and what still comes then.
 
 use super::*;
+use crate::api::TransferState;
 use crate::content::{Geometry, Run};
 use crate::net::wake::Wake;
 use crate::peer::disk::{Manner, Plan};

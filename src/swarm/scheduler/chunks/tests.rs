@@ -27,6 +27,22 @@ fn what_is_here_already_or_not_wanted_is_not_open() {
 }
 
 #[test]
+fn what_is_wanted_later_is_open_from_then_on_and_what_is_on_its_way_already_is_not() {
+    let mut chunks = Chunks::new(set(&[1]), &set(&[0, 1]));
+    chunks.offered(&set(&[0, 2]));
+    chunks.ask(Chunk(0), A);
+    chunks.want(&set(&[0, 1, 2]));
+    assert_eq!(
+        (chunks.left(), chunks.open(), chunks.rarest(&set(&[0, 2]), Chunk(0))),
+        (2, 1, Some(Chunk(2)))
+    );
+    assert_eq!(chunks.arrived(Chunk(2)), []);
+    chunks.want(&set(&[2, 3]));
+    assert_eq!((chunks.left(), chunks.unavailable()), (2, vec![Run::new(Chunk(3), 1)]));
+    chunks.check();
+}
+
+#[test]
 fn a_chunk_is_open_again_when_the_last_who_owes_it_lets_go() {
     let mut chunks = chunks();
     chunks.ask(Chunk(2), A);
