@@ -58,22 +58,22 @@ fn list(site: &Site) -> Result<(Vec<Enrolled>, bool), Problem> {
     }
 }
 
-/// What a member may do, as it is asked for.
+/// What a member may do from now on.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wish {
     role: String,
-    #[serde(default)]
-    prefix: String,
+    /// How the names begin that it may give; as before, if nothing is said.
+    prefix: Option<String>,
 }
 
-fn standing(Wish { role, prefix }: &Wish) -> Result<Standing, Problem> {
+fn standing(role: &str, prefix: &str) -> Result<Standing, Problem> {
     let number = role_of(role);
     let role = number.ok_or_else(|| Problem::bad("a role is reader, publisher, admin or tracker"))?;
     if prefix.len() > limits::MAX_NAME_BYTES {
         return Err(Problem::bad("no name begins with so much"));
     }
-    Ok(Standing { role, prefix: Name::new(prefix.as_str()) })
+    Ok(Standing { role, prefix: Name::new(prefix) })
 }
 
 #[derive(Deserialize)]
@@ -94,7 +94,7 @@ pub(super) fn invite(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
             "1 to {MAX_USES} join by an invite, within 1 to {MAX_HOURS} hours"
         )));
     }
-    let standing = standing(&Wish { role: role.clone(), prefix })?;
+    let standing = standing(&role, &prefix)?;
     let code = Code::random().map_err(|error| Problem::internal(error.to_string()))?;
     let key = SwarmSecret::new(*code.invite().key().expose());
     let valid_ms = Duration::from_secs(hours * 3_600).as_millis() as u64;
@@ -127,26 +127,33 @@ fn key(asked: &Asked) -> Result<PublicKey, Problem> {
     key.map_err(|_| Problem::bad("a member is named by its whole key"))
 }
 
+/// The member of the key in the path.
+fn member(site: &Site, asked: &Asked) -> Result<Enrolled, Problem> {
+    let found = list(site)?.0.into_iter().find(|member| member.key == asked.place(0));
+    found.ok_or_else(|| Problem::missing("no member has this key"))
+}
+
 /// `PATCH /members/{key}`
 pub(super) fn set_role(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
-    let (wish, key): (Wish, PublicKey) = (asked.json()?, key(asked)?);
-    let standing = standing(&wish)?;
-    let is_there = list(site)?.0.iter().any(|member| member.key == asked.place(0) && !member.own);
-    if !is_there {
-        return Err(Problem::missing("no member has this key"));
+    let (Wish { role, prefix }, key) = (asked.json()?, key(asked)?);
+    let member = member(site, asked)?;
+    if member.own {
+        return Err(Problem::conflict("that key is one of another member's, and may do what that may"));
     }
+    let standing = standing(&role, &prefix.unwrap_or(member.prefix))?;
     let name = Label::default(); // as before
     let question = Enter { client: ClientId::random(), seq: 1, key, name, own: false, standing };
     let FromTracker::Common(Common::Ok) = site.ask_as_admin(question)? else { return Err(strange()) };
-    site.note(asked, format!("makes {} a {}", asked.place(0), wish.role));
+    site.note(asked, format!("makes {} a {role}", member.name));
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
 /// `DELETE /members/{key}`
 pub(super) fn revoke(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
-    let question = Revoke { client: ClientId::random(), seq: 1, member: key(asked)? };
+    let (key, member) = (key(asked)?, member(site, asked)?);
+    let question = Revoke { client: ClientId::random(), seq: 1, member: key };
     let FromTracker::Keys(_) = site.ask_as_admin(question)? else { return Err(strange()) };
-    site.note(asked, format!("puts {} out of the swarm", asked.place(0)));
+    site.note(asked, format!("puts {} out of the swarm", member.name));
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
@@ -164,8 +171,7 @@ mod tests {
 
     #[test]
     fn a_role_is_one_of_four() {
-        let wish = |role: &str| standing(&Wish { role: role.to_owned(), prefix: "a/".to_owned() });
-        assert_eq!(&*wish("publisher").unwrap().prefix, "a/");
-        assert!(wish("owner").is_err());
+        assert_eq!(&*standing("publisher", "a/").unwrap().prefix, "a/");
+        assert!(standing("owner", "a/").is_err());
     }
 }

@@ -19,6 +19,7 @@ test('who is invited on the page joins by its link', async () => {
   await go(page, '#/members');
   await page.waitForSelector('[aria-label="Members"] .row');
   await page.selectOption('form:has-text("Within hours") select', 'reader');
+  await page.fill('form:has-text("Within hours") input[name=prefix]', 'anna/');
   await page.click('button:text-is("Make a link")');
   const drawn = await page.waitForSelector('img[alt="The link as a QR code"]');
   assert.ok(await drawn.evaluate(image => image.decode().then(() => image.naturalWidth >= 100)));
@@ -34,8 +35,8 @@ test('a member gets another role, and is put out for good', async () => {
   const row = '[aria-label="Members"] .row:has-text("anna")';
   await page.selectOption(`${row} select`, 'publisher');
   await page.waitForSelector('.notice:has-text("anna is a publisher now")');
-  const roles = () => fetch('api/v1/members?q=anna').then(told => told.json()).then(told => told.items.map(one => one.role));
-  assert.deepEqual(await page.evaluate(roles), ['publisher']);
+  const roles = () => fetch('api/v1/members?q=anna').then(told => told.json()).then(told => told.items.map(one => `${one.role} of ${one.prefix}`));
+  assert.deepEqual(await page.evaluate(roles), ['publisher of anna/'], 'another role gives no more names');
   await page.click(`${row} button:text-is("Put out")`);
   await page.click('dialog button:text-is("Put it out")');
   await page.waitForSelector(row, { state: 'detached' });

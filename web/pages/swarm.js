@@ -12,7 +12,7 @@ export function Members() {
   const change = (one, role) => act(`${shown(one.name)} is a ${role} now`, path`members/${one.key}`, { method: 'PATCH', body: { role } });
   const putOut = () => { setOut(null); act(`${shown(out.name)} is out`, path`members/${out.key}`, { method: 'DELETE' }); };
   const role = one => (one.own ? 'of a member' : html`<select aria-label=${`Role of ${shown(one.name)}`} onChange=${event => change(one, event.target.value)}>
-    ${ROLES.map(word => html`<option selected=${word === one.role}>${word}</option>`)}</select>${one.prefix ? html` of <${Name} text=${one.prefix} />` : null}`);
+    ${ROLES.map(word => html`<option selected=${word === one.role}>${word}</option>`)}</select>${one.prefix && one.role === 'publisher' ? html` of <${Name} text=${one.prefix} />` : null}`);
   const columns = [
     { title: 'Name', sort: 'name', width: 'minmax(9rem, 2fr)', cell: one => html`<${Name} text=${one.name} title=${one.key} />` },
     { title: 'Role', sort: 'role', width: '11rem', narrow: true, cell: role },
