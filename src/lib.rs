@@ -48,6 +48,7 @@ pub mod storage;
 pub mod swarm;
 mod threads;
 pub mod tracker;
+mod warnings;
 #[cfg(feature = "web")]
 mod web;
 pub mod wire;

@@ -18,6 +18,8 @@ use crate::net;
 use crate::net::guests::{Guest, Guests};
 use crate::threads::{self, lock};
 use accounts::Accounts;
+use doorbell::Doorbell;
+pub(crate) use doorbell::SOCKET;
 use guard::Names;
 pub(crate) use house::House;
 use keep::Keep;
@@ -31,7 +33,9 @@ mod accounts_api;
 mod answer;
 mod assets;
 mod bring;
+mod cluster_api;
 mod common_api;
+mod doorbell;
 mod download;
 mod drive;
 mod gathered;
@@ -52,6 +56,8 @@ mod routes;
 mod series;
 mod service;
 mod site;
+mod stored_api;
+mod storing;
 mod swarm;
 mod ticket;
 mod tls;
@@ -94,6 +100,8 @@ pub(crate) struct Config {
     pub(crate) secret: Option<Vec<u8>>,
     /// The folder in which tokens and users are kept.
     pub(crate) keeps: Option<PathBuf>,
+    /// The folder in which a tracker's owner asks for another link; none: nowhere.
+    pub(crate) bell: Option<PathBuf>,
     /// Bytes that may lie about of what is fetched for who reads it here.
     pub(crate) cache: u64,
 }
@@ -178,7 +186,12 @@ pub(crate) fn start(config: &Config, house: House) -> Result<Web, WebError> {
         listener: Arc::new(listener),
         threads: Mutex::default(),
     };
-    match web.start_threads() {
+    let bell = config.bell.as_deref().map(Doorbell::hang).transpose();
+    let bell = bell.unwrap_or_else(|error| {
+        tracing::warn!("`p2p web login` cannot ask for links to the page at {}: {error}", web.url());
+        None
+    });
+    match web.start_threads(bell) {
         Ok(()) => Ok(web),
         Err(error) => {
             web.stop();
@@ -229,17 +242,18 @@ impl Web {
         self.guests.begin_to_close();
         let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both); // it may be over already
         self.guests.close();
+        self.site.storing.stop();
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             let _ = thread.join();
         }
     }
 
-    fn start_threads(&self) -> io::Result<()> {
+    fn start_threads(&self, bell: Option<Doorbell>) -> io::Result<()> {
         let mut threads = lock(&self.threads);
         let (site, guests, listener) = (self.site.clone(), self.guests.clone(), self.listener.clone());
         threads.push(threads::named("web-accept").essential(move || accept(&site, &guests, &listener))?);
         let (site, guests) = (self.site.clone(), self.guests.clone());
-        threads.push(threads::named("web-hub").essential(move || watch(&site, &guests))?);
+        threads.push(threads::named("web-hub").essential(move || watch(&site, &guests, bell.as_ref()))?);
         Ok(())
     }
 }
@@ -284,8 +298,8 @@ fn serve(site: &Arc<Site>, guest: &Guest) {
     }
 }
 
-/// Once a second: a sample for the plots, and what changed for those who look.
-fn watch(site: &Site, guests: &Guests) {
+/// Once a second: a sample for the plots, what changed for those who look, and a link for who asks for one.
+fn watch(site: &Site, guests: &Guests, bell: Option<&Doorbell>) {
     let mut sampler = picture::Sampler::default();
     while guests.pause(TICK) {
         threads::may_panic("web-hub");
@@ -294,6 +308,7 @@ fn watch(site: &Site, guests: &Guests) {
         site.gathered.sweep();
         site.keeps.refresh(&site.accounts);
         site.passing.sweep(Instant::now());
+        bell.iter().for_each(|bell| bell.answer(|| site.login_link()));
         if site.hub.listeners() > 0 {
             site.hub.show(picture::picture(site));
         }

@@ -202,6 +202,13 @@ fn what_is_found_is_fetched_paused_limited_and_here() {
     assert!(said.contains(&"pauses big.iso") && said.contains(&"fetches big.iso as big.iso"), "{said:?}");
     let metrics = owner.get("/metrics").body;
     assert!(metrics.contains("p2p_peer_transfers{state=\"done\"} 1"), "{metrics}");
+    let file = swarm.place.path().join("big.iso");
+    fs::write(&file, "mine").expect("it can be written");
+    let again = owner.call("POST", &path("/again"), None);
+    assert!(again.status == 201 && again.json()["number"] != number, "{}", again.body);
+    eventually("what differs is replaced", || {
+        fs::read(&file).is_ok_and(|now| now == swarm.content).then_some(())
+    });
 }
 
 /// What is not here is fetched for who reads it: a part of it first, and none of it becomes a part of what is shared.
@@ -303,6 +310,13 @@ fn a_trackers_page_says_what_the_swarm_has_and_hands_out_descriptors() {
     );
     assert_eq!(handed.status, 201, "{}", handed.body);
     assert_eq!(owner.get("/api/v1/descriptors").json()["items"][0]["name"], "big.iso");
+    let nobodys = format!("{:064x}", 1);
+    let link = format!("p2p:{nobodys}?name=later.iso&size=7");
+    let lines =
+        [&*format!("Host: {}", owner.addr), "Sec-Fetch-Site: same-origin", "Content-Type: application/toml"];
+    assert_eq!(owner.raw("POST", "/api/v1/descriptors", &lines, &link).status, 201);
+    let descriptor = owner.get(&format!("/api/v1/contents/{nobodys}/descriptor"));
+    assert!(descriptor.status == 200 && descriptor.body.contains(&nobodys), "{}", descriptor.body);
     let first = owner.get("/api/v1/peers?limit=1");
     let tag = first.header("etag").expect("a tag").to_owned();
     let again = owner.with(format!("If-None-Match: {tag}")).get("/api/v1/peers?limit=1");
@@ -325,6 +339,23 @@ fn a_link_is_good_once_and_another_comes_over_the_local_socket() {
     assert_eq!(other.get("/api/v1/sessions").json()["items"].as_array().map(Vec::len), Some(2));
     assert_eq!(owner.call("DELETE", "/api/v1/session", None).status, 204);
     assert_eq!((owner.get("/api/v1/status").status, other.get("/api/v1/status").status), (401, 200));
+}
+
+#[test]
+fn another_link_to_a_trackers_page_is_asked_for_where_its_records_are() {
+    let data = TempDir::new().expect("a temporary folder");
+    let at = data.path().to_str().expect("a UTF-8 path");
+    let tracker = Daemon::tracker(&["--web=127.0.0.1:0", "--data", at]);
+    let (visitor, secret) = page_of(&tracker);
+    visitor.log_in(&secret);
+    for _ in 0..2 {
+        let link = run(&["web", "login", at]).expect(0).stdout;
+        let owner = visitor.log_in(link.trim().split("#in=").nth(1).expect("a link"));
+        assert_eq!(owner.get("/api/v1/peers").status, 200);
+    }
+    tracker.stop();
+    let told = run(&["web", "login", at]).expect(4);
+    assert!(told.stderr.contains("no tracker with a page"), "{}", told.stderr);
 }
 
 #[test]
@@ -605,6 +636,65 @@ fn who_may_come_in_to_the_pages_of_several_trackers_is_changed_at_any_of_them() 
     let refused = several.owners[2].call("DELETE", "/api/v1/users/user%201", None);
     assert_eq!((refused.status, log_in(2, "user 1")), (503, 201), "{}", refused.body);
     assert!(refused.body.contains("not on record"), "{}", refused.body);
+}
+
+#[test]
+fn what_is_to_stay_up_is_seen_and_steered_at_any_of_several_trackers() {
+    let several = Several::new();
+    let paused = several.change(1, ("PATCH", "/api/v1/nodes"), Some(&json!({ "paused": true })));
+    assert_eq!(paused.status, 204, "{}", paused.body);
+    for owner in &several.owners {
+        eventually("each of them sees all", || {
+            let cluster = owner.get("/api/v1/cluster").json();
+            let nodes = cluster["nodes"].as_array().expect("a list");
+            let here = nodes.iter().filter(|node| node["state"] == "leads" || node["state"] == "follows");
+            (cluster["paused"] == true && cluster["leader"].is_u64() && here.count() == 3).then_some(())
+        });
+        assert_eq!(owner.get("/api/v1/nodes").json()["total"], 0);
+    }
+    let missing = several.change(2, ("DELETE", &format!("/api/v1/nodes/{:032x}", 7)), None);
+    assert_eq!(missing.status, 404, "{}", missing.body);
+}
+
+#[test]
+fn what_is_shared_is_handed_to_a_store_which_is_let_go_on_the_page_of_its_tracker() {
+    let (tracker, place) =
+        (Daemon::tracker(&["--web=127.0.0.1:0"]), TempDir::new().expect("a temporary folder"));
+    let _store = Daemon::peer(place.path(), &["--tracker", &tracker.target(), "--store", "20MB"]);
+    let (visitor, secret) = page_of(&tracker);
+    let owner = visitor.log_in(&secret);
+    let store = || owner.get("/api/v1/stores").json()["items"][0].clone();
+    let is = |state: &'static str| eventually(state, || (store()["state"] == state).then_some(()));
+    is("lending");
+    let path = format!("/api/v1/stores/{}", store()["store"].as_str().expect("an id"));
+    let change = |what: &str| owner.call("PATCH", &path, Some(&json!({ "change": what }))).status;
+    let (sharer, folder) = {
+        let mut made = Sample::empty();
+        made.add("film", pattern(1 << 20, 7));
+        (Daemon::peer(made.path(), &["--tracker", &tracker.target(), "--web=127.0.0.1:0"]), made)
+    };
+    let (visitor, secret) = page_of(&sharer);
+    let publisher = visitor.log_in(&secret).token("publisher");
+    let id = eventually("it is shared", || {
+        let shared = publisher.get("/api/v1/shared").json();
+        shared["items"][0]["id"].as_str().map(str::to_owned)
+    });
+    let keep = |copies: u8| {
+        let path = format!("/api/v1/contents/{id}/stored");
+        assert_eq!(publisher.call("POST", &path, Some(&json!({ "copies": copies }))).status, 201);
+        eventually("that is over", || {
+            let one = publisher.get("/api/v1/stored").json()["items"][0].clone();
+            (!one["version"].is_null() || !one["problem"].is_null()).then_some(one)
+        })
+    };
+    assert!(keep(2)["problem"].as_str().expect("why not").contains("NO_STORES"), "there is one store");
+    assert_eq!(keep(1)["version"], 1);
+    drop((sharer, folder));
+    assert_eq!((change("forget"), change("go")), (409, 400), "it is here, and there is no such change");
+    assert_eq!(change("leave"), 204);
+    is("leaving");
+    assert_eq!(change("stay"), 204);
+    is("lending");
 }
 
 #[test]

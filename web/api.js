@@ -58,6 +58,8 @@ export const path = (strings, ...values) =>
 
 const rank = ['metrics', 'reader', 'publisher', 'admin'];
 export const may = role => rank.indexOf(about.value?.may) >= rank.indexOf(role);
+/** What concerns all of the swarm is steered at a tracker, by who may do everything there. */
+export const steers = () => about.value?.role === 'tracker' && may('admin');
 
 /** Whose page it is; a login link in the address is used and wiped away. */
 export async function begin() {

@@ -12,6 +12,7 @@ import { Peers, Stores } from './pages/members.js';
 import { Activity, Limits, Overview } from './pages/peer.js';
 import { People } from './pages/people.js';
 import { Members } from './pages/swarm.js';
+import { Cluster } from './pages/cluster.js';
 
 const PAGES = {
   peer: [
@@ -21,6 +22,7 @@ const PAGES = {
     ['shared', 'Shared', () => html`<${Shared} />`],
     ['peers', 'Peers', () => html`<${Peers} />`],
     ['stores', 'Stores', () => html`<${Stores} />`],
+    ['cluster', 'Cluster', () => html`<${Cluster} />`],
     ['limits', 'Limits', () => html`<${Limits} />`],
     ['overview', 'This peer', () => html`<${Overview} />`],
     ['activity', 'Activity', () => html`<${Activity} />`],
@@ -30,6 +32,7 @@ const PAGES = {
     ['files', 'Files', files],
     ['peers', 'Peers', () => html`<${Peers} />`],
     ['stores', 'Stores', () => html`<${Stores} />`],
+    ['cluster', 'Cluster', () => html`<${Cluster} />`],
     ['members', 'Members', () => html`<${Members} />`, 'admin'],
     ['send', 'Send', () => html`<${Send} />`],
     ['overview', 'This tracker', () => html`<${Overview} />`],

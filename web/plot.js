@@ -4,7 +4,7 @@ import { ask } from './api.js';
 import { colours, html } from './ui.js';
 import { number, rate } from './words.js';
 
-const SPANS = [['10 minutes', 0], ['4 hours', 1], ['a week', 2]];
+const SPANS = [['10 minutes', 0], ['a day', 1], ['a week', 2]];
 
 /** `lines`: `[[measure, title], …]`; `isRate`: bytes a second. */
 export function Plot({ title, lines, isRate }) {
@@ -57,7 +57,7 @@ export function Plot({ title, lines, isRate }) {
       ${data ? rows(data, lines, show) : null}</tbody></table></div><a href=${`api/v1/series?span=${span}&format=csv`} download="p2p.csv">CSV</a></details></section>`;
 }
 
-/** The time of day, and behind four hours the day, as the reader writes them. */
+/** The time of day, and within a week the day, as the reader writes them. */
 function clock(at, span) {
   const day = span === 2 ? { weekday: 'short' } : {}, seconds = span ? {} : { second: '2-digit' };
   return new Date(at * 1000).toLocaleTimeString([], { ...day, hour: '2-digit', minute: '2-digit', ...seconds });

@@ -5,10 +5,12 @@ import { Empty, html } from './ui.js';
 
 const PAGE = 200, KEPT = 20, AROUND = 10, AGAIN_MS = 5000;
 
-/** `columns`: `{ title, sort?, width, cell(row), side?: 'end', narrow?: true }`; the first is the row's name. */
-export function Table({ label, source, query = '', columns, sort: first, id, onOpen, empty, rows: given }) {
+/** `columns`: `{ title, sort?, by?(row), width, cell(row), side?: 'end', narrow?: true }`; the first is the row's name. `rows` that are all here are
+ *  sorted here, by what `by` says of each, and stand as they were given until somebody asks for that. */
+export function Table({ label, source, query = '', columns, sort: first, id, onOpen, empty, rows: all }) {
   const [sort, setSort] = useState(first), [top, setTop] = useState(0), [height, setHeight] = useState(480);
   const [at, setAt] = useState(0), [, draw] = useState(0), [problem, setProblem] = useState(null);
+  const given = all && sorted(all, columns, sort);
   const pages = useRef(new Map()), total = useRef(given?.length ?? null), more = useRef(false), box = useRef();
   const isNarrow = useNarrow(), ROW = isNarrow ? 52 : 36;
   const key = `${source}|${query}|${sort}`, current = useRef(key);
@@ -99,13 +101,20 @@ export function Table({ label, source, query = '', columns, sort: first, id, onO
   };
   return html`<div class="table"><div role="table" aria-label=${label} aria-rowcount=${count + 1}>
     <div role="rowgroup"><div role="row" class="head" style=${{ gridTemplateColumns: isNarrow ? `repeat(${shown.length}, auto)` : grid }}>
-      ${shown.map(column => (column.sort && !given ? sorts(column) : html`<span role="columnheader" class=${column.side ?? ''}>${column.title}</span>`))}</div></div>
+      ${shown.map(column => (column.sort && (!given || column.by) ? sorts(column) : html`<span role="columnheader" class=${column.side ?? ''}>${column.title}</span>`))}</div></div>
     <div role="rowgroup" class="body" ref=${box} tabindex="0" aria-label=${`${label}: rows`} onKeyDown=${press}
       style=${{ height: `min(${count * ROW}px, var(--table))` }} onScroll=${event => setTop(event.target.scrollTop)}>
       <div class="space" role="presentation" style=${{ height: `${count * ROW}px` }}>${cells}</div></div></div>
     ${count === 0 && (given || total.current === 0) ? html`<${Empty}>${empty}<//>` : null}
     <p class="count" aria-live="polite">${count ? `${count.toLocaleString('en')}${more.current ? ' and more; say more of the name' : ''}` : ''}</p>
   </div>`;
+}
+
+function sorted(rows, columns, sort) {
+  const { by } = columns.find(column => column.by && column.sort === sort.replace('-', '')) ?? {};
+  if (!by) return rows;
+  const up = (a, b) => (by(a) < by(b) ? -1 : by(a) > by(b) ? 1 : 0);
+  return [...rows].sort(sort.startsWith('-') ? (a, b) => up(b, a) : up);
 }
 
 function useNarrow() {

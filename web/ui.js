@@ -3,7 +3,7 @@ import { h } from './vendor/preact.js';
 import { useEffect, useRef, useState } from './vendor/hooks.js';
 import { signal } from './vendor/signals.js';
 import htm from './vendor/htm.js';
-import { say } from './api.js';
+import { anew, ask, say } from './api.js';
 import { ago, exact, shown } from './words.js';
 
 export const html = htm.bind(h);
@@ -54,6 +54,18 @@ export function Search({ label, value, onInput, autofocus }) {
   };
   return html`<label class="search"><span class="unseen">${label}</span>
     <input type="search" ref=${field} placeholder=${label} value=${typed} onInput=${input} spellcheck="false" autocomplete="off" /></label>`;
+}
+
+/** What the program says at this path, asked again and again while the page is to be seen; null until it is there, `{ problem }` if it never was. */
+export function useAsked(what) {
+  const [told, setTold] = useState(null);
+  useEffect(() => {
+    let is = true;
+    const load = () => { if (!document.hidden) ask(what).then(said => { if (is) setTold(said); }, ({ detail }) => { if (is) setTold(known => (known?.problem === undefined && known) || { problem: detail }); }); };
+    const timer = setInterval(load, 5000), off = anew.subscribe(load); // which calls it now, too
+    return () => { is = false; clearInterval(timer); off(); };
+  }, [what]);
+  return told;
 }
 
 /** A question that has to be answered before something is done. */

@@ -1,6 +1,7 @@
 //! What a running peer does for others on this machine: what its local socket is asked, and what its page is.
 
 use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -53,6 +54,17 @@ impl Hand {
     /// It makes no sense, leads out of the shared folder, or cannot be started.
     pub fn get(&self, get: Get) -> Result<Job, Fault> {
         self::get(&self.0, get)
+    }
+
+    /// Starts one of its fetches again: the same, into the same place, where it replaces what differs. None if there is no such,
+    /// or it ended long ago.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn again(&self, number: u64) -> Option<Result<Job, Fault>> {
+        let (want, dest) = self.0.means.jobs.sought(number)?;
+        let dest = Dest { force: true, waited: Duration::ZERO, ..dest };
+        Some(job::start(&self.0.means, want, dest).map_err(not_started))
     }
 
     /// Its fetches, those that ended lately among them, the oldest first.
@@ -148,8 +160,7 @@ impl Hand {
             down: None,
             refresh: None,
         };
-        job::start(&self.0.means, want, dest)
-            .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
+        job::start(&self.0.means, want, dest).map_err(not_started)
     }
 
     /// Where it keeps its state.
@@ -235,8 +246,11 @@ pub(super) fn get(peer: &Node, get: Get) -> Result<Job, Fault> {
     let refresh = refresh_ms.map(Duration::from_millis);
     let down = down.and_then(Rate::new);
     let dest = Dest { path, force, own, delete, wait, waited, down, refresh };
-    job::start(&peer.means, Want { id, name, size, inside, filter }, dest)
-        .map_err(|error| fault(Exit::Other, format!("cannot start the fetch: {error}")))
+    job::start(&peer.means, Want { id, name, size, inside, filter }, dest).map_err(not_started)
+}
+
+fn not_started(error: io::Error) -> Fault {
+    fault(Exit::Other, format!("cannot start the fetch: {error}"))
 }
 
 /// Has fetches that are under way go on in another way; how they are then.

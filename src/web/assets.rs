@@ -45,6 +45,7 @@ assets! {
     "pages/peer.js" SCRIPT
     "pages/people.js" SCRIPT
     "pages/swarm.js" SCRIPT
+    "pages/cluster.js" SCRIPT
     "vendor/preact.js" SCRIPT
     "vendor/hooks.js" SCRIPT
     "vendor/htm.js" SCRIPT

@@ -9,6 +9,7 @@ use super::site::{Activity, House, Site, now};
 use super::swarm::{self, Order};
 use super::tracker_api;
 use crate::threads::lock;
+use crate::warnings::{self, Warning};
 
 /// `GET /healthz`: the locks behind these answers can be taken.
 pub(super) fn healthz(site: &Site, _: &Asked) -> Result<Answer, Problem> {
@@ -47,7 +48,7 @@ pub(super) fn about(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     })))
 }
 
-/// `GET /series?span=0`: the last ten minutes; 1: four hours; 2: a week. As CSV with `format=csv`.
+/// `GET /series?span=0`: the last ten minutes; 1: a day; 2: a week. As CSV with `format=csv`.
 pub(super) fn series(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let span = asked.value("span").unwrap_or("0").parse().ok();
     let plot = span.and_then(|span: usize| lock(&site.series).plot(span, now()));
@@ -63,6 +64,15 @@ pub(super) fn series(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
         text.push_str(&format!("{time},{}\n", values.join(",")));
     }
     Ok(Answer::of("text/csv; charset=utf-8", text))
+}
+
+/// `GET /warnings`: what went wrong lately.
+pub(super) fn warnings(_: &Site, asked: &Asked) -> Result<Answer, Problem> {
+    let part = asked.part("-number")?;
+    let mut all = warnings::last();
+    all.retain(|warning| swarm::has(&warning.what, &part.q));
+    let orders: [Order<'_, Warning>; 1] = [("number", |a, b| a.number.cmp(&b.number))];
+    swarm::page(&all, &part, false, &orders)
 }
 
 /// `GET /activity`

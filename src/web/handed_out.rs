@@ -44,7 +44,7 @@ pub(super) fn hand_out(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
         Some(offer) => (offer.name.to_string(), offer.total),
         None => {
             let found = swarm::content(site, asked.place(0))?;
-            (found.name, found.size)
+            (asked.value("name").map_or(found.name, str::to_owned), found.size)
         }
     };
     let name = SafeName::new(name).map_err(|error| Problem::bad(format!("no name for a file: {error}")))?;

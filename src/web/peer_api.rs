@@ -106,6 +106,11 @@ struct Wish {
     id: Option<String>,
     /// What to call it in the shared folder.
     dest: Option<String>,
+    /// Of a folder only what one of these patterns covers, if there are any, and not what one of those does.
+    #[serde(default)]
+    include: Vec<String>,
+    #[serde(default)]
+    exclude: Vec<String>,
     /// Different files that are in the way are replaced.
     #[serde(default)]
     force: bool,
@@ -200,8 +205,8 @@ pub(super) fn fetch(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
         name,
         size: choice.size,
         inside: None,
-        include: Vec::new(),
-        exclude: Vec::new(),
+        include: wish.include,
+        exclude: wish.exclude,
         dest,
         force: wish.force,
         own: true,
@@ -212,8 +217,22 @@ pub(super) fn fetch(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
         refresh_ms: None,
     })?;
     site.note(asked, format!("fetches {} as {}", choice.name, called));
-    let newest = peer.transfers().into_iter().rev().find(|transfer| transfer.status.id == choice.id);
-    Ok(Answer::json(&newest).status(StatusCode::CREATED))
+    Ok(newest(peer, &choice.id))
+}
+
+/// The fetch of a content that was begun last.
+fn newest(peer: &Hand, id: &str) -> Answer {
+    let newest = peer.transfers().into_iter().rev().find(|transfer| transfer.status.id == id);
+    Answer::json(&newest).status(StatusCode::CREATED)
+}
+
+/// `POST /transfers/{number}/again`: the same, into the same place, where it replaces what differs.
+pub(super) fn again(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
+    let (peer, transfer) = (site.peer()?, one(site, asked)?);
+    let gone = || Problem::missing("there is no such transfer, or it ended long ago");
+    peer.again(transfer.number).ok_or_else(gone)??;
+    site.note(asked, format!("fetches {} again", transfer.status.name));
+    Ok(newest(peer, &transfer.status.id))
 }
 
 /// An order to a transfer.

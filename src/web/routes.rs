@@ -9,8 +9,8 @@ use super::answer::{Answer, Problem};
 use super::request::Asked;
 use super::site::{House, Site};
 use super::{
-    accounts_api, common_api, download, handed_out, members_api, metrics, peer_api, swarm, tracker_api,
-    upload,
+    accounts_api, cluster_api, common_api, download, handed_out, members_api, metrics, peer_api, stored_api,
+    swarm, tracker_api, upload,
 };
 
 /// What answers a request.
@@ -93,6 +93,7 @@ routes! {
     GET "/api/v1/events" Both Reader 0 How::Events, "What changes, as server-sent events";
     GET "/api/v1/series" Both Reader 0 How::Call(common_api::series), "Numbers over time";
     GET "/api/v1/activity" Both Reader 0 How::Call(common_api::activity), "What was changed here, and by whom";
+    GET "/api/v1/warnings" Both Reader 0 How::Call(common_api::warnings), "What this process warned of lately";
     GET "/api/v1/contents" Both Reader 0 How::Call(swarm::contents), "Names in the swarm";
     GET "/api/v1/find" Both Reader 0 How::Call(swarm::find), "What a name or id stands for";
     GET "/api/v1/contents/{id}" Both Reader 0 How::Call(swarm::one), "A content";
@@ -101,12 +102,19 @@ routes! {
     GET "/api/v1/contents/{id}/descriptor" Both Reader 0 How::Call(swarm::as_descriptor), "Its descriptor, a NAME.p2p file";
     GET "/api/v1/contents/{id}/data" Peer Reader 0 How::Call(download::data), "Its bytes: a file, in part if that is asked for, or a folder as a ZIP";
     POST "/api/v1/contents/{id}/links" Peer Publisher SMALL How::Call(handed_out::hand_out), "Makes a link by which whoever has it can save it for a while";
+    POST "/api/v1/contents/{id}/stored" Peer Publisher SMALL How::Call(stored_api::store), "Has stores keep what is shared from the folder";
+    GET "/api/v1/stored" Peer Reader 0 How::Call(stored_api::stored), "What was handed to stores here, and how far that is";
     GET "/s/{secret}" Peer nobody 0 How::Call(handed_out::page), "A page of what such a link gives";
     GET "/s/{secret}/data" Peer nobody 0 How::Call(handed_out::data), "The bytes of what such a link gives";
     GET "/api/v1/versions" Both Reader 0 How::Call(swarm::versions), "Versions on record under a name";
     GET "/api/v1/peers" Both Reader 0 How::Call(swarm::peers), "Registered peers";
     GET "/api/v1/stores" Both Reader 0 How::Call(swarm::stores), "Who lends space";
+    PATCH "/api/v1/stores/{id}" Tracker Admin SMALL How::Call(cluster_api::set_store), "Says whether a store leaves, stays, or is forgotten";
     GET "/api/v1/health" Both Reader 0 How::Call(swarm::health), "How safe is what stores keep";
+    GET "/api/v1/cluster" Both Reader 0 How::Call(cluster_api::cluster), "Trackers that are one";
+    GET "/api/v1/nodes" Both Reader 0 How::Call(cluster_api::nodes), "Nodes with their roles, and who brings a lost one back";
+    PATCH "/api/v1/nodes" Tracker Admin SMALL How::Call(cluster_api::pause), "Says whether lost nodes are brought back";
+    DELETE "/api/v1/nodes/{id}" Tracker Admin 0 How::Call(cluster_api::forget), "Forgets a lost node";
     GET "/api/v1/tracker" Both Reader 0 How::Call(tracker_api::tracker), "How the tracker is";
     GET "/api/v1/members" Tracker Admin 0 How::Call(members_api::members), "Members of the closed swarm";
     POST "/api/v1/invites" Tracker Admin SMALL How::Call(members_api::invite), "Makes a link by which others join it";
@@ -122,6 +130,7 @@ routes! {
     DELETE "/api/v1/transfers/{number}" Peer Publisher 0 How::Call(peer_api::cancel), "Cancels a transfer; what is proved is kept";
     POST "/api/v1/transfers/{number}/pause" Peer Publisher SMALL How::Call(peer_api::pause), "Pauses a transfer";
     POST "/api/v1/transfers/{number}/resume" Peer Publisher SMALL How::Call(peer_api::resume), "Has a transfer go on";
+    POST "/api/v1/transfers/{number}/again" Peer Publisher SMALL How::Call(peer_api::again), "Fetches again what has ended, and replaces what differs";
     GET "/api/v1/transfers/{number}/sources" Peer Reader 0 How::Call(peer_api::sources), "Its sources, and why each is asked or not";
     GET "/api/v1/transfers/{number}/files" Peer Reader 0 How::Call(peer_api::files), "Its files";
     GET "/api/v1/transfers/{number}/chunks" Peer Reader 0 How::Call(peer_api::chunks), "Which parts of it are here";

@@ -1,4 +1,4 @@
-//! Numbers over time, for plots: the last ten minutes by the second, four hours by ten seconds, a week by five minutes.
+//! Numbers over time, for plots: the last ten minutes by the second, a day by the minute, a week by five minutes.
 //! Pure: the seconds that have passed come in.
 
 use std::collections::VecDeque;
@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 /// Seconds of a step, and how many steps are kept.
-const SPANS: [(u64, usize); 3] = [(1, 600), (10, 1_440), (300, 2_016)];
+const SPANS: [(u64, usize); 3] = [(1, 600), (60, 1_440), (300, 2_016)];
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -94,7 +94,7 @@ mod tests {
         let plot = |span| series.plot(span, 5).unwrap();
         let down = |span: usize| plot(span).values[0].1.clone();
         assert_eq!((down(0).len(), down(0)[0], down(0)[599]), (600, 400.0, 999.0));
-        assert_eq!((down(1).len(), down(1)[0], down(1)[99]), (100, 4.5, 994.5));
+        assert_eq!((down(1).len(), down(1)[0], down(1)[15]), (16, 29.5, 929.5));
         assert_eq!((down(2).len(), down(2)[2]), (3, 749.5));
         assert_eq!((plot(2).step, plot(2).until, plot(2).values[1].1[0]), (300, 5, 1.0));
         assert!(series.plot(3, 0).is_none());

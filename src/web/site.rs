@@ -86,6 +86,8 @@ pub(super) struct Site {
     /// What is fetched for who reads it here, and how many bytes of it may lie about.
     pub(super) passing: Arc<super::passing::Passing>,
     pub(super) cache_bytes: u64,
+    /// What stores are to keep, as was asked for here.
+    pub(super) storing: Arc<super::storing::Storing>,
     /// Descriptors that were handed in, the oldest first.
     pub(super) handed_in: Mutex<Vec<super::handed_in::HandedIn>>,
     /// Links that give one content to whoever has them.
@@ -127,6 +129,7 @@ impl Site {
             answered: Default::default(),
             gathered: super::gathered::Gathered::default(),
             passing: Arc::default(),
+            storing: Arc::default(),
             cache_bytes,
             started: Instant::now(),
             handed_in: Mutex::default(),
@@ -137,12 +140,7 @@ impl Site {
 
     /// Asks a tracker: this one, or the first of the peer's that answers.
     pub(super) fn ask(&self, question: impl Into<ToTracker>) -> Result<FromTracker, Problem> {
-        let question = question.into();
-        let answer = match &self.house {
-            House::Tracker(tracker) => Some(tracker.ask(question)),
-            House::Peer(peer) => peer.ask(&question),
-        };
-        answered(answer.ok_or_else(|| Problem::unreachable("no tracker of this peer can be reached now"))?)
+        ask(&self.house, question)
     }
 
     /// Asks this tracker by word of the first admin of its swarm, as its owner may.
@@ -200,6 +198,16 @@ impl Site {
     pub(super) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
+}
+
+/// As [`Site::ask`], of who is not at the page.
+pub(super) fn ask(house: &House, question: impl Into<ToTracker>) -> Result<FromTracker, Problem> {
+    let question = question.into();
+    let answer = match house {
+        House::Tracker(tracker) => Some(tracker.ask(question)),
+        House::Peer(peer) => peer.ask(&question),
+    };
+    answered(answer.ok_or_else(|| Problem::unreachable("no tracker of this peer can be reached now"))?)
 }
 
 /// What a tracker answered, if that is not why it does not.

@@ -12,6 +12,7 @@ use super::request::{Asked, Part};
 use super::site::Site;
 use crate::api::{Found, HealthReport, Listed, Member, PublishedVersion, StoreReport};
 use crate::content::{Descriptor, FileId, Link, PeerId, SafeName, shown};
+use crate::threads::lock;
 use crate::wire::{
     FromTracker, GetHealth, GetList, GetPeers, GetStores, GetVersions, List, Listing, Locate, Name, Purpose,
     Status, limits,
@@ -207,24 +208,31 @@ pub(super) fn holders(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     )
 }
 
-/// The link of a content under the name that is asked for, or the first that it has.
-fn link(site: &Site, asked: &Asked) -> Result<(Link, u64), Problem> {
-    let found = content(site, asked.place(0))?;
-    let name = asked.value("name").unwrap_or(&found.name).to_owned();
-    let id = found.id.parse().map_err(|_| strange())?;
+/// The link of a content under the name that is asked for, or the first that it has; of one that nobody has as it was handed
+/// in.
+fn link(site: &Site, asked: &Asked) -> Result<Link, Problem> {
+    let found = content(site, asked.place(0)).map(|found| (found.name, Some(found.size)));
+    let (name, size) = found.or_else(|nobody| {
+        let all = lock(&site.handed_in);
+        let one = all.iter().rev().find(|one| one.id == asked.place(0));
+        one.map(|one| (one.name.clone(), one.size)).ok_or(nobody)
+    })?;
+    let name = asked.value("name").unwrap_or(&name);
+    let id = asked.place(0).parse().map_err(|_| Problem::bad("an id has 64 hexadecimal digits"))?;
     let name = SafeName::new(name).map_err(|error| Problem::bad(format!("no name for a file: {error}")))?;
     let trackers = asked.value("tracker").map(str::to_owned).into_iter().collect();
-    Ok((Link { id, name: Some(name), size: Some(found.size), trackers }, found.size))
+    Ok(Link { id, name: Some(name), size, trackers })
 }
 
 /// `GET /contents/{id}/link`
 pub(super) fn as_link(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
-    Ok(Answer::of("text/plain; charset=utf-8", link(site, asked)?.0.to_string()))
+    Ok(Answer::of("text/plain; charset=utf-8", link(site, asked)?.to_string()))
 }
 
 /// `GET /contents/{id}/descriptor`
 pub(super) fn as_descriptor(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
-    let (link, size) = link(site, asked)?;
+    let link = link(site, asked)?;
+    let size = link.size.ok_or_else(|| Problem::missing("nobody says how large it is, as descriptors do"))?;
     let base = link.name.as_ref().map_or("content", |name| name.base()).to_owned();
     let text = Descriptor::new(&link, size).to_string();
     let answer = Answer::of("application/toml", text);
@@ -237,10 +245,15 @@ pub(super) fn versions(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let name = SafeName::new(name).map_err(|error| Problem::bad(error.to_string()))?;
     let question =
         GetVersions { name: Name::new(name.as_str()), before: 0, limit: limits::MAX_RECORDS as u16 };
-    let FromTracker::Versions(page) = site.ask(question)? else { return Err(strange()) };
+    let (versions, more) = match site.ask(question) {
+        Ok(FromTracker::Versions(page)) => (page.versions.into_vec(), page.more),
+        Ok(_) => return Err(strange()),
+        Err(none) if none.status == StatusCode::NOT_FOUND => (Vec::new(), false),
+        Err(problem) => return Err(problem),
+    };
     let versions: Vec<_> =
-        page.versions.iter().map(|version| PublishedVersion::new(name.as_str(), version)).collect();
-    Ok(Answer::tagged(&serde_json::json!({ "items": versions, "more": page.more })))
+        versions.iter().map(|version| PublishedVersion::new(name.as_str(), version)).collect();
+    Ok(Answer::tagged(&serde_json::json!({ "items": versions, "more": more })))
 }
 
 /// `GET /peers`: who is registered.

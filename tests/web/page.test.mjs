@@ -95,7 +95,7 @@ test('a hostile name is text', async () => {
 });
 
 test('every page is clean for axe, in light and dark, and fits a phone', async () => {
-  const places = ['transfers', 'transfers/1', 'get?what=big.iso', 'files', 'shared', 'peers', 'stores', 'limits', 'overview', 'activity', 'people'];
+  const places = ['transfers', 'transfers/1', 'get?what=big.iso', 'files', 'shared', 'peers', 'stores', 'cluster', 'limits', 'overview', 'activity', 'people'];
   for (const place of places) {
     await go(page, `#/${place}`);
     await page.waitForSelector('h1');

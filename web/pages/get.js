@@ -25,7 +25,7 @@ function Drop({ onText, children }) {
 
 export function Get() {
   const typed = route.value.query.get('what') ?? '';
-  const [what, setWhat] = useState(typed), [seen, setSeen] = useState(null), [problem, setProblem] = useState(''), [dest, setDest] = useState(''), [force, setForce] = useState(false);
+  const [what, setWhat] = useState(typed), [seen, setSeen] = useState(null), [problem, setProblem] = useState(''), [dest, setDest] = useState(''), [force, setForce] = useState(false), [only, setOnly] = useState('');
   const look = async (text, id) => {
     setProblem('');
     try {
@@ -37,7 +37,8 @@ export function Get() {
   useEffect(() => { if (typed) look(typed, route.value.query.get('id')); }, [typed]);
   const submit = event => { event.preventDefault(); if (what.trim()) { if (!what.includes('\n')) requery({ what, id: '' }); look(what); } };
   const fetch_ = async () => {
-    const body = { what: seen.what, id: seen.id, force, ...(dest && dest !== seen.dest ? { dest } : {}) };
+    const include = only.split(',').map(pattern => pattern.trim()).filter(Boolean);
+    const body = { what: seen.what, id: seen.id, force, include, ...(dest && dest !== seen.dest ? { dest } : {}) };
     const begun = await act('It is being fetched', 'transfers', { method: 'POST', body });
     if (begun) location.hash = `#/transfers/${begun.number}`;
   };
@@ -51,6 +52,7 @@ export function Get() {
       <${Facts} items=${[['Size', size(seen.size)], ['Have all of it', number(seen.found[0]?.seeders)], ['Have a part', number(seen.found[0]?.leechers)], ['Id', html`<code>${seen.id}</code>`], seen.here && ['Here already as', html`<${Name} text=${seen.here} />`]]} />
       ${seen.found.length === 0 ? html`<p>Nobody is known to have it now; it is fetched as soon as somebody has.</p>` : null}
       ${may('publisher') ? html`<label>Called here <input class="wide" value=${dest} onInput=${event => setDest(event.target.value)} /></label>
+      ${seen.name.endsWith('/') ? html`<label>Only these of its files <input class="wide" value=${only} onInput=${event => setOnly(event.target.value)} placeholder="all; or patterns like 2024/, *.jpg" spellcheck="false" autocomplete="off" /></label>` : null}
       ${seen.exists ? html`<label class="check"><input type="checkbox" checked=${force} onChange=${event => setForce(event.target.checked)} /> Replace files that differ: something is there</label>` : null}
       <p class="buttons"><button type="button" class="main" onClick=${fetch_}>Fetch it</button></p>` : html`<p>Your role may look, and not fetch.</p>`}</section>` : null}</div>`;
 }

@@ -16,7 +16,7 @@ export function Login() {
     } catch (problem) { say(problem.detail, true); }
     setBusy(false);
   };
-  const command = about.value.role === 'peer' ? 'p2p web login FOLDER' : 'p2p tracker --web';
+  const command = about.value.role === 'peer' ? 'p2p web login FOLDER' : 'p2p web login';
   return html`<main class="login"><img src="icon.svg" alt="" width="56" height="56" /><h1>p2p ${about.value.role}</h1>
     ${invitation ? html`<p>Choose a password of ten characters or more.</p>` : html`<p>On the machine where it runs, <code>${command}</code> prints a link that opens this page, once.</p>`}
     ${invitation || about.value.users ? html`<form onSubmit=${enter}>

@@ -1,7 +1,7 @@
 // Who is there: peers, and stores with how safe all is that they keep.
-import { useEffect, useState } from '../vendor/hooks.js';
-import { anew, ask } from '../api.js';
-import { Bar, Facts, html, Name, requery, route, Search } from '../ui.js';
+import { useState } from '../vendor/hooks.js';
+import { act, path, steers } from '../api.js';
+import { Ask, Bar, Facts, html, Name, requery, route, Search, useAsked } from '../ui.js';
 import { Table } from '../table.js';
 import { number, shown, size, span } from '../words.js';
 
@@ -20,14 +20,7 @@ export function Peers() {
 }
 
 export function Stores() {
-  const [health, setHealth] = useState(null);
-  useEffect(() => {
-    const load = () => ask('health').then(setHealth, () => {});
-    load();
-    const timer = setInterval(() => { if (!document.hidden) load(); }, 5000);
-    const off = anew.subscribe(() => load());
-    return () => { clearInterval(timer); off(); };
-  }, []);
+  const health = useAsked('health'), [asked, setAsked] = useState(null);
   const columns = [
     { title: 'Name', sort: 'name', width: 'minmax(9rem, 2fr)', cell: one => html`<${Name} text=${one.name} title=${one.store} />` },
     { title: 'State', sort: 'state', width: '7rem', narrow: true, cell: one => html`<span class=${`state ${one.state}`}>${one.state}</span>` },
@@ -35,16 +28,32 @@ export function Stores() {
     { title: 'In use', sort: 'used', width: 'minmax(9rem, 1fr)', narrow: true, cell: one => html`<span class="progress"><${Bar} part=${one.capacity ? one.used / one.capacity : 0} label="In use" /><span>${size(one.used)}</span></span>` },
     { title: 'Lends', sort: 'capacity', width: '7rem', side: 'end', cell: one => size(one.capacity) },
     { title: 'Contents', width: '6rem', side: 'end', cell: one => number(one.contents) },
+    ...(steers() ? [{ title: 'Change', width: '7.5rem', narrow: true, cell: one => change(one) }] : []),
   ];
-  return html`${health ? html`<section class="card"><h2 class=${health.lost ? 'wrong' : ''}>${sentence(health)}</h2>
+  const change = one => {
+    const what = one.state === 'away' || one.state === 'left' ? 'forget' : one.state === 'leaving' ? 'stay' : 'leave';
+    return html`<button type="button" onClick=${() => setAsked({ one, what })} aria-label=${`${CHANGES[what].button}: ${shown(one.name)}`}>${CHANGES[what].button}</button>`;
+  };
+  const go = ({ one, what }) => { setAsked(null); act(`${shown(one.name)}: ${CHANGES[what].done}`, path`stores/${one.store}`, { method: 'PATCH', body: { change: what } }); };
+  return html`${health && !health.problem ? html`<section class="card"><h2 class=${health.lost ? 'wrong' : ''}>${sentence(health)}</h2>
       <${Facts} items=${[['Contents', number(health.contents)], ['Bytes', size(health.bytes)], ['Stores that may be lost', `${health.survives} of ${health.promised} promised`], ['Endangered', size(health.endangered)], ['Lost', size(health.lost)], ['Being repaired', size(health.repairing)], ['Away', number(health.away.length)]]} /></section>` : null}
-    <${Table} label="Stores" id="stores" source="stores" columns=${columns} sort="name" empty=${html`No store lends space. <code>p2p peer FOLDER --store 100GB</code> does.`} />`;
+    <${Table} label="Stores" id="stores" source="stores" columns=${columns} sort="name" empty=${html`No store lends space. <code>p2p peer FOLDER --store 100GB</code> does.`} />
+    ${asked ? html`<${Ask} title=${`${CHANGES[asked.what].button}?`} yes=${CHANGES[asked.what].button} onYes=${() => go(asked)} onNo=${() => setAsked(null)}><p><${Name} text=${asked.one.name} />: ${CHANGES[asked.what].then}</p><//>` : null}`;
 }
 
-function sentence(health) {
+/** What can become of a store. */
+const CHANGES = {
+  leave: { button: 'Let it leave', done: 'others keep what it holds', then: 'others are to keep what it holds. Its state is “left” when it can be taken away.' },
+  stay: { button: 'Let it stay', done: 'it keeps what it holds', then: 'it keeps what it holds after all.' },
+  forget: { button: 'Forget it', done: 'it is not waited for any more', then: 'it is not waited for any more; others are to keep what it held.' },
+};
+
+/** How safe what is kept is. */
+export function sentence(health) {
   if (health.contents === 0) return 'No store has promised to keep anything.';
   if (health.lost > 0) return `${size(health.lost)} are held by no store that is here.`;
   if (health.hearing) return 'Stores are still saying what they hold.';
-  if (health.survives < health.promised) return `Any ${health.survives} stores may be lost; ${health.promised} are promised, and ${size(health.repairing)} are being copied.`;
-  return `All is as safe as promised: any ${health.survives} stores may be lost.`;
+  const may = health.survives === 0 ? 'no store may be lost' : health.survives === 1 ? 'any one store may be lost' : `any ${health.survives} stores may be lost`;
+  if (health.survives < health.promised) return `Less safe than promised: ${may}, and not ${health.promised}; ${size(health.repairing)} are being copied.`;
+  return `All is as safe as promised: ${may}.`;
 }

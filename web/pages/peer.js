@@ -1,7 +1,7 @@
 // This peer or tracker itself: how it is, its rates, and what was changed on this page.
 import { useEffect, useRef, useState } from '../vendor/hooks.js';
 import { about, act, latest, may, peer, tracker } from '../api.js';
-import { Facts, html, Name, requery, route, Search, Time } from '../ui.js';
+import { Facts, html, Name, requery, route, Search, Time, useAsked } from '../ui.js';
 import { Table } from '../table.js';
 import { Plot } from '../plot.js';
 import { bytes, number, rate, shown, size, span } from '../words.js';
@@ -17,13 +17,21 @@ function OfPeer() {
     <section class="card"><h2><${Name} text=${is.name} /></h2><${Facts} items=${[['Listens on', is.addr], ['Shares', `${number(is.files)} files, ${size(is.bytes)}`], ['Uploads now', is.uploads], ['Downloads now', is.downloads], ['Sent since the start', size(is.sent)],
       ['Receives at most', is.down ? rate(is.down) : 'no limit'], ['Sends at most', is.up ? rate(is.up) : 'no limit'], ['Version', about.value.version]]} /></section>
     <section class="card"><h2>Trackers</h2><ul class="plain">${is.trackers.map(one => html`<li key=${one.addr}><span class=${`dot ${one.connected ? 'useful' : 'rejected'}`}></span><${Name} text=${one.addr} /> <span class="soft">${one.connected ? 'connected' : 'cannot be reached; trying again'}</span></li>`)}</ul></section>
-    <${Plot} title="Rates" isRate lines=${[['down', 'received'], ['up', 'sent']]} />`;
+    <${Warnings} /><${Plot} title="Rates" isRate lines=${[['down', 'received'], ['up', 'sent']]} />`;
+}
+
+/** What the log has last of what went wrong. */
+function Warnings() {
+  const told = useAsked('warnings?limit=50');
+  if (!told?.items) return null;
+  return html`<section class="card"><h2>Warnings</h2>${told.items.length ? html`<div class="scroll" tabindex="0" role="group" aria-label="Warnings"><ul class="plain">${told.items.map(one =>
+    html`<li key=${one.number}><span class="soft"><${Time} ms=${one.at} /></span> <bdi>${shown(one.what)}</bdi></li>`)}</ul></div>` : html`<p class="soft">Nothing went wrong since the start.</p>`}</section>`;
 }
 
 function OfTracker() {
   const is = tracker.value;
   if (!is) return null;
-  return html`<section class="card"><h2>Tracker</h2><${Facts} items=${[['Up for', span(is.uptime_ms / 1000)], ['Peers', number(is.peers)], ['Names', number(is.names)], ['Registrations', number(is.registrations)], ['Questions answered', number(is.located)], ['Version', about.value.version]]} /></section>
+  return html`<section class="card"><h2>Tracker</h2><${Facts} items=${[['Up for', span(is.uptime_ms / 1000)], ['Peers', number(is.peers)], ['Names', number(is.names)], ['Registrations', number(is.registrations)], ['Questions answered', number(is.located)], ['Version', about.value.version]]} /></section><${Warnings} />
     <${Plot} title="Questions a second" lines=${[['questions', 'LOCATE']]} /><${Plot} title="Who and what is there" lines=${[['members', 'peers'], ['names', 'names']]} />`;
 }
 

@@ -22,7 +22,7 @@ export function People() {
     if (told) { setMade(told); form.reset(); load(); }
   };
   const invitation = made?.invitation && `${location.origin}${location.pathname}#invitation=${made.invitation}`;
-  return html`${made ? html`<section class="card made" role="status"><p>${made.token ? 'This token is shown once:' : 'With this link he chooses his password, once within a day:'}</p><p><code>${made.token ?? invitation}</code> <${Copy} text=${made.token ?? invitation} label="Copy" /></p></section>` : null}
+  return html`${made ? html`<section class="card made" role="status"><p>${made.token ? 'This token is shown once:' : 'With this link the user chooses a password, once within a day:'}</p><p><code>${made.token ?? invitation}</code> <${Copy} text=${made.token ?? invitation} label="Copy" /></p></section>` : null}
     <section class="card"><h2>Users</h2>${all.users.length ? html`<ul class="plain">${all.users.map(user => html`<li key=${user.name}><${Name} text=${user.name} /> <span class="soft">${user.role}${user.invited ? ', invited' : ''}</span>
       <button type="button" onClick=${() => end('Removed', path`users/${user.name}`)} aria-label=${`Remove ${user.name}`}>Remove</button></li>`)}</ul>` : html`<${Empty}>Nobody has a password; who can run <code>p2p web login</code> is the owner.<//>`}
       <form class="line" onSubmit=${event => add(event, 'users', data => ({ name: data.get('name'), role: data.get('role') }))}><label>Name <input name="name" required maxlength="64" autocomplete="off" /></label>

@@ -1,6 +1,6 @@
 // What is on its way here: the list, and one of it with its sources, files, parts and bytes.
 import { useEffect, useRef, useState } from '../vendor/hooks.js';
-import { act, ask, may, path, transfers } from '../api.js';
+import { act, ask, may, path, say, transfers } from '../api.js';
 import { Ask, Bar, colours, Empty, Facts, html, Name, requery, route, Search } from '../ui.js';
 import { Table } from '../table.js';
 import { Plot } from '../plot.js';
@@ -17,19 +17,31 @@ export function Transfers() {
   const rows = [...transfers.value.values()].filter(one => one.name.toLowerCase().includes(q))
     .sort((a, b) => going(b) - going(a) || b.number - a.number);
   const columns = [
-    { title: 'Name', width: 'minmax(12rem, 3fr)', cell: one => html`<a href=${`#/transfers/${one.number}`} onClick=${event => event.stopPropagation()}><${Name} text=${one.name} /></a>` },
-    { title: 'Progress', width: 'minmax(9rem, 1.4fr)', narrow: true, cell: one => html`<span class="progress"><${Bar} part=${part(one)} state=${one.state} label=${`${shown(one.name)}: here`} /><span>${Math.floor(part(one) * 100)}%</span></span>` },
-    { title: 'State', width: 'minmax(6.5rem, 1fr)', narrow: true, cell: one => html`<span class=${`state ${one.state}`}>${WORDS[one.state]}</span>` },
-    { title: 'Rate', width: '7rem', side: 'end', narrow: true, cell: one => (one.state === 'fetching' ? rate(one.lately) : '') },
-    { title: 'Left', width: '5rem', side: 'end', cell: one => (one.state === 'fetching' && Number.isFinite(left(one)) ? span(left(one)) : '') },
-    { title: 'Size', width: '6.5rem', side: 'end', cell: one => size(one.bytes_total) },
-    { title: 'Sources', width: '5rem', side: 'end', cell: one => (going(one) ? sources(one) : '') },
+    { title: 'Name', sort: 'name', by: one => one.name.toLowerCase(), width: 'minmax(12rem, 3fr)', cell: one => html`<a href=${`#/transfers/${one.number}`} onClick=${event => event.stopPropagation()}><${Name} text=${one.name} /></a>` },
+    { title: 'Progress', sort: 'progress', by: part, width: 'minmax(9rem, 1.4fr)', narrow: true, cell: one => html`<span class="progress"><${Bar} part=${part(one)} state=${one.state} label=${`${shown(one.name)}: here`} /><span>${Math.floor(part(one) * 100)}%</span></span>` },
+    { title: 'State', sort: 'state', by: one => WORDS[one.state], width: 'minmax(6.5rem, 1fr)', narrow: true, cell: one => html`<span class=${`state ${one.state}`}>${WORDS[one.state]}</span>` },
+    { title: 'Rate', sort: 'rate', by: one => one.lately, width: '7rem', side: 'end', narrow: true, cell: one => (one.state === 'fetching' ? rate(one.lately) : '') },
+    { title: 'Left', sort: 'left', by: one => (one.state === 'fetching' ? left(one) : Infinity), width: '5rem', side: 'end', cell: one => (one.state === 'fetching' && Number.isFinite(left(one)) ? span(left(one)) : '') },
+    { title: 'Size', sort: 'size', by: one => one.bytes_total, width: '6.5rem', side: 'end', cell: one => size(one.bytes_total) },
+    { title: 'Sources', sort: 'sources', by: one => (going(one) ? sources(one) : -1), width: '5.5rem', side: 'end', cell: one => (going(one) ? sources(one) : '') },
   ];
   return html`<div class="line"><${Search} label="Look for a transfer" value=${q} onInput=${text => requery({ q: text })} />
-      <span class="grow"></span>${may('publisher') ? html`<a class="button main" href="#/get">Get something</a>` : null}</div>
+      <span class="grow"></span>${may('publisher') ? html`<${All} rows=${rows} /><a class="button main" href="#/get">Get something</a>` : null}</div>
     <${Table} label="Transfers" id="transfers" rows=${rows} columns=${columns} sort="" source="" onOpen=${one => { location.hash = `#/transfers/${one.number}`; }}
       empty=${q ? 'No transfer is called so.' : html`Nothing has been fetched since the start. <a href="#/files">Look what the swarm has</a>.`} />
     <${Plot} title="Rates" isRate lines=${[['down', 'received'], ['up', 'sent']]} />`;
+}
+
+/** Of all that are listed: pauses those that go on, or has those that are paused go on. */
+function All({ rows }) {
+  const those = state => rows.filter(one => state.includes(one.state));
+  const [run, paused] = [those(['locating', 'fetching']), those(['paused'])];
+  const order = async (some, what, words) => {
+    await Promise.all(some.map(one => ask(`transfers/${one.number}/${what}`, { method: 'POST' }).catch(() => {}))); // one that has ended meanwhile is as it is
+    say(`${words} ${some.length}`);
+  };
+  return html`${run.length > 1 ? html`<button type="button" onClick=${() => order(run, 'pause', 'Paused')}>Pause all</button>` : null}
+    ${paused.length > 1 ? html`<button type="button" onClick=${() => order(paused, 'resume', 'Resumed')}>Resume all</button>` : null}`;
 }
 
 export function Transfer({ number: which }) {
@@ -39,7 +51,10 @@ export function Transfer({ number: which }) {
   if (one === undefined) return null;
   if (!one) return html`<${Empty}>There is no such transfer, or it ended long ago. <a href="#/transfers">All transfers</a><//>`;
   const order = (words, what, method = 'POST', body) => act(words, `transfers/${which}${what}`, { method, body });
-  const again = () => act('Fetching again', 'transfers', { method: 'POST', body: { what: one.id, force: true } });
+  const again = async () => {
+    const begun = await act('Fetching again', `transfers/${which}/again`, { method: 'POST' });
+    if (begun) location.hash = `#/transfers/${begun.number}`;
+  };
   return html`<p class="back"><a href="#/transfers">← All transfers</a></p><section class="card"><h2><${Name} text=${one.name} /></h2>
     <p class="progress large"><${Bar} part=${part(one)} state=${one.state} label="Here" /><b>${Math.floor(part(one) * 100)}%</b></p>
     <p aria-live="polite"><span class=${`state ${one.state}`}>${WORDS[one.state]}</span>${one.error ? html`: <bdi>${shown(one.error)}</bdi>` : null}
@@ -91,17 +106,17 @@ function Ledger({ of }) {
 }
 
 function Sources({ of }) {
-  const rows = [...of.sources].filter(source => source.connected).sort((a, b) => b.rate - a.rate);
+  const rows = of.sources.filter(source => source.connected);
   const columns = [
-    { title: 'Peer', width: 'minmax(9rem, 1.5fr)', cell: one => html`<${Name} text=${one.name || one.addr} title=${`${one.peer} at ${one.addr}`} />` },
-    { title: 'Rate', width: '7rem', side: 'end', narrow: true, cell: one => rate(one.rate) },
-    { title: 'Round trip', width: '6rem', side: 'end', cell: one => `${one.round_trip_ms.toFixed(1)} ms` },
-    { title: 'Cost', width: '6rem', side: 'end', cell: one => `${one.cost_ms.toFixed(0)} ms` },
-    { title: 'In flight', width: '6.5rem', side: 'end', cell: one => size(one.inflight_bytes) },
-    { title: 'Taken', width: '6.5rem', side: 'end', cell: one => size(one.bytes) },
+    { title: 'Peer', sort: 'peer', by: one => one.name || one.addr, width: 'minmax(9rem, 1.5fr)', cell: one => html`<${Name} text=${one.name || one.addr} title=${`${one.peer} at ${one.addr}`} />` },
+    { title: 'Rate', sort: 'rate', by: one => one.rate, width: '7rem', side: 'end', narrow: true, cell: one => rate(one.rate) },
+    { title: 'Round trip', sort: 'trip', by: one => one.round_trip_ms, width: '6rem', side: 'end', cell: one => `${one.round_trip_ms.toFixed(1)} ms` },
+    { title: 'Cost', sort: 'cost', by: one => one.cost_ms, width: '6rem', side: 'end', cell: one => `${one.cost_ms.toFixed(0)} ms` },
+    { title: 'In flight', sort: 'flight', by: one => one.inflight_bytes, width: '6.5rem', side: 'end', cell: one => size(one.inflight_bytes) },
+    { title: 'Taken', sort: 'taken', by: one => one.bytes, width: '6.5rem', side: 'end', cell: one => size(one.bytes) },
     { title: 'Why', width: 'minmax(12rem, 2fr)', narrow: true, cell: one => html`<span title=${shown(one.why)}>${shown(one.why || one.reason)}</span>` },
   ];
-  return html`<${Table} label="Sources" id="sources" rows=${rows} columns=${columns} sort="" source="" empty="No source is connected." />`;
+  return html`<${Table} label="Sources" id="sources" rows=${rows} columns=${columns} sort="-rate" source="" empty="No source is connected." />`;
 }
 
 function FilesOf({ which }) {

@@ -103,6 +103,11 @@ pub(crate) fn state() -> Option<PathBuf> {
     dirs::state_dir().or_else(dirs::data_local_dir).map(|folder| folder.join("p2p"))
 }
 
+/// Where a closed tracker of this user keeps its records, if no other folder is named.
+pub(crate) fn tracker_folder() -> Option<PathBuf> {
+    state().map(|state| state.join("tracker"))
+}
+
 /// The secret of the newest epoch, if this process is a member's.
 pub(crate) fn secret() -> Option<Secret> {
     member(|_, file| file.newest().map(|(_, secret)| secret.clone()))?

@@ -4,15 +4,18 @@ use std::fmt::{self, Write};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::cli::typed::options::{LogArgs, LogFormat};
 use crate::net::trace::{self, Side};
 use crate::say;
+use crate::warnings;
 
 /// Sets up both, once at the start.
 pub(crate) fn start(args: &LogArgs) {
@@ -29,10 +32,10 @@ pub(crate) fn start(args: &LogArgs) {
         .with_ansi(say::in_colour())
         .with_target(false);
     match args.log_format {
-        LogFormat::Text => logs.init(),
+        LogFormat::Text => logs.finish().with(Kept).init(),
         LogFormat::Json => {
             say::speak_json();
-            logs.event_format(Objects).init();
+            logs.event_format(Objects).finish().with(Kept).init();
         }
     }
     for side in [Side::Tracker, Side::Serve, Side::Fetch] {
@@ -40,6 +43,23 @@ pub(crate) fn start(args: &LogArgs) {
     }
     for (side, level) in &args.trace {
         trace::set(*side, *level);
+    }
+}
+
+/// Warnings are kept for who looks at the page.
+#[derive(Debug)]
+struct Kept;
+
+impl<S: Subscriber> Layer<S> for Kept {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() > Level::WARN {
+            return;
+        }
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let others = fields.others.iter().map(|(name, value)| format!(" {name}={value}"));
+        let others = others.collect::<String>();
+        warnings::note(fields.message + &others);
     }
 }
 

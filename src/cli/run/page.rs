@@ -62,8 +62,20 @@ fn config(args: &PageArgs, at: PageAddress, usual: SocketAddr) -> Result<Config,
     let secret = args.web_secret.as_ref().map(|path| secret_in(path)).transpose()?;
     let also = args.web_also.clone();
     let (hosts, proxy, outward) = (args.web_host.clone(), args.web_proxy, engine::outward_addresses());
-    let (open, keeps, cache) = (false, None, 0);
-    Ok(Config { listen, any_port, hosts, proxy, certificate, open, outward, also, secret, keeps, cache })
+    Ok(Config {
+        listen,
+        any_port,
+        hosts,
+        proxy,
+        certificate,
+        open: false,
+        outward,
+        also,
+        secret,
+        keeps: None,
+        bell: None,
+        cache: 0,
+    })
 }
 
 /// What pages share, which others must not be able to read.
@@ -103,7 +115,8 @@ pub(crate) fn start(config: Option<Config>, house: House) -> Option<Web> {
 
 /// Serves a page, and prints the link that opens it.
 pub(crate) fn serve(config: Option<Config>, house: House, keeps: Option<PathBuf>) -> Option<Web> {
-    let page = start(config.map(|config| Config { keeps, ..config }), house.clone())?;
+    let bell = matches!(house, House::Tracker(_)).then(|| keeps.clone().or_else(swarm::state)).flatten();
+    let page = start(config.map(|config| Config { keeps, bell, ..config }), house.clone())?;
     let login = page.login();
     output::ready(&format!("page at {}, opened once by {}", page.url(), login()));
     if let House::Peer(peer) = house {

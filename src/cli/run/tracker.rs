@@ -34,8 +34,6 @@ use crate::wire::{MemberRole, SwarmSecret};
 /// How many may join by the link that a founding prints, and for how long.
 const FIRST_USES: u32 = 20;
 const FIRST_VALID: Duration = Duration::from_secs(24 * 3600);
-/// The folder below this user's state where a closed tracker keeps its records.
-const DATA: &str = "tracker";
 
 /// `p2p tracker`
 pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failure> {
@@ -154,7 +152,7 @@ enum Door {
 
 /// Closed is what was closed before, what listens beyond this machine, and what is to write its keys to a file.
 fn door(args: &TrackerArgs, keys: &SwarmArgs) -> Result<Door, Failure> {
-    let data = args.data.clone().or_else(|| swarm::state().map(|state| state.join(DATA)));
+    let data = args.data.clone().or_else(swarm::tracker_folder);
     let was_closed = data.as_deref().map_or(Ok(false), tracker::is_closed_in)?;
     match args.data.as_deref().filter(|_| keys.open && was_closed) {
         Some(data) => {

@@ -16,7 +16,8 @@ pub(crate) const PEER: &str = "Examples:
 #[cfg(feature = "web")]
 pub(crate) const WEB: &str = "Examples:
   p2p web login            # a link that opens, once, the page of the peer that shares this folder
-  p2p web login ./photos   # of the peer that shares that one";
+  p2p web login ./photos   # of the peer that shares that one
+  p2p web login ./data     # of the tracker that was started with --data ./data";
 
 pub(crate) const UP: &str = "Examples:
   p2p up                        # what node.toml says, until stopped

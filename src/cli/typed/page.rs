@@ -59,11 +59,11 @@ pub(crate) struct WebArgs {
 /// What can be done about a page.
 #[derive(Debug, Subcommand)]
 pub(crate) enum WebCommand {
-    /// Print a link that opens the page of a running peer, once within ten minutes
+    /// Print a link that opens the page of a running peer or tracker, once within ten minutes
     Login {
-        /// The folder that the peer is sharing, or one in it
-        #[arg(default_value = ".")]
-        folder: PathBuf,
+        /// The folder that the peer is sharing, or one in it; or that of the tracker's --data [default: this one, else this
+        /// user's tracker]
+        folder: Option<PathBuf>,
         /// One JSON object
         #[arg(long)]
         json: bool,

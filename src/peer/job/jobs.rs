@@ -24,8 +24,8 @@ struct State {
     last: u64,
     /// The oldest first.
     live: Vec<Arc<Course>>,
-    /// In the order in which they ended.
-    ended: VecDeque<Underway>,
+    /// In the order in which they ended, with what was sought by them.
+    ended: VecDeque<(Underway, Want, Dest)>,
 }
 
 impl State {
@@ -53,7 +53,7 @@ impl Jobs {
 
     /// The job is over, and nothing of it is lent.
     pub(super) fn leave(&self, job: &Arc<Course>) {
-        let last = Job(job.clone()).listed();
+        let last = (Job(job.clone()).listed(), job.want.clone(), job.dest.clone());
         let mut state = lock(&self.0);
         if state.forget(job) {
             state.ended.push_back(last);
@@ -77,11 +77,21 @@ impl Jobs {
     pub(in crate::peer) fn listed(&self) -> Vec<Underway> {
         let (mut all, live) = {
             let state = lock(&self.0);
-            (Vec::from(state.ended.clone()), state.live.clone())
+            let ended: Vec<Underway> = state.ended.iter().map(|(ended, ..)| ended.clone()).collect();
+            (ended, state.live.clone())
         };
         all.extend(live.into_iter().map(|job| Job(job).listed()));
         all.sort_by_key(|job| job.number);
         all
+    }
+
+    /// What one of this number was to fetch, and where to.
+    pub(in crate::peer) fn sought(&self, number: u64) -> Option<(Want, Dest)> {
+        let state = lock(&self.0);
+        let live = state.live.iter().map(|job| (job.number, &job.want, &job.dest));
+        let ended = state.ended.iter().map(|(ended, want, dest)| (ended.number, want, dest));
+        let (_, want, dest) = live.chain(ended).find(|(of, ..)| *of == number)?;
+        Some((want.clone(), dest.clone()))
     }
 
     /// How they are.
@@ -151,6 +161,8 @@ mod tests {
         assert_eq!((states[0], states[1]), (TransferState::Locating, TransferState::Failed));
         assert!(jobs.forget(&stays) && !jobs.forget(&stays));
         assert_eq!((ids(&jobs).len(), jobs.live().len()), (MAX_ENDED, 0));
+        assert_eq!(jobs.sought(jobs.listed()[0].number), Some(sought(1)), "and can be asked for again");
+        assert_eq!(jobs.sought(1), None);
     }
 
     #[test]
