@@ -25,3 +25,21 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
 pub fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     CROCKFORD.decode(text.as_bytes()).ok().map(Zeroizing::new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_capital_letters_and_digits_and_read_back_however_they_are_typed() {
+        let bytes = [0x00, 0x44, 0x32, 0x14, 0xc7];
+        assert_eq!([&*encode(&bytes), &encode(&[0xff]), &encode(&[])], ["01234567", "ZW", ""]);
+        for typed in ["01234567", "0123-4567-", "OI234567", "oL234567", "0i234567"] {
+            assert_eq!(decode(typed).as_deref().map(Vec::as_slice), Some(&bytes[..]), "{typed}");
+        }
+        assert_eq!(decode("zw").as_deref(), decode("ZW").as_deref());
+        for wrong in ["u", "0", "ZZ", "ü", "01234567 ", "0123456="] {
+            assert!(decode(wrong).is_none(), "{wrong}");
+        }
+    }
+}

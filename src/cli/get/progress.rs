@@ -238,10 +238,13 @@ mod tests {
         assert_eq!(at(long, 60), "holiday pictures of last summ…  33% 11.8 MiB/s, 2m 53s left");
         assert_eq!(at(long, 40), "holiday p…  33% 11.8 MiB/s, 2m 53s left");
         assert_eq!(at("写真".repeat(9).as_str(), 40), "写真写真…  33% 11.8 MiB/s, 2m 53s left");
+        let cut = format!("{}…  33% 11.8 MiB/s, 2m 53s left", "写真".repeat(7));
+        assert_eq!(at("写真".repeat(9).as_str(), 60), cut, "each takes two columns");
+        let taken = |line: &str| line.chars().map(|c| if "写真".contains(c) { 2 } else { 1 }).sum::<usize>();
         for columns in 0..200 {
             for name in ["a", long, &"写真".repeat(40)] {
                 let line = at(name, columns);
-                assert!(width(&line) < columns.max(8), "{columns}: {line:?}");
+                assert!(taken(&line) < columns.max(8), "{columns}: {line:?}");
             }
         }
         let done = TransferStatus { bytes_done: bytes_total, ..status.clone() };

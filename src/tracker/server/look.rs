@@ -138,7 +138,7 @@ mod tests {
     use crate::tracker::server::crew;
 
     /// Longer than the test may take: whoever is not broken off is waited for.
-    const LONG: Duration = Duration::from_secs(600);
+    const LONG: Duration = Duration::from_secs(60);
 
     fn looking(at: SocketAddr) -> (Arc<Looks>, Vec<JoinHandle<()>>) {
         let me = Identity::tool(Keyring::none());
