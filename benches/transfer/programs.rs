@@ -134,7 +134,12 @@ impl Curl {
         let configuration = home.join("nginx.conf");
         fs::write(&configuration, nginx_configuration(&home, source, port))?;
         let mut command = Command::new(nginx);
-        command.arg("-p").arg(&home).arg("-c").arg(&configuration).args(["-g", "daemon off;"]);
+        command
+            .arg("-p")
+            .arg(&home)
+            .arg("-c")
+            .arg(&configuration)
+            .args(["-g", "daemon off; master_process off;"]);
         command.arg("-e").arg(home.join("error.log"));
         let nginx = Running::start(command, "nginx", scratch)?;
         process::wait_port(port, Duration::from_secs(10))?;

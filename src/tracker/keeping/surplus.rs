@@ -15,6 +15,7 @@ use crate::tracker::records::Content;
 const CALM_FOR: Duration = Duration::from_secs(600);
 
 /// A holder whose copies may be too many, or those of others that are enough.
+#[derive(Clone, Copy)]
 struct Spare<'a> {
     store: StoreRow,
     place: u32,
@@ -66,29 +67,43 @@ impl Keeping {
             return;
         }
         let mut spares = self.spares(row, self.stores.level(copies));
+        let kept: u64 = spares.iter().map(|spare| u64::from(spare.have.count(chunks))).sum();
+        if chunks > 0 && kept <= copies as u64 * u64::from(chunks) {
+            return; // as nothing is missing, nothing is too much
+        }
         spares.sort_by_key(|spare| {
             let spared = self.agenda.spare.get(&spare.store).copied().unwrap_or(0);
             std::cmp::Reverse(self.stores[spare.store].fill_without(spared))
         });
         step.does(part::words(chunks) * (1 + spares.len()));
         let mut marks: Vec<Vec<u64>> = vec![Vec::new(); spares.len()];
+        let mut here: Vec<(usize, Spare<'_>)> = Vec::new();
         for word in 0..part::words(chunks) {
+            // Of a large content few stores have any one chunk.
+            here.clear();
+            here.extend(spares.iter().copied().enumerate().filter(|(_, spare)| spare.have.word(word) != 0));
+            if here.len() <= copies {
+                continue;
+            }
+            step.does(here.len() * here.len());
             let mut left = part::used(word, chunks);
-            let mut marked = vec![0; spares.len()];
             for apart in [false, true] {
-                for (at, spare) in spares.iter().enumerate() {
-                    let (apart_enough, here_enough) = spare_bits(&spares, spare.store, word, copies);
+                for (at, spare) in &here {
+                    let others = here.iter().map(|(_, spare)| spare);
+                    let (apart_enough, here_enough) = spare_bits(others, spare, word, copies);
                     let bits = left & spare.have.word(word) & if apart { apart_enough } else { here_enough };
-                    marked[at] |= bits;
+                    if bits != 0 {
+                        marks[*at].resize(part::words(chunks), 0);
+                        marks[*at][word] |= bits;
+                    }
                     left &= !bits;
                 }
             }
-            marks.iter_mut().zip(marked).for_each(|(marks, word)| marks.push(word));
         }
         let stores: Vec<StoreRow> = spares.iter().map(|spare| spare.store).collect();
         let chunk_bytes = row.chunk_bytes();
         for (at, words) in stores.into_iter().zip(marks) {
-            if words.iter().any(|word| *word != 0) {
+            if !words.is_empty() {
                 self.has_surplus = true;
                 let surplus: Part = match chunks {
                     0 => Part::All,
@@ -123,13 +138,14 @@ impl Keeping {
         }
         let level = self.stores.level(copies);
         let mut spares = self.spares(row, level);
-        if !spares.iter().any(|spare| spare.store == holder.store) {
-            let place = self.stores.place(holder.store, level);
-            spares.push(Spare { store: holder.store, place, have: &Part::None });
-            spares.sort_by_key(|spare| spare.place);
-        }
+        let place = self.stores.place(holder.store, level);
+        let of = Spare { store: holder.store, place, have: &Part::None };
+        spares.retain(|spare| spare.store != of.store);
         let mut words = (0..part::words(chunks)).map(|word| {
-            let (apart, here) = spare_bits(&spares, holder.store, word, copies);
+            if asked.word(word) == 0 {
+                return 0;
+            }
+            let (apart, here) = spare_bits(spares.iter(), &of, word, copies);
             (apart | here) & part::used(word, chunks)
         });
         let spare = match chunks {
@@ -154,7 +170,7 @@ impl Keeping {
         self.mends && (row.asked == 0 || !self.heeds(Rule::PendingIsKept))
     }
 
-    /// Holders whose copies are a reason not to need another's, those in one place next to each other.
+    /// Holders whose copies are a reason not to need another's.
     fn spares<'a>(&self, row: &'a Row, level: Level) -> Vec<Spare<'a>> {
         let strict = self.heeds(Rule::OnlyWhoStaysSpares);
         let stays = |holder: &&Holder| self.stores[holder.store].stays() || !strict;
@@ -163,23 +179,25 @@ impl Keeping {
             place: self.stores.place(holder.store, level),
             have: &holder.have,
         };
-        let mut spares: Vec<Spare<'_>> = row.holders.iter().filter(stays).map(spare).collect();
-        spares.sort_by_key(|spare| spare.place);
-        spares
+        row.holders.iter().filter(stays).map(spare).collect()
     }
 }
 
 /// Chunks of a word that the others hold often enough: in as many places as there are to be copies; and on as many stores,
 /// of which one is in the place of this one.
-fn spare_bits(spares: &[Spare<'_>], of: StoreRow, word: usize, copies: usize) -> (u64, u64) {
-    let place = spares.iter().find(|spare| spare.store == of).map(|spare| spare.place);
+fn spare_bits<'a>(
+    spares: impl Iterator<Item = &'a Spare<'a>>,
+    of: &Spare<'_>,
+    word: usize,
+    copies: usize,
+) -> (u64, u64) {
     let (mut places, mut stores) = (part::Levels::default(), part::Levels::default());
     let mut beside = 0;
-    let mut by_place: Vec<(u32, u64)> = Vec::with_capacity(spares.len());
-    for spare in spares.iter().filter(|spare| spare.store != of) {
+    let mut by_place: Vec<(u32, u64)> = Vec::new();
+    for spare in spares.filter(|spare| spare.store != of.store) {
         let bits = spare.have.word(word);
         stores.add(bits);
-        if Some(spare.place) == place {
+        if spare.place == of.place {
             beside |= bits;
         }
         match by_place.iter_mut().find(|(other, _)| *other == spare.place) {
