@@ -125,6 +125,12 @@ fn the_five_minutes_are_as_written() {
             tracker = tracker.or_else(|| Some(daemon.target()));
             running.push(daemon);
             running.last().map(Daemon::stdout).unwrap_or_default()
+        } else if typed == "p2p stores" {
+            // A store is known a moment after it is there.
+            eventually("all stores are there", || {
+                let said = type_in(&typed, place.path(), home.path(), tracker.as_deref());
+                (said.matches("lending").count() == read.matches("lending").count()).then_some(said)
+            })
         } else {
             type_in(&typed, place.path(), home.path(), tracker.as_deref())
         };

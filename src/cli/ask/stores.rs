@@ -87,7 +87,8 @@ fn find(args: &StoresArgs, typed: &str) -> Result<StoreInfo, Failure> {
 
 fn list(args: &StoresArgs) -> Result<(), Failure> {
     let mut tracker = tracker::connect_to_one(&args.asking.trackers.trackers, args.asking.wait)?;
-    let stores: Vec<StoreReport> = tracker.stores()?.iter().map(StoreReport::from).collect();
+    let mut stores: Vec<StoreReport> = tracker.stores()?.iter().map(StoreReport::from).collect();
+    stores.sort_by(|a, b| (&a.name, &a.store).cmp(&(&b.name, &b.store)));
     if args.asking.json {
         return stores.iter().try_for_each(output::json);
     }
@@ -165,8 +166,9 @@ fn said(health: &HealthReport) -> String {
 /// Of what else as many may be lost as of stores.
 fn apart(health: &HealthReport) -> &'static str {
     match (health.machines == health.survives, health.zones == health.survives) {
-        (_, true) => ", machine or zone",
+        (true, true) => ", machine or zone",
         (true, false) => " or machine",
+        (false, true) => " or zone", // zones are what people say, and may be on one machine
         (false, false) => "",
     }
 }
@@ -193,6 +195,12 @@ mod tests {
         assert_eq!(said(&whole), "every byte survives the loss of any 1 store");
         let apart = HealthReport { machines: 1, ..whole.clone() };
         assert_eq!(said(&apart), "every byte survives the loss of any 1 store or machine");
+        let zones = HealthReport { zones: 1, ..whole.clone() };
+        assert_eq!(
+            said(&zones),
+            "every byte survives the loss of any 1 store or zone",
+            "they are on one machine"
+        );
         let apart = HealthReport { zones: 1, ..apart };
         assert_eq!(said(&apart), "every byte survives the loss of any 1 store, machine or zone");
         let away = StoreReport {
