@@ -76,6 +76,13 @@ pub enum Order {
     },
 }
 
+/// What has to be so before a store is told to give something up.
+#[derive(Debug, Clone, Copy)]
+struct Give {
+    records_are_read: bool,
+    is_calm: bool,
+}
+
 /// What the records promise, read behind a barrier: this tracker decides about them, and nothing is newer.
 pub type Promises<'a> = &'a dyn Fn(Content) -> Option<Promise>;
 
@@ -102,14 +109,16 @@ impl Keeping {
         let mut behind = self.behind(at);
         let mut orders = Vec::new();
         let mut passed = None;
+        let mut give = Give { records_are_read: records.is_some(), is_calm: self.is_calm() };
         while room.0 > 0
-            && let Some((errand, content)) = self.next_errand(at, passed, records.is_some())
+            && let Some((errand, content)) = self.next_errand(at, passed, give)
         {
             if matches!(errand, Errand::Keep(_)) && behind > MAX_BEHIND_BYTES {
                 break;
             }
             if errand == Errand::Discard && self.knew_less(content, records, now) {
                 passed = Some((errand, content));
+                give.is_calm = self.is_calm();
                 continue;
             }
             let told = self.orders(errand, content, at);
@@ -154,21 +163,21 @@ impl Keeping {
         &self,
         at: StoreRow,
         passed: Option<(Errand, Content)>,
-        records_are_read: bool,
+        give: Give,
     ) -> Option<(Errand, Content)> {
-        let read = records_are_read || !self.heeds(Rule::RecordsAreReadAgain);
+        let read = give.records_are_read || !self.heeds(Rule::RecordsAreReadAgain);
         let behind = (passed.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let rest = self.stores[at].errands.range(behind).take(MAX_PASSED_OVER);
         rest.copied().find(|(errand, content)| match errand {
-            Errand::Discard => read && self.is_time_to_give_up(*content),
+            Errand::Discard => read && self.is_time_to_give_up(*content, give.is_calm),
             _ => true,
         })
     }
 
     /// True if it is time to give up what is to be of a content: nothing refers to it, or nothing is missing anywhere.
-    fn is_time_to_give_up(&self, content: Content) -> bool {
+    fn is_time_to_give_up(&self, content: Content, is_calm: bool) -> bool {
         let given_up = self.rows.get(&content).is_some_and(|row| row.given_up);
-        given_up || self.calm_since.is_some() || !self.heeds(Rule::SurplusWaits)
+        given_up || is_calm || !self.heeds(Rule::SurplusWaits)
     }
 
     /// True if the records promise something else of a content than was known here; now it is known.

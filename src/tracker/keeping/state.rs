@@ -47,7 +47,7 @@ pub(super) enum Rule {
     PendingIsKept,
     /// Before something is given up it is looked again what the records promise.
     RecordsAreReadAgain,
-    /// What others have enough of is given up only while nothing is missing anywhere.
+    /// What others have enough of is given up only while nothing that is promised is missing anywhere.
     SurplusWaits,
     /// Shards of a group count only as far as each is on a store of its own.
     ShardsAreApart,
@@ -83,8 +83,10 @@ pub struct Keeping {
     pub(super) looked_for_places: Instant,
     /// True if there may be more copies somewhere than are promised.
     pub(super) has_surplus: bool,
-    /// Since when nothing has been missing, and nobody been waited for.
+    /// Since when nothing has been missing that is promised, and nobody been waited for, as far as is known.
     pub(super) calm_since: Option<Instant>,
+    /// True if that was so, and certain, when it was looked at last.
+    pub(super) was_calm: bool,
     /// When it was looked last what leaving stores are needed for.
     pub(super) looked_after_leaving: Instant,
     /// The rules that are left out.
@@ -114,6 +116,7 @@ impl Keeping {
             looked_for_places: now,
             has_surplus: false,
             calm_since: None,
+            was_calm: false,
             looked_after_leaving: now,
             #[cfg(test)]
             without: &[],
@@ -150,6 +153,9 @@ impl Keeping {
         store.chunks = store.chunks + after.0 - before.0;
         store.owed = store.owed + after.1 * chunk_bytes - before.1 * chunk_bytes;
         store.bytes = store.bytes + after.2 - before.2;
+        if after.1 > before.1 && row.promised.promises() {
+            self.calm_since = None;
+        }
         self.settle(content, at, now);
     }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Index, IndexMut};
 use std::time::{Duration, Instant};
 
-use crate::content::PeerId;
+use crate::content::{FileId, PeerId};
 use crate::tracker::records::Content;
-use crate::wire::{Label, Lend, StoreInfo, StoreState};
+use crate::wire::{Label, Lend, StoreInfo, StoreState, View};
 
 /// Most stores that are remembered.
 const MAX_STORES: usize = 4096;
@@ -169,6 +169,13 @@ impl Store {
             false => number(b'm', self.machine.as_bytes()),
         };
         (if self.zone.is_empty() { machine } else { number(b'z', self.zone.as_bytes()) }, machine)
+    }
+
+    /// True if it is to keep something, or take in that it need not, for which nobody waits.
+    pub(super) fn owes_copies(&self) -> bool {
+        let first = (Errand::Keep(0), (FileId::NONE, View::Bytes));
+        let keeps = |(errand, _): &(Errand, Content)| matches!(errand, Errand::Keep(_));
+        [&self.errands, &self.told].into_iter().any(|of| of.range(first..).next().is_some_and(keeps))
     }
 
     /// True if it is here, serves us and has said all that it holds: what it holds counts.

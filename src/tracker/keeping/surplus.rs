@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::agenda::{Turn, Walk};
 use super::part::{self, Part};
 use super::row::{Holder, Row};
 use super::state::{Keeping, Rule};
@@ -23,25 +24,42 @@ struct Spare<'a> {
 }
 
 impl Keeping {
-    /// Looks for copies that are too many once all has been well for long enough.
+    /// Looks for copies that are too many once all that is promised has been there for long enough. Uploads under way are no
+    /// reason to wait: of them nothing is promised yet.
     pub(super) fn look_whether_calm(&mut self, now: Instant) {
-        let restless =
-            |store: &Store| (store.is_awaited() && !store.forgotten) || (store.counts() && store.owed > 0);
-        let calm = self.mends
-            && self.agenda.is_empty()
-            && !self.has_unplaced
-            && !self.stores.iter().any(|(_, store)| restless(store));
-        let before = self.calm_since;
-        self.calm_since = before.or(Some(now)).filter(|_| calm);
-        if before.is_none() && calm {
+        let restless = |store: &Store| {
+            (store.is_awaited() && !store.forgotten) || (store.counts() && store.owes_copies())
+        };
+        if !self.mends || self.has_unplaced || self.stores.iter().any(|(_, store)| restless(store)) {
+            self.calm_since = None;
+        } else if self.is_gone_over() {
+            self.calm_since.get_or_insert(now);
+        }
+        let is_calm = self.is_calm();
+        if !std::mem::replace(&mut self.was_calm, is_calm) && is_calm {
             self.wake_who_gives_up();
         }
         let long = CALM_FOR.min(self.terms.grace);
-        if self.has_surplus && self.calm_since.is_some_and(|since| since + long <= now) {
+        if self.has_surplus && is_calm && self.calm_since.is_some_and(|since| since + long <= now) {
             self.has_surplus = false;
             self.agenda.spare.clear();
-            self.agenda.walk(super::agenda::Walk::Surplus, false);
+            self.agenda.walk(Walk::Surplus, false);
         }
+    }
+
+    /// True if nothing is missing of what is promised, as far as everything was looked at since it changed.
+    pub(super) fn is_calm(&self) -> bool {
+        self.calm_since.is_some() && self.is_gone_over()
+    }
+
+    /// True if all that is promised was looked at since it changed. What is also being uploaded is looked at for those who wait.
+    fn is_gone_over(&self) -> bool {
+        let is_promised =
+            |content: Content| self.rows.get(&content).is_some_and(|row| row.promised.promises());
+        let is_of_uploads = |due: &(Turn, Content)| due.0 == Turn::Urgent;
+        self.agenda.due.last().is_none_or(is_of_uploads)
+            && self.agenda.walks.iter().all(|(walk, _)| *walk == Walk::Uploads)
+            && !self.uploads.values().any(|upload| upload.contents().any(is_promised))
     }
 
     /// Stores that have waited to give something up can be told of it now.

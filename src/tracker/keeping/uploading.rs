@@ -252,6 +252,7 @@ impl Keeping {
     /// A content has been planned; is there too little room for it?
     pub(super) fn is_planned(&mut self, content: Content, short: bool, now: Instant) {
         self.has_unplaced |= short;
+        self.calm_since = self.calm_since.filter(|_| !short);
         let keys: Vec<UploadKey> = {
             let first = (content, (ClientId(0), 0));
             let of_it = self.uploads_of.range(first..).take_while(|(other, _)| *other == content);

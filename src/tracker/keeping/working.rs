@@ -56,7 +56,6 @@ impl Keeping {
         let content = self.pair_of(content).map_or(content, |pair| pair.data);
         let Some(row) = self.rows.get(&content) else { return };
         let turn = if row.asked > 0 { Turn::Urgent } else { Turn::Copies(row.fewest) };
-        self.calm_since = None; // until it has been looked at again
         self.agenda.due.insert((turn, content));
     }
 
@@ -123,7 +122,8 @@ impl Keeping {
                 self.stores[at].needed_for = Some(std::mem::take(&mut self.agenda.needed));
             }
             Walk::Surplus => {
-                self.calm_since = Some(now);
+                // For so long again nothing is looked for: what was found takes its time.
+                self.calm_since = self.calm_since.map(|_| now);
                 self.wake_who_gives_up();
             }
             Walk::Uploads | Walk::Of(_) | Walk::All | Walk::Balance => {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::{self, GRACE, REPAIR_AFTER, World, file};
 use crate::content::Chunk;
-use crate::tracker::keeping::Order;
+use crate::tracker::keeping::{Order, Progress};
 use crate::wire::{Bits, Reluctance};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -72,6 +72,33 @@ fn a_store_that_comes_back_moves_nothing_and_what_is_too_much_goes_when_all_is_c
     world.passes(CALM);
     world.passes(SECOND);
     assert_eq!(works(&mut world), (0, lost));
+    assert_eq!(world.survives(), 1);
+}
+
+#[test]
+fn what_is_too_much_goes_although_somebody_uploads_all_the_time() {
+    let mut world = World::new(4);
+    let promise = file(1, 1600, 2);
+    world.upload(1, promise);
+    world.passes(REPAIR_AFTER);
+    let lost = count(&world, 0, promise.content);
+    world.goes(0);
+    world.passes(REPAIR_AFTER + SECOND);
+    assert_eq!(works(&mut world), (lost, 0));
+    world.comes(0);
+    // Something is under way all the time, and twice a minute an upload ends.
+    let mut given_up = 0;
+    for upload in 2..40 {
+        world.store(200, file(200, 20, 2));
+        let ends = file(upload, 20, 2);
+        while world.store(upload.into(), ends) != Progress::Safe {
+            given_up += works(&mut world).1;
+        }
+        world.publish(upload.into(), ends);
+        world.passes(SECOND * 30);
+        given_up += works(&mut world).1;
+    }
+    assert_eq!(given_up, lost);
     assert_eq!(world.survives(), 1);
 }
 
