@@ -30,6 +30,7 @@ pub(crate) mod wake;
 pub use dial::{accept, close_gently, dial, dial_any, listen};
 pub use error::NetError;
 pub use handle::Handle;
+pub(crate) use handshake::greet_by;
 pub use handshake::{HELLO_TIMEOUT, Session, greet, welcome};
 pub use identity::{Identity, OwnId};
 pub use messages::Messages;

@@ -96,6 +96,11 @@ impl From<wire::Problem> for NetError {
 }
 
 impl NetError {
+    /// True if the other side says that it does not know the key that it was dialled with.
+    pub(crate) fn lacks_the_key(&self) -> bool {
+        matches!(self, NetError::Refused { code: ErrorCode::UnknownSwarm, .. })
+    }
+
     /// The code with which the other side is told, if it should be.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {

@@ -60,7 +60,7 @@ pub fn greet<S: Borrow<TcpStream>>(
 }
 
 /// The same by a key that is not the newest.
-pub(super) fn greet_by<S: Borrow<TcpStream>>(
+pub(crate) fn greet_by<S: Borrow<TcpStream>>(
     stream: S,
     (me, role): (&Identity, Role),
     (expected, opening): (Expected, Option<Opening>),

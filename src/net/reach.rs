@@ -15,7 +15,7 @@ use super::race::Race;
 use super::secure::{Expected, Opening};
 use super::trace::Side;
 use crate::content::PeerId;
-use crate::wire::{ErrorCode, PrefaceError, Role};
+use crate::wire::{PrefaceError, Role};
 
 /// What came of each address of a peer that was not reached.
 #[derive(Debug)]
@@ -85,9 +85,7 @@ impl Unreached {
 
     /// True if it says somewhere that it does not know the key that it was dialled with.
     fn lacks_the_key(&self) -> bool {
-        let lacks =
-            |error: &NetError| matches!(error, NetError::Refused { code: ErrorCode::UnknownSwarm, .. });
-        self.0.iter().any(|(_, error)| lacks(error))
+        self.0.iter().any(|(_, error)| error.lacks_the_key())
     }
 
     /// True if something answers and all that does breaks the protocol.

@@ -15,22 +15,61 @@ struct Cluster {
     ports: Vec<Port>,
     users: Vec<User>,
     trackers: Vec<Option<Daemon>>,
+    /// More to say to each tracker.
+    more: Vec<String>,
 }
 
 impl Cluster {
     fn found() -> Cluster {
-        let ports: Vec<Port> = (0..3).map(|_| Port::reserve()).collect();
-        let mut cluster = Cluster { ports, users: vec![User::new()], trackers: vec![None, None, None] };
-        cluster.run(1, 1);
-        for node in 2..=3 {
-            let joins = User::new();
-            joins.run(&["join", &cluster.owner().invite(&["--role", "tracker"])]).expect(0);
-            cluster.users.push(joins);
-            cluster.run(node, node);
-            let place = format!("{node}={}", cluster.ports[node - 1].target());
-            cluster.owner().run(&["cluster", "add", &place]).expect(0);
-        }
+        let ports: Vec<Port> = (0..4).map(|_| Port::reserve()).collect();
+        let (users, trackers) = (vec![User::new()], (0..4).map(|_| None).collect());
+        let mut cluster = Cluster { ports, users, trackers, more: Vec::new() };
+        cluster.found_three();
         cluster
+    }
+
+    /// And a fourth that takes the place of who is away for a moment.
+    fn found_with_a_spare() -> Cluster {
+        let ports: Vec<Port> = (0..4).map(|_| Port::reserve()).collect();
+        let (users, trackers) = (vec![User::new()], (0..4).map(|_| None).collect());
+        let spare = format!("4={}", ports[3].target());
+        let more = ["--spare", &spare, "--replace-after", "2s"].map(str::to_owned).to_vec();
+        let mut cluster = Cluster { ports, users, trackers, more };
+        cluster.found_three();
+        cluster.joins(4);
+        cluster
+    }
+
+    fn found_three(&mut self) {
+        self.run(1, 1);
+        for node in 2..=3 {
+            self.joins(node);
+            self.owner().run(&["cluster", "add", &format!("{node}={}", self.at(node))]).expect(0);
+        }
+    }
+
+    /// Somebody joins to be a tracker, and runs one.
+    fn joins(&mut self, node: usize) {
+        let joins = User::new();
+        joins.run(&["join", &self.owner().invite(&["--role", "tracker"])]).expect(0);
+        self.users.push(joins);
+        self.run(node, node);
+    }
+
+    fn at(&self, node: usize) -> String {
+        self.ports[node - 1].target()
+    }
+
+    /// Who has a vote, as one of them says.
+    fn members(&self, asked: usize) -> Vec<u64> {
+        let said =
+            self.owner().run(&["cluster", "status", "--json", "--wait", "0s", "--tracker", &self.at(asked)]);
+        let Ok(status) = serde_json::from_str::<serde_json::Value>(said.stdout.trim()) else {
+            return Vec::new();
+        };
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        let votes = nodes.iter().filter(|node| node["state"] != "newcomer");
+        votes.filter_map(|node| node["node"].as_u64()).collect()
     }
 
     fn owner(&self) -> &User {
@@ -43,13 +82,14 @@ impl Cluster {
 
     /// Starts a tracker that knows of the first so many.
     fn run(&mut self, node: usize, known: usize) {
-        let places = (1..=known).map(|node| format!("{node}={}", self.ports[node - 1].target()));
+        let places = (1..=known).map(|node| format!("{node}={}", self.at(node)));
         let (places, data, number) =
             (places.collect::<Vec<_>>().join(","), self.data(node), node.to_string());
         let user = &self.users[node - 1];
-        let (listen, keys) = (self.ports[node - 1].target(), user.keys());
+        let (listen, keys) = (self.at(node), user.keys());
         let args = ["tracker", "--listen", &listen, "--data", text(&data), "--node", &number];
-        let args = [&args[..], &["--cluster", &places, "--swarm", text(&keys)]].concat();
+        let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
+        let args = [&args[..], &["--cluster", &places, "--swarm", text(&keys)], &more].concat();
         self.trackers[node - 1] = Some(user.start(&args));
     }
 
@@ -91,10 +131,56 @@ fn three_trackers_of_a_closed_swarm_are_one_and_go_on_without_any_of_them() {
     // Who was dead then hears of it from the others, and lets nobody in by the old key.
     cluster.run(2, 3);
     cluster.kill(3);
-    let second = cluster.ports[1].target();
+    let second = cluster.at(2);
     eventually("the second knows, too", || {
         let said = publisher.run(&["ls", "--tracker", &second, "--wait", "0s"]);
         said.stderr.contains("put out").then_some(())
     });
     reader.run(&["ls", "--tracker", &second, "--wait", "30s"]).expect(0);
+    // The first, which dials no other, sleeps through two keys: it is dialled by the one that it knows.
+    cluster.run(3, 3);
+    cluster.kill(1);
+    for _ in 0..2 {
+        cluster.owner().run(&["swarm", "rotate", "--grace", "0s", "--wait", "60s"]).expect(0);
+    }
+    cluster.run(1, 3);
+    cluster.kill(2);
+    let first = cluster.at(1);
+    eventually("it is one of two that agree", || {
+        let status = ["cluster", "status", "--tracker", &first, "--wait", "0s"];
+        (cluster.owner().run(&status).code() == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_lost_tracker_of_a_closed_swarm_gives_its_place_to_a_spare_that_members_find_and_trust() {
+    let mut cluster = Cluster::found_with_a_spare();
+    let (publisher, reader) = (cluster.owner().invites("publisher"), cluster.owner().invites("reader"));
+    let folder = shared("zebra");
+    let _peer = publisher.start(&["peer", text(folder.path())]);
+    let get = |user: &User| {
+        let dest = TempDir::new().unwrap();
+        eventually("it is fetched", || {
+            (user.run(&["get", "zebra", text(dest.path()), "--wait", "30s"]).code() == 0).then_some(())
+        });
+        folder.expect_copy("", dest.path());
+    };
+    get(&reader);
+    // The one that founded the swarm is lost, and does not come back.
+    cluster.kill(1);
+    eventually("the spare has its place", || (cluster.members(2) == [2, 3, 4]).then_some(()));
+    // It needs no other of the first three but one: who is in it knows, and puts out whom an admin names.
+    cluster.kill(2);
+    let late = cluster.owner().invites("reader");
+    get(&late);
+    cluster.owner().run(&["revoke", "publisher", "--wait", "60s"]).expect(0);
+    let spare = cluster.at(4);
+    eventually("the spare knows who is out", || {
+        let said = publisher.run(&["ls", "--tracker", &spare, "--wait", "0s"]);
+        said.stderr.contains("put out").then_some(())
+    });
+    reader.run(&["ls", "--tracker", &spare, "--wait", "30s"]).expect(0);
+    // Who was replaced is no member when it is back.
+    cluster.run(1, 4);
+    eventually("it finds that it has no vote", || (cluster.members(1) == [2, 3, 4]).then_some(()));
 }

@@ -27,11 +27,21 @@ struct Closed {
 struct Ring {
     /// What it dials with, and can be dialled with.
     newest: Opening,
-    /// What it can be dialled with beside that, and until when, if that is not for ever.
-    others: BTreeMap<KeyId, (Opening, Option<Instant>)>,
+    /// What it can be dialled with beside that.
+    others: BTreeMap<KeyId, Other>,
     revoked: BTreeSet<PublicKey>,
     /// The keys of trackers, by the address at which they are dialled.
     trackers: BTreeMap<String, PublicKey>,
+}
+
+/// A key with which a node can be dialled, and which is not the newest.
+#[derive(Debug)]
+struct Other {
+    opening: Opening,
+    /// Until when, if that is not for ever.
+    until: Option<Instant>,
+    /// Its place in the order in which they were named.
+    place: usize,
 }
 
 impl Keyring {
@@ -63,10 +73,12 @@ impl Keyring {
     }
 
     /// From now on it dials with `newest` and can be dialled with that and the others, until then or for ever, and with
-    /// nothing else: a key of before that was still good is not when it is not named any more.
+    /// nothing else: a key of before that was still good is not when it is not named any more. The latest are named first.
     pub fn set(&self, newest: Psk, others: impl IntoIterator<Item = (Opening, Option<Instant>)>) {
-        let others =
-            others.into_iter().map(|(opening, until)| (opening.psk.id(), (opening, until))).collect();
+        let other = |(place, (opening, until)): (usize, (Opening, _))| {
+            (opening.psk.id(), Other { opening, until, place })
+        };
+        let others = others.into_iter().enumerate().map(other).collect();
         self.change(|ring| {
             (ring.newest, ring.others) = (Opening { psk: newest, purpose: Purpose::Member }, others);
         });
@@ -75,7 +87,8 @@ impl Keyring {
     /// It can be dialled with this key, too, until `until` or for ever.
     pub fn allow(&self, psk: Psk, purpose: Purpose, until: Option<Instant>) {
         self.change(|ring| {
-            ring.others.insert(psk.id(), (Opening { psk, purpose }, until));
+            let (opening, place) = (Opening { psk, purpose }, ring.others.len());
+            ring.others.insert(opening.psk.id(), Other { opening, until, place });
         });
     }
 
@@ -110,14 +123,26 @@ impl Keyring {
 
     /// What it may begin with at `now` where the newest key is not known yet: that before it, while that lets in.
     pub fn dials_before(&self, now: Instant) -> Option<Opening> {
-        let member = |(opening, until): &&(Opening, Option<Instant>)| {
-            opening.purpose == Purpose::Member && until.is_some_and(|until| now < until)
+        let member = |other: &&Other| {
+            other.opening.purpose == Purpose::Member && other.until.is_some_and(|until| now < until)
         };
         self.look(|ring| {
-            let latest = ring.others.values().filter(member).max_by_key(|(_, until)| *until);
-            latest.map(|(opening, _)| opening.clone())
+            let latest = ring.others.values().filter(member).max_by_key(|other| other.until);
+            latest.map(|other| other.opening.clone())
         })
         .flatten()
+    }
+
+    /// The swarm's keys before the newest, at most so many, the latest first: somebody who was away while it got others knows none
+    /// but one of these. Who answers by it has to be proved, for others know it, too, who are not to come in any more.
+    pub fn before(&self, most: usize) -> Vec<Opening> {
+        let of_swarm = |other: &&Other| other.opening.purpose != Purpose::Join;
+        let before = self.look(|ring| {
+            let mut before: Vec<&Other> = ring.others.values().filter(of_swarm).collect();
+            before.sort_by_key(|other| other.place);
+            before.into_iter().take(most).map(|other| other.opening.clone()).collect()
+        });
+        before.unwrap_or_default()
     }
 
     /// What somebody dials with who names this key, if it is one that is taken at `now`.
@@ -126,7 +151,7 @@ impl Keyring {
             if ring.newest.psk.id() == id {
                 return Some(ring.newest.clone());
             }
-            let (opening, until) = ring.others.get(&id)?;
+            let Other { opening, until, .. } = ring.others.get(&id)?;
             until.is_none_or(|until| now < until).then(|| opening.clone())
         })
         .flatten()

@@ -223,6 +223,10 @@ fn a_keyring_knows_what_is_dialled_with_and_for_how_long() {
     assert_eq!(purpose(1, later), Some(Purpose::Renew));
     assert_eq!(ring.answers(invite.id(), now).unwrap().purpose, Purpose::Join);
     assert!(ring.answers(invite.id(), later).is_none());
+    ring.allow(key(9), Purpose::Renew, None);
+    let before = |most| ring.before(most).iter().map(|opening| opening.psk.id()).collect::<Vec<_>>();
+    assert_eq!(before(9), [key(1).id(), key(9).id()], "as they were named, and no invite");
+    assert_eq!((before(1), Keyring::none().before(9).len()), (vec![key(1).id()], 0));
     let gone = identity(7).public();
     ring.set_revoked([gone]);
     assert!(ring.is_revoked(&gone) && !ring.is_revoked(&identity(8).public()));

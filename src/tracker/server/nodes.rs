@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use super::crew::{self, Crew};
 use crate::content::PublicKey;
 use crate::net::guests::Guests;
-use crate::net::secure::{Expected, Secret};
+use crate::net::secure::{Expected, Opening, Secret};
 use crate::net::{self, Handle, Identity, Messages, NetError, trace::Side};
 use crate::say;
 use crate::threads::{self, lock};
@@ -34,6 +34,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const MAX_SAID_BYTES: usize = 64 << 20;
 /// How long a member may take to say whether a connection is its own: less than who makes it waits.
 const CONFIRM_PATIENCE: Duration = Duration::from_secs(2);
+/// Through so many keys of the swarm a tracker may have slept that is to come back.
+const MOST_SLEPT: usize = 16;
 /// Numbers of threads that no connection of a member has.
 const FIRST_NUMBER: u64 = 1 << 48;
 
@@ -141,12 +143,32 @@ impl Nodes {
         self.talk(line, to.node, &mut || ())
     }
 
-    /// A new connection to a tracker, which says HELLO within `patience`; it ends when this one stops.
+    /// A new connection to a tracker, which says HELLO within `patience`; it ends when this one stops. One that was away while the
+    /// swarm got another key is dialled by that which it knows: from nobody else would it hear of the new one.
     pub(super) fn connect(&self, to: &Member, patience: Duration) -> Result<(u64, Line), NetError> {
         let expected = match to.key {
             PublicKey::NONE => Expected::Anybody,
             key => Expected::Key(key),
         };
+        let keyring = &self.identity.keyring;
+        let mut connected = self.connect_by((expected, keyring.dials()), to, patience);
+        let key = self.several.key_of(to.node);
+        let before = if key == PublicKey::NONE { Vec::new() } else { keyring.before(MOST_SLEPT) };
+        for opening in before {
+            if !matches!(&connected, Err(error) if error.lacks_the_key()) {
+                break;
+            }
+            connected = self.connect_by((Expected::Key(key), Some(opening)), to, patience);
+        }
+        connected
+    }
+
+    fn connect_by(
+        &self,
+        by: (Expected, Option<Opening>),
+        to: &Member,
+        patience: Duration,
+    ) -> Result<(u64, Line), NetError> {
         let socket = Handle::from(net::dial(&to.address)?);
         let number = self.number();
         {
@@ -157,7 +179,7 @@ impl Nodes {
             open.sockets.insert(number, socket.clone());
         }
         let me = (&*self.identity, Role::Node);
-        let session = net::greet(socket, me, expected, Side::Tracker, patience);
+        let session = net::greet_by(socket, me, by, Side::Tracker, patience);
         match session {
             Ok(session) => Ok((number, Line::new(session, Side::Tracker))),
             Err(error) => {
