@@ -226,6 +226,33 @@ fn a_folder_of_who_was_put_out_and_invited_again_is_shared_as_before() {
 }
 
 #[test]
+fn a_key_of_peers_without_a_folder_that_is_put_out_alone_gives_way_to_another() {
+    let owner = User::new();
+    let _tracker = owner.tracker();
+    let (member, folder) = (owner.invites("publisher"), shared("zebra"));
+    let _peer = owner.start(&["peer", text(folder.path())]);
+    let get = || {
+        let dest = TempDir::new().unwrap();
+        let got = member.run(&["get", "zebra", text(dest.path()), "--wait", "20s"]).expect(0);
+        folder.expect_copy("", dest.path());
+        got
+    };
+    get();
+    let place = member.home.path().join("p2p/peers").join(own_key(&member)).join("1/identity.key");
+    let before = fs::read(&place).unwrap();
+    // The member is in as before; of its keys this one is out, and with it whoever has taken it.
+    let members = owner.run(&["members", "--json"]).expect(0).stdout;
+    let members = members.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let by = own_key(&member);
+    let its = members.into_iter().find(|line| line["own"] == true && line["by"] == *by).expect("its key");
+    owner.run(&["revoke", its["key"].as_str().unwrap()]).expect(0);
+    let said = get().stderr;
+    assert!(said.contains("another is made in its place"), "{said}");
+    assert_ne!(fs::read(&place).unwrap(), before);
+    assert!(!get().stderr.contains("another is made"), "the new one is kept for the next");
+}
+
+#[test]
 fn an_agent_has_keys_as_soon_as_its_own_tracker_has_founded_a_swarm() {
     let (owner, port) = (User::new(), Port::reserve());
     let (file, at) = (owner.home.path().join("node.toml"), port.target());

@@ -147,22 +147,22 @@ pub(crate) fn keyring_in(state: Option<&Path>) -> io::Result<Keyring> {
     }
 }
 
-/// The keys of a peer of this process that keeps no state of its own, so that it is nobody else's: trackers know each id once.
-/// They are kept for the next one, for a tracker has them in its roster.
+/// The folder with the keys of a peer of this process that keeps no state of its own, so that it is nobody else's: trackers know
+/// each id once. They are kept for the next one, for a tracker has them in its roster. None where this process is no member's.
 ///
 /// # Errors
-/// As [`keyring_in`]; this user runs too many at a time.
-pub(crate) fn spare() -> io::Result<Keyring> {
-    let (Some(swarm), Some(own)) = (SWARM.get(), own_key()?) else { return keyring_in(None) };
-    let Some(state) = state().filter(|_| member(|_, _| ()).is_some()) else { return keyring_in(None) };
+/// The key of this user can be neither read nor made; this user runs too many peers at a time.
+pub(crate) fn spare_place() -> io::Result<Option<PathBuf>> {
+    let (Some(swarm), Some(own)) = (SWARM.get(), own_key()?) else { return Ok(None) };
+    let Some(state) = state().filter(|_| member(|_, _| ()).is_some()) else { return Ok(None) };
     // Those of a member that was put out are of no use to the one it becomes.
     let folder = state.join(SPARES).join(own.to_string());
     for nth in 1..=MAX_SPARES {
         match Owned::claim(&folder.join(nth.to_string())) {
             Ok(owned) => {
-                let keyring = keyring_in(Some(owned.path()));
+                let place = owned.path().to_owned();
                 lock(&swarm.spares).push(owned);
-                return keyring;
+                return Ok(Some(place));
             }
             Err(OwnedError::Busy(_)) => {}
             Err(error) => return Err(io::Error::other(error.to_string())),

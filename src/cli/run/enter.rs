@@ -22,12 +22,12 @@ const AGAIN: Duration = Duration::from_secs(3);
 enum Entered {
     /// There is nothing more to try.
     Done,
-    /// It was put out of the swarm, as its member was that is in it again.
+    /// It was put out of the swarm.
     PutOut,
 }
 
-/// The keys of a process that keeps its state in this folder, which are entered. Of who was put out and invited again the
-/// folders' keys stay put out: where a tracker says so, another is made in the place of that one.
+/// The keys of a process that keeps its state in this folder, which are entered. A key that was put out, with the member whose
+/// it was or alone, stays out: where a tracker says so, another is made in the place of that one.
 ///
 /// # Errors
 /// As of [`swarm::keyring_in`].
@@ -38,7 +38,7 @@ pub(crate) fn keys_in(state: &Path, name: &str, trackers: &[String]) -> io::Resu
     }
     fs::remove_file(state.join(IDENTITY_FILE))?;
     say::note(&format!(
-        "the key in {} was put out of the swarm with the member whose it was: another is made in its place",
+        "the key in {} was put out of the swarm: another is made in its place",
         state.display()
     ));
     let keyring = swarm::keyring_in(Some(state))?;
@@ -49,11 +49,16 @@ pub(crate) fn keys_in(state: &Path, name: &str, trackers: &[String]) -> io::Resu
 /// The keys of a peer that keeps no state of its own, which are entered.
 ///
 /// # Errors
-/// As of [`swarm::spare`].
+/// As of [`swarm::spare_place`] and [`keys_in`].
 pub(crate) fn spare_keys(name: &str, trackers: &[String]) -> io::Result<Keyring> {
-    let keyring = swarm::spare()?;
-    enter(&keyring, name, trackers);
-    Ok(keyring)
+    match swarm::spare_place()? {
+        Some(place) => keys_in(&place, name, trackers),
+        None => {
+            let keyring = swarm::keyring_in(None)?;
+            enter(&keyring, name, trackers);
+            Ok(keyring)
+        }
+    }
 }
 
 /// Enters the key of a peer, now or as soon as a tracker can be reached.
