@@ -44,7 +44,7 @@ fn serve() {
         listen: "127.0.0.1:0".into(),
         lease: Duration::from_secs(3600),
         idle: Duration::from_secs(3600),
-        max_connections: 16 * IDLE_PEERS, // one address may have a part of them
+        max_connections: Some(16 * IDLE_PEERS), // one address may have a part of them
         ..Config::default()
     };
     let tracker = tracker::start(config).expect("a free port");

@@ -35,18 +35,18 @@ pub(crate) fn raise() -> usize {
     now.and_then(|now| usize::try_from(now).ok()).unwrap_or(usize::MAX)
 }
 
-/// The connections that can be promised of `wanted` ones, if each takes so many descriptors. Says so if
-/// that is fewer.
-pub(crate) fn carried(wanted: usize, each: usize) -> usize {
+/// The connections that can be promised, if each takes so many descriptors: as many as were `asked` for, and it is said if those
+/// are too many; else as many as are `usual`, or what can be had.
+pub(crate) fn carried(asked: Option<usize>, usual: usize, each: usize) -> usize {
     let limit = raise();
     let carried = carry(limit, each);
-    if carried < wanted {
+    if let Some(asked) = asked.filter(|asked| carried < *asked) {
         tracing::warn!(
-            "this process may have {limit} files open, which is enough for {carried} connections and not for {wanted}; \
+            "this process may have {limit} files open, which is enough for {carried} connections and not for {asked}; \
              raise the limit (ulimit -Hn) or ask for fewer with --max-connections"
         );
     }
-    carried.min(wanted)
+    carried.min(asked.unwrap_or(usual))
 }
 
 /// How many files something may keep open that would like to keep `wanted`, but can open them again.

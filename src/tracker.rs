@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::content::PeerId;
 use crate::descriptors;
+use crate::net::guests::Guests;
 use crate::net::{self, Identity};
 use crate::wire::SwarmSecret;
 use directory::Directory;
@@ -38,7 +39,7 @@ pub mod shared;
 pub mod spares;
 mod tables;
 
-pub use config::{Config, StartError};
+pub use config::{Config, MAX_CONNECTIONS, StartError};
 pub use founding::{Closed, Swarm};
 pub use inside::Inside;
 pub use shared::Delays;
@@ -66,8 +67,7 @@ pub fn start(config: Config) -> Result<Tracker, StartError> {
     let refused = |source| StartError::Listen { listen: config.listen.clone(), source };
     let listener = net::listen(&config.listen).map_err(refused)?;
     let addr = listener.local_addr().map_err(refused)?;
-    let max_connections = descriptors::carried(config.max_connections, DESCRIPTORS_EACH);
-    let config = Config { max_connections, ..config };
+    let places = descriptors::carried(config.max_connections, MAX_CONNECTIONS, DESCRIPTORS_EACH);
     let now = Instant::now();
     let directory = Directory::new(config.lease, config.bounds, fastrand::u64(..), now);
     let recorder = recorder(&config)?;
@@ -80,7 +80,8 @@ pub fn start(config: Config) -> Result<Tracker, StartError> {
     let identity = Identity::new(keyring.clone(), PeerId::random(), config.name.clone(), addr.port());
     let shared = Shared::with_records(directory, (recorder, settled), config.delays);
     let shared = shared.of_swarm(keyring, trackers);
-    let server = Server::start(&config, identity, shared, listener);
+    let guests = Guests::new(places, config.lease);
+    let server = Server::start(&config, identity, shared, (listener, guests));
     Ok(Tracker { addr, server: server.map_err(StartError::Thread)?, is_new })
 }
 

@@ -46,9 +46,6 @@ fn a_peer_that_is_out_of_descriptors_withdraws_nothing_and_serves_it_all_afterwa
     let at = tracker.target();
     let args = ["peer", text(folder.path()), "--listen", "127.0.0.1:0", "--tracker", &at];
     let peer = Daemon::start_with(&args, with_few_descriptors);
-    peer.wait_for_log(
-        "this process may have 64 files open, which is enough for 10 connections and not for 512",
-    );
     eventually("all is offered", || (offered(&at) == FILES).then_some(()));
     // More come than there is room for; meanwhile the folder changes.
     let crowd: Vec<TcpStream> =
@@ -70,6 +67,25 @@ fn a_peer_that_is_out_of_descriptors_withdraws_nothing_and_serves_it_all_afterwa
         run(&["get", &name, text(wanted.path()), "--tracker", &at]).expect(DONE);
     }
     peer.stop().expect(DONE);
+}
+
+#[test]
+fn only_who_asks_for_more_connections_than_open_files_allow_hears_of_it() {
+    let (folder, tracker) = (Sample::empty(), Daemon::tracker(&[]));
+    let at = tracker.target();
+    let peer = ["peer", text(folder.path()), "--listen", "127.0.0.1:0", "--tracker", &at];
+    let another = ["tracker", "--listen", "127.0.0.1:0"];
+    let started = |args: &[&str], more: &[&str]| {
+        let daemon = Daemon::start_with(&[args, more].concat(), with_few_descriptors);
+        daemon.stop().expect(DONE).stderr
+    };
+    for (args, enough) in [(&peer[..], 10), (&another[..], 16)] {
+        let said = "this process may have 64 files open, which is enough for";
+        let quiet = started(args, &[]);
+        assert!(!quiet.contains(said), "{quiet}");
+        let told = started(args, &["--max-connections", "500"]);
+        assert!(told.contains(&format!("{said} {enough} connections and not for 500")), "{told}");
+    }
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn an_idle_connection_is_told_and_closed() {
 
 #[test]
 fn connections_beyond_the_limit_are_told() {
-    let tracker = start(Config { max_connections: 1, ..Config::default() });
+    let tracker = start(Config { max_connections: Some(1), ..Config::default() });
     let mut first = connect(&tracker, 1);
     // Once it is answered it counts: the tracker's HELLO is here a moment before.
     assert_eq!(first.call(&Common::Ping.into()).unwrap(), Common::Pong.into());

@@ -14,11 +14,14 @@ use crate::content::{FileId, Rate, SafeName};
 use crate::owner;
 use crate::swarm::errands::REFRESH;
 
+/// Most connections accepted at once where nobody asks for another number.
+pub const MAX_CONNECTIONS: usize = 512;
+
 /// What a peer may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections accepted at once.
-    pub max_connections: usize,
+    /// Connections accepted at once; none: [`MAX_CONNECTIONS`], or as many as open files allow.
+    pub max_connections: Option<usize>,
     /// Sources of one transfer.
     pub max_neighbours: usize,
     /// Bytes asked for and not yet here, of one transfer.
@@ -38,7 +41,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            max_connections: 512,
+            max_connections: None,
             max_neighbours: 16,
             max_inflight_bytes: 64 << 20,
             up: None,

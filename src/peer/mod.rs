@@ -36,7 +36,7 @@ mod stop;
 mod trackers;
 mod transfer;
 
-pub use config::{Config, Lending, Limits, PeerError, control_folders, state_of};
+pub use config::{Config, Lending, Limits, MAX_CONNECTIONS, PeerError, control_folders, state_of};
 pub use disk::DiskError;
 pub use got::Got;
 pub use job::{Dest, FetchError, Job, Want};

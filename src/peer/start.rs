@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, select};
 use super::addresses::Addresses;
 use super::called;
 use super::callers::Called;
-use super::config::{Config, Lending, PeerError, control_folder, state_of};
+use super::config::{Config, Lending, MAX_CONNECTIONS, PeerError, control_folder, state_of};
 use super::duties::{self, TakeUp};
 use super::holdings::Holdings;
 use super::home::kept_id;
@@ -82,9 +82,11 @@ pub fn start(
     let share = open_share(&config, state.as_ref(), progress)?;
     let addr = listener.local_addr()?;
     let addresses = Addresses::new(addr, config.advertise.as_deref())?;
-    let max_guests = config.limits.max_connections;
-    let guests =
-        if share.is_some() { descriptors::carried(max_guests, DESCRIPTORS_EACH) } else { max_guests };
+    let asked = config.limits.max_connections;
+    let guests = match share.is_some() {
+        true => descriptors::carried(asked, MAX_CONNECTIONS, DESCRIPTORS_EACH),
+        false => asked.unwrap_or(MAX_CONNECTIONS),
+    };
     let (guests, folder) = (Guests::new(guests, GUEST_PATIENCE), config.folder.clone());
     let trackers = Trackers::new(&config.trackers)?;
     let means = Means {

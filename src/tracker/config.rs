@@ -12,6 +12,10 @@ use super::shared::Delays;
 use super::spares::SpareTerms;
 use crate::net::secure::Keyring;
 
+/// Most connections at once where nobody asks for another number. A thread each: as systems come, a process can have some 16,000
+/// (`vm.max_map_count`), and must not run out of threads before the door is full and the heaviest makes room.
+pub const MAX_CONNECTIONS: usize = 12_000;
+
 /// What a tracker needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -23,8 +27,9 @@ pub struct Config {
     pub lease: Duration,
     /// How long a connection may be silent before it is closed; at least twice the lease is wise.
     pub idle: Duration,
-    /// Most connections at once; past it a connection is told LIMIT and closed.
-    pub max_connections: usize,
+    /// Most connections at once; past it a connection is told LIMIT and closed. None: [`MAX_CONNECTIONS`], or as many as open
+    /// files allow.
+    pub max_connections: Option<usize>,
     /// What the directory may grow to.
     pub bounds: Bounds,
     /// The folder where published names are kept; without one they are forgotten with the tracker, but for what stores
@@ -51,9 +56,7 @@ impl Default for Config {
             name: "tracker".to_owned(),
             lease: Duration::from_secs(30),
             idle: Duration::from_secs(300),
-            // A thread each: as systems come, a process can have some 16,000 (`vm.max_map_count`), and must not run
-            // out of threads before the door is full and the heaviest makes room.
-            max_connections: 12_000,
+            max_connections: None,
             bounds: Bounds::default(),
             data: None,
             cluster: None,

@@ -66,7 +66,7 @@ impl Server {
         config: &Config,
         identity: Identity,
         shared: Shared,
-        listener: TcpListener,
+        (listener, guests): (TcpListener, Arc<Guests>),
     ) -> io::Result<Server> {
         let identity = Arc::new(identity);
         let several = shared.several().cloned();
@@ -76,7 +76,7 @@ impl Server {
         let service = Service {
             identity,
             shared: Arc::new(shared),
-            guests: Guests::new(config.max_connections, config.lease),
+            guests,
             looks: Arc::new(Looks::new()),
             idle: config.idle,
             large: Large::default(),

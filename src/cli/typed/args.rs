@@ -174,9 +174,9 @@ pub(crate) struct TrackerArgs {
     #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Config::default().lease),
           value_parser = interval)]
     pub(crate) lease: Period,
-    /// Most connections at once; 0 lets nobody in
-    #[arg(long, value_name = "N", default_value_t = tracker::Config::default().max_connections)]
-    pub(crate) max_connections: usize,
+    #[arg(long, value_name = "N", help = format!("Most connections at once; 0 lets nobody in [default: {}, or as \
+          many as open files allow]", tracker::MAX_CONNECTIONS))]
+    pub(crate) max_connections: Option<usize>,
     /// Keep published names and their versions, and who is a member, in this folder [default: of a closed tracker p2p/tracker
     /// in the state directory, else none: only stores remember them]
     #[arg(long, value_name = "DIR")]

@@ -95,9 +95,9 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "TIME", default_value_t = Period(peer::Limits::default().refresh),
           value_parser = interval)]
     pub(crate) refresh: Period,
-    /// Most connections accepted at once; 0 serves nobody
-    #[arg(long, value_name = "N", default_value_t = peer::Limits::default().max_connections)]
-    pub(crate) max_connections: usize,
+    #[arg(long, value_name = "N", help = format!("Most connections accepted at once; 0 serves nobody [default: {}, or as \
+          many as open files allow]", peer::MAX_CONNECTIONS))]
+    pub(crate) max_connections: Option<usize>,
     /// Most bytes asked for and not yet here, for each transfer
     #[arg(long, value_name = "SIZE", default_value_t = Bytes(peer::Limits::default().max_inflight_bytes),
           value_parser = some_bytes)]

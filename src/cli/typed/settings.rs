@@ -349,10 +349,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let file = "max-connections = 7\n[tracker]\nmax-connections = 8";
-        assert_ne!(connections("", &["tracker"]), 7);
-        assert_eq!(connections("max-connections = 7", &["tracker"]), 7);
-        assert_eq!(connections(file, &["tracker"]), 8);
-        assert_eq!(connections(file, &["tracker", "--max-connections", "9"]), 9);
+        assert_eq!(connections("", &["tracker"]), None);
+        assert_eq!(connections("max-connections = 7", &["tracker"]), Some(7));
+        assert_eq!(connections(file, &["tracker"]), Some(8));
+        assert_eq!(connections(file, &["tracker", "--max-connections", "9"]), Some(9));
         assert_eq!(lease("[tracker]\nlease = \"5s\"", &["tracker"]), "5s");
     }
 

@@ -11,6 +11,7 @@ use crate::net::secure::{Expected, Keyring};
 use crate::net::tests::{hello, pair};
 use crate::net::{self, Messages, NetError, trace::Side};
 use crate::threads;
+use crate::tracker::config::MAX_CONNECTIONS;
 use crate::tracker::directory::{Bounds, Directory, Look, Sender};
 use crate::tracker::session::{Effect, Reply};
 use crate::wire::{
@@ -29,7 +30,8 @@ fn server() -> (Server, SocketAddr) {
     let listener = net::listen(&config.listen).unwrap();
     let addr = listener.local_addr().unwrap();
     let shared = Shared::new(Directory::new(LONG, Bounds::default(), 1, Instant::now()));
-    (Server::start(&config, identity(), shared, listener).unwrap(), addr)
+    let guests = Guests::new(MAX_CONNECTIONS, config.lease);
+    (Server::start(&config, identity(), shared, (listener, guests)).unwrap(), addr)
 }
 
 fn identity() -> Identity {
