@@ -85,22 +85,24 @@ fn our_peer_keeps_to_the_protocol() {
 
 #[test]
 fn our_get_keeps_to_the_protocol() {
-    all_hold(|tell| conformance::asker(&our_get(&[]), None, DEADLINE, tell));
+    let home = TempDir::new().expect("a folder");
+    all_hold(|tell| conformance::asker(&our_get(&home, &[]), None, DEADLINE, tell));
 }
 
-/// Our `get`, as the conformance runs it.
-fn our_get(more: &[&str]) -> Vec<String> {
+/// Our `get`, as the conformance runs it, of somebody with this home.
+fn our_get(home: &TempDir, more: &[&str]) -> Vec<String> {
+    let homes = ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"];
+    let homes = homes.map(|name| format!("{name}={}", home.path().display()));
     let ours = env!("CARGO_BIN_EXE_p2p");
     let command = [ours, "get", "{name}", "{dest}", "--tracker", "{tracker}", "--listen", "127.0.0.1:0"];
-    command.iter().chain(&["--wait", "2s"]).chain(more).map(|part| (*part).to_owned()).collect()
+    let command = command.iter().chain(&["--wait", "{wait}"]).chain(more).map(|part| (*part).to_owned());
+    std::iter::once("env".to_owned()).chain(homes).chain(command).collect()
 }
 
 #[test]
 fn our_get_keeps_to_the_protocol_in_a_closed_swarm() {
     let ((file, secret), home) = (swarm(), TempDir::new().expect("a folder"));
-    let state = format!("XDG_STATE_HOME={}", home.path().display());
-    let get = our_get(&["--swarm", file.path().to_str().expect("UTF-8")]);
-    let command = [vec!["env".to_owned(), state], get].concat();
+    let command = our_get(&home, &["--swarm", file.path().to_str().expect("UTF-8")]);
     all_hold(|tell| conformance::asker(&command, Some(secret), DEADLINE, tell));
 }
 

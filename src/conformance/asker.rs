@@ -138,7 +138,7 @@ fn who_was_told_no_mode_asks_again_before_it_takes_what_was_gained(asker: &Asker
 /// Answers every request with `wrong` until the asker goes; it complains of each.
 fn all_are_wrong(asker: &Asker, wrong: impl Fn(&Stage<'_>, &mut Serving<'_>, Ask)) -> Checked {
     let stage = Stage::new(asker, BYTES)?;
-    let get = stage.get()?;
+    let get = stage.get_in_vain()?;
     let mut serving = stage.accept()?;
     serving.open()?;
     let mut sent = Vec::new();
@@ -205,7 +205,7 @@ fn only_the_proof_of_the_run_is_right(asker: &Asker) -> Checked {
 fn a_wrong_length_or_number_ends_the_connection_and_is_reported(asker: &Asker) -> Checked {
     for wrong_number in [false, true] {
         let stage = Stage::new(asker, BYTES)?;
-        let get = stage.get()?;
+        let get = stage.get_in_vain()?;
         let mut serving = stage.accept()?;
         serving.open()?;
         let ask = serving.request()?;

@@ -22,6 +22,9 @@ use crate::threads;
 /// The name under which the content is found.
 const NAME: &str = "file";
 
+/// A fetch in vain waits for this part of what anything may take.
+const PART_IN_VAIN: u32 = 5;
+
 /// What an asker told its tracker of a peer: the content, the chunk, the complaint.
 pub(super) type Report = (Hash, u32, u8);
 
@@ -96,14 +99,24 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Starts a fetch of the content.
+    /// Starts a fetch of the content, which waits for who is not there as long as anything may take: that it is slow is no fault.
     pub(super) fn get(&self) -> Checked<Running> {
+        self.get_within(self.asker.patience)
+    }
+
+    /// Starts a fetch that nobody lets succeed, which is to fail before it is too late.
+    pub(super) fn get_in_vain(&self) -> Checked<Running> {
+        self.get_within(self.asker.patience / PART_IN_VAIN)
+    }
+
+    fn get_within(&self, wait: Duration) -> Checked<Running> {
         let id = blake3::Hash::from_bytes(self.id).to_hex();
         let size = self.content.len().to_string();
         let dest = self.place.path().to_string_lossy();
-        let words =
-            [("{tracker}", &*self.tracker), ("{name}", NAME), ("{id}", id.as_str()), ("{size}", &*size)];
-        self.asker.start(&[&words[..], &[("{dest}", &*dest)]].concat())
+        let wait = wait.as_secs().max(1).to_string();
+        let content = [("{name}", NAME), ("{id}", id.as_str()), ("{size}", &*size)];
+        let around = [("{tracker}", &*self.tracker), ("{dest}", &*dest), ("{wait}", &*wait)];
+        self.asker.start(&[content, around].concat())
     }
 
     /// Waits until it ends well, and looks at what it fetched.

@@ -325,7 +325,8 @@ pub(crate) struct ConformanceArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Of an asker: the command. `{tracker}` stands for the tracker to ask, `{name}` and `{id}` for the content,
-    /// `{size}` for its bytes, `{dest}` for the folder to put it into
+    /// `{size}` for its bytes, `{dest}` for the folder to put it into, `{wait}` for the seconds it is to wait for who is
+    /// not there
     #[arg(last = true)]
     pub(crate) command: Vec<String>,
 }

@@ -132,7 +132,7 @@ pub(crate) const WHY: &str = "Examples:
 pub(crate) const CONFORMANCE: &str = "Examples:
   p2p conformance 127.0.0.1:9700 --role tracker
   p2p conformance 127.0.0.1:40124 --role server --json
-  p2p conformance --role asker -- p2p get {name} {dest} --tracker {tracker} --wait 2s";
+  p2p conformance --role asker -- p2p get {name} {dest} --tracker {tracker} --wait {wait}";
 
 pub(crate) const INVITE: &str = "Examples:
   p2p invite                              # for one machine, within a day
