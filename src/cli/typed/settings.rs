@@ -37,7 +37,11 @@ const SHARED_KEYS: &[&str] = &[
 /// Keys that only a command's own section may have: they mean something else at each.
 const SECTION_KEYS: &[&str] = &["listen", "tracker-listen", "temp", "lease", "seed-for"];
 /// Keys whose value may be a list.
-const LISTS: &[&str] = &["trackers", "exclude", "cluster", "spare"];
+const LISTS: &[&str] = &["trackers", "exclude", "cluster", "spare", "trace"];
+/// Options of all commands that a role may have for itself: what it traces.
+const OF_A_ROLE: &[&str] = &["trace", "verbose"];
+/// Most often that an option is given that counts.
+const MOST_COUNTED: i64 = 2;
 /// Commands that may have a section.
 const SECTIONS: &[&str] = &[
     "tracker", "peer", "share", "ls", "find", "get", "upload", "download", "publish", "create", "load",
@@ -184,11 +188,12 @@ pub(crate) fn arguments(name: &str, options: &Table) -> Result<Vec<String>, Stri
     let command = program.find_subcommand(name).ok_or_else(|| format!("there is no command {name}"))?;
     let (mut args, mut alone) = (vec![name.to_owned()], Vec::new());
     for (key, value) in options {
-        let is_it = |option: &&clap::Arg| {
-            option.get_id() == &*id_of(key) && !option.is_global_set() && !option.is_hide_set()
-        };
+        let is_its =
+            |option: &&clap::Arg| !option.is_global_set() || OF_A_ROLE.contains(&option.get_id().as_str());
+        let is_it =
+            |option: &&clap::Arg| option.get_id() == &*id_of(key) && is_its(option) && !option.is_hide_set();
         let Some(option) = command.get_arguments().find(is_it) else {
-            let all = command.get_arguments().filter(|option| !option.is_global_set());
+            let all = command.get_arguments().filter(is_its);
             let all: Vec<String> = all.map(|option| option.get_id().as_str().replace('_', "-")).collect();
             return Err(format!("unknown key `{key}`; there are {}", all.join(", ")));
         };
@@ -198,6 +203,12 @@ pub(crate) fn arguments(name: &str, options: &Table) -> Result<Vec<String>, Stri
             }
             (_, clap::ArgAction::SetTrue, _) => {
                 return Err(format!("the value of `{key}` must be true or false"));
+            }
+            (Some(long), clap::ArgAction::Count, Value::Integer(times @ 0..=MOST_COUNTED)) => {
+                args.extend((0..*times).map(|_| format!("--{long}")));
+            }
+            (_, clap::ArgAction::Count, _) => {
+                return Err(format!("the value of `{key}` must be a number from 0 to {MOST_COUNTED}"));
             }
             (Some(long), ..) => {
                 let values = texts(key, value)?;
@@ -410,6 +421,16 @@ mod tests {
             fault("tracker", "listne = 1").starts_with("unknown key `listne`; there are listen, lease, ")
         );
         assert!(fault("tracker", "quiet = true").starts_with("unknown key `quiet`"), "it is everybody's");
+        assert_eq!(args("tracker", "verbose = 2").unwrap(), ["tracker", "--verbose", "--verbose"]);
+        assert_eq!(args("tracker", "verbose = 0").unwrap(), ["tracker"]);
+        let traced = args("tracker", "trace = [\"tracker\", \"serve=2\"]").unwrap();
+        assert_eq!(traced, ["tracker", "--trace=tracker", "--trace=serve=2"]);
+        for wrong in ["verbose = true", "verbose = 3"] {
+            assert_eq!(fault("tracker", wrong), "the value of `verbose` must be a number from 0 to 2");
+        }
+        assert!(
+            fault("tracker", "trace = \"all\"").starts_with("`all` is no value of `trace`: the sides are")
+        );
         assert!(fault("tracker", "lease = \"soon\"").starts_with("`soon` is no value of `lease`"));
         assert_eq!(fault("peer", "folder = \"d\"\nall = 1"), "the value of `all` must be true or false");
         assert!(
