@@ -32,7 +32,7 @@ pub use error::NetError;
 pub use handle::Handle;
 pub(crate) use handshake::greet_by;
 pub use handshake::{HELLO_TIMEOUT, Session, greet, welcome};
-pub use identity::{Identity, OwnId};
+pub use identity::{Identity, OwnId, SOFTWARE};
 pub use messages::Messages;
 #[cfg(feature = "lab")]
 pub(crate) use race::DIAL_TIMEOUT;

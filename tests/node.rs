@@ -4,14 +4,23 @@
 mod support;
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use p2p::content::PeerId;
+use p2p::net::secure::Keyring;
+use p2p::net::trace::Side;
+use p2p::net::{self, Identity, Messages};
+use p2p::wire::{
+    Common, FromTracker, Label, List, NodeId, NodeState, Nodes, Role, SeenNode, Status, ToTracker,
+};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
-use support::{Daemon, eventually, run};
+use support::{Daemon, Port, eventually, run, status_of_a_minute};
 use tempfile::TempDir;
 
 const DONE: i32 = 0;
@@ -212,6 +221,25 @@ fn bad_usage_is_not_tried_again_and_a_reload_starts_only_what_changed() {
 }
 
 #[test]
+fn a_role_whose_section_says_so_traces_its_messages_after_a_reload_that_starts_no_other_anew() {
+    let port = Port::reserve();
+    let tracker = format!("[tracker]\nlisten = \"{}\"\n", port.target());
+    let peer = format!("{PEER}trackers = [\"{}\"]\n", port.target());
+    let node = Node::new("", &format!("{tracker}{peer}"));
+    let agent = node.up();
+    let before = node.pid("tracker");
+    assert!(!agent.log().contains(" tracker -> "), "nothing is traced: {}", agent.log());
+    node.describe("", &format!("{tracker}{peer}trace = [\"tracker\"]\n"));
+    node.ask(&["reload"], DONE);
+    let traces = |role: &str, log: &str| {
+        log.lines().any(|line| line.contains(&format!("role={role} ")) && line.contains(" REGISTERED "))
+    };
+    eventually("the peer's messages", || traces("data", &agent.log()).then_some(()));
+    assert_eq!(node.pid("tracker"), before, "nothing changed for it");
+    assert!(!traces("tracker", &agent.log()), "{}", agent.log());
+}
+
+#[test]
 fn roles_are_stopped_started_restarted_and_drained_and_a_node_stays_drained() {
     let node = Node::new("", &format!("{TRACKER}{PEER}"));
     let agent = node.up();
@@ -355,9 +383,9 @@ fn a_doctor_says_what_is_wrong_and_what_to_do() {
     let peer = Daemon::peer(folder.path(), &["--tracker", &tracker.target()]);
     let gone = tracker.target();
     let said = run(&["doctor", text(folder.path()), "--tracker", &gone]).expect(DONE).stdout;
-    for what in
-        ["version: p2p ", "tracker: ", "hash: ", "disk: ", "space: ", "watches: ", "peer: ", "reached: "]
-    {
+    let machine = ["version: p2p ", "open files: ", "clock: ", "hash: "];
+    let others = ["tracker: ", "versions: p2p/", "peer: ", "reached: "];
+    for what in [&machine[..], &others, &["disk: ", "space: ", "watches: "]].concat() {
         assert!(said.lines().any(|line| line[6..].starts_with(what)), "{what}: {said}");
     }
     drop(peer);
@@ -369,6 +397,86 @@ fn a_doctor_says_what_is_wrong_and_what_to_do() {
     assert_eq!(tracker["verdict"], "fail");
     assert!(tracker["remedy"].as_str().is_some_and(|remedy| remedy.contains("p2p tracker")), "{said}");
     assert!(lines.iter().all(|line| line["check"] != "hash"), "{said}");
+}
+
+/// A tracker that a test plays, whose clock is so far ahead, and which knows of a node with an older version. Where it listens.
+fn tracker_of_another_time(ahead: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = listener.local_addr().expect("its address");
+    let serve = move |stream: TcpStream| -> Option<()> {
+        let me = Identity::new(Keyring::none(), PeerId::random(), "played".into(), 0);
+        let session = net::welcome(stream, &me, Side::Tracker, |_| Some(Role::Tracker)).ok()?;
+        let mut link = Messages::<ToTracker, FromTracker>::new(session, Side::Tracker);
+        loop {
+            let (request, message) = link.receive().ok()?;
+            let clock = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that was set") + ahead;
+            let answer: FromTracker = match message {
+                ToTracker::GetStatus(_) => {
+                    Status { clock_ms: clock.as_millis() as u64, ..status_of_a_minute() }.into()
+                }
+                ToTracker::GetNodes(_) => {
+                    Nodes { paused: false, nodes: List::new(vec![older_node()]), more: false }.into()
+                }
+                _ => Common::Ok.into(),
+            };
+            link.send(request, &answer).ok()?;
+        }
+    };
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || serve(stream));
+        }
+    });
+    addr.to_string()
+}
+
+fn older_node() -> SeenNode {
+    SeenNode {
+        id: NodeId([1; 16]),
+        name: Label::new("attic"),
+        host: Label::new("attic.lan"),
+        state: NodeState::Up,
+        start: 1,
+        silent_ms: 0,
+        able: false,
+        free: 0,
+        load: 0,
+        roles: List::default(),
+        tries: 0,
+        duties: List::default(),
+        software: Label::new("p2p/0.0.1"),
+    }
+}
+
+#[test]
+fn a_doctor_names_the_clock_that_is_off_and_whoever_runs_another_version() {
+    let (right, played) = (Daemon::tracker(&[]), tracker_of_another_time(Duration::from_secs(3600)));
+    let another = tracker_of_another_time(Duration::from_secs(3601));
+    let checked = |trackers: &[&str], check: &str| -> Value {
+        let said =
+            run(&["doctor", "--quick", "--json", "--tracker", &trackers.join(",")]).expect(DONE).stdout;
+        let mut lines = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.find(|line| line["check"] == check).unwrap_or_else(|| panic!("no {check}: {said}"))
+    };
+    let right = right.target();
+    assert_eq!(checked(&[&right], "clock")["verdict"], "ok");
+    let off = checked(&[&right, &played], "clock");
+    let said = off["says"].as_str().expect("words");
+    assert!(off["verdict"] == "warn" && said.contains(&format!("that of tracker {played} is ")), "{said}");
+    let ahead =
+        off["others"].as_array().expect("trackers").iter().find_map(|other| {
+            (other["who"] == format!("tracker {played}")).then(|| other["ahead_ms"].as_i64())
+        });
+    // Half of what the answer took may lie between.
+    assert!(ahead.flatten().is_some_and(|ahead| (ahead - 3_600_000).abs() < 30_000), "{off}");
+    let remedy = |line: &Value| line["remedy"].as_str().unwrap_or_default().to_owned();
+    assert!(remedy(&off).contains("that tracker's machine"), "{off}");
+    let own = checked(&[&played, &another], "clock");
+    assert!(remedy(&own).contains("this machine's clock"), "{own}");
+    let versions = checked(&[&played], "versions");
+    let said = versions["says"].as_str().expect("words");
+    assert!(versions["verdict"] == "warn" && said.ends_with("; node attic runs p2p/0.0.1"), "{said}");
+    assert_eq!(checked(&[&right], "versions")["verdict"], "ok");
 }
 
 /// Uploads and downloads by turns until it is over, with each of them done; what was uploaded. `done` counts them.

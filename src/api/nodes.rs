@@ -34,6 +34,8 @@ pub struct NodeReport {
     pub executor: Option<String>,
     /// True if that one is at it.
     pub claimed: bool,
+    /// Program and version of its agent; none if the tracker has not heard it.
+    pub software: Option<String>,
 }
 
 /// A role of a node.
@@ -71,6 +73,7 @@ impl From<&SeenNode> for NodeReport {
             tries: node.tries,
             executor: duty.map(|duty| id_of(duty.executor)),
             claimed: duty.is_some_and(|duty| duty.claimed),
+            software: (!node.software.is_empty()).then(|| node.software.to_string()),
         }
     }
 }
@@ -113,6 +116,7 @@ mod tests {
             }]),
             tries: 7,
             duties: List::new(duties),
+            software: Label::new(if state == NodeState::Lost { "" } else { "p2p/1" }),
         };
         let duty = DutyInfo { duty: 1, executor: NodeId([1; 16]), claimed: true };
         let report = NodeReport::from(&seen(NodeState::Lost, vec![duty]));
@@ -131,10 +135,12 @@ mod tests {
             tries: 7,
             executor: Some("01".repeat(16)),
             claimed: true,
+            software: None,
         };
         assert_eq!(report, expected);
         let said = |state| NodeReport::from(&seen(state, Vec::new()));
         assert_eq!([NodeState::Up, NodeState::Drained].map(|state| said(state).state), ["up", "drained"]);
+        assert_eq!(said(NodeState::Up).software.as_deref(), Some("p2p/1"));
         let alone = said(NodeState::Lost);
         assert_eq!((alone.executor, alone.claimed), (None, false));
     }

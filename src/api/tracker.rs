@@ -20,6 +20,8 @@ pub struct TrackerReport {
     pub located: u64,
     /// Milliseconds that peers still have to come back which it had before it started again; else 0.
     pub settling_ms: u32,
+    /// What its clock shows, in milliseconds since 1970.
+    pub clock_ms: u64,
     /// Who is registered.
     pub peers: Vec<Member>,
 }
@@ -55,6 +57,7 @@ impl TrackerReport {
             registrations: status.registrations,
             located: status.located,
             settling_ms: status.settling_ms,
+            clock_ms: status.clock_ms,
             peers: peers.iter().map(Member::from).collect(),
         }
     }
@@ -100,6 +103,7 @@ mod tests {
             located: 4,
             epoch: 0,
             settling_ms: 6,
+            clock_ms: 7,
         };
         let report = TrackerReport::new("t:1", &status, &[peer(0), peer(9)]);
         let member = Member {
@@ -122,6 +126,7 @@ mod tests {
             registrations: 14,
             located: 4,
             settling_ms: 6,
+            clock_ms: 7,
             peers,
         };
         assert_eq!(report, told);

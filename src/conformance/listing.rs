@@ -71,16 +71,17 @@ fn status_counts(target: &Target) -> Checked {
             let (peers, names) = (fields.u32(), fields.u32());
             let counts = (epoch, peers, names, fields.u64(), fields.u64());
             let _settling = fields.u32();
-            counts
+            (counts, fields.u64())
         })
     };
-    let (epoch, ..) = status()?;
+    let ((epoch, ..), clock) = status()?;
     let hash = any_hash();
     let mut member =
         member(target, 1, &[offer(&any_prefix(), hash, true), offer(&any_prefix(), hash, true)])?;
     located(&mut member.client, &locate("", hash, INSPECT, 0, &[]))?;
-    let (same, peers, names, registrations, located) = status()?;
+    let ((same, peers, names, registrations, located), later) = status()?;
     same!(same, epoch, "as long as the tracker runs");
+    holds!(later >= clock && later > 0, "a clock that goes on, and not from {clock} to {later} ms");
     holds!(peers >= 1 && names >= 2 && registrations >= 2 && located >= 1);
     Ok(())
 }

@@ -24,12 +24,13 @@ const PAUSE: Duration = Duration::from_millis(250);
 const NOTHING: [u8; 16] = [0; 16];
 const UP: u8 = 1;
 const RUNNING: u8 = 4;
+const SOFTWARE: &str = "conformance/1";
 
 /// A NODE_BEAT of a node of one role, of the life that began so often.
 fn beat(name: &str, start: u64) -> Body {
     let role = Body::new().text("tracker").u8(RUNNING).u32(1).u8(0);
     let beat = Body::new().u64(start).u32(7).text(name).text("nowhere").u8(0).u8(0);
-    beat.u64(1 << 30).u32(25).list(&[role])
+    beat.u64(1 << 30).u32(25).list(&[role]).text(SOFTWARE)
 }
 
 fn duty(number: u64) -> Body {
@@ -62,6 +63,7 @@ fn state(client: &mut Client, name: &str) -> Checked<Option<u8>> {
         let _roles = fields.list(32, role);
         let _tries = fields.u32();
         let _duties = fields.list(1, duty);
+        let _software = fields.text().len();
         (its, state)
     };
     let page = client.call(id::GET_NODES, &Body::new().raw(&NOTHING).u16(64), id::NODES)?;

@@ -7,6 +7,9 @@ use crate::content::{PeerId, PublicKey};
 use crate::threads::lock;
 use crate::wire::{self, Hello, Role, limits};
 
+/// Program and version, as this process says in HELLO.
+pub const SOFTWARE: &str = concat!("p2p/", env!("CARGO_PKG_VERSION"));
+
 /// The id of this process, which all clones share. Where it is not proved anybody can know it and take it first, so it
 /// can be given up.
 #[derive(Debug, Clone)]
@@ -83,7 +86,7 @@ impl Identity {
             peer: self.peer.get(),
             listen_port: self.listen_port,
             name: wire::Label::new(&*self.name),
-            software: wire::Label::new(concat!("p2p/", env!("CARGO_PKG_VERSION"))),
+            software: wire::Label::new(SOFTWARE),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::life;
 use super::news::{News, Told};
 use super::plan::Plan;
 use super::rescuer::{Deed, Rescuer, Revive};
+use crate::net::SOFTWARE;
 use crate::rescue::Duty;
 use crate::rescue::executor::Event;
 use crate::say;
@@ -50,6 +51,7 @@ impl Siblings {
             free: 0,
             load: 0,
             roles: List::default(),
+            software: Label::new(SOFTWARE),
         };
         let beats = Beats::start(&plan.trackers, (who, first), &plan.state, tell)?;
         let (program, base) = (program.to_owned(), plan.base.clone());

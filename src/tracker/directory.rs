@@ -325,6 +325,7 @@ impl Directory {
             registrations: self.roll.registrations() as u64,
             located: self.located,
             settling_ms: 0, // what was before it knows nothing of
+            clock_ms: 0,    // nor what a clock shows
         }
     }
 

@@ -172,6 +172,7 @@ mod tests {
             free: 1,
             load: 2,
             roles: List::default(),
+            software: Label::new("p2p/1"),
         }
     }
 

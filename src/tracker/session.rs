@@ -159,7 +159,8 @@ impl Session {
             }
             ToTracker::GetStatus(_) => {
                 let settling_ms = shared.peers_may_come_back(now).as_millis() as u32;
-                Ok(wire::Status { settling_ms, ..self.step(shared, now).status(now) }.into())
+                let clock_ms = shared.clock_ms();
+                Ok(wire::Status { settling_ms, clock_ms, ..self.step(shared, now).status(now) }.into())
             }
             ToTracker::GetPeers(message) => {
                 let limit = usize::from(message.limit);

@@ -126,5 +126,7 @@ layout! {
         tries: u32,
         /// Who is to do it now; none if nobody.
         duties: List<DutyInfo, 1>,
+        /// Program and version of its agent, for people; empty if this tracker has not heard it.
+        software: Label,
     }
 }

@@ -431,6 +431,8 @@ messages! {
             load: u32,
             /// Its roles.
             roles: List<NodeRole, MAX_NODE_ROLES>,
+            /// Program and version of the agent, for people.
+            software: Label,
         }
         /// Says that a duty is about to be done, which nobody else does then; answered with OK.
         0x60 "CLAIM" Claim {
@@ -508,6 +510,8 @@ messages! {
             /// Milliseconds that peers still have to come back which were registered before the tracker started again; 0 if it did
             /// not, or their time is over.
             settling_ms: u32,
+            /// What its clock shows, in milliseconds since 1970.
+            clock_ms: u64,
         }
         /// The answer to GET_PEERS.
         0x34 "PEERS" Peers {

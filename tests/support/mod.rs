@@ -470,5 +470,14 @@ pub fn receive<T>(channel: &Receiver<T>, what: &str) -> T {
 
 /// What a tracker that a test plays says of itself: it has been there for a minute, so nothing is waited for.
 pub fn status_of_a_minute() -> Status {
-    Status { uptime_ms: 60_000, epoch: 1, peers: 1, names: 1, registrations: 1, located: 1, settling_ms: 0 }
+    Status {
+        uptime_ms: 60_000,
+        epoch: 1,
+        peers: 1,
+        names: 1,
+        registrations: 1,
+        located: 1,
+        settling_ms: 0,
+        clock_ms: 1_795_000_000_000,
+    }
 }

@@ -85,7 +85,7 @@ fn client(args: &Asking) -> Client {
 }
 
 /// All nodes, and whether all is paused.
-fn all(client: &mut Client) -> Result<(Vec<SeenNode>, bool), Failure> {
+pub(crate) fn all(client: &mut Client) -> Result<(Vec<SeenNode>, bool), Failure> {
     let (limit, mut paused) = (limits::MAX_PAGE_NODES as u16, false);
     let all = in_pages(
         |node: &SeenNode| node.id,
@@ -178,6 +178,7 @@ mod tests {
             roles: List::new(vec![role]),
             tries: 0,
             duties: List::default(),
+            software: Label::new("p2p/1"),
         }
     }
 

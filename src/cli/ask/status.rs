@@ -157,6 +157,7 @@ mod tests {
             registrations: 2,
             located: 0,
             settling_ms: 0,
+            clock_ms: 0,
             peers: vec![member],
         };
         let words = render(&report);

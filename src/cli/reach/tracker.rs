@@ -188,6 +188,11 @@ impl Tracker {
         Ok(link)
     }
 
+    /// Program and version, as it says.
+    pub(crate) fn software(&self) -> &str {
+        &self.link.theirs.software
+    }
+
     /// Who has the content called `name`, or with this id if `name` is empty.
     pub(crate) fn locate(&mut self, name: &str, id: FileId) -> Result<Located, Failure> {
         let question = Locate {

@@ -49,6 +49,7 @@ mod tests {
             registrations: 0,
             located: 0,
             settling_ms,
+            clock_ms: 0,
         };
         assert_eq!(Young::seen("t:1", &status(0)), None);
         let young = Young::seen("t:1", &status(1)).unwrap();

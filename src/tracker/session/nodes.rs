@@ -103,6 +103,7 @@ pub(super) fn list(shared: &Shared, message: &wire::GetNodes, now: Instant) -> F
             roles: said.map_or_else(List::default, |beat| beat.roles.clone()),
             tries: node.tries,
             duties: List::new(duty.into_iter().collect()),
+            software: said.map_or_else(Label::default, |beat| beat.software.clone()),
         });
     }
     wire::Nodes { paused: ledger.is_paused(), nodes: List::new(page), more: left.peek().is_some() }.into()

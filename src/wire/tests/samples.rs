@@ -344,6 +344,7 @@ fn node_info(state: NodeState) -> SeenNode {
         roles: List::new(RoleState::ALL.iter().copied().map(node_role).collect()),
         tries: 1,
         duties: List::new(vec![DutyInfo { duty: 77, executor: NodeId([1; 16]), claimed: true }]),
+        software: Text::new("p2p/0.1.0"),
     }
 }
 
@@ -360,6 +361,7 @@ fn next_about_nodes(after: &ToTracker) -> Option<ToTracker> {
             free: 1 << 30,
             load: 125,
             roles: List::new(vec![node_role(RoleState::Running)]),
+            software: Text::new("p2p/0.1.0"),
         }
         .into(),
         ToTracker::NodeBeat(_) => Claim { duty: 77, life }.into(),
@@ -408,6 +410,7 @@ impl Sampled for FromTracker {
                 registrations: 4,
                 located: 5,
                 settling_ms: 6,
+                clock_ms: 1_795_000_000_000,
             }
             .into(),
             Some(FromTracker::Status(_)) => Peers { peers: List::new(vec![peer_info()]), more: false }.into(),

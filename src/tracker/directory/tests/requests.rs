@@ -268,6 +268,7 @@ fn the_status_counts_what_there_is() {
         registrations: 3,
         located: 1,
         settling_ms: 0,
+        clock_ms: 0,
     };
     assert_eq!(directory.status(now + Duration::from_millis(7)), expected);
     let other = Directory::new(LEASE, Bounds::default(), 2, now);

@@ -21,6 +21,7 @@ fn beat(start: u64) -> NodeBeat {
         free: 1,
         load: 2,
         roles: List::default(),
+        software: Label::new("p2p/1"),
     }
 }
 
