@@ -51,8 +51,8 @@ export function Get() {
     ${seen?.id ? html`<section class="card"><h2><${Name} text=${seen.name} /></h2>
       <${Facts} items=${[['Size', size(seen.size)], ['Have all of it', number(seen.found[0]?.seeders)], ['Have a part', number(seen.found[0]?.leechers)], ['Id', html`<code>${seen.id}</code>`], seen.here && ['Here already as', html`<${Name} text=${seen.here} />`]]} />
       ${seen.found.length === 0 ? html`<p>Nobody is known to have it now; it is fetched as soon as somebody has.</p>` : null}
-      ${may('publisher') ? html`<label>Called here <input class="wide" value=${dest} onInput=${event => setDest(event.target.value)} /></label>
-      ${seen.name.endsWith('/') ? html`<label>Only these of its files <input class="wide" value=${only} onInput=${event => setOnly(event.target.value)} placeholder="all; or patterns like 2024/, *.jpg" spellcheck="false" autocomplete="off" /></label>` : null}
+      ${may('publisher') ? html`<div class="line fields"><label>Called here <input class="wide" value=${dest} onInput=${event => setDest(event.target.value)} /></label>
+      ${seen.name.endsWith('/') ? html`<label>Only these of its files <input class="wide" value=${only} onInput=${event => setOnly(event.target.value)} placeholder="all; or patterns like 2024/, *.jpg" spellcheck="false" autocomplete="off" /></label>` : null}</div>
       ${seen.exists ? html`<label class="check"><input type="checkbox" checked=${force} onChange=${event => setForce(event.target.checked)} /> Replace files that differ: something is there</label>` : null}
       <p class="buttons"><button type="button" class="main" onClick=${fetch_}>Fetch it</button></p>` : html`<p>Your role may look, and not fetch.</p>`}</section>` : null}</div>`;
 }
