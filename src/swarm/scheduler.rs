@@ -73,6 +73,8 @@ pub struct Scheduler {
     others_gained: Option<Instant>,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
     cursor: Chunk,
+    /// It stays where it is: each source is asked for what it has from there on, in order.
+    in_order: bool,
     /// What somebody waits for: it goes before everything else, in its order.
     pressing: Run,
     rng: fastrand::Rng,
@@ -98,6 +100,7 @@ impl Scheduler {
             spared: BTreeSet::new(),
             others_gained: None,
             rng: fastrand::Rng::with_seed(seed),
+            in_order: false,
             pressing: Run::new(Chunk(0), 0),
             cursor: Chunk((seed % u64::from(layout.chunks().max(1))) as u32),
             layout,
@@ -189,6 +192,7 @@ impl Scheduler {
                 self.chunks.want(&more);
                 self.fill_all(now, &mut out);
             }
+            Event::InOrder => self.in_order = true,
             Event::Tick => self.tick(now, &mut out),
         }
         self.check();
@@ -493,10 +497,10 @@ impl Scheduler {
     /// the same order, or the source sends each to all of them before it sends another. Among whole
     /// sources alone there is nothing to spread, and a file is best read from front to back.
     fn move_cursor(&mut self, asked: Chunk) {
-        self.cursor = if self.sources.all_are_whole() {
-            asked.plus(1)
-        } else {
-            Chunk(self.rng.u32(..self.layout.chunks().max(1)))
+        self.cursor = match self.sources.all_are_whole() {
+            _ if self.in_order => return,
+            true => asked.plus(1),
+            false => Chunk(self.rng.u32(..self.layout.chunks().max(1))),
         };
     }
 

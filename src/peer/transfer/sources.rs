@@ -232,6 +232,11 @@ impl Sources {
         drop(self.left.wait_while(state, |state| !state.links.is_empty()));
     }
 
+    /// True if anybody is connected.
+    pub(in crate::peer) fn any(&self) -> bool {
+        !lock(&self.state).links.is_empty()
+    }
+
     /// Peers that are connected now.
     fn connected(&self) -> Vec<(SourceId, PeerId)> {
         lock(&self.state).links.values().map(|link| (link.id, link.who.peer)).collect()

@@ -101,7 +101,13 @@ impl Transfer {
         let (nothing, any) = (ChunkSet::empty(chunks), ChunkSet::full(chunks));
         let sets = (nothing.clone(), any, &nothing);
         let transfer = Transfer::of(id, View::Bytes, name, landing, sets, limits, inlets);
+        transfer.goes_in_order();
         Transfer { grows: true, ..transfer }
+    }
+
+    /// From now on neighbouring chunks are asked for one after the other.
+    pub(in crate::peer) fn goes_in_order(&self) {
+        self.sources.step([Event::InOrder], None);
     }
 
     /// Of the chunks `wanted`, of which only those `asked` are to be asked for at once.

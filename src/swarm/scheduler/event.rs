@@ -31,6 +31,8 @@ pub enum Event {
     Spare(SourceId),
     /// These are wanted, too.
     Wanted(ChunkSet),
+    /// From now on each source is asked for neighbouring chunks one after the other: they are needed together.
+    InOrder,
     /// A source told its load.
     Loaded(SourceId, SourceLoad),
     /// A source gained chunks, as runs.

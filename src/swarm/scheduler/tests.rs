@@ -436,6 +436,37 @@ fn what_is_wanted_later_is_asked_of_who_is_there_already() {
 }
 
 #[test]
+fn what_is_needed_together_is_asked_of_each_source_in_order_from_where_this_peer_begins() {
+    const CHUNKS: u32 = 64;
+    let (mut scheduler, now) = (scheduler_of(CHUNKS), Instant::now());
+    assert_eq!(scheduler.step(Event::InOrder, now), []);
+    let of = |odd: u32| (0..CHUNKS).filter(|chunk| chunk % 2 == odd).collect::<Vec<u32>>();
+    let mut asked: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
+    let mut left: Vec<(SourceId, Chunk)> = Vec::new();
+    let mut note = |effects: Vec<Effect>, left: &mut Vec<(SourceId, Chunk)>| {
+        for effect in effects {
+            if let Effect::Ask(source, chunk) = effect {
+                asked[source.0 as usize].push(chunk.0);
+                left.push((source, chunk));
+            }
+        }
+    };
+    note(join(&mut scheduler, A, some(&of(0), CHUNKS), now), &mut left);
+    note(join(&mut scheduler, B, some(&of(1), CHUNKS), now), &mut left);
+    while !left.is_empty() {
+        let (source, chunk) = left.remove(0);
+        let arrives = [Event::Arriving(source, chunk), Event::Progress(source, CHUNK_BYTES)];
+        for event in arrives.into_iter().chain([Event::Arrived(source, chunk)]) {
+            note(scheduler.step(event, now), &mut left);
+        }
+    }
+    assert!(scheduler.is_done());
+    // The seed is 1: so the first chunk is the last that the one is asked for.
+    let from_one = |odd| [of(odd).split_off(1 - odd as usize), of(odd)[..1 - odd as usize].to_vec()].concat();
+    assert_eq!(asked, [from_one(0), from_one(1)]);
+}
+
+#[test]
 fn what_somebody_waits_for_is_asked_for_first_in_its_order_and_of_who_could_choose() {
     const CHUNKS: u32 = 40;
     let (mut scheduler, now, whole) = (scheduler_of(CHUNKS), Instant::now(), SourceId(0));

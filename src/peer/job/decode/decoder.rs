@@ -24,12 +24,14 @@ use crate::swarm::shards::{Block, Missed};
 use crate::threads;
 use crate::wire::{Coding, Side as Of};
 
-/// What nobody has for so long is decoded.
+/// What nobody has for so long is decoded,
 const PATIENCE: Duration = Duration::from_millis(250);
+/// or for so long, if all have said what they have whom trackers named.
+const ALL_SAID: Duration = Duration::from_millis(40);
 /// For so long the first source is waited for: before, nobody has anything.
 const FIRST_SOURCE: Duration = Duration::from_secs(3);
 /// How often it is looked what nobody has,
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(20);
 /// and while something is on its way, what has come: often enough for what is decoded at a time to be a small part of what may
 /// be on its way.
 const STEP: Duration = Duration::from_millis(5);
@@ -133,6 +135,8 @@ struct Work<'a> {
     works: &'a AtomicBool,
     started: Instant,
     missed: Missed,
+    /// The transfer was told to ask for neighbouring chunks one after the other.
+    in_order: bool,
     /// The chunk hashes of the own content, and when others are asked for them again.
     manifest: Option<Manifest>,
     asks: Instant,
@@ -155,6 +159,7 @@ impl<'a> Work<'a> {
             works,
             started: now,
             missed: Missed::new(columns.own().chunks(), now),
+            in_order: false,
             manifest: None,
             asks: now,
             solver: Solver::new(stripes.shape()),
@@ -239,12 +244,20 @@ impl<'a> Work<'a> {
     /// What nobody has had of the transfer for long enough.
     fn lost(&mut self, now: Instant) -> ChunkSet {
         let transfer = &self.of.transfer;
-        let lost = match transfer.sources.views().is_empty() {
-            false => transfer.lacks_of_sources(),
-            true if now < self.started + FIRST_SOURCE => ChunkSet::empty(self.columns.own().chunks()),
-            true => transfer.lacks_all(),
+        let lost = match transfer.sources.any() {
+            true => transfer.lacks_of_sources(),
+            false if now < self.started + FIRST_SOURCE => ChunkSet::empty(self.columns.own().chunks()),
+            false => transfer.lacks_all(),
         };
-        self.missed.look(&lost, PATIENCE, now).clone()
+        let expects = transfer.neighbours(|neighbours| neighbours.expects());
+        let patience = if expects { PATIENCE } else { ALL_SAID };
+        let long = self.missed.look(&lost, patience, now);
+        if !long.is_empty() && !self.in_order {
+            // Columns are to be whole soon, one after the other.
+            self.in_order = true;
+            transfer.goes_in_order();
+        }
+        long.clone()
     }
 
     fn view(&self, lost: ChunkSet) -> View {

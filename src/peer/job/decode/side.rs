@@ -102,9 +102,9 @@ impl<'a> Side<'a> {
 
     /// Chunks that are wanted and that nobody has.
     pub(super) fn missing(&mut self, now: Instant) -> ChunkSet {
-        let missing = match self.transfer.sources.views().is_empty() {
-            true => self.wanted.difference(&self.transfer.had()),
-            false => self.transfer.lacks_of_sources(),
+        let missing = match self.transfer.sources.any() {
+            true => self.transfer.lacks_of_sources(),
+            false => self.wanted.difference(&self.transfer.had()),
         };
         if missing.is_empty() {
             self.missing_since = None;

@@ -189,8 +189,8 @@ impl Twin {
             }
             Event::Settled(id, chunk) => self.refused(id, Some(chunk), Refusal::Cancelled, now),
             Event::Refused(id, chunk, why) => self.refused(id, chunk, why, now),
-            // Its histories spare nobody, and all is wanted from their beginning.
-            Event::Spare(_) | Event::Wanted(_) => {}
+            // Its histories spare nobody, and all is wanted from their beginning, in no order.
+            Event::Spare(_) | Event::Wanted(_) | Event::InOrder => {}
             Event::Tick => self.tick(now),
         }
         std::mem::take(&mut self.out)
