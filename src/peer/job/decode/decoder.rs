@@ -5,8 +5,8 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -14,12 +14,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::columns::{Columns, View};
 use super::hashes;
 use super::side::Side;
-use super::solver::Solver;
+use super::solver::{Ready, Solver, read, solve};
 use crate::content::code::{CodecError, Column, Stripes};
 use crate::content::{Chunk, ChunkSet, Manifest, Place, hash_chunk, proof_run};
 use crate::peer::job::means::Means;
-use crate::peer::share::read_at;
-use crate::peer::transfer::{Inlet, Lying, Transfer};
+use crate::peer::transfer::{Inlet, Transfer};
 use crate::swarm::shards::{Block, Missed};
 use crate::threads;
 use crate::wire::{Coding, Side as Of};
@@ -38,6 +37,10 @@ const STEP: Duration = Duration::from_millis(5);
 /// Bytes that are on their way or here only to decode others, beyond what one column needs: so much room is taken beside
 /// what is fetched itself. It is enough to keep all sources busy while a column is decoded.
 const WINDOW_BYTES: u64 = 64 << 20;
+/// So long is decoded before it is looked again what has come: a small part of what it takes to fetch as much as may be on its way.
+const DECODE_FOR: Duration = Duration::from_millis(20);
+/// Most threads that decode at a time; one where nobody waits for what comes of it.
+const MOST_THREADS: usize = 4;
 /// What nobody had who was asked is asked for again after so long, and so are the hashes of chunks.
 const FORGETS: Duration = Duration::from_secs(12);
 
@@ -141,6 +144,8 @@ struct Work<'a> {
     manifest: Option<Manifest>,
     asks: Instant,
     solver: Solver,
+    /// So many decode at a time.
+    threads: usize,
     /// What is fetched to decode with, of either content.
     sides: [Option<Side<'a>>; 2],
     /// Columns that are being fetched for, and bytes that are.
@@ -153,6 +158,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(of: &'a Decoder, stripes: Stripes, works: &'a AtomicBool) -> Work<'a> {
         let (columns, now) = (Columns::new(stripes, of.code.of != Of::Data), Instant::now());
+        let cores = thread::available_parallelism().map_or(1, usize::from);
         Work {
             of,
             columns,
@@ -163,6 +169,7 @@ impl<'a> Work<'a> {
             manifest: None,
             asks: now,
             solver: Solver::new(stripes.shape()),
+            threads: if of.slow.is_some() { 1 } else { cores.min(MOST_THREADS) },
             sides: [None, None],
             begun: BTreeMap::new(),
             gone: columns.nothing(),
@@ -217,7 +224,7 @@ impl<'a> Work<'a> {
             return Ok(Turn::Waits);
         }
         let idle = self.begun.is_empty();
-        let in_time = self.decode_ready(&view, now + STEP)?;
+        let in_time = self.decode_ready(&view, now + DECODE_FOR)?;
         Ok(match in_time {
             _ if idle => Turn::Idle,
             true => Turn::Waits,
@@ -337,23 +344,43 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Decodes columns of which enough is here, and what is lost of them is handed to the transfer, which proves it. False if that
-    /// took until then: there may be more.
+    /// Decodes columns of which enough is here, several at a time, and what is lost of them is handed to the transfer, which proves
+    /// it. False if that took until then: there may be more.
     fn decode_ready(&mut self, view: &View, until: Instant) -> Result<bool, Stop> {
-        for column in self.begun.keys().copied().collect::<Vec<Column>>() {
-            let blocks = self.blocks(column, view);
-            let Some(given) = self.columns.enough(&blocks) else { continue };
-            let lost: Vec<usize> = (0..blocks.len()).filter(|index| blocks[*index] == Block::Lost).collect();
-            for (index, bytes) in lost.iter().zip(self.solve(column, (&given, &lost), view)?) {
-                self.supply(column, *index, &bytes)?;
-            }
-            self.begun.remove(&column);
-            self.spend(column)?;
-            if Instant::now() >= until {
-                return Ok(false);
+        let mut ready: Vec<Ready> = Vec::new();
+        for column in self.begun.keys().copied() {
+            let blocks =
+                self.columns.blocks(column, view, (&self.gone, |chunk| self.of.transfer.wants(chunk)));
+            if let Some(given) = self.columns.enough(&blocks) {
+                let lost = (0..blocks.len()).filter(|index| blocks[*index] == Block::Lost).collect();
+                ready.push(Ready::new(column, (given, lost), &mut self.solver)?);
             }
         }
-        Ok(true)
+        let (work, next) = (&*self, AtomicUsize::new(0));
+        let help = || -> Result<(), Stop> {
+            while let Some(ready) = ready.get(next.fetch_add(1, Ordering::Relaxed)) {
+                for (index, bytes) in ready.wanted.iter().zip(work.solve(ready, view)?) {
+                    work.supply(ready.column, *index, &bytes)?;
+                }
+                if Instant::now() >= until {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let threads = self.threads.min(ready.len());
+        thread::scope(|scope| {
+            let helpers: Vec<_> =
+                (1..threads).filter_map(|_| threads::named("decode").helper(scope, help)).collect();
+            let mine = help();
+            helpers.into_iter().map(threads::join).fold(mine, Result::and)
+        })?;
+        let done = next.into_inner().min(ready.len());
+        for Ready { column, .. } in &ready[..done] {
+            self.begun.remove(column);
+            self.spend(*column)?;
+        }
+        Ok(done == ready.len())
     }
 
     /// The chunk hashes of a small content of which nobody knows them, for who kept it is gone: all of it is decoded, and its id tells
@@ -382,7 +409,8 @@ impl<'a> Work<'a> {
             let mine: Vec<usize> = (0..self.columns.shards())
                 .filter(|index| self.columns.chunks(column, *index).0 == 0)
                 .collect();
-            for (index, block) in mine.iter().zip(self.solve(column, (&given, &mine), view)?) {
+            let ready = Ready::new(column, (given, mine), &mut self.solver)?;
+            for (index, block) in ready.wanted.iter().zip(self.solve(&ready, view)?) {
                 for (chunk, place, data) in self.chunks_in(column, *index, &block) {
                     hashes.insert(chunk, hash_chunk(own, place.chunk, data));
                 }
@@ -393,23 +421,22 @@ impl<'a> Work<'a> {
         Ok(if self.manifest.is_some() { Turn::More } else { Turn::Idle })
     }
 
-    /// The `wanted` blocks of a column, from those `given`, which are here.
-    fn solve(&mut self, column: Column, of: (&[usize], &[usize]), view: &View) -> Result<Vec<Vec<u8>>, Stop> {
+    /// The wanted blocks of a column.
+    fn solve(&self, ready: &Ready, view: &View) -> Result<Vec<Vec<u8>>, Stop> {
         if self.is_over() {
             return Err(Stop::Over);
         }
-        let bytes = self.columns.block_bytes();
-        let Work { columns, sides, solver, of: Decoder { transfer, .. }, .. } = self;
-        let from = |side: usize, chunk, place| match &sides[side] {
+        let from = |side: usize, chunk, place| match &self.sides[side] {
             // What was fetched for this is read where it lies: the other may be on its way yet.
             Some(fetched) if view.fetched[side].contains(chunk) => fetched.bytes(place),
-            _ if side == 0 => transfer.landing.bytes(place),
+            _ if side == 0 => self.of.transfer.landing.bytes(place),
             _ => Err(io::ErrorKind::NotFound.into()),
         };
         let read = |index, part: Range<u64>, into: &mut [u8]| {
-            read(columns, (column, index), (part, into), from).map_err(Stop::from)
+            read(&self.columns, (ready.column, index), (part, into), from).map_err(Stop::from)
         };
-        solver.solve(bytes, of, read)
+        let size = (ready.wanted.len(), self.columns.block_bytes());
+        solve(&ready.recovery, size, &ready.given, read)
     }
 
     /// Hands the chunks of a decoded block to the transfer.
@@ -443,26 +470,4 @@ impl<'a> Work<'a> {
             (chunk, place, &bytes[from..from + place.len as usize])
         })
     }
-}
-
-/// Reads a part of a block, from where its chunks lie; behind the end of the data are zeros. False if all of it are.
-fn read(
-    columns: &Columns,
-    (column, index): (Column, usize),
-    (part, into): (Range<u64>, &mut [u8]),
-    lying: impl Fn(usize, Chunk, Place) -> io::Result<Lying>,
-) -> io::Result<bool> {
-    let (side, start) = (columns.chunks(column, index).0, columns.offset(column, index));
-    let (first, end) = (start + part.start, start + part.end);
-    let mut filled = 0;
-    for (chunk, place) in columns.places(column, index) {
-        let (from, to) = (first.max(place.offset), end.min(place.offset + place.len));
-        if from < to {
-            filled = (to - first) as usize;
-            let (lying, into) = (lying(side, chunk, place)?, &mut into[(from - first) as usize..filled]);
-            read_at(&lying.file, into, lying.offset + from - place.offset)?;
-        }
-    }
-    into[filled..].fill(0);
-    Ok(filled > 0)
 }

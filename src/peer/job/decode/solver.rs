@@ -1,9 +1,15 @@
 //! Works out what is lost of a column, a part of it at a time.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::content::code::{CodecError, Recovery, Shape};
+use super::columns::Columns;
+use crate::content::code::{CodecError, Column, Recovery, Shape};
+use crate::content::{Chunk, Place};
+use crate::peer::share::read_at;
+use crate::peer::transfer::Lying;
 
 /// So much of each shard is read at a time: it is still in a cache when it is multiplied.
 const PART_BYTES: u64 = 64 << 10;
@@ -13,11 +19,11 @@ const MOST_KNOWN: usize = 64;
 /// Which shards are here, and which of the others are wanted.
 type Pattern = (Vec<usize>, Vec<usize>);
 
-/// Decodes columns of one code.
+/// Knows how lost shards of one code follow from others.
 #[derive(Debug)]
 pub(super) struct Solver {
     shape: Shape,
-    known: BTreeMap<Pattern, Recovery>,
+    known: BTreeMap<Pattern, Arc<Recovery>>,
 }
 
 impl Solver {
@@ -25,45 +31,92 @@ impl Solver {
         Solver { shape, known: BTreeMap::new() }
     }
 
-    /// The blocks of the `wanted` shards in a column of so many bytes, from those `given`. `read` fills in a part of a given
-    /// one, or says that it is zeros alone.
-    pub(super) fn solve<E: From<CodecError>>(
+    /// How the `wanted` shards follow from those `given`.
+    pub(super) fn recovery(
         &mut self,
-        bytes: u64,
-        (given, wanted): (&[usize], &[usize]),
-        mut read: impl FnMut(usize, Range<u64>, &mut [u8]) -> Result<bool, E>,
-    ) -> Result<Vec<Vec<u8>>, E> {
-        let recovery = self.recovery(given, wanted)?;
-        let mut blocks = vec![vec![0; bytes as usize]; wanted.len()];
-        let mut slice = vec![0; PART_BYTES.min(bytes) as usize];
-        let mut from = 0;
-        while from < bytes {
-            let part = from..bytes.min(from + PART_BYTES);
-            from = part.end;
-            let (slice, place) =
-                (&mut slice[..(part.end - part.start) as usize], part.start as usize..part.end as usize);
-            for (nth, index) in given.iter().enumerate() {
-                if read(*index, part.clone(), slice)? {
-                    let mut sums: Vec<&mut [u8]> =
-                        blocks.iter_mut().map(|block| &mut block[place.clone()]).collect();
-                    recovery.add(nth, slice, &mut sums)?;
-                }
-            }
-        }
-        Ok(blocks)
-    }
-
-    fn recovery(&mut self, given: &[usize], wanted: &[usize]) -> Result<&Recovery, CodecError> {
+        given: &[usize],
+        wanted: &[usize],
+    ) -> Result<Arc<Recovery>, CodecError> {
         let pattern = (given.to_vec(), wanted.to_vec());
-        if !self.known.contains_key(&pattern) {
-            if self.known.len() >= MOST_KNOWN {
-                self.known.clear();
-            }
-            let recovery = Recovery::new(self.shape, given, wanted)?;
-            self.known.insert(pattern.clone(), recovery);
+        if let Some(known) = self.known.get(&pattern) {
+            return Ok(known.clone());
         }
-        Ok(&self.known[&pattern])
+        if self.known.len() >= MOST_KNOWN {
+            self.known.clear();
+        }
+        let recovery = Arc::new(Recovery::new(self.shape, given, wanted)?);
+        self.known.insert(pattern, recovery.clone());
+        Ok(recovery)
     }
+}
+
+/// A column of which enough is here.
+pub(super) struct Ready {
+    pub(super) column: Column,
+    /// As many blocks as the others follow from.
+    pub(super) given: Vec<usize>,
+    pub(super) wanted: Vec<usize>,
+    pub(super) recovery: Arc<Recovery>,
+}
+
+impl Ready {
+    pub(super) fn new(
+        column: Column,
+        (given, wanted): (Vec<usize>, Vec<usize>),
+        solver: &mut Solver,
+    ) -> Result<Ready, CodecError> {
+        let recovery = solver.recovery(&given, &wanted)?;
+        Ok(Ready { column, given, wanted, recovery })
+    }
+}
+
+/// So many blocks of a column of so many bytes each, as they follow from those `given`. `read` fills in a part of a given one, or
+/// says that it is zeros alone.
+pub(super) fn solve<E: From<CodecError>>(
+    recovery: &Recovery,
+    (wanted, bytes): (usize, u64),
+    given: &[usize],
+    mut read: impl FnMut(usize, Range<u64>, &mut [u8]) -> Result<bool, E>,
+) -> Result<Vec<Vec<u8>>, E> {
+    let mut blocks = vec![vec![0; bytes as usize]; wanted];
+    let mut slice = vec![0; PART_BYTES.min(bytes) as usize];
+    let mut from = 0;
+    while from < bytes {
+        let part = from..bytes.min(from + PART_BYTES);
+        from = part.end;
+        let place = part.start as usize..part.end as usize;
+        let slice = &mut slice[..place.len()];
+        for (nth, index) in given.iter().enumerate() {
+            if read(*index, part.clone(), slice)? {
+                let mut sums: Vec<&mut [u8]> =
+                    blocks.iter_mut().map(|block| &mut block[place.clone()]).collect();
+                recovery.add(nth, slice, &mut sums)?;
+            }
+        }
+    }
+    Ok(blocks)
+}
+
+/// Reads a part of a block, from where its chunks lie; behind the end of the data are zeros. False if all of it are.
+pub(super) fn read(
+    columns: &Columns,
+    (column, index): (Column, usize),
+    (part, into): (Range<u64>, &mut [u8]),
+    lying: impl Fn(usize, Chunk, Place) -> io::Result<Lying>,
+) -> io::Result<bool> {
+    let (side, start) = (columns.chunks(column, index).0, columns.offset(column, index));
+    let (first, end) = (start + part.start, start + part.end);
+    let mut filled = 0;
+    for (chunk, place) in columns.places(column, index) {
+        let (from, to) = (first.max(place.offset), end.min(place.offset + place.len));
+        if from < to {
+            filled = (to - first) as usize;
+            let (lying, into) = (lying(side, chunk, place)?, &mut into[(from - first) as usize..filled]);
+            read_at(&lying.file, into, lying.offset + from - place.offset)?;
+        }
+    }
+    into[filled..].fill(0);
+    Ok(filled > 0)
 }
 
 #[cfg(test)]
@@ -86,12 +139,13 @@ mod tests {
             into.copy_from_slice(&all[index][part.start as usize..part.end as usize]);
             Ok::<bool, CodecError>(index != 2)
         };
-        let of = (&[1, 2, 3][..], &[0, 4][..]);
-        let solved = solver.solve(BYTES as u64, of, &mut read).unwrap();
+        let given = [1, 2, 3];
+        let recovery = solver.recovery(&given, &[0, 4]).unwrap();
+        let solved = solve(&recovery, (2, BYTES as u64), &given, &mut read).unwrap();
         assert_eq!(solved, [all[0].clone(), all[4].clone()]);
         let (first, second) = (0..PART_BYTES, PART_BYTES..BYTES as u64);
         let each = |part: &Range<u64>| [1, 2, 3].map(|index| (index, part.clone()));
         assert_eq!(parts, [each(&first), each(&second)].concat());
-        assert_eq!(solver.known.len(), 1);
+        assert!(Arc::ptr_eq(&recovery, &solver.recovery(&given, &[0, 4]).unwrap()));
     }
 }
