@@ -134,7 +134,13 @@ pub(super) fn bitmap(bytes: &[u8], _: &Path) {
 pub(super) fn session(bytes: &[u8], _: &Path) {
     let start = Instant::now();
     let mut now = start;
-    let bounds = Bounds { registrations: 40, bytes: 1 << 20, bitmap_bytes_per_peer: 600, bitmap_bytes: 1000 };
+    let bounds = Bounds {
+        registrations: 40,
+        bytes: 1 << 20,
+        bitmap_bytes_per_peer: 600,
+        bitmap_bytes: 1000,
+        ..Bounds::default()
+    };
     let shared = Shared::new(Directory::new(Duration::from_secs(30), bounds, 7, start));
     let mut sessions: Vec<Session> = (0..3).map(member).collect();
     for frame in frames(&mut after_hello(), &[bytes]).0 {

@@ -73,11 +73,12 @@ mod tests {
         let start = Instant::now();
         let mut silence = Silence::new(start, ROUND_TRIP);
         assert_eq!(silence.look(true, start), Look::Again(start + ASK_AFTER));
-        assert!(matches!(silence.look(true, start + ASK_AFTER), Look::Ask(_)));
+        assert_eq!(silence.look(true, start + ASK_AFTER), Look::Ask(start + LOST_AFTER));
         assert_eq!(silence.look(true, start + ASK_AFTER), Look::Again(start + LOST_AFTER));
         assert_eq!(silence.look(true, start + LOST_AFTER), Look::Lost);
         silence.heard(start + LOST_AFTER);
-        assert!(matches!(silence.look(true, start + LOST_AFTER), Look::Again(_)));
+        let again = start + LOST_AFTER + ASK_AFTER;
+        assert_eq!(silence.look(true, start + LOST_AFTER), Look::Again(again), "it was heard again");
     }
 
     #[test]
@@ -85,17 +86,20 @@ mod tests {
         let start = Instant::now();
         let mut silence = Silence::new(start, ROUND_TRIP);
         assert_eq!(silence.look(false, start + ASK_AFTER), Look::Again(start + KEEP_ALIVE));
-        assert!(matches!(silence.look(false, start + KEEP_ALIVE), Look::Ask(_)));
-        assert!(matches!(silence.look(false, start + KEEP_ALIVE + ASK_AFTER), Look::Again(_)));
-        assert_eq!(silence.look(false, start + KEEP_ALIVE + LOST_AFTER), Look::Lost);
+        let patience = LOST_AFTER - ASK_AFTER;
+        let lost = start + KEEP_ALIVE + patience;
+        assert_eq!(silence.look(false, start + KEEP_ALIVE), Look::Ask(lost));
+        assert_eq!(silence.look(false, lost - ROUND_TRIP), Look::Again(lost));
+        assert_eq!(silence.look(false, lost), Look::Lost);
     }
 
     #[test]
     fn a_far_source_has_more_time() {
         let start = Instant::now();
         let mut silence = Silence::new(start, Duration::from_secs(5));
-        assert!(matches!(silence.look(true, start + ASK_AFTER), Look::Ask(_)));
-        assert!(matches!(silence.look(true, start + Duration::from_secs(19)), Look::Again(_)));
-        assert_eq!(silence.look(true, start + Duration::from_secs(20)), Look::Lost);
+        let lost = start + Duration::from_secs(20);
+        assert_eq!(silence.look(true, start + ASK_AFTER), Look::Ask(lost));
+        assert_eq!(silence.look(true, lost - ROUND_TRIP), Look::Again(lost));
+        assert_eq!(silence.look(true, lost), Look::Lost);
     }
 }

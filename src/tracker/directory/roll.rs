@@ -30,6 +30,8 @@ const MAX_CLAIMS: usize = 2;
 pub struct Bounds {
     /// Most registrations (a name and content at a peer) of all peers.
     pub registrations: usize,
+    /// Most registrations of one peer.
+    pub registrations_per_peer: usize,
     /// Most bytes for all that is kept.
     pub bytes: usize,
     /// Most bytes for the bitmaps of one peer's partial contents.
@@ -42,6 +44,7 @@ impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
             registrations: 20_000_000,
+            registrations_per_peer: limits::MAX_OFFERS_PER_PEER,
             bytes: 3 << 30,
             bitmap_bytes_per_peer: 16 << 20,
             bitmap_bytes: 1 << 30,
@@ -227,7 +230,7 @@ impl Roll {
     }
 
     fn check_room(&mut self, peer: PeerRow, added: &[Offer]) -> Result<(), Denial> {
-        if self.peers[peer].offers() + added.len() > limits::MAX_OFFERS_PER_PEER {
+        if self.peers[peer].offers() + added.len() > self.bounds.registrations_per_peer {
             return Err(Denial::Full("contents of this peer"));
         }
         let bytes = added.iter().map(|offer| offer.name.len()).sum();

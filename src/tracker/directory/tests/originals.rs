@@ -64,6 +64,24 @@ fn a_copy_becomes_an_original_and_an_original_stays_one() {
 }
 
 #[test]
+fn a_name_is_as_new_as_its_newest_original_and_without_one_as_its_newest_copy() {
+    let now = Instant::now();
+    let mut directory = directory(now);
+    for (number, original, modified, expected) in [
+        (1, false, 5, 5),
+        (2, false, 3, 5),
+        (3, true, 2, 2),
+        (4, true, 4, 4),
+        (5, true, 1, 4),
+        (6, false, 9, 4),
+    ] {
+        let offer = Offer { original, modified, ..offer("f", 1, 1, true) };
+        join(&mut directory, peer(number), &[offer], now);
+        assert_eq!(locate(&mut directory, Wanted::Name("f"), now)[0].modified, expected, "{number}");
+    }
+}
+
+#[test]
 fn what_originals_call_a_content_is_agreed_on_whatever_copies_say() {
     let now = Instant::now();
     let mut directory = directory(now);

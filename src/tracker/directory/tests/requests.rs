@@ -105,6 +105,20 @@ fn there_are_no_more_registrations_than_there_may_be() {
     assert_eq!(directory.update(peer(1), &[], &two[1..], now), Ok(()));
 }
 
+#[test]
+fn a_peer_has_no_more_registrations_than_one_may_have() {
+    let now = Instant::now();
+    let bounds = Bounds { registrations_per_peer: 2, ..Bounds::default() };
+    let mut directory = Directory::new(LEASE, bounds, 1, now);
+    let [a, b, c] = [("a", 1), ("b", 2), ("c", 3)].map(|(name, content)| offer(name, content, 1, true));
+    join(&mut directory, peer(1), &[a.clone(), b.clone()], now);
+    let full = Err(Denial::Full("contents of this peer"));
+    assert_eq!(directory.update(peer(1), &[], std::slice::from_ref(&c), now), full);
+    join(&mut directory, peer(2), &[], now);
+    assert_eq!(directory.update(peer(2), &[], &[a, b, c.clone()], now), full, "all at once");
+    assert_eq!(directory.update(peer(2), &[], &[c], now), Ok(()), "others have places of their own");
+}
+
 /// So many offers that are kept in 98 bytes each, different for each peer.
 fn weights(number: u8, count: u8) -> Vec<Offer> {
     (0..count)
