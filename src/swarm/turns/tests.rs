@@ -91,6 +91,25 @@ fn while_somebody_waits_nobody_else_begins() {
     assert!(!turns.takes(7));
     turns.sending.pop();
     assert!(!turns.takes(8), "7 was first");
+    assert!(!turns.has_spare(), "it is free, and not for whoever comes");
+}
+
+#[test]
+fn a_turn_is_spare_while_one_is_free_and_nobody_waits() {
+    let mut turns = Turns::new();
+    (0..SLOTS as u32).for_each(|asker| assert!(turns.has_spare() && turns.takes(asker)));
+    assert!(!turns.has_spare());
+    assert!(turns.pass_on(&0, None, |_| rank_of(0, false)).is_empty() && turns.has_spare());
+}
+
+#[test]
+fn a_network_has_waited_since_the_first_of_it_came_whoever_that_was() {
+    let mut turns = full();
+    assert!(!turns.takes_as(1, origin(1, 1)) && !turns.takes(9));
+    assert_eq!(turns.next(|asker| rank_of(0, *asker == 9)), Some(9));
+    assert!(!turns.takes_as(2, origin(2, 2)) && !turns.takes_as(3, origin(1, 3)));
+    turns.forget(&1);
+    assert_eq!(turns.next(|_| rank_of(0, false)), Some(3), "somebody of its network came before 2");
 }
 
 #[test]
