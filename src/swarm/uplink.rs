@@ -7,6 +7,7 @@ use crate::content::Rate;
 /// Bytes that a socket takes ahead of what has left the host. What it has taken cannot be put in a
 /// better order, and gains wait behind it.
 pub(crate) const UNSENT_AHEAD: u32 = 16 << 10;
+const _: () = assert!(UNSENT_AHEAD > 0, "0 would be no bound at all");
 /// A socket that takes a whole chunk at once leaves nothing to be put in order: then all who ask are sent to at
 /// the same time, each slowly. It is given what the uplink carries in this time,
 const PIECE_TIME: Duration = Duration::from_millis(4);
