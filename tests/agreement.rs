@@ -11,6 +11,8 @@ use p2p::sim::cluster::{Done, MUTANTS, Mutant, run};
 /// Seeds of the suite, fewer where nothing is optimized, and by command.
 const SEEDS: u64 = if cfg!(debug_assertions) { 120 } else { 500 };
 const MANY: u64 = 100_000;
+/// What was found by command: two connections of the same two trackers, heard of in the wrong order at both ends.
+const FOUND: [u64; 1] = [21_745];
 /// Within so many seeds each rule that is left out must be noticed.
 const NOTICED_WITHIN: u64 = 5_000;
 
@@ -18,7 +20,7 @@ fn seeds(count: u64) -> Vec<u64> {
     let set = |name| std::env::var(name).ok().map(|value| value.parse().expect("a number"));
     match set("P2P_SEED") {
         Some(seed) => vec![seed],
-        None => (0..set("P2P_SEEDS").unwrap_or(count)).collect(),
+        None => (0..set("P2P_SEEDS").unwrap_or(count)).chain(FOUND).collect(),
     }
 }
 

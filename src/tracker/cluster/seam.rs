@@ -109,7 +109,9 @@ impl Seam {
             return self.step.ends.push((node, id));
         }
         self.take_engine(); // what was said before is of the old connection
-        self.links.insert(node, Link::new(id));
+        if let Some(before) = self.links.insert(node, Link::new(id)) {
+            self.step.ends.push((node, before.id)); // else one that was heard of in the wrong order would stay, with nobody on it
+        }
         self.found_if_all_met(); // who was met there is not there any more
         let greeting =
             Greeting { node: self.identity.node, incarnation: self.identity.incarnation, list: self.list };

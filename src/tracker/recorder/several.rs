@@ -245,7 +245,8 @@ struct Desk {
     seam: Seam,
     ledger: Ledger,
     records: Arc<RwLock<Records>>,
-    outlets: BTreeMap<Node, Outlet>,
+    /// Of each connection to another.
+    outlets: BTreeMap<(Node, u64), Outlet>,
     waiters: BTreeMap<u64, Waiter>,
     /// Numbers of what was asked for.
     asked: u64,
@@ -298,9 +299,9 @@ impl Desk {
             "p2p: nothing can be written to the disk of this tracker ({}); the others have to agree without it until that is mended",
             held.1
         ));
-        for (node, outlet) in std::mem::take(&mut self.outlets) {
+        for ((node, id), outlet) in std::mem::take(&mut self.outlets) {
             outlet.end();
-            self.seam.feed(Event::Down(node, outlet.id));
+            self.seam.feed(Event::Down(node, id));
         }
         let waiting: Vec<u64> = self.waiters.keys().copied().collect();
         waiting.into_iter().for_each(|tag| self.answer(tag, Err(Unrecorded::Unknown)));
@@ -338,14 +339,12 @@ impl Desk {
             Order::Change(members, reply) => Event::Change(self.waits(Waiter::Other(reply)), members),
             Order::Up(node, outlet) => {
                 let id = outlet.id;
-                if let Some(before) = self.outlets.insert(node, outlet) {
-                    before.end();
-                }
+                self.outlets.insert((node, id), outlet);
                 Event::Up(node, id)
             }
             Order::Node(event) => {
                 if let Event::Down(node, id) = event {
-                    self.outlets.retain(|of, outlet| (*of, outlet.id) != (node, id));
+                    self.outlets.remove(&(node, id));
                 }
                 event
             }
@@ -370,10 +369,10 @@ impl Desk {
                 Err(Unwritten::Unknown(why)) => end(&why),
             }
             for (node, id, frame) in step.frames {
-                self.outlet(node, id).into_iter().for_each(|outlet| outlet.say(frame.clone()));
+                self.outlets.get(&(node, id)).into_iter().for_each(|outlet| outlet.say(frame.clone()));
             }
-            for (node, id) in step.ends {
-                self.outlet(node, id).into_iter().for_each(Outlet::end);
+            for on in step.ends {
+                self.outlets.get(&on).into_iter().for_each(Outlet::end);
             }
             let leads = step.ready.iter().any(|ready| matches!(ready, Ready::Leads(_)));
             let ended = self.do_ready(step.ready);
@@ -411,10 +410,6 @@ impl Desk {
              {node}`, and then `p2p cluster add {node}={}`",
             &*member.address
         ));
-    }
-
-    fn outlet(&self, node: Node, id: u64) -> Option<&Outlet> {
-        self.outlets.get(&node).filter(|outlet| outlet.id == id)
     }
 
     /// True if the epoch has ended.

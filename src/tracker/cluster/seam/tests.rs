@@ -183,6 +183,17 @@ fn a_connection_begins_with_who_is_here_and_where() {
 }
 
 #[test]
+fn a_connection_that_is_taken_the_place_of_is_ended() {
+    let (mut seam, _) = started(&[1, 2]);
+    let said = [greeting(1, DISK, &seam), nowhere(ClusterId::default())];
+    let _ = step(&mut seam, Event::Up(2, 8));
+    // One that was made before may be heard of later.
+    assert_eq!(step(&mut seam, Event::Up(2, 7)), Step { frames: said_on(7, 2, &said), ..ends(2, 8) });
+    assert_eq!(step(&mut seam, Event::Down(2, 8)), Step::default());
+    assert_eq!(seam.others().map(|other| other.node).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
 fn who_does_not_greet_or_greets_as_another_is_left() {
     let (mut seam, _) = started(&[1, 2]);
     for first in [nowhere(ClusterId::default()), greeting(3, Incarnation(2), &seam)] {
