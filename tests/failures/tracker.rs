@@ -30,7 +30,7 @@ fn registered(target: &str) -> (u32, u64) {
         .fields(|fields| {
             let (_uptime, _epoch, peers, _names) = (fields.u64(), fields.u64(), fields.u32(), fields.u32());
             let registrations = fields.u64();
-            let (_located, _settling) = (fields.u64(), fields.u32());
+            let (_located, _settling, _clock) = (fields.u64(), fields.u32(), fields.u64());
             (peers, registrations)
         })
         .unwrap()
