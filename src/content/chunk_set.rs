@@ -151,6 +151,14 @@ impl ChunkSet {
         set
     }
 
+    /// These chunks of so many.
+    #[cfg(test)]
+    pub(crate) fn of(len: u32, chunks: &[u32]) -> ChunkSet {
+        let mut set = ChunkSet::empty(len);
+        chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk)), "once, and one of them"));
+        set
+    }
+
     /// The chunks that are in either, or in both; the other is as long.
     #[must_use]
     pub fn union(&self, other: &ChunkSet) -> ChunkSet {
@@ -216,11 +224,7 @@ mod tests {
 
     #[test]
     fn a_set_is_joined_with_what_another_lacks() {
-        let set = |chunks: &[u32]| {
-            let mut set = ChunkSet::empty(70);
-            chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
-            set
-        };
+        let set = |chunks: &[u32]| ChunkSet::of(70, chunks);
         let (some, all) = (set(&[1, 68]), ChunkSet::full(70));
         assert_eq!(some.or_not(&all), some);
         assert_eq!(some.or_not(&set(&[])), all);
@@ -231,11 +235,7 @@ mod tests {
 
     #[test]
     fn sets_are_combined_chunk_by_chunk() {
-        let set = |chunks: &[u32]| {
-            let mut set = ChunkSet::empty(70);
-            chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
-            set
-        };
+        let set = |chunks: &[u32]| ChunkSet::of(70, chunks);
         let (one, other) = (set(&[1, 2, 68]), set(&[2, 69]));
         assert_eq!(one.union(&other), set(&[1, 2, 68, 69]));
         assert_eq!(one.intersection(&other), set(&[2]));

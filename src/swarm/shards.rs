@@ -64,17 +64,12 @@ impl Missed {
 mod tests {
     use super::Block::{Comes, Gone, Here, Lost, Open};
     use super::*;
-    use crate::content::Chunk;
 
     const PATIENCE: Duration = Duration::from_millis(10);
 
     #[test]
     fn what_nobody_has_for_long_enough_is_missed_and_no_more_once_somebody_has_it() {
-        let set = |chunks: &[u32]| {
-            let mut set = ChunkSet::empty(8);
-            chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
-            set
-        };
+        let set = |chunks: &[u32]| ChunkSet::of(8, chunks);
         let start = Instant::now();
         let mut missed = Missed::new(8, start);
         let mut look = |chunks: &[u32], ms| {

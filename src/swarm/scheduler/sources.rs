@@ -146,9 +146,7 @@ mod tests {
     const CHUNKS: u32 = 4;
 
     fn some(chunks: &[u32]) -> ChunkSet {
-        let mut set = ChunkSet::empty(CHUNKS);
-        chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
-        set
+        ChunkSet::of(CHUNKS, chunks)
     }
 
     /// Two sources that have these chunks, and when they came.

@@ -63,7 +63,7 @@ fn who_is_to_be_spared_gives_what_others_have_when_they_do_nothing_for_long() {
     let mut scheduler = scheduler_of(3);
     assert_eq!(scheduler.step(Event::Spare(spare), now), []);
     assert_eq!(
-        scheduler.step(joined(other, some(&[0, 1], 3), false, None), now),
+        scheduler.step(joined(other, ChunkSet::of(3, &[0, 1]), false, None), now),
         [Effect::Ask(other, Chunk(1))]
     );
     assert_eq!(scheduler.step(joined(spare, ChunkSet::full(3), false, None), now), []);
@@ -278,12 +278,6 @@ fn joined(source: SourceId, have: ChunkSet, chooses: bool, load: Option<SourceLo
     Event::Joined { source, have, chooses, round_trip: ROUND_TRIP, load }
 }
 
-fn some(chunks: &[u32], of: u32) -> ChunkSet {
-    let mut set = ChunkSet::empty(of);
-    chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
-    set
-}
-
 #[test]
 fn who_joins_is_asked_for_what_its_window_holds_and_for_its_load_if_it_tells_it() {
     let now = Instant::now();
@@ -344,7 +338,7 @@ fn no_more_is_in_flight_than_may_be() {
 fn what_a_source_chose_is_asked_of_nobody_else_any_more() {
     let now = Instant::now();
     let mut scheduler = scheduler_of(16);
-    assert_eq!(join(&mut scheduler, A, some(&[3], 16), now), [Effect::Ask(A, Chunk(3))]);
+    assert_eq!(join(&mut scheduler, A, ChunkSet::of(16, &[3]), now), [Effect::Ask(A, Chunk(3))]);
     assert_eq!(scheduler.step(joined(B, ChunkSet::full(16), true, None), now), [Effect::AskAny(B)]);
     assert_eq!(scheduler.step(Event::Arriving(B, Chunk(3)), now), [Effect::Cancel(A, Chunk(3))]);
     assert_eq!(scheduler.step(Event::Arriving(B, Chunk(3)), now), [], "it is known by now");
@@ -352,7 +346,7 @@ fn what_a_source_chose_is_asked_of_nobody_else_any_more() {
         scheduler.step(Event::Arrived(B, Chunk(3)), now),
         [Effect::Cancel(A, Chunk(3)), Effect::AskAny(B)]
     );
-    assert_eq!(scheduler.had(), &some(&[3], 16));
+    assert_eq!(scheduler.had(), &ChunkSet::of(16, &[3]));
 }
 
 #[test]
@@ -388,8 +382,8 @@ fn who_is_busy_is_asked_later() {
 fn what_a_silent_source_owes_is_asked_of_another_and_it_is_closed_in_the_end() {
     let now = Instant::now();
     let mut scheduler = scheduler_of(8);
-    assert_eq!(join(&mut scheduler, A, some(&[0], 8), now), [Effect::Ask(A, Chunk(0))]);
-    assert_eq!(join(&mut scheduler, B, some(&[0, 1], 8), now + MS), [Effect::Ask(B, Chunk(1))]);
+    assert_eq!(join(&mut scheduler, A, ChunkSet::of(8, &[0]), now), [Effect::Ask(A, Chunk(0))]);
+    assert_eq!(join(&mut scheduler, B, ChunkSet::of(8, &[0, 1]), now + MS), [Effect::Ask(B, Chunk(1))]);
     assert_eq!(scheduler.step(Event::Tick, now + MIN_STALL), []);
     assert_eq!(scheduler.step(Event::Tick, now + MIN_STALL + MS), [Effect::Cancel(A, Chunk(0))]);
     let later = now + MIN_STALL + MS;
@@ -406,7 +400,7 @@ fn who_leaves_leaves_nothing_in_flight() {
     let now = Instant::now();
     let mut scheduler = scheduler_of(16);
     assert_eq!(scheduler.step(joined(A, ChunkSet::full(16), true, None), now), [Effect::AskAny(A)]);
-    assert_eq!(join(&mut scheduler, B, some(&[5], 16), now), [Effect::Ask(B, Chunk(5))]);
+    assert_eq!(join(&mut scheduler, B, ChunkSet::of(16, &[5]), now), [Effect::Ask(B, Chunk(5))]);
     assert_eq!(scheduler.step(Event::Left(B), now), []);
     assert_eq!(scheduler.step(Event::Left(B), now), []);
     assert_eq!(scheduler.step(Event::Arriving(B, Chunk(5)), now), []);
@@ -414,7 +408,10 @@ fn who_leaves_leaves_nothing_in_flight() {
     assert_eq!(scheduler.step(Event::Left(A), now), []);
     assert_eq!(scheduler.step(Event::Gained(A, vec![Run::new(Chunk(0), 1)]), now), []);
     assert_eq!(scheduler.step(Event::Loaded(A, SourceLoad { uploads: 0, rate: None }), now), []);
-    assert_eq!(join(&mut scheduler, SourceId(2), some(&[5], 16), now), [Effect::Ask(SourceId(2), Chunk(5))]);
+    assert_eq!(
+        join(&mut scheduler, SourceId(2), ChunkSet::of(16, &[5]), now),
+        [Effect::Ask(SourceId(2), Chunk(5))]
+    );
 }
 
 #[test]
@@ -423,16 +420,16 @@ fn what_is_wanted_later_is_asked_of_who_is_there_already() {
     let layout = Arc::new(Layout::new(vec![file]).unwrap());
     let nothing = ChunkSet::empty(4);
     let mut scheduler = Scheduler::new(layout, nothing.clone(), &nothing, 1 << 30, 1);
-    assert_eq!(join(&mut scheduler, A, some(&[1, 2], 4), now), []);
+    assert_eq!(join(&mut scheduler, A, ChunkSet::of(4, &[1, 2]), now), []);
     assert!(scheduler.is_done() && !scheduler.is_helped() && scheduler.unavailable().is_empty());
-    assert_eq!(scheduler.step(Event::Wanted(some(&[2, 3], 4)), now), [Effect::Ask(A, Chunk(2))]);
+    assert_eq!(scheduler.step(Event::Wanted(ChunkSet::of(4, &[2, 3])), now), [Effect::Ask(A, Chunk(2))]);
     assert!(!scheduler.is_done() && scheduler.is_helped());
     assert_eq!(scheduler.unavailable(), [Run::new(Chunk(3), 1)]);
     assert_eq!(scheduler.step(Event::Arriving(A, Chunk(2)), now), []);
     assert_eq!(scheduler.step(Event::Progress(A, CHUNK_BYTES), now), []);
     assert_eq!(scheduler.step(Event::Arrived(A, Chunk(2)), now), []);
-    assert_eq!(scheduler.step(Event::Wanted(some(&[2], 4)), now), [], "it is here");
-    assert_eq!(scheduler.step(Event::Wanted(some(&[1], 4)), now), [Effect::Ask(A, Chunk(1))]);
+    assert_eq!(scheduler.step(Event::Wanted(ChunkSet::of(4, &[2])), now), [], "it is here");
+    assert_eq!(scheduler.step(Event::Wanted(ChunkSet::of(4, &[1])), now), [Effect::Ask(A, Chunk(1))]);
 }
 
 #[test]
@@ -451,8 +448,8 @@ fn what_is_needed_together_is_asked_of_each_source_in_order_from_where_this_peer
             }
         }
     };
-    note(join(&mut scheduler, A, some(&of(0), CHUNKS), now), &mut left);
-    note(join(&mut scheduler, B, some(&of(1), CHUNKS), now), &mut left);
+    note(join(&mut scheduler, A, ChunkSet::of(CHUNKS, &of(0)), now), &mut left);
+    note(join(&mut scheduler, B, ChunkSet::of(CHUNKS, &of(1)), now), &mut left);
     while !left.is_empty() {
         let (source, chunk) = left.remove(0);
         let arrives = [Event::Arriving(source, chunk), Event::Progress(source, CHUNK_BYTES)];

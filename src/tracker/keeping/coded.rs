@@ -325,7 +325,7 @@ impl Keeping {
             self.change(content, at, now, |holder| {
                 let mut surplus = Part::None;
                 runs.into_iter().for_each(|run| surplus.add(run, &Part::None, chunks));
-                let surplus = surplus.and(&holder.have, chunks);
+                let surplus = surplus.and(&holder.have);
                 holder.todo().surplus = surplus;
             });
         }

@@ -268,7 +268,7 @@ impl Keeping {
         match errand {
             Errand::Look => vec![Order::Look { content, size, total, chunks, stores: self.others(row, at) }],
             Errand::Urgent | Errand::Keep(_) => {
-                let keep = holder.target(chunks).to_bits();
+                let keep = holder.target().to_bits();
                 let (urgent, stores) = (errand == Errand::Urgent, self.others(row, at));
                 let code = row.code.as_deref().copied();
                 vec![Order::Keep { content, size, total, chunks, keep, urgent, code, stores }]

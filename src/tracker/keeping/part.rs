@@ -128,19 +128,19 @@ impl Part {
         }
     }
 
-    pub(super) fn and(&self, other: &Part, chunks: u32) -> Part {
+    pub(super) fn and(&self, other: &Part) -> Part {
         match (self, other) {
             (Part::None, _) | (_, Part::None) => Part::None,
             (Part::All, one) | (one, Part::All) => one.clone(),
-            (Part::Some(one), Part::Some(other)) => merged(one, other, chunks, |a, b| a & b),
+            (Part::Some(one), Part::Some(other)) => one.intersection(other).into(),
         }
     }
 
-    pub(super) fn or(&self, other: &Part, chunks: u32) -> Part {
+    pub(super) fn or(&self, other: &Part) -> Part {
         match (self, other) {
             (Part::None, one) | (one, Part::None) => one.clone(),
             (Part::All, _) | (_, Part::All) => Part::All,
-            (Part::Some(one), Part::Some(other)) => merged(one, other, chunks, |a, b| a | b),
+            (Part::Some(one), Part::Some(other)) => one.union(other).into(),
         }
     }
 
@@ -149,8 +149,8 @@ impl Part {
         match (self, other) {
             (Part::None, _) | (_, Part::All) => Part::None,
             (one, Part::None) => one.clone(),
-            (Part::All, Part::Some(other)) => merged(&ChunkSet::full(chunks), other, chunks, |a, b| a & !b),
-            (Part::Some(one), Part::Some(other)) => merged(one, other, chunks, |a, b| a & !b),
+            (Part::All, Part::Some(other)) => ChunkSet::full(chunks).difference(other).into(),
+            (Part::Some(one), Part::Some(other)) => one.difference(other).into(),
         }
     }
 
@@ -220,11 +220,6 @@ impl From<ChunkSet> for Part {
             _ => Part::Some(set),
         }
     }
-}
-
-fn merged(one: &ChunkSet, other: &ChunkSet, chunks: u32, merge: impl Fn(u64, u64) -> u64) -> Part {
-    let words = one.words().iter().zip(other.words()).map(|(a, b)| merge(*a, *b));
-    ChunkSet::from_words(words, chunks).into()
 }
 
 /// Words of a bitmap of so many chunks.
@@ -320,8 +315,8 @@ mod tests {
                 (0..chunks).map(Chunk).filter(|n| test(*n)).collect::<Vec<_>>()
             };
             let of = |part: &Part| numbers(&|n| part.contains(n));
-            assert_eq!(of(&a.and(&b, chunks)), numbers(&|n| a.contains(n) && b.contains(n)));
-            assert_eq!(of(&a.or(&b, chunks)), numbers(&|n| a.contains(n) || b.contains(n)));
+            assert_eq!(of(&a.and(&b)), numbers(&|n| a.contains(n) && b.contains(n)));
+            assert_eq!(of(&a.or(&b)), numbers(&|n| a.contains(n) || b.contains(n)));
             assert_eq!(of(&a.without(&b, chunks)), numbers(&|n| a.contains(n) && !b.contains(n)));
             assert_eq!(a.count(chunks) as usize, of(&a).len());
             assert_eq!(Part::new(&a.to_bits(), chunks), Some(a));

@@ -101,13 +101,13 @@ impl Holder {
             self.have = have;
             return gained;
         };
-        let gone = |doomed: &Doomed| have.and(&doomed.chunks, chunks).is_none();
+        let gone = |doomed: &Doomed| have.and(&doomed.chunks).is_none();
         let outlived = |doomed: &Doomed| doomed.settled && doomed.told + DOOMED_FOR <= now;
         todo.doomed = todo.doomed.take().filter(|doomed| !gone(doomed) && !outlived(doomed));
         let doomed = todo.doomed.as_ref().map_or(&Part::None, |doomed| &doomed.chunks);
         self.have = have.without(doomed, chunks);
         todo.want = std::mem::take(&mut todo.want).without(&self.have, chunks);
-        todo.passed_on = std::mem::take(&mut todo.passed_on).and(&todo.want, chunks);
+        todo.passed_on = std::mem::take(&mut todo.passed_on).and(&todo.want);
         (todo.looks, todo.recalled) = (false, false);
         todo.doubted.clear();
         if gained && !todo.want.is_none() {
@@ -140,14 +140,14 @@ impl Holder {
             Some(runs) => {
                 let mut left = todo.want.clone();
                 runs.iter().for_each(|run| left.remove(run.clone(), chunks));
-                left.or(&todo.want.and(&todo.passed_on, chunks), chunks)
+                left.or(&todo.want.and(&todo.passed_on))
             }
             None => Part::None,
         };
         if left == todo.want {
             return;
         }
-        todo.passed_on = std::mem::take(&mut todo.passed_on).and(&left, chunks);
+        todo.passed_on = std::mem::take(&mut todo.passed_on).and(&left);
         todo.want = left;
         // Who was told all of a duty forgets it only when told otherwise.
         todo.recalled |= todo.moved.is_some();
@@ -161,12 +161,12 @@ impl Holder {
         let todo = self.todo();
         let before = todo.doomed.take().map_or(Part::None, |doomed| doomed.chunks);
         todo.surplus = todo.surplus.without(given_up, chunks);
-        todo.doomed = Some(Doomed { chunks: given_up.or(&before, chunks), told: now, settled: false });
+        todo.doomed = Some(Doomed { chunks: given_up.or(&before), told: now, settled: false });
     }
 
     /// What it has and is to have.
-    pub(super) fn target(&self, chunks: u32) -> Part {
-        self.have.or(self.want(), chunks)
+    pub(super) fn target(&self) -> Part {
+        self.have.or(self.want())
     }
 
     fn is_idle(&self, now: Instant) -> bool {

@@ -139,10 +139,10 @@ impl Keeping {
         let chunks = row.chunks;
         let doomed = holder.doomed();
         if row.given_up {
-            return holder.have.or(doomed, chunks);
+            return holder.have.or(doomed);
         }
         let surplus = holder.todo.as_ref().map_or(&Part::None, |todo| &todo.surplus);
-        let asked = surplus.or(doomed, chunks);
+        let asked = surplus.or(doomed);
         if let Some(pair) = self.pair_of(content).filter(|_| self.heeds(Rule::SpareIsCountedAgain)) {
             let may = self.may_give_up(row) && self.stores[holder.store].stays();
             return if may { self.spare_shards(&pair, content, holder.store, &asked) } else { Part::None };
@@ -171,7 +171,7 @@ impl Keeping {
             0 => Part::None,
             chunks => ChunkSet::from_words(words, chunks).into(),
         };
-        asked.and(&spare, chunks)
+        asked.and(&spare)
     }
 
     /// Copies of which none is given up.

@@ -211,8 +211,8 @@ impl Keeping {
             let holder = row.and_then(|row| Some((row, row.holder(at)?)));
             let unwilling = holder.and_then(|(_, holder)| holder.todo.as_ref()?.unwilling);
             let full = matches!(unwilling, Some((_, Reluctance::NoSpace)));
-            let has = holder
-                .map_or(0, |(row, holder)| row.bytes_of(holder.target(row.chunks).count(row.chunks).into()));
+            let has =
+                holder.map_or(0, |(row, holder)| row.bytes_of(holder.target().count(row.chunks).into()));
             let free = if full || !store.takes(now) { 0 } else { store.free() };
             free.saturating_add(has).min(most)
         };

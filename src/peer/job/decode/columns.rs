@@ -157,17 +157,15 @@ mod tests {
         Columns::new(Stripes::new(shape, 5 * CHUNK - 9).unwrap(), is_parity)
     }
 
-    fn set(chunks: &[u32], of: u32) -> ChunkSet {
-        let mut set = ChunkSet::empty(of);
-        chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
-        set
-    }
-
     #[test]
     fn each_block_is_here_or_comes_or_is_lost_or_is_to_be_had_or_not() {
         let (of_data, column) = (columns(false), Column { group: 0, number: 0 });
-        let view = View { own: set(&[0], 5), lost: set(&[2], 5), fetched: [set(&[], 5), set(&[0], 4)] };
-        let gone = [set(&[], 5), set(&[2], 4)];
+        let view = View {
+            own: ChunkSet::of(5, &[0]),
+            lost: ChunkSet::of(5, &[2]),
+            fetched: [ChunkSet::of(5, &[]), ChunkSet::of(4, &[0])],
+        };
+        let gone = [ChunkSet::of(5, &[]), ChunkSet::of(4, &[2])];
         let blocks = of_data.blocks(column, &view, (&gone, |_| true));
         assert_eq!(blocks, [Here, Lost, Comes, Here, Here, Gone]);
         assert_eq!((of_data.needed(column, &blocks), of_data.enough(&blocks)), (Some(vec![]), None));
@@ -178,8 +176,12 @@ mod tests {
         let blocks = [Here, Lost, Here, Here, Here, Gone];
         assert_eq!(of_data.enough(&blocks), Some(vec![0, 2, 3, 4]));
         // Of the parity, whose first shard is lost.
-        let view = View { own: set(&[], 4), lost: set(&[0], 4), fetched: [set(&[2], 4), set(&[0], 5)] };
-        let gone = [set(&[], 4), set(&[2], 5)];
+        let view = View {
+            own: ChunkSet::of(4, &[]),
+            lost: ChunkSet::of(4, &[0]),
+            fetched: [ChunkSet::of(4, &[2]), ChunkSet::of(5, &[0])],
+        };
+        let gone = [ChunkSet::of(4, &[]), ChunkSet::of(5, &[2])];
         let blocks = columns(true).blocks(column, &view, (&gone, |chunk: Chunk| chunk.0 == 0));
         assert_eq!(blocks, [Here, Gone, Open, Here, Lost, Here]);
     }
@@ -199,7 +201,7 @@ mod tests {
         assert_eq!((short, of_data.offset(first, 2)), (Some(CHUNK - 9), 4 * CHUNK));
         let mut wanted = of_data.nothing();
         of_data.note(last, vec![1, 4], &mut wanted);
-        assert_eq!(wanted, [set(&[3], 5), set(&[1], 4)]);
-        assert_eq!(of_data.of(&set(&[0, 2, 3], 5)).into_iter().collect::<Vec<_>>(), [first, last]);
+        assert_eq!(wanted, [ChunkSet::of(5, &[3]), ChunkSet::of(4, &[1])]);
+        assert_eq!(of_data.of(&ChunkSet::of(5, &[0, 2, 3])).into_iter().collect::<Vec<_>>(), [first, last]);
     }
 }

@@ -123,17 +123,11 @@ impl Ground {
     }
 }
 
-fn set(len: u32, chunks: &[u32]) -> ChunkSet {
-    let mut set = ChunkSet::empty(len);
-    chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
-    set
-}
-
 #[test]
 fn what_was_committed_is_there_after_a_new_start() {
     let ground = Ground::new();
     let (large, small, empty) = (Sample::new(1, 40 << 16 | 77), Sample::new(2, 900), Sample::of(vec![]));
-    let some = set(41, &[0, 1, 17, 40]);
+    let some = ChunkSet::of(41, &[0, 1, 17, 40]);
     let vault = ground.open();
     assert_eq!(vault.held(), []);
     let kept = [
@@ -153,8 +147,8 @@ fn what_was_committed_is_there_after_a_new_start() {
     for (sample, kept) in [&large, &small, &empty].into_iter().zip(&kept) {
         expect_right(&vault, &[sample], kept);
     }
-    let more = keep(&vault, &large, Kind::Bytes, &set(41, &[1, 2]));
-    assert_eq!(more[0].chunks, set(41, &[0, 1, 2, 17, 40]));
+    let more = keep(&vault, &large, Kind::Bytes, &ChunkSet::of(41, &[1, 2]));
+    assert_eq!(more[0].chunks, ChunkSet::of(41, &[0, 1, 2, 17, 40]));
     expect_right(&vault, &[&large], &more[0]);
     assert!(vault.serve(FileId::of(b"other"), Kind::Bytes).is_none());
 }
@@ -189,7 +183,7 @@ fn what_was_broken_off_takes_no_room_whoever_still_reads_from_it() {
     let sample = Sample::new(1, 20 << 16);
     let vault = ground.open();
     let grant = vault.reserve(sample.lot(Kind::Bytes), &sample.all()).unwrap();
-    let some = set(20, &[0, 1, 7]);
+    let some = ChunkSet::of(20, &[0, 1, 7]);
     bring(&grant, &[&sample], &some);
     let reading = grant.locate(grant.lot().layout().place(Chunk(1)).unwrap()).unwrap().unwrap();
     grant.end();
@@ -213,7 +207,7 @@ fn a_tree_is_kept_with_its_listing_and_goes_with_it() {
     let files = [Sample::new(1, 3 << 16), Sample::of(vec![]), Sample::new(2, 10), Sample::new(3, 200_000)];
     let members = files.iter().map(|file| (file.id, file.size())).collect::<Vec<_>>();
     let lot = || Lot::new(listing.id, Kind::Members, members.clone(), b"v1".to_vec()).unwrap();
-    let wanted = set(8, &[0, 2, 3, 7]);
+    let wanted = ChunkSet::of(8, &[0, 2, 3, 7]);
     assert!(matches!(vault.reserve(lot(), &wanted), Err(VaultError::NoListing)));
     assert_eq!(keep(&vault, &listing, Kind::Listing, &listing.all()), [], "it is not reported");
     let files: Vec<&Sample> = files.iter().collect();
@@ -229,10 +223,10 @@ fn a_tree_is_kept_with_its_listing_and_goes_with_it() {
     let served = vault.serve(listing.id, Kind::Bytes).unwrap();
     assert!(served.have().is_full());
     vault.hear(OWNER).unwrap();
-    let left = vault.delete(OWNER, listing.id, Kind::Members, &set(8, &[0, 7])).unwrap();
-    assert_eq!(left.chunks, set(8, &[2, 3]));
+    let left = vault.delete(OWNER, listing.id, Kind::Members, &ChunkSet::of(8, &[0, 7])).unwrap();
+    assert_eq!(left.chunks, ChunkSet::of(8, &[2, 3]));
     expect_right(&vault, &files, &left);
-    let left = vault.delete(OWNER, listing.id, Kind::Members, &set(8, &[2, 3])).unwrap();
+    let left = vault.delete(OWNER, listing.id, Kind::Members, &ChunkSet::of(8, &[2, 3])).unwrap();
     assert!(left.chunks.is_empty() && vault.held().is_empty());
     assert!(vault.serve(listing.id, Kind::Bytes).is_none(), "the listing went too");
     assert_eq!(vault.shared.slabs.charge(), 0);
@@ -256,13 +250,13 @@ fn a_file_that_two_contents_list_is_there_once_and_until_both_are_gone() {
     let vault = ground.open();
     vault.hear(OWNER).unwrap();
     let file = Sample::new(1, 5 << 16);
-    keep(&vault, &file, Kind::Bytes, &set(5, &[0, 1, 2]));
+    keep(&vault, &file, Kind::Bytes, &ChunkSet::of(5, &[0, 1, 2]));
     let used = vault.space().used;
     let listing = Sample::new(9, 500);
     keep(&vault, &listing, Kind::Listing, &listing.all());
     let lot = Lot::new(listing.id, Kind::Members, vec![(file.id, file.size())], vec![]).unwrap();
     let grant = vault.reserve(lot, &file.all()).unwrap();
-    assert_eq!(*grant.had(), set(5, &[0, 1, 2]));
+    assert_eq!(*grant.had(), ChunkSet::of(5, &[0, 1, 2]));
     bring(&grant, &[&file], &file.all());
     let kept = vault.commit().unwrap();
     assert!(kept[0].chunks.is_full() && kept.len() == 1);
@@ -275,7 +269,7 @@ fn a_file_that_two_contents_list_is_there_once_and_until_both_are_gone() {
     drop(vault);
     let vault = ground.open();
     expect_right(&vault, &[&file], &kept[0]);
-    vault.delete(OWNER, listing.id, Kind::Members, &set(5, &[0, 1, 2, 3])).unwrap();
+    vault.delete(OWNER, listing.id, Kind::Members, &ChunkSet::of(5, &[0, 1, 2, 3])).unwrap();
     assert_eq!(
         vault.shared.slabs.charge(),
         slot::Class::of(1 << 16).charge() + slot::Class::of(500).charge()
@@ -290,9 +284,9 @@ fn two_who_bring_the_same_take_no_room_twice() {
     let grants: Vec<Grant> =
         (0..3).map(|_| vault.reserve(file.lot(Kind::Bytes), &file.all()).unwrap()).collect();
     bring(&grants[0], &[&file], &file.all());
-    bring(&grants[1], &[&file], &set(5, &[0, 1]));
+    bring(&grants[1], &[&file], &ChunkSet::of(5, &[0, 1]));
     let kept = vault.commit().unwrap();
-    bring(&grants[2], &[&file], &set(5, &[4]));
+    bring(&grants[2], &[&file], &ChunkSet::of(5, &[4]));
     assert_eq!(vault.commit().unwrap(), kept);
     for grant in &grants {
         let located = grant.locate(grant.lot().layout().place(Chunk(4)).unwrap()).unwrap().unwrap();
@@ -360,7 +354,7 @@ fn no_more_is_taken_than_is_lent() {
     let file = Sample::new(1, 40 << 16);
     let room = vault.space().room();
     assert!(room > 2 << 20 && room < 3 << 20);
-    let (most, more) = (set(40, &(0..36).collect::<Vec<_>>()), file.all());
+    let (most, more) = (ChunkSet::of(40, &(0..36).collect::<Vec<_>>()), file.all());
     assert!(matches!(vault.reserve(file.lot(Kind::Bytes), &more), Ok(_) | Err(VaultError::NoSpace { .. })));
     let grant = vault.reserve(file.lot(Kind::Bytes), &most).unwrap();
     let second = Sample::new(2, 10 << 16);
@@ -384,12 +378,12 @@ fn what_cannot_be_is_refused() {
     assert!(lot(vec![]).is_err() && lot(vec![(other.id, 100)]).is_err());
     assert!(lot(vec![(file.id, u64::MAX)]).is_err() && lot(vec![(file.id, 0)]).is_err());
     assert!(vault.reserve(file.lot(Kind::Bytes), &ChunkSet::full(4)).is_err(), "of another size");
-    let grant = vault.reserve(file.lot(Kind::Bytes), &set(3, &[1])).unwrap();
+    let grant = vault.reserve(file.lot(Kind::Bytes), &ChunkSet::of(3, &[1])).unwrap();
     let place = |chunk| grant.lot().layout().place(chunk).unwrap();
     assert!(grant.write(place(Chunk(0)), 0, b"x").is_err() && grant.keep(place(Chunk(0)), None).is_err());
     assert!(grant.keep(place(Chunk(1)), None).is_err(), "without its proof");
     let wrong_size = lot(vec![(file.id, 2 << 16)]).unwrap();
-    keep(&vault, &file, Kind::Bytes, &set(3, &[1]));
+    keep(&vault, &file, Kind::Bytes, &ChunkSet::of(3, &[1]));
     assert!(matches!(vault.reserve(wrong_size, &ChunkSet::full(2)), Err(VaultError::Contradiction)));
 }
 
@@ -443,7 +437,7 @@ fn of_a_content_that_comes_to_nothing_others_have_no_harm() {
         Lot::new(listing.id, Kind::Members, files, vec![]).unwrap()
     };
     // What it has of its members is deleted before it is in the log; its other member is known by then.
-    let first = vault.reserve(members(&listings[0], &[&file, &new]), &set(4, &[0])).unwrap();
+    let first = vault.reserve(members(&listings[0], &[&file, &new]), &ChunkSet::of(4, &[0])).unwrap();
     assert_eq!(first.had().count(), 1);
     vault.delete(OWNER, file.id, Kind::Bytes, &file.all()).unwrap();
     let second = vault.reserve(members(&listings[1], &[&new]), &new.all()).unwrap();

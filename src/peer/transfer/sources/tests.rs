@@ -14,12 +14,6 @@ fn sources(chunks: u32) -> Sources {
     Sources::new(Scheduler::new(layout, none, &all, 1 << 30, 1), Vec::new())
 }
 
-fn of(chunks: impl IntoIterator<Item = u32>, len: u32) -> ChunkSet {
-    let mut set = ChunkSet::empty(len);
-    chunks.into_iter().for_each(|chunk| assert!(set.insert(Chunk(chunk))));
-    set
-}
-
 fn join(sources: &Sources, peer: u8, have: ChunkSet) -> Arc<SourceLink> {
     let who = Who { peer: PeerId([peer; 16]), name: String::new(), addr: String::new() };
     let wake = Arc::new(Wake::new().unwrap());
@@ -31,13 +25,13 @@ fn join(sources: &Sources, peer: u8, have: ChunkSet) -> Arc<SourceLink> {
 #[test]
 fn who_gained_more_is_known_at_once_even_if_nothing_follows_from_it() {
     let sources = sources(8);
-    let link = join(&sources, 1, of([0], 8));
+    let link = join(&sources, 1, ChunkSet::of(8, &[0]));
     assert!(!sources.is_behind());
     let orders = link.take_orders();
     sources.step([Event::Gained(link.id, vec![Run::new(Chunk(0), 1)])], Some(link.id));
     assert!(!sources.is_behind(), "nothing new: {orders:?}");
     // All that it has is asked of it already: no effect but this.
-    let other = join(&sources, 2, of([], 8));
+    let other = join(&sources, 2, ChunkSet::of(8, &[]));
     sources.step([Event::Gained(other.id, vec![Run::new(Chunk(0), 1)])], Some(other.id));
     assert_eq!(other.take_orders(), [], "it is asked of the first");
     assert!(sources.is_behind());
@@ -78,7 +72,7 @@ fn only_the_first_whole_source_chooses_but_on_all_its_connections() {
 #[test]
 fn a_source_is_remembered_as_it_was_when_it_left_or_when_all_ended() {
     let sources = sources(2);
-    let (left, stays) = (join(&sources, 1, of([0], 2)), join(&sources, 2, of([1], 2)));
+    let (left, stays) = (join(&sources, 1, ChunkSet::of(2, &[0])), join(&sources, 2, ChunkSet::of(2, &[1])));
     sources.step([Event::Progress(left.id, 7)], None);
     assert_eq!(sources.connected(), [(left.id, PeerId([1; 16])), (stays.id, PeerId([2; 16]))]);
     assert_eq!(sources.leave(left.id), Trust::Kept);
@@ -87,7 +81,11 @@ fn a_source_is_remembered_as_it_was_when_it_left_or_when_all_ended() {
     sources.step([Event::Progress(stays.id, 9)], None);
     sources.close_all();
     assert_eq!(stays.take_orders().last(), Some(&Order::Close));
-    assert_eq!(join(&sources, 3, of([], 2)).take_orders(), [Order::Close], "who comes later is told, too");
+    assert_eq!(
+        join(&sources, 3, ChunkSet::of(2, &[])).take_orders(),
+        [Order::Close],
+        "who comes later is told, too"
+    );
     let _ = sources.leave(stays.id);
     let known =
         sources.all().into_iter().map(|(who, view, here)| (who.peer.0[0], view.bytes, view.reason, here));

@@ -6,9 +6,7 @@ const A: SourceId = SourceId(0);
 const B: SourceId = SourceId(1);
 
 fn set(chunks: &[u32]) -> ChunkSet {
-    let mut set = ChunkSet::empty(4);
-    chunks.iter().for_each(|chunk| assert!(set.insert(Chunk(*chunk))));
-    set
+    ChunkSet::of(4, chunks)
 }
 
 fn chunks() -> Chunks {

@@ -14,7 +14,7 @@ fn a_chunk_that_is_not_what_it_was_is_not_kept_any_more() {
     let slab = fs::File::options().write(true).open(ground.path.join("64k.slab")).unwrap();
     slab.write_all_at(b"x", (1 << 16) + 5).unwrap();
     let left = vault.check(file.id, Kind::Bytes, Chunk(1)).unwrap();
-    assert_eq!(left, [Kept { id: file.id, kind: Kind::Bytes, chunks: set(3, &[0, 2]) }]);
+    assert_eq!(left, [Kept { id: file.id, kind: Kind::Bytes, chunks: ChunkSet::of(3, &[0, 2]) }]);
     expect_right(&vault, &[&file], &left[0]);
     let again = keep(&vault, &file, Kind::Bytes, &file.all());
     expect_right(&vault, &[&file], &again[0]);

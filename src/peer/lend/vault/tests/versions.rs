@@ -24,7 +24,7 @@ fn what_a_version_has_in_common_with_another_takes_no_room_twice() {
     let one = Sample::new(1, (100 << 16) + 5);
     let two = changed(&one, &[0, 40, 99]);
     let three = changed(&two, &[40, 50]);
-    let most = set(101, &(0..90).chain([100]).collect::<Vec<_>>());
+    let most = ChunkSet::of(101, &(0..90).chain([100]).collect::<Vec<_>>());
     keep(&vault, &one, Kind::Bytes, &most);
     let slots = |chunks: u64| chunks * slot::Class::of(1 << 16).charge() + slot::Class::of(5).charge();
     assert_eq!(vault.shared.slabs.charge(), slots(90));
@@ -54,7 +54,7 @@ fn what_a_version_has_in_common_with_another_takes_no_room_twice() {
     // Each goes without the others.
     vault.delete(OWNER, one.id, Kind::Bytes, &one.all()).unwrap();
     expect_right(&vault, &[&two], &of_two);
-    vault.delete(OWNER, two.id, Kind::Bytes, &set(101, &[1, 2, 40])).unwrap();
+    vault.delete(OWNER, two.id, Kind::Bytes, &ChunkSet::of(101, &[1, 2, 40])).unwrap();
     expect_right(&vault, &[&three], &of_three);
     drop(vault);
     let vault = ground.open();
@@ -81,7 +81,7 @@ fn a_version_that_comes_in_parts_has_all_in_common_that_it_can() {
     let three = changed(&two, &[6]);
     keep(&vault, &one, Kind::Bytes, &one.all());
     let part = |sample: &Sample, part: u32| {
-        let chunks = set(64, &(part * 16..part * 16 + 16).collect::<Vec<_>>());
+        let chunks = ChunkSet::of(64, &(part * 16..part * 16 + 16).collect::<Vec<_>>());
         let grant = vault.reserve(known(sample), &chunks).unwrap();
         bring(&grant, &[sample], &chunks);
         vault.commit().unwrap();
@@ -106,18 +106,18 @@ fn what_is_held_already_is_kept_for_another_content_without_being_brought() {
     let vault = ground.open();
     let one = Sample::new(1, 20 << 16);
     let two = changed(&one, &[3]);
-    keep(&vault, &one, Kind::Bytes, &set(20, &[1, 2, 3, 4]));
+    keep(&vault, &one, Kind::Bytes, &ChunkSet::of(20, &[1, 2, 3, 4]));
     let used = vault.shared.slabs.charge();
-    assert_eq!(*vault.reserve(known(&two), &two.all()).unwrap().had(), set(20, &[1, 2, 4]));
+    assert_eq!(*vault.reserve(known(&two), &two.all()).unwrap().had(), ChunkSet::of(20, &[1, 2, 4]));
     let kept = vault.commit().unwrap();
-    assert_eq!(kept, [Kept { id: two.id, kind: Kind::Bytes, chunks: set(20, &[1, 2, 4]) }]);
+    assert_eq!(kept, [Kept { id: two.id, kind: Kind::Bytes, chunks: ChunkSet::of(20, &[1, 2, 4]) }]);
     assert_eq!(vault.shared.slabs.charge(), used);
     // A slot that went bad is nobody's.
     let slab = fs::File::options().write(true).open(ground.path.join("64k.slab")).unwrap();
     slab.write_all_at(b"x", 5).unwrap();
     let left = vault.check(two.id, Kind::Bytes, Chunk(1)).unwrap();
     let left: std::collections::HashMap<_, _> = left.into_iter().map(|kept| (kept.id, kept.chunks)).collect();
-    assert_eq!(left, [(one.id, set(20, &[2, 3, 4])), (two.id, set(20, &[2, 4]))].into());
+    assert_eq!(left, [(one.id, ChunkSet::of(20, &[2, 3, 4])), (two.id, ChunkSet::of(20, &[2, 4]))].into());
     let other = Sample::new(5, 20 << 16);
     assert!(vault.reserve(known(&other), &other.all()).unwrap().had().is_empty());
     assert!(vault.commit().unwrap().is_empty());
