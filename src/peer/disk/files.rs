@@ -13,6 +13,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::content::{ChunkHash, FileId, Geometry, Layout, Looks, Manifest, Place, chunk_hasher};
+use crate::storage::punch;
 
 /// Zeros are looked for in blocks of so many bytes, which is what file systems have.
 const HOLE_BYTES: usize = 4096;
@@ -116,12 +117,7 @@ pub(super) fn give_back_holes(file: &File) -> io::Result<()> {
             break;
         }
         at = next_data(file, hole)?.unwrap_or(size);
-        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match fallocate(file, punch, hole, at - hole) {
-            Ok(()) => {}
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => break,
-            Err(error) => return Err(error.into()),
-        }
+        punch(file, hole, at - hole)?;
     }
     Ok(())
 }

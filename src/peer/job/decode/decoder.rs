@@ -349,8 +349,7 @@ impl<'a> Work<'a> {
     fn decode_ready(&mut self, view: &View, until: Instant) -> Result<bool, Stop> {
         let mut ready: Vec<Ready> = Vec::new();
         for column in self.begun.keys().copied() {
-            let blocks =
-                self.columns.blocks(column, view, (&self.gone, |chunk| self.of.transfer.wants(chunk)));
+            let blocks = self.blocks(column, view);
             if let Some(given) = self.columns.enough(&blocks) {
                 let lost = (0..blocks.len()).filter(|index| blocks[*index] == Block::Lost).collect();
                 ready.push(Ready::new(column, (given, lost), &mut self.solver)?);

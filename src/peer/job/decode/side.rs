@@ -165,9 +165,10 @@ impl<'a> Side<'a> {
 
     /// Keeps these no more.
     pub(super) fn spend(&mut self, chunks: Range<u32>) -> io::Result<()> {
-        let here = self.here();
-        for chunk in chunks.map(Chunk).filter(|chunk| here.contains(*chunk)) {
-            self.spent.insert(chunk);
+        for chunk in chunks.map(Chunk) {
+            if !self.transfer.has(chunk) || !self.spent.insert(chunk) {
+                continue;
+            }
             let index = self.geometry.index(chunk.0).ok_or(io::ErrorKind::InvalidInput)?;
             let at = self.geometry.offset(index);
             self.scratch.forget(at..at + self.geometry.len(index))?;
