@@ -44,15 +44,11 @@ fn some(site: &Site, after: NodeId, limit: usize) -> Result<Nodes, Problem> {
 /// `GET /nodes`: hosts with their roles, and who brings a lost one back.
 pub(super) fn nodes(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let part = asked.part("name")?;
-    let (mut all, mut after) = (Vec::new(), NodeId::NONE);
-    let more = loop {
-        let page = some(site, after, limits::MAX_PAGE_NODES)?;
-        all.extend(page.nodes.iter().map(NodeReport::from));
-        match page.nodes.last().map(|node| node.id) {
-            Some(last) if page.more && last > after && all.len() < MAX_NODES => after = last,
-            last => break page.more && last.is_some(),
-        }
-    };
+    let (mut all, more) = swarm::gather(NodeId::NONE, MAX_NODES, |after| {
+        let page = some(site, *after, limits::MAX_PAGE_NODES)?;
+        let last = page.nodes.last().map(|node| node.id);
+        Ok((page.nodes.iter().map(NodeReport::from).collect(), last, page.more))
+    })?;
     all.retain(|node| swarm::has(&node.node, &part.q) || swarm::has(&node.host, &part.q));
     let orders: [Order<'_, NodeReport>; 3] = [
         ("name", |a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id))),

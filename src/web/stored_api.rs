@@ -1,6 +1,5 @@
 //! What is shared is handed to stores: it is asked for by a thread, again and again until they have all of it, as `p2p upload` does.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -18,8 +17,6 @@ use crate::wire::{ClientId, FromTracker, Label, Name, Offer, Policy, Store, Stor
 
 /// Between two questions how far it is.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How often a thread looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(100);
 /// How long stores may take without anything coming of it.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 /// Copies that are kept if nothing is said.
@@ -88,8 +85,8 @@ fn question(offer: &Offer, policy: Policy, publisher: &str) -> Store {
 /// Asks until it is kept, cannot be, or nothing has come of it for too long.
 fn see_to(storing: &Storing, house: &House, question: &Store, id: &str) {
     threads::may_panic("web-store");
-    let (mut moved, mut last) = (Instant::now(), 0);
-    while !storing.ends() {
+    let (mut moved, mut last, mut pause) = (Instant::now(), 0, Duration::ZERO);
+    while storing.pause(std::mem::replace(&mut pause, AGAIN)) {
         let why = match site::ask(house, question.clone()) {
             Ok(FromTracker::Stored(Stored { number, .. })) => {
                 return storing.set(id, |upload| upload.version = Some(number));
@@ -107,10 +104,6 @@ fn see_to(storing: &Storing, house: &House, question: &Store, id: &str) {
         };
         if moved.elapsed() >= PATIENCE {
             return storing.set(id, |upload| upload.problem = Some(why));
-        }
-        let asked = Instant::now();
-        while asked.elapsed() < AGAIN && !storing.ends() {
-            thread::sleep(LOOK);
         }
     }
 }

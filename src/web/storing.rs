@@ -2,9 +2,10 @@
 //! whether anybody looks or not.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use serde::Serialize;
 
 use super::answer::Problem;
@@ -14,6 +15,7 @@ use crate::threads::lock;
 const MAX_UNDER_WAY: usize = 16;
 /// What is over and told of, the oldest of which goes first.
 const MAX_OVER: usize = 100;
+
 /// A content that is to be kept.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Upload {
@@ -36,17 +38,27 @@ impl Upload {
 }
 
 /// All that was asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Storing {
     uploads: Mutex<Vec<Upload>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    ends: AtomicBool,
+    /// While it is there threads go on.
+    going_on: Mutex<Option<Sender<()>>>,
+    ended: Receiver<()>,
+}
+
+impl Default for Storing {
+    fn default() -> Storing {
+        let (going_on, ended) = crossbeam_channel::bounded(0);
+        let going_on = Mutex::new(Some(going_on));
+        Storing { uploads: Mutex::default(), threads: Mutex::default(), going_on, ended }
+    }
 }
 
 impl Storing {
     /// Ends all threads. What stores have by then they keep for an hour, for who asks again.
     pub(super) fn stop(&self) {
-        self.ends.store(true, Ordering::Relaxed);
+        drop(lock(&self.going_on).take());
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             let _ = thread.join();
         }
@@ -57,9 +69,9 @@ impl Storing {
         lock(&self.uploads).clone()
     }
 
-    /// True when all threads are to end.
-    pub(super) fn ends(&self) -> bool {
-        self.ends.load(Ordering::Relaxed)
+    /// Waits for so long, or until all threads are to end; true if they go on.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        self.ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
     }
 
     /// A thread that sees to one of them.

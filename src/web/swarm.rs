@@ -69,6 +69,25 @@ pub(super) fn page<T: Serialize>(
     Ok(Answer::tagged(&Page { items, total, more, next: (end < total).then_some(end) }))
 }
 
+/// What a tracker tells page after page, each behind the last of that before: `ask` gets one, the place of its last, and
+/// whether there is more. No more pages than are needed for `most`; true if there is more than that.
+pub(super) fn gather<T, K: PartialOrd>(
+    first: K,
+    most: usize,
+    mut ask: impl FnMut(&K) -> Result<(Vec<T>, Option<K>, bool), Problem>,
+) -> Result<(Vec<T>, bool), Problem> {
+    let (mut all, mut after) = (Vec::new(), first);
+    loop {
+        let (page, last, more) = ask(&after)?;
+        all.extend(page);
+        match last {
+            // A tracker that repeats itself must not keep this loop going for ever.
+            Some(last) if more && last > after && all.len() < most => after = last,
+            last => return Ok((all, more && last.is_some())),
+        }
+    }
+}
+
 /// True if a text has what is looked for in it, whichever case its letters have.
 pub(super) fn has(text: &str, q: &str) -> bool {
     q.is_empty() || text.to_lowercase().contains(&q.to_lowercase())
@@ -127,17 +146,11 @@ fn list(site: &Site, pattern: &str) -> Result<Arc<(Vec<Listed>, bool)>, Problem>
         return Err(Problem::bad("no name is so long"));
     }
     site.gathered.get(&named(pattern), || {
-        let (mut all, mut after) = (Vec::new(), Name::default());
-        loop {
-            let page = ask_list(site, pattern, &after, limits::MAX_ENTRIES)?;
-            all.extend(page.entries.iter().map(Listed::from));
-            let last = page.entries.last().map(|entry| entry.name.clone());
-            match last {
-                // A tracker that repeats itself must not keep this loop going for ever.
-                Some(last) if page.more && *last > *after && all.len() < MAX_LISTED => after = last,
-                last => return Ok((all, page.more && last.is_some())),
-            }
-        }
+        gather(String::new(), MAX_LISTED, |after| {
+            let page = ask_list(site, pattern, &Name::new(after.as_str()), limits::MAX_ENTRIES)?;
+            let last = page.entries.last().map(|entry| entry.name.to_string());
+            Ok((page.entries.iter().map(Listed::from).collect(), last, page.more))
+        })
     })
 }
 
@@ -277,32 +290,23 @@ pub(super) fn peers(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
 }
 
 fn members(site: &Site) -> Result<(Vec<Member>, bool), Problem> {
-    let (mut all, mut after) = (Vec::new(), PeerId([0; 16]));
-    loop {
-        let FromTracker::Peers(page) = site.ask(GetPeers { after, limit: limits::MAX_PEERS as u16 })? else {
-            return Err(strange());
-        };
-        all.extend(page.peers.iter().map(Member::from));
-        match page.peers.last().map(|peer| peer.peer) {
-            Some(last) if page.more && last > after && all.len() < MAX_MEMBERS => after = last,
-            last => return Ok((all, page.more && last.is_some())),
-        }
-    }
+    gather(PeerId([0; 16]), MAX_MEMBERS, |after| {
+        let question = GetPeers { after: *after, limit: limits::MAX_PEERS as u16 };
+        let FromTracker::Peers(page) = site.ask(question)? else { return Err(strange()) };
+        let last = page.peers.last().map(|peer| peer.peer);
+        Ok((page.peers.iter().map(Member::from).collect(), last, page.more))
+    })
 }
 
 /// `GET /stores`: who lends space.
 pub(super) fn stores(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let part = asked.part("name")?;
-    let (mut all, mut after) = (Vec::new(), PeerId([0; 16]));
-    loop {
-        let limit = limits::MAX_PAGE_STORES as u16;
-        let FromTracker::Stores(page) = site.ask(GetStores { after, limit })? else { return Err(strange()) };
-        all.extend(page.stores.iter().map(StoreReport::from));
-        match page.stores.last().map(|store| store.peer) {
-            Some(last) if page.more && last > after && all.len() < MAX_MEMBERS => after = last,
-            _ => break,
-        }
-    }
+    let (mut all, _) = gather(PeerId([0; 16]), MAX_MEMBERS, |after| {
+        let question = GetStores { after: *after, limit: limits::MAX_PAGE_STORES as u16 };
+        let FromTracker::Stores(page) = site.ask(question)? else { return Err(strange()) };
+        let last = page.stores.last().map(|store| store.peer);
+        Ok((page.stores.iter().map(StoreReport::from).collect(), last, page.more))
+    })?;
     all.retain(|store| has(&store.name, &part.q) || has(&store.zone, &part.q));
     page(
         &all,

@@ -15,10 +15,13 @@ export function Cluster() {
     <${Hosts} more=${steers() && !is.paused ? html`<button type="button" onClick=${() => pause(true)}>Bring nobody back for now</button>` : null} />`;
 }
 
-/** Who of them is there, and how many may still go. */
-function sentence({ leader, nodes }) {
+/** Who of them is there, and how many may still go: fewer than none if they are too few. */
+function standing({ nodes }) {
   const votes = nodes.filter(one => one.state !== 'newcomer'), here = votes.filter(one => ['leads', 'follows'].includes(one.state)).length;
-  const spare = here - Math.floor(votes.length / 2) - 1;
+  return { votes, here, spare: here - Math.floor(votes.length / 2) - 1 };
+}
+
+function sentence({ leader }, { votes, here, spare }) {
   if (spare < 0) return `${here} of ${votes.length} are here, too few to agree: what is on record stays as it is.`;
   if (leader === null) return 'No tracker leads yet.';
   return `${here} of ${votes.length} are here, and tracker ${leader} leads; ${spare === 0 ? 'none' : spare} of them may be lost.`;
@@ -35,8 +38,8 @@ function Trackers({ is }) {
     { title: 'Has applied', width: '8rem', side: 'end', narrow: true, cell: one => number(one.applied) },
     { title: 'Heard', width: '7rem', side: 'end', cell: one => (one.node === is.asked ? 'asked' : one.heard_ms === null ? '–' : `${number(one.heard_ms)} ms ago`) },
   ];
-  const is_well = sentence(is);
-  return html`<section class="card"><h2 class=${/too few/.test(is_well) ? 'wrong' : ''}>${is_well}</h2></section>
+  const stand = standing(is);
+  return html`<section class="card"><h2 class=${stand.spare < 0 ? 'wrong' : ''}>${sentence(is, stand)}</h2></section>
     <${Table} label="Trackers" id="trackers" rows=${is.nodes} columns=${columns} sort="" source="" empty="" />`;
 }
 
