@@ -23,28 +23,41 @@ impl Variant {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod samples {
+    use super::Variant;
     use crate::content::FileId;
     use crate::wire::{List, Name};
 
+    impl Variant {
+        /// A file of one byte that one peer has.
+        pub(crate) fn sample(name: &str) -> Variant {
+            Variant {
+                name: Name::new(name),
+                id: FileId::of(b"x"),
+                size: 1,
+                total: 1,
+                chunks: 1,
+                seeders: 1,
+                leechers: 0,
+                original: true,
+                agreed: true,
+                modified: 0,
+                version: 0,
+                code: None,
+                holders: List::default(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
     #[test]
     fn what_holders_claim_of_a_name_is_possible_or_not() {
-        let variant = |name: &str, size, chunks| Variant {
-            name: Name::new(name),
-            id: FileId::of(b"x"),
-            size,
-            total: size,
-            chunks,
-            seeders: 1,
-            leechers: 0,
-            original: true,
-            agreed: true,
-            modified: 0,
-            version: 0,
-            code: None,
-            holders: List::new(Vec::new()),
-        };
+        let variant =
+            |name: &str, size, chunks| Variant { size, total: size, chunks, ..Variant::sample(name) };
         assert!(variant("f", 70_000, 2).is_possible() && !variant("f", 70_000, 3).is_possible());
         assert!(variant("f/", 70_000, 3).is_possible(), "a tree's chunks are those of its files");
         let Claim { size, total, chunks, tree } = variant("f/", 70_000, 3).claim();

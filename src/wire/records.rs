@@ -120,9 +120,9 @@ mod tests {
     use super::*;
     use crate::content::code::Shape;
 
-    #[test]
-    fn a_published_version_reads_back() {
-        let version = Version {
+    /// A file of one byte.
+    fn version() -> Version {
+        Version {
             number: 3,
             id: FileId::of(b"x"),
             size: 1,
@@ -131,8 +131,12 @@ mod tests {
             policy: Policy::NONE,
             stamp_ms: 1_700_000_000_000,
             publisher: Label::new("anna"),
-        };
-        let published = Published { name: Name::new("a/b"), version };
+        }
+    }
+
+    #[test]
+    fn a_published_version_reads_back() {
+        let published = Published { name: Name::new("a/b"), version: version() };
         let mut out = BytesMut::new();
         published.put(&mut out);
         let mut from = Cursor::new(out.freeze());
@@ -145,8 +149,7 @@ mod tests {
         let version = |chunks: u32, parity: FileId| {
             let size = u64::from(chunks) << 16;
             let policy = Policy::coded(Shape::new(4, 2).unwrap(), parity);
-            let (id, publisher) = (FileId::of(b"x"), Label::new("anna"));
-            Version { number: 1, id, size, total: size, chunks, policy, stamp_ms: 0, publisher }
+            Version { size, total: size, chunks, policy, ..version() }
         };
         let parity = FileId::of(b"parity");
         assert!(
@@ -166,16 +169,7 @@ mod tests {
 
     #[test]
     fn versions_are_alike_when_they_promise_the_same_of_the_same_content() {
-        let version = Version {
-            number: 3,
-            id: FileId::of(b"x"),
-            size: 1,
-            total: 1,
-            chunks: 1,
-            policy: Policy::NONE,
-            stamp_ms: 7,
-            publisher: Label::new("anna"),
-        };
+        let version = version();
         let like = Version { number: 4, stamp_ms: 8, publisher: Label::new("ben"), ..version.clone() };
         assert!(version.is_like(&like));
         assert!(!version.is_like(&Version { id: FileId::of(b"y"), ..like.clone() }));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Daemon, Port, eventually};
+use crate::support::{Daemon, Port, Sample, eventually};
 use crate::user::User;
 use crate::{shared, text};
 
@@ -101,25 +101,38 @@ impl Cluster {
     }
 }
 
+/// A member fetches what is shared.
+#[track_caller]
+fn fetches(user: &User, shared: &Sample) {
+    let dest = TempDir::new().unwrap();
+    eventually("it is fetched", || {
+        (user.run(&["get", "zebra", text(dest.path()), "--wait", "30s"]).code() == 0).then_some(())
+    });
+    shared.expect_copy("", dest.path());
+}
+
+/// A tracker comes to know who was put out, and lets the other in.
+#[track_caller]
+fn lets_in_but(tracker: &str, member: &User, put_out: &User) {
+    eventually("it knows who is out", || {
+        let said = put_out.run(&["ls", "--tracker", tracker, "--wait", "0s"]);
+        said.stderr.contains("put out").then_some(())
+    });
+    member.run(&["ls", "--tracker", tracker, "--wait", "30s"]).expect(0);
+}
+
 #[test]
 fn three_trackers_of_a_closed_swarm_are_one_and_go_on_without_any_of_them() {
     let mut cluster = Cluster::found();
     let (publisher, reader) = (cluster.owner().invites("publisher"), cluster.owner().invites("reader"));
     let folder = shared("zebra");
     let _peer = publisher.start(&["peer", text(folder.path())]);
-    let get = |user: &User| {
-        let dest = TempDir::new().unwrap();
-        eventually("it is fetched", || {
-            (user.run(&["get", "zebra", text(dest.path()), "--wait", "30s"]).code() == 0).then_some(())
-        });
-        folder.expect_copy("", dest.path());
-    };
-    get(&reader);
+    fetches(&reader, &folder);
     // The one that founded the swarm is dead: who is in, the others know, and let others join.
     cluster.kill(1);
-    get(&reader);
+    fetches(&reader, &folder);
     let late = cluster.owner().invites("reader");
-    get(&late);
+    fetches(&late, &folder);
     cluster.run(1, 3);
     cluster.kill(2);
     let before = reader.secret();
@@ -131,12 +144,7 @@ fn three_trackers_of_a_closed_swarm_are_one_and_go_on_without_any_of_them() {
     // Who was dead then hears of it from the others, and lets nobody in by the old key.
     cluster.run(2, 3);
     cluster.kill(3);
-    let second = cluster.at(2);
-    eventually("the second knows, too", || {
-        let said = publisher.run(&["ls", "--tracker", &second, "--wait", "0s"]);
-        said.stderr.contains("put out").then_some(())
-    });
-    reader.run(&["ls", "--tracker", &second, "--wait", "30s"]).expect(0);
+    lets_in_but(&cluster.at(2), &reader, &publisher);
     // The first, which dials no other, sleeps through two keys: it is dialled by the one that it knows.
     cluster.run(3, 3);
     cluster.kill(1);
@@ -158,28 +166,16 @@ fn a_lost_tracker_of_a_closed_swarm_gives_its_place_to_a_spare_that_members_find
     let (publisher, reader) = (cluster.owner().invites("publisher"), cluster.owner().invites("reader"));
     let folder = shared("zebra");
     let _peer = publisher.start(&["peer", text(folder.path())]);
-    let get = |user: &User| {
-        let dest = TempDir::new().unwrap();
-        eventually("it is fetched", || {
-            (user.run(&["get", "zebra", text(dest.path()), "--wait", "30s"]).code() == 0).then_some(())
-        });
-        folder.expect_copy("", dest.path());
-    };
-    get(&reader);
+    fetches(&reader, &folder);
     // The one that founded the swarm is lost, and does not come back.
     cluster.kill(1);
     eventually("the spare has its place", || (cluster.members(2) == [2, 3, 4]).then_some(()));
     // It needs no other of the first three but one: who is in it knows, and puts out whom an admin names.
     cluster.kill(2);
     let late = cluster.owner().invites("reader");
-    get(&late);
+    fetches(&late, &folder);
     cluster.owner().run(&["revoke", "publisher", "--wait", "60s"]).expect(0);
-    let spare = cluster.at(4);
-    eventually("the spare knows who is out", || {
-        let said = publisher.run(&["ls", "--tracker", &spare, "--wait", "0s"]);
-        said.stderr.contains("put out").then_some(())
-    });
-    reader.run(&["ls", "--tracker", &spare, "--wait", "30s"]).expect(0);
+    lets_in_but(&cluster.at(4), &reader, &publisher);
     // Who was replaced is no member when it is back.
     cluster.run(1, 4);
     eventually("it finds that it has no vote", || (cluster.members(1) == [2, 3, 4]).then_some(()));

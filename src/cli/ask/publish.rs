@@ -103,24 +103,9 @@ fn record(
 mod tests {
     use super::*;
     use crate::api::Exit;
-    use crate::wire::List;
 
     fn variant(name: &str, total: u64) -> Variant {
-        Variant {
-            name: Name::new(name),
-            id: FileId::of(b"x"),
-            size: 1,
-            total,
-            chunks: 1,
-            seeders: 1,
-            leechers: 0,
-            original: true,
-            agreed: true,
-            modified: 0,
-            version: 0,
-            code: None,
-            holders: List::default(),
-        }
+        Variant { total, ..Variant::sample(name) }
     }
 
     fn link(rest: &str) -> What {

@@ -212,24 +212,10 @@ fn not_found(what: &What, near: &[String]) -> Failure {
 mod tests {
     use super::*;
     use crate::content::{PeerId, SafeName};
-    use crate::wire::{Label, Name};
+    use crate::wire::Label;
 
     fn variant(total: u64) -> Variant {
-        Variant {
-            name: Name::new("a"),
-            id: FileId::of(b"x"),
-            size: total,
-            total,
-            chunks: 1,
-            seeders: 1,
-            leechers: 0,
-            original: true,
-            agreed: true,
-            modified: 0,
-            version: 0,
-            code: None,
-            holders: List::default(),
-        }
+        Variant { size: total, total, ..Variant::sample("a") }
     }
 
     fn has(totals: &[u64]) -> Result<Said, String> {

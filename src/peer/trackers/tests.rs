@@ -11,8 +11,8 @@ use crate::net::trace::Side;
 use crate::net::{self, Messages};
 use crate::wire::limits::{MAX_FRAME_BYTES, MAX_LABEL_BYTES, MAX_OFFERS};
 use crate::wire::{
-    Cluster, Common, Complaint, ErrorCode, FromTracker, HaveChunks, Holder, Incarnation, List, NodeInfo,
-    Purpose, Register, Registered, Role, ToTracker, TrackerAddress, Update, Variant,
+    Cluster, Common, Complaint, ErrorCode, FromTracker, HaveChunks, Incarnation, List, NodeInfo, Purpose,
+    Register, Registered, Role, ToTracker, TrackerAddress, Update, Variant,
 };
 
 /// For what has to happen, on a busy machine.
@@ -99,21 +99,7 @@ fn question(number: u8) -> Locate {
 
 /// An answer that can be told from others.
 fn located(number: u8) -> Located {
-    let variant = Variant {
-        name: Name::new("file"),
-        id: id(number),
-        size: 1,
-        total: 1,
-        chunks: 1,
-        seeders: 1,
-        leechers: 0,
-        original: true,
-        agreed: true,
-        modified: 0,
-        version: 0,
-        code: None,
-        holders: List::<Holder, _>::default(),
-    };
+    let variant = Variant { id: id(number), ..Variant::sample("file") };
     Located { variants: List::new(vec![variant]), near: List::default() }
 }
 

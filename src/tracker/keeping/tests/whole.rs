@@ -34,22 +34,25 @@ fn count(world: &World, store: usize, content: crate::tracker::records::Content)
     world.held(store, content).map_or(0, |held| held.count())
 }
 
+/// A store goes, and what it held is copied once; how many chunks that were.
+fn is_replaced(world: &mut World, store: usize, content: crate::tracker::records::Content) -> u32 {
+    let lost = count(world, store, content);
+    world.goes(store);
+    world.passes(REPAIR_AFTER + SECOND);
+    assert_eq!(works(world), (lost, 0));
+    lost
+}
+
 #[test]
 fn what_a_dead_store_held_is_copied_once_and_a_second_may_die() {
     let mut world = World::new(4);
     let promise = file(1, 1600, 2);
     world.upload(1, promise);
     world.passes(REPAIR_AFTER);
-    let lost = count(&world, 0, promise.content);
-    world.goes(0);
-    world.passes(REPAIR_AFTER + SECOND);
-    assert_eq!(works(&mut world), (lost, 0));
-    assert_eq!(world.survives(), 1);
-    let lost = count(&world, 1, promise.content);
-    world.goes(1);
-    world.passes(REPAIR_AFTER + SECOND);
-    assert_eq!(works(&mut world), (lost, 0));
-    assert_eq!(world.survives(), 1);
+    for store in [0, 1] {
+        is_replaced(&mut world, store, promise.content);
+        assert_eq!(world.survives(), 1);
+    }
 }
 
 #[test]
@@ -63,9 +66,7 @@ fn a_store_that_comes_back_moves_nothing_and_what_is_too_much_goes_when_all_is_c
     world.passes(REPAIR_AFTER - SECOND);
     world.comes(0);
     assert_eq!(works(&mut world), (0, 0), "it was away for too short a time");
-    world.goes(0);
-    world.passes(REPAIR_AFTER + SECOND);
-    assert_eq!(works(&mut world), (lost, 0));
+    assert_eq!(is_replaced(&mut world, 0, promise.content), lost);
     world.comes(0);
     world.passes(SECOND);
     assert_eq!(works(&mut world), (0, 0), "it has not been calm for long");
@@ -81,10 +82,7 @@ fn what_is_too_much_goes_although_somebody_uploads_all_the_time() {
     let promise = file(1, 1600, 2);
     world.upload(1, promise);
     world.passes(REPAIR_AFTER);
-    let lost = count(&world, 0, promise.content);
-    world.goes(0);
-    world.passes(REPAIR_AFTER + SECOND);
-    assert_eq!(works(&mut world), (lost, 0));
+    let lost = is_replaced(&mut world, 0, promise.content);
     world.comes(0);
     // Something is under way all the time, and twice a minute an upload ends.
     let mut given_up = 0;
