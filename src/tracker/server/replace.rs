@@ -7,8 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::member::Service;
-use crate::content::Host;
-use crate::content::PublicKey;
+use crate::content::{Host, PublicKey};
 use crate::threads;
 use crate::tracker::cluster::Member;
 use crate::tracker::records::Nodes;
