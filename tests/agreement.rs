@@ -11,8 +11,9 @@ use p2p::sim::cluster::{Done, MUTANTS, Mutant, run};
 /// Seeds of the suite, fewer where nothing is optimized, and by command.
 const SEEDS: u64 = if cfg!(debug_assertions) { 120 } else { 500 };
 const MANY: u64 = 100_000;
-/// What was found by command: two connections of the same two trackers, heard of in the wrong order at both ends.
-const FOUND: [u64; 1] = [21_745];
+/// What was found by command: two connections of the same two trackers, heard of in the wrong order at both ends; two clusters
+/// out of one list, since who founded the one went by what was old, or handed it to somebody who was no member and lost its disk.
+const FOUND: [u64; 3] = [21_745, 27_328, 62_245];
 /// Within so many seeds each rule that is left out must be noticed.
 const NOTICED_WITHIN: u64 = 5_000;
 

@@ -166,6 +166,7 @@ impl Faults {
         }
         if let Some(tracker) = world.trackers.get_mut(&node) {
             tracker.wipe(world.now, &mut world.rng);
+            world.judge.wiped(node);
             world.done.wipes += 1;
             world.hang_up(node);
         }

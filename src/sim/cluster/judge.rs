@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::content::FileId;
-use crate::tracker::cluster::Head;
+use crate::tracker::cluster::{Head, Node};
 use crate::tracker::records::{Command, Outcome, Records};
 use crate::wire::ClientId;
 
@@ -21,6 +21,8 @@ pub(super) struct Judge {
     pub(super) records: Records,
     slots: BTreeMap<u64, (Command, Outcome)>,
     heads: BTreeMap<u32, Head>,
+    /// Who is in one of them.
+    begun: BTreeSet<Node>,
     /// Versions that a content has become: each is published by one operation.
     numbers: BTreeMap<FileId, BTreeSet<u32>>,
     /// Where the commands of clients are.
@@ -79,12 +81,18 @@ impl Judge {
         Ok(())
     }
 
+    /// This disk is empty now.
+    pub(super) fn wiped(&mut self, node: Node) {
+        self.begun.remove(&node);
+    }
+
     /// A tracker is in an epoch that began so.
-    pub(super) fn begun(&mut self, head: &Head) -> Result<(), String> {
-        // Who alone began a cluster, and lost its disk, agreed on nothing with anybody.
-        if self.records.applied() == 0 && self.heads.len() <= 1 {
-            self.heads.remove(&head.epoch);
+    pub(super) fn begun(&mut self, node: Node, head: &Head) -> Result<(), String> {
+        // A cluster that is on no disk any more, of those that had it, was none: nothing was agreed on there.
+        if self.begun.is_empty() && self.records.applied() == 0 {
+            self.heads.clear();
         }
+        self.begun.insert(node);
         let known = self.heads.entry(head.epoch).or_insert_with(|| head.clone());
         if known != head {
             return Err(format!(

@@ -234,7 +234,7 @@ impl Tracker {
         }
         // What is not on the disk yet is not begun.
         if let Some(head) = process.seam.head().filter(|_| process.busy.is_none() && !self.strange) {
-            judge.begun(head)?;
+            judge.begun(self.node, head)?;
         }
         Ok(told)
     }

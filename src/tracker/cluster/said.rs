@@ -27,10 +27,18 @@ layout! {
         cluster: ClusterId,
         /// The epoch that it has begun; 0 before the first.
         epoch: u32,
-        /// Up to which slot it has applied.
+        /// Up to which slot it has applied; before the first epoch 1 if the other end of this connection has said there that it
+        /// would found the same, else 0.
         slot: u64,
         /// The chain up to there.
         chain: Chain,
+    }
+}
+
+impl At {
+    /// True if this is the word of somebody who would found this cluster.
+    pub(super) fn would_found(&self, cluster: ClusterId) -> bool {
+        self.epoch == 0 && self.cluster == cluster && cluster != ClusterId::default()
     }
 }
 
@@ -113,6 +121,9 @@ pub(super) struct Link {
     pub(super) greeting: Option<Greeting>,
     /// Where that is.
     pub(super) at: Option<At>,
+    /// What it was told last before the first epoch: which cluster this tracker would found, and whether that is the other's
+    /// word, too.
+    pub(super) told: Option<(ClusterId, bool)>,
     /// The epoch in which the engines have been told of each other on this connection.
     pub(super) joint: u32,
     /// Ticks since the last frame came.
@@ -130,7 +141,7 @@ pub(super) enum Frame {
 
 impl Link {
     pub(super) fn new(id: u64) -> Link {
-        Link { id, sent: 0, got: 0, greeting: None, at: None, joint: 0, silent: 0 }
+        Link { id, sent: 0, got: 0, greeting: None, at: None, told: None, joint: 0, silent: 0 }
     }
 
     /// The next frame of this connection.

@@ -75,8 +75,7 @@ impl Seam {
             seam.epoch = Some(Epoch::new(&seam.identity, head, snapshot, found.kept, seam.settings.rules));
         }
         seam.found_if_all_met();
-        seam.go_on();
-        let step = std::mem::take(&mut seam.step);
+        let step = seam.flush();
         (seam, step)
     }
 
@@ -112,12 +111,12 @@ impl Seam {
         if let Some(before) = self.links.insert(node, Link::new(id)) {
             self.step.ends.push((node, before.id)); // else one that was heard of in the wrong order would stay, with nobody on it
         }
+        self.fetch.take_if(|fetch| fetch.from == node); // on the old one
         self.found_if_all_met(); // who was met there is not there any more
         let greeting =
             Greeting { node: self.identity.node, incarnation: self.identity.incarnation, list: self.list };
         self.say(node, &Said::Greeting(greeting));
-        let at = self.at();
-        self.say(node, &Said::At(at));
+        self.say_at(node);
     }
 
     fn down(&mut self, node: Node, id: u64) {
@@ -144,9 +143,25 @@ impl Seam {
         }
     }
 
-    pub(super) fn say_to_all(&mut self, said: &Said) {
+    /// Tells a tracker where this one is.
+    pub(super) fn say_at(&mut self, node: Node) {
+        let word = (self.proposal, self.has_said_the_same(node));
+        let at = match &self.epoch {
+            Some(epoch) => At {
+                cluster: epoch.head.cluster,
+                epoch: epoch.head.epoch,
+                slot: epoch.slot(),
+                chain: epoch.chain(),
+            },
+            None => At { cluster: word.0, epoch: 0, slot: word.1.into(), chain: Chain::default() },
+        };
+        self.say(node, &Said::At(at));
+        self.links.get_mut(&node).into_iter().for_each(|link| link.told = Some(word));
+    }
+
+    pub(super) fn say_at_to_all(&mut self) {
         let nodes: Vec<Node> = self.links.keys().copied().collect();
-        nodes.into_iter().for_each(|node| self.say(node, said));
+        nodes.into_iter().for_each(|node| self.say_at(node));
     }
 
     fn frame(&mut self, node: Node, id: u64, frame: Bytes) {
@@ -175,7 +190,7 @@ impl Seam {
     }
 
     /// True if what this node's engine says counts: it is a member, with the disk that is written.
-    fn votes(&self, node: Node) -> bool {
+    pub(super) fn votes(&self, node: Node) -> bool {
         let greeting = self.links.get(&node).and_then(|link| link.greeting.as_ref());
         let epoch = self.epoch.as_ref();
         greeting.zip(epoch).is_some_and(|(greeting, epoch)| epoch.is_member(node, greeting.incarnation))
@@ -246,8 +261,7 @@ impl Seam {
             epoch.tick(behind);
         }
         if self.ticks.is_multiple_of(AT_TICKS) {
-            let at = self.at();
-            self.say_to_all(&Said::At(at));
+            self.say_at_to_all();
         }
         self.links.values_mut().for_each(|link| link.silent += 1);
         let silent = self.links.iter().filter(|(_, link)| link.silent > SILENT_TICKS);
@@ -263,18 +277,6 @@ impl Seam {
                 self.step.ready.push(Ready::Unknown(*tag));
                 self.change = None;
             }
-        }
-    }
-
-    pub(super) fn at(&self) -> At {
-        match &self.epoch {
-            Some(epoch) => At {
-                cluster: epoch.head.cluster,
-                epoch: epoch.head.epoch,
-                slot: epoch.slot(),
-                chain: epoch.chain(),
-            },
-            None => At { cluster: self.proposal, epoch: 0, slot: 0, chain: Chain::default() },
         }
     }
 

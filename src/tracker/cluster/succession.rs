@@ -7,28 +7,31 @@ use super::entry::{Chain, Member, Members, Node, cluster_of};
 use super::epoch::Epoch;
 use super::event::Ready;
 use super::rules::Rule;
-use super::said::Said;
+use super::said::{Link, Said};
 use super::seam::Seam;
 use crate::content::FileId;
 
 impl Seam {
     /// Begins the first epoch when all of the first members have met with empty disks and the same list, and each has said
-    /// that it would found the same cluster: what was heard of somebody may be old, and what he agreed to is not.
+    /// that it would found the same cluster, and that it has heard that this one would: what was heard of somebody may be old, and
+    /// what he has agreed to is not.
     pub(super) fn found_if_all_met(&mut self) {
         if self.epoch.is_some() {
             return;
         }
         let members = self.met();
         let proposal = members.as_ref().map(cluster_of).unwrap_or_default();
-        if proposal != self.proposal {
-            self.proposal = proposal;
-            let at = self.at();
-            self.say_to_all(&Said::At(at));
-        }
+        self.proposal = proposal;
+        let is_news = |(node, link): &(&Node, &Link)| {
+            link.told.is_some_and(|told| told != (proposal, self.has_said_the_same(**node)))
+        };
+        let news: Vec<Node> = self.links.iter().filter(is_news).map(|(node, _)| *node).collect();
+        news.into_iter().for_each(|node| self.say_at(node));
         let Some(members) = members else { return };
         let agrees = |member: &Member| {
             let at = self.links.get(&member.node).and_then(|link| link.at.as_ref());
-            member.node == self.identity.node || at.is_some_and(|at| at.cluster == proposal)
+            let has_heard = at.is_some_and(|at| at.slot > 0);
+            member.node == self.identity.node || self.has_said_the_same(member.node) && has_heard
         };
         if !members.iter().all(agrees) {
             return;
@@ -44,6 +47,12 @@ impl Seam {
             hash: FileId::of(&snapshot),
         };
         self.begin(head, snapshot, true);
+    }
+
+    /// True if another tracker has said, on the connection that stands, that it would found the cluster that this one would.
+    pub(super) fn has_said_the_same(&self, node: Node) -> bool {
+        let at = self.links.get(&node).and_then(|link| link.at.as_ref());
+        at.is_some_and(|at| at.would_found(self.proposal))
     }
 
     /// The first members with their disks, if all have met: this tracker is one, and no disk holds anything.
@@ -94,18 +103,25 @@ impl Seam {
         self.fetch = None;
         let kept = Kept::default();
         self.epoch = Some(Epoch::new(&self.identity, head, snapshot, kept, self.settings.rules));
-        let at = self.at();
-        self.say_to_all(&Said::At(at));
+        self.say_at_to_all();
         let nodes: Vec<Node> = self.links.keys().copied().collect();
         nodes.into_iter().for_each(|node| self.join(node));
     }
 
     pub(super) fn asked(&mut self, node: Node, from: u64) {
-        let Some(epoch) = &self.epoch else { return };
+        let Some(epoch) = self.epoch.as_ref().filter(|epoch| self.hands_out(epoch, node)) else { return };
         let from = from.min(epoch.snapshot.len() as u64);
         let end = epoch.snapshot.len().min(from as usize + self.settings.piece_bytes);
         let piece = Said::Piece(epoch.head.clone(), from, epoch.snapshot.slice(from as usize..end));
         self.say(node, &piece);
+    }
+
+    /// True if this epoch may be handed to this tracker. As long as a member has applied nothing of the first one, its founder may
+    /// lose its disk, and the others found another: only they are to have it, who then will not. Who is no member has it only from
+    /// somebody who had applied something.
+    fn hands_out(&self, epoch: &Epoch, node: Node) -> bool {
+        let is_settled = epoch.head.epoch > 1 || epoch.slot() > epoch.head.base || !self.is_member();
+        is_settled || self.votes(node)
     }
 
     /// True if this epoch is one of a cluster that this tracker was started for: an empty disk does not follow just anybody.

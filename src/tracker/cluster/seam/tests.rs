@@ -85,6 +85,11 @@ fn nowhere(cluster: ClusterId) -> Said {
     Said::At(At { cluster, epoch: 0, slot: 0, chain: Chain::default() })
 }
 
+/// The same, and that it has heard so of who is told.
+fn agreed(cluster: ClusterId) -> Said {
+    Said::At(At { cluster, epoch: 0, slot: 1, chain: Chain::default() })
+}
+
 fn greeting(node: Node, incarnation: Incarnation, seam: &Seam) -> Said {
     Said::Greeting(Greeting { node, incarnation, list: seam.list })
 }
@@ -229,19 +234,26 @@ fn all_that_is_said_every_fourth_tick_is_where_it_is_and_who_is_silent_for_long_
 }
 
 #[test]
-fn a_cluster_is_founded_when_all_have_said_that_they_would_found_the_same() {
+fn a_cluster_is_founded_when_all_have_said_that_they_would_found_the_same_and_have_heard_so() {
     let (mut seam, _) = started(&[1, 2]);
     let members = Members::new(vec![member(1, DISK), member(2, Incarnation(2))]);
-    let agreed = nowhere(cluster_of(&members));
-    let theirs = [greeting(2, Incarnation(2), &seam), nowhere(ClusterId::default()), agreed.clone()];
+    let cluster = cluster_of(&members);
+    let theirs = [
+        greeting(2, Incarnation(2), &seam),
+        nowhere(ClusterId::default()),
+        nowhere(cluster),
+        agreed(cluster),
+    ];
     let mut ours = vec![greeting(1, DISK, &seam), nowhere(ClusterId::default())];
     let _ = step(&mut seam, Event::Up(2, 7));
     let mut hears =
         said_on(0, 1, &theirs).into_iter().map(|(.., frame)| step(&mut seam, Event::Frame(2, 7, frame)));
     assert_eq!(hears.next(), Some(Step::default()), "it is not known where that one is");
-    ours.push(agreed);
-    let proposed = said_on(7, 2, &ours).pop().unwrap();
-    assert_eq!(hears.next(), Some(Step { frames: vec![proposed], ..Step::default() }));
+    for said in [nowhere(cluster), agreed(cluster)] {
+        ours.push(said);
+        let frames = said_on(7, 2, &ours).pop().into_iter().collect();
+        assert_eq!(hears.next(), Some(Step { frames, ..Step::default() }));
+    }
     let begins = hears.next().unwrap();
     drop(hears);
     let identity = Write::Identity(Identity { node: 1, incarnation: DISK });
@@ -256,7 +268,9 @@ fn a_cluster_is_founded_when_all_have_said_that_they_would_found_the_same() {
 
 #[test]
 fn who_asks_for_the_snapshot_is_given_a_piece_of_it_from_where_he_says() {
-    let (mut seam, _) = started(&[1]);
+    let (mut seam, first) = started(&[1]);
+    let Some(Write::Entries(_, written)) = first.writes.last() else { panic!("it took office") };
+    let chain = written[0].chain(Chain::default());
     let members = Members::new(vec![member(1, DISK)]);
     let (snapshot, head) = (records(), head(1, 0, Chain::default(), &members, members.clone()));
     let len = snapshot.len() as u64;
@@ -271,10 +285,38 @@ fn who_asks_for_the_snapshot_is_given_a_piece_of_it_from_where_he_says() {
     let piece =
         |from: u64, to: u64| Said::Piece(head.clone(), from, snapshot.slice(from as usize..to as usize));
     let end = || piece(len, len);
-    let at = Said::At(At { cluster: head.cluster, epoch: 1, slot: 1, chain: seam.at().chain });
+    let at = Said::At(At { cluster: head.cluster, epoch: 1, slot: 1, chain });
     let ours =
         [greeting(1, DISK, &seam), at, piece(0, 4), piece(1, 5), piece(len - 1, len), end(), end(), end()];
     assert_eq!(answers, said_on(7, 2, &ours)[2..]);
+}
+
+/// A tracker that has begun the first epoch with another, of which nothing is applied, and is connected with that one.
+fn begun() -> Seam {
+    let (mut seam, _) = started(&[1, 2]);
+    let members = Members::new(vec![member(1, DISK), member(2, Incarnation(2))]);
+    let theirs = [greeting(2, Incarnation(2), &seam), agreed(cluster_of(&members))];
+    let _ = step(&mut seam, Event::Up(2, 7));
+    for (.., frame) in said_on(0, 1, &theirs) {
+        let _ = step(&mut seam, Event::Frame(2, 7, frame));
+    }
+    assert!(seam.is_member() && seam.slot() == 0);
+    seam
+}
+
+#[test]
+fn a_first_epoch_of_which_nothing_is_applied_is_handed_to_its_members_alone() {
+    // Another tracker, and one with the number of a member and another disk.
+    for (node, disk, is_handed) in
+        [(2, Incarnation(2), true), (2, Incarnation(3), false), (3, Incarnation(3), false)]
+    {
+        let mut seam = begun();
+        let _ = step(&mut seam, Event::Up(node, 8));
+        let said = [greeting(node, disk, &seam), Said::Ask(1, 0)];
+        let asked = said_on(0, 1, &said).into_iter().map(|(.., frame)| Event::Frame(node, 8, frame));
+        let last = asked.map(|event| step(&mut seam, event)).last().unwrap();
+        assert_eq!(last.frames.len(), usize::from(is_handed), "to {node} with {disk:?}");
+    }
 }
 
 #[test]
