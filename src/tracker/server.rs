@@ -68,14 +68,12 @@ impl Server {
         shared: Shared,
         (listener, guests): (TcpListener, Arc<Guests>),
     ) -> io::Result<Server> {
-        let identity = Arc::new(identity);
-        let several = shared.several().cloned();
-        let passing =
-            several.map(|several| Passing::new(Arc::new(Nodes::new(several, Arc::clone(&identity)))));
-        let passing = passing.map(Arc::new);
+        let (identity, shared) = (Arc::new(identity), Arc::new(shared));
+        let nodes = Nodes::new(&shared, Arc::clone(&identity));
+        let passing = nodes.map(|nodes| Arc::new(Passing::new(Arc::new(nodes))));
         let service = Service {
             identity,
-            shared: Arc::new(shared),
+            shared,
             guests,
             looks: Arc::new(Looks::new()),
             idle: config.idle,

@@ -19,7 +19,7 @@ use crate::wire::{
     self, Common, Complaint, ErrorCode, FromTracker, Hello, List, Located, Message, Purpose, Term, ToTracker,
     limits,
 };
-pub use cluster::{change_pages, need_of};
+pub use cluster::{change_pages, need_of, unsure};
 use listing::Listing;
 pub use members::{Caller, revoked};
 use stores::{Step, Storing};

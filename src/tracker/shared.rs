@@ -17,7 +17,7 @@ use crate::content::{Network, PeerId, PublicKey};
 use crate::net::secure::Keyring;
 use crate::rescue;
 use crate::threads::{self, Reading};
-use crate::wire::{TrackerAddress, TrackerKey};
+use crate::wire::{MemberRole, TrackerAddress, TrackerKey};
 
 /// Contents of a peer that is gone cleared away under one lock.
 const SWEEP: usize = 128;
@@ -310,6 +310,20 @@ impl Shared {
         drop(presence);
         threads::lock(&self.cuts).extend(cuts);
         self.wake(all);
+    }
+
+    /// True if a node with this key may speak for members, and hear what is on record: in an open network everybody may, who
+    /// could say the same for himself.
+    pub fn is_tracker(&self, key: Option<PublicKey>) -> bool {
+        let records = self.records();
+        let roster = records.roster();
+        let standing = key.and_then(|key| roster.standing(key));
+        !roster.is_closed() || standing.is_some_and(|standing| standing.role == MemberRole::Tracker)
+    }
+
+    /// True if this tracker cannot know who is in its closed swarm now: who was put out it has heard of as one of several alone.
+    pub fn is_unsure(&self) -> bool {
+        self.keyring.is_closed() && self.several().is_some_and(|several| !several.view().in_touch)
     }
 
     /// A connection of somebody with this key has begun.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Daemon, Port, Sample, eventually};
+use crate::support::{Daemon, Output, Port, Sample, eventually};
 use crate::user::User;
 use crate::{shared, text};
 
@@ -160,6 +160,30 @@ fn three_trackers_of_a_closed_swarm_are_one_and_go_on_without_any_of_them() {
     });
 }
 
+/// A tracker does not know whether who asks is in the swarm.
+#[track_caller]
+fn assert_no_quorum(said: &Output) {
+    assert!(said.stderr.contains("does not know who is in the swarm"), "{}", said.stderr);
+    assert_ne!(said.code(), 0);
+}
+
+#[test]
+fn a_tracker_that_has_met_no_other_since_it_started_lets_nobody_in_and_who_has_lost_them_goes_on() {
+    let mut cluster = Cluster::found();
+    let reader = cluster.owner().invites("reader");
+    let at = cluster.at(3);
+    let listed = |wait| reader.run(&["ls", "--tracker", &at, "--wait", wait]);
+    listed("30s").expect(0);
+    cluster.kill(1);
+    cluster.kill(2);
+    listed("0s").expect(0);
+    cluster.kill(3);
+    cluster.run(3, 3);
+    assert_no_quorum(&listed("0s"));
+    cluster.run(1, 3);
+    listed("30s").expect(0);
+}
+
 #[test]
 fn a_lost_tracker_of_a_closed_swarm_gives_its_place_to_a_spare_that_members_find_and_trust() {
     let mut cluster = Cluster::found_with_a_spare();
@@ -176,7 +200,11 @@ fn a_lost_tracker_of_a_closed_swarm_gives_its_place_to_a_spare_that_members_find
     fetches(&late, &folder);
     cluster.owner().run(&["revoke", "publisher", "--wait", "60s"]).expect(0);
     lets_in_but(&cluster.at(4), &reader, &publisher);
-    // Who was replaced is no member when it is back.
+    // Who was replaced is no member when it is back, and has not heard who was put out since.
     cluster.run(1, 4);
+    let replaced = cluster.at(1);
+    let listed = || publisher.run(&["ls", "--tracker", &replaced, "--wait", "0s"]);
+    assert_ne!(listed().code(), 0);
     eventually("it finds that it has no vote", || (cluster.members(1) == [2, 3, 4]).then_some(()));
+    assert_ne!(listed().code(), 0);
 }

@@ -178,8 +178,11 @@ impl Worker {
             if Instant::now() >= next_heartbeat || load != last_load {
                 let heartbeat = Heartbeat { uploads: load.0, downloads: load.1, space: 0 };
                 match line.call(&heartbeat.into())? {
-                    // The lease ran out while this process, or the network, slept: register anew.
-                    FromTracker::Common(Common::Error(error)) if error.code == ErrorCode::NotRegistered => {
+                    // The lease ran out while this process, or the network, slept: register anew. Or the tracker is not one of its
+                    // cluster any more, and lets nobody in.
+                    FromTracker::Common(Common::Error(error))
+                        if matches!(error.code, ErrorCode::NotRegistered | ErrorCode::NoQuorum) =>
+                    {
                         return Err(refused(FromTracker::Common(Common::Error(error))));
                     }
                     answer => expect_ok(answer)?,

@@ -42,6 +42,8 @@ pub struct Seam {
     pub(super) fetch: Option<Fetch>,
     /// Who waits for the end of this epoch, and for how long.
     pub(super) change: Option<(u64, u32, u32)>,
+    /// True once most members were in the same epoch as this one, on connections that stood.
+    pub(super) touched: bool,
     pub(super) marks: u64,
     pub(super) ticks: u32,
     pub(super) step: Step,
@@ -66,6 +68,7 @@ impl Seam {
             links: BTreeMap::new(),
             fetch: None,
             change: None,
+            touched: false,
             marks: 0,
             ticks: 0,
             step,
@@ -98,7 +101,19 @@ impl Seam {
     /// What has come of the events since the last time.
     pub fn flush(&mut self) -> Step {
         self.go_on();
+        self.touched = self.touched || self.is_with_most();
         std::mem::take(&mut self.step)
+    }
+
+    /// True if most members, with this one, are in the same epoch.
+    fn is_with_most(&self) -> bool {
+        let Some(epoch) = self.epoch.as_ref().filter(|_| self.is_member()) else { return false };
+        let is_here = |node: &&Node| {
+            let at = self.links.get(node).and_then(|link| link.at.as_ref());
+            self.votes(**node) && at.is_some_and(|at| at.epoch == epoch.head.epoch)
+        };
+        let others = self.links.keys().filter(is_here).count();
+        2 * (1 + others) > epoch.head.members.len()
     }
 
     // ---- connections
@@ -400,6 +415,11 @@ impl Seam {
     pub fn is_member(&self) -> bool {
         let (node, incarnation) = (self.identity.node, self.identity.incarnation);
         self.epoch.as_ref().is_some_and(|epoch| epoch.is_member(node, incarnation))
+    }
+
+    /// True if it is a member, and has been in touch with most of them since it started.
+    pub fn is_in_touch(&self) -> bool {
+        self.touched && self.is_member()
     }
 
     /// Other trackers with a connection, as they are seen.

@@ -13,6 +13,8 @@ pub struct View {
     pub epoch: u32,
     /// Up to which slot it has applied.
     pub slot: u64,
+    /// True if it is a member, and has been in touch with most of them since it started, in the epoch of then.
+    pub in_touch: bool,
     /// Who leads, as far as it knows.
     pub leader: Option<Node>,
     /// True if that is this tracker, and its term has begun.
@@ -33,6 +35,7 @@ impl View {
             incarnation: seam.identity().incarnation,
             epoch: head.map_or(0, |head| head.epoch),
             slot: seam.slot(),
+            in_touch: seam.is_in_touch(),
             leader: seam.leader(),
             leads: seam.leads(),
             members: head.map_or_else(|| first.to_vec(), |head| head.members.to_vec()),

@@ -15,7 +15,6 @@ use super::look::Looks;
 use super::nodes::Line;
 use super::passing::{self, Passing};
 use super::receiving::Receiving;
-use crate::content::PublicKey;
 use crate::net::guests::{Guest, Guests};
 use crate::net::{self, Identity, Messages, NetError, trace::Side};
 use crate::threads;
@@ -24,8 +23,7 @@ use crate::tracker::presence::Cut;
 use crate::tracker::session::{self, Caller, Effect, Reply, Session};
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    BetweenNodes, ChangePages, Common, ErrorCode, Forward, FromTracker, Hello, MemberRole, Message, Role,
-    ToTracker,
+    BetweenNodes, ChangePages, Common, ErrorCode, Forward, FromTracker, Hello, Message, Role, ToTracker,
 };
 
 /// Answers waiting on one connection are sent when they are this many bytes.
@@ -169,6 +167,9 @@ impl Service {
         message: ToTracker,
         connection: u64,
     ) -> Result<Reply, NetError> {
+        if let Some(unsure) = session::unsure(&self.shared, &message) {
+            return Ok(FromTracker::from(unsure).into());
+        }
         let reply = session.answer(&self.shared, message, Instant::now());
         self.in_the_end(link, connection, reply, |now| session.go_on(&self.shared, now))
     }
@@ -199,7 +200,7 @@ impl Service {
             let (request, message) = line.receive()?;
             guest.activity.note(Instant::now());
             let answer = match message {
-                _ if !self.is_tracker(key) => {
+                _ if !self.shared.is_tracker(key) => {
                     Common::error(ErrorCode::NotAllowed, "only a tracker of the swarm may say that").into()
                 }
                 BetweenNodes::LinkNodes(link) => match passing.nodes.may_link(&link, key) {
@@ -220,14 +221,6 @@ impl Service {
             };
             line.send(request, &answer)?;
         }
-    }
-
-    /// True if a node with this key may speak for members: in an open network everybody may, who could say the same for himself.
-    fn is_tracker(&self, key: Option<PublicKey>) -> bool {
-        let records = self.shared.records();
-        let roster = records.roster();
-        let standing = key.and_then(|key| roster.standing(key));
-        !roster.is_closed() || standing.is_some_and(|standing| standing.role == MemberRole::Tracker)
     }
 
     /// Changes who may come in to pages, as was asked for at the page of another tracker. Who that is nobody has proved in an

@@ -22,6 +22,7 @@ use crate::say;
 use crate::threads::{self, lock};
 use crate::tracker::cluster::{MAX_NODE, Member, Node};
 use crate::tracker::recorder::{Inlet, Several, outlet};
+use crate::tracker::shared::Shared;
 use crate::wire::limits::MAX_PASSED_BYTES;
 use crate::wire::{BetweenNodes, Common, Confirm, ErrorCode, LinkNodes, Message, Passed, Role, Say};
 
@@ -43,6 +44,7 @@ const FIRST_NUMBER: u64 = 1 << 48;
 #[derive(Debug)]
 pub(super) struct Nodes {
     pub(super) several: Arc<Several>,
+    shared: Arc<Shared>,
     identity: Arc<Identity>,
     /// Of connections and threads.
     numbers: AtomicU64,
@@ -59,8 +61,11 @@ struct Open {
 }
 
 impl Nodes {
-    pub(super) fn new(several: Arc<Several>, identity: Arc<Identity>) -> Nodes {
-        Nodes { several, identity, numbers: AtomicU64::new(FIRST_NUMBER), open: Mutex::default() }
+    /// None where a tracker is not one of several.
+    pub(super) fn new(shared: &Arc<Shared>, identity: Arc<Identity>) -> Option<Nodes> {
+        let (several, shared) = (Arc::clone(shared.several()?), Arc::clone(shared));
+        let (numbers, open) = (AtomicU64::new(FIRST_NUMBER), Mutex::default());
+        Some(Nodes { several, shared, identity, numbers, open })
     }
 
     /// Starts to dial, until nobody may come in any more.
@@ -144,7 +149,8 @@ impl Nodes {
     }
 
     /// A new connection to a tracker, which says HELLO within `patience`; it ends when this one stops. One that was away while the
-    /// swarm got another key is dialled by that which it knows: from nobody else would it hear of the new one.
+    /// swarm got another key is dialled by that which it knows: from nobody else would it hear of the new one. Where no key of it is
+    /// on record, whoever has a key of the swarm may be at its address: nothing is said to who is no tracker.
     pub(super) fn connect(&self, to: &Member, patience: Duration) -> Result<(u64, Line), NetError> {
         let expected = match to.key {
             PublicKey::NONE => Expected::Anybody,
@@ -160,7 +166,13 @@ impl Nodes {
             }
             connected = self.connect_by((Expected::Key(key), Some(opening)), to, patience);
         }
-        connected
+        let (number, line) = connected?;
+        if to.key == PublicKey::NONE && !self.shared.is_tracker(line.proven.map(|proven| proven.key)) {
+            self.forget(number);
+            line.end(&NetError::Role(Role::Node));
+            return Err(NetError::Role(Role::Node));
+        }
+        Ok((number, line))
     }
 
     fn connect_by(

@@ -6,17 +6,20 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::content::{FileId, PeerId};
-use crate::net::secure::{Expected, Keyring};
+use crate::content::{FileId, PeerId, PublicKey};
+use crate::net::secure::{self, Expected, Keyring, Psk, Purpose, Secret};
 use crate::net::tests::{hello, pair};
 use crate::net::{self, Messages, NetError, trace::Side};
 use crate::threads;
+use crate::tracker::cluster::Node;
 use crate::tracker::config::MAX_CONNECTIONS;
 use crate::tracker::directory::{Bounds, Directory, Look, Sender};
+use crate::tracker::recorder::Founders;
 use crate::tracker::session::{Effect, Reply};
+use crate::tracker::{self, Closed, Tracker};
 use crate::wire::{
-    Common, ErrorCode, FromTracker, GetList, GetStatus, List, Message, Name, Offer, Preface, RawHeader,
-    Register, Role, ToTracker, Update,
+    self, BetweenNodes, Common, ErrorCode, FromTracker, GetList, GetStatus, List, Message, Name, Offer,
+    Preface, RawHeader, Register, Role, ToTracker, Update,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -227,6 +230,48 @@ fn nothing_more_is_done_for_who_asked_for_much_and_is_gone() {
     }
     assert_eq!(server.crew.running(), 1, "the peer's alone");
     server.stop();
+}
+
+/// A tracker of a closed swarm, alone in its cluster, with other places in which there may be trackers.
+fn closed_tracker(folder: &std::path::Path, listen: &str, others: &[(Node, SocketAddr)]) -> Tracker {
+    let identity = secure::Identity::load_or_make(folder).unwrap();
+    let (key, listener) = (identity.public(), net::listen(listen).unwrap());
+    let listen = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let first = others.iter().map(|(node, at)| (*node, at.to_string(), PublicKey::NONE));
+    let first = first.chain([(2, listen.clone(), key)]);
+    let first = first.map(|(node, at, key)| (node, wire::Text::new(at), key)).collect();
+    let (swarm, hosts, admin) = ("s".to_owned(), vec!["127.0.0.1".to_owned()], PublicKey([9; 32]));
+    tracker::start(Config {
+        listen,
+        data: Some(folder.to_owned()),
+        cluster: Some(Founders { node: 2, first }),
+        closed: Some(Closed { identity, swarm, admin: (admin, "anna".to_owned()), hosts }),
+        ..Config::default()
+    })
+    .unwrap()
+}
+
+#[test]
+fn who_listens_where_a_tracker_may_be_and_is_none_gets_nothing_of_a_closed_swarm() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let founded = closed_tracker(folder.path(), "127.0.0.1:0", &[]);
+    let secret = Secret::from(*founded.swarm().unwrap().epoch.secret.expose());
+    founded.stop();
+    drop(founded);
+    let listener = net::listen("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let dials = closed_tracker(folder.path(), "127.0.0.1:0", &[(1, at)]);
+    // A member, with the key of the swarm and its own.
+    let member = secure::Identity::random().unwrap();
+    let keyring = Keyring::new(member, Psk::of_swarm(&secret), Purpose::Member);
+    let me = Identity { name: "a reader".to_owned(), ..Identity::tool(keyring) };
+    let (stream, _) = net::accept(&listener).unwrap();
+    let session = net::welcome(stream, &me, Side::Tracker, |_| Some(Role::Node)).unwrap();
+    let mut line = Messages::<BetweenNodes, BetweenNodes>::new(session, Side::Tracker);
+    let said = line.receive();
+    assert!(!matches!(said, Ok((_, BetweenNodes::LinkNodes(_)))), "it is taken for a tracker: {said:?}");
+    dials.stop();
 }
 
 fn number_id(number: u32) -> [u8; 32] {

@@ -1,6 +1,7 @@
 //! What a tracker answers about who is one with it, and which questions only that one of several can answer that leads.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use super::published;
 use crate::content::PublicKey;
@@ -14,6 +15,8 @@ use crate::wire::{
 
 /// Milliseconds of a tick of a cluster.
 const TICK_MS: u32 = crate::tracker::cluster::TICK.as_millis() as u32;
+
+const UNSURE: &str = "this tracker is no member of its cluster now, or has not heard from the others since it started: it does not know who is in the swarm";
 
 /// What one of several trackers needs to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +89,14 @@ pub(super) fn unable(shared: &Shared, message: &ToTracker) -> Option<Common> {
     }
 }
 
+/// What a member of a closed swarm is told where it is not known whether he still is one; but which trackers are one, he may know.
+pub fn unsure(shared: &Shared, message: &ToTracker) -> Option<Common> {
+    let is_told = matches!(message, ToTracker::Common(_) | ToTracker::GetCluster(_));
+    (!is_told && shared.is_unsure()).then(|| elsewhere(shared, &UNSURE))
+}
+
 /// Tells that this tracker does not lead, and whom it misses.
-pub(super) fn elsewhere(shared: &Shared, why: &Unrecorded) -> Common {
+pub(super) fn elsewhere(shared: &Shared, why: &dyn Display) -> Common {
     let missing = shared.several().and_then(|several| several.view().missing());
     let detail = missing.map_or_else(|| why.to_string(), |missing| format!("{why}; {missing}"));
     Common::error(ErrorCode::NoQuorum, detail)
