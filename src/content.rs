@@ -22,7 +22,7 @@ pub use address::Address;
 pub use chunk_set::ChunkSet;
 pub use claim::Claim;
 pub use endpoint::{Endpoint, EndpointError, Host};
-pub use geometry::{Chunk, ChunkIndex, Geometry, Layout, Place};
+pub use geometry::{Chunk, ChunkIndex, ChunkSize, Geometry, Layout, Place};
 pub use id::{ChunkHash, FileId, IdError, PeerId};
 pub use link::{Descriptor, Link, LinkError};
 pub use name::{NameError, SafeName, misleads, shown};

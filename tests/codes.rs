@@ -1,4 +1,4 @@
-//! Files that are kept as shards of a code, with real processes: any `m` stores may be lost, and what they had is made again.
+//! Files and folders that are kept as shards of a code, with real processes: any `m` stores may be lost, and what they had is made again.
 
 mod support;
 
@@ -285,20 +285,118 @@ fn who_makes_a_lost_shard_again_reads_as_many_as_suffice() {
 }
 
 #[test]
-fn what_is_small_is_kept_as_copies_and_a_folder_is_refused() {
+fn what_is_small_is_kept_as_copies_and_a_code_needs_stores() {
     let cluster = Cluster::new(3, &[]);
     let mut made = Sample::empty();
     let small = made.add("d/small", pattern(1000, 1));
     let done = cluster.upload(&small, "2+1");
     assert_eq!((&done["copies"], done.get("code")), (&2.into(), None));
     let folder = made.path().join("d");
-    let at = folder.to_str().expect("UTF-8");
-    let said = cluster.ask(&["upload", at, "--code", "2+1"]).expect(USAGE).stderr;
-    assert!(said.lines().count() == 1 && said.contains("--code is for files"), "{said}");
+    let said = cluster.ask(&["upload", folder.to_str().expect("UTF-8"), "--code", "2+1"]).expect(0);
+    assert!(
+        said.stderr.contains("d/ is kept as 2 copies: it is too small for a code 2+1"),
+        "{}",
+        said.stderr
+    );
+    (0..20).for_each(|at| drop(made.add(&format!("d/{at}"), pattern(1000, at))));
+    let said = cluster.ask(&["upload", folder.to_str().expect("UTF-8"), "--code", "2+1"]).expect(0);
+    assert!(said.stderr.contains("its files are so small that"), "{}", said.stderr);
     let large = made.add("large", pattern(4 << 16, 3));
     let at = large.to_str().expect("UTF-8");
     let said = cluster.ask(&["upload", at, "--code", "4+2"]).expect(UNREACHABLE).stderr;
     assert!(said.contains("a code of 4 + 2 needs 6 stores"), "{said}");
     let said = cluster.ask(&["upload", at, "--code", "1+1"]).expect(USAGE).stderr;
     assert!(said.contains("a code is K+M"), "{said}");
+}
+
+/// A folder of files of every size, and what is in it.
+fn photos() -> (Sample, BTreeMap<&'static str, Vec<u8>>) {
+    const CHUNK: usize = 64 << 10;
+    let sizes = [
+        ("2024/large", 70 * CHUNK + 5),
+        ("2024/other", 33 * CHUNK),
+        ("few", 5 * CHUNK),
+        ("note", 10),
+        ("z", 0),
+    ];
+    let files: BTreeMap<_, _> =
+        (1..).zip(sizes).map(|(seed, (name, size))| (name, pattern(size, seed))).collect();
+    let mut made = Sample::empty();
+    files.iter().for_each(|(name, bytes)| drop(made.add(&format!("photos/{name}"), bytes.clone())));
+    (made, files)
+}
+
+#[track_caller]
+fn is_photos(got: &Path, files: &BTreeMap<&'static str, Vec<u8>>) {
+    for (name, bytes) in files {
+        assert!(fs::read(got.join(name)).expect("a file") == *bytes, "{name}");
+    }
+}
+
+#[test]
+fn a_folder_is_coded_and_any_two_of_six_stores_may_be_lost() {
+    let mut cluster = Cluster::new(6, &[]);
+    let (made, files) = photos();
+    let done = cluster.upload(&made.path().join("photos"), "4+2");
+    assert_eq!((&done["code"], &done["copies"]), (&"4+2".into(), &1.into()));
+    let chunks: u64 = cluster.chunks().values().sum();
+    assert!(chunks < 110 * 2, "{chunks} chunks, half of them parity, and not three copies");
+    for (at, two) in [(0, 1), (2, 5), (3, 4)].into_iter().enumerate() {
+        cluster.kill(two.0);
+        cluster.kill(two.1);
+        is_photos(&cluster.download("photos/", &format!("got{at}")), &files);
+        cluster.come_back(two);
+    }
+}
+
+#[test]
+fn of_a_member_no_more_is_decoded_than_it_needs() {
+    const CHUNK: u64 = 64 << 10;
+    let mut cluster = Cluster::new(6, &[]);
+    let (made, files) = photos();
+    cluster.upload(&made.path().join("photos"), "4+2");
+    cluster.kill(0);
+    cluster.kill(3);
+    for (member, most) in [("few", 5), ("note", 1), ("2024/large", 71)] {
+        let before: u64 = cluster.sent().values().sum();
+        let got = cluster.download(&format!("photos/{member}"), &member.replace('/', "-"));
+        assert!(fs::read(got).expect("a file") == files[member], "{member}");
+        let sent = cluster.sent().values().sum::<u64>() - before;
+        assert!(sent <= (4 * most + 1) * CHUNK, "{sent} bytes were read for {most} chunks of {member}");
+    }
+}
+
+#[test]
+fn what_a_dead_store_had_of_a_folder_is_made_again() {
+    const CHUNK: u64 = 64 << 10;
+    let mut cluster = Cluster::new(4, &["--repair-after", "1s"]);
+    let (made, files) = photos();
+    cluster.upload(&made.path().join("photos"), "2+1");
+    let kept = cluster.chunks();
+    let (lost, before) = (kept["store1"] * CHUNK, cluster.sent());
+    cluster.kill(1);
+    eventually("it is whole again", || (cluster.survives() == Some(1)).then_some(()));
+    let sent: u64 = cluster.sent().iter().filter_map(|(name, sent)| Some(sent - before.get(name)?)).sum();
+    assert!(lost > 0 && sent <= 2 * lost + lost / 10, "{sent} bytes were read to make {lost} again");
+    cluster.kill(2);
+    is_photos(&cluster.download("photos/", "got"), &files);
+}
+
+#[test]
+fn of_a_new_version_of_a_folder_what_changed_is_stored_and_both_may_be_read_without_a_store() {
+    let mut cluster = Cluster::new(3, &[]);
+    let (mut made, mut files) = photos();
+    let before = files.clone();
+    cluster.upload(&made.path().join("photos"), "2+1");
+    files.insert("few", pattern(6 << 16, 99));
+    made.add("photos/few", files["few"].clone());
+    let done = cluster.upload(&made.path().join("photos"), "2+1");
+    assert_eq!((&done["version"], &done["code"]), (&2.into(), &"2+1".into()));
+    for store in 0..3 {
+        cluster.kill(store);
+        is_photos(&cluster.download("photos/", &format!("new{store}")), &files);
+        is_photos(&cluster.download("photos/@1", &format!("old{store}")), &before);
+        cluster.start(store);
+        eventually("it is back", || (cluster.survives() == Some(1)).then_some(()));
+    }
 }

@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(kept(Policy::NONE), (Some(0), None));
         assert_eq!(kept(Policy::copies(1).unwrap()), (Some(1), None));
         assert_eq!(kept(Policy::copies(3).unwrap()), (Some(3), None));
-        let coded = Policy::coded(Shape::new(4, 2).unwrap(), FileId([7; 32]));
+        let coded = Policy::coded(Shape::new(4, 2).unwrap(), FileId([7; 32]), None);
         assert_eq!(kept(coded), (Some(1), Some(json!("4+2"))));
     }
 }

@@ -9,6 +9,33 @@ pub struct Geometry {
     chunk_bits: u32,
 }
 
+/// How many bytes every chunk of a file has but the last: a power of two from 64 KiB to 16 MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkSize {
+    bits: u8,
+}
+
+impl ChunkSize {
+    /// The smallest.
+    pub const LEAST: ChunkSize = ChunkSize { bits: Geometry::MIN_CHUNK_BITS as u8 };
+
+    /// Two to the power of `bits`; `None` out of bounds.
+    pub fn of_bits(bits: u8) -> Option<ChunkSize> {
+        let possible = (Geometry::MIN_CHUNK_BITS..=Geometry::MAX_CHUNK_BITS).contains(&bits.into());
+        possible.then_some(ChunkSize { bits })
+    }
+
+    /// The power of two that it is.
+    pub fn bits(self) -> u8 {
+        self.bits
+    }
+
+    /// The bytes.
+    pub fn bytes(self) -> u64 {
+        1 << self.bits
+    }
+}
+
 /// A chunk by its number among those of all files of a view. Whether the view has so many, [`Layout::place`] tells.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Chunk(pub u32);
@@ -86,6 +113,11 @@ impl Geometry {
     /// Bytes of every chunk but the last.
     pub fn chunk_size(self) -> u64 {
         1 << self.chunk_bits
+    }
+
+    /// The same as what sizes chunks may have.
+    pub fn size_of_chunks(self) -> ChunkSize {
+        ChunkSize { bits: self.chunk_bits as u8 }
     }
 
     /// Chunks of the file; an empty file has none.
@@ -166,6 +198,11 @@ impl Layout {
         self.starts.last().copied().unwrap_or(0)
     }
 
+    /// The size of the largest chunks of any file.
+    pub fn size_of_chunks(&self) -> ChunkSize {
+        self.files.iter().map(|file| file.size_of_chunks()).max().unwrap_or(ChunkSize::LEAST)
+    }
+
     /// The files.
     pub fn files(&self) -> &[Geometry] {
         &self.files
@@ -231,6 +268,17 @@ mod tests {
         assert_eq!(size_of(64 << 30), Some(16 << 20));
         assert_eq!(size_of(Geometry::MAX_SIZE), Some(16 << 20));
         assert_eq!(size_of(Geometry::MAX_SIZE + 1), None);
+    }
+
+    #[test]
+    fn the_largest_chunks_of_several_files_are_those_of_the_largest() {
+        let layout = |sizes: &[u64]| {
+            Layout::new(sizes.iter().filter_map(|size| Geometry::of(*size)).collect()).unwrap()
+        };
+        assert_eq!(layout(&[5, 1 << 30, 7]).size_of_chunks().bytes(), 256 << 10);
+        assert_eq!(layout(&[]).size_of_chunks(), ChunkSize::LEAST);
+        let bits = [15, 16, 24, 25].map(|bits| ChunkSize::of_bits(bits).map(ChunkSize::bits));
+        assert_eq!(bits, [None, Some(16), Some(24), None]);
     }
 
     #[test]

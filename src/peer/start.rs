@@ -30,13 +30,13 @@ use super::stop::Stop;
 use super::trackers::{Registry, Trackers};
 use super::transfer::Inlet;
 use super::{accept, control, disk};
-use crate::content::PeerId;
+use crate::content::{FileId, Layout, PeerId};
 use crate::descriptors;
 use crate::net::guests::Guests;
 use crate::net::wake::Wake;
 use crate::net::{self, Identity};
 use crate::threads;
-use crate::wire::Offer;
+use crate::wire::{Offer, View};
 
 /// Descriptors of one asker: its socket, a wake, the file it is sent.
 const DESCRIPTORS_EACH: usize = 3;
@@ -223,6 +223,14 @@ impl Peer {
     /// Everything it offers now.
     pub fn offers(&self) -> Vec<Offer> {
         self.node.offers()
+    }
+
+    /// How the chunks of the members of a folder that it shares are numbered, and where each member lies.
+    pub fn members(&self, id: FileId) -> Option<(Layout, Vec<PathBuf>)> {
+        let share = self.node.means.holdings.share.as_ref()?;
+        let share::Holding::Members(members) = share.find(id, View::Members)? else { return None };
+        let paths = members.sources.iter().map(|source| share.root().join(&*source.path)).collect();
+        Some((members.layout.layout.clone(), paths))
     }
 
     /// What others in this process may ask of it and have it do, and its page does.

@@ -99,12 +99,12 @@ impl Version {
         if name.ends_with('/') { View::Members } else { View::Bytes }
     }
 
-    /// True if what is said of it can be true, published under `name`, as far as can be seen without a byte of it: only a
-    /// file that is large enough can be promised as a code.
+    /// True if what is said of it can be true, published under `name`, as far as can be seen without a byte of it: only what is
+    /// large enough can be promised as a code.
     pub fn is_possible(&self, name: &str) -> bool {
         let coded = self.policy.coding().is_none_or(|coding| {
-            let parity = coding.stripes(self.size).map(|stripes| stripes.parity().size());
-            !name.ends_with('/') && parity.is_some_and(|size| coding.with.can_be_of(size))
+            let parity = coding.stripes(self.size, self.chunks).map(|stripes| stripes.parity().size());
+            coding.view() == Version::view(name) && parity.is_some_and(|size| coding.with.can_be_of(size))
         });
         coded && self.claim(name).is_possible(&self.id)
     }
@@ -118,6 +118,7 @@ impl Version {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::ChunkSize;
     use crate::content::code::Shape;
 
     /// A file of one byte.
@@ -145,10 +146,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_promised_as_a_code_is_a_file_with_chunks_enough_and_a_parity() {
+    fn what_is_promised_as_a_code_has_chunks_enough_and_a_parity() {
         let version = |chunks: u32, parity: FileId| {
             let size = u64::from(chunks) << 16;
-            let policy = Policy::coded(Shape::new(4, 2).unwrap(), parity);
+            let policy = Policy::coded(Shape::new(4, 2).unwrap(), parity, None);
             Version { size, total: size, chunks, policy, ..version() }
         };
         let parity = FileId::of(b"parity");
@@ -162,6 +163,11 @@ mod tests {
             !Version { chunks: 5, ..version(4, parity) }.is_possible("f"),
             "of such a size there are four"
         );
+        let folder = |chunks| {
+            let policy = Policy::coded(Shape::new(4, 2).unwrap(), parity, ChunkSize::of_bits(16));
+            Version { size: 700, total: 1 << 20, chunks, policy, ..version(16, parity) }
+        };
+        assert!(folder(16).is_possible("f/") && !folder(16).is_possible("f") && !folder(3).is_possible("f/"));
         let plain = Version { policy: Policy::NONE, ..version(3, parity) };
         assert!(plain.is_possible("f") && plain.is_possible("f/"));
         assert!(!Version { id: FileId::of(b""), ..plain }.is_possible("f"), "that is the id of nothing");

@@ -1,7 +1,10 @@
-//! Works out the parity of a file that is to be kept as shards of a code.
+//! Works out the parity of what is to be kept as shards of a code.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -9,14 +12,17 @@ use tempfile::TempDir;
 
 use crate::cli::failure::{Failure, reason};
 use crate::cli::run::scratch;
-use crate::cli::run::sharer::Source;
+use crate::cli::run::sharer::{Files, Source};
 use crate::cli::run::signals::Stop;
 use crate::cli::typed::published::UploadArgs;
-use crate::content::SafeName;
 use crate::content::code::{SLICE_BYTES, Shard, Stripes, encode};
+use crate::content::{Chunk, SafeName};
 use crate::wire::Policy;
 
-/// The parity of a file, shared until it is stored.
+/// Files of a folder that are open at a time.
+const MOST_OPEN: usize = 64;
+
+/// The parity of a file or folder, shared until it is stored.
 pub(super) struct Parity {
     pub(super) source: Source,
     _folder: TempDir,
@@ -26,7 +32,7 @@ impl Parity {
     /// Works it out and shares it.
     pub(super) fn share(
         args: &UploadArgs,
-        path: &Path,
+        files: &Files,
         (name, stripes): (&SafeName, &Stripes),
         stop: &Stop,
     ) -> Result<Parity, Failure> {
@@ -41,7 +47,7 @@ impl Parity {
                 reason(error)
             ))
         };
-        match write(path, &at, stripes, stop) {
+        match write(files, &at, stripes, stop) {
             Ok(true) => {}
             Ok(false) => {
                 return Err(Failure::other(format!(
@@ -63,25 +69,65 @@ impl Parity {
         source.end()
     }
 
-    /// What is promised of the file with it.
-    pub(super) fn policy(&self, stripes: &Stripes) -> Policy {
-        Policy::coded(stripes.shape(), self.source.id)
+    /// What is promised of the data with it.
+    pub(super) fn policy(&self, stripes: &Stripes, files: &Files) -> Policy {
+        let members = files.of_folder.then(|| files.layout.size_of_chunks());
+        Policy::coded(stripes.shape(), self.source.id, members)
     }
 }
 
 /// What tells that a file is still what it was.
-fn stamp(file: &File) -> io::Result<(u64, i64, i64)> {
-    let metadata = file.metadata()?;
-    Ok((metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+type Stamp = (u64, i64, i64);
+
+fn stamps(files: &Files) -> io::Result<Vec<Stamp>> {
+    let stamp = |path: &PathBuf| {
+        let metadata = fs::metadata(path)?;
+        Ok((metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+    };
+    files.paths.iter().map(stamp).collect()
 }
 
-/// Writes the parity of the file at `path` to a new file; false if it is another file meanwhile.
-fn write(path: &Path, at: &Path, stripes: &Stripes, stop: &Stop) -> io::Result<bool> {
-    let (data, parity) = (File::open(path)?, File::create_new(at)?);
-    let before = stamp(&data)?;
+/// Files that are read, a few of them open.
+struct Reader<'a> {
+    files: &'a Files,
+    open: BTreeMap<usize, File>,
+}
+
+impl Reader<'_> {
+    fn open(&mut self, file: usize) -> io::Result<&File> {
+        if self.open.len() >= MOST_OPEN && !self.open.contains_key(&file) {
+            self.open.clear();
+        }
+        Ok(match self.open.entry(file) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(free) => free.insert(File::open(&self.files.paths[file])?),
+        })
+    }
+
+    /// Reads a part of a shard, from so many bytes on, into zeros: chunks at multiples of so many bytes.
+    fn read(&mut self, chunks: Range<u32>, each: u64, from: u64, into: &mut [u8]) -> io::Result<()> {
+        let to = from + into.len() as u64;
+        let files = self.files;
+        for (chunk, at) in chunks.zip((0..).map(|nth| nth * each)).skip((from / each) as usize) {
+            let Some(place) = files.layout.place(Chunk(chunk)).filter(|_| at < to) else { break };
+            let (first, end) = (from.max(at), to.min(at + place.len));
+            if first < end {
+                let into = &mut into[(first - from) as usize..(end - from) as usize];
+                self.open(place.file)?.read_exact_at(into, place.offset + first - at)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes the parity of these files to a new file; false if they are others meanwhile.
+fn write(files: &Files, at: &Path, stripes: &Stripes, stop: &Stop) -> io::Result<bool> {
+    let before = stamps(files)?;
+    let parity = File::create_new(at)?;
     parity.set_len(stripes.parity().size())?;
+    let mut data = Reader { files, open: BTreeMap::new() };
     let (k, m) = (stripes.shape().k(), stripes.shape().m());
-    let (shard_bytes, size) = (stripes.shard_bytes(), stripes.data().size());
+    let (shard_bytes, each) = (stripes.shard_bytes(), stripes.chunk_bytes(false));
     for group in 0..stripes.groups() {
         let mut from = 0;
         while from < shard_bytes {
@@ -91,10 +137,8 @@ fn write(path: &Path, at: &Path, stripes: &Stripes, stop: &Stop) -> io::Result<b
             let len = (shard_bytes - from).min(SLICE_BYTES as u64);
             let mut slices: Vec<Vec<u8>> = Vec::with_capacity(k as usize);
             for index in 0..k {
-                let start = u64::from(group * k + index) * shard_bytes + from;
                 let mut slice = vec![0; len as usize];
-                let here = size.saturating_sub(start).min(len) as usize;
-                data.read_exact_at(&mut slice[..here], start)?;
+                data.read(stripes.chunks(Shard { group, index }), each, from, &mut slice)?;
                 slices.push(slice);
             }
             let coded = encode(stripes.shape(), &slices).map_err(io::Error::other)?;
@@ -106,5 +150,6 @@ fn write(path: &Path, at: &Path, stripes: &Stripes, stop: &Stop) -> io::Result<b
             from += len;
         }
     }
-    Ok(stamp(&data)? == before && before.0 == size)
+    let sizes = files.layout.files().iter().map(|file| file.size());
+    Ok(stamps(files)? == before && before.iter().map(|(size, ..)| *size).eq(sizes))
 }

@@ -10,7 +10,7 @@ use crate::cli::reach::daemon::Daemon;
 use crate::cli::run::signals::Stop;
 use crate::cli::run::{engine, enter, peer, scratch};
 use crate::cli::typed::published::UploadArgs;
-use crate::content::{FileId, SafeName};
+use crate::content::{FileId, Geometry, Layout, SafeName};
 use crate::peer::Peer;
 
 /// What is uploaded, or its parity, shared by somebody.
@@ -28,10 +28,19 @@ enum Sharer {
     Own { peer: Peer, _scratch: TempDir },
 }
 
+/// What is coded: a file, or the members of a folder, and where each lies.
+pub(super) struct Files {
+    pub(super) of_folder: bool,
+    pub(super) layout: Layout,
+    pub(super) paths: Vec<PathBuf>,
+}
+
 impl Source {
-    /// Finds who shares what is at `path`, or shares it; nothing is left beside it.
+    /// Finds who shares what is at `path`, or shares it; nothing is left beside it. A folder that is to be coded is shared by this
+    /// process, which has to know its members.
     pub(super) fn find(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
-        match running(args, &path) {
+        let known = if name.is_tree() && args.code.is_some() { None } else { running(args, &path) };
+        match known {
             Some((id, offer, sharer)) => Ok(Source { id, offer, path, sharer }),
             None => own(args, path, name, false),
         }
@@ -40,6 +49,20 @@ impl Source {
     /// Shares a file of this process, beside what else it shares.
     pub(super) fn beside(args: &UploadArgs, path: PathBuf, name: &SafeName) -> Result<Source, Failure> {
         own(args, path, name, true)
+    }
+
+    /// What there is to be coded.
+    pub(super) fn files(&self, name: &SafeName) -> Result<Files, Failure> {
+        let gone =
+            || Failure::other(format!("{name} changed while it was read; the same command begins again"));
+        if !name.is_tree() {
+            let layout = Geometry::of(self.offer.size).and_then(|file| Layout::new(vec![file]));
+            let (layout, paths) = (layout.ok_or_else(gone)?, vec![self.path.clone()]);
+            return Ok(Files { of_folder: false, layout, paths });
+        }
+        let Sharer::Own { peer, .. } = &self.sharer else { return Err(gone()) };
+        let (layout, paths) = peer.members(self.id).ok_or_else(gone)?;
+        Ok(Files { of_folder: true, layout, paths })
     }
 
     /// Waits until a peer of this process is known to its trackers, as a running one is.

@@ -16,7 +16,7 @@ use crate::cli::show::words::{count, size};
 use crate::cli::typed::published::UploadArgs;
 use crate::cli::typed::what::as_kind;
 use crate::content::SafeName;
-use crate::content::code::Stripes;
+use crate::content::code::{Stripes, of_folder};
 use crate::say;
 use crate::wire::{FromTracker, Label, Name, Policy, Store, Stored, Storing, Version};
 
@@ -74,20 +74,12 @@ pub(crate) fn upload(args: &UploadArgs) -> Result<(), Failure> {
     let copies = args.code.map_or(args.copies, |shape| shape.m() as u8 + 1);
     let copies = Policy::copies(copies)
         .ok_or_else(|| Failure::usage(format!("{} copies are too many, or none", args.copies)))?;
-    if args.code.is_some() && shared_as.is_tree() {
-        return Err(Failure::usage("a folder is kept as copies: --code is for files".to_owned()));
-    }
-    let source = Source::find(args, path.clone(), &shared_as)?;
+    let source = Source::find(args, path, &shared_as)?;
     stop.graceful();
-    let stripes = args.code.and_then(|shape| Stripes::new(shape, source.offer.size));
-    let parity = stripes.map(|stripes| {
-        let parity = Parity::share(args, &path, (&shared_as, &stripes), &stop)?;
-        Ok((parity.policy(&stripes), parity))
-    });
-    let (policy, parity) = match parity {
-        None => (copies, None),
-        Some(Ok((policy, parity))) => (policy, Some(parity)),
-        Some(Err(failure)) => {
+    let (policy, parity) = match parity_of(args, (&source, &shared_as), &stop) {
+        Ok(None) => (copies, None),
+        Ok(Some((policy, parity))) => (policy, Some(parity)),
+        Err(failure) => {
             source.end();
             return Err(failure);
         }
@@ -112,6 +104,30 @@ pub(crate) fn upload(args: &UploadArgs) -> Result<(), Failure> {
     };
     let words = said(&done);
     output::answer(args.asking.json, &DoneLine { done }, || words)
+}
+
+/// The parity of what is to be kept as a code, if that is better than copies, and what is promised with it.
+fn parity_of(
+    args: &UploadArgs,
+    (source, name): (&Source, &SafeName),
+    stop: &Stop,
+) -> Result<Option<(Policy, Parity)>, Failure> {
+    let Some(shape) = args.code else { return Ok(None) };
+    let files = source.files(name)?;
+    let stripes = if files.of_folder {
+        match of_folder(shape, &files.layout) {
+            Ok(stripes) => Some(stripes),
+            Err(why) => {
+                say::note(&format!("{name} is kept as {} copies: {why}", shape.m() + 1));
+                None
+            }
+        }
+    } else {
+        Stripes::new(shape, source.offer.size)
+    };
+    let Some(stripes) = stripes else { return Ok(None) };
+    let parity = Parity::share(args, &files, (name, &stripes), stop)?;
+    Ok(Some((parity.policy(&stripes, &files), parity)))
 }
 
 fn said(done: &Done) -> String {

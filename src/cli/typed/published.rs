@@ -19,8 +19,8 @@ pub(crate) struct UploadArgs {
     /// How many stores keep each part of it: all but one of them may be lost
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) copies: u8,
-    /// Keep a file not as copies but as K + M shards on as many stores, of which any K suffice: 4+2 costs 1.5 times its
-    /// size, and two stores may be lost; one of fewer than K chunks of 64 KiB is kept as M + 1 copies
+    /// Keep it not as copies but as K + M shards on as many stores, of which any K suffice: 4+2 costs 1.5 times its
+    /// size, and two stores may be lost; what is too small for that, or a folder of small files, is kept as M + 1 copies
     #[arg(long, value_name = "K+M", conflicts_with = "copies")]
     pub(crate) code: Option<Shape>,
     /// Fewer copies will do for now, where there are too few stores

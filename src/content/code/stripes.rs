@@ -3,13 +3,13 @@
 //! The chunks of the data are dealt out in runs: a group has `k` of them, one a data shard, each as long as a run that is
 //! proved as one, or shorter if the content is so small that one group is enough. To each group belong `m` parity shards
 //! of the same number of bytes, which lie one after the other in the parity. What would lie behind the end of the data
-//! is zeros, which nobody keeps.
+//! is zeros, which nobody keeps; and so is what chunks of a folder's members lack to the size of the largest.
 
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::content::{Geometry, PROOF_RUN};
+use crate::content::{ChunkSize, Geometry, PROOF_RUN};
 
 /// How many shards suffice, and how many beside them may be lost: 2 to 16, and 1 to 8, no more than suffice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,11 +67,14 @@ impl FromStr for Shape {
     }
 }
 
-/// How a content of some size is coded.
+/// How so many chunks are coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stripes {
     shape: Shape,
-    data: Geometry,
+    /// Chunks of the data.
+    chunks: u32,
+    /// Bytes of each but those that end a file.
+    chunk_size: ChunkSize,
     parity: Geometry,
     /// Chunks of the data in a shard.
     reach: u32,
@@ -97,18 +100,35 @@ pub struct Column {
 }
 
 impl Stripes {
-    /// How a content of `size` bytes is coded; `None` if it has fewer chunks than a group has data shards, or is too large.
+    /// How a file of `size` bytes is coded; `None` if it has fewer chunks than a group has data shards, or is too large.
     pub fn new(shape: Shape, size: u64) -> Option<Stripes> {
         let data = Geometry::of(size)?;
-        let chunks = data.chunks();
+        Stripes::of(shape, data.chunks(), data.size_of_chunks())
+    }
+
+    /// How the chunks of a folder's members are coded, of which the largest have this size. `None` also if those who keep data of
+    /// a group are so few that all of them may be lost: they have the folder's listing, too, and nobody else does.
+    pub fn of_members(shape: Shape, chunks: u32, chunk_size: ChunkSize) -> Option<Stripes> {
+        let stripes = Stripes::of(shape, chunks, chunk_size)?;
+        let of_data = stripes.shards(0).filter(|shard| !stripes.is_parity(*shard));
+        (of_data.count() as u32 > shape.m()).then_some(stripes)
+    }
+
+    fn of(shape: Shape, chunks: u32, chunk_size: ChunkSize) -> Option<Stripes> {
         if chunks < shape.k() {
             return None;
         }
-        let reach = chunks.div_ceil(shape.k()).min(PROOF_RUN);
-        let groups = chunks.div_ceil(shape.k() * reach);
-        let parity = u64::from(groups) * u64::from(shape.m() * reach) * data.chunk_size();
-        let parity = Geometry::of(parity)?;
-        Some(Stripes { shape, data, parity, reach, groups })
+        let mut reach = chunks.div_ceil(shape.k()).min(PROOF_RUN);
+        loop {
+            let groups = chunks.div_ceil(shape.k() * reach);
+            let shard_bytes = u64::from(reach) * chunk_size.bytes();
+            let parity = Geometry::of(u64::from(groups * shape.m()) * shard_bytes)?;
+            if shard_bytes.is_multiple_of(parity.chunk_size()) {
+                return Some(Stripes { shape, chunks, chunk_size, parity, reach, groups });
+            }
+            // A folder may have more chunks of its size than any file: those of its parity are larger than a run of them then.
+            reach *= 2;
+        }
     }
 
     /// How many shards suffice, and how many may be lost.
@@ -116,9 +136,14 @@ impl Stripes {
         self.shape
     }
 
-    /// The chunks of the data.
-    pub fn data(&self) -> Geometry {
-        self.data
+    /// How many chunks the data has.
+    pub fn data_chunks(&self) -> u32 {
+        self.chunks
+    }
+
+    /// Bytes of each chunk of the data, or of the parity, but for those that end a file.
+    pub fn chunk_bytes(&self, parity: bool) -> u64 {
+        if parity { self.parity.chunk_size() } else { self.chunk_size.bytes() }
     }
 
     /// The chunks of the parity.
@@ -133,13 +158,13 @@ impl Stripes {
 
     /// Bytes of a shard that is all there.
     pub fn shard_bytes(&self) -> u64 {
-        u64::from(self.reach) * self.data.chunk_size()
+        u64::from(self.reach) * self.chunk_size.bytes()
     }
 
     /// The shards of a group of which something is to be kept; of the last group data shards may be missing, which are zeros.
     pub fn shards(&self, group: u32) -> impl Iterator<Item = Shard> + use<> {
         let (k, all) = (self.shape.k(), self.shape.shards());
-        let here = self.data.chunks().saturating_sub(group * k * self.reach).div_ceil(self.reach).min(k);
+        let here = self.chunks.saturating_sub(group * k * self.reach).div_ceil(self.reach).min(k);
         (0..all).filter(move |index| *index < here || *index >= k).map(move |index| Shard { group, index })
     }
 
@@ -156,7 +181,7 @@ impl Stripes {
             let first = (shard.group * m + shard.index - k) * each;
             return first..first + each;
         }
-        let (first, chunks) = ((shard.group * k + shard.index) * self.reach, self.data.chunks());
+        let (first, chunks) = ((shard.group * k + shard.index) * self.reach, self.chunks);
         first.min(chunks)..(first + self.reach).min(chunks)
     }
 
@@ -173,14 +198,14 @@ impl Stripes {
 
     /// Bytes of a column in each shard.
     pub fn column_bytes(&self) -> u64 {
-        self.data.chunk_size().max(self.parity.chunk_size())
+        self.chunk_bytes(false).max(self.chunk_bytes(true))
     }
 
     /// The column that a chunk is of: of the parity, or of the data.
     pub fn column_of(&self, parity: bool, chunk: u32) -> Column {
         let shard = self.shard_of(parity, chunk);
         let within = chunk - self.chunks(shard).start;
-        let each = (self.column_bytes() / self.geometry(parity).chunk_size()) as u32;
+        let each = (self.column_bytes() / self.chunk_bytes(parity)) as u32;
         Column { group: shard.group, number: within / each }
     }
 
@@ -188,17 +213,9 @@ impl Stripes {
     pub fn column_chunks(&self, column: Column, index: u32) -> Range<u32> {
         let shard = Shard { group: column.group, index };
         let all = self.chunks(shard);
-        let each = (self.column_bytes() / self.geometry(self.is_parity(shard)).chunk_size()) as u32;
+        let each = (self.column_bytes() / self.chunk_bytes(self.is_parity(shard))) as u32;
         let first = all.start + column.number * each;
         first.min(all.end)..(first + each).min(all.end)
-    }
-
-    /// Where a column lies in the content that a shard is of, from its first byte; of the data it may end before.
-    pub fn offset(&self, column: Column, index: u32) -> u64 {
-        let (k, m) = (u64::from(self.shape.k()), u64::from(self.shape.m()));
-        let (group, index) = (u64::from(column.group), u64::from(index));
-        let shard = if index < k { group * k + index } else { group * m + index - k };
-        shard * self.shard_bytes() + u64::from(column.number) * self.column_bytes()
     }
 
     /// All columns, in order.
@@ -206,15 +223,12 @@ impl Stripes {
         let each = (self.shard_bytes() / self.column_bytes()) as u32;
         (0..self.groups).flat_map(move |group| (0..each).map(move |number| Column { group, number }))
     }
-
-    fn geometry(&self, parity: bool) -> Geometry {
-        if parity { self.parity } else { self.data }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Layout;
 
     const CHUNK: u64 = 64 << 10;
 
@@ -233,8 +247,17 @@ mod tests {
         let sizes: Vec<u64> = sizes.into_iter().flat_map(around).chain(large).collect();
         shapes.into_iter().flat_map(move |(k, m)| {
             let shape = Shape::new(k, m).unwrap();
-            sizes.clone().into_iter().filter_map(move |size| Stripes::new(shape, size))
+            let files = sizes.clone().into_iter().filter_map(move |size| Stripes::new(shape, size));
+            files.chain(folders(shape))
         })
+    }
+
+    /// Of few chunks and of as many as there may be, of the least and of the greatest size.
+    fn folders(shape: Shape) -> impl Iterator<Item = Stripes> {
+        let chunks = [16, 17, 33, 255, 257, 40_000, 300_001, Layout::MAX_CHUNKS];
+        let sizes = [16, 18, 24].map(|bits| ChunkSize::of_bits(bits).unwrap());
+        let all = chunks.into_iter().flat_map(move |chunks| sizes.map(|size| (chunks, size)));
+        all.filter_map(move |(chunks, size)| Stripes::of_members(shape, chunks, size))
     }
 
     #[test]
@@ -252,9 +275,9 @@ mod tests {
     #[test]
     fn a_gibibyte_in_four_and_two() {
         let stripes = stripes(4, 2, 1 << 30);
-        assert_eq!((stripes.data().chunk_size(), stripes.data().chunks()), (256 << 10, 4096));
+        assert_eq!((stripes.chunk_bytes(false), stripes.data_chunks()), (256 << 10, 4096));
         assert_eq!((stripes.groups(), stripes.shard_bytes()), (64, 4 << 20));
-        assert_eq!((stripes.parity().size(), stripes.parity().chunk_size()), (1 << 29, 128 << 10));
+        assert_eq!((stripes.parity().size(), stripes.chunk_bytes(true)), (1 << 29, 128 << 10));
         let shard = |group, index| Shard { group, index };
         assert_eq!(stripes.chunks(shard(1, 2)), 96..112);
         assert_eq!(stripes.chunks(shard(1, 5)), 96..128, "of the parity");
@@ -263,10 +286,6 @@ mod tests {
         let column = Column { group: 1, number: 3 };
         assert_eq!((stripes.column_of(false, 99), stripes.column_of(true, 103)), (column, column));
         assert_eq!((stripes.column_chunks(column, 2), stripes.column_chunks(column, 5)), (99..100, 102..104));
-        assert_eq!(
-            (stripes.offset(column, 2), stripes.offset(column, 5)),
-            ((99 * 256) << 10, (102 * 128) << 10)
-        );
     }
 
     #[test]
@@ -284,10 +303,34 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_more_chunks_than_a_file_has_groups_of_more() {
+        let size = ChunkSize::of_bits(16).unwrap();
+        let of = |k, m, chunks| Stripes::of_members(Shape::new(k, m).unwrap(), chunks, size);
+        let many = of(4, 2, 400_000).unwrap();
+        assert_eq!((many.chunk_bytes(true), many.shard_bytes()), (4 << 20, 64 * CHUNK), "and not 16");
+        assert_eq!(many.groups(), 400_000_u32.div_ceil(4 * 64));
+        assert_eq!(many.column_chunks(Column { group: 1, number: 0 }, 1), 320..384);
+        assert_eq!(many.column_chunks(Column { group: 1, number: 0 }, 5), 3..4);
+        let few = of(4, 2, 6000).unwrap();
+        assert_eq!((few.shard_bytes(), Some(few)), (16 * CHUNK, Stripes::of(few.shape, 6000, size)));
+    }
+
+    #[test]
+    fn who_keeps_data_of_a_folder_is_more_than_may_be_lost() {
+        let of = |k, m, chunks| {
+            let shape = Shape::new(k, m).unwrap();
+            Stripes::of_members(shape, chunks, ChunkSize::of_bits(16).unwrap()).is_some()
+        };
+        assert!(of(4, 2, 5) && of(4, 2, 1000) && of(2, 1, 2));
+        assert!(!of(2, 2, 1000) && !of(4, 2, 3), "two of two, and fewer chunks than shards");
+        assert!(!of(3, 2, 4) && of(3, 2, 5), "of four chunks two shards have data");
+    }
+
+    #[test]
     fn every_chunk_is_of_one_shard_and_one_column() {
-        for stripes in many().filter(|stripes| stripes.data().chunks() < 7000) {
+        for stripes in many().filter(|stripes| stripes.data_chunks() < 7000) {
             for parity in [false, true] {
-                let chunks = stripes.geometry(parity).chunks();
+                let chunks = if parity { stripes.parity().chunks() } else { stripes.data_chunks() };
                 let shards = (0..stripes.groups()).flat_map(|group| stripes.shards(group));
                 let of_kind = shards.filter(|shard| stripes.is_parity(*shard) == parity);
                 let in_order: Vec<u32> = of_kind.flat_map(|shard| stripes.chunks(shard)).collect();
@@ -305,7 +348,7 @@ mod tests {
     fn columns_are_whole_chunks_of_both_kinds() {
         for stripes in many() {
             let column = stripes.column_bytes();
-            let (data, parity) = (stripes.data().chunk_size(), stripes.parity().chunk_size());
+            let (data, parity) = (stripes.chunk_bytes(false), stripes.chunk_bytes(true));
             assert!(stripes.shard_bytes().is_multiple_of(column), "{stripes:?}");
             assert!(column.is_multiple_of(data) && column.is_multiple_of(parity), "{stripes:?}");
             assert!(stripes.parity().size().is_multiple_of(parity), "{stripes:?}");
@@ -314,32 +357,24 @@ mod tests {
 
     #[test]
     fn large_contents_cost_what_the_code_says() {
-        for stripes in many().filter(|stripes| stripes.data().chunks() >= 2048) {
-            let share = stripes.parity().size() as f64 / stripes.data().size() as f64;
+        for stripes in many().filter(|stripes| stripes.data_chunks() >= 2048) {
+            let data = u64::from(stripes.data_chunks()) * stripes.chunk_bytes(false);
+            let share = stripes.parity().size() as f64 / data as f64;
             let ideal = f64::from(stripes.shape().m()) / f64::from(stripes.shape().k());
             assert!(share >= ideal && share <= ideal * 1.13, "{stripes:?}: {share}, and not {ideal}");
         }
     }
 
     #[test]
-    fn columns_are_all_that_there_is_in_order_and_lie_where_their_chunks_do() {
-        for stripes in many().filter(|stripes| stripes.data().chunks() < 300) {
+    fn columns_are_all_that_there_is_in_order() {
+        for stripes in many().filter(|stripes| stripes.data_chunks() < 300) {
             let each = (stripes.shard_bytes() / stripes.column_bytes()) as u32;
             let all: Vec<Column> = stripes.columns().collect();
             assert!(all.is_sorted() && all.len() as u32 == stripes.groups() * each, "{stripes:?}");
             for shard in (0..stripes.groups()).flat_map(|group| stripes.shards(group)) {
                 let of_group = all.iter().filter(|column| column.group == shard.group);
-                let mut chunks = Vec::new();
-                for column in of_group {
-                    let here = stripes.column_chunks(*column, shard.index);
-                    if let Some(first) = here.clone().next() {
-                        let chunk_size = stripes.geometry(stripes.is_parity(shard)).chunk_size();
-                        let offset = stripes.offset(*column, shard.index);
-                        assert_eq!(offset, u64::from(first) * chunk_size, "{stripes:?} {shard:?} {column:?}");
-                    }
-                    chunks.extend(here);
-                }
-                assert!(chunks.into_iter().eq(stripes.chunks(shard)), "{stripes:?} {shard:?}");
+                let chunks = of_group.flat_map(|column| stripes.column_chunks(*column, shard.index));
+                assert!(chunks.eq(stripes.chunks(shard)), "{stripes:?} {shard:?}");
             }
         }
     }

@@ -76,12 +76,13 @@ impl<'a> Driver<'a> {
 
     /// Begins to look for what has to be decoded, by the code that a tracker says stores keep it by.
     fn decodes(&mut self, code: Coding) {
-        if self.decoding.is_some() || self.transfer.view != View::Bytes {
+        if self.decoding.is_some() {
             return;
         }
         let decoder = Decoder {
             means: self.means.clone(),
             transfer: self.transfer.clone(),
+            size: self.size,
             code,
             folder: self.job.dest.path.parent().map_or_else(PathBuf::new, PathBuf::from),
             inlets: vec![self.means.inlet.clone(), self.job.inlet.clone()],

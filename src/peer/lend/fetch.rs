@@ -127,7 +127,7 @@ impl Fetch<'_> {
         transfer.set_background(!self.keep.urgent);
         lock(&store.fetches).insert((self.keep.id, view), transfer.clone());
         suggest(store, &transfer, self.keep);
-        let mut decoding = self.decoder(&transfer);
+        let mut decoding = if kind == Kind::Listing { None } else { self.decoder(&transfer) };
         let end = drive(store, &transfer, decoding.as_ref());
         if let Some(decoding) = &mut decoding {
             decoding.wait();
@@ -143,6 +143,7 @@ impl Fetch<'_> {
         let folder = means.state.clone().unwrap_or_else(std::env::temp_dir);
         let inlets = vec![means.inlet.clone()];
         let slow = (!self.keep.urgent).then(|| self.store.repairs.clone());
-        Decoder { means, transfer: transfer.clone(), code, folder, inlets, slow }.start()
+        let (transfer, size) = (transfer.clone(), self.keep.size);
+        Decoder { means, transfer, size, code, folder, inlets, slow }.start()
     }
 }

@@ -21,7 +21,8 @@ const LEAST_CHUNKS: u32 = 4;
 /// knows all hashes: what nobody has any more is decoded, and they tell whether it is right. True if all of those are known, or nobody who can
 /// be dialled is there to tell them.
 pub(super) fn learn(store: &Store, keep: &Keep, view: View, ids: &[FileId], lot: &mut Lot) -> bool {
-    let is_coded = keep.code.is_some();
+    // The listing of a folder is kept by all who keep members.
+    let is_coded = keep.code.is_some() && view == keep.view;
     let geometries = lot.layout().files().iter();
     let listed = ids.iter().zip(geometries).enumerate();
     let mut files: Vec<Listed> =
@@ -32,7 +33,7 @@ pub(super) fn learn(store: &Store, keep: &Keep, view: View, ids: &[FileId], lot:
         (is_coded && chunks > 1) || (chunks >= LEAST_CHUNKS && has_versions())
     });
     files.sort_by_key(|listed| std::cmp::Reverse(listed.geometry.size()));
-    files.truncate(MOST_FILES);
+    files.truncate(if is_coded { usize::MAX } else { MOST_FILES });
     let mut files: Vec<Hashes> = files.into_iter().map(Hashes::new).collect();
     let has_sources = store.sources(keep).next().is_some();
     for (peer, addresses) in store.sources(keep).take(if is_coded { usize::MAX } else { MOST_ASKED }) {
@@ -59,7 +60,7 @@ fn ask(
 ) -> Result<(), NetError> {
     let mut holder = Holder::open(&store.means.identity, at, content)?;
     holder.looks.into_iter().for_each(|looks| lot.hear_looks(looks));
-    files.iter_mut().try_for_each(|hashes| holder.tell(hashes))?;
+    holder.tell_all(files)?;
     holder.leave();
     Ok(())
 }

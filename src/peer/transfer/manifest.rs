@@ -52,6 +52,14 @@ impl Hashes {
         Manifest::new(geometry, hashes).ok().filter(|(_, merged)| *merged == id).map(|(manifest, _)| manifest)
     }
 
+    /// The runs that all of it is asked for in, if nothing is known and it is more than one.
+    fn at_once(&self) -> Vec<Range<u32>> {
+        let chunks = self.listed.geometry.chunks();
+        let firsts = (0..chunks).step_by(MAX_PROOF_RUN);
+        let firsts = firsts.filter(|_| self.runs.is_empty() && chunks > PROOF_RUN);
+        firsts.map(|first| first..chunks.min(first + MAX_PROOF_RUN as u32)).collect()
+    }
+
     fn missing(&self) -> Vec<Range<u32>> {
         let chunks = self.listed.geometry.chunks();
         let firsts = (0..chunks).step_by(PROOF_RUN as usize);
@@ -103,42 +111,49 @@ impl Holder {
     /// # Errors
     /// When the holder does not answer, or what it says is not so.
     pub(in crate::peer) fn tell(&mut self, hashes: &mut Hashes) -> Result<(), NetError> {
-        let chunks = hashes.listed.geometry.chunks();
-        if hashes.runs.is_empty() && chunks > PROOF_RUN {
-            for first in (0..chunks).step_by(MAX_PROOF_RUN) {
-                let run = first..chunks.min(first + MAX_PROOF_RUN as u32);
-                if !self.ask(hashes, &[run])? {
-                    break; // it has a part of it
-                }
-            }
+        self.tell_all(std::slice::from_mut(hashes))
+    }
+
+    /// The same of several files, which do not wait for each other's.
+    ///
+    /// # Errors
+    /// The same; what was told before is known.
+    pub(in crate::peer) fn tell_all(&mut self, files: &mut [Hashes]) -> Result<(), NetError> {
+        let of_all =
+            |runs: &dyn Fn(&Hashes) -> Vec<Range<u32>>, files: &[Hashes]| -> Vec<(usize, Range<u32>)> {
+                let all = files.iter().enumerate();
+                all.flat_map(|(at, hashes)| runs(hashes).into_iter().map(move |run| (at, run))).collect()
+            };
+        // Who has a part of a file refuses these.
+        for runs in of_all(&Hashes::at_once, files).chunks(WINDOW) {
+            self.ask(files, runs)?;
         }
-        for runs in hashes.missing().chunks(WINDOW) {
-            self.ask(hashes, runs)?;
+        for runs in of_all(&Hashes::missing, files).chunks(WINDOW) {
+            self.ask(files, runs)?;
         }
         Ok(())
     }
 
-    /// Asks for runs of hashes, all at once; true if all of them were told.
-    fn ask(&mut self, hashes: &mut Hashes, runs: &[Range<u32>]) -> Result<bool, NetError> {
+    /// Asks for runs of hashes of files, all at once.
+    fn ask(&mut self, files: &mut [Hashes], runs: &[(usize, Range<u32>)]) -> Result<(), NetError> {
         let mut asked = BTreeMap::new();
-        for run in runs {
-            let (file, first, count) = (hashes.listed.file as u32, run.start, run.len() as u32);
+        for (at, run) in runs {
+            let (file, first, count) = (files[*at].listed.file as u32, run.start, run.len() as u32);
             let get = GetManifest { slot: SLOT, file, first, count };
-            asked.insert(self.messages.request(&get.into())?, run);
+            asked.insert(self.messages.request(&get.into())?, (*at, run));
         }
-        let mut told = 0;
         while !asked.is_empty() {
             let (request, answer) = self.messages.receive()?;
-            let run =
+            let (at, run) =
                 asked.remove(&request).ok_or(NetError::Unexpected("an answer that nobody waits for"))?;
             match answer {
-                FromServer::Manifest(answer) if hashes.learn(run, &answer.proof) => told += 1,
+                FromServer::Manifest(answer) if files[at].learn(run, &answer.proof) => {}
                 FromServer::Manifest(_) => return Err(NetError::Unexpected("MANIFEST of something else")),
                 FromServer::Refused(refused) if refused.reason == Refusal::NotYet => {}
                 other => return Err(refused(other)),
             }
         }
-        Ok(told == runs.len())
+        Ok(())
     }
 
     /// Says that no more is wanted.

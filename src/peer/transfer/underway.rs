@@ -89,9 +89,9 @@ impl Transfer {
         transfer
     }
 
-    /// A transfer of those chunks of a file that [`Transfer::grow`] will name, which goes on until it is ended.
+    /// A transfer of those chunks of a content that [`Transfer::grow`] will name, which goes on until it is ended.
     pub(in crate::peer) fn growing(
-        id: FileId,
+        (id, view): (FileId, View),
         name: SafeName,
         landing: impl Landing + 'static,
         limits: &Limits,
@@ -100,7 +100,7 @@ impl Transfer {
         let chunks = landing.layout().chunks();
         let (nothing, any) = (ChunkSet::empty(chunks), ChunkSet::full(chunks));
         let sets = (nothing.clone(), any, &nothing);
-        let transfer = Transfer::of(id, View::Bytes, name, landing, sets, limits, inlets);
+        let transfer = Transfer::of(id, view, name, landing, sets, limits, inlets);
         transfer.goes_in_order();
         Transfer { grows: true, ..transfer }
     }

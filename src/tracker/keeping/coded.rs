@@ -18,7 +18,7 @@ use super::upload::Asked;
 use crate::content::code::{Shard, Stripes};
 use crate::content::{Chunk, ChunkSet};
 use crate::tracker::records::Content;
-use crate::wire::{Side, View};
+use crate::wire::Side;
 
 /// Groups that are planned at a time.
 const BLOCK: u32 = 16;
@@ -59,19 +59,17 @@ impl Keeping {
     pub(super) fn pair_of(&self, content: Content) -> Option<Pair> {
         let row = self.rows.get(&content)?;
         let code = row.code.as_deref()?;
-        let with = (code.with, View::Bytes);
+        let with = code.other();
         let other = self.rows.get(&with)?;
-        let (data, parity, size) = match code.of {
-            Side::Data => (content, with, row.size),
-            Side::Parity(size) => (with, content, size),
-        };
-        let turned = code.turned(content.0, size);
-        let same = other.code.as_deref() == Some(&turned) && content.1 == View::Bytes;
-        let stripes =
-            Stripes::new(code.shape, size).filter(|_| same && row.copies() == 1 && other.copies() == 1)?;
-        let chunks = |content: &Content| self.rows.get(content).map(|row| row.chunks);
-        let fits = (chunks(&data), chunks(&parity))
-            == (Some(stripes.data().chunks()), Some(stripes.parity().chunks()));
+        let (data, parity) = if code.of == Side::Data { (content, with) } else { (with, content) };
+        let [of_data, of_parity] = [data, parity].map(|content| self.rows.get(&content));
+        let (of_data, of_parity) = (of_data?, of_parity?);
+        let turned = code.turned(content.0, of_data.size);
+        let same = other.code.as_deref() == Some(&turned) && content.1 == code.own_view();
+        let stripes = code
+            .stripes(of_data.size, of_data.chunks)
+            .filter(|_| same && row.copies() == 1 && other.copies() == 1)?;
+        let fits = of_parity.chunks == stripes.parity().chunks();
         fits.then_some(Pair { data, parity, stripes })
     }
 
@@ -377,6 +375,7 @@ impl Keeping {
     /// How safe a code is.
     pub(super) fn safety(&self, pair: &Pair) -> Safety {
         let (stripes, bearers) = (&pair.stripes, self.bearers_of(pair, Level::Store, Store::counts));
+        let chunk_bytes = self.rows.get(&pair.data).map_or(0, Row::chunk_bytes);
         let mut safety = Safety {
             losses: [Level::Store, Level::Machine, Level::Zone].map(|level| self.losses(pair, level)),
             endangered: 0,
@@ -387,7 +386,7 @@ impl Keeping {
             let shards: Vec<Shard> = stripes.shards(group).collect();
             let there = places(&bearers, &shards, |one, shard| one.has(stripes, shard));
             let apart = count(&there);
-            let bytes_of = |shard: &Shard| stripes.chunks(*shard).len() as u64 * stripes.data().chunk_size();
+            let bytes_of = |shard: &Shard| stripes.chunks(*shard).len() as u64 * chunk_bytes;
             let data = || shards.iter().zip(&there).filter(|(shard, _)| !stripes.is_parity(**shard));
             if (apart as usize) < shards.len() {
                 safety.endangered += data().map(|(shard, _)| bytes_of(shard)).sum::<u64>();

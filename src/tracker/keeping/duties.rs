@@ -9,7 +9,7 @@ use super::state::{Keeping, Rule};
 use super::store::{Errand, StoreRow};
 use crate::content::{Chunk, PeerId};
 use crate::tracker::records::{Content, Promise};
-use crate::wire::{Bits, Coding, View, limits};
+use crate::wire::{Bits, Coding, limits};
 
 /// What has not come of a duty is told again after so long.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -190,7 +190,7 @@ impl Keeping {
         self.promise(content, promised.as_ref(), now);
         // The other content of a code is promised for its sake.
         for code in [promised, before].into_iter().flatten().filter_map(|promise| promise.code) {
-            let with = (code.with, View::Bytes);
+            let with = code.other();
             self.promise(with, records(with).as_ref(), now);
         }
         true

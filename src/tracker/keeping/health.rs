@@ -171,7 +171,7 @@ impl Keeping {
         let Row { size, total, chunks, .. } = *row;
         let code = row.code.as_deref().copied();
         let policy = match code {
-            Some(code) if code.of == Side::Data => Policy::coded(code.shape, code.with),
+            Some(code) if code.of == Side::Data => code.policy(),
             Some(_) => Policy::copies(1)?,
             None => Policy::copies(row.promised.m() + 1)?,
         };

@@ -200,10 +200,12 @@ impl Keeping {
         let row = self.rows.get(&asked.promise.content);
         let total = asked.promise.total.max(asked.promise.size);
         // Of a code each store has a share, and not all.
-        let (most, needed) = match asked.promise.code.map(|code| code.shape) {
-            Some(shape) => {
-                let (shard, shards) = (total / u64::from(shape.k()), u64::from(shape.shards()));
-                (shard * shards.div_ceil(asked.stores(here).max(1) as u64), shard * shards)
+        let (most, needed) = match asked.promise.code.zip(asked.promise.of_parity()) {
+            Some((code, parity)) => {
+                // Where chunks are filled up with zeros, a shard of parity has more bytes than one of data.
+                let shard = (total / u64::from(code.shape.k())).max(parity.total / u64::from(code.shape.m()));
+                let each = u64::from(code.shape.shards()).div_ceil(asked.stores(here).max(1) as u64);
+                (shard * each, total + parity.total)
             }
             None => (total, total.saturating_mul(asked.copies(here).into())),
         };

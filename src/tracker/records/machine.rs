@@ -61,9 +61,9 @@ impl Promise {
     /// What follows of the parity, if this promises a code.
     pub fn of_parity(&self) -> Option<Promise> {
         let code = self.code.filter(|code| code.of == Side::Data)?;
-        let parity = code.stripes(self.size)?.parity();
+        let parity = code.stripes(self.size, self.chunks)?.parity();
         Some(Promise {
-            content: (code.with, View::Bytes),
+            content: code.other(),
             size: parity.size(),
             total: parity.size(),
             chunks: parity.chunks(),

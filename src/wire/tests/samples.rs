@@ -8,7 +8,9 @@ use std::iter::successors;
 use bytes::Bytes;
 
 use crate::content::code::Shape;
-use crate::content::{Address, Chunk, ChunkHash, FileId, Looks, PeerId, Proof, PublicKey, Rate, Run};
+use crate::content::{
+    Address, Chunk, ChunkHash, ChunkSize, FileId, Looks, PeerId, Proof, PublicKey, Rate, Run,
+};
 use crate::wire::*;
 
 /// A message whose kinds can be walked through.
@@ -82,7 +84,12 @@ pub(super) fn variant() -> Variant {
         agreed: true,
         modified: 1_700_000_000,
         version: 3,
-        code: Some(Coding { shape: Shape::new(4, 2).unwrap(), of: Side::Parity(5), with: id(6) }),
+        code: Some(Coding {
+            shape: Shape::new(4, 2).unwrap(),
+            of: Side::Parity(5),
+            with: id(6),
+            members: ChunkSize::of_bits(16),
+        }),
         holders: List::new(vec![holder(), holder()]),
     }
 }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::content::code::{Column, Shard, Stripes};
-use crate::content::{Chunk, ChunkSet, Geometry, Place};
+use crate::content::{Chunk, ChunkSet, Layout, Place};
 use crate::swarm::shards::{Block, needed};
 
 /// What is here and what is lost, at one time.
@@ -20,29 +21,34 @@ pub(super) struct View {
 
 /// How a content is coded with another: the data with the parity, or the parity with the data. The own content is the first of
 /// the two, and the other the second.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Columns {
     stripes: Stripes,
     is_parity: bool,
+    /// Of each of the two, where its chunks lie in its files.
+    layouts: [Arc<Layout>; 2],
 }
 
 impl Columns {
-    /// Those of the parity, or of the data.
-    pub(super) fn new(stripes: Stripes, is_parity: bool) -> Columns {
-        Columns { stripes, is_parity }
+    /// Those of the data, which lies like this, or of its parity; `None` if that is not what these stripes are of.
+    pub(super) fn new(stripes: Stripes, is_parity: bool, data: Arc<Layout>) -> Option<Columns> {
+        let size = data.size_of_chunks().bytes();
+        if data.chunks() != stripes.data_chunks() || size > stripes.chunk_bytes(false) {
+            return None;
+        }
+        let parity = Arc::new(Layout::new(vec![stripes.parity()])?);
+        let layouts = if is_parity { [parity, data] } else { [data, parity] };
+        Some(Columns { stripes, is_parity, layouts })
     }
 
     /// How the two are cut.
-    pub(super) fn geometries(&self) -> [Geometry; 2] {
-        match self.is_parity {
-            true => [self.stripes.parity(), self.stripes.data()],
-            false => [self.stripes.data(), self.stripes.parity()],
-        }
+    pub(super) fn layouts(&self) -> &[Arc<Layout>; 2] {
+        &self.layouts
     }
 
     /// How the own one is.
-    pub(super) fn own(&self) -> Geometry {
-        self.geometries()[0]
+    pub(super) fn own(&self) -> &Layout {
+        &self.layouts[0]
     }
 
     /// Blocks of a column.
@@ -52,17 +58,12 @@ impl Columns {
 
     /// No chunk of either.
     pub(super) fn nothing(&self) -> [ChunkSet; 2] {
-        self.geometries().map(|geometry| ChunkSet::empty(geometry.chunks()))
+        self.layouts.each_ref().map(|layout| ChunkSet::empty(layout.chunks()))
     }
 
     /// Bytes of a block: the part of a shard that is in a column.
     pub(super) fn block_bytes(&self) -> u64 {
         self.stripes.column_bytes()
-    }
-
-    /// All of them, in order.
-    pub(super) fn all(&self) -> impl Iterator<Item = Column> + use<> {
-        self.stripes.columns()
     }
 
     /// The columns that own chunks are of, each once, in order.
@@ -122,24 +123,16 @@ impl Columns {
         }
     }
 
-    /// The chunks of a block, and where each lies.
+    /// The chunks of a block: where each begins in it, and where it lies in its content. What is between them is zeros.
     pub(super) fn places(
         &self,
         column: Column,
         index: usize,
-    ) -> impl Iterator<Item = (Chunk, Place)> + use<> {
+    ) -> impl Iterator<Item = (Chunk, u64, Place)> + use<'_> {
         let (side, chunks) = self.chunks(column, index);
-        let geometry = self.geometries()[side];
-        chunks.filter_map(move |chunk| {
-            let index = geometry.index(chunk)?;
-            let (offset, len) = (geometry.offset(index), geometry.len(index));
-            Some((Chunk(chunk), Place { file: 0, chunk: index, offset, len }))
-        })
-    }
-
-    /// Where a block begins in the content that it is of.
-    pub(super) fn offset(&self, column: Column, index: usize) -> u64 {
-        self.stripes.offset(column, index as u32)
+        let each = self.stripes.chunk_bytes((side == 0) == self.is_parity);
+        let places = chunks.zip(0..).map(move |(chunk, nth)| (Chunk(chunk), nth * each));
+        places.filter_map(move |(chunk, at)| Some((chunk, at, self.layouts[side].place(chunk)?)))
     }
 }
 
@@ -147,6 +140,7 @@ impl Columns {
 mod tests {
     use super::*;
     use crate::content::code::Shape;
+    use crate::content::{ChunkSize, Geometry};
     use crate::swarm::shards::Block::{Comes, Gone, Here, Lost, Open};
 
     const CHUNK: u64 = 64 << 10;
@@ -154,7 +148,9 @@ mod tests {
     /// Five chunks, the last of them short, in shards of two: the fourth shard is zeros, and so is half of the third.
     fn columns(is_parity: bool) -> Columns {
         let shape = Shape::new(4, 2).unwrap();
-        Columns::new(Stripes::new(shape, 5 * CHUNK - 9).unwrap(), is_parity)
+        let size = 5 * CHUNK - 9;
+        let data = Layout::new(vec![Geometry::of(size).unwrap()]).unwrap();
+        Columns::new(Stripes::new(shape, size).unwrap(), is_parity, Arc::new(data)).unwrap()
     }
 
     #[test]
@@ -191,17 +187,41 @@ mod tests {
         let (of_data, last) = (columns(false), Column { group: 0, number: 1 });
         let places = |index| {
             let places = of_data.places(last, index);
-            places.map(|(chunk, place)| (chunk.0, place.offset, place.len)).collect::<Vec<_>>()
+            places.map(|(chunk, at, place)| (chunk.0, at, place.offset, place.len)).collect::<Vec<_>>()
         };
-        assert_eq!(places(1), [(3, 3 * CHUNK, CHUNK)]);
+        assert_eq!(places(1), [(3, 0, 3 * CHUNK, CHUNK)]);
         assert_eq!((places(2), places(3)), (vec![], vec![]), "zeros");
-        assert_eq!((places(4), of_data.chunks(last, 4)), (vec![(1, CHUNK, CHUNK)], (1, 1..2)));
+        assert_eq!((places(4), of_data.chunks(last, 4)), (vec![(1, 0, CHUNK, CHUNK)], (1, 1..2)));
         let first = Column { group: 0, number: 0 };
-        let short = of_data.places(first, 2).next().map(|(_, place)| place.len);
-        assert_eq!((short, of_data.offset(first, 2)), (Some(CHUNK - 9), 4 * CHUNK));
+        let short = of_data.places(first, 2).next().map(|(_, _, place)| place.len);
+        assert_eq!(short, Some(CHUNK - 9));
         let mut wanted = of_data.nothing();
         of_data.note(last, vec![1, 4], &mut wanted);
         assert_eq!(wanted, [ChunkSet::of(5, &[3]), ChunkSet::of(4, &[1])]);
         assert_eq!(of_data.of(&ChunkSet::of(5, &[0, 2, 3])).into_iter().collect::<Vec<_>>(), [first, last]);
+    }
+
+    #[test]
+    fn chunks_of_members_lie_in_their_files_and_are_filled_up_in_a_block() {
+        let sizes = [CHUNK + 5, 0, 7, (256 << 20) + 1];
+        let members = Layout::new(sizes.iter().filter_map(|size| Geometry::of(*size)).collect()).unwrap();
+        let (chunks, members) = (members.chunks(), Arc::new(members));
+        let stripes = |bits| {
+            let shape = Shape::new(4, 2).unwrap();
+            Stripes::of_members(shape, chunks, ChunkSize::of_bits(bits).unwrap()).unwrap()
+        };
+        assert!(Columns::new(stripes(16), false, members.clone()).is_none(), "a chunk is larger than that");
+        let of_data = Columns::new(stripes(18), false, members).unwrap();
+        let first = |number| Column { group: 0, number };
+        let places = |number| {
+            let places = of_data.places(first(number), 0);
+            places.map(|(chunk, at, place)| (chunk.0, at, place.file, place.offset, place.len)).collect()
+        };
+        let in_turn: [Vec<_>; 4] = [0, 1, 2, 3].map(places);
+        assert_eq!(in_turn[0], [(0, 0, 0, 0, CHUNK)]);
+        assert_eq!(in_turn[1], [(1, 0, 0, CHUNK, 5)]);
+        assert_eq!(in_turn[2], [(2, 0, 2, 0, 7)]);
+        assert_eq!(in_turn[3], [(3, 0, 3, 0, 2 * CHUNK)]);
+        assert_eq!(of_data.block_bytes(), 4 * CHUNK);
     }
 }

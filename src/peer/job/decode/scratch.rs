@@ -2,34 +2,40 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::content::{Chunk, ChunkHash, FileId, Geometry, Layout, Looks, Place, Proof};
+use crate::content::{Chunk, ChunkHash, FileId, Layout, Looks, Place, Proof};
 use crate::peer::disk::{Disk, DiskError};
 use crate::peer::transfer::{Landing, Lying};
 use crate::storage::punch;
 
-/// Chunks of one file, at their places.
+/// Chunks of some files, each at a multiple of the size of the largest.
 #[derive(Debug, Clone)]
 pub(super) struct Scratch {
-    id: FileId,
+    ids: Arc<[FileId]>,
     layout: Arc<Layout>,
     file: Arc<File>,
 }
 
 impl Scratch {
-    /// For chunks of a file, on the disk of this folder.
-    pub(super) fn new(folder: &Path, id: FileId, geometry: Geometry) -> io::Result<Scratch> {
-        let layout = Layout::new(vec![geometry]).ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(Scratch { id, layout: Arc::new(layout), file: Arc::new(tempfile::tempfile_in(folder)?) })
+    /// For chunks of these files, on the disk of this folder.
+    pub(super) fn new(folder: &Path, ids: Arc<[FileId]>, layout: Arc<Layout>) -> io::Result<Scratch> {
+        Ok(Scratch { ids, layout, file: Arc::new(tempfile::tempfile_in(folder)?) })
     }
 
-    /// Keeps these bytes no more.
-    pub(super) fn forget(&self, bytes: Range<u64>) -> io::Result<()> {
-        punch(&self.file, bytes.start, bytes.end - bytes.start)
+    /// Keeps this chunk no more.
+    pub(super) fn forget(&self, chunk: Chunk) -> io::Result<()> {
+        punch(&self.file, self.at(chunk), self.layout.size_of_chunks().bytes())
+    }
+
+    fn at(&self, chunk: Chunk) -> u64 {
+        u64::from(chunk.0) * self.layout.size_of_chunks().bytes()
+    }
+
+    fn of(&self, place: Place) -> u64 {
+        self.at(self.layout.chunk(place))
     }
 
     fn put(&self, at: u64, data: &[u8]) -> Result<(), DiskError> {
@@ -45,16 +51,16 @@ impl Landing for Scratch {
         &self.layout
     }
 
-    fn id_of(&self, _file: usize) -> FileId {
-        self.id
+    fn id_of(&self, file: usize) -> FileId {
+        self.ids.get(file).copied().unwrap_or(FileId::NONE)
     }
 
     fn files(&self) -> (usize, usize) {
-        (0, 1)
+        (0, self.ids.len())
     }
 
     fn write(&self, place: Place, within: u64, data: &[u8]) -> Result<(), DiskError> {
-        self.put(place.offset + within, data)
+        self.put(self.of(place) + within, data)
     }
 
     fn keep(
@@ -68,7 +74,7 @@ impl Landing for Scratch {
     }
 
     fn keep_small(&self, place: Place, data: &[u8], _id: FileId) -> Result<(), DiskError> {
-        self.put(place.offset, data)
+        self.put(self.of(place), data)
     }
 
     fn hear_looks(&self, _file: usize, _looks: Looks, _whole: bool) {}
@@ -78,7 +84,7 @@ impl Landing for Scratch {
     }
 
     fn bytes(&self, place: Place) -> io::Result<Lying> {
-        Ok(Lying { file: self.file.clone(), offset: place.offset, hold: None })
+        Ok(Lying { file: self.file.clone(), offset: self.of(place), hold: None })
     }
 
     fn proof(&self, _place: Place) -> Option<Arc<Proof>> {

@@ -10,23 +10,35 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::scratch::Scratch;
-use crate::content::{Chunk, ChunkSet, FileId, Geometry, Place, SafeName};
+use crate::content::{Chunk, ChunkSet, FileId, Layout, Place, SafeName};
 use crate::peer::job::dialled::Gate;
 use crate::peer::job::means::Means;
 use crate::peer::transfer::{End, Inlet, Landing, Lying, Transfer};
 use crate::swarm::errands::{Errand, Errands, holders_wanted};
 use crate::swarm::scheduler::Event;
-use crate::wire::{List, Locate, Located, Name, Purpose};
+use crate::wire::{List, Locate, Located, Name, Purpose, Variant, Version, View};
 
 /// What nobody has had for so long is looked for no more,
 const STALLED_AFTER: Duration = Duration::from_secs(3);
 /// or for so long, if all have said what they have whom trackers named.
 const MISSING_AFTER: Duration = Duration::from_millis(50);
 
+/// What something is fetched of.
+#[derive(Debug, Clone)]
+pub(super) struct Of {
+    pub(super) id: FileId,
+    pub(super) view: View,
+    /// Bytes of the content: of the file, or of the folder's listing.
+    pub(super) size: u64,
+    /// Its files, and how their chunks lie in them.
+    pub(super) ids: Arc<[FileId]>,
+    pub(super) layout: Arc<Layout>,
+}
+
 /// Chunks of one content that are on their way to a scratch file, or there until they were decoded with.
 pub(super) struct Side<'a> {
     means: &'a Arc<Means>,
-    geometry: Geometry,
+    of: Of,
     scratch: Scratch,
     transfer: Arc<Transfer>,
     errands: Errands,
@@ -43,23 +55,24 @@ pub(super) struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    /// Begins to look for who has some of a file, of which what is wanted comes through these inlets; with a slow one others are
+    /// Begins to look for who has some of a content, of which what is wanted comes through these inlets; with a slow one others are
     /// served first.
     pub(super) fn begin(
         means: &'a Arc<Means>,
         folder: &Path,
-        (id, geometry): (FileId, Geometry),
+        of: Of,
         (inlets, slow): (Vec<Arc<Inlet>>, Option<Arc<Inlet>>),
     ) -> io::Result<Side<'a>> {
-        let (limits, now, chunks) = (&means.limits, Instant::now(), geometry.chunks());
-        let scratch = Scratch::new(folder, id, geometry)?;
-        let name = SafeName::new(id.to_string()).map_err(io::Error::other)?;
-        let mut transfer = Transfer::growing(id, name, scratch.clone(), limits, inlets);
+        let (limits, now, chunks) = (&means.limits, Instant::now(), of.layout.chunks());
+        let scratch = Scratch::new(folder, of.ids.clone(), of.layout.clone())?;
+        let end = if of.view == View::Members { "/" } else { "" };
+        let name = SafeName::new(format!("{}{end}", of.id)).map_err(io::Error::other)?;
+        let mut transfer = Transfer::growing((of.id, of.view), name, scratch.clone(), limits, inlets);
         transfer.set_background(slow.is_some());
         slow.into_iter().for_each(|slow| transfer.sources.slow_down(slow));
         Ok(Side {
             means,
-            geometry,
+            of,
             scratch,
             transfer: Arc::new(transfer),
             errands: Errands::new(limits.max_neighbours, limits.refresh, chunks, now),
@@ -114,7 +127,7 @@ impl<'a> Side<'a> {
         let all_said = self.located && !self.transfer.neighbours(|neighbours| neighbours.expects());
         let patience = if all_said { MISSING_AFTER } else { STALLED_AFTER };
         match now.saturating_duration_since(since) < patience {
-            true => ChunkSet::empty(self.geometry.chunks()),
+            true => ChunkSet::empty(self.of.layout.chunks()),
             false => missing,
         }
     }
@@ -138,9 +151,7 @@ impl<'a> Side<'a> {
                 }
             };
             let variants = located.variants.into_vec().into_iter();
-            for variant in
-                variants.filter(|one| one.size == self.geometry.size() && one.id == self.transfer.id)
-            {
+            for variant in variants.filter(|one| is_of(one, &self.of)) {
                 for holder in self.means.others(&variant) {
                     self.transfer.suggest(holder.peer, &holder.addresses);
                 }
@@ -169,12 +180,16 @@ impl<'a> Side<'a> {
             if !self.transfer.has(chunk) || !self.spent.insert(chunk) {
                 continue;
             }
-            let index = self.geometry.index(chunk.0).ok_or(io::ErrorKind::InvalidInput)?;
-            let at = self.geometry.offset(index);
-            self.scratch.forget(at..at + self.geometry.len(index))?;
+            self.scratch.forget(chunk)?;
         }
         Ok(())
     }
+}
+
+/// True if who has this has some of the content: who has members of a folder has its listing.
+pub(super) fn is_of(variant: &Variant, of: &Of) -> bool {
+    let has = |view| view == of.view || view == View::Members;
+    variant.size == of.size && variant.id == of.id && has(Version::view(&variant.name))
 }
 
 impl Drop for Side<'_> {

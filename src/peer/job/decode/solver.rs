@@ -97,22 +97,23 @@ pub(super) fn solve<E: From<CodecError>>(
     Ok(blocks)
 }
 
-/// Reads a part of a block, from where its chunks lie; behind the end of the data are zeros. False if all of it are.
+/// Reads a part of a block, from where its chunks lie; between and behind them are zeros. False if all of it are.
 pub(super) fn read(
     columns: &Columns,
     (column, index): (Column, usize),
     (part, into): (Range<u64>, &mut [u8]),
     lying: impl Fn(usize, Chunk, Place) -> io::Result<Lying>,
 ) -> io::Result<bool> {
-    let (side, start) = (columns.chunks(column, index).0, columns.offset(column, index));
-    let (first, end) = (start + part.start, start + part.end);
+    let side = columns.chunks(column, index).0;
     let mut filled = 0;
-    for (chunk, place) in columns.places(column, index) {
-        let (from, to) = (first.max(place.offset), end.min(place.offset + place.len));
+    for (chunk, at, place) in columns.places(column, index) {
+        let (from, to) = (part.start.max(at), part.end.min(at + place.len));
         if from < to {
-            filled = (to - first) as usize;
-            let (lying, into) = (lying(side, chunk, place)?, &mut into[(from - first) as usize..filled]);
-            read_at(&lying.file, into, lying.offset + from - place.offset)?;
+            let (first, end) = ((from - part.start) as usize, (to - part.start) as usize);
+            into[filled..first].fill(0);
+            let lying = lying(side, chunk, place)?;
+            read_at(&lying.file, &mut into[first..end], lying.offset + from - at)?;
+            filled = end;
         }
     }
     into[filled..].fill(0);

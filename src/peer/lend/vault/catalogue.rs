@@ -315,7 +315,8 @@ impl Catalogue {
         let mut votes: BTreeMap<u32, u32> = BTreeMap::new();
         let firsts = hashes.iter().step_by(PROOF_RUN as usize).filter_map(|hash| beginning(&hash.0));
         let files = firsts.filter_map(|hash| self.alike.get(&hash)).flatten();
-        for file in files.filter(|file| Some(**file) != number && self.files.contains_key(file)) {
+        let holds = |file: &u32| self.files.get(file).is_some_and(|file| !file.runs().is_empty());
+        for file in files.filter(|file| Some(**file) != number && holds(file)) {
             *votes.entry(*file).or_default() += 1;
         }
         votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(file, _)| file)

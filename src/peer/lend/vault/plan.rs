@@ -88,15 +88,17 @@ impl Plan {
             return;
         }
         let root = known.unwrap_or(numbers.next_root);
-        let mut units = Vec::new();
+        let (mut units, mut claims) = (Vec::new(), false);
         for (at, file) in files.iter().enumerate() {
             let (mut unit, claimed) = self.of_file(catalogue, content, (at, *file), entered);
+            claims |= !claimed.is_empty();
             if !claimed.is_empty() {
                 unit.push(Entry::Claim { root, runs: runs::of(claimed) }.encode());
-                units.push(unit);
             }
+            units.extend(Some(unit).filter(|unit| !unit.is_empty()));
         }
-        if units.is_empty() && lot.layout.chunks() > 0 {
+        if !claims && lot.layout.chunks() > 0 {
+            self.units.append(&mut units);
             return;
         }
         let mut head = Vec::new();
@@ -165,7 +167,8 @@ impl Plan {
             }
         };
         said.proofs.values().for_each(|proof| prove(proof));
-        if let Some(manifest) = lot.manifests.get(&at).filter(|_| !said.claimed.is_empty()) {
+        // Also of a file of which nothing is claimed: who keeps a part of a code knows all hashes.
+        if let Some(manifest) = lot.manifests.get(&at) {
             proofs_of(manifest).for_each(|proof| prove(&proof));
         }
         unit.extend(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{REPAIR_AFTER, World, coded, content_of, file};
+use super::world::{REPAIR_AFTER, World, coded, coded_folder, content_of, file};
 use crate::content::Chunk;
 use crate::tracker::keeping::{Order, Progress, Shortage};
 use crate::tracker::records::{Content, Promise};
@@ -22,7 +22,7 @@ fn held(world: &World, promise: &Promise) -> Vec<(u32, u32)> {
 
 /// True if any `k` of the shards of each group are on the stores that are left without these.
 fn survives_without(world: &World, promise: &Promise, gone: &[usize]) -> bool {
-    let stripes = promise.code.unwrap().stripes(promise.size).unwrap();
+    let stripes = promise.code.unwrap().stripes(promise.size, promise.chunks).unwrap();
     (0..stripes.groups()).all(|group| {
         let shards: Vec<_> = stripes.shards(group).collect();
         let zeros = stripes.shape().shards() as usize - shards.len();
@@ -65,12 +65,33 @@ fn each_shard_is_kept_once_and_any_two_of_six_stores_may_be_lost() {
     for chunks in [4, 5, 16, 40, 64, 65, 200] {
         let (mut world, promise) = (World::new(6), coded(1, chunks, 4, 2));
         world.upload(1, promise);
-        let stripes = promise.code.unwrap().stripes(promise.size).unwrap();
+        let stripes = promise.code.unwrap().stripes(promise.size, promise.chunks).unwrap();
         let all = held(&world, &promise).into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         assert_eq!(all, (chunks, stripes.parity().chunks()), "{chunks} chunks: once, all of it");
         assert!(any_two_may_be_lost(&world, &promise), "{chunks} chunks");
         assert_eq!(world.survives(), 2);
     }
+}
+
+#[test]
+fn a_folder_is_kept_as_shards_and_what_a_dead_store_had_of_it_others_make_again() {
+    let (mut world, promise) = (World::new(7), coded_folder(1, 200, 4, 2));
+    world.upload(1, promise);
+    let all = held(&world, &promise).into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert_eq!(all, (200, promise.of_parity().unwrap().chunks));
+    assert_eq!((world.survives(), any_two_may_be_lost(&world, &promise)), (2, true));
+    world.goes(2);
+    world.passes(REPAIR_AFTER);
+    let told = works(&mut world);
+    let codes = told.iter().filter_map(|(_, order)| match order {
+        Order::Keep { content, code, .. } => Some((*content, code.unwrap().other())),
+        _ => None,
+    });
+    let (data, parity) = (promise.content, parity_of(&promise));
+    assert!(codes.into_iter().all(|pair| pair == (data, parity) || pair == (parity, data)));
+    assert_eq!(world.survives(), 2);
+    world.disks[2].held.clear();
+    assert!(any_two_may_be_lost(&world, &promise));
 }
 
 #[test]

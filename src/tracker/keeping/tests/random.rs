@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::world::{GRACE, REPAIR_AFTER, World, coded, content_of, file};
+use super::world::{GRACE, REPAIR_AFTER, World, coded, coded_folder, content_of, file};
 use crate::content::code::Shard;
 use crate::content::{Chunk, ChunkSet};
 use crate::tracker::keeping::shards;
@@ -79,6 +79,7 @@ impl Chaos {
 
     fn promise(&self, content: u8, copies: u8) -> Promise {
         match self.codes {
+            true if content % 2 == 1 => coded_folder(content, [0, 16, 0, 70, 0][usize::from(content)], 2, 1),
             true => coded(content, [2, 16, 40, 70, 33][usize::from(content)], 2, 1),
             false => file(content, [1, 16, 40, 70, 33][usize::from(content)], copies),
         }
@@ -338,7 +339,7 @@ impl Chaos {
     fn promised(&self, content: Content) -> Option<Promise> {
         let promise = *self.world.promises.get(&content)?;
         match promise.code {
-            Some(code) if code.of != Side::Data => self.promised((code.with, View::Bytes)),
+            Some(code) if code.of != Side::Data => self.promised(code.other()),
             _ => Some(promise),
         }
     }
@@ -346,7 +347,7 @@ impl Chaos {
     /// Of a code, one more than the losses that every group survives, and the same of what is on most disks: shards of a
     /// group are to be on a disk each, once.
     fn spread_of_code(&self, promise: &Promise, code: Coding) -> (usize, usize) {
-        let stripes = code.stripes(promise.size).unwrap();
+        let stripes = code.stripes(promise.size, promise.chunks).unwrap();
         let held = |content: Content| -> Vec<Option<&ChunkSet>> {
             self.world.disks.iter().map(|disk| disk.held.get(&content)).collect()
         };

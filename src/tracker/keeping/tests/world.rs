@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::content::code::Shape;
-use crate::content::{Chunk, ChunkSet, FileId, Geometry, PeerId};
+use crate::content::{Chunk, ChunkSet, ChunkSize, FileId, Geometry, PeerId};
 use crate::tracker::keeping::store::Store;
 use crate::tracker::keeping::{Asked, Keeping, Order, Progress, Tally, Terms};
 use crate::tracker::records::{Content, Promise};
@@ -26,8 +26,15 @@ pub(super) fn file(id: u8, chunks: u32, copies: u8) -> Promise {
 
 /// A file of so many chunks, to be kept as shards of which any `k` of `k + m` suffice.
 pub(super) fn coded(id: u8, chunks: u32, k: u8, m: u8) -> Promise {
-    let policy = Policy::coded(Shape::new(k, m).unwrap(), FileId::of(&[id, 1]));
+    let policy = Policy::coded(Shape::new(k, m).unwrap(), FileId::of(&[id, 1]), None);
     Promise { policy, code: policy.coding(), ..file(id, chunks, 1) }
+}
+
+/// A folder whose members have so many chunks, half of each, to be kept as such shards.
+pub(super) fn coded_folder(id: u8, chunks: u32, k: u8, m: u8) -> Promise {
+    let policy = Policy::coded(Shape::new(k, m).unwrap(), FileId::of(&[id, 1]), ChunkSize::of_bits(16));
+    let content = (FileId::of(&[id]), View::Members);
+    Promise { content, size: 700, total: u64::from(chunks) << 15, chunks, policy, code: policy.coding() }
 }
 
 /// Of what a duty is.

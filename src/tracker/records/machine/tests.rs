@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 
 use super::*;
+use crate::content::ChunkSize;
 use crate::content::code::Shape;
 use crate::tracker::records::samples::{any_command, copies, name, version};
 use crate::wire::{List, Name};
@@ -121,11 +122,28 @@ fn a_content_is_promised_as_long_as_a_version_does_and_as_much_as_any_does() {
 }
 
 #[test]
+fn a_folder_that_is_coded_promises_a_parity_of_its_members() {
+    let mut story = Story::default();
+    let parity = FileId([7; 32]);
+    let policy = Policy::coded(Shape::new(4, 2).unwrap(), parity, ChunkSize::of_bits(18));
+    let folder = Version { size: 700, total: 9 << 18, chunks: 40, ..version(b"x", policy) };
+    story.publish("a/", &folder, 0);
+    let promised = story.records.promise((folder.id, View::Members)).unwrap();
+    let of_parity = story.records.promise((parity, View::Bytes)).unwrap();
+    assert_eq!(
+        (of_parity.size, of_parity.code),
+        (20 << 18, promised.code.map(|code| code.turned(folder.id, 700)))
+    );
+    story.remove("a/", 0);
+    assert_eq!(story.records.promises().count(), 0);
+}
+
+#[test]
 fn a_code_promises_its_parity_too_and_is_no_more_where_copies_are_asked_for() {
     let mut story = Story::default();
     let (parity, size) = (FileId([7; 32]), 3 << 16);
     let of_three = |policy| Version { size, total: size, chunks: 3, ..version(b"x", policy) };
-    let coded = of_three(Policy::coded(Shape::new(2, 1).unwrap(), parity));
+    let coded = of_three(Policy::coded(Shape::new(2, 1).unwrap(), parity, None));
     let (data, with) = ((coded.id, View::Bytes), (parity, View::Bytes));
     let publish =
         Publish { client: ClientId::random(), seq: 1, name: name("a"), version: coded.clone(), expect: 0 };
@@ -141,7 +159,7 @@ fn a_code_promises_its_parity_too_and_is_no_more_where_copies_are_asked_for() {
     story.publish("b", &of_three(copies(2)), 0);
     let now = story.records.promise(data).unwrap();
     assert_eq!((now.policy, now.code), (copies(2), None));
-    story.publish("c", &of_three(Policy::coded(Shape::new(2, 2).unwrap(), FileId([8; 32]))), 0);
+    story.publish("c", &of_three(Policy::coded(Shape::new(2, 2).unwrap(), FileId([8; 32]), None)), 0);
     assert_eq!(story.records.promise(data).unwrap().policy, copies(3));
     story.remove("b", 0);
     assert_eq!(story.records.promise(data).unwrap().policy.k(), 2);

@@ -147,3 +147,27 @@ fn under_a_damaged_log_what_versions_have_in_common_is_still_right() {
     vault.delete(OWNER, two.id, Kind::Bytes, &two.all()).unwrap();
     assert_eq!(vault.shared.slabs.charge(), 0);
 }
+
+#[test]
+fn of_members_all_hashes_stay_known_though_nothing_is_kept_of_some() {
+    let ground = Ground::new();
+    let vault = ground.open();
+    let (listing, files) = (Sample::new(9, 500), [Sample::new(1, 20 << 16), Sample::new(2, 40 << 16)]);
+    keep(&vault, &listing, Kind::Listing, &listing.all());
+    let members = files.iter().map(|file| (file.id, file.size())).collect();
+    let mut lot = Lot::new(listing.id, Kind::Members, members, vec![]).unwrap();
+    for (at, file) in files.iter().enumerate() {
+        lot.know(at, file.manifest.hashes().to_vec()).unwrap();
+    }
+    let wanted = ChunkSet::of(60, &[3]);
+    let grant = vault.reserve(lot, &wanted).unwrap();
+    bring(&grant, &files.iter().collect::<Vec<_>>(), &wanted);
+    assert_eq!(vault.commit().unwrap().len(), 1);
+    drop((grant, vault));
+    let vault = ground.open();
+    let served = vault.serve(listing.id, Kind::Members).unwrap();
+    for (at, file) in files.iter().enumerate() {
+        let all = 0..file.geometry.chunks();
+        assert_eq!(served.manifest_run(at, all.clone()), file.manifest.prove(all).ok());
+    }
+}
