@@ -28,7 +28,8 @@ use doc::{DOC, blocks, rows, section, unhex};
 const LIMITS: &str = include_str!("../src/wire/limits.rs");
 const MESSAGES: &str = concat!(
     include_str!("../src/wire/common.rs"),
-    include_str!("../src/wire/tracker.rs"),
+    include_str!("../src/wire/to_tracker.rs"),
+    include_str!("../src/wire/from_tracker.rs"),
     include_str!("../src/wire/peer.rs"),
     include_str!("../src/wire/records.rs"),
     include_str!("../src/wire/stores.rs"),

@@ -3,16 +3,12 @@
 //! Owns what a connection may do in which state. Pure but for the lock on the directory: a message
 //! and `now` in, an answer out; no socket, no clock. The lock is taken for one bounded step at a time.
 
-use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use super::directory::{
-    Denial, Directory, Listens, Load, Look, Near, Origin, Profile, Query, Sender, Wanted,
-};
+use super::directory::{Denial, Listens, Load, Near, Origin, Profile, Query, Wanted};
 use super::keeping::Keeping;
 use super::recorder::Unrecorded;
-use super::records::{Command, PublishAs, RemoveAs};
-use super::roles;
+use super::records::Command;
 use super::shared::Shared;
 use crate::content::{ChunkSet, FileId, Network, PeerId, Run, SafeName, runs};
 use crate::wire::{
@@ -22,56 +18,16 @@ use crate::wire::{
 pub use cluster::{change_pages, need_of, unsure};
 use listing::Listing;
 pub use members::{Caller, revoked};
+use party::Party;
+pub use reply::{Effect, Reply};
 use stores::{Step, Storing};
 
-/// Names of an update that are changed under one lock.
-const CHANGES: usize = 64;
 /// An upload that waits is looked at again after so long, if nothing happens before.
 const STORING_AGAIN: Duration = Duration::from_secs(1);
 /// Whether who is to be a member of the cluster has come is looked at again after so long.
 const MEMBERS_AGAIN: Duration = Duration::from_millis(100);
 const TOO_MUCH: &str =
     "too many names to look at for one answer; the beginning of the names in the pattern helps";
-
-/// What the tracker's threads are to do beside answering.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Dial a peer back, and tell the directory whether it answers.
-    Look(Look),
-    /// Send PING on the connection of this number: whatever it says is a sign of life.
-    Ping(u64),
-    /// Keep this connection's place before those of others: it is registered.
-    Keep,
-    /// The answer takes another step: [`Session::go_on`], or nothing if nobody waits for it any more.
-    GoOn,
-    /// There is nothing to answer yet: [`Session::go_on`] whenever this connection is woken, and at this time at the
-    /// latest. Other messages on the connection wait meanwhile, so whoever asks such things has one for them alone.
-    Wait(Instant),
-}
-
-/// An answer, and whether the connection ends after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-pub struct Reply {
-    /// What to send; nothing is owed to an ERROR.
-    pub answer: Option<FromTracker>,
-    /// True if the connection should be closed once the answer is sent.
-    pub close: bool,
-    /// What else is to be done.
-    pub effect: Option<Effect>,
-}
-
-impl From<FromTracker> for Reply {
-    fn from(answer: FromTracker) -> Reply {
-        Reply { answer: Some(answer), close: false, effect: None }
-    }
-}
-
-impl From<Common> for Reply {
-    fn from(answer: Common) -> Reply {
-        FromTracker::from(answer).into()
-    }
-}
 
 /// A question that takes more than one step.
 #[derive(Debug)]
@@ -89,43 +45,39 @@ enum Asking {
 /// One connection.
 #[derive(Debug)]
 pub struct Session {
-    sender: Sender,
-    name: String,
-    from: Origin,
-    caller: Caller,
-    /// The epoch of the swarm's key that the other side knows of.
-    epoch: u32,
-    /// True once it registered: it may have lost the registration since.
-    registered: bool,
+    party: Party,
     asking: Option<Asking>,
 }
 
 impl Session {
     /// A session of connection number `connection`, which said `hello`.
     pub fn new(connection: u64, from: Origin, hello: &Hello) -> Session {
-        let sender = Sender { connection, peer: hello.peer };
-        let (caller, epoch) = (Caller::Anybody, 0);
-        Session { sender, name: hello.name.to_string(), from, caller, epoch, registered: false, asking: None }
+        Session { party: Party::new(connection, from, hello), asking: None }
     }
 
     /// That session, with somebody of whom the handshake has proved who he is, and that he knows of this epoch.
     pub fn of(self, caller: Caller, epoch: u32) -> Session {
-        Session { caller, epoch, ..self }
+        Session { party: Party { caller, epoch, ..self.party }, ..self }
     }
 
     /// Who is at the other end, as its handshake has proved.
     pub fn caller(&self) -> Caller {
-        self.caller
+        self.party.caller
     }
 
     /// Who is at the other end, as it says.
     pub fn who(&self) -> (PeerId, wire::Label) {
-        (self.sender.peer, wire::Label::new(&*self.name))
+        (self.party.sender.peer, wire::Label::new(&*self.party.name))
+    }
+
+    /// Ends the registration, if there is one, because the connection ended.
+    pub fn end(&self, shared: &Shared, now: Instant) {
+        self.party.end(shared, now);
     }
 
     /// Answers a message.
     pub fn answer(&mut self, shared: &Shared, message: ToTracker, now: Instant) -> Reply {
-        let message = match self.permitted(shared, message) {
+        let message = match self.party.permitted(shared, message) {
             Ok(message) => message,
             Err(reply) => return *reply,
         };
@@ -139,32 +91,35 @@ impl Session {
             ToTracker::GetList(message) => return self.list(shared, &message, now),
             ToTracker::Locate(message) => return self.locate(shared, message, now),
             ToTracker::Update(message) => {
-                let updated = self.update(shared, &message.removed, &message.added, now);
+                let updated = self.party.update(shared, &message.removed, &message.added, now);
                 updated.map(|()| Common::Ok.into())
             }
             ToTracker::HaveChunks(message) => {
-                let had = self.change(shared, now, |directory, sender| {
+                let had = self.party.change(shared, now, |directory, sender| {
                     directory.have(sender, (message.id, message.view), &message.gained, now)
                 });
                 match had {
                     // What of its offers was passed over it does not know.
-                    Err(Denial::NotOffered(_)) if self.caller != Caller::Anybody => Ok(Common::Ok.into()),
+                    Err(Denial::NotOffered(_)) if self.party.caller != Caller::Anybody => {
+                        Ok(Common::Ok.into())
+                    }
                     had => had,
                 }
             }
             ToTracker::Heartbeat(message) => {
                 let load =
                     Load { uploads: message.uploads, downloads: message.downloads, space: message.space };
-                self.change(shared, now, |directory, sender| directory.heartbeat(sender, load, now))
+                self.party.change(shared, now, |directory, sender| directory.heartbeat(sender, load, now))
             }
             ToTracker::GetStatus(_) => {
                 let settling_ms = shared.peers_may_come_back(now).as_millis() as u32;
                 let clock_ms = shared.clock_ms();
-                Ok(wire::Status { settling_ms, clock_ms, ..self.step(shared, now).status(now) }.into())
+                Ok(wire::Status { settling_ms, clock_ms, ..self.party.step(shared, now).status(now) }.into())
             }
             ToTracker::GetPeers(message) => {
                 let limit = usize::from(message.limit);
-                let (peers, more) = self.step(shared, now).peers(message.after, limit, self.from, now);
+                let (peers, more) =
+                    self.party.step(shared, now).peers(message.after, limit, self.party.from, now);
                 Ok(wire::Peers { peers: List::new(peers), more }.into())
             }
             ToTracker::Resolve(message) => return answered(published::resolve(&shared.records(), &message)),
@@ -179,23 +134,23 @@ impl Session {
             }
             ToTracker::Records(message) => return self.import(shared, message, now),
             ToTracker::Lend(message) => {
-                drop(self.step(shared, now));
-                return answered(stores::lend(shared, self.sender, (&message, &self.name), now));
+                drop(self.party.step(shared, now));
+                return answered(stores::lend(shared, self.party.sender, (&message, &self.party.name), now));
             }
             ToTracker::Kept(message) => {
-                drop(self.step(shared, now));
-                return answered(stores::kept(shared, self.sender, &message, now));
+                drop(self.party.step(shared, now));
+                return answered(stores::kept(shared, self.party.sender, &message, now));
             }
             ToTracker::Decline(message) => {
-                drop(self.step(shared, now));
-                return answered(stores::decline(shared, self.sender, &message, now));
+                drop(self.party.step(shared, now));
+                return answered(stores::decline(shared, self.party.sender, &message, now));
             }
             ToTracker::GetDuties(message) => {
                 return self.duties(shared, (message.term, stores::until(message.wait_ms, now)), now);
             }
             ToTracker::Store(message) => return self.store(shared, message, now),
             ToTracker::GetHealth(message) => {
-                let from = Network::of(self.from.ip);
+                let from = Network::of(self.party.from.ip);
                 return answered(stores::health(shared, (&message, from), now));
             }
             ToTracker::SetStore(message) => return self.set_store(shared, message, now),
@@ -206,12 +161,14 @@ impl Session {
                 return change_members(&mut self.asking, shared, (message, until), now);
             }
             ToTracker::NodeBeat(message) => {
-                let from = Network::of(self.from.ip);
-                return nodes::beat(shared, (self.sender.peer, from), message, now).into();
+                let from = Network::of(self.party.from.ip);
+                return nodes::beat(shared, (self.party.sender.peer, from), message, now).into();
             }
-            ToTracker::Claim(message) => return nodes::claim(shared, self.sender.peer, message, now).into(),
+            ToTracker::Claim(message) => {
+                return nodes::claim(shared, self.party.sender.peer, message, now).into();
+            }
             ToTracker::DutyDone(message) => {
-                return nodes::done(shared, self.sender.peer, message, now).into();
+                return nodes::done(shared, self.party.sender.peer, message, now).into();
             }
             ToTracker::GetNodes(message) => return nodes::list(shared, &message, now).into(),
             ToTracker::SetNodes(message) => return self.record(shared, nodes::set(&message), now),
@@ -222,9 +179,9 @@ impl Session {
             | ToTracker::Rotate(_)
             | ToTracker::GetMembers(_)
             | ToTracker::Enter(_)) => {
-                let answer = members::answer(shared, self.caller, message, now);
+                let answer = members::answer(shared, self.party.caller, message, now);
                 if let FromTracker::Keys(keys) = &answer {
-                    self.epoch = keys.epoch.number;
+                    self.party.epoch = keys.epoch.number;
                 }
                 return answer.into();
             }
@@ -232,61 +189,17 @@ impl Session {
         answered.map_or_else(|denial| denied(&denial).into(), Reply::from)
     }
 
-    /// What of a message its sender may say; else what he is told.
-    fn permitted(&self, shared: &Shared, mut message: ToTracker) -> Result<ToTracker, Box<Reply>> {
-        if self.caller == Caller::Anybody && !is_about_members(&message) {
-            return Ok(message);
-        }
-        let Ok(standing) = self.caller.standing(shared.records().roster()) else {
-            return Err(Box::new(Reply { close: true, ..members::revoked().into() }));
-        };
-        let who = self.caller.who(standing.as_ref());
-        roles::may(who, &message).map_err(|why| Box::new(members::not_allowed(&why).into()))?;
-        match &mut message {
-            ToTracker::Register(register) => members::allowed(shared, who, &mut register.offers),
-            ToTracker::Update(update) => members::allowed(shared, who, &mut update.added),
-            _ => {}
-        }
-        Ok(message)
-    }
-
-    /// The command as its sender gives it.
-    fn signed(&self, command: Command) -> Command {
-        match (command, self.caller) {
-            (Command::Publish(publish), Caller::Member(by)) => Command::PublishAs(PublishAs { by, publish }),
-            (Command::Remove(remove), Caller::Member(by)) => Command::RemoveAs(RemoveAs { by, remove }),
-            (command, _) => command,
-        }
-    }
-
     /// What a member is to be told, whatever it asked: that the swarm has another key.
     pub fn news(&mut self, shared: &Shared) -> Option<FromTracker> {
-        let epoch = self.unheard(shared)?;
-        self.epoch = epoch;
+        let epoch = self.party.unheard(shared)?;
+        self.party.epoch = epoch;
         Some(members::keys(shared))
-    }
-
-    /// The epoch of now, if it is another than the member at the other end knows of.
-    fn unheard(&self, shared: &Shared) -> Option<u32> {
-        let Caller::Member(key) = self.caller else { return None };
-        let records = shared.records();
-        let number = records.roster().epoch()?.number;
-        (number != self.epoch && records.roster().standing(key).is_some()).then_some(number)
-    }
-
-    /// Ends the registration, if there is one, because the connection ended.
-    pub fn end(&self, shared: &Shared, now: Instant) {
-        if self.registered {
-            shared.lock().leave(self.sender);
-            shared.sweep();
-            shared.keep(now, |keeping| keeping.gone(self.sender.peer, self.sender.connection, now));
-        }
     }
 
     fn answer_common(&mut self, shared: &Shared, message: &Common, now: Instant) -> Reply {
         match message {
             Common::Ping => {
-                drop(self.step(shared, now));
+                drop(self.party.step(shared, now));
                 Common::Pong.into()
             }
             Common::Leave => {
@@ -295,7 +208,7 @@ impl Session {
             }
             // Whether to a PING of ours or not: it is a sign of life.
             Common::Pong => {
-                drop(self.step(shared, now));
+                drop(self.party.step(shared, now));
                 Reply { answer: None, close: false, effect: None }
             }
             Common::Error(_) => Reply { answer: None, close: true, effect: None },
@@ -306,58 +219,19 @@ impl Session {
         }
     }
 
-    /// The directory, with the sign of life noted that every message is.
-    fn step<'a>(&self, shared: &'a Shared, now: Instant) -> MutexGuard<'a, Directory> {
-        let mut directory = shared.lock();
-        if self.registered {
-            directory.touch(self.sender, now);
-        }
-        directory
-    }
-
-    fn change(
-        &self,
-        shared: &Shared,
-        now: Instant,
-        change: impl FnOnce(&mut Directory, Sender) -> Result<(), Denial>,
-    ) -> Result<FromTracker, Denial> {
-        let changed = change(&mut self.step(shared, now), self.sender);
-        shared.sweep();
-        changed.map(|()| Common::Ok.into())
-    }
-
-    /// Changes what the sender shares, or nothing, by steps that others may come between.
-    fn update(
-        &self,
-        shared: &Shared,
-        removed: &[(wire::Name, FileId)],
-        added: &[wire::Offer],
-        now: Instant,
-    ) -> Result<(), Denial> {
-        let mut outcome = self.step(shared, now).allow(self.sender, added);
-        for some in removed.chunks(CHANGES) {
-            outcome = outcome.and_then(|()| shared.lock().change(self.sender, some, &[], now));
-        }
-        for some in added.chunks(CHANGES) {
-            outcome = outcome.and_then(|()| shared.lock().change(self.sender, &[], some, now));
-        }
-        shared.sweep();
-        outcome
-    }
-
     fn register(&mut self, shared: &Shared, message: &wire::Register, now: Instant) -> Reply {
         let listens = Listens { port: message.port, stated: message.addresses.to_vec() };
-        let profile = Profile { name: self.name.clone(), listens, from: self.from };
+        let profile = Profile { name: self.party.name.clone(), listens, from: self.party.from };
         let mut directory = shared.lock();
-        if let Err(contested) = directory.register(self.sender, profile, now) {
+        if let Err(contested) = directory.register(self.party.sender, profile, now) {
             let detail = "a peer with this id is registered on another connection, which lives";
             let effect = contested.ping.map(Effect::Ping);
             return Reply { effect, ..Common::error(ErrorCode::InUse, detail).into() };
         }
-        self.registered = true;
+        self.party.registered = true;
         let (lease, epoch) = (directory.lease(), directory.epoch());
         drop(directory);
-        if let Err(denial) = self.update(shared, &[], &message.offers, now) {
+        if let Err(denial) = self.party.update(shared, &[], &message.offers, now) {
             self.end(shared, now);
             return denied(&denial).into();
         }
@@ -368,8 +242,8 @@ impl Session {
 
     fn report(&self, shared: &Shared, message: &wire::Report, now: Instant) -> Reply {
         let about = (message.id, message.chunk);
-        let mut directory = self.step(shared, now);
-        let reported = directory.report(self.sender, message.peer, message.complaint, about, now);
+        let mut directory = self.party.step(shared, now);
+        let reported = directory.report(self.party.sender, message.peer, message.complaint, about, now);
         let woken = directory.take_woken();
         drop(directory);
         shared.wake(woken);
@@ -399,8 +273,8 @@ impl Session {
             purpose: message.purpose,
             max: usize::from(message.max),
             missing: missing.as_ref(),
-            asker: self.sender.peer,
-            from: self.from,
+            asker: self.party.sender.peer,
+            from: self.party.from,
         };
         let published = match wanted {
             Wanted::Name(name) => shared.records().version(name, 0).cloned(),
@@ -408,9 +282,9 @@ impl Session {
         };
         let wanted_id = published.as_ref().map(|version| Wanted::Id(version.id));
         let query = Query { wanted: wanted_id.unwrap_or(wanted), ..query };
-        let network = Network::of(self.from.ip);
+        let network = Network::of(self.party.from.ip);
         let (mut variants, woken) = shared.asked(network, || {
-            let mut directory = self.step(shared, now);
+            let mut directory = self.party.step(shared, now);
             (directory.locate(&query, now), directory.take_woken())
         });
         shared.wake(woken);
@@ -437,13 +311,13 @@ impl Session {
 
     /// Takes in what a store remembers, if that is wanted.
     fn import(&mut self, shared: &Shared, message: wire::Records, now: Instant) -> Reply {
-        if !self.registered {
+        if !self.party.registered {
             return denied(&Denial::NotRegistered).into();
         }
         match shared.wants_records() {
             true => self.record(shared, published::import(message), now),
             false => {
-                drop(self.step(shared, now));
+                drop(self.party.step(shared, now));
                 Common::Ok.into()
             }
         }
@@ -460,37 +334,26 @@ impl Session {
 
     /// Changes the records, once they may be changed.
     fn record(&mut self, shared: &Shared, command: Command, now: Instant) -> Reply {
-        drop(self.step(shared, now));
+        drop(self.party.step(shared, now));
         if let Some(settled) = shared.settles_at(now).filter(|_| !matches!(command, Command::Import(_))) {
             self.asking = Some(Asking::Record(command));
             return Reply { answer: None, close: false, effect: Some(Effect::Wait(settled)) };
         }
-        published::recorded(shared.record(self.signed(command), now)).into()
+        published::recorded(shared.record(self.party.signed(command), now)).into()
     }
 
     /// What the store at the other end is to do; it waits for that.
     fn duties(&mut self, shared: &Shared, (term, until): (Term, Instant), now: Instant) -> Reply {
         // Who is registered elsewhere, or not yet, is called by nobody.
-        let calls = shared.lock().calls(self.sender, self.from, now);
-        self.sees(shared, now);
-        match stores::duties(shared, self.sender, calls, now) {
+        let calls = shared.lock().calls(self.party.sender, self.party.from, now);
+        self.party.sees(shared, now);
+        match stores::duties(shared, self.party.sender, calls, now) {
             Some(duties) => duties.into(),
-            None if now < until && self.unheard(shared).is_none() && !is_over(shared, term) => {
+            None if now < until && self.party.unheard(shared).is_none() && !is_over(shared, term) => {
                 self.asking = Some(Asking::Duties(term, until));
                 Reply { answer: None, close: false, effect: Some(Effect::Wait(until)) }
             }
-            None => stores::told(shared, self.sender.peer, (Vec::new(), Vec::new()), now).into(),
-        }
-    }
-
-    /// The store at the other end comes on record, if it is time: in an open swarm as one of so many of its address, in a
-    /// closed one if it is in the roster.
-    fn sees(&self, shared: &Shared, now: Instant) {
-        let standing = self.caller.standing(shared.records().roster());
-        match self.caller {
-            Caller::Anybody => shared.see(self.sender.peer, Some(Network::of(self.from.ip)), now),
-            _ if matches!(standing, Ok(Some(_))) => shared.see(self.sender.peer, None, now),
-            _ => {}
+            None => stores::told(shared, self.party.sender.peer, (Vec::new(), Vec::new()), now).into(),
         }
     }
 
@@ -509,12 +372,12 @@ impl Session {
             _ if !shared.leads() => return cluster::elsewhere(shared, &Unrecorded::NotLeader).into(),
             Some(_) if now < storing.until => Step::Wait,
             Some(_) => Step::Done(wire::Storing { covered: 0, needed: 0 }.into()),
-            None => storing.step(shared, self.sender.connection, now),
+            None => storing.step(shared, self.party.sender.connection, now),
         };
         match step {
             Step::Done(answer) => answer.into(),
             Step::Record(command) => {
-                let recorded = published::recorded(shared.record(self.signed(command), now));
+                let recorded = published::recorded(shared.record(self.party.signed(command), now));
                 storing.end(shared, now);
                 recorded.into()
             }
@@ -538,12 +401,12 @@ impl Session {
             Some(Asking::Store(storing)) => return self.go_on_storing(shared, storing, now),
             asking => asking,
         };
-        let done = shared.asked(Network::of(self.from.ip), || match &mut asking {
+        let done = shared.asked(Network::of(self.party.from.ip), || match &mut asking {
             Some(Asking::List(listing)) => {
                 listing.look_at_published(&shared.records())
-                    && listing.look_at_registered(&mut self.step(shared, now))
+                    && listing.look_at_registered(&mut self.party.step(shared, now))
             }
-            Some(Asking::Near(near)) => self.step(shared, now).near(near),
+            Some(Asking::Near(near)) => self.party.step(shared, now).near(near),
             _ => true,
         });
         if !done {
@@ -583,12 +446,6 @@ fn is_over(shared: &Shared, term: Term) -> bool {
     term != Term::default() && term != shared.kept(Keeping::term)
 }
 
-/// True of what has no meaning where there are no members.
-fn is_about_members(message: &ToTracker) -> bool {
-    use ToTracker::{Enter, GetMembers, Invite, Join, Renew, Revoke, Rotate};
-    matches!(message, Join(_) | Renew(_) | Invite(_) | Revoke(_) | Rotate(_) | GetMembers(_) | Enter(_))
-}
-
 fn answered(answer: Result<FromTracker, Common>) -> Reply {
     answer.map_or_else(Reply::from, Reply::from)
 }
@@ -620,7 +477,9 @@ mod cluster;
 mod listing;
 mod members;
 mod nodes;
+mod party;
 mod published;
+mod reply;
 mod stores;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! What all sessions share: directory and planner behind their locks, which are taken for one bounded step at a time, and
 //! the records. Who takes several locks takes that of the directory first, and reads the records last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use crate::net::secure::Keyring;
 use crate::rescue;
 use crate::threads::{self, Reading};
 use crate::wire::{MemberRole, TrackerAddress, TrackerKey};
+use queue::{Askers, Queued};
 
 /// Contents of a peer that is gone cleared away under one lock.
 const SWEEP: usize = 128;
@@ -56,16 +57,10 @@ impl Default for Delays {
 /// What all sessions share.
 #[derive(Debug)]
 pub struct Shared {
-    directory: Mutex<Directory>,
-    /// Whose step is next: who takes many of them waits behind who wants one, though the lock is free for a moment between
-    /// them.
-    next: Mutex<()>,
-    /// Who asks questions: those of a network one after the other.
-    askers: Mutex<BTreeMap<Network, Arc<Mutex<()>>>>,
+    directory: Queued<Directory>,
+    askers: Askers,
     recorder: Recorder,
-    keeping: Mutex<Keeping>,
-    /// Whose step of the planner is next, as for the directory.
-    next_to_keep: Mutex<()>,
+    keeping: Queued<Keeping>,
     /// Connections whose answers wait, and may not have to any more.
     wakes: Mutex<Vec<u64>>,
     /// Until then stores may remember what the records do not have.
@@ -97,15 +92,13 @@ impl Shared {
         delays: Delays,
     ) -> Shared {
         let now = Instant::now();
-        let keeping = Mutex::new(keeping(&recorder, delays, now));
+        let keeping = Queued::new(keeping(&recorder, delays, now));
         Shared {
-            directory: Mutex::new(directory),
-            next: Mutex::default(),
+            directory: Queued::new(directory),
             came_back: recorder.had_records().then_some(now),
-            askers: Mutex::default(),
+            askers: Askers::default(),
             recorder,
             keeping,
-            next_to_keep: Mutex::default(),
             wakes: Mutex::default(),
             settled,
             trackers: Vec::new(),
@@ -124,24 +117,13 @@ impl Shared {
 
     /// The directory, for one bounded step.
     pub fn lock(&self) -> MutexGuard<'_, Directory> {
-        let _next = threads::lock(&self.next);
-        threads::lock(&self.directory)
+        self.directory.lock()
     }
 
     /// A step of a question that anybody may ask as often as he likes. Those of one network wait for each other before
     /// they wait for the directory: however many they are, others find one of them there.
     pub fn asked<T>(&self, from: Network, step: impl FnOnce() -> T) -> T {
-        let turn = threads::lock(&self.askers).entry(from).or_default().clone();
-        let asked = {
-            let _turn = threads::lock(&turn);
-            step()
-        };
-        drop(turn);
-        let mut askers = threads::lock(&self.askers);
-        if askers.get(&from).is_some_and(|turn| Arc::strong_count(turn) == 1) {
-            askers.remove(&from);
-        }
-        asked
+        self.askers.asked(from, step)
     }
 
     /// Clears away what peers that are gone have left.
@@ -424,8 +406,7 @@ impl Shared {
 
     fn keep_once<T>(&self, step: impl FnOnce(&mut Keeping) -> T) -> T {
         let (out, wakes) = {
-            let _next = threads::lock(&self.next_to_keep);
-            let mut keeping = threads::lock(&self.keeping);
+            let mut keeping = self.keeping.lock();
             (step(&mut keeping), keeping.take_wakes())
         };
         self.wake(wakes);
@@ -434,8 +415,7 @@ impl Shared {
 
     /// What the planner knows, for one bounded look.
     pub fn kept<T>(&self, look: impl FnOnce(&Keeping) -> T) -> T {
-        let _next = threads::lock(&self.next_to_keep);
-        look(&threads::lock(&self.keeping))
+        look(&self.keeping.lock())
     }
 
     /// Does what time brings for the planner, to the end.
@@ -509,82 +489,4 @@ fn keeping(recorder: &Recorder, delays: Delays, now: Instant) -> Keeping {
     keeping
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use std::sync::mpsc;
-    use std::thread;
-
-    use super::*;
-    use crate::tracker::directory::Bounds;
-
-    #[test]
-    fn who_takes_many_steps_lets_others_in_between_them() {
-        let directory = Directory::new(Duration::from_secs(30), Bounds::default(), 1, Instant::now());
-        let shared = Arc::new(Shared::new(directory));
-        let (steps, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let sweeping = {
-            let (shared, steps, over) = (shared.clone(), steps.clone(), over.clone());
-            thread::spawn(move || {
-                while !over.load(Ordering::SeqCst) {
-                    let _directory = shared.lock();
-                    let until = Instant::now() + Duration::from_micros(300);
-                    while Instant::now() < until {}
-                    steps.fetch_add(1, Ordering::SeqCst);
-                }
-            })
-        };
-        let mut waited: Vec<usize> = (0..99)
-            .map(|_| {
-                thread::sleep(Duration::from_millis(1)); // it comes now and then
-                let before = steps.load(Ordering::SeqCst);
-                drop(shared.lock());
-                steps.load(Ordering::SeqCst) - before
-            })
-            .collect();
-        over.store(true, Ordering::SeqCst);
-        sweeping.join().unwrap();
-        waited.sort_unstable();
-        // Without a place in the queue one in ten waited for a hundred.
-        assert!(waited[89] <= 5, "as a rule for so many steps: {waited:?}");
-    }
-
-    #[test]
-    fn those_of_one_network_ask_one_after_the_other_and_others_beside_them() {
-        let directory = Directory::new(Duration::from_secs(30), Bounds::default(), 1, Instant::now());
-        let (shared, within) = (Arc::new(Shared::new(directory)), Arc::new(AtomicUsize::new(0)));
-        let network = |last| Network::of([10, 0, 0, last].into());
-        let (release, held) = mpsc::channel::<()>();
-        let (begun, begins) = mpsc::channel();
-        let first = {
-            let (shared, begun) = (shared.clone(), begun.clone());
-            thread::spawn(move || {
-                shared.asked(network(1), || {
-                    begun.send(0).unwrap();
-                    let _ = held.recv();
-                });
-            })
-        };
-        assert_eq!(begins.recv().unwrap(), 0);
-        let others: Vec<_> = (1..9)
-            .map(|number| {
-                let (shared, within, begun) = (shared.clone(), within.clone(), begun.clone());
-                thread::spawn(move || {
-                    shared.asked(network(1), || {
-                        assert_eq!(within.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
-                        thread::yield_now();
-                        within.fetch_sub(1, Ordering::SeqCst);
-                        begun.send(number).unwrap();
-                    });
-                })
-            })
-            .collect();
-        assert_eq!(shared.asked(network(2), || 7), 7, "another network waits for none of them");
-        assert!(begins.try_recv().is_err());
-        drop(release);
-        first.join().unwrap();
-        others.into_iter().for_each(|other| other.join().unwrap());
-        assert_eq!(begins.try_iter().count(), 8);
-        assert!(threads::lock(&shared.askers).is_empty(), "who asks no more is forgotten");
-    }
-}
+mod queue;

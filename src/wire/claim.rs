@@ -1,6 +1,7 @@
 //! What a message claims of a content beside its id.
 
-use super::tracker::{Offer, Variant};
+use super::from_tracker::Variant;
+use super::to_tracker::Offer;
 use crate::content::Claim;
 
 impl Offer {

@@ -7,9 +7,10 @@ mod stores;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::party::CHANGES;
 use super::*;
 use crate::content::{Address, Chunk, PeerId};
-use crate::tracker::directory::Bounds;
+use crate::tracker::directory::{Bounds, Directory, Look, Sender};
 use crate::tracker::shared::Delays;
 use crate::wire::{
     Call, Complaint, Duty, GetDuties, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Label, Locate,
