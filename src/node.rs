@@ -17,6 +17,7 @@ mod news;
 mod notice;
 pub mod plan;
 mod process;
+mod record;
 mod rescuer;
 pub mod role;
 pub mod roles;

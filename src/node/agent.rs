@@ -10,34 +10,31 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use rustix::process::Signal;
-use serde_json::Value;
 
 use super::control;
 use super::news::News;
 use super::notice::{self, Notice};
 use super::plan::Plan;
 use super::process::{self, Heard, Process};
+use super::record::{Record, as_object, words};
 use super::role::{self, Effect, Event, Role, State};
 use super::roles::{self, Roles};
 use super::service::Service;
 use super::siblings::Siblings;
-use super::tail::Tail;
 use crate::api::Exit;
 use crate::api::control::Fault;
-use crate::api::node::{NodeAnswer, NodeRequest, NodeStatus, RoleStatus};
+use crate::api::node::{NodeAnswer, NodeRequest, NodeStatus};
 use crate::content::shown;
 use crate::net::Identity;
 use crate::say;
 use crate::storage::{Owned, OwnedError};
 use crate::threads;
-use crate::wire::{Label, NodeRole, RoleState};
+use crate::wire::NodeRole;
 
 /// The file by which a node stays drained over a restart of its agent.
 const DRAINED: &str = "drained";
 /// The socket for notices.
 const NOTICES: &str = "notify";
-/// Lines that are shown of a role that is looping or broken.
-const LAST_LINES: usize = 20;
 /// What may wait to be heard: whoever writes more waits.
 const BACKLOG: usize = 1024;
 /// How often it is looked whether something is due, should nobody say so.
@@ -78,16 +75,6 @@ pub struct Agent {
     _state: Owned,
     /// Where notices are sent to.
     notices: notice::Place,
-}
-
-/// What is known of a role besides what it does.
-#[derive(Debug, Default)]
-struct Record {
-    process: Option<Process>,
-    starts: u64,
-    says: Option<String>,
-    last_end: Option<String>,
-    tail: Tail,
 }
 
 /// Why an agent has ended.
@@ -414,15 +401,16 @@ impl Agent {
         Ok(self.roles.assign(&self.plan.roles, now))
     }
 
+    /// What is told of each role, with what is known of it.
+    fn of_each<T>(&self, tell: impl Fn(&Record, (&str, &Role)) -> T) -> Vec<T> {
+        let none = Record::default();
+        let record = |name: &String| self.records.get(name).unwrap_or(&none);
+        self.roles.iter().map(|(name, role)| tell(record(name), (name, role))).collect()
+    }
+
     /// The roles, as trackers hear of them.
     fn node_roles(&self, now: Instant) -> Vec<NodeRole> {
-        let role = |(name, role): (&String, &Role)| NodeRole {
-            name: Label::new(&**name),
-            state: state_of(role.state()),
-            starts: self.records.get(name).map_or(0, |record| record.starts.try_into().unwrap_or(u32::MAX)),
-            looping: role.is_looping(now),
-        };
-        self.roles.iter().map(role).collect()
+        self.of_each(|record, role| record.told(role, now))
     }
 
     fn status(&self, now: Instant) -> NodeStatus {
@@ -431,88 +419,11 @@ impl Agent {
             pid: std::process::id(),
             state: self.plan.state.clone(),
             drained: self.roles.is_drained(),
-            roles: self.roles.iter().map(|(name, role)| self.role_status(name, role, now)).collect(),
+            roles: self.of_each(|record, role| record.status(role, now)),
         }
-    }
-
-    fn role_status(&self, name: &str, role: &Role, now: Instant) -> RoleStatus {
-        let none = Record::default();
-        let record = self.records.get(name).unwrap_or(&none);
-        let ms = |time: Duration| time.as_millis() as u64;
-        let state = role.state();
-        let looping = role.is_looping(now);
-        let told = looping || state == State::Broken;
-        RoleStatus {
-            role: name.to_owned(),
-            state: state_of(state).into(),
-            pid: record.process.as_ref().map(Process::pid),
-            ready_ms: match state {
-                State::Running { since, .. } => Some(ms(now.saturating_duration_since(since))),
-                _ => None,
-            },
-            next_ms: match state {
-                State::Pausing { until } => Some(ms(until.saturating_duration_since(now))),
-                _ => None,
-            },
-            starts: record.starts,
-            looping,
-            says: record.says.clone(),
-            last_end: record.last_end.clone(),
-            last_lines: if told { record.tail.last(LAST_LINES) } else { Vec::new() },
-        }
-    }
-}
-
-/// A line of a role as an object that names it: that which it is, or one that has it as its message.
-fn as_object(name: &str, line: &str) -> String {
-    let mut object = match serde_json::from_str(line) {
-        Ok(Value::Object(object)) => object,
-        _ => say::object("info", line),
-    };
-    // Of a node that is a role itself, the innermost says most.
-    let role = match object.get("role").and_then(Value::as_str) {
-        Some(inner) => format!("{name}/{inner}"),
-        None => name.to_owned(),
-    };
-    object.insert("role".to_owned(), role.into());
-    Value::Object(object).to_string()
-}
-
-fn state_of(state: State) -> RoleState {
-    match state {
-        State::Stopped => RoleState::Stopped,
-        State::Waiting => RoleState::Waiting,
-        State::Starting { .. } => RoleState::Starting,
-        State::Running { .. } => RoleState::Running,
-        State::Stopping { .. } => RoleState::Stopping,
-        State::Pausing { .. } => RoleState::Backoff,
-        State::Broken => RoleState::Broken,
-    }
-}
-
-fn words(end: role::End) -> String {
-    match end {
-        role::End::Code(code) => format!("exit code {code}"),
-        role::End::Signal(signal) => format!("signal {signal}"),
     }
 }
 
 fn fault(code: Exit, message: String) -> Fault {
     Fault { code, message, no_folder: false }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_role_says_in_json_is_one_object_that_names_it() {
-        let said: Value =
-            serde_json::from_str(&as_object("a", "{\"msg\":\"x\",\"level\":\"warn\"}")).unwrap();
-        assert_eq!((&said["msg"], &said["level"], &said["role"]), (&"x".into(), &"warn".into(), &"a".into()));
-        let said: Value = serde_json::from_str(&as_object("a", "tracker\tlistening")).unwrap();
-        assert_eq!((&said["msg"], &said["role"]), (&"tracker\tlistening".into(), &"a".into()));
-        let nested: Value = serde_json::from_str(&as_object("b", &as_object("a", "x"))).unwrap();
-        assert_eq!(nested["role"], "b/a");
-    }
 }

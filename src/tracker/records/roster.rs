@@ -12,9 +12,10 @@ use super::outcome::{Outcome, Refused};
 use crate::content::PublicKey;
 use crate::net::secure::{Psk, Secret};
 use crate::wire::{
-    ClientId, Cursor, DecodeError, Epoch, Field, Label, List, MemberInfo, MemberRole, Name, Standing,
-    SwarmSecret, layout, limits, put_list,
+    Cursor, DecodeError, Epoch, Field, Label, List, MemberInfo, MemberRole, Name, Standing, SwarmSecret,
+    layout, limits, put_list,
 };
+pub use change::{Admit, Enter, Expire, Found, Founder, Invite, Revoke, Rotate};
 
 /// Most keys in a roster.
 const MAX_MEMBERS: usize = 1 << 16;
@@ -24,134 +25,8 @@ const MAX_OWN: usize = 64;
 const MAX_INVITES: usize = 1024;
 /// Most epochs that are remembered, so that who knows one of them may still come back.
 const MAX_EPOCHS: usize = 1024;
-/// Most members that a founding may name.
-const MAX_FOUNDERS: usize = 16;
 /// The end of an epoch that has none yet.
 const OPEN_END: u64 = u64::MAX;
-
-layout! {
-    /// Somebody who is a member from the founding on.
-    Founder {
-        /// The public key.
-        key: PublicKey,
-        /// Its name.
-        name: Label,
-        /// What it may do.
-        role: MemberRole,
-    }
-}
-
-layout! {
-    /// Makes the swarm a closed one, if it is not.
-    Found {
-        /// Its name.
-        swarm: Label,
-        /// What the first key is made of.
-        secret: SwarmSecret,
-        /// Its first members: an admin and a tracker at least.
-        founders: List<Founder, MAX_FOUNDERS>,
-        /// When.
-        since_ms: u64,
-    }
-}
-
-layout! {
-    /// Lets somebody join.
-    Invite {
-        /// Who asks.
-        client: ClientId,
-        /// Which of its commands this is.
-        seq: u64,
-        /// The member who invites.
-        by: PublicKey,
-        /// The number by which those who join name it.
-        id: u64,
-        /// The key of the invite.
-        key: SwarmSecret,
-        /// What those may do who join by it.
-        standing: Standing,
-        /// How many may join.
-        uses: u32,
-        /// For how long, and once it is stamped until when.
-        until_ms: u64,
-    }
-}
-
-layout! {
-    /// Somebody joins by an invite. The same key by the same invite is no second one.
-    Admit {
-        /// The number of the invite.
-        invite: u64,
-        /// The public key of the new member.
-        key: PublicKey,
-        /// Its name.
-        name: Label,
-        /// When.
-        now_ms: u64,
-    }
-}
-
-layout! {
-    /// Enters a key: one of the member's own, or as an admin says.
-    Enter {
-        /// Who asks.
-        client: ClientId,
-        /// Which of its commands this is.
-        seq: u64,
-        /// The member who enters it.
-        by: PublicKey,
-        /// The key.
-        key: PublicKey,
-        /// What it is called; empty: as before.
-        name: Label,
-        /// True if it is the member's own, and may do what that may.
-        own: bool,
-        /// Else what it may do.
-        standing: Standing,
-        /// When.
-        since_ms: u64,
-    }
-}
-
-layout! {
-    /// Puts a member out with all its keys, and begins an epoch that it knows nothing of.
-    Revoke {
-        /// Who asks.
-        client: ClientId,
-        /// Which of its commands this is.
-        seq: u64,
-        /// The member who says so.
-        by: PublicKey,
-        /// The key of who goes.
-        key: PublicKey,
-        /// What the key of the new epoch is made of.
-        secret: SwarmSecret,
-    }
-}
-
-layout! {
-    /// Begins an epoch.
-    Rotate {
-        /// Who asks.
-        client: ClientId,
-        /// Which of its commands this is.
-        seq: u64,
-        /// The member who says so.
-        by: PublicKey,
-        /// What its key is made of.
-        secret: SwarmSecret,
-        /// For how long the key before lets in, and once it is stamped until when; 0: no longer.
-        until_ms: u64,
-    }
-}
-
-layout! {
-    /// Ends what is over: epochs but the last, and invites.
-    Expire {
-        /// What should have ended until then.
-        now_ms: u64,
-    }
-}
 
 layout! {
     /// A member, or a key of its own that a member entered.
@@ -512,5 +387,6 @@ impl Roster {
     }
 }
 
+mod change;
 #[cfg(test)]
 mod tests;

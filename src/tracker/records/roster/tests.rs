@@ -7,6 +7,7 @@ use crate::content::PublicKey;
 use crate::tracker::records::machine::Records;
 use crate::tracker::records::samples::{any_about_members, found, key, secret, standing};
 use crate::tracker::records::{Command, RemoveAs};
+use crate::wire::ClientId;
 
 const ADMIN: u8 = 1;
 const TRACKER: u8 = 2;
