@@ -67,9 +67,12 @@ pub(super) fn open(path: &Path, quota: u64) -> Result<(Shared, Writer), VaultErr
         writer.enter(&shared, &lost, || ())?;
         lock(&shared.index).catalogue.recount();
     }
-    let amends = lock(&shared.index).catalogue.amends();
-    let amends: Vec<Vec<Encoded>> = amends.iter().map(|entry| vec![entry.encode()]).collect();
-    writer.enter(&shared, &amends, || ())?;
+    // A listing is without members once those are given up.
+    for _ in 0..2 {
+        let amends = lock(&shared.index).catalogue.amends();
+        let amends: Vec<Vec<Encoded>> = amends.iter().map(|entry| vec![entry.encode()]).collect();
+        writer.enter(&shared, &amends, || ())?;
+    }
     for (_, file) in lock(&shared.index).catalogue.files() {
         for run in file.runs() {
             shared.slabs.mark(run.slot, run.count);

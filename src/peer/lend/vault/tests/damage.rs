@@ -84,6 +84,23 @@ fn slots_that_are_gone_or_changed_under_a_damaged_log_are_not_believed() {
 }
 
 #[test]
+fn a_listing_goes_with_the_last_of_its_members() {
+    let ground = Ground::new();
+    let (listing, file) = (Sample::new(1, 900), Sample::new(2, 3 << 16));
+    let vault = ground.open();
+    keep(&vault, &listing, Kind::Listing, &listing.all());
+    let lot = Lot::new(listing.id, Kind::Members, vec![(file.id, file.size())], vec![]).unwrap();
+    let grant = vault.reserve(lot, &file.all()).unwrap();
+    bring(&grant, &[&file], &file.all());
+    assert_eq!(vault.commit().unwrap().len(), 1);
+    drop((grant, vault));
+    fs::remove_file(ground.path.join("64k.slab")).unwrap();
+    let vault = ground.open();
+    assert_eq!(vault.held(), []);
+    assert_eq!(vault.shared.slabs.charge(), 0, "its slot is free at once, and not after another start");
+}
+
+#[test]
 fn what_is_no_vault_is_refused_in_a_sentence_and_left_as_it_is() {
     let ground = Ground::new();
     drop(three(&ground));
