@@ -252,13 +252,16 @@ impl Client {
     /// Nothing comes, or no frame.
     pub fn try_read(&mut self) -> Checked<Option<Frame>> {
         let mut header = [0; 9];
-        match self.stream.read_exact(&mut header) {
+        let (first, rest) = header.split_at_mut(1);
+        match self.stream.read_exact(first) {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
                 return Ok(None);
             }
             Err(error) => return Err(Fault::new("a frame, or the end of the connection", words(&error))),
         }
+        let whole = self.stream.read_exact(rest);
+        whole.map_err(|error| Fault::new("a whole frame", words(&error)))?;
         let mut fields = Fields::new(&header);
         let (length, id, request) = (fields.u32() as usize, fields.u8(), fields.u32());
         let most = if id == id::CHUNK { 5 + 11 + 32 * (4096 + 20) + (16 << 20) } else { MAX_FRAME_BYTES };
@@ -373,5 +376,94 @@ fn words(error: &io::Error) -> String {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "nothing, for as long as was waited".to_owned(),
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => "the end of the connection".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A client that hears these bytes, and then the end of the connection.
+    fn hears(bytes: &[u8]) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::dial(&listener.local_addr().unwrap().to_string()).unwrap();
+        let (mut other, _) = listener.accept().unwrap();
+        other.write_all(bytes).unwrap();
+        client
+    }
+
+    fn empty(id: u8, request: u32) -> Vec<u8> {
+        frame(id, request, &Body::new())
+    }
+
+    #[test]
+    fn a_frame_is_whole_and_of_a_length_that_may_be_and_part_of_one_is_no_end() {
+        let pong = empty(id::PONG, 2);
+        let mut client = hears(&pong);
+        assert_eq!(client.try_read(), Ok(Some(Frame { id: id::PONG, request: 2, body: vec![] })));
+        assert_eq!(client.has_ended(), Ok(()));
+        for torn in 1..pong.len() {
+            assert!(hears(&pong[..torn]).has_ended().is_err(), "{torn} bytes");
+        }
+        let error = frame(id::ERROR, 0, &Body::new().u16(code::LIMIT).text("x"));
+        assert!(hears(&error[..error.len() - 1]).read().is_err());
+        for length in [0, 4, MAX_FRAME_BYTES as u32 + 1] {
+            let wrong = Body::new().u32(length).u8(id::PONG).u32(2).0;
+            let Err(Fault::Other { expected, .. }) = hears(&wrong).try_read() else { panic!("{length}") };
+            assert!(expected.starts_with("a frame of 5 to "), "{expected}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_its_question_s_number_and_the_fitting_kind() {
+        let notice = empty(id::SERVER_HAVE, 0);
+        let after_one = hears(&[notice, empty(id::PONG, 7)].concat()).answer_to(7);
+        assert_eq!(after_one, Ok(Frame { id: id::PONG, request: 7, body: vec![] }));
+        assert!(hears(&empty(id::PONG, 8)).answer_to(7).is_err());
+        assert!(hears(&empty(id::PONG, 0)).answer_to(7).is_err(), "no notice, whatever its number");
+        assert!(hears(&empty(id::PONG, 2)).is_alive().is_ok());
+        assert!(hears(&empty(id::OK, 2)).is_alive().is_err());
+    }
+
+    #[test]
+    fn a_connection_ends_with_the_error_that_was_to_come_and_with_nothing_behind_it() {
+        let error = |number, body: &Body| frame(id::ERROR, number, body);
+        let limit = Body::new().u16(code::LIMIT).text("too much");
+        let good = error(0, &limit);
+        let ends = |parts: &[&[u8]]| hears(&parts.concat()).ends_with(code::LIMIT);
+        assert_eq!(ends(&[&good]), Ok(()));
+        assert_eq!(ends(&[&empty(id::PONG, 2), &good]), Ok(()), "answers may come before it");
+        let longer = error(0, &Body::new().raw(&limit.0).u8(0));
+        let wordy = error(0, &Body::new().u16(code::LIMIT).text(&"x".repeat(1025)));
+        let other = error(0, &Body::new().u16(code::MALFORMED).text("too much"));
+        for bad in [&[][..], &good[..5], &error(2, &limit), &longer, &wordy, &other] {
+            assert!(ends(&[bad]).is_err(), "{bad:02x?}");
+        }
+        assert!(ends(&[&good, &empty(id::PONG, 2)]).is_err());
+    }
+
+    #[test]
+    fn a_hello_says_what_is_to_be_said_and_nothing_else() {
+        let said = |number, body: &Body| [&PREFACE[..], &frame(id::HELLO, number, body)].concat();
+        let hello = Hello::new(crate::conformance::MEMBER);
+        let heard = hears(&said(1, &hello.body())).hear_hello().unwrap();
+        assert_eq!((heard.peer, heard.name), (hello.peer, hello.name.clone()));
+        let named = |name: String| Hello { name, ..hello.clone() }.body();
+        assert!(hears(&said(1, &named("x".repeat(255)))).hear_hello().is_ok());
+        let newer = Hello { versions: (2, 3), ..hello.clone() };
+        for (number, body) in [
+            (2, hello.body()),
+            (1, Body::new().raw(&hello.body().0).u8(0)),
+            (1, named("x".repeat(256))),
+            (1, newer.body()),
+        ] {
+            assert!(hears(&said(number, &body)).hear_hello().is_err(), "{number} {:02x?}", body.0);
+        }
+        let mut other = said(1, &hello.body());
+        other[0] ^= 1;
+        assert!(hears(&other).hear_hello().is_err(), "another preface");
+        assert!(hears(&[&PREFACE[..], &empty(id::PING, 1)].concat()).hear_hello().is_err(), "no HELLO");
     }
 }
