@@ -145,6 +145,16 @@ mod tests {
     }
 
     #[test]
+    fn what_ends_a_line_or_turns_the_writing_is_escaped_and_its_neighbours_are_not() {
+        let bad = "\0\t\n\r\u{1b}\u{7f}\u{85}\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}";
+        let good = " ~\u{a0}\u{61b}\u{61d}\u{200d}\u{2010}\u{2027}\u{202f}\u{2065}\u{206a}\u{fc}\u{5b57}";
+        assert_eq!(bad.chars().filter(|c| !misleads(*c)).collect::<String>(), "");
+        assert_eq!(good.chars().filter(|c| misleads(*c)).collect::<String>(), "");
+        assert_eq!(shown(good), good);
+        assert_eq!(shown("a\u{202e}b\n\u{5b57}"), "a\\u{202e}b\\n\u{5b57}");
+    }
+
+    #[test]
     fn refuses_what_could_leave_the_folder() {
         let cases = [
             ("", NameError::Empty),

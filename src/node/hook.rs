@@ -143,3 +143,20 @@ pub fn run(until: u64, argv: &[String]) -> io::Result<ExitStatus> {
     threads::small("lease").essential(lease)?;
     child.wait()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_too_late_or_says_nothing_runs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = folder.path().join("made");
+        let argv = ["touch", made.to_str().unwrap()].map(str::to_owned);
+        for until in [0, clock()] {
+            assert_eq!(run(until, &argv).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        assert!(!made.exists(), "another may bring the node back by now");
+        assert_eq!(run(u64::MAX, &[]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}

@@ -219,6 +219,30 @@ mod tests {
     }
 
     #[test]
+    fn a_sentence_names_three_at_most_and_counts_the_others() {
+        let says = |paths: &[&str]| LeftOut::new(paths.iter().map(|path| missing(path))).sentence();
+        let is = |path: &str| format!("{path} is a pipe, socket or device");
+        assert_eq!(says(&[]), "");
+        assert_eq!(says(&["a"]), format!("left out: {}", is("a")));
+        assert_eq!(says(&["b", "a"]), format!("2 things are left out: {}, {}", is("a"), is("b")));
+        let three = ["a", "b", "c"].map(is).join(", ");
+        assert_eq!(says(&["a", "b", "c"]), format!("3 things are left out: {three}"));
+        assert_eq!(says(&["a", "b", "c", "d"]), format!("4 things are left out: {three}, and 1 more"));
+        let many = LeftOut::new((0..100).map(|n| missing(&format!("{n:03}"))));
+        assert!(many.sentence().ends_with("002 is a pipe, socket or device, and 97 more"), "named or not");
+    }
+
+    #[test]
+    fn each_reason_is_said_in_words_of_its_own_and_found_again_by_its_number() {
+        let said = Reason::ALL.map(|reason| Missing { path: "a\u{202e}b".to_owned(), reason }.to_string());
+        assert_eq!(said[3], "a\\u{202e}b is a link that leads outside", "it reads as it is written");
+        let words: std::collections::BTreeSet<&String> = said.iter().collect();
+        assert_eq!(words.len(), Reason::ALL.len());
+        let known = (0..=u8::MAX).filter_map(Reason::of);
+        assert_eq!(known.collect::<Vec<_>>(), Reason::ALL);
+    }
+
+    #[test]
     fn a_list_has_one_form() {
         let bad = [
             LeftOut::read(vec![missing("b"), missing("a")], 0),

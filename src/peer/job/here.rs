@@ -134,3 +134,22 @@ fn find(share: &Share, id: FileId, layout: &Layout, file: usize) -> Option<(Sour
     let manifest = share.manifest(id)?;
     (layout.files().get(file) == Some(&manifest.geometry())).then_some((source, manifest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Geometry;
+
+    #[test]
+    fn what_lies_beyond_the_end_of_a_listing_is_not_there() {
+        let source = Source::Memory(Arc::from(*b"listing"));
+        let chunk = Geometry::of(7).unwrap().index(0).unwrap();
+        let read = |offset, len| source.read(Place { file: 0, chunk, offset, len });
+        assert_eq!(read(0, 7).unwrap(), b"listing");
+        assert_eq!(read(3, 4).unwrap(), b"ting");
+        for (offset, len) in [(3, 5), (7, 1), (8, 0)] {
+            assert_eq!(read(offset, len).unwrap_err().kind(), io::ErrorKind::UnexpectedEof, "{offset} {len}");
+        }
+        assert_eq!(source.looks(), None, "mode and time are those of files");
+    }
+}

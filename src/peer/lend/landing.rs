@@ -189,3 +189,22 @@ impl Landing for Slots {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn what_a_vault_does_not_take_is_told_as_what_a_disk_does_not_take() {
+        let path = || PathBuf::from("v/64k.slab");
+        assert!(matches!(failed(VaultError::Full(path())), DiskError::Full(at) if at == "v/64k.slab"));
+        let broken = failed(VaultError::Io(path(), io::ErrorKind::ReadOnlyFilesystem.into()));
+        let DiskError::Io { path: at, error } = broken else { panic!("{broken}") };
+        assert_eq!((at.as_str(), error.kind()), ("v/64k.slab", io::ErrorKind::ReadOnlyFilesystem));
+        let other = failed(VaultError::Contradiction);
+        let DiskError::Io { error, .. } = other else { panic!("{other}") };
+        assert_eq!(error.to_string(), VaultError::Contradiction.to_string());
+    }
+}

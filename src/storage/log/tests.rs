@@ -193,6 +193,75 @@ fn of_two_batches_that_were_not_synced_the_second_alone_is_no_damage() {
     assert_eq!((opened.torn, records), (2 * SECTOR, first(6)));
 }
 
+/// A disk writes the sectors that it was not told to sync in whichever order it likes.
+#[test]
+fn after_a_power_cut_all_that_was_synced_is_read_and_of_the_rest_a_beginning() {
+    let (_folder, path) = place();
+    let ends = written(&path);
+    let mut log = read(&path, Damage::Refuse).unwrap().0.log;
+    let rest: Vec<Written> = [(1, 700), (2, 10), (3, 1100)].map(|(kind, len)| (kind, vec![kind; len])).into();
+    for record in &rest {
+        log.append(batch(std::slice::from_ref(record))).unwrap();
+    }
+    drop(log);
+    let whole = fs::read(&path).unwrap();
+    let sectors = whole[ends[6] as usize..].len() / SECTOR as usize;
+    assert_eq!(sectors, 6);
+    for written in 0..1_u32 << sectors {
+        let mut left = whole.clone();
+        for sector in (0..sectors).filter(|sector| written >> sector & 1 == 0) {
+            left[ends[6] as usize + sector * SECTOR as usize..][..SECTOR as usize].fill(0);
+        }
+        fs::write(&path, &left).unwrap();
+        let (opened, records) = read(&path, Damage::Refuse).unwrap();
+        let (synced, others) = records.split_at(first(6).len());
+        assert!(synced == first(6) && rest.starts_with(others), "{written:06b}");
+        assert_eq!(others.len() == rest.len(), written + 1 == 1 << sectors, "{written:06b}");
+        // Nor does anything of it come back behind what is written next.
+        let mut log = opened.log;
+        log.append(batch(&[(7, b"seven".to_vec())])).unwrap();
+        log.sync().unwrap();
+        drop(log);
+        let (opened, again) = read(&path, Damage::Refuse).unwrap();
+        assert_eq!(again, [records, vec![(7, b"seven".to_vec())]].concat(), "{written:06b}");
+        assert_eq!(opened.torn, 0, "{written:06b}");
+    }
+}
+
+#[test]
+fn what_is_taken_back_is_not_read_again_behind_something_shorter() {
+    let (_folder, path) = place();
+    written(&path);
+    let mut log = read(&path, Damage::Refuse).unwrap().0.log;
+    let end = log.len();
+    for _ in 0..2 {
+        log.append(batch(&[(8, vec![8; 3000])])).unwrap();
+    }
+    log.cut(end).unwrap();
+    assert_eq!((log.len(), fs::metadata(&path).unwrap().len()), (end, end));
+    assert_eq!(log.append(batch(&[(9, b"nine".to_vec())])).unwrap(), end);
+    log.sync().unwrap();
+    drop(log);
+    let (opened, records) = read(&path, Damage::Refuse).unwrap();
+    assert_eq!((opened.torn, records), (0, [first(6), vec![(9, b"nine".to_vec())]].concat()));
+}
+
+#[test]
+fn room_that_is_taken_ahead_is_no_part_of_the_log() {
+    use std::os::unix::fs::MetadataExt;
+    let (_folder, path) = place();
+    let ends = written(&path);
+    let log = read(&path, Damage::Refuse).unwrap().0.log;
+    let before = fs::metadata(&path).unwrap().blocks();
+    if log.reserve(1 << 20) {
+        assert!(fs::metadata(&path).unwrap().blocks() >= before + (1 << 20) / 512);
+    }
+    drop(log);
+    assert_eq!(fs::metadata(&path).unwrap().len(), ends[6]);
+    let (opened, records) = read(&path, Damage::Refuse).unwrap();
+    assert_eq!((opened.torn, records), (0, first(6)));
+}
+
 #[test]
 fn bytes_from_elsewhere_are_no_batch() {
     let (_folder, path) = place();

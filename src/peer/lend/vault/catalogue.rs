@@ -418,3 +418,6 @@ impl Catalogue {
 fn beginning(hash: &[u8]) -> Option<u64> {
     hash.first_chunk().map(|hash| u64::from_be_bytes(*hash))
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,3 +73,22 @@ impl VaultError {
         matches!(self, VaultError::NoSpace { .. } | VaultError::Full(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_broken_one() {
+        let of = |kind: io::ErrorKind| VaultError::disk(PathBuf::from("v"), kind.into());
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(matches!(of(kind), VaultError::Full(_)) && of(kind).is_no_space(), "{kind:?}");
+        }
+        for kind in [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied, io::ErrorKind::Other]
+        {
+            assert!(matches!(of(kind), VaultError::Io(..)) && !of(kind).is_no_space(), "{kind:?}");
+        }
+        assert!(VaultError::NoSpace { needed: 2, room: 1 }.is_no_space());
+        assert!(!VaultError::Failed(PathBuf::from("v")).is_no_space(), "it is not tried again");
+    }
+}

@@ -219,3 +219,74 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: FileId = FileId([1; 32]);
+
+    #[test]
+    fn a_content_is_itself_or_what_it_lists_and_nothing_that_cannot_be() {
+        let other = FileId([2; 32]);
+        let chunks = |kind, files: &[(FileId, u64)]| {
+            Lot::new(ID, kind, files.to_vec(), Vec::new()).ok().map(|lot| lot.layout.chunks())
+        };
+        for kind in [Kind::Bytes, Kind::Listing] {
+            assert_eq!(chunks(kind, &[(ID, 3 << 16)]), Some(3));
+            for files in [&[][..], &[(other, 1)], &[(ID, 1), (ID, 1)]] {
+                assert_eq!(chunks(kind, files), None, "{files:?}");
+            }
+        }
+        assert_eq!(chunks(Kind::Members, &[]), Some(0));
+        assert_eq!(
+            chunks(Kind::Members, &[(other, 1), (FileId::NOTHING, 0), (ID, 3 << 16), (other, 1)]),
+            Some(5)
+        );
+        for file in [(other, 0), (FileId::NOTHING, 1), (FileId::NONE, 1), (other, Geometry::MAX_SIZE + 1)] {
+            assert_eq!(chunks(Kind::Members, &[(ID, 1), file]), None, "{file:?}");
+        }
+    }
+
+    #[test]
+    fn only_hashes_that_make_a_file_s_id_are_known_of_it() {
+        let hashes = vec![ChunkHash([7; 32]); 3];
+        let geometry = Geometry::of(3 << 16).unwrap();
+        let (_, id) = Manifest::new(geometry, hashes.clone()).unwrap();
+        let mut lot =
+            Lot::new(ID, Kind::Members, vec![(FileId([2; 32]), 3 << 16), (id, 3 << 16)], vec![]).unwrap();
+        let other = vec![ChunkHash([7; 32]), ChunkHash([8; 32]), ChunkHash([7; 32])];
+        for (file, hashes) in
+            [(0, hashes.clone()), (1, other), (1, hashes[..2].to_vec()), (2, hashes.clone())]
+        {
+            assert!(matches!(lot.know(file, hashes), Err(VaultError::Contradiction)), "{file}");
+        }
+        assert!(lot.manifests.is_empty());
+        lot.know(1, hashes).unwrap();
+        assert_eq!(lot.manifests.keys().collect::<Vec<_>>(), [&1]);
+    }
+
+    #[test]
+    fn mode_and_time_are_a_single_file_s() {
+        let looks = Looks { mode: 0o755, mtime_ns: 1 };
+        for (kind, heard) in [(Kind::Bytes, Some(looks)), (Kind::Members, None), (Kind::Listing, None)] {
+            let lot = Lot::new(ID, kind, vec![(ID, 1)], vec![]).unwrap();
+            lot.hear_looks(looks);
+            assert_eq!(*lock(&lot.looks), heard, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_waits_is_due_when_it_is_much_or_has_waited_for_a_while() {
+        let now = Instant::now();
+        let patience = |bytes, since| Waiting { bytes, since, ..Waiting::default() }.patience(now);
+        assert_eq!(patience(0, None), None);
+        assert_eq!(patience(COMMIT_BYTES - 1, Some(now)), Some(COMMIT_AFTER));
+        assert_eq!(patience(COMMIT_BYTES, Some(now)), Some(Duration::ZERO));
+        let later = now + COMMIT_AFTER;
+        let waiting = Waiting { since: Some(now), ..Waiting::default() };
+        assert_eq!(waiting.patience(later - Duration::from_millis(1)), Some(Duration::from_millis(1)));
+        assert_eq!(waiting.patience(later + COMMIT_AFTER), Some(Duration::ZERO));
+        assert!(!Queue::default().wait_due(Duration::ZERO), "nothing is there to wait for");
+    }
+}

@@ -252,3 +252,23 @@ impl Numbers<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::slot::Class;
+    use super::*;
+
+    #[test]
+    fn chunks_in_a_row_are_one_run_if_their_slots_are_and_have_one_size() {
+        let (class, other) = (Class::of(1 << 16), Class::of(1));
+        let chunks =
+            [(0, class, 5), (1, class, 6), (2, class, 8), (4, class, 9), (5, other, 10), (6, other, 11)];
+        let mut placed = Vec::new();
+        for (chunk, class, number) in chunks {
+            place(&mut placed, chunk, Slot { class, number });
+        }
+        let runs: Vec<(u32, u32, u32)> =
+            placed.iter().map(|(first, count, slot)| (*first, *count, slot.number)).collect();
+        assert_eq!(runs, [(0, 2, 5), (2, 1, 8), (4, 1, 9), (5, 2, 10)]);
+    }
+}

@@ -210,3 +210,27 @@ fn who_is_busy_is_left_alone_for_a_moment() {
     pace.back_off(start);
     assert!(pace.is_paused(start + BUSY_PAUSE - MS) && !pace.is_paused(start + BUSY_PAUSE));
 }
+
+#[test]
+fn a_pause_that_was_long_counts_a_sixteenth_less_with_each_delivery() {
+    let start = Instant::now();
+    let mut pace = Pace::new(ROUND_TRIP, start);
+    let last = start + 320 * MS;
+    pace.delivered(1, last);
+    pace.delivered(1, last);
+    assert!(!pace.stalls(1, last + 1200 * MS), "four times 300 ms");
+    assert!(pace.stalls(1, last + 1201 * MS));
+}
+
+#[test]
+fn a_window_that_is_too_wide_is_halved_each_time_and_one_byte_is_left() {
+    let start = Instant::now();
+    let mut pace = Pace::new(ROUND_TRIP, start);
+    pace.delivered(1, start + 100 * MS);
+    let half = FIRST_WINDOW / 2;
+    assert!(pace.has_room(half - 1) && !pace.has_room(half), "it gives next to nothing");
+    for at in 2..64 {
+        pace.delivered(1, start + at * 100 * MS);
+    }
+    assert!(pace.has_room(0) && !pace.has_room(1), "else it would never be asked again");
+}
