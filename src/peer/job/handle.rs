@@ -198,3 +198,87 @@ impl Course {
         TransferStatus { seconds, ..TransferStatus::empty(self.want.id.to_string(), state) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::peer::job::want::sought;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn job() -> (Job, Arc<Course>, Sender<()>) {
+        let (want, dest) = sought("a", "a");
+        let (course, alive) = Course::new(7, want, dest);
+        (Job(course.clone()), course, alive)
+    }
+
+    #[test]
+    fn the_first_word_about_the_end_counts_and_wakes_who_waits() {
+        let (job, course, _alive) = job();
+        assert!(job.is_under_way() && job.wait(Duration::ZERO).is_none());
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| job.wait(LONG));
+            course.end(Err(FetchError::Interrupted));
+            assert!(matches!(waiting.join().unwrap(), Some(Err(FetchError::Interrupted))));
+        });
+        course.end(Err(FetchError::Internal("late".to_owned())));
+        assert!(matches!(job.wait(Duration::ZERO), Some(Err(FetchError::Interrupted))));
+        assert!(!job.is_under_way());
+        assert_eq!(job.status().state, TransferState::Failed);
+        let listed = job.listed();
+        assert_eq!((listed.number, listed.path.as_str()), (7, "a"));
+        assert_eq!(listed.error, Some(FetchError::Interrupted.to_string()));
+    }
+
+    #[test]
+    fn who_pauses_goes_on_in_time_and_hears_at_once_that_it_is_cancelled() {
+        let (job, course, _alive) = job();
+        assert!(course.pause(Duration::from_millis(1)));
+        thread::scope(|scope| {
+            let pausing = scope.spawn(|| {
+                let started = Instant::now();
+                (course.pause(LONG), started.elapsed() < LONG)
+            });
+            job.cancel();
+            assert_eq!(pausing.join().unwrap(), (false, true));
+        });
+        assert!(course.is_cancelled() && job.is_under_way(), "its thread is to end it");
+    }
+
+    #[test]
+    fn the_same_fetch_is_one_that_goes_on_and_its_rate_changes_only_if_one_is_said() {
+        let (job, course, _alive) = job();
+        let (want, dest) = sought("a", "a");
+        assert!(course.is(&want, &dest));
+        assert!(!course.is(&want, &Dest { force: true, ..dest.clone() }));
+        assert!(!course.is(&Want { size: Some(1), ..want.clone() }, &dest));
+        course.inlet.hold(true);
+        let slow = Rate::new(5);
+        course.asked_again(&Dest { down: slow, ..dest.clone() });
+        assert!(!job.inlet().is_held());
+        course.asked_again(&dest);
+        assert_eq!((job.inlet().rate(), job.status().limit), (slow, slow.map(Rate::get)));
+        course.end(Err(FetchError::Interrupted));
+        assert!(!course.is(&want, &dest), "it is over: the next is another");
+    }
+
+    #[test]
+    fn without_a_transfer_it_is_looked_for_or_waits_for_the_same_elsewhere() {
+        let (job, course, alive) = job();
+        for (joined, state) in [
+            (false, TransferState::Locating),
+            (true, TransferState::Joined),
+            (false, TransferState::Locating),
+        ] {
+            course.set_joined(joined);
+            assert_eq!(job.status().state, state);
+        }
+        assert_eq!(course.refresh(LONG), LONG);
+        drop(alive);
+        let started = Instant::now();
+        job.leave(LONG);
+        assert!(started.elapsed() < LONG, "its thread has ended");
+    }
+}

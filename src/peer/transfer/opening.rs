@@ -161,3 +161,26 @@ pub(super) fn unexpected(message: FromServer) -> NetError {
         other => NetError::Unexpected(other.label()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{ErrorCode, Refused};
+
+    #[test]
+    fn only_answers_that_carry_nothing_are_passed_over_and_others_end_the_connection() {
+        let error = || FromServer::from(Common::error(ErrorCode::Limit, "too much"));
+        let refused = || FromServer::from(Refused { reason: Refusal::Gone });
+        let load = Load { uploads: 1, downloads: 2, queued: 3, rate: None };
+        for idle in [FromServer::from(Common::Ok), Common::Pong.into(), load.into()] {
+            assert!(is_passed_over(0, &idle) && is_passed_over(9, &idle), "{idle:?}");
+        }
+        assert!(is_passed_over(9, &error()) && !is_passed_over(0, &error()), "it answers nothing");
+        for other in [FromServer::from(Common::Leave), Common::Ping.into(), refused()] {
+            assert!(!is_passed_over(0, &other) && !is_passed_over(9, &other), "{other:?}");
+        }
+        assert!(matches!(unexpected(Common::Leave.into()), NetError::Closed));
+        assert!(matches!(unexpected(refused()), NetError::Unexpected("REFUSED")));
+        assert!(matches!(unexpected(error()), NetError::Refused { .. }));
+    }
+}
