@@ -13,7 +13,7 @@ use super::storing::{Storing, Upload};
 use super::swarm::{self, Order, strange};
 use crate::content::FileId;
 use crate::threads;
-use crate::wire::{ClientId, FromTracker, Label, Name, Offer, Policy, Store, Stored, Version};
+use crate::wire::{ClientId, FromTracker, Name, Offer, Policy, Store, Stored, Version};
 
 /// Between two questions how far it is.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -66,16 +66,7 @@ fn question(offer: &Offer, policy: Policy, publisher: &str) -> Store {
         client: ClientId::random(),
         seq: 1,
         name: Name::new(&*offer.name),
-        version: Version {
-            number: 0,
-            id: offer.id,
-            size: offer.size,
-            total: offer.total,
-            chunks: offer.chunks,
-            policy,
-            stamp_ms: 0,
-            publisher: Label::new(publisher),
-        },
+        version: Version::asked_for((offer.id, offer.claim()), policy, publisher),
         expect: 0,
         degraded: false,
         wait_ms: 0,

@@ -88,6 +88,12 @@ layout! {
 }
 
 impl Version {
+    /// A version as it is asked for: its number and its time are the tracker's to give.
+    pub fn asked_for((id, claim): (FileId, Claim), policy: Policy, publisher: &str) -> Version {
+        let Claim { size, total, chunks, tree: _ } = claim;
+        Version { number: 0, id, size, total, chunks, policy, stamp_ms: 0, publisher: Label::new(publisher) }
+    }
+
     /// What is claimed of its content, published under `name`.
     pub fn claim(&self, name: &str) -> Claim {
         Claim { size: self.size, total: self.total, chunks: self.chunks, tree: name.ends_with('/') }

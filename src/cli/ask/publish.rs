@@ -10,7 +10,7 @@ use crate::cli::show::words::size;
 use crate::cli::typed::published::PublishArgs;
 use crate::cli::typed::what::{What, as_kind};
 use crate::content::{Claim, FileId, Link, SafeName};
-use crate::wire::{FromTracker, Label, Name, Policy, Publish, Stored, Variant, Version};
+use crate::wire::{FromTracker, Name, Policy, Publish, Stored, Variant, Version};
 
 /// `publish --json`
 #[derive(Debug, Serialize)]
@@ -82,16 +82,7 @@ fn record(
 ) -> Result<Stored, Failure> {
     let mut client = Client::new(trackers, args.asking.wait);
     let (who, seq) = client.change();
-    let version = Version {
-        number: 0,
-        id,
-        size: claim.size,
-        total: claim.total,
-        chunks: claim.chunks,
-        policy: Policy::NONE,
-        stamp_ms: 0,
-        publisher: Label::new(""),
-    };
+    let version = Version::asked_for((id, claim), Policy::NONE, "");
     let question = Publish { client: who, seq, name: Name::new(name.as_str()), version, expect: args.expect };
     match client.ask(&question.into())? {
         FromTracker::Stored(stored) => Ok(stored),

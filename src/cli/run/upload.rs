@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::api::control::Offered;
 use crate::cli::failure::Failure;
 use crate::cli::reach::client::{Client, strange};
 use crate::cli::run::parity::Parity;
@@ -15,10 +16,10 @@ use crate::cli::show::output;
 use crate::cli::show::words::{count, size};
 use crate::cli::typed::published::UploadArgs;
 use crate::cli::typed::what::as_kind;
-use crate::content::SafeName;
 use crate::content::code::{Stripes, of_folder};
+use crate::content::{Claim, SafeName};
 use crate::say;
-use crate::wire::{FromTracker, Label, Name, Policy, Store, Stored, Storing, Version};
+use crate::wire::{FromTracker, Name, Policy, Store, Stored, Storing, Version};
 
 /// How long a tracker lets one question wait: between two looks at signals.
 const WAIT: Duration = Duration::from_millis(500);
@@ -155,21 +156,13 @@ fn store(
 ) -> Result<Stored, Failure> {
     let mut client = Client::new(&args.asking.trackers.trackers, args.asking.wait);
     let (id, seq) = client.change();
-    let offer = &source.offer;
+    let Offered { size, total, chunks, .. } = source.offer;
+    let claim = Claim { size, total, chunks, tree: name.is_tree() };
     let question = Store {
         client: id,
         seq,
         name: Name::new(name.as_str()),
-        version: Version {
-            number: 0,
-            id: source.id,
-            size: offer.size,
-            total: offer.total,
-            chunks: offer.chunks,
-            policy,
-            stamp_ms: 0,
-            publisher: Label::new(source.sharer()),
-        },
+        version: Version::asked_for((source.id, claim), policy, source.sharer()),
         expect: 0,
         degraded: args.allow_degraded,
         wait_ms: WAIT.as_millis() as u32,
