@@ -51,7 +51,11 @@ pub(super) fn make_own_folder(path: &Path) -> io::Result<()> {
     let new = state.filter(|state| {
         fs::read_dir(state).is_ok_and(|mut inside| inside.next().is_none()) || !state.exists()
     });
-    DirBuilder::new().recursive(true).mode(PRIVATE).create(path)?;
+    // All that is above was made if need be: a file system like that of /proc says so of what it lets nobody make.
+    DirBuilder::new().recursive(true).mode(PRIVATE).create(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => io::ErrorKind::Unsupported.into(),
+        _ => error,
+    })?;
     refuse_strangers(path, state)?; // somebody may have come meanwhile
     state.map_or(Ok(()), close)?;
     if let Some(state) = new {
@@ -157,6 +161,14 @@ pub(super) fn remove_if_empty<'a>(folders: impl IntoIterator<Item = &'a Path>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_nobody_can_make_a_folder_that_is_said() {
+        let refused = make_own_folder(Path::new("/proc/.p2p/partial")).unwrap_err().kind();
+        let is_root = rustix::process::geteuid().is_root();
+        let expected = if is_root { io::ErrorKind::Unsupported } else { io::ErrorKind::PermissionDenied };
+        assert_eq!(refused, expected, "not that there is no such folder");
+    }
 
     #[test]
     fn a_new_state_folder_is_left_alone_by_git_and_goes_when_nothing_else_is_in_it() {

@@ -51,14 +51,22 @@ fn render(variant: &Variant) -> String {
     let more = (seeders + leechers).saturating_sub(variant.holders.len() as u64);
     let rest = if more > 0 { format!("\nand {} more", count(more, "peer")) } else { String::new() };
     format!(
-        "{}  {}  {}, {}\n{}\n{}{rest}",
-        typed(&variant.name),
+        "{}{}  {}, {}\n{}\n{}{rest}",
+        name(variant),
         size(variant.total),
         count(seeders, "seeder"),
         count(leechers, "leecher"),
         variant.id,
         table.render(output::columns()),
     )
+}
+
+/// Its name, and room behind it; nothing if it has none but its id, as what is found by that and only stores keep.
+fn name(variant: &Variant) -> String {
+    match variant.name.starts_with(&variant.id.to_string()) {
+        true => String::new(),
+        false => typed(&variant.name) + "  ",
+    }
 }
 
 /// `have` of `chunks` in percent; all of nothing is all.
@@ -120,5 +128,8 @@ mod tests {
             "and 2 peers more",
         ];
         assert_eq!(render(&variant).lines().collect::<Vec<_>>(), lines);
+        let kept = Variant { name: Name::new(&*id), ..variant };
+        let lines = ["2.0 KiB  1 seeder, 3 leechers", &id];
+        assert_eq!(render(&kept).lines().take(2).collect::<Vec<_>>(), lines, "only stores have it");
     }
 }

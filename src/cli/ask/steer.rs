@@ -12,7 +12,7 @@ use crate::cli::typed::steering::{LimitArgs, SteerArgs};
 
 /// `p2p cancel WHAT`, `p2p pause WHAT`, `p2p resume WHAT`
 pub(crate) fn steer(args: &SteerArgs, order: Order) -> Result<(), Failure> {
-    let steered = running(&args.peer)?.steer(args.what.as_deref(), order)?;
+    let steered = steered(&args.peer, args.what.as_deref(), order)?;
     output::answers(args.json, &steered, Clone::clone, words)
 }
 
@@ -25,6 +25,7 @@ pub(crate) fn limit(args: &LimitArgs) -> Result<(), Failure> {
         return output::answer(args.json, &status, || peer_words(&status));
     };
     if args.up.is_some() {
+        is_no_folder(what)?;
         return Err(Failure::usage(
             "what is sent is limited for all that a peer sends: --up goes without the name of a fetch",
         ));
@@ -33,8 +34,26 @@ pub(crate) fn limit(args: &LimitArgs) -> Result<(), Failure> {
         return Err(Failure::usage("say with --down at which rate, or `--down none` for no limit"));
     };
     let order = Order::Down(Some(down).filter(|rate| *rate != 0));
-    let steered = running(&args.peer)?.steer(Some(what), order)?;
+    let steered = steered(&args.peer, Some(what), order)?;
     output::answers(args.json, &steered, Clone::clone, words)
+}
+
+/// Fetches as they are once the peer of this folder has heard what is to become of them. What is typed as one of them and is
+/// none may be meant as the folder.
+fn steered(peer: &Path, what: Option<&str>, order: Order) -> Result<Vec<TransferStatus>, Failure> {
+    let steered = running(peer).and_then(|mut daemon| daemon.steer(what, order));
+    steered.or_else(|failure| what.map_or(Ok(()), is_no_folder).and(Err(failure)))
+}
+
+/// Who types the folder of a peer where the name of a fetch goes is told where it goes.
+fn is_no_folder(what: &str) -> Result<(), Failure> {
+    match Daemon::of_folder(Path::new(what)) {
+        Some(_) => Err(Failure::usage(format!(
+            "{what} is no fetch but the folder that a peer shares: `--peer {what}` says that this peer is meant",
+            what = shown(what),
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The peer that shares the folder, or one that it is in.

@@ -151,7 +151,7 @@ pub enum Command {
     /// Check whether a tracker, a peer or a command that fetches keeps to the protocol
     #[command(after_help = examples::CONFORMANCE)]
     Conformance(ConformanceArgs),
-    /// Open the page of a running peer
+    /// Open the page of a running peer or tracker
     #[cfg(feature = "web")]
     #[command(after_help = examples::WEB)]
     Web(WebArgs),

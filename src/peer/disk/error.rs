@@ -106,6 +106,9 @@ impl DiskError {
             io::ErrorKind::PermissionDenied => {
                 DiskError::Forbidden(path.to_owned(), "this user has no right to")
             }
+            io::ErrorKind::Unsupported => {
+                DiskError::Forbidden(path.to_owned(), "its file system lets nobody do that")
+            }
             io::ErrorKind::FileTooLarge => {
                 DiskError::Forbidden(path.to_owned(), "files of this size are not allowed there")
             }
