@@ -39,6 +39,7 @@ export function Content({ id }) {
   if (problem) return html`<${Empty}>${problem} <a href="#/files">Back to all</a><//>`;
   if (!found) return null;
   const first = found[0], name = asked ?? first.name, others = found.filter(one => one.name !== name && !one.name.startsWith(id));
+  const command = `p2p get '${link}'`; // in a link no quote stands bare
   const columns = [
     { title: 'Peer', sort: 'name', width: 'minmax(10rem, 2fr)', cell: one => html`<${Name} text=${one.name} title=${one.peer} />` },
     { title: 'Has', sort: 'have', width: '10rem', narrow: true, cell: one => html`<span class="progress"><${Bar} part=${first.chunks ? one.have / first.chunks : 1} label="Has" /><span>${first.chunks ? Math.floor(one.have / first.chunks * 100) : 100}%</span></span>` },
@@ -53,6 +54,7 @@ export function Content({ id }) {
       ${about.value.role === 'peer' ? html`<a class="button" href=${path`api/v1/contents/${id}/data` + named} download>${name.endsWith('/') ? 'Save it as a ZIP' : 'Save it'}</a>` : null}
       <a class="button" href=${path`api/v1/contents/${id}/descriptor` + named} download>Save its descriptor</a>${link ? html`<${Copy} text=${link} label="Copy its link" />` : null}
       ${about.value.role === 'peer' && may('publisher') ? html`<button type="button" onClick=${give}>A link for browsers</button>` : null}</p>
+      ${about.value.role === 'tracker' && link ? html`<p class="given">A tracker has no bytes. Where they are wanted: <code>${command}</code> <${Copy} text=${command} label="Copy the command" /></p>` : null}
       ${given ? html`<p class="given">Good for a day, for whoever has it: <a href=${given}>${given}</a> <${Copy} text=${given} label="Copy" /></p>` : null}</section>
     <${Versions} name=${name} id=${id} />
     <h2>Who has it</h2><${Table} label="Holders" id="holders" source=${path`contents/${id}/holders`} columns=${columns} sort="-have" empty="Nobody who is here has it." />`;
