@@ -21,6 +21,7 @@ use server::Server;
 use shared::Shared;
 
 mod allowance;
+pub mod chronicle;
 pub mod cluster;
 mod config;
 pub mod directory;

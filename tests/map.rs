@@ -152,6 +152,7 @@ const PURE: &[(&str, &[&str])] = &[
         ],
     ),
     ("tracker/nodes", &["content", "wire", "rescue", "tracker/records"]),
+    ("tracker/chronicle", &["content", "wire", "rescue", "tracker/records"]),
     ("tracker/roles", &["wire"]),
     ("tracker/keeping", &["content", "wire", "tracker/records"]),
     (
@@ -159,6 +160,7 @@ const PURE: &[(&str, &[&str])] = &[
         &[
             "content",
             "wire",
+            "tracker/chronicle",
             "tracker/cluster",
             "tracker/directory",
             "rescue",

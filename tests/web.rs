@@ -632,7 +632,18 @@ fn who_may_come_in_to_the_pages_of_several_trackers_is_changed_at_any_of_them() 
     kill(&mut several, 0);
     assert_eq!(several.change(1, ("DELETE", "/api/v1/users/user%200"), None).status, 204);
     eventually("the other hears of it", || (log_in(2, "user 0") == 403).then_some(()));
+    let ready = |several: &Several| several.owners[2].get("/readyz");
+    let quorum = |several: &Several, is: &str| {
+        several.owners[2].get("/metrics").body.contains(&format!("p2p_cluster_quorum{{}} {is}\n"))
+    };
+    eventually("two of three agree", || {
+        (ready(&several).status == 200 && quorum(&several, "1.0")).then_some(())
+    });
     kill(&mut several, 1);
+    let unready = eventually("one of three does not", || Some(ready(&several)).filter(|is| is.status == 503));
+    assert!(unready.body.contains("too few trackers of this cluster are there to agree"), "{}", unready.body);
+    assert!(unready.body.contains("tracker 1 (127.0.0.1:"), "{}", unready.body);
+    assert!(quorum(&several, "0.0") && several.owners[2].get("/healthz").status == 200);
     let refused = several.owners[2].call("DELETE", "/api/v1/users/user%201", None);
     assert_eq!((refused.status, log_in(2, "user 1")), (503, 201), "{}", refused.body);
     assert!(refused.body.contains("not on record"), "{}", refused.body);
@@ -695,6 +706,65 @@ fn what_is_shared_is_handed_to_a_store_which_is_let_go_on_the_page_of_its_tracke
     is("leaving");
     assert_eq!(change("stay"), 204);
     is("lending");
+}
+
+/// All who came and went are told of, each as what it is, and how: by its word, without, or silently.
+#[test]
+fn a_trackers_page_tells_who_came_and_who_went() {
+    let tracker = Daemon::tracker(&["--web=127.0.0.1:0", "--lease", "1s"]);
+    let (visitor, secret) = page_of(&tracker);
+    let owner = visitor.log_in(&secret);
+    let reader = owner.token("reader");
+    let mut events = TcpStream::connect(owner.addr).expect("the page listens");
+    events.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let asked = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\n{}\r\n\r\n", owner.addr, reader.lines[0]);
+    events.write_all(asked.as_bytes()).expect("it is taken");
+    let told = |query: &str| -> Vec<String> {
+        let rows = reader.get(&format!("/api/v1/activity?{query}")).json();
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        let rows = rows["items"].as_array().expect("a list");
+        rows.iter().map(|row| ["kind", "name", "what"].map(|key| text(row, key)).join(" ")).collect()
+    };
+    let is_told = |what: &'static str| {
+        eventually(what, || told("limit=1000").contains(&what.to_owned()).then_some(()));
+    };
+    let (place, lent) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let at = tracker.target();
+    let peer = Daemon::peer(place.path(), &["--tracker", &at, "--name", "anna \u{202e}"]);
+    is_told("peer anna \u{202e} joined");
+    peer.stop();
+    is_told("peer anna \u{202e} left");
+    let store = Daemon::peer(lent.path(), &["--tracker", &at, "--name", "ben", "--store", "20MB"]);
+    is_told("store ben lends space");
+    store.kill();
+    is_told("store ben went without a word");
+    let silent = Daemon::peer(place.path(), &["--tracker", &at, "--name", "carl"]);
+    is_told("peer carl joined");
+    silent.signal(Signal::STOP);
+    is_told("peer carl was silent until its lease ran out");
+    let (stores, changes) = (told("kind=store"), told("kind=change"));
+    assert_eq!(stores, ["store ben went without a word", "store ben lends space"], "the newest first");
+    assert!(changes.iter().any(|row| row == "change  makes the token reader"), "{changes:?}");
+    assert_eq!(told("q=ben&sort=number&limit=1&after=1"), ["store ben lends space"]);
+    assert!(told("q=nobody").is_empty());
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains("was silent until its lease ran out") {
+        let mut some = [0; 4096];
+        let count = events.read(&mut some).expect("what happens is told as it happens");
+        assert!(count > 0, "the stream goes on");
+        heard.extend_from_slice(&some[..count]);
+    }
+}
+
+#[test]
+fn a_peer_whose_trackers_are_all_gone_is_not_ready() {
+    let Swarm { tracker, fetcher, .. } = Swarm::new(&[]);
+    let page = page_of(&fetcher).0;
+    eventually("it is ready", || (page.get("/readyz").status == 200).then_some(()));
+    tracker.kill();
+    let unready = eventually("it is not", || Some(page.get("/readyz")).filter(|is| is.status == 503));
+    assert!(unready.body.contains("no tracker of this peer can be reached"), "{}", unready.body);
+    assert_eq!(page.get("/healthz").status, 200);
 }
 
 #[test]

@@ -6,8 +6,8 @@ import { Empty, html } from './ui.js';
 const PAGE = 200, KEPT = 20, AROUND = 10, AGAIN_MS = 5000;
 
 /** `columns`: `{ title, sort?, by?(row), width, cell(row), side?: 'end', narrow?: true }`; the first is the row's name. `rows` that are all here are
- *  sorted here, by what `by` says of each, and stand as they were given until somebody asks for that. */
-export function Table({ label, source, query = '', columns, sort: first, id, onOpen, empty, rows: all }) {
+ *  sorted here, by what `by` says of each, and stand as they were given until somebody asks for that. What is in sight is asked for anew when `last` changes. */
+export function Table({ label, source, query = '', last, columns, sort: first, id, onOpen, empty, rows: all }) {
   const [sort, setSort] = useState(first), [top, setTop] = useState(0), [height, setHeight] = useState(480);
   const [at, setAt] = useState(0), [, draw] = useState(0), [problem, setProblem] = useState(null);
   const given = all && sorted(all, columns, sort);
@@ -43,6 +43,7 @@ export function Table({ label, source, query = '', columns, sort: first, id, onO
     return () => { stop.abort(); clearInterval(timer); off(); };
   }, [key]);
   const table = useRef(() => {});
+  useEffect(() => { if (last !== undefined && total.current !== null && !given) seen().forEach(table.current); }, [last]);
 
   useEffect(() => {
     const watch = new ResizeObserver(([entry]) => setHeight(entry.contentRect.height));

@@ -1,5 +1,6 @@
 //! Whose addresses count as one: what is kept or computed for strangers has its bounds for each network. Pure.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An IPv4 address, or 2^64 addresses of IPv6: who has one of these has its network as a rule.
@@ -16,6 +17,15 @@ impl Network {
     }
 }
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => write!(f, "{address}"),
+            IpAddr::V6(address) => write!(f, "{address}/64"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,5 +38,7 @@ mod tests {
         assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff:ffff:ffff:ffff"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
         assert_ne!(of("::1"), of("127.0.0.1"));
+        assert_eq!(of("2001:db8:0:1::1").to_string(), "2001:db8:0:1::/64");
+        assert_eq!(of("::ffff:10.0.0.1").to_string(), "10.0.0.1");
     }
 }

@@ -39,7 +39,7 @@ impl World<'_> {
         let listens = Listens { port: 1, ..Listens::default() };
         let profile = Profile { name: format!("peer {p}"), listens, from: origin() };
         let registered = self.directory.register(World::sender(p), profile, now);
-        debug_assert_eq!(registered, Ok(()));
+        debug_assert!(registered.is_ok());
         let (size, chunks) = (self.layout.size(), self.chunks);
         let name = Name::new("file");
         let offer = Offer {

@@ -100,19 +100,21 @@ impl Directory {
         self.epoch
     }
 
-    /// Registers the sender anew, with nothing yet; an older registration of the same peer is gone.
+    /// Registers the sender anew, with nothing yet; an older registration of the same peer is gone. Returns true if there was
+    /// none.
     ///
     /// # Errors
     /// [`Contested`] while the older one's connection is another one and lives; nothing was changed.
-    pub fn register(&mut self, sender: Sender, profile: Profile, now: Instant) -> Result<(), Contested> {
-        if let Some(older) = self.roll.find(sender.peer) {
+    pub fn register(&mut self, sender: Sender, profile: Profile, now: Instant) -> Result<bool, Contested> {
+        let older = self.roll.find(sender.peer);
+        if let Some(older) = older {
             let older = &mut self.roll[older];
             if older.connection != sender.connection {
                 older.takeover.contest(older.connection, older.seen, now)?;
             }
         }
         self.roll.enter(sender, profile, now);
-        Ok(())
+        Ok(older.is_none())
     }
 
     /// Notes a sign of life.
@@ -192,18 +194,20 @@ impl Directory {
         Ok(())
     }
 
-    /// Ends the sender's registration, at its wish or because its connection ended.
-    pub fn leave(&mut self, sender: Sender) {
-        if self.roll.registered(sender).is_ok() {
+    /// Ends the sender's registration, at its wish or because its connection ended. Returns true if it had one.
+    pub fn leave(&mut self, sender: Sender) -> bool {
+        let had = self.roll.registered(sender).is_ok();
+        if had {
             self.roll.retire(sender.peer);
         }
+        had
     }
 
-    /// Ends the registrations whose lease ran out, and returns the peers.
-    pub fn expire(&mut self, now: Instant) -> Vec<PeerId> {
+    /// Ends the registrations whose lease ran out, and returns the peers, with what they said of themselves.
+    pub fn expire(&mut self, now: Instant) -> Vec<(PeerId, Profile)> {
         let silent = self.roll.all().filter(|(_, peer)| peer.is_silent(self.lease, now));
-        let expired: Vec<PeerId> = silent.map(|(id, _)| id).collect();
-        expired.iter().for_each(|peer| self.roll.retire(*peer));
+        let expired: Vec<_> = silent.map(|(id, peer)| (id, peer.profile.clone())).collect();
+        expired.iter().for_each(|(peer, _)| self.roll.retire(*peer));
         expired
     }
 

@@ -1,13 +1,14 @@
 //! A tracker, for who is in its process: it is asked what members ask, and answers as it answers them.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::chronicle::Chronicle;
 use super::directory::Origin;
-use super::recorder::Unrecorded;
+use super::recorder::{Unrecorded, View};
 use super::records::{Applied, Command, Outcome, Pages};
 use super::server::passing::{self, Passing};
 use super::session::{Caller, Effect, Session};
@@ -88,6 +89,16 @@ impl Inside {
             thread::sleep(LOOK);
         }
         Ok(())
+    }
+
+    /// How it stands among the trackers of its cluster; none if it is alone.
+    pub fn view(&self) -> Option<View> {
+        self.shared.several().map(|several| several.view())
+    }
+
+    /// Who came and went last, and the number of what happens next.
+    pub fn chronicle(&self) -> MutexGuard<'_, Chronicle> {
+        self.shared.chronicle()
     }
 
     /// Asks it. Nothing is registered this way.

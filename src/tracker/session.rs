@@ -135,7 +135,7 @@ impl Session {
             ToTracker::Records(message) => return self.import(shared, message, now),
             ToTracker::Lend(message) => {
                 drop(self.party.step(shared, now));
-                return answered(stores::lend(shared, self.party.sender, (&message, &self.party.name), now));
+                return answered(stores::lend(shared, self.party.sender, (&message, self.party.named(true)), now));
             }
             ToTracker::Kept(message) => {
                 drop(self.party.step(shared, now));
@@ -203,7 +203,9 @@ impl Session {
                 Common::Pong.into()
             }
             Common::Leave => {
-                self.end(shared, now);
+                if let Some(gone) = self.party.retire(shared, now) {
+                    shared.note(gone, "left");
+                }
                 Reply { close: true, ..Common::Ok.into() }
             }
             // Whether to a PING of ours or not: it is a sign of life.
@@ -223,17 +225,23 @@ impl Session {
         let listens = Listens { port: message.port, stated: message.addresses.to_vec() };
         let profile = Profile { name: self.party.name.clone(), listens, from: self.party.from };
         let mut directory = shared.lock();
-        if let Err(contested) = directory.register(self.party.sender, profile, now) {
-            let detail = "a peer with this id is registered on another connection, which lives";
-            let effect = contested.ping.map(Effect::Ping);
-            return Reply { effect, ..Common::error(ErrorCode::InUse, detail).into() };
-        }
+        let is_new = match directory.register(self.party.sender, profile, now) {
+            Ok(is_new) => is_new,
+            Err(contested) => {
+                let detail = "a peer with this id is registered on another connection, which lives";
+                let effect = contested.ping.map(Effect::Ping);
+                return Reply { effect, ..Common::error(ErrorCode::InUse, detail).into() };
+            }
+        };
         self.party.registered = true;
         let (lease, epoch) = (directory.lease(), directory.epoch());
         drop(directory);
         if let Err(denial) = self.party.update(shared, &[], &message.offers, now) {
-            self.end(shared, now);
+            self.party.retire(shared, now);
             return denied(&denial).into();
+        }
+        if is_new {
+            shared.note(self.party.named(false), "joined");
         }
         let lease_ms = u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);
         let registered = FromTracker::from(wire::Registered { lease_ms, epoch });

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::allowance::Allowance;
+use super::chronicle::{Chronicle, Who};
 use super::directory::Directory;
 use super::keeping::{Keeping, Order, Terms};
 use super::keys;
@@ -77,6 +78,7 @@ pub struct Shared {
     /// How many stores of an address have come on record.
     seen: Mutex<Allowance>,
     nodes: Mutex<Nodes>,
+    chronicle: Mutex<Chronicle>,
 }
 
 impl Shared {
@@ -107,6 +109,7 @@ impl Shared {
             cuts: Mutex::default(),
             seen: Mutex::default(),
             nodes: Mutex::new(Nodes::new(delays.nodes, fastrand::u64(..), now)),
+            chronicle: Mutex::default(),
         }
     }
 
@@ -377,6 +380,13 @@ impl Shared {
     /// Puts on record what time brings for nodes: who is lost or back, and who is to bring whom back. The tracker that leads
     /// does so; it hears nodes through the others as well, so that one that it hears by none of them most do not hear.
     pub fn watch_nodes(&self, now: Instant) {
+        self.propose_nodes(now);
+        let (heard, records) = (self.nodes(), self.records());
+        let from = |node| heard.said(node).map(|said| said.from);
+        self.chronicle().look(records.nodes(), from, self.clock_ms());
+    }
+
+    fn propose_nodes(&self, now: Instant) {
         if !self.leads() {
             return self.nodes().follow();
         }
@@ -389,6 +399,16 @@ impl Shared {
                 tracing::warn!("what became of a node is not on record: {error}");
             }
         }
+    }
+
+    /// What happened last, for one bounded step. Nothing else is locked under it.
+    pub fn chronicle(&self) -> MutexGuard<'_, Chronicle> {
+        threads::lock(&self.chronicle)
+    }
+
+    /// Something happened to somebody, for people to see.
+    pub fn note(&self, who: Who, what: &'static str) {
+        self.chronicle().note(who, what, self.clock_ms());
     }
 
     /// The planner, for one bounded step, and then for some of what follows from it, the lock free between them. Whom

@@ -75,11 +75,17 @@ pub(super) fn warnings(_: &Site, asked: &Asked) -> Result<Answer, Problem> {
     swarm::page(&all, &part, false, &orders)
 }
 
-/// `GET /activity`
+/// `GET /activity`: all of it, or what is of one kind with `kind=peer`.
 pub(super) fn activity(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let part = asked.part("-number")?;
     let mut all = site.activity();
-    all.retain(|row| swarm::has(&row.what, &part.q) || swarm::has(&row.account, &part.q));
+    let kind = asked.value("kind").filter(|kind| !kind.is_empty());
+    all.retain(|row| {
+        let texts =
+            [Some(&row.what), Some(&row.account), Some(&row.from), row.name.as_ref(), row.id.as_ref()];
+        kind.is_none_or(|kind| row.kind == kind)
+            && texts.into_iter().flatten().any(|text| swarm::has(text, &part.q))
+    });
     let orders: [Order<'_, Activity>; 2] = [
         ("number", |a, b| a.number.cmp(&b.number)),
         ("account", |a, b| (&a.account, a.number).cmp(&(&b.account, b.number))),

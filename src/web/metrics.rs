@@ -17,6 +17,7 @@ use super::site::{House, Site};
 use super::swarm;
 use crate::api::TransferState;
 use crate::threads::lock;
+use crate::tracker::recorder::View;
 
 /// One number.
 #[derive(Debug, Clone)]
@@ -89,7 +90,10 @@ pub(super) fn metrics(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     rows.put(("p2p_uptime_seconds", "Seconds since the page was there", false), site.uptime().as_secs_f64());
     match &site.house {
         House::Peer(peer) => of_peer(&mut rows, peer),
-        House::Tracker(_) => of_tracker(&mut rows, site)?,
+        House::Tracker(tracker) => {
+            of_tracker(&mut rows, site)?;
+            tracker.view().iter().for_each(|view| of_cluster(&mut rows, view));
+        }
     }
     let answered = ("p2p_web_requests", "Requests to the page, by the class of the answer", true);
     for (class, count) in ["other", "1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(&site.answered) {
@@ -174,6 +178,20 @@ fn of_tracker(rows: &mut Rows, site: &Site) -> Result<(), Problem> {
     rows.put(("p2p_tracker_registrations", "Names and contents at peers", false), registrations);
     rows.put(("p2p_tracker_located", "Questions for contents answered", true), status.located as f64);
     Ok(())
+}
+
+/// How the tracker stands in its cluster.
+fn of_cluster(rows: &mut Rows, view: &View) {
+    let yes = |is: bool| if is { 1.0 } else { 0.0 };
+    let quorum = ("p2p_cluster_quorum", "1 while the trackers can agree, as this one sees it", false);
+    rows.put(quorum, yes(view.stuck().is_none()));
+    rows.put(("p2p_cluster_leader", "1 while this tracker leads", false), yes(view.leads));
+    rows.put(("p2p_cluster_members", "Trackers that are one", false), view.members.len() as f64);
+    rows.put(("p2p_cluster_connected", "Other trackers that are connected", false), view.others.len() as f64);
+    rows.put(
+        ("p2p_cluster_applied", "The slot of the log up to which all is applied", false),
+        view.slot as f64,
+    );
 }
 
 /// What the system says of this process.

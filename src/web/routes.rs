@@ -92,7 +92,7 @@ routes! {
     DELETE "/api/v1/users/{name}" Both Admin 0 How::Call(accounts_api::remove_user), "Removes a user";
     GET "/api/v1/events" Both Reader 0 How::Events, "What changes, as server-sent events";
     GET "/api/v1/series" Both Reader 0 How::Call(common_api::series), "Numbers over time";
-    GET "/api/v1/activity" Both Reader 0 How::Call(common_api::activity), "What was changed here, and by whom";
+    GET "/api/v1/activity" Both Reader 0 How::Call(common_api::activity), "What was changed here, and by whom; at a tracker, who came and went";
     GET "/api/v1/warnings" Both Reader 0 How::Call(common_api::warnings), "What this process warned of lately";
     GET "/api/v1/contents" Both Reader 0 How::Call(swarm::contents), "Names in the swarm";
     GET "/api/v1/find" Both Reader 0 How::Call(swarm::find), "What a name or id stands for";

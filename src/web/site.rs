@@ -26,21 +26,49 @@ use crate::content::shown;
 use crate::net::secure;
 use crate::peer::Hand;
 use crate::threads::lock;
+use crate::tracker::chronicle::{Event, Kind, Who};
 use crate::wire::{Common, ErrorCode, FromTracker, ToTracker};
 
 /// So many of the last changes are told of.
 const MAX_ACTIVITY: usize = 1_000;
 
-/// Something that was changed here, and by whom.
+/// Something that was changed here, and by whom; or who came or went.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Activity {
     /// Which it is, from the start on.
     pub(super) number: u64,
     /// Milliseconds since 1970.
     pub(super) at: u64,
+    /// `change`, or what it is that came or went: `peer`, `store`, `node`.
+    pub(super) kind: &'static str,
+    /// Who changed it; empty of what nobody changed.
     pub(super) account: String,
+    /// What came or went: its id, and what it calls itself.
+    pub(super) id: Option<String>,
+    pub(super) name: Option<String>,
     pub(super) from: String,
     pub(super) what: String,
+}
+
+impl From<&Event> for Activity {
+    fn from(event: &Event) -> Activity {
+        let Who { kind, id, name, from } = &event.who;
+        let kind = match kind {
+            Kind::Peer => "peer",
+            Kind::Store => "store",
+            Kind::Node => "node",
+        };
+        Activity {
+            number: event.number,
+            at: event.at_ms,
+            kind,
+            account: String::new(),
+            id: Some(HEXLOWER.encode(id)),
+            name: Some(name.clone()),
+            from: from.map_or_else(String::new, |from| from.to_string()),
+            what: event.what.to_owned(),
+        }
+    }
 }
 
 /// Other pages, which go on when this one is gone.
@@ -163,22 +191,35 @@ impl Site {
     pub(super) fn note(&self, asked: &Asked, what: impl Into<String>) {
         let (account, from, what) = (asked.account().to_owned(), asked.from.to_string(), what.into());
         tracing::info!("page: {} at {from}: {}", shown(&account), shown(&what));
-        let number = self.activities.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = match &self.house {
+            House::Tracker(tracker) => tracker.chronicle().next(),
+            House::Peer(_) => self.activities.fetch_add(1, Ordering::Relaxed) + 1,
+        };
         let mut activity = lock(&self.activity);
-        activity.push_back(Activity { number, at: now(), account, from, what });
+        let (kind, id, name) = ("change", None, None);
+        activity.push_back(Activity { number, at: now(), kind, account, id, name, from, what });
         if activity.len() > MAX_ACTIVITY {
             activity.pop_front();
         }
     }
 
-    /// What was changed, the latest first.
+    /// What was changed, and at a tracker who came and went, in no order.
     pub(super) fn activity(&self) -> Vec<Activity> {
-        lock(&self.activity).iter().rev().cloned().collect()
+        let mut all: Vec<Activity> = lock(&self.activity).iter().cloned().collect();
+        if let House::Tracker(tracker) = &self.house {
+            all.extend(tracker.chronicle().events().map(Activity::from));
+        }
+        all
     }
 
     /// The last of it.
     pub(super) fn latest(&self) -> Option<Activity> {
-        lock(&self.activity).back().cloned()
+        let changed = lock(&self.activity).back().cloned();
+        let happened = match &self.house {
+            House::Tracker(tracker) => tracker.chronicle().latest().map(Activity::from),
+            House::Peer(_) => None,
+        };
+        changed.into_iter().chain(happened).max_by_key(|row| row.number)
     }
 
     /// A link that lets the owner in, once within ten minutes.

@@ -98,6 +98,9 @@ fn handed_in(link: &Link, asked: &Asked) -> HandedIn {
 pub(super) fn is_ready(site: &Site) -> Result<(), String> {
     match &site.house {
         House::Peer(peer) => super::peer_api::is_ready(peer),
-        House::Tracker(_) => swarm::status(site).map(drop).map_err(|problem| problem.detail),
+        House::Tracker(tracker) => {
+            swarm::status(site).map_err(|problem| problem.detail)?;
+            tracker.view().and_then(|view| view.stuck()).map_or(Ok(()), Err)
+        }
     }
 }

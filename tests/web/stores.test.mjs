@@ -47,6 +47,24 @@ test('what is shared is handed to stores', async () => {
   await owner.waitForSelector('.row:has-text("notes.txt")');
 });
 
+test('a tracker tells who comes and goes as it happens, and how to fetch what it has no bytes of', async () => {
+  await go(owner, '#/activity');
+  await owner.waitForSelector('.row:has-text("store-1 went without a word")');
+  const told = await stage.peer(stage.folder(), [tracker.at], '--name', '\u202egnp.<b>');
+  await owner.waitForSelector('.row:has-text("\\\\u{202e}gnp.<b> joined")');
+  await told.stop();
+  await owner.waitForSelector('.row:has-text("\\\\u{202e}gnp.<b> left")', { timeout: 4000 });
+  await owner.selectOption('label:has-text("Show") select', 'store');
+  await owner.waitForSelector('.row:has-text("gnp.<b>")', { state: 'detached' });
+  await owner.waitForSelector('.row:has-text("store-3 lends space")');
+  assert.deepEqual(await axe(owner), []);
+  await go(owner, '#/files?q=film');
+  await owner.click('.row:has-text("film.mkv") .name');
+  await owner.waitForSelector('.given:has-text("A tracker has no bytes"):has-text("p2p get \'p2p:")');
+  assert.equal(await owner.locator('text=Save it').filter({ hasNotText: 'descriptor' }).count(), 0);
+  assert.deepEqual(await axe(owner), []);
+});
+
 test('a store is let go, and the tracker says that it is alone', async () => {
   await go(owner, '#/stores');
   await owner.click('.row:has-text("store-2") button');

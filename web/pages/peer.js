@@ -1,5 +1,5 @@
-// This peer or tracker itself: how it is, its rates, and what was changed on this page.
-import { useEffect, useRef, useState } from '../vendor/hooks.js';
+// This peer or tracker itself: how it is, its rates, and what happened.
+import { useRef, useState } from '../vendor/hooks.js';
 import { about, act, latest, may, peer, tracker } from '../api.js';
 import { Facts, html, Name, requery, route, Search, Time, useAsked } from '../ui.js';
 import { Table } from '../table.js';
@@ -54,15 +54,19 @@ function One({ title, which, now }) {
     onInput=${event => { event.target.setCustomValidity(''); setText(event.target.value); }} /> a second</label><button class="main" disabled=${!may('admin')}>Set</button><span class="soft">now: ${now ? rate(now) : 'no limit'}</span></form>`;
 }
 
+/** What came or went is told at a tracker, beside what was changed. */
+const KINDS = [['', 'All'], ['change', 'Changes'], ['peer', 'Peers'], ['store', 'Stores'], ['node', 'Nodes']];
+
 export function Activity() {
-  const q = route.value.query.get('q') ?? '', [seen, setSeen] = useState(0);
-  useEffect(() => { setSeen(latest.value?.number ?? 0); }, [latest.value?.number]);
+  const q = route.value.query.get('q') ?? '', kind = route.value.query.get('kind') ?? '';
   const columns = [
-    { title: 'What', width: 'minmax(12rem, 3fr)', cell: one => html`<${Name} text=${one.what} />` },
-    { title: 'Who', sort: 'account', width: '10rem', narrow: true, cell: one => html`<${Name} text=${one.account} />` },
+    { title: 'What', width: 'minmax(12rem, 3fr)', cell: one => (one.kind === 'change' ? html`<${Name} text=${one.what} />` : html`<${Name} text=${one.name || one.id.slice(0, 12)} title=${one.id} /> ${one.what}`) },
+    { title: 'Who', sort: 'account', width: '10rem', narrow: true, cell: one => (one.kind === 'change' ? html`<${Name} text=${one.account} />` : html`<span class="soft">${one.kind}</span>`) },
     { title: 'From', width: '10rem', cell: one => one.from },
     { title: 'When', sort: 'number', width: '8rem', side: 'end', narrow: true, cell: one => html`<${Time} ms=${one.at} />` },
   ];
-  return html`<div class="line"><${Search} label="Look for a change" value=${q} onInput=${text => requery({ q: text })} /></div>
-    <${Table} label="Activity" id="activity" source="activity" query=${`q=${encodeURIComponent(q)}&seen=${seen}`} columns=${columns} sort="-number" empty="Nothing was changed on this page since the start." />`;
+  return html`<div class="line"><${Search} label="Look for something that happened" value=${q} onInput=${text => requery({ q: text })} />
+      ${about.value.role === 'tracker' ? html`<label>Show <select value=${kind} onChange=${event => requery({ kind: event.target.value })}>${KINDS.map(([value, words]) => html`<option key=${value} value=${value}>${words}</option>`)}</select></label>` : null}</div>
+    <${Table} label="Activity" id="activity" source="activity" query=${`q=${encodeURIComponent(q)}&kind=${encodeURIComponent(kind)}`} last=${latest.value?.number} columns=${columns} sort="-number"
+      empty=${q || kind ? 'Nothing like that happened since the start, or it is too long ago.' : 'Nothing happened since the start.'} />`;
 }

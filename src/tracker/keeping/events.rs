@@ -85,19 +85,17 @@ impl Keeping {
         })
     }
 
-    /// A store's registration on this connection has ended.
-    pub fn gone(&mut self, peer: PeerId, connection: u64, now: Instant) {
-        if let Some(at) = self.stores.find(peer).filter(|at| self.stores[*at].is_on(connection)) {
-            self.goes(at, now);
-        }
+    /// A store's registration on this connection has ended. Returns true if there was one.
+    pub fn gone(&mut self, peer: PeerId, connection: u64, now: Instant) -> bool {
+        let at = self.stores.find(peer).filter(|at| self.stores[*at].is_on(connection));
+        at.map(|at| self.goes(at, now)).is_some()
     }
 
-    /// A peer's registration has ended, whatever its connection.
-    pub fn expire(&mut self, peer: PeerId, now: Instant) {
+    /// A peer's registration has ended, whatever its connection. Returns true if it was a store.
+    pub fn expire(&mut self, peer: PeerId, now: Instant) -> bool {
         let here = |at: &StoreRow| self.stores[*at].presence != Presence::Away;
-        if let Some(at) = self.stores.find(peer).filter(here) {
-            self.goes(at, now);
-        }
+        let at = self.stores.find(peer).filter(here);
+        at.map(|at| self.goes(at, now)).is_some()
     }
 
     fn goes(&mut self, at: StoreRow, now: Instant) {

@@ -70,6 +70,24 @@ impl View {
         self.others.iter().find(|other| other.node == node)
     }
 
+    /// Why these trackers agree on nothing now, as far as this one sees; none if they do. One that leads stays in office for a
+    /// while when it hears most others no more, so it is counted who is there as well.
+    pub fn stuck(&self) -> Option<String> {
+        let is_here = |member: &&Member| match member.node == self.node {
+            true => self.votes(),
+            false => self.other(member.node).is_some() && !self.is_replaced(member),
+        };
+        let here = self.members.iter().filter(is_here).count();
+        let is_led = self.leads || self.leader.is_some_and(|leader| self.other(leader).is_some());
+        let why = match () {
+            () if self.epoch == 0 => "the trackers of this cluster have not met yet",
+            () if here * 2 <= self.members.len() => "too few trackers of this cluster are there to agree",
+            () if !is_led => "no tracker of this cluster leads",
+            () => return None,
+        };
+        Some(self.missing().map_or_else(|| why.to_owned(), |missing| format!("{why}; {missing}")))
+    }
+
     /// Members that are not there, or not with the disk that they had, or cannot write it; in words, if there are any.
     pub fn missing(&self) -> Option<String> {
         let unwritable = |why: &String| format!("cannot write its disk: {why}");
@@ -131,6 +149,30 @@ mod tests {
         assert!(view.is_replaced(&member(3)) && !view.is_replaced(&member(2)));
         assert_eq!(view.other(3).map(|other| other.node), Some(3));
         assert_eq!((view.other(2), view.member(4)), (None, None));
+    }
+
+    #[test]
+    fn trackers_agree_while_one_of_them_leads_and_most_are_there() {
+        let led = |leader, others| View { leader, others, ..view() };
+        let one = |node| other(node, Some(node.into()));
+        let stuck = |view: View| view.stuck();
+        assert_eq!(stuck(led(Some(2), vec![one(2)])), None, "two of three, and one leads");
+        assert_eq!(stuck(View { leads: true, ..led(Some(1), vec![one(3)]) }), None);
+        assert_eq!(
+            stuck(View { leads: true, ..led(Some(1), vec![]) }).as_deref(),
+            Some(
+                "too few trackers of this cluster are there to agree; tracker 2 (10.0.0.2:9700) is not there, \
+                 tracker 3 (10.0.0.3:9700) is not there"
+            )
+        );
+        let replaced = led(Some(3), vec![other(2, Some(22))]);
+        assert!(stuck(replaced).is_some_and(|why| why.starts_with("too few")), "another disk has no vote");
+        let alone = stuck(led(None, vec![one(2), one(3)]));
+        assert_eq!(alone.as_deref(), Some("no tracker of this cluster leads"));
+        let gone = stuck(led(Some(3), vec![one(2)]));
+        assert!(gone.is_some_and(|why| why.starts_with("no tracker of this cluster leads; tracker 3")));
+        let founding = stuck(View { epoch: 0, ..view() });
+        assert_eq!(founding.as_deref(), Some("the trackers of this cluster have not met yet"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::crew::Crew;
 use crate::net::guests::Guests;
 use crate::threads;
+use crate::tracker::chronicle::Who;
 use crate::tracker::shared::Shared;
 
 /// How often a lease is looked at while it lasts, within bounds.
@@ -41,9 +42,11 @@ pub(super) fn start(
 fn end_leases(shared: &Shared, now: Instant) {
     let expired = shared.lock().expire(now);
     shared.sweep();
-    for peer in expired {
-        shared.keep(now, |keeping| keeping.expire(peer, now));
+    for (peer, profile) in expired {
+        let is_store = shared.keep(now, |keeping| keeping.expire(peer, now));
         tracing::info!("the lease of peer {peer} ran out");
+        let who = Who::peer(peer, &profile.name, profile.from.ip, is_store);
+        shared.note(who, "was silent until its lease ran out");
     }
     shared.tend(now);
 }

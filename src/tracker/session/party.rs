@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::members::{self, Caller};
 use super::reply::Reply;
 use crate::content::{FileId, Network};
+use crate::tracker::chronicle::Who;
 use crate::tracker::directory::{Denial, Directory, Origin, Sender};
 use crate::tracker::records::{Command, PublishAs, RemoveAs};
 use crate::tracker::roles;
@@ -79,11 +80,26 @@ impl Party {
 
     /// Ends the registration, if there is one, because the connection ended.
     pub(super) fn end(&self, shared: &Shared, now: Instant) {
-        if self.registered {
-            shared.lock().leave(self.sender);
-            shared.sweep();
-            shared.keep(now, |keeping| keeping.gone(self.sender.peer, self.sender.connection, now));
+        if let Some(gone) = self.retire(shared, now) {
+            shared.note(gone, "went without a word");
         }
+    }
+
+    /// Ends the registration, if there is one, and says whose it was.
+    pub(super) fn retire(&self, shared: &Shared, now: Instant) -> Option<Who> {
+        if !self.registered {
+            return None;
+        }
+        let was_here = shared.lock().leave(self.sender);
+        shared.sweep();
+        let Sender { peer, connection } = self.sender;
+        let is_store = shared.keep(now, |keeping| keeping.gone(peer, connection, now));
+        was_here.then(|| self.named(is_store))
+    }
+
+    /// Who is at the other end, for people.
+    pub(super) fn named(&self, is_store: bool) -> Who {
+        Who::peer(self.sender.peer, &self.name, self.from.ip, is_store)
     }
 
     /// The directory, with the sign of life noted that every message is.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::content::{Network, PeerId, SafeName};
+use crate::tracker::chronicle::Who;
 use crate::tracker::directory::{Directory, Query, Sender, Wanted};
 use crate::tracker::keeping::{Asked, Keeping, NotTaken, Order, Progress, Shortage, Tally};
 use crate::tracker::records::{self, Command, Content, Promise, SetStore};
@@ -28,15 +29,21 @@ pub(super) fn until(wait_ms: u32, now: Instant) -> Instant {
 pub(super) fn lend(
     shared: &Shared,
     sender: Sender,
-    (message, name): (&wire::Lend, &str),
+    (message, store): (&wire::Lend, Who),
     now: Instant,
 ) -> Result<FromTracker, Common> {
     let who = registered(shared, sender)?;
     if shared.records().authority() == Authority::NONE {
         return Err(Common::error(ErrorCode::NoQuorum, "the trackers of this cluster have not met yet"));
     }
-    let lent = shared.keep(now, |keeping| keeping.lend(who, message, Label::new(name), now));
-    Ok(lent.map_err(not_taken)?.into())
+    let (was_here, lent) = shared.keep(now, |keeping| {
+        (keeping.is_here(sender.peer), keeping.lend(who, message, Label::new(&*store.name), now))
+    });
+    let lent = lent.map_err(not_taken)?;
+    if !was_here {
+        shared.note(store, "lends space");
+    }
+    Ok(lent.into())
 }
 
 /// The command that says what is to become of a store, if that is on record.

@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn expired(directory: &mut Directory, now: Instant) -> Vec<PeerId> {
+    directory.expire(now).into_iter().map(|(peer, _)| peer).collect()
+}
+
 #[test]
 fn a_lease_ends_without_a_sign_of_life() {
     let start = Instant::now();
@@ -9,12 +13,12 @@ fn a_lease_ends_without_a_sign_of_life() {
     join(&mut directory, peer(1), &[offer("f", 1, 1, true)], start);
     join(&mut directory, peer(2), &[offer("f", 1, 1, true)], start);
     directory.touch(peer(2), start + LEASE / 2);
-    assert_eq!(directory.expire(start + LEASE - Duration::from_nanos(1)), []);
-    assert_eq!(directory.expire(start + LEASE), [peer(1).peer]);
+    assert_eq!(expired(&mut directory, start + LEASE - Duration::from_nanos(1)), []);
+    assert_eq!(expired(&mut directory, start + LEASE), [peer(1).peer]);
     // Out of the answers at once, even before its contents are cleared away.
     assert_eq!(locate(&mut directory, Wanted::Name("f"), start)[0].holders.len(), 1);
     assert_eq!(directory.update(peer(1), &[], &[], start), Err(Denial::NotRegistered));
-    assert_eq!(directory.expire(start + LEASE + LEASE / 2), [peer(2).peer]);
+    assert_eq!(expired(&mut directory, start + LEASE + LEASE / 2), [peer(2).peer]);
     while directory.sweep(1) {}
     assert_eq!(locate(&mut directory, Wanted::Name("f"), start), []);
 }
@@ -50,7 +54,7 @@ fn who_is_contested_is_asked_and_keeps_its_registration_with_any_word() {
     let (answers, late) = (soon + Duration::from_millis(1), soon + LEASE / 2);
     directory.touch(peer(1), answers);
     assert_eq!(register(&mut directory, 3, late), Err(Contested { ping: Some(1) }), "it is asked anew");
-    assert_eq!(register(&mut directory, 4, late + LEASE / 2), Ok(()), "and has been silent since");
+    assert_eq!(register(&mut directory, 4, late + LEASE / 2), Ok(false), "and has been silent since");
     assert_eq!(directory.heartbeat(peer(1), Load::default(), late), Err(Denial::NotRegistered));
     assert_eq!(directory.heartbeat(came_again(4), Load::default(), late), Ok(()));
 }
@@ -60,10 +64,10 @@ fn who_left_is_in_nobodys_way_and_nobody_is_in_its_own() {
     let now = Instant::now();
     let mut directory = directory(now);
     join(&mut directory, peer(1), &[offer("f", 1, 1, true)], now);
-    assert_eq!(directory.register(peer(1), Profile::default(), now), Ok(()), "on its own connection");
+    assert_eq!(directory.register(peer(1), Profile::default(), now), Ok(false), "on its own connection");
     directory.leave(peer(1));
     let came_again = Sender { connection: 3, ..peer(1) };
-    assert_eq!(directory.register(came_again, Profile::default(), now), Ok(()));
+    assert_eq!(directory.register(came_again, Profile::default(), now), Ok(true));
 }
 
 #[test]
