@@ -644,6 +644,9 @@ fn who_may_come_in_to_the_pages_of_several_trackers_is_changed_at_any_of_them() 
     assert!(unready.body.contains("too few trackers of this cluster are there to agree"), "{}", unready.body);
     assert!(unready.body.contains("tracker 1 (127.0.0.1:"), "{}", unready.body);
     assert!(quorum(&several, "0.0") && several.owners[2].get("/healthz").status == 200);
+    let cluster = several.owners[2].get("/api/v1/cluster").json();
+    let nodes = cluster["nodes"].as_array().expect("who is missed is seen then, too");
+    assert_eq!(nodes.iter().filter(|node| node["state"] == "away").count(), 2, "{cluster}");
     let refused = several.owners[2].call("DELETE", "/api/v1/users/user%201", None);
     assert_eq!((refused.status, log_in(2, "user 1")), (503, 201), "{}", refused.body);
     assert!(refused.body.contains("not on record"), "{}", refused.body);

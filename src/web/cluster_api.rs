@@ -19,19 +19,20 @@ use crate::wire::{
 /// Nodes that are looked at for one list.
 const MAX_NODES: usize = 20_000;
 
-/// Trackers that are one, and whether nodes that are lost are brought back.
+/// Trackers that are one, and whether nodes that are lost are brought back, which only that one knows that leads.
 #[derive(Debug, Serialize)]
 struct Together {
     #[serde(flatten)]
     trackers: ClusterReport,
-    paused: bool,
+    paused: Option<bool>,
 }
 
 /// `GET /cluster`
 pub(super) fn cluster(site: &Site, _: &Asked) -> Result<Answer, Problem> {
     let FromTracker::Cluster(cluster) = site.ask(GetCluster {})? else { return Err(strange()) };
-    let paused = some(site, NodeId::NONE, 1)?.paused;
-    Ok(Answer::tagged(&Together { trackers: ClusterReport::new(&cluster, ""), paused }))
+    let trackers = ClusterReport::new(&cluster, "");
+    let paused = trackers.leader.and_then(|_| some(site, NodeId::NONE, 1).ok()).map(|nodes| nodes.paused);
+    Ok(Answer::tagged(&Together { trackers, paused }))
 }
 
 fn some(site: &Site, after: NodeId, limit: usize) -> Result<Nodes, Problem> {

@@ -49,14 +49,14 @@ test('what is shared is handed to stores', async () => {
 
 test('a tracker tells who comes and goes as it happens, and how to fetch what it has no bytes of', async () => {
   await go(owner, '#/activity');
-  await owner.waitForSelector('.row:has-text("store-1 went without a word")');
+  await owner.waitForSelector('.row:has-text("store-1"):has-text("went without a word")');
   const told = await stage.peer(stage.folder(), [tracker.at], '--name', '\u202egnp.<b>');
-  await owner.waitForSelector('.row:has-text("\\\\u{202e}gnp.<b> joined")');
+  await owner.waitForSelector('.row:has-text("\\\\u{202e}gnp.<b>"):has-text("joined")');
   await told.stop();
-  await owner.waitForSelector('.row:has-text("\\\\u{202e}gnp.<b> left")', { timeout: 4000 });
+  await owner.waitForSelector('.row:has-text("\\\\u{202e}gnp.<b>"):has-text("left")', { timeout: 4000 });
   await owner.selectOption('label:has-text("Show") select', 'store');
   await owner.waitForSelector('.row:has-text("gnp.<b>")', { state: 'detached' });
-  await owner.waitForSelector('.row:has-text("store-3 lends space")');
+  await owner.waitForSelector('.row:has-text("store-3"):has-text("lends space")');
   assert.deepEqual(await axe(owner), []);
   await go(owner, '#/files?q=film');
   await owner.click('.row:has-text("film.mkv") .name');

@@ -12,7 +12,7 @@ export function Cluster() {
   const pause = paused => act(paused ? 'Lost nodes are left alone' : 'Lost nodes are brought back again', 'nodes', { method: 'PATCH', body: { paused } });
   return html`<${Trackers} is=${is} /><h2>Hosts</h2>
     ${is.paused ? html`<p class="banner">Nobody is brought back while this is paused. ${steers() ? html`<button type="button" onClick=${() => pause(false)}>Go on</button>` : null}</p>` : null}
-    <${Hosts} more=${steers() && !is.paused ? html`<button type="button" onClick=${() => pause(true)}>Bring nobody back for now</button>` : null} />`;
+    <${Hosts} more=${steers() && is.paused === false ? html`<button type="button" onClick=${() => pause(true)}>Bring nobody back for now</button>` : null} />`;
 }
 
 /** Who of them is there, and how many may still go: fewer than none if they are too few. */

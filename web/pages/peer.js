@@ -60,7 +60,7 @@ const KINDS = [['', 'All'], ['change', 'Changes'], ['peer', 'Peers'], ['store', 
 export function Activity() {
   const q = route.value.query.get('q') ?? '', kind = route.value.query.get('kind') ?? '';
   const columns = [
-    { title: 'What', width: 'minmax(12rem, 3fr)', cell: one => (one.kind === 'change' ? html`<${Name} text=${one.what} />` : html`<${Name} text=${one.name || one.id.slice(0, 12)} title=${one.id} /> ${one.what}`) },
+    { title: 'What', width: 'minmax(12rem, 3fr)', cell: one => (one.kind === 'change' ? html`<${Name} text=${one.what} />` : html`<span class="happened"><${Name} text=${one.name || one.id.slice(0, 12)} title=${one.id} /><span>${one.what}</span></span>`) },
     { title: 'Who', sort: 'account', width: '10rem', narrow: true, cell: one => (one.kind === 'change' ? html`<${Name} text=${one.account} />` : html`<span class="soft">${one.kind}</span>`) },
     { title: 'From', width: '10rem', cell: one => one.from },
     { title: 'When', sort: 'number', width: '8rem', side: 'end', narrow: true, cell: one => html`<${Time} ms=${one.at} />` },
