@@ -86,14 +86,14 @@ struct Standing {
 
 impl Chronicle {
     /// The number of what happens next, whoever remembers that.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
     }
 
     /// Something happened to somebody.
     pub fn note(&mut self, who: Who, what: &'static str, at_ms: u64) {
-        let number = self.next();
+        let number = self.number();
         self.lots.entry(who.kind).or_default().add(Event { number, at_ms, who, what });
     }
 

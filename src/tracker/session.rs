@@ -135,7 +135,12 @@ impl Session {
             ToTracker::Records(message) => return self.import(shared, message, now),
             ToTracker::Lend(message) => {
                 drop(self.party.step(shared, now));
-                return answered(stores::lend(shared, self.party.sender, (&message, self.party.named(true)), now));
+                return answered(stores::lend(
+                    shared,
+                    self.party.sender,
+                    (&message, self.party.named(true)),
+                    now,
+                ));
             }
             ToTracker::Kept(message) => {
                 drop(self.party.step(shared, now));
@@ -204,7 +209,7 @@ impl Session {
             }
             Common::Leave => {
                 if let Some(gone) = self.party.retire(shared, now) {
-                    shared.note(gone, "left");
+                    shared.chronicle().note(gone, "left", shared.clock_ms());
                 }
                 Reply { close: true, ..Common::Ok.into() }
             }
@@ -241,7 +246,7 @@ impl Session {
             return denied(&denial).into();
         }
         if is_new {
-            shared.note(self.party.named(false), "joined");
+            shared.chronicle().note(self.party.named(false), "joined", shared.clock_ms());
         }
         let lease_ms = u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);
         let registered = FromTracker::from(wire::Registered { lease_ms, epoch });

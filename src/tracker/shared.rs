@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::allowance::Allowance;
-use super::chronicle::{Chronicle, Who};
+use super::chronicle::Chronicle;
 use super::directory::Directory;
 use super::keeping::{Keeping, Order, Terms};
 use super::keys;
@@ -380,13 +380,6 @@ impl Shared {
     /// Puts on record what time brings for nodes: who is lost or back, and who is to bring whom back. The tracker that leads
     /// does so; it hears nodes through the others as well, so that one that it hears by none of them most do not hear.
     pub fn watch_nodes(&self, now: Instant) {
-        self.propose_nodes(now);
-        let (heard, records) = (self.nodes(), self.records());
-        let from = |node| heard.said(node).map(|said| said.from);
-        self.chronicle().look(records.nodes(), from, self.clock_ms());
-    }
-
-    fn propose_nodes(&self, now: Instant) {
         if !self.leads() {
             return self.nodes().follow();
         }
@@ -404,11 +397,6 @@ impl Shared {
     /// What happened last, for one bounded step. Nothing else is locked under it.
     pub fn chronicle(&self) -> MutexGuard<'_, Chronicle> {
         threads::lock(&self.chronicle)
-    }
-
-    /// Something happened to somebody, for people to see.
-    pub fn note(&self, who: Who, what: &'static str) {
-        self.chronicle().note(who, what, self.clock_ms());
     }
 
     /// The planner, for one bounded step, and then for some of what follows from it, the lock free between them. Whom

@@ -192,7 +192,7 @@ impl Site {
         let (account, from, what) = (asked.account().to_owned(), asked.from.to_string(), what.into());
         tracing::info!("page: {} at {from}: {}", shown(&account), shown(&what));
         let number = match &self.house {
-            House::Tracker(tracker) => tracker.chronicle().next(),
+            House::Tracker(tracker) => tracker.chronicle().number(),
             House::Peer(_) => self.activities.fetch_add(1, Ordering::Relaxed) + 1,
         };
         let mut activity = lock(&self.activity);

@@ -34,6 +34,7 @@ pub(super) fn start(
             end_leases(&shared, Instant::now());
             shared.end_keys(Instant::now());
             shared.watch_nodes(Instant::now());
+            look_at_nodes(&shared);
             crew.join_ended();
         }
     })
@@ -46,9 +47,16 @@ fn end_leases(shared: &Shared, now: Instant) {
         let is_store = shared.keep(now, |keeping| keeping.expire(peer, now));
         tracing::info!("the lease of peer {peer} ran out");
         let who = Who::peer(peer, &profile.name, profile.from.ip, is_store);
-        shared.note(who, "was silent until its lease ran out");
+        shared.chronicle().note(who, "was silent until its lease ran out", shared.clock_ms());
     }
     shared.tend(now);
+}
+
+/// Notes what became of nodes since the last look.
+fn look_at_nodes(shared: &Shared) {
+    let (heard, records) = (shared.nodes(), shared.records());
+    let from = |node| heard.said(node).map(|said| said.from);
+    shared.chronicle().look(records.nodes(), from, shared.clock_ms());
 }
 
 #[cfg(test)]
