@@ -160,6 +160,15 @@ impl Host {
         working.join().expect("what is done there does not panic")
     }
 
+    /// What is said within this machine goes over a link of so many megabits a second.
+    #[allow(dead_code, reason = "not all tests slow a machine down")]
+    pub(crate) fn slow_loopback(&self, mbit: u32) {
+        ip(&format!(
+            "netns exec {} tc qdisc add dev lo root tbf rate {mbit}mbit burst 1mb latency 50ms",
+            self.namespace
+        ));
+    }
+
     /// From now on nobody can dial this port: what would answer does not leave. Dials from here are not touched.
     #[allow(dead_code, reason = "not all tests refuse dials")]
     pub(crate) fn refuses_dials_at(&self, port: u16) {
