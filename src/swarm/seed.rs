@@ -107,7 +107,7 @@ impl Seed {
         self.has_all_at_last(&taker, orderly)
     }
 
-    /// A peer may have several seats: what it got at one that it left in order counts until it leaves the last.
+    /// A peer may have several seats: what it got at one that it left in order counts until it leaves the last, in order or not.
     fn has_all_at_last(&mut self, taker: &Taker, orderly: bool) -> bool {
         let mut all = self.left.remove(&taker.peer);
         if orderly {
@@ -118,7 +118,7 @@ impl Seed {
             self.left.extend(all.map(|all| (taker.peer, all)));
             return false;
         }
-        orderly && all.is_some_and(|all| all.is_full())
+        all.is_some_and(|all| all.is_full())
     }
 
     /// True if nobody has it open.
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_all_when_it_leaves_the_last_of_its_seats_in_order() {
+    fn a_peer_has_all_when_it_leaves_the_last_of_its_seats_and_got_all_at_those_it_left_in_order() {
         let mut seed = Seed::new(4);
         let (one, other) = ((1, 0), (2, 0));
         let open = |seed: &mut Seed| [one, other].map(|seat| seed.open(seat, PeerId([7; 16])));
@@ -269,6 +269,10 @@ mod tests {
         (0..4).map(Chunk).for_each(|chunk| seed.give(one, chunk));
         assert!(!seed.close(one, false), "it was cut off");
         assert!(!seed.close(other, true) && seed.left.is_empty());
+        open(&mut seed);
+        (0..4).map(Chunk).for_each(|chunk| seed.give(one, chunk));
+        assert!(!seed.close(one, true));
+        assert!(seed.close(other, false), "a connection that came when all was there, and was not needed");
     }
 
     #[test]
