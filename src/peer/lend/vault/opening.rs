@@ -67,11 +67,14 @@ pub(super) fn open(path: &Path, quota: u64) -> Result<(Shared, Writer), VaultErr
         writer.enter(&shared, &lost, || ())?;
         lock(&shared.index).catalogue.recount();
     }
-    // A listing is without members once those are given up.
+    // A listing is without members once those are given up: it is looked again, if anything was.
     for _ in 0..2 {
         let amends = lock(&shared.index).catalogue.amends();
         let amends: Vec<Vec<Encoded>> = amends.iter().map(|entry| vec![entry.encode()]).collect();
         writer.enter(&shared, &amends, || ())?;
+        if amends.is_empty() {
+            break;
+        }
     }
     for (_, file) in lock(&shared.index).catalogue.files() {
         for run in file.runs() {
