@@ -100,7 +100,10 @@ impl Chronicle {
     /// Looks at the nodes on record, and notes what is not as it was at the last look.
     pub fn look(&mut self, nodes: &Nodes, from: impl Fn(NodeId) -> Option<Network>, at_ms: u64) {
         let now = standing(nodes);
-        let Some(before) = self.nodes.replace(now.clone()) else { return };
+        let Some(before) = self.nodes.take() else {
+            self.nodes = Some(now);
+            return;
+        };
         let who = |node: NodeId, name: &str| {
             let (id, name) = (node.0, name.to_owned());
             Who { kind: Kind::Node, id, name, from: from(node) }
@@ -113,6 +116,7 @@ impl Chronicle {
         for (node, was) in before.iter().filter(|(node, _)| !now.contains_key(node)) {
             self.note(who(*node, &was.name), "was forgotten", at_ms);
         }
+        self.nodes = Some(now);
     }
 
     /// All that is remembered, in no order.

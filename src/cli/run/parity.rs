@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::cli::failure::{Failure, reason};
 use crate::cli::run::scratch;
-use crate::cli::run::sharer::{Files, Source};
+use crate::cli::run::sharer::{Files, Source, changed};
 use crate::cli::run::signals::Stop;
 use crate::cli::typed::published::UploadArgs;
 use crate::content::code::{SLICE_BYTES, Shard, Stripes, encode};
@@ -49,11 +49,7 @@ impl Parity {
         };
         match write(files, &at, stripes, stop) {
             Ok(true) => {}
-            Ok(false) => {
-                return Err(Failure::other(format!(
-                    "{name} changed while it was read; the same command begins again"
-                )));
-            }
+            Ok(false) => return Err(changed(name)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 return Err(Failure::new(crate::api::Exit::Interrupted, format!("{name} is not stored")));
             }

@@ -35,6 +35,11 @@ pub(super) struct Files {
     pub(super) paths: Vec<PathBuf>,
 }
 
+/// What is to be uploaded is not what it was when it was begun.
+pub(super) fn changed(name: &SafeName) -> Failure {
+    Failure::other(format!("{name} changed while it was read; the same command begins again"))
+}
+
 impl Source {
     /// Finds who shares what is at `path`, or shares it; nothing is left beside it. A folder that is to be coded is shared by this
     /// process, which has to know its members.
@@ -53,8 +58,7 @@ impl Source {
 
     /// What there is to be coded.
     pub(super) fn files(&self, name: &SafeName) -> Result<Files, Failure> {
-        let gone =
-            || Failure::other(format!("{name} changed while it was read; the same command begins again"));
+        let gone = || changed(name);
         if !name.is_tree() {
             let layout = Geometry::of(self.offer.size).and_then(|file| Layout::new(vec![file]));
             let (layout, paths) = (layout.ok_or_else(gone)?, vec![self.path.clone()]);

@@ -135,21 +135,8 @@ mod tests {
             downloads: 0,
             original: true,
         };
-        Variant {
-            name: Name::new("f"),
-            id: FileId([id; 32]),
-            size: 1,
-            total: 1,
-            chunks: 1,
-            seeders,
-            leechers: 0,
-            original: true,
-            agreed: true,
-            modified: 0,
-            version: 0,
-            code: None,
-            holders: List::new(holders.iter().map(holder).collect()),
-        }
+        let holders = List::new(holders.iter().map(holder).collect());
+        Variant { id: FileId([id; 32]), seeders, holders, ..Variant::sample("f") }
     }
 
     #[test]

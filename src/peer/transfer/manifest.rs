@@ -87,6 +87,12 @@ pub(in crate::peer) struct Holder {
     pub(in crate::peer) looks: Option<Looks>,
 }
 
+/// Runs of each of these files, with the place of the file.
+fn runs_of(files: &[Hashes], runs: impl Fn(&Hashes) -> Vec<Range<u32>>) -> Vec<(usize, Range<u32>)> {
+    let all = files.iter().enumerate();
+    all.flat_map(|(at, hashes)| runs(hashes).into_iter().map(move |run| (at, run))).collect()
+}
+
 impl Holder {
     /// Opens the content at the peer that is to be found at one of these addresses.
     ///
@@ -119,16 +125,11 @@ impl Holder {
     /// # Errors
     /// The same; what was told before is known.
     pub(in crate::peer) fn tell_all(&mut self, files: &mut [Hashes]) -> Result<(), NetError> {
-        let of_all =
-            |runs: &dyn Fn(&Hashes) -> Vec<Range<u32>>, files: &[Hashes]| -> Vec<(usize, Range<u32>)> {
-                let all = files.iter().enumerate();
-                all.flat_map(|(at, hashes)| runs(hashes).into_iter().map(move |run| (at, run))).collect()
-            };
         // Who has a part of a file refuses these.
-        for runs in of_all(&Hashes::at_once, files).chunks(WINDOW) {
+        for runs in runs_of(files, Hashes::at_once).chunks(WINDOW) {
             self.ask(files, runs)?;
         }
-        for runs in of_all(&Hashes::missing, files).chunks(WINDOW) {
+        for runs in runs_of(files, Hashes::missing).chunks(WINDOW) {
             self.ask(files, runs)?;
         }
         Ok(())

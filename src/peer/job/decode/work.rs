@@ -156,7 +156,7 @@ impl<'a> Work<'a> {
         self.gone[0] = self.gone[0].union(&unproved);
         self.unproved = unproved;
         if lost.is_empty() {
-            return self.learn_by_decoding(&unknown, now);
+            return self.learn_by_decoding(&unknown);
         }
         let view = self.view(lost);
         if !self.begin_more(&view)? {
@@ -322,9 +322,8 @@ impl<'a> Work<'a> {
 
     /// The chunk hashes of a small file of which nobody knows them, for who kept it is gone: the first of these that can be
     /// decoded is, all of it, and its id tells whether that is right.
-    fn learn_by_decoding(&mut self, files: &[usize], now: Instant) -> Result<Turn, Stop> {
-        let lost = self.losses.look(&self.by.transfer, now);
-        let view = self.view(lost);
+    fn learn_by_decoding(&mut self, files: &[usize]) -> Result<Turn, Stop> {
+        let view = self.view(self.unproved.clone());
         for file in files {
             match self.decode_file(*file, &view)? {
                 Turn::Idle => {}
