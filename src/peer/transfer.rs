@@ -31,3 +31,5 @@ pub(super) use inlet::Inlet;
 pub(super) use landing::{Hold, Landing, Lying};
 pub(super) use outcome::FetchEnd;
 pub(super) use underway::Transfer;
+#[cfg(test)]
+pub(super) use underway::tests::transfer as of_one_byte;

@@ -39,15 +39,23 @@ pub(super) struct Course {
 }
 
 impl Job {
-    /// How far it is.
+    /// How far it is. It has ended when the job has: what came of it may have ended before, as a folder's listing does, and
+    /// as the last chunk is here before the file that it is of is in its place.
     pub fn status(&self) -> TransferStatus {
+        // First, so that what has ended is not said to be where it was before.
+        let ended = lock(&self.0.outcome).as_ref().map(ended);
         let current = lock(&self.0.current).clone();
+        let begun = current.is_some();
         let mut status = current.map_or_else(|| self.0.empty_status(), |transfer| transfer.status());
         self.0.want.name.as_str().clone_into(&mut status.name);
         status.limit = self.0.inlet.rate().map(Rate::get);
-        if self.0.inlet.is_held() && status.state == TransferState::Fetching {
-            status.state = TransferState::Paused;
-        }
+        status.state = match ended {
+            Some(ended) => ended,
+            None if self.0.joined.load(Ordering::Relaxed) => TransferState::Joined,
+            None if !begun => TransferState::Locating,
+            None if self.0.inlet.is_held() => TransferState::Paused,
+            None => TransferState::Fetching,
+        };
         status
     }
 
@@ -187,15 +195,17 @@ impl Course {
 
     /// How a job is that has no transfer.
     fn empty_status(&self) -> TransferStatus {
-        let state = if self.joined.load(Ordering::Relaxed) {
-            TransferState::Joined
-        } else if lock(&self.outcome).is_some() {
-            TransferState::Failed
-        } else {
-            TransferState::Locating
-        };
         let seconds = self.started.elapsed().as_secs_f64();
-        TransferStatus { seconds, ..TransferStatus::empty(self.want.id.to_string(), state) }
+        TransferStatus { seconds, ..TransferStatus::empty(self.want.id.to_string(), TransferState::Locating) }
+    }
+}
+
+/// How it ended, in a word.
+fn ended(outcome: &Result<Report, FetchError>) -> TransferState {
+    match outcome {
+        Ok(_) => TransferState::Done,
+        Err(FetchError::Interrupted) => TransferState::Cancelled,
+        Err(_) => TransferState::Failed,
     }
 }
 
@@ -205,6 +215,7 @@ mod tests {
 
     use super::*;
     use crate::peer::job::want::sought;
+    use crate::peer::transfer::of_one_byte;
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -226,7 +237,7 @@ mod tests {
         course.end(Err(FetchError::Internal("late".to_owned())));
         assert!(matches!(job.wait(Duration::ZERO), Some(Err(FetchError::Interrupted))));
         assert!(!job.is_under_way());
-        assert_eq!(job.status().state, TransferState::Failed);
+        assert_eq!(job.status().state, TransferState::Cancelled);
         let listed = job.listed();
         assert_eq!((listed.number, listed.path.as_str()), (7, "a"));
         assert_eq!(listed.error, Some(FetchError::Interrupted.to_string()));
@@ -262,6 +273,35 @@ mod tests {
         assert_eq!((job.inlet().rate(), job.status().limit), (slow, slow.map(Rate::get)));
         course.end(Err(FetchError::Interrupted));
         assert!(!course.is(&want, &dest), "it is over: the next is another");
+    }
+
+    #[test]
+    fn what_came_of_it_ends_before_it_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let (job, course, _alive) = job();
+        let transfer = Arc::new(of_one_byte(folder.path()));
+        course.begin(transfer.clone());
+        assert_eq!(job.status().state, TransferState::Fetching);
+        job.inlet().hold(true);
+        assert_eq!(job.status().state, TransferState::Paused);
+        job.inlet().hold(false);
+        transfer.finish(End::Done);
+        let seen = transfer.status();
+        assert_eq!((seen.state, job.status().state), (TransferState::Done, TransferState::Fetching));
+        let path = String::new();
+        let (partial, left_out, left_alone) = (String::new(), Vec::new(), Vec::new());
+        let (left_out_more, left_older, trashed) = (0, 0, None);
+        course.end(Ok(Report {
+            status: seen,
+            path,
+            partial,
+            left_out,
+            left_out_more,
+            left_alone,
+            left_older,
+            trashed,
+        }));
+        assert_eq!(job.status().state, TransferState::Done);
     }
 
     #[test]

@@ -474,4 +474,4 @@ pub(super) fn bytes_of(chunks: impl Iterator<Item = Chunk>, layout: &Layout) -> 
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

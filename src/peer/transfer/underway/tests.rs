@@ -7,7 +7,8 @@ use crate::net::wake::Wake;
 use crate::peer::disk::{Manner, Plan};
 use crate::peer::transfer::link::Who;
 
-fn transfer(folder: &std::path::Path) -> Transfer {
+/// One of a content of one byte, into this folder.
+pub(in crate::peer) fn transfer(folder: &std::path::Path) -> Transfer {
     let id = FileId::of(b"x");
     let plan = Plan::file(id, Geometry::of(1).unwrap(), "x").unwrap();
     let manner = Manner { force: false, noted: false, own: false, delete: false, told: false, fsync: false };
