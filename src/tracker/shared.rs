@@ -18,7 +18,7 @@ use crate::content::{Network, PeerId, PublicKey};
 use crate::net::secure::Keyring;
 use crate::rescue;
 use crate::threads::{self, Reading};
-use crate::wire::{MemberRole, TrackerAddress, TrackerKey};
+use crate::wire::{TrackerAddress, TrackerKey};
 use queue::{Askers, Queued};
 
 /// Contents of a peer that is gone cleared away under one lock.
@@ -298,12 +298,12 @@ impl Shared {
     }
 
     /// True if a node with this key may speak for members, and hear what is on record: in an open network everybody may, who
-    /// could say the same for himself.
+    /// could say the same for himself. To who has joined a closed swarm and has no roster yet, those it was told of then.
     pub fn is_tracker(&self, key: Option<PublicKey>) -> bool {
         let records = self.records();
         let roster = records.roster();
-        let standing = key.and_then(|key| roster.standing(key));
-        !roster.is_closed() || standing.is_some_and(|standing| standing.role == MemberRole::Tracker)
+        let is_told_of = !roster.is_closed() && self.keyring.is_told_of(key);
+        is_told_of || key.is_some_and(|key| roster.is_tracker(key))
     }
 
     /// True if this tracker cannot know who is in its closed swarm now: who was put out it has heard of as one of several alone.

@@ -116,6 +116,15 @@ impl Keyring {
         key.flatten().map_or(Expected::Anybody, Expected::Key)
     }
 
+    /// True if this is the key of a tracker it was told of, or it was told of none.
+    pub fn is_told_of(&self, tracker: Option<PublicKey>) -> bool {
+        let told = self.look(|ring| {
+            let mut keys = ring.trackers.values();
+            keys.len() == 0 || keys.any(|key| Some(*key) == tracker)
+        });
+        told.unwrap_or(true)
+    }
+
     /// What it begins with when it dials, if it is closed.
     pub fn dials(&self) -> Option<Opening> {
         self.look(|ring| ring.newest.clone())

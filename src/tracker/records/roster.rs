@@ -305,6 +305,11 @@ impl Roster {
         Some(&self.members.get(&self.root(key))?.standing)
     }
 
+    /// True if it is a tracker's.
+    pub fn is_tracker(&self, key: PublicKey) -> bool {
+        self.standing(key).is_some_and(|standing| standing.role == MemberRole::Tracker)
+    }
+
     /// True if it was put out.
     pub fn is_revoked(&self, key: PublicKey) -> bool {
         self.revoked.contains(&key)

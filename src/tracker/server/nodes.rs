@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::crew::{self, Crew};
-use crate::content::PublicKey;
+use crate::content::{PublicKey, shown};
 use crate::net::guests::Guests;
 use crate::net::secure::{Expected, Opening, Secret};
 use crate::net::{self, Handle, Identity, Messages, NetError, trace::Side};
@@ -57,6 +57,8 @@ struct Open {
     sockets: BTreeMap<u64, Handle>,
     /// To whom there is one, or it is being made; with its token.
     dialled: BTreeMap<Node, u64>,
+    /// Why there is none, as was said last: once for each reason, for it is tried again all the time.
+    told: BTreeMap<Node, String>,
     stopped: bool,
 }
 
@@ -134,18 +136,22 @@ impl Nodes {
         match line.call(&link.into())? {
             BetweenNodes::Common(Common::Ok) => {}
             BetweenNodes::Common(Common::Error(problem)) => {
-                say::note(&format!(
-                    "tracker {} at {} does not want this one: {}",
-                    to.node,
-                    &*to.address,
-                    crate::content::shown(&problem.detail)
-                ));
+                self.tell(to, format!("does not want this one: {}", shown(&problem.detail)));
                 return Err(problem.into());
             }
             other => return Err(NetError::Unexpected(other.label())),
         }
+        lock(&self.open).told.remove(&to.node);
         line.set_timeout(None)?;
         self.talk(line, to.node, &mut || ())
+    }
+
+    /// Says why there is no connection to a tracker, unless that was said last.
+    fn tell(&self, of: &Member, why: String) {
+        let said = format!("tracker {} at {} {why}", of.node, &*of.address);
+        if lock(&self.open).told.insert(of.node, why.clone()) != Some(why) {
+            say::note(&said);
+        }
     }
 
     /// A new connection to a tracker, which says HELLO within `patience`; it ends when this one stops. One that was away while the
@@ -169,6 +175,7 @@ impl Nodes {
         let (number, line) = connected?;
         if to.key == PublicKey::NONE && !self.shared.is_tracker(line.proven.map(|proven| proven.key)) {
             self.forget(number);
+            self.tell(to, "is not known as a tracker of this swarm".to_owned());
             line.end(&NetError::Role(Role::Node));
             return Err(NetError::Role(Role::Node));
         }

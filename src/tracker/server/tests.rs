@@ -252,6 +252,16 @@ fn closed_tracker(folder: &std::path::Path, listen: &str, others: &[(Node, Socke
     .unwrap()
 }
 
+/// Whether a tracker that dials this listener takes who answers there, with the key of the swarm and one of its own, for a tracker.
+fn is_taken(listener: &std::net::TcpListener, own: secure::Identity, secret: &Secret) -> bool {
+    let keyring = Keyring::new(own, Psk::of_swarm(secret), Purpose::Member);
+    let me = Identity { name: "a member".to_owned(), ..Identity::tool(keyring) };
+    let (stream, _) = net::accept(listener).unwrap();
+    let session = net::welcome(stream, &me, Side::Tracker, |_| Some(Role::Node)).unwrap();
+    let mut line = Messages::<BetweenNodes, BetweenNodes>::new(session, Side::Tracker);
+    matches!(line.receive(), Ok((_, BetweenNodes::LinkNodes(_))))
+}
+
 #[test]
 fn who_listens_where_a_tracker_may_be_and_is_none_gets_nothing_of_a_closed_swarm() {
     let folder = tempfile::TempDir::new().unwrap();
@@ -262,15 +272,34 @@ fn who_listens_where_a_tracker_may_be_and_is_none_gets_nothing_of_a_closed_swarm
     let listener = net::listen("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     let dials = closed_tracker(folder.path(), "127.0.0.1:0", &[(1, at)]);
-    // A member, with the key of the swarm and its own.
-    let member = secure::Identity::random().unwrap();
-    let keyring = Keyring::new(member, Psk::of_swarm(&secret), Purpose::Member);
-    let me = Identity { name: "a reader".to_owned(), ..Identity::tool(keyring) };
-    let (stream, _) = net::accept(&listener).unwrap();
-    let session = net::welcome(stream, &me, Side::Tracker, |_| Some(Role::Node)).unwrap();
-    let mut line = Messages::<BetweenNodes, BetweenNodes>::new(session, Side::Tracker);
-    let said = line.receive();
-    assert!(!matches!(said, Ok((_, BetweenNodes::LinkNodes(_)))), "it is taken for a tracker: {said:?}");
+    assert!(!is_taken(&listener, secure::Identity::random().unwrap(), &secret));
+    dials.stop();
+}
+
+#[test]
+fn who_has_joined_to_be_a_tracker_takes_nothing_from_who_is_none_of_those_it_was_told_of() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let secret = Secret::random().unwrap();
+    let listener = net::listen("127.0.0.1:0").unwrap();
+    let (at, told) = (listener.local_addr().unwrap().to_string(), folder.path().join("told"));
+    std::fs::create_dir(&told).unwrap();
+    let keyring = Keyring::new(secure::Identity::random().unwrap(), Psk::of_swarm(&secret), Purpose::Member);
+    keyring.pin("tracker.example:9700", secure::Identity::load_or_make(&told).unwrap().public());
+    let first = [(1, at), (2, "127.0.0.1:1".to_owned())];
+    let first = first.map(|(node, at)| (node, wire::Text::new(at), PublicKey::NONE)).to_vec();
+    let dials = tracker::start(Config {
+        listen: "127.0.0.1:0".to_owned(),
+        data: Some(folder.path().to_owned()),
+        cluster: Some(Founders { node: 2, first }),
+        keyring,
+        ..Config::default()
+    })
+    .unwrap();
+    assert!(
+        !is_taken(&listener, secure::Identity::random().unwrap(), &secret),
+        "it is a member, and no tracker"
+    );
+    assert!(is_taken(&listener, secure::Identity::load_or_make(&told).unwrap(), &secret));
     dials.stop();
 }
 
