@@ -117,6 +117,28 @@ fn a_fetch_that_looks_for_somebody_stops_at_once() {
 }
 
 #[test]
+fn who_stops_leaves_nothing_of_what_was_for_a_moment() {
+    let temp = TempDir::new().expect("a temporary folder");
+    let launch = |args: &[&str]| {
+        let waits = Daemon::launch_with(args, |command| drop(command.env("TMPDIR", temp.path())));
+        waits.wait_for_log("waiting, --wait is forever");
+        assert_ne!(temp.path().read_dir().expect("the folder").count(), 0, "{args:?}: it needs something");
+        waits
+    };
+    let tracker = Daemon::tracker(&[]);
+    let link = format!("p2p:{}?name=file&size=5&tracker={}", "ab".repeat(32), tracker.target());
+    let mut sample = Sample::empty();
+    sample.add("file", pattern(200_000, 5));
+    let file = sample.path().join("file");
+    let gone = Hole::silent().target();
+    let upload = ["upload", text(&file), "--tracker", &gone, "--wait", "forever"];
+    for args in [&["get", &link, "-", "--wait", "forever"][..], &upload] {
+        ends_soon(launch(args), Signal::INT, INTERRUPTED);
+        assert_eq!(temp.path().read_dir().expect("the folder").count(), 0, "{args:?}");
+    }
+}
+
+#[test]
 fn all_that_is_waited_counts_together() {
     let folder = Sample::empty();
     let hole = Hole::silent();

@@ -13,6 +13,7 @@ use crate::cli::reach::locate;
 use crate::cli::run::scan::Scan;
 use crate::cli::run::scratch;
 use crate::cli::run::share::link_name;
+use crate::cli::run::signals::Stop;
 use crate::cli::show::output;
 use crate::cli::show::words::shown;
 use crate::cli::typed::args::CreateArgs;
@@ -37,6 +38,8 @@ struct Line {
 
 /// `p2p create PATH`
 pub(crate) fn create(args: &CreateArgs) -> Result<(), Failure> {
+    // A signal ends it at once, and leaves nothing behind.
+    let _stop = Stop::install()?;
     let path = fs::canonicalize(&args.path)
         .map_err(|_| Failure::usage(format!("there is no file or folder {}", args.path.display())))?;
     let name = link_name(&path)?;

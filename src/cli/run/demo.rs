@@ -8,11 +8,10 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
-use tempfile::TempDir;
 use toml::Value;
 
 use crate::cli::failure::{Failure, reason};
-use crate::cli::run::scratch;
+use crate::cli::run::scratch::{self, Scratch};
 use crate::node::plan::Assignment;
 use crate::node::role::Patience;
 use crate::node::{Plan, Revive};
@@ -28,7 +27,7 @@ const STATE: &str = "demo";
 /// The nodes of a demonstration.
 #[derive(Debug)]
 pub(crate) struct Demo {
-    folder: TempDir,
+    folder: Scratch,
     trackers: Vec<String>,
 }
 

@@ -8,10 +8,8 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use crate::cli::failure::{Failure, reason};
-use crate::cli::run::scratch;
+use crate::cli::run::scratch::{self, Scratch};
 use crate::cli::run::sharer::{Files, Source, changed};
 use crate::cli::run::signals::Stop;
 use crate::cli::typed::published::UploadArgs;
@@ -25,7 +23,7 @@ const MOST_OPEN: usize = 64;
 /// The parity of a file or folder, shared until it is stored.
 pub(super) struct Parity {
     pub(super) source: Source,
-    _folder: TempDir,
+    _folder: Scratch,
 }
 
 impl Parity {

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use crate::api::control::Offered;
 use crate::cli::failure::Failure;
 use crate::cli::reach::daemon::Daemon;
+use crate::cli::run::scratch::{self, Scratch};
 use crate::cli::run::signals::Stop;
-use crate::cli::run::{engine, enter, peer, scratch};
+use crate::cli::run::{engine, enter, peer};
 use crate::cli::typed::published::UploadArgs;
 use crate::content::{FileId, Geometry, Layout, SafeName};
 use crate::peer::Peer;
@@ -25,7 +24,7 @@ enum Sharer {
     /// The running peer of the folder that it is in: what it is called, and what it had sent before.
     Running { name: String, sent: u64 },
     /// A peer of this process, and where its state is.
-    Own { peer: Peer, _scratch: TempDir },
+    Own { peer: Peer, _scratch: Scratch },
 }
 
 /// What is coded: a file, or the members of a folder, and where each lies.

@@ -15,6 +15,7 @@ use signal_hook::iterator::Signals;
 
 use crate::api::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::run::scratch;
 use crate::node::Service;
 use crate::threads;
 
@@ -97,6 +98,7 @@ impl Shared {
         threads::may_panic("signals");
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if *asked || !self.graceful.load(Ordering::Relaxed) {
+            scratch::clear();
             process::exit(Exit::Interrupted as i32);
         }
         *asked = true;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use serde::Serialize;
 
 use crate::api::control::Offered;
@@ -19,7 +20,8 @@ use crate::cli::typed::what::as_kind;
 use crate::content::code::{Stripes, of_folder};
 use crate::content::{Claim, SafeName};
 use crate::say;
-use crate::wire::{FromTracker, Name, Policy, Store, Stored, Storing, Version};
+use crate::threads;
+use crate::wire::{FromTracker, Name, Policy, Store, Stored, Storing, ToTracker, Version};
 
 /// How long a tracker lets one question wait: between two looks at signals.
 const WAIT: Duration = Duration::from_millis(500);
@@ -167,13 +169,13 @@ fn store(
         degraded: args.allow_degraded,
         wait_ms: WAIT.as_millis() as u32,
     };
-    let question = question.into();
+    let answers = asked(client, question.into())?;
     let mut told = Instant::now();
     let mut last = None;
     loop {
-        match client.ask(&question)? {
-            FromTracker::Stored(stored) => return Ok(stored),
-            FromTracker::Storing(storing) => {
+        match answers.recv_timeout(WAIT) {
+            Ok(Ok(FromTracker::Stored(stored))) => return Ok(stored),
+            Ok(Ok(FromTracker::Storing(storing))) => {
                 if told.elapsed() >= TELL {
                     told = Instant::now();
                     source.check()?;
@@ -183,7 +185,11 @@ fn store(
                     }
                 }
             }
-            other => return Err(strange(&other)),
+            Ok(other) => return Err(strange(&other?)),
+            Err(RecvTimeoutError::Timeout) => {} // nobody who answers is there
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::other("who asks the tracker is gone"));
+            }
         }
         if stop.asked() {
             return Err(Failure::new(
@@ -194,6 +200,23 @@ fn store(
             ));
         }
     }
+}
+
+/// Asks again and again, in a thread of its own: signals are heard here, however long no tracker answers. What is no
+/// [`FromTracker::Storing`] is the last.
+fn asked(mut client: Client, question: ToTracker) -> Result<Receiver<Result<FromTracker, Failure>>, Failure> {
+    let (tell, told) = bounded(0);
+    let ask = move || {
+        loop {
+            let answer = client.ask(&question);
+            let is_last = !matches!(answer, Ok(FromTracker::Storing(_)));
+            if tell.send(answer).is_err() || is_last {
+                return;
+            }
+        }
+    };
+    threads::named("ask").connection(ask).map_err(Failure::cannot_start)?;
+    Ok(told)
 }
 
 fn tell(json: bool, name: &SafeName, storing: &Storing) {
