@@ -308,6 +308,13 @@ fn a_different_file_is_not_overwritten_without_force() {
     assert_eq!(fs::read(swarm.fetched("a")).expect("my own file"), b"mine");
     swarm.get("a", &["--force"]).expect(0);
     assert!(fs::read(swarm.fetched("a")).expect("the file") == content);
+
+    let args = ["get", "a", "-", "--tracker", &swarm.tracker.target(), "--down", "1MB/s"];
+    let slow = Daemon::launch(&args);
+    slow.wait_for_log("left, 1 peer");
+    slow.signal(Signal::INT);
+    let stopped = slow.wait().expect(INTERRUPTED);
+    assert!(stopped.stderr.contains("is kept only with --temp"), "{}", stopped.stderr);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::fetchers::Fetchers;
 use super::found;
 use super::job::Job;
+use crate::api::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::run::scratch;
 use crate::cli::run::signals::Stop;
@@ -25,7 +26,13 @@ pub(super) fn fetch(args: &GetArgs, whats: &[String], stop: &Stop) -> Result<(),
     let mut fetchers = Fetchers::new(args);
     let outcome = fetch_with(args, whats, stop, &mut fetchers);
     fetchers.stop();
-    outcome
+    outcome.map_err(|failure| match failure.exit {
+        Exit::Interrupted if args.engine.temp.is_none() => Failure::new(
+            Exit::Interrupted,
+            "stopped; of what is for standard output what arrived is kept only with --temp",
+        ),
+        _ => failure,
+    })
 }
 
 fn fetch_with(
@@ -57,6 +64,7 @@ fn fetch_with(
     })?;
     let Some(summary) = summary else { return Ok(()) };
     write(summary.place())?;
+    let summary = summary.at("standard output");
     say::note(&summary.words());
     summary.verdict(args.allow_partial)
 }

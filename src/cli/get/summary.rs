@@ -123,6 +123,11 @@ impl Summary {
         &self.place
     }
 
+    /// The same, of what went on to another place.
+    pub(super) fn at(self, place: &str) -> Summary {
+        Summary { place: place.into(), ..self }
+    }
+
     /// Says it in words.
     pub(super) fn print(&self) -> Result<(), Failure> {
         if say::is_quiet() { Ok(()) } else { output::line(&self.words()) }
