@@ -116,7 +116,7 @@ fn two_originals_are_a_table_and_can_be_chosen_between() {
 #[test]
 fn what_looks_like_an_id_or_a_link_can_be_fetched_by_its_name() {
     let target = id(b"x");
-    let names = [&*target, "p2p:x", "name:x", "id:x"];
+    let names = [&*target, "p2p:x", "name:x", "name:photos", "id:x"];
     let files: Vec<(&str, Vec<u8>)> = names.iter().map(|name| (*name, name.as_bytes().to_vec())).collect();
     let swarm = Swarm::of(&[("alice", &files)]);
     let listed = swarm.ask(&["ls"]).expect(0).stdout;
@@ -125,6 +125,8 @@ fn what_looks_like_an_id_or_a_link_can_be_fetched_by_its_name() {
         swarm.get(typed.unwrap_or_else(|| panic!("{name} in {listed}")), "", &[]).expect(0);
         assert_eq!(swarm.read(name), name.as_bytes());
     }
+    let failure = swarm.ask(&["find", "name:photos", "--wait", "0"]).expect(NOT_FOUND).stderr;
+    assert!(failure.contains("did you mean name:name:photos?"), "{failure}");
     let by_id = format!("id:{}", id(b"p2p:x"));
     swarm.get(&by_id, "by id", &[]).expect(0);
     assert_eq!(swarm.read("by id"), b"p2p:x");

@@ -8,9 +8,9 @@ use crate::cli::failure::Failure;
 use crate::cli::reach::asking::{Answers, Wait, ask_or_others};
 use crate::cli::reach::tracker::{self, Tracker};
 use crate::cli::reach::young::Young;
-use crate::cli::show::words::{count, shown};
+use crate::cli::show::words::count;
 use crate::cli::typed::values::Patience;
-use crate::cli::typed::what::What;
+use crate::cli::typed::what::{What, typed};
 use crate::content::{FileId, Link};
 use crate::wire::{Holder, List, Variant};
 
@@ -30,7 +30,10 @@ pub(crate) fn resolve(
         let (failure, why, hope) = match ask_all(what, &trackers, &wait) {
             Round::Found(variants) => return Ok(variants),
             Round::Nobody(failures) => {
-                (tracker::nobody(&failures), format!("no tracker at {failures}"), true)
+                let never = tracker::never(&failures);
+                let hope = never.is_none();
+                let failure = never.unwrap_or_else(|| tracker::nobody(&failures));
+                (failure, format!("no tracker at {failures}"), hope)
             }
             Round::NotFound { near, settled, young, others } => {
                 let why = match is_link(what) {
@@ -175,7 +178,7 @@ fn ask(what: &What, tracker: &mut Tracker) -> Result<(Vec<Variant>, Vec<String>)
             }
         }
     }
-    let near = located.near.iter().map(|name| shown(name)).collect();
+    let near = located.near.iter().map(|name| typed(name)).collect();
     Ok((located.variants.into_vec(), near))
 }
 

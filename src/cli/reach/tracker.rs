@@ -105,12 +105,8 @@ fn reach(
             }
         }
         let failures = failures.join(", ");
-        let is_open = || failures.contains(&NetError::SwarmIsOpen.to_string());
-        if reached.is_empty() && !swarm::is_closed() && is_open() {
-            return Err(Failure::usage(format!("not asked: the tracker at {failures}")));
-        }
-        if reached.is_empty() && failures.contains(&format!("says {}", ErrorCode::Revoked)) {
-            return Err(swarm::is_put_out());
+        if let (true, Some(failure)) = (reached.is_empty(), never(&failures)) {
+            return Err(failure);
         }
         if !reached.is_empty() {
             if !failures.is_empty() && tried.is_empty() {
@@ -127,6 +123,15 @@ fn reach(
             return Err(nobody(&failures));
         }
     }
+}
+
+/// The failure of who none of the trackers that were tried answers, or will: an open one is not asked, and who was put out is
+/// not answered.
+pub(super) fn never(failures: &str) -> Option<Failure> {
+    if !swarm::is_closed() && failures.contains(&NetError::SwarmIsOpen.to_string()) {
+        return Some(Failure::usage(format!("not asked: the tracker at {failures}")));
+    }
+    failures.contains(&format!("says {}", ErrorCode::Revoked)).then(swarm::is_put_out)
 }
 
 /// Asks all of them; what one does not answer the others may.
