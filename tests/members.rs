@@ -6,6 +6,8 @@
 mod cluster;
 #[path = "namespaces/mod.rs"]
 mod namespaces;
+#[path = "members/records.rs"]
+mod records;
 mod support;
 #[path = "members/user.rs"]
 mod user;
@@ -214,6 +216,9 @@ fn a_folder_of_who_was_put_out_and_invited_again_is_shared_as_before() {
     owner.run(&["revoke", "publisher"]).expect(0);
     eventually("the end of its registration", || (!listed()).then_some(()));
     drop(peer);
+    let place = TempDir::new().unwrap();
+    let refused = member.run(&["get", "zebra", text(place.path()), "--wait", "forever"]).expect(4).stderr;
+    assert!(refused.contains("was put out"), "{refused}");
     let refused = member.run(&["ls"]).expect(4).stderr;
     for file in [member.home.path().join("p2p/identity.key"), member.keys()] {
         assert!(refused.contains("delete"), "{refused}");

@@ -69,6 +69,7 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
             // A tracker of a cluster is who joined to be one.
             let state = args.cluster.node.and_then(|_| swarm::state());
             config.keyring = keyring(state.as_deref().or(args.data.as_deref()))?;
+            check_known(args, keys, config.keyring.identity())?;
         }
         Door::Open => {}
     }
@@ -185,6 +186,25 @@ fn door(args: &TrackerArgs, keys: &SwarmArgs) -> Result<Door, Failure> {
         }
         (_, None) => Ok(Door::Open),
     }
+}
+
+/// Where the file with the keys says that another tracker is to be, nobody would believe this one.
+fn check_known(args: &TrackerArgs, keys: &SwarmArgs, own: Option<&Identity>) -> Result<(), Failure> {
+    let Ok(listen) = args.listen.parse() else { return Ok(()) };
+    let here = reachable(listen, IpAddr::from([127, 0, 0, 1])).to_string();
+    let Some(file) = keys.place().filter(|place| place.exists()) else { return Ok(()) };
+    let known = typed::read(&file)?.trackers;
+    if known.iter().all(|(address, key)| *address != here || own.is_some_and(|own| own.public() == *key)) {
+        return Ok(());
+    }
+    let data = args.data.clone().or_else(swarm::tracker_folder).unwrap_or_default();
+    Err(Failure::other(format!(
+        "the records of the swarm whose tracker is at {here}, as {file} says, are not in {}, and without them nobody believes \
+         that this is it; put that folder back, or, if it is lost, move {file} away: then another swarm begins, which \
+         everybody has to join",
+        data.display(),
+        file = file.display(),
+    )))
 }
 
 /// True if these are keys of the swarm whose tracker keeps its records there.
