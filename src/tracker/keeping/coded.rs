@@ -73,6 +73,16 @@ impl Keeping {
         fits.then_some(Pair { data, parity, stripes })
     }
 
+    /// True of the parity of what is kept as copies, or by another code: while that is promised, nobody needs it, and what there
+    /// is of it stays for when it is.
+    pub(super) fn is_idle(&self, content: Content, row: &Row) -> bool {
+        let Some(code) = row.code.as_deref().filter(|code| matches!(code.of, Side::Parity(_))) else {
+            return false;
+        };
+        let data = self.rows.get(&code.other()).filter(|data| data.promised.promises());
+        data.is_some_and(|data| data.code.as_deref().is_none_or(|code| code.other() != content))
+    }
+
     /// Who has something of either, and is to have, as far as it counts.
     fn bearers<'a>(
         &'a self,

@@ -64,7 +64,7 @@ impl Tally {
     fn add_code(&mut self, row: &Row, safety: Safety) {
         let [stores, machines, zones] = safety.losses;
         self.contents += 1;
-        self.bytes += row.size;
+        self.bytes += if row.chunks == 0 { row.size } else { row.total };
         self.survives(stores, row.promised.m());
         self.apart = (self.apart.0.min(machines), self.apart.1.min(zones));
         self.endangered += safety.endangered;
@@ -99,6 +99,9 @@ impl Keeping {
             if pair.data == content {
                 tally.add_code(row, self.safety(&pair));
             }
+            return;
+        }
+        if self.is_idle(content, row) {
             return;
         }
         let (m, weight) = (row.promised.m(), weight(row.chunks));

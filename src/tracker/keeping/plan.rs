@@ -45,6 +45,10 @@ impl Keeping {
         if let Some(pair) = self.pair_of(content) {
             return if pair.data == content { self.plan_code(&pair, from, step, now) } else { over };
         }
+        if self.is_idle(content, row) {
+            self.relieve_all(content, now);
+            return over;
+        }
         let (copies, chunks) = (usize::from(row.copies()), row.chunks);
         let level = self.stores.level(copies);
         let mut place = from;
@@ -116,6 +120,9 @@ impl Keeping {
         }
         let Some(row) = self.rows.get(&content) else { return };
         if row.copies() == 0 || row.is_nothing(content) || (row.asked == 0 && !self.mends) {
+            return;
+        }
+        if self.is_idle(content, row) {
             return;
         }
         let copies = row.copies();

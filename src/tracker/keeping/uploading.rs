@@ -110,6 +110,9 @@ impl Keeping {
         if promise.is_none() || is_other {
             self.count_asked(content, now);
         }
+        if is_other && let Some(code) = before.1 {
+            self.is_due(code.other());
+        }
         if needless {
             self.relieve_all(content, now);
         }

@@ -6,7 +6,7 @@ use super::world::{REPAIR_AFTER, World, coded, coded_folder, content_of, file};
 use crate::content::Chunk;
 use crate::tracker::keeping::{Order, Progress, Shortage};
 use crate::tracker::records::{Content, Promise};
-use crate::wire::{Side, View};
+use crate::wire::{ClientId, Side, View};
 
 fn parity_of(promise: &Promise) -> Content {
     (promise.code.unwrap().with, View::Bytes)
@@ -77,6 +77,7 @@ fn each_shard_is_kept_once_and_any_two_of_six_stores_may_be_lost() {
 fn a_folder_is_kept_as_shards_and_what_a_dead_store_had_of_it_others_make_again() {
     let (mut world, promise) = (World::new(7), coded_folder(1, 200, 4, 2));
     world.upload(1, promise);
+    assert_eq!(world.health().bytes, promise.total);
     let all = held(&world, &promise).into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     assert_eq!(all, (200, promise.of_parity().unwrap().chunks));
     assert_eq!((world.survives(), any_two_may_be_lost(&world, &promise)), (2, true));
@@ -190,6 +191,39 @@ fn what_is_asked_for_as_copies_too_is_kept_as_copies() {
     world.upload(2, copies);
     assert_eq!(held(&world, &promise).iter().map(|one| one.0).sum::<u32>(), 120);
     // It is taken off: the shards are there, and copies that are too many go.
+    world.promises.insert(promise.content, promise);
+    world.keeping.promise(promise.content, Some(&promise), world.now);
+    for _ in 0..40 {
+        world.passes(Duration::from_secs(200));
+        works(&mut world);
+    }
+    assert_eq!(held(&world, &promise).iter().map(|one| one.0).sum::<u32>(), 40);
+    assert!(any_two_may_be_lost(&world, &promise));
+}
+
+#[test]
+fn nobody_waits_for_the_parity_of_what_is_kept_as_copies() {
+    let (mut world, promise) = (World::new(6), coded(1, 40, 4, 2));
+    let parity = promise.of_parity().unwrap();
+    world.upload(1, file(1, 40, 2));
+    // Another name wants a code. Who uploads it leaves when there are as many copies as losses are to be survived, and one.
+    while world.store(2, promise) != Progress::Safe {
+        let of_data = |(_, order): &(usize, Order)| content_of(order) == promise.content;
+        for (store, order) in world.orders().into_iter().filter(of_data) {
+            world.obey(store, &order);
+            world.say(store, promise.content);
+        }
+    }
+    for promise in [file(1, 40, 3), parity] {
+        world.promises.insert(promise.content, promise);
+        world.keeping.promise(promise.content, Some(&promise), world.now);
+    }
+    world.keeping.stored((ClientId(1), 2), world.now);
+    world.passes(Duration::from_secs(1));
+    let health = world.health();
+    assert_eq!((health.contents, health.survives, health.lost, health.repairing), (1, 2, 0, 0), "{health:?}");
+    assert!(works(&mut world).is_empty());
+    // The copies are taken off: the parity is made, of the data.
     world.promises.insert(promise.content, promise);
     world.keeping.promise(promise.content, Some(&promise), world.now);
     for _ in 0..40 {
