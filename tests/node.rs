@@ -260,6 +260,7 @@ fn roles_are_stopped_started_restarted_and_drained_and_a_node_stays_drained() {
     assert!(node.ask(&["logs", "data"], DONE).stdout.contains(" listening on "));
     node.ask(&["drain"], DONE);
     assert!(is_gone(tracker_2) && is_gone(peer_2));
+    assert!(node.ask(&["start", "data"], OTHER).stderr.contains("until `p2p node undrain`"));
     agent.signal(Signal::TERM);
     agent.wait().expect(DONE);
     node.ask(&["status"], UNREACHABLE);

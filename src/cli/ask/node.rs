@@ -115,6 +115,11 @@ impl Asked {
         let status = self.until(|status| {
             find(status, role).is_none_or(|role| is_settled(role) && (role.starts > starts || status.drained))
         })?;
+        if status.drained {
+            return Err(Failure::other(format!(
+                "the node is drained, so {role} is down until `p2p node undrain`"
+            )));
+        }
         match find(&status, role).map(|role| (role.state, role.last_lines.last())) {
             Some((RoleState::Broken, line)) => Err(Failure::other(format!(
                 "{role} does not start: {}",

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::content::Host;
+use crate::content::{Endpoint, Host};
 
 /// The port of a tracker whose address has none.
 const TRACKER_PORT: u16 = 9700;
@@ -14,6 +14,11 @@ pub(crate) fn tracker_address(text: &str) -> Result<String, String> {
         Some(endpoint) => Ok(endpoint.to_string()),
         None => Err("an address is HOST or HOST:PORT".into()),
     }
+}
+
+/// `HOST:PORT` where to listen; it may be that of no interface here, or taken.
+pub(crate) fn listened(text: &str) -> Result<String, String> {
+    text.parse::<Endpoint>().map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// `HOST[:PORT]` or `:PORT` that others are to dial.
@@ -57,6 +62,16 @@ mod tests {
         }
         for far in ["[::]:9700", "0.0.0.0:0", "10.0.0.1:9", "lab:9700", ":9", ""] {
             assert!(is_far(far), "{far}");
+        }
+    }
+
+    #[test]
+    fn where_to_listen_has_a_port() {
+        for place in ["127.0.0.1:0", "[::]:9700", "lab:9700", "[fe80::1%eth0]:9700"] {
+            assert_eq!(listened(place).as_deref(), Ok(place));
+        }
+        for none in ["9700", ":9700", "lab", "[::]", "lab:x", "lab:70000", ""] {
+            assert!(listened(none).is_err(), "{none}");
         }
     }
 

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::api::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::typed::address::tracker_address;
+use crate::cli::typed::address::{listened, tracker_address};
 use crate::cli::typed::cluster::{ClusterArgs, ClusterCommand};
 use crate::cli::typed::examples;
 use crate::cli::typed::fault::Fault;
@@ -168,7 +168,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct TrackerArgs {
     /// Where to listen; port 0 takes any free one
-    #[arg(long, value_name = "HOST:PORT", default_value = TRACKER_LISTEN)]
+    #[arg(long, value_name = "HOST:PORT", default_value = TRACKER_LISTEN, value_parser = listened)]
     pub(crate) listen: String,
     /// How long a peer may be silent before it is forgotten
     #[arg(long, value_name = "TIME", default_value_t = Period(tracker::Config::default().lease),
@@ -263,7 +263,7 @@ pub(crate) struct ShareArgs {
     #[arg(long, value_name = "N")]
     pub(crate) until: Option<NonZeroU64>,
     /// Where the built-in tracker listens; another free port is taken if this one is busy
-    #[arg(long, value_name = "HOST:PORT", default_value = TRACKER_LISTEN)]
+    #[arg(long, value_name = "HOST:PORT", default_value = TRACKER_LISTEN, value_parser = listened)]
     pub(crate) tracker_listen: String,
     #[cfg(feature = "web")]
     #[command(flatten)]

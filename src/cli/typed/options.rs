@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::failure::Failure;
-use crate::cli::typed::address::{advertised, tracker_address};
+use crate::cli::typed::address::{advertised, listened, tracker_address};
 use crate::cli::typed::fault::latency_file;
 use crate::cli::typed::values::{Bytes, Patience, Period, interval, some, some_bytes};
 use crate::content::{Pattern, Rate, SafeName};
@@ -79,7 +79,7 @@ impl SelectionArgs {
 pub(crate) struct EngineArgs {
     /// Where to accept other peers; port 0 takes any free one [default: any free one, at every address; of this machine
     /// alone without a key of a closed swarm and without --open]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listened)]
     pub(crate) listen: Option<String>,
     /// The peer's name [default: FOLDER@HOST]
     #[arg(long, value_name = "NAME")]

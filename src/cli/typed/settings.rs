@@ -188,8 +188,10 @@ pub(crate) fn arguments(name: &str, options: &Table) -> Result<Vec<String>, Stri
     let command = program.find_subcommand(name).ok_or_else(|| format!("there is no command {name}"))?;
     let (mut args, mut alone) = (vec![name.to_owned()], Vec::new());
     for (key, value) in options {
-        let is_its =
-            |option: &&clap::Arg| !option.is_global_set() || OF_A_ROLE.contains(&option.get_id().as_str());
+        let is_its = |option: &&clap::Arg| {
+            let of_a_role = OF_A_ROLE.contains(&option.get_id().as_str());
+            (!option.is_global_set() || of_a_role) && !matches!(option.get_action(), clap::ArgAction::Help)
+        };
         let is_it =
             |option: &&clap::Arg| option.get_id() == &*id_of(key) && is_its(option) && !option.is_hide_set();
         let Some(option) = command.get_arguments().find(is_it) else {
@@ -421,6 +423,12 @@ mod tests {
             fault("tracker", "listne = 1").starts_with("unknown key `listne`; there are listen, lease, ")
         );
         assert!(fault("tracker", "quiet = true").starts_with("unknown key `quiet`"), "it is everybody's");
+        assert!(fault("tracker", "help = true").starts_with("unknown key `help`"));
+        assert!(!fault("tracker", "listne = 1").contains("help"));
+        assert_eq!(
+            fault("tracker", "listen = 9700"),
+            "`9700` is no value of `listen`: an address is HOST:PORT"
+        );
         assert_eq!(args("tracker", "verbose = 2").unwrap(), ["tracker", "--verbose", "--verbose"]);
         assert_eq!(args("tracker", "verbose = 0").unwrap(), ["tracker"]);
         let traced = args("tracker", "trace = [\"tracker\", \"serve=2\"]").unwrap();
