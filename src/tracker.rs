@@ -24,6 +24,7 @@ mod allowance;
 pub mod chronicle;
 pub mod cluster;
 mod config;
+mod delays;
 pub mod directory;
 mod founding;
 mod inside;
@@ -41,9 +42,9 @@ pub mod spares;
 mod tables;
 
 pub use config::{Config, MAX_CONNECTIONS, StartError};
+pub use delays::Delays;
 pub use founding::{Closed, Swarm};
 pub use inside::Inside;
-pub use shared::Delays;
 pub use spares::SpareTerms;
 
 /// A connection is a socket, and what wakes its thread while an answer waits.

@@ -15,6 +15,7 @@
 //! `chunks` is where each chunk is, `sources` what each source has and owes, `pace` how fast one is; `cost`, `takeover`
 //! and `why` look at those and decide, and change nothing. What is done about an event is here.
 
+mod allowance;
 mod choosing;
 mod chunks;
 mod cost;
@@ -25,15 +26,16 @@ mod rarity;
 mod reason;
 mod source;
 mod sources;
+mod spared;
 mod takeover;
 mod why;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::content::{Chunk, ChunkSet, Layout, Run, runs};
 use crate::wire::Refusal;
+use allowance::Allowance;
 pub(crate) use choosing::may_choose;
 use chunks::Chunks;
 use cost::{by_cost, costs, is_much_cheaper_elsewhere};
@@ -43,15 +45,12 @@ pub use reason::Reason;
 use source::Source;
 pub use source::SourceView;
 use sources::Sources;
+use spared::Spared;
 use takeover::{given_up, takeover};
 use why::reason;
 
 /// Of so few chunks each is asked for by number: there is little to spread, and the source can be left.
 const FEW_CHUNKS: u32 = 4;
-/// A source that is to be spared is asked by number when no other has brought or got anything for so long.
-const SPARE_AFTER: Duration = Duration::from_millis(500);
-/// And for what others say they have when they have done nothing for so long.
-const SPARE_LONG: Duration = Duration::from_secs(3);
 /// Of no more chunks than this each is recounted after each step, in debug builds.
 const MOST_CHECKED: u32 = 256;
 
@@ -61,16 +60,10 @@ pub struct Scheduler {
     layout: Arc<Layout>,
     /// Most bytes in flight at all sources together.
     max_inflight_bytes: u64,
-    /// Bytes that may be asked for in a step, under a rate limit.
-    allowance: Option<i64>,
-    /// Bytes asked for since that was said, without those that will not come.
-    spent: i64,
+    allowance: Allowance,
     chunks: Chunks,
     sources: Sources,
-    /// Those that are to be spared.
-    spared: BTreeSet<SourceId>,
-    /// When another than those brought or got something last, or the first one came.
-    others_gained: Option<Instant>,
+    spared: Spared,
     /// Where the search for the next chunk starts; differs between peers so that their choices do.
     cursor: Chunk,
     /// It stays where it is: each source is asked for what it has from there on, in order.
@@ -93,12 +86,10 @@ impl Scheduler {
     ) -> Scheduler {
         Scheduler {
             max_inflight_bytes,
-            allowance: None,
-            spent: 0,
+            allowance: Allowance::default(),
             chunks: Chunks::new(had, wanted),
             sources: Sources::default(),
-            spared: BTreeSet::new(),
-            others_gained: None,
+            spared: Spared::default(),
             rng: fastrand::Rng::with_seed(seed),
             in_order: false,
             pressing: Run::new(Chunk(0), 0),
@@ -109,7 +100,7 @@ impl Scheduler {
 
     /// Until this is said anew so many bytes may be asked for, and a chunk begun with them; none: as many as one likes.
     pub fn allow(&mut self, bytes: Option<i64>) {
-        self.allowance = bytes;
+        self.allowance.set(bytes);
     }
 
     /// Somebody waits for these, in this order; of what was pressing before nothing is any more.
@@ -119,7 +110,7 @@ impl Scheduler {
 
     /// Bytes asked for since this was last asked; less than none if more than those will not come.
     pub fn spent(&mut self) -> i64 {
-        std::mem::take(&mut self.spent)
+        self.allowance.take_spent()
     }
 
     /// The chunks that are here.
@@ -177,7 +168,7 @@ impl Scheduler {
                 }
                 self.joined(source, joined, now, &mut out);
             }
-            Event::Spare(source) => drop(self.spared.insert(source)),
+            Event::Spare(source) => self.spared.spare(source),
             Event::Loaded(source, load) => self.loaded(source, load, now, &mut out),
             Event::Gained(source, gained) => self.gained(source, &gained, now, &mut out),
             Event::Left(source) => self.left_by(source, now, &mut out),
@@ -200,7 +191,7 @@ impl Scheduler {
     }
 
     fn joined(&mut self, id: SourceId, source: Source, now: Instant, out: &mut Vec<Effect>) {
-        self.others_gained.get_or_insert(now);
+        self.spared.one_came(now);
         self.chunks.offered(&source.have);
         self.sources.insert(id, source);
         self.fill(id, now, out);
@@ -214,7 +205,7 @@ impl Scheduler {
     }
 
     fn gained(&mut self, id: SourceId, gained: &[Run], now: Instant, out: &mut Vec<Effect>) {
-        self.note_gain(id, now);
+        self.spared.note_gain(id, now);
         let Some(source) = self.sources.get_mut(id) else { return };
         for chunk in runs::chunks(gained, self.layout.chunks()) {
             // What it says anew is believed anew.
@@ -232,7 +223,7 @@ impl Scheduler {
     fn left_by(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
         let Some(source) = self.sources.remove(id) else { return };
         self.chunks.withdrawn(&source.have);
-        self.spent -= source.inflight_bytes() as i64;
+        self.allowance.comes_not(source.inflight_bytes());
         for chunk in source.asked_chunks() {
             self.chunks.release(chunk, id);
         }
@@ -261,7 +252,7 @@ impl Scheduler {
     }
 
     fn arrived(&mut self, id: SourceId, chunk: Chunk, now: Instant, out: &mut Vec<Effect>) {
-        self.note_gain(id, now);
+        self.spared.note_gain(id, now);
         if let Some(source) = self.sources.get_mut(id) {
             source.has_brought();
         }
@@ -316,7 +307,7 @@ impl Scheduler {
 
     /// The source does not want to choose a chunk.
     fn refused_choice(&mut self, id: SourceId, why: Refusal, now: Instant, out: &mut Vec<Effect>) {
-        self.spent -= self.sources.settle_any(id) as i64;
+        self.allowance.comes_not(self.sources.settle_any(id));
         if let Some(source) = self.sources.get_mut(id) {
             match why {
                 // From now on by number, so that each chunk that it lacks is settled.
@@ -330,7 +321,7 @@ impl Scheduler {
     }
 
     fn refused(&mut self, id: SourceId, chunk: Chunk, why: Refusal, now: Instant, out: &mut Vec<Effect>) {
-        self.spent -= self.bytes_of(chunk) as i64;
+        self.allowance.comes_not(self.bytes_of(chunk));
         self.settle(id, chunk);
         match why {
             Refusal::Cancelled => {}
@@ -398,7 +389,7 @@ impl Scheduler {
 
     /// Asks `id` for as much as its window has room for.
     fn fill(&mut self, id: SourceId, now: Instant, out: &mut Vec<Effect>) {
-        while self.sources.inflight_bytes() < self.max_inflight_bytes && self.may_ask() {
+        while self.sources.inflight_bytes() < self.max_inflight_bytes && self.allowance.is_left() {
             let Some(source) = self.sources.get(id) else { return };
             if !source.has_room(now) {
                 return;
@@ -408,22 +399,21 @@ impl Scheduler {
             if open > 0 && open <= self.sources.choices_in_flight() {
                 return;
             }
-            let spared = self.spared.contains(&id);
+            let spared = self.spared.contains(id);
             if let Some(chunk) = self.chunks.first_open(&source.have, self.pressing).filter(|_| !spared) {
                 self.ask(id, chunk, now, out);
                 continue;
             }
             // Nor is it left to others what comes slowly: they would choose what was asked of somebody else before.
-            let may_choose = source.chooses() && self.allowance.is_none();
+            let may_choose = source.chooses() && !self.allowance.is_bounded();
             if open > 0 && may_choose && (spared || self.layout.chunks() > FEW_CHUNKS) {
                 let bytes = self.layout.size().div_ceil(u64::from(self.layout.chunks())).max(1);
                 self.sources.ask_any(id, bytes, now);
-                self.spent += bytes as i64;
+                self.allowance.spend(bytes);
                 out.push(Effect::AskAny(id));
                 continue;
             }
-            let idle = self.others_gained.map_or(SPARE_LONG, |gained| now.saturating_duration_since(gained));
-            if spared && idle < SPARE_AFTER {
+            if spared && !self.spared.are_needed(now) {
                 return;
             }
             let Some(chunk) = self.chunks.rarest(&source.have, self.cursor) else {
@@ -434,18 +424,13 @@ impl Scheduler {
             };
             let had_elsewhere =
                 || self.sources.iter().any(|(other, source)| other != id && source.have.contains(chunk));
-            if (spared && idle < SPARE_LONG && had_elsewhere()) || self.is_left_to_others(id, chunk, now) {
+            if (spared && !self.spared.are_needed_most(now) && had_elsewhere())
+                || self.is_left_to_others(id, chunk, now)
+            {
                 return;
             }
             self.ask(id, chunk, now, out);
             self.move_cursor(chunk);
-        }
-    }
-
-    /// A source has brought or got something.
-    fn note_gain(&mut self, id: SourceId, now: Instant) {
-        if !self.spared.contains(&id) {
-            self.others_gained = Some(now);
         }
     }
 
@@ -475,13 +460,9 @@ impl Scheduler {
         taken.at_once
     }
 
-    fn may_ask(&self) -> bool {
-        self.allowance.is_none_or(|allowance| self.spent < allowance)
-    }
-
     fn ask(&mut self, id: SourceId, chunk: Chunk, now: Instant, out: &mut Vec<Effect>) {
         self.sources.ask(id, chunk, self.bytes_of(chunk), now);
-        self.spent += self.bytes_of(chunk) as i64;
+        self.allowance.spend(self.bytes_of(chunk));
         self.chunks.ask(chunk, id);
         out.push(Effect::Ask(id, chunk));
         self.ask_load(id, now, out);

@@ -4,11 +4,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::delays::Delays;
 use super::directory::Bounds;
 use super::founding::Closed;
 use super::recorder::{Founders, JoinError, Unrecorded};
 use super::records::JournalError;
-use super::shared::Delays;
 use super::spares::SpareTerms;
 use crate::net::secure::Keyring;
 

@@ -209,7 +209,7 @@ impl Session {
             }
             Common::Leave => {
                 if let Some(gone) = self.party.retire(shared, now) {
-                    shared.chronicle().note(gone, "left", shared.clock_ms());
+                    shared.note(gone, "left");
                 }
                 Reply { close: true, ..Common::Ok.into() }
             }
@@ -246,7 +246,7 @@ impl Session {
             return denied(&denial).into();
         }
         if is_new {
-            shared.chronicle().note(self.party.named(false), "joined", shared.clock_ms());
+            shared.note(self.party.named(false), "joined");
         }
         let lease_ms = u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);
         let registered = FromTracker::from(wire::Registered { lease_ms, epoch });

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::allowance::Allowance;
-use super::chronicle::Chronicle;
+use super::chronicle::{Chronicle, Who};
+use super::delays::Delays;
 use super::directory::Directory;
 use super::keeping::{Keeping, Order, Terms};
 use super::keys;
@@ -16,7 +17,6 @@ use super::recorder::{Changed, Recorder, Several, Unrecorded};
 use super::records::{Applied, Command, Content, Expire, Outcome, Records, SeeStore};
 use crate::content::{Network, PeerId, PublicKey};
 use crate::net::secure::Keyring;
-use crate::rescue;
 use crate::threads::{self, Reading};
 use crate::wire::{TrackerAddress, TrackerKey};
 use queue::{Askers, Queued};
@@ -33,27 +33,6 @@ const COMING_BACK: Duration = Duration::from_secs(5);
 /// Most steps of the planner's work that whoever gave it some does itself; the rest is done by the thread that ends
 /// leases.
 const MOST_STEPS: usize = 64;
-
-/// How long a tracker waits for what is away.
-#[derive(Debug, Clone, Copy)]
-pub struct Delays {
-    /// What nothing refers to, stores give up after so long.
-    pub grace: Duration,
-    /// What a store held that is away, others keep after so long.
-    pub repair_after: Duration,
-    /// How long nodes may be silent, and duties to bring them back last.
-    pub nodes: rescue::Terms,
-}
-
-impl Default for Delays {
-    fn default() -> Delays {
-        Delays {
-            grace: Duration::from_secs(3600),
-            repair_after: Duration::from_secs(60),
-            nodes: rescue::Terms::default(),
-        }
-    }
-}
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -397,6 +376,12 @@ impl Shared {
     /// What happened last, for one bounded step. Nothing else is locked under it.
     pub fn chronicle(&self) -> MutexGuard<'_, Chronicle> {
         threads::lock(&self.chronicle)
+    }
+
+    /// Notes what somebody has done.
+    pub(super) fn note(&self, who: Who, what: &'static str) {
+        let now_ms = self.clock_ms();
+        self.chronicle().note(who, what, now_ms);
     }
 
     /// The planner, for one bounded step, and then for some of what follows from it, the lock free between them. Whom

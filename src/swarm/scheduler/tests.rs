@@ -6,6 +6,7 @@ mod twin;
 use std::time::Duration;
 
 use super::pace::MIN_STALL;
+use super::spared::SPARE_AFTER;
 use super::*;
 use crate::content::{Geometry, Rate, Run};
 

@@ -3,6 +3,7 @@
 mod coded;
 mod random;
 mod size;
+mod spread;
 mod whole;
 mod world;
 

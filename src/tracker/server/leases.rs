@@ -47,7 +47,7 @@ fn end_leases(shared: &Shared, now: Instant) {
         let is_store = shared.keep(now, |keeping| keeping.expire(peer, now));
         tracing::info!("the lease of peer {peer} ran out");
         let who = Who::peer(peer, &profile.name, profile.from.ip, is_store);
-        shared.chronicle().note(who, "was silent until its lease ran out", shared.clock_ms());
+        shared.note(who, "was silent until its lease ran out");
     }
     shared.tend(now);
 }

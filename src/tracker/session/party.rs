@@ -81,7 +81,7 @@ impl Party {
     /// Ends the registration, if there is one, because the connection ended.
     pub(super) fn end(&self, shared: &Shared, now: Instant) {
         if let Some(gone) = self.retire(shared, now) {
-            shared.chronicle().note(gone, "went without a word", shared.clock_ms());
+            shared.note(gone, "went without a word");
         }
     }
 

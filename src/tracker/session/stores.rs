@@ -41,7 +41,7 @@ pub(super) fn lend(
     });
     let lent = lent.map_err(not_taken)?;
     if !was_here {
-        shared.chronicle().note(store, "lends space", shared.clock_ms());
+        shared.note(store, "lends space");
     }
     Ok(lent.into())
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::party::CHANGES;
 use super::*;
 use crate::content::{Address, Chunk, PeerId};
+use crate::tracker::delays::Delays;
 use crate::tracker::directory::{Bounds, Directory, Look, Sender};
-use crate::tracker::shared::Delays;
 use crate::wire::{
     Call, Complaint, Duty, GetDuties, GetList, GetPeers, GetStatus, HaveChunks, Heartbeat, Label, Locate,
     Name, Offer, Ranges, Register, Registered, Report, Role, Term, Update, View, limits,

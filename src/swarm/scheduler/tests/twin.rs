@@ -3,54 +3,18 @@
 //!
 //! How fast a source is, is taken from [`Pace`], which has tests of its own.
 
+mod member;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::super::load::{FIRST_RATE, HORIZON};
 use super::super::pace::Pace;
 use super::super::*;
+use member::{Asked, Member};
 
 /// Chunks that so many partial sources have, or more, are equally common.
 const COMMON: usize = 15;
-
-struct Asked {
-    chunk: Chunk,
-    bytes: u64,
-    at: Instant,
-    begun: bool,
-    cancelled: bool,
-    /// The how-manieth of all that were ever asked for.
-    nth: u64,
-}
-
-struct Member {
-    came: Instant,
-    head_start: Option<i64>,
-    have: BTreeSet<Chunk>,
-    chooses: bool,
-    choices: Vec<u64>,
-    asked: Vec<Asked>,
-    corrupt: u32,
-    doubted: BTreeSet<Chunk>,
-    lost: BTreeSet<Chunk>,
-    excused: bool,
-    pace: Pace,
-    last_steal: Option<Instant>,
-}
-
-impl Member {
-    fn owes(&self) -> u64 {
-        self.asked.iter().map(|asked| asked.bytes).chain(self.choices.iter().copied()).sum()
-    }
-
-    fn asked(&self, chunk: Chunk) -> bool {
-        self.asked.iter().any(|asked| asked.chunk == chunk)
-    }
-
-    fn expected(&self, bytes: u64) -> Duration {
-        self.pace.expected(self.owes(), bytes)
-    }
-}
 
 pub(super) struct Twin {
     layout: Arc<Layout>,

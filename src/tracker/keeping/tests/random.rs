@@ -9,14 +9,12 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::spread::copies;
 use super::world::{GRACE, REPAIR_AFTER, World, coded, coded_folder, content_of, file};
-use crate::content::code::Shard;
-use crate::content::{Chunk, ChunkSet};
-use crate::tracker::keeping::shards;
 use crate::tracker::keeping::state::Rule;
 use crate::tracker::keeping::{Order, Progress};
 use crate::tracker::records::{Content, Promise};
-use crate::wire::{Coding, KeptPart, Reluctance, Side, Term, View};
+use crate::wire::{KeptPart, Reluctance, Term};
 
 const STORES: usize = 5;
 const CONTENTS: u8 = 5;
@@ -135,7 +133,7 @@ impl Chaos {
         self.uploads[usize::from(content)] = Some((upload, promise));
         match self.world.store(upload, promise) {
             Progress::Safe => {
-                if self.lack(&promise) > 0 {
+                if self.world.lack(&promise) > 0 {
                     self.wrong = Some("safe, it says");
                 }
                 self.safe.push((upload, promise));
@@ -213,10 +211,10 @@ impl Chaos {
         if self.world.is_full_for(store, &order) {
             return self.world.decline(store, content, Reluctance::NoSpace);
         }
-        let before = self.promised(content).map(|promise| (promise, self.lack(&promise)));
+        let before = self.world.promised(content).map(|promise| (promise, self.world.lack(&promise)));
         self.world.obey(store, &order);
         if let Some((promise, before)) = before
-            && self.lack(&promise) > before
+            && self.world.lack(&promise) > before
         {
             self.wrong = Some("given up although others have too little");
         }
@@ -252,7 +250,8 @@ impl Chaos {
         let both = [Some(promise), promise.of_parity()].map(|promise| promise.map(|promise| promise.content));
         let doomed = |mail: &Mail| matches!(mail, Mail::Order(_, Order::Discard { content, .. }) if both.contains(&Some(*content)));
         let is_going = self.to_stores.iter().flatten().any(doomed) || self.world.before.is_some();
-        if !is_going && !self.world.promises.contains_key(&promise.content) && self.lack(&promise) == 0 {
+        if !is_going && !self.world.promises.contains_key(&promise.content) && self.world.lack(&promise) == 0
+        {
             self.world.imports(promise);
         }
     }
@@ -335,61 +334,6 @@ impl Chaos {
         }
     }
 
-    /// What is promised of a content; of a parity what is of its data.
-    fn promised(&self, content: Content) -> Option<Promise> {
-        let promise = *self.world.promises.get(&content)?;
-        match promise.code {
-            Some(code) if code.of != Side::Data => self.promised(code.other()),
-            _ => Some(promise),
-        }
-    }
-
-    /// Of a code, one more than the losses that every group survives, and the same of what is on most disks: shards of a
-    /// group are to be on a disk each, once.
-    fn spread_of_code(&self, promise: &Promise, code: Coding) -> (usize, usize) {
-        let stripes = code.stripes(promise.size, promise.chunks).unwrap();
-        let held = |content: Content| -> Vec<Option<&ChunkSet>> {
-            self.world.disks.iter().map(|disk| disk.held.get(&content)).collect()
-        };
-        let (data, parity) = (held(promise.content), held((code.with, View::Bytes)));
-        let (mut fewest, mut most) = (usize::MAX, 0);
-        for group in 0..stripes.groups() {
-            let all: Vec<Shard> = stripes.shards(group).collect();
-            let on = |shard: &Shard| -> Vec<u32> {
-                let sets = if stripes.is_parity(*shard) { &parity } else { &data };
-                let has = |set: &ChunkSet| stripes.chunks(*shard).all(|chunk| set.contains(Chunk(chunk)));
-                (0..).zip(sets).filter(|(_, set)| set.is_some_and(has)).map(|(disk, _)| disk).collect()
-            };
-            let places: Vec<Vec<u32>> = all.iter().map(on).collect();
-            let lost = all.len() - shards::count(&places) as usize;
-            fewest = fewest.min((code.shape.m() as usize + 1).saturating_sub(lost));
-            most = most.max(places.iter().map(Vec::len).max().unwrap_or(0) + code.shape.m() as usize);
-        }
-        (fewest, most)
-    }
-
-    /// On how many disks the chunk is that is on fewest, and the one that is on most.
-    fn spread(&self, promise: &Promise) -> (usize, usize) {
-        if let Some(code) = promise.code.filter(|code| code.of == Side::Data) {
-            return self.spread_of_code(promise, code);
-        }
-        let sets = self.world.disks.iter().filter_map(|disk| disk.held.get(&promise.content));
-        let sets: Vec<&ChunkSet> = sets.collect();
-        let on = |chunk| sets.iter().filter(|set| set.contains(chunk)).count();
-        let counts: Vec<usize> = (0..promise.chunks).map(|chunk| on(Chunk(chunk))).collect();
-        (counts.iter().copied().min().unwrap_or(0), counts.iter().copied().max().unwrap_or(0))
-    }
-
-    /// How many copies it has too few, of the chunk that has fewest.
-    fn lack(&self, promise: &Promise) -> usize {
-        copies(promise).saturating_sub(self.spread(promise).0)
-    }
-
-    /// The most that something lacks that is promised.
-    fn most_lacking(&self) -> usize {
-        self.world.promises.values().map(|promise| self.lack(promise)).max().unwrap_or(0)
-    }
-
     /// Everybody is here and does what is to be done, until nothing is left.
     fn comes_to_rest(&mut self) {
         self.world.before = None;
@@ -417,7 +361,7 @@ impl Chaos {
             if self.wrong.is_some() {
                 return self.wrong;
             }
-            if self.most_lacking() > usize::from(self.wiped.is_some()) {
+            if self.world.most_lacking() > usize::from(self.wiped.is_some()) {
                 return Some("too few copies");
             }
             if self.wiped.is_some() && self.rng.u8(..30) == 0 {
@@ -427,18 +371,13 @@ impl Chaos {
         }
         self.comes_to_rest();
         (0..3).for_each(|_| self.comes_to_rest()); // a copy that is too many goes when all has been calm
-        let too_many = |promise: &Promise| self.spread(promise).1 > copies(promise);
+        let too_many = |promise: &Promise| self.world.spread(promise).1 > copies(promise);
         match () {
-            () if self.most_lacking() > 0 => Some("too few copies in the end"),
+            () if self.world.most_lacking() > 0 => Some("too few copies in the end"),
             () if self.world.promises.values().any(too_many) => Some("too many copies in the end"),
             () => self.wrong,
         }
     }
-}
-
-/// As how many copies it is promised.
-fn copies(promise: &Promise) -> usize {
-    usize::from(promise.policy.m()) + 1
 }
 
 fn nothing_is_lost(seeds: Range<u64>) {
