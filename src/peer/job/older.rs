@@ -1,7 +1,6 @@
 //! What an older version at the destination has of what is wanted: chunks that are the same at the same place are
 //! copied, each proved as it goes, and not fetched. Which these are, the chunk hashes tell, which holders are asked for.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -21,8 +20,8 @@ const MOST_ASKED: usize = 16;
 /// After so many that did not answer nobody else is asked: each takes time.
 const MOST_SILENT: usize = 3;
 
-/// A file that is to be replaced, and what is known of the one that is wanted.
-type Older = (Hashes, File);
+/// Files whose hashes are asked for together: a holder is not waited for file by file.
+const TOGETHER: usize = 64;
 
 /// Copies what is at the destination already of files that are to be replaced; `had` gains their chunks.
 pub(super) fn take_older(
@@ -38,7 +37,9 @@ pub(super) fn take_older(
         if older.is_empty() || silent == MOST_SILENT {
             break;
         }
-        let asked = ask(means, (peer, &addresses), content, &mut older, &mut |file, (from, manifest)| {
+        let asked = ask(means, (peer, &addresses), content, &mut older, &mut |file, manifest| {
+            // What stands there may have gone since.
+            let Some(from) = disk.older(file) else { return Ok(()) };
             copy(job, disk, had, (file, &Source::File(from), &Arc::new(manifest)), true)
         })?;
         if let Err(error) = asked {
@@ -49,8 +50,8 @@ pub(super) fn take_older(
     Ok(())
 }
 
-/// The files of more than one chunk that nothing is here of, and what stands in their place.
-fn older(disk: &Disk, had: &ChunkSet) -> Vec<Older> {
+/// The files of more than one chunk that are not all here, where one stands in their place that is to be replaced.
+fn older(disk: &Disk, had: &ChunkSet) -> Vec<Hashes> {
     let layout = &disk.plan().layout;
     let files = layout.files().iter().enumerate();
     let missing = files.filter(|(file, geometry)| {
@@ -58,7 +59,8 @@ fn older(disk: &Disk, had: &ChunkSet) -> Vec<Older> {
     });
     let listed = |(file, geometry)| Listed { file, id: disk.plan().id_of(file), geometry };
     missing
-        .filter_map(|(file, geometry)| Some((Hashes::new(listed((file, *geometry))), disk.older(file)?)))
+        .filter(|(file, _)| disk.older(*file).is_some())
+        .map(|(file, geometry)| Hashes::new(listed((file, *geometry))))
         .collect()
 }
 
@@ -80,8 +82,8 @@ fn ask(
     means: &Means,
     holder: (PeerId, &[SocketAddr]),
     content: (FileId, View),
-    older: &mut Vec<Older>,
-    take: &mut dyn FnMut(usize, (File, Manifest)) -> Result<(), FetchError>,
+    older: &mut Vec<Hashes>,
+    take: &mut dyn FnMut(usize, Manifest) -> Result<(), FetchError>,
 ) -> Result<Result<(), NetError>, FetchError> {
     let mut holder = match Holder::open(&means.identity, holder, content) {
         Ok(holder) => holder,
@@ -89,16 +91,17 @@ fn ask(
     };
     let mut left = Vec::new();
     let mut asked = Ok(());
-    while let Some((mut hashes, file)) = older.pop() {
-        if asked.is_ok() {
-            asked = holder.tell(&mut hashes);
-        }
-        match hashes.manifest() {
-            Some(manifest) => take(hashes.listed.file, (file, manifest))?,
-            None => left.push((hashes, file)),
+    while asked.is_ok() && !older.is_empty() {
+        let mut some: Vec<Hashes> = older.drain(..older.len().min(TOGETHER)).collect();
+        asked = holder.tell_all(&mut some);
+        for hashes in some {
+            match hashes.manifest() {
+                Some(manifest) => take(hashes.listed.file, manifest)?,
+                None => left.push(hashes),
+            }
         }
     }
-    left.reverse();
+    left.append(older);
     *older = left;
     holder.leave();
     Ok(asked)

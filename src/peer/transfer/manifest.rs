@@ -112,18 +112,10 @@ impl Holder {
         }
     }
 
-    /// Asks for what is missing of a file's hashes: all of it, or what this holder knows.
+    /// Asks for what is missing of files' hashes: all of it, or what this holder knows. They do not wait for each other's.
     ///
     /// # Errors
-    /// When the holder does not answer, or what it says is not so.
-    pub(in crate::peer) fn tell(&mut self, hashes: &mut Hashes) -> Result<(), NetError> {
-        self.tell_all(std::slice::from_mut(hashes))
-    }
-
-    /// The same of several files, which do not wait for each other's.
-    ///
-    /// # Errors
-    /// The same; what was told before is known.
+    /// When the holder does not answer, or what it says is not so; what was told before is known.
     pub(in crate::peer) fn tell_all(&mut self, files: &mut [Hashes]) -> Result<(), NetError> {
         // Who has a part of a file refuses these.
         for runs in runs_of(files, Hashes::at_once).chunks(WINDOW) {

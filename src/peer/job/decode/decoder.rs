@@ -89,7 +89,7 @@ impl Decoder {
         losses: &mut Losses,
         (works, ended): (&AtomicBool, &Receiver<()>),
     ) -> Option<Of> {
-        let listing = of_file(self.code.with, size)?;
+        let listing = listing::of(self.code.with, size)?;
         let (mut side, mut pause) = (None, LOOK);
         while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) && !self.is_over() {
             let now = Instant::now();
