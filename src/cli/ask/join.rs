@@ -141,3 +141,45 @@ fn tell(args: &JoinArgs, joined: &Joined, path: &Path) -> Result<(), Failure> {
         format!("joined {} as {}: {can}", shown(line.swarm), line.role)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::secure::Code;
+    use crate::wire::{Epoch, Label, List, Name, Standing, SwarmSecret, TrackerAddress, TrackerKey};
+
+    /// The addresses, with the first byte of each one's key, that somebody knows who joined at `at`.
+    fn known(told: &[(&str, u8)], link: &[&str], at: (&str, u8)) -> Vec<(String, u8)> {
+        let tracker = |(address, key): &(&str, u8)| TrackerKey {
+            address: TrackerAddress::new(*address),
+            key: PublicKey([*key; 32]),
+        };
+        let joined = Joined {
+            swarm: Label::new("lab"),
+            standing: Standing { role: MemberRole::Publisher, prefix: Name::default() },
+            epoch: Epoch { number: 7, secret: SwarmSecret::new([5; 32]) },
+            trackers: List::new(told.iter().map(tracker).collect()),
+        };
+        let trackers = link.iter().map(|address| (*address).to_owned()).collect();
+        let link = JoinLink { trackers, code: Code::random().unwrap() };
+        let file = file_of(&joined, &link, (at.0.to_owned(), PublicKey([at.1; 32])));
+        assert_eq!((&*file.swarm, file.role), ("lab", Some(MemberRole::Publisher)));
+        assert_eq!(file.newest().map(|(epoch, _)| *epoch), Some(7));
+        file.trackers.into_iter().map(|(address, key)| (address, key.0[0])).collect()
+    }
+
+    #[test]
+    fn who_joins_knows_where_the_trackers_are_that_let_it_in() {
+        let own = |all: &[(&str, u8)]| -> Vec<(String, u8)> {
+            all.iter().map(|(address, key)| ((*address).to_owned(), *key)).collect()
+        };
+        // The only one is at all addresses of the link, whatever it calls itself.
+        assert_eq!(known(&[("", 1)], &["a:1", "b:2"], ("b:2", 1)), own(&[("a:1", 1), ("b:2", 1)]));
+        assert_eq!(known(&[("c:3", 1)], &["a:1"], ("a:1", 1)), own(&[("c:3", 1), ("a:1", 1)]));
+        // Of several, each where it says that it is, and the one that answered where it did.
+        let two = [("a:1", 1), ("b:2", 2)];
+        assert_eq!(known(&two, &["a:1", "x:9"], ("x:9", 2)), own(&[("a:1", 1), ("b:2", 2), ("x:9", 2)]));
+        assert_eq!(known(&two, &["z:8"], ("a:1", 1)), own(&two), "each once, and not where the link says");
+        assert_eq!(known(&[("", 1), ("nowhere", 2)], &["a:1"], ("a:1", 1)), own(&[("a:1", 1)]));
+    }
+}

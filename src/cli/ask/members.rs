@@ -272,3 +272,66 @@ fn since(member: &MemberInfo) -> String {
     let now = since_1970().as_secs();
     age(now.saturating_sub(member.since_ms / 1000))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Exit;
+    use crate::wire::MemberRole;
+
+    fn member(key: [u8; 2], name: &str, own: bool) -> MemberInfo {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&key);
+        MemberInfo {
+            key: PublicKey(bytes),
+            name: Label::new(name),
+            standing: Standing { role: MemberRole::Reader, prefix: Name::default() },
+            by: PublicKey([0; 32]),
+            own,
+            since_ms: 0,
+            here: false,
+        }
+    }
+
+    #[test]
+    fn a_member_is_meant_by_its_name_or_the_first_letters_of_its_key() {
+        let all = [
+            member([1, 0], "ann", false),
+            member([2, 0], "ann@lab", true),
+            member([3, 0], "bob", false),
+            member([4, 0], "bob", false),
+            member([4, 1], "zoe", false),
+        ];
+        let key = |nth: usize| all[nth].key.to_string();
+        let plain = |nth: usize| key(nth).replace('-', "");
+        for (who, nth) in [
+            ("ann".to_owned(), 0),
+            ("zoe".to_owned(), 4),
+            (key(3), 3),
+            (plain(2)[..KEY_LETTERS].to_owned(), 2),
+            (plain(1)[..KEY_LETTERS].to_lowercase(), 1), // a key of a member's own, which has no name that counts
+            (format!("{}-{}", &plain(0)[..4], &plain(0)[4..KEY_LETTERS]), 0),
+        ] {
+            assert_eq!(meant(&all, &who).unwrap().key, all[nth].key, "{who}");
+        }
+        for (who, exit, says) in [
+            ("ann@lab".to_owned(), Exit::NotFound, "no member is called ann@lab"),
+            (plain(0)[..KEY_LETTERS - 1].to_owned(), Exit::NotFound, "no member is called"),
+            ("eva\n".to_owned(), Exit::NotFound, "no member is called eva\\n"),
+            ("bob".to_owned(), Exit::Usage, "2 members are called bob; give the key of one"),
+        ] {
+            let failure = meant(&all, &who).unwrap_err();
+            assert_eq!(failure.exit, exit, "{who}");
+            assert!(failure.to_string().starts_with(says), "{failure}");
+        }
+        let told = meant(&all, "bob").unwrap_err().to_string();
+        assert!(told.ends_with(&format!("{}, {}", letters(&all[2]), letters(&all[3]))), "{told}");
+    }
+
+    #[test]
+    fn who_is_in_no_swarm_is_told_how_to_get_into_one() {
+        assert_eq!(check_member().unwrap_err().to_string(), NO_SWARM);
+        let other = changed(Common::Ok.into()).unwrap_err();
+        assert_ne!(other.exit, Exit::Usage);
+    }
+}

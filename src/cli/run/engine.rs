@@ -185,4 +185,30 @@ mod tests {
         assert_eq!(default_name(Some(Path::new("/usr"))), format!("usr@{host}"));
         assert_eq!(default_name(Some(Path::new("/"))), host);
     }
+
+    #[test]
+    fn the_same_place_has_another_port() {
+        for (listen, any) in [
+            ("127.0.0.1:9701", "127.0.0.1:0"),
+            ("[::]:0", "[::]:0"),
+            ("[::1]:7", "[::1]:0"),
+            ("lab:1", "lab:0"),
+        ] {
+            assert_eq!(any_port(listen), any);
+        }
+    }
+
+    #[test]
+    fn only_what_others_can_dial_reaches_far() {
+        for far in ["10.0.0.1", "192.168.1.2", "8.8.8.8", "2001:db8::1", "fd00::1"] {
+            assert!(reaches_far(far.parse().unwrap()), "{far}");
+        }
+        for near in ["127.0.0.1", "::1", "0.0.0.0", "::", "169.254.1.1", "fe80::1"] {
+            assert!(!reaches_far(near.parse().unwrap()), "{near}");
+        }
+        let own = outward_addresses();
+        assert!((1..=2).contains(&own.len()), "{own:?}");
+        let kinds = own.iter().filter(|ip| ip.is_ipv4()).count();
+        assert!(kinds <= 1, "one of each kind: {own:?}");
+    }
 }

@@ -133,3 +133,33 @@ fn entered(tracker: &str, key: PublicKey, name: &str) -> Result<Entered, String>
         _ => Err("it went away".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trackers_that_do_not_answer_are_asked_again_and_none_after_one_says_that_the_key_was_put_out() {
+        let ask = |tracker: &str| match tracker {
+            "takes" => Ok(Entered::Done),
+            "puts-out" => Ok(Entered::PutOut),
+            _ => Err("it is away".to_owned()),
+        };
+        let left = |trackers: &[&str]| {
+            let trackers: Vec<String> = trackers.iter().map(|tracker| (*tracker).to_owned()).collect();
+            all_but_entered(&trackers, &ask)
+        };
+        for (trackers, again) in [
+            (&["takes"][..], Some(&[][..])),
+            (&[], Some(&[])),
+            (&["away"], Some(&["away"])),
+            (&["away", "takes", "far"], Some(&["away", "far"])),
+            (&["puts-out"], None),
+            (&["away", "puts-out"], None),
+        ] {
+            let again =
+                again.map(|left| left.iter().map(|tracker| (*tracker).to_owned()).collect::<Vec<_>>());
+            assert_eq!(left(trackers), again, "{trackers:?}");
+        }
+    }
+}

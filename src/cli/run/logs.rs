@@ -98,3 +98,38 @@ impl Visit for Fields {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// The lines that `happens` logs.
+    fn logged(happens: impl FnOnce()) -> Vec<Value> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let logs = tracing_subscriber::fmt().with_writer(Arc::new(File::create(&path).unwrap()));
+        tracing::subscriber::with_default(logs.event_format(Objects).finish(), happens);
+        let text = std::fs::read_to_string(&path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn an_event_is_an_object_on_a_line_with_its_fields_by_their_names() {
+        let lines = logged(|| {
+            tracing::warn!(peer = 7, "a \"word\"\nof it");
+            tracing::info!(msg = "not this", ts = "nor this", "said");
+        });
+        let [warned, said] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!((&warned["level"], &warned["msg"]), (&"warn".into(), &"a \"word\"\nof it".into()));
+        assert_eq!((&warned["peer"], &warned["target"]), (&"7".into(), &module_path!().into()));
+        assert_eq!((&said["level"], &said["msg"]), (&"info".into(), &"said".into()));
+        let at = said["ts"].as_str().unwrap();
+        assert!(
+            at.starts_with("20") && at.ends_with('Z'),
+            "no field takes the place of what each line has: {at}"
+        );
+    }
+}

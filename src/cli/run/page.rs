@@ -131,3 +131,101 @@ pub(crate) fn stop(page: Option<Web>) {
         page.stop();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::api::Exit;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        page: PageArgs,
+    }
+
+    fn typed(line: &str) -> PageArgs {
+        Typed::parse_from(["p2p"].into_iter().chain(line.split_whitespace())).page
+    }
+
+    #[test]
+    fn a_page_is_at_the_usual_port_of_this_machine_unless_another_place_is_named() {
+        assert!(wanted(&typed(""), true).unwrap().is_none());
+        for (line, of_tracker, listen, any_port) in [
+            ("--web", true, "127.0.0.1:9780", true),
+            ("--web", false, "127.0.0.1:9781", true),
+            ("--web=80", false, "127.0.0.1:80", false),
+            ("--web=[::1]:0", true, "[::1]:0", false),
+        ] {
+            let page = wanted(&typed(line), of_tracker).unwrap().unwrap();
+            assert_eq!((&*page.listen.to_string(), page.any_port), (listen, any_port), "{line}");
+        }
+        let line = "--web --web-host a.example --web-host b --web-proxy 10.0.0.9 --web-also https://c:1";
+        let page = wanted(&typed(line), true).unwrap().unwrap();
+        assert_eq!(
+            (page.hosts, page.also),
+            (vec!["a.example".into(), "b".into()], vec!["https://c:1/".into()])
+        );
+        assert_eq!(page.proxy, Some(IpAddr::from([10, 0, 0, 9])));
+    }
+
+    #[test]
+    fn what_strangers_could_read_is_sealed_or_refused() {
+        assert_eq!(wanted(&typed("--web=0.0.0.0:80"), true).unwrap_err().exit, Exit::Usage);
+        for sealed in ["--web-cert self", "--web-cert a.pem --web-key b.pem", "--web-proxy 10.0.0.1"] {
+            assert!(
+                wanted(&typed(&format!("--web=0.0.0.0:80 {sealed}")), true).unwrap().is_some(),
+                "{sealed}"
+            );
+        }
+        let seals_itself = |line: &str| {
+            let page = for_browsers(&typed(line)).unwrap();
+            page.map(|page| matches!(page.certificate, Some(Certificate::Own)))
+        };
+        for (line, seals) in [
+            ("", None),
+            ("--web", Some(true)),
+            ("--web=10.0.0.1:80", Some(true)),
+            ("--web=127.0.0.1:80", Some(false)),
+            ("--web=10.0.0.1:80 --web-proxy 10.0.0.2", Some(false)),
+            ("--web=10.0.0.1:80 --web-cert a.pem --web-key b.pem", Some(false)),
+        ] {
+            assert_eq!(seals_itself(line), seals, "{line}");
+        }
+        let usual = for_browsers(&typed("--web")).unwrap().unwrap();
+        assert_eq!((&*usual.listen.to_string(), usual.any_port), ("[::]:9781", true));
+    }
+
+    #[test]
+    fn a_certificate_has_a_key_and_a_secret_is_nobody_else_s() {
+        let refused = wanted(&typed("--web --web-cert a.pem"), true).unwrap_err();
+        assert!(refused.to_string().starts_with("--web-key names the file"), "{refused}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let line = format!("--web --web-secret {}", path.display());
+        let secret =
+            || wanted(&typed(&line), true).map(|page| page.unwrap().secret.map(|secret| secret.len()));
+        assert!(secret().unwrap_err().to_string().starts_with(&*path.display().to_string()));
+        for (bytes, mode, taken) in [
+            (LEAST_SECRET, 0o600, true),
+            (MOST_SECRET, 0o400, true),
+            (LEAST_SECRET - 1, 0o600, false),
+            (MOST_SECRET + 1, 0o600, false),
+            (LEAST_SECRET, 0o640, false),
+            (LEAST_SECRET, 0o602, false),
+        ] {
+            let _ = fs::remove_file(&path);
+            fs::write(&path, vec![7; bytes]).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            match secret() {
+                Ok(read) => assert_eq!((read, taken), (Some(bytes), true), "{bytes} bytes, {mode:o}"),
+                Err(why) => {
+                    assert_eq!((why.exit, taken), (Exit::Usage, false), "{bytes} bytes, {mode:o}: {why}")
+                }
+            }
+        }
+    }
+}

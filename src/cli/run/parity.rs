@@ -147,3 +147,93 @@ fn write(files: &Files, at: &Path, stripes: &Stripes, stop: &Stop) -> io::Result
     let sizes = files.layout.files().iter().map(|file| file.size());
     Ok(stamps(files)? == before && before.iter().map(|(size, ..)| *size).eq(sizes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::code::Shape;
+    use crate::content::{Geometry, Layout};
+
+    /// Files of these sizes, and their bytes.
+    fn made(folder: &Path, sizes: &[u64]) -> (Files, Vec<Vec<u8>>) {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let all: Vec<Vec<u8>> =
+            sizes.iter().map(|size| (0..*size).map(|_| rng.u8(..)).collect::<Vec<u8>>()).collect();
+        let paths: Vec<PathBuf> = (0..sizes.len()).map(|nth| folder.join(nth.to_string())).collect();
+        paths.iter().zip(&all).for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+        let layout = sizes.iter().map(|size| Geometry::of(*size).unwrap()).collect();
+        (Files { of_folder: sizes.len() > 1, layout: Layout::new(layout).unwrap(), paths }, all)
+    }
+
+    fn stripes(files: &Files, (k, m): (u8, u8)) -> Stripes {
+        let shape = Shape::new(k, m).unwrap();
+        let stripes = match files.of_folder {
+            true => Stripes::of_members(shape, files.layout.chunks(), files.layout.size_of_chunks()),
+            false => Stripes::new(shape, files.layout.size()),
+        };
+        stripes.unwrap()
+    }
+
+    /// The parity, from shards that are put together whole.
+    fn simply(files: &Files, bytes: &[Vec<u8>], stripes: &Stripes) -> Vec<u8> {
+        let shape = stripes.shape();
+        let mut parity = vec![0; stripes.parity().size() as usize];
+        for group in 0..stripes.groups() {
+            let shard = |index| {
+                let mut shard = vec![0; stripes.shard_bytes() as usize];
+                for (nth, chunk) in stripes.chunks(Shard { group, index }).enumerate() {
+                    let place = files.layout.place(Chunk(chunk)).unwrap();
+                    let (from, len) = (place.offset as usize, place.len as usize);
+                    let at = nth * stripes.chunk_bytes(false) as usize;
+                    shard[at..at + len].copy_from_slice(&bytes[place.file][from..from + len]);
+                }
+                shard
+            };
+            let data: Vec<Vec<u8>> = (0..shape.k()).map(shard).collect();
+            for (nth, coded) in encode(shape, &data).unwrap().into_iter().enumerate() {
+                let at = (group * shape.m()) as usize * coded.len() + nth * coded.len();
+                parity[at..at + coded.len()].copy_from_slice(&coded);
+            }
+        }
+        parity
+    }
+
+    #[test]
+    fn parity_is_that_of_shards_which_end_where_files_do() {
+        const CHUNK: u64 = 64 << 10;
+        let small: Vec<u64> = (0..2 * MOST_OPEN as u64).map(|nth| 1 + nth * 500).collect();
+        for (sizes, shape) in [
+            (&[3 * CHUNK][..], (2, 1)),
+            (&[40 * CHUNK + 5], (2, 1)),
+            (&[70 * CHUNK - 1], (3, 2)),
+            (&[CHUNK, 5, 0, 2 * CHUNK + 1, 1], (2, 1)),
+            (&small, (4, 2)),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let (files, bytes) = made(folder.path(), sizes);
+            let stripes = stripes(&files, shape);
+            let at = folder.path().join("parity");
+            assert!(write(&files, &at, &stripes, &Stop::default()).unwrap());
+            let written = fs::read(&at).unwrap();
+            assert_eq!(written.len() as u64, stripes.parity().size());
+            assert!(written == simply(&files, &bytes, &stripes), "{shape:?} of {} files", sizes.len());
+        }
+    }
+
+    #[test]
+    fn files_that_are_not_what_they_were_have_no_parity() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, bytes) = made(folder.path(), &[200_000, 100_000]);
+        let stripes = stripes(&files, (2, 1));
+        let at = |name: &str| folder.path().join(name);
+        let written = |name: &str| write(&files, &at(name), &stripes, &Stop::default());
+        assert!(written("first").unwrap());
+        assert_eq!(written("first").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        fs::write(&files.paths[1], [&bytes[1][..], b"more"].concat()).unwrap();
+        assert!(!written("grown").unwrap());
+        fs::write(&files.paths[1], &bytes[1][1..]).unwrap();
+        assert!(written("cut").is_err());
+        fs::remove_file(&files.paths[0]).unwrap();
+        assert!(written("gone").is_err());
+    }
+}

@@ -119,8 +119,11 @@ fn offer_of(peer: &Peer, name: &SafeName) -> Result<Offer, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
     use crate::api::Exit;
+    use crate::cli::typed::args::{Cli, Command};
 
     #[test]
     fn what_is_shared_is_called_after_its_last_part() {
@@ -131,5 +134,47 @@ mod tests {
         assert_eq!((name("d").unwrap(), name("f").unwrap()), ("d/".to_owned(), "f".to_owned()));
         assert_eq!(name(".p2p").unwrap_err().exit, Exit::Usage);
         assert!(link_name(Path::new("/")).is_err());
+    }
+
+    fn args(line: &str) -> ShareArgs {
+        let words = ["p2p", "share", "x"].into_iter().chain(line.split_whitespace());
+        let Command::Share(args) = Cli::parse_from(words).command else { panic!("{line}") };
+        args
+    }
+
+    #[test]
+    fn a_link_names_the_trackers_that_were_typed_or_where_others_dial_the_one_that_is_built_in() {
+        let of = |line: &str, tracker: Option<&Tracker>| {
+            let (config, link) = share_config(&args(line), "x".into(), tracker);
+            assert!(config.prefix && config.folder.is_some());
+            (config.trackers, link)
+        };
+        let named = vec!["a:9700".to_owned(), "b:7".to_owned()];
+        assert_eq!(of("--tracker a --tracker b:7", None), (named.clone(), named));
+        let start = |listen: &str| {
+            crate::tracker::start(crate::tracker::Config { listen: listen.into(), ..Default::default() })
+                .unwrap()
+        };
+        let near = start("127.0.0.1:0");
+        let own = near.addr().to_string();
+        assert_eq!(of("", Some(&near)), (vec![own.clone()], vec![own.clone()]));
+        let port = near.addr().port();
+        assert_eq!(of("--advertise lab:7", Some(&near)), (vec![own.clone()], vec![format!("lab:{port}")]));
+        assert_eq!(
+            of("--advertise :7", Some(&near)),
+            (vec![own.clone()], vec![own]),
+            "a port is the peer's own"
+        );
+        near.stop();
+        let everywhere = start("0.0.0.0:0");
+        let (dialled, link) = of("", Some(&everywhere));
+        let port = everywhere.addr().port();
+        assert_eq!(dialled, [format!("127.0.0.1:{port}")]);
+        assert!(
+            !link.is_empty()
+                && link.iter().all(|one| one.ends_with(&format!(":{port}")) && !one.starts_with("0.0"))
+        );
+        assert!(link.iter().all(|one| !one.starts_with('[')), "it does not listen there: {link:?}");
+        everywhere.stop();
     }
 }

@@ -306,3 +306,6 @@ pub(crate) fn built_in(listen: &str) -> Result<Tracker, Failure> {
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -212,4 +212,73 @@ mod tests {
         assert!(read(&file).unwrap_err().contains("unknown section `nonsense`"));
         assert!(state(&file).unwrap().ends_with("s"), "its state is found all the same");
     }
+
+    #[test]
+    fn it_is_said_which_roles_are_up_and_which_are_not() {
+        let ready = |roles: &[(&str, RoleState)]| {
+            let role = |(role, state): &(&str, RoleState)| serde_json::json!({ "role": role, "state": state, "starts": 1, "looping": false });
+            let roles: Vec<serde_json::Value> = roles.iter().map(role).collect();
+            let status = serde_json::json!({ "node": "n1", "pid": 7, "state": "/s", "drained": false, "roles": roles });
+            ready(&serde_json::from_value(status).unwrap())
+        };
+        use RoleState::{Backoff, Broken, Running, Starting, Stopped};
+        assert_eq!(ready(&[]), "node n1 is up: nothing");
+        assert_eq!(ready(&[("tracker", Running), ("s1", Running)]), "node n1 is up: tracker, s1");
+        assert_eq!(
+            ready(&[("a", Broken), ("b", Running), ("c", Stopped), ("d", Starting), ("e", Backoff)]),
+            "node n1 is up: b; down: a, c, d, e"
+        );
+    }
+
+    #[test]
+    fn roles_are_in_the_swarm_that_their_node_is_in() {
+        let told = |open: bool, swarm: Option<&str>| {
+            of_every_role(&SwarmArgs { swarm: swarm.map(PathBuf::from), open }).unwrap()
+        };
+        assert_eq!(told(false, None), Vec::<String>::new());
+        assert_eq!(told(true, None), ["--open"]);
+        assert_eq!(told(false, Some("/a/keys.toml")), ["--swarm=/a/keys.toml"]);
+        assert_eq!(told(false, Some("")), Vec::<String>::new(), "an empty variable names none");
+        let [whole] = &told(false, Some("keys.toml"))[..] else { panic!("one") };
+        let path = Path::new(whole.strip_prefix("--swarm=").unwrap());
+        assert!(path.is_absolute() && path.ends_with("keys.toml"), "their folder is another: {whole}");
+    }
+
+    #[test]
+    fn nodes_of_a_demonstration_are_what_their_files_say() {
+        for nodes in 1..=4_u16 {
+            let demo = Demo::prepare(nodes).unwrap();
+            let roles = demo.plan().roles;
+            assert_eq!(roles.len(), usize::from(nodes));
+            let mut places = Vec::new();
+            for (name, role) in &roles {
+                let [up, file] = &role.args[..] else { panic!("{:?}", role.args) };
+                let plan = read(Path::new(file)).unwrap();
+                assert_eq!((&**up, &plan.name), ("up", name));
+                assert_eq!(plan.trackers.len(), usize::from(nodes));
+                let others: Vec<&String> = roles.keys().filter(|other| *other != name).collect();
+                assert_eq!(plan.revive.nodes.iter().collect::<Vec<_>>(), others);
+                assert_eq!(plan.revive.run[1..4], ["node", "restart", "{node}"]);
+                let [store, tracker] = ["store", "tracker"].map(|role| &plan.roles[role]);
+                let option = |role: &crate::node::plan::Assignment, option: &str| {
+                    let given = role.args.iter().filter_map(|arg| arg.strip_prefix(option));
+                    given.map(str::to_owned).collect::<Vec<_>>()
+                };
+                // One of three or more has records, and a store tells all of them; a store of two is at the first.
+                let is_one = nodes >= 3;
+                assert_eq!(option(tracker, "--node=").len(), usize::from(is_one));
+                assert_eq!(option(tracker, "--data=").len(), usize::from(is_one));
+                assert_eq!(option(tracker, "--cluster=").len(), if is_one { nodes.into() } else { 0 });
+                let at = option(store, "--tracker=");
+                assert_eq!(at.len(), if is_one { nodes.into() } else { 1 });
+                assert_eq!(at[0], plan.trackers[0]);
+                assert_eq!(store.after.iter().collect::<Vec<_>>(), ["tracker"]);
+                places.extend(option(tracker, "--listen="));
+            }
+            let trackers: Vec<String> = places.clone();
+            places.sort();
+            places.dedup();
+            assert_eq!(places.len(), usize::from(nodes), "each has a port of its own: {trackers:?}");
+        }
+    }
 }

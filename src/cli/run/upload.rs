@@ -230,3 +230,56 @@ fn tell(json: bool, name: &SafeName, storing: &Storing) {
         say::note(&format!("{name}: {percent} % is where it is to be"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::typed::args::{Cli, Command};
+
+    fn args(line: &str) -> UploadArgs {
+        let words = ["p2p", "upload", "x"].into_iter().chain(line.split_whitespace());
+        let Command::Upload(args) = Cli::parse_from(words).command else { panic!("{line}") };
+        args
+    }
+
+    #[test]
+    fn what_is_stored_is_said_with_how_it_is_kept() {
+        let said = |copies, code: Option<&str>, fresh| {
+            said(&Done {
+                name: "a/".into(),
+                version: 3,
+                id: String::new(),
+                size: 2048,
+                copies,
+                code: code.map(str::to_owned),
+                fresh,
+                sent: 0,
+                seconds: 1.0,
+            })
+        };
+        assert_eq!(said(1, None, true), "stored a/ as version 3: 2.0 KiB, 1 copy");
+        assert_eq!(said(3, None, true), "stored a/ as version 3: 2.0 KiB, 3 copies");
+        assert_eq!(
+            said(1, Some("4+2"), false),
+            "a/ is stored already, as version 3: 2.0 KiB, as shards of a code 4+2"
+        );
+    }
+
+    #[test]
+    fn it_is_called_as_it_is_shared_or_as_was_typed_with_the_end_of_its_kind() {
+        let (file, folder) = (SafeName::new("a").unwrap(), SafeName::new("a/").unwrap());
+        for (line, shared_as, name) in [
+            ("", &file, "a"),
+            ("", &folder, "a/"),
+            ("--as b/c", &file, "b/c"),
+            ("--as b", &folder, "b/"),
+            ("--as b/", &folder, "b/"),
+            ("--as b/", &file, "b"),
+        ] {
+            let called = called(&args(line), shared_as);
+            assert_eq!(called.unwrap().as_str(), name, "{line} of {shared_as}");
+        }
+    }
+}
