@@ -314,3 +314,6 @@ fn watch(site: &Site, guests: &Guests, bell: Option<&Doorbell>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

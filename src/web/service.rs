@@ -202,3 +202,98 @@ fn refused(site: &Site, refusal: Refusal) -> Problem {
         Refusal::Role => Problem::new(StatusCode::FORBIDDEN, "role", "your role may not do this"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::accounts::Role;
+    use crate::web::house::House;
+    use crate::web::tests::{Page, asked, tracker};
+
+    fn headers(answer: Answer) -> Vec<(String, String)> {
+        let response = answer.response();
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+    }
+
+    #[test]
+    fn each_answer_has_the_headers_that_leave_a_browser_nothing_to_guess_and_none_twice() {
+        let usual = [
+            ("cache-control", "no-store"),
+            ("content-security-policy", "the policy"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("referrer-policy", "no-referrer"),
+            ("x-content-type-options", "nosniff"),
+        ];
+        let of = |answer| {
+            let mut all = headers(dressed(answer, "the policy"));
+            all.sort();
+            all
+        };
+        let expected = |own: &[(&str, &str)]| {
+            let mut all: Vec<(String, String)> =
+                usual.map(|(name, value)| (name.into(), value.into())).into();
+            for (name, value) in own {
+                all.retain(|(other, _)| other != name);
+                all.push(((*name).to_owned(), (*value).to_owned()));
+            }
+            all.sort();
+            all
+        };
+        assert_eq!(of(Answer::empty(StatusCode::OK)), expected(&[]));
+        for (name, value) in [
+            ("cache-control", "max-age=5"),
+            ("content-security-policy", "sandbox"),
+            ("cross-origin-resource-policy", "cross-origin"),
+            ("x-more", "y"),
+        ] {
+            let own = Answer::empty(StatusCode::OK).with_text(HeaderName::from_static(name), value);
+            assert_eq!(of(own), expected(&[(name, value)]));
+        }
+    }
+
+    #[test]
+    fn who_has_an_answer_already_is_sent_nothing_but_its_tag() {
+        let answer = || Answer::tagged(&"a");
+        let tag = answer().tag().cloned().unwrap();
+        let known = |tag: Option<&HeaderValue>, answer: Answer| {
+            let mut asked = asked();
+            tag.map(|tag| asked.headers.insert(IF_NONE_MATCH, tag.clone()));
+            let answer = unchanged(answer, &asked);
+            (answer.status.as_u16(), answer.tag().cloned())
+        };
+        assert_eq!(known(Some(&tag), answer()), (304, Some(tag.clone())));
+        assert_eq!(known(None, answer()), (200, Some(tag.clone())));
+        assert_eq!(known(Some(&HeaderValue::from_static("\"another\"")), answer()), (200, Some(tag.clone())));
+        assert_eq!(known(Some(&tag), Answer::json(&"a")), (200, None), "it has no tag");
+    }
+
+    #[test]
+    fn who_is_turned_away_hears_why_and_who_comes_is_known_by_token_before_session() {
+        let tracker = tracker();
+        let site = Page::of(House::Tracker(tracker.inside())).site;
+        for (refusal, status, code) in [
+            (Refusal::Misdirected, 421, "host"),
+            (Refusal::PastProxy, 403, "proxy"),
+            (Refusal::CrossSite, 403, "cross-site"),
+            (Refusal::NoLogin, 401, "no-login"),
+            (Refusal::Role, 403, "role"),
+        ] {
+            let problem = refused(&site, refusal);
+            assert_eq!((problem.status, problem.code), (status, code));
+            assert_eq!(problem.detail.contains(&site.url()), code == "host");
+        }
+        let ann = Who { account: "ann".to_owned(), role: Role::Reader, session: None };
+        lock(&site.accounts).begin(&ann, Secret::of("session"), asked().from, now());
+        let until = now() + 60_000;
+        lock(&site.accounts).add_token(Secret::of("token"), ("ci", Role::Metrics), until, now());
+        let come = |bearer, session| who(&site, bearer, session).map(|who| who.account);
+        assert_eq!(come(Some("token"), Some("session")).as_deref(), Some("token ci"));
+        assert_eq!(come(None, Some("session")).as_deref(), Some("ann"));
+        assert_eq!(come(Some("wrong"), Some("session")), None, "a wrong token is no session");
+        for (bearer, session) in [(None, None), (Some("session"), None), (None, Some("token"))] {
+            assert_eq!(come(bearer, session), None);
+        }
+    }
+}
