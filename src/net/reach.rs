@@ -164,4 +164,28 @@ mod tests {
             assert!(!unreached(&[six, more]).contains("no way"), "{more:?}");
         }
     }
+
+    #[test]
+    fn what_came_of_addresses_is_silence_somebody_else_or_a_broken_protocol() {
+        let refused = || NetError::Io(std::io::Error::from(Errno::CONNREFUSED));
+        let foreign = || NetError::Preface(PrefaceError::Magic);
+        let breaks = || NetError::Unexpected("CHUNK");
+        let says = || NetError::Role(Role::Ask);
+        for (what, errors, silent, broken, others) in [
+            ("nothing was dialled", vec![], false, false, 0),
+            ("nobody", vec![refused(), NetError::TimedOut, NetError::Closed], true, false, 0),
+            ("no peer", vec![refused(), foreign()], false, true, 1),
+            ("a peer that is none", vec![breaks(), foreign()], false, true, 1),
+            ("one that says why", vec![says()], false, false, 0),
+            ("one that says why beside one that is none", vec![says(), breaks()], false, false, 0),
+        ] {
+            let port = |nth: usize| SocketAddr::from(([10, 0, 0, 1], 1 + nth as u16));
+            let all = errors.into_iter().enumerate().map(|(nth, error)| (port(nth), error)).collect();
+            let unreached = Unreached(all);
+            assert_eq!(unreached.is_silent(), silent, "{what}");
+            assert_eq!(unreached.breaks_the_protocol(), broken, "{what}");
+            assert_eq!(unreached.foreign().len(), others, "{what}");
+            assert!(!unreached.lacks_the_key(), "{what}");
+        }
+    }
 }

@@ -33,3 +33,6 @@ pub(super) use outcome::FetchEnd;
 pub(super) use underway::Transfer;
 #[cfg(test)]
 pub(super) use underway::tests::transfer as of_one_byte;
+
+#[cfg(test)]
+mod tests;

@@ -166,3 +166,73 @@ fn judge(means: &Means, transfer: &Transfer, who: PeerId, end: Result<(), Ended>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::super::means::alone;
+    use super::*;
+    use crate::peer::transfer::of_one_byte;
+    use crate::wire::{DecodeError, PrefaceError};
+
+    #[test]
+    fn the_end_of_a_connection_says_whether_the_neighbour_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (means, transfer) = (alone(), of_one_byte(folder.path()));
+        let who = PeerId([1; 16]);
+        let judged = |end: Result<(), Ended>| judge(&means, &transfer, who, end);
+        let net = |error: NetError| judged(Err(Ended::Fetch(error.into())));
+        let fetch = |end: FetchEnd| judged(Err(Ended::Fetch(end)));
+        assert_eq!(judged(Ok(())), Outcome::Useless);
+        for (missed, outcome) in [(Missed::Later, Outcome::NotYet), (Missed::Foreign, Outcome::Foreign)] {
+            assert_eq!(judged(Err(Ended::Missed(missed))), outcome);
+        }
+        assert_eq!(fetch(FetchEnd::Lied(Chunk(0))), Outcome::Banned);
+        assert_eq!(fetch(FetchEnd::Geometry), Outcome::Banned);
+        assert_eq!(net(NetError::Unexpected("PONG")), Outcome::Banned);
+        assert_eq!(net(NetError::Decode(DecodeError::Truncated)), Outcome::Banned);
+        assert_eq!(fetch(FetchEnd::Refused(Refusal::NotHere)), Outcome::NotHere);
+        assert_eq!(fetch(FetchEnd::Refused(Refusal::Busy)), Outcome::Failed);
+        for error in [NetError::Closed, NetError::TimedOut] {
+            assert_eq!(net(error), Outcome::Failed);
+        }
+        assert!(transfer.unreached().is_empty(), "all of them were there");
+        let at = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        let silent = || (at(1), NetError::Io(io::ErrorKind::ConnectionRefused.into()));
+        let foreign = || (at(2), NetError::Preface(PrefaceError::Magic));
+        let broken = || (at(3), NetError::Unexpected("OK"));
+        let says_why = || (at(4), NetError::Role(Role::Member));
+        for (tried, outcome) in [
+            (vec![silent()], Outcome::Failed),
+            (vec![foreign()], Outcome::Foreign),
+            (vec![foreign(), silent()], Outcome::Banned),
+            (vec![broken(), silent()], Outcome::Banned),
+            (vec![broken(), says_why()], Outcome::Failed),
+            (vec![], Outcome::Foreign),
+        ] {
+            let words = format!("{tried:?}");
+            assert_eq!(judged(Err(Ended::Missed(Missed::Unreached(Unreached(tried))))), outcome, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_gate_that_is_closed_has_waited_for_who_came_through_and_lets_nobody_in() {
+        let gate = Gate::new();
+        let through = lock(&gate.open).clone().unwrap();
+        let (told, ended) = crossbeam_channel::bounded(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                gate.close();
+                told.send(()).unwrap();
+            });
+            while lock(&gate.open).is_some() {
+                std::thread::yield_now();
+            }
+            assert!(ended.try_recv().is_err(), "somebody is there yet");
+            drop(through);
+            ended.recv_timeout(Duration::from_secs(60)).unwrap();
+        });
+        gate.close();
+    }
+}

@@ -169,6 +169,7 @@ fn refused(answer: FromServer) -> NetError {
 mod tests {
     use super::*;
     use crate::content::hash_chunk;
+    use crate::peer::transfer::tests::{Content, Said, who_said};
 
     #[test]
     fn what_several_holders_tell_is_put_together_and_nothing_else_is_believed() {
@@ -192,5 +193,58 @@ mod tests {
         let mut hashes = Hashes::new(Listed { file: 0, id, geometry });
         assert!(hashes.learn(&(0..40), &prove(0..40)));
         assert!(hashes.missing().is_empty() && hashes.manifest().is_some());
+    }
+
+    /// A holder that has said all this, and where to hear what it is asked.
+    fn holder(said: &Said) -> (Holder, std::net::TcpStream) {
+        let (session, far) = who_said(said);
+        (Holder { messages: Messages::new(session, Side::Fetch), looks: None }, far)
+    }
+
+    fn hashes(file: usize, content: &Content) -> Hashes {
+        Hashes::new(Listed { file, id: content.id, geometry: content.geometry })
+    }
+
+    #[test]
+    fn who_has_all_tells_all_at_once_and_who_has_a_part_run_by_run() {
+        let (large, small) = (Content::new(40), Content::new(5));
+        let mut files = [hashes(0, &large), hashes(3, &large), hashes(4, &small)];
+        let mut said = Said::default();
+        let manifest = |content: &Content, run| crate::wire::Manifest { proof: content.prove(run) };
+        said.says(1, manifest(&large, 0..40)).refuses(2, Refusal::NotYet);
+        // Of the second file two runs of three; in whatever order.
+        said.says(5, manifest(&large, 32..40)).says(6, manifest(&small, 0..5));
+        said.refuses(3, Refusal::NotYet).says(4, manifest(&large, 16..32));
+        let (mut one, _far) = holder(&said);
+        one.tell_all(&mut files).unwrap();
+        let known = files.each_ref().map(|hashes| hashes.manifest().is_some());
+        assert_eq!((known, files[1].missing()), ([true, false, true], vec![0..16]));
+        let mut said = Said::default();
+        said.says(1, manifest(&large, 0..16));
+        let (mut other, _far) = holder(&said);
+        other.tell_all(&mut files[1..2]).unwrap();
+        assert!(files[1].manifest().is_some(), "the rest of it");
+    }
+
+    #[test]
+    fn a_holder_that_says_what_is_not_so_or_what_nobody_asked_is_told_from_one_that_ends() {
+        let content = Content::new(5);
+        let told = |said: &Said| {
+            let (mut holder, _far) = holder(said);
+            holder.tell_all(&mut [hashes(0, &content)])
+        };
+        let mut wrong = content.prove(0..5);
+        wrong.hashes[4] = ChunkHash([9; 32]);
+        let manifest = |proof| crate::wire::Manifest { proof };
+        let odd = told(Said::default().says(1, manifest(wrong)));
+        assert!(matches!(odd, Err(NetError::Unexpected("MANIFEST of something else"))), "{odd:?}");
+        let odd = told(Said::default().says(9, manifest(content.prove(0..5))));
+        assert!(matches!(odd, Err(NetError::Unexpected("an answer that nobody waits for"))), "{odd:?}");
+        let other = told(Said::default().says(1, Common::Ok));
+        assert!(matches!(other, Err(NetError::Unexpected("OK"))), "{other:?}");
+        for refusal in [Refusal::NotHere, Refusal::Gone] {
+            assert!(matches!(told(Said::default().refuses(1, refusal)), Err(NetError::Closed)));
+        }
+        assert!(matches!(told(&Said::default()), Err(NetError::Closed)));
     }
 }

@@ -182,3 +182,72 @@ enum Step {
     GoesOn,
     Ended(Verdict),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Proof;
+    use crate::peer::transfer::tests::{Content, Said, who_said};
+    use crate::wire::{ErrorCode, Load, Opened, Refusal};
+
+    /// What comes of a holder that has said all this.
+    fn probed(content: &Content, says: impl FnOnce(&mut Said)) -> Result<Verdict, NetError> {
+        let mut said = Said::default();
+        says(&mut said);
+        let (session, _far) = who_said(&said);
+        let (geometry, bulk) = (content.geometry, Probe::on(session)?);
+        let last = geometry.index(geometry.chunks() - 1).unwrap();
+        Probe { bulk, id: content.id, geometry, last, arriving: None }.run(&AtomicBool::new(false))
+    }
+
+    #[test]
+    fn the_last_chunk_proves_a_size_and_whatever_else_comes_as_it_is_a_lie() {
+        for chunks in [1, 3, 20] {
+            let content = &Content::new(chunks);
+            let last = chunks as u32 - 1;
+            let (proof, data) = (|| content.proof(last), vec![7; content.len(last)]);
+            let sent = |request, chunk, proof, data: &[u8]| {
+                probed(content, |said| {
+                    let load = Load { uploads: 0, downloads: 0, queued: 0, rate: None };
+                    said.says(OPEN, content.opened(&[last])).says(7, Common::Ping).says(1, load);
+                    said.sends(request, chunk, proof, data);
+                })
+            };
+            let verdict = |sent: Result<Verdict, NetError>| sent.unwrap();
+            assert_eq!(verdict(sent(CHUNK, last, proof(), &data)), Verdict::Proved, "{chunks}");
+            assert_eq!(
+                verdict(sent(CHUNK, last, proof(), &vec![8; data.len()])),
+                Verdict::Wrong,
+                "other bytes"
+            );
+            assert_eq!(verdict(sent(CHUNK, last, proof(), &data[1..])), Verdict::Wrong, "fewer");
+            assert_eq!(verdict(sent(CHUNK, last + 1, proof(), &data)), Verdict::Wrong, "another chunk");
+            assert_eq!(verdict(sent(CHUNK + 1, last, proof(), &data)), Verdict::Wrong, "nobody asked for it");
+            if chunks > 1 {
+                assert_eq!(verdict(sent(CHUNK, last, Proof::default(), &data)), Verdict::Wrong, "unproved");
+            }
+        }
+    }
+
+    #[test]
+    fn who_does_not_say_it_proves_nothing_and_has_not_lied() {
+        let content = &Content::new(2);
+        let away = |says: &dyn Fn(&mut Said)| probed(content, says).unwrap();
+        let error = || Common::error(ErrorCode::Limit, "too much");
+        assert_eq!(away(&|said| _ = said.refuses(OPEN, Refusal::NotHere)), Verdict::Away);
+        assert_eq!(away(&|said| _ = said.says(0, error())), Verdict::Away);
+        assert_eq!(away(&|said| _ = said.says(0, Common::Leave)), Verdict::Away);
+        let other = |size, chunks| Opened { size, chunks, ..content.opened(&[1]) };
+        assert_eq!(
+            away(&|said| _ = said.says(OPEN, other(5, 2))),
+            Verdict::Away,
+            "it has another size by now"
+        );
+        assert_eq!(away(&|said| _ = said.says(OPEN, other(content.geometry.size(), 3))), Verdict::Away);
+        let gone = probed(content, |said| _ = said.says(OPEN, content.opened(&[1])));
+        assert!(matches!(gone, Err(NetError::Closed)), "{gone:?}");
+        let manifest = crate::wire::Manifest { proof: content.proof(1) };
+        let odd = probed(content, |said| _ = said.says(CHUNK, manifest));
+        assert!(matches!(odd, Err(NetError::Unexpected("MANIFEST"))), "{odd:?}");
+    }
+}
