@@ -2,11 +2,13 @@
 
 mod support;
 
-use std::io::Write;
-use std::net::TcpListener;
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
-use p2p::conformance::{self, ASK, Body, Client, Fault, Hello, MEMBER, Outcome, Shared, id};
+use p2p::conformance::{self, ASK, Body, Client, Fault, Fields, Hello, MEMBER, Outcome, Shared, frame, id};
 use p2p::content::base32;
 use support::{DEADLINE, Daemon, Sample, eventually, pattern, run};
 use tempfile::{NamedTempFile, TempDir};
@@ -144,4 +146,155 @@ fn what_cannot_be_checked_is_bad_usage() {
         run(&[&["conformance"], args].concat()).expect(2);
     }
     assert!(matches!(Client::dial("127.0.0.1:1").map(drop), Err(Fault::Other { .. })));
+}
+
+/// What somebody between does to the frames of the one that is checked, behind its HELLO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lie {
+    /// HELLO has another role.
+    Role,
+    /// Each body is a byte longer.
+    Longer,
+    /// Each message is another one.
+    Kind,
+    /// Each answers another request.
+    Number,
+    /// Errors and refusals have another reason.
+    Reason,
+    /// The last bytes of each body are others.
+    Bytes,
+    /// Each is said twice.
+    Twice,
+    /// Nothing is said.
+    Silence,
+    /// All is well, and goes on when it should have ended.
+    Endless,
+}
+
+const LIES: [Lie; 9] = [
+    Lie::Role,
+    Lie::Longer,
+    Lie::Kind,
+    Lie::Number,
+    Lie::Reason,
+    Lie::Bytes,
+    Lie::Twice,
+    Lie::Silence,
+    Lie::Endless,
+];
+
+impl Lie {
+    /// What is sent in the place of a frame.
+    fn instead(self, (kind, request, mut body): (u8, u32, Vec<u8>)) -> Vec<u8> {
+        let of = |kind, request, body: &[u8]| frame(kind, request, &Body::new().raw(body));
+        if kind == id::HELLO {
+            if self == Lie::Role {
+                body[12] ^= 7; // behind two versions and the features
+            }
+            return of(kind, request, &body);
+        }
+        match self {
+            Lie::Longer => of(kind, request, &[&body[..], &[0]].concat()),
+            Lie::Kind => of(if kind == id::OK { id::PONG } else { id::OK }, request, &body),
+            Lie::Number => of(kind, request ^ 0x100, &body),
+            Lie::Reason if matches!(kind, id::ERROR | id::REFUSED) => {
+                body.iter_mut().take(2).for_each(|byte| *byte ^= 1);
+                of(kind, request, &body)
+            }
+            Lie::Bytes => {
+                body.iter_mut().rev().take(8).for_each(|byte| *byte ^= 1);
+                of(kind, request, &body)
+            }
+            Lie::Twice => [of(kind, request, &body), of(kind, request, &body)].concat(),
+            Lie::Silence => Vec::new(),
+            Lie::Role | Lie::Reason | Lie::Endless => of(kind, request, &body),
+        }
+    }
+
+    /// Carries what one side says to the other, until it has said all.
+    fn carry(self, mut from: &TcpStream, mut to: &TcpStream) -> std::io::Result<()> {
+        let mut preface = [0; 8];
+        from.read_exact(&mut preface)?;
+        to.write_all(&preface)?;
+        loop {
+            let mut header = [0; 9];
+            from.read_exact(&mut header)?;
+            let mut fields = Fields::new(&header);
+            let (length, kind, request) = (fields.u32(), fields.u8(), fields.u32());
+            let mut body = vec![0; length as usize - 5];
+            from.read_exact(&mut body)?;
+            to.write_all(&self.instead((kind, request, body)))?;
+        }
+    }
+
+    /// Somebody who passes on to `target` all that is said, and back what this makes of the answers: where he listens. His
+    /// threads end with the process.
+    fn before(self, target: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = listener.local_addr().expect("an address").to_string();
+        let target = target.to_owned();
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = TcpStream::connect(&target) else { continue };
+                let (said, heard) = (near.try_clone().expect("a handle"), far.try_clone().expect("a handle"));
+                thread::spawn(move || {
+                    let _ = std::io::copy(&mut &said, &mut &heard);
+                    let _ = heard.shutdown(Shutdown::Write);
+                });
+                thread::spawn(move || {
+                    let _ = self.carry(&far, &near); // it ends as the connection does
+                    if self == Lie::Endless {
+                        let _ = (&near).read(&mut [0]); // until who is there goes
+                    } else {
+                        let _ = near.shutdown(Shutdown::Write);
+                    }
+                });
+            }
+        });
+        addr
+    }
+}
+
+/// Checks somebody through each lie: no check holds at all of them, and none of these holds all checks.
+#[track_caller]
+fn each_can_fail(target: &str, check: impl Fn(&str, &mut dyn FnMut(Outcome)) + Sync) {
+    let checked = |lie: Lie| {
+        let mut outcomes = Vec::new();
+        check(&lie.before(target), &mut |outcome: Outcome| outcomes.push(outcome));
+        outcomes
+    };
+    let (mut all, mut noticed) = (BTreeSet::new(), BTreeSet::new());
+    thread::scope(|scope| {
+        let checked = LIES.map(|lie| (lie, scope.spawn(move || checked(lie))));
+        for (lie, outcomes) in checked {
+            let outcomes = outcomes.join().expect("all checks end");
+            let failed = outcomes.iter().filter(|outcome| matches!(outcome.result, Err(Fault::Other { .. })));
+            let failed: BTreeSet<String> = failed.map(|outcome| outcome.name.clone()).collect();
+            assert!(failed.len() > 2, "{lie:?}: {failed:?}");
+            all.extend(outcomes.into_iter().map(|outcome| outcome.name));
+            noticed.extend(failed);
+        }
+    });
+    let never: Vec<&String> = all.difference(&noticed).collect();
+    assert!(never.is_empty(), "these hold whatever comes: {never:#?}");
+}
+
+/// Who waits for what does not come waits so long.
+const IMPATIENCE: Duration = Duration::from_millis(300);
+
+#[test]
+fn no_check_of_a_tracker_holds_whatever_comes() {
+    let tracker = Daemon::tracker(&[]);
+    each_can_fail(&tracker.target(), |addr, tell| conformance::tracker(addr, IMPATIENCE, tell));
+}
+
+#[test]
+fn no_check_of_a_peer_holds_whatever_comes() {
+    let mut folder = Sample::awkward();
+    folder.add("pattern", pattern(200_000, 0));
+    let tracker = Daemon::tracker(&[]);
+    let peer = Daemon::peer(folder.path(), &["--tracker", &tracker.target()]);
+    let (tree, ..) = eventually("the peer registers its tree", || tree(&tracker.target()));
+    let shared = Shared { tree: Some(tree), ..Shared::default() };
+    each_can_fail(&peer.target(), |addr, tell| conformance::server(addr, &shared, IMPATIENCE, tell));
 }
