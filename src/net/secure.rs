@@ -6,8 +6,9 @@
 //! - `keyring`: all that a node dials with and can be dialled with, changed while it runs.
 //! - `vectors`: an exchange for the document.
 //! - `turnstile`: how many threads may compute at a time for those who dial.
-//! - `handshake`: three messages of Noise, after which both sides have `records`: a [`Sealer`] and an [`Opener`].
+//! - `handshake`: three messages of Noise, after which both sides have `records`: a [`Sealer`] and an [`Opener`], over `cipher`.
 
+mod cipher;
 mod code;
 mod expected;
 pub mod files;

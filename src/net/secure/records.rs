@@ -8,9 +8,10 @@
 use std::fmt;
 
 use bytes::{BufMut, BytesMut};
-use ring::aead::{Aad, LessSafeKey, MAX_TAG_LEN, UnboundKey};
+use ring::aead::MAX_TAG_LEN;
 use zeroize::Zeroizing;
 
+use super::cipher::Cipher;
 use super::suite::Suite;
 use crate::wire::limits::{MAX_RECORD_BYTES, REKEY_RECORDS};
 
@@ -32,13 +33,13 @@ pub fn sealed_len(plain: usize) -> usize {
 /// The key of one direction, and the number of the next record.
 struct Direction {
     suite: Suite,
-    key: LessSafeKey,
+    key: Cipher,
     next: u64,
 }
 
 impl Direction {
     fn new(suite: Suite, key: &[u8; 32]) -> Result<Direction, Broken> {
-        Ok(Direction { suite, key: cipher(suite, key)?, next: 0 })
+        Ok(Direction { suite, key: Cipher::new(suite, key).ok_or(Broken)?, next: 0 })
     }
 
     /// The nonce of the next record has been used up.
@@ -47,16 +48,11 @@ impl Direction {
         if self.next.is_multiple_of(REKEY_RECORDS) {
             let mut key = Zeroizing::new([0; 32]);
             let nonce = self.suite.nonce(u64::MAX); // which no record ever has
-            let _tag =
-                self.key.seal_in_place_separate_tag(nonce, Aad::empty(), &mut *key).map_err(|_| Broken)?;
-            self.key = cipher(self.suite, &key)?;
+            let _tag = self.key.seal(nonce, &mut *key).ok_or(Broken)?;
+            self.key = Cipher::new(self.suite, &key).ok_or(Broken)?;
         }
         Ok(())
     }
-}
-
-fn cipher(suite: Suite, key: &[u8; 32]) -> Result<LessSafeKey, Broken> {
-    UnboundKey::new(suite.cipher(), key).map(LessSafeKey::new).map_err(|_| Broken)
 }
 
 /// Seals what this side sends.
@@ -89,8 +85,8 @@ impl Sealer {
         length.copy_from_slice(&(sealed.len() as u16).to_be_bytes());
         let (text, room) = sealed.split_at_mut(plain);
         let Direction { suite, key, next } = &self.0;
-        let tag = key.seal_in_place_separate_tag(suite.nonce(*next), Aad::empty(), text);
-        room.copy_from_slice(tag.map_err(|_| Broken)?.as_ref());
+        let tag = key.seal(suite.nonce(*next), text).ok_or(Broken)?;
+        room.copy_from_slice(&tag);
         self.0.advance()
     }
 
@@ -137,10 +133,7 @@ impl Opener {
             }
             let Direction { suite, key, next } = &self.0;
             let around = bytes.get_mut(*end..begins + length).ok_or(Broken)?;
-            let opened = key
-                .open_within(suite.nonce(*next), Aad::empty(), around, begins - *end..)
-                .map_err(|_| Broken)?;
-            *end += opened.len();
+            *end += key.open(suite.nonce(*next), around, begins - *end).ok_or(Broken)?;
             *sealed = begins + length;
             self.0.advance()?;
         }

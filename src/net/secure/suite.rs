@@ -1,6 +1,6 @@
 //! The two suites of closed swarms: which ciphers a connection uses.
 
-use ring::aead;
+use ring::aead::NONCE_LEN;
 
 /// What seals a connection; the dialler chooses, and both sides speak both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,22 +41,15 @@ impl Suite {
         }
     }
 
-    pub(super) fn cipher(self) -> &'static aead::Algorithm {
-        match self {
-            Suite::Aes => &aead::AES_256_GCM,
-            Suite::ChaCha => &aead::CHACHA20_POLY1305,
-        }
-    }
-
     /// The nonce of a record by its number (Noise, sections 12.3 and 12.4).
-    pub(super) fn nonce(self, number: u64) -> aead::Nonce {
+    pub(super) fn nonce(self, number: u64) -> [u8; NONCE_LEN] {
         let number = match self {
             Suite::Aes => number.to_be_bytes(),
             Suite::ChaCha => number.to_le_bytes(),
         };
-        let mut nonce = [0; aead::NONCE_LEN];
+        let mut nonce = [0; NONCE_LEN];
         nonce[4..].copy_from_slice(&number);
-        aead::Nonce::assume_unique_for_key(nonce)
+        nonce
     }
 }
 
