@@ -10,7 +10,7 @@ use super::state::{Keeping, Rule};
 use super::store::{Presence, StoreRow};
 use crate::content::{Chunk, FileId, PeerId};
 use crate::tracker::records::Content;
-use crate::wire::{Decline, KeptPart, Label, Lend, Lent, Reluctance, View, limits};
+use crate::wire::{Authority, Decline, KeptPart, Label, Lend, Lent, Reluctance, View, limits};
 
 /// Most contents of which one store may hold something.
 const MAX_CONTENTS: usize = 2_000_000;
@@ -35,6 +35,9 @@ pub enum NotTaken {
     /// It has not said LEND on this connection, or serves somebody else.
     #[error("LEND comes first, with this tracker's authority and term")]
     NotLent,
+    /// It is not known here yet whose duties these are: what a store would serve then would be nobody.
+    #[error("the trackers of this cluster have not met yet")]
+    NotMet,
     /// There is no room to note it.
     #[error("this tracker has no room for what more stores say")]
     Full,
@@ -44,7 +47,7 @@ impl Keeping {
     /// A store says what it lends and whom it serves.
     ///
     /// # Errors
-    /// [`NotTaken::Full`]: there are too many stores.
+    /// [`NotTaken::NotMet`]; [`NotTaken::Full`]: there are too many stores.
     pub fn lend(
         &mut self,
         (peer, connection): (PeerId, u64),
@@ -52,6 +55,9 @@ impl Keeping {
         name: Label,
         now: Instant,
     ) -> Result<Lent, NotTaken> {
+        if self.terms.authority == Authority::NONE {
+            return Err(NotTaken::NotMet);
+        }
         let at = self.stores.enter(peer, now).ok_or(NotTaken::Full)?;
         let ours = (lend.authority, lend.term) == (self.terms.authority, self.terms.term);
         let at_once = !self.heeds(Rule::ReportsAreAwaited);

@@ -10,7 +10,7 @@ mod world;
 use std::time::Duration;
 
 use super::{NotTaken, Order, Progress, Shortage};
-use crate::wire::{Authority, Bits, Reluctance, Term};
+use crate::wire::{Authority, Bits, Label, Lend, Reluctance, Term};
 use world::{World, file};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -220,6 +220,27 @@ fn adding_a_store_moves_nothing_and_a_long_loss_is_repaired() {
     }
     assert_eq!(world.survives(), 1);
     assert!(lost > 0);
+}
+
+#[test]
+fn where_nobody_gives_duties_yet_no_store_is_told_whom_it_serves() {
+    let mut world = World::new(0);
+    let lends = |world: &mut World| {
+        let lend = Lend {
+            capacity: 1,
+            used: 0,
+            zone: Label::default(),
+            machine: Label::default(),
+            authority: Authority::NONE,
+            term: Term(0),
+        };
+        let lent = world.keeping.lend((world::peer(0), 1), &lend, Label::new("store"), world.now);
+        lent.map(|lent| lent.authority)
+    };
+    world.keeping.begins(Authority::NONE, Term(0), false, world.now);
+    assert_eq!(lends(&mut world), Err(NotTaken::NotMet));
+    world.keeping.begins(Authority(7), Term(1), false, world.now);
+    assert_eq!(lends(&mut world), Ok(Authority(7)));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use crate::tracker::keeping::{Asked, Keeping, NotTaken, Order, Progress, Shortag
 use crate::tracker::records::{self, Command, Content, Promise, SetStore};
 use crate::tracker::shared::Shared;
 use crate::wire::{
-    self, Authority, Call, Check, Common, Discard, Duties, DutySource, ErrorCode, FromTracker, Holder, Keep,
-    Label, List, Look, Name, Purpose, Remember, StoreChange, Variant, Version, View, limits,
+    self, Call, Check, Common, Discard, Duties, DutySource, ErrorCode, FromTracker, Holder, Keep, Label,
+    List, Look, Name, Purpose, Remember, StoreChange, Variant, Version, View, limits,
 };
 
 /// Bytes of versions that a store is to remember with one content: with all that is told at a time they fit a frame.
@@ -33,9 +33,6 @@ pub(super) fn lend(
     now: Instant,
 ) -> Result<FromTracker, Common> {
     let who = registered(shared, sender)?;
-    if shared.records().authority() == Authority::NONE {
-        return Err(Common::error(ErrorCode::NoQuorum, "the trackers of this cluster have not met yet"));
-    }
     let (was_here, lent) = shared.keep(now, |keeping| {
         (keeping.is_here(sender.peer), keeping.lend(who, message, Label::new(&*store.name), now))
     });
@@ -99,6 +96,7 @@ fn registered(shared: &Shared, sender: Sender) -> Result<(PeerId, u64), Common> 
 fn not_taken(why: NotTaken) -> Common {
     let code = match why {
         NotTaken::NotLent => ErrorCode::NotRegistered,
+        NotTaken::NotMet => ErrorCode::NoQuorum,
         NotTaken::Full => ErrorCode::Limit,
     };
     Common::error(code, why.to_string())
