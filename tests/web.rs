@@ -177,6 +177,10 @@ fn what_is_found_is_fetched_paused_limited_and_here() {
         (&preview["size"], &preview["dest"], &preview["exists"]),
         (&json!(3 << 20), &json!("big.iso"), &json!(false))
     );
+    let nothing = owner.call("POST", "/api/v1/transfers", Some(&json!({ "what": "" })));
+    assert!(nothing.status == 400 && nothing.body.contains("`what` says"), "{}", nothing.body);
+    let not_so = owner.call("PUT", "/api/v1/transfers", None);
+    assert_eq!((not_so.status, not_so.header("allow")), (405, Some("GET, HEAD, POST")));
     let begun = owner.call("POST", "/api/v1/transfers", Some(&json!({ "what": "big.iso" })));
     assert_eq!(begun.status, 201, "{}", begun.body);
     let number = begun.json()["number"].clone();
@@ -191,6 +195,8 @@ fn what_is_found_is_fetched_paused_limited_and_here() {
     assert_eq!(owner.get(&path("/files")).json()["items"][0]["path"], "big.iso");
     let limits = owner.call("PATCH", "/api/v1/limits", Some(&json!({ "down": 0 }))).json();
     assert_eq!(limits["down"], Value::Null);
+    let last = owner.get("/api/v1/activity").json()["items"][0]["what"].clone();
+    assert_eq!(last, "limits rates: down no limit, up as before");
     assert_ne!(owner.call("POST", &path("/resume"), None).json()["state"], "paused");
     eventually("it is here", || (owner.get(&path("")).json()["state"] == "done").then_some(()));
     assert_eq!(fs::read(swarm.place.path().join("big.iso")).expect("it is here"), swarm.content);

@@ -286,7 +286,11 @@ pub(super) fn limits(site: &Site, _: &Asked) -> Result<Answer, Problem> {
 pub(super) fn set_limits(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let limit: Limit = asked.json()?;
     site.peer()?.limit(&limit);
-    let words = |rate: Option<u64>| rate.map_or_else(|| "as before".to_owned(), |rate| format!("{rate} B/s"));
+    let words = |rate: Option<u64>| match rate {
+        None => "as before".to_owned(),
+        Some(0) => "no limit".to_owned(),
+        Some(rate) => format!("{rate} B/s"),
+    };
     site.note(asked, format!("limits rates: down {}, up {}", words(limit.down), words(limit.up)));
     limits(site, asked)
 }

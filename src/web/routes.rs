@@ -147,8 +147,8 @@ routes! {
 /// What a path leads to.
 pub(super) enum Found {
     Route(&'static Route, Vec<String>),
-    /// There is something at the path, but not for this method.
-    Method,
+    /// There is something at the path, but only for these methods.
+    Method(Vec<&'static str>),
     Nothing,
 }
 
@@ -161,16 +161,17 @@ pub(super) fn find(house: &House, method: &Method, segments: &[String]) -> Found
     };
     // What a HEAD is answered has the same header.
     let method = if *method == Method::HEAD { Method::GET.as_str() } else { method.as_str() };
-    let mut other = false;
+    let mut others = Vec::new();
     for route in ROUTES.iter().filter(is_here) {
         if let Some(places) = fits(route.path, segments) {
             if route.method == method {
                 return Found::Route(route, places);
             }
-            other = true;
+            others.push(route.method);
+            others.extend((route.method == Method::GET.as_str()).then_some(Method::HEAD.as_str()));
         }
     }
-    if other { Found::Method } else { Found::Nothing }
+    if others.is_empty() { Found::Nothing } else { Found::Method(others) }
 }
 
 /// What stands in the place of what is in braces, if the path is one of these.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName,
     HeaderValue, IF_NONE_MATCH, ORIGIN,
 };
 use hyper::{Method, Request, StatusCode};
@@ -105,9 +105,11 @@ async fn answer(site: &Site, way: &Way<'_>, request: Request<Incoming>) -> Resul
     let segments = segments(head.uri.path()).ok_or_else(|| Problem::bad("the path is not UTF-8"))?;
     let (route, places) = match routes::find(&site.house, &head.method, &segments) {
         Found::Route(route, places) => (route, places),
-        Found::Method => {
+        Found::Method(others) => {
             let detail = "nothing is done here by this method";
-            return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail));
+            let problem = Answer::from(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail));
+            let Ok(allowed) = HeaderValue::try_from(others.join(", ")) else { return Ok(problem) };
+            return Ok(problem.with(ALLOW, allowed));
         }
         Found::Nothing => {
             let asset = is_safe.then(|| assets::asset(&segments.join("/"), &asked)).flatten();

@@ -158,6 +158,9 @@ fn list(site: &Site, pattern: &str) -> Result<Arc<(Vec<Listed>, bool)>, Problem>
 pub(super) fn locate(site: &Site, what: &str) -> Result<(Vec<Found>, Vec<String>), Problem> {
     let id: Option<FileId> = what.parse().ok();
     let name = if id.is_some() { "" } else { what };
+    if what.is_empty() {
+        return Err(Problem::bad("`what` says what is meant: a name, an id or a link"));
+    }
     if name.len() > limits::MAX_NAME_BYTES {
         return Err(Problem::bad("no name is so long"));
     }
@@ -255,7 +258,8 @@ pub(super) fn as_descriptor(site: &Site, asked: &Asked) -> Result<Answer, Proble
 /// `GET /versions?name=`
 pub(super) fn versions(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let name = asked.value("name").unwrap_or_default();
-    let name = SafeName::new(name).map_err(|error| Problem::bad(error.to_string()))?;
+    let name = SafeName::new(name)
+        .map_err(|error| Problem::bad(format!("`name` says of what, and that is no name: {error}")))?;
     let question =
         GetVersions { name: Name::new(name.as_str()), before: 0, limit: limits::MAX_RECORDS as u16 };
     let (versions, more) = match site.ask(question) {

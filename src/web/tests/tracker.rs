@@ -271,7 +271,7 @@ fn a_path_leads_to_one_route_of_this_page_by_its_method() {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         match routes::find(&page.site.house, &method, &segments(path).unwrap()) {
             Found::Route(route, places) => format!("{} {places:?}", route.path),
-            Found::Method => "another method".to_owned(),
+            Found::Method(_) => "another method".to_owned(),
             Found::Nothing => "nothing".to_owned(),
         }
     };
