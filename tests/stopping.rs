@@ -120,7 +120,9 @@ fn a_fetch_that_looks_for_somebody_stops_at_once() {
 fn who_stops_leaves_nothing_of_what_was_for_a_moment() {
     let temp = TempDir::new().expect("a temporary folder");
     let launch = |args: &[&str]| {
-        let waits = Daemon::launch_with(args, |command| drop(command.env("TMPDIR", temp.path())));
+        let waits = Daemon::launch_with(args, |command| {
+            command.env("TMPDIR", temp.path());
+        });
         waits.wait_for_log("waiting, --wait is forever");
         assert_ne!(temp.path().read_dir().expect("the folder").count(), 0, "{args:?}: it needs something");
         waits

@@ -33,6 +33,9 @@ pub(crate) enum NoJoinLink {
     /// Its code is none.
     #[error("the code of the join link is mistyped, or not all of it is here")]
     Code,
+    /// What stands for the key of a share is none.
+    #[error("the key behind `{SHARE_KEY}` in the link is mistyped, or not all of it is here")]
+    ShareKey,
 }
 
 impl JoinLink {
@@ -60,7 +63,7 @@ impl JoinLink {
 /// There is a fragment, and no key in it.
 pub(crate) fn without_share_key(link: &str) -> Result<(&str, Option<Code>), NoJoinLink> {
     match link.split_once(SHARE_KEY) {
-        Some((link, key)) => Ok((link, Some(Code::parse(key.trim()).ok_or(NoJoinLink::Code)?))),
+        Some((link, key)) => Ok((link, Some(Code::parse(key.trim()).ok_or(NoJoinLink::ShareKey)?))),
         None => Ok((link, None)),
     }
 }
@@ -110,6 +113,6 @@ mod tests {
         let whole = with_share_key("p2p:abc?name=x", &code);
         assert_eq!(without_share_key(&whole), Ok(("p2p:abc?name=x", Some(code))));
         assert_eq!(without_share_key("p2p:abc"), Ok(("p2p:abc", None)));
-        assert_eq!(without_share_key("p2p:abc#s=7"), Err(NoJoinLink::Code));
+        assert_eq!(without_share_key("p2p:abc#s=7"), Err(NoJoinLink::ShareKey));
     }
 }
