@@ -280,3 +280,103 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::ops::ControlFlow;
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
+
+    use super::*;
+    use crate::peer::share::Selection;
+    use crate::peer::transfer::{End, of_one_byte};
+
+    fn share(folder: &Path) -> Arc<Share> {
+        let config = share::Config {
+            folder: folder.to_owned(),
+            prefix: None,
+            state: folder.join(".p2p"),
+            selection: Selection::default(),
+            watch: false,
+            threads: 1,
+        };
+        Share::open(config, &mut |_| ControlFlow::Continue(())).unwrap()
+    }
+
+    fn held(share: &Arc<Share>, name: &str, view: View) -> Held {
+        let offer = share.offers().into_iter().find(|offer| *offer.name == *name).unwrap();
+        Held::Shared(Shared::find(share, offer.id, view).unwrap())
+    }
+
+    /// The bytes of a chunk as they are served, or why they are not.
+    fn served(held: &mut Held, chunk: u32) -> Result<Vec<u8>, Refusal> {
+        let place = held.layout().place(Chunk(chunk)).unwrap();
+        Ok(match held.data(Chunk(chunk), place)? {
+            Data::Memory(bytes, from) => bytes[from..from + place.len as usize].to_vec(),
+            Data::File(Lying { file, offset, .. }) => {
+                let mut bytes = vec![0; place.len as usize];
+                file.read_exact_at(&mut bytes, offset).unwrap();
+                bytes
+            }
+        })
+    }
+
+    #[test]
+    fn a_file_a_listing_and_what_is_listed_are_served_as_they_were_hashed() {
+        let folder = tempfile::tempdir().unwrap();
+        let large: Vec<u8> = (0..100_000_u32).map(|at| (at % 251) as u8).collect();
+        fs::create_dir(folder.path().join("d")).unwrap();
+        fs::write(folder.path().join("d/a"), &large).unwrap();
+        fs::write(folder.path().join("d/b"), "b").unwrap();
+        let share = share(folder.path());
+        let mut file = held(&share, "d/a", View::Bytes);
+        assert_eq!((file.have().count(), file.have().is_full()), (2, true));
+        assert!(
+            served(&mut file, 1).unwrap() == large[1 << 16..]
+                && served(&mut file, 0).unwrap() == large[..1 << 16]
+        );
+        let place = file.layout().place(Chunk(1)).unwrap();
+        let proof = file.proof(place).unwrap();
+        assert_eq!((proof.run(), file.manifest_run(0, 0..2).as_ref()), (0..2, Some(&*proof)));
+        assert!(file.looks().is_some());
+        let mut listing = held(&share, "d/", View::Bytes);
+        let text = served(&mut listing, 0).unwrap();
+        assert_eq!(crate::content::Tree::decode(&text).unwrap().layout().unwrap().ids.len(), 2);
+        let mut members = held(&share, "d/", View::Members);
+        assert_eq!((members.have().count(), members.looks()), (3, None));
+        assert_eq!(served(&mut members, 2).unwrap(), b"b");
+        assert!(Shared::find(&share, FileId([9; 32]), View::Bytes).is_none());
+    }
+
+    #[test]
+    fn what_has_changed_or_gone_since_is_refused_though_it_was_served_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        ["a", "b", "c"].map(|name| fs::write(path(name), name.repeat(70_000)).unwrap());
+        let share = share(folder.path());
+        let [mut changed, mut gone, mut stays] = ["a", "b", "c"].map(|name| held(&share, name, View::Bytes));
+        for held in [&mut changed, &mut gone, &mut stays] {
+            assert!(served(held, 0).is_ok());
+        }
+        fs::write(path("a"), "x".repeat(70_000)).unwrap();
+        fs::remove_file(path("b")).unwrap();
+        assert_eq!(served(&mut changed, 0), Err(Refusal::Gone));
+        assert_eq!(served(&mut gone, 1), Err(Refusal::Gone));
+        assert_eq!(served(&mut stays, 1).unwrap(), vec![b'c'; 70_000 - (1 << 16)]);
+    }
+
+    #[test]
+    fn of_what_is_on_its_way_only_what_is_here_is_served_and_nothing_once_it_is_spoilt() {
+        let folder = tempfile::tempdir().unwrap();
+        let transfer = Arc::new(of_one_byte(folder.path()));
+        let mut held = Held::Fetching(transfer.clone());
+        assert_eq!((served(&mut held, 0), held.have().count()), (Err(Refusal::NotYet), 0));
+        let place = held.layout().place(Chunk(0)).unwrap();
+        assert!(transfer.supply(Chunk(0), place, Proof::default(), b"x"));
+        assert!(matches!(transfer.end(), Some(End::Done)));
+        assert_eq!((served(&mut held, 0), held.have().count()), (Ok(b"x".to_vec()), 1));
+        transfer.spoil();
+        assert_eq!(served(&mut held, 0), Err(Refusal::Gone));
+    }
+}
