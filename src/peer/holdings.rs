@@ -108,3 +108,61 @@ impl Holdings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::transfer::{End, of_one_byte};
+    use crate::wire::Name;
+
+    fn offer(name: &str) -> Offer {
+        let (name, id) = (Name::new(name), FileId([1; 32]));
+        Offer { name, id, size: 1, total: 1, chunks: 1, complete: false, original: false, modified: 0 }
+    }
+
+    #[test]
+    fn the_oldest_that_can_serve_serves_and_the_youngest_that_wants_gets_until_they_end() {
+        let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let [old, young] = folders.each_ref().map(|folder| Arc::new(of_one_byte(folder.path())));
+        let holdings = Holdings::new(None, Trackers::new(&[]).unwrap());
+        let (id, view) = old.content();
+        assert!(
+            !holdings.is_fetching() && holdings.serving(id, view).is_none() && holdings.wanting(id).is_none()
+        );
+        holdings.lend(1, old.clone());
+        holdings.lend(2, young.clone());
+        let is =
+            |found: Option<Arc<Transfer>>, one: &Arc<Transfer>| found.is_some_and(|it| Arc::ptr_eq(&it, one));
+        assert!(is(holdings.serving(id, view), &old) && is(holdings.wanting(id), &young));
+        assert_eq!(holdings.running().len(), 2);
+        assert!(holdings.serving(id, View::Members).is_none() && holdings.wanting(FileId([9; 32])).is_none());
+        young.finish(End::Cancelled);
+        assert!(is(holdings.wanting(id), &old) && holdings.is_fetching());
+        assert!(holdings.running().iter().all(|it| Arc::ptr_eq(it, &old)));
+        old.finish(End::Cancelled);
+        assert!(holdings.serving(id, view).is_none() && !holdings.is_fetching());
+        holdings.withdraw(1);
+        holdings.withdraw(2);
+        assert!(holdings.running().is_empty());
+    }
+
+    #[test]
+    fn what_is_registered_is_offered_until_it_is_withdrawn_and_only_of_that_parts_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let holdings = Holdings::new(None, Trackers::new(&[]).unwrap());
+        let transfer = Arc::new(of_one_byte(folder.path()));
+        holdings.lend(1, transfer.clone());
+        assert!(holdings.parts().is_empty() && holdings.offers().is_empty() && !holdings.is_registered(1));
+        holdings.register(1, offer("x"));
+        holdings.register(2, offer("y"));
+        let parts: Vec<_> = holdings.parts().into_iter().map(|(content, _)| content).collect();
+        assert_eq!(parts, [transfer.content()]);
+        let names = |holdings: &Holdings| {
+            holdings.offers().iter().map(|one| one.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&holdings), ["x", "y"]);
+        holdings.withdraw(1);
+        assert_eq!((names(&holdings), holdings.is_registered(1)), (vec!["y".to_owned()], false));
+        assert!(holdings.parts().is_empty());
+    }
+}

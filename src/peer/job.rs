@@ -23,5 +23,7 @@ pub use error::FetchError;
 pub use handle::Job;
 pub(super) use jobs::Jobs;
 pub(super) use means::Means;
+#[cfg(test)]
+pub(super) use means::alone;
 pub(super) use running::start;
 pub use want::{Dest, Want};

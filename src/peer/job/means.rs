@@ -61,7 +61,7 @@ impl Means {
 
 /// A peer that knows nobody and has nothing.
 #[cfg(test)]
-pub(super) fn alone() -> Means {
+pub(in crate::peer) fn alone() -> Means {
     Means {
         identity: Identity::tool(crate::net::secure::Keyring::none()),
         limits: Limits::default(),

@@ -255,3 +255,158 @@ impl Reporter {
         declined.into_iter().try_for_each(|decline| self.expect_ok(decline))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use super::super::vault::{LEAST_QUOTA_BYTES, Vault};
+    use super::*;
+    use crate::peer::config::Lending;
+    use crate::peer::job::alone;
+    use crate::peer::trackers::Line;
+    use crate::threads::lock;
+    use crate::wire::{Authority, Message};
+
+    /// The store of which the vault is there.
+    fn store(folder: &Path, adopts: bool) -> Arc<Store> {
+        let lending = Lending {
+            bytes: LEAST_QUOTA_BYTES,
+            zone: String::new(),
+            machine: String::new(),
+            adopts,
+            scrub: Duration::from_secs(3600),
+            repair_rate: None,
+        };
+        let vault = Vault::open(&folder.join("vault"), lending.bytes).unwrap();
+        Arc::new(Store::new(vault, &Arc::new(alone()), &lending))
+    }
+
+    fn lent(authority: u128, term: u128) -> Lent {
+        let (authority, term) = (Authority(authority), Term(term));
+        Lent { authority, term, lasting: true, recovers: false, report: false, records: false }
+    }
+
+    /// A reporter to a tracker that gives these answers, one after the other, and then is gone; and what it was told.
+    fn reporter(
+        store: &Arc<Store>,
+        answers: impl IntoIterator<Item = FromTracker>,
+    ) -> (Reporter, Arc<Mutex<Vec<&'static str>>>) {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (noted, mut answers) = (told.clone(), answers.into_iter().collect::<Vec<_>>().into_iter());
+        let line = Line::answered(move |question| {
+            lock(&noted).push(question.label());
+            answers.next()
+        });
+        (Reporter { store: store.clone(), link: Arc::new(Link::new(line)) }, told)
+    }
+
+    /// What comes of a meeting, and what the tracker was told.
+    fn meets(store: &Arc<Store>, answers: impl IntoIterator<Item = FromTracker>) -> (String, String) {
+        let (reporter, told) = reporter(store, answers);
+        let met = match reporter.meet() {
+            Ok(Met::In(term)) => format!("in term {}", term.0),
+            Ok(Met::TooEarly) => "too early".to_owned(),
+            Ok(Met::Foreign) => "foreign".to_owned(),
+            Err(Cut) => "cut".to_owned(),
+        };
+        reporter.link.line.end();
+        let told = lock(&told).join(" ");
+        (met, told)
+    }
+
+    fn met(met: &str, told: &str) -> (String, String) {
+        (met.to_owned(), told.to_owned())
+    }
+
+    fn twice(lent: Lent) -> [FromTracker; 2] {
+        [lent.clone().into(), lent.into()]
+    }
+
+    #[test]
+    fn a_store_serves_who_gives_duties_and_says_so_once_that_is_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), false);
+        assert_eq!(meets(&store, twice(lent(1, 5))), met("in term 5", "LEND LEND"));
+        assert_eq!(meets(&store, [lent(1, 5).into()]), met("in term 5", "LEND"), "it is written down");
+        assert_eq!(meets(&store, twice(lent(1, 6))), met("in term 6", "LEND LEND"));
+        assert_eq!(meets(&store, [lent(1, 5).into()]), met("too early", "LEND"), "it has not heard of 6");
+        let changes = [lent(1, 7).into(), lent(1, 8).into()];
+        assert_eq!(meets(&store, changes), met("too early", "LEND LEND"));
+        drop(store);
+        let store = self::store(folder.path(), false);
+        assert_eq!(meets(&store, [lent(1, 8).into()]), met("in term 8", "LEND"), "after a start, too");
+    }
+
+    #[test]
+    fn a_store_goes_over_to_another_tracker_only_where_that_or_its_owner_says_so() {
+        let serving = |adopts: bool| {
+            let folder = tempfile::tempdir().unwrap();
+            let store = store(folder.path(), adopts);
+            assert_eq!(meets(&store, twice(lent(1, 5))).0, "in term 5");
+            (folder, store)
+        };
+        let (_folder, store) = serving(false);
+        assert_eq!(meets(&store, twice(lent(2, 9))), met("foreign", "LEND"));
+        let forgets = Lent { lasting: false, ..lent(2, 9) };
+        assert_eq!(
+            meets(&store, twice(forgets.clone())).0,
+            "foreign",
+            "whose records are on a disk comes back"
+        );
+        assert_eq!(meets(&store, [lent(1, 5).into()]).0, "in term 5", "it serves whom it served");
+        let recovers = Lent { recovers: true, ..lent(2, 9) };
+        assert_eq!(meets(&store, twice(recovers)).0, "in term 9");
+        let (_folder, store) = serving(true);
+        assert_eq!(meets(&store, twice(lent(2, 9))).0, "in term 9");
+        // One that forgets at each start is another then, and is followed by its like, but by no other.
+        let folder = tempfile::tempdir().unwrap();
+        let store = self::store(folder.path(), false);
+        assert_eq!(meets(&store, twice(forgets)).0, "in term 9");
+        assert_eq!(meets(&store, twice(Lent { lasting: false, ..lent(3, 1) })).0, "in term 1");
+        assert_eq!(meets(&store, twice(lent(4, 1))).0, "foreign");
+    }
+
+    #[test]
+    fn a_tracker_that_gives_no_duties_now_is_told_from_one_that_gives_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), false);
+        let error = |code| FromTracker::from(Common::error(code, "no"));
+        for (answer, outcome) in [
+            (Some(error(ErrorCode::NoQuorum)), "too early"),
+            (Some(error(ErrorCode::NotAllowed)), "foreign"),
+            (Some(Common::Pong.into()), "foreign"),
+            (None, "cut"),
+        ] {
+            assert_eq!(meets(&store, answer.clone()), met(outcome, "LEND"), "{answer:?}");
+        }
+        assert_eq!(store.vault.owner(), None);
+    }
+
+    #[test]
+    fn what_is_remembered_and_kept_is_told_to_who_asks_until_the_end_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), false);
+        let asks = Lent { records: true, ..lent(1, 5) };
+        let answers = twice(asks).into_iter().chain([Common::Ok.into()]);
+        assert_eq!(meets(&store, answers), met("in term 5", "LEND LEND RECORDS"));
+        let (reporter, told) = reporter(&store, [Common::Ok.into(), Common::Pong.into()]);
+        assert!(reporter.report().is_ok() && reporter.report().is_ok(), "what is said to it is not its end");
+        assert!(reporter.report().is_err(), "it is gone");
+        assert_eq!(*lock(&told), ["KEPT", "KEPT", "KEPT"]);
+    }
+
+    #[test]
+    fn who_does_not_know_the_store_any_more_is_met_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), false);
+        let (reporter, _) =
+            reporter(&store, [Common::error(ErrorCode::NotRegistered, "who is that?").into()]);
+        reporter.link.set_term(Some(Term(5)));
+        assert!(reporter.report().is_err());
+        assert_eq!((reporter.link.is_to_meet(), reporter.link.term()), (true, None));
+        reporter.link.changed((crate::content::FileId([1; 32]), crate::wire::View::Bytes), 1);
+        assert!(reporter.link.take().is_empty(), "it is told all of it then");
+    }
+}

@@ -129,3 +129,34 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+impl Line {
+    /// One to a tracker that answers so, and is gone when it answers nothing.
+    pub(in crate::peer) fn answered(
+        mut answer: impl FnMut(ToTracker) -> Option<FromTracker> + Send + 'static,
+    ) -> Line {
+        let link = Link::new("t:1").unwrap();
+        link.connected.set(true);
+        let asked = link.clone();
+        let answering = move || {
+            while !asked.is_over() {
+                asked.wake.wait_alone(LOOK).unwrap();
+                for order in std::mem::take(&mut *lock(&asked.orders)) {
+                    let Order::Ask(question, sender) = order else { continue };
+                    match answer(question) {
+                        Some(answer) => sender.send(answer).unwrap(),
+                        None => asked.connected.set(false),
+                    }
+                }
+            }
+        };
+        crate::threads::named("test").connection(answering).unwrap();
+        Line(link)
+    }
+
+    /// The tracker is not one of this peer's any more.
+    pub(in crate::peer) fn end(&self) {
+        self.0.end();
+    }
+}

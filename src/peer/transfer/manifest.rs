@@ -218,7 +218,8 @@ mod tests {
         let (mut one, _far) = holder(&said);
         one.tell_all(&mut files).unwrap();
         let known = files.each_ref().map(|hashes| hashes.manifest().is_some());
-        assert_eq!((known, files[1].missing()), ([true, false, true], vec![0..16]));
+        assert_eq!(known, [true, false, true]);
+        assert!(files[1].missing().into_iter().flatten().eq(0..16));
         let mut said = Said::default();
         said.says(1, manifest(&large, 0..16));
         let (mut other, _far) = holder(&said);

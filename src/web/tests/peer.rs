@@ -81,14 +81,14 @@ fn a_browser_gets_a_file_or_the_part_that_it_asks_for() {
     let bytes: Vec<u8> = (0..200_000_u32).map(|at| (at % 251) as u8).collect();
     let scene = Scene::new(&[("b.bin", &bytes)], &[]);
     let whole = scene.data("b.bin", &[]);
-    assert_eq!((whole.status, &whole.body == &bytes), (200, true));
+    assert_eq!((whole.status, whole.body == bytes), (200, true));
     assert!(whole.header("content-disposition").unwrap().starts_with("attachment; filename=\"b.bin\""));
     let tag = whole.header("etag").unwrap();
     for (range, from, to) in
         [("bytes=0-0", 0, 1), ("bytes=65530-65545", 65_530, 65_546), ("bytes=-3", 199_997, 200_000)]
     {
         let part = scene.data("b.bin", &[("range", range)]);
-        assert_eq!((part.status, &part.body[..] == &bytes[from..to]), (206, true), "{range}");
+        assert_eq!((part.status, part.body[..] == bytes[from..to]), (206, true), "{range}");
         assert_eq!(part.header("content-range"), Some(&*format!("bytes {from}-{}/200000", to - 1)));
     }
     let none = scene.data("b.bin", &[("range", "bytes=200000-")]);
