@@ -217,6 +217,9 @@ fn bad_usage_is_not_tried_again_and_a_reload_starts_only_what_changed() {
     let refused = node.ask(&["reload"], USAGE);
     assert!(refused.stderr.contains("nothing was changed: "), "{}", refused.stderr);
     assert!(refused.stderr.contains("unknown key `listne`"), "{}", refused.stderr);
+    node.describe(QUICK, &format!("{TRACKER}{}trackers = [\"127.0.0.1:9\"]\n", bad("share")));
+    let refused = node.ask(&["reload"], USAGE).stderr;
+    assert!(refused.contains("which trackers the node and its peers have"), "{refused}");
     node.runs("bad", 3);
 }
 

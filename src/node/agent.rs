@@ -389,12 +389,18 @@ impl Agent {
         let plan =
             (self.reread)().map_err(|why| fault(Exit::Usage, format!("nothing was changed: {why}")))?;
         let fixed = |plan: &Plan| {
-            let Plan { name, host, state, trackers, patience, .. } = plan.clone();
-            (name, host, state, trackers, patience)
+            let Plan { name, host, state, patience, .. } = plan.clone();
+            (name, host, state, patience)
         };
-        if fixed(&plan) != fixed(&self.plan) {
-            let why = "nothing was changed: [node] holds from the start of the agent on; restart that";
-            return Err(fault(Exit::Usage, why.to_owned()));
+        let held = match () {
+            () if fixed(&plan) != fixed(&self.plan) => "[node]",
+            () if plan.trackers != self.plan.trackers => "which trackers the node and its peers have",
+            () => "",
+        };
+        if !held.is_empty() {
+            let why =
+                format!("nothing was changed: {held} holds from the start of the agent on; restart that");
+            return Err(fault(Exit::Usage, why));
         }
         self.siblings.reconfigure(plan.revive.clone());
         self.plan = plan;
