@@ -25,7 +25,7 @@ pub use endpoint::{Endpoint, EndpointError, Host};
 pub use geometry::{Chunk, ChunkIndex, ChunkSize, Geometry, Layout, Place};
 pub use id::{ChunkHash, FileId, IdError, PeerId};
 pub use link::{Descriptor, Link, LinkError};
-pub use name::{NameError, SafeName, misleads, shown};
+pub use name::{NameError, SafeName, misleads, shown, version_in};
 pub use network::Network;
 pub use pattern::{Filter, Pattern, is_pattern};
 pub use proof::{ChunkHasher, Manifest, PROOF_RUN, Proof, ProofError, chunk_hasher, hash_chunk, proof_run};

@@ -135,6 +135,11 @@ fn ls_lists_in_words_and_json() {
 
 #[test]
 fn what_is_published_under_a_name_is_what_get_and_ls_mean_by_it() {
+    let (link, nobody) = (format!("p2p:{}?name=x&size=1", "ab".repeat(32)), ["--tracker", "127.0.0.1:9"]);
+    let refused = run(&[&["publish", &link, "--as", "a@2"][..], &nobody].concat()).expect(USAGE).stderr;
+    assert!(refused.contains("version 2 of `a`"), "{refused}");
+    let refused = run(&[&["invite", "--for", "0"][..], &nobody].concat()).expect(USAGE).stderr;
+    assert!(refused.contains("at least"), "{refused}");
     let swarm = Swarm::of(Sample::awkward());
     let published = |args: &[&str]| {
         let output = swarm.ask(&[&["publish"], args, &["--json"]].concat()).expect(0);

@@ -105,6 +105,18 @@ pub fn misleads(c: char) -> bool {
     turns || c.is_control()
 }
 
+/// Where `@NUMBER` in a text says which version is meant of the name before it, the number, and what is behind that: a path in
+/// the version. It is the last `@` before a number that ends there, or at a `/`.
+pub fn version_in(text: &str) -> Option<(usize, u32, &str)> {
+    text.rmatch_indices('@').find_map(|(at, _)| {
+        let behind = &text[at + 1..];
+        let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+        let number: u32 = behind[..digits].parse().ok().filter(|number| *number > 0)?;
+        let rest = &behind[digits..];
+        (rest.is_empty() || rest.starts_with('/')).then(|| (at, number, rest.trim_start_matches('/')))
+    })
+}
+
 /// Text of strangers as it is shown: it stays on its line and reads in the order in which it is written, because what
 /// [`misleads`] is escaped.
 pub fn shown(text: &str) -> String {

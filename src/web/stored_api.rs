@@ -11,7 +11,7 @@ use super::request::Asked;
 use super::site::{self, Site};
 use super::storing::{Storing, Upload};
 use super::swarm::{self, Order, strange};
-use crate::content::FileId;
+use crate::content::{FileId, version_in};
 use crate::threads;
 use crate::wire::{ClientId, FromTracker, Name, Offer, Policy, Store, Stored, Version};
 
@@ -43,6 +43,10 @@ pub(super) fn store(site: &Site, asked: &Asked) -> Result<Answer, Problem> {
     let offer = peer.shared().into_iter().find(|offer| offer.id == id);
     let offer = offer
         .ok_or_else(|| Problem::conflict("only what this peer shares from its folder it hands to stores"))?;
+    if version_in(&offer.name).is_some() {
+        let detail = "its name stands for a version of another; `p2p upload --as` gives it a name";
+        return Err(Problem::conflict(detail));
+    }
     let (name, id) = (offer.name.to_string(), id.to_string());
     let (covered, needed, version, problem) = (0, 0, None, None);
     let upload = Upload { name: name.clone(), id: id.clone(), copies, covered, needed, version, problem };

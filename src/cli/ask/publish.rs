@@ -8,6 +8,7 @@ use crate::cli::reach::locate::resolve;
 use crate::cli::show::output;
 use crate::cli::show::words::size;
 use crate::cli::typed::published::PublishArgs;
+use crate::cli::typed::sought::on_record;
 use crate::cli::typed::what::{What, as_kind};
 use crate::content::{Claim, FileId, Link, SafeName};
 use crate::wire::{FromTracker, Name, Policy, Publish, Stored, Variant, Version};
@@ -32,7 +33,7 @@ pub(crate) fn publish(args: &PublishArgs) -> Result<(), Failure> {
         Some(said) => said,
         None => agreed(&what, resolve(&what, &trackers, args.asking.wait)?)?,
     };
-    let name = as_kind(&args.called, claim.tree)?;
+    let name = on_record(as_kind(&args.called, claim.tree)?)?;
     let Stored { number, fresh } = record(args, &trackers, &name, (id, claim))?;
     let line = Line {
         name: name.as_str().to_owned(),

@@ -16,6 +16,7 @@ use crate::cli::run::signals::Stop;
 use crate::cli::show::output;
 use crate::cli::show::words::{count, size};
 use crate::cli::typed::published::UploadArgs;
+use crate::cli::typed::sought::on_record;
 use crate::cli::typed::what::as_kind;
 use crate::content::code::{Stripes, of_folder};
 use crate::content::{Claim, SafeName};
@@ -147,7 +148,8 @@ fn said(done: &Done) -> String {
 
 /// What it is to be called: a folder's name ends with `/`, a file's does not.
 fn called(args: &UploadArgs, shared_as: &SafeName) -> Result<SafeName, Failure> {
-    args.called.as_ref().map_or_else(|| Ok(shared_as.clone()), |called| as_kind(called, shared_as.is_tree()))
+    let called = args.called.as_ref();
+    on_record(called.map_or_else(|| Ok(shared_as.clone()), |called| as_kind(called, shared_as.is_tree()))?)
 }
 
 /// Asks for it to be stored until it is.

@@ -1,7 +1,7 @@
 //! What of all that is published is meant: a name, a version, a part of it.
 
 use crate::cli::failure::Failure;
-use crate::content::{SafeName, shown};
+use crate::content::{SafeName, shown, version_in};
 
 /// What was typed: `NAME[@VERSION][/PATH/INSIDE]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,17 +14,24 @@ pub(crate) struct Sought {
     pub(crate) inside: Option<String>,
 }
 
+/// A name under which something may be on record: none that stands for a version of another.
+///
+/// # Errors
+/// Bad usage.
+pub(crate) fn on_record(name: SafeName) -> Result<SafeName, Failure> {
+    match version_in(name.as_str()) {
+        None => Ok(name),
+        Some((at, number, _)) => Err(Failure::usage(format!(
+            "`{name}` would stand for version {number} of `{}`, so nothing is put on record under it; --as gives it another name",
+            shown(&name.as_str()[..at])
+        ))),
+    }
+}
+
 impl Sought {
     /// Understands it: the last `@` before a number that ends there, or at a `/`, says which version.
     pub(crate) fn parse(text: &str) -> Sought {
-        let numbered = text.rmatch_indices('@').find_map(|(at, _)| {
-            let behind = &text[at + 1..];
-            let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
-            let number: u32 = behind[..digits].parse().ok().filter(|number| *number > 0)?;
-            let rest = &behind[digits..];
-            (rest.is_empty() || rest.starts_with('/')).then(|| (at, number, rest.trim_start_matches('/')))
-        });
-        match numbered {
+        match version_in(text) {
             Some((at, number, inside)) => {
                 let inside = Some(inside.to_owned()).filter(|inside| !inside.is_empty());
                 Sought { name: text[..at].to_owned(), number, inside }
@@ -90,6 +97,14 @@ mod tests {
             ("a@99999999999", sought("a@99999999999", 0, None)),
         ] {
             assert_eq!(Sought::parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stands_for_a_version_is_no_name_on_record() {
+        for (name, is_one) in [("a", true), ("a@x", true), ("a@2x/b", true), ("a@2", false), ("a@2/", false)]
+        {
+            assert_eq!(on_record(SafeName::new(name).unwrap()).is_ok(), is_one, "{name}");
         }
     }
 

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::swarm_file::SwarmFile;
 use crate::cli::failure::{Failure, reason};
 use crate::cli::typed::options::Asking;
-use crate::cli::typed::values::Period;
+use crate::cli::typed::values::{Period, interval};
 use crate::net::secure::files;
 use crate::wire::MemberRole;
 
@@ -125,7 +125,7 @@ pub(crate) struct InviteArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) uses: u32,
     /// For how long
-    #[arg(long = "for", value_name = "TIME", default_value = "24h")]
+    #[arg(long = "for", value_name = "TIME", default_value = "24h", value_parser = interval)]
     pub(crate) valid: Period,
     #[command(flatten)]
     pub(crate) asking: Asking,
