@@ -74,9 +74,7 @@ impl Hand {
 
     /// Has one fetch that is under way go on in another way; how it is then, if it is.
     pub fn steer_one(&self, number: u64, order: Order) -> Option<TransferStatus> {
-        let jobs = self.0.means.jobs.live();
-        let job = jobs.into_iter().find(|job| job.number() == number && job.is_under_way())?;
-        steer_jobs(&[job], order).pop()
+        steer_jobs(&[self.under_way(number)?], order).pop()
     }
 
     /// Which parts of a fetch that is here are: for each of so many cells at most, how many ninths of its chunks.
@@ -110,8 +108,12 @@ impl Hand {
     }
 
     fn transfer(&self, number: u64) -> Option<Arc<Transfer>> {
+        self.under_way(number)?.transfer()
+    }
+
+    fn under_way(&self, number: u64) -> Option<Job> {
         let jobs = self.0.means.jobs.live();
-        jobs.iter().find(|job| job.number() == number)?.transfer()
+        jobs.into_iter().find(|job| job.number() == number && job.is_under_way())
     }
 
     /// Has the peer send or receive at other rates.

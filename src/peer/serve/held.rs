@@ -353,7 +353,7 @@ mod tests {
     fn what_has_changed_or_gone_since_is_refused_though_it_was_served_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        ["a", "b", "c"].map(|name| fs::write(path(name), name.repeat(70_000)).unwrap());
+        ["a", "b", "c"].iter().for_each(|name| fs::write(path(name), name.repeat(70_000)).unwrap());
         let share = share(folder.path());
         let [mut changed, mut gone, mut stays] = ["a", "b", "c"].map(|name| held(&share, name, View::Bytes));
         for held in [&mut changed, &mut gone, &mut stays] {

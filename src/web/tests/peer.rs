@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -212,19 +213,26 @@ fn transfers_that_are_not_there_and_trackers_that_are_away_are_said_so() {
     }
 }
 
+/// Waits until something holds that others bring about.
+fn soon(holds: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < until, "it does not come");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn what_is_found_is_shown_before_it_is_fetched_into_the_shared_folder() {
     let tracker = tracker();
     let bytes = vec![7; 300_000];
     let other = Scene::new(&[("a.bin", &bytes), ("p/b", b"x"), ("p/c", b"yy")], &[&tracker]);
     let scene = Scene::new(&[("b", b"in the way")], &[&tracker]);
-    let until = Instant::now() + Duration::from_secs(60);
-    while scene.page.get("find?what=a.bin").json()["items"].as_array().is_none_or(Vec::is_empty)
-        || scene.page.get("find?what=b").json()["items"].as_array().is_none_or(Vec::is_empty)
-    {
-        assert!(Instant::now() < until, "it is never found");
-        std::thread::yield_now();
-    }
+    let finds = |what: &str| {
+        let found = scene.page.get(&format!("find?what={what}")).json();
+        found["items"].as_array().is_some_and(|items| !items.is_empty())
+    };
+    soon(|| finds("a.bin") && finds("b"));
     let preview = |what: &str| scene.page.get(&format!("preview?what={what}"));
     let shown = preview("a.bin").json();
     assert_eq!(
@@ -246,10 +254,7 @@ fn what_is_found_is_shown_before_it_is_fetched_into_the_shared_folder() {
     assert_eq!((begun.status, scene.page.noted()), (201, "fetches a.bin as new.bin".to_owned()));
     let number = begun.json()["number"].as_u64().unwrap();
     let state = || scene.page.get(&format!("transfers/{number}")).json()["state"].clone();
-    while state() != "done" {
-        assert!(Instant::now() < until, "{}", state());
-        std::thread::yield_now();
-    }
+    soon(|| state() == "done");
     assert_eq!(fs::read(scene.folder.path().join("new.bin")).unwrap(), bytes);
     let of = |what: &str| scene.page.get(&format!("transfers/{number}/{what}")).json();
     assert_eq!((&of("files")["items"], &of("chunks")["strip"]), (&json!([]), &json!("")), "it has ended");
@@ -259,5 +264,6 @@ fn what_is_found_is_shown_before_it_is_fetched_into_the_shared_folder() {
     );
     assert_eq!(scene.page.get("transfers?q=NONE").json()["total"], 0);
     assert_eq!(scene.page.get("transfers?q=A.BIN").items("number"), [number.to_string()]);
-    assert!(Path::new(&preview("a.bin").json()["here"].as_str().unwrap_or_default()).ends_with("new.bin"));
+    let here = || preview("a.bin").json()["here"].as_str().unwrap_or_default().to_owned();
+    soon(|| Path::new(&here()).ends_with("new.bin"));
 }
