@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytesize::ByteSize;
+
 use super::answer::Problem;
 use super::passing::{self, Opened, Reader, full};
 use super::site::Site;
@@ -45,8 +47,9 @@ fn begin(site: &Site, peer: &Hand, id: FileId) -> Result<Reader, Problem> {
     let name = name.map_err(|error| Problem::bad(format!("no name for a file: {error}")))?;
     if found.size > site.cache_bytes {
         return Err(full(format!(
-            "it has {} bytes, and {} are kept of what is only read here (--web-cache); fetch it instead",
-            found.size, site.cache_bytes
+            "it has {}, and {} are kept of what is only read here (--web-cache); fetch it instead",
+            ByteSize(found.size),
+            ByteSize(site.cache_bytes)
         )));
     }
     let state = peer.state().ok_or_else(|| Problem::conflict("this peer has no place for it"))?;

@@ -102,7 +102,13 @@ fn share_config(args: &ShareArgs, path: PathBuf, built_in: Option<&Tracker>) -> 
 
 /// The name under which `path` is shared.
 pub(crate) fn link_name(path: &Path) -> Result<SafeName, Failure> {
-    let base = path.file_name().and_then(|base| base.to_str()).unwrap_or_default();
+    let Some(base) = path.file_name() else {
+        return Err(Failure::usage(format!(
+            "{} has no name under which it could be shared; name a file or folder in it",
+            path.display()
+        )));
+    };
+    let base = base.to_str().unwrap_or_default();
     let name = if path.is_dir() { format!("{base}/") } else { base.to_owned() };
     SafeName::new(name).map_err(|error| {
         Failure::usage(format!(
@@ -133,7 +139,8 @@ mod tests {
         let name = |part: &str| link_name(&folder.path().join(part)).map(|name| name.as_str().to_owned());
         assert_eq!((name("d").unwrap(), name("f").unwrap()), ("d/".to_owned(), "f".to_owned()));
         assert_eq!(name(".p2p").unwrap_err().exit, Exit::Usage);
-        assert!(link_name(Path::new("/")).is_err());
+        let root = link_name(Path::new("/")).unwrap_err().to_string();
+        assert!(root.starts_with("/ has no name under which"), "{root}");
     }
 
     fn args(line: &str) -> ShareArgs {

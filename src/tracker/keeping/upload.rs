@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytesize::ByteSize;
+
 use crate::tracker::records::{Content, Promise};
 use crate::wire::ClientId;
 
@@ -116,7 +118,7 @@ pub enum Shortage {
         m: u32,
     },
     /// They have too little room.
-    #[error("the stores have room for {room} bytes more, and {needed} are needed")]
+    #[error("the stores have room for {} more, and {} are needed", ByteSize(*room), ByteSize(*needed))]
     Room {
         /// Bytes for which there is room.
         room: u64,

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
+
 use super::quota::LEAST_QUOTA_BYTES;
 use crate::storage::log::LogError;
 use crate::storage::{OwnedError, said};
@@ -26,10 +28,10 @@ pub enum VaultError {
     #[error("{} has chunks and no log to tell what they are; move it away to lend again", .0.display())]
     NoLog(PathBuf),
     /// Too little is lent.
-    #[error("a store lends at least {LEAST_QUOTA_BYTES} bytes, and not {0}")]
+    #[error("a store lends at least {}, and not {}", ByteSize(LEAST_QUOTA_BYTES), ByteSize(*.0))]
     TooSmall(u64),
     /// The quota has no room for what it is asked to keep.
-    #[error("{needed} bytes are needed and {room} are left of what is lent")]
+    #[error("{} are needed and {} are left of what is lent", ByteSize(*needed), ByteSize(*room))]
     NoSpace {
         /// For the chunks, and what the log says of them.
         needed: u64,
