@@ -314,7 +314,7 @@ fn a_different_file_is_not_overwritten_without_force() {
     swarm.get("a", &["--force"]).expect(0);
     assert!(fs::read(swarm.fetched("a")).expect("the file") == content);
 
-    let args = ["get", "a", "-", "--tracker", &swarm.tracker.target(), "--down", "1MB/s"];
+    let args = ["get", "a", "-", "--tracker", &swarm.tracker.target(), "--down", "1KB/s"];
     let slow = Daemon::launch(&args);
     slow.wait_for_log("left, 1 peer");
     slow.signal(Signal::INT);
