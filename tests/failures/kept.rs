@@ -327,7 +327,7 @@ fn a_store_whose_disk_becomes_read_only_says_so_and_gives_what_it_has() {
     let mut kept = Kept::on(&disk, CAN_FAIL);
     kept.upload("before", 1_000_000).expect(DONE);
     disk.change(&kept.store, BECOMES_READ_ONLY);
-    expect_sentence(kept.upload("after", 1_200_000), OTHER, &["the stores have room for 0 bytes more"]);
+    expect_sentence(kept.upload("after", 1_200_000), OTHER, &["the stores have room for 0 B more"]);
     kept.store.wait_for_log("its file system is read-only");
     kept.expect_there("before", 1_000_000);
 }
@@ -339,7 +339,7 @@ fn a_store_whose_disk_is_pulled_out_says_so_and_others_are_told() {
     kept.upload("before", 1_000_000).expect(DONE);
     disk.change(&kept.store, "umount -l $D");
     // Of another size, so that a slab is needed that was not open.
-    expect_sentence(kept.upload("after", 30_000), OTHER, &["the stores have room for 0 bytes more"]);
+    expect_sentence(kept.upload("after", 30_000), OTHER, &["the stores have room for 0 B more"]);
     kept.store.wait_for_log("cannot be used");
 }
 
