@@ -5,11 +5,12 @@ use std::fs::{self, Permissions};
 use std::mem;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use tempfile::TempDir;
 
 use crate::cli::failure::{Failure, reason};
+use crate::threads::lock;
 
 /// Those that there are, for who ends this process where it stands.
 static MADE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -26,13 +27,13 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        made().remove(self.path());
+        lock(&MADE).remove(self.path());
     }
 }
 
 /// Makes one.
 pub(crate) fn folder() -> Result<Scratch, Failure> {
-    let mut all = made();
+    let mut all = lock(&MADE);
     let made = tempfile::Builder::new().prefix("p2p-").permissions(Permissions::from_mode(0o700)).tempdir();
     let made = made
         .map_err(|error| Failure::other(format!("cannot make a folder for a moment: {}", reason(&error))))?;
@@ -42,14 +43,10 @@ pub(crate) fn folder() -> Result<Scratch, Failure> {
 
 /// Removes all that there are: this process ends, and none of its values will be dropped.
 pub(crate) fn clear() {
-    for path in mem::take(&mut *made()) {
+    for path in mem::take(&mut *lock(&MADE)) {
         // Somebody may still write into it, and nobody could be told.
         let _ = fs::remove_dir_all(path);
     }
-}
-
-fn made() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    MADE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -64,6 +61,6 @@ mod tests {
         fs::write(path.join("a"), "b").unwrap();
         assert_ne!(folder().unwrap().path(), path);
         drop(made);
-        assert!(!path.exists() && !super::made().contains(&path));
+        assert!(!path.exists() && !lock(&MADE).contains(&path));
     }
 }

@@ -65,12 +65,12 @@ impl Stop {
 
     /// True once a signal has come.
     pub(crate) fn asked(&self) -> bool {
-        *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner)
+        *threads::lock(&self.shared.asked)
     }
 
     /// Waits for a signal, at most until `deadline`; true if it came.
     pub(crate) fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        let mut asked = self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = threads::lock(&self.shared.asked);
         while !*asked {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
@@ -96,7 +96,7 @@ fn is_ignored(signal: i32) -> bool {
 impl Shared {
     fn signal(&self) {
         threads::may_panic("signals");
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = threads::lock(&self.asked);
         if *asked || !self.graceful.load(Ordering::Relaxed) {
             scratch::clear();
             process::exit(Exit::Interrupted as i32);

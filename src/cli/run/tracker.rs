@@ -69,7 +69,7 @@ pub(crate) fn tracker(args: &TrackerArgs, keys: &SwarmArgs) -> Result<(), Failur
             // A tracker of a cluster is who joined to be one.
             let state = args.cluster.node.and_then(|_| swarm::state());
             config.keyring = keyring(state.as_deref().or(args.data.as_deref()))?;
-            check_known(args, keys, config.keyring.identity())?;
+            check_known(args, config.keyring.identity())?;
         }
         Door::Open => {}
     }
@@ -189,14 +189,14 @@ fn door(args: &TrackerArgs, keys: &SwarmArgs) -> Result<Door, Failure> {
 }
 
 /// Where the file with the keys says that another tracker is to be, nobody would believe this one.
-fn check_known(args: &TrackerArgs, keys: &SwarmArgs, own: Option<&Identity>) -> Result<(), Failure> {
+fn check_known(args: &TrackerArgs, own: Option<&Identity>) -> Result<(), Failure> {
     let Ok(listen) = args.listen.parse() else { return Ok(()) };
     let here = reachable(listen, IpAddr::from([127, 0, 0, 1])).to_string();
-    let Some(file) = keys.place().filter(|place| place.exists()) else { return Ok(()) };
-    let known = typed::read(&file)?.trackers;
-    if known.iter().all(|(address, key)| *address != here || own.is_some_and(|own| own.public() == *key)) {
-        return Ok(());
-    }
+    let is_own = |key: &PublicKey| own.is_some_and(|own| own.public() == *key);
+    let names_another =
+        |file: &SwarmFile| file.trackers.iter().any(|(address, key)| *address == here && !is_own(key));
+    let named = swarm::member(|path, file| names_another(file).then(|| path.to_owned()));
+    let Some(file) = named.flatten() else { return Ok(()) };
     let data = args.data.clone().or_else(swarm::tracker_folder).unwrap_or_default();
     Err(Failure::other(format!(
         "the records of the swarm whose tracker is at {here}, as {file} says, are not in {}, and without them nobody believes \

@@ -5,10 +5,7 @@
 
 use ring::aead::{self, Aad, LessSafeKey, MAX_TAG_LEN, UnboundKey};
 
-use super::suite::Suite;
-
-/// A record's nonce.
-pub(super) type Nonce = [u8; aead::NONCE_LEN];
+use super::suite::{Nonce, Suite};
 
 /// Seals and opens records with one key.
 pub(super) enum Cipher {

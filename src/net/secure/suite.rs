@@ -2,6 +2,9 @@
 
 use ring::aead::NONCE_LEN;
 
+/// A record's nonce.
+pub(super) type Nonce = [u8; NONCE_LEN];
+
 /// What seals a connection; the dialler chooses, and both sides speak both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suite {
@@ -42,7 +45,7 @@ impl Suite {
     }
 
     /// The nonce of a record by its number (Noise, sections 12.3 and 12.4).
-    pub(super) fn nonce(self, number: u64) -> [u8; NONCE_LEN] {
+    pub(super) fn nonce(self, number: u64) -> Nonce {
         let number = match self {
             Suite::Aes => number.to_be_bytes(),
             Suite::ChaCha => number.to_le_bytes(),

@@ -182,6 +182,18 @@ fn a_store_that_leaves_is_not_needed_once_others_have_its_shards() {
     assert!(any_two_may_be_lost(&world, &promise));
 }
 
+/// The copies of what a code keeps, too, are taken off: each of its 40 chunks is there once in the end, and any two stores may be lost.
+fn is_a_code_alone(world: &mut World, promise: &Promise) {
+    world.promises.insert(promise.content, *promise);
+    world.keeping.promise(promise.content, Some(promise), world.now);
+    for _ in 0..40 {
+        world.passes(Duration::from_secs(200));
+        works(world);
+    }
+    assert_eq!(held(world, promise).iter().map(|one| one.0).sum::<u32>(), 40);
+    assert!(any_two_may_be_lost(world, promise));
+}
+
 #[test]
 fn what_is_asked_for_as_copies_too_is_kept_as_copies() {
     let (mut world, promise) = (World::new(6), coded(1, 40, 4, 2));
@@ -191,14 +203,7 @@ fn what_is_asked_for_as_copies_too_is_kept_as_copies() {
     world.upload(2, copies);
     assert_eq!(held(&world, &promise).iter().map(|one| one.0).sum::<u32>(), 120);
     // It is taken off: the shards are there, and copies that are too many go.
-    world.promises.insert(promise.content, promise);
-    world.keeping.promise(promise.content, Some(&promise), world.now);
-    for _ in 0..40 {
-        world.passes(Duration::from_secs(200));
-        works(&mut world);
-    }
-    assert_eq!(held(&world, &promise).iter().map(|one| one.0).sum::<u32>(), 40);
-    assert!(any_two_may_be_lost(&world, &promise));
+    is_a_code_alone(&mut world, &promise);
 }
 
 #[test]
@@ -224,14 +229,7 @@ fn nobody_waits_for_the_parity_of_what_is_kept_as_copies() {
     assert_eq!((health.contents, health.survives, health.lost, health.repairing), (1, 2, 0, 0), "{health:?}");
     assert!(works(&mut world).is_empty());
     // The copies are taken off: the parity is made, of the data.
-    world.promises.insert(promise.content, promise);
-    world.keeping.promise(promise.content, Some(&promise), world.now);
-    for _ in 0..40 {
-        world.passes(Duration::from_secs(200));
-        works(&mut world);
-    }
-    assert_eq!(held(&world, &promise).iter().map(|one| one.0).sum::<u32>(), 40);
-    assert!(any_two_may_be_lost(&world, &promise));
+    is_a_code_alone(&mut world, &promise);
 }
 
 #[test]
