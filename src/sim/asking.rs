@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::connection::{Item, Load};
 use super::happening::{Happening, Job, Message, Nanos};
 use super::world::World;
-use crate::content::{Chunk, PROOF_RUN, PeerId};
+use crate::content::{Chunk, PROOF_RUN};
 use crate::swarm::neighbours::Outcome;
-use crate::swarm::scheduler::{Effect, Event, SourceId, may_choose};
+use crate::swarm::scheduler::{Effect, Event, SourceId};
 use crate::wire::{ANY_CHUNK, Complaint};
 
 /// A GET_CHUNK, a GET_LOAD, a CANCEL, a HAVE of one chunk.
@@ -39,16 +39,8 @@ impl World<'_> {
             let kept: Vec<Chunk> = fetch.kept.iter().collect();
             kept.into_iter().for_each(|chunk| self.tell_source(c, chunk, 8));
         }
-        let chooses = may_choose(who, &have, self.sources_of(p, c));
-        self.step(p, Event::Joined { source, have, chooses, round_trip, load: Some(load) });
-    }
-
-    /// The sources of a fetcher but `c`: their peers, and whether they were whole when they came.
-    fn sources_of(&self, p: u32, c: u32) -> impl Iterator<Item = (PeerId, bool)> + '_ {
-        let all = self.peers[p as usize].fetch.iter().flat_map(|fetch| fetch.connections.iter());
-        let others = all.filter(move |other| **other != c).map(|other| &self.connections[*other as usize]);
-        let open = others.filter(|other| other.asker_open);
-        open.map(|other| (super::peer::id_of(other.server), other.wants_news))
+        let may_choose = have.is_full().then_some(who);
+        self.step(p, Event::Joined { source, have, may_choose, round_trip, load: Some(load) });
     }
 
     fn tell_source(&mut self, c: u32, chunk: Chunk, bytes: u32) {

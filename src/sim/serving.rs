@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use super::connection::Load;
+use super::connection::{Connection, Load};
 use super::happening::{Happening, Job, Message};
 use super::scenario::Manner;
 use super::world::World;
 use crate::content::{Chunk, ChunkSet, Network, PROOF_RUN};
 use crate::swarm::desk::{Effect, Wish};
+use crate::swarm::scheduler::SourceId;
 use crate::wire::{ANY_CHUNK, Refusal, Urgency};
 
 /// Frame header and head of a CHUNK without its proof.
@@ -105,6 +106,7 @@ impl World<'_> {
     /// Starts the next answer if it is this connection's turn.
     pub(super) fn pump(&mut self, c: u32) {
         let now = self.instant();
+        let is_failed = self.is_failed_by_asker(c);
         let connection = &mut self.connections[c as usize];
         if connection.writing {
             return;
@@ -115,9 +117,12 @@ impl World<'_> {
             self.carry_out(effects);
             return self.tell(c);
         };
-        let choice = (job.chunk == ANY_CHUNK).then_some(SLOT);
-        let urgency = if job.behind { Urgency::Behind } else { Urgency::Normal };
-        if !desk.turn(c, Wish { choice, urgency }, now) {
+        let urgency = match job.behind {
+            _ if is_failed => Urgency::Background,
+            true => Urgency::Behind,
+            false => Urgency::Normal,
+        };
+        if !desk.turn(c, Wish { slot: SLOT, urgency }, now) {
             return;
         }
         self.tell_news(c);
@@ -127,6 +132,20 @@ impl World<'_> {
             }
         }
         self.done(c);
+    }
+
+    /// True if the asker, as a source of the server, is banned or fails it.
+    fn is_failed_by_asker(&self, c: u32) -> bool {
+        let Connection { server, asker, .. } = self.connections[c as usize];
+        let (now, Some(fetch)) = (self.instant(), &self.peers[server as usize].fetch) else { return false };
+        let fails = |(source, other): (usize, &u32)| {
+            let other = &self.connections[*other as usize];
+            other.server == asker
+                && other.asker_open
+                && fetch.scheduler.is_failed_by(SourceId(source as u32), now)
+        };
+        fetch.neighbours.is_shunned(super::peer::id_of(asker))
+            || fetch.connections.iter().enumerate().any(fails)
     }
 
     /// Nothing is left to be sent of what was begun.
@@ -149,7 +168,7 @@ impl World<'_> {
         let connection = &mut self.connections[c as usize];
         let peer = &mut self.peers[connection.server as usize];
         let chunk = match job.chunk {
-            ANY_CHUNK => peer.desk.choose(c, SLOT),
+            ANY_CHUNK => peer.desk.choose(c, SLOT, now),
             chunk => Some(chunk),
         };
         let Some(chunk) = chunk else {

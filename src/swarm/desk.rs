@@ -25,8 +25,8 @@ pub(crate) enum Effect {
 /// What a connection wants to send next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wish {
-    /// The slot of whose content its asker wants whichever chunk, if it does.
-    pub(crate) choice: Option<u16>,
+    /// The slot of the content of which its asker wants a chunk.
+    pub(crate) slot: u16,
     /// How soon its asker wants it.
     pub(crate) urgency: Urgency,
 }
@@ -155,15 +155,15 @@ impl<C: Ord + Copy> Desk<C> {
         }
     }
 
-    /// Gives the asker a chunk that it wants and no asker has, if there is one.
-    pub(crate) fn choose(&mut self, number: u32, slot: u16) -> Option<Chunk> {
-        self.seed(number, slot)?.choose((number, slot))
+    /// See [`Seed::choose`].
+    pub(crate) fn choose(&mut self, number: u32, slot: u16, now: Instant) -> Option<Chunk> {
+        self.seed(number, slot)?.choose((number, slot), now)
     }
 
     /// A chunk of `bytes` begins to leave.
     pub(crate) fn begin(&mut self, number: u32, slot: u16, chunk: Chunk, bytes: usize, now: Instant) {
         if let Some(seed) = self.seed(number, slot) {
-            seed.give((number, slot), chunk);
+            seed.send((number, slot), chunk);
         }
         self.uplink.begun(bytes, now);
     }
@@ -293,8 +293,7 @@ fn rank<C: Ord + Copy>(connection: Option<&Connection<C>>, seeds: &BTreeMap<C, S
     let Some(Connection { origin, standing: Standing::Waits(Some(wish)), seeds: open }) = connection else {
         return Rank::new(0, Urgency::Normal);
     };
-    let content = wish.choice.and_then(|slot| open.get(&slot));
-    let seed = content.and_then(|content| seeds.get(content));
+    let seed = open.get(&wish.slot).and_then(|content| seeds.get(content));
     Rank::new(seed.map_or(0, |seed| seed.unspread(origin.peer)), wish.urgency)
 }
 

@@ -258,6 +258,11 @@ impl Neighbours {
         self.candidates.contains_key(&peer)
     }
 
+    /// True if the peer sent wrong bytes or broke the protocol.
+    pub(crate) fn is_shunned(&self, peer: PeerId) -> bool {
+        self.candidates.get(&peer).is_some_and(|candidate| candidate.is_shunned)
+    }
+
     /// Connections that exist or are being made, without those being closed and those long in the making.
     pub(crate) fn connections(&self) -> usize {
         let staying = self.candidates.values().filter(|candidate| !candidate.closing && !candidate.overdue);

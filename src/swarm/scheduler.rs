@@ -7,8 +7,8 @@
 //! - How much is in flight at a source follows from its measured rate × (round trip + a short
 //!   horizon), never from a count, so a slow source is given little and a fast one enough.
 //! - Among what a source has, the chunk that the fewest sources have goes first (rarest first).
-//! - A source that has everything is asked for "whichever you think best" until it says that every chunk
-//!   has left it once: so the first copy of a file leaves its seeder once.
+//! - A source that has everything, one of them, is asked for "whichever you think best" until it says that every
+//!   chunk has left it once: so the first copy of a file leaves its seeder once.
 //! - When nothing is open, a source with room takes over chunks that would come much later from another.
 
 //!
@@ -16,7 +16,6 @@
 //! and `why` look at those and decide, and change nothing. What is done about an event is here.
 
 mod allowance;
-mod choosing;
 mod chunks;
 mod cost;
 mod event;
@@ -36,7 +35,6 @@ use std::time::Instant;
 use crate::content::{Chunk, ChunkSet, Layout, Run, runs};
 use crate::wire::Refusal;
 use allowance::Allowance;
-pub(crate) use choosing::may_choose;
 use chunks::Chunks;
 use cost::{by_cost, costs, is_much_cheaper_elsewhere};
 pub use event::{Effect, Event, MAX_CORRUPT, SourceId, TICK};
@@ -143,6 +141,11 @@ impl Scheduler {
         })
     }
 
+    /// True if that source owes chunks and is silent for long, or has not what it says it has.
+    pub(crate) fn is_failed_by(&self, id: SourceId, now: Instant) -> bool {
+        self.sources.get(id).is_some_and(|source| source.fails(now))
+    }
+
     /// True if any source has a wanted chunk.
     pub fn is_helped(&self) -> bool {
         self.sources.iter().any(|(_, source)| self.chunks.are_in(&source.have))
@@ -161,8 +164,8 @@ impl Scheduler {
         match event {
             // Of one that is not there, or not any more, nothing is expected.
             Event::Settled(source, _) | Event::Refused(source, ..) if self.sources.get(source).is_none() => {}
-            Event::Joined { source, have, chooses, round_trip, load } => {
-                let mut joined = Source::new(have, self.chunks.had().count(), chooses, round_trip, now);
+            Event::Joined { source, have, may_choose, round_trip, load } => {
+                let mut joined = Source::new(have, self.chunks.had().count(), may_choose, round_trip, now);
                 if let Some(load) = load {
                     joined.told(load, now);
                 }
@@ -212,9 +215,6 @@ impl Scheduler {
             source.doubts_no_more(chunk);
             if source.have.insert(chunk) {
                 self.chunks.gained(chunk, &source.have);
-                if source.have.is_full() {
-                    source.chooses_no_more();
-                }
             }
         }
         self.fill(id, now, out);
@@ -292,11 +292,9 @@ impl Scheduler {
         if !source.have.contains(chunk) {
             return;
         }
-        if source.have.is_full() {
-            source.chooses_no_more();
-        }
         self.chunks.lost(chunk, &source.have);
         source.have.remove(chunk);
+        self.sources.chooses_no_more(id);
     }
 
     fn settled(&mut self, id: SourceId, chunk: Chunk, now: Instant, out: &mut Vec<Effect>) {
@@ -308,14 +306,11 @@ impl Scheduler {
     /// The source does not want to choose a chunk.
     fn refused_choice(&mut self, id: SourceId, why: Refusal, now: Instant, out: &mut Vec<Effect>) {
         self.allowance.comes_not(self.sources.settle_any(id));
-        if let Some(source) = self.sources.get_mut(id) {
-            match why {
-                // From now on by number, so that each chunk that it lacks is settled.
-                Refusal::NothingBetter | Refusal::NotHere | Refusal::NotYet | Refusal::Gone => {
-                    source.chooses_no_more();
-                }
-                Refusal::Busy | Refusal::Cancelled => source.back_off(now),
-            }
+        match why {
+            Refusal::NothingBetter => self.sources.end_choice(id),
+            // From now on by number, so that each chunk that it lacks is settled.
+            Refusal::NotHere | Refusal::NotYet | Refusal::Gone => self.sources.chooses_no_more(id),
+            Refusal::Busy | Refusal::Cancelled => self.back_off(id, now),
         }
         self.answered(id, now, out);
     }
@@ -325,20 +320,24 @@ impl Scheduler {
         self.settle(id, chunk);
         match why {
             Refusal::Cancelled => {}
-            Refusal::Busy => {
-                if let Some(source) = self.sources.get_mut(id) {
-                    source.back_off(now);
-                }
-            }
+            Refusal::Busy => self.back_off(id, now),
             Refusal::NotHere | Refusal::NotYet | Refusal::Gone | Refusal::NothingBetter => {
                 self.disbelieve(id, chunk);
-                if let Some(source) = self.sources.get_mut(id).filter(|_| why == Refusal::Gone) {
-                    source.lost(chunk, now);
+                match (self.sources.get_mut(id), why) {
+                    (Some(source), Refusal::Gone) => source.lost(chunk, now),
+                    (Some(source), Refusal::NotHere) => source.denies(),
+                    _ => {}
                 }
             }
         }
         self.fill_all(now, out);
         self.answered(id, now, out);
+    }
+
+    fn back_off(&mut self, id: SourceId, now: Instant) {
+        if let Some(source) = self.sources.get_mut(id) {
+            source.back_off(now);
+        }
     }
 
     /// The source said something, if it brought nothing.
@@ -405,7 +404,7 @@ impl Scheduler {
                 continue;
             }
             // Nor is it left to others what comes slowly: they would choose what was asked of somebody else before.
-            let may_choose = source.chooses() && !self.allowance.is_bounded();
+            let may_choose = self.sources.chooses(id) && !self.allowance.is_bounded();
             if open > 0 && may_choose && (spared || self.layout.chunks() > FEW_CHUNKS) {
                 let bytes = self.layout.size().div_ceil(u64::from(self.layout.chunks())).max(1);
                 self.sources.ask_any(id, bytes, now);

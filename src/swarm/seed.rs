@@ -1,11 +1,18 @@
 //! What of a content that is whole here has been given to whom, and which chunk a free choice is. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use crate::content::{Chunk, ChunkSet, PROOF_RUN, PeerId};
 
 /// Chunks that are given to one asker in a row: a proof's run, so that each proof travels once.
 const CHOICE_RUN: u32 = PROOF_RUN;
+/// Who was given a chunk so long ago, and so many times as many chunks ago as there are askers, and is still the only one that
+/// has it, keeps it back: it is given to another, too.
+const KEPT_AFTER: Duration = Duration::from_millis(500);
+const KEPT_ROUNDS: u64 = 4;
+/// Among so many chunks, those that were given first, one that is kept back is looked for.
+const LOOKED_AT: usize = 16;
 
 /// One slot of one connection, in which the content is open.
 pub(crate) type Seat = (u32, u16);
@@ -30,6 +37,16 @@ impl Taker {
     }
 }
 
+/// A chunk that no asker had when it was given to this peer.
+#[derive(Debug)]
+struct Gift {
+    chunk: Chunk,
+    peer: PeerId,
+    at: Instant,
+    /// How many chunks had left before it.
+    sent: u64,
+}
+
 /// Which chunks of a content the present askers have between them.
 #[derive(Debug)]
 pub(crate) struct Seed {
@@ -46,6 +63,14 @@ pub(crate) struct Seed {
     first: BTreeMap<Chunk, PeerId>,
     /// The same the other way round.
     given_first: BTreeMap<PeerId, BTreeSet<Chunk>>,
+    /// In the order in which they were given; some are over.
+    gifts: VecDeque<Gift>,
+    /// The chunks that an asker has from somebody else.
+    passed_on: ChunkSet,
+    /// How many chunks each peer kept back, less those that it passed on since.
+    kept_back: BTreeMap<PeerId, u32>,
+    /// Chunks that have left.
+    sent: u64,
     /// What peers got at seats that they left, while they have others.
     left: BTreeMap<PeerId, ChunkSet>,
 }
@@ -60,8 +85,12 @@ impl Seed {
             ungiven: ChunkSet::full(chunks),
             cursor: Chunk(0),
             first: BTreeMap::new(),
-            left: BTreeMap::new(),
             given_first: BTreeMap::new(),
+            gifts: VecDeque::new(),
+            passed_on: ChunkSet::empty(chunks),
+            kept_back: BTreeMap::new(),
+            sent: 0,
+            left: BTreeMap::new(),
         }
     }
 
@@ -118,6 +147,7 @@ impl Seed {
             self.left.extend(all.map(|all| (taker.peer, all)));
             return false;
         }
+        self.kept_back.remove(&taker.peer);
         all.is_some_and(|all| all.is_full())
     }
 
@@ -126,10 +156,49 @@ impl Seed {
         self.takers.is_empty()
     }
 
-    /// Gives an asker a chunk that it wants and no asker has, if there is one, to follow the last that it was given so. Each asker
-    /// gets a run of its own as long as there are any, so that the proof of a run, which travels with its
-    /// first chunk, leaves once too.
-    pub(crate) fn choose(&mut self, seat: Seat) -> Option<Chunk> {
+    /// Gives an asker a chunk that it wants and no asker has, or only one that keeps it back, if there is one.
+    pub(crate) fn choose(&mut self, seat: Seat, now: Instant) -> Option<Chunk> {
+        let chunk = self.kept_from(seat, now).or_else(|| self.ungiven(seat))?;
+        let peer = self.takers.get(&seat)?.peer;
+        self.give(seat, chunk);
+        if let Some(before) = self.first.insert(chunk, peer) {
+            self.given_first.entry(before).or_default().remove(&chunk);
+            *self.kept_back.entry(before).or_default() += 1;
+        }
+        self.given_first.entry(peer).or_default().insert(chunk);
+        if self.lacking(chunk) > 0 {
+            self.gifts.push_back(Gift { chunk, peer, at: now, sent: self.sent });
+        } else {
+            self.is_spread(chunk);
+        }
+        Some(chunk)
+    }
+
+    /// A chunk that the asker wants and that another keeps back.
+    fn kept_from(&mut self, seat: Seat, now: Instant) -> Option<Chunk> {
+        while self.gifts.front().is_some_and(|gift| self.is_over(gift)) {
+            self.gifts.pop_front();
+        }
+        let taker = self.takers.get(&seat)?;
+        let since = KEPT_ROUNDS * self.takers.len() as u64;
+        let is_kept = |gift: &Gift| {
+            let is_old =
+                now.saturating_duration_since(gift.at) >= KEPT_AFTER && self.sent - gift.sent >= since;
+            let is_wanted = !taker.given.contains(gift.chunk) && taker.wants(gift.chunk);
+            is_old && is_wanted && gift.peer != taker.peer && !self.is_over(gift)
+        };
+        let at = self.gifts.iter().take(LOOKED_AT).position(is_kept)?;
+        self.gifts.remove(at).map(|gift| gift.chunk)
+    }
+
+    /// True if the chunk is with others, or was given to somebody else since.
+    fn is_over(&self, gift: &Gift) -> bool {
+        self.passed_on.contains(gift.chunk) || self.first.get(&gift.chunk) != Some(&gift.peer)
+    }
+
+    /// A chunk that the asker wants and no asker has, to follow the last that it was given so. Each asker gets a run of its
+    /// own as long as there are any, so that the proof of a run, which travels with its first chunk, leaves once too.
+    fn ungiven(&mut self, seat: Seat) -> Option<Chunk> {
         let taker = self.takers.get_mut(&seat)?;
         let next = taker.last.map(|last| last.plus(1));
         let next = next.filter(|next| {
@@ -139,18 +208,21 @@ impl Seed {
             None => self.ungiven.next(self.cursor),
             Some(wants) => self.ungiven.next_common(wants, self.cursor),
         });
-        let (peer, chunk) = (taker.peer, taker.last?);
+        let chunk = taker.last?;
         if next.is_none() {
             self.cursor = chunk.first_of(CHOICE_RUN).plus(CHOICE_RUN);
         }
-        self.give(seat, chunk);
-        self.first.insert(chunk, peer);
-        self.given_first.entry(peer).or_default().insert(chunk);
         Some(chunk)
     }
 
-    /// An asker is being sent a chunk.
-    pub(crate) fn give(&mut self, seat: Seat, chunk: Chunk) {
+    /// A chunk begins to leave for an asker.
+    pub(crate) fn send(&mut self, seat: Seat, chunk: Chunk) {
+        self.sent += 1;
+        self.give(seat, chunk);
+    }
+
+    /// An asker is being sent a chunk, or has it.
+    fn give(&mut self, seat: Seat, chunk: Chunk) {
         let Some(taker) = self.takers.get_mut(&seat) else { return };
         let Some(copies) = self.copies.get_mut(chunk.index()) else { return };
         if taker.given.insert(chunk) {
@@ -166,15 +238,22 @@ impl Seed {
     pub(crate) fn has(&mut self, seat: Seat, chunk: Chunk) {
         if let Some(taker) = self.takers.get_mut(&seat).filter(|_| chunk.index() < self.copies.len()) {
             taker.told.insert(chunk);
+            if !taker.given.contains(chunk) && self.passed_on.insert(chunk) {
+                let by = self.first.get(&chunk).and_then(|peer| self.kept_back.get_mut(peer));
+                by.into_iter().for_each(|kept_back| *kept_back = kept_back.saturating_sub(1));
+            }
             self.give(seat, chunk);
         }
     }
 
-    /// How many copies the askers lack of the chunks that `peer` was the first to be given: who passes
-    /// on quickly should be given more, and who cannot keep up less.
+    /// How many copies the askers lack of the chunks that `peer` was the first to be given, all of those that it kept back: who passes on quickly should be given more, and who cannot keep up less.
     pub(crate) fn unspread(&self, peer: PeerId) -> u32 {
+        let kept_back =
+            self.kept_back.get(&peer).map_or(0, |chunks| chunks.saturating_mul(self.takers.len() as u32));
         let chunks = self.given_first.get(&peer);
-        chunks.map_or(0, |chunks| chunks.iter().map(|chunk| self.lacking(*chunk)).sum())
+        chunks.map_or(kept_back, |chunks| {
+            chunks.iter().map(|chunk| self.lacking(*chunk)).fold(kept_back, u32::saturating_add)
+        })
     }
 
     /// How many copies of a chunk its askers lack.
@@ -197,6 +276,7 @@ impl Seed {
         *copies = copies.saturating_sub(1);
         if *copies == 0 {
             self.ungiven.insert(chunk);
+            self.passed_on.remove(chunk);
             self.is_spread(chunk);
         }
     }
@@ -222,7 +302,11 @@ impl Seed {
         let first =
             self.given_first.iter().flat_map(|(peer, chunks)| chunks.iter().map(|chunk| (*chunk, *peer)));
         assert_eq!(self.first, first.collect());
-        assert!(self.first.keys().all(|chunk| !self.ungiven.contains(*chunk)));
+        for (chunk, peer) in &self.first {
+            assert!(!self.ungiven.contains(*chunk));
+            let is_gift = |gift: &Gift| gift.chunk == *chunk && gift.peer == *peer;
+            assert!(self.passed_on.contains(*chunk) || self.gifts.iter().any(is_gift), "{chunk} is watched");
+        }
         for taker in self.takers.values() {
             assert!(taker.told.iter().all(|chunk| taker.given.contains(chunk)));
         }
@@ -231,142 +315,4 @@ impl Seed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ONE: Seat = (1, 0);
-    const OTHER: Seat = (2, 0);
-
-    fn peer(number: u8) -> PeerId {
-        PeerId([number; 16])
-    }
-
-    /// One seed of so many chunks, which two peers have open.
-    fn seed(chunks: u32) -> Seed {
-        let mut seed = Seed::new(chunks);
-        seed.open(ONE, peer(1));
-        seed.open(OTHER, peer(2));
-        seed
-    }
-
-    fn choices(seed: &mut Seed, seat: Seat, count: usize) -> Vec<u32> {
-        let chosen = (0..count).map_while(|_| seed.choose(seat)).map(|chunk| chunk.0).collect();
-        seed.recount(false);
-        chosen
-    }
-
-    #[test]
-    fn a_peer_has_all_when_it_leaves_the_last_of_its_seats_and_got_all_at_those_it_left_in_order() {
-        let mut seed = Seed::new(4);
-        let (one, other) = ((1, 0), (2, 0));
-        let open = |seed: &mut Seed| [one, other].map(|seat| seed.open(seat, PeerId([7; 16])));
-        open(&mut seed);
-        (0..2).map(Chunk).for_each(|chunk| seed.give(one, chunk));
-        (2..4).map(Chunk).for_each(|chunk| seed.has(other, chunk));
-        assert!(!seed.close(one, true), "it has another seat");
-        assert!(seed.close(other, true));
-        open(&mut seed);
-        (0..4).map(Chunk).for_each(|chunk| seed.give(one, chunk));
-        assert!(!seed.close(one, false), "it was cut off");
-        assert!(!seed.close(other, true) && seed.left.is_empty());
-        open(&mut seed);
-        (0..4).map(Chunk).for_each(|chunk| seed.give(one, chunk));
-        assert!(!seed.close(one, true));
-        assert!(seed.close(other, false), "a connection that came when all was there, and was not needed");
-    }
-
-    #[test]
-    fn each_asker_gets_runs_of_its_own_and_then_what_is_left() {
-        let mut seed = seed(40);
-        assert_eq!(choices(&mut seed, ONE, 2), [0, 1]);
-        assert_eq!(choices(&mut seed, OTHER, 17), Vec::from_iter((16..32).chain([32])));
-        assert_eq!(
-            choices(&mut seed, ONE, 20),
-            Vec::from_iter((2..16).chain(33..39)),
-            "the cursor goes round"
-        );
-        assert_eq!(choices(&mut seed, OTHER, 9), [39]);
-        assert_eq!(seed.choose((9, 9)), None, "a seat that nobody has");
-        seed.close(OTHER, false);
-        assert_eq!(choices(&mut seed, ONE, 2), [39, 16], "what was lost is given again");
-    }
-
-    #[test]
-    fn a_run_goes_on_only_with_what_nobody_has() {
-        let mut seed = seed(16);
-        assert_eq!(choices(&mut seed, ONE, 1), [0]);
-        seed.has(OTHER, Chunk(1));
-        seed.give(OTHER, Chunk(2));
-        assert_eq!(choices(&mut seed, ONE, 2), [3, 4]);
-        [16, 99].map(Chunk).into_iter().for_each(|beyond| seed.has(OTHER, beyond));
-        [16, 99].map(Chunk).into_iter().for_each(|beyond| seed.give(OTHER, beyond));
-        seed.give((9, 9), Chunk(7));
-        seed.has((9, 9), Chunk(7));
-        assert_eq!(choices(&mut seed, ONE, 100).len(), 11, "7 is still with nobody");
-    }
-
-    #[test]
-    fn unspread_are_the_copies_that_others_lack() {
-        let mut seed = seed(64);
-        seed.open((3, 0), peer(3));
-        seed.open((3, 1), peer(3));
-        assert_eq!(seed.unspread(peer(1)), 0);
-        assert_eq!(choices(&mut seed, ONE, 2), [0, 1]);
-        assert_eq!((seed.unspread(peer(1)), seed.unspread(peer(2))), (6, 0));
-        seed.has(OTHER, Chunk(0));
-        seed.has(OTHER, Chunk(0));
-        assert_eq!(seed.unspread(peer(1)), 5, "twice is once");
-        seed.has((3, 0), Chunk(0));
-        seed.give((3, 1), Chunk(0));
-        assert_eq!(seed.unspread(peer(1)), 3);
-        assert_eq!(seed.first.len(), 1, "0 is with all");
-        seed.close((3, 0), false);
-        seed.close((3, 1), false);
-        seed.recount(false);
-        assert_eq!(seed.unspread(peer(1)), 1);
-        seed.open((4, 0), peer(4));
-        assert_eq!(seed.unspread(peer(1)), 2, "who comes later lacks it too");
-        seed.close(ONE, false);
-        seed.recount(false);
-        assert_eq!(seed.unspread(peer(1)), 0, "nobody has it any more");
-    }
-
-    #[test]
-    fn an_asker_is_given_what_it_wants_and_lacks_nothing_else() {
-        let mut seed = seed(64);
-        seed.narrow(ONE);
-        seed.narrow(ONE);
-        seed.narrow((9, 9));
-        seed.want((9, 9), Chunk(1));
-        for chunk in (0..20).chain(40..42).chain([64, 0]).map(Chunk) {
-            seed.want(ONE, chunk);
-        }
-        assert_eq!(choices(&mut seed, OTHER, 1), [0], "who wants all is not asked which");
-        assert_eq!(seed.unspread(peer(2)), 1);
-        assert_eq!(choices(&mut seed, ONE, 9), [16, 17, 18, 19, 40, 41, 1, 2, 3], "runs of its own first");
-        assert_eq!(choices(&mut seed, OTHER, 1), [20]);
-        assert_eq!(seed.unspread(peer(2)), 1, "20 is wanted by nobody else");
-        seed.want(OTHER, Chunk(5));
-        assert_eq!(choices(&mut seed, ONE, 99).len(), 12, "and then nothing, though 21 is with nobody");
-        seed.close(ONE, false);
-        assert_eq!(seed.unspread(peer(2)), 0);
-        assert_eq!(choices(&mut seed, OTHER, 99).len(), 62);
-    }
-
-    #[test]
-    fn who_leaves_in_order_goes_on_to_share_what_it_said_it_has() {
-        for orderly in [true, false] {
-            let mut seed = seed(3);
-            seed.has(ONE, Chunk(0));
-            seed.give(ONE, Chunk(1));
-            seed.has(OTHER, Chunk(1));
-            seed.close(ONE, orderly);
-            seed.close((9, 9), orderly);
-            let left: Vec<u32> = (0..3).map_while(|_| seed.choose(OTHER)).map(|chunk| chunk.0).collect();
-            assert_eq!(left, if orderly { vec![2] } else { vec![0, 2] });
-            assert!(!seed.is_closed());
-            seed.close(OTHER, false);
-            assert!(seed.is_closed());
-        }
-    }
-}
+mod tests;

@@ -156,7 +156,7 @@ impl World {
                 let have = ChunkSet::full(fetcher.scheduler.had().len());
                 let round_trip = fetcher.distances[s];
                 let load = Some(load);
-                self.step(f, Event::Joined { source: id, have, chooses: false, round_trip, load });
+                self.step(f, Event::Joined { source: id, have, may_choose: None, round_trip, load });
             }
             Request::Load => self.step(f, Event::Loaded(id, load)),
             Request::Chunk(chunk) => {

@@ -69,9 +69,9 @@ impl Asker {
         in_parts(chunks, |part| self.uploads.desk(|desk| desk.wants(self.number, slot, part)));
     }
 
-    /// A chunk that it wants and no asker has, if there is one.
-    pub(super) fn choose(&self, slot: u16) -> Option<Chunk> {
-        self.uploads.desk(|desk| desk.choose(self.number, slot))
+    /// A chunk that it wants and that no asker has or passes on, if there is one.
+    pub(super) fn choose(&self, slot: u16, now: Instant) -> Option<Chunk> {
+        self.uploads.desk(|desk| desk.choose(self.number, slot, now))
     }
 
     /// A chunk of `bytes` begins to leave.
@@ -174,7 +174,7 @@ mod tests {
     use crate::content::FileId;
     use crate::wire::{Urgency, View};
 
-    const WISH: Wish = Wish { choice: None, urgency: Urgency::Normal };
+    const WISH: Wish = Wish { slot: 0, urgency: Urgency::Normal };
 
     fn asker(uploads: &Arc<Uploads>) -> (Asker, Arc<Wake>) {
         let wake = Arc::new(Wake::new().unwrap());
@@ -222,8 +222,8 @@ mod tests {
         one.open(4, content, chunks);
         other.open(0, content, chunks);
         one.has(4, (0..chunks - 1).map(Chunk));
-        assert_eq!(other.choose(0), Some(Chunk(chunks - 1)));
-        assert_eq!(other.choose(0), None);
+        assert_eq!(other.choose(0, Instant::now()), Some(Chunk(chunks - 1)));
+        assert_eq!(other.choose(0, Instant::now()), None);
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
         let (one, _) = asker(&uploads);
         one.has(4, (0..9).map(Chunk));
         one.wants(4, (0..9).map(Chunk));
-        assert_eq!(one.choose(4), None);
+        assert_eq!(one.choose(4, Instant::now()), None);
     }
 
     #[test]
@@ -242,6 +242,6 @@ mod tests {
         let chunks = 3 * NOTED_AT_ONCE as u32;
         one.open(4, (FileId::of(b"x"), View::Members), chunks);
         one.wants(4, (1..chunks - 1).map(Chunk));
-        assert_eq!((0..).map_while(|_| one.choose(4)).count() as u32, chunks - 2);
+        assert_eq!((0..).map_while(|_| one.choose(4, Instant::now())).count() as u32, chunks - 2);
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::content::{Chunk, ChunkSet, FileId, Layout, Looks, Place, Proof, Run, proof_run};
+use crate::content::{Chunk, ChunkSet, FileId, Layout, Looks, PeerId, Place, Proof, Run, proof_run};
 use crate::peer::lend::Kept;
 use crate::peer::share::{self, Holding, Members, Share, Source, Standing};
 use crate::peer::stamp::Stamp;
@@ -272,6 +272,11 @@ impl Held {
         if let Held::Fetching(transfer) = self {
             transfer.press(run);
         }
+    }
+
+    /// See [`Transfer::is_failed_by`].
+    pub(in crate::peer) fn is_failed_by(&self, peer: PeerId) -> bool {
+        matches!(self, Held::Fetching(transfer) if transfer.is_failed_by(peer))
     }
 
     pub(in crate::peer) fn count_sent(&self, bytes: usize) {

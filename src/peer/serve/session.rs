@@ -23,7 +23,7 @@ use crate::wire::limits::{
 };
 use crate::wire::{
     ANY_CHUNK, Common, Corrupt, ErrorCode, FromServer, GetChunk, GetManifest, List, Load, Manifest, Open,
-    Opened, Refusal, Refused, ServerHas, ToServer, Want,
+    Opened, Refusal, Refused, ServerHas, ToServer, Urgency, Want,
 };
 
 /// A message to the asker, with the number of the request that it answers; 0 if it answers none.
@@ -288,8 +288,9 @@ impl<'a> Session<'a> {
     /// What is to be sent next, if anything is.
     pub(super) fn wish(&self) -> Option<Wish> {
         let request = self.queue.front()?;
-        let choice = (request.chunk == ANY_CHUNK).then_some(request.slot);
-        Some(Wish { choice, urgency: request.urgency })
+        let is_failed = self.slots.get(&request.slot).is_some_and(|slot| slot.held.is_failed_by(self.peer));
+        let urgency = if is_failed { Urgency::Background } else { request.urgency };
+        Some(Wish { slot: request.slot, urgency })
     }
 
     /// How long the next chunk is; near enough, if it is whichever.
@@ -313,7 +314,7 @@ impl<'a> Session<'a> {
     ) -> Result<Begun, Refusal> {
         let now = Instant::now();
         let chunk = match request.chunk {
-            ANY_CHUNK => self.asker.choose(request.slot).ok_or(Refusal::NothingBetter)?,
+            ANY_CHUNK => self.asker.choose(request.slot, now).ok_or(Refusal::NothingBetter)?,
             chunk => chunk,
         };
         let slot = self.slots.get_mut(&request.slot).ok_or(Refusal::NotHere)?;

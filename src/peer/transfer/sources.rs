@@ -14,9 +14,7 @@ use super::outcome::Trust;
 use crate::content::{Chunk, ChunkSet, PeerId, Rate, Run};
 use crate::net::wake::Wake;
 use crate::swarm::errands::last_of;
-use crate::swarm::scheduler::{
-    Effect, Event, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceView, may_choose,
-};
+use crate::swarm::scheduler::{Effect, Event, MAX_CORRUPT, Reason, Scheduler, SourceId, SourceView};
 use crate::threads::lock;
 
 /// The sources of a transfer.
@@ -177,7 +175,7 @@ impl Sources {
     /// A source has answered; one that wants to know what is here is told all of it, and of each chunk that
     /// arrives from now on.
     pub(super) fn join(&self, link: Arc<SourceLink>, opened: Opened, spare: bool) {
-        let Opened { have, load, round_trip, one } = opened;
+        let Opened { have, load, round_trip, .. } = opened;
         let wakes = self.under_limits(|state, now| {
             if link.wants_news {
                 state.scheduler.had().iter().for_each(|chunk| link.order(Order::Tell(chunk)));
@@ -185,10 +183,9 @@ impl Sources {
             if state.over {
                 link.order(Order::Close);
             }
-            let others = state.links.values().map(|other| (other.who.peer, other.wants_news));
-            let (source, chooses) = (link.id, one && may_choose(link.who.peer, &have, others));
+            let (source, may_choose) = (link.id, link.wants_news.then_some(link.who.peer));
             state.links.insert(source, link);
-            let joined = Event::Joined { source, have, chooses, round_trip, load };
+            let joined = Event::Joined { source, have, may_choose, round_trip, load };
             let spare = spare.then_some(Event::Spare(source));
             state.step(spare.into_iter().chain([joined]), Some(source), now)
         });
@@ -301,6 +298,13 @@ impl Sources {
     /// True if others get on faster than this transfer.
     pub(super) fn is_behind(&self) -> bool {
         lock(&self.state).scheduler.is_behind()
+    }
+
+    /// True if that peer owes chunks and is silent, or has not what it says it has.
+    pub(super) fn is_failed_by(&self, peer: PeerId) -> bool {
+        let (now, state) = (Instant::now(), lock(&self.state));
+        let of_peer = state.links.values().filter(|link| link.who.peer == peer);
+        of_peer.map(|link| link.id).any(|id| state.scheduler.is_failed_by(id, now))
     }
 
     /// True if any source has a wanted chunk.

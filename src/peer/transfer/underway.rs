@@ -456,6 +456,11 @@ impl Transfer {
         }
     }
 
+    /// True if a peer sent wrong bytes or broke the protocol, owes chunks and is silent, or has not what it says it has.
+    pub(in crate::peer) fn is_failed_by(&self, peer: PeerId) -> bool {
+        self.sources.is_failed_by(peer) || self.neighbours(|neighbours| neighbours.is_shunned(peer))
+    }
+
     /// A peer is to be asked only for what nobody else has or gets.
     pub(in crate::peer) fn spare(&self, peer: PeerId) {
         lock(&self.spared).insert(peer);

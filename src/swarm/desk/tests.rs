@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use super::*;
 
 const RATE: Option<Rate> = Rate::new(1_000_000);
-const PLAIN: Wish = Wish { choice: None, urgency: Urgency::Normal };
-const BEHIND: Wish = Wish { choice: None, urgency: Urgency::Behind };
-const ANY: Wish = Wish { choice: Some(0), urgency: Urgency::Normal };
+const PLAIN: Wish = Wish { slot: 0, urgency: Urgency::Normal };
+const BEHIND: Wish = Wish { slot: 0, urgency: Urgency::Behind };
 /// The content of which all speak.
 const FILE: char = 'f';
 
@@ -106,22 +105,16 @@ fn who_is_behind_comes_first_by_its_last_word() {
 fn whose_chunks_have_spread_is_given_more() {
     let (mut desk, now) = sending(7);
     (3..7).for_each(|number| desk.open(number, 0, FILE, 64));
-    assert_eq!(desk.choose(3, 0), Some(Chunk(0)));
-    assert_eq!(desk.choose(4, 0), Some(Chunk(16)), "a run of its own");
-    assert_eq!(desk.choose(4, 0), Some(Chunk(17)));
-    [3, 4, 6].into_iter().for_each(|number| assert!(!desk.turn(number, ANY, now)));
+    assert_eq!(desk.choose(3, 0, now), Some(Chunk(0)));
+    assert_eq!(desk.choose(4, 0, now), Some(Chunk(16)), "a run of its own");
+    assert_eq!(desk.choose(4, 0, now), Some(Chunk(17)));
+    [3, 4, 6].into_iter().for_each(|number| assert!(!desk.turn(number, PLAIN, now)));
     assert_eq!(desk.done(0), wake(6), "it was given nothing yet");
     [5, 6].into_iter().for_each(|number| desk.has(number, 0, [16, 17].map(Chunk)));
     assert_eq!(desk.done(1), wake(4), "each of its two lacks one copy, the one of the other lacks three");
-    assert!(!desk.turn(5, ANY, now));
+    assert!(!desk.turn(5, PLAIN, now));
     assert_eq!(desk.done(2), wake(5));
     assert_eq!(desk.leave(5, true), wake(3));
-    // Of another's choice nothing counts but whether it is behind.
-    let (mut desk, now) = sending(5);
-    (3..5).for_each(|number| desk.open(number, 0, FILE, 64));
-    assert_eq!(desk.choose(3, 0), Some(Chunk(0)));
-    assert!(!desk.turn(3, PLAIN, now) && !desk.turn(4, ANY, now));
-    assert_eq!(desk.done(0), wake(3));
 }
 
 #[test]
@@ -129,19 +122,19 @@ fn each_chunk_is_given_once_and_again_when_it_was_lost() {
     let (mut desk, now) = desk(4);
     (0..3).for_each(|number| desk.open(number, number as u16, FILE, 3));
     desk.open(0, 7, 'g', 1);
-    let given: Vec<Chunk> = std::iter::from_fn(|| desk.choose(0, 0)).collect();
+    let given: Vec<Chunk> = std::iter::from_fn(|| desk.choose(0, 0, now)).collect();
     assert_eq!(given, [0, 1, 2].map(Chunk));
-    assert_eq!(desk.choose(1, 1), None);
-    assert_eq!(desk.choose(1, 0), None, "that is no slot of this one");
-    assert_eq!(desk.choose(3, 0), None);
+    assert_eq!(desk.choose(1, 1, now), None);
+    assert_eq!(desk.choose(1, 0, now), None, "that is no slot of this one");
+    assert_eq!(desk.choose(3, 0, now), None);
     desk.begin(1, 1, Chunk(1), 10, now);
     desk.has(0, 0, [Chunk(2)]);
     desk.close(0, 0, true);
-    let lost: Vec<Chunk> = std::iter::from_fn(|| desk.choose(2, 2)).collect();
+    let lost: Vec<Chunk> = std::iter::from_fn(|| desk.choose(2, 2, now)).collect();
     assert_eq!(lost, [Chunk(0)], "1 is with another, 2 with the one that goes on to share it");
-    assert_eq!(desk.choose(0, 7), Some(Chunk(0)), "the other slot is still open");
+    assert_eq!(desk.choose(0, 7, now), Some(Chunk(0)), "the other slot is still open");
     assert_eq!(desk.leave(2, false), nobody());
-    assert_eq!(desk.choose(1, 1), Some(Chunk(0)), "who breaks off shares nothing");
+    assert_eq!(desk.choose(1, 1, now), Some(Chunk(0)), "who breaks off shares nothing");
     assert_eq!(desk.seeds.len(), 2);
     assert_eq!(desk.leave(0, true), nobody());
     assert_eq!(desk.leave(1, true), nobody());
@@ -326,7 +319,7 @@ fn anything(desk: &mut Desk<char>, rng: &mut fastrand::Rng, orderly: bool, now: 
             nobody()
         }
         5 => {
-            desk.choose(number, slot);
+            desk.choose(number, slot, now);
             nobody()
         }
         6 => {
@@ -351,14 +344,7 @@ fn anything(desk: &mut Desk<char>, rng: &mut fastrand::Rng, orderly: bool, now: 
             nobody()
         }
         _ => {
-            desk.turn(
-                number,
-                Wish {
-                    choice: Some(slot).filter(|_| rng.bool()),
-                    urgency: *rng.choice(Urgency::ALL).unwrap(),
-                },
-                now,
-            );
+            desk.turn(number, Wish { slot, urgency: *rng.choice(Urgency::ALL).unwrap() }, now);
             nobody()
         }
     }

@@ -29,6 +29,7 @@ fn dials_up_to_its_degree_and_backs_off() {
     assert_eq!(second.len(), 1);
     assert_ne!(second[0].0, first[0].0, "the one that failed waits");
     neighbours.ended(second[0].0, Outcome::Banned, now);
+    assert_eq!([first[0].0, second[0].0].map(|peer| neighbours.is_shunned(peer)), [false, true]);
     let third = neighbours.dial(now + FIRST_PAUSE);
     assert_eq!(third.len(), 1);
     assert_eq!(third[0].0, first[0].0);

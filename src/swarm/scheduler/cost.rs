@@ -64,7 +64,7 @@ mod tests {
         let (start, mut sources) = (Instant::now(), Sources::default());
         let now = start + 1000 * MS;
         for (id, rate) in (0..).map(SourceId).zip(rates) {
-            let mut source = Source::new(ChunkSet::full(2), 0, false, 10 * MS, start);
+            let mut source = Source::new(ChunkSet::full(2), 0, None, 10 * MS, start);
             if *rate > 0 {
                 source.delivered(*rate, now);
             }

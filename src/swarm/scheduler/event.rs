@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::load::SourceLoad;
-use crate::content::{Chunk, ChunkSet, Run};
+use crate::content::{Chunk, ChunkSet, PeerId, Run};
 use crate::wire::Refusal;
 
 /// A connection that serves this transfer. Numbers are never reused within a transfer.
@@ -19,8 +19,8 @@ pub enum Event {
         source: SourceId,
         /// What it has.
         have: ChunkSet,
-        /// It may be asked for whichever chunk it thinks best.
-        chooses: bool,
+        /// Its peer, if it may be asked for whichever chunk it thinks best.
+        may_choose: Option<PeerId>,
         /// How long it took to answer.
         round_trip: Duration,
         /// What it said of its load, if it did.

@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 use super::load::{FIRST_RATE, HORIZON, SourceLoad};
 use super::pace::Pace;
 use super::reason::Reason;
-use crate::content::{Chunk, ChunkSet, Rate};
+use crate::content::{Chunk, ChunkSet, PeerId, Rate};
 
 /// At least this many requests are in flight, so that one waits while another is on its way.
 const MIN_REQUESTS: usize = 1;
+/// Who owes chunks and is silent for so long, which in a large swarm no honest one is, or has not what it said it has so
+/// often, does not do its part.
+const FAILS_AFTER: Duration = Duration::from_secs(1);
+const MAX_DENIED: u32 = 3;
 /// A source takes over from others at most this often.
 const STEAL_INTERVAL: Duration = Duration::from_millis(20);
 /// A source is new for this long.
@@ -70,14 +74,16 @@ pub(super) struct Source {
     /// How many chunks more were here than there when it came; none if it had all, and so gains nothing.
     head_start: Option<i64>,
     pub(super) have: ChunkSet,
-    /// It may be asked for whichever chunk it thinks best.
-    chooses: bool,
+    /// Its peer, while it may be asked for whichever chunk it thinks best.
+    may_choose: Option<PeerId>,
     /// Free choices that are not answered.
     choices: u32,
     choices_bytes: u64,
     asked: Vec<Asked>,
     inflight_bytes: u64,
     corrupt: u32,
+    /// How often it said that it has not what it had said it has.
+    denied: u32,
     /// Chunks that it says it has, and that were wrong when they came.
     doubted: Vec<Chunk>,
     /// Chunks that it had and has lost once.
@@ -93,7 +99,7 @@ impl Source {
     pub(super) fn new(
         have: ChunkSet,
         mine: u32,
-        chooses: bool,
+        may_choose: Option<PeerId>,
         round_trip: Duration,
         now: Instant,
     ) -> Source {
@@ -101,12 +107,13 @@ impl Source {
             came: now,
             head_start: (!have.is_full()).then(|| i64::from(mine) - i64::from(have.count())),
             have,
-            chooses,
+            may_choose,
             choices: 0,
             choices_bytes: 0,
             asked: Vec::new(),
             inflight_bytes: 0,
             corrupt: 0,
+            denied: 0,
             doubted: Vec::new(),
             lost: BTreeSet::new(),
             excused: false,
@@ -160,13 +167,14 @@ impl Source {
         self.choices
     }
 
-    pub(super) fn chooses(&self) -> bool {
-        self.chooses
+    /// Its peer, if it may be asked for whichever chunk it thinks best.
+    pub(super) fn may_choose(&self) -> Option<PeerId> {
+        self.may_choose
     }
 
     /// From now on it is asked by number.
     pub(super) fn chooses_no_more(&mut self) {
-        self.chooses = false;
+        self.may_choose = None;
     }
 
     pub(super) fn has_room(&self, now: Instant) -> bool {
@@ -261,6 +269,16 @@ impl Source {
     /// Wrong chunks that came from it.
     pub(super) fn corrupt(&self) -> u32 {
         self.corrupt
+    }
+
+    /// It has not what it had said it has.
+    pub(super) fn denies(&mut self) {
+        self.denied += 1;
+    }
+
+    /// True if it owes chunks and is silent for long, or has denied too often what it had said.
+    pub(super) fn fails(&self, now: Instant) -> bool {
+        (self.is_stalled() && self.pace.silent(now) >= FAILS_AFTER) || self.denied >= MAX_DENIED
     }
 
     /// A chunk of it was wrong.

@@ -1,28 +1,43 @@
-//! All sources of a transfer, and what they owe together.
+//! All sources of a transfer, what they owe together, and which of them chooses.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::event::SourceId;
 use super::source::Source;
-use crate::content::{Chunk, ChunkSet};
+use crate::content::{Chunk, ChunkSet, PeerId};
 
 /// The sources of one transfer.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     all: BTreeMap<SourceId, Source>,
     inflight_bytes: u64,
+    choice: Choice,
+}
+
+/// Who is asked for whichever chunk it thinks best: of the peers that may choose one at a time, on all its connections.
+/// Two would choose the same chunks.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Choice {
+    /// Nobody may choose now.
+    #[default]
+    Nobodys,
+    Of(PeerId),
+    /// Who chose says that each chunk has been given to somebody: from now on all are asked for by number.
+    Over,
 }
 
 impl Sources {
     pub(super) fn insert(&mut self, id: SourceId, source: Source) {
         let replaced = self.all.insert(id, source);
         debug_assert!(replaced.is_none(), "source numbers are never reused");
+        self.pass_on_choice();
     }
 
     pub(super) fn remove(&mut self, id: SourceId) -> Option<Source> {
         let source = self.all.remove(&id)?;
         self.inflight_bytes -= source.inflight_bytes();
+        self.pass_on_choice();
         Some(source)
     }
 
@@ -54,6 +69,42 @@ impl Sources {
 
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    // Who chooses.
+
+    /// True if `id` is asked for whichever chunk it thinks best.
+    pub(super) fn chooses(&self, id: SourceId) -> bool {
+        let may_choose = self.all.get(&id).and_then(Source::may_choose);
+        may_choose.is_some_and(|peer| self.choice == Choice::Of(peer))
+    }
+
+    /// `id` has not all that it said it has, or lost it: it is asked by number, and another chooses in its place.
+    pub(super) fn chooses_no_more(&mut self, id: SourceId) {
+        if let Some(source) = self.all.get_mut(&id) {
+            source.chooses_no_more();
+        }
+        self.pass_on_choice();
+    }
+
+    /// `id`, which chose, has nothing more to choose: no other is asked to.
+    pub(super) fn end_choice(&mut self, id: SourceId) {
+        if self.chooses(id) {
+            self.choice = Choice::Over;
+        }
+    }
+
+    /// If nobody chooses, the first that may does.
+    fn pass_on_choice(&mut self) {
+        let mut may = self.all.values().filter_map(Source::may_choose);
+        match self.choice {
+            Choice::Over => {}
+            Choice::Of(peer) if may.any(|other| other == peer) => {}
+            Choice::Of(_) | Choice::Nobodys => {
+                let first = self.all.values().find_map(Source::may_choose);
+                self.choice = first.map_or(Choice::Nobodys, Choice::Of);
+            }
+        }
     }
 
     // What they owe.
@@ -154,7 +205,7 @@ mod tests {
         let (mut sources, now) = (Sources::default(), Instant::now());
         assert!(sources.is_empty());
         for (id, have) in [(A, a), (B, b)] {
-            sources.insert(id, Source::new(some(have), 1, true, Duration::from_millis(1), now));
+            sources.insert(id, Source::new(some(have), 1, None, Duration::from_millis(1), now));
         }
         (sources, now)
     }
@@ -179,6 +230,36 @@ mod tests {
         assert_eq!((sources.choices_in_flight(), sources.inflight_bytes(), sources.len()), (1, 10, 1));
         assert!(sources.remove(B).is_none());
         sources.check();
+    }
+
+    #[test]
+    fn one_peer_chooses_at_a_time_until_it_says_that_all_is_given() {
+        let (mut sources, now) = (Sources::default(), Instant::now());
+        let insert = |sources: &mut Sources, id, peer: Option<u8>| {
+            let peer = peer.map(|peer| PeerId([peer; 16]));
+            sources.insert(SourceId(id), Source::new(some(&[]), 0, peer, Duration::ZERO, now));
+        };
+        let choosing = |sources: &Sources| -> Vec<u32> {
+            sources.ids().into_iter().filter(|id| sources.chooses(*id)).map(|id| id.0).collect()
+        };
+        for (id, peer) in [None, Some(1), Some(2), Some(1), Some(3), Some(4)].into_iter().enumerate() {
+            insert(&mut sources, id as u32, peer);
+        }
+        assert_eq!(choosing(&sources), [1, 3], "the first that may, on all its connections");
+        sources.remove(SourceId(1)).unwrap();
+        assert_eq!(choosing(&sources), [3]);
+        sources.chooses_no_more(SourceId(3));
+        assert_eq!(choosing(&sources), [2], "it had not what it said");
+        sources.chooses_no_more(SourceId(4));
+        assert_eq!(choosing(&sources), [2], "nothing changes for who chooses");
+        sources.remove(SourceId(2)).unwrap();
+        assert_eq!(choosing(&sources), [5]);
+        insert(&mut sources, 6, Some(6));
+        sources.end_choice(SourceId(6));
+        assert_eq!(choosing(&sources), [5], "that was not for 6 to say");
+        sources.end_choice(SourceId(5));
+        insert(&mut sources, 7, Some(7));
+        assert!(choosing(&sources).is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the scheduler decides, verb by verb, in virtual time; and that a slow twin decides the same.
 
 mod random;
+mod trust;
 mod twin;
 
 use std::time::Duration;
@@ -8,11 +9,12 @@ use std::time::Duration;
 use super::pace::MIN_STALL;
 use super::spared::SPARE_AFTER;
 use super::*;
-use crate::content::{Geometry, Rate, Run};
+use crate::content::{Geometry, PeerId, Rate, Run};
 
 const CHUNKS: u32 = 4;
 const CHUNK_BYTES: u64 = 1 << 16;
 const ROUND_TRIP: Duration = Duration::from_millis(1);
+const PEER: PeerId = PeerId([1; 16]);
 
 fn scheduler() -> Scheduler {
     scheduler_of(CHUNKS)
@@ -26,7 +28,7 @@ fn scheduler_of(chunks: u32) -> Scheduler {
 }
 
 fn join(scheduler: &mut Scheduler, source: SourceId, have: ChunkSet, now: Instant) -> Vec<Effect> {
-    scheduler.step(Event::Joined { source, have, chooses: false, round_trip: ROUND_TRIP, load: None }, now)
+    scheduler.step(Event::Joined { source, have, may_choose: None, round_trip: ROUND_TRIP, load: None }, now)
 }
 
 #[test]
@@ -106,7 +108,8 @@ fn a_source_that_can_choose_nothing_any_more_is_asked_by_number_and_then_no_more
     const CHUNKS: u32 = FEW_CHUNKS + 1;
     let (mut scheduler, now, only) = (scheduler_of(CHUNKS), Instant::now(), SourceId(0));
     let have = ChunkSet::full(CHUNKS);
-    let joined = Event::Joined { source: only, have, chooses: true, round_trip: ROUND_TRIP, load: None };
+    let joined =
+        Event::Joined { source: only, have, may_choose: Some(PEER), round_trip: ROUND_TRIP, load: None };
     let mut asked = scheduler.step(joined, now);
     assert!(!asked.is_empty() && asked.iter().all(|effect| *effect == Effect::AskAny(only)), "{asked:?}");
     let mut numbers = Vec::new();
@@ -132,7 +135,7 @@ fn under_a_limit_no_more_is_asked_for_than_is_allowed_and_by_number() {
     let (mut scheduler, now) = (scheduler_of(CHUNKS), Instant::now());
     let joined = |number| {
         let (source, have) = (SourceId(number), ChunkSet::full(CHUNKS));
-        Event::Joined { source, have, chooses: true, round_trip: ROUND_TRIP, load: None }
+        Event::Joined { source, have, may_choose: Some(PEER), round_trip: ROUND_TRIP, load: None }
     };
     scheduler.allow(Some(0));
     assert_eq!((scheduler.step(joined(0), now), scheduler.spent()), (Vec::new(), 0));
@@ -276,7 +279,8 @@ const B: SourceId = SourceId(1);
 const MS: Duration = Duration::from_millis(1);
 
 fn joined(source: SourceId, have: ChunkSet, chooses: bool, load: Option<SourceLoad>) -> Event {
-    Event::Joined { source, have, chooses, round_trip: ROUND_TRIP, load }
+    let may_choose = chooses.then_some(PEER);
+    Event::Joined { source, have, may_choose, round_trip: ROUND_TRIP, load }
 }
 
 #[test]

@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn the_first_reason_that_holds_is_told() {
         let now = Instant::now();
-        let mut source = Source::new(ChunkSet::full(4), 0, false, 10 * MS, now);
+        let mut source = Source::new(ChunkSet::full(4), 0, None, 10 * MS, now);
         let told = |source: &Source, useful, done, other: Option<u32>| {
             let costs = other.map(|other| (other * MS, SourceId(1)));
             let mut costs: Vec<_> = costs.into_iter().chain([(source.expected(1), ME)]).collect();
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(told(&source, 1, false, Some(1)), Reason::Slower(mine, MS));
         assert_eq!(told(&source, 0, false, Some(1)), Reason::NothingWanted);
         assert_eq!(told(&source, 0, true, Some(1)), Reason::Slower(mine, MS), "all is here");
-        let none = Source::new(ChunkSet::empty(4), 0, false, 10 * MS, now);
+        let none = Source::new(ChunkSet::empty(4), 0, None, 10 * MS, now);
         assert_eq!(told(&none, 0, true, None), Reason::NothingWanted);
         source.has_brought();
         assert_eq!(told(&source, 1, false, Some(1)), Reason::Delivered);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::content::{Geometry, Layout, Run};
+use crate::wire::Refusal;
 
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 
@@ -67,6 +68,18 @@ fn only_the_first_whole_source_chooses_but_on_all_its_connections() {
     assert_eq!(orders(1), [Order::AskAny]);
     assert_eq!(orders(1), [Order::AskAny], "the same, connected anew before the old connection has ended");
     assert!(orders(2).iter().all(|order| matches!(order, Order::Ask(_))));
+}
+
+#[test]
+fn a_peer_fails_if_one_of_its_connections_does() {
+    let sources = sources(64);
+    let links = [1, 1, 2].map(|peer| join(&sources, peer, ChunkSet::full(64)));
+    for chunk in 0..3 {
+        sources.step([Event::Refused(links[1].id, Some(Chunk(chunk)), Refusal::NotHere)], None);
+    }
+    assert_eq!([1, 2, 3].map(|peer| sources.is_failed_by(PeerId([peer; 16]))), [true, false, false]);
+    let _ = sources.leave(links[1].id);
+    assert!(!sources.is_failed_by(PeerId([1; 16])));
 }
 
 #[test]

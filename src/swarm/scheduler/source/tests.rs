@@ -5,9 +5,10 @@ use super::*;
 
 const ROUND_TRIP: Duration = Duration::from_millis(10);
 const MS: Duration = Duration::from_millis(1);
+const PEER: PeerId = PeerId([1; 16]);
 
 fn source(now: Instant) -> Source {
-    Source::new(ChunkSet::full(8), 0, true, ROUND_TRIP, now)
+    Source::new(ChunkSet::full(8), 0, Some(PEER), ROUND_TRIP, now)
 }
 
 fn owed(source: &Source, now: Instant) -> Vec<(u32, u64, bool, Duration)> {
@@ -106,7 +107,7 @@ fn takeovers_have_time_to_show_what_they_bring() {
     assert!(near.may_steal(now));
     near.has_stolen(now);
     assert!(!near.may_steal(now + 19 * MS) && near.may_steal(now + 20 * MS));
-    let mut far = Source::new(ChunkSet::empty(8), 0, false, 30 * MS, now);
+    let mut far = Source::new(ChunkSet::empty(8), 0, None, 30 * MS, now);
     far.has_stolen(now);
     assert!(!far.may_steal(now + 59 * MS) && far.may_steal(now + 60 * MS));
     assert!(far.has_just_come(now + 19 * MS) && !far.has_just_come(now + 20 * MS));
@@ -117,11 +118,11 @@ fn the_lead_over_a_source_counts_from_when_it_came_and_a_whole_one_has_none() {
     let now = Instant::now();
     let mut set = ChunkSet::empty(8);
     set.insert(Chunk(0));
-    let mut source = Source::new(set, 5, false, ROUND_TRIP, now);
+    let mut source = Source::new(set, 5, None, ROUND_TRIP, now);
     assert_eq!(source.lead(5), Some(0));
     source.have.insert(Chunk(1));
     assert_eq!((source.lead(5), source.lead(8)), (Some(-1), Some(2)));
-    assert_eq!(super::Source::new(ChunkSet::full(8), 5, true, ROUND_TRIP, now).lead(8), None);
+    assert_eq!(super::Source::new(ChunkSet::full(8), 5, Some(PEER), ROUND_TRIP, now).lead(8), None);
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn a_view_says_what_is_known() {
             reason: Reason::Helps,
         }
     );
-    assert!(source.chooses());
+    assert_eq!(source.may_choose(), Some(PEER));
     source.chooses_no_more();
-    assert!(!source.chooses());
+    assert_eq!(source.may_choose(), None);
 }

@@ -22,7 +22,7 @@ impl Scene {
         let (start, mut sources) = (Instant::now(), Sources::default());
         let now = start + 1000 * MS;
         for (id, bytes) in [(SLOW, 10_000), (FAST, 1_000_000)] {
-            let mut source = Source::new(all.clone(), 0, false, round_trip, start);
+            let mut source = Source::new(all.clone(), 0, None, round_trip, start);
             source.delivered(bytes, now);
             sources.insert(id, source);
         }
@@ -130,7 +130,7 @@ fn newcomers(slow: u64, fast: u64, came: Duration) -> Scene {
     let all = ChunkSet::full(CHUNKS);
     let (now, mut sources) = (Instant::now(), Sources::default());
     for (id, rate) in [(SLOW, slow), (FAST, fast)] {
-        let mut source = Source::new(all.clone(), 0, false, 10 * MS, now);
+        let mut source = Source::new(all.clone(), 0, None, 10 * MS, now);
         source.told(SourceLoad { uploads: 0, rate: Rate::new(rate) }, now);
         sources.insert(id, source);
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::*;
 use super::twin::Twin;
-use crate::content::{Geometry, Rate, Run};
+use crate::content::{Geometry, PeerId, Rate, Run};
 
 const RUNS: u64 = 400;
 const STEPS: usize = 300;
@@ -56,8 +56,9 @@ impl Play {
                 let round_trip = Duration::from_micros(self.rng.u64(100..200_000));
                 let load = self.rng.bool().then(|| self.load());
                 let have = self.set();
-                let chooses = have.is_full() && self.rng.bool();
-                vec![Event::Joined { source, have, chooses, round_trip, load }]
+                let peer = PeerId([self.rng.u8(..3); 16]);
+                let may_choose = (have.is_full() && self.rng.bool()).then_some(peer);
+                vec![Event::Joined { source, have, may_choose, round_trip, load }]
             }
             8..11 => {
                 let Some(source) = self.someone() else { return Vec::new() };

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::super::load::{FIRST_RATE, HORIZON};
 use super::super::pace::Pace;
 use super::super::*;
+use crate::content::PeerId;
 use member::{Asked, Member};
 
 /// Chunks that so many partial sources have, or more, are equally common.
@@ -22,6 +23,8 @@ pub(super) struct Twin {
     had: BTreeSet<Chunk>,
     moved: BTreeMap<Chunk, i32>,
     members: BTreeMap<SourceId, Member>,
+    /// Who chooses, and whether that is over for good.
+    chooser: (Option<PeerId>, bool),
     cursor: Chunk,
     asks: u64,
     rng: fastrand::Rng,
@@ -33,7 +36,8 @@ impl Twin {
         let cursor = Chunk((seed % u64::from(layout.chunks())) as u32);
         let (had, moved, members) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
         let rng = fastrand::Rng::with_seed(seed);
-        Twin { layout, most, had, moved, members, cursor, asks: 0, rng, out: Vec::new() }
+        let chooser = (None, false);
+        Twin { layout, most, had, moved, members, chooser, cursor, asks: 0, rng, out: Vec::new() }
     }
 
     fn chunks(&self) -> u32 {
@@ -98,8 +102,8 @@ impl Twin {
 
     pub(super) fn step(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         match event {
-            Event::Joined { source, have, chooses, round_trip, load } => {
-                self.join(source, &have, chooses, round_trip, load, now);
+            Event::Joined { source, have, may_choose, round_trip, load } => {
+                self.join(source, &have, may_choose, round_trip, load, now);
             }
             Event::Loaded(id, load) => {
                 let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
@@ -113,9 +117,7 @@ impl Twin {
                 let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
                 for chunk in runs.iter().flat_map(|run| run.below(chunks)) {
                     member.doubted.remove(&chunk);
-                    if member.have.insert(chunk) && member.have.len() as u32 == chunks {
-                        member.chooses = false;
-                    }
+                    member.have.insert(chunk);
                 }
                 self.fill(id, now);
             }
@@ -164,7 +166,7 @@ impl Twin {
         &mut self,
         source: SourceId,
         have: &ChunkSet,
-        chooses: bool,
+        may_choose: Option<PeerId>,
         round_trip: Duration,
         load: Option<SourceLoad>,
         now: Instant,
@@ -180,7 +182,7 @@ impl Twin {
                 came: now,
                 head_start: (!whole).then_some(head),
                 have,
-                chooses,
+                may_choose,
                 choices: Vec::new(),
                 asked: Vec::new(),
                 corrupt: 0,
@@ -230,10 +232,13 @@ impl Twin {
         match (chunk, why) {
             (None, _) => {
                 member.choices.pop();
-                if without {
-                    member.chooses = false;
-                } else {
-                    member.pace.back_off(now);
+                match why {
+                    Refusal::NothingBetter => {
+                        let peer = member.may_choose;
+                        self.chooser.1 |= peer.is_some() && peer == self.chooser.0;
+                    }
+                    _ if without => member.may_choose = None,
+                    _ => member.pace.back_off(now),
                 }
             }
             (Some(_), Refusal::Busy) => member.pace.back_off(now),
@@ -259,12 +264,21 @@ impl Twin {
     }
 
     fn disbelieve(&mut self, id: SourceId, chunk: Chunk) {
-        let chunks = self.chunks();
         let Some(member) = self.members.get_mut(&id) else { return };
-        if member.have.len() as u32 == chunks {
-            member.chooses = false;
+        if member.have.remove(&chunk) {
+            member.may_choose = None;
         }
-        member.have.remove(&chunk);
+    }
+
+    /// True if the member may choose, and none of another peer does.
+    fn chooses(&mut self, id: SourceId) -> bool {
+        let mut may = self.members.values().filter_map(|member| member.may_choose);
+        let first = may.next();
+        if first != self.chooser.0 && !may.any(|peer| Some(peer) == self.chooser.0) {
+            self.chooser.0 = first;
+        }
+        let may_choose = self.members.get(&id).and_then(|member| member.may_choose);
+        !self.chooser.1 && may_choose.is_some() && may_choose == self.chooser.0
     }
 
     fn believe_the_last(&mut self) {
@@ -315,6 +329,7 @@ impl Twin {
     }
 
     fn fill(&mut self, id: SourceId, now: Instant) {
+        let chooses = self.chooses(id);
         while self.members.values().map(Member::owes).sum::<u64>() < self.most {
             let Some(member) = self.members.get(&id) else { return };
             let busy = !member.asked.is_empty() || !member.choices.is_empty();
@@ -325,7 +340,7 @@ impl Twin {
             if !open.is_empty() && open.len() <= self.choices() {
                 return;
             }
-            if !open.is_empty() && member.chooses && self.chunks() > 4 {
+            if !open.is_empty() && chooses && self.chunks() > 4 {
                 let bytes = self.layout.size().div_ceil(u64::from(self.chunks())).max(1);
                 self.ask_any(id, bytes, now);
                 continue;

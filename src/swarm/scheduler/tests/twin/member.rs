@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::super::Chunk;
 use super::super::super::pace::Pace;
+use crate::content::PeerId;
 
 pub(super) struct Asked {
     pub(super) chunk: Chunk,
@@ -20,7 +21,7 @@ pub(super) struct Member {
     pub(super) came: Instant,
     pub(super) head_start: Option<i64>,
     pub(super) have: BTreeSet<Chunk>,
-    pub(super) chooses: bool,
+    pub(super) may_choose: Option<PeerId>,
     pub(super) choices: Vec<u64>,
     pub(super) asked: Vec<Asked>,
     pub(super) corrupt: u32,
