@@ -1,6 +1,6 @@
 //! What of a content that is whole here has been given to whom, and which chunk a free choice is. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::content::{Chunk, ChunkSet, PROOF_RUN, PeerId};
@@ -37,14 +37,20 @@ impl Taker {
     }
 }
 
-/// A chunk that no asker had when it was given to this peer.
+/// A chunk that was given to one asker, and that no other has from somebody else.
 #[derive(Debug)]
 struct Gift {
     chunk: Chunk,
-    peer: PeerId,
     at: Instant,
     /// How many chunks had left before it.
     sent: u64,
+}
+
+/// Who was the first to be given a chunk, and the number of that gift.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct First {
+    peer: PeerId,
+    gift: u64,
 }
 
 /// Which chunks of a content the present askers have between them.
@@ -60,13 +66,12 @@ pub(crate) struct Seed {
     ungiven: ChunkSet,
     cursor: Chunk,
     /// Who was the first to be given a chunk that not all askers have yet.
-    first: BTreeMap<Chunk, PeerId>,
+    first: BTreeMap<Chunk, First>,
     /// The same the other way round.
     given_first: BTreeMap<PeerId, BTreeSet<Chunk>>,
-    /// In the order in which they were given; some are over.
-    gifts: VecDeque<Gift>,
-    /// The chunks that an asker has from somebody else.
-    passed_on: ChunkSet,
+    /// By their numbers, and so in the order in which they were given.
+    gifts: BTreeMap<u64, Gift>,
+    last_gift: u64,
     /// How many chunks each peer kept back, less those that it passed on since.
     kept_back: BTreeMap<PeerId, u32>,
     /// Chunks that have left.
@@ -86,8 +91,8 @@ impl Seed {
             cursor: Chunk(0),
             first: BTreeMap::new(),
             given_first: BTreeMap::new(),
-            gifts: VecDeque::new(),
-            passed_on: ChunkSet::empty(chunks),
+            gifts: BTreeMap::new(),
+            last_gift: 0,
             kept_back: BTreeMap::new(),
             sent: 0,
             left: BTreeMap::new(),
@@ -160,40 +165,31 @@ impl Seed {
     pub(crate) fn choose(&mut self, seat: Seat, now: Instant) -> Option<Chunk> {
         let chunk = self.kept_from(seat, now).or_else(|| self.ungiven(seat))?;
         let peer = self.takers.get(&seat)?.peer;
-        self.give(seat, chunk);
-        if let Some(before) = self.first.insert(chunk, peer) {
-            self.given_first.entry(before).or_default().remove(&chunk);
+        if let Some(before) = self.forget_first(chunk) {
             *self.kept_back.entry(before).or_default() += 1;
         }
-        self.given_first.entry(peer).or_default().insert(chunk);
+        self.give(seat, chunk);
         if self.lacking(chunk) > 0 {
-            self.gifts.push_back(Gift { chunk, peer, at: now, sent: self.sent });
-        } else {
-            self.is_spread(chunk);
+            self.last_gift += 1;
+            self.gifts.insert(self.last_gift, Gift { chunk, at: now, sent: self.sent });
+            self.first.insert(chunk, First { peer, gift: self.last_gift });
+            self.given_first.entry(peer).or_default().insert(chunk);
         }
         Some(chunk)
     }
 
     /// A chunk that the asker wants and that another keeps back.
-    fn kept_from(&mut self, seat: Seat, now: Instant) -> Option<Chunk> {
-        while self.gifts.front().is_some_and(|gift| self.is_over(gift)) {
-            self.gifts.pop_front();
-        }
+    fn kept_from(&self, seat: Seat, now: Instant) -> Option<Chunk> {
         let taker = self.takers.get(&seat)?;
         let since = KEPT_ROUNDS * self.takers.len() as u64;
-        let is_kept = |gift: &Gift| {
+        let is_kept = |gift: &&Gift| {
             let is_old =
                 now.saturating_duration_since(gift.at) >= KEPT_AFTER && self.sent - gift.sent >= since;
             let is_wanted = !taker.given.contains(gift.chunk) && taker.wants(gift.chunk);
-            is_old && is_wanted && gift.peer != taker.peer && !self.is_over(gift)
+            let by_another = self.first.get(&gift.chunk).is_some_and(|first| first.peer != taker.peer);
+            is_old && is_wanted && by_another
         };
-        let at = self.gifts.iter().take(LOOKED_AT).position(is_kept)?;
-        self.gifts.remove(at).map(|gift| gift.chunk)
-    }
-
-    /// True if the chunk is with others, or was given to somebody else since.
-    fn is_over(&self, gift: &Gift) -> bool {
-        self.passed_on.contains(gift.chunk) || self.first.get(&gift.chunk) != Some(&gift.peer)
+        self.gifts.values().take(LOOKED_AT).find(is_kept).map(|gift| gift.chunk)
     }
 
     /// A chunk that the asker wants and no asker has, to follow the last that it was given so. Each asker gets a run of its
@@ -229,7 +225,7 @@ impl Seed {
             *copies = copies.saturating_add(1);
             self.ungiven.remove(chunk);
             if self.lacking(chunk) == 0 {
-                self.is_spread(chunk);
+                self.forget_first(chunk);
             }
         }
     }
@@ -238,9 +234,12 @@ impl Seed {
     pub(crate) fn has(&mut self, seat: Seat, chunk: Chunk) {
         if let Some(taker) = self.takers.get_mut(&seat).filter(|_| chunk.index() < self.copies.len()) {
             taker.told.insert(chunk);
-            if !taker.given.contains(chunk) && self.passed_on.insert(chunk) {
-                let by = self.first.get(&chunk).and_then(|peer| self.kept_back.get_mut(peer));
-                by.into_iter().for_each(|kept_back| *kept_back = kept_back.saturating_sub(1));
+            if !taker.given.contains(chunk)
+                && let Some(First { peer, gift }) = self.first.get(&chunk)
+                && self.gifts.remove(gift).is_some()
+                && let Some(kept_back) = self.kept_back.get_mut(peer)
+            {
+                *kept_back = kept_back.saturating_sub(1);
             }
             self.give(seat, chunk);
         }
@@ -263,12 +262,14 @@ impl Seed {
         (u32::from(self.insatiable) + u32::from(some)).saturating_sub(u32::from(copies))
     }
 
-    fn is_spread(&mut self, chunk: Chunk) {
-        if let Some(peer) = self.first.remove(&chunk)
-            && let Some(chunks) = self.given_first.get_mut(&peer)
-        {
+    /// Nothing counts any more of who was the first to be given a chunk; who that was.
+    fn forget_first(&mut self, chunk: Chunk) -> Option<PeerId> {
+        let First { peer, gift } = self.first.remove(&chunk)?;
+        self.gifts.remove(&gift);
+        if let Some(chunks) = self.given_first.get_mut(&peer) {
             chunks.remove(&chunk);
         }
+        Some(peer)
     }
 
     fn take_back(&mut self, chunk: Chunk) {
@@ -276,8 +277,7 @@ impl Seed {
         *copies = copies.saturating_sub(1);
         if *copies == 0 {
             self.ungiven.insert(chunk);
-            self.passed_on.remove(chunk);
-            self.is_spread(chunk);
+            self.forget_first(chunk);
         }
     }
 }
@@ -299,13 +299,13 @@ impl Seed {
             let some = self.wanters.get(chunk.index()).copied().unwrap_or(0);
             assert_eq!(usize::from(self.insatiable + some), want, "who wants {chunk}");
         }
-        let first =
-            self.given_first.iter().flat_map(|(peer, chunks)| chunks.iter().map(|chunk| (*chunk, *peer)));
-        assert_eq!(self.first, first.collect());
-        for (chunk, peer) in &self.first {
-            assert!(!self.ungiven.contains(*chunk));
-            let is_gift = |gift: &Gift| gift.chunk == *chunk && gift.peer == *peer;
-            assert!(self.passed_on.contains(*chunk) || self.gifts.iter().any(is_gift), "{chunk} is watched");
+        let given = self.given_first.iter();
+        let given = given.flat_map(|(peer, chunks)| chunks.iter().map(|chunk| (*chunk, *peer)));
+        let first = self.first.iter().map(|(chunk, first)| (*chunk, first.peer));
+        assert_eq!(first.collect::<BTreeMap<_, _>>(), given.collect());
+        assert!(self.first.keys().all(|chunk| !self.ungiven.contains(*chunk)));
+        for (number, gift) in &self.gifts {
+            assert_eq!(self.first.get(&gift.chunk).map(|first| first.gift), Some(*number));
         }
         for taker in self.takers.values() {
             assert!(taker.told.iter().all(|chunk| taker.given.contains(chunk)));
