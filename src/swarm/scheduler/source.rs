@@ -10,8 +10,8 @@ use crate::content::{Chunk, ChunkSet, PeerId, Rate};
 
 /// At least this many requests are in flight, so that one waits while another is on its way.
 const MIN_REQUESTS: usize = 1;
-/// Who owes chunks and is silent for so long, which in a large swarm no honest one is, or has not what it said it has so
-/// often, does not do its part.
+/// Who owes chunks and is silent for so long, more than twice as long as a stall takes at least, or has not what it said it
+/// has so often, does not do its part.
 const FAILS_AFTER: Duration = Duration::from_secs(1);
 const MAX_DENIED: u32 = 3;
 /// A source takes over from others at most this often.
