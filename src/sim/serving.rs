@@ -122,7 +122,8 @@ impl World<'_> {
             true => Urgency::Behind,
             false => Urgency::Normal,
         };
-        if !desk.turn(c, Wish { slot: SLOT, urgency }, now) {
+        let choice = (job.chunk == ANY_CHUNK).then_some(SLOT);
+        if !desk.turn(c, Wish { choice, urgency }, now) {
             return;
         }
         self.tell_news(c);

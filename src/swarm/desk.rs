@@ -25,8 +25,8 @@ pub(crate) enum Effect {
 /// What a connection wants to send next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wish {
-    /// The slot of the content of which its asker wants a chunk.
-    pub(crate) slot: u16,
+    /// The slot of whose content its asker wants whichever chunk, if it does.
+    pub(crate) choice: Option<u16>,
     /// How soon its asker wants it.
     pub(crate) urgency: Urgency,
 }
@@ -293,7 +293,8 @@ fn rank<C: Ord + Copy>(connection: Option<&Connection<C>>, seeds: &BTreeMap<C, S
     let Some(Connection { origin, standing: Standing::Waits(Some(wish)), seeds: open }) = connection else {
         return Rank::new(0, Urgency::Normal);
     };
-    let seed = open.get(&wish.slot).and_then(|content| seeds.get(content));
+    let content = wish.choice.and_then(|slot| open.get(&slot));
+    let seed = content.and_then(|content| seeds.get(content));
     Rank::new(seed.map_or(0, |seed| seed.unspread(origin.peer)), wish.urgency)
 }
 

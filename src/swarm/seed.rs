@@ -7,8 +7,8 @@ use crate::content::{Chunk, ChunkSet, PROOF_RUN, PeerId};
 
 /// Chunks that are given to one asker in a row: a proof's run, so that each proof travels once.
 const CHOICE_RUN: u32 = PROOF_RUN;
-/// Who was given a chunk so long ago, and so many times as many chunks ago as there are askers, and is still the only one that
-/// has it, keeps it back: it is given to another, too.
+/// Who was given a chunk so long ago, and so many times as many chunks ago as there are askers, is still the only one that
+/// has it, and has passed on no other since, keeps it back: it is given to another, too.
 const KEPT_AFTER: Duration = Duration::from_millis(500);
 const KEPT_ROUNDS: u64 = 4;
 /// Among so many chunks, those that were given first, one that is kept back is looked for.
@@ -72,6 +72,8 @@ pub(crate) struct Seed {
     /// By their numbers, and so in the order in which they were given.
     gifts: BTreeMap<u64, Gift>,
     last_gift: u64,
+    /// How many chunks had left when each peer last passed one on.
+    passed_on: BTreeMap<PeerId, u64>,
     /// How many chunks each peer kept back, less those that it passed on since.
     kept_back: BTreeMap<PeerId, u32>,
     /// Chunks that have left.
@@ -93,6 +95,7 @@ impl Seed {
             given_first: BTreeMap::new(),
             gifts: BTreeMap::new(),
             last_gift: 0,
+            passed_on: BTreeMap::new(),
             kept_back: BTreeMap::new(),
             sent: 0,
             left: BTreeMap::new(),
@@ -153,6 +156,7 @@ impl Seed {
             return false;
         }
         self.kept_back.remove(&taker.peer);
+        self.passed_on.remove(&taker.peer);
         all.is_some_and(|all| all.is_full())
     }
 
@@ -186,8 +190,12 @@ impl Seed {
             let is_old =
                 now.saturating_duration_since(gift.at) >= KEPT_AFTER && self.sent - gift.sent >= since;
             let is_wanted = !taker.given.contains(gift.chunk) && taker.wants(gift.chunk);
-            let by_another = self.first.get(&gift.chunk).is_some_and(|first| first.peer != taker.peer);
-            is_old && is_wanted && by_another
+            // Who passes on others has those asked for that are wanted more.
+            let is_kept_by = |peer: PeerId| {
+                let passes_on = self.passed_on.get(&peer).is_some_and(|sent| *sent > gift.sent);
+                peer != taker.peer && !passes_on
+            };
+            is_old && is_wanted && self.first.get(&gift.chunk).is_some_and(|first| is_kept_by(first.peer))
         };
         self.gifts.values().take(LOOKED_AT).find(is_kept).map(|gift| gift.chunk)
     }
@@ -237,9 +245,11 @@ impl Seed {
             if !taker.given.contains(chunk)
                 && let Some(First { peer, gift }) = self.first.get(&chunk)
                 && self.gifts.remove(gift).is_some()
-                && let Some(kept_back) = self.kept_back.get_mut(peer)
             {
-                *kept_back = kept_back.saturating_sub(1);
+                self.passed_on.insert(*peer, self.sent);
+                if let Some(kept_back) = self.kept_back.get_mut(peer) {
+                    *kept_back = kept_back.saturating_sub(1);
+                }
             }
             self.give(seat, chunk);
         }

@@ -20,7 +20,7 @@ use crate::wire::Urgency;
 const SLOTS: usize = 3;
 /// No address, no peer of it, and no connection of that waits for more turns than so many times as many addresses as
 /// wait, whatever its rank: those of another content may be behind all the time.
-const MOST_ROUNDS: u64 = 6;
+const MOST_ROUNDS: u64 = 5;
 /// Who can wait has a turn beside others when so many of theirs have ended.
 const BACKGROUND_ROUNDS: u64 = 20;
 /// A connection that gets less than one part in so many of our uplink, and has for this long, gives up its
@@ -71,7 +71,7 @@ pub(crate) struct Rank {
 }
 
 impl Rank {
-    /// Of an asker that wants something so soon; `unspread` of a content that is whole here:
+    /// Of an asker that wants something so soon; `unspread` if it wants a chunk of our choice:
     /// [`unspread`](super::seed::Seed::unspread), else 0.
     pub(crate) fn new(unspread: u32, urgency: Urgency) -> Rank {
         let can_wait = urgency == Urgency::Background;

@@ -174,7 +174,7 @@ mod tests {
     use crate::content::FileId;
     use crate::wire::{Urgency, View};
 
-    const WISH: Wish = Wish { slot: 0, urgency: Urgency::Normal };
+    const WISH: Wish = Wish { choice: None, urgency: Urgency::Normal };
 
     fn asker(uploads: &Arc<Uploads>) -> (Asker, Arc<Wake>) {
         let wake = Arc::new(Wake::new().unwrap());

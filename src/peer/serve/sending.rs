@@ -197,7 +197,7 @@ mod tests {
 
     /// More than a socket takes that nobody reads.
     const BYTES: usize = 16 << 20;
-    const WISH: Wish = Wish { slot: 0, urgency: Urgency::Normal };
+    const WISH: Wish = Wish { choice: None, urgency: Urgency::Normal };
 
     fn asker(uploads: &Arc<Uploads>) -> Asker {
         Asker::join(uploads, PeerId([1; 16]), [127, 0, 0, 1].into(), Arc::new(Wake::new().unwrap()))

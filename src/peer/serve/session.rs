@@ -290,7 +290,8 @@ impl<'a> Session<'a> {
         let request = self.queue.front()?;
         let is_failed = self.slots.get(&request.slot).is_some_and(|slot| slot.held.is_failed_by(self.peer));
         let urgency = if is_failed { Urgency::Background } else { request.urgency };
-        Some(Wish { slot: request.slot, urgency })
+        let choice = (request.chunk == ANY_CHUNK).then_some(request.slot);
+        Some(Wish { choice, urgency })
     }
 
     /// How long the next chunk is; near enough, if it is whichever.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::*;
 
 const RATE: Option<Rate> = Rate::new(1_000_000);
-const PLAIN: Wish = Wish { slot: 0, urgency: Urgency::Normal };
-const BEHIND: Wish = Wish { slot: 0, urgency: Urgency::Behind };
+const PLAIN: Wish = Wish { choice: None, urgency: Urgency::Normal };
+const BEHIND: Wish = Wish { choice: None, urgency: Urgency::Behind };
+const ANY: Wish = Wish { choice: Some(0), urgency: Urgency::Normal };
 /// The content of which all speak.
 const FILE: char = 'f';
 
@@ -108,13 +109,19 @@ fn whose_chunks_have_spread_is_given_more() {
     assert_eq!(desk.choose(3, 0, now), Some(Chunk(0)));
     assert_eq!(desk.choose(4, 0, now), Some(Chunk(16)), "a run of its own");
     assert_eq!(desk.choose(4, 0, now), Some(Chunk(17)));
-    [3, 4, 6].into_iter().for_each(|number| assert!(!desk.turn(number, PLAIN, now)));
+    [3, 4, 6].into_iter().for_each(|number| assert!(!desk.turn(number, ANY, now)));
     assert_eq!(desk.done(0), wake(6), "it was given nothing yet");
     [5, 6].into_iter().for_each(|number| desk.has(number, 0, [16, 17].map(Chunk)));
     assert_eq!(desk.done(1), wake(4), "each of its two lacks one copy, the one of the other lacks three");
-    assert!(!desk.turn(5, PLAIN, now));
+    assert!(!desk.turn(5, ANY, now));
     assert_eq!(desk.done(2), wake(5));
     assert_eq!(desk.leave(5, true), wake(3));
+    // Of another's choice nothing counts but whether it is behind.
+    let (mut desk, now) = sending(5);
+    (3..5).for_each(|number| desk.open(number, 0, FILE, 64));
+    assert_eq!(desk.choose(3, 0, now), Some(Chunk(0)));
+    assert!(!desk.turn(3, PLAIN, now) && !desk.turn(4, ANY, now));
+    assert_eq!(desk.done(0), wake(3));
 }
 
 #[test]
@@ -344,7 +351,14 @@ fn anything(desk: &mut Desk<char>, rng: &mut fastrand::Rng, orderly: bool, now: 
             nobody()
         }
         _ => {
-            desk.turn(number, Wish { slot, urgency: *rng.choice(Urgency::ALL).unwrap() }, now);
+            desk.turn(
+                number,
+                Wish {
+                    choice: Some(slot).filter(|_| rng.bool()),
+                    urgency: *rng.choice(Urgency::ALL).unwrap(),
+                },
+                now,
+            );
             nobody()
         }
     }

@@ -144,7 +144,7 @@ fn requests_wait_in_order_until_they_are_cancelled_or_their_slot_is_closed() {
     assert_eq!(session.next_bytes(), None);
     assert!(!session.note_requests(false));
     assert_eq!(session.take(10, get(0, 4)).unwrap(), []);
-    assert_eq!(session.wish(), Some(Wish { slot: 5, urgency: Urgency::Behind }));
+    assert_eq!(session.wish(), Some(Wish { choice: None, urgency: Urgency::Behind }));
     assert_eq!(session.take(20, get(ANY_CHUNK.0, 2)).unwrap(), []);
     assert!(!session.note_requests(false), "now it has some");
     assert_eq!(session.take(0, Cancel { target: 11 }.into()).unwrap(), refusals(&[(11, Refusal::Cancelled)]));
@@ -154,7 +154,7 @@ fn requests_wait_in_order_until_they_are_cancelled_or_their_slot_is_closed() {
         .map(|request| (request.number, request.chunk))
         .collect();
     assert_eq!(next, [(10, Chunk(0)), (12, Chunk(2)), (13, Chunk(3))]);
-    assert_eq!(session.wish(), Some(Wish { slot: 5, urgency: Urgency::Normal }));
+    assert_eq!(session.wish(), Some(Wish { choice: Some(5), urgency: Urgency::Normal }));
     assert_eq!(session.next_bytes(), Some(SIZE / 4), "whichever");
     let mut closed = refusals(&[(20, Refusal::Cancelled), (21, Refusal::Cancelled)]);
     closed.push((30, Common::Ok.into()));
@@ -216,8 +216,8 @@ fn the_load_is_that_of_others() {
     let (mut session, other) = (home.open(), home.open());
     session.take(1, get(0, 2)).unwrap();
     let now = Instant::now();
-    assert!(other.asker().turn(Wish { slot: 0, urgency: Urgency::Normal }, now));
-    assert!(session.asker().turn(Wish { slot: 0, urgency: Urgency::Normal }, now));
+    assert!(other.asker().turn(Wish { choice: None, urgency: Urgency::Normal }, now));
+    assert!(session.asker().turn(Wish { choice: None, urgency: Urgency::Normal }, now));
     let load = Load { uploads: 1, downloads: 3, queued: 2, rate: None };
     assert_eq!(session.take(7, GetLoad {}.into()).unwrap(), answer(7, load));
 }
