@@ -68,14 +68,14 @@ fn a_swarm_takes_hardly_longer_than_the_bound() {
 
 #[test]
 fn who_lies_or_is_silent_costs_the_others_little() {
-    for seed in seeds(3) {
-        let mut scenario = Scenario::even(16, 16 * MIB, Link::mbit(100.0), seed);
+    for seed in seeds(1) {
+        let mut scenario = Scenario::even(16, 64 * MIB, Link::mbit(100.0), seed);
         let manners = [Manner::Corrupts(0.3), Manner::Boasts, Manner::Silent, Manner::Corrupts(0.3)];
         scenario.fetchers.iter_mut().step_by(4).zip(manners).for_each(|(fetcher, manner)| {
             fetcher.manner = manner;
         });
         let outcome = run(&scenario);
-        assert!(outcome.eta() >= 0.75, "seed {seed}: η is {:.3}", outcome.eta());
+        assert!(outcome.eta() >= 0.8, "seed {seed}: η is {:.3}", outcome.eta());
     }
 }
 
