@@ -106,24 +106,23 @@ impl World<'_> {
     /// Starts the next answer if it is this connection's turn.
     pub(super) fn pump(&mut self, c: u32) {
         let now = self.instant();
-        let is_failed = self.is_failed_by_asker(c);
-        let connection = &mut self.connections[c as usize];
+        let connection = &self.connections[c as usize];
         if connection.writing {
             return;
         }
-        let desk = &mut self.peers[connection.server as usize].desk;
-        let Some(job) = connection.jobs.front().filter(|_| connection.server_open) else {
-            let effects = desk.rest(c);
+        let server = connection.server as usize;
+        let Some(job) = connection.jobs.front().copied().filter(|_| connection.server_open) else {
+            let effects = self.peers[server].desk.rest(c);
             self.carry_out(effects);
             return self.tell(c);
         };
         let urgency = match job.behind {
-            _ if is_failed => Urgency::Background,
+            _ if self.is_failed_by_asker(c) => Urgency::Background,
             true => Urgency::Behind,
             false => Urgency::Normal,
         };
         let choice = (job.chunk == ANY_CHUNK).then_some(SLOT);
-        if !desk.turn(c, Wish { choice, urgency }, now) {
+        if !self.peers[server].desk.turn(c, Wish { choice, urgency }, now) {
             return;
         }
         self.tell_news(c);

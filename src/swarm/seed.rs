@@ -53,6 +53,15 @@ struct First {
     gift: u64,
 }
 
+/// Whether a peer passes on what it is given.
+#[derive(Debug, Default)]
+struct Conduct {
+    /// How many chunks had left when it last passed one on.
+    passed_on: u64,
+    /// How many it kept back, less those that it passed on since.
+    kept_back: u32,
+}
+
 /// Which chunks of a content the present askers have between them.
 #[derive(Debug)]
 pub(crate) struct Seed {
@@ -72,10 +81,7 @@ pub(crate) struct Seed {
     /// By their numbers, and so in the order in which they were given.
     gifts: BTreeMap<u64, Gift>,
     last_gift: u64,
-    /// How many chunks had left when each peer last passed one on.
-    passed_on: BTreeMap<PeerId, u64>,
-    /// How many chunks each peer kept back, less those that it passed on since.
-    kept_back: BTreeMap<PeerId, u32>,
+    conduct: BTreeMap<PeerId, Conduct>,
     /// Chunks that have left.
     sent: u64,
     /// What peers got at seats that they left, while they have others.
@@ -95,8 +101,7 @@ impl Seed {
             given_first: BTreeMap::new(),
             gifts: BTreeMap::new(),
             last_gift: 0,
-            passed_on: BTreeMap::new(),
-            kept_back: BTreeMap::new(),
+            conduct: BTreeMap::new(),
             sent: 0,
             left: BTreeMap::new(),
         }
@@ -155,8 +160,7 @@ impl Seed {
             self.left.extend(all.map(|all| (taker.peer, all)));
             return false;
         }
-        self.kept_back.remove(&taker.peer);
-        self.passed_on.remove(&taker.peer);
+        self.conduct.remove(&taker.peer);
         all.is_some_and(|all| all.is_full())
     }
 
@@ -170,7 +174,7 @@ impl Seed {
         let chunk = self.kept_from(seat, now).or_else(|| self.ungiven(seat))?;
         let peer = self.takers.get(&seat)?.peer;
         if let Some(before) = self.forget_first(chunk) {
-            *self.kept_back.entry(before).or_default() += 1;
+            self.conduct.entry(before).or_default().kept_back += 1;
         }
         self.give(seat, chunk);
         if self.lacking(chunk) > 0 {
@@ -192,7 +196,7 @@ impl Seed {
             let is_wanted = !taker.given.contains(gift.chunk) && taker.wants(gift.chunk);
             // Who passes on others has those asked for that are wanted more.
             let is_kept_by = |peer: PeerId| {
-                let passes_on = self.passed_on.get(&peer).is_some_and(|sent| *sent > gift.sent);
+                let passes_on = self.conduct.get(&peer).is_some_and(|conduct| conduct.passed_on > gift.sent);
                 peer != taker.peer && !passes_on
             };
             is_old && is_wanted && self.first.get(&gift.chunk).is_some_and(|first| is_kept_by(first.peer))
@@ -246,19 +250,19 @@ impl Seed {
                 && let Some(First { peer, gift }) = self.first.get(&chunk)
                 && self.gifts.remove(gift).is_some()
             {
-                self.passed_on.insert(*peer, self.sent);
-                if let Some(kept_back) = self.kept_back.get_mut(peer) {
-                    *kept_back = kept_back.saturating_sub(1);
-                }
+                let conduct = self.conduct.entry(*peer).or_default();
+                conduct.passed_on = self.sent;
+                conduct.kept_back = conduct.kept_back.saturating_sub(1);
             }
             self.give(seat, chunk);
         }
     }
 
-    /// How many copies the askers lack of the chunks that `peer` was the first to be given, all of those that it kept back: who passes on quickly should be given more, and who cannot keep up less.
+    /// How many copies the askers lack of the chunks that `peer` was the first to be given; each that it kept back counts as
+    /// lacked by all. Who passes on quickly should be given more, and who cannot keep up less.
     pub(crate) fn unspread(&self, peer: PeerId) -> u32 {
-        let kept_back =
-            self.kept_back.get(&peer).map_or(0, |chunks| chunks.saturating_mul(self.takers.len() as u32));
+        let kept_back = self.conduct.get(&peer).map_or(0, |conduct| conduct.kept_back);
+        let kept_back = kept_back.saturating_mul(self.takers.len() as u32);
         let chunks = self.given_first.get(&peer);
         chunks.map_or(kept_back, |chunks| {
             chunks.iter().map(|chunk| self.lacking(*chunk)).fold(kept_back, u32::saturating_add)

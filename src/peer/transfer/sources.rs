@@ -300,7 +300,7 @@ impl Sources {
         lock(&self.state).scheduler.is_behind()
     }
 
-    /// True if that peer owes chunks and is silent, or has not what it says it has.
+    /// True if that peer owes chunks and is silent for long, or has not what it says it has.
     pub(super) fn is_failed_by(&self, peer: PeerId) -> bool {
         let (now, state) = (Instant::now(), lock(&self.state));
         let of_peer = state.links.values().filter(|link| link.who.peer == peer);
